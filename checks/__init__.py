@@ -1,0 +1,1 @@
+"""What is verified. Reads like the runbook; knows no driver, writes nothing."""

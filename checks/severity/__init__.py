@@ -1,0 +1,1 @@
+"""Severity of an incident."""

@@ -1,0 +1,180 @@
+"""Phase 1, 0-2 min: every container runs what was recorded, and nothing it lives on is used up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fixtures.baseline import Baseline, RecordedContainer
+from fixtures.engines.engine import Container, Usage
+from fixtures.errors import Mismatch
+from fixtures.target import Target
+
+if TYPE_CHECKING:
+    from fixtures.host import FileSystem
+
+pytestmark = [pytest.mark.verification, pytest.mark.phase1]
+
+
+def test_container_is_running(container: Container) -> None:
+    """Every service that was recorded has a container that runs."""
+    if not container.running or container.status != "running":
+        raise Mismatch(
+            what=f"container {container.name}",
+            expected="running",
+            observed=f"{container.status}, exit code {container.exit_code}",
+            source="container engine",
+            hint=f"docker logs {container.name}",
+        )
+
+
+def test_container_is_healthy(container: Container) -> None:
+    """A container with a health check is healthy; one without says nothing, and runs."""
+    if container.health not in {None, "healthy"}:
+        raise Mismatch(
+            what=f"health of {container.name}",
+            expected="healthy",
+            observed=container.health,
+            source="container engine",
+            hint=f"docker inspect --format '{{{{json .State.Health}}}}' {container.name}",
+        )
+
+
+def test_container_is_not_restarting(container: Container, target: Target) -> None:
+    """No container is in a restart loop."""
+    if container.restarting or container.restarts > target.limits.restarts:
+        raise Mismatch(
+            what=f"restarts of {container.name}",
+            expected=f"at most {target.limits.restarts}, and not restarting now",
+            observed=f"{container.restarts}, {container.status}",
+            source="container engine",
+            hint=f"docker logs {container.name}",
+        )
+
+
+def test_container_was_not_killed_for_memory(container: Container) -> None:
+    """No container was killed by the kernel for want of memory."""
+    if container.oom_killed:
+        raise Mismatch(
+            what=f"container {container.name}",
+            expected="not killed for want of memory",
+            observed="OOMKilled",
+            source="container engine",
+            hint="raise its memory limit, or see what it used the memory for",
+        )
+
+
+def test_container_runs_the_recorded_image(container: Container, recorded: RecordedContainer) -> None:
+    """The image is the recorded one by id; a tag may mean another image today."""
+    if container.image_id != recorded.image_id:
+        raise Mismatch(
+            what=f"image of {container.name}",
+            expected=f"{recorded.image} {recorded.image_id}",
+            observed=f"{container.image} {container.image_id}",
+            source="container engine",
+            hint="the container was not rolled back: run the rollback of this service again",
+        )
+
+
+def test_container_runs_the_recorded_commit(container: Container, recorded: RecordedContainer) -> None:
+    """The commit that the image was built from is the recorded one."""
+    if container.revision != recorded.revision:
+        raise Mismatch(
+            what=f"commit of the image of {container.name}",
+            expected=recorded.revision or "none",
+            observed=container.revision or "none",
+            source="label org.opencontainers.image.revision",
+            hint="the container was not rolled back: run the rollback of this service again",
+        )
+
+
+def test_container_memory(container: Container, usage: Usage, target: Target) -> None:
+    """Memory is below its limit's threshold."""
+    if usage.memory_percent >= target.limits.memory_percent:
+        raise Mismatch(
+            what=f"memory of {container.name}",
+            expected=f"below {target.limits.memory_percent:g} % of its limit",
+            observed=f"{usage.memory_percent:.1f} % ({usage.memory / 1e6:.0f} MB)",
+            source="container engine",
+            hint="it may be killed soon: see what it does, or raise its limit",
+        )
+
+
+def test_container_cpu(container: Container, usage: Usage, target: Target) -> None:
+    """The processor is below the threshold of what the container may use."""
+    if usage.cpu_percent >= target.limits.cpu_percent:
+        raise Mismatch(
+            what=f"CPU of {container.name}",
+            expected=f"below {target.limits.cpu_percent:g} % of its allowance",
+            observed=f"{usage.cpu_percent:.1f} %",
+            source="container engine",
+            hint="just after a start this can be warm-up: run phase 1 again; else see what it computes",
+        )
+
+
+def test_container_processes(container: Container, usage: Usage, target: Target) -> None:
+    """Processes and threads are below their limit's threshold."""
+    if usage.pids_limit and usage.pids >= usage.pids_limit * target.limits.pids_percent / 100:
+        raise Mismatch(
+            what=f"processes of {container.name}",
+            expected=f"below {target.limits.pids_percent:g} % of {usage.pids_limit}",
+            observed=usage.pids,
+            source="container engine",
+            hint="it leaks processes or threads, or its pids limit is too low",
+        )
+
+
+def test_disk_of_the_host(host_file_systems: tuple[FileSystem, ...], target: Target) -> None:
+    """The host's root and the engine's data have space and inodes left."""
+    assert host_file_systems, "expected at least the root file system, observed none (from the host)"
+    for file_system in host_file_systems:
+        _expect_room(file_system, target)
+
+
+@pytest.mark.usefixtures("baseline")
+def test_disk_of_the_volume(volume_file_system: FileSystem, target: Target) -> None:
+    """Every recorded data volume is there and has space and inodes left."""
+    _expect_room(volume_file_system, target)
+
+
+def test_no_unrecorded_container(containers: Mapping[str, tuple[Container, ...]], baseline: Baseline) -> None:
+    """Nothing runs that did not run before the migration: a left-over of it may still write."""
+    recorded = {container.service for container in baseline.facts.containers}
+    extra = sorted(c.name for service, found in containers.items() if service not in recorded for c in found)
+    if extra:
+        raise Mismatch(
+            what="containers that the baseline does not know",
+            expected="none",
+            observed=", ".join(extra),
+            source="container engine",
+            hint="remove them, or capture a new baseline if they belong to the target",
+        )
+
+
+def test_working_copy_is_on_the_recorded_commit(working_copy_commit: str, baseline: Baseline) -> None:
+    """The application's working copy is on the recorded commit: the next deployment starts from there."""
+    if working_copy_commit != baseline.facts.commit:
+        raise Mismatch(
+            what="commit of the working copy",
+            expected=baseline.facts.commit,
+            observed=working_copy_commit,
+            source="git",
+            hint=f"git checkout {baseline.facts.commit[:12]}",
+        )
+
+
+def _expect_room(file_system: FileSystem, target: Target) -> None:
+    for what, free, least in (
+        ("space", file_system.free_percent, target.limits.disk_free_percent),
+        ("inodes", file_system.inodes_free_percent, target.limits.inodes_free_percent),
+    ):
+        if free is not None and free <= least:
+            raise Mismatch(
+                what=f"free {what} of {file_system.path}",
+                expected=f"above {least:g} %",
+                observed=f"{free:.1f} %",
+                source="df",
+                hint="make room: a store that cannot write is the next incident",
+            )

@@ -1,0 +1,143 @@
+"""Phase 2, 2-3 min: the health endpoint answers and tells the truth, every store answers with real data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fixtures.baseline import Baseline, RecordedStore
+from fixtures.errors import Mismatch, Problem
+from fixtures.stores.view import StoreView, VectorView
+from fixtures.target import Target
+
+if TYPE_CHECKING:
+    from fixtures.application import HealthAnswer
+
+pytestmark = [pytest.mark.verification, pytest.mark.phase2]
+
+
+def test_health_endpoint_says_it_is_up(health: HealthAnswer, target: Target) -> None:
+    """Status and content are those of a healthy application."""
+    expected = target.application.health.expect
+    body = health.body if isinstance(health.body, dict) else {}
+    observed = {key: body.get(key) for key in expected}
+    if health.status_code != 200 or observed != expected:  # noqa: PLR2004 - HTTP's own number
+        raise Mismatch(
+            what="health endpoint",
+            expected=f"200 {expected}",
+            observed=f"{health.status_code} {observed}",
+            source=target.application.health.path,
+            hint="see the log of the application's containers",
+        )
+
+
+def test_health_endpoint_is_quick(health: HealthAnswer, target: Target) -> None:
+    """The health endpoint answers within its latency limit."""
+    limit = target.application.health.latency_milliseconds
+    if health.milliseconds >= limit:
+        raise Mismatch(
+            what="latency of the health endpoint",
+            expected=f"below {limit} ms",
+            observed=f"{health.milliseconds:.0f} ms",
+            source=target.application.health.path,
+            hint="a worker may be blocked by a store that does not answer",
+        )
+
+
+def test_interface_is_the_recorded_one(interface: str, baseline: Baseline) -> None:
+    """What the application offers, its OpenAPI document, is what it offered: the version that truly answers."""
+    if interface != baseline.facts.interface:
+        raise Mismatch(
+            what="interface of the application",
+            expected=f"SHA-256 {baseline.facts.interface or 'none'}",
+            observed=interface or "none",
+            source="its OpenAPI document",
+            hint="another release answers, whatever the images say: see what is behind the address",
+        )
+
+
+def test_store_answers(
+    store: str, recorded_store: RecordedStore, open_store: Callable[[str], StoreView]
+) -> None:
+    """The store answers an authenticated query that touches real data, where there was data."""
+    answer = open_store(store).ask()
+    if not answer.records and any(recorded_store.counts.values()):
+        raise Mismatch(
+            what=f"store {store}",
+            expected="records in the collection that was asked",
+            observed=f"none in {answer.collection}",
+            source=answer.query,
+            hint="the store is up and empty: its data was not restored",
+        )
+
+
+@pytest.mark.usefixtures("baseline")
+def test_vectors_are_loaded(vectors: str, open_vectors: Callable[[str], VectorView]) -> None:
+    """Every vector collection that held vectors is loaded, so that it can be searched."""
+    store, name = vectors.split("/", 1)
+    state = open_vectors(store).load_state(name)
+    if state != "loaded":
+        raise Mismatch(
+            what=f"collection {name} of {store}",
+            expected="loaded",
+            observed=state,
+            source=store,
+            hint="load it: a collection that is not loaded answers no search",
+        )
+
+
+@pytest.mark.usefixtures("baseline")
+def test_vectors_answer_a_search(vectors: str, open_vectors: Callable[[str], VectorView]) -> None:
+    """A search for a stored vector finds the record that it belongs to, first."""
+    store, name = vectors.split("/", 1)
+    search = open_vectors(store).search(name)
+    if search is None:
+        raise Mismatch(
+            what=f"collection {name} of {store}",
+            expected="vectors, as in the baseline",
+            observed="none",
+            source=store,
+            hint="the collection was created again and is empty: restore it",
+        )
+    best = max((hit.score for hit in search.hits), default=None)
+    first = [hit.key for hit in search.hits if hit.score == best]
+    if search.probe not in first:
+        raise Mismatch(
+            what=f"search in {name} of {store} for the vector of {search.probe}",
+            expected=f"{search.probe} among the best hits",
+            observed=", ".join(hit.key for hit in search.hits) or "no hit",
+            source=store,
+            hint="the index does not fit the vectors: build it again",
+        )
+
+
+def test_health_endpoint_tells_the_truth(
+    health: HealthAnswer, target: Target, open_store: Callable[[str], StoreView]
+) -> None:
+    """A health endpoint that says UP while a store is down is a contradiction: nobody may trust it."""
+    down = []
+    for store in target.stores:
+        try:
+            open_store(store).ask()
+        except Problem as problem:
+            down.append(f"{store} ({problem.observed})")
+    expected = target.application.health.expect
+    says_up = isinstance(health.body, dict) and all(health.body.get(k) == v for k, v in expected.items())
+    if down and says_up:
+        raise Mismatch(
+            what="contradiction",
+            expected="a health endpoint that is not UP while a store is down",
+            observed=f"{expected}, with these stores down: {'; '.join(down)}",
+            source=target.application.health.path,
+            hint="bring the stores up; do not use this endpoint to decide anything",
+        )
+    if down:
+        raise Mismatch(
+            what="stores",
+            expected="all up",
+            observed=f"down: {'; '.join(down)}",
+            source="their own answers",
+            hint="bring the stores up",
+        )

@@ -1,0 +1,1 @@
+"""The incident record: Allure results, the one-file report, the verdict."""

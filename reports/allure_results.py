@@ -1,0 +1,203 @@
+"""Pytest plugin: Allure results go to the incident's folder, labelled, with evidence, without secrets.
+
+One folder an incident, `allure-results`, never cleaned: `-m phase1` and then `-m phase2` are two runs of one
+record. A check is known by its node id, so that one which ran twice is shown once, with its latest result,
+and the earlier ones as retries.
+
+`fixtures.phases` must have found the incident when `pytest_configure` here is called, and allure-pytest must
+not have been configured yet. The first is `tryfirst`; installed plugins are configured after a conftest's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+import uuid
+from collections.abc import Generator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import allure_commons
+import attrs
+import pytest
+from allure_commons.logger import AllureFileLogger
+from allure_commons.model2 import Globals, Label, Status, StatusDetails, TestResult, TestResultContainer
+from allure_commons.types import LabelType
+from allure_pytest.utils import ParsedPytestNodeId, allure_label
+
+from fixtures.evidence import EVIDENCE
+from fixtures.redaction import Redactor
+from fixtures.verification import VERIFICATION, Verification
+from reports.allure_metadata import RESULTS
+from reports.redactor import redactor_of
+from reports.stages import TITLES, severity_of, stage_of
+
+NODE_ID = "nodeId"
+# The suite's own errors say what they are by their words.
+_OWN_ERROR = re.compile(r"^fixtures\.\w+\.\w+: ")
+_NEVER_REPORTED = "no result: the check was planned and never reported"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Send Allure's results to the incident, unless the operator named another folder."""
+    verification = config.stash.get(VERIFICATION, None)
+    if verification is None or config.option.collectonly or not _in_use(config):
+        return
+    if config.option.allure_report_dir is None:
+        config.option.allure_report_dir = str(verification.incident.folder / RESULTS)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Put a logger that redacts in the place of Allure's own."""
+    manager = allure_commons.plugin_manager
+    original = next((p for p in manager.get_plugins() if type(p) is AllureFileLogger), None)
+    if original is None:
+        return
+    ours = RedactingLogger(original, redactor_of(session.config))
+    manager.unregister(original)
+    manager.register(ours)
+
+    def restore() -> None:
+        # Allure's own clean-up wants to find what it registered.
+        manager.unregister(ours)
+        manager.register(original)
+
+    session.config.add_cleanup(restore)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Label each check: incident, stage, what it is about, severity, node id."""
+    verification = config.stash.get(VERIFICATION, None)
+    if verification is None or not _in_use(config):
+        return
+    for item in items:
+        for name, value in _labels(item.nodeid, verification, stage_of(item), _story(item)).items():
+            if not allure_label(item, name):
+                item.add_marker(pytest.mark.allure_label(value, label_type=name))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attach the evidence that a check kept, once it is torn down."""
+    report = yield
+    if call.when == "teardown":
+        for evidence in item.stash.get(EVIDENCE, []):
+            allure_commons.plugin_manager.hook.attach_data(
+                body=evidence.text,
+                name=evidence.name,
+                attachment_type=evidence.media_type,
+                extension=None,
+            )
+    return report
+
+
+def _in_use(config: pytest.Config) -> bool:
+    """Return whether allure-pytest was left switched on."""
+    return hasattr(config.option, "allure_report_dir")
+
+
+def _labels(node_id: str, verification: Verification, stage: str | None, story: str | None) -> dict[str, str]:
+    labels = {NODE_ID: node_id, LabelType.EPIC: verification.incident.id}
+    if stage is not None:
+        labels |= {LabelType.FEATURE: TITLES[stage], LabelType.SEVERITY: severity_of(stage)}
+    if story is not None:
+        labels[LabelType.STORY] = story
+    return labels
+
+
+def _story(item: pytest.Item) -> str | None:
+    """Return the container or store that a check is about: its first parameter, up to a slash.
+
+    Checks of one table, mount or collection are parametrised with ``mysql/users`` and the like.
+    """
+    parameters = (
+        item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    )
+    first = next(iter(parameters.values()), None)
+    return first.split("/")[0] if isinstance(first, str) and first else None
+
+
+class RedactingLogger:
+    """Lets Allure's logger write results and attachments without secrets, and known by their node ids."""
+
+    def __init__(self, inner: Any, redactor: Redactor) -> None:  # noqa: ANN401 - allure_commons is not typed
+        self._inner = inner
+        self._redactor = redactor
+
+    @allure_commons.hookimpl
+    def report_result(self, result: TestResult) -> None:
+        """Write a result."""
+        node_id = next((label.value for label in result.labels if label.name == NODE_ID), None)
+        if node_id is not None:
+            _identify(result, node_id)
+        if result.statusDetails is not None and result.statusDetails.message:
+            result.statusDetails.message = _OWN_ERROR.sub("", result.statusDetails.message)
+        self._inner.report_result(_redacted(result, self._redactor))
+
+    @allure_commons.hookimpl
+    def report_container(self, container: TestResultContainer) -> None:
+        """Write fixtures, without pytest's own finalizers, which end when Allure has stopped looking."""
+        container.afters = [after for after in container.afters if after.stop is not None]
+        self._inner.report_container(_redacted(container, self._redactor))
+
+    @allure_commons.hookimpl
+    def report_globals(self, globals_item: Globals) -> None:
+        """Write what belongs to no check."""
+        self._inner.report_globals(_redacted(globals_item, self._redactor))
+
+    @allure_commons.hookimpl
+    def report_attached_file(self, source: str, file_name: str) -> None:
+        """Write an attached file, which is left as it is where it came from."""
+        self._inner.report_attached_data(self._redactor.data(Path(source).read_bytes()), file_name)
+
+    @allure_commons.hookimpl
+    def report_attached_data(self, body: str | bytes, file_name: str) -> None:
+        """Write attached text or bytes."""
+        clean = self._redactor.text(body) if isinstance(body, str) else self._redactor.data(body)
+        self._inner.report_attached_data(clean, file_name)
+
+
+def _redacted(value: Any, redactor: Redactor) -> Any:  # noqa: ANN401 - Allure's models hold anything
+    """Return `value`; its texts are redacted where they are."""
+    if isinstance(value, str) and not isinstance(value, Enum):
+        return redactor.text(value)
+    if isinstance(value, list):
+        return [_redacted(item, redactor) for item in value]
+    if attrs.has(type(value)):
+        for field in attrs.fields(type(value)):
+            setattr(value, field.name, _redacted(getattr(value, field.name), redactor))
+    return value
+
+
+def _identify(result: TestResult, node_id: str) -> None:
+    """Make the node id the identity: results of one check, in whichever run, are results of one test case.
+
+    Allure makes a history id of its own from the test case and the parameters, so those are left out of it;
+    the result of a check that never ran has none.
+    """
+    identity = hashlib.md5(node_id.encode(), usedforsecurity=False).hexdigest()
+    result.testCaseId = result.historyId = identity
+    for parameter in result.parameters:
+        parameter.excluded = True
+
+
+def write_unreported(verification: Verification, phase: str, node_id: str) -> None:
+    """Write a *broken* result for a check that was planned and never reported: its worker died, perhaps."""
+    parsed = ParsedPytestNodeId(node_id)
+    moment = int(time.time() * 1000)
+    result = TestResult(
+        uuid=str(uuid.uuid4()),
+        name=node_id.rsplit("::", 1)[-1],
+        fullName=f"{parsed.package}#{parsed.test_function}",
+        status=Status.BROKEN,
+        statusDetails=StatusDetails(message=_NEVER_REPORTED),
+        labels=[Label(name=n, value=v) for n, v in _labels(node_id, verification, phase, None).items()],
+        start=moment,
+        stop=moment,
+    )
+    allure_commons.plugin_manager.hook.report_result(result=result)

@@ -1,0 +1,176 @@
+"""`report.html`: one file with everything in it, which calls nobody when it is opened."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from fixtures.files import write_whole
+from fixtures.incident import Incident, load_incident
+from fixtures.verdict import RunVerdict
+from reports.allure_metadata import CATEGORIES, RESULTS, report_name
+from reports.node import TOOLS, find_allure
+from reports.processes import NoReport, run
+from reports.stages import TITLES
+from reports.verdict import VERDICT, read_verdict
+
+REPORT = "report.html"
+RENDER_SECONDS = 120.0
+# Labels that every result has and nobody looks for.
+_HIDDEN_LABELS = ["framework", "host", "language", "nodeId", "package", "parentSuite", "suite", "thread"]
+# What of the incident is shown beside the results, where it is there.
+_ATTACHED = (VERDICT, "rollback.json")
+
+# Allure has no setting that leaves its analytics out.
+_ANALYTICS = re.compile(
+    r'<script async src="https://www\.googletagmanager\.com/[^"]*"></script>\s*'
+    r"<script>(?:(?!</script>).)*gtag\('config'(?:(?!</script>).)*</script>",
+    re.DOTALL,
+)
+# The browser's own word that nothing leaves the page, whatever an attachment or a later Allure holds.
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline' data:; "
+    "img-src data: blob:; media-src data: blob:; font-src data:; connect-src data: blob:; "
+    "frame-src data: blob:; form-action 'none'"
+)
+_LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="none" stroke-linecap="round"
+ stroke-linejoin="round"><path d="M6.5 12A10.5 10.5 0 1 1 5.6 17" stroke="#0f766e" stroke-width="3"/>
+<path d="M5.5 5v7.5H13" stroke="#0f766e" stroke-width="3"/><path d="m11.5 16.5 3.5 3.5 6.5-7" stroke="#16a34a"
+ stroke-width="3"/></svg>"""
+
+
+def render(
+    incident_folder: Path,
+    *,
+    tools: Path = TOOLS,
+    progress: Callable[[str], None] = lambda _text: None,
+    seconds: float = RENDER_SECONDS,
+) -> Path:
+    """Make `report.html` from all results of the incident in `incident_folder`, and return its path.
+
+    Raises:
+        UsageProblem: there is no incident in the folder.
+        NoReport: there are no results, or Allure cannot be had, fails, or takes longer than `seconds`.
+    """
+    incident = load_incident(incident_folder)
+    if not any((incident_folder / RESULTS).glob("*-result.json")):
+        raise NoReport(
+            what="results of the incident",
+            expected="one a check",
+            observed="none",
+            source=str(incident_folder / RESULTS),
+            hint="run the checks first: pytest -m verification --target PROFILE",
+        )
+    allure = find_allure(progress, tools)
+    with tempfile.TemporaryDirectory(prefix="rollproof-report-") as temporary:
+        config = Path(temporary) / "allurerc.json"
+        config.write_text(json.dumps(_configuration(incident)), encoding="utf-8")
+        output = Path(temporary) / "report"
+        run(
+            [
+                *(allure.node, str(allure.script), "generate"),
+                *("--config", str(config), "--output", str(output), "--cwd", str(incident_folder)),
+                # Relative, since Allure takes it for a pattern.
+                RESULTS,
+            ],
+            what="report",
+            hint=f"the results are untouched; try again, or open {RESULTS} with another Allure",
+            seconds=seconds,
+            folder=incident_folder,
+            environment=_environment(temporary),
+        )
+        page = sealed((output / "index.html").read_text(encoding="utf-8"))
+    report = incident_folder / REPORT
+    write_whole(report, page.encode())
+    return report
+
+
+def sealed(page: str) -> str:
+    """Return the `page` that Allure made, without its analytics and with a policy that forbids any request.
+
+    Raises:
+        NoReport: the analytics are not where they are known to be, or something else would be fetched.
+    """
+    page, removed = _ANALYTICS.subn("", page)
+    fetched = _fetched(page)
+    bundles = (
+        base64.b64decode(data) for data in re.findall(r'src="data:text/javascript;base64,([^"]*)"', page)
+    )
+    if removed != 1 or fetched or any(b"googletagmanager" in bundle for bundle in bundles):
+        raise NoReport(
+            what="requests of the report",
+            expected="one known analytics tag, which is removed, and none else",
+            observed=f"{removed} such tags, and {', '.join(fetched) or 'none else in the page itself'}",
+            source="the page that Allure made",
+            hint="reports/html.py knows Allure's page by version: see what the new one fetches",
+        )
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+    return page.replace("<head>", f"<head>\n    {policy}", 1)
+
+
+def _fetched(page: str) -> list[str]:
+    """Return what a browser would fetch because the markup of `page` says so."""
+    parser = _Fetches()
+    parser.feed(page)
+    return parser.found
+
+
+class _Fetches(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            link = tag == "a" or name not in {"src", "href", "srcset", "data", "action", "poster", "ping"}
+            if not link and value and not value.startswith(("data:", "#")):
+                self.found.append(f"<{tag} {name}={value[:80]}>")
+
+
+def _configuration(incident: Incident) -> dict[str, Any]:
+    logo = base64.b64encode(_LOGO.encode()).decode()
+    options = {
+        "singleFile": True,
+        "reportLanguage": "en",
+        "groupBy": ["feature", "story"],
+        # Titles sort as the stages are done. In the order of time, a phase that ran again would come last.
+        "defaultSortBy": "name,asc",
+        "logo": f"data:image/svg+xml;base64,{logo}",
+    }
+    return {
+        "name": report_name(incident),
+        "plugins": {"awesome": {"options": options}},
+        "hideLabels": _HIDDEN_LABELS,
+        "categories": CATEGORIES,
+        "globalAttachments": [name for name in _ATTACHED if (incident.folder / name).exists()],
+        "variables": _variables(read_verdict(incident.folder))
+        if (incident.folder / VERDICT).exists()
+        else {},
+    }
+
+
+def _variables(verdict: RunVerdict) -> dict[str, str]:
+    """Return the verdict as the top of the page shows it."""
+    rows = {"Verdict": verdict.verdict.upper()}
+    if verdict.rollback is not None:
+        rows["Rollback"] = f"{verdict.rollback.verdict} in {verdict.rollback.seconds:.1f} s"
+    if verdict.rto_seconds is not None:
+        rows["Time to recovery"] = f"{verdict.rto_seconds:.0f} s"
+    for name, phase in verdict.phases.items():
+        rows[TITLES[name].split(":")[0]] = f"{phase.verdict} in {phase.seconds:.1f} s"
+    if verdict.partial:
+        rows["Not covered"] = "; ".join(verdict.partial)
+    return rows
+
+
+def _environment(temporary: str) -> dict[str, str]:
+    """Return this process's environment without what would change where Allure writes or reports to."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ALLURE_")}
+    return {**kept, "TMPDIR": temporary}

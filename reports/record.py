@@ -1,0 +1,117 @@
+"""Pytest plugin: when a run is over, its record is completed, in this order.
+
+Results for checks that never reported, what Allure shows beside the results, `verdict.json`, `report.html`,
+and last a scan of all that for secrets. Then the summary is printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode, describe
+from fixtures.redaction import Finding
+from fixtures.tally import tally
+from fixtures.verdict import RunVerdict
+from fixtures.verification import VERIFICATION, Verification
+from reports.allure_metadata import write_metadata
+from reports.allure_results import write_unreported
+from reports.html import REPORT, render
+from reports.node import installed_allure
+from reports.processes import NoReport
+from reports.redactor import redactor_of
+from reports.summary import append_job_summary, lines
+from reports.verdict import write_verdict
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the record in the controller, for a run that belongs to an incident."""
+    verification = config.stash.get(VERIFICATION, None)
+    if verification is not None and not config.option.collectonly and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Record(config, verification), "rollproof-record")
+
+
+class _Record:
+    def __init__(self, config: pytest.Config, verification: Verification) -> None:
+        self._config = config
+        self._verification = verification
+        self._incident = verification.incident
+        self._reported: set[str] = set()
+        self._verdict: RunVerdict | None = None
+        self._notes: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note that a check was torn down: its process has written its result."""
+        if report.when == "teardown":
+            self._reported.add(report.nodeid)
+
+    # A wrapper ends after the ledger is closed and JUnit's file written, and before the terminal's summary.
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Complete the record."""
+        yield
+        self._complete_results()
+        self._verdict = tally(self._incident, self._verification.target.windows)
+        write_verdict(self._incident.folder, self._verdict)
+        append_job_summary(self._verdict, self._incident.folder)
+        self._render()
+        findings = [f for place in self._places() for f in redactor_of(self._config).scan(place)]
+        self._notes += [_finding(finding) for finding in findings]
+        if findings and session.exitstatus == ExitCode.VERIFIED:
+            session.exitstatus = ExitCode.FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the verdict on the incident so far."""
+        if self._verdict is None:
+            return
+        terminalreporter.section(f"incident {self._incident.id}")
+        for lead, rest, style in lines(self._verdict, self._incident.folder):
+            terminalreporter.write(lead, **dict.fromkeys(style.split(), True))
+            terminalreporter.line(rest)
+        for note in self._notes:
+            terminalreporter.line(note)
+
+    def _complete_results(self) -> None:
+        results = getattr(self._config.option, "allure_report_dir", None)
+        if results is None:
+            # Allure was switched off on the command line.
+            return
+        for phase, planned in self._verification.run.plan().items():
+            for node_id in planned.checks:
+                if node_id not in self._reported:
+                    write_unreported(self._verification, phase, node_id)
+        write_metadata(Path(results), self._incident, {"Profile": self._verification.profile.name})
+
+    def _render(self) -> None:
+        """Render the report where that takes a second; an incident is no time to install what does it."""
+        folder = self._incident.folder
+        try:
+            if installed_allure() is None:
+                self._notes.append(f"  {REPORT} was not made; this makes it: python -m reports {folder}")
+            else:
+                render(folder)
+        except NoReport as problem:
+            # The verdict stands, and is printed: it does not depend on a page.
+            self._notes.append(str(problem))
+
+    def _places(self) -> Iterator[Path]:
+        """Yield where this run wrote."""
+        option = self._config.option
+        written = [getattr(option, name, None) for name in ("allure_report_dir", "xmlpath", "log_file")]
+        paths = [self._incident.folder.resolve(), *(Path(path).resolve() for path in written if path)]
+        for path in dict.fromkeys(paths):
+            inside = path != paths[0] and path.is_relative_to(paths[0])
+            if path.exists() and not inside:
+                yield path
+
+
+def _finding(finding: Finding) -> str:
+    return describe(
+        what="secret in the record",
+        expected="none",
+        observed=f"one ({finding.kind}) at byte {finding.offset}",
+        source=f"{finding.file}:{finding.line}",
+        hint="delete that file, replace the secret in the target, and report how it got there",
+    )

@@ -1,0 +1,151 @@
+"""Pytest plugin: nothing that a run prints or writes holds a secret.
+
+Reports are scrubbed where they are made, in the process that ran the check, so that the terminal, JUnit,
+Allure and the way from an xdist worker to its controller all get the clean one. `reports.record` scans what
+the run wrote all the same.
+
+Not covered: what a check prints under ``-s``, which pytest never sees.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+from _pytest._code.code import ExceptionRepr, TerminalRepr
+
+from fixtures.redaction import SHORTEST, Redactor
+from fixtures.secret import secrets_in
+from fixtures.verification import VERIFICATION
+from reports.redactor import REDACTOR, redactor_of
+
+_FROM_WORKER = "rollproof_secrets"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Start scrubbing before any other plugin has something to say."""
+    config.stash[REDACTOR] = Redactor()
+    config.pluginmanager.register(_Scrubber(config), "rollproof-scrubber")
+
+
+# Outermost of the wrappers: what other plugins put on the report, such as a check's verdict and its reason.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Scrub what was added to the report of a check."""
+    report = yield
+    for name, value in vars(report).items():
+        if isinstance(value, dict):
+            setattr(report, name, _scrubbed(value, redactor_of(item.config)))
+    return report
+
+
+@pytest.fixture(scope="session")
+def redact(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Keep a secret that was issued during the run, such as a session's token, out of every report."""
+    return redactor_of(pytestconfig).add
+
+
+class _Scrubber:
+    """The hooks; a class, since some of them are not given the configuration."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._redactor = redactor_of(config)
+
+    def pytest_report_header(self) -> str | None:
+        """Say what cannot be redacted."""
+        count = self._redactor.too_short
+        if not count:
+            return None
+        return f"redaction: {count} secret(s) of fewer than {SHORTEST} characters cannot be redacted"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Learn the profile's secrets; scrub the live log and the log file, which wait for no report."""
+        verification = self._config.stash.get(VERIFICATION, None)
+        if verification is not None:
+            for secret in secrets_in(verification.target):
+                self._redactor.add(secret)
+        plugin = self._config.pluginmanager.getplugin("logging-plugin")
+        for name in ("log_cli_handler", "log_file_handler"):
+            handler = getattr(plugin, name, None)
+            if isinstance(handler, logging.Handler):
+                handler.setFormatter(_Formatter(handler.formatter, self._redactor))
+
+    # Innermost of the wrappers: whoever else reads the report, Allure and JUnit among them, gets it scrubbed.
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Scrub what a check said."""
+        report = yield
+        self._scrub(report)
+        return report
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_make_collect_report(self) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        """Scrub what an import said."""
+        report = yield
+        self._scrub(report)
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(self, excrepr: ExceptionRepr) -> None:
+        """Scrub what a plugin said when it failed."""
+        _scrubbed(excrepr, self._redactor)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """Scrub the text that the summary of warnings will show."""
+        message = warning_message.message
+        if isinstance(message, Warning):
+            message.args = _scrubbed(message.args, self._redactor)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:  # noqa: ANN401 - xdist may not be installed
+        """Learn what a worker's checks were issued, for the last scan."""
+        for secret in getattr(node, "workeroutput", {}).pop(_FROM_WORKER, ()):
+            self._redactor.add(secret)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Tell the controller what this worker's checks were issued."""
+        output = getattr(self._config, "workeroutput", None)
+        if output is not None:
+            output[_FROM_WORKER] = list(self._redactor.known())
+
+    def _scrub(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        report.longrepr = _scrubbed(report.longrepr, self._redactor)
+        report.sections = _scrubbed(report.sections, self._redactor)
+        if isinstance(report, pytest.TestReport):
+            report.user_properties = _scrubbed(report.user_properties, self._redactor)
+
+
+class _Formatter(logging.Formatter):
+    """What another formatter says, scrubbed."""
+
+    def __init__(self, inner: logging.Formatter | None, redactor: Redactor) -> None:
+        super().__init__()
+        self._inner = inner or logging.Formatter()
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redactor.text(self._inner.format(record))
+
+
+def _scrubbed(value: Any, redactor: Redactor) -> Any:  # noqa: ANN401 - pytest's reports hold anything
+    """Return `value` without secrets; pytest's representations of exceptions are changed where they are."""
+    if isinstance(value, str):
+        return redactor.text(value)
+    if isinstance(value, list):
+        return [_scrubbed(item, redactor) for item in value]
+    if isinstance(value, tuple):
+        return tuple(_scrubbed(item, redactor) for item in value)
+    if isinstance(value, dict):
+        return {key: _scrubbed(item, redactor) for key, item in value.items()}
+    if isinstance(value, TerminalRepr):
+        for name, part in vars(value).items():
+            setattr(value, name, _scrubbed(part, redactor))
+    return value

@@ -1,0 +1,144 @@
+"""The verdict in a dozen lines: on a terminal, in a log, and as Markdown for the summary page of a job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict
+from reports.allure_metadata import RESULTS
+from reports.stages import TITLES
+from reports.verdict import VERDICT
+
+_STYLES = {
+    Verdict.PASSED: "bold green",
+    Verdict.FAILED: "bold red",
+    Verdict.BROKEN: "bold yellow",
+    Verdict.BLOCKED: "bold blue",
+}
+_MARKS = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.BROKEN: "⚠️", Verdict.BLOCKED: "⏸️"}
+_MEANINGS = {
+    Verdict.PASSED: "the rollback is verified",
+    Verdict.FAILED: "something was verified, and it is wrong",
+    Verdict.BROKEN: "not everything could be verified",
+    Verdict.BLOCKED: "nothing was tried",
+}
+_LONGEST_REASON = 200
+_RECORD = (VERDICT, "report.html", "postmortem.md", RESULTS)
+# GitHub, and what imitates it, shows what is appended to the file that this variable names.
+_SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+
+
+def print_summary(verdict: RunVerdict, folder: Path, stream: TextIO) -> None:
+    """Print the summary of the incident in `folder`: in colour on a terminal, as plain lines elsewhere."""
+    if not stream.isatty():
+        stream.writelines(f"{lead}{rest}\n" for lead, rest, _style in lines(verdict, folder))
+        return
+    from rich.console import Console  # noqa: PLC0415 - only a terminal pays for the import
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(file=stream, highlight=False)
+    for lead, rest, style in lines(verdict, folder):
+        console.print(Text.assemble((lead, style), rest), soft_wrap=True)
+
+
+def lines(verdict: RunVerdict, folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield a lead, the rest of its line, and the style of the lead, in the words of rich and of pytest."""
+    style = _STYLES[verdict.verdict]
+    yield verdict.verdict.upper(), f": {_MEANINGS[verdict.verdict]} ({verdict.target})", style
+    if verdict.rollback is not None:
+        yield "", f"  {_rollback(verdict)}", ""
+    for name, phase in verdict.phases.items():
+        rest = f" {TITLES[name]:<24} {phase.seconds:6.1f} s  window {_window(phase):<10}  {_counts(phase)}"
+        yield f"  {phase.verdict:<7}", rest, _STYLES[phase.verdict]
+    for check, reason in _firsts(verdict):
+        yield "  first", f"   {check}: {reason}", style
+    if verdict.partial:
+        yield "  not covered", f": {'; '.join(verdict.partial)}", style
+    yield "", f"  record  {_shown(folder)}: {', '.join(_record(folder))}", ""
+
+
+def markdown(verdict: RunVerdict, folder: Path) -> str:
+    """Return the summary of the incident in `folder` as Markdown."""
+    page = [
+        f"## {_MARKS[verdict.verdict]} {verdict.verdict.capitalize()}: {_MEANINGS[verdict.verdict]}",
+        "",
+        f"Target `{verdict.target}`, incident `{verdict.incident}`, {verdict.started} to {verdict.finished}.",
+        *([f"{_rollback(verdict).capitalize()}."] if verdict.rollback is not None else []),
+        "",
+        "| stage | verdict | seconds | window | passed | failed | broken | blocked |",
+        "|---|---|---:|---|---:|---:|---:|---:|",
+    ]
+    for name, phase in verdict.phases.items():
+        cells = [
+            TITLES[name],
+            f"{_MARKS[phase.verdict]} {phase.verdict}",
+            f"{phase.seconds:.1f}",
+            _window(phase),
+            *(str(count) for count in (phase.passed, phase.failed, phase.broken, phase.blocked)),
+        ]
+        page.append(f"| {' | '.join(cells)} |")
+    firsts = [f"- `{check}`: {_escaped(reason)}" for check, reason in _firsts(verdict)]
+    if firsts:
+        page += ["", "First checks that did not pass:", "", *firsts]
+    if verdict.partial:
+        page += ["", "Not covered:", "", *(f"- {_escaped(reason)}" for reason in verdict.partial)]
+    page += ["", f"Record: `{_shown(folder)}` ({', '.join(_record(folder))})"]
+    return "\n".join([*page, ""])
+
+
+def append_job_summary(verdict: RunVerdict, folder: Path) -> None:
+    """Append the Markdown to the job's summary page, where the machine that runs the job has one."""
+    path = os.environ.get(_SUMMARY_VARIABLE)
+    if path:
+        with Path(path).open("a", encoding="utf-8") as stream:
+            stream.write(markdown(verdict, folder))
+
+
+def _rollback(verdict: RunVerdict) -> str:
+    if verdict.rollback is None:
+        return ""
+    text = f"rollback {verdict.rollback.verdict} in {verdict.rollback.seconds:.1f} s"
+    return (
+        text if verdict.rto_seconds is None else f"{text}, verified after {verdict.rto_seconds:.1f} s in all"
+    )
+
+
+def _counts(phase: PhaseVerdict) -> str:
+    counts = {
+        "passed": phase.passed,
+        "failed": phase.failed,
+        "broken": phase.broken,
+        "blocked": phase.blocked,
+    }
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "no checks"
+
+
+def _window(phase: PhaseVerdict) -> str:
+    return f"{phase.window[0]:g}-{phase.window[1]:g} s"
+
+
+def _firsts(verdict: RunVerdict) -> Iterator[tuple[str, str]]:
+    """Yield the first check that did not pass, and why, of each phase that was tried: the causes."""
+    for phase in verdict.phases.values():
+        if phase.first is not None and (phase.failed or phase.broken):
+            check, reason = phase.first
+            line = reason.splitlines()[0] if reason else "no reason given"
+            yield check, line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
+
+
+def _record(folder: Path) -> list[str]:
+    """Return the names of what there is of the record."""
+    return [name for name in _RECORD if (folder / name).exists()]
+
+
+def _shown(folder: Path) -> Path:
+    """Return `folder` as short as it can be typed from here."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def _escaped(text: str) -> str:
+    """Return `text` as Markdown that shows it as it is."""
+    return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~" else c for c in text)

@@ -1,0 +1,1 @@
+"""What may change the target. Nothing else does."""

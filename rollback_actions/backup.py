@@ -1,0 +1,146 @@
+"""A backup set: one package for each store of a target, of one commit, whole or absent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from fixtures.clock import Moment
+from fixtures.errors import Problem, UsageProblem
+from fixtures.files import canonical_json, write_whole
+from rollback_actions.stores.keeper import Kept, StoreKeeper
+
+_MANIFEST = "set.json"
+Value = TypeVar("Value")
+
+
+class StepResult(Protocol):
+    """What `Steps` gives the body of a step: it says how it went."""
+
+    result: str
+
+
+class Steps(Protocol):
+    """Opens a step that is shown and recorded."""
+
+    def __call__(self, name: str, /) -> AbstractContextManager[StepResult]:
+        """Return the step called `name`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSet:
+    """A complete backup set: `folder` holds a package a store, and its manifest was written last."""
+
+    folder: Path
+    commit: str
+    stores: Mapping[str, Kept]
+
+
+def take_backup(folder: Path, commit: str, keepers: Mapping[str, StoreKeeper], steps: Steps) -> BackupSet:
+    """Back up every store side by side into `folder`, which must not exist.
+
+    Raises:
+        Problem: a store could not be backed up; the unfinished folder is removed.
+    """
+    temporary = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True, mode=0o700)
+    started = Moment.now()
+
+    def keep(name: str) -> Kept:
+        store = temporary / name
+        store.mkdir(mode=0o700)
+        with steps(f"back up {name}") as step:
+            kept = keepers[name].back_up(store)
+            step.result = f"{sum(kept.records.values()):,} records, {kept.size / 1e6:.1f} MB, {kept.method}"
+        return kept
+
+    try:
+        stores = each_store(keepers, keep)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    manifest = {
+        "version": 1,
+        "commit": commit,
+        "started": started.record(),
+        "finished": Moment.now().record(),
+        "stores": {name: {**asdict(kept), "records": dict(kept.records)} for name, kept in stores.items()},
+    }
+    write_whole(temporary / _MANIFEST, canonical_json(manifest))
+    temporary.rename(folder)
+    return BackupSet(folder=folder, commit=commit, stores=stores)
+
+
+def new_backup_folder(backups: Path, target: str) -> Path:
+    """Return the path of a new backup set; names sort by age."""
+    now = datetime.now(UTC)
+    return backups / f"{now.strftime('%Y%m%dT%H%M%S')}{now.microsecond // 1000:03d}Z-{target}"
+
+
+def find_backup(backups: Path, commit: str) -> BackupSet:
+    """Return the newest complete backup set of `commit`.
+
+    Raises:
+        UsageProblem: there is none.
+    """
+    seen = []
+    for path in sorted(backups.glob(f"*/{_MANIFEST}"), reverse=True):
+        record = _read(path)
+        if record.get("commit") == commit:
+            stores = {name: Kept(**kept) for name, kept in record["stores"].items()}
+            return BackupSet(folder=path.parent, commit=commit, stores=stores)
+        seen.append(str(record.get("commit"))[:12])
+    raise UsageProblem(
+        what="backup",
+        expected=f"a complete backup set of commit {commit[:12]}",
+        observed=f"sets of {', '.join(seen)}" if seen else "no complete set",
+        source=str(backups),
+        hint="without a backup of that commit its data cannot be restored; choose a commit that has one",
+    )
+
+
+def each_store(keepers: Mapping[str, StoreKeeper], do: Callable[[str], Value]) -> dict[str, Value]:
+    """Do `do` for every store at once; wait for all of them before raising the first error.
+
+    Raises:
+        Problem: the first error in the order of the stores; the others are in its notes.
+    """
+    with ThreadPoolExecutor(max_workers=len(keepers)) as pool:
+        futures = {name: pool.submit(do, name) for name in keepers}
+    errors = list(_errors(futures))
+    if errors:
+        first, *rest = errors
+        for other in rest:
+            first.add_note(str(other))
+        raise first
+    return {name: future.result() for name, future in futures.items()}
+
+
+def _errors(futures: Mapping[str, Future[Any]]) -> Iterator[BaseException]:
+    for future in futures.values():
+        error = future.exception()
+        if error is not None:
+            yield error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise Problem(
+            what="manifest of a backup set",
+            expected="readable JSON",
+            observed=type(error).__name__,
+            source=str(path),
+            hint="the set is damaged: move it out of the backups folder",
+        ) from None
+    return record

@@ -1,0 +1,104 @@
+"""Capture a baseline of a target as it is now."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+from fixtures.application import ApplicationClient
+from fixtures.baseline import Facts, RecordedCanary, RecordedContainer, RecordedStore, save_baseline
+from fixtures.canary import Canary
+from fixtures.engines.engine import Container, ContainerEngine
+from fixtures.engines.factory import open_engine
+from fixtures.errors import ActionFailed
+from fixtures.git import head
+from fixtures.stores.factory import open_view
+from fixtures.target import Target
+from rollback_actions.backup import Steps
+
+
+def capture(target: Target, steps: Steps) -> Path:
+    """Record `target` as the new current baseline and return its folder.
+
+    Raises:
+        Problem: something is not as a good state is: a service that does not run, a store that does not
+            answer, a chat without a regular end. A baseline of a bad state would call it good for ever.
+    """
+    engine = open_engine(target.engine)
+    with steps("record containers and commit") as step:
+        containers = tuple(_running(target, engine))
+        commit = head(target.application.repository)
+        step.result = f"{len(containers)} containers, commit {commit[:12]}"
+    client = ApplicationClient(target.application)
+    with steps("ask the canary's question") as step:
+        canary = _canary(target, engine, client)
+        step.result = f"{len(canary.files)} files, grounded in {', '.join(canary.grounded_in)}"
+    with steps("count the records of every store") as step:
+        with ThreadPoolExecutor(max_workers=len(target.stores)) as pool:
+            found = list(pool.map(lambda name: _store(target, engine, name), target.stores))
+        stores = dict(zip(target.stores, found, strict=True))
+        collections = sum(len(store.counts) for store in found)
+        records = sum(sum(store.counts.values()) for store in found)
+        step.result = f"{records:,} records in {collections} collections of {len(stores)} stores"
+    published = target.application.interface
+    interface = client.interface_digest() if published else ""
+    facts = Facts(commit=commit, interface=interface, containers=containers, stores=stores, canary=canary)
+    return save_baseline(target.folders.baselines, target.name, facts)
+
+
+def _running(target: Target, engine: ContainerEngine) -> list[RecordedContainer]:
+    containers = engine.containers()
+    bad = [s for s in target.services if not any(_good(c) for c in containers.get(s, ()))]
+    if bad:
+        raise ActionFailed(
+            what="services of the target",
+            expected="all running and healthy",
+            observed=f"not so: {', '.join(bad)}",
+            source=f"project {target.engine.project}",
+            hint="a baseline is captured of a good state only",
+        )
+    return [_record(container) for found in containers.values() for container in found]
+
+
+def _good(container: Container) -> bool:
+    return container.running and container.health in {None, "healthy"}
+
+
+def _record(container: Container) -> RecordedContainer:
+    return RecordedContainer(
+        service=container.service,
+        name=container.name,
+        image=container.image,
+        image_id=container.image_id,
+        revision=container.revision,
+        configuration=container.configuration,
+        volumes=tuple(mount.name for mount in container.mounts if mount.kind == "volume"),
+    )
+
+
+def _store(target: Target, engine: ContainerEngine, name: str) -> RecordedStore:
+    with closing(open_view(name, target.stores[name], engine)) as view:
+        server = view.ask().server
+        return RecordedStore(kind=view.kind, server=server, counts=dict(view.counts()))
+
+
+def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) -> RecordedCanary:
+    canary = Canary(target, engine, client)
+    wanted = target.application.canary
+    try:
+        session = canary.log_in()
+        files = client.files(session, wanted.knowledge_base)
+        conversation = canary.ask(session)
+    finally:
+        canary.sweep()
+    answer = conversation.answer
+    if not answer.complete or wanted.expected_file not in answer.files:
+        raise ActionFailed(
+            what="the canary's question",
+            expected=f"an answer with a regular end, grounded in {wanted.expected_file}",
+            observed=f"{answer.ending} end, grounded in {', '.join(answer.files) or 'nothing'}",
+            source=str(target.application.url),
+            hint="correct application.canary in the profile; a baseline is captured of a good state only",
+        )
+    return RecordedCanary(files=files, grounded_in=answer.files)

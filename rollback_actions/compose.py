@@ -1,0 +1,273 @@
+"""The write side of a docker compose project: run, stop, start, freeze, snapshot, re-create."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from fixtures.command import Deadline, run_command
+from fixtures.engines.compose import ComposeEngine
+from fixtures.engines.engine import Container
+from fixtures.errors import ActionFailed, Problem
+from fixtures.target import Engine
+from rollback_actions import volumes
+
+POLL_SECONDS = 0.2
+# Marks the processes of one `run`, so that they can be found inside the container when its client is ended.
+RUN_VARIABLE = "ROLLPROOF_RUN"
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
+# Ends every process of this user that carries the mark; repeats, since a process may fork meanwhile.
+KILL_SCRIPT = """
+for round in 1 2 3; do
+    for folder in /proc/[0-9]*; do
+        if grep -q "$1" "$folder/environ" 2>/dev/null; then kill -9 "${folder#/proc/}"; fi
+    done
+done
+"""
+KILL_SECONDS = 5.0
+
+
+class ComposeControl:
+    """What may be done to the containers of one compose project. See `ContainerControl`."""
+
+    def __init__(self, profile: Engine) -> None:
+        """Take the project, its compose files and its environment file from `profile`; connect to nothing."""
+        self._profile = profile
+        self._engine = ComposeEngine(profile.project, profile.deadline_seconds)
+
+    def run(
+        self,
+        service: str,
+        command: Sequence[str],
+        *,
+        deadline: float,
+        environment: Mapping[str, SecretStr] | None = None,
+        stdin: Path | None = None,
+        stdout: Path | None = None,
+    ) -> str:
+        """Run `command` in the container of `service`; return its output, or "" when `stdout` takes it.
+
+        `environment` travels by the environment of the client, never on a command line. At the deadline the
+        command is ended inside the container too, which takes a shell and grep there.
+        """
+        limit = Deadline(deadline)
+        container = self._containers([service])[0]
+        what = f"{command[0]} in {container.name}"
+        if not container.running or container.status == "paused":
+            raise ActionFailed(
+                what=what,
+                expected="a running container",
+                observed=container.status,
+                source=f"project {self._profile.project}",
+                hint=f"start service {service} first",
+            )
+        mark = uuid.uuid4().hex
+        options = ["-e", f"{RUN_VARIABLE}={mark}"]
+        for name in environment or {}:
+            if not VARIABLE_NAME.fullmatch(name):
+                raise ValueError(f"expected the name of a variable, observed {len(name)} other characters")
+            options += ["-e", name]
+        if stdin is not None:
+            options.append("-i")
+        try:
+            return run_command(
+                ["docker", "exec", *options, container.id, *command],
+                what=what,
+                deadline=limit,
+                environment=environment,
+                stdin=stdin,
+                stdout=stdout,
+            )
+        except ActionFailed:
+            raise
+        except BaseException as error:
+            self._kill_inside(container, mark, error)
+            raise
+
+    def stop(self, services: Iterable[str], *, deadline: float) -> None:
+        """Stop the containers of `services` and see that they are stopped.
+
+        Each gets the grace that its compose file allows; a frozen one is stopped as it is.
+        """
+        limit = Deadline(deadline)
+        services = tuple(services)
+        running = [c.id for c in self._containers(services) if c.running]
+        if running:
+            run_command(["docker", "stop", *running], what=f"stop of {_list(services)}", deadline=limit)
+        self._expect(services, "stopped", lambda c: not c.running and not c.restarting)
+
+    def start(self, services: Iterable[str], *, deadline: float) -> None:
+        """Start the containers of `services`; wait until they run and, with a health check, are healthy."""
+        limit = Deadline(deadline)
+        services = tuple(services)
+        stopped = [c.id for c in self._containers(services) if not c.running]
+        if stopped:
+            run_command(["docker", "start", *stopped], what=f"start of {_list(services)}", deadline=limit)
+        self._await_health(services, limit)
+
+    def pause(self, services: Iterable[str], *, deadline: float) -> None:
+        """Freeze the containers of `services`, all of them or none; those frozen before stay so."""
+        limit = Deadline(deadline)
+        services = tuple(services)
+        thawed = [c.id for c in self._containers(services) if c.status != "paused"]
+        if not thawed:
+            return
+        try:
+            run_command(["docker", "pause", *thawed], what=f"pause of {_list(services)}", deadline=limit)
+            self._expect(services, "paused", lambda c: c.status == "paused")
+        except BaseException:
+            self._thaw(c for c in self._containers(services) if c.id in thawed)
+            raise
+
+    def unpause(self, services: Iterable[str], *, deadline: float) -> None:
+        """Let the frozen containers of `services` run on; leave alone those that are not frozen."""
+        services = tuple(services)
+        self._thaw(self._containers(services), deadline)
+        self._expect(services, "not paused", lambda c: c.status != "paused")
+
+    def save_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> Sequence[Path]:
+        """Write each data volume of `services` to `folder/<volume>.tar`; they must be stopped or paused."""
+        return volumes.save(self._containers(services), folder, Deadline(deadline))
+
+    def load_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> None:
+        """Make each data volume of `services` equal to its tar in `folder`; the services must be stopped.
+
+        All tars are read to their end before the first volume is changed. After a failure in the middle the
+        volumes are neither old nor new: run it again.
+        """
+        volumes.load(self._containers(services), folder, Deadline(deadline))
+
+    def up(self, services: Iterable[str], images: Mapping[str, str], *, deadline: float) -> None:
+        """Re-create `services` by the profile's compose files on the image ids `images`; wait for health.
+
+        A service that `images` does not name keeps the image of its compose file. Nothing is built or pulled,
+        and no other service is touched.
+        """
+        limit = Deadline(deadline)
+        services = tuple(services)
+        chosen = {service: images[service] for service in services if service in images}
+        self._expect_images(chosen, limit)
+        with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
+            override = Path(folder) / "images.yaml"
+            override.write_text(_override(chosen), encoding="utf-8")
+            create = ["up", "--detach", "--no-build", "--no-deps", "--force-recreate"]
+            run_command(
+                [*self._compose(override), *create, *services],
+                what=f"re-creation of {_list(services)}",
+                deadline=limit,
+            )
+        self._await_health(services, limit)
+        self._expect(
+            chosen,
+            f"images {_list(sorted(set(chosen.values())))}",
+            lambda c: c.image_id == chosen[c.service],
+        )
+
+    def _await_health(self, services: Iterable[str], limit: Deadline) -> None:
+        # Not `docker compose up --wait`: it fails on a service whose health check is switched off.
+        while not all(_ready(c) for c in self._containers(services)):
+            if limit.passed:
+                self._expect(services, f"healthy within {limit.seconds:g} s", _ready)
+            # A container that ended or is frozen will not become healthy by waiting.
+            self._expect(services, "running", lambda c: c.status in {"running", "restarting"})
+            time.sleep(POLL_SECONDS)
+
+    def _compose(self, override: Path) -> list[str]:
+        if not self._profile.files:
+            raise ActionFailed(
+                what="re-creation of services",
+                expected="compose files in the profile",
+                observed="none",
+                source="engine.files",
+                hint='add files = ["…/compose.yaml"] to [engine]',
+            )
+        environment = ["--env-file", str(self._profile.env_file)] if self._profile.env_file else []
+        files = [option for file in (*self._profile.files, override) for option in ("--file", str(file))]
+        return ["docker", "compose", "--project-name", self._profile.project, *environment, *files]
+
+    def _containers(self, services: Iterable[str]) -> list[Container]:
+        """Return the containers of `services`, each of which must have one."""
+        existing = self._engine.containers()
+        wanted = tuple(dict.fromkeys(services))
+        missing = [service for service in wanted if service not in existing]
+        if missing:
+            raise ActionFailed(
+                what=f"service {_list(missing)}",
+                expected="a container",
+                observed=f"containers of {_list(existing) or 'no service'}",
+                source=f"project {self._profile.project}",
+                hint="correct the service's name in the profile, or create its container",
+            )
+        return [container for service in wanted for container in existing[service]]
+
+    def _expect(self, services: Iterable[str], expected: str, right: Callable[[Container], bool]) -> None:
+        wrong = [container for container in self._containers(services) if not right(container)]
+        if wrong:
+            raise ActionFailed(
+                what=f"containers of {_list(sorted({c.service for c in wrong}))}",
+                expected=expected,
+                observed=", ".join(_describe(container) for container in wrong),
+                source=f"project {self._profile.project}",
+                hint=f"docker logs {wrong[0].name}",
+            )
+
+    def _expect_images(self, images: Mapping[str, str], limit: Deadline) -> None:
+        for service, image in images.items():
+            if not IMAGE_ID.fullmatch(image):
+                raise ActionFailed(
+                    what=f"image of {service}",
+                    expected="an image id, sha256: and 64 digits",
+                    observed=repr(image),
+                    source="the rollback's plan",
+                    hint="a name can have been moved to another image: use the id that the baseline recorded",
+                )
+            inspect = ["docker", "image", "inspect", "--format", "{{.Id}}", image]
+            run_command(inspect, what=f"look for the image of {service}, {image}", deadline=limit)
+
+    def _thaw(self, containers: Iterable[Container], deadline: float | None = None) -> None:
+        frozen = [c.id for c in containers if c.status == "paused"]
+        if frozen:
+            limit = Deadline(deadline or self._profile.deadline_seconds)
+            run_command(["docker", "unpause", *frozen], what="unpause", deadline=limit)
+
+    def _kill_inside(self, container: Container, mark: str, error: BaseException) -> None:
+        script = ["sh", "-c", KILL_SCRIPT, "sh", f"{RUN_VARIABLE}={mark}"]
+        try:
+            run_command(
+                ["docker", "exec", container.id, *script],
+                what=f"end of the command in {container.name}",
+                deadline=Deadline(KILL_SECONDS),
+            )
+        except Problem as problem:
+            error.add_note(f"it may still run inside {container.name}: {problem}")
+
+
+def _ready(container: Container) -> bool:
+    return container.status == "running" and container.health in {None, "healthy"}
+
+
+def _describe(container: Container) -> str:
+    health = f", {container.health}" if container.running and container.health else ""
+    ended = "" if container.running else f" with exit code {container.exit_code}"
+    return f"{container.name} {container.status}{ended}{health}, image {container.image_id[:19]}"
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _override(images: Mapping[str, str]) -> str:
+    # `!reset` is compose's own YAML tag: without it a service with a build section may be built.
+    services = "".join(
+        f"  {json.dumps(service)}: {{image: {json.dumps(image)}, build: !reset null, pull_policy: never}}\n"
+        for service, image in images.items()
+    )
+    return f"services:\n{services}" if services else "services: {}\n"

@@ -1,0 +1,62 @@
+"""What may be done to the containers of a target. The read side is `fixtures.engines`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import SecretStr
+
+
+class ContainerControl(Protocol):
+    """Write side of a container engine. Every call has a deadline in seconds.
+
+    Raises `ActionFailed` when a command ends with another exit code than 0 (with the last lines of its
+    standard error, secrets of `environment` removed), `Unverifiable` when the engine does not answer in time.
+    """
+
+    def run(
+        self,
+        service: str,
+        command: Sequence[str],
+        *,
+        deadline: float,
+        environment: Mapping[str, SecretStr] | None = None,
+        stdin: Path | None = None,
+        stdout: Path | None = None,
+    ) -> str:
+        """Run `command` in the running container of `service`.
+
+        Returns its output, or "" when `stdout` takes it.
+        `environment` travels by the environment of the client, never on a command line.
+        """
+        ...
+
+    def stop(self, services: Iterable[str], *, deadline: float) -> None:
+        """Stop the containers of `services` and see that they are stopped."""
+        ...
+
+    def start(self, services: Iterable[str], *, deadline: float) -> None:
+        """Start the containers of `services`; wait until they run and, with a health check, are healthy."""
+        ...
+
+    def pause(self, services: Iterable[str], *, deadline: float) -> None:
+        """Freeze the containers of `services`, all of them or none."""
+        ...
+
+    def unpause(self, services: Iterable[str], *, deadline: float) -> None:
+        """Let the frozen containers of `services` run on; leave alone those that are not frozen."""
+        ...
+
+    def save_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> Sequence[Path]:
+        """Write each data volume of `services` to `folder/<volume>.tar`; they must be stopped or paused."""
+        ...
+
+    def load_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> None:
+        """Make each data volume of `services` equal to its tar in `folder`; the services must be stopped."""
+        ...
+
+    def up(self, services: Iterable[str], images: Mapping[str, str], *, deadline: float) -> None:
+        """Re-create `services` by the profile's compose files on the image ids `images`; wait for health."""
+        ...

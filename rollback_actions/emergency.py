@@ -1,0 +1,170 @@
+"""The emergency rollback: code, images and the data of every store back to what they were at one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fixtures.baseline import Baseline, load_baseline
+from fixtures.clock import Moment
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import Problem, UsageProblem
+from fixtures.incident import Incident, RollbackRecord
+from fixtures.target import Target
+from fixtures.verdict import Verdict
+from rollback_actions.backup import BackupSet, each_store, find_backup, take_backup
+from rollback_actions.commit import check_out, resolve_commit
+from rollback_actions.containers import ContainerControl
+from rollback_actions.journal import Journal
+from rollback_actions.progress import Progress, Step
+from rollback_actions.stores.factory import open_keeper
+from rollback_actions.stores.keeper import StoreKeeper
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a rollback needs, found before anything is changed."""
+
+    commit: str
+    baseline: Baseline
+    backup: BackupSet
+    images: Mapping[str, str]
+
+
+class Recorder:
+    """Steps that are shown and written to the journal, as `rollback_actions.backup.Steps` asks."""
+
+    def __init__(self, journal: Journal, progress: Progress) -> None:
+        """Write to `journal`, show on `progress`."""
+        self._journal = journal
+        self._progress = progress
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[Step]:
+        """Open the step called `name`."""
+        with self._progress.step(name) as shown, self._journal.step(name) as recorded:
+            yield shown
+            recorded["result"] = shown.result
+
+
+def plan_emergency(target: Target, commit: str) -> Plan:
+    """Return what an emergency rollback to `commit` would use.
+
+    Raises:
+        UsageProblem: the commit, its baseline or its backup is not there.
+    """
+    full = resolve_commit(target.application.repository, commit)
+    baseline = _baseline_of(target, full)
+    services = target.application.services
+    images = {c.service: c.image_id for c in baseline.facts.containers if c.service in services}
+    missing = [service for service in services if service not in images]
+    if missing:
+        raise UsageProblem(
+            what="images of the baseline",
+            expected=f"one for each of {', '.join(services)}",
+            observed=f"none for {', '.join(missing)}",
+            source=str(baseline.folder),
+            hint="the profile names services that did not run when the baseline was captured",
+        )
+    return Plan(full, baseline, find_backup(target.folders.backups, full), images)
+
+
+def roll_back(
+    target: Target,
+    plan: Plan,
+    incident: Incident,
+    engine: ContainerEngine,
+    control: ContainerControl,
+    steps: Recorder,
+) -> RollbackRecord:
+    """Roll `target` back by `plan`, and record how it ended, whichever way.
+
+    The writers stop first and start last. What the stores hold now is kept in the incident before any of it
+    is overwritten. Run again after it was interrupted, it ends in the same state.
+    """
+    started = Moment.now()
+    verdict = Verdict.FAILED
+    try:
+        _roll_back(target, plan, incident, engine, control, steps)
+        verdict = Verdict.PASSED
+    finally:
+        finished = Moment.now()
+        record = RollbackRecord(
+            commit=plan.commit,
+            verdict=verdict,
+            seconds=finished.seconds_since(started),
+            started=started,
+            finished=finished,
+        )
+        incident.write_rollback(record)
+    return record
+
+
+def _roll_back(
+    target: Target,
+    plan: Plan,
+    incident: Incident,
+    engine: ContainerEngine,
+    control: ContainerControl,
+    steps: Recorder,
+) -> None:
+    services = target.application.services
+    deadline = float(target.rollback_seconds)
+    with steps("stop the application"):
+        control.stop([s for s in services if s in engine.containers()], deadline=deadline)
+    with steps("start stores that are down"):
+        control.start([s for store in target.stores.values() for s in store.services], deadline=deadline)
+    keepers = {name: open_keeper(name, profile, engine, control) for name, profile in target.stores.items()}
+    _keep_what_is_there(plan, incident, keepers, steps)
+    with steps("check out the commit") as step:
+        step.result = check_out(target.application.repository, plan.commit, incident.folder)
+
+    def restore(name: str) -> None:
+        with steps(f"restore {name}") as step:
+            restored = keepers[name].restore(plan.backup.folder / name)
+            notes = "".join(f"; {note}" for note in restored.notes)
+            step.result = f"{sum(restored.records.values()):,} records{notes}"
+
+    each_store(keepers, restore)
+    with steps("start the application on the recorded images"):
+        control.up(services, plan.images, deadline=deadline)
+
+
+def _keep_what_is_there(
+    plan: Plan, incident: Incident, keepers: Mapping[str, StoreKeeper], steps: Recorder
+) -> None:
+    safety = _next_safety(incident.folder)
+    with steps("keep what is there now") as step:
+        take_backup(safety, f"before the rollback to {plan.commit}", keepers, steps)
+        step.result = str(safety)
+
+
+def _next_safety(folder: Path) -> Path:
+    """A second run keeps what it finds beside what the first kept, never over it."""
+    number = len(list(folder.glob("safety-*"))) + 1
+    return folder / f"safety-{number:02d}"
+
+
+def _baseline_of(target: Target, commit: str) -> Baseline:
+    seen = []
+    folder = target.folders.baselines
+    for path in sorted(folder.glob("*/manifest.json"), reverse=True):
+        if path.parent.is_symlink():
+            continue
+        try:
+            baseline = load_baseline(path.parent, target.name)
+        except Problem as problem:
+            seen.append(str(problem).splitlines()[0])
+            continue
+        if baseline.facts.commit == commit:
+            return baseline
+        seen.append(f"one of commit {baseline.facts.commit[:12]}")
+    raise UsageProblem(
+        what="baseline",
+        expected=f"one of commit {commit[:12]}",
+        observed="; ".join(seen) or "none",
+        source=str(folder),
+        hint="without it the images of that commit are not known; choose a commit that has a baseline",
+    )

@@ -1,0 +1,1 @@
+"""The write side of each store: back up, restore. One module a store."""

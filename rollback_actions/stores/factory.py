@@ -1,0 +1,21 @@
+"""From a store's profile to its keeper. A driver is imported when its store is first used, not before."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fixtures.engines.engine import ContainerEngine
+    from fixtures.stores.profiles import AnyStore
+    from rollback_actions.containers import ContainerControl
+    from rollback_actions.stores.keeper import StoreKeeper
+
+
+def open_keeper(
+    name: str, profile: AnyStore, engine: ContainerEngine, control: ContainerControl
+) -> StoreKeeper:
+    """Return the write side of the store `name`; each module of this package names its class `Keeper`."""
+    module = import_module(f"rollback_actions.stores.{profile.kind}")
+    keeper: StoreKeeper = module.Keeper(name, profile, engine.resolve(profile.address), control)
+    return keeper

@@ -1,0 +1,142 @@
+"""One object of S3: what is there, and the same object again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+from minio import Minio
+from minio.commonconfig import REPLACE, CopySource, Tags
+
+PIECE_BYTES = 1 << 20
+# The version of what was put before its bucket began to keep versions.
+NO_VERSION = "null"
+# Headers that belong to an object and are given back to it, besides those of users.
+HEADERS = frozenset(
+    {
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "expires",
+    }
+)
+USER_HEADER = "x-amz-meta-"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as it was read: names of `headers` in lower case, `sha256` of the bytes as they are stored.
+
+    `version` is None where the bucket keeps none. `etag` says nothing about content after a multipart upload
+    or under encryption, but an equal one is an equal content.
+    """
+
+    bucket: str
+    key: str
+    version: str | None
+    etag: str
+    size: int
+    sha256: str
+    headers: dict[str, str]
+    tags: dict[str, str]
+
+    def like(self, other: StoredObject) -> bool:
+        """Tell whether both have the same name, content, headers and tags, in whatever version."""
+        return replace(self, version=None, etag="") == replace(other, version=None, etag="")
+
+
+def read_object(
+    client: Minio, bucket: str, key: str, version: str | None = None, sink: IO[bytes] | None = None
+) -> StoredObject:
+    """Read the content of an object to its end, into `sink` if there is one."""
+    # What has no version can only be asked for as the current one.
+    asked = None if version == NO_VERSION else version
+    response = client.get_object(bucket, key, version_id=asked)
+    digest, size = hashlib.sha256(), 0
+    with closing(response):
+        # The bytes as stored: by default the HTTP library would unpack those that were put as gzip.
+        for piece in response.stream(PIECE_BYTES, decode_content=False):
+            digest.update(piece)
+            size += len(piece)
+            if sink:
+                sink.write(piece)
+        headers = _lower(response.headers)
+        response.release_conn()
+    return StoredObject(
+        bucket=bucket,
+        key=key,
+        version=version,
+        etag=headers.get("etag", "").strip('"'),
+        size=size,
+        sha256=digest.hexdigest(),
+        headers=_own(headers),
+        tags=_tags(client, bucket, key, asked, headers),
+    )
+
+
+def same_headers(client: Minio, kept: StoredObject) -> bool:
+    """Tell whether the current object has the headers and tags of `kept`; its content is not read."""
+    headers = _lower(client.stat_object(kept.bucket, kept.key).metadata or {})
+    if _own(headers) != kept.headers:
+        return False
+    return _tags(client, kept.bucket, kept.key, None, headers) == kept.tags
+
+
+def copy_version(client: Minio, kept: StoredObject) -> None:
+    """Make the recorded version of `kept` the current one again, by a copy inside the server."""
+    client.copy_object(
+        kept.bucket,
+        kept.key,
+        CopySource(kept.bucket, kept.key, version_id=kept.version),
+        metadata=dict(kept.headers),
+        tags=_to_tags(kept.tags),
+        # Tags of a version can be changed after the backup: those that were recorded count.
+        metadata_directive=REPLACE,
+        tagging_directive=REPLACE,
+    )
+
+
+def put_copy(client: Minio, kept: StoredObject, content: Path) -> None:
+    """Put `kept` again, from the file `content`."""
+    others = {name: value for name, value in kept.headers.items() if name != "content-type"}
+    client.fput_object(
+        kept.bucket,
+        kept.key,
+        str(content),
+        content_type=kept.headers.get("content-type", "application/octet-stream"),
+        metadata=dict(others),
+        tags=_to_tags(kept.tags),
+    )
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _own(headers: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in sorted(headers.items())
+        if name in HEADERS or name.startswith(USER_HEADER)
+    }
+
+
+def _tags(
+    client: Minio, bucket: str, key: str, version: str | None, headers: Mapping[str, str]
+) -> dict[str, str]:
+    # Servers count the tags in a header; asking for them costs another request.
+    if headers.get("x-amz-tagging-count", "0") == "0":
+        return {}
+    return dict(sorted((client.get_object_tags(bucket, key, version_id=version) or {}).items()))
+
+
+def _to_tags(tags: Mapping[str, str]) -> Tags | None:
+    made = Tags.new_object_tags()
+    made.update(tags)
+    return made if tags else None

@@ -1,0 +1,115 @@
+"""The rehearsal stack's command line, behind `./run`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fixtures.errors import ExitCode, UsageProblem
+from fixtures.verdict import Verdict
+from rollback_actions.guard import guarded
+from rollback_actions.progress import Progress
+from staging.docker_engine import docker_engine, stop_kept_engine
+from staging.rehearsal import Rehearsal, bring_up_application, bring_up_stores
+from staging.stack import Stack
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL_SCALE = 0.05
+TESTS_SECONDS = 3600
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+Scale = Annotated[
+    float,
+    typer.Option(envvar="ROLLPROOF_SCALE", min=0.01, max=20, help="Amount of data; 1 is 20,000 chunks."),
+]
+
+
+@contextmanager
+def _fresh_stores(stack: Stack, progress: Progress) -> Iterator[None]:
+    """Have stores that are up and empty, and take everything down at the end, however it ends."""
+    with docker_engine(progress.say):
+        _refuse_running(stack)
+        try:
+            bring_up_stores(stack, progress)
+            yield
+        finally:
+            with progress.step("take the stack down"):
+                stack.down(progress.say)
+
+
+def _refuse_running(stack: Stack) -> None:
+    stack.prepare()
+    running = stack.status()
+    if running:
+        raise UsageProblem(
+            what=f"project {stack.project}",
+            expected="no container of it",
+            observed=f"{len(running)} containers",
+            source="the Docker engine",
+            hint="take that stack down first: ./run down",
+        )
+
+
+@app.command()
+def rehearsal(scale: Scale = 1.0) -> None:
+    """Break a staging stack by a migration, roll it back, verify it, write the record."""
+    stack = Stack(ROOT)
+    with Progress() as progress, _fresh_stores(stack, progress):
+        incident, verdict = Rehearsal(stack, progress).run(scale)
+    typer.echo(f"verdict: {verdict}")
+    typer.echo(f"incident: {incident.folder.relative_to(ROOT)}")
+    if verdict is not Verdict.PASSED:
+        raise typer.Exit(ExitCode.FAILED if verdict is Verdict.FAILED else ExitCode.BROKEN)
+
+
+@app.command()
+def up(scale: Scale = 1.0) -> None:
+    """Bring a staging stack up, seeded, and leave it running."""
+    stack = Stack(ROOT)
+    with Progress() as progress, docker_engine(progress.say, keep=True):
+        _refuse_running(stack)
+        try:
+            bring_up_stores(stack, progress)
+            bring_up_application(stack, progress, scale)
+        except BaseException:
+            stack.down(progress.say)
+            raise
+    typer.echo("up: http://127.0.0.1:8090; profile targets/staging.toml; ./run down takes it down")
+
+
+@app.command()
+def down() -> None:
+    """Take the staging stack down, and the engine if `up` started it."""
+    stack = Stack(ROOT)
+    with Progress() as progress:
+        with docker_engine(progress.say), progress.step("take the stack down"):
+            stack.down(progress.say)
+        stop_kept_engine(progress.say)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def tests(context: typer.Context) -> None:
+    """Run the suite's own tests; those on the real stack share one, brought up for them."""
+    stack = Stack(ROOT)
+    _pytest(["tests/unit", "tests/pytester", "-n", "2", *context.args])
+    with Progress() as progress, _fresh_stores(stack, progress):
+        bring_up_application(stack, progress, SMALL_SCALE)
+        _pytest(["tests/stack", "--require-stack", *context.args])
+
+
+def _pytest(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments], cwd=ROOT, timeout=TESTS_SECONDS, check=False
+    )
+    if done.returncode != 0:
+        raise typer.Exit(done.returncode)
+
+
+if __name__ == "__main__":
+    raise SystemExit(guarded(app))

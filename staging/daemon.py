@@ -1,0 +1,147 @@
+"""The identity of a long-running process, and ending it by that identity alone.
+
+A process id is given to another process once its owner has ended, so an id from a file proves nothing. The
+pair of id and start time, within one boot of the machine, names one process only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from fixtures.errors import Problem
+
+START_TIME_FIELD = 19  # the 22nd of /proc/PID/stat, counted from the one after the program's name
+STATE_FIELD = 0
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """One process of one boot: `started` is in clock ticks since that boot."""
+
+    pid: int
+    started: int
+    boot: str
+
+    @classmethod
+    def of(cls, pid: int) -> Self | None:
+        """Return the identity of the process that has this id now; None when there is none."""
+        fields = _stat(pid)
+        if fields is None:
+            return None
+        return cls(pid, int(fields[START_TIME_FIELD]), _boot())
+
+    def lives(self, program: str) -> bool:
+        """Return whether this very process still runs, and runs `program`."""
+        return Daemon.of(self.pid) == self and runs(self.pid, program)
+
+    def end(self, program: str, *, seconds: float) -> bool:
+        """Send SIGTERM, and SIGKILL after `seconds`; return whether SIGTERM was enough.
+
+        A process that is not this very one is left alone.
+
+        Raises:
+            Problem: It survived SIGKILL.
+        """
+        for number, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, seconds)):
+            if not self.lives(program):
+                return True
+            os.kill(self.pid, number)
+            if self._ends_within(patience, program):
+                return number is signal.SIGTERM
+        raise Problem(
+            what=f"end of {program}",
+            expected="process to end on SIGKILL",
+            observed=f"process {self.pid} still there",
+            source=f"/proc/{self.pid}",
+            hint=f"look at /proc/{self.pid}/stack; it waits for the kernel",
+        )
+
+    def _ends_within(self, seconds: float, program: str) -> bool:
+        give_up = time.monotonic() + seconds
+        while time.monotonic() < give_up:
+            reap(self.pid)
+            if not self.lives(program):
+                return True
+            time.sleep(POLL_SECONDS)
+        return False
+
+
+def reap(pid: int) -> None:
+    """Collect the exit status of a child that has ended; somebody else's child is none of ours."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return
+
+
+def runs(pid: int, program: str) -> bool:
+    """Return whether that process was started as `program`."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return Path(words[0].decode()).name == program
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return the fields after the program's name; None for no process, or one that has ended unreaped."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = text.rpartition(")")[2].split()
+    return None if fields[STATE_FIELD] in {"Z", "X"} else fields
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a pid file says: which process, and whether it is meant to outlive the command that started it."""
+
+    daemon: Daemon
+    keep: bool
+
+    def write(self, path: Path) -> None:
+        """Write it in one step, so that a kill leaves the old file or the new one."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged = path.with_suffix(".new")
+        staged.write_text(json.dumps(asdict(self)))
+        staged.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Return what the file says; None when there is no file.
+
+        Raises:
+            Problem: The file is there and says something else.
+        """
+        try:
+            text = path.read_text()
+        except FileNotFoundError:
+            return None
+        try:
+            content = json.loads(text)
+            daemon = Daemon(
+                pid=int(content["daemon"]["pid"]),
+                started=int(content["daemon"]["started"]),
+                boot=str(content["daemon"]["boot"]),
+            )
+            return cls(daemon, keep=bool(content["keep"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise Problem(
+                what="pid file",
+                expected="daemon and keep",
+                observed=repr(text[:80]),
+                source=str(path),
+                hint=f"end the process that it names, if it is yours, and remove {path}",
+            ) from error

@@ -1,0 +1,79 @@
+"""Deployments of the application on the staging stack: check out, build, migrate, start, as a person would."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollback_actions.commit import check_out
+from staging.repository import Releases, create_repository
+from staging.stack import Stack
+
+APPLICATION_SERVICES = ("backend", "worker", "frontend", "nginx")
+BUILD_SECONDS = 600
+SEED_SECONDS = 300
+MIGRATE_SECONDS = 180
+UP_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The application of one staging stack, and the two releases of its repository."""
+
+    stack: Stack
+    releases: Releases
+
+    @classmethod
+    def prepare(cls, stack: Stack) -> Deployment:
+        """Create the application's repository, with the working copy on release 1."""
+        return cls(stack, create_repository(stack.state.application))
+
+    def build(self, commit: str) -> None:
+        """Check `commit` out and build its images; the `current` tags move to them."""
+        check_out(self.stack.state.application, commit, self.stack.state.folder / "kept")
+        # frontend and nginx come from the same files: one after the other would only wait for the same layers.
+        self.stack.compose(
+            "build",
+            "--quiet",
+            "backend",
+            "frontend",
+            "nginx",
+            seconds=BUILD_SECONDS,
+            hint="read what the build said above",
+            environment={"REVISION": commit},
+        )
+
+    def seed(self, scale: float) -> str:
+        """Fill the empty stores; return the last line that the seeding printed."""
+        return self._tool("seed", "--scale", str(scale), seconds=SEED_SECONDS)
+
+    def migrate(self) -> str:
+        """Run the migration of the release that is checked out; return its last line."""
+        return self._tool("migrate", seconds=MIGRATE_SECONDS)
+
+    def start(self) -> None:
+        """Start or re-create the application's containers on the `current` images; wait until healthy."""
+        self.stack.compose(
+            "up",
+            "--detach",
+            "--wait",
+            f"--wait-timeout={UP_SECONDS}",
+            "--no-build",
+            "--no-deps",
+            *APPLICATION_SERVICES,
+            seconds=UP_SECONDS + 30,
+            hint=f"read `docker compose --project-name {self.stack.project} logs backend`",
+        )
+
+    def _tool(self, service: str, *arguments: str, seconds: float) -> str:
+        words = self.stack.compose(
+            "run",
+            "--rm",
+            "--no-deps",
+            "--no-TTY",
+            service,
+            *arguments,
+            seconds=seconds,
+            hint=f"run it by hand: docker compose --project-name {self.stack.project} run --rm {service}",
+        )
+        lines = [line for line in words.splitlines() if line.strip()]
+        return lines[-1] if lines else "done"

@@ -1,0 +1,375 @@
+"""A Docker engine to work with: one that answers, else one that is installed and started here.
+
+Whoever starts an engine stops it, by the identity of its process. The record `.staging/dockerd.pid` outlives
+a starter that is killed: the next command that needs the engine takes it over and stops it in its stead.
+Users of one engine share a lock, so that the first to finish does not take it away from the others.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from fixtures.errors import Problem
+from staging.daemon import Daemon, Record, reap, runs
+from staging.packages import install_missing
+from staging.processes import tail
+
+Report = Callable[[str], None]
+
+DEFAULT_ADDRESS = "unix:///var/run/docker.sock"
+PING_SECONDS = 5
+START_SECONDS = 60
+STOP_SECONDS = 60
+LOCK_SECONDS = 300
+POLL_SECONDS = 0.2
+EXEC_SECONDS = 5
+EXEC_POLL_SECONDS = 0.005
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """Where an engine and its traces are.
+
+    Attributes:
+        state: The folder of the record, the lock and the log.
+        address: The engine's address; None is the environment's, as the docker command reads it.
+        command: How to start an engine.
+        program: The name of the program that `command` becomes.
+        pid_file: Where dockerd itself keeps its process id.
+        containerd_pid_file: Where dockerd keeps that of the containerd which it starts.
+    """
+
+    state: Path
+    address: str | None = None
+    command: tuple[str, ...] = ("dockerd",)
+    program: str = "dockerd"
+    pid_file: Path = Path("/var/run/docker.pid")
+    containerd_pid_file: Path = Path("/var/run/docker/containerd/containerd.pid")
+
+    @property
+    def record(self) -> Path:
+        """The file that says which engine was started here."""
+        return self.state / "dockerd.pid"
+
+    @property
+    def lock(self) -> Path:
+        """The file that users of the engine hold a lock on."""
+        return self.state / "dockerd.lock"
+
+    @property
+    def log(self) -> Path:
+        """What the engine that was started here writes."""
+        return self.state / "dockerd.log"
+
+
+def answers(address: str | None = None) -> bool:
+    """Return whether an engine answers a ping within its deadline."""
+    address = address or os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
+    if address.startswith("unix://") and not _listens(Path(address.removeprefix("unix://"))):
+        return False
+    import docker  # noqa: PLC0415 - a quarter of a second that only users of an engine should pay
+    from docker.errors import DockerException  # noqa: PLC0415
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    environment = {**os.environ, "DOCKER_HOST": address}
+    try:
+        client = docker.from_env(timeout=PING_SECONDS, environment=environment)
+    except (DockerException, RequestException):
+        return False
+    try:
+        return bool(client.ping())
+    except (DockerException, RequestException):
+        return False
+    finally:
+        client.close()
+
+
+def _listens(path: Path) -> bool:
+    """Return whether anything accepts connections there; the SDK would leak a socket to find out."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(PING_SECONDS)
+        try:
+            connection.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+@contextmanager
+def docker_engine(
+    report: Report, settings: EngineSettings | None = None, *, keep: bool = False
+) -> Iterator[None]:
+    """Have an engine for the time of the block.
+
+    An engine that was there before is left alone. One that was started here is stopped at the end, also on
+    Ctrl-C, SIGTERM and failure, unless another user of it is left, or `keep` is set: then it stays until
+    `stop_kept_engine`. Containers are the caller's to take down before the block ends.
+
+    Args:
+        report: Is told what takes time.
+        settings: Where the engine is; None is the machine's own, with its traces in `.staging`.
+        keep: Leave the engine on at the end.
+
+    Raises:
+        Problem: There is no engine, and none can be had; the hint says what to do.
+    """
+    settings = settings or default_settings()
+    settings.state.mkdir(parents=True, exist_ok=True)
+    with _signals_unwind(), settings.lock.open("w") as lock:
+        try:
+            _enter(lock, report, settings)
+            _claim(settings, keep=keep)
+            yield
+        finally:
+            with _undisturbed():
+                _leave(lock, report, settings)
+
+
+def stop_kept_engine(report: Report, settings: EngineSettings | None = None) -> None:
+    """Stop the engine that an earlier command started and left on; without one, do nothing.
+
+    Raises:
+        Problem: Another command still uses it.
+    """
+    settings = settings or default_settings()
+    settings.state.mkdir(parents=True, exist_ok=True)
+    with settings.lock.open("w") as lock:
+        if not _take(lock, fcntl.LOCK_EX):
+            raise Problem(
+                what="stop of the engine",
+                expected="nobody to use it",
+                observed="another command that does",
+                source=str(settings.lock),
+                hint="wait for the other command to end, or end it, and try again",
+            )
+        _stop(report, settings)
+
+
+def default_settings() -> EngineSettings:
+    """Return the settings of the machine's own engine."""
+    return EngineSettings(state=Path(__file__).parent.parent / ".staging")
+
+
+def _take(lock: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _enter(lock: IO[str], report: Report, settings: EngineSettings) -> None:
+    """Hold a shared lock on an engine that answers; alone, and without one, start it."""
+    give_up = time.monotonic() + LOCK_SECONDS
+    while time.monotonic() < give_up:
+        if _take(lock, fcntl.LOCK_EX):
+            _ensure(report, settings)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            return
+        if _take(lock, fcntl.LOCK_SH):
+            if answers(settings.address):
+                return
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        time.sleep(POLL_SECONDS)
+    raise Problem(
+        what="use of the engine",
+        expected="the command that is starting or stopping it to finish",
+        observed=f"none in {LOCK_SECONDS} s",
+        source=str(settings.lock),
+        hint="end the other command and try again",
+    )
+
+
+def _ensure(report: Report, settings: EngineSettings) -> None:
+    """Make an engine answer. The caller is the only user."""
+    if answers(settings.address):
+        install_missing(report)
+        return
+    if settings.address is None and "DOCKER_HOST" in os.environ:
+        raise Problem(
+            what="Docker engine",
+            expected="an answer",
+            observed="none",
+            source=f"DOCKER_HOST={os.environ['DOCKER_HOST']}",
+            hint="start that engine, or unset DOCKER_HOST to use one on this machine",
+        )
+    present = _present(settings)
+    if present is None:
+        install_missing(report, engine=True)
+        if settings.address is None and answers():
+            _adopt_installed(settings)
+            return
+        with _undisturbed():
+            present = _start(report, settings)
+            Record(present, keep=False).write(settings.record)
+    _wait_until_it_answers(present, settings)
+
+
+def _present(settings: EngineSettings) -> Daemon | None:
+    """Return an engine that runs without answering yet; clear away what a dead one left."""
+    record = Record.read(settings.record)
+    if record is not None:
+        if record.daemon.lives(settings.program):
+            return record.daemon
+        settings.record.unlink()
+    pid = _pid_in(settings.pid_file)
+    if pid is None:
+        return None
+    if runs(pid, settings.program):
+        return Daemon.of(pid)
+    # dockerd refuses to start while any process has the id in this file, whatever that process is.
+    settings.pid_file.unlink()
+    return None
+
+
+def _pid_in(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _adopt_installed(settings: EngineSettings) -> None:
+    """Own the engine that its package's installation started, unless the machine's systemd does."""
+    pid = _pid_in(settings.pid_file)
+    daemon = None if pid is None else Daemon.of(pid)
+    if daemon is not None and not Path("/run/systemd/system").exists():
+        Record(daemon, keep=False).write(settings.record)
+
+
+def _start(report: Report, settings: EngineSettings) -> Daemon:
+    """Start an engine in a session of its own, where a Ctrl-C in this terminal does not reach it."""
+    report(f"engine: starting {settings.program}")
+    log = os.open(settings.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    try:
+        pid = os.posix_spawnp(
+            settings.command[0],
+            settings.command,
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, nothing, 0),
+                (os.POSIX_SPAWN_DUP2, log, 1),
+                (os.POSIX_SPAWN_DUP2, log, 2),
+            ],
+            setsid=True,
+            setsigmask=(),
+        )
+    finally:
+        os.close(log)
+        os.close(nothing)
+    # A process shows its command line a moment after it has become the new program.
+    give_up = time.monotonic() + EXEC_SECONDS
+    while not runs(pid, settings.program) and time.monotonic() < give_up:
+        reap(pid)
+        time.sleep(EXEC_POLL_SECONDS)
+    daemon = Daemon.of(pid)
+    if daemon is None:
+        raise _died(settings)
+    return daemon
+
+
+def _wait_until_it_answers(daemon: Daemon, settings: EngineSettings) -> None:
+    give_up = time.monotonic() + START_SECONDS
+    while time.monotonic() < give_up:
+        if answers(settings.address):
+            return
+        reap(daemon.pid)
+        if not daemon.lives(settings.program):
+            raise _died(settings)
+        time.sleep(POLL_SECONDS)
+    raise Problem(
+        what="Docker engine",
+        expected=f"an answer within {START_SECONDS} s",
+        observed=f"process {daemon.pid} that does not answer",
+        source=str(settings.log if settings.record.exists() else settings.pid_file),
+        hint=f"read its log, end process {daemon.pid} and try again",
+    )
+
+
+def _died(settings: EngineSettings) -> Problem:
+    lines = tail(settings.log.read_text()) if settings.log.exists() else "nothing"
+    return Problem(
+        what="Docker engine",
+        expected=f"{settings.program} to keep running",
+        observed=f"that it ended; its last lines were\n{lines}",
+        source=str(settings.log),
+        hint="mend what the last line names, or start an engine yourself and run this again",
+    )
+
+
+def _claim(settings: EngineSettings, *, keep: bool) -> None:
+    """Write down that an engine started here is to be kept; once kept, it stays kept."""
+    record = Record.read(settings.record)
+    if record is None:
+        return
+    if not record.daemon.lives(settings.program):
+        settings.record.unlink()
+    elif keep and not record.keep:
+        Record(record.daemon, keep=True).write(settings.record)
+
+
+def _leave(lock: IO[str], report: Report, settings: EngineSettings) -> None:
+    """Stop the engine when it was started here, is not kept, and has no other user."""
+    record = Record.read(settings.record)
+    if record is None or record.keep:
+        return
+    if not _take(lock, fcntl.LOCK_EX):
+        report("engine: left on for another command that uses it")
+        return
+    _stop(report, settings)
+
+
+def _stop(report: Report, settings: EngineSettings) -> None:
+    """Stop the recorded engine, and the containerd that it started. The caller is the only user."""
+    record = Record.read(settings.record)
+    if record is None:
+        return
+    containerd_pid = _pid_in(settings.containerd_pid_file)
+    containerd = None if containerd_pid is None else Daemon.of(containerd_pid)
+    if record.daemon.lives(settings.program):
+        report(f"engine: stopping {settings.program}")
+        if not record.daemon.end(settings.program, seconds=STOP_SECONDS):
+            report(f"engine: {settings.program} ignored SIGTERM for {STOP_SECONDS} s and was killed")
+        if containerd is not None:
+            containerd.end("containerd", seconds=STOP_SECONDS)
+    settings.record.unlink()
+
+
+@contextmanager
+def _signals_unwind() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise, as Ctrl-C does, so that everything on the way out is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def unwind(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, unwind) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold back Ctrl-C and its kin over steps that must not be cut in half, and have their own deadlines."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

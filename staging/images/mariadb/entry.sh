@@ -1,0 +1,43 @@
+#!/bin/sh
+# Initialise the data directory once, then become the server. Accounts and grants are stated again at every
+# start, so a volume from an older stack gets today's passwords.
+set -eu
+data=/var/lib/mysql
+run=/run/mysqld
+secret() { cat "/run/secrets/$1"; }
+
+mkdir -p "$data" "$run"
+chown mysql:mysql "$data" "$run"
+if [ -f "$data/mysql.ibd" ]; then
+  echo "data directory: expected MariaDB's, observed MySQL's (from $data)" >&2
+  echo "HINT: take the stack down, volumes included, before changing servers" >&2
+  exit 1
+fi
+if [ ! -d "$data/mysql" ]; then
+  # --skip-test-db: it would come with an anonymous user that shadows app@%.
+  mariadb-install-db --no-defaults --user=mysql --datadir="$data" \
+    --auth-root-authentication-method=normal --skip-test-db > /dev/null
+fi
+
+# The pattern imagedb% also covers the scratch databases that a backup is restored into.
+umask 077
+cat > "$run/accounts.sql" <<SQL
+CREATE DATABASE IF NOT EXISTS imagedb CHARACTER SET utf8mb4;
+CREATE USER IF NOT EXISTS 'app'@'%' IDENTIFIED BY '$(secret mysql_app)';
+ALTER USER 'app'@'%' IDENTIFIED BY '$(secret mysql_app)';
+GRANT ALL ON imagedb.* TO 'app'@'%';
+CREATE USER IF NOT EXISTS 'reader'@'%' IDENTIFIED BY '$(secret mysql_reader)';
+ALTER USER 'reader'@'%' IDENTIFIED BY '$(secret mysql_reader)';
+GRANT SELECT, SHOW VIEW ON \`imagedb%\`.* TO 'reader'@'%';
+GRANT PROCESS, BINLOG MONITOR, SHOW DATABASES ON *.* TO 'reader'@'%';
+CREATE USER IF NOT EXISTS 'operator'@'%' IDENTIFIED BY '$(secret mysql_operator)';
+ALTER USER 'operator'@'%' IDENTIFIED BY '$(secret mysql_operator)';
+GRANT ALL ON \`imagedb%\`.* TO 'operator'@'%';
+GRANT PROCESS, RELOAD, BINLOG MONITOR, SHOW DATABASES, CONNECTION ADMIN, SET USER ON *.* TO 'operator'@'%';
+ALTER USER 'root'@'localhost' IDENTIFIED BY '$(secret mysql_root)';
+SQL
+chown mysql "$run/accounts.sql"
+
+exec mariadbd --no-defaults --user=mysql --datadir="$data" --socket="$run/mysqld.sock" \
+  --pid-file="$run/mysqld.pid" --bind-address=0.0.0.0 --log-bin=binlog --innodb-buffer-pool-size=64M \
+  --init-file="$run/accounts.sql" "$@"

@@ -1,0 +1,95 @@
+"""The Debian packages that an engine and its commands come from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+
+from fixtures.errors import Problem
+from staging.processes import run
+
+UPDATE_SECONDS = 180
+INSTALL_SECONDS = 600
+VERSION_SECONDS = 20
+
+
+def missing_packages(*, engine: bool) -> list[str]:
+    """Return the packages of what is not there: docker, its plugins, git, and dockerd for an engine."""
+    missing = []
+    if engine and shutil.which("dockerd") is None:
+        missing.append("docker.io")
+    if shutil.which("docker") is None:
+        missing += ["docker-cli", "docker-compose", "docker-buildx"]
+    else:
+        missing += [f"docker-{plugin}" for plugin in ("compose", "buildx") if not has_plugin(plugin)]
+    if shutil.which("git") is None:
+        missing.append("git")
+    return missing
+
+
+def has_plugin(name: str) -> bool:
+    """Return whether docker knows that plugin."""
+    answer = subprocess.run(
+        ["docker", name, "version"],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=VERSION_SECONDS,
+    )
+    return answer.returncode == 0
+
+
+def install_missing(report: Callable[[str], None], *, engine: bool = False) -> None:
+    """Install what is missing, with apt-get, as root.
+
+    Args:
+        report: Is told what is installed.
+        engine: Whether dockerd is needed too.
+
+    Raises:
+        Problem: Something is missing and this is not Debian, or not root, or apt-get failed.
+    """
+    missing = missing_packages(engine=engine)
+    if not missing:
+        return
+    install(missing, report)
+    left = missing_packages(engine=engine)
+    if left:
+        raise Problem(
+            what="installation",
+            expected=f"{', '.join(missing)} to bring what was missing",
+            observed=f"that {', '.join(left)} is still missing",
+            source="PATH",
+            hint="install a Docker engine with its compose and buildx plugins yourself, and run this again",
+        )
+
+
+def install(packages: list[str], report: Callable[[str], None]) -> None:
+    """Install packages with apt-get.
+
+    Raises:
+        Problem: This is not Debian, or not root, or apt-get failed.
+    """
+    names = " ".join(packages)
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        raise Problem(
+            what="Docker engine",
+            expected="an engine that answers, with compose, buildx and git",
+            observed=f"none, or a part missing ({names}), and no way to install it",
+            source="this machine (not Debian, or not root)",
+            hint="start Docker and put yourself in its group, or run this as root on Debian",
+        )
+    report(f"installing {names}")
+    options = ["-o", "DPkg::Lock::Timeout=120", "-y", "-q"]
+    hint = f"make `apt-get install {names}` work on this machine, and run this again"
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    run(["apt-get", "update", *options], seconds=UPDATE_SECONDS, hint=hint, environment=quiet)
+    run(
+        ["apt-get", "install", "--no-install-recommends", *options, *packages],
+        seconds=INSTALL_SECONDS,
+        hint=hint,
+        environment=quiet,
+    )

@@ -1,0 +1,125 @@
+"""The application's git repository: two releases, built from `staging/application`.
+
+Commits carry fixed names and dates, so that their ids are the same on every machine and change only with the
+files. The second release is the first one with new files beside it and a patch upon it: what a reviewer would
+have seen.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from fixtures.errors import Problem
+
+SOURCE = Path(__file__).parent / "application"
+MARKER = "rollproof-staging"
+GIT_SECONDS = 30
+_AUTHOR = "Release Manager"
+_ADDRESS = "releases@example.org"
+_DATES = ("2025-03-03T09:00:00+00:00", "2025-03-17T09:00:00+00:00")
+
+
+@dataclass(frozen=True, slots=True)
+class Releases:
+    """The full commit ids of the two releases."""
+
+    release1: str
+    release2: str
+
+
+def create_repository(destination: Path) -> Releases:
+    """Create the repository anew at `destination` and leave its work tree at release 1.
+
+    What an earlier call has created there is replaced.
+
+    Raises:
+        Problem: `destination` holds something else, or git fails; the message ends with what git said.
+    """
+    marker = destination / ".git" / MARKER
+    if destination.exists() and any(destination.iterdir()) and not marker.exists():
+        raise Problem(
+            what="application repository",
+            expected="a folder that is empty, missing or made by an earlier run",
+            observed="files of another origin",
+            source=str(destination),
+            hint="name another folder, or move these files away",
+        )
+    shutil.rmtree(destination, ignore_errors=True)
+    _lay(SOURCE / "release1", destination)
+    _git(destination, "init", "--quiet", "--initial-branch=main")
+    marker.touch()
+    release1 = _commit(destination, "Release 1", _DATES[0])
+    _lay(SOURCE / "release2", destination)
+    patch = destination / "changes.patch"
+    _git(destination, "apply", "--whitespace=nowarn", patch.name)
+    patch.unlink()
+    release2 = _commit(destination, "Release 2: consolidate records in every store", _DATES[1])
+    _git(destination, "tag", "release-1", release1)
+    _git(destination, "tag", "release-2", release2)
+    _git(destination, "checkout", "--quiet", "--detach", release1)
+    return Releases(release1, release2)
+
+
+def _lay(source: Path, destination: Path) -> None:
+    """Copy a tree with the permissions that git would give: a checkout's umask must not change commit ids."""
+    for path in sorted(source.rglob("*")):
+        if path.is_dir() or "__pycache__" in path.parts:
+            continue
+        target = destination / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+        target.chmod(0o644)
+
+
+def _commit(repository: Path, message: str, date: str) -> str:
+    _git(repository, "add", "--all")
+    _git(repository, "commit", "--quiet", "--no-verify", "--message", message, date=date)
+    return _git(repository, "rev-parse", "HEAD")
+
+
+def _git(repository: Path, *arguments: str, date: str = _DATES[0]) -> str:
+    """Run git, apart from the settings of whoever runs it, and return what it printed."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = inherited | {
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_AUTHOR_NAME": _AUTHOR,
+        "GIT_AUTHOR_EMAIL": _ADDRESS,
+        "GIT_AUTHOR_DATE": date,
+        "GIT_COMMITTER_NAME": _AUTHOR,
+        "GIT_COMMITTER_EMAIL": _ADDRESS,
+        "GIT_COMMITTER_DATE": date,
+    }
+    command = ["git", *arguments]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=repository,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=GIT_SECONDS,
+            check=True,
+        )
+    except FileNotFoundError as error:
+        raise _failure(command, "no such program", repository) from error
+    except subprocess.TimeoutExpired as error:
+        raise _failure(command, f"no end within {GIT_SECONDS} s", repository) from error
+    except subprocess.CalledProcessError as error:
+        raise _failure(command, f"exit {error.returncode}: {error.stderr.strip()}", repository) from error
+    return done.stdout.strip()
+
+
+def _failure(command: list[str], observed: str, repository: Path) -> Problem:
+    return Problem(
+        what="application repository",
+        expected=f"{' '.join(command[:2])} to succeed",
+        observed=observed,
+        source=str(repository),
+        hint="install git; if the patch does not apply, make staging/application/release2/changes.patch anew",
+    )

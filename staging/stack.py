@@ -1,0 +1,200 @@
+"""The stores of the rehearsal stack, brought up and taken down with docker compose."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fixtures.errors import Problem, UsageProblem
+from staging.images import Images
+from staging.processes import run
+from staging.state import State
+
+PROJECT = "rollproof-staging"
+STORE_SERVICES = ("mysql", "mongodb", "redis", "milvus", "qdrant", "minio", "kafka", "kafka-host")
+IMAGES_CHOICE = "ROLLPROOF_IMAGES"
+UP_SECONDS = 180
+PULL_SECONDS = 1800
+DOWN_SECONDS = 120
+ASK_SECONDS = 30
+REASON_CHARACTERS = 300
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One container of the stack: its service, and the engine's words for its state and its health."""
+
+    service: str
+    container: str
+    state: str
+    health: str
+
+    @property
+    def well(self) -> bool:
+        """Whether it runs and its healthcheck passes."""
+        return self.state == "running" and self.health == "healthy"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The staging stack of the project in `root`."""
+
+    root: Path
+    project: str = PROJECT
+
+    @property
+    def state(self) -> State:
+        """The secrets and settings of this stack."""
+        return State(self.root / ".staging")
+
+    @property
+    def official(self) -> bool:
+        """Whether the stores run from the images that their makers publish.
+
+        Raises:
+            UsageProblem: The environment asks for something else.
+        """
+        choice = os.environ.get(IMAGES_CHOICE, "local")
+        if choice not in {"local", "official"}:
+            raise UsageProblem(
+                what="images",
+                expected="local or official",
+                observed=choice,
+                source=IMAGES_CHOICE,
+                hint=f"unset {IMAGES_CHOICE} to use images that are built here",
+            )
+        return choice == "official"
+
+    @property
+    def files(self) -> list[Path]:
+        """The compose files, the application's included once its repository is there."""
+        files = [self.root / "staging" / "compose.yaml"]
+        if self.official:
+            files.append(self.root / "staging" / "compose.official.yaml")
+        application = self.state.application / "compose.yaml"
+        if application.exists():
+            files.append(application)
+        return files
+
+    def compose(
+        self, *arguments: str, seconds: float, hint: str, environment: Mapping[str, str] | None = None
+    ) -> str:
+        """Run docker compose on this stack and return what it wrote to its standard output.
+
+        Raises:
+            Problem: It failed, or did not end within `seconds`.
+        """
+        files = [f"--file={file}" for file in self.files]
+        base = ["docker", "compose", f"--project-name={self.project}", f"--env-file={self.state.environment}"]
+        return run([*base, *files, *arguments], seconds=seconds, hint=hint, environment=environment)
+
+    def prepare(self) -> None:
+        """Make the secrets and settings that are not there yet."""
+        self.state.prepare()
+
+    def build(self, report: Report) -> None:
+        """Build the stores' images that are missing or out of date; with official images, pull those.
+
+        Raises:
+            Problem: An image cannot be had.
+        """
+        images = Images(self.root / "staging" / "images", self.state.certificates)
+        if self.official:
+            report("pulling the stores' images")
+            hint = f"unset {IMAGES_CHOICE} where no registry of images can be reached"
+            self.compose("pull", "--quiet", *STORE_SERVICES, seconds=PULL_SECONDS, hint=hint)
+            images.build(report, stores=["milvus"])
+            return
+        images.build(report)
+
+    def up_stores(self, report: Report) -> None:
+        """Start the stores and wait until each answers what the application would ask.
+
+        Raises:
+            Problem: One does not; the message names it and what its healthcheck said.
+        """
+        report("starting the stores")
+        options = ["--detach", "--wait", f"--wait-timeout={UP_SECONDS}", "--no-build", "--quiet-pull"]
+        hint = f"read `docker compose --project-name {self.project} logs`"
+        try:
+            self.compose("up", *options, *STORE_SERVICES, seconds=UP_SECONDS + ASK_SECONDS, hint=hint)
+        except Problem as problem:
+            # A container that was only created waits for compose, whose own error says more.
+            unwell = [status for status in self.status() if not status.well and status.state != "created"]
+            if not unwell:
+                raise
+            raise Problem(
+                what="stores",
+                expected=f"all healthy within {UP_SECONDS} s",
+                observed="; ".join(self._describe(status) for status in unwell),
+                source="docker compose up",
+                hint=hint,
+            ) from problem
+
+    def status(self) -> list[ServiceStatus]:
+        """Return the stack's containers, ended ones included, in the order of their services' names."""
+        hint = "see that the Docker engine answers"
+        listed = self.compose("ps", "--all", "--format=json", seconds=ASK_SECONDS, hint=hint)
+        rows = [json.loads(line) for line in listed.splitlines() if line.strip()]
+        found = [ServiceStatus(row["Service"], row["Name"], row["State"], row["Health"]) for row in rows]
+        return sorted(found, key=lambda status: status.service)
+
+    def down(self, report: Report) -> None:
+        """Remove the stack's containers, networks and volumes, the application's included.
+
+        Raises:
+            Problem: Something of it is left.
+        """
+        self.prepare()
+        report("taking the stack down")
+        hint = f"remove what `docker ps --all --filter label=com.docker.compose.project={self.project}` lists"
+        # The data goes away with the volumes: nothing is gained by letting the stores write it out first.
+        self.compose("kill", "--remove-orphans", seconds=DOWN_SECONDS, hint=hint)
+        self.compose("down", "--volumes", "--remove-orphans", seconds=DOWN_SECONDS, hint=hint)
+        left = self._left()
+        if left:
+            raise Problem(
+                what="stack",
+                expected="nothing left of it",
+                observed=", ".join(left),
+                source="the Docker engine",
+                hint=hint,
+            )
+
+    def _left(self) -> list[str]:
+        mine = f"--filter=label=com.docker.compose.project={self.project}"
+        left: list[str] = []
+        for listing in (
+            ["ps", "--all", "--quiet"],
+            ["volume", "ls", "--quiet"],
+            ["network", "ls", "--quiet"],
+        ):
+            found = run(
+                ["docker", *listing, mine], seconds=ASK_SECONDS, hint="see that the Docker engine answers"
+            )
+            left += [f"{listing[0]} {name}" for name in found.split()]
+        return left
+
+    def _describe(self, status: ServiceStatus) -> str:
+        """Return a container's state and the last words of its healthcheck, or of its ended log."""
+        if status.state == "running":
+            words = run(
+                ["docker", "inspect", "--format={{json .State.Health.Log}}", status.container],
+                seconds=ASK_SECONDS,
+                hint="see that the Docker engine answers",
+            )
+            checks = json.loads(words) or [{"Output": "no check yet"}]
+            last = str(checks[-1]["Output"])
+        else:
+            last = run(
+                ["docker", "logs", "--tail=3", status.container],
+                seconds=ASK_SECONDS,
+                hint="see that the Docker engine answers",
+            )
+        reason = " ".join(last.split())[-REASON_CHARACTERS:]
+        return f"{status.service} is {status.state} {status.health} ({reason})"

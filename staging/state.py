@@ -1,0 +1,99 @@
+"""The state of a staging stack on this machine: secrets and settings, kept outside version control."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+SECRET_BYTES = 24
+SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+SECRETS = (
+    "mysql_root",
+    "mysql_app",
+    "mysql_reader",
+    "mysql_operator",
+    "mongodb_root",
+    "mongodb_app",
+    "mongodb_reader",
+    "mongodb_operator",
+    "redis_app",
+    "redis_reader",
+    "redis_operator",
+    "redis_canary",
+    "s3_app",
+    "s3_reader",
+    "s3_operator",
+    "s3_kafka",
+    "milvus_root",
+    "milvus_app",
+    "milvus_reader",
+    "qdrant_operator",
+    "qdrant_reader",
+    "jwt_key",
+    "canary_password",
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """The folder `.staging` of a project."""
+
+    folder: Path
+
+    @property
+    def secrets(self) -> Path:
+        """One file a secret, without a newline, readable by its owner alone."""
+        return self.folder / "secrets"
+
+    @property
+    def application(self) -> Path:
+        """The application's own git repository."""
+        return self.folder / "application"
+
+    @property
+    def environment(self) -> Path:
+        """What docker compose puts into the compose files; it holds no secret."""
+        return self.folder / "compose.env"
+
+    @property
+    def certificates(self) -> Path:
+        """The certificates that image builds trust; empty when this machine names none."""
+        return self.folder / "ca.crt"
+
+    def prepare(self) -> None:
+        """Make what is not there yet. Secrets that exist are kept: stores know them."""
+        for folder in (self.folder, self.secrets, self.folder / "backups", self.folder / "baselines"):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.secrets.chmod(0o700)
+        for name in SECRETS:
+            path = self.secrets / name
+            if not path.exists():
+                _write_private(path, secrets.token_urlsafe(SECRET_BYTES))
+        trusted = trusted_certificates()
+        if not self.certificates.exists() or self.certificates.read_bytes() != trusted:
+            self.certificates.write_bytes(trusted)
+        settings = {
+            "STAGING_STATE": self.folder,
+            "APPLICATION_DIR": self.application,
+            "CA_BUNDLE": self.certificates,
+        }
+        self.environment.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+
+
+def trusted_certificates() -> bytes:
+    """Return the certificates that this machine's own pip would trust; nothing when it names none."""
+    named = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
+    path = Path(named) if named else SYSTEM_CERTIFICATES
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _write_private(path: Path, content: str) -> None:
+    """Write a file that nobody else can read at any moment; a kill leaves no half of it."""
+    staged = path.with_name(f".{path.name}")
+    staged.unlink(missing_ok=True)
+    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(content)
+    staged.rename(path)

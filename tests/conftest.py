@@ -1,0 +1,58 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PROFILE = """
+name = "sandbox"
+[engine]
+kind = "compose"
+project = "sandbox"
+[folders]
+incidents = "incidents"
+baselines = "baselines"
+backups = "backups"
+[application]
+url = "http://127.0.0.1:9"
+services = ["backend"]
+repository = "application"
+[application.canary]
+user = "canary"
+password = {file = "canary_password"}
+knowledge_base = "canary_1"
+question = "Who keeps the light?"
+expected_file = "lamp.txt"
+[stores.redis]
+kind = "redis"
+address = {host = "127.0.0.1", port = 9}
+services = ["redis"]
+risk = "low"
+reader = {user = "reader", password = {file = "canary_password"}}
+operator = {user = "operator", password = {file = "canary_password"}}
+"""
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    """A profile that loads; nothing of what it describes exists."""
+    return write_profile(tmp_path)
+
+
+def write_profile(folder: Path, more: str = "") -> Path:
+    """Write a valid profile into `folder`, with `more` TOML at its end, and return its path."""
+    (folder / "canary_password").write_text("s3cret-of-the-canary", encoding="utf-8")
+    path = folder / "profile.toml"
+    path.write_text(PROFILE + more, encoding="utf-8")
+    return path
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `./run tests` insist on the stack."""
+    parser.addoption("--require-stack", action="store_true", help="fail, not skip, without a staging stack")

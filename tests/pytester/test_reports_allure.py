@@ -1,0 +1,264 @@
+"""Allure results of a run: in the incident, labelled, one a check whatever happened, and rendered."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports.html import render
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+CONFTEST = """
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from fixtures.clock import Moment
+from fixtures.incident import find_incident
+from fixtures.ledger import Planned, Run, runs
+from fixtures.target import Windows
+from fixtures.verification import VERIFICATION, Verification
+
+pytest_plugins = ["fixtures.evidence", "reports.scrubbing", "reports.allure_results", "reports.record"]
+PHASES = ("phase1", "phase2")
+
+
+class Profile(BaseModel):
+    windows: Windows = Windows()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    import sys
+
+    sys.modules["reports.record"].installed_allure = lambda: None
+    for phase in PHASES:
+        config.addinivalue_line("markers", f"{phase}: a phase")
+    incident = find_incident(Path("incidents").absolute(), "canary", "one")
+    worker = hasattr(config, "workerinput")
+    run = runs(incident.folder)[-1] if worker else Run.begin(incident.folder, incident.started, gated=True)
+    config.stash[VERIFICATION] = Verification(
+        profile=Path("canary.toml"),
+        target=Profile(),
+        incident=incident,
+        run=run,
+        zero=incident.started,
+        gated=True,
+        baseline=Path("baseline"),
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    checks = {p: tuple(i.nodeid for i in items if i.get_closest_marker(p)) for p in PHASES}
+    plan = {phase: Planned(checks=planned) for phase, planned in checks.items() if planned}
+    config.stash[VERIFICATION].run.write_plan(plan)
+"""
+CHECKS = """
+import os
+from pathlib import Path
+
+import allure
+import pytest
+
+from fixtures.errors import Mismatch, Unverifiable
+
+ERROR = {"what": "kafka", "expected": "an answer", "observed": "none", "source": "here", "hint": "look"}
+
+
+@pytest.fixture
+def tidy():
+    yield
+
+
+@pytest.mark.phase1
+@pytest.mark.parametrize("container", ["mysql", "redis"])
+def test_running(container, evidence, tidy):
+    evidence("state", f'{{"container": "{container}"}}', "application/json")
+
+
+@allure.severity("minor")
+@pytest.mark.phase2
+@pytest.mark.parametrize("collection", ["mysql/users", "kafka"])
+def test_answers(collection):
+    if Path("die").exists():
+        os._exit(9)
+    if collection == "kafka" and not Path("mended").exists():
+        raise Unverifiable(**ERROR)
+
+
+@pytest.mark.phase2
+def test_health():
+    if not Path("mended").exists():
+        raise Mismatch(**ERROR)
+
+
+@pytest.mark.phase2
+def test_blocked():
+    pytest.skip("blocked: phase1 did not pass")
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    pytester.makeini("[pytest]\nstrict = true\nfilterwarnings = error\n")
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_checks=CHECKS)
+    return pytester
+
+
+def results(project: pytest.Pytester) -> list[dict[str, Any]]:
+    """Return the results of all runs, oldest first."""
+    folder = project.path / "incidents" / "one" / "allure-results"
+    loaded = [json.loads(path.read_text()) for path in folder.glob("*-result.json")]
+    return sorted(loaded, key=lambda result: int(result["start"]))
+
+
+def labels(result: dict[str, Any]) -> dict[str, str]:
+    return {label["name"]: label["value"] for label in result["labels"]}
+
+
+@pytest.mark.parametrize("distribution", [[], ["-n2"]], ids=["alone", "xdist"])
+def test_every_check_has_a_labelled_result(project: pytest.Pytester, distribution: list[str]) -> None:
+    project.runpytest_subprocess(*distribution).assert_outcomes(passed=3, failed=2, skipped=1)
+
+    found = {result["name"]: result for result in results(project)}
+    assert {name: result["status"] for name, result in found.items()} == {
+        "test_running[mysql]": "passed",
+        "test_running[redis]": "passed",
+        "test_answers[mysql/users]": "passed",
+        "test_answers[kafka]": "broken",
+        "test_health": "failed",
+        "test_blocked": "skipped",
+    }
+    running, answers = labels(found["test_running[mysql]"]), labels(found["test_answers[mysql/users]"])
+    assert (running["epic"], running["feature"], running["story"]) == (
+        "one",
+        "Phase 1: Infrastructure",
+        "mysql",
+    )
+    assert running["severity"] == "blocker"
+    assert running["nodeId"] == "test_checks.py::test_running[mysql]"
+    assert (answers["feature"], answers["story"]) == ("Phase 2: Connectivity", "mysql")
+    assert answers["severity"] == "minor"
+    assert "story" not in labels(found["test_health"])
+    assert found["test_health"]["statusDetails"]["message"] == (
+        "kafka: expected an answer, observed none (from here)\nHINT: look"
+    )
+    (attachment,) = found["test_running[redis]"]["attachments"]
+    folder = project.path / "incidents" / "one" / "allure-results"
+    assert (attachment["name"], attachment["type"]) == ("state", "application/json")
+    assert (folder / attachment["source"]).read_text() == '{"container": "redis"}'
+    containers = [json.loads(path.read_text()) for path in folder.glob("*-container.json")]
+    assert {before["name"] for c in containers for before in c.get("befores", [])} >= {"evidence", "tidy"}
+    assert all("stop" in after for container in containers for after in container.get("afters", []))
+    properties = (folder / "environment.properties").read_text()
+    assert "Incident=one\nTarget=canary\nProfile=canary.toml\n" in properties
+    assert json.loads((folder / "executor.json").read_text())["name"] == "Rollproof"
+    assert [c["name"] for c in json.loads((folder / "categories.json").read_text())] == [
+        "Late",
+        "Verified wrong",
+        "Could not verify",
+        "Blocked",
+    ]
+
+
+def test_a_lost_check_is_broken_and_known_again_when_it_runs(project: pytest.Pytester) -> None:
+    (project.path / "die").touch()
+    lost = project.runpytest_subprocess("-n1", "--max-worker-restart=0")
+    (project.path / "die").unlink()
+    found = {labels(result)["nodeId"]: result for result in results(project)}
+    (project.path / "mended").touch()
+    project.runpytest_subprocess().assert_outcomes(passed=5, skipped=1)
+
+    assert lost.ret != pytest.ExitCode.OK
+    assert len(found) == 6
+    died = found["test_checks.py::test_answers[mysql/users]"]
+    assert died["status"] == "broken"
+    assert died["statusDetails"]["message"] == "no result: the check was planned and never reported"
+    assert labels(died)["feature"] == "Phase 2: Connectivity"
+    identities = Counter((labels(r)["nodeId"], r["testCaseId"], r["historyId"]) for r in results(project))
+    assert set(identities.values()) == {2}
+    assert all(p["excluded"] for result in results(project) for p in result.get("parameters", []))
+
+
+def test_the_operators_folder_wins(project: pytest.Pytester) -> None:
+    project.runpytest_subprocess("--alluredir=elsewhere", "-k", "running")
+
+    assert results(project) == []
+    assert len(list((project.path / "elsewhere").glob("*-result.json"))) == 2
+    assert (project.path / "elsewhere" / "categories.json").exists()
+
+
+def test_without_allure_the_verdict_is_written_all_the_same(project: pytest.Pytester) -> None:
+    project.makepyfile(test_checks=CHECKS.replace('@allure.severity("minor")', ""))
+
+    result = project.runpytest_subprocess("-p", "no:allure_pytest", "-k", "health or blocked")
+
+    result.assert_outcomes(failed=1, skipped=1)
+    assert results(project) == []
+    assert (project.path / "incidents" / "one" / "verdict.json").exists()
+
+
+def test_collecting_writes_no_results(project: pytest.Pytester) -> None:
+    project.runpytest_subprocess("--collect-only")
+
+    assert not (project.path / "incidents" / "one" / "allure-results").exists()
+    assert not (project.path / "incidents" / "one" / "verdict.json").exists()
+
+
+def test_the_run_ends_with_the_incident_so_far(project: pytest.Pytester) -> None:
+    result = project.runpytest_subprocess("-k", "running")
+
+    result.stdout.fnmatch_lines(
+        [
+            "=* incident one =*",
+            "BROKEN: not everything could be verified (canary)",
+            "  not covered: phase2 has not run; phase3 has not run; phase4 has not run",
+            "  record  incidents/one: verdict.json, allure-results",
+            "  report.html was not made; this makes it: python -m reports *incidents/one",
+        ]
+    )
+    verdict = json.loads((project.path / "incidents" / "one" / "verdict.json").read_text())
+    assert (verdict["incident"], verdict["target"], verdict["verdict"]) == ("one", "canary", "broken")
+
+
+def test_the_report_holds_the_latest_result_of_each_check(project: pytest.Pytester) -> None:
+    incident = project.path / "incidents" / "one"
+    project.runpytest_subprocess("-k", "running or health")
+    (project.path / "mended").touch()
+    project.runpytest_subprocess("-k", "health or answers")
+    before = set(incident.iterdir())
+
+    report = render(incident)
+
+    page = report.read_text()
+    assert report == incident / "report.html"
+    assert set(incident.iterdir()) - before == {report}
+    assert len(page) < 10_000_000
+    assert "<title> Rollproof \N{EN DASH} canary \N{EN DASH} incident one </title>" in page
+    assert "Content-Security-Policy" in page
+    assert "googletagmanager" not in page
+    assert _widget(page, "statistic.json") == {"total": 5, "passed": 5, "retries": 1}
+    tree = _widget(page, "tree.json")
+    groups = [tree["groupsById"][group]["name"] for group in tree["root"]["groups"]]
+    assert sorted(groups) == ["Phase 1: Infrastructure", "Phase 2: Connectivity"]
+
+
+def _widget(page: str, name: str) -> dict[str, Any]:
+    found = re.search(rf'd\("widgets/{re.escape(name)}","([^"]*)"\)', page)
+    assert found is not None, name
+    loaded: dict[str, Any] = json.loads(base64.b64decode(found[1]))
+    return loaded

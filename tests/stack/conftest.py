@@ -1,0 +1,50 @@
+"""One staging stack for all tests here. Without one they are skipped, and say so; `./run tests` insists."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.engines.engine import ContainerEngine
+from fixtures.engines.factory import open_engine
+from fixtures.errors import Problem
+from fixtures.target import Target, load_target
+from rollback_actions.compose import ComposeControl
+from rollback_actions.containers import ContainerControl
+from staging.stack import Stack
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="session")
+def stack(pytestconfig: pytest.Config) -> Stack:
+    """The staging stack, running."""
+    stack = Stack(ROOT)
+    stack.prepare()
+    try:
+        running = [status.service for status in stack.status()]
+        reason = "" if running else "no staging stack is up"
+    except Problem as problem:
+        reason = str(problem).splitlines()[0]
+    if reason:
+        text = f"{reason}; bring one up: ./run up"
+        if pytestconfig.getoption("require_stack"):
+            pytest.fail(text)
+        pytest.skip(text)
+    return stack
+
+
+@pytest.fixture(scope="session")
+def target(stack: Stack) -> Target:
+    """The staging target."""
+    return load_target(stack.root / "targets" / "staging.toml")
+
+
+@pytest.fixture(scope="session")
+def engine(target: Target) -> ContainerEngine:
+    """The read side of the container engine."""
+    return open_engine(target.engine)
+
+
+@pytest.fixture(scope="session")
+def control(target: Target) -> ContainerControl:
+    """The write side of the container engine."""
+    return ComposeControl(target.engine)

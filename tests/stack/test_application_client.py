@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from pydantic import SecretStr
+
+from fixtures.application import ApplicationClient, Refused, Session
+from fixtures.canary import Canary
+from fixtures.engines.engine import ContainerEngine
+from fixtures.target import Application, Target
+
+
+@pytest.fixture(scope="module")
+def application(target: Target) -> Application:
+    return target.application
+
+
+@pytest.fixture(scope="module")
+def client(application: Application) -> ApplicationClient:
+    return ApplicationClient(application)
+
+
+@pytest.fixture(scope="module")
+def session(target: Target, engine: ContainerEngine, client: ApplicationClient) -> Iterator[Session]:
+    canary = Canary(target, engine, client)
+    yield canary.log_in()
+    canary.sweep()
+
+
+@pytest.fixture
+def conversation(application: Application, client: ApplicationClient, session: Session) -> Iterator[str]:
+    identifier = client.create_conversation(session, application.canary.knowledge_base)
+    yield identifier
+    client.delete_conversation(session, identifier)
+
+
+def test_health_is_as_the_profile_expects(application: Application, client: ApplicationClient) -> None:
+    health = client.health()
+    assert health.status_code == 200
+    assert application.health.expect.items() <= health.body.items()
+
+
+def test_the_canary_is_let_in_and_others_are_not(
+    application: Application, client: ApplicationClient, session: Session
+) -> None:
+    assert client.verify_token(session) == application.canary.user
+    with pytest.raises(Refused, match="401"):
+        client.login(application.canary.user, SecretStr("wrong"))
+    with pytest.raises(Refused, match="404"):
+        client.knowledge_bases(Session(application.canary.user, SecretStr("stale")))
+    with pytest.raises(Refused, match="403"):
+        client.knowledge_bases(Session("somebody", session.token))
+
+
+def test_the_knowledge_base_lists_as_many_files_as_it_says(
+    application: Application, client: ApplicationClient, session: Session
+) -> None:
+    bases = {base.knowledge_base_id: base for base in client.knowledge_bases(session)}
+    canary = bases[application.canary.knowledge_base]
+    files = client.files(session, canary.knowledge_base_id)
+    assert len(files) == canary.file_number
+    assert application.canary.expected_file in files
+    assert client.files(session, canary.knowledge_base_id, application.canary.expected_file) == (
+        application.canary.expected_file,
+    )
+
+
+def test_a_chat_is_grounded_and_kept(
+    application: Application, client: ApplicationClient, session: Session, conversation: str
+) -> None:
+    answer = client.chat(session, conversation, application.canary.question)
+    assert answer.complete
+    assert answer.files[0] == application.canary.expected_file
+    assert answer.text.strip()
+    assert client.turns(session, conversation) == 1
+
+
+def test_a_stream_that_the_application_breaks_is_not_complete(
+    application: Application, client: ApplicationClient, session: Session
+) -> None:
+    answer = client.chat(session, f"{application.canary.user}_no-such-conversation", "how often?")
+    assert not answer.complete
+    assert answer.ending.startswith("broken")
+
+
+def test_a_deleted_conversation_is_gone(
+    application: Application, client: ApplicationClient, session: Session
+) -> None:
+    identifier = client.create_conversation(session, application.canary.knowledge_base)
+    assert client.turns(session, identifier) == 0
+    assert client.delete_conversation(session, identifier)
+    with pytest.raises(Refused, match="404"):
+        client.turns(session, identifier)

@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from fixtures.command import Deadline
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import ActionFailed, Unverifiable
+from fixtures.target import Engine, Target
+from rollback_actions import volumes
+from rollback_actions.compose import ComposeControl
+from rollback_actions.volumes import HELPER_LABEL
+from tests.stack.scratch_project import ScratchProject, docker, scratch_project
+
+SECRET = "correct horse battery staple"  # noqa: S105 - what must not be seen
+FINGERPRINT = r"""
+cd /data
+find . -printf '%p %y %m %U:%G %l %s %T@ %n\n' | sort
+find . -type f -print0 | sort -z | xargs -0 -r sha256sum
+"""
+FILL = r"""
+mkdir -p /data/folder/empty /data/own && echo text > /data/folder/text && ln -s nowhere /data/link
+ln /data/folder/text /data/hard && truncate -s 200M /data/sparse && echo end >> /data/sparse
+chown 1234:55 /data/own && chmod 2750 /data/own && echo x > '/data/a name
+with lines' && touch -d '2001-02-03 04:05:06' /data/folder/text && head -c 3000000 /dev/urandom > /data/noise
+"""
+
+SLEEP = ("--network=none", "--entrypoint=sleep")
+
+
+@pytest.fixture(scope="module")
+def scratch(
+    target: Target, engine: ContainerEngine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ScratchProject]:
+    image = engine.containers()[target.stores["redis"].services[0]][0].image_id
+    with scratch_project(image, tmp_path_factory.mktemp("project")) as running:
+        yield running
+
+
+@pytest.fixture
+def project(scratch: ScratchProject) -> Iterator[ScratchProject]:
+    """The project, brought up anew after a test that left it otherwise."""
+    yield scratch
+    states = {service: scratch.engine.containers().get(service, ()) for service in ("data", "other")}
+    right = all(
+        len(c) == 1 and c[0].status == "running" and c[0].health != "unhealthy" for c in states.values()
+    )
+    if right:
+        scratch.shell("find /data -mindepth 1 -delete")
+    else:
+        scratch.bring_up()
+
+
+def _helpers(project: ScratchProject) -> str:
+    return docker("ps", "--all", "--quiet", f"--filter=label={HELPER_LABEL}={project.name}_data")
+
+
+def test_a_command_runs_with_files_and_a_secret(project: ScratchProject, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(os.urandom(2_000_000))
+    answer = project.control.run(
+        "data",
+        ["sh", "-c", 'cat; printf %s "$PASSWORD"'],
+        deadline=20,
+        environment={"PASSWORD": SecretStr(SECRET)},
+        stdin=tmp_path / "in",
+        stdout=tmp_path / "out",
+    )
+    assert answer == ""
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "in").read_bytes() + SECRET.encode()
+
+
+def test_a_command_that_fails_says_why_without_its_secret(project: ScratchProject) -> None:
+    with pytest.raises(ActionFailed) as caught:
+        project.control.run(
+            "data",
+            ["sh", "-c", 'echo "no entry for $PASSWORD" >&2; exit 4'],
+            deadline=20,
+            environment={"PASSWORD": SecretStr(SECRET)},
+        )
+    assert "exit code 4: no entry for [redacted]" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_secret_is_on_no_command_line(project: ScratchProject) -> None:
+    seen: list[str] = []
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(0.05):
+            for process in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    seen.append(process.read_bytes().decode(errors="replace"))
+                except OSError:
+                    continue  # it ended meanwhile
+
+    observer = threading.Thread(target=look)
+    observer.start()
+    environment = {"PASSWORD": SecretStr(SECRET)}
+    project.control.run("data", ["sleep", "1"], deadline=20, environment=environment)
+    ended.set()
+    observer.join()
+    assert any("docker" in line and "PASSWORD" in line for line in seen)
+    assert not any(SECRET in line for line in seen)
+
+
+def test_a_command_past_its_deadline_is_ended_inside_the_container(project: ScratchProject) -> None:
+    with pytest.raises(Unverifiable, match="within 1 s"):
+        project.control.run(
+            "data", ["sh", "-c", "sleep 5551 & (setsid sleep 5552 &) ; sleep 5553"], deadline=1
+        )
+    commands = project.shell("cat /proc/[0-9]*/cmdline | tr '\\0' ' '; true")
+    assert "infinity" in commands
+    assert "555" not in commands
+
+
+def test_a_service_that_does_not_exist_is_answered_with_those_that_do(project: ScratchProject) -> None:
+    with pytest.raises(ActionFailed, match="observed containers of data, other"):
+        project.control.stop(["data", "dta"], deadline=10)
+    assert project.container("data").running
+
+
+def test_stopped_services_start_again_and_are_healthy(project: ScratchProject) -> None:
+    project.control.stop(["data", "other"], deadline=20)
+    assert not project.container("data").running
+    assert not project.container("other").running
+    project.control.stop(["data"], deadline=20)
+    with pytest.raises(ActionFailed, match="expected a running container, observed exited"):
+        project.shell("true")
+    project.control.start(["data", "other"], deadline=20)
+    assert project.container("data").health == "healthy"
+    assert project.container("other").running
+
+
+def test_a_start_that_ends_sick_is_a_failure_at_the_deadline(project: ScratchProject) -> None:
+    project.shell("touch /data/sick")
+    project.control.stop(["data"], deadline=20)
+    with pytest.raises(ActionFailed, match=r"expected healthy within 3 s, observed .* running, unhealthy"):
+        project.control.start(["data"], deadline=3)
+
+
+def test_a_start_that_ends_dead_is_a_failure_at_once(project: ScratchProject) -> None:
+    project.shell("touch /data/dead")
+    project.control.stop(["data"], deadline=20)
+    started = time.monotonic()
+    with pytest.raises(ActionFailed, match=r"observed .* exited with exit code 1"):
+        project.control.start(["data"], deadline=30)
+    assert time.monotonic() - started < 10
+
+
+def test_pause_freezes_and_unpause_lets_go(project: ScratchProject) -> None:
+    project.control.pause(["data", "other"], deadline=10)
+    assert {project.container(service).status for service in ("data", "other")} == {"paused"}
+    project.control.pause(["data"], deadline=10)
+    project.control.unpause(["data"], deadline=10)
+    assert project.container("data").status == "running"
+    assert project.container("other").status == "paused"
+    project.control.unpause(["data", "other"], deadline=10)
+    assert project.container("other").status == "running"
+
+
+def test_pause_freezes_all_or_none_and_leaves_frozen_what_was(project: ScratchProject) -> None:
+    project.control.stop(["other"], deadline=10)
+    with pytest.raises(ActionFailed, match="is not running"):
+        project.control.pause(["data", "other"], deadline=10)
+    assert project.container("data").status == "running"
+    project.control.pause(["data"], deadline=10)
+    with pytest.raises(ActionFailed, match="is not running"):
+        project.control.pause(["data", "other"], deadline=10)
+    assert project.container("data").status == "paused"
+
+
+@pytest.mark.parametrize("still", ["paused", "stopped"])
+def test_a_volume_comes_back_as_it_was(project: ScratchProject, tmp_path: Path, still: str) -> None:
+    control = project.control
+    project.shell(FILL)
+    fingerprint = project.shell(FINGERPRINT)
+    if still == "paused":
+        control.pause(["data"], deadline=10)
+        files = control.save_volumes(["data"], tmp_path, deadline=60)
+        control.unpause(["data"], deadline=10)
+    else:
+        control.stop(["data"], deadline=10)
+        files = control.save_volumes(["data"], tmp_path, deadline=60)
+        control.start(["data"], deadline=20)
+    assert list(files) == [tmp_path / f"{project.name}_data.tar"]
+    assert list(tmp_path.iterdir()) == list(files)
+    assert files[0].stat().st_mode & 0o777 == 0o600
+    assert files[0].stat().st_size < 10_000_000
+    project.shell(
+        "rm -r /data/folder /data/sparse; echo more > /data/new; chmod 777 /data; touch /data/.hidden"
+    )
+    for _ in range(2):
+        control.stop(["data"], deadline=10)
+        control.load_volumes(["data"], tmp_path, deadline=60)
+        control.start(["data"], deadline=20)
+        assert project.shell(FINGERPRINT) == fingerprint
+    assert int(project.shell("du -k /data/sparse | cut -f1")) < 1000
+    assert not _helpers(project)
+
+
+def test_a_volume_in_use_is_neither_saved_nor_loaded(project: ScratchProject, tmp_path: Path) -> None:
+    control = project.control
+    with pytest.raises(ActionFailed, match="expected every container that mounts it stopped or paused"):
+        control.save_volumes(["data"], tmp_path, deadline=30)
+    control.pause(["data"], deadline=10)
+    control.save_volumes(["data"], tmp_path, deadline=30)
+    with pytest.raises(ActionFailed, match="-data-1 is paused"):
+        control.load_volumes(["data"], tmp_path, deadline=30)
+    control.unpause(["data"], deadline=10)
+    with pytest.raises(ActionFailed, match="-data-1 is running"):
+        control.load_volumes(["data"], tmp_path, deadline=30)
+
+
+def test_a_volume_used_by_a_container_of_another_project_is_in_use(
+    project: ScratchProject, tmp_path: Path
+) -> None:
+    project.control.stop(["data"], deadline=10)
+    mount = f"--mount=type=volume,source={project.name}_data,destination=/elsewhere"
+    user = f"{project.name}-user"
+    try:
+        docker("run", "--detach", "--name", user, mount, *SLEEP, project.image, "infinity")
+        with pytest.raises(ActionFailed, match=f"{user} is running"):
+            project.control.save_volumes(["data"], tmp_path, deadline=30)
+    finally:
+        docker("rm", "--force", "--volumes", user)
+
+
+def test_services_without_a_volume_are_not_a_backup(project: ScratchProject, tmp_path: Path) -> None:
+    project.control.stop(["other"], deadline=10)
+    with pytest.raises(ActionFailed, match="data volumes: expected at least one, observed none"):
+        project.control.save_volumes(["other"], tmp_path, deadline=30)
+
+
+def _faults(folder: Path, content: bytes, volume: str) -> Iterator[Path]:
+    """Yield folders like a saved one that was `content`, each with another fault."""
+    size = len(content)
+    files: list[dict[str, bytes]] = [
+        {f"{volume}.tar": content[:cut]} for cut in (0, 511, 512, 5000, 1_500_000, size - 10240, size - 1)
+    ]
+    files.append({f"{volume}.tar": content[:512] + b"x" * 512 + content[1024:]})
+    files.append({"other.tar": content})
+    files.append({f"{volume}.tar": content, "other.tar": content})
+    for number, found in enumerate(files):
+        place = folder / str(number)
+        place.mkdir()
+        for name, data in found.items():
+            (place / name).write_bytes(data)
+        yield place
+
+
+def test_a_tar_that_is_not_whole_is_refused_before_the_volume_is_touched(
+    project: ScratchProject, tmp_path: Path
+) -> None:
+    project.shell(FILL)
+    project.control.stop(["data"], deadline=10)
+    (saved,) = project.control.save_volumes(["data"], tmp_path, deadline=60)
+    content = saved.read_bytes()
+    project.control.start(["data"], deadline=20)
+    project.shell("echo later > /data/later")
+    now = project.shell(FINGERPRINT)
+    project.control.stop(["data"], deadline=10)
+    for folder in _faults(tmp_path, content, saved.stem):
+        with pytest.raises(ActionFailed):
+            project.control.load_volumes(["data"], folder, deadline=30)
+    project.control.start(["data"], deadline=20)
+    assert project.shell(FINGERPRINT) == now
+
+
+def test_a_helper_past_its_deadline_is_taken_away(project: ScratchProject) -> None:
+    with pytest.raises(Unverifiable, match="sleep of volume"):
+        volumes._help(f"{project.name}_data", project.image, ["sleep", "600"], Deadline(2))
+    assert not _helpers(project)
+
+
+def test_a_helper_that_a_killed_run_left_behind_is_taken_away_first(
+    project: ScratchProject, tmp_path: Path
+) -> None:
+    project.control.stop(["data"], deadline=10)
+    volume = f"{project.name}_data"
+    label, mount = f"--label={HELPER_LABEL}={volume}", f"--mount=type=volume,source={volume},destination=/v"
+    docker("run", "--detach", label, mount, *SLEEP, project.image, "infinity")
+    assert project.control.save_volumes(["data"], tmp_path, deadline=30)
+    assert not _helpers(project)
+
+
+@pytest.fixture
+def second_image(project: ScratchProject) -> Iterator[str]:
+    """Another image, of which the project's is a layer."""
+    image = docker("commit", "--change=LABEL rollproof.test=second", project.container("other").id)
+    yield image
+    project.bring_up()
+    docker("image", "rm", "--force", image)
+
+
+def test_services_are_re_created_on_the_images_of_the_plan(
+    project: ScratchProject, second_image: str
+) -> None:
+    project.shell("echo kept > /data/kept")
+    before = {service: project.container(service).id for service in ("data", "other")}
+    project.control.up(["data"], {"data": second_image, "other": second_image}, deadline=30)
+    data = project.container("data")
+    assert (data.image_id, data.health) == (second_image, "healthy")
+    assert data.id != before["data"]
+    assert project.shell("cat /data/kept") == "kept\n"
+    assert project.container("other").id == before["other"]
+    project.control.up(["data", "other"], {"data": project.image}, deadline=30)
+    assert project.container("data").image_id == project.image
+    assert project.container("other").image_id == project.image
+    assert project.container("other").id != before["other"]
+    project.shell("rm /data/kept")
+
+
+def test_an_image_that_is_not_there_is_refused_before_anything_is_touched(project: ScratchProject) -> None:
+    before = project.container("data").id
+    with pytest.raises(ActionFailed, match="No such image"):
+        project.control.up(["data"], {"data": f"sha256:{'0' * 64}"}, deadline=30)
+    with pytest.raises(ActionFailed, match="expected an image id"):
+        project.control.up(["data"], {"data": "some/image:latest"}, deadline=30)
+    assert project.container("data").id == before
+
+
+def test_a_re_created_service_that_is_not_healthy_is_a_failure(project: ScratchProject) -> None:
+    project.shell("touch /data/sick")
+    with pytest.raises(ActionFailed, match=r"expected healthy within 8 s, observed .* running, unhealthy"):
+        project.control.up(["data"], {"data": project.image}, deadline=8)
+
+
+def test_without_compose_files_nothing_is_re_created(project: ScratchProject) -> None:
+    control = ComposeControl(Engine(kind="compose", project=project.name))
+    before = project.container("data").id
+    with pytest.raises(ActionFailed, match="expected compose files in the profile"):
+        control.up(["data"], {}, deadline=30)
+    assert project.container("data").id == before
+
+
+def test_an_engine_that_is_away_is_unverifiable(
+    project: ScratchProject, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
+        with pytest.raises(Unverifiable, match="docker version"):
+            project.control.stop(["data"], deadline=10)
+    assert project.container("data").running

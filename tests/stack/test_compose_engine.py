@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from fixtures.engines.engine import ContainerEngine, Endpoint
+from fixtures.errors import Unverifiable
+from fixtures.host import Host
+from fixtures.stores.profiles import Address
+from fixtures.target import Target
+from tests.stack.scratch_project import ScratchProject, compose, docker, scratch_project
+
+
+@pytest.fixture(scope="module")
+def project(
+    target: Target, engine: ContainerEngine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ScratchProject]:
+    image = engine.containers()[target.stores["redis"].services[0]][0].image_id
+    with scratch_project(image, tmp_path_factory.mktemp("project")) as running:
+        yield running
+
+
+def test_a_container_is_described_as_it_is(project: ScratchProject) -> None:
+    data = project.container("data")
+    assert (data.running, data.status, data.health, data.restarts) == (True, "running", "healthy", 0)
+    assert (data.memory_limit, data.pids_limit, data.revision) == (64 * 1024**2, 40, "1234abcd")
+    assert data.image_id == project.image
+    assert [(m.kind, m.name, m.destination) for m in data.mounts if m.destination == "/data"] == [
+        ("volume", f"{project.name}_data", "/data")
+    ]
+    assert project.container("other").health is None
+
+
+def test_one_off_containers_and_those_of_other_projects_are_left_out(project: ScratchProject) -> None:
+    compose(project, "run", "--detach", "--no-deps", "--name", f"{project.name}-one-off", "other")
+    try:
+        assert set(project.engine.containers()) == {"data", "other"}
+        assert len(project.engine.containers()["other"]) == 1
+    finally:
+        docker("rm", "--force", "--volumes", f"{project.name}-one-off")
+
+
+def test_sickness_is_seen(project: ScratchProject) -> None:
+    project.shell("touch /data/sick")
+    try:
+        _wait_for_health(project, "unhealthy")
+    finally:
+        project.shell("rm /data/sick")
+    _wait_for_health(project, "healthy")
+
+
+def test_death_by_the_memory_limit_is_seen(project: ScratchProject) -> None:
+    try:
+        # The shell that eats the memory is the container's own process, so that the container dies with it.
+        docker("update", "--memory=16m", "--memory-swap=16m", project.container("other").id)
+        script = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); echo ${#x}"
+        docker("exec", project.container("other").id, "sh", "-c", f"({script}) || true")
+        assert project.container("other").oom_killed
+    finally:
+        project.bring_up()
+    assert not project.container("other").oom_killed
+
+
+def test_cpu_is_in_percent_of_what_the_container_may_use(project: ScratchProject) -> None:
+    identifier = project.container("data").id
+    assert project.engine.usage()[identifier].cpu_percent < 50
+    docker("exec", "--detach", identifier, "timeout", "5", "sh", "-c", "while :; do :; done")
+    # Half a core is all that it may use, and it uses it.
+    busy = max(project.engine.usage()[identifier].cpu_percent for _ in range(4))
+    assert busy == pytest.approx(100, abs=35)
+
+
+def test_memory_and_processes_are_counted(project: ScratchProject) -> None:
+    identifier = project.container("data").id
+    before = project.engine.usage()[identifier]
+    sleepers = "for n in 1 2 3 4 5 6 7 8 9 10; do sleep 60 & done"
+    eater = "x=$(head -c 20000000 /dev/zero | tr '\\0' x)"
+    docker("exec", "--detach", identifier, "sh", "-c", f"{sleepers}; {eater}; sleep 60; echo ${{#x}}")
+    end = time.monotonic() + 20
+    after = before
+    while after.memory - before.memory < 19_000_000 and time.monotonic() < end:
+        after = project.engine.usage()[identifier]
+    assert 19_000_000 <= after.memory - before.memory < 60_000_000
+    assert after.memory_percent == pytest.approx(100 * after.memory / (64 * 1024**2))
+    # A few of those before may have ended meanwhile.
+    assert 5 < after.pids - before.pids < 20
+    assert after.pids_limit == 40
+
+
+def test_stopped_containers_use_nothing_and_are_still_there(project: ScratchProject) -> None:
+    identifier = project.container("other").id
+    docker("stop", "--time=0", identifier)
+    try:
+        assert identifier not in project.engine.usage()
+        assert not project.container("other").running
+        with pytest.raises(Unverifiable, match=r"expected a running container, observed .*-other-1 exited"):
+            project.engine.resolve(Address(service="other", port=1))
+    finally:
+        docker("start", identifier)
+
+
+def test_a_published_port_is_preferred_and_an_address_of_the_network_serves_else(
+    project: ScratchProject,
+) -> None:
+    published = project.engine.resolve(Address(service="data", port=7000))
+    port = docker("port", project.container("data").id, "7000/tcp").rpartition(":")[2]
+    assert published == Endpoint("127.0.0.1", int(port))
+    inside = project.engine.resolve(Address(service="other", port=7000))
+    assert inside.port == 7000
+    assert inside.host == docker(
+        "inspect",
+        "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+        project.container("other").id,
+    )
+
+
+def test_a_service_that_does_not_exist_is_answered_with_those_that_do(project: ScratchProject) -> None:
+    with pytest.raises(Unverifiable, match="observed services data, other"):
+        project.engine.resolve(Address(service="dat", port=1))
+
+
+def test_logs_are_the_last_lines(project: ScratchProject) -> None:
+    assert project.engine.logs(project.container("data").id).strip() == "started"
+
+
+def test_a_volume_is_seen_through_its_container_and_from_this_host(project: ScratchProject) -> None:
+    data = project.container("data")
+    (mount,) = [m for m in data.mounts if m.destination == "/data"]
+    seen = Host(10).volume(data, mount)
+    assert seen.path == f"{project.name}_data"
+    assert 0 < seen.free_percent <= 100
+    docker("pause", data.id)
+    try:
+        assert Host(10).volume(project.container("data"), mount).size == seen.size
+    finally:
+        docker("unpause", data.id)
+
+
+def test_the_whole_stack_is_asked_in_one_round(engine: ContainerEngine) -> None:
+    engine.containers()
+    started = time.monotonic()
+    containers = engine.containers()
+    assert time.monotonic() - started < 1
+    started = time.monotonic()
+    usage = engine.usage()
+    assert time.monotonic() - started < 2
+    running = {c.id for instances in containers.values() for c in instances if c.running}
+    assert set(usage) == running
+    assert all(figures.memory > 0 for figures in usage.values())
+
+
+def _wait_for_health(project: ScratchProject, health: str) -> None:
+    end = time.monotonic() + 10
+    while project.container("data").health != health and time.monotonic() < end:
+        time.sleep(0.1)
+    assert project.container("data").health == health

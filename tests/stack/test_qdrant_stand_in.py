@@ -1,0 +1,214 @@
+"""The Qdrant stand-in: what Qdrant's own client gives it is kept, what Qdrant refuses is refused.
+
+The collection's name has a space, which has to survive every address and file name.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+
+import docker
+import httpx
+import pytest
+from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+from staging.stack import Stack
+
+URL = "http://127.0.0.1:42333"
+DEADLINE_SECONDS = 20
+SIZE = 8
+POINTS = 50
+
+
+def connect(key: str) -> QdrantClient:
+    with warnings.catch_warnings():
+        # The connection does not leave this machine.
+        warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
+        return QdrantClient(url=URL, api_key=key, timeout=DEADLINE_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def keys(stack: Stack) -> dict[str, str]:
+    """The full and the read-only key."""
+    return {name: (stack.state.secrets / f"qdrant_{name}").read_text() for name in ("operator", "reader")}
+
+
+@pytest.fixture(scope="module")
+def operator(keys: dict[str, str]) -> Iterator[QdrantClient]:
+    client = connect(keys["operator"])
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def reader(keys: dict[str, str]) -> Iterator[QdrantClient]:
+    client = connect(keys["reader"])
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def collection(operator: QdrantClient) -> Iterator[str]:
+    """A collection of its own, with a payload index."""
+    name = f"test {uuid.uuid4()}"
+    operator.create_collection(name, models.VectorParams(size=SIZE, distance=models.Distance.COSINE))
+    operator.create_payload_index(name, "kind", models.PayloadSchemaType.KEYWORD)
+    operator.upsert(name, [point(number) for number in range(POINTS)])
+    yield name
+    operator.delete_collection(name)
+
+
+def point(number: int) -> models.PointStruct:
+    """Return a point whose vector leans to one axis, and whose payload has every kind of JSON value."""
+    return models.PointStruct(
+        id=str(uuid.uuid5(uuid.NAMESPACE_OID, str(number))),
+        vector=[1.0 if axis == number % SIZE else number / 1000 for axis in range(SIZE)],
+        payload={
+            "number": number,
+            "ratio": 1.0,
+            "kind": "even" if number % 2 == 0 else "odd",
+            "nothing": None,
+            "nested": {"list": [1, "two", {"three": True}]},
+        },
+    )
+
+
+def content(client: QdrantClient, name: str) -> list[tuple[object, object, object]]:
+    """Return every point of a collection, page by page."""
+    found: list[models.Record] = []
+    offset: models.ExtendedPointId | None = None
+    while True:
+        page, following = client.scroll(name, limit=7, offset=offset, with_vectors=True)
+        found += page
+        if following is None:
+            return [(record.id, record.vector, record.payload) for record in found]
+        assert isinstance(following, int | str)
+        offset = following
+
+
+def recover_by_upload(name: str, key: str, data: bytes, checksum: str) -> httpx.Response:
+    return httpx.post(
+        f"{URL}/collections/{name}/snapshots/upload",
+        params={"wait": "true", "priority": "snapshot", "checksum": checksum},
+        headers={"api-key": key},
+        files={"snapshot": ("snapshot", data)},
+        timeout=DEADLINE_SECONDS,
+    )
+
+
+def test_payloads_come_back_as_they_were(reader: QdrantClient, collection: str) -> None:
+    payloads = [payload for _, _, payload in content(reader, collection)]
+    expected = [point(number).payload for number in range(POINTS)]
+    assert sorted(payloads, key=lambda each: each["number"]) == expected  # type: ignore[index]
+    assert all(type(each["ratio"]) is float for each in payloads)  # type: ignore[index]
+
+
+def test_counts_and_filters_are_exact(reader: QdrantClient, collection: str) -> None:
+    odd = models.Filter(must=[models.FieldCondition(key="kind", match=models.MatchValue(value="odd"))])
+    assert reader.count(collection).count == POINTS
+    assert reader.count(collection, count_filter=odd).count == POINTS // 2
+    info = reader.get_collection(collection)
+    assert info.points_count == POINTS
+    assert info.payload_schema["kind"].data_type is models.PayloadSchemaType.KEYWORD
+    assert isinstance(info.config.params.vectors, models.VectorParams)
+    assert info.config.params.vectors.distance is models.Distance.COSINE
+
+
+def test_a_search_finds_the_nearest(reader: QdrantClient, collection: str) -> None:
+    axis = [1.0 if each == 3 else 0.0 for each in range(SIZE)]
+    found = reader.query_points(collection, query=axis, limit=1).points
+    assert found[0].payload is not None
+    assert found[0].payload["number"] == 3
+    assert found[0].score == pytest.approx(1, abs=0.01)
+
+
+def test_the_read_only_key_writes_nothing(
+    operator: QdrantClient, reader: QdrantClient, collection: str
+) -> None:
+    before = content(operator, collection)
+    attempts: list[Callable[[], object]] = [
+        lambda: reader.upsert(collection, [point(1000)]),
+        lambda: reader.delete(collection, [str(before[0][0])]),
+        lambda: reader.set_payload(collection, {"number": 0}, points=[str(before[0][0])]),
+        lambda: reader.create_snapshot(collection),
+        lambda: reader.delete_collection(collection),
+        lambda: reader.create_collection(
+            "another", models.VectorParams(size=1, distance=models.Distance.DOT)
+        ),
+    ]
+    for attempt in attempts:
+        with pytest.raises(UnexpectedResponse) as refused:
+            attempt()
+        assert refused.value.status_code == HTTPStatus.FORBIDDEN
+    assert content(operator, collection) == before
+
+
+@pytest.mark.parametrize("key", ["", "another"])
+def test_no_key_and_a_wrong_key_are_refused(key: str) -> None:
+    answer = httpx.get(f"{URL}/collections", headers={"api-key": key}, timeout=DEADLINE_SECONDS)
+    assert answer.status_code == HTTPStatus.UNAUTHORIZED
+
+
+def test_a_snapshot_brings_a_collection_back(
+    operator: QdrantClient, keys: dict[str, str], collection: str
+) -> None:
+    before = content(operator, collection)
+    snapshot = operator.create_snapshot(collection)
+    assert snapshot is not None
+    assert snapshot.checksum is not None
+    assert [each.name for each in operator.list_snapshots(collection)] == [snapshot.name]
+    address = f"{URL}/collections/{collection}/snapshots/{snapshot.name}"
+    data = httpx.get(address, headers={"api-key": keys["reader"]}, timeout=DEADLINE_SECONDS).content
+    operator.delete(collection, models.Filter(must=[]))
+    operator.delete_collection(collection)
+    answer = recover_by_upload(collection, keys["operator"], data, snapshot.checksum)
+    assert answer.status_code == HTTPStatus.OK, answer.text
+    assert content(operator, collection) == before
+    assert "kind" in operator.get_collection(collection).payload_schema
+
+
+def test_a_damaged_snapshot_changes_nothing(
+    operator: QdrantClient, keys: dict[str, str], collection: str
+) -> None:
+    before = content(operator, collection)
+    snapshot = operator.create_snapshot(collection)
+    assert snapshot is not None
+    assert snapshot.checksum is not None
+    address = f"{URL}/collections/{collection}/snapshots/{snapshot.name}"
+    data = httpx.get(address, headers={"api-key": keys["operator"]}, timeout=DEADLINE_SECONDS).content
+    for damaged in (data[: len(data) // 2], b"", data + b"x"):
+        answer = recover_by_upload(collection, keys["operator"], damaged, snapshot.checksum)
+        assert answer.status_code == HTTPStatus.BAD_REQUEST
+    assert content(operator, collection) == before
+
+
+def test_what_the_stand_in_lacks_is_refused_by_name(keys: dict[str, str]) -> None:
+    answer = httpx.post(f"{URL}/snapshots", headers={"api-key": keys["operator"]}, timeout=DEADLINE_SECONDS)
+    assert answer.status_code == HTTPStatus.NOT_IMPLEMENTED
+    assert "a snapshot of the whole storage" in answer.json()["status"]["error"]
+
+
+def test_data_survives_kill_9(stack: Stack, operator: QdrantClient, collection: str) -> None:
+    operator.upsert(collection, [point(number) for number in range(POINTS, 2 * POINTS)])
+    before = content(operator, collection)
+    (name,) = [status.container for status in stack.status() if status.service == "qdrant"]
+    client = docker.from_env(timeout=DEADLINE_SECONDS)
+    container = client.containers.get(name)
+    container.kill()
+    container.start()
+    client.close()
+    give_up = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        try:
+            after = content(operator, collection)
+            break
+        except (ResponseHandlingException, httpx.HTTPError):
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
+    assert after == before
+    assert len(after) == 2 * POINTS

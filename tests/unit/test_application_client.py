@@ -1,0 +1,405 @@
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
+
+import pytest
+from pydantic import SecretStr
+
+from fixtures.application import ApplicationClient, Refused, Session
+from fixtures.errors import Mismatch, Unverifiable
+from fixtures.target import Application
+
+PASSWORD = "correct horse"  # noqa: S105 - what must not be seen
+TOKEN = "battery.staple"  # noqa: S105
+SESSION = Session("canary", SecretStr(TOKEN))
+
+Handler = Callable[["Exchange"], None]
+
+
+@dataclass
+class Exchange:
+    """One request at the stand-in, with the means to answer it."""
+
+    handler: BaseHTTPRequestHandler
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    def reply(self, status: int, body: object) -> None:
+        content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        self.start(status, {"Content-Length": str(len(content))})
+        self.write(content)
+
+    def start(self, status: int, headers: dict[str, str]) -> None:
+        self.handler.send_response(status)
+        for name, value in headers.items():
+            self.handler.send_header(name, value)
+        self.handler.end_headers()
+
+    def write(self, content: bytes) -> None:
+        self.handler.wfile.write(content)
+        self.handler.wfile.flush()
+
+    def chunk(self, content: bytes) -> None:
+        self.write(b"%x\r\n%s\r\n" % (len(content), content))
+
+    def events(self, *events: object, ended: bool = True) -> None:
+        self.start(200, {"Transfer-Encoding": "chunked"})
+        for event in events:
+            self.chunk(b"data: %s\n\n" % json.dumps(event).encode())
+        if ended:
+            self.chunk(b"")
+
+
+@dataclass
+class StandIn:
+    """An application that answers as a test tells it to."""
+
+    url: str
+    answers: dict[str, Handler] = field(default_factory=dict)
+    seen: list[Exchange] = field(default_factory=list)
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    class Server(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _serve(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            exchange = Exchange(self, self.path, dict(self.headers), self.rfile.read(length))
+            application.seen.append(exchange)
+            with suppress(BrokenPipeError, ConnectionResetError):  # some tests make the client leave
+                application.answers[f"{self.command} {self.path}"](exchange)
+            self.close_connection = True
+
+        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the base class wants these names
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        server.daemon_threads = True
+        application = StandIn(f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield application
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def client(stand_in: StandIn) -> ApplicationClient:
+    return ApplicationClient(_profile(stand_in.url))
+
+
+def _profile(url: str) -> Application:
+    return Application.model_validate(
+        {
+            "url": url,
+            "canary": {
+                "user": "canary",
+                "password": SecretStr(PASSWORD),
+                "knowledge_base": "canary_kb",
+                "question": "?",
+                "expected_file": "a.txt",
+            },
+            "services": ["backend"],
+            "repository": ".",
+            "deadline_seconds": 1,
+            "chat_seconds": 1,
+        }
+    )
+
+
+def answer(status: int, body: object) -> Handler:
+    return lambda exchange: exchange.reply(status, body)
+
+
+def test_health_is_what_was_said_whatever_the_status(stand_in: StandIn, client: ApplicationClient) -> None:
+    stand_in.answers["GET /api/v1/health/check"] = answer(503, {"status": "DOWN"})
+    health = client.health()
+    assert (health.status_code, health.body) == (503, {"status": "DOWN"})
+    assert 0 < health.milliseconds < 1000
+    stand_in.answers["GET /api/v1/health/check"] = answer(200, "<html>up</html>")
+    assert client.health().body == "<html>up</html>"
+
+
+def test_health_latency_is_measured(stand_in: StandIn, client: ApplicationClient) -> None:
+    def slow(exchange: Exchange) -> None:
+        time.sleep(0.3)
+        exchange.reply(200, {})
+
+    stand_in.answers["GET /api/v1/health/check"] = slow
+    assert 300 <= client.health().milliseconds < 900
+
+
+def test_every_call_has_a_connection_of_its_own(stand_in: StandIn, client: ApplicationClient) -> None:
+    stand_in.answers["GET /api/v1/health/check"] = answer(500, {})
+    for _ in range(3):
+        client.health()
+    assert len({exchange.handler.client_address for exchange in stand_in.seen}) == 3
+    assert {exchange.headers["Connection"] for exchange in stand_in.seen} == {"close"}
+
+
+def test_a_proxy_of_the_environment_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, stand_in: StandIn, client: ApplicationClient
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    stand_in.answers["GET /api/v1/health/check"] = answer(200, {})
+    assert client.health().status_code == 200
+
+
+def test_nobody_there_is_unverifiable() -> None:
+    with pytest.raises(
+        Unverifiable, match=r"observed ConnectError: .*refused.*from GET http://127\.0\.0\.1:9/"
+    ):
+        ApplicationClient(_profile("http://127.0.0.1:9")).health()
+
+
+def _hang(exchange: Exchange) -> None:
+    time.sleep(3)
+    exchange.reply(200, {})
+
+
+def _trickle_body(exchange: Exchange) -> None:
+    exchange.start(200, {"Content-Length": "1000"})
+    for _ in range(30):
+        exchange.write(b" ")
+        time.sleep(0.1)
+
+
+def _trickle_without_length(exchange: Exchange) -> None:
+    exchange.start(200, {})
+    for _ in range(30):
+        exchange.write(b" ")
+        time.sleep(0.1)
+
+
+def _trickle_headers(exchange: Exchange) -> None:
+    exchange.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    for _ in range(30):
+        exchange.write(b"x")
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("slow", [_hang, _trickle_body, _trickle_without_length, _trickle_headers])
+def test_no_way_of_being_slow_outlasts_the_deadline(
+    stand_in: StandIn, client: ApplicationClient, slow: Handler
+) -> None:
+    stand_in.answers["GET /api/v1/health/check"] = slow
+    started = time.monotonic()
+    with pytest.raises(Unverifiable, match="expected a whole answer within 1 s, observed"):
+        client.health()
+    assert 0.9 < time.monotonic() - started < 1.8
+
+
+def test_an_answer_cut_short_is_unverifiable(stand_in: StandIn, client: ApplicationClient) -> None:
+    def cut(exchange: Exchange) -> None:
+        exchange.start(200, {"Content-Length": "100"})
+        exchange.write(b'{"status": "UP"}')
+
+    stand_in.answers["GET /api/v1/health/check"] = cut
+    with pytest.raises(Unverifiable, match="RemoteProtocolError"):
+        client.health()
+
+
+def test_a_body_without_end_does_not_fill_the_memory(stand_in: StandIn, client: ApplicationClient) -> None:
+    def flood(exchange: Exchange) -> None:
+        exchange.start(200, {"Content-Length": str(10**12)})
+        while True:
+            exchange.write(b"x" * 1_000_000)
+
+    stand_in.answers["GET /api/v1/health/check"] = flood
+    with pytest.raises(Unverifiable, match=r"longer than \d+ bytes|none after 1 s"):
+        client.health()
+
+
+def test_login_sends_a_form_and_hides_the_token(stand_in: StandIn, client: ApplicationClient) -> None:
+    stand_in.answers["POST /api/v1/auth/login"] = answer(200, {"access_token": TOKEN, "token_type": "bearer"})
+    session = client.login("canary", SecretStr(PASSWORD))
+    assert session.token.get_secret_value() == TOKEN
+    assert TOKEN not in repr(session)
+    assert stand_in.seen[0].body == b"username=canary&password=correct+horse"
+    assert stand_in.seen[0].headers["Content-Type"] == "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize("body", [{}, {"access_token": ""}, {"access_token": 7}, [], "token"])
+def test_a_login_without_a_token_is_a_mismatch(
+    stand_in: StandIn, client: ApplicationClient, body: object
+) -> None:
+    stand_in.answers["POST /api/v1/auth/login"] = answer(200, body)
+    with pytest.raises(Mismatch, match=r"expected (text under access_token|a JSON object)"):
+        client.login("canary", SecretStr(PASSWORD))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": f"no: {PASSWORD}"},
+        {"detail": [{"input": PASSWORD}]},
+        f"no: {PASSWORD}",
+        [PASSWORD],
+        {"message": {"deep": PASSWORD}},
+    ],
+)
+def test_a_refusal_has_its_status_and_no_secret(
+    stand_in: StandIn, client: ApplicationClient, body: object
+) -> None:
+    stand_in.answers["POST /api/v1/auth/login"] = answer(401, body)
+    with pytest.raises(Refused) as caught:
+        client.login("canary", SecretStr(PASSWORD))
+    assert caught.value.status == 401
+    assert "observed 401: no" in str(caught.value)
+    assert PASSWORD not in str(caught.value)
+
+
+def test_the_token_travels_as_bearer_and_is_in_no_error(stand_in: StandIn, client: ApplicationClient) -> None:
+    stand_in.answers["GET /api/v1/auth/verify-token"] = answer(200, {"username": "canary"})
+    assert client.verify_token(SESSION) == "canary"
+    assert stand_in.seen[0].headers["Authorization"] == f"Bearer {TOKEN}"
+    stand_in.answers["POST /api/v1/auth/logout"] = answer(500, {"message": f"bad token {TOKEN}"})
+    with pytest.raises(Refused) as caught:
+        client.logout(SESSION)
+    assert "bad token [redacted]" in str(caught.value)
+
+
+def test_knowledge_bases_are_listed(stand_in: StandIn, client: ApplicationClient) -> None:
+    bases = [
+        {"knowledge_base_id": f"canary_{n}", "knowledge_base_name": n, "created_at": "", "file_number": 2}
+        for n in "ba"
+    ]
+    stand_in.answers["GET /api/v1/base/users/canary/knowledge_bases"] = answer(200, bases)
+    assert [base.knowledge_base_id for base in client.knowledge_bases(SESSION)] == ["canary_a", "canary_b"]
+
+
+def _pages(names: list[str], total: int | None = None) -> Handler:
+    def page(exchange: Exchange) -> None:
+        query = json.loads(exchange.body)
+        start = (query["page"] - 1) * query["page_size"]
+        found = [{"filename": name} for name in names[start : start + query["page_size"]]]
+        exchange.reply(200, {"data": found, "total": len(names) if total is None else total})
+
+    return page
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 101, 250])
+def test_files_are_read_over_all_pages(stand_in: StandIn, client: ApplicationClient, count: int) -> None:
+    names = [f"{n:03}.txt" for n in range(count)]
+    stand_in.answers["POST /api/v1/base/knowledge_bases/canary_kb/files"] = _pages(names[::-1])
+    assert client.files(SESSION, "canary_kb") == tuple(names)
+
+
+@pytest.mark.parametrize("total", [1, 5, 10**9])
+def test_files_that_do_not_add_up_are_a_mismatch(
+    stand_in: StandIn, client: ApplicationClient, total: int
+) -> None:
+    path = "POST /api/v1/base/knowledge_bases/canary_kb/files"
+    stand_in.answers[path] = _pages(["a.txt", "b.txt"], total)
+    with pytest.raises(Mismatch, match=f"expected {total} files over all pages, observed 2 files"):
+        client.files(SESSION, "canary_kb")
+
+
+def test_an_id_is_one_segment_of_the_path(stand_in: StandIn, client: ApplicationClient) -> None:
+    stand_in.answers["GET /api/v1/chat/conversations/..%2Fa%3Fb"] = answer(200, {"turns": []})
+    assert client.turns(SESSION, "../a?b") == 0
+
+
+def test_a_conversation_is_made_on_the_users_model_and_one_knowledge_base(
+    stand_in: StandIn, client: ApplicationClient
+) -> None:
+    model = {"model_name": "m", "api_key": "k", "base_used": [{"name": "other", "baseId": "canary_other"}]}
+    selected = {"status": "success", "select_model_config": model}
+    stand_in.answers["GET /api/v1/config/canary/selected"] = answer(200, selected)
+    stand_in.answers["POST /api/v1/chat/conversations"] = answer(200, {"status": "success"})
+    identifier = client.create_conversation(SESSION, "canary_kb")
+    assert identifier.startswith("canary_")
+    sent = cast("dict[str, Any]", json.loads(stand_in.seen[-1].body))
+    assert sent["conversation_id"] == identifier
+    assert sent["chat_model_config"]["base_used"] == [{"name": "canary_kb", "baseId": "canary_kb"}]
+    assert sent["chat_model_config"]["api_key"] == "k"
+
+
+EVENTS = (
+    {"type": "file_used", "data": [{"file_name": "a.txt"}, {"file_name": "b.txt"}, {"file_name": "a.txt"}]},
+    {"type": "thinking", "data": "hm"},
+    {"type": "text", "data": "every four "},
+    {"type": "text", "data": "hours"},
+    {"type": "token", "total_token": 7},
+)
+
+
+def test_a_chat_is_read_to_its_end(stand_in: StandIn, client: ApplicationClient) -> None:
+    stand_in.answers["POST /api/v1/sse/chat"] = lambda exchange: exchange.events(*EVENTS)
+    chat = client.chat(SESSION, "canary_1", "how often?")
+    assert (chat.files, chat.text) == (("a.txt", "b.txt"), "every four hours")
+    assert (chat.complete, chat.ending) == (True, "regular")
+    assert json.loads(stand_in.seen[0].body)["user_message"] == "how often?"
+
+
+def test_a_chat_that_breaks_is_not_complete(stand_in: StandIn, client: ApplicationClient) -> None:
+    stand_in.answers["POST /api/v1/sse/chat"] = lambda exchange: exchange.events(*EVENTS[:3], ended=False)
+    chat = client.chat(SESSION, "canary_1", "how often?")
+    assert not chat.complete
+    assert chat.ending.startswith("broken: RemoteProtocolError")
+    assert (chat.files, chat.text) == (("a.txt", "b.txt"), "every four ")
+
+
+@pytest.mark.parametrize("length", [{"Transfer-Encoding": "chunked"}, {}])
+def test_a_chat_that_trickles_forever_ends_at_the_deadline(
+    stand_in: StandIn, client: ApplicationClient, length: dict[str, str]
+) -> None:
+    def trickle(exchange: Exchange) -> None:
+        exchange.start(200, length)
+        for _ in range(30):
+            event = b'data: {"type": "text", "data": "."}\n\n'
+            (exchange.chunk if length else exchange.write)(event)
+            time.sleep(0.1)
+
+    stand_in.answers["POST /api/v1/sse/chat"] = trickle
+    started = time.monotonic()
+    chat = client.chat(SESSION, "canary_1", "how often?")
+    assert 0.9 < time.monotonic() - started < 1.8
+    assert (chat.complete, chat.ending) == (False, "no end within 1 s")
+    assert "." in chat.text
+
+
+@pytest.mark.parametrize("event", [b"data: {\n\n", b"data: 7\n\n", b'data: {"data": "x"}\n\n'])
+def test_a_chat_of_something_else_is_not_complete(
+    stand_in: StandIn, client: ApplicationClient, event: bytes
+) -> None:
+    def other(exchange: Exchange) -> None:
+        exchange.start(200, {"Transfer-Encoding": "chunked"})
+        exchange.chunk(event)
+        exchange.chunk(b"")
+
+    stand_in.answers["POST /api/v1/sse/chat"] = other
+    chat = client.chat(SESSION, "canary_1", "how often?")
+    assert not chat.complete
+    assert chat.ending.startswith("an event ")
+
+
+def test_a_chat_that_is_not_let_in_is_refused(stand_in: StandIn, client: ApplicationClient) -> None:
+    stand_in.answers["POST /api/v1/sse/chat"] = answer(404, {"message": "Token not found"})
+    with pytest.raises(Refused, match="404: Token not found"):
+        client.chat(SESSION, "canary_1", "how often?")
+
+
+@pytest.mark.parametrize(("status", "deleted"), [(200, True), (405, False)])
+def test_a_conversation_is_deleted_where_the_api_can(
+    stand_in: StandIn, client: ApplicationClient, status: int, *, deleted: bool
+) -> None:
+    stand_in.answers["DELETE /api/v1/chat/conversations/canary_1"] = answer(status, {})
+    assert client.delete_conversation(SESSION, "canary_1") is deleted
+    stand_in.answers["DELETE /api/v1/chat/conversations/canary_1"] = answer(404, {})
+    with pytest.raises(Refused, match="404"):
+        client.delete_conversation(SESSION, "canary_1")

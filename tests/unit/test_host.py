@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from fixtures import host
+from fixtures.engines.engine import Container, Mount
+from fixtures.errors import Unverifiable
+from fixtures.host import Host
+
+
+def container(*, running: bool) -> Container:
+    return Container(
+        id="no-such-container",
+        name="project-store-1",
+        service="store",
+        running=running,
+        status="running" if running else "exited",
+        health=None,
+        restarts=0,
+        restarting=False,
+        oom_killed=False,
+        exit_code=0,
+        started="",
+        image="",
+        image_id="",
+        revision=None,
+        configuration=None,
+        memory_limit=0,
+        pids_limit=0,
+        mounts=(),
+    )
+
+
+def test_the_root_is_as_statvfs_has_it() -> None:
+    observed = Host(5).file_system("/")
+    expected = os.statvfs("/")
+    usable = expected.f_blocks - expected.f_bfree + expected.f_bavail
+    assert observed.path == "/"
+    assert observed.size == expected.f_frsize * expected.f_blocks
+    assert observed.free_percent == pytest.approx(100 * expected.f_bavail / usable, abs=1)
+
+
+def test_a_disk_that_only_root_can_write_to_is_full() -> None:
+    # 1000 blocks, 950 used, 50 reserved for root: 5 percent "free", and none of it to be had.
+    full = host._file_system("v", "4096 1000 50 0 100 40\n", "a test")
+    assert (full.size, full.free_percent, full.inodes_free_percent) == (4_096_000, 0, 40)
+    half = host._file_system("v", "4096 1000 500 400 100 0\n", "a test")
+    assert half.free_percent == pytest.approx(100 * 400 / 900)
+    assert half.inodes_free_percent == 0
+
+
+def test_a_file_system_that_counts_no_inodes_is_not_out_of_them() -> None:
+    assert host._file_system("v", "4096 1000 500 500 0 0\n", "a test").inodes_free_percent is None
+
+
+def test_a_size_of_nothing_has_nothing_free() -> None:
+    assert host._file_system("v", "4096 0 0 0 0 0\n", "a test").free_percent == 0
+
+
+def test_words_that_are_not_figures_are_unverifiable() -> None:
+    with pytest.raises(Unverifiable, match="six numbers"):
+        host._file_system("v", "File: /\n", "a test")
+
+
+@pytest.mark.parametrize("path", ["/no/such/path", "/tmp/$(touch x)' \"; false"])  # noqa: S108
+def test_a_path_that_is_not_there_is_unverifiable(path: str) -> None:
+    with pytest.raises(Unverifiable, match="No such file"):
+        Host(5).file_system(path)
+
+
+def test_a_file_system_that_does_not_answer_is_unverifiable_at_the_deadline(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hanging = tmp_path / "stat"
+    hanging.write_text("#!/bin/sh\nexec sleep 30\n")
+    hanging.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    started = time.monotonic()
+    with pytest.raises(Unverifiable, match="no answer"):
+        Host(1).file_system("/")
+    assert time.monotonic() - started < 5
+
+
+def test_a_volume_of_a_stopped_container_is_looked_at_on_this_host(tmp_path: Path) -> None:
+    mount = Mount("data", "volume", "/data", str(tmp_path))
+    assert Host(5).volume(container(running=False), mount).path == "data"
+
+
+def test_a_volume_that_cannot_be_seen_at_all_is_unverifiable() -> None:
+    mount = Mount("data", "volume", "/data", "/no/such/path")
+    with pytest.raises(Unverifiable, match="file system of data"):
+        Host(10).volume(container(running=True), mount)
+
+
+def test_a_volume_of_a_remote_engine_is_not_mistaken_for_a_folder_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    mount = Mount("data", "volume", "/data", str(tmp_path))
+    with pytest.raises(Unverifiable, match="file system of data"):
+        Host(10).volume(container(running=False), mount)

@@ -1,0 +1,114 @@
+"""Runs, gates and the verdict that they add up to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fixtures.clock import Moment
+from fixtures.gate import PHASES, gate_of
+from fixtures.incident import Incident, RollbackRecord, new_incident
+from fixtures.ledger import Planned, Result, Run, runs
+from fixtures.tally import same_zero, tally
+from fixtures.target import Windows
+from fixtures.verdict import Verdict, combine
+
+
+@pytest.fixture
+def incident(tmp_path: Path) -> Incident:
+    return new_incident(tmp_path, "staging")
+
+
+def _run(incident: Incident, *phases: str, verdict: Verdict = Verdict.PASSED, report: bool = True) -> Run:
+    rollback = incident.rollback()
+    zero = rollback.finished if rollback else Moment.now()
+    run = Run.begin(incident.folder, zero, gated=True)
+    run.write_plan({phase: Planned((f"{phase}::check",)) for phase in phases})
+    for phase in phases if report else ():
+        run.append(Result(f"{phase}::check", phase, verdict, 0.1, "" if verdict is Verdict.PASSED else "why", Moment.now()))
+    return run
+
+
+def _rolled_back(incident: Incident, verdict: str = "passed") -> None:
+    now = Moment.now()
+    incident.write_rollback(RollbackRecord("c" * 40, verdict, 1.0, now, now))
+
+
+def test_numbers_are_taken_once(incident: Incident) -> None:
+    assert [_run(incident).number, _run(incident).number] == [1, 2]
+    assert [run.number for run in runs(incident.folder)] == [1, 2]
+
+
+def test_all_four_passed(incident: Incident) -> None:
+    _rolled_back(incident)
+    _run(incident, *PHASES)
+    verdict = tally(incident, Windows())
+    assert verdict.verdict is Verdict.PASSED
+    assert verdict.partial == ()
+    assert verdict.rto_seconds is not None
+
+
+def test_a_lost_check_is_broken(incident: Incident) -> None:
+    _run(incident, *PHASES, report=False)
+    verdict = tally(incident, Windows())
+    assert verdict.verdict is Verdict.BROKEN
+    assert verdict.phases["phase1"].broken == 1
+    assert verdict.phases["phase1"].first == ("phase1::check", "no result: the check was planned and never reported")
+
+
+def test_a_failed_rollback_is_never_passed(incident: Incident) -> None:
+    _rolled_back(incident, "failed")
+    _run(incident, *PHASES)
+    assert tally(incident, Windows()).verdict is Verdict.FAILED
+
+
+def test_a_phase_that_did_not_run_is_not_known(incident: Incident) -> None:
+    _run(incident, *PHASES[:3])
+    verdict = tally(incident, Windows())
+    assert verdict.verdict is Verdict.BROKEN
+    assert verdict.partial == ("phase4 has not run",)
+
+
+def test_nothing_ran(incident: Incident) -> None:
+    assert tally(incident, Windows()).verdict is Verdict.BROKEN
+
+
+def test_runs_before_the_rollback_do_not_count(incident: Incident) -> None:
+    _run(incident, *PHASES)
+    _rolled_back(incident)
+    assert tally(incident, Windows()).verdict is Verdict.BROKEN
+    run = _run(incident, "phase2")
+    rollback = incident.rollback()
+    assert rollback is not None
+    gate = gate_of("phase2", run, same_zero(incident, rollback.finished, before=run.number))
+    assert gate.reason == "phase1 has not run in this incident"
+
+
+def test_the_newest_run_of_a_phase_counts(incident: Incident) -> None:
+    _run(incident, "phase1", verdict=Verdict.FAILED)
+    _run(incident, *PHASES)
+    assert tally(incident, Windows()).verdict is Verdict.PASSED
+    _run(incident, "phase1", verdict=Verdict.FAILED)
+    assert tally(incident, Windows()).verdict is Verdict.FAILED
+
+
+def test_a_torn_result_is_no_result(incident: Incident) -> None:
+    run = _run(incident, "phase1")
+    path = run.folder / "results.jsonl"
+    path.write_bytes(path.read_bytes()[:-5])
+    assert run.results() == {}
+
+
+def test_worst_verdict_wins() -> None:
+    assert combine([]) is Verdict.BROKEN
+    assert combine([Verdict.PASSED, Verdict.BLOCKED]) is Verdict.BROKEN
+    assert combine([Verdict.BROKEN, Verdict.FAILED, Verdict.PASSED]) is Verdict.FAILED
+
+
+def test_moments_ignore_a_jump_of_the_wall_clock() -> None:
+    early = Moment(wall="2026-01-01T00:00:00.000+00:00", since_boot=100.0, boot="b")
+    late = Moment(wall="2025-01-01T00:00:00.000+00:00", since_boot=103.5, boot="b")
+    assert late.seconds_since(early) == 3.5
+    other_boot = Moment(wall="2026-01-01T00:00:10.000+00:00", since_boot=1.0, boot="c")
+    assert other_boot.seconds_since(early) == 10.0

@@ -1,0 +1,116 @@
+"""A backup that was cut, changed, added to or never finished is refused by name."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ActionFailed
+from rollback_actions.stores.package import MANIFEST, create_file, read_package, write_package
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A sealed backup of two files, one of them in a folder of its own."""
+    (tmp_path / "parts").mkdir()
+    with create_file(tmp_path / "data.bson") as stream:
+        stream.write(b"abcdef")
+    with create_file(tmp_path / "parts" / "one") as stream:
+        stream.write(b"")
+    kept = write_package(
+        tmp_path,
+        kind="mongodb",
+        method="dump",
+        records={"b.two": 2, "a.one": 1},
+        details={"server": "6.0.5", "numbers": {3: (1, 2), 20: None}},
+    )
+    assert (kept.method, dict(kept.records), kept.size) == ("dump", {"a.one": 1, "b.two": 2}, 6)
+    return tmp_path
+
+
+def test_a_whole_backup_is_read(folder: Path) -> None:
+    package = read_package(folder, kind="mongodb")
+    assert package.size == 6
+    assert list(package.records) == ["a.one", "b.two"]
+    assert package.details == {"server": "6.0.5", "numbers": {"3": [1, 2], "20": None}}
+    assert package.path("parts/one").read_bytes() == b""
+    with pytest.raises(ActionFailed, match="a data file nothing"):
+        package.path("nothing")
+
+
+def test_only_the_owner_may_read(folder: Path) -> None:
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
+    assert modes == {MANIFEST: 0o600, "data.bson": 0o600, "one": 0o600}
+
+
+def _flip(path: Path, position: int = -1) -> None:
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.write_bytes(data)
+
+
+def _rewrite(path: Path, change: Callable[[dict[str, dict[str, object]]], object]) -> None:
+    manifest = json.loads(path.read_bytes())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("damage", "observed"),
+    [
+        (lambda f: (f / MANIFEST).unlink(), "none: the backup was never finished"),
+        (lambda f: (f / "data.bson").unlink(), "the data file data.bson, observed it is missing"),
+        (lambda f: (f / "data.bson").write_bytes(b"abcde"), "data.bson of 6 bytes, observed 5: it was cut"),
+        (
+            lambda f: (f / "data.bson").write_bytes(b"abcdefg"),
+            "data.bson of 6 bytes, observed 7: it has grown",
+        ),
+        (lambda f: _flip(f / "data.bson", 3), "data.bson with SHA-256"),
+        (lambda f: (f / "parts" / "late").write_bytes(b""), "observed another one, parts/late"),
+        (lambda f: (f / "link").symlink_to(f / "data.bson"), "observed another kind of file, link"),
+        (lambda f: (f / MANIFEST).write_bytes((f / MANIFEST).read_bytes()[:90]), "of this program, observed"),
+        (
+            lambda f: _rewrite(f / MANIFEST, lambda m: m["content"].update(method="x")),
+            "backup.json with SHA-256",
+        ),
+        (lambda f: _rewrite(f / MANIFEST, lambda m: m["content"].update(version=2)), "content.version"),
+        (lambda f: _rewrite(f / MANIFEST, lambda m: m["content"].update(more=2)), "content.more"),
+    ],
+)
+def test_damage_is_named(folder: Path, damage: Callable[[Path], object], observed: str) -> None:
+    damage(folder)
+    with pytest.raises(ActionFailed) as failure:
+        read_package(folder, kind="mongodb")
+    assert observed in str(failure.value)
+    assert str(folder) in str(failure.value)
+
+
+def test_every_flipped_byte_of_the_manifest_is_seen(folder: Path) -> None:
+    whole = read_package(folder, kind="mongodb")
+    text = (folder / MANIFEST).read_bytes()
+    for position in range(len(text)):
+        _flip(folder / MANIFEST, position)
+        try:
+            package = read_package(folder, kind="mongodb")
+        except ActionFailed:
+            pass
+        else:
+            assert package == whole, f"byte {position} made another backup"
+        (folder / MANIFEST).write_bytes(text)
+
+
+def test_a_backup_of_another_kind_is_refused(folder: Path) -> None:
+    with pytest.raises(ActionFailed, match="of kind redis, observed one of kind mongodb"):
+        read_package(folder, kind="redis")
+
+
+def test_a_sealed_folder_is_not_sealed_again(folder: Path) -> None:
+    with pytest.raises(ActionFailed, match="from an earlier one"):
+        write_package(folder, kind="mongodb", method="dump", records={}, details={})
+
+
+def test_a_backup_killed_before_the_rename_is_refused(folder: Path) -> None:
+    (folder / MANIFEST).rename(folder / "backup.json.unfinished")
+    with pytest.raises(ActionFailed, match="never finished"):
+        read_package(folder, kind="mongodb")

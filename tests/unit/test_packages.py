@@ -1,0 +1,43 @@
+"""What is installed for an engine, and the one error where nothing can be."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from fixtures.errors import Problem
+from staging import packages
+
+
+def test_everything_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    everything = ["docker.io", "docker-cli", "docker-compose", "docker-buildx", "git"]
+    assert packages.missing_packages(engine=True) == everything
+
+
+def test_a_missing_plugin_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/it")
+    monkeypatch.setattr(packages, "has_plugin", lambda name: name != "buildx")
+    assert packages.missing_packages(engine=True) == ["docker-buildx"]
+
+
+@pytest.mark.parametrize(("user", "apt"), [(1000, "/usr/bin/apt-get"), (0, None)])
+def test_nothing_is_installed_without_root_or_debian(
+    monkeypatch: pytest.MonkeyPatch, user: int, apt: str | None
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(shutil, "which", lambda program: apt if program == "apt-get" else None)
+    with pytest.raises(Problem) as caught:
+        packages.install_missing(lambda _: None, engine=True)
+    assert str(caught.value).splitlines()[1] == (
+        "HINT: start Docker and put yourself in its group, or run this as root on Debian"
+    )
+
+
+def test_an_installation_that_brings_nothing_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages, "install", lambda *_: None)
+    monkeypatch.setattr(packages, "missing_packages", lambda **_: ["git"])
+    with pytest.raises(Problem, match="git is still missing"):
+        packages.install_missing(lambda _: None)

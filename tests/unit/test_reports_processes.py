@@ -1,0 +1,65 @@
+"""Programs that a report needs: they end in time, and say why they failed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from reports.processes import NoReport, run
+
+
+def test_output_is_returned() -> None:
+    command = [sys.executable, "-c", "import os; print(os.getcwd(), os.environ.get('A'))"]
+
+    printed = run(command, what="x", hint="y", seconds=30, folder=Path("/"), environment={"A": "b"})
+
+    assert printed == "/ b\n"
+
+
+def test_a_failure_says_the_last_lines() -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; print('many\\n' * 9, 'cause', file=sys.stderr); sys.exit(7)",
+    ]
+
+    with pytest.raises(NoReport, match=r"^report: expected exit code 0, observed 7: many\n") as caught:
+        run(command, what="report", hint="try", seconds=30)
+
+    assert "cause" in str(caught.value)
+    assert str(caught.value).count("many") == 4
+    assert str(caught.value).endswith("HINT: try")
+
+
+def test_a_program_that_is_not_there_is_named() -> None:
+    with pytest.raises(NoReport, match=r"observed No such file or directory \(from /nonexistent/node\)"):
+        run(["/nonexistent/node"], what="report", hint="y", seconds=30)
+
+
+def test_a_deadline_ends_the_program_and_its_children(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    script = f"sleep 60 & echo $! > {pid}; wait"
+
+    started = time.monotonic()
+    with pytest.raises(NoReport, match=r"expected done within 1 s, observed still running; stopped"):
+        run(["sh", "-c", script], what="report", hint="y", seconds=1)
+
+    assert time.monotonic() - started < 20
+    child = int(pid.read_text())
+    deadline = time.monotonic() + 10
+    while _alive(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _alive(child)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A child whose parent is gone waits as a zombie until init collects it.
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]

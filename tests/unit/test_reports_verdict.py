@@ -1,0 +1,173 @@
+"""The verdict as programs read it, and as people do."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import UsageProblem
+from fixtures.verdict import PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
+from reports.summary import append_job_summary, markdown, print_summary
+from reports.verdict import read_verdict, write_verdict
+
+PASSED = RunVerdict(
+    incident="20261124T151500Z-staging-1a2b",
+    target="staging",
+    verdict=Verdict.PASSED,
+    phases={
+        "phase1": PhaseVerdict(Verdict.PASSED, 11.25, (0.0, 120.0), passed=34),
+        "phase2": PhaseVerdict(Verdict.PASSED, 6.5, (120.0, 180.5), passed=8),
+    },
+    rollback=RollbackVerdict(Verdict.PASSED, 41.25),
+    rto_seconds=98.375,
+    started="2026-11-24T15:15:00.000+00:00",
+    finished="2026-11-24T15:16:38.375+00:00",
+)
+CAUSE = (
+    "checks/a.py::test_answers[kafka]",
+    "kafka: expected an answer, observed none (from 127.0.0.1)\nHINT: x",
+)
+BLOCKED = ("checks/b.py::test_login", "phase2 did not pass")
+FAILED = replace(
+    PASSED,
+    verdict=Verdict.FAILED,
+    phases={
+        **PASSED.phases,
+        "phase2": PhaseVerdict(
+            Verdict.FAILED, 6.5, (120.0, 180.0), 6, 1, 1, first=CAUSE, partial="1 deselected"
+        ),
+        "phase3": PhaseVerdict(Verdict.BROKEN, 0.0, (180.0, 300.0), blocked=3, first=BLOCKED),
+    },
+    rollback=None,
+    rto_seconds=None,
+    partial=("phase4 has not run",),
+)
+
+
+def test_a_verdict_is_written_in_the_agreed_form(tmp_path: Path) -> None:
+    path = write_verdict(tmp_path, PASSED)
+
+    assert path == tmp_path / "verdict.json"
+    assert json.loads(path.read_text()) == {
+        "incident": "20261124T151500Z-staging-1a2b",
+        "target": "staging",
+        "verdict": "passed",
+        "phases": {
+            "phase1": {
+                "verdict": "passed",
+                "seconds": 11.25,
+                "window": [0, 120],
+                "checks": {"passed": 34, "failed": 0, "broken": 0, "blocked": 0},
+            },
+            "phase2": {
+                "verdict": "passed",
+                "seconds": 6.5,
+                "window": [120, 180.5],
+                "checks": {"passed": 8, "failed": 0, "broken": 0, "blocked": 0},
+            },
+        },
+        "rollback": {"verdict": "passed", "seconds": 41.25},
+        "rto_seconds": 98.375,
+        "started": "2026-11-24T15:15:00.000+00:00",
+        "finished": "2026-11-24T15:16:38.375+00:00",
+    }
+    assert "[\n" in path.read_text()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["verdict.json"]
+
+
+@pytest.mark.parametrize("verdict", [PASSED, FAILED], ids=["passed", "failed"])
+def test_a_verdict_is_read_as_it_was_written(tmp_path: Path, verdict: RunVerdict) -> None:
+    write_verdict(tmp_path, verdict)
+
+    assert read_verdict(tmp_path) == verdict
+
+
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "{", "[]", "{}", '{"incident": "x"}', '{"verdict": "green"}'],
+    ids=["absent", "empty", "cut", "list", "nothing", "half", "unknown word"],
+)
+def test_what_is_no_verdict_is_refused(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "verdict.json").write_text(text)
+
+    with pytest.raises(
+        UsageProblem, match=r"verdict: expected a readable verdict\.json, observed .+\nHINT: "
+    ):
+        read_verdict(tmp_path)
+
+
+def test_an_unknown_verdict_is_refused(tmp_path: Path) -> None:
+    path = write_verdict(tmp_path, PASSED)
+    path.write_text(
+        path.read_text().replace('"verdict": "passed",\n  "phases"', '"verdict": "green",\n  "phases"')
+    )
+
+    with pytest.raises(UsageProblem, match="'green' is not a valid Verdict"):
+        read_verdict(tmp_path)
+
+
+def test_the_summary_says_what_is_wrong(tmp_path: Path) -> None:
+    write_verdict(tmp_path, FAILED)
+    stream = io.StringIO()
+
+    print_summary(FAILED, tmp_path, stream)
+
+    lines = stream.getvalue().splitlines()
+    assert len(lines) <= 12
+    assert lines[0] == "FAILED: something was verified, and it is wrong (staging)"
+    assert (
+        "  failed  Phase 2: Connectivity       6.5 s  window 120-180 s   6 passed, 1 failed, 1 broken"
+        in lines
+    )
+    assert "  broken  Phase 3: Functionality      0.0 s  window 180-300 s   3 blocked" in lines
+    assert [line for line in lines if line.startswith("  first")] == [
+        f"  first   {CAUSE[0]}: kafka: expected an answer, observed none (from 127.0.0.1)"
+    ]
+    assert "  not covered: phase4 has not run" in lines
+    assert lines[-1] == f"  record  {tmp_path}: verdict.json"
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_the_summary_has_colour_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stream = Terminal()
+
+    print_summary(PASSED, tmp_path, stream)
+
+    assert stream.getvalue().startswith("\x1b[1;32mPASSED\x1b[0m: the rollback is verified (staging)\n")
+    assert "rollback passed in 41.2 s, verified after 98.4 s in all" in stream.getvalue()
+
+
+def test_the_markdown_is_a_table_and_quotes_what_checks_said(tmp_path: Path) -> None:
+    reason = "users: expected <b>1</b> | 2, observed *none*"
+    phase = replace(FAILED.phases["phase2"], first=("checks/a.py::test_x", reason))
+
+    page = markdown(replace(FAILED, phases={"phase2": phase}), tmp_path)
+
+    assert "## ❌ Failed: something was verified, and it is wrong" in page
+    assert "| Phase 2: Connectivity | ❌ failed | 6.5 | 120-180 s | 6 | 1 | 1 | 0 |" in page
+    assert r"- `checks/a.py::test_x`: users: expected \<b\>1\</b\> \| 2, observed \*none\*" in page
+    assert "- phase4 has not run" in page
+
+
+def test_the_job_summary_is_appended_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "summary.md"
+    page.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    append_job_summary(PASSED, tmp_path)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY")
+    append_job_summary(PASSED, tmp_path)
+
+    assert page.read_text() == f"before\n{markdown(PASSED, tmp_path)}"

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from fixtures.sse import event_data
+
+STREAM = 'data: {"a": 1}\n\n: a comment\nid: 7\ndata: zwei\ndata:  drei\n\ndata: ü\u2028x\r\n\r\n'.encode()
+EVENTS = ['{"a": 1}', "zwei\n drei", "ü\u2028x"]
+
+
+@pytest.mark.parametrize("size", range(1, len(STREAM) + 1))
+def test_events_are_the_same_however_the_stream_is_cut(size: int) -> None:
+    chunks = [STREAM[start : start + size] for start in range(0, len(STREAM), size)]
+    assert list(event_data(chunks)) == EVENTS
+
+
+def test_an_event_that_the_end_cuts_short_is_dropped() -> None:
+    assert list(event_data([b"data: whole\n\ndata: cut"])) == ["whole"]
+    assert list(event_data([b"data: whole\n\ndata: cut\n"])) == ["whole"]
+
+
+def test_carriage_returns_alone_end_lines() -> None:
+    assert list(event_data([b"data: a\r\rdata: b\r", b"\r"])) == ["a", "b"]
+
+
+def test_an_empty_stream_has_no_events() -> None:
+    assert list(event_data([])) == []
+    assert list(event_data([b"", b"\n\n\n"])) == []

@@ -1,0 +1,145 @@
+"""Profiles: what loads, and what each mistake says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode
+from fixtures.profile_errors import ProfileProblem
+from fixtures.target import Target, load_target
+from tests.conftest import ROOT, write_profile
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("ROLLPROOF_"):
+            monkeypatch.delenv(name)
+
+
+def _problems(path: Path) -> tuple[str, ...]:
+    with pytest.raises(ProfileProblem) as caught:
+        load_target(path)
+    assert caught.value.exit_code is ExitCode.USAGE
+    for text in caught.value.texts:
+        assert "\nHINT: " in text
+        assert str(path) in text or "environment" in text
+    return caught.value.texts
+
+
+def _replaced(path: Path, old: str, new: str) -> Path:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    return path
+
+
+def test_a_profile_loads_with_paths_relative_to_itself(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    target = load_target(profile)
+    assert target.folders.incidents == profile.parent / "incidents"
+    assert target.services == ("backend", "redis")
+
+
+def test_a_profile_is_frozen(profile: Path) -> None:
+    target = load_target(profile)
+    with pytest.raises(ValueError, match="frozen"):
+        target.name = "other"  # type: ignore[misc]
+
+
+def test_the_environment_overrides_one_key(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLPROOF_APPLICATION__URL", "http://127.0.0.1:8099")
+    target = load_target(profile)
+    assert target.application.url.port == 8099
+    assert target.application.canary.user == "canary"
+
+
+def test_an_unknown_variable_is_refused(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLPROOF_APLICATION__URL", "http://127.0.0.1:8099")
+    (text,) = _problems(profile)
+    assert text.startswith("ROLLPROOF_APLICATION__URL: expected one of ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("project =", "projekt =", ["engine.projekt: expected one of", "did you mean project?", "engine.project: expected a value, observed none"]),
+        ('host = "127.0.0.1"', 'hots = "127.0.0.1"', ["stores.redis.address.hots: expected one of", "did you mean host?"]),
+        ("port = 9}", "port = 70000}", ["stores.redis.address.port: expected less than or equal to 65535"]),
+        ("port = 9}", 'port = "many"}', ["stores.redis.address.port: expected a valid integer"]),
+        ('host = "127.0.0.1", port', 'host = "127.0.0.1", service = "redis", port', ["expected exactly one of host and service, observed both or none"]),
+        ("port = 9}", 'port = 9, ca = "nowhere.pem"}', ["stores.redis.address.ca: expected a path that exists"]),
+        ('risk = "low"', 'risk = "tiny"', ["stores.redis.risk: expected 'low', 'medium' or 'high'"]),
+        ('kind = "redis"', 'kind = "rediss"', ["stores.redis.kind: expected 'mysql'", "observed 'rediss'"]),
+        ('{file = "canary_password"}}\noperator', '"hunter22"}\noperator', ['stores.redis.reader.password: expected {env = "VARIABLE"} or {file = "path"}']),
+        ('{file = "canary_password"}}\noperator', '{file = "gone"}}\noperator', ["stores.redis.reader.password: expected a readable secret file, observed No such file"]),
+        ('{file = "canary_password"}}\noperator', '{env = "NOT_SET"}}\noperator', ["stores.redis.reader.password: expected the environment variable NOT_SET to be set"]),
+        ('name = "sandbox"\n', "", ["name: expected a value, observed none"]),
+        ('url = "http://127.0.0.1:9"', 'url = "localhost"', ["application.url: expected"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named(profile: Path, old: str, new: str, said: list[str]) -> None:
+    texts = "\n".join(_problems(_replaced(profile, old, new)))
+    for words in said:
+        assert words in texts
+    assert "hunter22" not in texts
+
+
+def test_every_mistake_is_named_at_once(profile: Path) -> None:
+    _replaced(profile, 'risk = "low"', 'risk = "tiny"')
+    _replaced(profile, "project =", "projekt =")
+    assert len(_problems(profile)) == 3
+
+
+def test_a_missing_profile_names_its_neighbours(profile: Path) -> None:
+    (text,) = _problems(profile.parent / "profil.toml")
+    assert "No such file or directory" in text
+    assert "profile.toml" in text
+
+
+def test_broken_toml_is_named(profile: Path) -> None:
+    profile.write_text("name = ", encoding="utf-8")
+    (text,) = _problems(profile)
+    assert "expected valid TOML" in text
+
+
+def test_a_secret_is_not_in_any_repr(profile: Path) -> None:
+    target = load_target(profile)
+    assert "s3cret-of-the-canary" not in repr(target) + str(target)
+    assert target.secrets() == {"s3cret-of-the-canary"}
+
+
+def test_an_empty_secret_is_refused(profile: Path) -> None:
+    (profile.parent / "canary_password").write_text("\n", encoding="utf-8")
+    assert all("an empty file" in text for text in _problems(profile))
+
+
+def test_layras_profile_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "CANARY_PASSWORD",
+        "REDIS_CANARY_PASSWORD",
+        "MYSQL_READER_PASSWORD",
+        "MYSQL_ROOT_PASSWORD",
+        "MONGODB_READER_PASSWORD",
+        "MONGODB_OPERATOR_PASSWORD",
+        "REDIS_READER_PASSWORD",
+        "REDIS_PASSWORD",
+        "QDRANT_READ_ONLY_KEY",
+        "QDRANT_KEY",
+        "MINIO_READER_SECRET",
+        "MINIO_OPERATOR_SECRET",
+    ):
+        monkeypatch.setenv(f"LAYRA_{name}", f"secret of {name}")
+    target = load_target(ROOT / "targets" / "layra.toml")
+    assert {store.kind for store in target.stores.values()} == {
+        "mysql", "mongodb", "redis", "qdrant", "milvus", "s3", "kafka",
+    }  # fmt: skip
+
+
+def test_limits_can_be_set(tmp_path: Path) -> None:
+    target = load_target(write_profile(tmp_path, "[limits]\nmemory_percent = 70\n"))
+    assert isinstance(target, Target)
+    assert target.limits.memory_percent == 70
