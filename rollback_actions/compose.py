@@ -14,8 +14,9 @@ from pydantic import SecretStr
 
 from fixtures.command import Deadline, run_command
 from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import Container
+from fixtures.engines.engine import Container, Endpoint
 from fixtures.errors import ActionFailed, Problem
+from fixtures.stores.profiles import Address
 from fixtures.target import Engine
 from rollback_actions import volumes
 
@@ -179,6 +180,10 @@ class ComposeControl:
             # A container that ended or is frozen will not become healthy by waiting.
             self._expect(services, "running", lambda c: c.status in {"running", "restarting"})
             time.sleep(POLL_SECONDS)
+
+    def resolve(self, address: Address) -> Endpoint:
+        """Return where a client on this host reaches `address` now: a start can move a service."""
+        return self._engine.resolve(address)
 
     def _compose(self, override: Path) -> list[str]:
         if not self._profile.files:

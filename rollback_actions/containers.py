@@ -8,6 +8,9 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from fixtures.engines.engine import Endpoint
+from fixtures.stores.profiles import Address
+
 
 class ContainerControl(Protocol):
     """Write side of a container engine. Every call has a deadline in seconds.
@@ -59,4 +62,8 @@ class ContainerControl(Protocol):
 
     def up(self, services: Iterable[str], images: Mapping[str, str], *, deadline: float) -> None:
         """Re-create `services` by the profile's compose files on the image ids `images`; wait for health."""
+        ...
+
+    def resolve(self, address: Address) -> Endpoint:
+        """Return where a client on this host reaches `address` now: a start can move a service."""
         ...

@@ -151,7 +151,9 @@ def _help(
     if read_only:
         mount += ",readonly"
     options = ["--rm", "--name", name, f"--label={HELPER_LABEL}={volume}", "--pull=never", "--no-healthcheck"]
-    options += ["--network=none", "--user=0:0", "--mount", mount, f"--entrypoint={command[0]}"]
+    # No log: the engine would write the whole archive into it a second time.
+    options += ["--log-driver=none", "--network=none", "--user=0:0", "--mount", mount]
+    options.append(f"--entrypoint={command[0]}")
     if stdin is not None:
         options.append("--interactive")
     try:

@@ -122,7 +122,7 @@ class Keeper:
         countdown = self._whole.start()
         admin = Admin(self._reach)
         groups = sorted({*recorded.groups, *admin.groups(self._profile.groups)})
-        admin.expect_idle(groups, self._idle_seconds)
+        admin.expect_idle(groups, sorted(recorded.topics), self._idle_seconds)
         notes: list[str] = []
         moved: dict[str, Path] = {}
         with Log(self._reach) as log:

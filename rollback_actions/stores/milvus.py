@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -118,6 +119,9 @@ class Keeper:
 
     def _start(self) -> None:
         self._control.start(self._profile.services, deadline=180.0)
+        # A service without a published port of its own may have another address than before.
+        endpoint = self._control.resolve(self._profile.address)
+        self._reach = replace(self._reach, endpoint=endpoint)
 
     def _flushed(self) -> _Details:
         """Seal what was inserted, and return what there is."""

@@ -18,7 +18,7 @@ _TEXT = re.compile(rb"'(?:[^'\\]|\\.)*'", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """The tables of a dump with their rows, by ``database.table``.
+    """The tables that a dump makes with their rows, by ``database.table``.
 
     `complete` tells whether it ends as a whole dump does; `errors` is what its program complained of.
     """
@@ -53,7 +53,8 @@ def read_dump(path: Path) -> Dump:
                 into = f"{databases[-1]}.{_name(insert[1])}"
                 line = line[insert.end() :]  # noqa: PLW2901 - what follows VALUES
             # Texts are the only place where a parenthesis is not the beginning of a row.
-            rows[into] = rows.get(into, 0) + _TEXT.sub(b"", line).count(b"(")
+            if into in rows:
+                rows[into] += _TEXT.sub(b"", line).count(b"(")
             if line.rstrip().endswith(b";"):
                 into = None
     return Dump(rows, tuple(dict.fromkeys(databases)), complete, tuple(errors))

@@ -218,8 +218,10 @@ class Keeper:
             if item.etag == stored.etag:
                 if same_headers(client, stored):
                     return False
-            # After a multipart upload the same content may have another ETag.
-            elif "-" in stored.etag and read_object(client, stored.bucket, stored.key).like(stored):
+            # The same content has another ETag after a multipart upload, and in some listings of no version.
+            elif ("-" in stored.etag or not _has_version(item)) and read_object(
+                client, stored.bucket, stored.key
+            ).like(stored):
                 return False
         if stored.version not in {None, NO_VERSION} and self._copied(client, stored):
             return True

@@ -46,12 +46,15 @@ def put(
     tagged: Mapping[str, str] | None = None,
 ) -> None:
     """Put a small object."""
+    others: dict[str, str | list[str] | tuple[str]] = dict(headers or {})
+    content_type = str(others.pop("Content-Type", "application/octet-stream"))
     client.put_object(
         bucket,
         key,
         io.BytesIO(content),
         len(content),
-        metadata=dict(headers or {}),
+        content_type=content_type,
+        metadata=others,
         tags=tags(tagged) if tagged else None,
     )
 

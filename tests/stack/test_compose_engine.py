@@ -53,7 +53,6 @@ def test_sickness_is_seen(project: ScratchProject) -> None:
 
 def test_death_by_the_memory_limit_is_seen(project: ScratchProject) -> None:
     try:
-        # The shell that eats the memory is the container's own process, so that the container dies with it.
         docker("update", "--memory=16m", "--memory-swap=16m", project.container("other").id)
         script = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); echo ${#x}"
         docker("exec", project.container("other").id, "sh", "-c", f"({script}) || true")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -218,3 +221,34 @@ def test_a_group_with_a_member_stops_a_restore_before_anything_changes(
         consumer.close()
     keeper.restore(tmp_path)
     assert scratch.topics() == {scratch.topic: PARTITIONS}
+
+
+MEMBER = """
+import json, sys, time
+from confluent_kafka import Consumer
+consumer = Consumer(json.loads(sys.argv[1]))
+consumer.subscribe([sys.argv[2]])
+while not consumer.assignment():
+    consumer.poll(0.5)
+print("joined", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_member_that_was_killed_does_not_stop_a_restore(
+    profile: KafkaProfile, endpoint: Endpoint, control: ContainerControl, scratch: Scratch, tmp_path: Path
+) -> None:
+    """Some brokers keep one as a member for ever, until another one has come and gone."""
+    keeper = Keeper("kafka", profile, endpoint, control)
+    keeper.back_up(tmp_path)
+    member = settings(scratch.reach) | {"group.id": scratch.group, "session.timeout.ms": 6000}
+    command = [sys.executable, "-c", MEMBER, json.dumps(member), scratch.topic]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "joined\n"
+        finally:
+            process.kill()
+    offsets = scratch.offsets()
+    keeper.restore(tmp_path)
+    assert scratch.offsets() == offsets

@@ -1,0 +1,139 @@
+"""A MySQL or MariaDB server for tests: an account that may do everything to scratch databases, and root."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from fixtures.engines.compose import ComposeEngine
+from fixtures.engines.engine import Endpoint
+from fixtures.stores.mysql import Flavour
+from fixtures.stores.profiles import Account, Address, MysqlProfile
+from fixtures.target import Engine
+from rollback_actions.compose import ComposeControl
+from rollback_actions.containers import ContainerControl
+from tests.stack.scratch_stores import SECRET
+
+IMAGE = "rollproof-test/mariadb"
+OPERATOR = "scratch_operator"
+DATABASES = ("scratch_first", "scratch_second")
+# What the dump's programs need besides the databases themselves differs between the two.
+GRANTS: dict[Flavour, str] = {
+    "mysql": "SUPER, SHOW_ROUTINE, SET_ANY_DEFINER, ALLOW_NONEXISTENT_DEFINER, SYSTEM_USER",
+    "mariadb": "SUPER, SET USER",
+}
+COMPOSE_FILE = """
+services:
+  mysql:
+    image: {image}
+    healthcheck: {{test: [CMD, healthcheck], interval: 500ms, timeout: 5s, retries: 60}}
+    secrets: [mysql_root, mysql_app, mysql_reader, mysql_operator]
+    ports: ["127.0.0.1::3306"]
+    volumes: ["data:/var/lib/mysql"]
+    tmpfs: ["/run/mysqld:mode=0755"]
+    stop_grace_period: 1s
+    mem_limit: 512m
+volumes: {{data: {{}}}}
+secrets:
+  mysql_root: {{file: "{secrets}/mysql_root"}}
+  mysql_app: {{file: "{secrets}/mysql_app"}}
+  mysql_reader: {{file: "{secrets}/mysql_reader"}}
+  mysql_operator: {{file: "{secrets}/mysql_operator"}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MysqlServer:
+    """A running server; its profile has the scratch databases and the scratch operator."""
+
+    flavour: Flavour
+    profile: MysqlProfile
+    endpoint: Endpoint
+    control: ContainerControl
+    folder: Path
+
+    def root(self, sql: str, database: str = "") -> str:
+        """Run `sql` as root inside the container, and return what it printed."""
+        script = self.folder / f"{uuid.uuid4().hex}.sql"
+        script.write_text(sql, encoding="utf-8")
+        client = "mysql" if self.flavour == "mysql" else "mariadb"
+        command = (
+            "MYSQL_PWD=$(cat /run/secrets/mysql_root) exec "
+            f"{client} --no-defaults -uroot -S /run/mysqld/mysqld.sock --default-character-set=utf8mb4"
+            f" --binary-mode=0 {database}"
+        )
+        return self.control.run("mysql", ["sh", "-c", command], deadline=60, stdin=script)
+
+    def prepare(self) -> None:
+        """Make the operator and empty scratch databases."""
+        self.root(
+            f"DROP USER IF EXISTS {OPERATOR}@'%'; CREATE USER {OPERATOR}@'%' IDENTIFIED BY '{SECRET}';"
+            f" GRANT ALL ON `scratch\\_%`.* TO {OPERATOR}@'%';"
+            f" GRANT {GRANTS[self.flavour]} ON *.* TO {OPERATOR}@'%';"
+            + "".join(f" DROP DATABASE IF EXISTS {name}; CREATE DATABASE {name};" for name in DATABASES)
+        )
+
+    def clean_up(self) -> None:
+        """Remove what `prepare` made."""
+        self.root(
+            f"DROP USER IF EXISTS {OPERATOR}@'%';"
+            + "".join(f" DROP DATABASE IF EXISTS {name};" for name in DATABASES)
+        )
+
+
+@contextmanager
+def stack_server(
+    profile: MysqlProfile, endpoint: Endpoint, control: ContainerControl, flavour: Flavour, folder: Path
+) -> Iterator[MysqlServer]:
+    """Give the stack's server with scratch databases, and take those away at the end."""
+    account = Account(user=OPERATOR, password=SecretStr(SECRET))
+    chosen = profile.model_copy(update={"databases": DATABASES, "reader": account, "operator": account})
+    server = MysqlServer(flavour, chosen, endpoint, control, folder)
+    server.prepare()
+    try:
+        yield server
+    finally:
+        server.clean_up()
+
+
+@contextmanager
+def mariadb_server(root: Path, folder: Path) -> Iterator[MysqlServer]:
+    """Give a MariaDB of its own, built from the stack's recipe, and remove its container at the end."""
+    recipe = root / "staging" / "images" / "mariadb"
+    _docker("build", "--quiet", f"--tag={IMAGE}", str(recipe), seconds=600)
+    file = folder / "compose.yaml"
+    file.write_text(COMPOSE_FILE.format(image=IMAGE, secrets=root / ".staging" / "secrets"), encoding="utf-8")
+    name = f"rollproof-test-{uuid.uuid4().hex[:8]}"
+    project = ("compose", "--project-name", name, "--file", str(file))
+    account = Account(user=OPERATOR, password=SecretStr(SECRET))
+    profile = MysqlProfile(
+        kind="mysql",
+        address=Address(service="mysql", port=3306),
+        services=("mysql",),
+        risk="low",
+        databases=DATABASES,
+        reader=account,
+        operator=account,
+    )
+    try:
+        _docker(*project, "up", "--detach", "--wait", "--wait-timeout=60", "--no-build", seconds=90)
+        endpoint = ComposeEngine(name, 10).resolve(profile.address)
+        control = ComposeControl(Engine(kind="compose", project=name, files=(file,)))
+        server = MysqlServer("mariadb", profile, endpoint, control, folder)
+        server.prepare()
+        yield server
+    finally:
+        _docker(*project, "down", "--volumes", "--timeout=1", seconds=60)
+
+
+def _docker(*arguments: str, seconds: float) -> None:
+    done = subprocess.run(
+        ["docker", *arguments], check=False, capture_output=True, text=True, timeout=seconds
+    )
+    assert done.returncode == 0, done.stderr
