@@ -127,6 +127,13 @@ def zoo(application: Application) -> Iterator[str]:
     assert (last["status"], last["progress"]) == ("completed", 100)
     yield identifier
     application.ask("DELETE", f"/base/knowledge_base/{identifier}")
+    # A file that was not ingested leaves its original behind: no document names it.
+    application.inside(
+        "import sys; from app.connections import s3;"
+        "[s3().remove_object('minio-file', found.object_name)"
+        " for found in s3().list_objects('minio-file', prefix=sys.argv[1])]",
+        f"{canary.USERNAME}_zoo_",
+    )
 
 
 def rows_of(application: Application, knowledge_base_id: str) -> int:

@@ -158,6 +158,11 @@ def _keeper(running: MysqlServer, control: ContainerControl | None = None) -> Ke
     return Keeper("mysql", running.profile, running.endpoint, control or running.control)
 
 
+def _worded(definition: str) -> str:
+    # After a dump, MySQL names the character set beside a collation, and a body may end with a space.
+    return definition.replace("CHARACTER SET latin1 COLLATE latin1_", "COLLATE latin1_").rstrip()
+
+
 def _observe(running: MysqlServer) -> object:
     """Return the answers to `QUERIES`; one that cannot be answered counts as such."""
     answers: dict[str, object] = {}
@@ -166,7 +171,7 @@ def _observe(running: MysqlServer) -> object:
             try:
                 answers[query] = [
                     tuple(
-                        part.rstrip() if isinstance(part, str) and "SHOW" in query else part for part in row
+                        _worded(part) if isinstance(part, str) and "SHOW" in query else part for part in row
                     )
                     for row in rows(connection, query)
                 ]
