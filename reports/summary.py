@@ -20,7 +20,7 @@ _STYLES = {
 }
 _MARKS = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.BROKEN: "⚠️", Verdict.BLOCKED: "⏸️"}
 _MEANINGS = {
-    Verdict.PASSED: "the rollback is verified",
+    Verdict.PASSED: "every check of all four phases ran and passed",
     Verdict.FAILED: "something was verified, and it is wrong",
     Verdict.BROKEN: "not everything could be verified",
     Verdict.BLOCKED: "nothing was tried",

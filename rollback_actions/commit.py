@@ -60,4 +60,3 @@ def check_out(repository: Path, commit: str, kept: Path) -> str:
             hint="look at the working copy: another process may be changing it",
         )
     return note
-

@@ -172,6 +172,10 @@ class ComposeControl:
             lambda c: c.image_id == chosen[c.service],
         )
 
+    def tag(self, image: str, name: str, *, deadline: float) -> None:
+        """Make `name` mean the image id `image` from now on."""
+        run_command(["docker", "tag", image, name], what=f"tag {name}", deadline=Deadline(deadline))
+
     def _await_health(self, services: Iterable[str], limit: Deadline) -> None:
         # Not `docker compose up --wait`: it fails on a service whose health check is switched off.
         while not all(_ready(c) for c in self._containers(services)):

@@ -67,3 +67,7 @@ class ContainerControl(Protocol):
     def resolve(self, address: Address) -> Endpoint:
         """Return where a client on this host reaches `address` now: a start can move a service."""
         ...
+
+    def tag(self, image: str, name: str, *, deadline: float) -> None:
+        """Make `name` mean the image id `image` from now on."""
+        ...

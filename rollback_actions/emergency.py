@@ -130,6 +130,11 @@ def _roll_back(
     each_store(keepers, restore)
     with steps("start the application on the recorded images"):
         control.up(services, plan.images, deadline=deadline)
+        # Else the next `docker compose up` would go by the tags, and bring the bad release back.
+        for container in plan.baseline.facts.containers:
+            # A container that was created by an id or a digest has no tag that could move.
+            if container.service in services and "sha256:" not in container.image:
+                control.tag(container.image_id, container.image, deadline=deadline)
 
 
 def _keep_what_is_there(

@@ -53,7 +53,7 @@ class Journal:
 
     @contextmanager
     def step(self, name: str, **details: str | float | None) -> Iterator[dict[str, str | float]]:
-        """Write `started` before the body and `ended` or `failed` after it; the body may add to the result."""
+        """Write `started` before the body, `ended` or `failed` after it; the body may add to the result."""
         started = Moment.now()
         self.write("started", step=name, **details)
         result: dict[str, str | float] = {}

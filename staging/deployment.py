@@ -1,4 +1,4 @@
-"""Deployments of the application on the staging stack: check out, build, migrate, start, as a person would."""
+"""Deployments of the application on the staging stack: check out, build, migrate, start."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ class Deployment:
     def build(self, commit: str) -> None:
         """Check `commit` out and build its images; the `current` tags move to them."""
         check_out(self.stack.state.application, commit, self.stack.state.folder / "kept")
-        # frontend and nginx come from the same files: one after the other would only wait for the same layers.
         self.stack.compose(
             "build",
             "--quiet",

@@ -1,4 +1,4 @@
-"""The rehearsal: a bad migration of a real stack, rolled back and verified, with the record that it leaves."""
+"""The rehearsal: a bad migration of a real stack, rolled back and verified, and the record of it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.redaction import Redactor
-
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, ExitCode, Problem
 from fixtures.incident import Incident, new_incident
+from fixtures.redaction import Redactor
 from fixtures.tally import tally
 from fixtures.target import Target, load_target
 from fixtures.verdict import Verdict

@@ -2,7 +2,8 @@
 
 Commits carry fixed names and dates, so that their ids are the same on every machine and change only with the
 files. The second release is the first one with new files beside it and a patch upon it: what a reviewer would
-have seen.
+have seen. To change the patch: create the repository, check out release-2, edit, and write
+`git diff release-1 -- . ':!app/migrations/consolidation.py'` over `release2/changes.patch`.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def test_health_endpoint_is_quick(health: HealthAnswer, target: Target) -> None:
 
 
 def test_interface_is_the_recorded_one(interface: str, baseline: Baseline) -> None:
-    """What the application offers, its OpenAPI document, is what it offered: the version that truly answers."""
+    """What the application offers, its OpenAPI document, is what it offered: so is what answers."""
     if interface != baseline.facts.interface:
         raise Mismatch(
             what="interface of the application",

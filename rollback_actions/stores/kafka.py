@@ -125,26 +125,25 @@ class Keeper:
         admin.expect_idle(groups, sorted(recorded.topics), self._idle_seconds)
         notes: list[str] = []
         moved: dict[str, Path] = {}
-        with Log(self._reach) as log:
-            for name, topic in recorded.topics.items():
-                file = package.path(topic.file)
-                damage, extra = self._damage(log, admin, name, topic, file, countdown)
-                if damage:
-                    self._make_anew(admin, name, topic, file, countdown)
-                    moved[name] = file
-                    notes.append(
-                        f"topic {name} was made anew, since {damage}: offsets begin at 0 and groups stand "
-                        f"before the same record as recorded"
-                    )
-                elif extra:
-                    notes.append(
-                        f"topic {name} still holds every recorded record and was left alone; {extra} later "
-                        f"ones remain and will be read"
-                    )
-            for name in log.topics(self._profile.topics):
-                if name not in recorded.topics:
-                    admin.delete(name, countdown)
-                    notes.append(f"topic {name} came after the backup and was deleted")
+        for name, topic in recorded.topics.items():
+            file = package.path(topic.file)
+            damage, extra = self._damage(admin, name, topic, file, countdown)
+            if damage:
+                self._make_anew(admin, name, topic, file, countdown)
+                moved[name] = file
+                notes.append(
+                    f"topic {name} was made anew, since {damage}: offsets begin at 0 and groups stand "
+                    f"before the same record as recorded"
+                )
+            elif extra:
+                notes.append(
+                    f"topic {name} still holds every recorded record and was left alone; {extra} later "
+                    f"ones remain and will be read"
+                )
+        for name in self._topics(self._profile.topics):
+            if name not in recorded.topics:
+                admin.delete(name, countdown)
+                notes.append(f"topic {name} came after the backup and was deleted")
         notes += self._set_offsets(admin, groups, recorded, moved)
         return Restored(records=package.records, notes=tuple(notes))
 
@@ -161,35 +160,42 @@ class Keeper:
                 records[message.topic()] += 1
         return records, ends
 
+    def _topics(self, patterns: Iterable[str]) -> dict[str, int]:
+        with Log(self._reach) as log:
+            return log.topics(patterns)
+
     def _damage(
-        self, log: Log, admin: Admin, name: str, topic: _Topic, file: Path, countdown: Countdown
+        self, admin: Admin, name: str, topic: _Topic, file: Path, countdown: Countdown
     ) -> tuple[str, int]:
         """Return why the topic cannot stay as it is ("" when it can), and how many records came later."""
-        if name not in log.topics([name]):
+        if name not in self._topics([name]):
             return "it was gone", 0
         shape = admin.describe(name)
         if shape.partitions != topic.shape.partitions:
             return f"it had {shape.partitions} partitions instead of {topic.shape.partitions}", 0
-        missing, extra = self._missing(log, name, topic, file, countdown)
+        missing, extra = self._missing(name, topic, file, countdown)
         if missing:
             # A topic is not deleted on the word of one reading: see SETTLE_SECONDS.
             time.sleep(SETTLE_SECONDS)
-            missing, extra = self._missing(log, name, topic, file, countdown)
+            missing, extra = self._missing(name, topic, file, countdown)
         if missing:
             return f"{missing} of its records were gone or changed", extra
         admin.configure(name, observed=shape, wanted=topic.shape)
         return "", extra
 
-    def _missing(
-        self, log: Log, name: str, topic: _Topic, file: Path, countdown: Countdown
-    ) -> tuple[int, int]:
-        """Return how many recorded records are not at their offsets, and how many came after them."""
+    def _missing(self, name: str, topic: _Topic, file: Path, countdown: Countdown) -> tuple[int, int]:
+        """Return how many recorded records are not at their offsets, and how many came after them.
+
+        The log is closed before this returns: the library (2.16) crashes the process when a topic is deleted
+        under a reader whose request is under way.
+        """
         missing = {hashlib.sha256(record.line()).digest() for record in read_records(file)}
         extra = 0
-        for message in log.records(beginnings({name: topic.shape.partitions}), countdown):
-            record = record_of(message)
-            missing.discard(hashlib.sha256(record.line()).digest())
-            extra += record.offset >= topic.ends[record.partition]
+        with Log(self._reach) as log:
+            for message in log.records(beginnings({name: topic.shape.partitions}), countdown):
+                record = record_of(message)
+                missing.discard(hashlib.sha256(record.line()).digest())
+                extra += record.offset >= topic.ends[record.partition]
         return len(missing), extra
 
     def _make_anew(self, admin: Admin, name: str, topic: _Topic, file: Path, countdown: Countdown) -> None:

@@ -43,6 +43,8 @@ from rollback_actions.stores.s3_objects import (
 LISTING = "objects.jsonl"
 CONTENTS = "contents"
 WORKERS = 16
+# Contents up to this size are sent from the backup even where the server still has their version.
+SENT_BYTES = 64 * 1024
 GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed"})
 
 Item = TypeVar("Item")
@@ -223,17 +225,21 @@ class Keeper:
                 client, stored.bucket, stored.key
             ).like(stored):
                 return False
-        if stored.version not in {None, NO_VERSION} and self._copied(client, stored):
+        copied = _copy(stored) in package.files
+        # To send a small content takes one request, to copy its version inside the server takes two.
+        if not (copied and stored.size <= SENT_BYTES) and self._copied_version(client, stored):
             return True
-        if _copy(stored) in package.files:
+        if copied:
             put_copy(client, stored, package.path(_copy(stored)))
         if not read_object(client, stored.bucket, stored.key).like(stored):
             raise self._not_restored(stored.bucket, f"other content, headers or tags of {stored.key}")
         return True
 
     @staticmethod
-    def _copied(client: Minio, stored: StoredObject) -> bool:
+    def _copied_version(client: Minio, stored: StoredObject) -> bool:
         """Copy the recorded version; tell whether it was still there and is what was recorded."""
+        if stored.version in {None, NO_VERSION}:
+            return False
         try:
             copy_version(client, stored)
         except S3Error as error:

@@ -11,7 +11,8 @@ FOUR = {
     "test_a": "@pytest.mark.phase4\ndef test_four(): pass",
     "test_b": "@pytest.mark.phase3\ndef test_three(): pass",
     "test_c": "@pytest.mark.phase2\ndef test_two(): pass",
-    "test_d": "@pytest.mark.phase1\ndef test_one(): time.sleep(0.3)\n@pytest.mark.phase1\ndef test_uno(): pass",
+    "test_d": "@pytest.mark.phase1\ndef test_one(): time.sleep(0.3)\n"
+    "@pytest.mark.phase1\ndef test_uno(): pass",
 }
 
 
@@ -32,7 +33,8 @@ def test_phases_run_in_order_and_all_passed_is_zero(sandbox: Sandbox) -> None:
 def test_a_phase_waits_for_every_check_of_the_one_before(sandbox: Sandbox) -> None:
     sandbox.checks(
         test_a="@pytest.mark.phase2\ndef test_two(): assert os.path.exists('one-is-done')",
-        test_b="@pytest.mark.phase1\ndef test_one():\n    time.sleep(0.5)\n    open('one-is-done', 'w').close()",
+        test_b="@pytest.mark.phase1\ndef test_one():\n"
+        "    time.sleep(0.5)\n    open('one-is-done', 'w').close()",
     )
     assert sandbox.run().code == ExitCode.VERIFIED
 
@@ -185,7 +187,7 @@ def test_a_typo_in_the_profile_is_a_usage_error(sandbox: Sandbox) -> None:
 def test_a_worker_that_dies_makes_its_check_broken_once(sandbox: Sandbox) -> None:
     if not sandbox.parallel:
         # Without workers the process that dies is pytest itself; the next process must find no gate open.
-        sandbox.checks(test_a="@pytest.mark.phase1\ndef test_one(): os._exit(9)", **{"test_c": FOUR["test_c"]})
+        sandbox.checks(test_a="@pytest.mark.phase1\ndef test_one(): os._exit(9)", test_c=FOUR["test_c"])
         assert sandbox.run("-m", "phase1").code != ExitCode.VERIFIED
         outcome = sandbox.run("-m", "phase2")
         assert outcome.code == ExitCode.BLOCKED
@@ -194,7 +196,7 @@ def test_a_worker_that_dies_makes_its_check_broken_once(sandbox: Sandbox) -> Non
     sandbox.checks(
         test_a="@pytest.mark.phase1\ndef test_one():\n"
         "    open('runs', 'a').write('x')\n    os.kill(os.getpid(), 9)",
-        **{"test_c": FOUR["test_c"]},
+        test_c=FOUR["test_c"],
     )
     outcome = sandbox.run()
     assert outcome.code == ExitCode.BROKEN

@@ -12,7 +12,7 @@ from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.errors import UsageProblem
 from fixtures.stores.profiles import RedisProfile
 from fixtures.stores.reach import Reach
-from fixtures.stores.redis import View, connect
+from fixtures.stores.redis import KeyGroups, View, connect
 from fixtures.target import Target
 from tests.stack.scratch_stores import changed, expect_unverifiable, nowhere, silence, with_wrong_password
 
@@ -87,3 +87,55 @@ def test_the_reader_cannot_write(profile: RedisProfile, endpoint: Endpoint) -> N
         pytest.raises(redis.exceptions.NoPermissionError),
     ):
         client.set("scratch", 1)
+
+
+@pytest.mark.parametrize(
+    "glob",
+    [
+        "*",
+        "",
+        "a?c",
+        "a*c",
+        "[abc]x",
+        "[a-c]x",
+        "[c-a]x",
+        "[^a]x",
+        "[^a-c]x",
+        r"\*x",
+        r"[\^]x",
+        "[.]x",
+        "a|b",
+        "[[]x",
+        "(x)",
+        "[]x",
+    ],
+)
+def test_patterns_match_what_the_server_says_they_match(scratch: redis.Redis, glob: str) -> None:
+    names = [
+        "abc",
+        "ac",
+        "a\nc",
+        "ax",
+        "bx",
+        "dx",
+        "*x",
+        "^x",
+        "-x",
+        ".x",
+        "[x",
+        "]x",
+        "a|b",
+        "(x)",
+        "x",
+        "",
+        "a",
+        "\\x",
+    ]
+    scratch.mset(dict.fromkeys(names, 1))
+    groups = KeyGroups([DATABASE], [f"{DATABASE}:{glob}"])
+    matched = {
+        name for name in names if groups.count(DATABASE, frozenset({name.encode()}))[f"{DATABASE}:{glob}"]
+    }
+    if glob == "*":  # the rest has the same name
+        matched = set(names)
+    assert matched == {key.decode() for key in scratch.scan_iter(match=glob, count=1000)}

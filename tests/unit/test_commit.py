@@ -15,7 +15,11 @@ from rollback_actions.commit import check_out, resolve_commit
 def _git(folder: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
     done = subprocess.run(
-        ["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True, text=True, timeout=30
+        ["git", "-C", str(folder), *identity, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=30,
     )
     return done.stdout.strip()
 
@@ -39,7 +43,8 @@ def test_a_short_hash_resolves(repository: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "HEAD", "main", "abc", "--help", "$(reboot)", "1234567; reboot", "abcdef1\nabcdef2", "../../x"]
+    "name",
+    ["", "HEAD", "main", "abc", "--help", "$(reboot)", "1234567; reboot", "abcdef1\nabcdef2", "../../x"],
 )
 def test_what_is_no_hash_is_refused(repository: Path, name: str) -> None:
     with pytest.raises(UsageProblem, match="expected a hash of 7 to 64"):
@@ -71,5 +76,5 @@ def test_check_out_keeps_what_was_not_committed(repository: Path, tmp_path: Path
 
 
 def test_no_repository_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageProblem, match="application.repository"):
+    with pytest.raises(UsageProblem, match=r"application\.repository"):
         head(tmp_path)

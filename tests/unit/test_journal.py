@@ -13,7 +13,7 @@ from rollback_actions.journal import Journal, verify_journal
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     journal = Journal(tmp_path / "journal.jsonl", lambda text: text.replace("hunter2", "[redacted]"))
-    journal.write("opened", password="it is hunter2")
+    journal.write("opened", note="it is hunter2")
     with journal.step("stop the writers") as result:
         result["result"] = "2 stopped"
     with pytest.raises(ValueError, match="boom"), journal.step("restore mysql"):

@@ -26,7 +26,8 @@ def _run(incident: Incident, *phases: str, verdict: Verdict = Verdict.PASSED, re
     run = Run.begin(incident.folder, zero, gated=True)
     run.write_plan({phase: Planned((f"{phase}::check",)) for phase in phases})
     for phase in phases if report else ():
-        run.append(Result(f"{phase}::check", phase, verdict, 0.1, "" if verdict is Verdict.PASSED else "why", Moment.now()))
+        reason = "" if verdict is Verdict.PASSED else "why"
+        run.append(Result(f"{phase}::check", phase, verdict, 0.1, reason, Moment.now()))
     return run
 
 
@@ -54,7 +55,8 @@ def test_a_lost_check_is_broken(incident: Incident) -> None:
     verdict = tally(incident, Windows())
     assert verdict.verdict is Verdict.BROKEN
     assert verdict.phases["phase1"].broken == 1
-    assert verdict.phases["phase1"].first == ("phase1::check", "no result: the check was planned and never reported")
+    reason = "no result: the check was planned and never reported"
+    assert verdict.phases["phase1"].first == ("phase1::check", reason)
 
 
 def test_a_failed_rollback_is_never_passed(incident: Incident) -> None:

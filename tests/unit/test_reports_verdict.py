@@ -144,7 +144,9 @@ def test_the_summary_has_colour_on_a_terminal(tmp_path: Path, monkeypatch: pytes
 
     print_summary(PASSED, tmp_path, stream)
 
-    assert stream.getvalue().startswith("\x1b[1;32mPASSED\x1b[0m: the rollback is verified (staging)\n")
+    assert stream.getvalue().startswith(
+        "\x1b[1;32mPASSED\x1b[0m: every check of all four phases ran and passed (staging)\n"
+    )
     assert "rollback passed in 41.2 s, verified after 98.4 s in all" in stream.getvalue()
 
 

@@ -37,7 +37,9 @@ def _replaced(path: Path, old: str, new: str) -> Path:
     return path
 
 
-def test_a_profile_loads_with_paths_relative_to_itself(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profile_loads_with_paths_relative_to_itself(
+    profile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir("/")
     target = load_target(profile)
     assert target.folders.incidents == profile.parent / "incidents"
