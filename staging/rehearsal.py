@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -140,7 +139,6 @@ def run_checks(stack: Stack, markers: str, incident: str, *options: str, capture
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if capture else None,
             stderr=subprocess.STDOUT if capture else None,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             text=True,
         )
         return ExitCode(done.returncode)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack
+
 import pytest
 
 from fixtures.engines.engine import ContainerEngine
@@ -12,6 +15,8 @@ from rollback_actions.compose import ComposeControl
 from rollback_actions.containers import ContainerControl
 from staging.stack import Stack
 from tests.conftest import ROOT
+from tests.stack.damage import Operators
+from tests.stack.verifier import Verifier
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +53,19 @@ def engine(target: Target) -> ContainerEngine:
 def control(target: Target) -> ContainerControl:
     """The write side of the container engine."""
     return ComposeControl(target.engine)
+
+
+@pytest.fixture(scope="session")
+def operators(target: Target, engine: ContainerEngine) -> Iterator[Operators]:
+    """The operators' hands on the stores."""
+    with ExitStack() as opened:
+        yield Operators(target, engine, opened)
+
+
+@pytest.fixture(scope="session")
+def verifier(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Verifier:
+    """Runs of checks as an operator makes them, with folders of their own and a baseline of the stack."""
+    verifier = Verifier(stack.root, tmp_path_factory.mktemp("verifier"))
+    captured = verifier.actions("capture")
+    assert captured.returncode == 0, captured.stderr
+    return verifier

@@ -1,0 +1,307 @@
+"""Faults of single stores, made by their operators; each is a context manager that takes it back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import redis
+from minio import Minio
+from pymilvus import MilvusClient
+from pymongo import MongoClient
+
+from fixtures.engines.engine import ContainerEngine
+from fixtures.stores import milvus, mongodb, mysql, qdrant, s3
+from fixtures.stores import redis as redis_view
+from fixtures.stores.profiles import (
+    Account,
+    KafkaProfile,
+    MilvusProfile,
+    MongodbProfile,
+    MysqlProfile,
+    QdrantProfile,
+    RedisProfile,
+    S3Profile,
+)
+from fixtures.stores.reach import NOBODY, Reach
+from fixtures.target import Target
+from tests.stack.kafka_scratch import Scratch as KafkaScratch
+
+SECONDS = 30.0
+Kind = TypeVar("Kind")
+
+
+@dataclass(frozen=True)
+class Operators:
+    """The operators' connections to the stores of the stack, each opened with its first use."""
+
+    target: Target
+    engine: ContainerEngine
+    opened: ExitStack
+
+    def _profile(self, name: str, kind: type[Kind]) -> Kind:
+        found = self.target.stores[name]
+        assert isinstance(found, kind)
+        return found
+
+    def _reach(self, name: str, account: Account | None = None) -> Reach:
+        endpoint = self.engine.resolve(self.target.stores[name].address)
+        return Reach(name, endpoint, account or NOBODY, SECONDS)
+
+    def sql(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement in the application's database, for good; return its rows."""
+        profile = self._profile("mysql", MysqlProfile)
+        with closing(mysql.connect(self._reach("mysql", profile.operator))) as connection:
+            connection.select_db(profile.databases[0])
+            found = mysql.rows(connection, statement, values)
+            connection.commit()
+        return found
+
+    @cached_property
+    def mongodb(self) -> MongoClient[dict[str, Any]]:
+        """MongoDB."""
+        profile = self._profile("mongodb", MongodbProfile)
+        client = mongodb.connect(self._reach("mongodb", profile.operator), profile.authentication_database)
+        return self.opened.enter_context(closing(client))
+
+    @cached_property
+    def redis(self) -> redis.Redis:
+        """Database 0 of Redis."""
+        reach = self._reach("redis", self._profile("redis", RedisProfile).operator)
+        return self.opened.enter_context(closing(redis_view.connect(reach, 0)))
+
+    @cached_property
+    def milvus(self) -> MilvusClient:
+        """Milvus."""
+        profile = self._profile("milvus", MilvusProfile)
+        client = milvus.connect(self._reach("milvus", profile.operator), profile.database)
+        return self.opened.enter_context(closing(client))
+
+    @cached_property
+    def qdrant(self) -> qdrant.Rest:
+        """Qdrant."""
+        endpoint = self.engine.resolve(self.target.stores["qdrant"].address)
+        return qdrant.Rest("qdrant", endpoint, self._profile("qdrant", QdrantProfile).operator, SECONDS)
+
+    @cached_property
+    def s3(self) -> Minio:
+        """The S3 server."""
+        profile = self._profile("minio", S3Profile)
+        return s3.connect(self._reach("minio", profile.operator), profile.region)
+
+    def kafka(self, prefix: str) -> KafkaScratch:
+        """Kafka, for topics that begin with `prefix`."""
+        profile = self._profile("kafka", KafkaProfile)
+        return KafkaScratch(self._reach("kafka", profile.operator), prefix)
+
+
+@contextmanager
+def undone(undo: Callable[[], object]) -> Iterator[None]:
+    """Run `undo` at the end, however it ends."""
+    try:
+        yield
+    finally:
+        undo()
+
+
+@contextmanager
+def row_changed(operators: Operators, table: str, key: str, value: str, **columns: str) -> Iterator[None]:
+    """The row of `table` with `value` in the column `key` has other `columns`; without any, it is gone."""
+    (row,) = operators.sql(f"SELECT * FROM {table} WHERE {key} = %s", (value,))
+    operators.sql(f"DELETE FROM {table} WHERE {key} = %s", (value,))
+    places = ", ".join(["%s"] * len(row))
+
+    def put_back() -> None:
+        operators.sql(f"REPLACE INTO {table} VALUES ({places})", row)
+
+    with undone(put_back):
+        if columns:
+            operators.sql(f"INSERT INTO {table} VALUES ({places})", row)
+            settings = ", ".join(f"{column} = %s" for column in columns)
+            operators.sql(f"UPDATE {table} SET {settings} WHERE {key} = %s", (*columns.values(), value))
+        yield
+
+
+@contextmanager
+def row_added(operators: Operators, username: str) -> Iterator[None]:
+    """The table users has one more row."""
+    operators.sql(
+        "INSERT INTO users (username, email, hashed_password) VALUES (%s, %s, %s)", (username, username, "-")
+    )
+    with undone(lambda: operators.sql("DELETE FROM users WHERE username = %s", (username,))):
+        yield
+
+
+@contextmanager
+def table_renamed(operators: Operators, name: str, other: str) -> Iterator[None]:
+    """A table has another name."""
+    operators.sql(f"RENAME TABLE {name} TO {other}")
+    with undone(lambda: operators.sql(f"RENAME TABLE {other} TO {name}")):
+        yield
+
+
+@contextmanager
+def table_added(operators: Operators, name: str) -> Iterator[None]:
+    """There is one more table."""
+    operators.sql(f"CREATE TABLE {name} (number int)")
+    with undone(lambda: operators.sql(f"DROP TABLE {name}")):
+        yield
+
+
+@contextmanager
+def document_gone(operators: Operators, collection: str, which: Mapping[str, Any]) -> Iterator[None]:
+    """One document is gone."""
+    found = operators.mongodb["mongodb"][collection]
+    document = found.find_one_and_delete(dict(which))
+    assert document is not None
+    with undone(lambda: found.replace_one({"_id": document["_id"]}, document, upsert=True)):
+        yield
+
+
+@contextmanager
+def document_added(operators: Operators, collection: str, document: Mapping[str, Any]) -> Iterator[None]:
+    """There is one more document; in a new collection, one more of those."""
+    database = operators.mongodb["mongodb"]
+    new = collection not in database.list_collection_names()
+    added = database[collection].insert_one(dict(document)).inserted_id
+
+    def remove() -> None:
+        if new:
+            database.drop_collection(collection)
+        else:
+            database[collection].delete_one({"_id": added})
+
+    with undone(remove):
+        yield
+
+
+@contextmanager
+def collection_renamed(operators: Operators, name: str, other: str) -> Iterator[None]:
+    """A collection of MongoDB has another name."""
+    database = operators.mongodb["mongodb"]
+    database[name].rename(other)
+    with undone(lambda: database[other].rename(name)):
+        yield
+
+
+@contextmanager
+def turns_refused(operators: Operators) -> Iterator[None]:
+    """MongoDB refuses every turn of a conversation."""
+    database = operators.mongodb["mongodb"]
+    database.command(
+        "collMod", "conversations", validator={"turns": {"$size": 0}}, validationLevel="moderate"
+    )
+    with undone(lambda: database.command("collMod", "conversations", validator={})):
+        yield
+
+
+@contextmanager
+def key_gone(operators: Operators, pattern: str) -> Iterator[None]:
+    """One key of database 0 of Redis is gone."""
+    key = next(operators.redis.scan_iter(pattern))
+    content, left = operators.redis.dump(key), operators.redis.pttl(key)
+    operators.redis.delete(key)
+    with undone(lambda: operators.redis.restore(key, left, content, replace=True)):
+        yield
+
+
+@contextmanager
+def redis_command(operators: Operators, before: Sequence[str], after: Sequence[str]) -> Iterator[None]:
+    """One command breaks something in Redis, another mends it."""
+    operators.redis.execute_command(*before)
+    with undone(lambda: operators.redis.execute_command(*after)):
+        yield
+
+
+@contextmanager
+def point_gone(operators: Operators) -> Iterator[None]:
+    """One point of Qdrant's collection files is gone."""
+    path = "/collections/files/points"
+    request = {"limit": 1, "with_vector": True, "with_payload": True}
+    (point,) = operators.qdrant.call("POST", f"{path}/scroll", request)["points"]
+    operators.qdrant.call("POST", f"{path}/delete?wait=true", {"points": [point["id"]]})
+    kept = {name: point[name] for name in ("id", "vector", "payload")}
+    with undone(lambda: operators.qdrant.call("PUT", f"{path}?wait=true", {"points": [kept]})):
+        yield
+
+
+@contextmanager
+def point_added(operators: Operators) -> Iterator[None]:
+    """Qdrant's collection files has one more point."""
+    path, size = "/collections/files", 0
+    size = operators.qdrant.call("GET", path)["config"]["params"]["vectors"]["size"]
+    point = {"id": 4711, "vector": [1.0] + [0.0] * (size - 1), "payload": {}}
+    operators.qdrant.call("PUT", f"{path}/points?wait=true", {"points": [point]})
+    remove = {"points": [point["id"]]}
+    with undone(lambda: operators.qdrant.call("POST", f"{path}/points/delete?wait=true", remove)):
+        yield
+
+
+@contextmanager
+def points_collection(operators: Operators, name: str, vectors: Sequence[Sequence[float]]) -> Iterator[None]:
+    """Qdrant has one more collection, with the metric Dot."""
+    path = f"/collections/{name}"
+    operators.qdrant.call("PUT", path, {"vectors": {"size": 2, "distance": "Dot"}})
+    with undone(lambda: operators.qdrant.call("DELETE", path)):
+        points = [{"id": number, "vector": list(vector)} for number, vector in enumerate(vectors, start=1)]
+        if points:
+            operators.qdrant.call("PUT", f"{path}/points?wait=true", {"points": points})
+        yield
+
+
+@contextmanager
+def entities_gone(operators: Operators, collection: str, which: str) -> Iterator[None]:
+    """The entities of a collection of Milvus that `which` selects are gone."""
+    options: dict[str, Any] = {"consistency_level": "Strong", "timeout": SECONDS}
+    rows = operators.milvus.query(
+        collection, which, ["vector", "image_id", "file_id", "page_number", "text"], **options
+    )
+    assert rows
+    operators.milvus.delete(collection, filter=which, timeout=SECONDS)
+    kept = [{name: value for name, value in row.items() if name != "pk"} for row in rows]
+    with undone(lambda: operators.milvus.insert(collection, kept, timeout=SECONDS)):
+        yield
+
+
+@contextmanager
+def vectors_renamed(operators: Operators, name: str, other: str) -> Iterator[None]:
+    """A collection of Milvus has another name."""
+    operators.milvus.rename_collection(name, other, timeout=SECONDS)
+    with undone(lambda: operators.milvus.rename_collection(other, name, timeout=SECONDS)):
+        yield
+
+
+@contextmanager
+def vectors_released(operators: Operators, name: str) -> Iterator[None]:
+    """A collection of Milvus is not loaded."""
+    operators.milvus.release_collection(name, timeout=SECONDS)
+    with undone(lambda: operators.milvus.load_collection(name, timeout=SECONDS)):
+        yield
+
+
+@contextmanager
+def object_gone(operators: Operators, bucket: str) -> Iterator[None]:
+    """The first object of a versioned bucket is behind a delete marker."""
+    key = next(iter(operators.s3.list_objects(bucket, recursive=True))).object_name
+    assert key is not None
+    operators.s3.remove_object(bucket, key)
+
+    def remove_marker() -> None:
+        for item in operators.s3.list_objects(bucket, prefix=key, include_version=True):
+            if item.is_delete_marker and item.object_name == key:
+                operators.s3.remove_object(bucket, key, item.version_id)
+
+    with undone(remove_marker):
+        yield
+
+
+@contextmanager
+def object_added(operators: Operators, bucket: str, key: str) -> Iterator[None]:
+    """A versioned bucket has one more object."""
+    made = operators.s3.put_object(bucket, key, io.BytesIO(b"x"), 1)
+    with undone(lambda: operators.s3.remove_object(bucket, key, made.version_id)):
+        yield

@@ -1,0 +1,212 @@
+"""Phase 4 on the real stores: each kind of difference turns its check red, no other, and green when undone."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+
+from fixtures.baseline import Facts
+from tests.stack import damage
+from tests.stack.damage import Operators
+from tests.stack.verifier import Verifier, expect, store_facts
+
+NAMES = {
+    "mysql": "imagedb.scratch_left_over",
+    "mongodb": "mongodb.scratch_left_over",
+    "qdrant": "scratch_left_over",
+    "milvus": "scratch_left_over",
+}
+
+
+def count_of(store: str, collection: str) -> str:
+    return f"test_collection_count[{store}/{collection}]"
+
+
+def extra_in(store: str) -> str:
+    return f"test_store_holds_no_unrecorded_collection[{store}]"
+
+
+@pytest.fixture(scope="module")
+def vectors(verifier: Verifier) -> list[str]:
+    """The Milvus collections of the baseline."""
+    return sorted(verifier.baseline.facts.stores["milvus"].counts)
+
+
+def test_an_undamaged_stack_is_green(verifier: Verifier) -> None:
+    outcome = verifier.run("phase4", "--no-gate")
+    expect(outcome, {})
+    assert len(outcome.results()) > 30
+
+
+def test_records_that_are_gone_and_collections_that_are_gone_or_new(
+    verifier: Verifier, operators: Operators, vectors: list[str]
+) -> None:
+    recorded = verifier.baseline.facts.stores
+    ((file,),) = operators.sql("SELECT file_id FROM documents ORDER BY file_id LIMIT 1")
+    faults = (
+        damage.row_changed(operators, "documents", "file_id", file),
+        damage.document_gone(operators, "files", {}),
+        damage.key_gone(operators, "token:*"),
+        damage.point_gone(operators),
+        damage.entities_gone(operators, vectors[0], "page_number == 0"),
+        damage.object_gone(operators, "minio-file"),
+        damage.table_renamed(operators, "alembic_version", "scratch_left_over"),
+        damage.collection_renamed(operators, "model_config", "scratch_left_over"),
+        damage.vectors_renamed(operators, vectors[1], "scratch_left_over"),
+        damage.points_collection(operators, "scratch_left_over", []),
+    )
+    fewer = {
+        "mysql": "imagedb.documents",
+        "mongodb": "mongodb.files",
+        "qdrant": "files",
+        "minio": "minio-file",
+    }
+    renamed = {
+        "mysql": "imagedb.alembic_version",
+        "mongodb": "mongodb.model_config",
+        "milvus": vectors[1],
+    }
+    with ExitStack() as stack:
+        for fault in faults:
+            stack.enter_context(fault)
+        outcome = verifier.run("phase4", "--no-gate")
+    expect(
+        outcome,
+        {
+            **{
+                count_of(store, name): (
+                    "failed",
+                    f"expected {recorded[store].counts[name]}, observed {recorded[store].counts[name] - 1} (-1)",
+                )
+                for store, name in fewer.items()
+            },
+            count_of("milvus", vectors[0]): ("failed", f"expected {recorded['milvus'].counts[vectors[0]]}, "),
+            **{
+                count_of(store, name): (
+                    "failed",
+                    f"collection {name} of {store}",
+                    "observed no such collection",
+                )
+                for store, name in renamed.items()
+            },
+            **{
+                extra_in(store): ("failed", "expected none", f"observed {name}")
+                for store, name in NAMES.items()
+            },
+        },
+    )
+
+
+def test_records_that_are_too_many(verifier: Verifier, operators: Operators, vectors: list[str]) -> None:
+    """Sessions come and go, and the log may have grown: neither is a difference under its policy."""
+
+    def fewer_vectors(facts: Facts) -> Facts:
+        return store_facts(facts, "milvus", {vectors[2]: facts.stores["milvus"].counts[vectors[2]] - 1})
+
+    faults = (
+        damage.row_added(operators, "scratchuser"),
+        damage.document_added(
+            operators, "knowledge_bases", {"knowledge_base_id": "scratch", "is_delete": True}
+        ),
+        damage.redis_command(operators, ["SET", "token:scratch", "x"], ["DEL", "token:scratch"]),
+        damage.point_added(operators),
+        damage.object_added(operators, "minio-file", "scratch"),
+    )
+    with ExitStack() as stack:
+        for fault in faults:
+            stack.enter_context(fault)
+        # What the worker cannot read, it passes over; a record cannot be taken out of a log again.
+        operators.kafka("task_").produce("task_generation", 1, 1)
+        outcome = verifier.run("phase4", "--no-gate", f"--baseline={verifier.restated(fewer_vectors)}")
+    more = {
+        "mysql": "imagedb.users",
+        "mongodb": "mongodb.knowledge_bases",
+        "qdrant": "files",
+        "milvus": vectors[2],
+        "minio": "minio-file",
+    }
+    expect(
+        outcome,
+        {
+            count_of(store, name): ("failed", f"records in {name} of {store}", "(+1)")
+            for store, name in more.items()
+        },
+    )
+
+
+def test_policies_and_what_a_baseline_must_hold(verifier: Verifier, operators: Operators) -> None:
+    """What a log or a bucket of the stack should not be made to show, the baseline is made to say."""
+
+    def changed(facts: Facts) -> Facts:
+        log = facts.stores["kafka"].counts["task_generation"]
+        facts = store_facts(facts, "kafka", {"task_generation": log + 1000, "gone": 3})
+        facts = store_facts(facts, "minio", {"minio-file": None, "gone": 3})
+        facts = store_facts(facts, "mysql", dict.fromkeys(facts.stores["mysql"].counts, 0))
+        return replace(facts, stores={name: s for name, s in facts.stores.items() if name != "qdrant"})
+
+    with damage.redis_command(operators, ["SET", "token:scratch", "x"], ["DEL", "token:scratch"]):
+        outcome = verifier.run(
+            "phase4",
+            "--no-gate",
+            f"--baseline={verifier.restated(changed)}",
+            STORES__REDIS__POLICY='{"*": "exact"}',
+        )
+    empty = verifier.baseline.facts.stores["mysql"].counts
+    expect(
+        outcome,
+        {
+            count_of("kafka", "task_generation"): ("failed", " or more, observed ", "policy grows"),
+            count_of("kafka", "gone"): (
+                "failed",
+                "expected 3 records, policy grows, observed no such collection",
+            ),
+            count_of("minio", "gone"): (
+                "failed",
+                "expected 3 records, policy exact, observed no such collection",
+            ),
+            extra_in("minio"): ("failed", "expected none, observed minio-file"),
+            count_of("redis", "0:token:*"): ("failed", "(+1)", "policy exact"),
+            **{count_of("mysql", name): ("failed", "expected 0, ") for name in empty},
+            "test_store_was_compared[mysql]": ("broken", "expected at least 1, observed 0"),
+            "test_store_was_compared[qdrant]": ("broken", "expected a record in the baseline, observed none"),
+            extra_in("qdrant"): ("broken", "expected a record in the baseline, observed none"),
+        },
+    )
+
+
+def test_without_a_baseline_nothing_that_needs_one_is_green(verifier: Verifier) -> None:
+    outcome = verifier.run("verification", "--no-gate", f"--baseline={verifier.folder / 'nowhere'}")
+    green = (
+        "test_disk_of_the_host",
+        "test_health_endpoint_says_it_is_up",
+        "test_health_endpoint_is_quick",
+        "test_health_endpoint_tells_the_truth",
+        "test_login",
+        "test_wrong_password_is_refused",
+        "test_stale_token_is_refused",
+    )
+    results = outcome.results()
+    assert {"passed": list(green)} == {"passed": [n for n, r in results.items() if r["verdict"] == "passed"]}
+    why = ("broken", "baseline: expected a baseline, observed No such file or directory")
+    expect(outcome, {name: why for name in results if name not in green})
+    assert outcome.code == 3
+
+
+def test_a_baseline_with_one_flipped_byte_is_refused(verifier: Verifier) -> None:
+    copy = verifier.folder / "flipped"
+    shutil.copytree(verifier.baseline.folder, copy)
+    file = copy / "stores.json"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    outcome = verifier.run("phase4", "--no-gate", f"--baseline={copy}")
+    why = ("broken", "baseline: expected SHA-256 ", "stores.json")
+    expect(outcome, dict.fromkeys(outcome.results(), why))
+    assert outcome.code == 3
+
+
+def test_an_undamaged_stack_is_green_again(verifier: Verifier) -> None:
+    expect(verifier.run("phase4", "--no-gate"), {})

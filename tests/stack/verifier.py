@@ -1,0 +1,164 @@
+"""Runs checks as an operator would, in a process of their own, and says which of them were red."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from fixtures.baseline import Baseline, Facts, load_baseline, save_baseline
+from tests.pytester.conftest import Outcome
+
+CHECKS_SECONDS = 120
+ACTIONS_SECONDS = 240
+PROFILE = Path("targets/staging.toml")
+# A verdict, and words that the reason holds.
+Red = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """Checks and actions of the staging stack whose folders are a test's own: nothing of the user's is touched."""
+
+    root: Path
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of every command: this one's, with the three folders replaced."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("ROLLPROOF_")}
+        folders = {
+            f"ROLLPROOF_FOLDERS__{name.upper()}": str(self.folder / name)
+            for name in ("baselines", "incidents", "backups")
+        }
+        return {**kept, **folders, "ROLLPROOF_TARGET": str(PROFILE), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    @property
+    def baseline(self) -> Baseline:
+        """The current baseline."""
+        return load_baseline(self.folder / "baselines" / "current", "staging")
+
+    def restated(self, change: Callable[[Facts], Facts]) -> Path:
+        """Save a copy of the current baseline with other facts, beside it; return its folder."""
+        beside = self.folder / f"restated-{uuid.uuid4().hex[:8]}"
+        return save_baseline(beside, "staging", change(self.baseline.facts))
+
+    def actions(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line of the actions to its end; output and errors are kept."""
+        return subprocess.run(
+            [sys.executable, "-m", "rollback_actions", *arguments],
+            cwd=self.root,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=ACTIONS_SECONDS,
+        )
+
+    def run(self, markers: str, *options: str, incident: str = "", **variables: str) -> Outcome:
+        """Run the checks that `markers` select; `variables` replace keys of the profile.
+
+        Without the name of an `incident` the run has one of its own.
+        """
+        incident = incident or f"checks-{uuid.uuid4().hex[:12]}"
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-m", markers, f"--incident={incident}", *options],
+            cwd=self.root,
+            env={**self.environment, **{f"ROLLPROOF_{name}": value for name, value in variables.items()}},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=CHECKS_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+        return Outcome(done.returncode, done.stdout + done.stderr, self.folder / "incidents" / incident)
+
+
+def expect(outcome: Outcome, expected: Mapping[str, Red]) -> None:
+    """Assert that exactly the `expected` checks are red, each for its reason, and that the exit code says so.
+
+    `expected` maps a check's own name to its verdict and to words of its reason.
+    """
+    assert outcome.code in {0, 1, 3}, outcome.text
+    results = outcome.results()
+    red = {name: result for name, result in results.items() if result["verdict"] != "passed"}
+    unexpected = {
+        name: (result["verdict"], result["reason"]) for name, result in red.items() if name not in expected
+    }
+    assert not unexpected, f"red without a fault: {unexpected}"
+    missing = {
+        name: results.get(name, {}).get("verdict", "did not run") for name in expected if name not in red
+    }
+    assert not missing, f"not red: {missing}"
+    for name, (verdict, *words) in expected.items():
+        reason = red[name]["reason"]
+        assert red[name]["verdict"] == verdict, (name, reason)
+        assert ": expected " in reason, (name, reason)
+        assert ", observed " in reason, (name, reason)
+        for word in words:
+            assert word in reason, (name, word, reason)
+    verdicts = {result["verdict"] for result in red.values()}
+    assert outcome.code == (1 if "failed" in verdicts else 3 if verdicts else 0), outcome.text
+    assert "Traceback" not in outcome.text
+
+
+def store_facts(facts: Facts, name: str, counts: Mapping[str, int | None]) -> Facts:
+    """Return `facts` with some counts of store `name` replaced; None takes a collection out."""
+    store = facts.stores[name]
+    merged = {**store.counts, **counts}
+    kept = {collection: count for collection, count in merged.items() if count is not None}
+    return replace(facts, stores={**facts.stores, name: replace(store, counts=kept)})
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the small server answers: a status, a body and its type, after some seconds."""
+
+    body: str = "{}"
+    status: int = 200
+    content_type: str = "application/json"
+    seconds: float = 0.0
+
+
+@contextmanager
+def small_server(answer: Callable[[str, str], Reply]) -> Iterator[str]:
+    """Serve what `answer` gives for a method and a path, in place of the application; give its address.
+
+    For what the real application cannot be made to do. It is a test's own, and stands in for nothing else.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            reply = answer(self.command, self.path)
+            finished.wait(reply.seconds)
+            content = reply.body.encode()
+            self.send_response(reply.status)
+            self.send_header("Content-Type", reply.content_type)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_DELETE = answer  # noqa: N815 - the library's names
+
+        def log_message(self, *_: Any) -> None:  # noqa: ANN401 - the library's own
+            """Say nothing."""
+
+    finished = Event()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            finished.set()
+            server.shutdown()
+            thread.join()
