@@ -114,6 +114,8 @@ def test_chat_is_grounded(conversation: Conversation, target: Target, baseline: 
         )
 
 
+# Not without a knowledge base that was seen whole: this check asks too.
+@pytest.mark.usefixtures("conversation")
 def test_canary_leaves_no_trace(canary: Canary, client: ApplicationClient) -> None:
     """All that the canary did can be taken away, and is gone afterwards."""
     session = canary.log_in()

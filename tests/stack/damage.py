@@ -109,20 +109,21 @@ def undone(undo: Callable[[], object]) -> Iterator[None]:
 
 
 @contextmanager
-def row_changed(operators: Operators, table: str, key: str, value: str, **columns: str) -> Iterator[None]:
-    """The row of `table` with `value` in the column `key` has other `columns`; without any, it is gone."""
-    (row,) = operators.sql(f"SELECT * FROM {table} WHERE {key} = %s", (value,))
-    operators.sql(f"DELETE FROM {table} WHERE {key} = %s", (value,))
-    places = ", ".join(["%s"] * len(row))
+def document_row_gone(operators: Operators) -> Iterator[None]:
+    """One row of the table documents is gone."""
+    row = operators.sql("SELECT * FROM documents ORDER BY file_id LIMIT 1")[0]
+    operators.sql("DELETE FROM documents ORDER BY file_id LIMIT 1")
+    with undone(lambda: operators.sql("INSERT INTO documents VALUES (%s, %s, %s, %s, %s, %s, %s)", row)):
+        yield
 
-    def put_back() -> None:
-        operators.sql(f"REPLACE INTO {table} VALUES ({places})", row)
 
-    with undone(put_back):
-        if columns:
-            operators.sql(f"INSERT INTO {table} VALUES ({places})", row)
-            settings = ", ".join(f"{column} = %s" for column in columns)
-            operators.sql(f"UPDATE {table} SET {settings} WHERE {key} = %s", (*columns.values(), value))
+@contextmanager
+def password_hash_replaced(operators: Operators, username: str, stored: str) -> Iterator[None]:
+    """Another hash is stored in place of that of a user's password."""
+    replace = "UPDATE users SET hashed_password = %s WHERE username = %s"
+    ((before,),) = operators.sql("SELECT hashed_password FROM users WHERE username = %s", (username,))
+    operators.sql(replace, (stored, username))
+    with undone(lambda: operators.sql(replace, (before, username))):
         yield
 
 
@@ -159,6 +160,16 @@ def document_gone(operators: Operators, collection: str, which: Mapping[str, Any
     document = found.find_one_and_delete(dict(which))
     assert document is not None
     with undone(lambda: found.replace_one({"_id": document["_id"]}, document, upsert=True)):
+        yield
+
+
+@contextmanager
+def file_delisted(operators: Operators, knowledge_base: str, filename: str) -> Iterator[None]:
+    """A knowledge base no longer lists one of its files."""
+    found, which = operators.mongodb["mongodb"]["knowledge_bases"], {"knowledge_base_id": knowledge_base}
+    document = found.find_one_and_update(which, {"$pull": {"files": {"filename": filename}}})
+    assert document is not None
+    with undone(lambda: found.replace_one(which, document)):
         yield
 
 
@@ -204,6 +215,7 @@ def key_gone(operators: Operators, pattern: str) -> Iterator[None]:
     """One key of database 0 of Redis is gone."""
     key = next(operators.redis.scan_iter(pattern))
     content, left = operators.redis.dump(key), operators.redis.pttl(key)
+    assert content is not None
     operators.redis.delete(key)
     with undone(lambda: operators.redis.restore(key, left, content, replace=True)):
         yield
@@ -212,8 +224,12 @@ def key_gone(operators: Operators, pattern: str) -> Iterator[None]:
 @contextmanager
 def redis_command(operators: Operators, before: Sequence[str], after: Sequence[str]) -> Iterator[None]:
     """One command breaks something in Redis, another mends it."""
-    operators.redis.execute_command(*before)
-    with undone(lambda: operators.redis.execute_command(*after)):
+
+    def execute(*words: str) -> None:
+        operators.redis.execute_command(*words)  # type: ignore[no-untyped-call]
+
+    execute(*before)
+    with undone(lambda: execute(*after)):
         yield
 
 

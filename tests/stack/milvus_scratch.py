@@ -72,8 +72,11 @@ class Scratch:
             }
         return found
 
-    def clear(self) -> None:
+    def drop(self) -> None:
         for collection in self.client.list_collections(timeout=SECONDS):
             if collection.startswith(self.name):
                 self.client.drop_collection(collection, timeout=SECONDS)
+
+    def clear(self) -> None:
+        self.drop()
         self.client.close()

@@ -199,7 +199,12 @@ def test_a_backup_of_what_changes_meanwhile_is_refused(
 
 
 def test_a_group_with_a_member_stops_a_restore_before_anything_changes(
-    keeper: Keeper, scratch: Scratch, tmp_path: Path
+    keeper: Keeper,
+    profile: KafkaProfile,
+    endpoint: Endpoint,
+    control: ContainerControl,
+    scratch: Scratch,
+    tmp_path: Path,
 ) -> None:
     keeper.back_up(tmp_path)
     consumer = Consumer(
@@ -219,7 +224,7 @@ def test_a_group_with_a_member_stops_a_restore_before_anything_changes(
         assert content(scratch) == before
     finally:
         consumer.close()
-    keeper.restore(tmp_path)
+    Keeper("kafka", profile, endpoint, control).restore(tmp_path)
     assert scratch.topics() == {scratch.topic: PARTITIONS}
 
 

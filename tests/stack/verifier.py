@@ -26,7 +26,7 @@ Red = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Verifier:
-    """Checks and actions of the staging stack whose folders are a test's own: nothing of the user's is touched."""
+    """Checks and actions of the staging stack, in folders of a test's own: nothing of the user's is touched."""
 
     root: Path
     folder: Path

@@ -40,7 +40,9 @@ def git(repository: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("identifier", [new_id("ada"), stable_id("ada", "file", 3), "ada_x_y", "ada"])
+@pytest.mark.parametrize(
+    "identifier", ["ada_1b4e28ba-2fa1-41d2-883f-0016d3cca427", stable_id("ada", "file", 3), "ada_x_y", "ada"]
+)
 def test_the_owner_of_an_id_is_the_text_before_its_first_underscore(identifier: str) -> None:
     assert owner_of(identifier) == "ada"
 
@@ -54,6 +56,7 @@ def test_ids_are_stable_where_they_must_be_and_fresh_elsewhere() -> None:
     assert stable_id("ada", "a", 1) == stable_id("ada", "a", 1) != stable_id("ada", "a", 2)
     assert stable_id("ada", "a") != stable_id("bob", "a")
     assert new_id("ada") != new_id("ada")
+    assert owner_of(new_id("ada")) == "ada"
 
 
 def test_names_in_the_stores_follow_from_ids() -> None:

@@ -1,0 +1,169 @@
+"""Phase 1 on the real engine: each fault of a container turns its own check red, no other, until it is undone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+import pytest
+
+from fixtures.baseline import Facts, RecordedContainer
+from fixtures.engines.engine import Container, ContainerEngine
+from fixtures.git import git
+from staging.stack import Stack
+from tests.stack import container_faults as faults
+from tests.stack import damage
+from tests.stack.container_faults import Containers
+from tests.stack.damage import Operators, undone
+from tests.stack.verifier import Red, Verifier, expect
+
+OTHER_COMMIT = "0123456789abcdef0123456789abcdef01234567"
+FULL, CROWDED, LOST = "scratch_full", "scratch_crowded", "scratch_lost"
+FILL = f"dd if=/dev/zero of=/{FULL}/file bs=64k; i=0; while touch /{CROWDED}/$i; do i=$((i+1)); done"
+OF_A_CONTAINER = (
+    "is_running",
+    "is_healthy",
+    "is_not_restarting",
+    "was_not_killed_for_memory",
+    "runs_the_recorded_image",
+    "runs_the_recorded_commit",
+    "memory",
+    "cpu",
+    "processes",
+)
+
+
+@pytest.fixture(scope="module")
+def containers(stack: Stack, engine: ContainerEngine) -> Containers:
+    """The containers of the stack."""
+    return Containers(stack, engine)
+
+
+def about(what: str, service: str, *words: str, verdict: str = "failed") -> dict[str, Red]:
+    """The check `what` of the container of `service` is red, and says these words."""
+    return {f"test_container_{what}[{service}]": (verdict, service, *words)}
+
+
+@contextmanager
+def working_copy_elsewhere(stack: Stack) -> Iterator[str]:
+    """The application's working copy is on another commit; give which."""
+    repository = stack.state.application
+    before = git(repository, "rev-parse", "HEAD")
+    other = next(c for c in git(repository, "rev-list", "--all").split() if c != before)
+    git(repository, "checkout", "--quiet", "--detach", other)
+    with undone(lambda: git(repository, "checkout", "--quiet", "--detach", before)):
+        yield other
+
+
+def with_scratch(facts: Facts, found: Container) -> Facts:
+    """Return `facts` with a container that had three volumes, and with one that does not exist."""
+    scratch = RecordedContainer(
+        found.service, found.name, found.image, found.image_id, found.revision, None, (FULL, CROWDED, LOST)
+    )
+    gone = replace(scratch, service="gone", name="gone-1", volumes=())
+    return replace(facts, containers=(*facts.containers, scratch, gone))
+
+
+def test_a_stack_in_order_is_green(verifier: Verifier) -> None:
+    outcome = verifier.run("phase1", "--no-gate")
+    expect(outcome, {})
+    assert len(outcome.results()) > 100
+
+
+def test_every_fault_of_a_container_is_seen_by_its_own_check(
+    verifier: Verifier, stack: Stack, containers: Containers, operators: Operators
+) -> None:
+    recorded = {c.service: c for c in verifier.baseline.facts.containers}
+    account_off = damage.redis_command(
+        operators, ["ACL", "SETUSER", "app", "off"], ["ACL", "SETUSER", "app", "on"]
+    )
+    with ExitStack() as undo:
+        undo.callback(containers.wait_until, "redis", health="healthy")
+        undo.enter_context(account_off)
+        undo.enter_context(faults.other_image(containers, "frontend", OTHER_COMMIT))
+        undo.enter_context(faults.busy(containers, "frontend"))
+        undo.enter_context(faults.restarted_by_itself(containers, "nginx"))
+        undo.enter_context(faults.killed_for_memory(containers, "nginx"))
+        undo.enter_context(faults.nearly_out_of_memory(containers, "backend", 93))
+        undo.enter_context(faults.nearly_out_of_processes(containers, "milvus", 95))
+        undo.enter_context(faults.stopped(containers, "qdrant"))
+        undo.enter_context(faults.paused(containers, "worker"))
+        volumes = {FULL: "size=1m", CROWDED: "size=1m,nr_inodes=10"}
+        undo.enter_context(faults.extra_container(containers, "scratch", volumes, FILL))
+        stranger = undo.enter_context(faults.extra_container(containers, "stranger", {}, "true"))
+        other = undo.enter_context(working_copy_elsewhere(stack))
+        containers.wait_until("redis", health="unhealthy")
+        image, revision = recorded["frontend"].image_id, recorded["frontend"].revision
+        baseline = verifier.restated(lambda facts: with_scratch(facts, containers.of("scratch")))
+        outcome = verifier.run("phase1", "--no-gate", f"--baseline={baseline}")
+    expect(
+        outcome,
+        {
+            **about("is_healthy", "redis", "expected healthy, observed unhealthy"),
+            **about("runs_the_recorded_image", "frontend", f"expected {recorded['frontend'].image}", image),
+            **about("runs_the_recorded_commit", "frontend", f"expected {revision}, observed {OTHER_COMMIT}"),
+            **about("cpu", "frontend", "expected below 80 % of its allowance"),
+            **about("is_not_restarting", "nginx", "expected at most 0", "observed 1, running"),
+            **about("was_not_killed_for_memory", "nginx", "observed OOMKilled"),
+            **about("memory", "backend", "expected below 85 % of its limit, observed 9"),
+            **about("processes", "milvus", "expected below 90 % of "),
+            **about("is_running", "qdrant", "expected running, observed exited"),
+            **about("is_healthy", "qdrant", "observed unhealthy"),
+            **about("memory", "qdrant", "expected a running container, observed exited"),
+            **about("cpu", "qdrant", "expected a running container, observed exited"),
+            **about("processes", "qdrant", "expected a running container, observed exited"),
+            **about("is_running", "worker", "expected running, observed paused"),
+            **{
+                name: red
+                for what in OF_A_CONTAINER
+                for name, red in about(what, "gone", "expected gone-1, ", "observed none").items()
+            },
+            f"test_disk_of_the_volume[{FULL}]": ("failed", f"free space of {FULL}: expected above 10 %"),
+            f"test_disk_of_the_volume[{CROWDED}]": (
+                "failed",
+                f"free inodes of {CROWDED}: expected above 10 %",
+            ),
+            f"test_disk_of_the_volume[{LOST}]": (
+                "failed",
+                "expected mounted",
+                "observed no container has it",
+            ),
+            "test_no_unrecorded_container": ("failed", f"expected none, observed {stranger} "),
+            "test_working_copy_is_on_the_recorded_commit": (
+                "failed",
+                f"expected {verifier.baseline.facts.commit}, observed {other}",
+            ),
+        },
+    )
+
+
+def test_a_disk_that_is_too_full_and_a_service_that_was_not_recorded(verifier: Verifier) -> None:
+    """The host's own disk cannot be filled by a test: the threshold is raised above what it has free."""
+    outcome = verifier.run(
+        "phase1",
+        "--no-gate",
+        "-k",
+        "disk or ghost",
+        LIMITS__DISK_FREE_PERCENT="100",
+        APPLICATION__SERVICES='["backend", "worker", "frontend", "nginx", "ghost"]',
+    )
+    volumes = {v for container in verifier.baseline.facts.containers for v in container.volumes}
+    disks = ["test_disk_of_the_host", *(f"test_disk_of_the_volume[{volume}]" for volume in volumes)]
+    expect(
+        outcome,
+        {
+            **dict.fromkeys(disks, ("failed", "free space of ", "expected above 100 %")),
+            **{
+                name: red
+                for what in OF_A_CONTAINER
+                for name, red in about(what, "ghost", "a container in the baseline", verdict="broken").items()
+            },
+        },
+    )
+
+
+def test_a_stack_whose_faults_were_taken_back_is_green(verifier: Verifier) -> None:
+    time.sleep(0.5)  # the CPU figure is of the last quarter of a second
+    expect(verifier.run("phase1", "--no-gate"), {})

@@ -1,0 +1,160 @@
+"""Phase 3 on the real application: each fault turns its own checks red, until it is undone.
+
+What the real application cannot be made to do, such as to let everyone in, a small server does in its place.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+
+import pytest
+from app import canary
+from app.identity import vector_collection
+from app.passwords import hash_password
+
+from fixtures.target import Target
+from staging.stack import Stack
+from tests.stack import damage
+from tests.stack.damage import Operators
+from tests.stack.verifier import Reply, Verifier, expect, small_server
+
+COLLECTION = vector_collection(canary.KNOWLEDGE_BASE)
+KNOWLEDGE_BASE = "test_knowledge_base_holds_the_recorded_files"
+CHAT = ("test_chat_comes_to_its_end", "test_chat_is_grounded")
+NO_TRACE = "test_canary_leaves_no_trace"
+REFUSED = ("failed", "expected a status of success, observed 401: Incorrect username or password")
+FORGETFUL = "data: " + json.dumps({"type": "text", "data": "Nothing is known of a lamp."}) + "\n\n"
+
+
+@pytest.fixture
+def leaves(operators: Operators) -> list[object]:
+    """What the canary has left, before a test: conversations and tokens."""
+    return traces(operators)
+
+
+def traces(operators: Operators) -> list[object]:
+    """Return what the canary has left."""
+    found = operators.mongodb["mongodb"]["conversations"].find({"username": canary.USERNAME})
+    return [*sorted(str(c["conversation_id"]) for c in found), *sorted(operators.redis.keys("*canary*"))]
+
+
+def test_an_application_in_order_is_green(
+    verifier: Verifier, operators: Operators, leaves: list[object]
+) -> None:
+    outcome = verifier.run("phase3", "--no-gate")
+    expect(outcome, {})
+    assert len(outcome.results()) == 7
+    assert traces(operators) == leaves
+
+
+def test_another_password_is_the_right_one(verifier: Verifier, operators: Operators, target: Target) -> None:
+    """The one that the suite knows is refused, and the one that it knows to be wrong is not."""
+    wrong = "not-" + target.application.canary.password.get_secret_value()
+    stored = hash_password(wrong, b"salt of 16 bytes")
+    with damage.password_hash_replaced(operators, canary.USERNAME, stored):
+        outcome = verifier.run("phase3", "--no-gate")
+    expect(
+        outcome,
+        {
+            **dict.fromkeys(("test_login", KNOWLEDGE_BASE, *CHAT, NO_TRACE), REFUSED),
+            "test_wrong_password_is_refused": ("failed", "expected refused with 401, observed let in"),
+        },
+    )
+    assert wrong not in outcome.text
+
+
+def test_a_file_that_is_gone_is_seen_and_no_question_asked(
+    verifier: Verifier, operators: Operators, leaves: list[object]
+) -> None:
+    """A chat over a knowledge base that is half there can delete its vectors: nothing may ask one."""
+    rows = {"filter": "", "output_fields": ["count(*)"], "consistency_level": "Strong"}
+    before = operators.milvus.query(COLLECTION, **rows)
+    with damage.file_delisted(operators, canary.KNOWLEDGE_BASE, "tides.txt"):
+        outcome = verifier.run("phase3", "--no-gate")
+    whole = ("broken", "expected a knowledge base as recorded", "observed 3 of 4 files")
+    expect(
+        outcome,
+        {
+            KNOWLEDGE_BASE: (
+                "failed",
+                "fog-signal.txt, lamp.txt, tides.txt",
+                "missing: tides.txt; added: none",
+            ),
+            **dict.fromkeys((*CHAT, NO_TRACE), whole),
+        },
+    )
+    assert operators.milvus.query(COLLECTION, **rows) == before
+    assert traces(operators) == leaves
+
+
+def test_the_right_documents_vectors_are_gone_and_the_turn_is_not_kept(
+    verifier: Verifier, operators: Operators, leaves: list[object]
+) -> None:
+    (lamp,) = operators.mongodb["mongodb"]["files"].find(
+        {"knowledge_db_id": canary.KNOWLEDGE_BASE, "filename": canary.ANSWER_FILE}
+    )
+    with ExitStack() as undo:
+        undo.enter_context(damage.entities_gone(operators, COLLECTION, f'file_id == "{lamp["file_id"]}"'))
+        undo.enter_context(damage.turns_refused(operators))
+        outcome = verifier.run("phase3", "--no-gate")
+    ending, grounds = CHAT
+    expect(
+        outcome,
+        {
+            ending: ("failed", "expected a stream with a regular end, text, and 1 turn kept", "0 turns"),
+            grounds: ("failed", "expected lamp.txt, observed "),
+        },
+    )
+    assert traces(operators) == leaves
+
+
+def test_a_sweeper_without_its_rights_leaves_traces_that_are_seen(
+    verifier: Verifier, operators: Operators, leaves: list[object]
+) -> None:
+    off, on = ["ACL", "SETUSER", "canary", "-unlink"], ["ACL", "SETUSER", "canary", "+unlink"]
+    with damage.redis_command(operators, off, on):
+        outcome = verifier.run("phase3", "--no-gate")
+        left = set(traces(operators)) - set(leaves)
+        operators.redis.delete(*[key for key in left if isinstance(key, bytes)])
+    assert left
+    expect(outcome, {NO_TRACE: ("broken", "store redis as canary", "expected an answer", "permission")})
+
+
+def test_an_application_that_lets_everyone_in_and_forgets_nothing(verifier: Verifier, stack: Stack) -> None:
+    recorded = verifier.baseline.facts.canary.files
+    answers = {
+        "/auth/login": {"access_token": "x" * 30},
+        "/auth/verify-token": {"username": "somebody"},
+        "/knowledge_bases": [],
+        "/files": {"total": len(recorded), "data": [{"filename": name} for name in recorded]},
+        "/selected": {"select_model_config": {}},
+    }
+
+    def answer(_: str, path: str) -> Reply:
+        if path.endswith("/sse/chat"):
+            return Reply(FORGETFUL, content_type="text/event-stream")
+        found = next((content for end, content in answers.items() if path.endswith(end)), {"turns": []})
+        return Reply(json.dumps(found))
+
+    with small_server(answer) as address:
+        outcome = verifier.run("phase3", "--no-gate", APPLICATION__URL=address)
+    ending, grounds = CHAT
+    expect(
+        outcome,
+        {
+            "test_login": ("failed", "owner of the canary's token: expected canary, observed somebody"),
+            "test_wrong_password_is_refused": ("failed", "expected refused with 401, observed let in"),
+            "test_stale_token_is_refused": (
+                "failed",
+                "expected refused with 401 or 403 or 404, observed let in",
+            ),
+            ending: ("failed", "1 turn kept, observed regular end, 27 characters, 0 turns"),
+            grounds: ("failed", "expected lamp.txt, observed none"),
+            NO_TRACE: ("failed", "use of the swept token: expected refused", "observed let in"),
+        },
+    )
+
+
+def test_an_application_whose_faults_were_taken_back_is_green(verifier: Verifier) -> None:
+    expect(verifier.run("phase3", "--no-gate"), {})
