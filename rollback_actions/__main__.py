@@ -25,6 +25,7 @@ from rollback_actions.journal import Journal
 from rollback_actions.lock import target_lock
 from rollback_actions.progress import Progress
 from rollback_actions.stores.factory import open_keeper
+from rollback_actions.unfinished import interrupted
 
 app = typer.Typer(
     help="Actions on a target: back up, capture a baseline, roll back.",
@@ -103,6 +104,7 @@ def emergency(
     target = load_target(profile)
     # Everything that can be wrong with the wish is found before an incident is opened or a lock taken.
     plan = plan_emergency(target, commit)
+    incident = incident or interrupted(target.folders.incidents, target.name, plan.commit)
     with _session(profile, incident, f"rollback emergency {plan.commit}") as session:
         engine, control = open_engine(target.engine), ComposeControl(target.engine)
         record = roll_back(target, plan, session.incident, engine, control, session.steps)

@@ -20,7 +20,9 @@ from rollback_actions.containers import ContainerControl
 from rollback_actions.journal import Journal
 from rollback_actions.progress import Progress, Step
 from rollback_actions.stores.factory import open_keeper
-from rollback_actions.stores.keeper import StoreKeeper
+from rollback_actions.unfinished import Unfinished
+
+_START_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class Recorder:
         """Write to `journal`, show on `progress`."""
         self._journal = journal
         self._progress = progress
+
+    def note(self, text: str) -> None:
+        """Show and record something that is no step."""
+        self._progress.say(text)
+        self._journal.write("noted", text=text)
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[Step]:
@@ -81,21 +88,23 @@ def roll_back(
 ) -> RollbackRecord:
     """Roll `target` back by `plan`, and record how it ended, whichever way.
 
-    The writers stop first and start last. What the stores hold now is kept in the incident before any of it
-    is overwritten. Run again after it was interrupted, it ends in the same state.
+    The writers stop first and start last. What the stores hold now is kept before any of it is overwritten.
+    After an interruption it is run again in the same incident, does every restore anew from the backup, and
+    keeps nothing twice: what is there then may be half restored, and what was there before is kept already.
     """
-    started = Moment.now()
+    unfinished = Unfinished.begin(incident, plan.commit)
     verdict = Verdict.FAILED
     try:
-        _roll_back(target, plan, incident, engine, control, steps)
+        _roll_back(target, plan, unfinished, engine, control, steps)
         verdict = Verdict.PASSED
+        unfinished.end()
     finally:
         finished = Moment.now()
         record = RollbackRecord(
             commit=plan.commit,
             verdict=verdict,
-            seconds=finished.seconds_since(started),
-            started=started,
+            seconds=finished.seconds_since(unfinished.started),
+            started=unfinished.started,
             finished=finished,
         )
         incident.write_rollback(record)
@@ -105,7 +114,7 @@ def roll_back(
 def _roll_back(
     target: Target,
     plan: Plan,
-    incident: Incident,
+    unfinished: Unfinished,
     engine: ContainerEngine,
     control: ContainerControl,
     steps: Recorder,
@@ -114,12 +123,16 @@ def _roll_back(
     deadline = float(target.rollback_seconds)
     with steps("stop the application"):
         control.stop([s for s in services if s in engine.containers()], deadline=deadline)
-    with steps("start stores that are down"):
-        control.start([s for store in target.stores.values() for s in store.services], deadline=deadline)
+    _start_stores(target, control, steps)
     keepers = {name: open_keeper(name, profile, engine, control) for name, profile in target.stores.items()}
-    _keep_what_is_there(plan, incident, keepers, steps)
+    if unfinished.kept is None:
+        safety = _next_safety(target.folders.backups / "safety", unfinished.incident.id)
+        with steps("keep what is there now") as step:
+            take_backup(safety, f"before the rollback to {plan.commit}", keepers, steps)
+            unfinished.keep(safety)
+            step.result = str(safety)
     with steps("check out the commit") as step:
-        step.result = check_out(target.application.repository, plan.commit, incident.folder)
+        step.result = check_out(target.application.repository, plan.commit, unfinished.incident.folder)
 
     def restore(name: str) -> None:
         with steps(f"restore {name}") as step:
@@ -137,19 +150,21 @@ def _roll_back(
                 control.tag(container.image_id, container.image, deadline=deadline)
 
 
-def _keep_what_is_there(
-    plan: Plan, incident: Incident, keepers: Mapping[str, StoreKeeper], steps: Recorder
-) -> None:
-    safety = _next_safety(incident.folder)
-    with steps("keep what is there now") as step:
-        take_backup(safety, f"before the rollback to {plan.commit}", keepers, steps)
-        step.result = str(safety)
+def _start_stores(target: Target, control: ContainerControl, steps: Recorder) -> None:
+    """Start stores that are down. One that does not start is not given up: its restore may be its cure."""
+    for name, store in target.stores.items():
+        try:
+            with steps(f"see that {name} is up"):
+                control.start(store.services, deadline=_START_SECONDS)
+        except Problem as problem:
+            steps.note(f"{name} is not up: {str(problem).splitlines()[0]}")
 
 
-def _next_safety(folder: Path) -> Path:
-    """A second run keeps what it finds beside what the first kept, never over it."""
-    number = len(list(folder.glob("safety-*"))) + 1
-    return folder / f"safety-{number:02d}"
+def _next_safety(folder: Path, incident: str) -> Path:
+    """Return a folder that is not there yet: what was kept is never kept over."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number = len(list(folder.glob(f"{incident}-*"))) + 1
+    return folder / f"{incident}-{number:02d}"
 
 
 def _baseline_of(target: Target, commit: str) -> Baseline:

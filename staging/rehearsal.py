@@ -14,6 +14,7 @@ from fixtures.redaction import Redactor
 from fixtures.tally import tally
 from fixtures.target import Target, load_target
 from fixtures.verdict import Verdict
+from reports.node import find_allure
 from rollback_actions.backup import new_backup_folder, take_backup
 from rollback_actions.capture import capture
 from rollback_actions.compose import ComposeControl
@@ -43,6 +44,8 @@ class Rehearsal:
         Raises:
             Problem: a step could not be done; the stack is left as it is, for the caller to take down.
         """
+        with self.progress.step("find what renders the report"):
+            find_allure(self.progress.say)
         deployment = bring_up_application(self.stack, self.progress, scale)
         target = load_target(self.stack.root / PROFILE)
         incident = new_incident(target.folders.incidents, target.name)

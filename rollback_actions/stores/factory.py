@@ -5,6 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from fixtures.engines.engine import Endpoint
+from fixtures.errors import Unverifiable
+
 if TYPE_CHECKING:
     from fixtures.engines.engine import ContainerEngine
     from fixtures.stores.profiles import AnyStore
@@ -17,5 +20,16 @@ def open_keeper(
 ) -> StoreKeeper:
     """Return the write side of the store `name`; each module of this package names its class `Keeper`."""
     module = import_module(f"rollback_actions.stores.{profile.kind}")
-    keeper: StoreKeeper = module.Keeper(name, profile, engine.resolve(profile.address), control)
+    keeper: StoreKeeper = module.Keeper(name, profile, _endpoint(profile, engine), control)
     return keeper
+
+
+def _endpoint(profile: AnyStore, engine: ContainerEngine) -> Endpoint:
+    try:
+        return engine.resolve(profile.address)
+    except Unverifiable:
+        # A store that is down has no address yet. One that is restored by its volumes gets one when its
+        # keeper has started it; every other is looked for under its service's name, and not found there.
+        if profile.address.service is None:
+            raise
+        return Endpoint(profile.address.service, profile.address.port)

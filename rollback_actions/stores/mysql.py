@@ -136,7 +136,7 @@ class Keeper:
                 )
             }
             self._load(connection, flavour, package.path(DUMP))
-        # Another connection: a migration may have left the character set of the first database behind in it.
+        # A new connection: the first has been idle for as long as the load took.
         with self._connected() as (connection, _, _):
             put_floats_back(connection, package.path(FLOATS))
             self._verify(connection, package)

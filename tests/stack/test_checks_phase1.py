@@ -1,4 +1,4 @@
-"""Phase 1 on the real engine: each fault of a container turns its own check red, no other, until it is undone."""
+"""Phase 1 on the real engine: each fault turns its own check red, no other, until it is undone."""
 
 from __future__ import annotations
 

@@ -180,6 +180,34 @@ def test_a_restore_gives_back_every_byte_option_and_index(
     expect_damage_refused(keeper, tmp_path, lambda: _observe(scratch))
 
 
+@pytest.mark.parametrize("collections", range(8))
+def test_a_restore_that_was_killed_is_done_by_the_next(
+    keeper: Keeper,
+    scratch: MongoClient[Document],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    collections: int,
+) -> None:
+    _fill(scratch)
+    before = _observe(scratch)
+    keeper.back_up(tmp_path)
+    left = iter(range(collections))
+    original = keeper._create
+
+    def create(*arguments: object) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        original(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper, "_create", create)
+        with pytest.raises(KeyboardInterrupt):
+            keeper.restore(tmp_path)
+    assert _observe(scratch) != before
+    keeper.restore(tmp_path)
+    assert _observe(scratch) == before
+
+
 def test_what_came_after_is_dropped_and_named(
     keeper: Keeper, scratch: MongoClient[Document], tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +18,8 @@ from fixtures.stores.reach import Reach
 from fixtures.stores.redis import View, connect
 from fixtures.target import Target
 from rollback_actions.containers import ContainerControl
-from rollback_actions.stores.redis import Keeper
+from rollback_actions.stores import redis as redis_keeper
+from rollback_actions.stores.redis import Entry, Keeper
 from tests.stack.scratch_stores import changed, expect_damage_refused
 
 FIRST, SECOND = 13, 14
@@ -108,6 +110,36 @@ def test_a_restore_gives_back_every_value_and_expiry(
     assert keeper.restore(tmp_path).notes == ()
     assert _observe(first, second) == before
     expect_damage_refused(keeper, tmp_path, lambda: _observe(first, second))
+
+
+def test_a_restore_that_was_killed_is_done_by_the_next(
+    profile: RedisProfile,
+    endpoint: Endpoint,
+    control: ContainerControl,
+    scratch: tuple[redis.Redis, redis.Redis],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _fill(*scratch)
+    before = _observe(*scratch)
+    keeper = Keeper("redis", profile, endpoint, control)
+    keeper.back_up(tmp_path)
+    for client in scratch:
+        client.flushdb()
+        client.set("late", 1)
+
+    def read(path: Path) -> Iterator[Entry]:
+        yield from islice(original(path), 500)
+        raise KeyboardInterrupt
+
+    original = redis_keeper._read
+    with monkeypatch.context() as patch:
+        patch.setattr(redis_keeper, "_read", read)
+        with pytest.raises(KeyboardInterrupt):
+            keeper.restore(tmp_path)
+    assert scratch[0].dbsize() > 1
+    keeper.restore(tmp_path)
+    assert _observe(*scratch) == before
 
 
 def test_a_key_that_has_expired_since_is_not_brought_back_to_life(

@@ -21,7 +21,9 @@ from fixtures.stores.reach import Reach
 from fixtures.stores.s3 import View, connect
 from fixtures.target import Target
 from rollback_actions.containers import ContainerControl
+from rollback_actions.stores import s3 as s3_keeper
 from rollback_actions.stores.s3 import Keeper
+from rollback_actions.stores.s3_objects import StoredObject, put_copy
 from tests.stack.scratch_buckets import erase, make, observe, put, tags
 from tests.stack.scratch_stores import changed, expect_damage_refused
 
@@ -118,6 +120,36 @@ def test_a_restore_gives_back_content_headers_and_tags(
         assert (len(restored.notes), restored.records) == (1, kept.records), name
     assert keeper.restore(tmp_path).notes == ()
     expect_damage_refused(keeper, tmp_path, lambda: observe(client, BUCKET))
+
+
+def test_a_restore_that_was_killed_is_done_by_the_next(
+    profile: S3Profile,
+    endpoint: Endpoint,
+    control: ContainerControl,
+    client: Minio,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _fill(client, versioned=True)
+    before = observe(client, BUCKET)
+    keeper = Keeper("minio", profile, endpoint, control)
+    keeper.back_up(tmp_path)
+    for key in ("tagged", "packed", "typed", "twin 1"):
+        put(client, BUCKET, key, b"changed")
+    put(client, BUCKET, "late", b"x")
+
+    def put_two(client: Minio, kept: StoredObject, content: Path) -> None:
+        if kept.key not in {"packed", "typed"}:
+            raise KeyboardInterrupt
+        put_copy(client, kept, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(s3_keeper, "put_copy", put_two)
+        with pytest.raises(KeyboardInterrupt):
+            keeper.restore(tmp_path)
+    assert observe(client, BUCKET) != before
+    keeper.restore(tmp_path)
+    assert observe(client, BUCKET) == before
 
 
 def test_no_version_is_lost_by_a_restore(

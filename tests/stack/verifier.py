@@ -26,7 +26,7 @@ Red = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Verifier:
-    """Checks and actions of the staging stack, in folders of a test's own: nothing of the user's is touched."""
+    """Checks and actions of the staging stack, in folders of a test's own, not in the user's."""
 
     root: Path
     folder: Path

@@ -1,1 +1,0 @@
-"""The steps before a migration."""

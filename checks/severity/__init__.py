@@ -1,1 +1,0 @@
-"""Severity of an incident."""

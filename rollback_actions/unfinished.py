@@ -1,0 +1,63 @@
+"""What a rollback that was interrupted leaves for the next one: since when, and what it has kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from fixtures.clock import Moment
+from fixtures.files import canonical_json, write_whole
+from fixtures.incident import Incident, load_incident
+
+_RECORD = "unfinished.json"
+
+
+@dataclass(slots=True)
+class Unfinished:
+    """A rollback to `commit` that has begun; `kept` is its safety copy, None as long as that is not whole."""
+
+    incident: Incident
+    commit: str
+    started: Moment
+    kept: Path | None
+
+    @classmethod
+    def begin(cls, incident: Incident, commit: str) -> Unfinished:
+        """Return the unfinished rollback to `commit` of `incident`, or begin one."""
+        path = incident.folder / _RECORD
+        if path.exists():
+            record = json.loads(path.read_text(encoding="utf-8"))
+            if record["commit"] == commit:
+                kept = Path(record["kept"]) if record["kept"] else None
+                return cls(incident, commit, Moment.from_record(record["started"]), kept)
+        unfinished = cls(incident, commit, Moment.now(), None)
+        unfinished._write()
+        return unfinished
+
+    def keep(self, folder: Path) -> None:
+        """Record that what was there before is kept in `folder`, complete."""
+        self.kept = folder
+        self._write()
+
+    def end(self) -> None:
+        """Record that there is nothing left to do."""
+        (self.incident.folder / _RECORD).unlink()
+
+    def _write(self) -> None:
+        record = {
+            "commit": self.commit,
+            "started": self.started.record(),
+            "kept": str(self.kept) if self.kept else None,
+        }
+        write_whole(self.incident.folder / _RECORD, canonical_json(record))
+
+
+def interrupted(incidents: Path, target: str, commit: str) -> str | None:
+    """Return the id of the newest incident whose rollback of `target` to `commit` did not finish, or None."""
+    for path in sorted(incidents.glob(f"*/{_RECORD}"), reverse=True):
+        incident = load_incident(path.parent)
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if incident.target == target and not incident.closed and record["commit"] == commit:
+            return incident.id
+    return None
