@@ -39,5 +39,5 @@ SQL
 chown mysql "$run/accounts.sql"
 
 exec mariadbd --no-defaults --user=mysql --datadir="$data" --socket="$run/mysqld.sock" \
-  --pid-file="$run/mysqld.pid" --bind-address=0.0.0.0 --log-bin=binlog --innodb-buffer-pool-size=64M \
+  --pid-file="$run/mysqld.pid" --bind-address=0.0.0.0 --log-bin=binlog --log-bin-trust-function-creators=1 --innodb-buffer-pool-size=64M \
   --init-file="$run/accounts.sql" "$@"

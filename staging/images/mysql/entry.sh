@@ -42,4 +42,5 @@ chown mysql "$run/accounts.sql"
 
 exec mysqld --no-defaults --user=mysql --datadir="$data" --socket="$run/mysqld.sock" \
   --pid-file="$run/mysqld.pid" --bind-address=0.0.0.0 --secure-file-priv=NULL --mysqlx=OFF \
+  --log-bin-trust-function-creators=1 \
   --performance-schema=OFF --innodb-buffer-pool-size=64M --init-file="$run/accounts.sql" "$@"
