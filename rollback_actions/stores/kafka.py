@@ -64,7 +64,7 @@ class Keeper:
         control: ContainerControl,
         *,
         total_seconds: float = 300.0,
-        idle_seconds: float = 60.0,
+        idle_seconds: float = 30.0,
     ) -> None:
         """Remember where the store is.
 

@@ -36,6 +36,7 @@ from rollback_actions.stores.kafka_records import Record
 GroupOffsets = dict[str, dict[str, int]]
 POLL_SECONDS = 0.2
 SESSION_MILLISECONDS = 6000
+JOIN_SECONDS = 60.0
 IDLE = frozenset({ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD})
 
 
@@ -67,11 +68,14 @@ class Admin:
         return sorted(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
 
     def expect_idle(self, groups: Sequence[str], topics: Iterable[str], seconds: float) -> None:
-        """Wait until no group that reads `topics` has a member; else `ActionFailed` after `seconds`."""
-        end = time.monotonic() + seconds
+        """Wait until no group that reads `topics` has a member; else `ActionFailed` after `seconds`.
+
+        On a broker that does not name members, joining a group to find out takes longer.
+        """
         for group in groups:
             if self._unclear(group):
-                self._join_and_leave(group, [topic for topic in topics if self._present(topic)], end)
+                self._join_and_leave(group, [topic for topic in topics if self._present(topic)])
+        end = time.monotonic() + seconds
         while busy := [group for group in groups if self._state(group) not in IDLE]:
             if time.monotonic() > end:
                 raise self._wrong(
@@ -245,8 +249,10 @@ class Admin:
         found = self._result(answers[group], f"the state of group {group}")
         return found.state not in IDLE and not found.members
 
-    def _join_and_leave(self, group: str, topics: list[str], end: float) -> None:
+    def _join_and_leave(self, group: str, topics: list[str]) -> None:
         """Come and go as a member that commits nothing; without a topic there is nothing to come for."""
+        # Not cut short: one that leaves before it was taken in stays a member for ever, on that broker.
+        end = time.monotonic() + JOIN_SECONDS
         consumer = Consumer(
             settings(self._reach)
             | {"group.id": group, "enable.auto.commit": False, "session.timeout.ms": SESSION_MILLISECONDS}

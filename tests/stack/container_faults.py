@@ -79,7 +79,7 @@ def paused(containers: Containers, *services: str) -> Iterator[None]:
 
 @contextmanager
 def hanging_milvus(containers: Containers) -> Iterator[None]:
-    """Milvus answers nothing. It ends itself when it wakes up after its session has expired: start it anew."""
+    """Milvus answers nothing. Having slept too long, it would end itself when it wakes up: start it anew."""
     milvus = containers.of("milvus").id
     docker("pause", milvus)
 

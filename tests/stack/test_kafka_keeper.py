@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer
 
 from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.errors import ActionFailed
@@ -198,62 +197,63 @@ def test_a_backup_of_what_changes_meanwhile_is_refused(
     assert not (tmp_path / "backup.json").exists()
 
 
+# Ends in good order at the end of its input.
+MEMBER = """
+import json, sys, threading
+from confluent_kafka import Consumer
+consumer = Consumer(json.loads(sys.argv[1]))
+consumer.subscribe([sys.argv[2]])
+over = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+told = False
+while not over.is_set():
+    consumer.poll(0.2)
+    if consumer.assignment() and not told:
+        told = True
+        print("joined", flush=True)
+consumer.close()
+"""
+
+
+@contextmanager
+def member(scratch: Scratch) -> Iterator[subprocess.Popen[str]]:
+    """Give a process that is a member of the group; it leaves in good order unless it was killed."""
+    given = settings(scratch.reach) | {"group.id": scratch.group, "session.timeout.ms": 6000}
+    given |= {"enable.auto.commit": False}
+    command = [sys.executable, "-c", MEMBER, json.dumps(given), scratch.topic]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "joined\n"
+            yield process
+            process.stdin.close()
+            process.wait(30)
+        finally:
+            process.kill()
+
+
 def test_a_group_with_a_member_stops_a_restore_before_anything_changes(
-    keeper: Keeper,
-    profile: KafkaProfile,
-    endpoint: Endpoint,
-    control: ContainerControl,
-    scratch: Scratch,
-    tmp_path: Path,
+    keeper: Keeper, scratch: Scratch, tmp_path: Path
 ) -> None:
     keeper.back_up(tmp_path)
-    consumer = Consumer(
-        settings(scratch.reach)
-        | {"group.id": scratch.group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
-    )
-    try:
-        consumer.subscribe([scratch.topic])
-        end = time.monotonic() + 90
-        while not consumer.assignment():
-            assert time.monotonic() < end, "the group took in no member"
-            consumer.poll(0.5)
+    with member(scratch):
         scratch.create(f"{scratch.name}later", 1)
         before = content(scratch)
         with pytest.raises(ActionFailed, match="stop the consumers first"):
             keeper.restore(tmp_path)
         assert content(scratch) == before
-    finally:
-        consumer.close()
-    Keeper("kafka", profile, endpoint, control).restore(tmp_path)
+    keeper.restore(tmp_path)
     assert scratch.topics() == {scratch.topic: PARTITIONS}
 
 
-MEMBER = """
-import json, sys, time
-from confluent_kafka import Consumer
-consumer = Consumer(json.loads(sys.argv[1]))
-consumer.subscribe([sys.argv[2]])
-while not consumer.assignment():
-    consumer.poll(0.5)
-print("joined", flush=True)
-time.sleep(600)
-"""
-
-
 def test_a_member_that_was_killed_does_not_stop_a_restore(
-    profile: KafkaProfile, endpoint: Endpoint, control: ContainerControl, scratch: Scratch, tmp_path: Path
+    keeper: Keeper, scratch: Scratch, tmp_path: Path
 ) -> None:
     """Some brokers keep one as a member for ever, until another one has come and gone."""
-    keeper = Keeper("kafka", profile, endpoint, control)
     keeper.back_up(tmp_path)
-    member = settings(scratch.reach) | {"group.id": scratch.group, "session.timeout.ms": 6000}
-    command = [sys.executable, "-c", MEMBER, json.dumps(member), scratch.topic]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "joined\n"
-        finally:
-            process.kill()
-    offsets = scratch.offsets()
-    keeper.restore(tmp_path)
-    assert scratch.offsets() == offsets
+    with member(scratch) as process:
+        process.kill()
+        before = content(scratch)
+        keeper.restore(tmp_path)
+    assert content(scratch) == before
