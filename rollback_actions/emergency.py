@@ -20,6 +20,7 @@ from rollback_actions.containers import ContainerControl
 from rollback_actions.journal import Journal
 from rollback_actions.progress import Progress, Step
 from rollback_actions.stores.factory import open_keeper
+from rollback_actions.stores.package import read_package
 from rollback_actions.unfinished import Unfinished
 
 _START_SECONDS = 60.0
@@ -60,7 +61,8 @@ def plan_emergency(target: Target, commit: str) -> Plan:
     """Return what an emergency rollback to `commit` would use.
 
     Raises:
-        UsageProblem: the commit, its baseline or its backup is not there.
+        UsageProblem: the commit, its baseline or its backup is not there. `ActionFailed`: the backup of a
+            store is not whole.
     """
     full = resolve_commit(target.application.repository, commit)
     baseline = _baseline_of(target, full)
@@ -75,7 +77,11 @@ def plan_emergency(target: Target, commit: str) -> Plan:
             source=str(baseline.folder),
             hint="the profile names services that did not run when the baseline was captured",
         )
-    return Plan(full, baseline, find_backup(target.folders.backups, full), images)
+    backup = find_backup(target.folders.backups, full)
+    for name, store in target.stores.items():
+        # Every byte is read before the first service is stopped: a backup that is cut helps nobody halfway.
+        read_package(backup.folder / name, kind=store.kind)
+    return Plan(full, baseline, backup, images)
 
 
 def roll_back(
