@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 from fixtures.errors import ActionFailed, UsageProblem
@@ -26,29 +27,40 @@ def resolve_commit(repository: Path, name: str) -> str:
             hint=f"git -C {repository} log --oneline -10",
         )
     try:
-        return git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        full = git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     except ActionFailed:
+        full = ""
+    # A branch or tag may be spelled like a hash, and git would take it first.
+    if not full.startswith(name.lower()):
         raise UsageProblem(
             what=f"commit {name}",
             expected="one commit of the repository",
-            observed="none, or more than one",
+            observed="none, more than one, or a name that is spelled like one",
             source=str(repository),
             hint=f"git -C {repository} log --oneline -10",
-        ) from None
+        )
+    return full
 
 
 def check_out(repository: Path, commit: str, kept: Path) -> str:
     """Put the working copy on `commit`; return what was done about changes that were not committed.
 
-    Changes to tracked files are first kept as a patch in `kept`; untracked files are left where they are.
+    Changes to tracked files are first kept as a patch in `kept`, and untracked files that the commit holds
+    are moved there; other untracked files are left where they are.
     """
-    patch = kept / "working-copy.patch"
     kept.mkdir(parents=True, exist_ok=True)
-    git(repository, "diff", "--binary", "HEAD", stdout=patch)
-    note = f"uncommitted changes kept in {patch}"
-    if not patch.stat().st_size:
+    patch = _unused(kept, "working-copy", ".patch")
+    # As git itself would apply it, whatever diff tools the user has configured.
+    plain = ("--no-ext-diff", "--no-textconv", "--no-color")
+    git(repository, "diff", "--binary", *plain, "HEAD", stdout=patch)
+    notes = []
+    if patch.stat().st_size:
+        notes.append(f"uncommitted changes kept in {patch}")
+    else:
         patch.unlink()
-        note = "working copy was clean"
+    moved = _move_aside(repository, commit, _unused(kept, "untracked", ""))
+    if moved:
+        notes.append(f"{moved} untracked files that the commit holds moved to {kept}")
     git(repository, "checkout", "--quiet", "--force", "--detach", commit, "--")
     observed = head(repository)
     if observed != commit:
@@ -59,4 +71,24 @@ def check_out(repository: Path, commit: str, kept: Path) -> str:
             source=str(repository),
             hint="look at the working copy: another process may be changing it",
         )
-    return note
+    return "; ".join(notes) or "working copy was clean"
+
+
+def _unused(folder: Path, stem: str, suffix: str) -> Path:
+    """Return a path that is not there yet: a second run keeps beside what the first has kept."""
+    number = 1
+    while (path := folder / f"{stem}-{number}{suffix}").exists():
+        number += 1
+    return path
+
+
+def _move_aside(repository: Path, commit: str, folder: Path) -> int:
+    """Move untracked files that the checkout would overwrite into `folder`; return how many."""
+    untracked = set(git(repository, "ls-files", "--others", "-z").split("\0"))
+    held = set(git(repository, "ls-tree", "-r", "-z", "--name-only", commit).split("\0"))
+    names = sorted((untracked & held) - {""})
+    for name in names:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(repository / name, target)
+    return len(names)

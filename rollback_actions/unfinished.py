@@ -8,9 +8,7 @@ from pathlib import Path
 
 from fixtures.clock import Moment
 from fixtures.files import canonical_json, write_whole
-from fixtures.incident import Incident, load_incident
-
-_RECORD = "unfinished.json"
+from fixtures.incident import UNFINISHED, Incident, load_incident
 
 
 @dataclass(slots=True)
@@ -25,13 +23,16 @@ class Unfinished:
     @classmethod
     def begin(cls, incident: Incident, commit: str) -> Unfinished:
         """Return the unfinished rollback to `commit` of `incident`, or begin one."""
-        path = incident.folder / _RECORD
+        path = incident.folder / UNFINISHED
         if path.exists():
             record = json.loads(path.read_text(encoding="utf-8"))
             if record["commit"] == commit:
-                kept = Path(record["kept"]) if record["kept"] else None
+                kept = Path(record["kept"]) if record["kept"] and Path(record["kept"]).is_dir() else None
                 return cls(incident, commit, Moment.from_record(record["started"]), kept)
         unfinished = cls(incident, commit, Moment.now(), None)
+        # What an earlier rollback of this incident ended with is no longer true from here on.
+        for stale in ("rollback.json", "closed.json"):
+            (incident.folder / stale).unlink(missing_ok=True)
         unfinished._write()
         return unfinished
 
@@ -42,7 +43,7 @@ class Unfinished:
 
     def end(self) -> None:
         """Record that there is nothing left to do."""
-        (self.incident.folder / _RECORD).unlink()
+        (self.incident.folder / UNFINISHED).unlink()
 
     def _write(self) -> None:
         record = {
@@ -50,12 +51,12 @@ class Unfinished:
             "started": self.started.record(),
             "kept": str(self.kept) if self.kept else None,
         }
-        write_whole(self.incident.folder / _RECORD, canonical_json(record))
+        write_whole(self.incident.folder / UNFINISHED, canonical_json(record))
 
 
 def interrupted(incidents: Path, target: str, commit: str) -> str | None:
     """Return the id of the newest incident whose rollback of `target` to `commit` did not finish, or None."""
-    for path in sorted(incidents.glob(f"*/{_RECORD}"), reverse=True):
+    for path in sorted(incidents.glob(f"*/{UNFINISHED}"), reverse=True):
         incident = load_incident(path.parent)
         record = json.loads(path.read_text(encoding="utf-8"))
         if incident.target == target and not incident.closed and record["commit"] == commit:

@@ -15,7 +15,7 @@ from fixtures.errors import ExitCode, UsageProblem
 from fixtures.verdict import Verdict
 from rollback_actions.guard import guarded
 from rollback_actions.progress import Progress
-from staging.docker_engine import docker_engine, stop_kept_engine
+from staging.docker_engine import docker_engine, stop_kept_engine, undisturbed
 from staging.rehearsal import Rehearsal, bring_up_application, bring_up_stores
 from staging.stack import Stack
 
@@ -39,7 +39,8 @@ def _fresh_stores(stack: Stack, progress: Progress) -> Iterator[None]:
             bring_up_stores(stack, progress)
             yield
         finally:
-            with progress.step("take the stack down"):
+            # Ctrl-C comes twice, from the terminal and from tox: the second must not leave half a stack.
+            with undisturbed(), progress.step("take the stack down"):
                 stack.down(progress.say)
 
 
@@ -78,7 +79,8 @@ def up(scale: Scale = 1.0) -> None:
             bring_up_stores(stack, progress)
             bring_up_application(stack, progress, scale)
         except BaseException:
-            stack.down(progress.say)
+            with undisturbed():
+                stack.down(progress.say)
             raise
     typer.echo("up: http://127.0.0.1:8090; profile targets/staging.toml; ./run down takes it down")
 

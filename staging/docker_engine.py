@@ -132,7 +132,7 @@ def docker_engine(
             _claim(settings, keep=keep)
             yield
         finally:
-            with _undisturbed():
+            with undisturbed():
                 _leave(lock, report, settings)
 
 
@@ -210,7 +210,7 @@ def _ensure(report: Report, settings: EngineSettings) -> None:
         if settings.address is None and answers():
             _adopt_installed(settings)
             return
-        with _undisturbed():
+        with undisturbed():
             present = _start(report, settings)
             Record(present, keep=False).write(settings.record)
     _wait_until_it_answers(present, settings)
@@ -366,7 +366,7 @@ def _signals_unwind() -> Iterator[None]:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Hold back Ctrl-C and its kin over steps that must not be cut in half, and have their own deadlines."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:

@@ -57,11 +57,10 @@ def test_login(session: Session, client: ApplicationClient, target: Target) -> N
         )
 
 
-def test_wrong_password_is_refused(client: ApplicationClient, target: Target) -> None:
+def test_wrong_password_is_refused(canary: Canary, target: Target) -> None:
     """A wrong password is refused."""
-    user = target.application.canary.user
     wrong = SecretStr("not-" + target.application.canary.password.get_secret_value())
-    _expect_refusal("log-in with a wrong password", lambda: client.login(user, wrong), {401})
+    _expect_refusal("log-in with a wrong password", lambda: canary.log_in(wrong), {401})
 
 
 def test_stale_token_is_refused(canary: Canary, client: ApplicationClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -17,6 +18,10 @@ from staging.stack import Stack
 from tests.conftest import ROOT
 from tests.stack.damage import Operators
 from tests.stack.verifier import Verifier
+
+WELL_SECONDS = 60.0
+
+WELL_SECONDS = 90.0
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +70,16 @@ def operators(target: Target, engine: ContainerEngine) -> Iterator[Operators]:
 @pytest.fixture(scope="session")
 def verifier(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Verifier:
     """Runs of checks as an operator makes them, with folders of their own and a baseline of the stack."""
+    _wait_until_well(stack)
     verifier = Verifier(stack.root, tmp_path_factory.mktemp("verifier"))
     captured = verifier.actions("capture")
     assert captured.returncode == 0, captured.stderr
     return verifier
+
+
+def _wait_until_well(stack: Stack) -> None:
+    """Wait for health: what earlier tests paused or restarted is unhealthy until its next check."""
+    end = time.monotonic() + WELL_SECONDS
+    while unwell := [status for status in stack.status() if not status.well]:
+        assert time.monotonic() < end, f"not well within {WELL_SECONDS} s: {unwell}"
+        time.sleep(0.5)

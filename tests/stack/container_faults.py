@@ -73,7 +73,13 @@ def paused(containers: Containers, *services: str) -> Iterator[None]:
     """The services hold their connections, and answer nothing."""
     ids = [containers.of(service).id for service in services]
     docker("pause", *ids)
-    with undone(lambda: docker("unpause", *ids)):
+
+    def unpause() -> None:
+        docker("unpause", *ids)
+        for service in services:
+            containers.wait_until(service, health="healthy")
+
+    with undone(unpause):
         yield
 
 

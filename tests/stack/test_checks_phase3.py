@@ -49,7 +49,9 @@ def test_an_application_in_order_is_green(
     assert traces(operators) == leaves
 
 
-def test_another_password_is_the_right_one(verifier: Verifier, operators: Operators, target: Target) -> None:
+def test_another_password_is_the_right_one(
+    verifier: Verifier, operators: Operators, target: Target, leaves: list[object]
+) -> None:
     """The one that the suite knows is refused, and the one that it knows to be wrong is not."""
     wrong = "not-" + target.application.canary.password.get_secret_value()
     stored = hash_password(wrong, b"salt of 16 bytes")
@@ -63,6 +65,7 @@ def test_another_password_is_the_right_one(verifier: Verifier, operators: Operat
         },
     )
     assert wrong not in outcome.text
+    assert traces(operators) == leaves
 
 
 def test_a_file_that_is_gone_is_seen_and_no_question_asked(

@@ -52,7 +52,7 @@ def test_what_is_no_hash_is_refused(repository: Path, name: str) -> None:
 
 
 def test_an_unknown_hash_is_refused(repository: Path) -> None:
-    with pytest.raises(UsageProblem, match="observed none, or more than one"):
+    with pytest.raises(UsageProblem, match="observed none, more than one"):
         resolve_commit(repository, "0" * 40)
 
 
@@ -70,9 +70,36 @@ def test_check_out_keeps_what_was_not_committed(repository: Path, tmp_path: Path
     assert head(repository) == first
     assert (repository / "release").read_text() == "1"
     assert (repository / "notes").read_text() == "untracked"
-    assert "mended at night" in (tmp_path / "kept" / "working-copy.patch").read_text()
+    assert "mended at night" in (tmp_path / "kept" / "working-copy-1.patch").read_text()
     assert "kept in" in note
     assert check_out(repository, first, tmp_path / "kept-2") == "working copy was clean"
+
+
+def test_a_second_run_keeps_what_the_first_has_kept(repository: Path, tmp_path: Path) -> None:
+    first = _git(repository, "rev-parse", "HEAD~1")
+    for text in ("mended at night", "mended again"):
+        (repository / "release").write_text(text)
+        check_out(repository, first, tmp_path / "kept")
+        check_out(repository, first, tmp_path / "kept")
+    kept = [path.read_text() for path in sorted((tmp_path / "kept").glob("*.patch"))]
+    assert ["mended at night" in text for text in kept] == [True, False]
+    assert "mended again" in kept[1]
+
+
+def test_an_untracked_file_that_the_commit_holds_is_kept(repository: Path, tmp_path: Path) -> None:
+    first = _git(repository, "rev-parse", "HEAD~1")
+    _git(repository, "rm", "--quiet", "--cached", "release")
+    _git(repository, "commit", "--quiet", "--message", "release 3 forgets a file")
+    (repository / "release").write_text("only here")
+    assert "1 untracked files" in check_out(repository, first, tmp_path / "kept")
+    assert (tmp_path / "kept" / "untracked-1" / "release").read_text() == "only here"
+
+
+def test_a_branch_that_is_spelled_like_a_hash_is_not_taken(repository: Path) -> None:
+    first = _git(repository, "rev-parse", "HEAD~1")
+    _git(repository, "branch", first[:8], "HEAD")
+    with pytest.raises(UsageProblem, match="spelled like one"):
+        resolve_commit(repository, first[:8])
 
 
 def test_no_repository_is_a_usage_error(tmp_path: Path) -> None:

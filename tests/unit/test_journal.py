@@ -51,3 +51,11 @@ def test_a_torn_last_line_is_dropped(path: Path) -> None:
     whole = path.read_text()
     path.write_text(whole + '{"event": "star')
     assert len(verify_journal(path)) == 5
+
+
+def test_it_goes_on_after_a_torn_line(path: Path) -> None:
+    path.write_text(path.read_text() + '{"event": "star')
+    journal = Journal(path, str)
+    journal.write("resumed")
+    journal.write("and on")
+    assert [record["event"] for record in verify_journal(path)][-2:] == ["resumed", "and on"]
