@@ -82,7 +82,7 @@ def backup(profile: Profile, incident: IncidentId = None) -> None:
         keepers = {n: open_keeper(n, p, engine, control) for n, p in target.stores.items()}
         folder = new_backup_folder(target.folders.backups, target.name)
         commit = head(target.application.repository)
-        taken = take_backup(folder, commit, keepers, session.steps)
+        taken = take_backup(folder, target.name, commit, keepers, session.steps)
     typer.echo(f"backup: {taken.folder}")
 
 

@@ -44,7 +44,9 @@ class BackupSet:
     stores: Mapping[str, Kept]
 
 
-def take_backup(folder: Path, commit: str, keepers: Mapping[str, StoreKeeper], steps: Steps) -> BackupSet:
+def take_backup(
+    folder: Path, target: str, commit: str, keepers: Mapping[str, StoreKeeper], steps: Steps
+) -> BackupSet:
     """Back up every store side by side into `folder`, which must not exist.
 
     Raises:
@@ -70,6 +72,7 @@ def take_backup(folder: Path, commit: str, keepers: Mapping[str, StoreKeeper], s
         raise
     manifest = {
         "version": 1,
+        "target": target,
         "commit": commit,
         "started": started.record(),
         "finished": Moment.now().record(),
@@ -86,8 +89,8 @@ def new_backup_folder(backups: Path, target: str) -> Path:
     return backups / f"{now.strftime('%Y%m%dT%H%M%S')}{now.microsecond // 1000:03d}Z-{target}"
 
 
-def find_backup(backups: Path, commit: str) -> BackupSet:
-    """Return the newest complete backup set of `commit`.
+def find_backup(backups: Path, target: str, commit: str) -> BackupSet:
+    """Return the newest complete backup set of `target` at `commit`.
 
     Raises:
         UsageProblem: there is none.
@@ -95,10 +98,10 @@ def find_backup(backups: Path, commit: str) -> BackupSet:
     seen = []
     for path in sorted(backups.glob(f"*/{_MANIFEST}"), reverse=True):
         record = _read(path)
-        if record.get("commit") == commit:
+        if (record.get("target"), record.get("commit")) == (target, commit):
             stores = {name: Kept(**kept) for name, kept in record["stores"].items()}
             return BackupSet(folder=path.parent, commit=commit, stores=stores)
-        seen.append(str(record.get("commit"))[:12])
+        seen.append(f"{record.get('target')} at {str(record.get('commit'))[:12]}")
     raise UsageProblem(
         what="backup",
         expected=f"a complete backup set of commit {commit[:12]}",
@@ -135,10 +138,11 @@ def _errors(futures: Mapping[str, Future[Any]]) -> Iterator[BaseException]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        record["stores"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Problem(
             what="manifest of a backup set",
-            expected="readable JSON",
+            expected="readable JSON with its stores",
             observed=type(error).__name__,
             source=str(path),
             hint="the set is damaged: move it out of the backups folder",

@@ -77,7 +77,7 @@ def plan_emergency(target: Target, commit: str) -> Plan:
             source=str(baseline.folder),
             hint="the profile names services that did not run when the baseline was captured",
         )
-    backup = find_backup(target.folders.backups, full)
+    backup = find_backup(target.folders.backups, target.name, full)
     for name, store in target.stores.items():
         # Every byte is read before the first service is stopped: a backup that is cut helps nobody halfway.
         read_package(backup.folder / name, kind=store.kind)
@@ -129,12 +129,14 @@ def _roll_back(
     deadline = float(target.rollback_seconds)
     with steps("stop the application"):
         control.stop([s for s in services if s in engine.containers()], deadline=deadline)
-    _start_stores(target, control, steps)
+    down = _start_stores(target, control, steps)
     keepers = {name: open_keeper(name, profile, engine, control) for name, profile in target.stores.items()}
     if unfinished.kept is None:
         safety = _next_safety(target.folders.backups / "safety", unfinished.incident.id)
         with steps("keep what is there now") as step:
-            take_backup(safety, f"before the rollback to {plan.commit}", keepers, steps)
+            # A store that does not start cannot be asked for records: that is said, and no reason to stop.
+            up = {name: keeper for name, keeper in keepers.items() if name not in down}
+            take_backup(safety, target.name, f"before the rollback to {plan.commit}", up, steps)
             unfinished.keep(safety)
             step.result = str(safety)
     with steps("check out the commit") as step:
@@ -156,14 +158,17 @@ def _roll_back(
                 control.tag(container.image_id, container.image, deadline=deadline)
 
 
-def _start_stores(target: Target, control: ContainerControl, steps: Recorder) -> None:
-    """Start stores that are down. One that does not start is not given up: its restore may be its cure."""
+def _start_stores(target: Target, control: ContainerControl, steps: Recorder) -> set[str]:
+    """Start stores that are down, and return those that stay so: their restore may be their cure."""
+    down = set()
     for name, store in target.stores.items():
         try:
             with steps(f"see that {name} is up"):
                 control.start(store.services, deadline=_START_SECONDS)
         except Problem as problem:
-            steps.note(f"{name} is not up: {str(problem).splitlines()[0]}")
+            down.add(name)
+            steps.note(f"{name} is not up, what it holds is not kept: {str(problem).splitlines()[0]}")
+    return down
 
 
 def _next_safety(folder: Path, incident: str) -> Path:

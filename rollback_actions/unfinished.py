@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.clock import Moment
+from fixtures.errors import UsageProblem
 from fixtures.files import canonical_json, write_whole
 from fixtures.incident import UNFINISHED, Incident, load_incident
 
@@ -58,7 +59,19 @@ def interrupted(incidents: Path, target: str, commit: str) -> str | None:
     """Return the id of the newest incident whose rollback of `target` to `commit` did not finish, or None."""
     for path in sorted(incidents.glob(f"*/{UNFINISHED}"), reverse=True):
         incident = load_incident(path.parent)
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if incident.target == target and not incident.closed and record["commit"] == commit:
+        if incident.target != target:
+            continue
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            record["commit"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageProblem(
+                what="record of an unfinished rollback",
+                expected="readable JSON with its commit",
+                observed=type(error).__name__,
+                source=str(path),
+                hint="move that file away to begin the rollback anew in a new incident",
+            ) from None
+        if not incident.closed and record["commit"] == commit:
             return incident.id
     return None

@@ -64,7 +64,7 @@ class Rehearsal:
         engine, control = open_engine(target.engine), ComposeControl(target.engine)
         keepers = {n: open_keeper(n, p, engine, control) for n, p in target.stores.items()}
         folder = new_backup_folder(target.folders.backups, target.name)
-        take_backup(folder, deployment.releases.release1, keepers, steps)
+        take_backup(folder, target.name, deployment.releases.release1, keepers, steps)
         capture(target, steps)
 
     def _migrate(self, deployment: Deployment, incident: Incident, steps: Recorder) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.baseline import Baseline, RecordedContainer
 from fixtures.engines.engine import Container, Usage
-from fixtures.errors import Mismatch
+from fixtures.errors import Mismatch, Unverifiable
 from fixtures.target import Target
 
 if TYPE_CHECKING:
@@ -78,8 +78,18 @@ def test_container_runs_the_recorded_image(container: Container, recorded: Recor
         )
 
 
-def test_container_runs_the_recorded_commit(container: Container, recorded: RecordedContainer) -> None:
+def test_container_runs_the_recorded_commit(
+    container: Container, recorded: RecordedContainer, target: Target
+) -> None:
     """The commit that the image was built from is the recorded one."""
+    if container.service in target.application.services and recorded.revision is None:
+        raise Unverifiable(
+            what=f"commit of the image of {container.name}",
+            expected="a label that names it, when the baseline was captured",
+            observed="none",
+            source="label org.opencontainers.image.revision",
+            hint="build the application's images with that label",
+        )
     if container.revision != recorded.revision:
         raise Mismatch(
             what=f"commit of the image of {container.name}",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from fixtures.clock import Moment
 from fixtures.errors import ExitCode
+from fixtures.incident import RollbackRecord, new_incident
 from tests.conftest import write_profile
 from tests.pytester.conftest import Sandbox
 
@@ -202,3 +204,41 @@ def test_a_worker_that_dies_makes_its_check_broken_once(sandbox: Sandbox) -> Non
     assert outcome.code == ExitCode.BROKEN
     assert outcome.results()["test_one"]["reason"] == "the worker that ran it died"
     assert (sandbox.pytester.path / "runs").read_text() == "x"
+
+
+def test_a_check_whose_body_did_not_run_is_broken(sandbox: Sandbox) -> None:
+    sandbox.checks(**FOUR)
+    outcome = sandbox.run("-m", "phase1", "--setup-only")
+    assert outcome.code == ExitCode.BROKEN
+    assert outcome.results()["test_one"]["reason"] == "the body of the check did not run"
+
+
+def test_an_empty_list_of_cases_is_no_check(sandbox: Sandbox) -> None:
+    sandbox.checks(
+        test_e="@pytest.mark.phase1\n@pytest.mark.parametrize('vectors', [])\ndef test_none(vectors): pass",
+        **FOUR,
+    )
+    assert sandbox.run("-m", "phase1").code == ExitCode.VERIFIED
+
+
+def test_a_failed_rollback_is_never_verified(sandbox: Sandbox) -> None:
+    sandbox.checks(**FOUR)
+    incident = new_incident(sandbox.pytester.path / "incidents", "sandbox")
+    now = Moment.now()
+    incident.write_rollback(RollbackRecord("c" * 40, "failed", 1.0, now, now))
+    assert sandbox.run().code == ExitCode.FAILED
+    incident.write_rollback(RollbackRecord("c" * 40, "passed", 1.0, now, now))
+    (incident.folder / "unfinished.json").write_text("{}")
+    outcome = sandbox.run()
+    assert outcome.code == ExitCode.BROKEN
+    assert not incident.closed
+
+
+def test_a_damaged_incident_is_a_usage_error(sandbox: Sandbox) -> None:
+    sandbox.checks(**FOUR)
+    incident = new_incident(sandbox.pytester.path / "incidents", "sandbox")
+    (incident.folder / "rollback.json").write_text("{")
+    outcome = sandbox.run()
+    assert outcome.code == ExitCode.USAGE
+    assert "record of the incident: expected files that can be read" in outcome.text
+    assert "Traceback" not in outcome.text

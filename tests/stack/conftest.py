@@ -19,8 +19,6 @@ from tests.conftest import ROOT
 from tests.stack.damage import Operators
 from tests.stack.verifier import Verifier
 
-WELL_SECONDS = 60.0
-
 WELL_SECONDS = 90.0
 
 

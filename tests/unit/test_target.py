@@ -80,6 +80,9 @@ def test_an_unknown_variable_is_refused(profile: Path, monkeypatch: pytest.Monke
         ('{file = "canary_password"}}\noperator', '{file = "gone"}}\noperator', ["stores.redis.reader.password: expected a readable secret file, observed No such file"]),
         ('{file = "canary_password"}}\noperator', '{env = "NOT_SET"}}\noperator', ["stores.redis.reader.password: expected the environment variable NOT_SET to be set"]),
         ('name = "sandbox"\n', "", ["name: expected a value, observed none"]),
+        ('name = "sandbox"', 'name = "sandbox"\n_env_file = "x"', ["_env_file: expected one of"]),
+        ('incidents = "incidents"', 'incidents = "~nouser/x"', ["folders.incidents: expected a path"]),
+        ('services = ["backend"]', 'services = ["backend"]\nwriters = ["worker"]', ["expected writers among services, observed worker"]),
         ('url = "http://127.0.0.1:9"', 'url = "localhost"', ["application.url: expected"]),
     ],
 )  # fmt: skip
@@ -145,3 +148,14 @@ def test_limits_can_be_set(tmp_path: Path) -> None:
     target = load_target(write_profile(tmp_path, "[limits]\nmemory_percent = 70\n"))
     assert isinstance(target, Target)
     assert target.limits.memory_percent == 70
+
+
+def test_a_window_that_ends_before_it_starts_is_refused(tmp_path: Path) -> None:
+    text = "\n".join(_problems(write_profile(tmp_path, "[windows.phase1]\nstart = 9\nend = 3\n")))
+    assert "expected start before end, observed 9 and 3" in text
+
+
+def test_a_variable_that_does_not_fit_is_named(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLPROOF_STORES", "{")
+    (text,) = _problems(profile)
+    assert "environment" in text
