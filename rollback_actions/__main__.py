@@ -25,7 +25,7 @@ from rollback_actions.journal import Journal
 from rollback_actions.lock import target_lock
 from rollback_actions.progress import Progress
 from rollback_actions.stores.factory import open_keeper
-from rollback_actions.unfinished import interrupted
+from rollback_actions.unfinished import interrupted, refuse_unfinished
 
 app = typer.Typer(
     help="Actions on a target: back up, capture a baseline, roll back.",
@@ -78,6 +78,7 @@ def backup(profile: Profile, incident: IncidentId = None) -> None:
     """Back up every store, side by side, into a new backup set of the current commit."""
     with _session(profile, incident, "backup") as session:
         target = session.target
+        refuse_unfinished(target.folders.incidents, target.name)
         engine, control = open_engine(target.engine), ComposeControl(target.engine)
         keepers = {n: open_keeper(n, p, engine, control) for n, p in target.stores.items()}
         folder = new_backup_folder(target.folders.backups, target.name)
@@ -90,6 +91,7 @@ def backup(profile: Profile, incident: IncidentId = None) -> None:
 def capture_command(profile: Profile, incident: IncidentId = None) -> None:
     """Capture a baseline: commit, images, record counts, what the canary sees. It becomes the current one."""
     with _session(profile, incident, "capture") as session:
+        refuse_unfinished(session.target.folders.incidents, session.target.name)
         folder = capture(session.target, session.steps)
     typer.echo(f"baseline: {folder}")
 

@@ -75,3 +75,20 @@ def interrupted(incidents: Path, target: str, commit: str) -> str | None:
         if not incident.closed and record["commit"] == commit:
             return incident.id
     return None
+
+
+def refuse_unfinished(incidents: Path, target: str) -> None:
+    """Refuse to take what is there for a good state while a rollback of `target` has not succeeded.
+
+    Raises:
+        UsageProblem: it names the incident.
+    """
+    for path in sorted(incidents.glob(f"*/{UNFINISHED}"), reverse=True):
+        if load_incident(path.parent).target == target:
+            raise UsageProblem(
+                what=f"state of {target}",
+                expected="no rollback that began and did not succeed",
+                observed=f"one in incident {path.parent.name}",
+                source=str(path),
+                hint="run that rollback again; a backup of half-restored data would be taken for a good one",
+            )
