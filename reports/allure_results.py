@@ -29,10 +29,11 @@ from allure_pytest.utils import ParsedPytestNodeId, allure_label
 
 from fixtures.evidence import EVIDENCE
 from fixtures.redaction import Redactor
+from fixtures.stages import stage_of
 from fixtures.verification import VERIFICATION, Verification
 from reports.allure_metadata import RESULTS
 from reports.redactor import redactor_of
-from reports.stages import TITLES, severity_of, stage_of
+from reports.stages import TITLES, severity_of
 
 NODE_ID = "nodeId"
 # The suite's own errors say what they are by their words.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 # Titles sort as the stages are done.
 TITLES = {
     "step1": "Before 1: Backup",
@@ -19,11 +17,6 @@ TITLES = {
 }
 # Without a backup, a running service or the data there is nothing to go back to.
 _BLOCKERS = frozenset({"step1", "phase1", "phase4"})
-
-
-def stage_of(item: pytest.Item) -> str | None:
-    """Return the stage that `item` is marked with, or None."""
-    return next((stage for stage in TITLES if item.get_closest_marker(stage)), None)
 
 
 def severity_of(stage: str) -> str:

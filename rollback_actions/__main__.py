@@ -24,7 +24,7 @@ from rollback_actions.guard import guarded
 from rollback_actions.journal import Journal
 from rollback_actions.lock import target_lock
 from rollback_actions.progress import Progress
-from rollback_actions.stores.factory import open_keeper
+from rollback_actions.stores.factory import open_keepers
 from rollback_actions.unfinished import interrupted, refuse_unfinished
 
 app = typer.Typer(
@@ -80,7 +80,7 @@ def backup(profile: Profile, incident: IncidentId = None) -> None:
         target = session.target
         refuse_unfinished(target.folders.incidents, target.name)
         engine, control = open_engine(target.engine), ComposeControl(target.engine)
-        keepers = {n: open_keeper(n, p, engine, control) for n, p in target.stores.items()}
+        keepers = open_keepers(target, engine, control)
         folder = new_backup_folder(target.folders.backups, target.name)
         commit = head(target.application.repository)
         taken = take_backup(folder, target.name, commit, keepers, session.steps)

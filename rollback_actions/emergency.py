@@ -19,7 +19,7 @@ from rollback_actions.commit import check_out, resolve_commit
 from rollback_actions.containers import ContainerControl
 from rollback_actions.journal import Journal
 from rollback_actions.progress import Progress, Step
-from rollback_actions.stores.factory import open_keeper
+from rollback_actions.stores.factory import open_keepers
 from rollback_actions.stores.package import read_package
 from rollback_actions.unfinished import Unfinished
 
@@ -130,7 +130,7 @@ def _roll_back(
     with steps("stop the application"):
         control.stop([s for s in services if s in engine.containers()], deadline=deadline)
     down = _start_stores(target, control, steps)
-    keepers = {name: open_keeper(name, profile, engine, control) for name, profile in target.stores.items()}
+    keepers = open_keepers(target, engine, control)
     if unfinished.kept is None:
         safety = _next_safety(target.folders.backups / "safety", unfinished.incident.id)
         with steps("keep what is there now") as step:

@@ -22,7 +22,7 @@ from rollback_actions.emergency import Recorder, plan_emergency, roll_back
 from rollback_actions.journal import Journal
 from rollback_actions.lock import target_lock
 from rollback_actions.progress import Progress
-from rollback_actions.stores.factory import open_keeper
+from rollback_actions.stores.factory import open_keepers
 from staging.deployment import Deployment
 from staging.stack import Stack
 
@@ -62,7 +62,7 @@ class Rehearsal:
 
     def _prepare(self, target: Target, deployment: Deployment, steps: Recorder) -> None:
         engine, control = open_engine(target.engine), ComposeControl(target.engine)
-        keepers = {n: open_keeper(n, p, engine, control) for n, p in target.stores.items()}
+        keepers = open_keepers(target, engine, control)
         folder = new_backup_folder(target.folders.backups, target.name)
         take_backup(folder, target.name, deployment.releases.release1, keepers, steps)
         capture(target, steps)

@@ -1,20 +1,20 @@
 """Phase 3, 3-5 min: people can log in, find their documents and get answers from them.
 
 These checks act as the canary user, which leaves a conversation and a token; the last one sees that both are
-gone. The chat is asked only after the knowledge base was seen whole: in LAYRA one chat over documents that
-are half there deletes their vectors.
+gone. The chat is asked only after the knowledge base was seen whole, in each store that it is made from: in
+LAYRA one chat over documents that are half there deletes their vectors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
 
 from fixtures.baseline import Baseline
-from fixtures.errors import Mismatch
+from fixtures.errors import Mismatch, Problem
 from fixtures.target import Target
 
 if TYPE_CHECKING:
@@ -84,6 +84,13 @@ def test_knowledge_base_holds_the_recorded_files(
             source="application",
             hint="documents were not restored: compare MongoDB and the object store with the baseline",
         )
+
+
+def test_references_of_the_canary(reference: str, references: Mapping[str, int | Mismatch | Problem]) -> None:
+    """What the canary's documents name in other stores is there."""
+    followed = references[reference]
+    if not isinstance(followed, int):
+        raise followed
 
 
 def test_chat_comes_to_its_end(conversation: Conversation) -> None:

@@ -11,8 +11,16 @@ from fixtures.errors import Unverifiable
 if TYPE_CHECKING:
     from fixtures.engines.engine import ContainerEngine
     from fixtures.stores.profiles import AnyStore
+    from fixtures.target import Target
     from rollback_actions.containers import ContainerControl
     from rollback_actions.stores.keeper import StoreKeeper
+
+
+def open_keepers(
+    target: Target, engine: ContainerEngine, control: ContainerControl
+) -> dict[str, StoreKeeper]:
+    """Return the write side of every store of `target`, by name."""
+    return {name: open_keeper(name, profile, engine, control) for name, profile in target.stores.items()}
 
 
 def open_keeper(

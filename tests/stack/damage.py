@@ -174,6 +174,15 @@ def file_delisted(operators: Operators, knowledge_base: str, filename: str) -> I
 
 
 @contextmanager
+def field_renamed(operators: Operators, knowledge_base: str, name: str, other: str) -> Iterator[None]:
+    """A field of the documents of a knowledge base's files has another name; all counts are as before."""
+    found, which = operators.mongodb["mongodb"]["files"], {"knowledge_db_id": knowledge_base}
+    assert found.update_many(which, {"$rename": {name: other}}).modified_count
+    with undone(lambda: found.update_many(which, {"$rename": {other: name}})):
+        yield
+
+
+@contextmanager
 def document_added(operators: Operators, collection: str, document: Mapping[str, Any]) -> Iterator[None]:
     """There is one more document; in a new collection, one more of those."""
     database = operators.mongodb["mongodb"]

@@ -45,7 +45,7 @@ def test_an_application_in_order_is_green(
 ) -> None:
     outcome = verifier.run("phase3", "--no-gate")
     expect(outcome, {})
-    assert len(outcome.results()) == 7
+    assert len(outcome.results()) == 10
     assert traces(operators) == leaves
 
 
@@ -86,6 +86,31 @@ def test_a_file_that_is_gone_is_seen_and_no_question_asked(
                 "missing: tides.txt; added: none",
             ),
             **dict.fromkeys((*CHAT, NO_TRACE), whole),
+        },
+    )
+    assert operators.milvus.query(COLLECTION, **rows) == before
+    assert traces(operators) == leaves
+
+
+def test_a_field_that_has_another_name_is_seen_and_no_question_asked(
+    verifier: Verifier, operators: Operators, leaves: list[object]
+) -> None:
+    """Every list and count is as it was; one chat would take all vectors of the knowledge base."""
+    rows = {"filter": "", "output_fields": ["count(*)"], "consistency_level": "Strong"}
+    before = operators.milvus.query(COLLECTION, **rows)
+    with damage.field_renamed(operators, canary.KNOWLEDGE_BASE, "images", "pages"):
+        outcome = verifier.run("phase3", "--no-gate")
+    references = "test_references_of_the_canary"
+    not_asked = ("broken", "expected references that all hold", "not so: pages_of_vectors, objects_of_pages")
+    expect(
+        outcome,
+        {
+            f"{references}[pages_of_vectors]": (
+                "failed",
+                f"observed {before[0]['count(*)']} dangling, 0 records without a name",
+            ),
+            f"{references}[objects_of_pages]": ("failed", "observed 0 dangling, 4 records without a name"),
+            **dict.fromkeys((*CHAT, NO_TRACE), not_asked),
         },
     )
     assert operators.milvus.query(COLLECTION, **rows) == before

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from fixtures.errors import ExitCode
-from fixtures.gate import PHASES
+from fixtures.stages import PHASES
 from tests.conftest import ROOT
 
 ROOMS = {

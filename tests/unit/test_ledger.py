@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from fixtures.clock import Moment
-from fixtures.gate import PHASES, gate_of
+from fixtures.gate import gate_of
 from fixtures.incident import Incident, RollbackRecord, new_incident
 from fixtures.ledger import Planned, Result, Run, runs
+from fixtures.stages import PHASES
 from fixtures.tally import same_zero, tally
 from fixtures.target import Windows
 from fixtures.verdict import Verdict, combine

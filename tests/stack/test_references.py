@@ -1,0 +1,126 @@
+"""References between the stores of the stack, followed both ways, whole and broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from app import canary
+from app.identity import vector_collection
+
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import Mismatch, Unverifiable, UsageProblem
+from fixtures.references import follow, require_whole
+from fixtures.stores.factory import open_view
+from fixtures.stores.profiles import Place, Reference
+from fixtures.stores.view import StoreView
+from fixtures.target import Target
+from tests.stack import damage
+from tests.stack.damage import Operators
+
+CHUNKS = vector_collection(canary.KNOWLEDGE_BASE)
+OF_CANARY = {"knowledge_db_id": canary.KNOWLEDGE_BASE}
+Open = Callable[[str], StoreView]
+
+
+def reference(referencing: str, referenced: str, **where: str) -> Reference:
+    """Make a reference of two places, each ``store/collection/field``."""
+    of, to = (
+        Place(store=store, collection=collection, field=field)
+        for store, collection, field in (text.split("/") for text in (referencing, referenced))
+    )
+    return Reference(referencing=of, referenced=to, where=where)
+
+
+@pytest.fixture
+def open_store(target: Target, engine: ContainerEngine) -> Iterator[Open]:
+    views: dict[str, StoreView] = {}
+
+    def opened(name: str) -> StoreView:
+        return views.setdefault(name, open_view(name, target.stores[name], engine))
+
+    yield opened
+    for view in views.values():
+        view.close()
+
+
+@pytest.mark.parametrize(
+    ("referencing", "referenced"),
+    [
+        ("mysql/imagedb.users/username", "mongodb/mongodb.model_config/username"),
+        ("mongodb/mongodb.model_config/username", "mysql/imagedb.users/username"),
+        ("mysql/imagedb.documents/file_id", "qdrant/files/file_id"),
+        ("qdrant/files/file_id", "mysql/imagedb.documents/file_id"),
+        ("mongodb/mongodb.knowledge_bases/files.file_id", "mongodb/mongodb.files/file_id"),
+        ("mongodb/mongodb.files/images.minio_filename", "minio/minio-file/key"),
+        ("minio/minio-file/key", "mongodb/mongodb.files/minio_filename"),
+        (f"milvus/{CHUNKS}/image_id", "mongodb/mongodb.files/images.images_id"),
+    ],
+)
+def test_a_stack_in_order_holds_what_its_records_name(
+    open_store: Open, referencing: str, referenced: str
+) -> None:
+    assert require_whole(reference(referencing, referenced), open_store) > 0
+
+
+def test_some_records_are_chosen(open_store: Open) -> None:
+    pages = reference("mongodb/mongodb.files/images.images_id", f"milvus/{CHUNKS}/image_id", **OF_CANARY)
+    rows = reference(
+        "mysql/imagedb.users/username", "mongodb/mongodb.model_config/username", username="canary"
+    )
+    points = reference(
+        "qdrant/files/file_id", "mongodb/mongodb.files/file_id", knowledge_base_id=canary.KNOWLEDGE_BASE
+    )
+    (file_id, *_) = open_store("milvus").values(CHUNKS, "file_id", {})  # type: ignore[attr-defined]
+    entities = reference(
+        f"milvus/{CHUNKS}/image_id", "mongodb/mongodb.files/images.images_id", file_id=file_id
+    )
+    files = [require_whole(each, open_store) for each in (pages, rows, points, entities)]
+    assert files == [4, 1, 4, 1]
+
+
+def test_names_that_nothing_has_are_counted_and_the_first_are_told(
+    open_store: Open, operators: Operators
+) -> None:
+    users = reference("mysql/imagedb.users/username", "mongodb/mongodb.model_config/username")
+    with damage.document_gone(operators, "model_config", {"username": canary.USERNAME}):
+        found = follow(users, open_store)
+        with pytest.raises(Mismatch, match="observed 1 dangling, 0 records without a name; first: canary"):
+            require_whole(users, open_store)
+    assert (found.dangling, found.first) == (1, (canary.USERNAME,))
+
+
+@pytest.mark.parametrize(
+    "referencing",
+    ["mongodb/mongodb.files/no_such", "qdrant/files/no_such"],
+)
+def test_records_without_the_field_are_not_whole(open_store: Open, referencing: str) -> None:
+    with pytest.raises(Mismatch, match=r"0 dangling, [1-9]\d* records without a name"):
+        require_whole(reference(referencing, "mongodb/mongodb.files/file_id"), open_store)
+
+
+def test_no_record_at_all_proves_nothing(open_store: Open) -> None:
+    nobody = reference("mongodb/mongodb.files/file_id", "mongodb/mongodb.files/file_id", username="nobody")
+    with pytest.raises(Mismatch, match="observed no record that holds a name"):
+        require_whole(nobody, open_store)
+
+
+@pytest.mark.parametrize(
+    "referencing",
+    [
+        "mysql/imagedb.no_such/id",
+        "mysql/imagedb.users/no_such",
+        "milvus/no_such/pk",
+        "qdrant/no_such/file_id",
+        "minio/no-such/key",
+        "minio/minio-file/size",
+    ],
+)
+def test_a_place_that_is_not_there_is_unverifiable(open_store: Open, referencing: str) -> None:
+    with pytest.raises(Unverifiable):
+        require_whole(reference(referencing, "mongodb/mongodb.files/file_id"), open_store)
+
+
+def test_a_store_whose_records_hold_no_names_is_a_usage_error(open_store: Open) -> None:
+    with pytest.raises(UsageProblem, match="expected a store whose records hold names"):
+        require_whole(reference("kafka/task_generation/key", "mongodb/mongodb.files/file_id"), open_store)
