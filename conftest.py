@@ -2,10 +2,13 @@
 
 pytest_plugins = [
     "fixtures.evidence",
+    "fixtures.windows",
     "fixtures.phases",
+    "fixtures.recorder",
     "fixtures.given",
     "fixtures.asking",
     "reports.scrubbing",
     "reports.allure_results",
+    "reports.annotations",
     "reports.record",
 ]

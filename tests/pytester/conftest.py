@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,23 @@ import pytest
 from tests.conftest import ROOT, write_profile
 
 CONFTEST = """
-pytest_plugins = ["fixtures.phases"]
+pytest_plugins = ["fixtures.windows", "fixtures.phases", "fixtures.recorder"]
 """
 SETTINGS = """
 [tool.pytest]
 strict = true
 testpaths = ["checks"]
+addopts = ["-p", "no:randomly", "-p", "no:anyio", "-p", "no:platformdirs"]
 timeout = "60"
 timeout_method = "signal"
 """
-_COUNTS = re.compile(r"(\d+) (passed|failed|skipped|error)")
+IMPORTS = """
+import os, signal, time, pytest
+from fixtures.errors import Unverifiable
+def note(text):
+    with open("notes", "a") as notes:
+        notes.write(f"{text}\\n")
+"""
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,17 @@ class Sandbox:
         folder = self.pytester.path / "checks"
         folder.mkdir(exist_ok=True)
         for name, body in modules.items():
-            text = f"import os, time, pytest\nfrom fixtures.errors import Unverifiable\n{body}\n"
+            text = f"{IMPORTS}{body}\n"
             (folder / f"{name}.py").write_text(text, encoding="utf-8")
+
+    def notes(self) -> list[str]:
+        """Return what the checks noted, in the order in which they did."""
+        path = self.pytester.path / "notes"
+        return path.read_text(encoding="utf-8").split() if path.exists() else []
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of `run`, for a process that is to be watched or killed."""
+        return [sys.executable, "-m", "pytest", *self.options, *self.parallel, *arguments]
 
     def run(self, *arguments: str) -> Outcome:
         """Run pytest with the target named, and with the workers of this case."""

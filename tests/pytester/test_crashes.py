@@ -1,0 +1,129 @@
+"""Processes that are killed, and processes of one incident at the same time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from fixtures.errors import ExitCode
+from tests.pytester.conftest import Sandbox
+
+SECONDS = 60.0
+PHASES = ("phase1", "phase2", "phase3", "phase4")
+# Two checks a phase. Each notes that it ran.
+CHECK = "@pytest.mark.{phase}\ndef test_{phase}_{number}():\n    note('{phase}_{number}')\n    {body}\n"
+HOLDS = "open('holds', 'w').close()\n    while not os.path.exists('go'): time.sleep(0.05)"
+
+
+def module(phase: str, first: str = "pass", second: str = "pass") -> str:
+    """Return a module of two checks of `phase`."""
+    return "".join(CHECK.format(phase=phase, number=n, body=b) for n, b in ((1, first), (2, second)))
+
+
+def wait_until(happened: Callable[[], bool], what: str) -> None:
+    give_up = time.monotonic() + SECONDS
+    while not happened():
+        assert time.monotonic() < give_up, f"{what}: not within {SECONDS:g} s"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def start(sandbox: Sandbox) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a run in the background; what is left of it at the end is killed."""
+    with ExitStack() as left:
+
+        def started(*arguments: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                sandbox.command(*arguments),
+                cwd=sandbox.pytester.path,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            left.callback(process.stdout.close if process.stdout else process.kill)
+            left.callback(process.wait, SECONDS)
+            left.callback(process.kill)
+            return process
+
+        yield started
+
+
+@pytest.mark.parametrize("dies", PHASES)
+def test_a_worker_that_is_killed_breaks_its_check_and_nothing_runs_twice(sandbox: Sandbox, dies: str) -> None:
+    die = "os.kill(os.getpid(), signal.SIGKILL)"
+    sandbox.checks(**{f"test_{p}": module(p, first=die if p == dies else "pass") for p in PHASES})
+    outcome = sandbox.run()
+    ran, before = sandbox.notes(), PHASES[: PHASES.index(dies)]
+    assert len(ran) == len(set(ran)), f"run twice: {ran}"
+    if sandbox.parallel:
+        assert outcome.code == ExitCode.BROKEN
+        assert outcome.results()[f"test_{dies}_1"]["reason"] == "the worker that ran it died"
+        verdicts = outcome.verdicts()
+        assert all(verdicts[f"test_{phase}_{number}"] == "passed" for phase in before for number in (1, 2))
+        after = [v for name, v in verdicts.items() if name.split("_")[1] in PHASES[len(before) + 1 :]]
+        assert set(after) <= {"blocked"}
+    else:
+        # Without workers the process that dies is pytest itself.
+        assert outcome.code not in {ExitCode.VERIFIED, ExitCode.BLOCKED}
+    if dies != PHASES[-1]:
+        blocked = sandbox.run("-m", PHASES[len(before) + 1])
+        assert blocked.code == ExitCode.BLOCKED
+        (reason, *_) = {record["reason"] for record in blocked.results().values()}
+        assert dies in reason
+
+
+def test_a_run_whose_controller_is_killed_can_be_run_again(
+    sandbox: Sandbox, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    path = sandbox.pytester.path
+    sandbox.checks(
+        test_a=f"@pytest.mark.phase1\ndef test_one():\n    note(os.getpid())\n    {HOLDS}",
+        test_b="@pytest.mark.phase2\ndef test_two(): pass",
+    )
+    first = start()
+    wait_until((path / "holds").exists, "first check")
+    first.send_signal(signal.SIGKILL)
+    assert first.wait(SECONDS) == -signal.SIGKILL
+    blocked = sandbox.run("-m", "phase2")
+    assert blocked.code == ExitCode.BLOCKED
+    assert "phase1 is not complete: 0 of 1 reported" in blocked.results()["test_two"]["reason"]
+    (path / "go").touch()
+    # A worker has nobody left to report to, and goes too.
+    (pid,) = sandbox.notes()
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "end of the process that ran the check")  # noqa: PTH110
+    again = sandbox.run()
+    assert again.code == ExitCode.VERIFIED
+    assert again.verdicts() == {"test_one": "passed", "test_two": "passed"}
+
+
+def test_a_phase_of_another_process_that_is_not_over_opens_no_gate(
+    sandbox: Sandbox, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    path = sandbox.pytester.path
+    sandbox.checks(test_a=module("phase1", second=HOLDS), test_b=module("phase2"))
+    first = start("-m", "phase1")
+    wait_until((path / "holds").exists, "first phase")
+    early = sandbox.run("-m", "phase2")
+    assert early.code == ExitCode.BLOCKED
+    assert "phase1 is not complete" in early.results()["test_phase2_1"]["reason"]
+    (path / "go").touch()
+    assert first.wait(SECONDS) == ExitCode.VERIFIED
+    assert sandbox.run("-m", "phase2").code == ExitCode.VERIFIED
+
+
+def test_two_runs_of_one_incident_at_the_same_time_each_keep_their_own_ledger(
+    sandbox: Sandbox, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    sandbox.checks(**{f"test_{phase}": module(phase) for phase in PHASES})
+    both = [start("--incident=shared"), start("--incident=shared")]
+    assert [process.wait(SECONDS) for process in both] == [ExitCode.VERIFIED] * 2
+    ledger = sandbox.pytester.path / "incidents" / "shared" / "ledger"
+    results = [path.read_text(encoding="utf-8").count("\n") for path in ledger.glob("*/results.jsonl")]
+    assert results == [8, 8]
+    assert sorted(sandbox.notes()) == sorted(f"{phase}_{n}" for phase in PHASES for n in (1, 2) for _ in both)

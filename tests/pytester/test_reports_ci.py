@@ -1,0 +1,98 @@
+"""What a job of a CI service gets: JUnit XML, a summary page and annotations, all from the controller."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode
+from tests.pytester.conftest import Sandbox
+
+CHECKS = {
+    "test_a": "@pytest.mark.phase1\ndef test_fine(): pass\n"
+    "@pytest.mark.phase1\ndef test_wrong(): assert False, 'rows: expected 5,\\nobserved 100%'\n"
+    "@pytest.fixture\ndef store(): raise Unverifiable(\n"
+    "    what='store', expected='an answer', observed='none', source='x', hint='start it')\n"
+    "@pytest.mark.phase1\ndef test_store(store): pass\n"
+    "@pytest.fixture\ndef canary():\n    yield\n    raise Unverifiable(\n"
+    "        what='sweep', expected='none left', observed='1 token', source='x', hint='remove it')\n"
+    "@pytest.mark.phase1\ndef test_canary(canary): pass",
+    "test_b": "@pytest.mark.phase2\ndef test_two(): pass",
+}
+
+
+@pytest.fixture
+def summary(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The page that a job's summary is appended to; the checks' project makes the whole record."""
+    (sandbox.pytester.path / "conftest.py").write_text(
+        'pytest_plugins = ["fixtures.windows", "fixtures.phases", "fixtures.recorder",'
+        ' "reports.scrubbing", "reports.annotations", "reports.record"]\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    page = tmp_path / "summary.md"
+    page.write_text("# Before\n", encoding="utf-8")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    return page
+
+
+@pytest.mark.usefixtures("summary")
+def test_every_kind_of_end_is_in_junit(sandbox: Sandbox) -> None:
+    sandbox.checks(**CHECKS)
+    file = sandbox.pytester.path / "junit.xml"
+    assert sandbox.run(f"--junitxml={file}").code == ExitCode.FAILED
+    cases = {case.attrib["name"]: case for case in ET.parse(file).getroot().iter("testcase")}  # noqa: S314 - our own
+    assert set(cases) == {"test_fine", "test_wrong", "test_store", "test_canary", "test_two"}
+    ends = {name: {child.tag for child in case} for name, case in cases.items()}
+    assert ends == {
+        "test_fine": set(),
+        "test_wrong": {"failure"},
+        "test_store": {"error"},
+        "test_canary": {"error"},
+        "test_two": {"skipped"},
+    }
+    blocked = cases["test_two"].find("skipped")
+    assert blocked is not None
+    assert "blocked: phase1 did not pass: checks/test_a.py::test_wrong failed" in blocked.attrib["message"]
+
+
+@pytest.mark.usefixtures("summary")
+def test_what_went_wrong_is_annotated_once(sandbox: Sandbox) -> None:
+    sandbox.checks(**CHECKS)
+    outcome = sandbox.run()
+    lines = sorted(line for line in outcome.text.splitlines() if line.startswith("::error "))
+    said = {line.split("title=")[1].split("::")[0]: line.split("::", 2)[2] for line in lines}
+    assert len(lines) == 3
+    assert said["test_wrong"].startswith("AssertionError: rows: expected 5,%0A  observed 100%25")
+    assert "store: expected an answer, observed none (from x)%0AHINT: start it" in said["test_store (setup)"]
+    assert "sweep: expected none left, observed 1 token (from x)" in said["test_canary (teardown)"]
+    assert all("file=checks/test_a.py,line=" in line for line in lines)
+
+
+@pytest.mark.usefixtures("summary")
+def test_nothing_is_annotated_where_nobody_reads_it(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    sandbox.checks(**CHECKS)
+    assert "::error" not in sandbox.run().text
+
+
+@pytest.mark.usefixtures("summary")
+def test_a_module_that_cannot_be_imported_is_annotated(sandbox: Sandbox) -> None:
+    sandbox.checks(test_a="import no_such_module")
+    outcome = sandbox.run()
+    assert outcome.code not in {ExitCode.VERIFIED, ExitCode.NOTHING_SELECTED}
+    assert "::error file=checks/test_a.py,line=1,title=not collected%3A checks/test_a.py::" in outcome.text
+
+
+def test_the_summary_page_has_verdict_and_causes(sandbox: Sandbox, summary: Path) -> None:
+    sandbox.checks(**CHECKS)
+    sandbox.run()
+    page = summary.read_text(encoding="utf-8")
+    assert page.startswith("# Before\n")
+    assert page.count("Failed: something was verified, and it is wrong") == 1
+    assert "| Phase 1: Infrastructure | ❌ failed |" in page
+    assert "`checks/test_a.py::test_wrong`" in page
