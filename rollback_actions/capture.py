@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from fixtures.application import ApplicationClient
@@ -84,14 +84,21 @@ def _store(target: Target, engine: ContainerEngine, name: str) -> RecordedStore:
 
 
 def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) -> RecordedCanary:
-    canary = Canary(target, engine, client)
+    views = ExitStack()
+    canary = Canary(
+        target,
+        engine,
+        client,
+        lambda name: views.enter_context(open_view(name, target.stores[name], engine)),
+    )
     wanted = target.application.canary
     try:
         session = canary.log_in()
         files = client.files(session, wanted.knowledge_base)
         conversation = canary.ask(session)
     finally:
-        canary.sweep()
+        with views:
+            canary.sweep()
     answer = conversation.answer
     if not answer.complete or wanted.expected_file not in answer.files:
         raise ActionFailed(

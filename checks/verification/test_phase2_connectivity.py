@@ -33,14 +33,14 @@ def test_health_endpoint_says_it_is_up(health: HealthAnswer, target: Target) -> 
         )
 
 
-def test_health_endpoint_is_quick(health: HealthAnswer, target: Target) -> None:
+def test_health_endpoint_is_quick(health_latency: float, target: Target) -> None:
     """The health endpoint answers within its latency limit."""
     limit = target.application.health.latency_milliseconds
-    if health.milliseconds >= limit:
+    if health_latency > limit:
         raise Mismatch(
             what="latency of the health endpoint",
             expected=f"below {limit} ms",
-            observed=f"{health.milliseconds:.0f} ms",
+            observed=f"{health_latency:.0f} ms, the median of three",
             source=target.application.health.path,
             hint="a worker may be blocked by a store that does not answer",
         )

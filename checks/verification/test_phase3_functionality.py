@@ -7,6 +7,7 @@ LAYRA one chat over documents that are half there deletes their vectors.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -74,8 +75,8 @@ def test_knowledge_base_holds_the_recorded_files(
 ) -> None:
     """The canary's knowledge base lists exactly the files of the baseline."""
     recorded = baseline.facts.canary.files
-    missing = sorted(set(recorded) - set(knowledge_base_files))
-    added = sorted(set(knowledge_base_files) - set(recorded))
+    missing = sorted((Counter(recorded) - Counter(knowledge_base_files)).elements())
+    added = sorted((Counter(knowledge_base_files) - Counter(recorded)).elements())
     if knowledge_base_files != recorded:
         raise Mismatch(
             what="files of the canary's knowledge base",

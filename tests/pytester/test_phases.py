@@ -165,7 +165,8 @@ def test_the_verdict_says_what_is_partial(sandbox: Sandbox, selection: list[str]
 
 def test_a_module_that_is_not_collected_is_no_verification(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR, test_e="import no_such_module")
-    assert sandbox.run().code == ExitCode.INTERRUPTED
+    # xdist runs what it could collect; pytest alone stops.
+    assert sandbox.run().code in {ExitCode.INTERRUPTED, ExitCode.BROKEN}
     outcome = sandbox.run("--continue-on-collection-errors")
     assert outcome.code not in {ExitCode.VERIFIED, ExitCode.BLOCKED}
     assert outcome.incident is not None

@@ -183,6 +183,22 @@ def field_renamed(operators: Operators, knowledge_base: str, name: str, other: s
 
 
 @contextmanager
+def pages_swapped(operators: Operators, knowledge_base: str, one: str, other: str) -> Iterator[None]:
+    """Two files of a knowledge base have each other's pages; every list and count is as before."""
+    found = operators.mongodb["mongodb"]["files"]
+    which = [{"knowledge_db_id": knowledge_base, "filename": name} for name in (one, other)]
+
+    def swap() -> None:
+        pages = [document["images"] for document in map(found.find_one, which) if document is not None]
+        for each, images in zip(which, reversed(pages), strict=True):
+            assert found.update_one(each, {"$set": {"images": images}}).modified_count == 1
+
+    swap()
+    with undone(swap):
+        yield
+
+
+@contextmanager
 def document_added(operators: Operators, collection: str, document: Mapping[str, Any]) -> Iterator[None]:
     """There is one more document; in a new collection, one more of those."""
     database = operators.mongodb["mongodb"]

@@ -13,6 +13,7 @@ from app import canary
 from app.identity import vector_collection
 from app.passwords import hash_password
 
+from fixtures.errors import ExitCode
 from fixtures.target import Target
 from tests.stack import damage
 from tests.stack.damage import Operators
@@ -45,7 +46,7 @@ def test_an_application_in_order_is_green(
 ) -> None:
     outcome = verifier.run("phase3", "--no-gate")
     expect(outcome, {})
-    assert len(outcome.results()) == 10
+    assert len(outcome.results()) == 9
     assert traces(operators) == leaves
 
 
@@ -101,19 +102,61 @@ def test_a_field_that_has_another_name_is_seen_and_no_question_asked(
     with damage.field_renamed(operators, canary.KNOWLEDGE_BASE, "images", "pages"):
         outcome = verifier.run("phase3", "--no-gate")
     references = "test_references_of_the_canary"
-    not_asked = ("broken", "expected references that all hold", "not so: pages_of_vectors, objects_of_pages")
+    not_asked = (
+        "broken",
+        "expected references that all hold",
+        "observed pages_of_vectors: references of milvus",
+    )
     expect(
         outcome,
         {
-            f"{references}[pages_of_vectors]": (
-                "failed",
-                f"observed {before[0]['count(*)']} dangling, 0 records without a name",
-            ),
+            f"{references}[pages_of_vectors]": ("failed", "observed 4 dangling, 0 records without a name"),
             f"{references}[objects_of_pages]": ("failed", "observed 0 dangling, 4 records without a name"),
             **dict.fromkeys((*CHAT, NO_TRACE), not_asked),
         },
     )
     assert operators.milvus.query(COLLECTION, **rows) == before
+    assert traces(operators) == leaves
+
+
+def test_pages_that_are_another_files_are_seen_and_no_question_asked(
+    verifier: Verifier, operators: Operators, leaves: list[object]
+) -> None:
+    rows = {"filter": "", "output_fields": ["count(*)"], "consistency_level": "Strong"}
+    before = operators.milvus.query(COLLECTION, **rows)
+    with damage.pages_swapped(operators, canary.KNOWLEDGE_BASE, canary.ANSWER_FILE, "tides.txt"):
+        outcome = verifier.run("phase3", "--no-gate")
+    expect(
+        outcome,
+        {
+            "test_references_of_the_canary[pages_of_vectors]": ("failed", "observed 2 dangling"),
+            **dict.fromkeys((*CHAT, NO_TRACE), ("broken", "expected references that all hold")),
+        },
+    )
+    assert operators.milvus.query(COLLECTION, **rows) == before
+    assert traces(operators) == leaves
+
+
+def test_a_capture_asks_no_question_either(
+    verifier: Verifier, operators: Operators, leaves: list[object]
+) -> None:
+    rows = {"filter": "", "output_fields": ["count(*)"], "consistency_level": "Strong"}
+    before = operators.milvus.query(COLLECTION, **rows)
+    with damage.field_renamed(operators, canary.KNOWLEDGE_BASE, "images", "pages"):
+        done = verifier.actions("capture")
+    assert done.returncode == ExitCode.BROKEN
+    assert "the canary's question: expected references that all hold" in done.stdout + done.stderr
+    assert operators.milvus.query(COLLECTION, **rows) == before
+    assert traces(operators) == leaves
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_leave_nothing_that_another_could_count(
+    verifier: Verifier, operators: Operators, leaves: list[object], workers: int
+) -> None:
+    """Each worker has a canary of its own, and phase 4 may begin while it lives."""
+    outcome = verifier.run("phase3 or phase4", "--no-gate", "-n", str(workers))
+    expect(outcome, {})
     assert traces(operators) == leaves
 
 

@@ -13,7 +13,7 @@ from fixtures.errors import Mismatch, Unverifiable, UsageProblem
 from fixtures.references import follow, require_whole
 from fixtures.stores.factory import open_view
 from fixtures.stores.profiles import Place, Reference
-from fixtures.stores.view import StoreView
+from fixtures.stores.view import ReferenceView, StoreView
 from fixtures.target import Target
 from tests.stack import damage
 from tests.stack.damage import Operators
@@ -24,10 +24,10 @@ Open = Callable[[str], StoreView]
 
 
 def reference(referencing: str, referenced: str, **where: str) -> Reference:
-    """Make a reference of two places, each ``store/collection/field``."""
+    """Make a reference of two places, each ``store/collection/field,field``."""
     of, to = (
-        Place(store=store, collection=collection, field=field)
-        for store, collection, field in (text.split("/") for text in (referencing, referenced))
+        Place(store=store, collection=collection, fields=tuple(fields.split(",")))
+        for store, collection, fields in (text.split("/") for text in (referencing, referenced))
     )
     return Reference(referencing=of, referenced=to, where=where)
 
@@ -54,7 +54,10 @@ def open_store(target: Target, engine: ContainerEngine) -> Iterator[Open]:
         ("mongodb/mongodb.knowledge_bases/files.file_id", "mongodb/mongodb.files/file_id"),
         ("mongodb/mongodb.files/images.minio_filename", "minio/minio-file/key"),
         ("minio/minio-file/key", "mongodb/mongodb.files/minio_filename"),
-        (f"milvus/{CHUNKS}/image_id", "mongodb/mongodb.files/images.images_id"),
+        (f"milvus/{CHUNKS}/file_id,image_id", "mongodb/mongodb.files/file_id,images.images_id"),
+        ("mysql/imagedb.documents/file_id,knowledge_base_id", "qdrant/files/file_id,knowledge_base_id"),
+        ("qdrant/files/file_id,filename", "mysql/imagedb.documents/file_id,filename"),
+        ("mongodb/mongodb.files/file_id,username", "mysql/imagedb.documents/file_id,username"),
     ],
 )
 def test_a_stack_in_order_holds_what_its_records_name(
@@ -71,9 +74,12 @@ def test_some_records_are_chosen(open_store: Open) -> None:
     points = reference(
         "qdrant/files/file_id", "mongodb/mongodb.files/file_id", knowledge_base_id=canary.KNOWLEDGE_BASE
     )
-    (file_id, *_) = open_store("milvus").values(CHUNKS, "file_id", {})  # type: ignore[attr-defined]
+    milvus = open_store("milvus")
+    assert isinstance(milvus, ReferenceView)
+    (name, *_) = milvus.names(CHUNKS, ["file_id"], {})
+    assert name is not None
     entities = reference(
-        f"milvus/{CHUNKS}/image_id", "mongodb/mongodb.files/images.images_id", file_id=file_id
+        f"milvus/{CHUNKS}/image_id", "mongodb/mongodb.files/images.images_id", file_id=name[0]
     )
     files = [require_whole(each, open_store) for each in (pages, rows, points, entities)]
     assert files == [4, 1, 4, 1]
@@ -87,7 +93,19 @@ def test_names_that_nothing_has_are_counted_and_the_first_are_told(
         found = follow(users, open_store)
         with pytest.raises(Mismatch, match="observed 1 dangling, 0 records without a name; first: canary"):
             require_whole(users, open_store)
-    assert (found.dangling, found.first) == (1, (canary.USERNAME,))
+    assert found.dangling == 1
+    assert found.first == ((canary.USERNAME,),)
+
+
+def test_names_that_are_there_and_not_together_are_dangling(open_store: Open, operators: Operators) -> None:
+    """Each file and each page is there: the pages are those of another file."""
+    with damage.pages_swapped(operators, canary.KNOWLEDGE_BASE, canary.ANSWER_FILE, "tides.txt"):
+        found = follow(
+            reference(f"milvus/{CHUNKS}/file_id,image_id", "mongodb/mongodb.files/file_id,images.images_id"),
+            open_store,
+        )
+    assert found.dangling == 2
+    assert found.records == 4
 
 
 @pytest.mark.parametrize(

@@ -159,3 +159,40 @@ def test_a_variable_that_does_not_fit_is_named(profile: Path, monkeypatch: pytes
     monkeypatch.setenv("ROLLPROOF_STORES", "{")
     (text,) = _problems(profile)
     assert "environment" in text
+
+
+@pytest.mark.parametrize(
+    ("referencing", "words"),
+    [
+        ('{store = "redi", collection = "x", fields = ["y"]}', "a store of redis, mysql, minio, milvus"),
+        ('{store = "redis", collection = "x", fields = ["y"]}', "a store whose records hold names"),
+        ('{store = "mysql", collection = "users", fields = ["y"]}', "a collection DATABASE.NAME"),
+        ('{store = "mysql", collection = "imagedb.", fields = ["y"]}', "a collection DATABASE.NAME"),
+        ('{store = "minio", collection = "files", fields = ["size"]}', "field key of files"),
+        ('{store = "milvus", collection = "x", fields = ["a", "b"]}', "as many fields on both sides"),
+        ('{store = "milvus", collection = "x", fields = []}', "at least 1 item"),
+        (
+            '{store = "milvus", collection = "x", fields = ["y"], field = "y"}',
+            "one of collection, fields, store",
+        ),
+    ],
+)
+def test_a_reference_at_no_place_is_one_line(tmp_path: Path, referencing: str, words: str) -> None:
+    account = '{user = "reader", password = {file = "canary_password"}}'
+    stores = "".join(
+        f'[stores.{name}]\nkind = "{kind}"\naddress = {{host = "127.0.0.1", port = 9}}\nservices = ["{name}"]\n'
+        f'risk = "low"\nreader = {account}\noperator = {account}\n{more}\n'
+        for name, kind, more in (
+            ("mysql", "mysql", 'databases = ["imagedb"]'),
+            ("minio", "s3", 'buckets = ["files"]'),
+            ("milvus", "milvus", ""),
+        )
+    )
+    path = write_profile(
+        tmp_path,
+        f"{stores}[application.canary.references.one]\nreferencing = {referencing}\n"
+        'referenced = {store = "mysql", collection = "imagedb.users", fields = ["id"]}\n',
+    )
+    (text,) = _problems(path)
+    assert words in text
+    assert "application.canary.references.one" in text
