@@ -12,6 +12,7 @@ from confluent_kafka import Producer
 
 from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.errors import Unverifiable
+from fixtures.stores import kafka_content
 from fixtures.stores.content import Digest, MovingContent, Pace
 from fixtures.stores.kafka import settings
 from fixtures.stores.kafka_content import Content
@@ -263,7 +264,10 @@ def test_configuration_is_a_schema_and_tells_when_records_go(content: Content, s
     assert (kept.expires, kept.hash) == (None, record.hash)
 
 
-def test_positions_that_strayed_are_told(content: Content, scratch: Scratch) -> None:
+def test_positions_that_strayed_are_told(
+    content: Content, scratch: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_content, "SETTLE_SECONDS", 0.1)
     assert isinstance(content, MovingContent)
     _write(scratch, LOG)
     scratch.commit(scratch.topic, {0: 2, 1: 2})

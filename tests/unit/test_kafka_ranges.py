@@ -9,6 +9,7 @@ from confluent_kafka import Producer
 
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import Unverifiable
+from fixtures.stores import kafka_content
 from fixtures.stores.content import Digest, Pace
 from fixtures.stores.kafka import settings
 from fixtures.stores.kafka_content import Content
@@ -91,7 +92,8 @@ def test_a_log_that_begins_before_its_range_was_made_anew(broker: Broker) -> Non
         list(log.read(TOPIC, [Segment(0, 0, 100, 200)], Pace()))
 
 
-def test_positions_tell_where_a_log_ends(broker: Broker) -> None:
+def test_positions_tell_where_a_log_ends(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_content, "SETTLE_SECONDS", 0.1)
     broker.produce(5, 1)
     recorded = broker.content.positions()
     assert recorded[f"topic {TOPIC} 1"] == {"begin": 0, "end": 5}
@@ -99,3 +101,14 @@ def test_positions_tell_where_a_log_ends(broker: Broker) -> None:
     assert list(broker.content.strayed({**recorded, f"topic {TOPIC} 1": {"begin": 0, "end": 6}})) == [
         f"topic {TOPIC} 1: expected to end at 6 or later, observed 5"
     ]
+
+
+def test_an_end_that_comes_late_is_no_stray(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that is behind says so at first; only what it still says later is believed."""
+    broker.produce(5, 1)
+    recorded = broker.content.positions()
+    behind = {**recorded, f"topic {TOPIC} 1": {"begin": 0, "end": 4}}
+    answers = iter([behind, recorded])
+    monkeypatch.setattr(Content, "positions", lambda _: next(answers))
+    monkeypatch.setattr(kafka_content, "SETTLE_SECONDS", 0.1)
+    assert list(broker.content.strayed(recorded)) == []

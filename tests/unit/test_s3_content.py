@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 import pytest
+from pydantic import SecretStr
 
+from fixtures.engines.engine import Endpoint
+from fixtures.errors import Unverifiable
 from fixtures.stores import s3_listing
-from fixtures.stores.s3_content import expires_at, version_record
+from fixtures.stores.profiles import Account, Address, S3Profile
+from fixtures.stores.s3_content import Content, expires_at, version_record
 from fixtures.stores.s3_listing import BATCH, UNIT_BYTES, Listed, batch_of, divided, in_parts
 from fixtures.stores.s3_settings import plain
 
@@ -102,6 +107,25 @@ def test_versions_differ_by_all_that_is_listed() -> None:
     blind = version_record(base, frozenset({"etag"}))
     assert blind == version_record(others[4], frozenset({"etag"}))
     assert blind.fields.keys() == {"size", "delete_marker"}
+
+
+@pytest.mark.parametrize("key", ["..", "a/../b", "./a", "a/."])
+def test_an_object_that_cannot_be_asked_for_is_named(key: str) -> None:
+    nobody = Account(user="nobody", password=SecretStr(""))
+    profile = S3Profile(
+        kind="s3",
+        address=Address(host="127.0.0.1", port=9),
+        services=("minio",),
+        risk="low",
+        buckets=("files",),
+        reader=nobody,
+        operator=nobody,
+    )
+    with (
+        Content("minio", profile, Endpoint("127.0.0.1", 9)) as content,
+        pytest.raises(Unverifiable, match=f"observed the key {re.escape(key)}"),
+    ):
+        content._object("files", key, frozenset())
 
 
 def test_the_server_says_when_an_object_goes() -> None:
