@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from bson import Decimal128, Int64, ObjectId, Timestamp
@@ -263,8 +263,18 @@ def test_documents_as_large_as_an_answer_are_all_read(
 
 
 @pytest.mark.usefixtures("few_a_request")
-def test_a_part_is_as_of_one_moment(content: Content, scratch: MongoClient[Document]) -> None:
+def test_a_part_is_as_of_one_moment(
+    content: Content, scratch: MongoClient[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
     _fill(scratch)
+    asked: list[Document] = []
+    ask = content._ask
+
+    def counted(client: Any, described: Any, command: Document) -> Any:  # noqa: ANN401 - as it is called
+        asked.append(command)
+        return ask(client, described, command)
+
+    monkeypatch.setattr(content, "_ask", counted)
     [before] = _digests(content, PAPERS, ("",))
     reading = content.records(PAPERS, ("",), [0], Pace())
     first = next(reading)[1]
@@ -272,6 +282,7 @@ def test_a_part_is_as_of_one_moment(content: Content, scratch: MongoClient[Docum
     scratch[DATABASE]["papers"].delete_one({"_id": 40})
     scratch[DATABASE]["papers"].insert_one({"_id": 100})
     assert first.hash + sum(record.hash for _, record in reading) == before.total
+    assert len(asked) > 2 * 50 / 4, "in one request there is nothing to keep together"
 
 
 @pytest.mark.usefixtures("few_a_request")
