@@ -11,7 +11,7 @@ umask 077
 cat > "$run/accounts.acl" <<ACL
 user default off resetpass ~* &* +@all
 user app on #$(digest redis_app) ~* &* +@all -@admin +info
-user reader on #$(digest redis_reader) ~* resetchannels +@read +@connection -@admin -@dangerous +info +keys +config|get +lastsave +slowlog|get +acl|whoami
+user reader on #$(digest redis_reader) ~* resetchannels +@read +@connection -@admin -@dangerous +info +keys +config|get +lastsave +slowlog|get +acl|whoami +function|list
 user operator on #$(digest redis_operator) ~* &* +@all
 user canary on #$(digest redis_canary) ~token:* ~user:canary resetchannels +unlink +exists +select +ping +hello +auth
 ACL

@@ -1,0 +1,194 @@
+"""MongoDB: content digests beside the server's own `dbHash`, and what both do to an application that writes.
+
+    python -m benchmarks.mongodb PORT USER PASSWORD_FILE
+
+The account must be able to write, and to run `dbHash`. A database is made for it, and dropped at the end.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from queue import Queue
+from random import Random
+from typing import Annotated, cast
+
+import typer
+from pydantic import SecretStr
+from pymongo import MongoClient
+
+from benchmarks.measure import Measure
+from fixtures.engines.engine import Endpoint
+from fixtures.stores.content import Digest, Pace
+from fixtures.stores.mongodb import Document, connect
+from fixtures.stores.mongodb_content import Content
+from fixtures.stores.profiles import Account, Address, MongodbProfile
+from fixtures.stores.reach import Reach
+
+DATABASE, COLLECTION = "rollproof_benchmark", "documents"
+BATCH = 10_000
+PART = 20_000
+RUNS = 5
+DEADLINE = 120.0
+Write = tuple[float, float]
+"""When a write began, and how long it took."""
+
+
+def fill(client: MongoClient[Document], documents: int) -> float:
+    """Make the documents; return how many bytes one has."""
+    if DATABASE in client.list_database_names():
+        raise typer.BadParameter(f"database {DATABASE} is there already: drop it first")
+    random = Random(1)  # noqa: S311 - the same documents each time
+    for start in range(0, documents, BATCH):
+        client[DATABASE][COLLECTION].insert_many(
+            {
+                "user": f"user {number}",
+                "email": f"{number}@example.org",
+                "number": number,
+                "score": random.random(),
+                "text": "z" * 60,
+                "tags": ["a", "b"],
+                "nested": {"key": number},
+            }
+            for number in range(start, min(start + BATCH, documents))
+        )
+    return float(client[DATABASE].command("collStats", COLLECTION)["avgObjSize"])
+
+
+def _write(reach: Reach, stop: Event, writes: Queue[list[Write]]) -> None:
+    """Write one small document after another, until told to stop."""
+    found: list[Write] = []
+    with connect(reach, "admin") as client:
+        collection = client[DATABASE]["writes"]
+        while not stop.is_set():
+            began = time.monotonic()
+            collection.replace_one({"_id": len(found) % 100}, {"at": began}, upsert=True)
+            found.append((began, time.monotonic() - began))
+            time.sleep(0.002)
+    writes.put(found)
+
+
+@contextmanager
+def writer(reach: Reach, found: list[Write]) -> Iterator[None]:
+    """Let another process write meanwhile; `found` has its writes afterwards."""
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    writes = cast("Queue[list[Write]]", context.Queue())
+    process = context.Process(target=_write, args=(reach, stop, writes))
+    process.start()
+    try:
+        time.sleep(3)  # until it has started, and some writes while nothing else happens
+        yield
+    finally:
+        stop.set()
+        found += writes.get(timeout=DEADLINE)
+        process.join(DEADLINE)
+
+
+def timed(name: str, run: Callable[[], object]) -> Measure:
+    """Run once."""
+    started = time.monotonic()
+    run()
+    return Measure(name, (time.monotonic() - started,))
+
+
+def side_by_side(runs: Mapping[str, Callable[[], object]]) -> list[Measure]:
+    """Run each in turn, `RUNS` times after one that does not count."""
+    found: dict[str, tuple[float, ...]] = dict.fromkeys(runs, ())
+    for number in range(RUNS + 1):
+        for name, run in runs.items():
+            seconds = timed(name, run).seconds
+            found[name] += seconds if number else ()
+    return [Measure(name, seconds) for name, seconds in found.items()]
+
+
+def longest(writes: list[Write], windows: list[Write]) -> Measure:
+    """Return the writes that were under way in any of `windows`, the longest alone."""
+    inside = [
+        took
+        for began, took in writes
+        if any(began < start + lasted and began + took > start for start, lasted in windows)
+    ]
+    return Measure(f"longest of {len(inside)} writes", (max(inside, default=0.0),))
+
+
+def main(
+    port: int,
+    user: str,
+    password_file: Path,
+    host: str = "127.0.0.1",
+    documents: int = 500_000,
+    connections: Annotated[int, typer.Option(help="used side by side")] = 2,
+) -> None:
+    """Measure, and say what was measured."""
+    account = Account(user=user, password=SecretStr(password_file.read_text(encoding="utf-8")))
+    endpoint = Endpoint(host, port)
+    profile = MongodbProfile(
+        kind="mongodb",
+        address=Address(host=host, port=port),
+        services=("mongodb",),
+        risk="low",
+        databases=(DATABASE,),
+        deadline_seconds=DEADLINE,
+        reader=account,
+        operator=account,
+    )
+    reach = Reach("mongodb", endpoint, account, DEADLINE)
+    with connect(reach, "admin") as client, Content("mongodb", profile, endpoint) as content:
+        size = fill(client, documents)
+        try:
+            typer.echo(
+                f"{documents} documents of {size:.0f} bytes, MongoDB {client.server_info()['version']}"
+            )
+            _compare(client, content, reach, connections)
+        finally:
+            client.drop_database(DATABASE)
+
+
+def _compare(client: MongoClient[Document], content: Content, reach: Reach, connections: int) -> None:
+    name = f"{DATABASE}.{COLLECTION}"
+    division = content.divide(name, PART)
+    seen = set()
+
+    def ours() -> None:
+        parts = content.digest(name, division, range(len(division)), Pace(connections=connections))
+        seen.add(sum((digest for _, digest in parts), Digest(0, 0)))
+
+    def theirs() -> None:
+        client[DATABASE].command("dbHash", collections=[COLLECTION])
+
+    compared: dict[str, Callable[[], object]] = {
+        "digest": ours,
+        "dbHash": theirs,
+        "division": lambda: content.divide(name, PART),
+    }
+    measures = side_by_side(compared)
+    for measure in measures:
+        each = " ".join(f"{seconds:.2f}" for seconds in measure.seconds)
+        typer.echo(f"{measure.name:<10}{measure.median:6.2f} s, median of {each}")
+    typer.echo(f"digest / dbHash: {measures[0].median / measures[1].median:.2f}")
+    if len(seen) != 1:
+        raise typer.Exit(1)
+    writes: list[Write] = []
+    windows: dict[str, list[Write]] = {"nothing": [], "digest": [], "dbHash": []}
+    beside: dict[str, Callable[[], object]] = {
+        "nothing": lambda: time.sleep(1),
+        "digest": ours,
+        "dbHash": theirs,
+    }
+    with writer(reach, writes):
+        for _ in range(RUNS):
+            for what, run in beside.items():
+                windows[what].append((time.monotonic(), timed(what, run).seconds[0]))
+                time.sleep(0.2)
+    for what, during in windows.items():
+        measure = longest(writes, during)
+        typer.echo(f"beside {what}: {measure.name} {measure.median * 1000:.0f} ms")
+
+
+if __name__ == "__main__":
+    typer.run(main)
