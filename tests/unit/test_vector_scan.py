@@ -133,4 +133,6 @@ def test_equal_scores_have_no_order() -> None:
     one = ranked((1.0,), [("b", 0.9), ("a", 0.9), ("c", 0.5)])
     assert one == ranked((1.0,), [("a", 0.9), ("b", 0.9), ("c", 0.5)])
     assert one.keys == ("a", "b", "c")
+    assert ranked((1.0,), [("b", 1.00000012), ("a", 1.0), ("c", 0.99)]).keys == ("a", "b", "c")
+    assert ranked((1.0,), [("b", 0.91), ("a", 0.9)]).keys == ("b", "a")
     assert ranked((1.0,), []).keys == ()
