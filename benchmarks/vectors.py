@@ -1,0 +1,233 @@
+"""What a digest of vectors costs beside a bare reading of the same points, on servers that run.
+
+    python -m benchmarks.vectors --qdrant 127.0.0.1:6333 --key-file operator.key
+    python -m benchmarks.vectors --milvus 127.0.0.1:19530 --user root --password-file root.password
+
+It makes a collection of its own, reads it five times in each way, in turn, and drops it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+import uuid
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from pydantic import SecretStr
+
+from benchmarks.measure import Measure
+from fixtures.engines.engine import Endpoint
+from fixtures.stores.content import ContentView, Pace
+from fixtures.stores.profiles import Account, Address, ApiKey, MilvusProfile, QdrantProfile
+from fixtures.stores.qdrant import Rest, path_of
+
+DIMENSION = 384
+BATCH = 1000
+PART = 10_000
+TIMES = 5
+SECONDS = 60.0
+SEED = 20
+
+
+def records(count: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield records in batches, the same ones each time."""
+    numbers = random.Random(SEED)  # noqa: S311 - reproducible
+    for start in range(0, count, BATCH):
+        yield [
+            {
+                "id": number,
+                "vector": array("f", (numbers.gauss(0, 1) for _ in range(DIMENSION))).tolist(),
+                "file_id": f"file {number}",
+                "page": number % 7,
+            }
+            for number in range(start, min(start + BATCH, count))
+        ]
+
+
+@contextmanager
+def qdrant(endpoint: Endpoint, key: ApiKey, count: int) -> Iterator[tuple[ContentView, str]]:
+    """Give a reader and a collection of Qdrant."""
+    from fixtures.stores.qdrant_content import Content  # noqa: PLC0415 - a driver a store
+
+    rest, name = Rest("qdrant", endpoint, key, SECONDS), f"benchmark_{uuid.uuid4().hex[:8]}"
+    rest.call("PUT", path_of(name), {"vectors": {"size": DIMENSION, "distance": "Cosine"}})
+    try:
+        for batch in records(count):
+            points = [{"id": each.pop("id"), "vector": each.pop("vector"), "payload": each} for each in batch]
+            rest.call("PUT", f"{path_of(name)}/points?wait=true", {"points": points})
+        profile = QdrantProfile(
+            kind="qdrant",
+            address=Address(host=endpoint.host, port=endpoint.port),
+            services=("qdrant",),
+            risk="low",
+            collections=(name,),
+            deadline_seconds=SECONDS,
+            reader=key,
+        )
+        yield Content("qdrant", profile, endpoint), name
+    finally:
+        rest.call("DELETE", path_of(name))
+
+
+def scroll(endpoint: Endpoint, key: ApiKey, collection: str, batch: int) -> int:
+    """Read all points with payload and vector on one connection, as a script would; return their number."""
+    request: dict[str, Any] = {"limit": batch, "with_payload": True, "with_vector": True}
+    read = 0
+    with httpx.Client(
+        base_url=f"http://{endpoint.host}:{endpoint.port}",
+        headers={"api-key": key.key.get_secret_value()},
+        timeout=SECONDS,
+        trust_env=False,
+    ) as client:
+        while True:
+            answer = client.post(f"{path_of(collection)}/points/scroll", json=request).raise_for_status()
+            block = json.loads(answer.content)["result"]
+            read += len(block["points"])
+            if block["next_page_offset"] is None:
+                return read
+            request["offset"] = block["next_page_offset"]
+
+
+@contextmanager
+def milvus(endpoint: Endpoint, account: Account, count: int) -> Iterator[tuple[ContentView, str]]:
+    """Give a reader and a loaded collection of Milvus."""
+    from pymilvus import DataType  # noqa: PLC0415 - a driver a store
+
+    from fixtures.stores.milvus import connect  # noqa: PLC0415
+    from fixtures.stores.milvus_content import Content  # noqa: PLC0415
+    from fixtures.stores.reach import Reach  # noqa: PLC0415
+
+    client, name = (
+        connect(Reach("milvus", endpoint, account, SECONDS), "default"),
+        f"benchmark_{uuid.uuid4().hex[:8]}",
+    )
+    schema = client.create_schema(auto_id=False)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=DIMENSION)
+    schema.add_field("file_id", DataType.VARCHAR, max_length=50)
+    schema.add_field("page", DataType.INT32)
+    index = client.prepare_index_params()
+    index.add_index("vector", index_type="HNSW", metric_type="COSINE", params={"M": 8, "efConstruction": 64})
+    client.create_collection(name, schema=schema, index_params=index, timeout=SECONDS)
+    try:
+        for batch in records(count):
+            client.insert(name, batch, timeout=SECONDS)
+        client.flush(name, timeout=SECONDS)
+        profile = MilvusProfile(
+            kind="milvus",
+            address=Address(host=endpoint.host, port=endpoint.port),
+            services=("milvus",),
+            risk="low",
+            collections=(name,),
+            deadline_seconds=SECONDS,
+            reader=account,
+        )
+        with Content("milvus", profile, endpoint) as content:
+            yield content, name
+    finally:
+        client.drop_collection(name, timeout=SECONDS)
+        client.close()
+
+
+def iterate(endpoint: Endpoint, account: Account, collection: str, batch: int) -> int:
+    """Read all entities with all fields by the client's own iterator; return their number."""
+    from fixtures.stores.milvus import connect  # noqa: PLC0415 - a driver a store
+    from fixtures.stores.reach import Reach  # noqa: PLC0415
+
+    client, read = connect(Reach("milvus", endpoint, account, SECONDS), "default"), 0
+    try:
+        blocks = client.query_iterator(
+            collection,
+            batch_size=batch,
+            output_fields=["id", "vector", "file_id", "page"],
+            timeout=SECONDS,
+            consistency_level="Strong",
+        )
+        while block := blocks.next():
+            read += len(block)
+        blocks.close()
+    finally:
+        client.close()
+    return read
+
+
+def digest(content: ContentView, collection: str, connections: int) -> int:
+    """Return how many records a digest of the whole collection saw, its division made anew."""
+    division = content.divide(collection, PART)
+    pace = Pace(connections=connections)
+    parts = content.digest(collection, division, range(len(division)), pace)
+    return sum(part.records for _, part in parts)
+
+
+def measured(ways: dict[str, Callable[[], int]], count: int) -> list[Measure]:
+    """Do each of `ways` in turn, and all of them `TIMES` times; each must see `count` records."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(TIMES):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            seen = way()
+            seconds[name].append(time.perf_counter() - started)
+            if seen != count:
+                raise ValueError(f"{name}: expected {count} records, observed {seen}")
+    return [Measure(name, tuple(times)) for name, times in seconds.items()]
+
+
+def main(
+    qdrant_address: Annotated[str, typer.Option("--qdrant")] = "",
+    milvus_address: Annotated[str, typer.Option("--milvus")] = "",
+    key_file: Annotated[Path | None, typer.Option(help="Qdrant's key that may write.")] = None,
+    user: Annotated[str, typer.Option(help="Milvus's user that may create collections.")] = "root",
+    password_file: Annotated[Path | None, typer.Option()] = None,
+    count: Annotated[int, typer.Option(min=1)] = 100_000,
+    batch: Annotated[int, typer.Option(min=1, help="Records a request of the bare reading.")] = 2_500,
+) -> None:
+    """Print the median times side by side."""
+    results: list[Measure] = []
+    if qdrant_address:
+        endpoint, key = _endpoint(qdrant_address), ApiKey(key=_secret(key_file))
+        with qdrant(endpoint, key, count) as (content, name):
+            bare = partial(scroll, endpoint, key, name, batch)
+            results += measured(_ways("Qdrant: bare scroll", bare, "Qdrant", content, name), count)
+    if milvus_address:
+        endpoint, account = _endpoint(milvus_address), Account(user=user, password=_secret(password_file))
+        with milvus(endpoint, account, count) as (content, name):
+            bare = partial(iterate, endpoint, account, name, batch)
+            results += measured(_ways("Milvus: bare iteration", bare, "Milvus", content, name), count)
+    for result in results:
+        low, high = min(result.seconds), max(result.seconds)
+        sys.stdout.write(
+            f"{result.name:36} {result.median:7.2f} s  ({low:.2f} to {high:.2f})"
+            f"  {count / result.median:9.0f} records/s\n"
+        )
+
+
+def _ways(
+    bare_name: str, bare: Callable[[], int], store: str, content: ContentView, collection: str
+) -> dict[str, Callable[[], int]]:
+    return {
+        bare_name: bare,
+        f"{store}: digest, 1 connection": partial(digest, content, collection, 1),
+        f"{store}: digest, 2 connections": partial(digest, content, collection, 2),
+    }
+
+
+def _endpoint(address: str) -> Endpoint:
+    host, _, port = address.rpartition(":")
+    return Endpoint(host, int(port))
+
+
+def _secret(file: Path | None) -> SecretStr:
+    return SecretStr(file.read_text(encoding="utf-8").strip() if file else "")
+
+
+if __name__ == "__main__":
+    typer.run(main)

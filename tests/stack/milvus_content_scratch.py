@@ -1,0 +1,202 @@
+"""Milvus collections with a field of every type, and ways to damage their entities and their schemas."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from pymilvus import DataType, MilvusClient
+
+from tests.stack.milvus_scratch import SECONDS
+
+ENTITIES = 40
+DIMENSION = 4
+
+
+def next_float(value: float) -> float:
+    """Return the float32 after `value`: one bit is another."""
+    (bits,) = struct.unpack("<I", struct.pack("<f", value))
+    (following,) = struct.unpack("<f", struct.pack("<I", bits + 1))
+    return float(following)
+
+
+def vector(number: int) -> list[float]:
+    return [1.0, number / 8, number % 3 - 0.5, 0.25]
+
+
+def entity(number: int, **changes: object) -> dict[str, Any]:
+    """Return the entity `number`, with some fields changed; a field that is ... is left out."""
+    whole: dict[str, Any] = {
+        "pk": number,
+        "vector": vector(number),
+        "word": f"word {number}",
+        "first": "ab",
+        "second": "c",
+        "yes": True,
+        "whole": number,
+        "single": number / 8,
+        "double": number / 3,
+        "json": {"b": number, "a": [1, 1.0, "1", True, None]},
+        "floats": [0.5, 1.5],
+        "own": 1,
+        "nothing": None,
+        **changes,
+    }
+    return {name: value for name, value in whole.items() if value is not ...}
+
+
+class Scratch:
+    """What a test does to one Milvus as its operator; all names begin with `name`."""
+
+    def __init__(self, client: MilvusClient, name: str) -> None:
+        self.client = client
+        self.name = name
+        self.full, self.other = f"{name}full", f"{name}other"
+
+    def create_full(self) -> None:
+        """Create a collection with a field of every type, and of an entity's own."""
+        schema = self.client.create_schema(auto_id=False, enable_dynamic_field=True)
+        schema.add_field("pk", DataType.INT64, is_primary=True)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=DIMENSION)
+        for field in ("word", "first", "second"):
+            schema.add_field(field, DataType.VARCHAR, max_length=50)
+        schema.add_field("yes", DataType.BOOL)
+        schema.add_field("whole", DataType.INT32)
+        schema.add_field("single", DataType.FLOAT)
+        schema.add_field("double", DataType.DOUBLE)
+        schema.add_field("json", DataType.JSON)
+        schema.add_field("floats", DataType.ARRAY, element_type=DataType.FLOAT, max_capacity=9)
+        self._create(self.full, schema)
+        self.put(*(entity(number) for number in range(ENTITIES)))
+
+    def create(
+        self,
+        collection: str,
+        *,
+        key: DataType = DataType.INT64,
+        dimension: int = DIMENSION,
+        length: int = 50,
+        dynamic: bool = False,
+        automatic: bool = False,
+        partitioned: bool = False,
+        **index: Any,  # noqa: ANN401 - those of `_create`
+    ) -> None:
+        """Create a small collection."""
+        schema = self.client.create_schema(auto_id=automatic, enable_dynamic_field=dynamic)
+        more = {"max_length": 50} if key == DataType.VARCHAR else {}
+        schema.add_field("pk", key, is_primary=True, **more)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dimension)
+        schema.add_field("word", DataType.VARCHAR, max_length=length, is_partition_key=partitioned)
+        self._create(collection, schema, **index)
+
+    def put(self, *entities: dict[str, Any], collection: str = "") -> None:
+        self.client.upsert(collection or self.full, list(entities), timeout=SECONDS)
+
+    def delete(self, *keys: int) -> None:
+        self.client.delete(self.full, filter=f"pk in {list(keys)}", timeout=SECONDS)
+
+    def mend(self) -> None:
+        """Make the entities of `full` what they were."""
+        self.client.delete(self.full, filter=f"pk >= {ENTITIES}", timeout=SECONDS)
+        self.put(*(entity(number) for number in range(ENTITIES)))
+
+    def make_anew(self, **changes: Any) -> None:  # noqa: ANN401 - those of `create`
+        self.client.drop_collection(self.other, timeout=SECONDS)
+        self.create(self.other, **changes)
+
+    def clear(self) -> None:
+        for collection in self.client.list_collections(timeout=SECONDS):
+            if collection.startswith(self.name):
+                for alias in self.client.list_aliases(collection, timeout=SECONDS)["aliases"]:
+                    self.client.drop_alias(alias, timeout=SECONDS)
+                self.client.drop_collection(collection, timeout=SECONDS)
+
+    def _create(
+        self,
+        collection: str,
+        schema: Any,  # noqa: ANN401 - the client's own
+        index_type: str = "HNSW",
+        metric_type: str = "L2",
+        params: dict[str, int] | None = None,
+    ) -> None:
+        index = self.client.prepare_index_params()
+        index.add_index(
+            "vector",
+            index_type=index_type,
+            metric_type=metric_type,
+            params=params or {"M": 8, "efConstruction": 64},
+        )
+        self.client.create_collection(collection, schema=schema, index_params=index, timeout=SECONDS)
+
+
+def _lost_and_added(scratch: Scratch) -> None:
+    scratch.delete(7)
+    scratch.put(entity(7, pk=700))
+
+
+Damage = Callable[[Scratch], None]
+
+DAMAGE: dict[str, Damage] = {
+    "an entity lost": lambda scratch: scratch.delete(7),
+    "an entity added": lambda scratch: scratch.put(entity(900)),
+    "an entity twice": lambda scratch: scratch.put(entity(7, pk=900)),
+    "one lost and one added": _lost_and_added,
+    "two words swapped": lambda scratch: scratch.put(entity(7, word="word 8"), entity(8, word="word 7")),
+    "two vectors swapped": lambda scratch: scratch.put(
+        entity(7, vector=vector(8)), entity(8, vector=vector(7))
+    ),
+    "every vector embedded anew": lambda scratch: scratch.put(
+        *(entity(number, vector=[each * 1.001 for each in vector(number)]) for number in range(ENTITIES))
+    ),
+    "a vector's last bit": lambda scratch: scratch.put(entity(7, vector=[*vector(7)[:3], next_float(0.25)])),
+    "a trailing space": lambda scratch: scratch.put(entity(7, word="word 7 ")),
+    "another case": lambda scratch: scratch.put(entity(7, word="Word 7")),
+    "an empty text": lambda scratch: scratch.put(entity(7, word="")),
+    "a boundary shifted": lambda scratch: scratch.put(entity(7, first="a", second="bc")),
+    "not true": lambda scratch: scratch.put(entity(7, yes=False)),
+    "another number": lambda scratch: scratch.put(entity(7, whole=-7)),
+    "the last bit of a float": lambda scratch: scratch.put(entity(7, single=next_float(7 / 8))),
+    "less precision": lambda scratch: scratch.put(entity(7, double=2.3333333)),
+    "a float for an integer": lambda scratch: scratch.put(
+        entity(7, json={"b": 7.0, "a": [1, 1.0, "1", True, None]})
+    ),
+    "a text for an integer": lambda scratch: scratch.put(
+        entity(7, json={"b": "7", "a": [1, 1.0, "1", True, None]})
+    ),
+    "a list in another order": lambda scratch: scratch.put(
+        entity(7, json={"b": 7, "a": [1.0, 1, "1", True, None]})
+    ),
+    "an array in another order": lambda scratch: scratch.put(entity(7, floats=[1.5, 0.5])),
+    "an array cut": lambda scratch: scratch.put(entity(7, floats=[0.5])),
+    "a float for an integer of its own": lambda scratch: scratch.put(entity(7, own=1.0)),
+    "a truth for an integer of its own": lambda scratch: scratch.put(entity(7, own=True)),
+    "NULL is empty": lambda scratch: scratch.put(entity(7, nothing="")),
+    "NULL is nothing": lambda scratch: scratch.put(entity(7, nothing=...)),
+    "a field of its own renamed": lambda scratch: scratch.put(entity(7, own=..., Own=1)),
+}
+"""Each changes the digest of `full`."""
+
+SCHEMA_DAMAGE: dict[str, Damage] = {
+    "another metric": lambda scratch: scratch.make_anew(metric_type="IP"),
+    "another dimension": lambda scratch: scratch.make_anew(dimension=8),
+    "another index": lambda scratch: scratch.make_anew(index_type="IVF_FLAT", params={"nlist": 8}),
+    "another graph": lambda scratch: scratch.make_anew(params={"M": 16, "efConstruction": 64}),
+    "another length": lambda scratch: scratch.make_anew(length=60),
+    "another key": lambda scratch: scratch.make_anew(key=DataType.VARCHAR),
+    "automatic keys": lambda scratch: scratch.make_anew(automatic=True),
+    "a partition key": lambda scratch: scratch.make_anew(partitioned=True),
+    "dynamic fields": lambda scratch: scratch.make_anew(dynamic=True),
+    "a partition added": lambda scratch: scratch.client.create_partition(
+        scratch.other, "late", timeout=SECONDS
+    ),
+    "an alias moved": lambda scratch: scratch.client.alter_alias(
+        scratch.other, f"{scratch.name}alias", timeout=SECONDS
+    ),
+    "an alias added": lambda scratch: scratch.client.create_alias(
+        scratch.other, f"{scratch.name}second", timeout=SECONDS
+    ),
+    "not loaded": lambda scratch: scratch.client.release_collection(scratch.other, timeout=SECONDS),
+    "a collection lost": lambda scratch: scratch.client.drop_collection(scratch.other, timeout=SECONDS),
+}
+"""Each changes the schemas."""

@@ -1,0 +1,138 @@
+"""A scan of a collection of vectors: every row is in one part, whatever the answers look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+import pytest
+
+from fixtures.stores.content import Digest, Pace, RecordHash
+from fixtures.stores.vector_scan import BLOCK_BYTES, Hashed, Scan, ranked
+
+
+@dataclass
+class Table:
+    """Rows that are numbers. `most` rows are in an answer, whatever is asked for."""
+
+    rows: Sequence[int]
+    most: int = 1000
+    size: int = 10
+    broken_at: int | None = None
+    asked: list[int] = field(default_factory=list)
+
+    def key(self, bound: str) -> int:
+        return int(bound)
+
+    def block(self, after: int | None, begin: int | None, end: int | None, limit: int) -> Sequence[int]:
+        self.asked.append(limit)
+        found = [
+            row
+            for row in self.rows
+            if (after is None or row > after) and (after is not None or begin is None or row >= begin)
+        ]
+        if self.broken_at is not None and self.broken_at in found[:limit]:
+            raise ConnectionError("gone")
+        return found[: min(limit, self.most)]
+
+    def hashed(self, row: int) -> Hashed:
+        return Hashed(row, row * 7, self.size)
+
+    def record(self, row: int, hashed: Hashed) -> RecordHash:
+        return RecordHash(str(row), hashed.hash)
+
+    def disordered(self, key: int, after: int) -> Exception:
+        return ValueError(f"{key} after {after}")
+
+
+ROWS = tuple(range(0, 4000, 3))
+
+
+def scan(table: Table, division: Sequence[str], connections: int = 2) -> Scan:
+    return Scan(table, division, Pace(connections=connections))
+
+
+def division(size: int) -> tuple[str, ...]:
+    return ("", *(str(row) for place, row in enumerate(ROWS) if place and place % size == 0))
+
+
+@pytest.mark.parametrize(
+    ("size", "most", "connections"), [*product([1, 7, 500, 5000], [1, 50, 1000], [1, 3])]
+)
+def test_parts_are_the_whole(size: int, most: int, connections: int) -> None:
+    bounds = division(size)
+    found = list(scan(Table(ROWS, most), bounds, connections).digests(range(len(bounds))))
+    assert sorted(part for part, _ in found) == list(range(len(bounds)))
+    for part, digest in found:
+        rows = ROWS[part * size : (part + 1) * size]
+        assert digest == Digest(len(rows), sum(7 * row for row in rows))
+
+
+def test_only_what_is_asked_for_is_read() -> None:
+    table, bounds = Table(ROWS), division(10)
+    found = dict(scan(table, bounds, 1).digests([99, 3, 4]))
+    assert found.keys() == {3, 4, 99}
+    assert {digest.records for digest in found.values()} == {10}
+    assert sum(table.asked) < 300
+
+
+def test_parts_without_rows_are_empty() -> None:
+    bounds = ("", "1", "2", "3", "5000", "6000")
+    found = dict(scan(Table(ROWS), bounds).digests(range(6)))
+    assert [found[part].records for part in range(6)] == [1, 0, 0, len(ROWS) - 1, 0, 0]
+
+
+def test_records_sum_to_the_digest_in_the_order_asked_for() -> None:
+    bounds = division(100)
+    found = list(scan(Table(ROWS, 30), bounds).records([5, 0, 1]))
+    assert [part for part, _ in found] == [5] * 100 + [0] * 100 + [1] * 100
+    digests = dict(scan(Table(ROWS), bounds).digests([0, 1, 5]))
+    for part in (0, 1, 5):
+        assert sum(record.hash for at, record in found if at == part) == digests[part].total
+
+
+def test_requests_grow_no_larger_than_their_memory() -> None:
+    table = Table(ROWS, size=BLOCK_BYTES // 20)
+    assert sum(digest.records for _, digest in scan(table, ("",), 1).digests([0])) == len(ROWS)
+    assert max(table.asked) == 20
+
+
+def test_rows_out_of_order_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 after 2"):
+        list(scan(Table((0, 1, 2, 2, 3)), ("",)).digests([0]))
+
+
+@pytest.mark.parametrize("connections", [1, 3])
+def test_an_error_ends_the_scan_and_is_raised(connections: int) -> None:
+    bounds = division(10)
+    with pytest.raises(ConnectionError):
+        list(scan(Table(ROWS, broken_at=3000), bounds, connections).digests(range(len(bounds))))
+    with pytest.raises(ConnectionError):
+        list(scan(Table(ROWS, broken_at=3000), bounds, connections).records(range(len(bounds))))
+
+
+class Endless(Table):
+    """Rows without an end: who reads this to its end never returns."""
+
+    def block(self, after: int | None, begin: int | None, end: int | None, limit: int) -> Sequence[int]:
+        start = begin or 0 if after is None else after + 1
+        return range(start, start + limit)
+
+
+def test_a_caller_may_stop() -> None:
+    digests = scan(Endless(()), ("", "10")).digests([0, 1])
+    assert next(digests) == (0, Digest(10, sum(7 * row for row in range(10))))
+    digests.close()  # type: ignore[attr-defined]
+    records = scan(Endless(()), ("", "10")).records([1])
+    assert next(records)[1].key == "10"
+    records.close()  # type: ignore[attr-defined]
+
+
+def test_equal_scores_have_no_order() -> None:
+    one = ranked((1.0,), [("b", 0.9), ("a", 0.9), ("c", 0.5)])
+    assert one == ranked((1.0,), [("a", 0.9), ("b", 0.9), ("c", 0.5)])
+    assert one.keys == ("a", "b", "c")
+    assert ranked((1.0,), [("b", 1.00000012), ("a", 1.0), ("c", 0.99)]).keys == ("a", "b", "c")
+    assert ranked((1.0,), [("b", 0.91), ("a", 0.9)]).keys == ("b", "a")
+    assert ranked((1.0,), []).keys == ()
