@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fixtures.errors import ExitCode, UsageProblem
+from fixtures.errors import ExitCode
 from fixtures.verdict import Verdict
 from rollback_actions.guard import guarded
 from rollback_actions.progress import Progress
 from staging.docker_engine import docker_engine, stop_kept_engine, undisturbed
+from staging.fresh import fresh_stores, refuse_running
 from staging.rehearsal import Rehearsal, bring_up_application, bring_up_stores
 from staging.stack import Stack
 
@@ -30,38 +29,11 @@ Scale = Annotated[
 ]
 
 
-@contextmanager
-def _fresh_stores(stack: Stack, progress: Progress) -> Iterator[None]:
-    """Have stores that are up and empty, and take everything down at the end, however it ends."""
-    with docker_engine(progress.say):
-        _refuse_running(stack)
-        try:
-            bring_up_stores(stack, progress)
-            yield
-        finally:
-            # Ctrl-C comes twice, from the terminal and from tox: the second must not leave half a stack.
-            with undisturbed(), progress.step("take the stack down"):
-                stack.down(progress.say)
-
-
-def _refuse_running(stack: Stack) -> None:
-    stack.prepare()
-    running = stack.status()
-    if running:
-        raise UsageProblem(
-            what=f"project {stack.project}",
-            expected="no container of it",
-            observed=f"{len(running)} containers",
-            source="the Docker engine",
-            hint="take that stack down first: ./run down",
-        )
-
-
 @app.command()
 def rehearsal(scale: Scale = 1.0) -> None:
     """Break a staging stack by a migration, roll it back, verify it, write the record."""
     stack = Stack(ROOT)
-    with Progress() as progress, _fresh_stores(stack, progress):
+    with Progress() as progress, fresh_stores(stack, progress):
         incident, verdict = Rehearsal(stack, progress).run(scale)
     typer.echo(f"verdict: {verdict}")
     typer.echo(f"incident: {incident.folder.relative_to(ROOT)}")
@@ -74,7 +46,7 @@ def up(scale: Scale = 1.0) -> None:
     """Bring a staging stack up, seeded, and leave it running."""
     stack = Stack(ROOT)
     with Progress() as progress, docker_engine(progress.say, keep=True):
-        _refuse_running(stack)
+        refuse_running(stack)
         try:
             bring_up_stores(stack, progress)
             bring_up_application(stack, progress, scale)
@@ -100,7 +72,7 @@ def tests(context: typer.Context) -> None:
     """Run the suite's own tests; those on the real stack share one, brought up for them."""
     stack = Stack(ROOT)
     _pytest(["tests/unit", "tests/pytester", "-n", "2", *context.args])
-    with Progress() as progress, _fresh_stores(stack, progress):
+    with Progress() as progress, fresh_stores(stack, progress):
         bring_up_application(stack, progress, SMALL_SCALE)
         _pytest(["tests/stack", "--require-stack", *context.args])
 

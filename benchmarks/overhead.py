@@ -1,0 +1,74 @@
+"""What order, gates, windows and verdicts cost: trivial checks under the plugin, and in plain pytest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.measure import Measure
+from tests.conftest import ROOT, write_profile
+
+CHECKS = 2_000
+MODULES = 20
+TIMES = 5
+SECONDS = 300
+_SETTINGS = """
+[tool.pytest]
+strict = true
+testpaths = ["checks"]
+addopts = ["-q", "-p", "no:randomly", "-p", "no:anyio", "-p", "no:platformdirs", "-p", "no:cacheprovider"]
+timeout = "300"
+timeout_method = "signal"
+markers = {markers}
+"""
+_PLUGINS = 'pytest_plugins = ["fixtures.windows", "fixtures.phases", "fixtures.recorder"]\n'
+_PHASES = ("phase1", "phase2", "phase3", "phase4")
+
+
+def measure_overhead(workers: int = 0) -> list[Measure]:
+    """Return the times of both, run in turns, each with Allure's results and a limit for each check."""
+    names = ("with order, gates, windows and verdicts", "plain pytest")
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    with tempfile.TemporaryDirectory() as folder:
+        ours, plain = Path(folder) / "ours", Path(folder) / "plain"
+        _write(ours, _PLUGINS, "[]")
+        _write(plain, "", str(list(_PHASES)).replace("'", '"'))
+        for _ in range(TIMES):
+            for name, project in zip(names, (ours, plain), strict=True):
+                seconds[name].append(_run(project, workers, named=project == ours))
+    return [Measure(name, tuple(times)) for name, times in seconds.items()]
+
+
+def _write(project: Path, plugins: str, markers: str) -> None:
+    (project / "checks").mkdir(parents=True)
+    write_profile(project)
+    (project / "pyproject.toml").write_text(_SETTINGS.format(markers=markers), encoding="utf-8")
+    (project / "conftest.py").write_text(plugins, encoding="utf-8")
+    for module in range(MODULES):
+        phase = _PHASES[module * len(_PHASES) // MODULES]
+        text = "".join(
+            f"@pytest.mark.{phase}\ndef test_{number}(): pass\n" for number in range(CHECKS // MODULES)
+        )
+        path = project / "checks" / f"test_{module:02d}.py"
+        path.write_text(f"import pytest\n{text}", encoding="utf-8")
+
+
+def _run(project: Path, workers: int, *, named: bool) -> float:
+    """Run it; return the seconds. It must be green, else it measured something else."""
+    started = time.perf_counter()
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "--alluredir", "allure-results"),
+            *(["--target=profile.toml"] if named else []),
+            *(["-n", str(workers)] if workers else ["-p", "no:xdist"]),
+        ],
+        cwd=project,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        check=True,
+        capture_output=True,
+        timeout=SECONDS,
+    )
+    return time.perf_counter() - started
