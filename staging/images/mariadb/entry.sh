@@ -28,7 +28,7 @@ ALTER USER 'app'@'%' IDENTIFIED BY '$(secret mysql_app)';
 GRANT ALL ON imagedb.* TO 'app'@'%';
 CREATE USER IF NOT EXISTS 'reader'@'%' IDENTIFIED BY '$(secret mysql_reader)';
 ALTER USER 'reader'@'%' IDENTIFIED BY '$(secret mysql_reader)';
-GRANT SELECT, SHOW VIEW ON \`imagedb%\`.* TO 'reader'@'%';
+GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON \`imagedb%\`.* TO 'reader'@'%';
 GRANT PROCESS, BINLOG MONITOR, SHOW DATABASES ON *.* TO 'reader'@'%';
 CREATE USER IF NOT EXISTS 'operator'@'%' IDENTIFIED BY '$(secret mysql_operator)';
 ALTER USER 'operator'@'%' IDENTIFIED BY '$(secret mysql_operator)';
