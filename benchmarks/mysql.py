@@ -30,7 +30,6 @@ from fixtures.stores.profiles import Account, Address, MysqlProfile
 from fixtures.stores.reach import Reach
 
 ROOT = Path(__file__).parents[1]
-SECONDS = 900
 PART = 100_000
 PEER_SECONDS = 600
 SMALL = 2_000
@@ -115,8 +114,14 @@ def grow(server: Server, sizes: Sequence[int] = (200_000, 2_000_000), times: int
             seconds, peaks = [], []
             for _ in range(times):
                 done = subprocess.run(
-                    command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS, check=True
-                )  # fmt: skip
+                    command,
+                    cwd=ROOT,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    timeout=PEER_SECONDS,
+                    check=True,
+                )
                 second, peak = done.stdout.split()
                 seconds.append(float(second))
                 peaks.append(float(peak))
@@ -164,6 +169,7 @@ class Peers:
     def __init__(self, server: Server, folder: Path) -> None:
         """Write their settings, which only this account may read, into `folder`."""
         self._folder = folder
+        self._server = server
         password = server.password.get_secret_value()
         self._options = folder / "options.cnf"
         self._databases = folder / "databases.toml"
@@ -182,20 +188,20 @@ class Peers:
         """Return why pt-table-checksum cannot be run, "" if it can."""
         if shutil.which("pt-table-checksum") is None:
             return "pt-table-checksum is not installed: apt-get install percona-toolkit"
-        return self._refused(lambda: self.percona("t"))
+        return ""
 
     def without_reladiff(self) -> str:
         """Return why reladiff cannot be run, "" if it can."""
-        uv = ROOT / ".venv" / "bin" / "uv"
+        uv = str(ROOT / ".venv" / "bin" / "uv")
         environment = self._folder / "reladiff"
         if not environment.exists():
             for command in (
-                [str(uv), "venv", "--quiet", str(environment)],
-                [str(uv), "pip", "install", "--quiet", "--python", str(environment / "bin" / "python"), "reladiff[mysql]"],
-            ):  # fmt: skip
+                [uv, "venv", "--quiet", str(environment)],
+                [uv, "pip", "install", "--quiet", f"--python={environment}/bin/python", "reladiff[mysql]"],
+            ):
                 if refused := self._refused(lambda command=command: self._run(command)):  # type: ignore[misc]
                     return refused
-        return self._refused(self.reladiff)
+        return ""
 
     def percona(self, table: str) -> str:
         """Run pt-table-checksum over one table; its checksums are in a table beside it."""
@@ -204,7 +210,7 @@ class Peers:
                 "pt-table-checksum", "--no-check-binlog-format", "--recursion-method=none",
                 "--no-version-check", "--no-check-replication-filters", "--no-check-plan",
                 f"--replicate={DATABASE}.checksums", "--create-replicate-table", f"--tables={DATABASE}.{table}",
-                f"F={self._options}",
+                f"F={self._options},h={self._server.host},P={self._server.port}",
             ]
         )  # fmt: skip
 
@@ -284,7 +290,10 @@ def _everything(server: Server) -> object:
 
 
 def _measured(name: str, refused: str, action: Callable[[], object], times: int) -> Measure | Row:
-    return Row(name, None, None, refused) if refused else measure(name, action, times)
+    try:
+        return Row(name, None, None, refused) if refused else measure(name, action, times)
+    except RuntimeError as error:
+        return Row(name, None, None, str(error))
 
 
 def _main(host: str, port: str, user: str) -> None:

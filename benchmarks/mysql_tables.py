@@ -17,7 +17,7 @@ COLUMNS = """
   status enum('new', 'done', 'failed') NOT NULL, size decimal(12,2) NOT NULL, score double, ratio float,
   created datetime(6) NOT NULL, changed timestamp NULL, note varchar(200), more varchar(200),
   sum char(64) CHARACTER SET ascii NOT NULL,
-  PRIMARY KEY (id), KEY by_owner (owner), CONSTRAINT sized CHECK (size >= 0)
+  PRIMARY KEY (id), KEY by_owner (owner), CONSTRAINT sized_{name} CHECK (size >= 0)
 """
 _FILL = """
 INSERT INTO {table} (id, owner, name, status, size, score, ratio, created, changed, note, more, sum)
@@ -42,25 +42,26 @@ def make_database(connection: Connection[Cursor]) -> None:
 def make_table(connection: Connection[Cursor], name: str, size: int, seed: int = 1) -> None:
     """Make a table of `size` rows of about 230 bytes, the same for the same seed."""
     rows(connection, f"DROP TABLE IF EXISTS {name}")
-    rows(connection, f"CREATE TABLE {name} ({COLUMNS})")
+    rows(connection, f"CREATE TABLE {name} ({COLUMNS.format(name=name)})")
     for first in range(1, size + 1, BLOCK):
         last = min(first + BLOCK - 1, size)
         rows(connection, _FILL.format(table=name, first=first, last=last, seed=int(seed)))
     rows(connection, f"ANALYZE TABLE {name}")
 
 
+_OTHERS = "owner, name, status, size, score, ratio, created, changed, note, more, sum"
 # What is planted in table t of `make_table`, and the statements that do it.
 CORRUPTIONS: dict[str, Sequence[str]] = {
     "a row lost": ("DELETE FROM t WHERE id = 500",),
-    "a row added": (
-        "INSERT INTO t SELECT 10001, owner, name, status, size, score, ratio, created, changed, note, more, sum FROM t WHERE id = 500",
-    ),
+    "a row added": (f"INSERT INTO t SELECT 10001, {_OTHERS} FROM t WHERE id = 500",),
     "one row lost, another twice": (
         "DELETE FROM t WHERE id = 500",
-        "INSERT INTO t SELECT 500, owner, name, status, size, score, ratio, created, changed, note, more, sum FROM t WHERE id = 501",
+        f"INSERT INTO t SELECT 500, {_OTHERS} FROM t WHERE id = 501",
     ),
     "two rows swap a value": (
-        "UPDATE t AS a JOIN t AS b ON a.id + b.id = 1001 SET a.note = b.sum, a.more = a.sum WHERE a.id IN (500, 501)",
+        "SELECT size INTO @size FROM t WHERE id = 500",
+        "UPDATE t SET size = (SELECT size FROM (SELECT size FROM t WHERE id = 501) AS o) WHERE id = 500",
+        "UPDATE t SET size = @size WHERE id = 501",
     ),
     "a text and its neighbour shift": (
         "UPDATE t SET note = CONCAT(note, LEFT(more, 1)), more = SUBSTR(more, 2) WHERE id = 501",
@@ -90,7 +91,7 @@ CORRUPTIONS: dict[str, Sequence[str]] = {
     "an integer column gets another type": ("ALTER TABLE t MODIFY owner bigint NOT NULL",),
     "another collation": ("ALTER TABLE t MODIFY name varchar(80) COLLATE utf8mb4_bin NOT NULL",),
     "an index dropped": ("ALTER TABLE t DROP KEY by_owner",),
-    "a check dropped": ("ALTER TABLE t DROP CONSTRAINT sized",),
+    "a check dropped": ("ALTER TABLE t DROP CONSTRAINT sized_t",),
     "a default changed": ("ALTER TABLE t ALTER owner SET DEFAULT 7",),
     "a trigger lost": (
         "CREATE TRIGGER watch BEFORE INSERT ON t FOR EACH ROW SET NEW.owner = 1",

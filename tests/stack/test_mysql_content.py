@@ -151,13 +151,10 @@ def test_any_change_of_a_row_changes_the_digest(
         "id varchar(20) CHARACTER SET latin1 COLLATE latin1_bin NOT NULL, PRIMARY KEY (id)",
         "id varchar(20) CHARACTER SET utf16 NOT NULL, PRIMARY KEY (id)",
         "id varbinary(20) NOT NULL, PRIMARY KEY (id)",
-        "id int NOT NULL, half int GENERATED ALWAYS AS (id DIV 7) STORED NOT NULL, PRIMARY KEY (half, id)",
-        (
-            "id int NOT NULL, a varchar(9) GENERATED ALWAYS AS (id DIV 20) STORED NOT NULL,"
-            " b int GENERATED ALWAYS AS (id DIV 3 MOD 7) STORED NOT NULL, PRIMARY KEY (a, b, id)"
-        ),
+        "id int NOT NULL, half int NOT NULL, PRIMARY KEY (half, id)",
+        "id int NOT NULL, half varchar(9) NOT NULL, part int NOT NULL, PRIMARY KEY (half, part, id)",
         "id int NOT NULL, e enum('z','y','x') NOT NULL DEFAULT 'y', PRIMARY KEY (id, e)",
-        "id int NOT NULL, half int GENERATED ALWAYS AS (id DIV 7) STORED NOT NULL, f float NOT NULL, PRIMARY KEY (half, f, id)",
+        "id int NOT NULL, half int NOT NULL, f float NOT NULL, PRIMARY KEY (half, f, id)",
         "id datetime(6) NOT NULL, PRIMARY KEY (id)",
     ],
 )
@@ -176,7 +173,6 @@ def test_every_row_is_in_exactly_one_part(
             "B",
             "c",
             "D",
-            "ä",
             "Z",
             "é",
             "ß",
@@ -187,8 +183,7 @@ def test_every_row_is_in_exactly_one_part(
             " y",
             "",
         ]
-    with closing(sql.cursor()) as cursor:
-        cursor.executemany("INSERT INTO t (id) VALUES (%s)", [(value,) for value in values])
+    _insert(sql, key, values)
     division = content.divide(TABLE, size)
     assert division[0] == ""
     assert len(set(division)) == len(division)
@@ -206,15 +201,27 @@ def test_every_row_is_in_exactly_one_part(
     # Rows that come between: before the first, after the last, in the middle.
     more = ["", "2023-01-01", "2024-01-01 00:00:30.5", "2025-01-01"] if time_key else [-5, 5, 1000]
     if "varchar(20)" in key or "varbinary" in key:
-        more = ["\t", "\U0001f600" if "utf" in key else "ÿ", "bb"]
+        more = ["!", "\U0001f600" if "utf" in key else "ÿ", "bb"]
     if time_key:
         more = more[1:]
-    with closing(sql.cursor()) as cursor:
-        cursor.executemany("INSERT INTO t (id, note) VALUES (%s, 'new')", [(value,) for value in more])
-        cursor.execute("DELETE FROM t WHERE id = %s", [values[20]])
+    _insert(sql, key, more)
+    rows(sql, "DELETE FROM t WHERE id = %s", [values[20]])
     later = _digests(content, division)
     assert sum(later.values(), Digest(0, 0)) == _whole(content)
-    assert _whole(content).records == len(values) + len(more) - cursor.rowcount
+    assert _whole(content).records == len(values) + len(more) - 1
+
+
+def _insert(sql: Connection[Cursor], key: str, values: Sequence[object]) -> None:
+    """Insert rows of these ids; what else the key has is made of the id, several rows to one."""
+    others = [name for name in ("half", "part", "f") if f", {name} " in key]
+    derived = {"half": "%s DIV 7", "part": "%s DIV 3", "f": "%s / 3"}
+    names = ", ".join(["id", *others])
+    places = ", ".join(["%s", *(derived[name] for name in others)])
+    with closing(sql.cursor()) as cursor:
+        cursor.executemany(
+            f"INSERT INTO t ({names}) VALUES ({places})",  # noqa: S608 - constants
+            [[value] * (1 + len(others)) for value in values],
+        )
 
 
 def test_what_comes_first_and_last_is_in_the_first_and_last_part(
