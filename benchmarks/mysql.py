@@ -209,7 +209,8 @@ class Peers:
             [
                 "pt-table-checksum", "--no-check-binlog-format", "--recursion-method=none",
                 "--no-version-check", "--no-check-replication-filters", "--no-check-plan",
-                f"--replicate={DATABASE}.checksums", "--create-replicate-table", f"--tables={DATABASE}.{table}",
+                f"--replicate={DATABASE}.checksums", "--create-replicate-table",
+                f"--tables={DATABASE}.{table}",
                 f"F={self._options},h={self._server.host},P={self._server.port}",
             ]
         )  # fmt: skip

@@ -53,10 +53,10 @@ _OTHERS = "owner, name, status, size, score, ratio, created, changed, note, more
 # What is planted in table t of `make_table`, and the statements that do it.
 CORRUPTIONS: dict[str, Sequence[str]] = {
     "a row lost": ("DELETE FROM t WHERE id = 500",),
-    "a row added": (f"INSERT INTO t SELECT 10001, {_OTHERS} FROM t WHERE id = 500",),
+    "a row added": (f"INSERT INTO t SELECT 10001, {_OTHERS} FROM t WHERE id = 500",),  # noqa: S608 - constants
     "one row lost, another twice": (
         "DELETE FROM t WHERE id = 500",
-        f"INSERT INTO t SELECT 500, {_OTHERS} FROM t WHERE id = 501",
+        f"INSERT INTO t SELECT 500, {_OTHERS} FROM t WHERE id = 501",  # noqa: S608 - constants
     ),
     "two rows swap a value": (
         "SELECT size INTO @size FROM t WHERE id = 500",

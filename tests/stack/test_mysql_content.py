@@ -324,7 +324,7 @@ def test_a_table_that_is_gone_is_no_answer(sql: Connection[Cursor], content: Con
         lambda: list(content.digest(TABLE, ("",), [0], Pace())),
         lambda: list(content.records(TABLE, ("",), [0], Pace())),
     ):
-        with pytest.raises(Unverifiable, match="expected table scratch_first[.]t, observed no table"):
+        with pytest.raises(Unverifiable, match=r"expected table scratch_first[.]t, observed no table"):
             call()
 
 
@@ -362,9 +362,11 @@ def test_a_request_ends_at_the_deadline(running: MysqlServer, sql: Connection[Cu
     rows(sql, "CREATE TABLE t (id int PRIMARY KEY)")
     rows(sql, "LOCK TABLES t WRITE")
     started = time.monotonic()
-    with Content("mysql", changed(running.profile, deadline_seconds=1.0), running.endpoint) as content:
-        with pytest.raises(Unverifiable, match="within 1 s"):
-            list(content.digest(TABLE, ("",), [0], Pace()))
+    with (
+        Content("mysql", changed(running.profile, deadline_seconds=1.0), running.endpoint) as content,
+        pytest.raises(Unverifiable, match="within 1 s"),
+    ):
+        list(content.digest(TABLE, ("",), [0], Pace()))
     assert time.monotonic() > started
     rows(sql, "UNLOCK TABLES")
 
@@ -452,7 +454,8 @@ def test_what_the_account_may_not_see_is_a_blind_spot(running: MysqlServer) -> N
         content.schemas()
         assert not [spot for spot in content.blind_spots if "privilege" in spot]
     running.root(
-        f"CREATE USER scratch_blind@'%' IDENTIFIED BY '{SECRET}'; GRANT SELECT ON `scratch\\_first`.* TO scratch_blind@'%'"
+        f"CREATE USER scratch_blind@'%' IDENTIFIED BY '{SECRET}';"
+        f" GRANT SELECT ON `scratch\\_first`.* TO scratch_blind@'%'"
     )
     try:
         blind = Account(user="scratch_blind", password=SecretStr(SECRET))
