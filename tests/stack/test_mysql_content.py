@@ -251,6 +251,20 @@ def test_a_table_without_a_key_is_one_part(sql: Connection[Cursor], content: Con
     assert _whole(content).total != whole.total
 
 
+def test_an_index_that_is_switched_off_is_no_key(
+    running: MysqlServer, sql: Connection[Cursor], content: Content
+) -> None:
+    off = "INVISIBLE" if running.flavour == "mysql" else "IGNORED"
+    rows(
+        sql,
+        f"CREATE TABLE t (a int NOT NULL, b int NOT NULL, UNIQUE KEY last (a), UNIQUE KEY first (b) {off})",
+    )
+    rows(sql, "INSERT INTO t VALUES (1, 2), (2, 1)")
+    division = content.divide(TABLE, 1)
+    assert division == ("", '{"a": "2"}')
+    assert [digest.records for _, digest in sorted(_digests(content, division).items())] == [1, 1]
+
+
 def test_an_empty_table(sql: Connection[Cursor], content: Content) -> None:
     rows(sql, "CREATE TABLE t (id int PRIMARY KEY)")
     assert content.divide(TABLE, 10) == ("",)

@@ -18,7 +18,7 @@ if [ ! -d "$data/mysql" ]; then
 fi
 
 # The pattern imagedb% also covers the scratch databases that a backup is restored into.
-# The reader sees no trigger bodies: MySQL shows them only to accounts that may write triggers.
+# TRIGGER and EVENT: the server shows triggers and events only to accounts that may also make them.
 umask 077
 cat > "$run/accounts.sql" <<SQL
 CREATE DATABASE IF NOT EXISTS imagedb CHARACTER SET utf8mb4;
