@@ -463,6 +463,7 @@ def test_the_counter_of_a_table_that_grows_is_not_compared(
 
 
 def test_what_the_account_may_not_see_is_a_blind_spot(running: MysqlServer) -> None:
+    running.prepare()
     running.root(CONTENT)
     with Content("mysql", running.profile, running.endpoint) as content:
         content.schemas()
