@@ -20,6 +20,7 @@ if [ ! -d "$data/mysql" ]; then
 fi
 
 # The pattern imagedb% also covers the scratch databases that a backup is restored into.
+# TRIGGER and EVENT: the server shows triggers and events only to accounts that may also make them.
 umask 077
 cat > "$run/accounts.sql" <<SQL
 CREATE DATABASE IF NOT EXISTS imagedb CHARACTER SET utf8mb4;
@@ -28,7 +29,7 @@ ALTER USER 'app'@'%' IDENTIFIED BY '$(secret mysql_app)';
 GRANT ALL ON imagedb.* TO 'app'@'%';
 CREATE USER IF NOT EXISTS 'reader'@'%' IDENTIFIED BY '$(secret mysql_reader)';
 ALTER USER 'reader'@'%' IDENTIFIED BY '$(secret mysql_reader)';
-GRANT SELECT, SHOW VIEW ON \`imagedb%\`.* TO 'reader'@'%';
+GRANT SELECT, SHOW VIEW, SHOW CREATE ROUTINE, TRIGGER, EVENT ON \`imagedb%\`.* TO 'reader'@'%';
 GRANT PROCESS, BINLOG MONITOR, SHOW DATABASES ON *.* TO 'reader'@'%';
 CREATE USER IF NOT EXISTS 'operator'@'%' IDENTIFIED BY '$(secret mysql_operator)';
 ALTER USER 'operator'@'%' IDENTIFIED BY '$(secret mysql_operator)';

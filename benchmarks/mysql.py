@@ -1,0 +1,311 @@
+"""Readers of MySQL and MariaDB side by side: time, memory as tables grow, and what each of them notices.
+
+The server is a scratch one: everything happens in a database of its own, which is dropped at the end. Neither
+password nor key is ever on a command line.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from benchmarks.measure import Measure, Row, compared, measure
+from benchmarks.mysql_tables import CORRUPTIONS, DATABASE, SAVED, make_database, make_table
+from fixtures.engines.engine import Endpoint
+from fixtures.stores.content import Digest, Pace
+from fixtures.stores.mysql import connect, rows
+from fixtures.stores.mysql_content import Content
+from fixtures.stores.profiles import Account, Address, MysqlProfile
+from fixtures.stores.reach import Reach
+
+ROOT = Path(__file__).parents[1]
+PART = 100_000
+PEER_SECONDS = 600
+SMALL = 2_000
+PASSWORD = "ROLLPROOF_BENCH_PASSWORD"  # noqa: S105 - the name of a variable
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server, and an account that may do everything there."""
+
+    host: str
+    port: int
+    password: SecretStr
+    user: str = "root"
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it listens."""
+        return Endpoint(self.host, self.port)
+
+    @property
+    def profile(self) -> MysqlProfile:
+        """A profile of it, with the database of these tables."""
+        account = Account(user=self.user, password=self.password)
+        return MysqlProfile(
+            kind="mysql",
+            address=Address(host=self.host, port=self.port),
+            services=("mysql",),
+            risk="low",
+            databases=(DATABASE,),
+            deadline_seconds=60,
+            reader=account,
+            operator=account,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What reading a table of so many rows took: the medians, and the peak of our process."""
+
+    rows: int
+    seconds: float
+    peak_mebibytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """A planted corruption, and which readers noticed it; None for one that could not be run."""
+
+    corruption: str
+    by: Mapping[str, bool | None]
+
+
+def compare(server: Server, size: int = 2_000_000, times: int = 5) -> list[Row]:
+    """Return how long each reader takes for a table of `size` rows, and two of them."""
+    with _database(server) as connection, tempfile.TemporaryDirectory() as folder:
+        make_table(connection, "t", size)
+        make_table(connection, "u", size)
+        peers = Peers(server, Path(folder))
+        ours = measure("ours, digest on 2 connections", lambda: _digest(server, "t", 2), times)
+        measures: list[Measure | Row] = [
+            ours,
+            measure("ours, division and digest", lambda: _digest(server, "t", 2, divide=True), times),
+            measure("ours, 1 connection", lambda: _digest(server, "t", 1), times),
+            measure("COUNT(*)", lambda: rows(connection, "SELECT COUNT(*) FROM t"), times),
+            measure("CHECKSUM TABLE", lambda: rows(connection, "CHECKSUM TABLE t"), times),
+            _measured("pt-table-checksum", peers.without_percona(), lambda: peers.percona("t"), times),
+        ]
+        both = measure("ours, two tables", lambda: [_digest(server, name, 2) for name in "tu"], times)
+        two = [both, _measured("reladiff, two tables", peers.without_reladiff(), peers.reladiff, times)]
+        return compared(measures, ours) + compared(two, both)
+
+
+def grow(server: Server, sizes: Sequence[int] = (200_000, 2_000_000), times: int = 3) -> list[Growth]:
+    """Return time and peak memory for tables of `sizes`, each read by a process of its own."""
+    found = []
+    environment = {**os.environ, PASSWORD: server.password.get_secret_value()}
+    command = [sys.executable, "-m", "benchmarks.mysql", server.host, str(server.port), server.user]
+    with _database(server) as connection:
+        for size in sizes:
+            make_table(connection, "t", size)
+            seconds, peaks = [], []
+            for _ in range(times):
+                done = subprocess.run(
+                    command,
+                    cwd=ROOT,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    timeout=PEER_SECONDS,
+                    check=True,
+                )
+                second, peak = done.stdout.split()
+                seconds.append(float(second))
+                peaks.append(float(peak))
+            found.append(Growth(size, Measure("", tuple(seconds)).median, max(peaks)))
+    return found
+
+
+def detect(server: Server) -> list[Noticed]:
+    """Return which reader notices which of the planted corruptions."""
+    found = []
+    with _database(server) as connection, tempfile.TemporaryDirectory() as folder:
+        peers = Peers(server, Path(folder))
+        readers: dict[str, Callable[[], object] | None] = {
+            "ours": lambda: _everything(server),
+            "COUNT(*)": lambda: rows(connection, "SELECT COUNT(*) FROM t"),
+            "CHECKSUM TABLE": lambda: rows(connection, "CHECKSUM TABLE t"),
+            "pt-table-checksum": None
+            if peers.without_percona()
+            else lambda: peers.percona("t") and peers.checksums(connection),
+        }
+        no_reladiff = peers.without_reladiff()
+        for name, statements in CORRUPTIONS.items():
+            make_table(connection, "t", SMALL)
+            at = statements.index(SAVED) if SAVED in statements else 0
+            for statement in statements[:at]:
+                rows(connection, statement)
+            rows(connection, "DROP TABLE IF EXISTS u")
+            rows(connection, "CREATE TABLE u LIKE t")
+            rows(connection, "INSERT INTO u SELECT * FROM t")
+            before = {reader: read() for reader, read in readers.items() if read}
+            for statement in statements[at:]:
+                if statement != SAVED:
+                    rows(connection, statement)
+            by: dict[str, bool | None] = {
+                reader: (read() != before[reader] if read else None) for reader, read in readers.items()
+            }
+            by["reladiff"] = None if no_reladiff else peers.reladiff() != ""
+            found.append(Noticed(name, by))
+    return found
+
+
+class Peers:
+    """Other readers: Percona Toolkit of Debian, and reladiff in an environment that is thrown away."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        """Write their settings, which only this account may read, into `folder`."""
+        self._folder = folder
+        self._server = server
+        password = server.password.get_secret_value()
+        self._options = folder / "options.cnf"
+        self._databases = folder / "databases.toml"
+        for path in (self._options, self._databases):
+            path.touch(mode=0o600)
+        self._options.write_text(
+            f'[client]\nhost={server.host}\nport={server.port}\nuser={server.user}\npassword="{password}"\n'
+        )
+        self._databases.write_text(
+            f'[database.it]\ndriver = "mysql"\nhost = "{server.host}"\nport = {server.port}\n'
+            f'user = "{server.user}"\npassword = "{password}"\ndatabase = "{DATABASE}"\n'
+            '[run.default]\n1.database = "it"\n1.table = "t"\n2.database = "it"\n2.table = "u"\n'
+        )
+
+    def without_percona(self) -> str:
+        """Return why pt-table-checksum cannot be run, "" if it can."""
+        if shutil.which("pt-table-checksum") is None:
+            return "pt-table-checksum is not installed: apt-get install percona-toolkit"
+        return ""
+
+    def without_reladiff(self) -> str:
+        """Return why reladiff cannot be run, "" if it can."""
+        uv = str(ROOT / ".venv" / "bin" / "uv")
+        environment = self._folder / "reladiff"
+        if not environment.exists():
+            for command in (
+                [uv, "venv", "--quiet", str(environment)],
+                [uv, "pip", "install", "--quiet", f"--python={environment}/bin/python", "reladiff[mysql]"],
+            ):
+                if refused := self._refused(lambda command=command: self._run(command)):  # type: ignore[misc]
+                    return refused
+        return ""
+
+    def percona(self, table: str) -> str:
+        """Run pt-table-checksum over one table; its checksums are in a table beside it."""
+        return self._run(
+            [
+                "pt-table-checksum", "--no-check-binlog-format", "--recursion-method=none",
+                "--no-version-check", "--no-check-replication-filters", "--no-check-plan",
+                f"--replicate={DATABASE}.checksums", "--create-replicate-table",
+                f"--tables={DATABASE}.{table}",
+                f"F={self._options},h={self._server.host},P={self._server.port}",
+            ]
+        )  # fmt: skip
+
+    @staticmethod
+    def checksums(connection: Connection[Cursor]) -> object:
+        """Return what pt-table-checksum found last, and clear it."""
+        found = rows(
+            connection, "SELECT chunk, this_crc, this_cnt FROM checksums WHERE tbl = 't' ORDER BY chunk"
+        )
+        rows(connection, "DELETE FROM checksums")
+        return found
+
+    def reladiff(self) -> str:
+        """Run reladiff over both tables and all columns; return the differences it prints."""
+        program = self._folder / "reladiff" / "bin" / "reladiff"
+        return self._run(
+            [
+                str(program),
+                "--conf",
+                str(self._databases),
+                "--run",
+                "default",
+                "--key-columns",
+                "id",
+                "--columns",
+                "%",
+            ]
+        )
+
+    def _refused(self, action: Callable[[], object]) -> str:
+        try:
+            action()
+        except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+            return str(error)
+        return ""
+
+    @staticmethod
+    def _run(command: Sequence[str]) -> str:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PEER_SECONDS, check=False)
+        words = done.stderr.strip()
+        if done.returncode or "ERROR" in words:
+            raise RuntimeError(f"{Path(command[0]).name} ended with {done.returncode}: {words[-300:]}")
+        return done.stdout
+
+
+@contextmanager
+def _database(server: Server) -> Iterator[Connection[Cursor]]:
+    reach = Reach("benchmark", server.endpoint, server.profile.operator, PEER_SECONDS)
+    with closing(connect(reach)) as connection:
+        make_database(connection)
+        try:
+            yield connection
+        finally:
+            rows(connection, f"DROP DATABASE IF EXISTS {DATABASE}")
+
+
+def _digest(server: Server, table: str, connections: int, *, divide: bool = False) -> Digest:
+    name = f"{DATABASE}.{table}"
+    with Content("benchmark", server.profile, server.endpoint) as content:
+        key = (server.port, name)
+        if divide or key not in _DIVISIONS:
+            _DIVISIONS[key] = content.divide(name, PART)
+        division = _DIVISIONS[key]
+        parts = content.digest(name, division, range(len(division)), Pace(connections=connections))
+        return sum((digest for _, digest in parts), Digest(0, 0))
+
+
+# As a baseline keeps them.
+_DIVISIONS: dict[tuple[int, str], tuple[str, ...]] = {}
+
+
+def _everything(server: Server) -> object:
+    with Content("benchmark", server.profile, server.endpoint) as content:
+        schemas = {name: schema for name, schema in content.schemas().items() if "checksums" not in name}
+        digests = list(content.digest(f"{DATABASE}.t", ("",), [0], Pace()))
+        return schemas, digests
+
+
+def _measured(name: str, refused: str, action: Callable[[], object], times: int) -> Measure | Row:
+    try:
+        return Row(name, None, None, refused) if refused else measure(name, action, times)
+    except RuntimeError as error:
+        return Row(name, None, None, str(error))
+
+
+def _main(host: str, port: str, user: str) -> None:
+    """Digest the table once; print the seconds, and the peak memory of this process in MiB."""
+    import resource  # noqa: PLC0415 - only here
+
+    server = Server(host, int(port), SecretStr(os.environ[PASSWORD]), user)
+    once = measure("", lambda: _digest(server, "t", 2, divide=True), 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(f"{once.median} {peak}\n")
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -1,0 +1,95 @@
+"""MySQL: the text that a row is hashed over, and what a bound between two parts means."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.stores.mysql_columns import LONGEST_TOGETHER, Column, hashed, row_hash
+from fixtures.stores.mysql_keys import Key, between
+
+
+def _column(name: str, kind: str, **other: object) -> Column:
+    values: dict[str, object] = {
+        "nullable": False, "digits": 10, "length": 0, "charset": None, "collation": None, "virtual": False,
+        **other,
+    }  # fmt: skip
+    return Column(name=name, type=kind, **values)  # type: ignore[arg-type]
+
+
+ID = _column("id", "int")
+NAME = _column("na`me", "varchar", length=160, charset="utf8mb4", collation="utf8mb4_bin")
+COLUMNS = {column.name: column for column in (ID, NAME)}
+
+
+def test_numbers_go_by_two_and_texts_with_their_lengths() -> None:
+    note = _column("note", "varchar", length=160, nullable=True, charset="latin1")
+    assert row_hash([ID, note, NAME]) == (
+        "CAST(CONV(LEFT(SHA2(CONCAT(_binary'' COLLATE `binary`, POINT(`id`, IFNULL(LENGTH(`note`),"
+        " 4503599627370496)), IFNULL(`note`, ''), `na``me`), 256), 15), 16, 10) AS UNSIGNED)"
+    )
+
+
+def test_what_may_be_long_is_hashed_by_itself() -> None:
+    long = _column("long", "longblob", length=2**32 - 1)
+    assert "SHA2(CAST(`long` AS BINARY), 256)" in row_hash([ID, long])
+    texts = [_column(f"c{number}", "text", length=65535, charset="utf8mb4") for number in range(20)]
+    together = LONGEST_TOGETHER // 65535
+    assert row_hash(texts).count("SHA2(") == 1 + len(texts) - together
+
+
+def test_no_null_gets_through() -> None:
+    """CONCAT with one NULL is NULL, and SUM leaves that out without a word."""
+    kinds = (
+        "tinyint", "bigint", "decimal", "float", "double", "year", "date", "datetime", "timestamp", "time",
+        "bit", "enum", "set", "char", "blob", "longtext", "json", "point", "vector", "uuid",
+    )  # fmt: skip
+    for kind in kinds:
+        nullable = _column("x", kind, nullable=True)
+        for expression in (row_hash([nullable]), nullable.field_hash):
+            uses = expression.split("IFNULL(")
+            assert "`x`" not in uses[0], kind
+            assert sum("`x`" in use for use in uses) <= len(uses) - 1, kind
+
+
+def test_virtual_and_excluded_columns_are_left_out() -> None:
+    virtual = _column("virtual", "int", virtual=True)
+    assert hashed([ID, virtual, NAME], frozenset({"na`me"})) == [ID]
+
+
+def test_a_bound_of_one_column() -> None:
+    assert between(COLUMNS, "", "") == "TRUE"
+    assert between(COLUMNS, '{"id": "5"}', '{"id": "-9"}') == "`id` >= 5 AND `id` < -9"
+    assert between(COLUMNS, '{"id": "5"}', "", after=True) == "`id` > 5"
+    assert between(COLUMNS, "", '{"na`me": "C3A9"}') == ("`na``me` < _utf8mb4 x'C3A9' COLLATE utf8mb4_bin")
+
+
+def test_a_bound_of_two_columns() -> None:
+    columns = {"a": _column("a", "int"), "b": _column("b", "date")}
+    bound = '{"a": "1", "b": "2024-01-01"}'
+    assert between(columns, bound, "") == ("`a` >= 1 AND ((`a` > 1) OR (`a` = 1 AND `b` >= '2024-01-01'))")
+    assert between(columns, "", bound) == ("`a` <= 1 AND ((`a` < 1) OR (`a` = 1 AND `b` < '2024-01-01'))")
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        '{"id": "1 OR 1=1"}', '{"na`me": "a\' OR \'"}', '{"na`me": "C3A"}', '{"gone": "1"}', "[]", "{}",
+        "1", "no",
+    ],
+)  # fmt: skip
+def test_what_is_no_bound_is_refused(bound: str) -> None:
+    """A division comes from a file."""
+    with pytest.raises(ValueError, match=r"bound|key column|value|Expecting"):
+        between(COLUMNS, bound, "")
+
+
+def test_a_date_is_not_the_way_out_of_its_quotes() -> None:
+    with pytest.raises(ValueError, match="no value of column"):
+        between({"day": _column("day", "date")}, '{"day": "2024\' OR \'1"}', "")
+
+
+def test_how_many_rows_can_be_between_two_bounds() -> None:
+    key = Key("PRIMARY", (ID,), (ID,))
+    assert key.width('{"id": "-5"}', '{"id": "10"}') == 15
+    assert key.width("", '{"id": "10"}') is None
+    assert Key("PRIMARY", (NAME,), (NAME,)).width('{"na`me": "61"}', '{"na`me": "62"}') is None
