@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,8 @@ def _run(incident: Incident, *phases: str, verdict: Verdict = Verdict.PASSED, re
     run.write_plan({phase: Planned((f"{phase}::check",)) for phase in phases})
     for phase in phases if report else ():
         reason = "" if verdict is Verdict.PASSED else "why"
-        run.append(Result(f"{phase}::check", phase, verdict, 0.1, reason, Moment.now()))
+        with closing(run.writer()) as results:
+            results.append(Result(f"{phase}::check", phase, verdict, 0.1, reason, Moment.now()))
     return run
 
 
