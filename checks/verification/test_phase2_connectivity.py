@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fixtures.baseline import Baseline, RecordedStore
 from fixtures.errors import Mismatch, Problem
-from fixtures.stores.view import StoreView, VectorView
+from fixtures.rounds import Wrong, answer_of
+from fixtures.stores.view import Answer, Search
 from fixtures.target import Target
 
 if TYPE_CHECKING:
@@ -59,10 +60,12 @@ def test_interface_is_the_recorded_one(interface: str, baseline: Baseline) -> No
 
 
 def test_store_answers(
-    store: str, recorded_store: RecordedStore, open_store: Callable[[str], StoreView]
+    store: str,
+    recorded_store: RecordedStore,
+    store_answers: Mapping[str, Answer | Wrong],
 ) -> None:
     """The store answers an authenticated query that touches real data, where there was data."""
-    answer = open_store(store).ask()
+    answer = answer_of(store_answers, store)
     if not answer.records and any(recorded_store.counts.values()):
         raise Mismatch(
             what=f"store {store}",
@@ -74,10 +77,10 @@ def test_store_answers(
 
 
 @pytest.mark.usefixtures("baseline")
-def test_vectors_are_loaded(vectors: str, open_vectors: Callable[[str], VectorView]) -> None:
+def test_vectors_are_loaded(vectors: str, load_states: Mapping[str, str | Wrong]) -> None:
     """Every vector collection that held vectors is loaded, so that it can be searched."""
     store, name = vectors.split("/", 1)
-    state = open_vectors(store).load_state(name)
+    state = answer_of(load_states, vectors)
     if state != "loaded":
         raise Mismatch(
             what=f"collection {name} of {store}",
@@ -89,10 +92,10 @@ def test_vectors_are_loaded(vectors: str, open_vectors: Callable[[str], VectorVi
 
 
 @pytest.mark.usefixtures("baseline")
-def test_vectors_answer_a_search(vectors: str, open_vectors: Callable[[str], VectorView]) -> None:
+def test_vectors_answer_a_search(vectors: str, searches: Mapping[str, Search | Wrong | None]) -> None:
     """A search for a stored vector finds the record that it belongs to, first."""
     store, name = vectors.split("/", 1)
-    search = open_vectors(store).search(name)
+    search = answer_of(searches, vectors)
     if search is None:
         raise Mismatch(
             what=f"collection {name} of {store}",
@@ -114,15 +117,12 @@ def test_vectors_answer_a_search(vectors: str, open_vectors: Callable[[str], Vec
 
 
 def test_health_endpoint_tells_the_truth(
-    health: HealthAnswer, target: Target, open_store: Callable[[str], StoreView]
+    health: HealthAnswer, target: Target, store_answers: Mapping[str, Answer | Wrong]
 ) -> None:
     """A health endpoint that says UP while a store is down is a contradiction: nobody may trust it."""
-    down = []
-    for store in target.stores:
-        try:
-            open_store(store).ask()
-        except Problem as problem:
-            down.append(f"{store} ({problem.observed})")
+    down = [
+        f"{store} ({wrong.observed})" for store, wrong in store_answers.items() if isinstance(wrong, Problem)
+    ]
     expected = target.application.health.expect
     says_up = isinstance(health.body, dict) and all(health.body.get(k) == v for k, v in expected.items())
     if down and says_up:
