@@ -7,6 +7,7 @@ pytest_plugins = [
     "fixtures.recorder",
     "fixtures.given",
     "fixtures.asking",
+    "fixtures.contents",
     "reports.scrubbing",
     "reports.allure_results",
     "reports.annotations",

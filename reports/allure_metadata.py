@@ -18,7 +18,7 @@ _ASCII = 128
 
 # The first rule that fits a result counts. Regular expressions are JavaScript's.
 CATEGORIES: tuple[dict[str, Any], ...] = (
-    {"name": "Late", "messageRegex": "late: phase", "matchedStatuses": ["failed"]},
+    {"name": "Late", "messageRegex": "late: (phase|verification)", "matchedStatuses": ["failed"]},
     {"name": "Verified wrong", "matchedStatuses": ["failed"]},
     {"name": "Could not verify", "matchedStatuses": ["broken"]},
     {"name": "Blocked", "matchedStatuses": ["skipped"]},

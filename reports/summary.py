@@ -57,6 +57,8 @@ def lines(verdict: RunVerdict, folder: Path) -> Iterator[tuple[str, str, str]]:
         yield "  first", f"   {check}: {reason}", style
     if verdict.partial:
         yield "  not covered", f": {'; '.join(verdict.partial)}", style
+    for text in verdict.notes:
+        yield "  note", f"    {text}", ""
     yield "", f"  record  {_shown(folder)}: {', '.join(_record(folder))}", ""
 
 
@@ -85,6 +87,8 @@ def markdown(verdict: RunVerdict, folder: Path) -> str:
         page += ["", "First checks that did not pass:", "", *firsts]
     if verdict.partial:
         page += ["", "Not covered:", "", *(f"- {_escaped(reason)}" for reason in verdict.partial)]
+    if verdict.notes:
+        page += ["", "Notes:", "", *(f"- {_escaped(text)}" for text in verdict.notes)]
     page += ["", f"Record: `{_shown(folder)}` ({', '.join(_record(folder))})"]
     return "\n".join([*page, ""])
 

@@ -42,7 +42,7 @@ def read_verdict(folder: Path) -> RunVerdict:
 
 
 def to_record(verdict: RunVerdict) -> dict[str, Any]:
-    """Return the verdict as JSON can hold it. `first` and `partial` are there only when there is some."""
+    """Return the verdict as JSON can hold it; `first`, `partial` and `notes` only where there is some."""
     record: dict[str, Any] = {
         "incident": verdict.incident,
         "target": verdict.target,
@@ -57,6 +57,8 @@ def to_record(verdict: RunVerdict) -> dict[str, Any]:
     }
     if verdict.partial:
         record["partial"] = list(verdict.partial)
+    if verdict.notes:
+        record["notes"] = list(verdict.notes)
     return record
 
 
@@ -79,6 +81,7 @@ def from_record(record: dict[str, Any]) -> RunVerdict:
         started=record["started"],
         finished=record["finished"],
         partial=tuple(record.get("partial", ())),
+        notes=tuple(record.get("notes", ())),
     )
 
 

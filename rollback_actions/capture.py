@@ -7,15 +7,17 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from fixtures.application import ApplicationClient
-from fixtures.baseline import Facts, RecordedCanary, RecordedContainer, RecordedStore, save_baseline
+from fixtures.baseline import BaselineDraft
 from fixtures.canary import Canary
 from fixtures.engines.engine import Container, ContainerEngine
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed
 from fixtures.git import head
+from fixtures.recorded import Facts, RecordedCanary, RecordedContainer, RecordedContent, RecordedStore
 from fixtures.stores.factory import open_view
 from fixtures.target import Target
 from rollback_actions.backup import Steps
+from rollback_actions.contents import record_content
 
 
 def capture(target: Target, steps: Steps) -> Path:
@@ -34,17 +36,25 @@ def capture(target: Target, steps: Steps) -> Path:
     with steps("ask the canary's question") as step:
         canary = _canary(target, engine, client)
         step.result = f"{len(canary.files)} files, grounded in {', '.join(canary.grounded_in)}"
-    with steps("count the records of every store") as step:
-        with ThreadPoolExecutor(max_workers=len(target.stores)) as pool:
-            found = list(pool.map(lambda name: _store(target, engine, name), target.stores))
-        stores = dict(zip(target.stores, found, strict=True))
-        collections = sum(len(store.counts) for store in found)
-        records = sum(sum(store.counts.values()) for store in found)
-        step.result = f"{records:,} records in {collections} collections of {len(stores)} stores"
     published = target.application.interface
     interface = client.interface_digest() if published else ""
-    facts = Facts(commit=commit, interface=interface, containers=containers, stores=stores, canary=canary)
-    return save_baseline(target.folders.baselines, target.name, facts)
+    with BaselineDraft(target.folders.baselines, target.name) as draft:
+        with steps("record the content of every store") as step:
+            with ThreadPoolExecutor(max_workers=len(target.stores)) as pool:
+                found = list(pool.map(lambda name: _store(target, engine, name, draft.folder), target.stores))
+            stores = {name: store for name, (store, _) in zip(target.stores, found, strict=True)}
+            collections = sum(len(store.counts) for store in stores.values())
+            records = sum(sum(store.counts.values()) for store in stores.values())
+            step.result = f"{records:,} records in {collections} collections of {len(stores)} stores"
+        facts = Facts(
+            commit=commit,
+            interface=interface,
+            containers=containers,
+            stores=stores,
+            canary=canary,
+            contents={name: content for name, (_, content) in zip(target.stores, found, strict=True)},
+        )
+        return draft.finish(facts, target.baseline_key)
 
 
 def _running(target: Target, engine: ContainerEngine) -> list[RecordedContainer]:
@@ -77,10 +87,13 @@ def _record(container: Container) -> RecordedContainer:
     )
 
 
-def _store(target: Target, engine: ContainerEngine, name: str) -> RecordedStore:
+def _store(
+    target: Target, engine: ContainerEngine, name: str, folder: Path
+) -> tuple[RecordedStore, RecordedContent]:
     with closing(open_view(name, target.stores[name], engine)) as view:
         server = view.ask().server
-        return RecordedStore(kind=view.kind, server=server, counts=dict(view.counts()))
+        store = RecordedStore(kind=view.kind, server=server, counts=dict(view.counts()))
+    return store, record_content(target, engine, name, store.counts, folder)
 
 
 def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) -> RecordedCanary:

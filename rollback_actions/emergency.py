@@ -185,7 +185,7 @@ def _baseline_of(target: Target, commit: str) -> Baseline:
         if path.parent.is_symlink():
             continue
         try:
-            baseline = load_baseline(path.parent, target.name)
+            baseline = load_baseline(path.parent, target.name, target.baseline_key)
         except Problem as problem:
             seen.append(str(problem).splitlines()[0])
             continue

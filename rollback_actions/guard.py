@@ -42,8 +42,19 @@ def guarded(command: Callable[..., object]) -> ExitCode:
         print(f"internal error: {type(error).__name__}; traceback in {_kept(error)}", file=sys.stderr)
         print("HINT: report it with that file; what was done up to then is in the journal", file=sys.stderr)
         return ExitCode.BROKEN
-    # Outside its standalone mode, Typer returns the code of an exit that it made of Ctrl-C.
-    return _interrupted() if code == _CTRL_C else ExitCode.VERIFIED
+    return _code_of_exit(code)
+
+
+def _code_of_exit(code: object) -> ExitCode:
+    """Return the exit code of a command that ended without an error.
+
+    Outside its standalone mode, Typer returns the code of an exit, also of one that it made of Ctrl-C.
+    """
+    if code == _CTRL_C:
+        return _interrupted()
+    if not isinstance(code, int):
+        return ExitCode.VERIFIED
+    return ExitCode(code) if code in set(ExitCode) else ExitCode.BROKEN
 
 
 def _interrupted() -> ExitCode:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.baseline import Baseline, RecordedContainer
+from fixtures.baseline import Baseline
 from fixtures.engines.engine import Container, Usage
 from fixtures.errors import Mismatch, Unverifiable
+from fixtures.recorded import RecordedContainer
 from fixtures.target import Target
 
 if TYPE_CHECKING:

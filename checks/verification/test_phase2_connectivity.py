@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.baseline import Baseline, RecordedStore
+from fixtures.baseline import Baseline
 from fixtures.errors import Mismatch, Problem
+from fixtures.recorded import RecordedStore
 from fixtures.rounds import Wrong, answer_of
 from fixtures.stores.view import Answer, Search
 from fixtures.target import Target

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.baseline import Baseline, RecordedStore
+from fixtures.baseline import Baseline
 from fixtures.errors import Mismatch, Unverifiable
+from fixtures.neighbours import neighbours_text, same_neighbours
 from fixtures.policy import policy_of
+from fixtures.recorded import RecordedContent, RecordedStore, whole_digest
+from fixtures.references import require_whole
+from fixtures.rounds import Wrong, answer_of
+from fixtures.schemas import schema_differences
+from fixtures.stores.content import Json, MovingContent, Neighbours
+from fixtures.stores.view import StoreView
 from fixtures.target import Target
 
+if TYPE_CHECKING:
+    from fixtures.comparison import Comparison
+
+SHOWN = 20
 pytestmark = [pytest.mark.verification, pytest.mark.phase4]
 
 
@@ -63,9 +75,127 @@ def test_store_holds_no_unrecorded_collection(
         )
 
 
-def test_store_was_compared(store: str, recorded_store: RecordedStore) -> None:
+def test_collection_content(
+    content: str,
+    comparison_of: Callable[[str], Comparison],
+    baseline: Baseline,
+    target: Target,
+    evidence: Callable[[str, str], None],
+    note: Callable[[str], None],
+) -> None:
+    """Every record of the collection is what it was; where its policy is `grows`, more may be there."""
+    store, name = content.split("/", 1)
+    policy = policy_of(target.stores[store], name)
+    comparison = comparison_of(content)
+    evidence("comparison", f"{content}, policy {policy}: {comparison}\n{comparison.coverage}")
+    excluded = baseline.facts.contents[store].collections[name].excluded
+    if excluded:
+        note(f"{content}: not compared, as the profile says: {', '.join(excluded)}")
+    if not comparison.coverage.whole:
+        note(f"{content}: {comparison.coverage}")
+    if comparison.wrong(policy):
+        raise Mismatch(
+            what=f"records of {name} of {store}",
+            expected=f"those of the baseline, policy {policy}",
+            observed=str(comparison),
+            source=str(comparison.coverage),
+            hint="restore the collection, or set its policy in the profile if it may change",
+        )
+
+
+def test_schema(schema: str, baseline: Baseline, live_schemas: Callable[[str], Mapping[str, Json]]) -> None:
+    """What the records live in, such as columns, indexes, validators and settings, is what it was."""
+    store, name = schema.split("/", 1)
+    schemas = live_schemas(store)
+    if name not in schemas:
+        raise Mismatch(
+            what=f"{name} of {store}",
+            expected="there, as in the baseline",
+            observed="none",
+            source=store,
+            hint="it was dropped or renamed: restore it from the backup",
+        )
+    found = list(schema_differences(baseline.facts.contents[store].schemas[name], schemas[name]))
+    if found:
+        raise Mismatch(
+            what=f"schema of {name} of {store}",
+            expected="the recorded one",
+            observed=f"{len(found)} differences: {'; '.join(found[:SHOWN])}",
+            source=store,
+            hint="the migration's changes are still there: restore the store, schema and all",
+        )
+
+
+def test_store_holds_no_unrecorded_schema(
+    store: str,
+    recorded_content: RecordedContent,
+    live_schemas: Callable[[str], Mapping[str, Json]],
+) -> None:
+    """The store has no view, trigger, alias or the like that it did not have."""
+    extra = sorted(set(live_schemas(store)) - set(recorded_content.schemas))
+    if extra:
+        raise Mismatch(
+            what=f"what {store} has and the baseline does not know",
+            expected="nothing",
+            observed=", ".join(extra[:SHOWN]) + (f" and {len(extra) - SHOWN} more" if extra[SHOWN:] else ""),
+            source=store,
+            hint="the migration made it: remove it",
+        )
+
+
+def test_golden_queries(
+    golden: str, baseline: Baseline, golden_answers: Mapping[str, Sequence[Neighbours] | Wrong]
+) -> None:
+    """Searches for the vectors of the baseline find the neighbours that they found then."""
+    store, name = golden.split("/", 1)
+    recorded = baseline.facts.contents[store].collections[name].golden
+    pairs = zip(recorded, answer_of(golden_answers, golden), strict=True)
+    for number, (before, now) in enumerate(pairs):
+        if not same_neighbours(before, now):
+            raise Mismatch(
+                what=f"neighbours of golden query {number + 1} in {name} of {store}",
+                expected=neighbours_text(before),
+                observed=neighbours_text(now),
+                source="a search for the recorded vector",
+                hint="vectors, metric or index are not those of before: restore the collection",
+            )
+
+
+def test_positions(moving_store: str, baseline: Baseline, moving: Callable[[str], MovingContent]) -> None:
+    """No position, such as a consumer group's offset, was lost, moved back or is beyond the end."""
+    strayed = list(moving(moving_store).strayed(baseline.facts.contents[moving_store].positions))
+    if strayed:
+        raise Mismatch(
+            what=f"positions of {moving_store}",
+            expected="where they were, or further on",
+            observed="; ".join(strayed[:SHOWN]),
+            source=moving_store,
+            hint="consumers would skip or repeat messages: restore topics and offsets together",
+        )
+
+
+def test_references(
+    relation: str,
+    target: Target,
+    open_store: Callable[[str], StoreView],
+    evidence: Callable[[str, str], None],
+) -> None:
+    """What the records of one store name in another is there."""
+    records = require_whole(target.references[relation], open_store)
+    evidence("references", f"{relation}: {records} records name what is there")
+
+
+def test_store_was_compared(
+    store: str,
+    recorded_store: RecordedStore,
+    recorded_content: RecordedContent,
+    evidence: Callable[[str, str], None],
+) -> None:
     """The baseline holds records of the store; comparing nothing with nothing proves nothing."""
-    if not sum(recorded_store.counts.values()):
+    evidence("blind spots", "\n".join(recorded_content.blind_spots))
+    # A store whose collections are all volatile has none that was read.
+    digests = [digest for c in recorded_content.collections.values() for digest in c.digests]
+    if not sum(recorded_store.counts.values()) or (digests and not whole_digest(digests).records):
         raise Unverifiable(
             what=f"records of {store} in the baseline",
             expected="at least 1",

@@ -53,6 +53,7 @@ def pytest_configure(config):
         incident=incident,
         run=run,
         zero=incident.started,
+        started=incident.started,
         gated=True,
         baseline=Path("baseline"),
     )

@@ -65,6 +65,7 @@ def pytest_configure(config):
         incident=incident,
         run=run,
         zero=zero,
+        started=zero,
         gated=True,
         baseline=Path("baseline"),
     )

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.baseline import Facts, RecordedContainer
 from fixtures.engines.engine import Container, ContainerEngine
 from fixtures.git import git
+from fixtures.recorded import Facts, RecordedContainer
 from staging.stack import Stack
 from tests.stack import container_faults as faults
 from tests.stack import damage

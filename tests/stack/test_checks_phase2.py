@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from fixtures.baseline import Facts
 from fixtures.engines.engine import ContainerEngine
+from fixtures.recorded import Facts
 from staging.stack import Stack
 from tests.stack import container_faults as faults
 from tests.stack import damage, milvus_scratch, scratch_buckets

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.baseline import Facts
+from fixtures.recorded import Facts
 from tests.stack import damage
 from tests.stack.damage import Operators
 from tests.stack.verifier import Verifier, expect, store_facts

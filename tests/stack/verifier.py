@@ -14,7 +14,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from fixtures.baseline import Baseline, Facts, load_baseline, save_baseline
+from fixtures.baseline import Baseline, load_baseline, save_baseline
+from fixtures.recorded import Facts
 from tests.pytester.conftest import Outcome
 
 CHECKS_SECONDS = 120

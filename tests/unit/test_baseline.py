@@ -7,15 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.baseline import (
-    Facts,
-    RecordedCanary,
-    RecordedContainer,
-    RecordedStore,
-    load_baseline,
-    save_baseline,
-)
+from fixtures.baseline import load_baseline, save_baseline
 from fixtures.errors import Unverifiable
+from fixtures.recorded import Facts, RecordedCanary, RecordedContainer, RecordedStore
 
 FACTS = Facts(
     commit="c" * 40,
@@ -91,8 +85,8 @@ def test_another_target_is_refused(folder: Path) -> None:
 
 def test_another_version_is_refused(folder: Path) -> None:
     path = folder / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 2}), encoding="utf-8")
-    assert "expected version 1, observed version 2" in _refusal(folder)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 3}), encoding="utf-8")
+    assert "expected version 2, observed version 3" in _refusal(folder)
 
 
 def test_no_baseline_at_all(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from staging.daemon import Daemon, Record
 from staging.docker_engine import EngineSettings, answers, docker_engine, stop_kept_engine
 
 ROOT = Path(__file__).parents[2]
-WITHIN_SECONDS = 10
+WITHIN_SECONDS = 60
 ENGINE = """
     import http.server, socketserver, sys
 
