@@ -10,14 +10,17 @@ from typing import Annotated
 
 import typer
 
+from fixtures.baseline import load_baseline
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode
 from fixtures.git import head
 from fixtures.incident import Incident, find_incident, new_incident
 from fixtures.redaction import Redactor
 from fixtures.target import Target, load_target
+from fixtures.verdict import Verdict, combine
 from rollback_actions.backup import new_backup_folder, take_backup
 from rollback_actions.capture import capture
+from rollback_actions.compare import compare_target
 from rollback_actions.compose import ComposeControl
 from rollback_actions.emergency import Recorder, plan_emergency, roll_back
 from rollback_actions.guard import guarded
@@ -94,6 +97,25 @@ def capture_command(profile: Profile, incident: IncidentId = None) -> None:
         refuse_unfinished(session.target.folders.incidents, session.target.name)
         folder = capture(session.target, session.steps)
     typer.echo(f"baseline: {folder}")
+
+
+@app.command("compare")
+def compare_command(
+    baseline: Annotated[Path, typer.Argument(help="Folder of the baseline.")], profile: Profile
+) -> None:
+    """Compare the target with BASELINE, record by record; changes nothing."""
+    target = load_target(profile)
+    loaded = load_baseline(baseline, target.name, target.baseline_key)
+    findings = compare_target(target, open_engine(target.engine), loaded)
+    for finding in findings:
+        typer.echo(f"{finding.verdict:<6} {finding.store}/{finding.name}: {finding.text}")
+    for store, content in loaded.facts.contents.items():
+        for spot in content.blind_spots:
+            typer.echo(f"blind spot of {store}: {spot}")
+    verdict = combine(finding.verdict for finding in findings)
+    typer.echo(f"compared with {loaded.id}: {verdict}")
+    if verdict is not Verdict.PASSED:
+        raise typer.Exit(ExitCode.FAILED if verdict is Verdict.FAILED else ExitCode.BROKEN)
 
 
 @rollback_app.command()

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from fixtures.baseline import load_baseline, save_baseline
+from fixtures.baseline import BaselineDraft, load_baseline, save_baseline
 from fixtures.errors import Unverifiable
-from fixtures.recorded import Facts, RecordedCanary, RecordedContainer, RecordedStore
+from fixtures.record_blocks import read_block, write_block
+from fixtures.recorded import (
+    Facts,
+    RecordedCanary,
+    RecordedCollection,
+    RecordedContainer,
+    RecordedContent,
+    RecordedStore,
+)
+from fixtures.stores.content import Digest, Neighbours, RecordHash
 
 FACTS = Facts(
     commit="c" * 40,
@@ -93,3 +104,67 @@ def test_no_baseline_at_all(tmp_path: Path) -> None:
     text = _refusal(tmp_path / "current")
     assert "No such file" in text
     assert "rollback_actions capture" in text
+
+
+def test_a_signed_baseline_needs_its_key(tmp_path: Path) -> None:
+    key, other = SecretStr("correct horse"), SecretStr("battery staple")
+    signed = save_baseline(tmp_path / "signed", "staging", FACTS, key)
+    assert load_baseline(signed, "staging", key).facts == FACTS
+    assert load_baseline(signed, "staging").facts == FACTS, "without a key nothing can be said of it"
+    with pytest.raises(Unverifiable, match="observed another signature"):
+        load_baseline(signed, "staging", other)
+    unsigned = save_baseline(tmp_path / "unsigned", "staging", FACTS)
+    with pytest.raises(Unverifiable, match="observed no signature"):
+        load_baseline(unsigned, "staging", key)
+
+
+def test_whoever_has_no_key_cannot_make_a_change_good(tmp_path: Path) -> None:
+    """Every hash is put right again, as someone who means to deceive would: the signature says no."""
+    key = SecretStr("correct horse")
+    folder = save_baseline(tmp_path, "staging", FACTS, key)
+    signature = json.loads((folder / "manifest.json").read_text())["signature"]
+    changed = save_baseline(tmp_path, "staging", replace(FACTS, commit="d" * 40))
+    manifest = json.loads((changed / "manifest.json").read_text())
+    (changed / "manifest.json").write_text(json.dumps({**manifest, "signature": signature}))
+    assert load_baseline(changed, "staging").facts.commit == "d" * 40
+    with pytest.raises(Unverifiable, match="observed another signature"):
+        load_baseline(changed, "staging", key)
+
+
+def test_what_is_not_finished_is_no_baseline(tmp_path: Path) -> None:
+    first = save_baseline(tmp_path, "staging", FACTS)
+    with BaselineDraft(tmp_path, "staging") as draft:
+        (draft.folder / "records").mkdir()
+    assert [path.name for path in tmp_path.iterdir() if not path.is_symlink()] == [first.name]
+    assert load_baseline(tmp_path / "current", "staging").id == first.name
+
+
+def test_content_comes_back_as_it_was(tmp_path: Path) -> None:
+    records = [RecordHash("a\n\u2028", 2**59, {"name": 7}, expires=1.5), RecordHash("b", 3)]
+    with BaselineDraft(tmp_path, "staging") as draft:
+        (draft.folder / "records").mkdir()
+        with (draft.folder / "records" / "0000.blocks").open("wb") as stream:
+            blocks = (write_block(stream, records[:1]), write_block(stream, records[1:]))
+        collection = RecordedCollection(
+            division=("", "b"),
+            digests=(Digest(1, 2**59), Digest(1, 3)),
+            records="records/0000.blocks",
+            blocks=blocks,
+            excluded=("seen",),
+            seconds=0.25,
+            golden=(Neighbours((0.5, 1.0), ("a", "b"), (0.9, 0.1)),),
+        )
+        content = RecordedContent(
+            schemas={"users": {"columns": [1, 2.5, None, True]}},
+            collections={"users": collection},
+            positions={"group": {"0": 5}},
+            blind_spots=("none",),
+        )
+        facts = replace(FACTS, contents={"mysql": content})
+        folder = draft.finish(facts)
+    loaded = load_baseline(folder, "staging")
+    assert loaded.facts == facts
+    path = folder / "records" / "0000.blocks"
+    assert [record for block in blocks for record in read_block(path, *block)] == records
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert "0000.blocks" in _refusal(folder)

@@ -1,0 +1,102 @@
+"""Comparing a target with a baseline for a person: every schema, record, golden query and position, at once.
+
+The same as phase 4 verifies, without a window: whatever it takes is read in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import inf
+
+from fixtures.baseline import Baseline
+from fixtures.comparison import compare
+from fixtures.contents import recorded_collection
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import Mismatch, Problem
+from fixtures.neighbours import neighbours_text, same_neighbours
+from fixtures.policy import policy_of
+from fixtures.recorded import RecordedContent
+from fixtures.sampling import Plan
+from fixtures.schemas import schema_differences
+from fixtures.stores.content import ContentView, Json, MovingContent, Pace, SearchableContent
+from fixtures.stores.factory import open_content
+from fixtures.target import Target
+from fixtures.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What comparing one thing of a store said."""
+
+    store: str
+    name: str
+    verdict: Verdict
+    text: str
+
+
+def compare_target(target: Target, engine: ContainerEngine, baseline: Baseline) -> list[Finding]:
+    """Return a finding for everything that the baseline holds; stores are read side by side."""
+    contents = baseline.facts.contents
+
+    def compared(store: str) -> list[Finding]:
+        if store not in contents:
+            return [Finding(store, store, Verdict.BROKEN, "its content is not in the baseline")]
+        try:
+            with open_content(store, target.stores[store], engine) as content:
+                return list(_compare_store(target, baseline, contents[store], content))
+        except Problem as problem:
+            return [Finding(store, store, Verdict.BROKEN, str(problem).splitlines()[0])]
+
+    with ThreadPoolExecutor(max_workers=len(target.stores)) as pool:
+        return [finding for found in pool.map(compared, target.stores) for finding in found]
+
+
+def _compare_store(
+    target: Target, baseline: Baseline, recorded: RecordedContent, content: ContentView
+) -> Iterator[Finding]:
+    yield from _of_schemas(content.name, recorded.schemas, content.schemas())
+    for name in recorded.collections:
+        yield _of_collection(target, baseline, content, name)
+    if isinstance(content, SearchableContent):
+        yield from _of_searches(content, recorded)
+    if isinstance(content, MovingContent):
+        for strayed in content.strayed(recorded.positions):
+            yield Finding(content.name, "positions", Verdict.FAILED, strayed)
+
+
+def _of_schemas(store: str, recorded: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[Finding]:
+    for name in sorted({*recorded, *now}):
+        if name not in now:
+            yield Finding(store, name, Verdict.FAILED, "not there any more")
+        elif name not in recorded:
+            yield Finding(store, name, Verdict.FAILED, "not in the baseline")
+        elif differences := list(schema_differences(recorded[name], now[name])):
+            yield Finding(store, name, Verdict.FAILED, f"schema: {'; '.join(differences)}")
+
+
+def _of_searches(content: SearchableContent, recorded: RecordedContent) -> Iterator[Finding]:
+    for name, collection in recorded.collections.items():
+        for number, before in enumerate(collection.golden):
+            now = content.search_again(name, before)
+            if not same_neighbours(before, now):
+                text = f"golden query {number + 1}: {neighbours_text(before)}, now {neighbours_text(now)}"
+                yield Finding(content.name, name, Verdict.FAILED, text)
+
+
+def _of_collection(target: Target, baseline: Baseline, content: ContentView, name: str) -> Finding:
+    store = content.name
+    profile = target.stores[store]
+    policy = policy_of(profile, name)
+    try:
+        recorded = recorded_collection(baseline, target, store, name)
+        everything = Plan(tuple(range(len(recorded.division))), inf)
+        pace = Pace(connections=profile.load.connections, chunk_seconds=profile.load.chunk_seconds)
+        comparison = compare(content, name, recorded, baseline.folder / recorded.records, everything, pace)
+    except (Mismatch, Problem) as problem:
+        return Finding(store, name, Verdict.BROKEN, str(problem).splitlines()[0])
+    verdict = Verdict.FAILED if comparison.wrong(policy) else Verdict.PASSED
+    excluded = f"; not compared: {', '.join(recorded.excluded)}" if recorded.excluded else ""
+    text = f"{policy}, {comparison.coverage}, differing: {comparison}{excluded}"
+    return Finding(store, name, verdict, text)

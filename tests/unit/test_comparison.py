@@ -1,0 +1,235 @@
+"""Comparing records, parts and schemas, with a reader that is a stand-in: a dictionary of records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+from pathlib import Path
+
+import pytest
+
+from fixtures.comparison import Comparison, compare
+from fixtures.neighbours import same_neighbours
+from fixtures.record_blocks import write_block
+from fixtures.recorded import RecordedCollection
+from fixtures.sampling import Coverage, Plan, plan, shares
+from fixtures.schemas import schema_differences
+from fixtures.stores.content import Digest, Json, Neighbours, Pace, RecordHash
+
+RECORDS, PART = 100, 10
+
+
+@dataclass
+class StandIn:
+    """Records by key, in parts of ten keys; counts how often a part's records were read one by one."""
+
+    records_by_key: dict[int, list[RecordHash]]
+    slow: float = 0.0
+    read: list[int] = field(default_factory=list)
+    name = "store"
+    kind = "stand-in"
+    blind_spots = ()
+
+    def _part(self, part: int) -> Iterator[RecordHash]:
+        last = part == RECORDS // PART - 1
+        for key, found in self.records_by_key.items():
+            if key // PART == part or (last and key >= RECORDS):
+                yield from found
+
+    def digest(
+        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
+    ) -> Iterator[tuple[int, Digest]]:
+        for part in parts:
+            time.sleep(self.slow)
+            found = list(self._part(part))
+            yield part, Digest(len(found), sum(record.hash for record in found))
+
+    def records(
+        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
+    ) -> Iterator[tuple[int, RecordHash]]:
+        for part in parts:
+            self.read.append(part)
+            for record in self._part(part):
+                yield part, record
+
+
+def fresh() -> dict[int, list[RecordHash]]:
+    return {key: [RecordHash(f"{key:03d}", 1000 + key, {"name": key, "size": 7})] for key in range(RECORDS)}
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> tuple[RecordedCollection, Path]:
+    path, content = tmp_path / "records", StandIn(fresh())
+    division = tuple(str(number) if number else "" for number in range(RECORDS // PART))
+    everything = range(len(division))
+    digests = dict(content.digest("c", division, everything, Pace()))
+    with path.open("wb") as stream:
+        blocks = [write_block(stream, content._part(part)) for part in everything]
+    collection = RecordedCollection(
+        division=division,
+        digests=tuple(digests[part] for part in everything),
+        records="records",
+        blocks=tuple(blocks),
+        excluded=(),
+        seconds=1.0,
+    )
+    return collection, path
+
+
+def compared(
+    recorded: tuple[RecordedCollection, Path], content: StandIn, plan: Plan | None = None
+) -> Comparison:
+    collection, path = recorded
+    everything = plan or Plan(tuple(range(len(collection.division))), inf)
+    return compare(content, "c", collection, path, everything, Pace())  # type: ignore[arg-type]
+
+
+def test_nothing_differs_and_no_record_is_read(recorded: tuple[RecordedCollection, Path]) -> None:
+    content = StandIn(fresh())
+    comparison = compared(recorded, content)
+    assert not comparison.wrong("exact")
+    assert str(comparison) == "nothing"
+    assert comparison.coverage.whole
+    assert content.read == []
+
+
+def test_what_differs_is_named_and_only_its_parts_are_read(
+    recorded: tuple[RecordedCollection, Path],
+) -> None:
+    content = StandIn(fresh())
+    del content.records_by_key[3]
+    content.records_by_key[55] = [RecordHash("055", 9, {"name": 55, "size": 8, "kind": 1})]
+    content.records_by_key[200] = [RecordHash("200", 5)]
+    comparison = compared(recorded, content)
+    assert str(comparison) == "missing 1 (003); added 1 (200); changed 1 (055: kind new, size)"
+    assert sorted(content.read) == [0, 5, 9]
+    assert comparison.wrong("exact")
+    assert comparison.wrong("grows")
+
+
+def test_two_records_that_swapped_a_value_and_one_that_is_there_twice(
+    recorded: tuple[RecordedCollection, Path],
+) -> None:
+    content = StandIn(fresh())
+    one, other = content.records_by_key[1][0], content.records_by_key[2][0]
+    content.records_by_key[1] = [replace(one, hash=77)]
+    content.records_by_key[2] = [replace(other, hash=78)]
+    content.records_by_key[4] *= 2
+    comparison = compared(recorded, content)
+    assert comparison.changed.count == 2
+    assert (comparison.added.count, comparison.added.first) == (1, ["004"])
+
+
+def test_what_was_added_is_right_where_the_collection_may_grow(
+    recorded: tuple[RecordedCollection, Path],
+) -> None:
+    content = StandIn({**fresh(), 300: [RecordHash("300", 1)]})
+    comparison = compared(recorded, content)
+    assert comparison.wrong("exact")
+    assert not comparison.wrong("grows")
+    assert str(comparison) == "added 1 (300)"
+
+
+def test_what_was_to_go_by_itself_is_not_lost(tmp_path: Path) -> None:
+    path = tmp_path / "records"
+    gone = [RecordHash("a", 1, expires=time.time() - 1), RecordHash("b", 2, expires=time.time() + 3600)]
+    with path.open("wb") as stream:
+        block = write_block(stream, gone)
+    collection = RecordedCollection(("",), (Digest(2, 3),), "records", (block,), (), 1.0)
+    comparison = compared((collection, path), StandIn({}))
+    assert comparison.expired == 1
+    assert comparison.missing.first == ["b"]
+
+
+def test_of_many_the_first_are_named_and_the_rest_counted(
+    recorded: tuple[RecordedCollection, Path],
+) -> None:
+    comparison = compared(recorded, StandIn({}))
+    assert comparison.missing.count == RECORDS
+    assert str(comparison).startswith("missing 100 (000, 001, ")
+    assert str(comparison).endswith("019 and 80 more)")
+
+
+def test_when_time_is_up_what_was_seen_is_a_sample_and_said_to_be(
+    recorded: tuple[RecordedCollection, Path],
+) -> None:
+    content = StandIn({}, slow=0.02)
+    comparison = compared(recorded, content, Plan(tuple(range(10)), 0.0))
+    assert comparison.coverage.covered == 1
+    assert comparison.wrong("exact")
+    assert comparison.missing.count == PART, "the first part that differs is always named"
+    assert "1 of 10 parts of 100 records" in str(comparison.coverage)
+
+
+def test_parts_that_were_not_read_are_counted(recorded: tuple[RecordedCollection, Path]) -> None:
+    comparison = compared(recorded, StandIn({}), Plan((0, 1, 2), -1.0))
+    assert comparison.wrong("grows")
+    comparison.unread = 2
+    assert "2 more parts differ, not read record by record" in str(comparison)
+
+
+def test_the_probability_of_missing_changes_is_that_of_drawing_without_them() -> None:
+    coverage = Coverage(parts=10, covered=5, records=100)
+    scattered, together = coverage.missed(1)
+    assert scattered == pytest.approx(0.5)
+    assert together == pytest.approx(0.5)
+    assert coverage.missed(2)[0] == pytest.approx(50 * 49 / (100 * 99))
+    assert coverage.missed(100)[0] == 0
+    assert Coverage(10, 10, 100).missed(1) == (0.0, 0.0)
+    assert "1: 50.0% scattered, 50.0% side by side; 10: 0.1% scattered" in str(coverage)
+
+
+def test_a_plan_takes_all_that_fits_and_chooses_the_rest_at_random() -> None:
+    assert plan(10, expected=1.0, seconds=10.0) == Plan(tuple(range(10)), 10.0)
+    some = plan(1000, expected=10.0, seconds=2.5)
+    assert len(some.parts) == len(set(some.parts)) == 250
+    assert some.parts != tuple(sorted(some.parts))
+    assert len(plan(1000, expected=10.0, seconds=0.0).parts) == 1
+    # All fit, but not easily: in an order that leaves a fair sample if they do not after all.
+    assert sorted(plan(100, expected=9.0, seconds=10.0).parts) == list(range(100))
+
+
+def test_time_is_shared_so_that_small_collections_get_all_they_need() -> None:
+    given = shares({"small": 1.0, "middle": 4.0, "large": 100.0}, 30.0)
+    assert given == {"small": 1.0, "middle": 4.0, "large": 25.0}
+    assert sum(shares({"a": 10.0, "b": 10.0}, 4.0).values()) == pytest.approx(4.0)
+    assert shares({"a": 1.0}, -5.0) == {"a": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "observed", "expected"),
+    [
+        ({"a": 1}, {"a": 1}, []),
+        ({"a": 1}, {"a": True}, ["a: expected 1, observed True"]),
+        ({"a": 1}, {"a": "1"}, ["a: expected 1, observed '1'"]),
+        ({"a": {"b": [1, 2]}}, {"a": {"b": [1, 3]}}, ["a.b[1]: expected 2, observed 3"]),
+        ({"a": [1]}, {"a": [1, 2]}, ["a: expected [1], observed [1, 2]"]),
+        ({"a": 1}, {"b": 1}, ["a: expected 1, observed none", "b: expected none, observed 1"]),
+        ("files", "other", ["schema: expected 'files', observed 'other'"]),
+    ],
+)
+def test_schemas_differ_at_paths(recorded: Json, observed: Json, expected: list[str]) -> None:
+    assert list(schema_differences(recorded, observed)) == expected
+
+
+@pytest.mark.parametrize(
+    ("keys", "scores", "same"),
+    [
+        ("abc", (0.9, 0.8, 0.7), True),
+        ("abc", (0.90000001, 0.8, 0.7), True),
+        ("abd", (0.9, 0.8, 0.7), True),
+        ("acb", (0.9, 0.8, 0.7), False),
+        ("abc", (0.9, 0.8, 0.6), False),
+        ("ab", (0.9, 0.8), False),
+        ("xbc", (0.9, 0.8, 0.7), False),
+    ],
+)
+def test_neighbours_are_the_same_but_for_the_last_bits_and_the_last_of_equals(
+    keys: str,
+    scores: tuple[float, ...],
+    same: bool,  # noqa: FBT001 - a case
+) -> None:
+    before = Neighbours((1.0,), ("a", "b", "c"), (0.9, 0.8, 0.7))
+    assert same_neighbours(before, Neighbours((1.0,), tuple(keys), scores)) is same
