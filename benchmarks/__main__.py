@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +11,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import mongodb, mysql, vectors
 from benchmarks.measure import Measure, Row, compared
 from benchmarks.overhead import CHECKS, measure_overhead
 from benchmarks.phases import measure_phases
+from benchmarks.servers import mysql_server
+from fixtures.engines.factory import open_engine
+from fixtures.errors import UsageProblem
+from fixtures.stores.profiles import MilvusProfile, MongodbProfile, QdrantProfile
+from fixtures.target import load_target
+from rollback_actions.compose import ComposeControl
 from rollback_actions.guard import guarded
 from rollback_actions.progress import Progress
 from staging.fresh import fresh_stores
@@ -20,39 +29,124 @@ from staging.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-NAMES = ("overhead", "phases")
+console = Console()
 
 
 @app.command()
 def bench(
-    names: Annotated[list[str] | None, typer.Argument(help=f"Which of {', '.join(NAMES)}; all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Which to run; all without a name.")] = None,
+    scale: Annotated[
+        float, typer.Option(min=0.001, help="Size of the stores' data; 1 is the claim's.")
+    ] = 1.0,
 ) -> None:
-    """Measure side by side; what needs the staging stack brings it up, and takes it down."""
-    wanted = names or list(NAMES)
-    unknown = sorted(set(wanted) - set(NAMES))
+    """Measure side by side: overhead, phases, mysql, mongodb, vectors. Brings up what it needs."""
+    wanted = names or ["overhead", *_ON_STACK]
+    unknown = sorted({*wanted} - {"overhead", *_ON_STACK})
     if unknown:
-        raise typer.BadParameter(f"expected {', '.join(NAMES)}, observed {', '.join(unknown)}")
+        raise UsageProblem(
+            what="benchmark",
+            expected=f"one of overhead, {', '.join(_ON_STACK)}",
+            observed=", ".join(unknown),
+            source="the arguments",
+            hint="./run bench without a name runs all",
+        )
     if "overhead" in wanted:
         for workers in (0, 2):
             title = f"{CHECKS:,} trivial checks, {f'-n {workers}' if workers else 'one process'}"
-            _show(title, measure_overhead(workers), plain=1)
-    if "phases" in wanted:
+            ours, plain = measure_overhead(workers)
+            _show(title, compared([ours, plain], plain))
+    on_stack = [run for name, run in _ON_STACK.items() if name in wanted]
+    if on_stack:
         stack = Stack(ROOT)
         with Progress() as progress, fresh_stores(stack, progress):
-            bring_up_application(stack, progress, 1.0)
-            with progress.step("run the four phases both ways"):
-                measures = measure_phases(ROOT / PROFILE)
-        _show("The four phases of the staging stack", measures, plain=1)
+            for run in on_stack:
+                run(stack, progress, scale)
 
 
-def _show(title: str, measures: list[Measure], plain: int) -> None:
-    """Print medians, each with its ratio to `measures[plain]`."""
-    table = Table("what", "median, s", "runs, s", "ratio", title=title)
-    rows: list[Row] = compared(measures, measures[plain])
-    for measure, row in zip(measures, rows, strict=True):
-        runs = " ".join(f"{seconds:.2f}" for seconds in measure.seconds)
-        table.add_row(measure.name, f"{measure.median:.2f}", runs, f"{row.ratio:.2f}")
-    Console().print(table)
+def _phases(stack: Stack, progress: Progress, _scale: float) -> None:
+    bring_up_application(stack, progress, 1.0)
+    with progress.step("run the four phases both ways"):
+        parallel, plain = measure_phases(ROOT / PROFILE)
+    _show("The four phases of the staging stack", compared([parallel, plain], plain))
+
+
+def _mysql(_stack: Stack, progress: Progress, scale: float) -> None:
+    target = load_target(ROOT / PROFILE)
+    engine, control = open_engine(target.engine), ComposeControl(target.engine)
+    size = int(2_000_000 * scale)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mysql_server(target, engine, control, Path(folder)) as server,
+    ):
+        with progress.step(f"MySQL, {size:,} rows"):
+            times = mysql.compare(server, size)
+        _show(f"MySQL, {size:,} rows of about 230 bytes", times)
+        with progress.step("MySQL as tables grow"):
+            grown = mysql.grow(server, [size // 10, size])
+        table = Table("rows", "median, s", "peak memory, MiB", title="MySQL, digest with its division")
+        for growth in grown:
+            table.add_row(f"{growth.rows:,}", f"{growth.seconds:.2f}", f"{growth.peak_mebibytes:.0f}")
+        console.print(table)
+        with progress.step("MySQL, planted corruptions"):
+            noticed = mysql.detect(server)
+        _show_noticed(noticed)
+
+
+def _mongodb(_stack: Stack, progress: Progress, scale: float) -> None:
+    target = load_target(ROOT / PROFILE)
+    profile = target.stores["mongodb"]
+    assert isinstance(profile, MongodbProfile)
+    endpoint = open_engine(target.engine).resolve(profile.address)
+    with progress.step("MongoDB") as step:
+        step.result = "digest beside dbHash"
+        mongodb.compare(endpoint, profile.operator, int(500_000 * scale), connections=2)
+
+
+def _vectors(_stack: Stack, progress: Progress, scale: float) -> None:
+    target = load_target(ROOT / PROFILE)
+    engine, count = open_engine(target.engine), int(100_000 * scale)
+    milvus, qdrant = target.stores["milvus"], target.stores["qdrant"]
+    assert isinstance(milvus, MilvusProfile)
+    assert isinstance(qdrant, QdrantProfile)
+    assert milvus.operator is not None
+    assert qdrant.operator is not None
+    with progress.step("Milvus"):
+        found = vectors.compare_milvus(engine.resolve(milvus.address), milvus.operator, count)
+    _show(f"Milvus, {count:,} vectors of 384", compared(found, found[0]))
+    with progress.step("Qdrant, a stand-in"):
+        found = vectors.compare_qdrant(engine.resolve(qdrant.address), qdrant.operator, count)
+    _show(f"Qdrant (stand-in), {count:,} vectors of 384", compared(found, found[0]))
+
+
+_ON_STACK: dict[str, Callable[[Stack, Progress, float], None]] = {
+    "mysql": _mysql,
+    "mongodb": _mongodb,
+    "vectors": _vectors,
+    "phases": _phases,
+}
+
+
+def _show(title: str, rows: Sequence[Row | Measure]) -> None:
+    """Print medians, each with its ratio to the one that is compared with."""
+    table = Table("what", "median, s", "ratio", title=title)
+    for row in rows:
+        if isinstance(row, Measure):
+            table.add_row(row.name, f"{row.median:.2f}", "")
+        elif row.seconds is None or row.ratio is None:
+            table.add_row(row.name, "not run", row.skipped)
+        else:
+            table.add_row(row.name, f"{row.seconds:.2f}", f"{row.ratio:.2f}")
+    console.print(table)
+
+
+def _show_noticed(noticed: Sequence[mysql.Noticed]) -> None:
+    readers = list(noticed[0].by)
+    table = Table("planted corruption", *readers, title="Which reader notices what")
+    words = {True: "noticed", False: "-", None: "not run"}
+    for one in noticed:
+        table.add_row(one.corruption, *(words[one.by[reader]] for reader in readers))
+    table.add_row("of all", *(str(sum(one.by[reader] is True for one in noticed)) for reader in readers))
+    console.print(table)
 
 
 if __name__ == "__main__":

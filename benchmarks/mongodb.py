@@ -1,7 +1,5 @@
 """MongoDB: content digests beside the server's own `dbHash`, and what both do to an application that writes.
 
-    python -m benchmarks.mongodb PORT USER PASSWORD_FILE
-
 The account must be able to write, and to run `dbHash`. A database is made for it, and dropped at the end.
 """
 
@@ -12,13 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.synchronize import Event
-from pathlib import Path
 from queue import Queue
 from random import Random
-from typing import Annotated, cast
+from typing import cast
 
 import typer
-from pydantic import SecretStr
 from pymongo import MongoClient
 
 from benchmarks.measure import Measure
@@ -116,20 +112,11 @@ def longest(writes: list[Write], windows: list[Write]) -> Measure:
     return Measure(f"longest of {len(inside)} writes", (max(inside, default=0.0),))
 
 
-def main(
-    port: int,
-    user: str,
-    password_file: Path,
-    host: str = "127.0.0.1",
-    documents: int = 500_000,
-    connections: Annotated[int, typer.Option(help="used side by side")] = 2,
-) -> None:
-    """Measure, and say what was measured."""
-    account = Account(user=user, password=SecretStr(password_file.read_text(encoding="utf-8")))
-    endpoint = Endpoint(host, port)
+def compare(endpoint: Endpoint, account: Account, documents: int, connections: int) -> None:
+    """Measure on a running server, and say what was measured."""
     profile = MongodbProfile(
         kind="mongodb",
-        address=Address(host=host, port=port),
+        address=Address(host=endpoint.host, port=endpoint.port),
         services=("mongodb",),
         risk="low",
         databases=(DATABASE,),
@@ -188,7 +175,3 @@ def _compare(client: MongoClient[Document], content: Content, reach: Reach, conn
     for what, during in windows.items():
         measure = longest(writes, during)
         typer.echo(f"beside {what}: {measure.name} {measure.median * 1000:.0f} ms")
-
-
-if __name__ == "__main__":
-    typer.run(main)

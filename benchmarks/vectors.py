@@ -1,8 +1,5 @@
 """What a digest of vectors costs beside a bare reading of the same points, on servers that run.
 
-    python -m benchmarks.vectors --qdrant 127.0.0.1:6333 --key-file operator.key
-    python -m benchmarks.vectors --milvus 127.0.0.1:19530 --user root --password-file root.password
-
 It makes a collection of its own, reads it five times in each way, in turn, and drops it.
 """
 
@@ -10,19 +7,15 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 import time
 import uuid
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import httpx
-import typer
-from pydantic import SecretStr
 
 from benchmarks.measure import Measure
 from fixtures.engines.engine import Endpoint
@@ -32,6 +25,7 @@ from fixtures.stores.qdrant import Rest, path_of
 
 DIMENSION = 384
 BATCH = 1000
+READ = 2500
 PART = 10_000
 TIMES = 5
 SECONDS = 60.0
@@ -181,53 +175,25 @@ def measured(ways: dict[str, Callable[[], int]], count: int) -> list[Measure]:
     return [Measure(name, tuple(times)) for name, times in seconds.items()]
 
 
-def main(
-    qdrant_address: Annotated[str, typer.Option("--qdrant")] = "",
-    milvus_address: Annotated[str, typer.Option("--milvus")] = "",
-    key_file: Annotated[Path | None, typer.Option(help="Qdrant's key that may write.")] = None,
-    user: Annotated[str, typer.Option(help="Milvus's user that may create collections.")] = "root",
-    password_file: Annotated[Path | None, typer.Option()] = None,
-    count: Annotated[int, typer.Option(min=1)] = 100_000,
-    batch: Annotated[int, typer.Option(min=1, help="Records a request of the bare reading.")] = 2_500,
-) -> None:
-    """Print the median times side by side."""
-    results: list[Measure] = []
-    if qdrant_address:
-        endpoint, key = _endpoint(qdrant_address), ApiKey(key=_secret(key_file))
-        with qdrant(endpoint, key, count) as (content, name):
-            bare = partial(scroll, endpoint, key, name, batch)
-            results += measured(_ways("Qdrant: bare scroll", bare, "Qdrant", content, name), count)
-    if milvus_address:
-        endpoint, account = _endpoint(milvus_address), Account(user=user, password=_secret(password_file))
-        with milvus(endpoint, account, count) as (content, name):
-            bare = partial(iterate, endpoint, account, name, batch)
-            results += measured(_ways("Milvus: bare iteration", bare, "Milvus", content, name), count)
-    for result in results:
-        low, high = min(result.seconds), max(result.seconds)
-        sys.stdout.write(
-            f"{result.name:36} {result.median:7.2f} s  ({low:.2f} to {high:.2f})"
-            f"  {count / result.median:9.0f} records/s\n"
-        )
+def compare_qdrant(endpoint: Endpoint, key: ApiKey, count: int, batch: int = READ) -> list[Measure]:
+    """Return the times of a bare scroll and of digests, of the same points in the same run."""
+    with qdrant(endpoint, key, count) as (content, name):
+        bare = partial(scroll, endpoint, key, name, batch)
+        return measured(_ways("bare scroll", bare, content, name), count)
+
+
+def compare_milvus(endpoint: Endpoint, account: Account, count: int, batch: int = READ) -> list[Measure]:
+    """Return the times of a bare iteration and of digests, of the same entities in the same run."""
+    with milvus(endpoint, account, count) as (content, name):
+        bare = partial(iterate, endpoint, account, name, batch)
+        return measured(_ways("bare iteration", bare, content, name), count)
 
 
 def _ways(
-    bare_name: str, bare: Callable[[], int], store: str, content: ContentView, collection: str
+    bare_name: str, bare: Callable[[], int], content: ContentView, collection: str
 ) -> dict[str, Callable[[], int]]:
     return {
         bare_name: bare,
-        f"{store}: digest, 1 connection": partial(digest, content, collection, 1),
-        f"{store}: digest, 2 connections": partial(digest, content, collection, 2),
+        "digest, 1 connection": partial(digest, content, collection, 1),
+        "digest, 2 connections": partial(digest, content, collection, 2),
     }
-
-
-def _endpoint(address: str) -> Endpoint:
-    host, _, port = address.rpartition(":")
-    return Endpoint(host, int(port))
-
-
-def _secret(file: Path | None) -> SecretStr:
-    return SecretStr(file.read_text(encoding="utf-8").strip() if file else "")
-
-
-if __name__ == "__main__":
-    typer.run(main)
