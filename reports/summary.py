@@ -55,6 +55,8 @@ def lines(verdict: RunVerdict, folder: Path) -> Iterator[tuple[str, str, str]]:
         yield f"  {phase.verdict:<7}", rest, _STYLES[phase.verdict]
     for check, reason in _firsts(verdict):
         yield "  first", f"   {check}: {reason}", style
+    for name, reason in _blocked(verdict):
+        yield "  blocked", f" {TITLES[name]}: {reason}", _STYLES[Verdict.BLOCKED]
     if verdict.partial:
         yield "  not covered", f": {'; '.join(verdict.partial)}", style
     for text in verdict.notes:
@@ -85,6 +87,9 @@ def markdown(verdict: RunVerdict, folder: Path) -> str:
     firsts = [f"- `{check}`: {_escaped(reason)}" for check, reason in _firsts(verdict)]
     if firsts:
         page += ["", "First checks that did not pass:", "", *firsts]
+    blocked = [f"- {TITLES[name]}: {_escaped(reason)}" for name, reason in _blocked(verdict)]
+    if blocked:
+        page += ["", "Blocked:", "", *blocked]
     if verdict.partial:
         page += ["", "Not covered:", "", *(f"- {_escaped(reason)}" for reason in verdict.partial)]
     if verdict.notes:
@@ -129,8 +134,19 @@ def _firsts(verdict: RunVerdict) -> Iterator[tuple[str, str]]:
     for phase in verdict.phases.values():
         if phase.first is not None and (phase.failed or phase.broken):
             check, reason = phase.first
-            line = reason.splitlines()[0] if reason else "no reason given"
-            yield check, line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
+            yield check, _line(reason)
+
+
+def _blocked(verdict: RunVerdict) -> Iterator[tuple[str, str]]:
+    """Yield each phase that was not tried, and why."""
+    for name, phase in verdict.phases.items():
+        if phase.blocked and phase.first is not None and not (phase.failed or phase.broken):
+            yield name, _line(phase.first[1])
+
+
+def _line(reason: str) -> str:
+    line = reason.splitlines()[0] if reason else "no reason given"
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
 
 
 def _record(folder: Path) -> list[str]:

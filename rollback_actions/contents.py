@@ -55,7 +55,7 @@ def record_content(
         def recorded(number: int, name: str) -> RecordedCollection:
             # A reader of its own: readers share no connection.
             with open_content(store, profile, engine) as reader:
-                return _record(reader, profile, name, records / f"{number:04d}.blocks", folder)
+                return record_collection(reader, profile, name, records / f"{number:04d}.blocks", folder)
 
         with ThreadPoolExecutor(profile.load.connections) as pool:
             found = list(pool.map(recorded, range(len(names)), names))
@@ -67,9 +67,14 @@ def record_content(
         )
 
 
-def _record(
+def record_collection(
     content: ContentView, profile: StoreProfile, name: str, path: Path, folder: Path
 ) -> RecordedCollection:
+    """Write the records of one collection to `path`, which is below `folder`, and return what describes it.
+
+    Raises:
+        Problem: the store does not answer, or what must not change changed while it was read.
+    """
     pace = Pace(connections=profile.load.connections, chunk_seconds=profile.load.chunk_seconds)
     division = content.divide(name, PART)
     every = range(len(division))

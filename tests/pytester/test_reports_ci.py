@@ -59,6 +59,15 @@ def test_every_kind_of_end_is_in_junit(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.usefixtures("summary")
+def test_what_is_blocked_says_so_in_the_terminal(sandbox: Sandbox) -> None:
+    sandbox.checks(**CHECKS)
+    text = sandbox.run().text
+    blocked = "  blocked Phase 2: Connectivity: phase1 did not pass: checks/test_a.py::test_wrong failed: "
+    assert blocked in text
+    assert sandbox.run("-m", "phase2").code == ExitCode.BLOCKED
+
+
+@pytest.mark.usefixtures("summary")
 def test_what_went_wrong_is_annotated_once(sandbox: Sandbox) -> None:
     sandbox.checks(**CHECKS)
     outcome = sandbox.run()

@@ -1,0 +1,86 @@
+"""A table that is really too large for the time there is: what fits is read exactly, and the rest is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.comparison import compare
+from fixtures.engines.engine import ContainerEngine
+from fixtures.sampling import Plan, plan
+from fixtures.stores.content import Pace
+from fixtures.stores.mysql_content import Content
+from fixtures.stores.profiles import MysqlProfile
+from fixtures.target import Target
+from rollback_actions.containers import ContainerControl
+from rollback_actions.contents import PART, record_collection
+from tests.stack.mysql_server import DATABASES, MysqlServer, stack_server
+
+ROWS = 300_000
+TABLE = f"{DATABASES[0]}.large"
+
+
+@pytest.fixture(scope="module")
+def server(
+    target: Target,
+    engine: ContainerEngine,
+    control: ContainerControl,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[MysqlServer]:
+    profile = target.stores["mysql"]
+    assert isinstance(profile, MysqlProfile)
+    endpoint = engine.resolve(profile.address)
+    folder = tmp_path_factory.mktemp("large")
+    with stack_server(profile, endpoint, control, "mysql", folder) as found:
+        found.root(
+            "SET SESSION cte_max_recursion_depth = 1000000;"  # noqa: S608 - a number
+            " CREATE TABLE large (id INT PRIMARY KEY, text VARCHAR(200) NOT NULL);"
+            " INSERT INTO large WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+            f" WHERE i < {ROWS}) SELECT i, CONCAT('row ', i, REPEAT('.', 150)) FROM n;",
+            DATABASES[0],
+        )
+        yield found
+
+
+def test_what_does_not_fit_is_sampled_and_said(server: MysqlServer, tmp_path: Path) -> None:
+    profile = server.profile
+    with Content("mysql", profile, server.endpoint) as content:
+        recorded = record_collection(content, profile, TABLE, tmp_path / "records", tmp_path)
+        parts = len(recorded.division)
+        assert parts == pytest.approx(ROWS / PART, abs=1)
+        chosen = plan(parts, recorded.seconds, recorded.seconds / 4)
+        assert len(chosen.parts) < parts
+        pace = Pace(connections=2)
+
+        def compared(plan: Plan) -> tuple[str, str]:
+            # Its own time is not what is shown here, and a busy machine must not end it early.
+            patient = Plan(plan.parts, 60.0)
+            found = compare(content, TABLE, recorded, tmp_path / recorded.records, patient, pace)
+            return str(found), str(found.coverage)
+
+        whole = Plan(tuple(range(parts)), 60.0)
+        assert compared(whole) == ("nothing", f"all of {ROWS:,} records")
+        covered = len(chosen.parts)
+        differing, coverage = compared(chosen)
+        assert differing == "nothing"
+        assert coverage.startswith(f"{covered} of {parts} parts of {ROWS:,} records, chosen at random")
+        assert f"1: {(parts - covered) / parts:.1%} scattered" in coverage
+
+        server.root("UPDATE large SET text = 'cut' WHERE id = 123457", DATABASES[0])
+        assert compared(whole)[0] == 'changed 1 ({"id": 123457}: text)'
+        part = next(p for p in range(parts) if compared(Plan((p,), 60.0))[0] != "nothing")
+        assert compared(Plan((*range(part), *range(part + 1, parts)), 60.0))[0] == "nothing"
+
+
+def test_when_the_store_is_slower_than_it_was_the_scan_ends_in_time(
+    server: MysqlServer, tmp_path: Path
+) -> None:
+    profile = server.profile
+    with Content("mysql", profile, server.endpoint) as content:
+        recorded = record_collection(content, profile, TABLE, tmp_path / "records", tmp_path)
+        everything = Plan(tuple(range(len(recorded.division))), 0.0)
+        found = compare(content, TABLE, recorded, tmp_path / recorded.records, everything, Pace())
+    assert 1 <= found.coverage.covered < found.coverage.parts
+    assert not found.coverage.whole
