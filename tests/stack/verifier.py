@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -14,7 +15,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from fixtures.baseline import Baseline, load_baseline, save_baseline
+from fixtures.baseline import Baseline, BaselineDraft, load_baseline
 from fixtures.recorded import Facts
 from tests.pytester.conftest import Outcome
 
@@ -50,7 +51,9 @@ class Verifier:
     def restated(self, change: Callable[[Facts], Facts]) -> Path:
         """Save a copy of the current baseline with other facts, beside it; return its folder."""
         beside = self.folder / f"restated-{uuid.uuid4().hex[:8]}"
-        return save_baseline(beside, "staging", change(self.baseline.facts))
+        with BaselineDraft(beside, "staging") as draft:
+            shutil.copytree(self.baseline.folder / "records", draft.folder / "records")
+            return draft.finish(change(self.baseline.facts))
 
     def actions(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command line of the actions to its end; output and errors are kept."""
