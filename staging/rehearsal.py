@@ -77,7 +77,8 @@ class Rehearsal:
         # A rehearsal of a rollback that had nothing to roll back would prove nothing.
         with steps("see that the migration did damage") as step:
             aside = f"{incident.id}-migrated"
-            code = run_checks(self.stack, "phase3 or phase4", aside, "--no-gate", capture=True)
+            workers = ("-n", str(WORKERS))
+            code = run_checks(self.stack, "phase3 or phase4", aside, "--no-gate", *workers, capture=True)
             if code is not ExitCode.FAILED:
                 raise ActionFailed(
                     what="checks of the migrated stack",

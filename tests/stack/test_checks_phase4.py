@@ -142,6 +142,23 @@ def test_records_that_are_too_many(verifier: Verifier, operators: Operators, vec
     )
 
 
+def test_a_person_compares_with_a_baseline(verifier: Verifier, operators: Operators) -> None:
+    folder = str(verifier.baseline.folder)
+    clean = verifier.actions("compare", folder)
+    assert (clean.returncode, clean.stderr) == (0, "")
+    assert "passed mysql/imagedb.users: exact, all of " in clean.stdout
+    assert "blind spot of milvus: " in clean.stdout
+    assert clean.stdout.rstrip().endswith(f"compared with {verifier.baseline.id}: passed")
+    with damage.password_hash_replaced(operators, "canary", "x" * 60):
+        changed = verifier.actions("compare", folder)
+    assert changed.returncode == 1
+    (line,) = [line for line in changed.stdout.splitlines() if line.startswith("failed")]
+    assert "mysql/imagedb.users: exact, all of " in line
+    assert "differing: changed 1 (" in line
+    assert ": hashed_password)" in line
+    assert verifier.actions("compare", "nowhere").returncode == 3
+
+
 def test_policies_and_what_a_baseline_must_hold(verifier: Verifier, operators: Operators) -> None:
     """What a log or a bucket of the stack should not be made to show, the baseline is made to say."""
 
