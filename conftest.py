@@ -5,6 +5,7 @@ pytest_plugins = [
     "fixtures.windows",
     "fixtures.phases",
     "fixtures.recorder",
+    "fixtures.watchdog",
     "fixtures.given",
     "fixtures.asking",
     "fixtures.contents",

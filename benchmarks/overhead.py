@@ -24,7 +24,9 @@ timeout = "300"
 timeout_method = "signal"
 markers = {markers}
 """
-_PLUGINS = 'pytest_plugins = ["fixtures.windows", "fixtures.phases", "fixtures.recorder"]\n'
+_PLUGINS = (
+    'pytest_plugins = ["fixtures.windows", "fixtures.phases", "fixtures.recorder", "fixtures.watchdog"]\n'
+)
 _PHASES = ("phase1", "phase2", "phase3", "phase4")
 
 

@@ -55,12 +55,17 @@ class _Record:
         self._complete_results()
         self._verdict = tally(self._incident, self._verification.target.windows)
         write_verdict(self._incident.folder, self._verdict)
-        append_job_summary(self._verdict, self._incident.folder)
+        try:
+            append_job_summary(self._verdict, self._incident.folder)
+        except OSError as error:
+            self._notes.append(f"  the job's summary page was not written: {error}")
         self._render()
         findings = [f for place in self._places() for f in redactor_of(self._config).scan(place)]
         self._notes += [_finding(finding) for finding in findings]
-        if findings and session.exitstatus == ExitCode.VERIFIED:
-            session.exitstatus = ExitCode.FAILED
+        if findings:
+            self._incident.reopen()
+            if session.exitstatus == ExitCode.VERIFIED:
+                session.exitstatus = ExitCode.FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the verdict on the incident so far."""

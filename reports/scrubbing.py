@@ -138,7 +138,8 @@ class _Formatter(logging.Formatter):
 def _scrubbed(value: Any, redactor: Redactor) -> Any:  # noqa: ANN401 - pytest's reports hold anything
     """Return `value` without secrets; pytest's representations of exceptions are changed where they are."""
     if isinstance(value, str):
-        return redactor.text(value)
+        # Half a character, from a file name that is no UTF-8, would end the run on its way to the controller.
+        return redactor.text(value).encode("utf-8", "backslashreplace").decode()
     if isinstance(value, list):
         return [_scrubbed(item, redactor) for item in value]
     if isinstance(value, tuple):

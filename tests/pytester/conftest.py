@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import ROOT, write_profile
 
 CONFTEST = """
-pytest_plugins = ["fixtures.windows", "fixtures.phases", "fixtures.recorder"]
+pytest_plugins = ["fixtures.windows", "fixtures.phases", "fixtures.recorder", "fixtures.watchdog"]
 """
 SETTINGS = """
 [tool.pytest]

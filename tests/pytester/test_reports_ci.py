@@ -27,7 +27,7 @@ CHECKS = {
 def summary(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The page that a job's summary is appended to; the checks' project makes the whole record."""
     (sandbox.pytester.path / "conftest.py").write_text(
-        'pytest_plugins = ["fixtures.windows", "fixtures.phases", "fixtures.recorder",'
+        'pytest_plugins = ["fixtures.windows", "fixtures.phases", "fixtures.recorder", "fixtures.watchdog",'
         ' "reports.scrubbing", "reports.annotations", "reports.record"]\n',
         encoding="utf-8",
     )

@@ -82,6 +82,54 @@ def test_what_no_signal_can_stop_ends_with_its_process(sandbox: Sandbox) -> None
     assert "phase1" in after.results()["test_two"]["reason"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])\n    time.sleep(60)",
+        "time.sleep(60)",
+    ],
+    ids=["no signal", "end of a fixture"],
+)
+def test_a_check_that_failed_may_not_hang_either(sandbox: Sandbox, body: str) -> None:
+    """What went wrong calls off pytest's own timers."""
+    write_profile(sandbox.pytester.path, "[windows]\nphase1 = {start = 0, end = 15}\n")
+    sandbox.checks(
+        test_a=f"@pytest.fixture\ndef store():\n    yield\n    {body}\n"
+        "@pytest.mark.phase1\ndef test_one(store): assert False"
+    )
+    assert sandbox.run().code not in {ExitCode.VERIFIED, ExitCode.BLOCKED}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "try: time.sleep(60)\n    except BaseException: pass",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])\n    time.sleep(3)",
+    ],
+    ids=["caught", "blocked"],
+)
+def test_a_check_that_goes_on_when_the_timer_rang_is_late(sandbox: Sandbox, body: str) -> None:
+    sandbox.checks(test_a=f"@pytest.mark.phase1\n@pytest.mark.timeout(1)\ndef test_one():\n    {body}")
+    outcome = sandbox.run()
+    assert outcome.code == ExitCode.FAILED
+    assert "late: phase1" in outcome.results()["test_one"]["reason"]
+
+
+@pytest.mark.parametrize("options", [["--timeout=0"], ["-o", "timeout_func_only=true"]], ids=" ".join)
+def test_without_timers_a_hung_check_ends_with_its_process(sandbox: Sandbox, options: list[str]) -> None:
+    write_profile(sandbox.pytester.path, "[windows]\nverification = 8\n")
+    sandbox.checks(
+        test_a="@pytest.fixture\ndef store(): time.sleep(60)\n@pytest.mark.phase1\ndef test_one(store): pass"
+    )
+    assert sandbox.run(*options).code not in {ExitCode.VERIFIED, ExitCode.BLOCKED}
+
+
+def test_a_module_that_hangs_while_it_is_imported_ends_with_its_process(sandbox: Sandbox) -> None:
+    write_profile(sandbox.pytester.path, "[windows]\nverification = 8\n")
+    sandbox.checks(test_a="time.sleep(60)")
+    assert sandbox.run().code not in {ExitCode.VERIFIED, ExitCode.BLOCKED}
+
+
 def test_a_check_that_starts_after_its_window_is_late(sandbox: Sandbox) -> None:
     write_profile(sandbox.pytester.path, "[windows]\nphase1 = {start = 0, end = 0.01}\n")
     sandbox.checks(test_a="@pytest.mark.phase1\ndef test_one(): note('ran')")

@@ -177,8 +177,15 @@ def file_delisted(operators: Operators, knowledge_base: str, filename: str) -> I
 def field_renamed(operators: Operators, knowledge_base: str, name: str, other: str) -> Iterator[None]:
     """A field of the documents of a knowledge base's files has another name; all counts are as before."""
     found, which = operators.mongodb["mongodb"]["files"], {"knowledge_db_id": knowledge_base}
+    before = list(found.find(which))
     assert found.update_many(which, {"$rename": {name: other}}).modified_count
-    with undone(lambda: found.update_many(which, {"$rename": {other: name}})):
+
+    def undo() -> None:
+        # Renamed back, the field would be the last one.
+        for document in before:
+            found.replace_one({"_id": document["_id"]}, document)
+
+    with undone(undo):
         yield
 
 

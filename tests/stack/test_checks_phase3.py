@@ -179,6 +179,7 @@ def test_the_right_documents_vectors_are_gone_and_the_turn_is_not_kept(
         },
     )
     assert traces(operators) == leaves
+    verifier.capture()
 
 
 def test_a_sweeper_without_its_rights_leaves_traces_that_are_seen(

@@ -101,6 +101,7 @@ def test_records_that_are_gone_and_collections_that_are_gone_or_new(
             },
         },
     )
+    verifier.capture()
 
 
 def test_records_that_are_too_many(verifier: Verifier, operators: Operators, vectors: list[str]) -> None:
@@ -229,7 +230,8 @@ def test_a_baseline_with_one_flipped_byte_is_refused(verifier: Verifier) -> None
     file.write_bytes(content)
     outcome = verifier.run("phase4", "--no-gate", f"--baseline={copy}")
     why = ("broken", "baseline: expected SHA-256 ", "stores.json")
-    expect(outcome, dict.fromkeys(outcome.results(), why))
+    needs_none = ("test_references[",)
+    expect(outcome, {name: why for name in outcome.results() if not name.startswith(needs_none)})
     assert outcome.code == 3
 
 

@@ -42,6 +42,7 @@ def backup(verifier: Verifier, stack: Stack, commit: str) -> Path:
         check=False,
     )
     assert done.returncode == ExitCode.VERIFIED, done.stderr
+    verifier.capture()
     (folder,) = (verifier.folder / "backups").glob("*-staging")
     assert json.loads((folder / "set.json").read_text())["commit"] == commit
     return folder

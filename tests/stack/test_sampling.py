@@ -69,7 +69,7 @@ def test_what_does_not_fit_is_sampled_and_said(server: MysqlServer, tmp_path: Pa
         assert f"1: {(parts - covered) / parts:.1%} scattered" in coverage
 
         server.root("UPDATE large SET text = 'cut' WHERE id = 123457", DATABASES[0])
-        assert compared(whole)[0] == 'changed 1 ({"id": 123457}: text)'
+        assert compared(whole)[0] == "changed 1 (123457: text)"
         part = next(p for p in range(parts) if compared(Plan((p,), 60.0))[0] != "nothing")
         assert compared(Plan((*range(part), *range(part + 1, parts)), 60.0))[0] == "nothing"
 

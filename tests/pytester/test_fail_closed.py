@@ -1,0 +1,178 @@
+"""Ways to be green without every check having run and passed: none of them is."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.errors import ExitCode
+from fixtures.incident import new_incident
+from tests.conftest import write_profile
+from tests.pytester.conftest import Outcome, Sandbox
+
+ONE_A_PHASE = {
+    f"test_{number}": f"@pytest.mark.phase{number}\ndef test_p{number}(): note('p{number}')"
+    for number in range(1, 5)
+}
+
+
+def never_verified(outcome: Outcome) -> None:
+    assert outcome.code != ExitCode.VERIFIED, outcome.text
+    assert "INTERNALERROR" not in outcome.text
+    assert "Traceback" not in outcome.text
+    if outcome.incident is not None:
+        assert not (outcome.incident / "closed.json").exists()
+
+
+@pytest.mark.parametrize(
+    "skip", ["pytest.importorskip('no_such_module')", "pytest.skip('not here', allow_module_level=True)"]
+)
+def test_a_module_that_is_skipped_has_checks_that_did_not_run(sandbox: Sandbox, skip: str) -> None:
+    sandbox.checks(**ONE_A_PHASE, test_0=f"{skip}\n@pytest.mark.phase1\ndef test_p0(): pass")
+    outcome = sandbox.run()
+    never_verified(outcome)
+    assert (
+        "phase1 ran in part only (not collected: checks/test_0.py)" in outcome.results()["test_p2"]["reason"]
+    )
+
+
+def test_a_phase_without_its_gate_opens_none(sandbox: Sandbox) -> None:
+    sandbox.checks(**ONE_A_PHASE)
+    assert sandbox.run("-m", "phase1", "--no-gate").code == ExitCode.VERIFIED
+    outcome = sandbox.run("-m", "phase2")
+    assert outcome.code == ExitCode.BLOCKED
+    assert outcome.results()["test_p2"]["reason"] == "phase1 ran without its gate"
+
+
+def test_a_phase_that_this_run_does_again_counts_as_this_run_says(sandbox: Sandbox) -> None:
+    sandbox.checks(**ONE_A_PHASE)
+    assert sandbox.run("-m", "phase1 or phase2").code == ExitCode.VERIFIED
+    outcome = sandbox.run("-m", "phase1 or phase3")
+    assert outcome.verdicts()["test_p3"] == "blocked"
+    assert "phase2 must run again" in outcome.results()["test_p3"]["reason"]
+
+
+@pytest.mark.parametrize("mark", ["@pytest.mark.step1\n", ""], ids=["step", "no stage"])
+def test_a_check_of_no_phase_that_is_skipped_is_not_zero(sandbox: Sandbox, mark: str) -> None:
+    sandbox.checks(test_a=f"{mark}def test_one(): pytest.skip('not today')")
+    never_verified(sandbox.run())
+
+
+def test_a_step_that_fails_keeps_the_incident_open(sandbox: Sandbox) -> None:
+    sandbox.checks(**ONE_A_PHASE, test_0="@pytest.mark.step1\ndef test_s1(): assert False")
+    outcome = sandbox.run()
+    assert outcome.code == ExitCode.FAILED
+    never_verified(outcome)
+
+
+def test_a_verified_incident_that_fails_later_is_open_again(sandbox: Sandbox) -> None:
+    sandbox.checks(**ONE_A_PHASE)
+    first = sandbox.run("--incident=one")
+    assert first.incident is not None
+    assert (first.incident / "closed.json").exists()
+    sandbox.checks(test_4="@pytest.mark.phase4\ndef test_p4(): assert False")
+    never_verified(sandbox.run("--incident=one"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--tx", "2*popen", "--dist", "each"],
+        ["--tx", "2*popen", "--dist", "loadscope"],
+        ["-o", "python_functions=test_p1 test_p2 test_p3"],
+        ["-o", "python_files=test_[1-3].py"],
+    ],
+    ids=" ".join,
+)
+def test_options_that_run_twice_or_less(sandbox: Sandbox, options: list[str]) -> None:
+    sandbox.checks(**ONE_A_PHASE)
+    outcome = sandbox.run(*options)
+    ran = sandbox.notes()
+    assert len(ran) == len(set(ran)), f"run twice: {ran}"
+    if "--dist" not in options:
+        assert outcome.incident is not None
+        assert not (outcome.incident / "closed.json").exists()
+
+
+def test_a_case_that_is_called_notset_is_a_case(sandbox: Sandbox) -> None:
+    body = (
+        "@pytest.mark.phase1\n@pytest.mark.parametrize('store', ['NOTSET'])\ndef test_p1(store): assert False"
+    )
+    sandbox.checks(test_a=body)
+    never_verified(sandbox.run("-m", "phase1"))
+
+
+def test_checks_that_are_reached_through_a_link_are_checks(sandbox: Sandbox) -> None:
+    sandbox.checks(test_a="@pytest.mark.phase1\ndef test_one(): pytest.skip('not today')")
+    (sandbox.pytester.path / "link").symlink_to(sandbox.pytester.path)
+    never_verified(sandbox.run("--rootdir=link", "link/checks"))
+
+
+def test_collecting_only_writes_nothing_and_is_no_error(sandbox: Sandbox) -> None:
+    sandbox.checks(**ONE_A_PHASE)
+    outcome = sandbox.run("--collect-only", "-q")
+    assert outcome.code == 0
+    assert "test_p1" in outcome.text
+    assert outcome.incident is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "raise OSError(os.fsdecode(bytes([255])))",
+        "class Odd(Exception):\n        def __str__(self): raise ValueError\n    raise Odd",
+    ],
+    ids=["half a character", "no text"],
+)
+def test_whatever_an_error_says_the_rest_is_run(sandbox: Sandbox, body: str) -> None:
+    (sandbox.pytester.path / "conftest.py").write_text(
+        'pytest_plugins = ["fixtures.windows", "fixtures.phases", "fixtures.recorder",'
+        ' "reports.scrubbing"]\n',
+        encoding="utf-8",
+    )
+    sandbox.checks(
+        test_a=f"@pytest.mark.phase1\ndef test_one():\n    {body}\n@pytest.mark.phase1\ndef test_two(): pass"
+    )
+    outcome = sandbox.run()
+    assert outcome.code == ExitCode.BROKEN
+    assert outcome.verdicts() == {"test_one": "broken", "test_two": "passed"}
+
+
+@pytest.mark.parametrize("file", ["run.json", "plan.json", "results.jsonl", "rollback.json"])
+@pytest.mark.parametrize("content", ["garbage\n", "[1]\n", '{"verdict": "ok"}\n'])
+def test_a_record_that_was_damaged_is_a_usage_error(sandbox: Sandbox, file: str, content: str) -> None:
+    sandbox.checks(**ONE_A_PHASE)
+    incident = new_incident(sandbox.pytester.path / "incidents", "sandbox")
+    run = incident.folder / "ledger" / "0001"
+    run.mkdir(parents=True)
+    (incident.folder / file if file == "rollback.json" else run / file).write_text(content)
+    outcome = sandbox.run()
+    assert outcome.code == ExitCode.USAGE
+    assert "record of the incident: expected files that can be read" in outcome.text
+    never_verified(outcome)
+
+
+@pytest.mark.parametrize(
+    ("body", "options"),
+    [
+        ("assert False", ["-x"]),
+        ("raise KeyboardInterrupt", []),
+        ("os.kill(os.getpid(), signal.SIGKILL)", []),
+    ],
+    ids=["stopped", "interrupted", "killed"],
+)
+def test_nobody_waits_for_what_will_never_run(sandbox: Sandbox, body: str, options: list[str]) -> None:
+    """The windows are minutes long: waiting for their end would be seen as a run that is killed."""
+    first = f"@pytest.mark.phase1\ndef test_p1():\n    time.sleep(1)\n    {body}"
+    sandbox.checks(**{**ONE_A_PHASE, "test_1": first})
+    never_verified(sandbox.run(*options))
+
+
+def test_a_worker_that_is_stopped_is_killed_when_all_time_is_up(sandbox: Sandbox) -> None:
+    if not sandbox.parallel:
+        pytest.skip("nothing outlives a process that is stopped, to kill it")
+    write_profile(sandbox.pytester.path, "[windows]\nverification = 8\n")
+    stopped = "@pytest.mark.phase1\ndef test_p1(): os.kill(os.getpid(), 19)"
+    sandbox.checks(**{**ONE_A_PHASE, "test_1": stopped})
+    outcome = sandbox.run()
+    never_verified(outcome)
+    assert outcome.results()["test_p1"]["reason"] == "the worker that ran it died"
