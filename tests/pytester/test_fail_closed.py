@@ -170,7 +170,7 @@ def test_nobody_waits_for_what_will_never_run(sandbox: Sandbox, body: str, optio
 def test_a_worker_that_is_stopped_is_killed_when_all_time_is_up(sandbox: Sandbox) -> None:
     if not sandbox.parallel:
         pytest.skip("nothing outlives a process that is stopped, to kill it")
-    write_profile(sandbox.pytester.path, "[windows]\nverification = 8\n")
+    write_profile(sandbox.pytester.path, "[windows]\nverification = 20\n")
     stopped = "@pytest.mark.phase1\ndef test_p1(): os.kill(os.getpid(), 19)"
     sandbox.checks(**{**ONE_A_PHASE, "test_1": stopped})
     outcome = sandbox.run()

@@ -45,9 +45,12 @@ ENGINE = """
     Server(sys.argv[1], Handler).serve_forever()
 """
 STARTER = """
-    import sys, time
+    import signal, sys, time
     from pathlib import Path
     from staging.docker_engine import EngineSettings, docker_engine
+
+    # A command that runs in the background inherits a Ctrl-C that is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     folder = Path(sys.argv[1])
     settings = EngineSettings(
