@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from fixtures.errors import ExitCode
 from fixtures.verdict import Verdict
 from rollback_actions.guard import guarded
 from rollback_actions.progress import Progress
 from staging.docker_engine import docker_engine, stop_kept_engine, undisturbed
+from staging.faults.catalogue import chosen
+from staging.faults.rounds import RECORD, folder_for, run_round, show
+from staging.faults.trial import Trials
 from staging.fresh import fresh_stores, refuse_running
 from staging.rehearsal import Rehearsal, bring_up_application, bring_up_stores
 from staging.stack import Stack
@@ -75,6 +79,35 @@ def tests(context: typer.Context) -> None:
     with Progress() as progress, fresh_stores(stack, progress):
         bring_up_application(stack, progress, SMALL_SCALE)
         _pytest(["tests/stack", "--require-stack", *context.args])
+
+
+@app.command()
+def faults(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names or patterns of faults; all if none.")
+    ] = None,
+    clean_runs: Annotated[int, typer.Option(min=0, help="Runs without a fault that come first.")] = 10,
+    scale: Scale = SMALL_SCALE,
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep baselines and incidents of all runs.")] = False,
+) -> None:
+    """Inject each data fault into a staging stack; see that its check catches it."""
+    wanted, stack = chosen(names or []), Stack(ROOT)
+    record = ROOT / "incidents" / RECORD
+    with Progress() as progress, fresh_stores(stack, progress), folder_for(ROOT, keep=keep) as folder:
+        bring_up_application(stack, progress, scale)
+        found = run_round(
+            Trials(ROOT, folder),
+            wanted,
+            clean_runs=clean_runs,
+            scale=scale,
+            progress=progress,
+            record=record,
+        )
+    show(found, Console(highlight=False))
+    typer.echo(f"record: {record.relative_to(ROOT)}")
+    if not found.passed:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _pytest(arguments: list[str]) -> None:

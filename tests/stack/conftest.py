@@ -14,9 +14,9 @@ from fixtures.errors import Problem
 from fixtures.target import Target, load_target
 from rollback_actions.compose import ComposeControl
 from rollback_actions.containers import ContainerControl
+from staging.operators import Operators
 from staging.stack import Stack
 from tests.conftest import ROOT
-from tests.stack.damage import Operators
 from tests.stack.verifier import Verifier
 
 WELL_SECONDS = 90.0

@@ -12,11 +12,11 @@ import pytest
 from fixtures.engines.engine import Container, ContainerEngine
 from fixtures.git import git
 from fixtures.recorded import Facts, RecordedContainer
+from staging.operators import Operators, undone
 from staging.stack import Stack
 from tests.stack import container_faults as faults
 from tests.stack import damage
 from tests.stack.container_faults import Containers
-from tests.stack.damage import Operators, undone
 from tests.stack.verifier import Red, Verifier, expect
 
 OTHER_COMMIT = "0123456789abcdef0123456789abcdef01234567"

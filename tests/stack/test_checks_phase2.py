@@ -10,11 +10,12 @@ import pytest
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.recorded import Facts
+from staging.operators import Operators
 from staging.stack import Stack
 from tests.stack import container_faults as faults
 from tests.stack import damage, milvus_scratch, scratch_buckets
 from tests.stack.container_faults import Containers
-from tests.stack.damage import Operators
+from tests.stack.kafka_scratch import Scratch as KafkaScratch
 from tests.stack.verifier import Red, Reply, Verifier, expect, small_server, store_facts
 
 HEALTH = ("test_health_endpoint_says_it_is_up", "test_health_endpoint_is_quick")
@@ -174,7 +175,7 @@ def empty(operators: Operators) -> Iterator[dict[str, str]]:
         vectors.create("empty", 0)
         undo.callback(scratch_buckets.erase, operators.s3, EMPTY_BUCKET)
         scratch_buckets.make(operators.s3, EMPTY_BUCKET, versioned=False)
-        topics = operators.kafka(EMPTY)
+        topics = KafkaScratch(operators.kafka, EMPTY)
         undo.callback(topics.clear)
         topics.create(EMPTY, 1)
         yield {

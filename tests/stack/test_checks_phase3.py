@@ -15,8 +15,8 @@ from app.passwords import hash_password
 
 from fixtures.errors import ExitCode
 from fixtures.target import Target
+from staging.operators import Operators
 from tests.stack import damage
-from tests.stack.damage import Operators
 from tests.stack.verifier import Reply, Verifier, expect, small_server
 
 COLLECTION = vector_collection(canary.KNOWLEDGE_BASE)

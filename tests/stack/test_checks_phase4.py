@@ -10,8 +10,9 @@ import pytest
 
 from fixtures.recorded import Facts
 from fixtures.target import Target
+from staging.operators import Operators
 from tests.stack import damage
-from tests.stack.damage import Operators
+from tests.stack.kafka_scratch import Scratch as KafkaScratch
 from tests.stack.verifier import Verifier, expect, store_facts
 
 NAMES = {
@@ -123,7 +124,7 @@ def test_records_that_are_too_many(verifier: Verifier, operators: Operators, vec
         for fault in faults:
             stack.enter_context(fault)
         # What the worker cannot read, it passes over; a record cannot be taken out of a log again.
-        operators.kafka("task_").produce("task_generation", 1, 1)
+        KafkaScratch(operators.kafka, "task_").produce("task_generation", 1, 1)
         outcome = verifier.run(
             "phase4", "--no-gate", *COUNTED, f"--baseline={verifier.restated(fewer_vectors)}"
         )

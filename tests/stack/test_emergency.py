@@ -16,8 +16,8 @@ from fixtures.errors import ExitCode
 from fixtures.git import head
 from fixtures.target import Target
 from rollback_actions.journal import verify_journal
+from staging.operators import Operators
 from staging.stack import Stack
-from tests.stack.damage import Operators
 from tests.stack.verifier import Verifier, expect
 
 SCRIPT = "deploy/rollback/emergency_rollback.sh"

@@ -15,8 +15,8 @@ from fixtures.stores.factory import open_view
 from fixtures.stores.profiles import Place, Reference
 from fixtures.stores.view import ReferenceView, StoreView
 from fixtures.target import Target
+from staging.operators import Operators
 from tests.stack import damage
-from tests.stack.damage import Operators
 
 CHUNKS = vector_collection(canary.KNOWLEDGE_BASE)
 OF_CANARY = {"knowledge_db_id": canary.KNOWLEDGE_BASE}

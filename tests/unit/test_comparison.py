@@ -196,6 +196,13 @@ def test_time_is_shared_so_that_small_collections_get_all_they_need() -> None:
     assert given == {"small": 1.0, "middle": 4.0, "large": 25.0}
     assert sum(shares({"a": 10.0, "b": 10.0}, 4.0).values()) == pytest.approx(4.0)
     assert shares({"a": 1.0}, -5.0) == {"a": 0.0}
+    assert shares({}, 10.0) == {}
+
+
+def test_time_that_nobody_needs_is_given_to_all() -> None:
+    """A store that is slower than at the capture is still read as a whole."""
+    assert shares({"a": 1.0, "b": 2.0}, 33.0) == {"a": 16.0, "b": 17.0}
+    assert plan(3, expected=1.0, seconds=16.0) == Plan((0, 1, 2), 16.0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""All data faults, and what they are made in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from fnmatch import fnmatchcase
+
+from fixtures.errors import UsageProblem
+from staging.faults import kafka, milvus, mongodb, mysql, qdrant, redis, s3
+from staging.faults.fault import Fault
+from staging.operators import Operators
+
+_MODULES = (mysql, mongodb, redis, s3, kafka, qdrant, milvus)
+FAULTS: tuple[Fault, ...] = tuple(each for module in _MODULES for each in module.fault.faults)
+
+NOT_MADE = {
+    "kafka": "compaction, and records deleted before an offset: not tried on Tansu",
+    "minio": "locks and access lists of single objects, which the reader does not compare",
+    "qdrant": "shards, replicas and quantization, which the stand-in does not have; a damaged graph",
+    "milvus": "replicas and resource groups, which one node does not have; a field that was NULL",
+}
+"""Faults of a store that are not among these, and why."""
+
+
+@contextmanager
+def planted(operators: Operators) -> Iterator[None]:
+    """Have, in every store, the records of the faults' own; all gone at the end."""
+    with ExitStack() as stack:
+        for module in _MODULES:
+            stack.enter_context(module.planted(operators))
+        yield
+
+
+def chosen(patterns: Sequence[str]) -> list[Fault]:
+    """Return the faults whose names shell-style `patterns` choose; without one, all.
+
+    Raises:
+        UsageProblem: a pattern chooses none.
+    """
+    for pattern in patterns:
+        if not any(fnmatchcase(each.name, pattern) for each in FAULTS):
+            raise UsageProblem(
+                what="fault",
+                expected="a name or a shell-style pattern of names, such as mysql-*",
+                observed=pattern,
+                source="the command line",
+                hint=f"names: {', '.join(each.name for each in FAULTS)}",
+            )
+    if not patterns:
+        return list(FAULTS)
+    return [each for each in FAULTS if any(fnmatchcase(each.name, pattern) for pattern in patterns)]

@@ -1,0 +1,184 @@
+"""Trials: phase 4 against the real stack, with a fault and without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fixtures.engines.factory import open_engine
+from fixtures.errors import Problem
+from fixtures.ledger import runs
+from fixtures.target import PREFIX, load_target
+from fixtures.verdict import Verdict
+from staging.faults import kafka, redis
+from staging.faults.fault import Fault
+from staging.operators import Operators
+
+PROFILE = Path("targets/staging.toml")
+CHECKS_SECONDS = 300
+CAPTURE_SECONDS = 300
+OUTPUT_LINES = 15
+# What the faults' own records need in the profile: a pattern, a topic, a group. Redis is compared in full,
+# database 0 alone: in the other, tasks are forgotten after an hour, which is no fault.
+SETTINGS = {
+    "STORES__REDIS__DATABASES": "[0]",
+    "STORES__REDIS__PATTERNS": json.dumps([redis.KEYS]),
+    "STORES__REDIS__POLICY": json.dumps({"*": "exact"}),
+    "STORES__KAFKA__TOPICS": json.dumps(["task_generation", "faults_*"]),
+    "STORES__KAFKA__GROUPS": json.dumps(["task_consumer_group", kafka.GROUP]),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A run of phase 4: how many checks ended, what those said that were red, by name, and seconds.
+
+    `notes` are those of checks by name, such as that there was no time to read all of a collection.
+    """
+
+    checks: int
+    red: Mapping[str, str]
+    seconds: float
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of a fault: `reason` is what the check said that had to catch it, "" when it did not.
+
+    `problem` is why the fault could not be injected, looked at or taken back, "" when it could. `notes` are
+    those of that check.
+    """
+
+    fault: Fault
+    reason: str
+    also: tuple[str, ...]
+    seconds: float
+    problem: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def caught(self) -> bool:
+        """Whether the check that had to be red was, and the fault was taken back."""
+        return bool(self.reason) and not self.problem
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Runs trials of the stack in `root`; its baselines and incidents lie in `folder`, not in the user's."""
+
+    root: Path
+    folder: Path
+    environment: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the environment of every command: this one's, with other folders and `SETTINGS`."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        folders = {
+            f"{PREFIX}FOLDERS__{name.upper()}": str(self.folder / name)
+            for name in ("baselines", "incidents", "backups")
+        }
+        settings = {f"{PREFIX}{name}": value for name, value in SETTINGS.items()}
+        whole = {**kept, **folders, **settings, f"{PREFIX}TARGET": str(PROFILE)}
+        object.__setattr__(self, "environment", whole)
+
+    @contextmanager
+    def operators(self) -> Iterator[Operators]:
+        """Give the operators' hands on the stack."""
+        target = load_target(self.root / PROFILE)
+        with ExitStack() as opened:
+            yield Operators(target, open_engine(target.engine), opened)
+
+    def capture(self) -> None:
+        """Capture a baseline.
+
+        Raises:
+            Problem: it cannot be captured.
+        """
+        done = self._run([sys.executable, "-m", "rollback_actions", "capture"], CAPTURE_SECONDS)
+        if done.returncode:
+            raise _failed("capture of a baseline", "exit code 0", done)
+
+    def verify(self, *options: str) -> Outcome:
+        """Run phase 4.
+
+        Raises:
+            Problem: no check ran, or pytest itself failed.
+        """
+        incident = f"faults-{uuid.uuid4().hex[:12]}"
+        command = [sys.executable, "-m", "pytest", "-m", "phase4", "--no-gate", "-q", "--tb=line"]
+        started = time.monotonic()
+        done = self._run([*command, f"--incident={incident}", *options], CHECKS_SECONDS)
+        seconds = time.monotonic() - started
+        found = runs(self.folder / "incidents" / incident)
+        results = found[-1].results() if found else {}
+        planned = {check for stage in (found[-1].plan() if found else {}).values() for check in stage.checks}
+        red = {
+            check.rpartition("::")[2]: f"{result.verdict}: {result.reason}"
+            for check, result in results.items()
+            if result.verdict is not Verdict.PASSED
+        }
+        red |= {check.rpartition("::")[2]: "broken: it did not run" for check in planned - results.keys()}
+        if not results or done.returncode not in ({0} if not red else {1, 3}):
+            raise _failed("phase 4", "results that the exit code says", done)
+        notes = {check.rpartition("::")[2]: result.notes for check, result in results.items() if result.notes}
+        return Outcome(len(results), red, seconds, notes)
+
+    def alone(self, fault: Fault, operators: Operators) -> Trial:
+        """Inject `fault`, run the checks of its store, or of references if those must see it, and undo it."""
+        started = time.monotonic()
+        chosen = "references" if fault.across else fault.store
+        outcome, problem = Outcome(0, {}, 0.0), ""
+        try:
+            with fault.inject(operators):
+                outcome = self.verify("-k", chosen)
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises: the next fault is another's
+            problem = f"{type(error).__name__}: {error}"
+        return Trial(
+            fault,
+            reason=outcome.red.get(fault.caught_by, ""),
+            also=tuple(sorted(outcome.red.keys() - {fault.caught_by})),
+            seconds=time.monotonic() - started,
+            problem=problem,
+            notes=outcome.notes.get(fault.caught_by, ()),
+        )
+
+    def _run(self, command: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                command,
+                cwd=self.root,
+                env=dict(self.environment),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=seconds,
+                stdin=subprocess.DEVNULL,
+            )
+        except subprocess.TimeoutExpired:
+            raise Problem(
+                what=" ".join(command[1:4]),
+                expected=f"an end within {seconds:g} s",
+                observed="none",
+                source="the staging stack",
+                hint="look at the stack: docker ps",
+            ) from None
+
+
+def _failed(what: str, expected: str, done: subprocess.CompletedProcess[str]) -> Problem:
+    last = " | ".join([*done.stdout.splitlines(), *done.stderr.splitlines()][-OUTPUT_LINES:])
+    return Problem(
+        what=what,
+        expected=expected,
+        observed=f"exit code {done.returncode}: {last}",
+        source="the staging stack",
+        hint="run it by hand on a stack that is up: ./run up, then .venv/bin/pytest -m phase4",
+    )
