@@ -368,8 +368,22 @@ def _signals_unwind() -> Iterator[None]:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Hold back Ctrl-C and its kin over steps that must not be cut in half, and have their own deadlines."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    if threading.current_thread() is not threading.main_thread():
+        # Signals never disturb another thread.
+        yield
+        return
+    held: list[int] = []
+
+    def hold(number: int, _frame: object) -> None:
+        held.append(number)
+
+    # Blocking them would not do: another thread takes the signal, and Python raises it in this one.
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, hold) for number in signals}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if held:
+        signal.raise_signal(held[0])

@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import pytest
 from fixtures.errors import Problem
 from staging import docker_engine as module
 from staging.daemon import Daemon, Record
-from staging.docker_engine import EngineSettings, answers, docker_engine, stop_kept_engine
+from staging.docker_engine import EngineSettings, answers, docker_engine, stop_kept_engine, undisturbed
 
 ROOT = Path(__file__).parents[2]
 WITHIN_SECONDS = 60
@@ -269,3 +270,19 @@ def test_it_works_in_a_thread_which_cannot_take_signals(settings: EngineSettings
     thread.start()
     thread.join(WITHIN_SECONDS)
     assert outcome == [True]
+
+
+def test_what_must_not_be_cut_in_half_is_not_whoever_takes_the_signal() -> None:
+    """A display has a thread of its own, which may be the one that takes it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    done = []
+    with (
+        ThreadPoolExecutor(1) as display,
+        pytest.raises(KeyboardInterrupt),
+        undisturbed(),
+    ):
+        display.submit(os.kill, os.getpid(), signal.SIGINT).result()
+        time.sleep(0.1)
+        done.append("whole")
+    assert done == ["whole"]
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
