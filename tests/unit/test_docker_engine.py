@@ -276,13 +276,14 @@ def test_what_must_not_be_cut_in_half_is_not_whoever_takes_the_signal() -> None:
     """A display has a thread of its own, which may be the one that takes it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     done = []
-    with (
-        ThreadPoolExecutor(1) as display,
-        pytest.raises(KeyboardInterrupt),
-        undisturbed(),
-    ):
-        display.submit(os.kill, os.getpid(), signal.SIGINT).result()
-        time.sleep(0.1)
-        done.append("whole")
+
+    def take_down() -> None:
+        with ThreadPoolExecutor(1) as display, undisturbed():
+            display.submit(os.kill, os.getpid(), signal.SIGINT).result()
+            time.sleep(0.1)
+            done.append("whole")
+
+    with pytest.raises(KeyboardInterrupt):
+        take_down()
     assert done == ["whole"]
     assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
