@@ -29,6 +29,9 @@ from staging.stack import Stack
 PROFILE = Path("targets/staging.toml")
 WORKERS = 2
 CHECKS_SECONDS = 900
+# Counts, schemas and functions show that there is something to roll back; to read every record would tell how
+# much, which nobody asks here.
+_SEES_DAMAGE = "not collection_content and not golden and not positions and not test_references"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +80,8 @@ class Rehearsal:
         # A rehearsal of a rollback that had nothing to roll back would prove nothing.
         with steps("see that the migration did damage") as step:
             aside = f"{incident.id}-migrated"
-            workers = ("-n", str(WORKERS))
-            code = run_checks(self.stack, "phase3 or phase4", aside, "--no-gate", *workers, capture=True)
+            options = ("--no-gate", "-n", str(WORKERS), "-k", _SEES_DAMAGE)
+            code = run_checks(self.stack, "phase3 or phase4", aside, *options, capture=True)
             if code is not ExitCode.FAILED:
                 raise ActionFailed(
                     what="checks of the migrated stack",
