@@ -24,7 +24,7 @@ from staging.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL_SCALE = 0.05
-TESTS_SECONDS = 3600
+TESTS_SECONDS = 4500
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 Scale = Annotated[
