@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 from fixtures.application import ApplicationClient
@@ -13,6 +13,7 @@ from fixtures.engines.engine import Container, ContainerEngine
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed
 from fixtures.git import head
+from fixtures.opened import Opened
 from fixtures.recorded import Facts, RecordedCanary, RecordedContainer, RecordedContent, RecordedStore
 from fixtures.stores.factory import open_view
 from fixtures.target import Target
@@ -97,20 +98,14 @@ def _store(
 
 
 def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) -> RecordedCanary:
-    views = ExitStack()
-    canary = Canary(
-        target,
-        engine,
-        client,
-        lambda name: views.enter_context(open_view(name, target.stores[name], engine)),
-    )
     wanted = target.application.canary
-    try:
-        session = canary.log_in()
-        files = client.files(session, wanted.knowledge_base)
-        conversation = canary.ask(session)
-    finally:
-        with views:
+    with Opened(lambda name: open_view(name, target.stores[name], engine)) as views:
+        canary = Canary(target, engine, client, views)
+        try:
+            session = canary.log_in()
+            files = client.files(session, wanted.knowledge_base)
+            conversation = canary.ask(session)
+        finally:
             canary.sweep()
     answer = conversation.answer
     if not answer.complete or wanted.expected_file not in answer.files:

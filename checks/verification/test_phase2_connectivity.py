@@ -38,7 +38,7 @@ def test_health_endpoint_says_it_is_up(health: HealthAnswer, target: Target) -> 
 def test_health_endpoint_is_quick(health_latency: float, target: Target) -> None:
     """The health endpoint answers within its latency limit."""
     limit = target.application.health.latency_milliseconds
-    if health_latency > limit:
+    if health_latency >= limit:
         raise Mismatch(
             what="latency of the health endpoint",
             expected=f"below {limit} ms",

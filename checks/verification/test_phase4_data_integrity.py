@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fixtures.baseline import Baseline
-from fixtures.errors import Mismatch, Unverifiable
+from fixtures.errors import Mismatch, Unverifiable, listed
 from fixtures.neighbours import neighbours_text, same_neighbours
 from fixtures.policy import policy_of
 from fixtures.recorded import RecordedContent, RecordedStore, whole_digest
@@ -69,7 +69,7 @@ def test_store_holds_no_unrecorded_collection(
         raise Mismatch(
             what=f"collections of {store} that the baseline does not know",
             expected="none",
-            observed=", ".join(extra[:20]) + (f" and {len(extra) - 20} more" if len(extra) > 20 else ""),  # noqa: PLR2004
+            observed=listed(extra),
             source=store,
             hint="the migration made them: remove them when their records are kept elsewhere",
         )
@@ -137,7 +137,7 @@ def test_store_holds_no_unrecorded_schema(
         raise Mismatch(
             what=f"what {store} has and the baseline does not know",
             expected="nothing",
-            observed=", ".join(extra[:SHOWN]) + (f" and {len(extra) - SHOWN} more" if extra[SHOWN:] else ""),
+            observed=listed(extra),
             source=store,
             hint="the migration made it: remove it",
         )

@@ -10,6 +10,7 @@ from app.identity import vector_collection
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Mismatch, Unverifiable, UsageProblem
+from fixtures.opened import Opened
 from fixtures.references import follow, require_whole
 from fixtures.stores.factory import open_view
 from fixtures.stores.profiles import Place, Reference
@@ -34,14 +35,8 @@ def reference(referencing: str, referenced: str, **where: str) -> Reference:
 
 @pytest.fixture
 def open_store(target: Target, engine: ContainerEngine) -> Iterator[Open]:
-    views: dict[str, StoreView] = {}
-
-    def opened(name: str) -> StoreView:
-        return views.setdefault(name, open_view(name, target.stores[name], engine))
-
-    yield opened
-    for view in views.values():
-        view.close()
+    with Opened(lambda name: open_view(name, target.stores[name], engine)) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize(
