@@ -15,6 +15,7 @@ from fixtures.errors import ActionFailed
 from fixtures.git import head
 from fixtures.opened import Opened
 from fixtures.recorded import Facts, RecordedCanary, RecordedContainer, RecordedContent, RecordedStore
+from fixtures.references import follow_all
 from fixtures.stores.factory import open_view
 from fixtures.target import Target
 from rollback_actions.backup import Steps
@@ -100,7 +101,7 @@ def _store(
 def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) -> RecordedCanary:
     wanted = target.application.canary
     with Opened(lambda name: open_view(name, target.stores[name], engine)) as views:
-        canary = Canary(target, engine, client, views)
+        canary = Canary(target, engine, client, lambda: follow_all(wanted.references, views))
         try:
             session = canary.log_in()
             files = client.files(session, wanted.knowledge_base)

@@ -88,9 +88,11 @@ def test_knowledge_base_holds_the_recorded_files(
         )
 
 
-def test_references_of_the_canary(reference: str, references: Mapping[str, int | Wrong]) -> None:
+def test_references_of_the_canary(
+    reference: str, references: Callable[[], Mapping[str, int | Wrong]]
+) -> None:
     """What the canary's documents name in other stores is there."""
-    assert answer_of(references, reference) > 0
+    assert answer_of(references(), reference) > 0
 
 
 def test_chat_comes_to_its_end(conversation: Conversation) -> None:
