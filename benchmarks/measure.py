@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -39,6 +39,15 @@ def measure(name: str, action: Callable[[], object], times: int) -> Measure:
         action()
         seconds.append(time.perf_counter() - started)
     return Measure(name, tuple(seconds))
+
+
+def side_by_side(ways: Mapping[str, Callable[[], object]], times: int) -> list[Measure]:
+    """Run each of `ways` in turn, and all of them so many times: what slows the machine down slows all."""
+    seconds: dict[str, tuple[float, ...]] = dict.fromkeys(ways, ())
+    for _ in range(times):
+        for name, way in ways.items():
+            seconds[name] += measure(name, way, 1).seconds
+    return [Measure(name, each) for name, each in seconds.items()]
 
 
 def compared(measures: Sequence[Measure | Row], ours: Measure) -> list[Row]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.synchronize import Event
 from queue import Queue
@@ -17,7 +17,7 @@ from typing import cast
 import typer
 from pymongo import MongoClient
 
-from benchmarks.measure import Measure
+from benchmarks.measure import Measure, measure, side_by_side
 from fixtures.engines.engine import Endpoint
 from fixtures.stores.content import Digest, Pace
 from fixtures.stores.mongodb import Document, connect
@@ -85,23 +85,6 @@ def writer(reach: Reach, found: list[Write]) -> Iterator[None]:
         process.join(DEADLINE)
 
 
-def timed(name: str, run: Callable[[], object]) -> Measure:
-    """Run once."""
-    started = time.monotonic()
-    run()
-    return Measure(name, (time.monotonic() - started,))
-
-
-def side_by_side(runs: Mapping[str, Callable[[], object]]) -> list[Measure]:
-    """Run each in turn, `RUNS` times after one that does not count."""
-    found: dict[str, tuple[float, ...]] = dict.fromkeys(runs, ())
-    for number in range(RUNS + 1):
-        for name, run in runs.items():
-            seconds = timed(name, run).seconds
-            found[name] += seconds if number else ()
-    return [Measure(name, seconds) for name, seconds in found.items()]
-
-
 def longest(writes: list[Write], windows: list[Write]) -> Measure:
     """Return the writes that were under way in any of `windows`, the longest alone."""
     inside = [
@@ -153,10 +136,12 @@ def _compare(client: MongoClient[Document], content: Content, reach: Reach, conn
         "dbHash": theirs,
         "division": lambda: content.divide(name, PART),
     }
-    measures = side_by_side(compared)
-    for measure in measures:
-        each = " ".join(f"{seconds:.2f}" for seconds in measure.seconds)
-        typer.echo(f"{measure.name:<10}{measure.median:6.2f} s, median of {each}")
+    for run in compared.values():  # what is not in memory yet is nobody's merit
+        run()
+    measures = side_by_side(compared, RUNS)
+    for taken in measures:
+        each = " ".join(f"{seconds:.2f}" for seconds in taken.seconds)
+        typer.echo(f"{taken.name:<10}{taken.median:6.2f} s, median of {each}")
     typer.echo(f"digest / dbHash: {measures[0].median / measures[1].median:.2f}")
     if len(seen) != 1:
         raise typer.Exit(1)
@@ -170,8 +155,8 @@ def _compare(client: MongoClient[Document], content: Content, reach: Reach, conn
     with writer(reach, writes):
         for _ in range(RUNS):
             for what, run in beside.items():
-                windows[what].append((time.monotonic(), timed(what, run).seconds[0]))
+                windows[what].append((time.monotonic(), measure(what, run, 1).seconds[0]))
                 time.sleep(0.2)
     for what, during in windows.items():
-        measure = longest(writes, during)
-        typer.echo(f"beside {what}: {measure.name} {measure.median * 1000:.0f} ms")
+        taken = longest(writes, during)
+        typer.echo(f"beside {what}: {taken.name} {taken.median * 1000:.0f} ms")

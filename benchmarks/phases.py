@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import Measure
+from benchmarks.measure import Measure, side_by_side
 from fixtures.errors import ActionFailed, ExitCode
 from tests.conftest import ROOT
 
@@ -27,7 +27,6 @@ def measure_phases(profile: Path) -> list[Measure]:
     Raises:
         ActionFailed: a run was not green, so that its time says nothing.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in _WAYS}
     with tempfile.TemporaryDirectory() as folder:
         environment = {
             **os.environ,
@@ -36,16 +35,12 @@ def measure_phases(profile: Path) -> list[Measure]:
             "ROLLPROOF_FOLDERS__BASELINES": f"{folder}/baselines",
         }
         _run([sys.executable, "-m", "rollback_actions", "capture"], environment)
-        for _ in range(TIMES):
-            for name, options in _WAYS.items():
-                seconds[name].append(
-                    _run([sys.executable, "-m", "pytest", "-q", "-m", "verification", *options], environment)
-                )
-    return [Measure(name, tuple(times)) for name, times in seconds.items()]
+        pytest = [sys.executable, "-m", "pytest", "-q", "-m", "verification"]
+        ways = {name: partial(_run, [*pytest, *options], environment) for name, options in _WAYS.items()}
+        return side_by_side(ways, TIMES)
 
 
-def _run(command: list[str], environment: dict[str, str]) -> float:
-    started = time.perf_counter()
+def _run(command: list[str], environment: dict[str, str]) -> None:
     done = subprocess.run(
         command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True, timeout=SECONDS
     )
@@ -57,4 +52,3 @@ def _run(command: list[str], environment: dict[str, str]) -> float:
             source="pytest",
             hint="only a stack that is in order is measured",
         )
-    return time.perf_counter() - started

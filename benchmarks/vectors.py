@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 import uuid
 from array import array
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.measure import Measure
+from benchmarks.measure import Measure, side_by_side
 from fixtures.engines.engine import Endpoint
 from fixtures.stores.content import ContentView, Pace
 from fixtures.stores.profiles import Account, Address, ApiKey, MilvusProfile, QdrantProfile
@@ -162,38 +161,37 @@ def digest(content: ContentView, collection: str, connections: int) -> int:
     return sum(part.records for _, part in parts)
 
 
-def measured(ways: dict[str, Callable[[], int]], count: int) -> list[Measure]:
-    """Do each of `ways` in turn, and all of them `TIMES` times; each must see `count` records."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(TIMES):
-        for name, way in ways.items():
-            started = time.perf_counter()
-            seen = way()
-            seconds[name].append(time.perf_counter() - started)
-            if seen != count:
-                raise ValueError(f"{name}: expected {count} records, observed {seen}")
-    return [Measure(name, tuple(times)) for name, times in seconds.items()]
-
-
 def compare_qdrant(endpoint: Endpoint, key: ApiKey, count: int, batch: int = READ) -> list[Measure]:
     """Return the times of a bare scroll and of digests, of the same points in the same run."""
     with qdrant(endpoint, key, count) as (content, name):
         bare = partial(scroll, endpoint, key, name, batch)
-        return measured(_ways("bare scroll", bare, content, name), count)
+        return side_by_side(_ways("bare scroll", bare, content, name, count), TIMES)
 
 
 def compare_milvus(endpoint: Endpoint, account: Account, count: int, batch: int = READ) -> list[Measure]:
     """Return the times of a bare iteration and of digests, of the same entities in the same run."""
     with milvus(endpoint, account, count) as (content, name):
         bare = partial(iterate, endpoint, account, name, batch)
-        return measured(_ways("bare iteration", bare, content, name), count)
+        return side_by_side(_ways("bare iteration", bare, content, name, count), TIMES)
 
 
 def _ways(
-    bare_name: str, bare: Callable[[], int], content: ContentView, collection: str
-) -> dict[str, Callable[[], int]]:
-    return {
+    bare_name: str, bare: Callable[[], int], content: ContentView, collection: str, count: int
+) -> dict[str, Callable[[], object]]:
+    ways: dict[str, Callable[[], int]] = {
         bare_name: bare,
         "digest, 1 connection": partial(digest, content, collection, 1),
         "digest, 2 connections": partial(digest, content, collection, 2),
     }
+    return {name: _reading_all(name, way, count) for name, way in ways.items()}
+
+
+def _reading_all(name: str, way: Callable[[], int], count: int) -> Callable[[], None]:
+    """Return `way` as one that fails unless it sees `count` records: else it measured something else."""
+
+    def run() -> None:
+        seen = way()
+        if seen != count:
+            raise ValueError(f"{name}: expected {count} records, observed {seen}")
+
+    return run
