@@ -18,7 +18,7 @@ from staging.docker_engine import docker_engine, stop_kept_engine, undisturbed
 from staging.faults.catalogue import chosen
 from staging.faults.rounds import RECORD, folder_for, run_round, show
 from staging.faults.trial import Trials
-from staging.fresh import fresh_stores, refuse_running
+from staging.fresh import clear_abandoned, fresh_stores
 from staging.rehearsal import Rehearsal, bring_up_application, bring_up_stores
 from staging.stack import Stack
 
@@ -50,7 +50,7 @@ def up(scale: Scale = 1.0) -> None:
     """Bring a staging stack up, seeded, and leave it running."""
     stack = Stack(ROOT)
     with Progress() as progress, docker_engine(progress.say, keep=True):
-        refuse_running(stack)
+        clear_abandoned(stack, progress)
         try:
             bring_up_stores(stack, progress)
             bring_up_application(stack, progress, scale)

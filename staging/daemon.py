@@ -37,6 +37,20 @@ class Daemon:
             return None
         return cls(pid, int(fields[START_TIME_FIELD]), _boot())
 
+    @classmethod
+    def this(cls) -> Self:
+        """Return the identity of this very process."""
+        me = cls.of(os.getpid())
+        if me is None:
+            raise Problem(
+                what="identity of this process",
+                expected="its own entry",
+                observed="none",
+                source="/proc/self/stat",
+                hint="mount /proc",
+            )
+        return me
+
     def lives(self, program: str) -> bool:
         """Return whether this very process still runs, and runs `program`."""
         return Daemon.of(self.pid) == self and runs(self.pid, program)

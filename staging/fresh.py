@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from fixtures.errors import UsageProblem
 from rollback_actions.progress import Progress
 from staging.docker_engine import docker_engine, undisturbed
+from staging.holder import Holder, hold
 from staging.rehearsal import bring_up_stores
 from staging.stack import Stack
 
@@ -16,8 +17,9 @@ from staging.stack import Stack
 def fresh_stores(stack: Stack, progress: Progress) -> Iterator[None]:
     """Have stores that are up and empty, and take everything down at the end, however it ends."""
     with docker_engine(progress.say):
-        refuse_running(stack)
+        clear_abandoned(stack, progress)
         try:
+            hold(stack.project)
             bring_up_stores(stack, progress)
             yield
         finally:
@@ -26,15 +28,25 @@ def fresh_stores(stack: Stack, progress: Progress) -> Iterator[None]:
                 stack.down(progress.say)
 
 
-def refuse_running(stack: Stack) -> None:
-    """Refuse to go on when this stack runs already: it is not this command's to take down."""
+def clear_abandoned(stack: Stack, progress: Progress) -> None:
+    """Take down what a killed command left of this stack; refuse to go on when somebody uses it.
+
+    Raises:
+        UsageProblem: It runs, and is not this command's to take down.
+    """
     stack.prepare()
+    holder = Holder.read(stack.project)
+    if holder is not None and not holder.lives:
+        with undisturbed(), progress.step("take down the stack that a killed command left"):
+            stack.down(progress.say)
+        return
     running = stack.status()
-    if running:
+    if running or holder is not None:
+        held = "" if holder is None else f", held by process {holder.process.pid}"
         raise UsageProblem(
             what=f"project {stack.project}",
             expected="no container of it",
-            observed=f"{len(running)} containers",
+            observed=f"{len(running)} containers{held}",
             source="the Docker engine",
             hint="take that stack down first: ./run down",
         )

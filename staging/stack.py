@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.errors import Problem, UsageProblem
+from staging.holder import PROJECT_LABEL, release
 from staging.images import Images
 from staging.processes import run
 from staging.state import State
@@ -152,10 +153,11 @@ class Stack:
         """
         self.prepare()
         report("taking the stack down")
-        hint = f"remove what `docker ps --all --filter label=com.docker.compose.project={self.project}` lists"
+        hint = f"remove what `docker ps --all --filter label={PROJECT_LABEL}={self.project}` lists"
         # The data goes away with the volumes: nothing is gained by letting the stores write it out first.
         self.compose("kill", "--remove-orphans", seconds=DOWN_SECONDS, hint=hint)
         self.compose("down", "--volumes", "--remove-orphans", seconds=DOWN_SECONDS, hint=hint)
+        release(self.project)
         left = self._left()
         if left:
             raise Problem(
@@ -167,7 +169,7 @@ class Stack:
             )
 
     def _left(self) -> list[str]:
-        mine = f"--filter=label=com.docker.compose.project={self.project}"
+        mine = f"--filter=label={PROJECT_LABEL}={self.project}"
         left: list[str] = []
         for listing in (
             ["ps", "--all", "--quiet"],

@@ -1,0 +1,79 @@
+"""A stack that a killed command left is cleared away by the next; one that is in use is not touched."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from fixtures.errors import UsageProblem
+from rollback_actions.progress import Progress
+from staging.fresh import clear_abandoned
+from staging.holder import Holder
+from staging.stack import Stack
+from tests.conftest import ROOT
+
+HOLD = "import sys; from staging.holder import hold; hold(sys.argv[1]); print('held', flush=True); input()"
+START_SECONDS = 60
+
+
+@pytest.fixture
+def other_stack(stack: Stack) -> Iterator[Stack]:
+    """A stack beside the one that all tests share, of one container that was never started."""
+    other = replace(stack, project=f"rollproof-{uuid.uuid4().hex[:8]}")
+    try:
+        other.compose("create", "--no-build", "redis", seconds=START_SECONDS, hint="see its error")
+        assert [status.state for status in other.status()] == ["created"]
+        yield other
+    finally:
+        other.down(lambda _: None)
+
+
+@contextmanager
+def held(stack: Stack) -> Iterator[subprocess.Popen[str]]:
+    """Have another process hold the stack."""
+    command = [sys.executable, "-c", HOLD, stack.project]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_stack_whose_holder_was_killed_is_taken_down(other_stack: Stack) -> None:
+    with held(other_stack) as process:
+        process.kill()
+        process.wait(START_SECONDS)
+    clear_abandoned(other_stack, Progress())
+    assert other_stack.status() == []
+    assert Holder.read(other_stack.project) is None
+
+
+def test_a_stack_whose_holder_lives_is_refused(other_stack: Stack) -> None:
+    with held(other_stack) as process, pytest.raises(UsageProblem, match=f"held by process {process.pid} "):
+        clear_abandoned(other_stack, Progress())
+    assert len(other_stack.status()) == 1
+
+
+def test_a_stack_that_nobody_holds_is_refused(other_stack: Stack) -> None:
+    with pytest.raises(UsageProblem, match=r"observed 1 containers \(from"):
+        clear_abandoned(other_stack, Progress())
+    assert len(other_stack.status()) == 1
+
+
+def test_a_process_that_got_the_id_of_the_holder_does_not_hold(other_stack: Stack) -> None:
+    with held(other_stack) as process:
+        holder = Holder.read(other_stack.project)
+        assert holder is not None
+        assert holder.process.pid == process.pid
+        assert holder.lives
+        assert not Holder(replace(holder.process, started=holder.process.started - 1)).lives
