@@ -83,8 +83,9 @@ def test_memory_and_processes_are_counted(project: ScratchProject) -> None:
         after = project.engine.usage()[identifier]
     assert 19_000_000 <= after.memory - before.memory < 60_000_000
     assert after.memory_percent == pytest.approx(100 * after.memory / (64 * 1024**2))
-    # A few of those before may have ended meanwhile.
-    assert 5 < after.pids - before.pids < 20
+    # Beside the ten: init, the service's own sleep, two shells and what fills the memory. Those of an earlier
+    # test may be ending still, so the number before says nothing.
+    assert 12 <= after.pids <= 20
     assert after.pids_limit == 40
 
 
