@@ -53,8 +53,8 @@ def bench(
     if "overhead" in wanted:
         for workers in (0, 2):
             title = f"{CHECKS:,} trivial checks, {f'-n {workers}' if workers else 'one process'}"
-            ours, plain = measure_overhead(workers)
-            _show(title, compared([ours, plain], plain))
+            measures = measure_overhead(workers)
+            _show(title, compared(measures, measures[-1]))
     on_stack = [run for name, run in _ON_STACK.items() if name in wanted]
     if on_stack:
         stack = Stack(ROOT)

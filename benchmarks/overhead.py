@@ -27,22 +27,32 @@ markers = {markers}
 _PLUGINS = (
     'pytest_plugins = ["fixtures.windows", "fixtures.phases", "fixtures.recorder", "fixtures.watchdog"]\n'
 )
+_PROFILE_ALONE = """
+from pathlib import Path
+from fixtures.target import load_target
+load_target(Path(__file__).with_name("profile.toml"))
+"""
 _PHASES = ("phase1", "phase2", "phase3", "phase4")
 
 
 def measure_overhead(workers: int = 0) -> list[Measure]:
-    """Return the times of both, run in turns, each with Allure's results and a limit for each check."""
-    names = ("with order, gates, windows and verdicts", "plain pytest")
+    """Return the times of all three, run in turns, each with Allure's results and a limit for each check.
+
+    Order: with the plugins; plain pytest that loads the profile too, which checks need whoever runs them; and
+    plain pytest that does not.
+    """
+    names = ("with order, gates, windows and verdicts", "plain pytest, profile loaded", "plain pytest")
+    conftests = (_PLUGINS, _PROFILE_ALONE, "")
     seconds: dict[str, list[float]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
-        ours, plain = Path(folder) / "ours", Path(folder) / "plain"
-        _write(ours, _PLUGINS, "[]")
-        _write(plain, "", str(list(_PHASES)).replace("'", '"'))
-        pair = list(zip(names, (ours, plain), strict=True))
+        projects = {name: Path(folder) / str(number) for number, name in enumerate(names)}
+        for name, conftest in zip(names, conftests, strict=True):
+            markers = "[]" if conftest is _PLUGINS else str(list(_PHASES)).replace("'", '"')
+            _write(projects[name], conftest, markers)
         for turn in range(TIMES):
             # Who goes first pays for a machine that has just slowed down or sped up.
-            for name, project in pair if turn % 2 else reversed(pair):
-                seconds[name].append(_run(project, workers, named=project == ours))
+            for name in names if turn % 2 else reversed(names):
+                seconds[name].append(_run(projects[name], workers, named=name == names[0]))
     return [Measure(name, tuple(times)) for name, times in seconds.items()]
 
 

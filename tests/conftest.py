@@ -56,3 +56,8 @@ def write_profile(folder: Path, more: str = "") -> Path:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `./run tests` insist on the stack."""
     parser.addoption("--require-stack", action="store_true", help="fail, not skip, without a staging stack")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let a warning fail a test; a check must not be red because a library is about to change."""
+    config.addinivalue_line("filterwarnings", "error")

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +23,12 @@ WITHIN_SECONDS = 20
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> EngineSettings:
+def settings(tmp_path: Path) -> Iterator[EngineSettings]:
     """Settings of a dockerd with folders and a network of its own."""
     if os.geteuid() != 0 or shutil.which("dockerd") is None or shutil.which("unshare") is None:
         pytest.skip("a dockerd of its own needs root, dockerd and unshare")
     address = f"unix://{tmp_path}/docker.sock"
-    return EngineSettings(
+    yield EngineSettings(
         state=tmp_path / "state",
         address=address,
         command=(
@@ -44,6 +46,10 @@ def settings(tmp_path: Path) -> EngineSettings:
         pid_file=tmp_path / "docker.pid",
         containerd_pid_file=tmp_path / "run" / "containerd" / "containerd.pid",
     )
+    data = tmp_path / "data"
+    while data.is_mount():
+        # dockerd mounts its folder onto itself; one that is killed leaves that, and nobody can remove it.
+        subprocess.run(["umount", str(data)], check=True, timeout=WITHIN_SECONDS)
 
 
 def containerd(settings: EngineSettings) -> Daemon:

@@ -22,6 +22,8 @@ from tests.pytester.conftest import Outcome
 CHECKS_SECONDS = 120
 ACTIONS_SECONDS = 240
 PROFILE = Path("targets/staging.toml")
+# Checks warn of nothing, in no state of the stack. That pytest cannot clear an old folder is not theirs.
+STRICT = ("-Werror", "-Wignore:(rm_rf) error removing:pytest.PytestWarning")
 # A verdict, and words that the reason holds.
 Red = tuple[str, ...]
 
@@ -78,8 +80,9 @@ class Verifier:
         Without the name of an `incident` the run has one of its own.
         """
         incident = incident or f"checks-{uuid.uuid4().hex[:12]}"
+        selected = ("-m", markers, f"--incident={incident}")
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-m", markers, f"--incident={incident}", *options],
+            [sys.executable, "-m", "pytest", "-q", *STRICT, *selected, *options],
             cwd=self.root,
             env={**self.environment, **{f"ROLLPROOF_{name}": value for name, value in variables.items()}},
             capture_output=True,
