@@ -6,6 +6,7 @@ pytest_plugins = [
     "fixtures.phases",
     "fixtures.recorder",
     "fixtures.watchdog",
+    "fixtures.leftovers",
     "fixtures.given",
     "fixtures.asking",
     "fixtures.contents",

@@ -24,9 +24,11 @@ timeout = "300"
 timeout_method = "signal"
 markers = {markers}
 """
-_PLUGINS = (
-    'pytest_plugins = ["fixtures.windows", "fixtures.phases", "fixtures.recorder", "fixtures.watchdog"]\n'
-)
+_PLUGINS = """
+pytest_plugins = [
+    "fixtures.windows", "fixtures.phases", "fixtures.recorder", "fixtures.watchdog", "fixtures.leftovers"
+]
+"""
 _PROFILE_ALONE = """
 from pathlib import Path
 from fixtures.target import load_target

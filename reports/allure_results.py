@@ -28,8 +28,10 @@ from allure_commons.types import LabelType
 from allure_pytest.utils import ParsedPytestNodeId, allure_label
 
 from fixtures.evidence import EVIDENCE
+from fixtures.ledger import Result
 from fixtures.redaction import Redactor
 from fixtures.stages import stage_of
+from fixtures.verdict import Verdict
 from fixtures.verification import VERIFICATION, Verification
 from reports.allure_metadata import RESULTS
 from reports.redactor import redactor_of
@@ -187,16 +189,22 @@ def _identify(result: TestResult, node_id: str) -> None:
         parameter.excluded = True
 
 
-def write_unreported(verification: Verification, phase: str, node_id: str) -> None:
-    """Write a *broken* result for a check that was planned and never reported: its worker died, perhaps."""
+def write_unreported(
+    verification: Verification, phase: str, node_id: str, recorded: Result | None = None
+) -> None:
+    """Write a result for a check that wrote none itself: its worker died, or it never began.
+
+    It is what was `recorded` of it in the ledger; *broken*, when nothing was.
+    """
     parsed = ParsedPytestNodeId(node_id)
     moment = int(time.time() * 1000)
+    blocked = recorded is not None and recorded.verdict is Verdict.BLOCKED
     result = TestResult(
         uuid=str(uuid.uuid4()),
         name=node_id.rsplit("::", 1)[-1],
         fullName=f"{parsed.package}#{parsed.test_function}",
-        status=Status.BROKEN,
-        statusDetails=StatusDetails(message=_NEVER_REPORTED),
+        status=Status.SKIPPED if blocked else Status.BROKEN,
+        statusDetails=StatusDetails(message=recorded.reason if recorded else _NEVER_REPORTED),
         labels=[Label(name=n, value=v) for n, v in _labels(node_id, verification, phase, None).items()],
         start=moment,
         stop=moment,

@@ -83,10 +83,12 @@ class _Record:
         if results is None:
             # Allure was switched off on the command line.
             return
-        for phase, planned in self._verification.run.plan().items():
+        run = self._verification.run
+        recorded = run.results()
+        for phase, planned in run.plan().items():
             for node_id in planned.checks:
                 if node_id not in self._reported:
-                    write_unreported(self._verification, phase, node_id)
+                    write_unreported(self._verification, phase, node_id, recorded.get(node_id))
         write_metadata(Path(results), self._incident, {"Profile": self._verification.profile.name})
 
     def _render(self) -> None:

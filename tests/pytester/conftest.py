@@ -14,7 +14,9 @@ import pytest
 from tests.conftest import ROOT, write_profile
 
 CONFTEST = """
-pytest_plugins = ["fixtures.windows", "fixtures.phases", "fixtures.recorder", "fixtures.watchdog"]
+pytest_plugins = [
+    "fixtures.windows", "fixtures.phases", "fixtures.recorder", "fixtures.watchdog", "fixtures.leftovers"
+]
 """
 SETTINGS = """
 [tool.pytest]

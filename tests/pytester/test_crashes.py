@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -76,6 +77,30 @@ def test_a_worker_that_is_killed_breaks_its_check_and_nothing_runs_twice(sandbox
         assert blocked.code == ExitCode.BLOCKED
         (reason, *_) = {record["reason"] for record in blocked.results().values()}
         assert dies in reason
+
+
+def test_checks_that_never_began_because_a_worker_died_are_reported_as_blocked(sandbox: Sandbox) -> None:
+    dies = CHECK.format(phase="phase1", number=0, body="os.kill(os.getpid(), signal.SIGKILL)")
+    more = "".join(CHECK.format(phase="phase1", number=n, body="time.sleep(0.5)") for n in range(1, 40))
+    sandbox.checks(test_a=dies + more, test_b=module("phase2"))
+    outcome = sandbox.run("--junitxml=junit.xml")
+    if not sandbox.parallel:
+        # The process that could report them is dead; the next run finds them missing.
+        assert outcome.results() == {}
+        return
+    results = outcome.results()
+    assert outcome.code == ExitCode.BROKEN
+    assert results.pop("test_phase1_0")["verdict"] == "broken"
+    assert len(results) == 41
+    blocked = {name: record["reason"] for name, record in results.items() if record["verdict"] == "blocked"}
+    assert {name for name, record in results.items() if record["verdict"] != "passed"} == blocked.keys()
+    assert {"test_phase2_1", "test_phase2_2"} < blocked.keys()
+    told = "not begun: a worker died under checks/test_a.py::test_phase1_0"
+    assert any(told in reason for reason in blocked.values())
+    root = ET.parse(sandbox.pytester.path / "junit.xml").getroot()  # noqa: S314 - our own
+    cases = {case.get("name"): case for case in root.iter("testcase")}
+    assert len(cases) == 42
+    assert all(cases[name].find("skipped") is not None for name in blocked)
 
 
 def test_a_run_whose_controller_is_killed_can_be_run_again(

@@ -39,6 +39,10 @@ def _rolled_back(incident: Incident, verdict: str = "passed") -> None:
     incident.write_rollback(RollbackRecord("c" * 40, verdict, 1.0, now, now))
 
 
+def _zero(run: Run) -> Moment:
+    return Moment.from_record(run.facts()["zero"])
+
+
 def test_numbers_are_taken_once(incident: Incident) -> None:
     assert [_run(incident).number, _run(incident).number] == [1, 2]
     assert [run.number for run in runs(incident.folder)] == [1, 2]
@@ -117,3 +121,36 @@ def test_moments_ignore_a_jump_of_the_wall_clock() -> None:
     assert late.seconds_since(early) == 3.5
     other_boot = Moment(wall="2026-01-01T00:00:10.000+00:00", since_boot=1.0, boot="c")
     assert other_boot.seconds_since(early) == 10.0
+
+
+def test_a_phase_that_stood_on_one_which_ran_again_no_longer_counts(incident: Incident) -> None:
+    _rolled_back(incident)
+    _run(incident, *PHASES)
+    _run(incident, "phase2")
+    partial = tally(incident, Windows()).partial
+    assert partial == ("phase3 has not run", "phase4 has not run")
+
+
+def test_a_phase_stands_on_all_before_it(incident: Incident) -> None:
+    _rolled_back(incident)
+    _run(incident, "phase1", verdict=Verdict.FAILED)
+    _run(incident, "phase2")
+    run = _run(incident, "phase3", report=False)
+    gate = gate_of("phase3", run, same_zero(incident, _zero(run), before=run.number))
+    assert not gate.open
+    assert gate.reason.startswith("phase1 did not pass: phase1::check failed")
+    _run(incident, "phase1")
+    again = _run(incident, "phase3", report=False)
+    gate = gate_of("phase3", again, same_zero(incident, _zero(again), before=again.number))
+    assert gate.reason == "phase1 ran after phase2: phase2 must run again"
+
+
+def test_blocked_checks_take_no_time(incident: Incident) -> None:
+    run = Run.begin(incident.folder, Moment.now(), gated=True)
+    run.write_plan({"phase1": Planned(("ran", "blocked"))})
+    ran = Moment.now()
+    late = Moment(wall=ran.wall, since_boot=ran.since_boot + 100, boot=ran.boot)
+    with closing(run.writer()) as results:
+        results.append(Result("ran", "phase1", Verdict.PASSED, 2.0, "", ran))
+        results.append(Result("blocked", "phase1", Verdict.BLOCKED, 0.0, "why", late))
+    assert tally(incident, Windows()).phases["phase1"].seconds == 2.0
