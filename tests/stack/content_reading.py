@@ -1,11 +1,20 @@
-"""What the tests of content readers share: everything that one says of a collection, and that it agrees."""
+"""What the tests of content readers share: what one says of a collection, and that it agrees with itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fixtures.stores.content import ContentView, Digest, Pace, RecordHash
+import pytest
+
+from fixtures.stores.content import (
+    ContentView,
+    Digest,
+    Neighbours,
+    Pace,
+    RecordHash,
+    SearchableContent,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +36,51 @@ class Reading:
         return found
 
 
+def digests(view: ContentView, collection: str, division: Sequence[str] = ("",)) -> list[Digest]:
+    """Return the digest of each part, in the order of the parts, having seen that each is told once."""
+    parts = range(len(division))
+    found = list(view.digest(collection, division, parts, Pace()))
+    assert sorted(part for part, _ in found) == list(parts)
+    by_part = dict(found)
+    return [by_part[part] for part in parts]
+
+
+def whole(view: ContentView, collection: str) -> Digest:
+    """Return the digest of all records as one part."""
+    return digests(view, collection)[0]
+
+
+def recorded(
+    view: ContentView, collection: str, division: Sequence[str] = ("",), parts: Sequence[int] | None = None
+) -> list[tuple[int, RecordHash]]:
+    """Return the records of `parts`, or of all of them, each with its part, in the order they come in."""
+    return list(view.records(collection, division, range(len(division)) if parts is None else parts, Pace()))
+
+
+def agreeing_records(view: ContentView, collection: str, division: Sequence[str] = ("",)) -> list[RecordHash]:
+    """Return every record, after a look at the promise that their hashes add up to the digests."""
+    found = recorded(view, collection, division)
+    for part, digest in enumerate(digests(view, collection, division)):
+        hashes = [record.hash for where, record in found if where == part]
+        assert digest == Digest(len(hashes), sum(hashes))
+    return [record for _, record in found]
+
+
 def read(view: ContentView, collection: str, division: Sequence[str] = ("",)) -> Reading:
     """Read everything, and see that digests and records agree with each other and that keys are told once."""
     parts = range(len(division))
-    digests = list(view.digest(collection, division, parts, Pace()))
-    assert sorted(part for part, _ in digests) == list(parts)
+    told = dict(enumerate(digests(view, collection, division)))
     sums = dict.fromkeys(parts, Digest(0, 0))
     records: dict[str, RecordHash] = {}
     order = []
-    for part, record in view.records(collection, division, parts[::-1], Pace()):
+    for part, record in recorded(view, collection, division, parts[::-1]):
         sums[part] += Digest(1, record.hash)
         assert record.key not in records
         records[record.key] = record
         order.append(part)
-    assert dict(digests) == sums
+    assert told == sums
     assert order == sorted(order, reverse=True)
-    return Reading(dict(digests), records)
+    return Reading(told, records)
 
 
 def expect_parts_are_whole(view: ContentView, collection: str, sizes: Sequence[int] = (1, 3, 1000)) -> None:
@@ -59,3 +97,36 @@ def expect_parts_are_whole(view: ContentView, collection: str, sizes: Sequence[i
         assert dict(view.digest(collection, division, chosen, Pace())) == {
             part: reading.digests[part] for part in chosen
         }
+
+
+def expect_full_parts(view: ContentView, collection: str, size: int, records: int) -> None:
+    """Divide: no more parts than `records` need, none of them too large, that add up to the whole."""
+    division = view.divide(collection, size)
+    assert len(division) == -(-records // size)
+    parts = digests(view, collection, division)
+    assert all(part.records <= size for part in parts)
+    assert sum(parts, Digest(0, 0)) == whole(view, collection)
+
+
+def expect_a_caller_may_stop(view: ContentView, collection: str, records: int) -> None:
+    """Leave digests and records after the first of many: the next answer is whole again."""
+    division = view.divide(collection, 1)
+    stopping = view.digest(collection, division, range(len(division)), Pace())
+    assert next(stopping)[1].records == 1
+    stopping.close()  # type: ignore[attr-defined]
+    reading = view.records(collection, division, range(len(division)), Pace())
+    assert next(reading)[0] == 0
+    reading.close()  # type: ignore[attr-defined]
+    assert whole(view, collection).records == records
+
+
+def expect_golden_again(view: SearchableContent, collection: str) -> tuple[Neighbours, ...]:
+    """Make golden queries and search for them again: the same is found; return them."""
+    golden = view.golden(collection, 3, 5)
+    assert len(golden) == 3
+    for query in golden:
+        assert len(query.keys) == len(query.scores) == 5
+        again = view.search_again(collection, query)
+        assert (again.vector, again.keys) == (query.vector, query.keys)
+        assert again.scores == pytest.approx(query.scores, abs=1e-5)
+    return golden

@@ -5,24 +5,31 @@ from __future__ import annotations
 import subprocess
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from pydantic import SecretStr
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
 
 from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import Endpoint
-from fixtures.stores.mysql import Flavour
+from fixtures.engines.engine import ContainerEngine, Endpoint
+from fixtures.stores.mysql import Flavour, connect, rows, server
 from fixtures.stores.profiles import Account, Address, MysqlProfile
-from fixtures.target import Engine
+from fixtures.stores.reach import Reach
+from fixtures.target import Engine, Target
 from rollback_actions.compose import ComposeControl
 from rollback_actions.containers import ContainerControl
-from tests.stack.scratch_stores import SECRET
+from staging.stack import Stack
+from tests.stack.scratch_stores import SECRET, changed
 
 IMAGE = "rollproof-test/mariadb"
 OPERATOR = "scratch_operator"
 DATABASES = ("scratch_first", "scratch_second")
+SERVERS = ("stack", "mariadb")
+"""What `running_server` can give."""
 # What the dump's programs need besides the databases themselves differs between the two.
 GRANTS: dict[Flavour, str] = {
     "mysql": "SUPER, SHOW_ROUTINE, SET_ANY_DEFINER, ALLOW_NONEXISTENT_DEFINER, SYSTEM_USER",
@@ -85,6 +92,34 @@ class MysqlServer:
             f"DROP USER IF EXISTS {OPERATOR}@'%';"
             + "".join(f" DROP DATABASE IF EXISTS {name};" for name in DATABASES)
         )
+
+
+@contextmanager
+def running_server(
+    kind: str, stack: Stack, target: Target, engine: ContainerEngine, control: ContainerControl, folder: Path
+) -> Iterator[MysqlServer]:
+    """Give the stack's server, whichever of the two it is; or a MariaDB of the test's own."""
+    if kind == "mariadb":
+        with mariadb_server(stack.root, folder) as own:
+            yield own
+        return
+    profile = changed(cast("MysqlProfile", target.stores["mysql"]))
+    endpoint = engine.resolve(profile.address)
+    with closing(connect(Reach("mysql", endpoint, profile.operator, 10))) as connection:
+        flavour, _ = server(connection)
+    with stack_server(profile, endpoint, control, flavour, folder) as scratch:
+        yield scratch
+
+
+@contextmanager
+def prepared(running: MysqlServer) -> Iterator[Connection[Cursor]]:
+    """Give a connection that may write, to scratch databases that are empty."""
+    running.prepare()
+    reach = Reach("mysql", running.endpoint, running.profile.operator, 20)
+    with closing(connect(reach)) as connection:
+        connection.select_db("scratch_first")
+        rows(connection, "SET SESSION time_zone = '+00:00', sql_mode = ''")
+        yield connection
 
 
 @contextmanager

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from tests.stack.mysql_server import MysqlServer
+
+TABLE = "scratch_first.t"
+
 TYPES = r"""
 SET time_zone = '+00:00', sql_mode = '';
 CREATE TABLE t (
@@ -148,3 +152,9 @@ MARIADB_CORRUPTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "an address": (_set("origin = '::2'"), "origin"),
     "UUID to NULL": (_set("who = NULL"), "who"),
 }
+
+
+def fill(running: MysqlServer) -> None:
+    """Make the table: the types that both servers have, and those of this one alone."""
+    own = MYSQL_TYPES if running.flavour == "mysql" else MARIADB_TYPES
+    running.root(TYPES + own, "scratch_first")

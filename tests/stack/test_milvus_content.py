@@ -10,12 +10,22 @@ from pymilvus import DataType
 
 from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.errors import Unverifiable
-from fixtures.stores.content import Digest, Pace, RecordHash, SearchableContent
+from fixtures.stores.content import Digest, SearchableContent
 from fixtures.stores.milvus import View, connect
 from fixtures.stores.milvus_content import Content
 from fixtures.stores.profiles import MilvusProfile
 from fixtures.stores.reach import NOBODY, Reach
 from fixtures.target import Target
+from tests.stack.content_reading import (
+    agreeing_records,
+    digests,
+    expect_a_caller_may_stop,
+    expect_full_parts,
+    expect_golden_again,
+    read,
+    recorded,
+    whole,
+)
 from tests.stack.milvus_content_scratch import (
     DAMAGE,
     ENTITIES,
@@ -67,22 +77,6 @@ def content(profile: MilvusProfile, endpoint: Endpoint) -> Iterator[Content]:
         yield opened
 
 
-def digests(content: Content, collection: str, division: tuple[str, ...]) -> dict[int, Digest]:
-    found = list(content.digest(collection, division, range(len(division)), Pace()))
-    assert len(found) == len(division)
-    return dict(found)
-
-
-def whole(content: Content, collection: str) -> Digest:
-    return digests(content, collection, ("",))[0]
-
-
-def recorded(
-    content: Content, collection: str, division: tuple[str, ...], parts: list[int]
-) -> list[tuple[int, RecordHash]]:
-    return list(content.records(collection, division, parts, Pace()))
-
-
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_any_change_of_an_entity_changes_the_digest(content: Content, scratch: Scratch, damage: str) -> None:
     before = whole(content, scratch.full)
@@ -128,7 +122,7 @@ def test_what_is_not_loaded_is_told_and_has_no_digest(content: Content, made: Sc
         for call in (
             lambda: content.divide(made.other, 10),
             lambda: whole(content, made.other),
-            lambda: recorded(content, made.other, ("",), [0]),
+            lambda: recorded(content, made.other),
             lambda: content.golden(made.other, 3, 5),
         ):
             with pytest.raises(Unverifiable, match="not loaded"):
@@ -141,11 +135,7 @@ def test_what_is_not_loaded_is_told_and_has_no_digest(content: Content, made: Sc
 
 @pytest.mark.parametrize("size", [1, 7, ENTITIES, 10 * ENTITIES])
 def test_parts_are_the_whole(content: Content, scratch: Scratch, size: int) -> None:
-    division = content.divide(scratch.full, size)
-    assert len(division) == -(-ENTITIES // size)
-    parts = digests(content, scratch.full, division)
-    assert all(part.records <= size for part in parts.values())
-    assert sum(parts.values(), Digest(0, 0)) == whole(content, scratch.full)
+    expect_full_parts(content, scratch.full, size, ENTITIES)
 
 
 def test_a_digest_is_the_sum_of_its_records(
@@ -155,11 +145,7 @@ def test_a_digest_is_the_sum_of_its_records(
     for chosen in (profile, excluded):
         with Content("milvus", chosen, endpoint) as content:
             division = content.divide(scratch.full, 6)
-            found = recorded(content, scratch.full, division, list(range(len(division))))
-            assert len(found) == ENTITIES
-            for part, digest in digests(content, scratch.full, division).items():
-                hashes = [record.hash for at, record in found if at == part]
-                assert digest == Digest(len(hashes), sum(hashes))
+            assert len(agreeing_records(content, scratch.full, division)) == ENTITIES
 
 
 def test_excluded_fields_may_change(profile: MilvusProfile, endpoint: Endpoint, scratch: Scratch) -> None:
@@ -173,13 +159,11 @@ def test_excluded_fields_may_change(profile: MilvusProfile, endpoint: Endpoint, 
 
 
 def test_a_changed_record_tells_which_fields(content: Content, scratch: Scratch) -> None:
-    before = {record.key: record for _, record in recorded(content, scratch.full, ("",), [0])}
+    before = read(content, scratch.full)
     scratch.put(entity(7, vector=[*vector(7)[:3], next_float(0.25)], own=1.0))
-    after = {record.key: record for _, record in recorded(content, scratch.full, ("",), [0])}
-    assert before.keys() == after.keys() == {str(number) for number in range(ENTITIES)}
-    assert [key for key in before if before[key].hash != after[key].hash] == ["7"]
-    names = {name for name in before["7"].fields if before["7"].fields[name] != after["7"].fields[name]}
-    assert names == {"vector", "own"}
+    after = read(content, scratch.full)
+    assert before.records.keys() == after.records.keys() == {str(number) for number in range(ENTITIES)}
+    assert before.changed(after) == {"7": {"vector", "own"}}
 
 
 def test_records_come_in_the_order_of_the_parts_asked_for(content: Content, scratch: Scratch) -> None:
@@ -198,7 +182,7 @@ def test_what_comes_later_has_its_part(content: Content, scratch: Scratch) -> No
         after = digests(content, scratch.full, division)
         assert [after[part].records for part in range(4)] == [11, 9, 10, 11]
         assert after[2] == before[2]
-        assert sum(after.values(), Digest(0, 0)) == whole(content, scratch.full)
+        assert sum(after, Digest(0, 0)) == whole(content, scratch.full)
     finally:
         scratch.delete(-(2**63) + 1)
 
@@ -211,7 +195,7 @@ def test_a_key_that_is_there_twice_is_in_the_count(
         scratch.client.insert(scratch.full, [entity(number) for number in range(ENTITIES)], timeout=SECONDS)
     division = content.divide(scratch.full, 10)
     assert whole(content, scratch.full).records == ENTITIES
-    assert sum(part.records for part in digests(content, scratch.full, division).values()) == ENTITIES
+    assert sum(part.records for part in digests(content, scratch.full, division)) == ENTITIES
     with View("milvus", profile, endpoint) as view:
         assert view.counts()[scratch.full] > ENTITIES
     scratch.delete(*range(ENTITIES))
@@ -223,7 +207,7 @@ def test_keys_of_every_kind(content: Content, made: Scratch, *, automatic: bool)
     try:
         assert content.divide(made.other, 10) == ("",)
         assert whole(content, made.other) == Digest(0, 0)
-        assert recorded(content, made.other, ("",), [0]) == []
+        assert recorded(content, made.other) == []
         assert content.golden(made.other, 3, 5) == ()
         entities = [
             {**({} if automatic else {"pk": key}), "vector": vector(number), "word": key}
@@ -234,9 +218,9 @@ def test_keys_of_every_kind(content: Content, made: Scratch, *, automatic: bool)
             division = content.divide(made.other, size)
             assert len(division) == -(-len(ODD_KEYS) // size)
             parts = digests(content, made.other, division)
-            assert sum(part.records for part in parts.values()) == len(ODD_KEYS)
-            assert all(part.records <= size for part in parts.values())
-        found = [record.key for _, record in recorded(content, made.other, ("",), [0])]
+            assert sum(part.records for part in parts) == len(ODD_KEYS)
+            assert all(part.records <= size for part in parts)
+        found = [record.key for _, record in recorded(content, made.other)]
         assert len(set(found)) == len(ODD_KEYS)
         if not automatic:
             assert found == sorted(ODD_KEYS)
@@ -250,14 +234,7 @@ def test_a_division_by_keys_of_another_type_is_unverifiable(content: Content, sc
 
 
 def test_a_caller_may_stop(content: Content, scratch: Scratch) -> None:
-    division = content.divide(scratch.full, 1)
-    stopping = content.digest(scratch.full, division, range(len(division)), Pace())
-    assert next(stopping)[1].records == 1
-    stopping.close()  # type: ignore[attr-defined]
-    reading = content.records(scratch.full, division, range(len(division)), Pace())
-    assert next(reading)[0] == 0
-    reading.close()  # type: ignore[attr-defined]
-    assert whole(content, scratch.full).records == ENTITIES
+    expect_a_caller_may_stop(content, scratch.full, ENTITIES)
 
 
 def test_a_collection_that_is_gone_is_unverifiable(content: Content, scratch: Scratch) -> None:
@@ -265,7 +242,7 @@ def test_a_collection_that_is_gone_is_unverifiable(content: Content, scratch: Sc
     for call in (
         lambda: content.divide(gone, 10),
         lambda: whole(content, gone),
-        lambda: recorded(content, gone, ("",), [0]),
+        lambda: recorded(content, gone),
         lambda: content.golden(gone, 3, 5),
     ):
         with pytest.raises(Unverifiable, match=gone):
@@ -274,13 +251,7 @@ def test_a_collection_that_is_gone_is_unverifiable(content: Content, scratch: Sc
 
 def test_golden_queries_find_the_same_again(content: Content, scratch: Scratch) -> None:
     assert isinstance(content, SearchableContent)
-    golden = content.golden(scratch.full, 3, 5)
-    assert len(golden) == 3
-    for query in golden:
-        assert len(query.keys) == len(query.scores) == 5
-        again = content.search_again(scratch.full, query)
-        assert (again.vector, again.keys) == (query.vector, query.keys)
-        assert again.scores == pytest.approx(query.scores, abs=1e-5)
+    golden = expect_golden_again(content, scratch.full)
     assert golden[0].vector == tuple(vector(0))
     best = golden[1].keys[0]
     scratch.delete(int(best))

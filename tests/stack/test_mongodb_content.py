@@ -1,10 +1,9 @@
-"""MongoDB's content reader, against a real server."""
+"""MongoDB, content: any change of a document changes the digest; against a real server."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -15,25 +14,28 @@ from pymongo import MongoClient
 from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.errors import Unverifiable
 from fixtures.stores import mongodb_content
-from fixtures.stores.content import Digest, Pace, RecordHash
-from fixtures.stores.mongodb import Document, View, connect
+from fixtures.stores.content import Digest, Pace
+from fixtures.stores.mongodb import Document, View
 from fixtures.stores.mongodb_content import Content
 from fixtures.stores.mongodb_hashes import ORDER
 from fixtures.stores.profiles import MongodbProfile
-from fixtures.stores.reach import Reach
 from fixtures.target import Target
-from rollback_actions.containers import ContainerControl
-from rollback_actions.stores.mongodb import Keeper
+from tests.stack.content_reading import agreeing_records, digests
+from tests.stack.mongodb_content_scratch import (
+    DATABASE,
+    PAPERS,
+    START,
+    fill,
+    paper,
+    scratch_database,
+    scratch_profile,
+)
 from tests.stack.scratch_stores import SECRET, changed, nowhere, silence, with_wrong_password
-
-DATABASE = "scratch_content"
-PAPERS = f"{DATABASE}.papers"
-START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
 def profile(target: Target) -> MongodbProfile:
-    return changed(cast("MongodbProfile", target.stores["mongodb"]), databases=(DATABASE,), exclude={})
+    return scratch_profile(target)
 
 
 @pytest.fixture
@@ -43,10 +45,8 @@ def endpoint(profile: MongodbProfile, engine: ContainerEngine) -> Endpoint:
 
 @pytest.fixture
 def scratch(profile: MongodbProfile, endpoint: Endpoint) -> Iterator[MongoClient[Document]]:
-    with connect(Reach("mongodb", endpoint, profile.operator, 60), "admin") as client:
-        client.drop_database(DATABASE)
+    with scratch_database(profile, endpoint) as client:
         yield client
-        client.drop_database(DATABASE)
 
 
 @pytest.fixture
@@ -62,42 +62,6 @@ def few_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Pace, "next_size", lambda *_: 3)
 
 
-def _paper(number: int) -> Document:
-    return {
-        "_id": number,
-        "text": f"Alpha {number}",
-        "note": None,
-        "count": number,
-        "price": 2.3,
-        "exact": Decimal128("1.10"),
-        "at": START + timedelta(seconds=number),
-        "bytes": bytes(range(number, number + 8)),
-        "list": [number, "a"],
-        "first": "ab",
-        "second": "c",
-        "nested": {"a": 1, "b": {"deep": 2}},
-        "flag": False,
-    }
-
-
-def _fill(client: MongoClient[Document]) -> None:
-    client[DATABASE]["papers"].insert_many(_paper(number) for number in range(50))
-
-
-def _digests(content: Content, collection: str, division: tuple[str, ...]) -> list[Digest]:
-    found = dict(content.digest(collection, division, range(len(division)), Pace()))
-    return [found[part] for part in range(len(division))]
-
-
-def _records(content: Content, collection: str, division: tuple[str, ...] = ("",)) -> list[RecordHash]:
-    """Return every record, after a look at the promise that their hashes add up to the digests."""
-    found = list(content.records(collection, division, range(len(division)), Pace()))
-    for part, digest in enumerate(_digests(content, collection, division)):
-        hashes = [record.hash for where, record in found if where == part]
-        assert digest == Digest(len(hashes), sum(hashes))
-    return [record for _, record in found]
-
-
 def _set(number: int, **values: object) -> Callable[[MongoClient[Document]], object]:
     return lambda client: client[DATABASE]["papers"].update_one({"_id": number}, {"$set": values})
 
@@ -108,7 +72,7 @@ def _swap(client: MongoClient[Document]) -> None:
 
 
 def _reorder(client: MongoClient[Document]) -> None:
-    client[DATABASE]["papers"].replace_one({"_id": 7}, dict(reversed(_paper(7).items())))
+    client[DATABASE]["papers"].replace_one({"_id": 7}, dict(reversed(paper(7).items())))
 
 
 CHANGED: dict[str, tuple[Callable[[MongoClient[Document]], object], dict[int, set[str]]]] = {
@@ -140,11 +104,11 @@ CHANGED: dict[str, tuple[Callable[[MongoClient[Document]], object], dict[int, se
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_any_change_is_seen_and_named(content: Content, scratch: MongoClient[Document], name: str) -> None:
-    _fill(scratch)
-    before = {record.key: record for record in _records(content, PAPERS)}
+    fill(scratch)
+    before = {record.key: record for record in agreeing_records(content, PAPERS)}
     damage, expected = CHANGED[name]
     damage(scratch)
-    after = {record.key: record for record in _records(content, PAPERS)}
+    after = {record.key: record for record in agreeing_records(content, PAPERS)}
     assert sum(record.hash for record in after.values()) != sum(record.hash for record in before.values())
     assert {
         key: {
@@ -162,7 +126,7 @@ def test_any_change_is_seen_and_named(content: Content, scratch: MongoClient[Doc
     [
         (lambda c: c[DATABASE]["papers"].delete_one({"_id": 7}), 49),
         (lambda c: c[DATABASE]["papers"].insert_one({"_id": "late"}), 51),
-        (lambda c: c[DATABASE]["papers"].insert_one({**_paper(7), "_id": 7.5}), 51),
+        (lambda c: c[DATABASE]["papers"].insert_one({**paper(7), "_id": 7.5}), 51),
     ],
     ids=["lost", "added", "doubled"],
 )
@@ -172,10 +136,10 @@ def test_records_that_come_and_go_are_seen(
     damage: Callable[[MongoClient[Document]], object],
     records: int,
 ) -> None:
-    _fill(scratch)
-    [before] = _digests(content, PAPERS, ("",))
+    fill(scratch)
+    [before] = digests(content, PAPERS, ("",))
     damage(scratch)
-    [after] = _digests(content, PAPERS, ("",))
+    [after] = digests(content, PAPERS, ("",))
     assert (before.records, after.records) == (50, records)
     assert before.total != after.total
 
@@ -184,18 +148,18 @@ def test_records_that_come_and_go_are_seen(
 def test_excluded_fields_are_in_no_hash(
     profile: MongodbProfile, endpoint: Endpoint, scratch: MongoClient[Document]
 ) -> None:
-    _fill(scratch)
+    fill(scratch)
     exclude = {"*.papers": ("text", "nested.b.deep", "list.seen"), "*.other": ("price",)}
     _set(8, list=[{"seen": 1, "kept": 1}, 5])(scratch)
     with Content("mongodb", changed(profile, exclude=exclude), endpoint) as content:
-        before = _records(content, PAPERS)
+        before = agreeing_records(content, PAPERS)
         assert "text" not in before[0].fields
         _set(7, text="other", nested={"a": 1, "b": {"deep": 3}})(scratch)
         _set(8, list=[{"seen": 2, "kept": 1}, 5])(scratch)
-        assert _records(content, PAPERS) == before
+        assert agreeing_records(content, PAPERS) == before
         for unseen in ({"nested.b.more": 1}, {"price": 1}, {"list.0.kept": 2}):
             _set(8, **unseen)(scratch)
-            after = _records(content, PAPERS)
+            after = agreeing_records(content, PAPERS)
             assert after != before
             before = after
 
@@ -219,28 +183,28 @@ def test_parts_hold_every_record_once_whatever_its_key(
     division = content.divide(name, records)
     assert division[0] == ""
     assert len(division) == -(-len(MIXED) // records)
-    sizes = [digest.records for digest in _digests(content, name, division)]
+    sizes = [digest.records for digest in digests(content, name, division)]
     assert sizes[:-1] == [records] * (len(division) - 1)
-    whole = _records(content, name)
+    whole = agreeing_records(content, name)
     assert len({record.key for record in whole}) == len(MIXED)
-    assert sorted(_records(content, name, division), key=lambda r: r.key) == sorted(
+    assert sorted(agreeing_records(content, name, division), key=lambda r: r.key) == sorted(
         whole, key=lambda r: r.key
     )
     # Beyond both ends, between, and where a part begins.
     collection.insert_many({"_id": key} for key in (-1000.5, Timestamp(9, 9), "b"))
     collection.delete_many({"_id": {"$in": [2, "a"]}})
-    after = _digests(content, name, division)
+    after = digests(content, name, division)
     assert sum(digest.records for digest in after) == len(MIXED) + 1
-    assert sum(after, Digest(0, 0)) == _digests(content, name, ("",))[0]
+    assert sum(after, Digest(0, 0)) == digests(content, name, ("",))[0]
 
 
 def test_records_beyond_both_ends_are_in_the_outer_parts(
     content: Content, scratch: MongoClient[Document]
 ) -> None:
-    _fill(scratch)
+    fill(scratch)
     division = content.divide(PAPERS, 10)
     scratch[DATABASE]["papers"].insert_many([{"_id": -1}, {"_id": "after all numbers"}])
-    assert [digest.records for digest in _digests(content, PAPERS, division)] == [11, 10, 10, 10, 11]
+    assert [digest.records for digest in digests(content, PAPERS, division)] == [11, 10, 10, 10, 11]
     chosen = dict(content.digest(PAPERS, division, [4, 1], Pace(connections=1)))
     assert {part: digest.records for part, digest in chosen.items()} == {4: 11, 1: 10}
 
@@ -250,14 +214,14 @@ def test_an_empty_collection_is_one_empty_part(content: Content, scratch: MongoC
     scratch[DATABASE].create_collection("series", timeseries={"timeField": "at"})
     for name in (PAPERS, f"{DATABASE}.series"):
         assert content.divide(name, 10) == ("",)
-        assert _digests(content, name, ("",)) == [Digest(0, 0)]
+        assert digests(content, name, ("",)) == [Digest(0, 0)]
 
 
 def test_documents_as_large_as_an_answer_are_all_read(
     content: Content, scratch: MongoClient[Document]
 ) -> None:
     scratch[DATABASE]["papers"].insert_many({"_id": number, "x": b"x" * 9_000_000} for number in range(4))
-    assert [record.key for record in _records(content, PAPERS)] == [
+    assert [record.key for record in agreeing_records(content, PAPERS)] == [
         f'{{"$numberInt": "{number}"}}' for number in range(4)
     ]
 
@@ -266,7 +230,7 @@ def test_documents_as_large_as_an_answer_are_all_read(
 def test_a_part_is_as_of_one_moment(
     content: Content, scratch: MongoClient[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _fill(scratch)
+    fill(scratch)
     asked: list[Document] = []
     ask = content._ask
 
@@ -275,7 +239,7 @@ def test_a_part_is_as_of_one_moment(
         return ask(client, described, command)
 
     monkeypatch.setattr(content, "_ask", counted)
-    [before] = _digests(content, PAPERS, ("",))
+    [before] = digests(content, PAPERS, ("",))
     reading = content.records(PAPERS, ("",), [0], Pace())
     first = next(reading)[1]
     _set(30, text="other")(scratch)
@@ -302,11 +266,11 @@ def test_kinds_of_collections(content: Content, scratch: MongoClient[Document]) 
     for name in ("capped", "clustered", "series"):
         division = content.divide(f"{DATABASE}.{name}", 8)
         assert len(division) >= 5
-        records = _records(content, f"{DATABASE}.{name}", division)
+        records = agreeing_records(content, f"{DATABASE}.{name}", division)
         assert len({record.key for record in records}) == counts[f"{DATABASE}.{name}"]
-        before = _digests(content, f"{DATABASE}.{name}", division)
+        before = digests(content, f"{DATABASE}.{name}", division)
         database[name].insert_one({"_id": 50, "at": START + timedelta(days=40_000), "by": 1})
-        after = _digests(content, f"{DATABASE}.{name}", division)
+        after = digests(content, f"{DATABASE}.{name}", division)
         assert after[:-1] == before[:-1]
         assert after[-1].records == before[-1].records + 1
 
@@ -326,13 +290,13 @@ def test_when_documents_expire_is_said(content: Content, scratch: MongoClient[Do
     papers.create_index("at", expireAfterSeconds=60)
     papers.create_index("nested.at", expireAfterSeconds=10)
     papers.create_index("partial", expireAfterSeconds=10, partialFilterExpression={"x": 1})
-    assert [record.expires for record in _records(content, PAPERS)] == [
+    assert [record.expires for record in agreeing_records(content, PAPERS)] == [
         *(at.timestamp() + 60, at.timestamp() + 60, None, at.timestamp() + 10, None)
     ]
 
 
 def test_a_collection_that_vanished_is_no_answer(content: Content, scratch: MongoClient[Document]) -> None:
-    _fill(scratch)
+    fill(scratch)
     division = content.divide(PAPERS, 10)
     reading = content.records(PAPERS, division, range(5), Pace())
     next(reading)
@@ -346,94 +310,18 @@ def test_a_collection_that_vanished_is_no_answer(content: Content, scratch: Mong
 
 
 def test_a_caller_may_stop(content: Content, scratch: MongoClient[Document]) -> None:
-    _fill(scratch)
+    fill(scratch)
     division = content.divide(PAPERS, 1)
     reading = content.digest(PAPERS, division, range(50), Pace())
     assert next(reading)[1].records == 1
     cast("Iterator[object]", reading).close()  # type: ignore[attr-defined]
-    assert sum(digest.records for digest in _digests(content, PAPERS, division)) == 50
+    assert sum(digest.records for digest in digests(content, PAPERS, division)) == 50
 
 
 def test_a_garbled_division_is_no_answer(content: Content, scratch: MongoClient[Document]) -> None:
-    _fill(scratch)
+    fill(scratch)
     with pytest.raises(Unverifiable, match="division of"):
         list(content.digest(PAPERS, ("", "bucket 2 of 2"), [1], Pace()))
-
-
-def _reorder_key(client: MongoClient[Document]) -> None:
-    papers = client[DATABASE]["papers"]
-    papers.drop_index("two")
-    papers.create_index([("first", -1), ("text", 1)], name="two", partialFilterExpression={"count": 1})
-
-
-SCHEMA_CHANGES: dict[str, Callable[[MongoClient[Document]], object]] = {
-    "index gone": lambda c: c[DATABASE]["papers"].drop_index("by text"),
-    "index more": lambda c: c[DATABASE]["papers"].create_index("late"),
-    "index hidden": lambda c: c[DATABASE].command(
-        "collMod", "papers", index={"name": "by text", "hidden": True}
-    ),
-    "key order": _reorder_key,
-    "expiry": lambda c: c[DATABASE].command(
-        "collMod", "papers", index={"name": "expiring", "expireAfterSeconds": 61}
-    ),
-    "validator": lambda c: c[DATABASE].command("collMod", "papers", validator={"text": {"$ne": 1}}),
-    "level": lambda c: c[DATABASE].command("collMod", "papers", validationLevel="moderate"),
-    "action": lambda c: c[DATABASE].command("collMod", "papers", validationAction="warn"),
-    "view": lambda c: c[DATABASE].command(
-        "collMod", "view", viewOn="papers", pipeline=[{"$sort": {"count": 1, "text": -1}}]
-    ),
-    "collection more": lambda c: c[DATABASE].create_collection("late"),
-    "view gone": lambda c: c[DATABASE].drop_collection("view"),
-    "series": lambda c: c[DATABASE].command("collMod", "series", expireAfterSeconds=10**9),
-}
-
-
-def _define(client: MongoClient[Document]) -> None:
-    _fill(client)
-    database = client[DATABASE]
-    database.command("collMod", "papers", validator={"text": {"$type": "string"}}, validationLevel="strict")
-    papers = database["papers"]
-    papers.create_index("text", name="by text", unique=True, collation={"locale": "fr"})
-    papers.create_index([("text", 1), ("first", -1)], name="two", partialFilterExpression={"count": 1})
-    papers.create_index("late_at", name="expiring", expireAfterSeconds=60)
-    papers.create_index([("second", "text")], weights={"second": 3})
-    database.create_collection("capped", capped=True, size=100_000, max=50)
-    database.create_collection("german", collation={"locale": "de"})
-    database.create_collection("clustered", clusteredIndex={"key": {"_id": 1}, "unique": True})
-    database.create_collection("series", timeseries={"timeField": "at", "metaField": "by"})
-    database["series"].insert_one({"at": START, "by": 1, "b": 1, "a": 2})
-    database.create_collection("view", viewOn="papers", pipeline=[{"$sort": {"text": -1, "count": 1}}])
-
-
-@pytest.mark.parametrize("name", SCHEMA_CHANGES)
-def test_any_change_of_a_schema_is_seen(content: Content, scratch: MongoClient[Document], name: str) -> None:
-    _define(scratch)
-    before = content.schemas()
-    assert content.schemas() == before
-    SCHEMA_CHANGES[name](scratch)
-    assert content.schemas() != before
-
-
-def test_a_restore_gives_schemas_and_content_back(
-    content: Content,
-    scratch: MongoClient[Document],
-    endpoint: Endpoint,
-    control: ContainerControl,
-    tmp_path: Path,
-) -> None:
-    _define(scratch)
-    schemas = content.schemas()
-    names = [name for name in schemas if not name.startswith("view ")]
-    assert names == [f"{DATABASE}.{n}" for n in ("capped", "clustered", "german", "papers", "series")]
-    assert f"view {DATABASE}.view" in schemas
-    before = {name: _records(content, name) for name in names}
-    keeper = Keeper("mongodb", content._profile, endpoint, control)
-    keeper.back_up(tmp_path)
-    scratch.drop_database(DATABASE)
-    assert content.schemas() == {}
-    keeper.restore(tmp_path)
-    assert content.schemas() == schemas
-    assert {name: _records(content, name) for name in names} == before
 
 
 def _expect_no_answer(content: Content, *words: str) -> None:

@@ -14,8 +14,7 @@ from pydantic import SecretStr
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed
-from fixtures.stores.mysql import View, connect, rows, server
-from fixtures.stores.profiles import MysqlProfile
+from fixtures.stores.mysql import View, connect, rows
 from fixtures.stores.reach import Reach
 from fixtures.target import Target
 from rollback_actions.containers import ContainerControl
@@ -23,11 +22,11 @@ from rollback_actions.stores import mysql as mysql_keeper
 from rollback_actions.stores.mysql import LOCK, Keeper
 from staging.stack import Stack
 from tests.stack.mysql_content import CONTENT, DAMAGE, QUERIES
-from tests.stack.mysql_server import OPERATOR, MysqlServer, mariadb_server, stack_server
+from tests.stack.mysql_server import OPERATOR, SERVERS, MysqlServer, running_server
 from tests.stack.scratch_stores import SECRET, changed, expect_damage_refused
 
 
-@pytest.fixture(scope="module", params=["stack", "mariadb"])
+@pytest.fixture(scope="module", params=SERVERS)
 def running(
     request: pytest.FixtureRequest,
     stack: Stack,
@@ -36,18 +35,9 @@ def running(
     control: ContainerControl,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[MysqlServer]:
-    """The stack's server, whichever of the two it is; and a MariaDB of the test's own."""
     folder = tmp_path_factory.mktemp("server")
-    if request.param == "mariadb":
-        with mariadb_server(stack.root, folder) as own:
-            yield own
-        return
-    profile = changed(cast("MysqlProfile", target.stores["mysql"]))
-    endpoint = engine.resolve(profile.address)
-    with closing(connect(Reach("mysql", endpoint, profile.operator, 10))) as connection:
-        flavour, _ = server(connection)
-    with stack_server(profile, endpoint, control, flavour, folder) as scratch:
-        yield scratch
+    with running_server(request.param, stack, target, engine, control, folder) as server:
+        yield server
 
 
 @pytest.fixture

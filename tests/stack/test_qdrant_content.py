@@ -10,13 +10,23 @@ import pytest
 
 from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.errors import Unverifiable
-from fixtures.stores.content import Digest, Pace, RecordHash, SearchableContent
+from fixtures.stores.content import Digest, Pace, SearchableContent
 from fixtures.stores.profiles import QdrantProfile
 from fixtures.stores.qdrant import Rest
 from fixtures.stores.qdrant_content import Content
 from fixtures.target import Target
 from rollback_actions.containers import ContainerControl
 from rollback_actions.stores.qdrant import Keeper
+from tests.stack.content_reading import (
+    agreeing_records,
+    digests,
+    expect_a_caller_may_stop,
+    expect_full_parts,
+    expect_golden_again,
+    read,
+    recorded,
+    whole,
+)
 from tests.stack.qdrant_scratch import (
     DAMAGE,
     NUMBERS,
@@ -57,22 +67,6 @@ def scratch(profile: QdrantProfile, endpoint: Endpoint) -> Iterator[Scratch]:
 def content(profile: QdrantProfile, endpoint: Endpoint) -> Iterator[Content]:
     with Content("qdrant", profile, endpoint) as opened:
         yield opened
-
-
-def digests(content: Content, collection: str, division: tuple[str, ...]) -> dict[int, Digest]:
-    found = list(content.digest(collection, division, range(len(division)), Pace()))
-    assert len(found) == len(division)
-    return dict(found)
-
-
-def whole(content: Content, collection: str) -> Digest:
-    return digests(content, collection, ("",))[0]
-
-
-def recorded(
-    content: Content, collection: str, division: tuple[str, ...], parts: list[int]
-) -> list[tuple[int, RecordHash]]:
-    return list(content.records(collection, division, parts, Pace()))
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -124,11 +118,7 @@ def test_a_restore_gives_the_same_content(
 
 @pytest.mark.parametrize("size", [1, 7, POINTS, 10 * POINTS])
 def test_parts_are_the_whole(content: Content, scratch: Scratch, size: int) -> None:
-    division = content.divide(scratch.full, size)
-    assert len(division) == -(-POINTS // size)
-    parts = digests(content, scratch.full, division)
-    assert all(part.records <= size for part in parts.values())
-    assert sum(parts.values(), Digest(0, 0)) == whole(content, scratch.full)
+    expect_full_parts(content, scratch.full, size, POINTS)
 
 
 def test_a_digest_is_the_sum_of_its_records(
@@ -138,11 +128,7 @@ def test_a_digest_is_the_sum_of_its_records(
     for chosen in (profile, excluded):
         content = Content("qdrant", chosen, endpoint)
         division = content.divide(scratch.full, 6)
-        found = recorded(content, scratch.full, division, list(range(len(division))))
-        assert len(found) == POINTS
-        for part, digest in digests(content, scratch.full, division).items():
-            hashes = [record.hash for at, record in found if at == part]
-            assert digest == Digest(len(hashes), sum(hashes))
+        assert len(agreeing_records(content, scratch.full, division)) == POINTS
 
 
 def test_excluded_fields_may_change(profile: QdrantProfile, endpoint: Endpoint, scratch: Scratch) -> None:
@@ -156,14 +142,14 @@ def test_excluded_fields_may_change(profile: QdrantProfile, endpoint: Endpoint, 
 
 
 def test_a_changed_record_tells_which_fields(content: Content, scratch: Scratch) -> None:
-    before = {record.key: record for _, record in recorded(content, scratch.full, ("",), [0])}
+    before = read(content, scratch.full)
     bits = {"image": [1.0, next_float(1.0), -7 / 3]}
     scratch.put(7, vector=bits, small=1.0)
-    after = {record.key: record for _, record in recorded(content, scratch.full, ("",), [0])}
-    assert before.keys() == after.keys() == {str(identity(number)) for number in range(POINTS)}
-    assert [key for key in before if before[key].hash != after[key].hash] == ["7"]
-    names = {name for name in before["7"].fields if before["7"].fields[name] != after["7"].fields[name]}
-    assert names == {"small", "vector image"}
+    after = read(content, scratch.full)
+    assert (
+        before.records.keys() == after.records.keys() == {str(identity(number)) for number in range(POINTS)}
+    )
+    assert before.changed(after) == {"7": {"small", "vector image"}}
 
 
 def test_records_come_in_the_order_of_the_parts_asked_for(content: Content, scratch: Scratch) -> None:
@@ -188,25 +174,18 @@ def test_what_comes_later_has_its_part(content: Content, scratch: Scratch) -> No
     assert after[0].records == before[0].records + 1
     assert after[1].records == before[1].records - 1
     assert after[last].records == before[last].records + 1
-    assert sum(after.values(), Digest(0, 0)) == whole(content, scratch.full)
+    assert sum(after, Digest(0, 0)) == whole(content, scratch.full)
 
 
 def test_an_empty_collection_is_one_empty_part(content: Content, scratch: Scratch) -> None:
     assert content.divide(scratch.other, 10) == ("",)
     assert whole(content, scratch.other) == Digest(0, 0)
-    assert recorded(content, scratch.other, ("",), [0]) == []
+    assert recorded(content, scratch.other) == []
     assert content.golden(scratch.other, 3, 5) == ()
 
 
 def test_a_caller_may_stop(content: Content, scratch: Scratch) -> None:
-    division = content.divide(scratch.full, 1)
-    stopping = content.digest(scratch.full, division, range(len(division)), Pace())
-    assert next(stopping)[1].records == 1
-    stopping.close()  # type: ignore[attr-defined]
-    reading = content.records(scratch.full, division, range(len(division)), Pace())
-    assert next(reading)[0] == 0
-    reading.close()  # type: ignore[attr-defined]
-    assert whole(content, scratch.full).records == POINTS
+    expect_a_caller_may_stop(content, scratch.full, POINTS)
 
 
 def test_a_collection_that_is_gone_is_unverifiable(content: Content, scratch: Scratch) -> None:
@@ -223,13 +202,7 @@ def test_a_collection_that_is_gone_is_unverifiable(content: Content, scratch: Sc
 
 def test_golden_queries_find_the_same_again(content: Content, scratch: Scratch) -> None:
     assert isinstance(content, SearchableContent)
-    golden = content.golden(scratch.full, 3, 5)
-    assert len(golden) == 3
-    for query in golden:
-        assert len(query.keys) == len(query.scores) == 5
-        again = content.search_again(scratch.full, query)
-        assert (again.vector, again.keys) == (query.vector, query.keys)
-        assert again.scores == pytest.approx(query.scores, abs=1e-5)
+    golden = expect_golden_again(content, scratch.full)
     best = golden[1].keys[0]
     scratch.delete(int(best) if best.isdecimal() else best)
     assert best not in content.search_again(scratch.full, golden[1]).keys

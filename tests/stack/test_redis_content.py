@@ -22,6 +22,7 @@ from fixtures.stores.redis_content import Content
 from fixtures.target import Target
 from rollback_actions.containers import ContainerControl
 from rollback_actions.stores.redis import Keeper
+from tests.stack.content_reading import agreeing_records, digests
 from tests.stack.scratch_stores import SECRET, changed, nowhere, silence, with_wrong_password
 
 DATABASE = 11
@@ -90,21 +91,13 @@ def _fill(client: redis.Redis) -> None:
     client.pfadd("cardinality", *range(20))
 
 
-def _digests(content: Content, collection: str, division: tuple[str, ...] = ("",)) -> list[Digest]:
-    found = dict(content.digest(collection, division, range(len(division)), Pace()))
-    return [found[part] for part in range(len(division))]
-
-
 def _records(
     content: Content, collection: str = REST, division: tuple[str, ...] = ("",)
 ) -> dict[str, RecordHash]:
     """Return every record, after a look at the promise that their hashes add up to the digests."""
-    found = list(content.records(collection, division, range(len(division)), Pace()))
-    for part, digest in enumerate(_digests(content, collection, division)):
-        hashes = [record.hash for where, record in found if where == part]
-        assert digest == Digest(len(hashes), sum(hashes))
-    assert len({record.key for _, record in found}) == len(found)
-    return {record.key: record for _, record in found}
+    found = agreeing_records(content, collection, division)
+    assert len({record.key for record in found}) == len(found)
+    return {record.key: record for record in found}
 
 
 CHANGED: dict[str, tuple[Callable[[redis.Redis], object], set[str]]] = {
@@ -229,7 +222,7 @@ def test_patterns_have_the_keys_that_are_counted(
     with View("redis", profile, endpoint) as view:
         counts = view.counts()
     assert set(content.schemas()) >= set(counts)
-    assert {name: _digests(content, name)[0].records for name in counts} == counts
+    assert {name: digests(content, name)[0].records for name in counts} == counts
     with pytest.raises(Unverifiable, match="expected pattern 11:gone"):
         content.divide(f"{DATABASE}:gone*", 10)
 
@@ -240,17 +233,17 @@ def test_buckets_hold_every_key_once(
 ) -> None:
     monkeypatch.setattr(redis_content, "HELD_KEYS", held)
     scratch.mset({f"token:{number}": number for number in range(300)})
-    [whole] = _digests(content, TOKENS)
+    [whole] = digests(content, TOKENS)
     division = content.divide(TOKENS, 10)
     assert division[:2] == ("", "bucket 2 of 30")
-    before = _digests(content, TOKENS, division)
+    before = digests(content, TOKENS, division)
     assert sum(before, Digest(0, 0)) == whole
     assert all(digest.records for digest in before)
     _records(content, TOKENS, division)
     assert content.divide(TOKENS, 1000) == ("",)
     scratch.set("token:late", 1)
     scratch.delete("token:7")
-    after = _digests(content, TOKENS, division)
+    after = digests(content, TOKENS, division)
     assert sum(digest.records for digest in after) == 300
     assert sum(new != old for new, old in zip(after, before, strict=True)) in (1, 2)
     chosen = dict(content.digest(TOKENS, division, [20, 3], Pace()))
@@ -260,7 +253,7 @@ def test_buckets_hold_every_key_once(
 @pytest.mark.usefixtures("scratch")
 def test_no_keys_are_one_empty_part(content: Content) -> None:
     assert content.divide(TOKENS, 10) == ("",)
-    assert _digests(content, TOKENS) == [Digest(0, 0)]
+    assert digests(content, TOKENS) == [Digest(0, 0)]
 
 
 def test_keys_of_any_bytes_are_told_apart(content: Content, scratch: redis.Redis) -> None:
@@ -306,7 +299,7 @@ def test_a_value_that_never_stays_is_no_answer(
 
     monkeypatch.setattr(content, "_ask", while_written)
     with pytest.raises(Unverifiable, match="such as moving"):
-        _digests(content, REST)
+        digests(content, REST)
 
 
 def test_a_key_that_goes_meanwhile_is_left_out(
@@ -330,7 +323,7 @@ def test_values_of_modules_are_refused(content: Content, scratch: redis.Redis) -
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(redis_content, "READINGS", {b"list": redis_values.READINGS[b"list"]})
         with pytest.raises(Unverifiable, match="key a of type string"):
-            _digests(content, REST)
+            digests(content, REST)
 
 
 def test_a_restore_gives_content_back(
@@ -371,7 +364,7 @@ def test_no_answer_is_unverifiable(profile: RedisProfile, endpoint: Endpoint) ->
             calls: tuple[Callable[[], object], ...] = (
                 view.schemas,
                 partial(view.divide, REST, 10),
-                partial(_digests, view, REST),
+                partial(digests, view, REST),
                 partial(_records, view),
             )
             with view:

@@ -1,126 +1,38 @@
+"""The client of the application: every answer is whole, in time and without a secret, or is an error."""
+
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from collections.abc import Iterator
 
 import pytest
 from pydantic import SecretStr
 
-from fixtures.application import ApplicationClient, Refused, Session
+from fixtures.application import ApplicationClient, Refused
 from fixtures.errors import Mismatch, Unverifiable
-from fixtures.target import Application
-
-PASSWORD = "correct horse"  # noqa: S105 - what must not be seen
-TOKEN = "battery.staple"  # noqa: S105
-SESSION = Session("canary", SecretStr(TOKEN))
-
-Handler = Callable[["Exchange"], None]
-
-
-@dataclass
-class Exchange:
-    """One request at the stand-in, with the means to answer it."""
-
-    handler: BaseHTTPRequestHandler
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-    def reply(self, status: int, body: object) -> None:
-        content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        self.start(status, {"Content-Length": str(len(content))})
-        self.write(content)
-
-    def start(self, status: int, headers: dict[str, str]) -> None:
-        self.handler.send_response(status)
-        for name, value in headers.items():
-            self.handler.send_header(name, value)
-        self.handler.end_headers()
-
-    def write(self, content: bytes) -> None:
-        self.handler.wfile.write(content)
-        self.handler.wfile.flush()
-
-    def chunk(self, content: bytes) -> None:
-        self.write(b"%x\r\n%s\r\n" % (len(content), content))
-
-    def events(self, *events: object, ended: bool = True) -> None:
-        self.start(200, {"Transfer-Encoding": "chunked"})
-        for event in events:
-            self.chunk(b"data: %s\n\n" % json.dumps(event).encode())
-        if ended:
-            self.chunk(b"")
-
-
-@dataclass
-class StandIn:
-    """An application that answers as a test tells it to."""
-
-    url: str
-    answers: dict[str, Handler] = field(default_factory=dict)
-    seen: list[Exchange] = field(default_factory=list)
+from tests.unit.application_stand_in import (
+    PASSWORD,
+    SESSION,
+    TOKEN,
+    Exchange,
+    Handler,
+    StandIn,
+    answer,
+    profile,
+    running,
+)
 
 
 @pytest.fixture
 def stand_in() -> Iterator[StandIn]:
-    class Server(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _serve(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            exchange = Exchange(self, self.path, dict(self.headers), self.rfile.read(length))
-            application.seen.append(exchange)
-            with suppress(BrokenPipeError, ConnectionResetError):  # some tests make the client leave
-                application.answers[f"{self.command} {self.path}"](exchange)
-            self.close_connection = True
-
-        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the base class wants these names
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
-        server.daemon_threads = True
-        application = StandIn(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with running() as application:
         yield application
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
 def client(stand_in: StandIn) -> ApplicationClient:
-    return ApplicationClient(_profile(stand_in.url))
-
-
-def _profile(url: str) -> Application:
-    return Application.model_validate(
-        {
-            "url": url,
-            "canary": {
-                "user": "canary",
-                "password": SecretStr(PASSWORD),
-                "knowledge_base": "canary_kb",
-                "question": "?",
-                "expected_file": "a.txt",
-            },
-            "services": ["backend"],
-            "repository": ".",
-            "deadline_seconds": 1,
-            "chat_seconds": 1,
-        }
-    )
-
-
-def answer(status: int, body: object) -> Handler:
-    return lambda exchange: exchange.reply(status, body)
+    return ApplicationClient(profile(stand_in.url))
 
 
 def test_health_is_what_was_said_whatever_the_status(stand_in: StandIn, client: ApplicationClient) -> None:
@@ -163,7 +75,7 @@ def test_nobody_there_is_unverifiable() -> None:
     with pytest.raises(
         Unverifiable, match=r"observed ConnectError: .*refused.*from GET http://127\.0\.0\.1:9/"
     ):
-        ApplicationClient(_profile("http://127.0.0.1:9")).health()
+        ApplicationClient(profile("http://127.0.0.1:9")).health()
 
 
 def _hang(exchange: Exchange) -> None:
@@ -312,94 +224,3 @@ def test_files_that_do_not_add_up_are_a_mismatch(
 def test_an_id_is_one_segment_of_the_path(stand_in: StandIn, client: ApplicationClient) -> None:
     stand_in.answers["GET /api/v1/chat/conversations/..%2Fa%3Fb"] = answer(200, {"turns": []})
     assert client.turns(SESSION, "../a?b") == 0
-
-
-def test_a_conversation_is_made_on_the_users_model_and_one_knowledge_base(
-    stand_in: StandIn, client: ApplicationClient
-) -> None:
-    model = {"model_name": "m", "api_key": "k", "base_used": [{"name": "other", "baseId": "canary_other"}]}
-    selected = {"status": "success", "select_model_config": model}
-    stand_in.answers["GET /api/v1/config/canary/selected"] = answer(200, selected)
-    stand_in.answers["POST /api/v1/chat/conversations"] = answer(200, {"status": "success"})
-    identifier = client.create_conversation(SESSION, "canary_kb")
-    assert identifier.startswith("canary_")
-    sent = cast("dict[str, Any]", json.loads(stand_in.seen[-1].body))
-    assert sent["conversation_id"] == identifier
-    assert sent["chat_model_config"]["base_used"] == [{"name": "canary_kb", "baseId": "canary_kb"}]
-    assert sent["chat_model_config"]["api_key"] == "k"
-
-
-EVENTS = (
-    {"type": "file_used", "data": [{"file_name": "a.txt"}, {"file_name": "b.txt"}, {"file_name": "a.txt"}]},
-    {"type": "thinking", "data": "hm"},
-    {"type": "text", "data": "every four "},
-    {"type": "text", "data": "hours"},
-    {"type": "token", "total_token": 7},
-)
-
-
-def test_a_chat_is_read_to_its_end(stand_in: StandIn, client: ApplicationClient) -> None:
-    stand_in.answers["POST /api/v1/sse/chat"] = lambda exchange: exchange.events(*EVENTS)
-    chat = client.chat(SESSION, "canary_1", "how often?")
-    assert (chat.files, chat.text) == (("a.txt", "b.txt"), "every four hours")
-    assert (chat.complete, chat.ending) == (True, "regular")
-    assert json.loads(stand_in.seen[0].body)["user_message"] == "how often?"
-
-
-def test_a_chat_that_breaks_is_not_complete(stand_in: StandIn, client: ApplicationClient) -> None:
-    stand_in.answers["POST /api/v1/sse/chat"] = lambda exchange: exchange.events(*EVENTS[:3], ended=False)
-    chat = client.chat(SESSION, "canary_1", "how often?")
-    assert not chat.complete
-    assert chat.ending.startswith("broken: RemoteProtocolError")
-    assert (chat.files, chat.text) == (("a.txt", "b.txt"), "every four ")
-
-
-@pytest.mark.parametrize("length", [{"Transfer-Encoding": "chunked"}, {}])
-def test_a_chat_that_trickles_forever_ends_at_the_deadline(
-    stand_in: StandIn, client: ApplicationClient, length: dict[str, str]
-) -> None:
-    def trickle(exchange: Exchange) -> None:
-        exchange.start(200, length)
-        for _ in range(30):
-            event = b'data: {"type": "text", "data": "."}\n\n'
-            (exchange.chunk if length else exchange.write)(event)
-            time.sleep(0.1)
-
-    stand_in.answers["POST /api/v1/sse/chat"] = trickle
-    started = time.monotonic()
-    chat = client.chat(SESSION, "canary_1", "how often?")
-    assert 0.9 < time.monotonic() - started < 1.8
-    assert (chat.complete, chat.ending) == (False, "no end within 1 s")
-    assert "." in chat.text
-
-
-@pytest.mark.parametrize("event", [b"data: {\n\n", b"data: 7\n\n", b'data: {"data": "x"}\n\n'])
-def test_a_chat_of_something_else_is_not_complete(
-    stand_in: StandIn, client: ApplicationClient, event: bytes
-) -> None:
-    def other(exchange: Exchange) -> None:
-        exchange.start(200, {"Transfer-Encoding": "chunked"})
-        exchange.chunk(event)
-        exchange.chunk(b"")
-
-    stand_in.answers["POST /api/v1/sse/chat"] = other
-    chat = client.chat(SESSION, "canary_1", "how often?")
-    assert not chat.complete
-    assert chat.ending.startswith("an event ")
-
-
-def test_a_chat_that_is_not_let_in_is_refused(stand_in: StandIn, client: ApplicationClient) -> None:
-    stand_in.answers["POST /api/v1/sse/chat"] = answer(404, {"message": "Token not found"})
-    with pytest.raises(Refused, match="404: Token not found"):
-        client.chat(SESSION, "canary_1", "how often?")
-
-
-@pytest.mark.parametrize(("status", "deleted"), [(200, True), (405, False)])
-def test_a_conversation_is_deleted_where_the_api_can(
-    stand_in: StandIn, client: ApplicationClient, status: int, *, deleted: bool
-) -> None:
-    stand_in.answers["DELETE /api/v1/chat/conversations/canary_1"] = answer(status, {})
-    assert client.delete_conversation(SESSION, "canary_1") is deleted
-    stand_in.answers["DELETE /api/v1/chat/conversations/canary_1"] = answer(404, {})
-    with pytest.raises(Refused, match="404"):
-        client.delete_conversation(SESSION, "canary_1")

@@ -1,0 +1,115 @@
+"""The client's conversations: made, asked over a stream that may break or never end, and deleted."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from fixtures.application import ApplicationClient, Refused
+from tests.unit.application_stand_in import SESSION, Exchange, StandIn, answer, profile, running
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    with running() as application:
+        yield application
+
+
+@pytest.fixture
+def client(stand_in: StandIn) -> ApplicationClient:
+    return ApplicationClient(profile(stand_in.url))
+
+
+def test_a_conversation_is_made_on_the_users_model_and_one_knowledge_base(
+    stand_in: StandIn, client: ApplicationClient
+) -> None:
+    model = {"model_name": "m", "api_key": "k", "base_used": [{"name": "other", "baseId": "canary_other"}]}
+    selected = {"status": "success", "select_model_config": model}
+    stand_in.answers["GET /api/v1/config/canary/selected"] = answer(200, selected)
+    stand_in.answers["POST /api/v1/chat/conversations"] = answer(200, {"status": "success"})
+    identifier = client.create_conversation(SESSION, "canary_kb")
+    assert identifier.startswith("canary_")
+    sent = cast("dict[str, Any]", json.loads(stand_in.seen[-1].body))
+    assert sent["conversation_id"] == identifier
+    assert sent["chat_model_config"]["base_used"] == [{"name": "canary_kb", "baseId": "canary_kb"}]
+    assert sent["chat_model_config"]["api_key"] == "k"
+
+
+EVENTS = (
+    {"type": "file_used", "data": [{"file_name": "a.txt"}, {"file_name": "b.txt"}, {"file_name": "a.txt"}]},
+    {"type": "thinking", "data": "hm"},
+    {"type": "text", "data": "every four "},
+    {"type": "text", "data": "hours"},
+    {"type": "token", "total_token": 7},
+)
+
+
+def test_a_chat_is_read_to_its_end(stand_in: StandIn, client: ApplicationClient) -> None:
+    stand_in.answers["POST /api/v1/sse/chat"] = lambda exchange: exchange.events(*EVENTS)
+    chat = client.chat(SESSION, "canary_1", "how often?")
+    assert (chat.files, chat.text) == (("a.txt", "b.txt"), "every four hours")
+    assert (chat.complete, chat.ending) == (True, "regular")
+    assert json.loads(stand_in.seen[0].body)["user_message"] == "how often?"
+
+
+def test_a_chat_that_breaks_is_not_complete(stand_in: StandIn, client: ApplicationClient) -> None:
+    stand_in.answers["POST /api/v1/sse/chat"] = lambda exchange: exchange.events(*EVENTS[:3], ended=False)
+    chat = client.chat(SESSION, "canary_1", "how often?")
+    assert not chat.complete
+    assert chat.ending.startswith("broken: RemoteProtocolError")
+    assert (chat.files, chat.text) == (("a.txt", "b.txt"), "every four ")
+
+
+@pytest.mark.parametrize("length", [{"Transfer-Encoding": "chunked"}, {}])
+def test_a_chat_that_trickles_forever_ends_at_the_deadline(
+    stand_in: StandIn, client: ApplicationClient, length: dict[str, str]
+) -> None:
+    def trickle(exchange: Exchange) -> None:
+        exchange.start(200, length)
+        for _ in range(30):
+            event = b'data: {"type": "text", "data": "."}\n\n'
+            (exchange.chunk if length else exchange.write)(event)
+            time.sleep(0.1)
+
+    stand_in.answers["POST /api/v1/sse/chat"] = trickle
+    started = time.monotonic()
+    chat = client.chat(SESSION, "canary_1", "how often?")
+    assert 0.9 < time.monotonic() - started < 1.8
+    assert (chat.complete, chat.ending) == (False, "no end within 1 s")
+    assert "." in chat.text
+
+
+@pytest.mark.parametrize("event", [b"data: {\n\n", b"data: 7\n\n", b'data: {"data": "x"}\n\n'])
+def test_a_chat_of_something_else_is_not_complete(
+    stand_in: StandIn, client: ApplicationClient, event: bytes
+) -> None:
+    def other(exchange: Exchange) -> None:
+        exchange.start(200, {"Transfer-Encoding": "chunked"})
+        exchange.chunk(event)
+        exchange.chunk(b"")
+
+    stand_in.answers["POST /api/v1/sse/chat"] = other
+    chat = client.chat(SESSION, "canary_1", "how often?")
+    assert not chat.complete
+    assert chat.ending.startswith("an event ")
+
+
+def test_a_chat_that_is_not_let_in_is_refused(stand_in: StandIn, client: ApplicationClient) -> None:
+    stand_in.answers["POST /api/v1/sse/chat"] = answer(404, {"message": "Token not found"})
+    with pytest.raises(Refused, match="404: Token not found"):
+        client.chat(SESSION, "canary_1", "how often?")
+
+
+@pytest.mark.parametrize(("status", "deleted"), [(200, True), (405, False)])
+def test_a_conversation_is_deleted_where_the_api_can(
+    stand_in: StandIn, client: ApplicationClient, status: int, *, deleted: bool
+) -> None:
+    stand_in.answers["DELETE /api/v1/chat/conversations/canary_1"] = answer(status, {})
+    assert client.delete_conversation(SESSION, "canary_1") is deleted
+    stand_in.answers["DELETE /api/v1/chat/conversations/canary_1"] = answer(404, {})
+    with pytest.raises(Refused, match="404"):
+        client.delete_conversation(SESSION, "canary_1")
