@@ -82,7 +82,7 @@ def _mysql(_stack: Stack, progress: Progress, scale: float) -> None:
             times = mysql.compare(server, size)
         _show(f"MySQL, {size:,} rows of about 230 bytes", times)
         with progress.step("MySQL as tables grow"):
-            grown = mysql.grow(server, [size // 10, size])
+            grown = mysql.grow(server, [size // 10, size, size * 10])
         table = Table("rows", "median, s", "peak memory, MiB", title="MySQL, digest with its division")
         for growth in grown:
             table.add_row(f"{growth.rows:,}", f"{growth.seconds:.2f}", f"{growth.peak_mebibytes:.0f}")

@@ -23,11 +23,13 @@ from pymysql.cursors import Cursor
 from benchmarks.measure import Measure, Row, compared, measure
 from benchmarks.mysql_tables import CORRUPTIONS, DATABASE, SAVED, make_database, make_table
 from fixtures.engines.engine import Endpoint
+from fixtures.errors import Problem
 from fixtures.stores.content import Digest, Pace
 from fixtures.stores.mysql import connect, rows
 from fixtures.stores.mysql_content import Content
 from fixtures.stores.profiles import Account, Address, MysqlProfile
 from fixtures.stores.reach import Reach
+from staging.packages import install
 
 ROOT = Path(__file__).parents[1]
 PART = 100_000
@@ -185,9 +187,12 @@ class Peers:
         )
 
     def without_percona(self) -> str:
-        """Return why pt-table-checksum cannot be run, "" if it can."""
+        """Return why pt-table-checksum cannot be run, "" if it can; install it where that can be done."""
         if shutil.which("pt-table-checksum") is None:
-            return "pt-table-checksum is not installed: apt-get install percona-toolkit"
+            try:
+                install(["percona-toolkit"], print)
+            except Problem as problem:
+                return f"not installed: {problem.hint}"
         return ""
 
     def without_reladiff(self) -> str:
