@@ -221,6 +221,16 @@ def test_schemas_differ_at_paths(recorded: Json, observed: Json, expected: list[
     assert list(schema_differences(recorded, observed)) == expected
 
 
+def test_long_texts_are_shown_from_where_they_differ() -> None:
+    start = "x" * 131
+    (text,) = schema_differences({"body": f"{start}old"}, {"body": f"{start}new{start}"})
+    assert text == f"body: expected …{start[:20]}old', observed …{start[:20]}new{start[:97]}…"
+    (text,) = schema_differences(f"a{start}", f"b{start}")
+    assert text == f"schema: expected 'a{start[:118]}…, observed 'b{start[:118]}…"
+    (text,) = schema_differences({}, {"body": start})
+    assert text == f"body: expected none, observed '{start[:119]}…"
+
+
 @pytest.mark.parametrize(
     ("keys", "scores", "same"),
     [
