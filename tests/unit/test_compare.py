@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -12,10 +13,10 @@ import typer
 import rollback_actions.__main__ as command_line
 import rollback_actions.compare
 import rollback_actions.contents
-from fixtures.contents import recorded_collection
+from fixtures.contents import golden_answers, recorded_collection
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, ExitCode, Unverifiable
-from fixtures.given import _of_baseline
+from fixtures.given import _of_baseline, recorded_store
 from fixtures.stores.content import RecordHash
 from fixtures.target import Target, load_target
 from fixtures.verdict import Verdict
@@ -97,6 +98,16 @@ def test_a_store_that_the_profile_gave_up(
     assert names["store"] == ["redis", "old"]
     others = [name for fixture, several in names.items() if fixture != "store" for name in several]
     assert not [name for name in others if name.startswith("old")], "nothing can be asked of it"
+
+
+def test_a_store_that_the_profile_gave_up_breaks_its_own_checks_alone(target: Target, tmp_path: Path) -> None:
+    kept, old = Searchable("redis", BOTH), Searchable("old", BOTH)
+    baseline = Recorder(tmp_path).add(kept).add(old).baseline
+    with pytest.raises(Unverifiable, match="store old: expected a store of the profile"):
+        inspect.unwrap(recorded_store)("old", baseline, target)
+    assert inspect.unwrap(recorded_store)("redis", baseline, target).kind == "vectors"
+    answers = inspect.unwrap(golden_answers)(baseline, target, opener(kept))
+    assert list(answers) == ["redis/a", "redis/b"]
 
 
 def test_one_collection_that_is_gone_hides_no_other_finding(
