@@ -161,14 +161,19 @@ class RedactingLogger:
     @allure_commons.hookimpl
     def report_attached_data(self, body: str | bytes, file_name: str) -> None:
         """Write attached text or bytes."""
-        clean = self._redactor.text(body) if isinstance(body, str) else self._redactor.data(body)
+        clean = _text(body, self._redactor) if isinstance(body, str) else self._redactor.data(body)
         self._inner.report_attached_data(clean, file_name)
+
+
+def _text(value: str, redactor: Redactor) -> str:
+    """Return `value` redacted; half a character, as of a name that is no UTF-8, is spelled out."""
+    return redactor.text(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _redacted(value: Any, redactor: Redactor) -> Any:  # noqa: ANN401 - Allure's models hold anything
     """Return `value`; its texts are redacted where they are."""
     if isinstance(value, str) and not isinstance(value, Enum):
-        return redactor.text(value)
+        return _text(value, redactor)
     if isinstance(value, list):
         return [_redacted(item, redactor) for item in value]
     if attrs.has(type(value)):

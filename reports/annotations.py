@@ -10,8 +10,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from fixtures.recorder import PART
+from fixtures.verdict import Verdict
 from fixtures.verification import VERIFICATION
 
+# What is skipped or expected to fail has not verified anything either.
+_RED = frozenset({Verdict.FAILED.value, Verdict.BROKEN.value})
+_WHENS = frozenset({"setup", "call", "teardown"})
 _VARIABLE = "GITHUB_ACTIONS"
 _LONGEST = 1000
 
@@ -33,8 +38,11 @@ class _Annotations:
             self._lines.append(annotation(report.fspath, 1, f"not collected: {report.nodeid}", _said(report)))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed:
+        if report.failed or report.__dict__.get(PART, {}).get("verdict") in _RED:
             path, line, name = report.location
+            if report.when not in _WHENS:
+                # Of a check whose worker died xdist knows the node id only.
+                path, _, name = report.nodeid.partition("::")
             part = "" if report.when == "call" else f" ({_part(report)})"
             self._lines.append(annotation(path, (line or 0) + 1, f"{name}{part}", _said(report)))
 

@@ -176,25 +176,3 @@ def test_a_worker_that_is_stopped_is_killed_when_all_time_is_up(sandbox: Sandbox
     outcome = sandbox.run()
     never_verified(outcome)
     assert outcome.results()["test_p1"]["reason"] == "the worker that ran it died"
-
-
-@pytest.mark.parametrize("ignored", ["test_0.py", "more"])
-def test_what_a_conftest_ignores_is_no_verification(sandbox: Sandbox, ignored: str) -> None:
-    sandbox.checks(**ONE_A_PHASE, test_0="@pytest.mark.phase1\ndef test_p0(): assert False")
-    folder = sandbox.pytester.path / "checks"
-    (folder / "more").mkdir()
-    (folder / "test_0.py").rename(folder / ignored / "test_0.py" if ignored == "more" else folder / ignored)
-    (folder / "conftest.py").write_text(f"collect_ignore = [{ignored!r}]", encoding="utf-8")
-    outcome = sandbox.run()
-    assert outcome.code == ExitCode.BROKEN
-    reason = f"phase1 ran in part only (not collected: checks/{ignored})"
-    assert reason in outcome.results()["test_p2"]["reason"]
-
-
-def test_a_thread_that_a_check_leaves_does_not_keep_the_process(sandbox: Sandbox) -> None:
-    left = "import threading\n    threading.Thread(target=time.sleep, args=(600,), name='left').start()"
-    sandbox.checks(**ONE_A_PHASE | {"test_4": f"@pytest.mark.phase4\ndef test_p4():\n    {left}"})
-    outcome = sandbox.run()
-    assert outcome.code == ExitCode.VERIFIED
-    if not sandbox.parallel:
-        assert "threads that a check left running: left" in outcome.text

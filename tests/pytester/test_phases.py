@@ -104,8 +104,8 @@ def test_steps_run_in_order_before_phases(sandbox: Sandbox) -> None:
         f"test_{'edcba'[number]}": f"@pytest.mark.step{number + 1}\ndef test_step(): note('step{number + 1}')"
         for number in range(5)
     }
+    steps["test_e"] = steps["test_e"].replace("note(", "time.sleep(0.5); note(")
     sandbox.checks(test_z="@pytest.mark.phase1\ndef test_one(): note('phase1')", **steps)
-    sandbox.parallel = []
     sandbox.run()
     assert sandbox.notes() == ["step1", "step2", "step3", "step4", "step5", "phase1"]
 
@@ -125,6 +125,18 @@ def test_nothing_else_changes_the_order(sandbox: Sandbox, order: list[str]) -> N
         phases = [record["phase"] for record in outcome.results().values()]
         assert phases == sorted(phases)
         assert len(phases) == 5
+
+
+@pytest.mark.parametrize("option", ["--ff", "--nf"])
+def test_what_pytest_would_run_first_is_not_run_first(sandbox: Sandbox, option: str) -> None:
+    sandbox.checks(**FOUR, test_e="@pytest.mark.phase3\ndef test_tres(): assert os.path.exists('mended')")
+    assert sandbox.run().code == ExitCode.FAILED
+    (sandbox.pytester.path / "mended").touch()
+    sandbox.checks(test_f="@pytest.mark.phase4\ndef test_quatro(): pass")
+    outcome = sandbox.run(option)
+    assert outcome.code == ExitCode.VERIFIED
+    phases = [record["phase"] for record in outcome.results().values()]
+    assert phases == sorted(phases)
 
 
 def test_a_partial_selection_never_opens_a_gate(sandbox: Sandbox) -> None:
