@@ -107,13 +107,20 @@ def compare_command(
     target = load_target(profile)
     loaded = load_baseline(baseline, target.name, target.baseline_key)
     findings = compare_target(target, open_engine(target.engine), loaded)
-    for finding in findings:
-        typer.echo(f"{finding.verdict:<6} {finding.store}/{finding.name}: {finding.text}")
-    for store, content in loaded.facts.contents.items():
-        for spot in content.blind_spots:
-            typer.echo(f"blind spot of {store}: {spot}")
     verdict = combine(finding.verdict for finding in findings)
-    typer.echo(f"compared with {loaded.id}: {verdict}")
+    lines = [
+        *(f"{finding.verdict:<6} {finding.store}/{finding.name}: {finding.text}" for finding in findings),
+        *(
+            f"blind spot of {store}: {spot}"
+            for store, content in loaded.facts.contents.items()
+            for spot in content.blind_spots
+        ),
+        f"compared with {loaded.id}: {verdict}",
+    ]
+    # Keys of records may be secrets themselves, such as tokens of sessions.
+    redactor = Redactor(target.secrets())
+    for line in lines:
+        typer.echo(redactor.text(line))
     if verdict is not Verdict.PASSED:
         raise typer.Exit(ExitCode.FAILED if verdict is Verdict.FAILED else ExitCode.BROKEN)
 

@@ -5,7 +5,7 @@ The same as phase 4 verifies, without a window: whatever it takes is read in ful
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import inf
@@ -16,11 +16,11 @@ from fixtures.contents import recorded_collection
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Mismatch, Problem
 from fixtures.neighbours import neighbours_text, same_neighbours
-from fixtures.policy import policy_of
+from fixtures.policy import compared_in, policy_of
 from fixtures.recorded import RecordedContent
 from fixtures.sampling import Plan
 from fixtures.schemas import schema_differences
-from fixtures.stores.content import ContentView, Json, MovingContent, Pace, SearchableContent
+from fixtures.stores.content import ContentView, Json, MovingContent, Neighbours, Pace, SearchableContent
 from fixtures.stores.factory import open_content
 from fixtures.target import Target
 from fixtures.verdict import Verdict
@@ -38,32 +38,38 @@ class Finding:
 
 def compare_target(target: Target, engine: ContainerEngine, baseline: Baseline) -> list[Finding]:
     """Return a finding for everything that the baseline holds; stores are read side by side."""
-    contents = baseline.facts.contents
+    facts = baseline.facts
+    recorded = dict.fromkeys((*facts.stores, *facts.contents))
+    gone = [
+        Finding(store, store, Verdict.BROKEN, "in the baseline, and not in the profile any more")
+        for store in recorded
+        if store not in target.stores
+    ]
 
     def compared(store: str) -> list[Finding]:
-        if store not in contents:
+        if store not in facts.contents:
             return [Finding(store, store, Verdict.BROKEN, "its content is not in the baseline")]
         try:
             with open_content(store, target.stores[store], engine) as content:
-                return list(_compare_store(target, baseline, contents[store], content))
+                return list(_compare_store(target, baseline, facts.contents[store], content))
         except Problem as problem:
-            return [Finding(store, store, Verdict.BROKEN, str(problem).splitlines()[0])]
+            return [_broken(store, store, problem)]
 
     with ThreadPoolExecutor(max_workers=len(target.stores)) as pool:
-        return [finding for found in pool.map(compared, target.stores) for finding in found]
+        return [*gone, *(finding for found in pool.map(compared, target.stores) for finding in found)]
 
 
 def _compare_store(
     target: Target, baseline: Baseline, recorded: RecordedContent, content: ContentView
 ) -> Iterator[Finding]:
     yield from _of_schemas(content.name, recorded.schemas, content.schemas())
-    for name in recorded.collections:
+    names = compared_in(baseline.facts, content.name, target.stores[content.name])
+    for name in names:
         yield _of_collection(target, baseline, content, name)
-    if isinstance(content, SearchableContent):
-        yield from _of_searches(content, recorded)
-    if isinstance(content, MovingContent):
-        for strayed in content.strayed(recorded.positions):
-            yield Finding(content.name, "positions", Verdict.FAILED, strayed)
+    for name in names:
+        if name in recorded.collections:
+            yield from _of_searches(content, name, recorded.collections[name].golden)
+    yield from _of_positions(content, recorded.positions)
 
 
 def _of_schemas(store: str, recorded: Mapping[str, Json], now: Mapping[str, Json]) -> Iterator[Finding]:
@@ -76,13 +82,33 @@ def _of_schemas(store: str, recorded: Mapping[str, Json], now: Mapping[str, Json
             yield Finding(store, name, Verdict.FAILED, f"schema: {'; '.join(differences)}")
 
 
-def _of_searches(content: SearchableContent, recorded: RecordedContent) -> Iterator[Finding]:
-    for name, collection in recorded.collections.items():
-        for number, before in enumerate(collection.golden):
+def _of_searches(content: ContentView, name: str, golden: Sequence[Neighbours]) -> Iterator[Finding]:
+    if not isinstance(content, SearchableContent):
+        if golden:
+            text = f"golden queries: expected a store of vectors, as in the baseline, observed {content.kind}"
+            yield Finding(content.name, name, Verdict.BROKEN, text)
+        return
+    try:
+        for number, before in enumerate(golden):
             now = content.search_again(name, before)
             if not same_neighbours(before, now):
                 text = f"golden query {number + 1}: {neighbours_text(before)}, now {neighbours_text(now)}"
                 yield Finding(content.name, name, Verdict.FAILED, text)
+    except (Mismatch, Problem) as problem:
+        yield _broken(content.name, name, problem)
+
+
+def _of_positions(content: ContentView, recorded: Mapping[str, Json]) -> Iterator[Finding]:
+    if not isinstance(content, MovingContent):
+        if recorded:
+            text = f"expected a store with positions, as in the baseline, observed {content.kind}"
+            yield Finding(content.name, "positions", Verdict.BROKEN, text)
+        return
+    try:
+        for strayed in content.strayed(recorded):
+            yield Finding(content.name, "positions", Verdict.FAILED, strayed)
+    except (Mismatch, Problem) as problem:
+        yield _broken(content.name, "positions", problem)
 
 
 def _of_collection(target: Target, baseline: Baseline, content: ContentView, name: str) -> Finding:
@@ -95,8 +121,12 @@ def _of_collection(target: Target, baseline: Baseline, content: ContentView, nam
         pace = Pace(connections=profile.load.connections, chunk_seconds=profile.load.chunk_seconds)
         comparison = compare(content, name, recorded, baseline.folder / recorded.records, everything, pace)
     except (Mismatch, Problem) as problem:
-        return Finding(store, name, Verdict.BROKEN, str(problem).splitlines()[0])
+        return _broken(store, name, problem)
     verdict = Verdict.FAILED if comparison.wrong(policy) else Verdict.PASSED
     excluded = f"; not compared: {', '.join(recorded.excluded)}" if recorded.excluded else ""
     text = f"{policy}, {comparison.coverage}, differing: {comparison}{excluded}"
     return Finding(store, name, verdict, text)
+
+
+def _broken(store: str, name: str, problem: Mismatch | Problem) -> Finding:
+    return Finding(store, name, Verdict.BROKEN, str(problem).splitlines()[0])

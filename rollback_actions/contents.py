@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 
 from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ActionFailed
-from fixtures.policy import VERSIONS, excluded_of, policy_of
-from fixtures.record_blocks import write_block
+from fixtures.errors import ActionFailed, listed
+from fixtures.policy import compared_of, excluded_of, policy_of
+from fixtures.record_blocks import new_blocks, write_block
 from fixtures.recorded import RecordedCollection, RecordedContent
 from fixtures.stores.content import (
     ContentView,
     Digest,
+    Json,
     MovingContent,
     Neighbours,
     Pace,
@@ -39,18 +40,15 @@ def record_content(
     `counts` names its collections; what follows from one, such as the versions of a bucket, has a schema too.
 
     Raises:
-        Problem: the store does not answer, or what must not change changed while it was read.
+        Problem: the store does not answer, a collection that was counted cannot be read, or what must not
+            change changed while it was read.
     """
     profile = target.stores[store]
     with open_content(store, profile, engine) as content:
         schemas = content.schemas()
+        names = compared_of(profile, counts, schemas)
+        _require_readable(store, names, schemas)
         records = folder / "records" / store
-        records.mkdir(parents=True)
-        names = [
-            name
-            for name in schemas
-            if (name in counts or name.startswith(VERSIONS)) and policy_of(profile, name) != "volatile"
-        ]
 
         def recorded(number: int, name: str) -> RecordedCollection:
             # A reader of its own: readers share no connection.
@@ -67,6 +65,19 @@ def record_content(
         )
 
 
+def _require_readable(store: str, names: Sequence[str], schemas: Mapping[str, Json]) -> None:
+    """Refuse a baseline that would know the number of a collection's records and not their content."""
+    unread = [name for name in names if name not in schemas]
+    if unread:
+        raise ActionFailed(
+            what=f"content of {store}",
+            expected="every collection that was counted, unless its policy is volatile",
+            observed=f"no schema of {listed(unread)}",
+            source=store,
+            hint="dropped since it was counted: capture again. Else the reader may not see it: grant it that",
+        )
+
+
 def record_collection(
     content: ContentView, profile: StoreProfile, name: str, path: Path, folder: Path
 ) -> RecordedCollection:
@@ -79,7 +90,7 @@ def record_collection(
     division = content.divide(name, PART)
     every = range(len(division))
     digests, blocks = [Digest(0, 0)] * len(division), [(0, 0)] * len(division)
-    with path.open("wb") as stream:
+    with new_blocks(path) as stream:
         for part, records in groupby(content.records(name, division, every, pace), key=lambda pair: pair[0]):
             counter = _Counter()
             blocks[part] = write_block(stream, counter.counted(record for _, record in records))

@@ -224,7 +224,7 @@ def test_a_part_too_large_for_the_memory_is_compared_all_the_same(
 def test_a_block_that_is_cut_is_an_error(recorded: tuple[RecordedCollection, Path]) -> None:
     (offset, length), path = recorded[0].blocks[2], recorded[1]
     assert len(list(read_block(path, offset, length))) == PART
-    with pytest.raises(ValueError, match="cut short"):
+    with pytest.raises(Unverifiable, match="cut short"):
         list(read_block(path, offset, length - 5))
 
 
@@ -293,6 +293,16 @@ def test_time_that_nobody_needs_is_given_to_all() -> None:
 )
 def test_schemas_differ_at_paths(recorded: Json, observed: Json, expected: list[str]) -> None:
     assert list(schema_differences(recorded, observed)) == expected
+
+
+def test_long_texts_are_shown_from_where_they_differ() -> None:
+    start = "x" * 131
+    (text,) = schema_differences({"body": f"{start}old"}, {"body": f"{start}new{start}"})
+    assert text == f"body: expected …{start[:20]}old', observed …{start[:20]}new{start[:97]}…"
+    (text,) = schema_differences(f"a{start}", f"b{start}")
+    assert text == f"schema: expected 'a{start[:118]}…, observed 'b{start[:118]}…"
+    (text,) = schema_differences({}, {"body": start})
+    assert text == f"body: expected none, observed '{start[:119]}…"
 
 
 @pytest.mark.parametrize(

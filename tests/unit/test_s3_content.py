@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
@@ -131,6 +132,22 @@ def test_an_object_that_cannot_be_asked_for_is_named(key: str) -> None:
 def test_the_server_says_when_an_object_goes() -> None:
     assert expires_at('expiry-date="Fri, 23 Dec 2012 00:00:00 GMT", rule-id="old files"') == 1356220800.0
     assert expires_at("") is None
+
+
+@pytest.mark.parametrize("date", ["garbage", "Fri, 99 Dec 2012 00:00:00 GMT", f"Fri, 23 Dec 2012 {'9' * 30}"])
+def test_a_date_that_cannot_be_read_is_none(date: str) -> None:
+    """Then what is missing was lost."""
+    assert expires_at(f'expiry-date="{date}"') is None
+
+
+def test_a_date_without_a_zone_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert expires_at('expiry-date="Fri, 23 Dec 2012 00:00:00 -0000"') == 1356220800.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_settings_do_not_depend_on_the_order_of_rules() -> None:

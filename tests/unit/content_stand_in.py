@@ -1,0 +1,128 @@
+"""A content reader over records in memory, and baselines of what it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+from fixtures.baseline import Baseline
+from fixtures.errors import Unverifiable
+from fixtures.record_blocks import new_blocks, write_block
+from fixtures.recorded import RecordedCollection, RecordedContent, RecordedStore
+from fixtures.stores.content import Digest, Json, Neighbours, Pace, RecordHash
+from tests.unit.test_baseline import FACTS
+
+Records = Mapping[str, Sequence[RecordHash]]
+
+
+@dataclass
+class StandIn:
+    """Records by collection; each collection is one part. `hidden` ones have no schema."""
+
+    name: str
+    content: Records
+    hidden: frozenset[str] = frozenset()
+    kind = "stand-in"
+    blind_spots: tuple[str, ...] = ()
+
+    def schemas(self) -> Mapping[str, Json]:
+        return {name: {} for name in self.content if name not in self.hidden}
+
+    def divide(self, collection: str, records: int) -> tuple[str, ...]:
+        return ("",)
+
+    def digest(
+        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
+    ) -> Iterator[tuple[int, Digest]]:
+        found = self.found(collection)
+        yield 0, Digest(len(found), sum(record.hash for record in found))
+
+    def records(
+        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
+    ) -> Iterator[tuple[int, RecordHash]]:
+        for record in self.found(collection):
+            yield 0, record
+
+    def found(self, collection: str) -> Sequence[RecordHash]:
+        if collection not in self.content:
+            raise Unverifiable(
+                what=f"collection {collection}", expected="there", observed="none", source=self.name, hint="-"
+            )
+        return self.content[collection]
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
+@dataclass
+class Searchable(StandIn):
+    """A store of vectors too, with positions; `astray` is where those are now, None when it does not say."""
+
+    kind = "vectors"
+    astray: Sequence[str] | None = ()
+
+    def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
+        return (Neighbours((1.0,), ("k1",), (1.0,)),)
+
+    def search_again(self, collection: str, golden: Neighbours) -> Neighbours:
+        keys = [record.key for record in self.found(collection)]
+        return golden if set(golden.keys) <= set(keys) else replace(golden, scores=(0.5,))
+
+    def positions(self) -> Mapping[str, Json]:
+        return {"group": 1}
+
+    def strayed(self, recorded: Mapping[str, Json]) -> Sequence[str]:
+        if self.astray is None:
+            self.found("positions")
+        return self.astray or ()
+
+
+@dataclass
+class Recorder:
+    """Makes baselines of stand-ins, without those of their collections that were `volatile` then."""
+
+    folder: Path
+    volatile: frozenset[str] = frozenset()
+    stores: dict[str, RecordedStore] = field(default_factory=dict)
+    contents: dict[str, RecordedContent] = field(default_factory=dict)
+
+    def add(self, content: StandIn) -> Recorder:
+        read = [name for name in content.content if name not in self.volatile]
+        self.stores[content.name] = RecordedStore(
+            content.kind, "server", {name: len(found) for name, found in content.content.items()}
+        )
+        self.contents[content.name] = RecordedContent(
+            schemas=content.schemas(),
+            collections={name: self._collection(content, name) for name in read},
+            positions=content.positions() if isinstance(content, Searchable) else {},
+            blind_spots=content.blind_spots,
+        )
+        return self
+
+    def _collection(self, content: StandIn, name: str) -> RecordedCollection:
+        path = self.folder / "records" / content.name / f"{name}.blocks"
+        with new_blocks(path) as stream:
+            block = write_block(stream, content.content[name])
+        digests = [digest for _, digest in content.digest(name, ("",), [0], Pace())]
+        golden = content.golden(name, 1, 1) if isinstance(content, Searchable) else ()
+        return RecordedCollection(
+            ("",), tuple(digests), str(path.relative_to(self.folder)), (block,), (), 0.1, golden
+        )
+
+    @property
+    def baseline(self) -> Baseline:
+        facts = replace(FACTS, stores=self.stores, contents=self.contents)
+        return Baseline(self.folder, "sandbox", "now", facts)
+
+
+def opener(*readers: StandIn) -> Callable[..., StandIn]:
+    by_name = {reader.name: reader for reader in readers}
+    return lambda name, *_: by_name[name]
