@@ -120,9 +120,9 @@ def _of_collection(target: Target, baseline: Baseline, content: ContentView, nam
         everything = Plan(tuple(range(len(recorded.division))), inf)
         pace = Pace(connections=profile.load.connections, chunk_seconds=profile.load.chunk_seconds)
         comparison = compare(content, name, recorded, baseline.folder / recorded.records, everything, pace)
+        verdict = Verdict.FAILED if comparison.wrong(policy) else Verdict.PASSED
     except (Mismatch, Problem) as problem:
         return _broken(store, name, problem)
-    verdict = Verdict.FAILED if comparison.wrong(policy) else Verdict.PASSED
     excluded = f"; not compared: {', '.join(recorded.excluded)}" if recorded.excluded else ""
     text = f"{policy}, {comparison.coverage}, differing: {comparison}{excluded}"
     return Finding(store, name, verdict, text)
