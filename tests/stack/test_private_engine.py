@@ -46,10 +46,11 @@ def settings(tmp_path: Path) -> Iterator[EngineSettings]:
         pid_file=tmp_path / "docker.pid",
         containerd_pid_file=tmp_path / "run" / "containerd" / "containerd.pid",
     )
-    data = tmp_path / "data"
-    while data.is_mount():
-        # dockerd mounts its folder onto itself; one that is killed leaves that, and nobody can remove it.
-        subprocess.run(["umount", str(data)], check=True, timeout=WITHIN_SECONDS)
+    data = str(tmp_path / "data")
+    # dockerd mounts its folder onto itself; one that is killed leaves that, and nobody can remove the folder.
+    # Of the same file system on itself `is_mount` knows nothing.
+    while data in [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]:
+        subprocess.run(["umount", data], check=True, timeout=WITHIN_SECONDS)
 
 
 def containerd(settings: EngineSettings) -> Daemon:
