@@ -60,7 +60,7 @@ class Verifier:
             return draft.finish(change(self.baseline.facts))
 
     def actions(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line of the actions to its end, with other `variables`; output and errors are kept."""
+        """Run the command line of the actions to its end, `variables` added; output and errors are kept."""
         return subprocess.run(
             [sys.executable, "-m", "rollback_actions", *arguments],
             cwd=self.root,
@@ -83,7 +83,7 @@ class Verifier:
         )
 
     def killed(self, name: str, *arguments: str, at: str, after: float = 0.0) -> Path:
-        """Kill one of the runbook's commands `after` seconds of the step `at`; return its incident's folder."""
+        """Kill one of the runbook's commands `after` seconds of step `at`; return its incident's folder."""
         incidents = self.folder / "incidents"
         before = set(incidents.glob("*-staging-*"))
         process = subprocess.Popen(
