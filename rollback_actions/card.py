@@ -9,8 +9,10 @@ from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Problem
 from fixtures.git import git
 from rollback_actions.advice import Advice
+from rollback_actions.backup import find_backup
 from rollback_actions.known_good import current_baseline
 from rollback_actions.lock import lock_holder
+from rollback_actions.outline import age
 from rollback_actions.unfinished import unfinished_of
 from rollback_actions.wish import Kind, Wish
 
@@ -42,12 +44,19 @@ def card(advice: Advice, engine: ContainerEngine) -> Iterator[Entry]:
 
 def _emergency(advice: Advice) -> Entry:
     title = "One-line emergency rollback"
+    target = advice.target
     try:
-        baseline = current_baseline(advice.target)
+        baseline = current_baseline(target)
     except Problem as problem:
         return Entry(title, lines=tuple(str(problem).splitlines()))
-    command = advice.rollback(Wish(Kind.EMERGENCY, baseline.facts.commit))
-    return Entry(title, command, (f"known good: baseline {baseline.id}",))
+    commit = baseline.facts.commit
+    command = advice.rollback(Wish(Kind.EMERGENCY, commit))
+
+    def backup() -> list[str]:
+        found = find_backup(target.folders.backups, target.name, commit)
+        return [f"data goes back to {found.finished.wall}, {age(found.finished.seconds_ago())} ago"]
+
+    return Entry(title, command, (f"known good: baseline {baseline.id}", *_said(backup)))
 
 
 def _logs(advice: Advice, engine: ContainerEngine) -> Entry:

@@ -67,8 +67,8 @@ def newest_rollback(incidents: Path, target: str, *, running: bool) -> Status:
     """
     names = (UNFINISHED, "rollback.json")
     folders = {path.parent for name in names for path in incidents.glob(f"*/{name}")}
-    found = [status_of(load_incident(folder), running=running) for folder in sorted(folders)]
-    of_target = [status for status in found if status.incident.target == target]
+    found = [load_incident(folder) for folder in sorted(folders)]
+    of_target = [incident for incident in found if incident.target == target]
     if not of_target:
         raise UsageProblem(
             what=f"rollback of {target}",
@@ -77,7 +77,7 @@ def newest_rollback(incidents: Path, target: str, *, running: bool) -> Status:
             source=str(incidents),
             hint="python -m rollback_actions plan says which one to begin",
         )
-    return max(of_target, key=_begun)
+    return status_of(max(of_target, key=_begun), running=running)
 
 
 def status_of(incident: Incident, *, running: bool) -> Status:
@@ -124,7 +124,6 @@ def steps_of(records: Iterable[Mapping[str, Any]], *, running: bool) -> list[Ran
     return ran
 
 
-def _begun(status: Status) -> str:
-    if status.unfinished is not None:
-        return status.unfinished.started.wall
-    return status.record.started.wall if status.record is not None else ""
+def _begun(incident: Incident) -> str:
+    rollback = read_unfinished(incident) or incident.rollback()
+    return rollback.started.wall if rollback is not None else ""

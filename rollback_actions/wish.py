@@ -26,7 +26,7 @@ class Wish:
     names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Return it as it is typed, with the commit where the kind does not imply the command's."""
+        """Return it as it is typed; a partial one says its commit too."""
         if self.kind in {Kind.FULL, Kind.EMERGENCY}:
             return f"{self.kind} {self.commit}"
         return f"{self.kind} {', '.join(self.names)} to {self.commit}"

@@ -95,6 +95,24 @@ def test_a_service_goes_back_to_the_image_that_was_recorded(
     expect(verifier.run("phase1 or phase2", "-n2", incident=incident.name), {})
 
 
+def test_the_card_is_of_this_moment(
+    verifier: Verifier, engine: ContainerEngine, control: ContainerControl
+) -> None:
+    said = verifier.actions("card")
+    assert said.returncode == ExitCode.VERIFIED, said.stderr
+    assert f"deploy/rollback/emergency_rollback.sh {verifier.baseline.facts.commit} --target=" in said.stdout
+    assert "every service runs" in said.stdout
+    (health,) = (line.strip() for line in said.stdout.splitlines() if line.startswith("  curl "))
+    asked = subprocess.run(health.split(), capture_output=True, text=True, timeout=SECONDS, check=True)
+    assert "UP" in asked.stdout
+    try:
+        control.stop(["frontend"], deadline=SECONDS)
+        assert "in trouble: frontend" in verifier.actions("card").stdout
+    finally:
+        control.start(["frontend"], deadline=SECONDS)
+    assert engine.containers()["frontend"][0].health == "healthy"
+
+
 def test_a_service_that_is_gone_is_created_anew(verifier: Verifier, engine: ContainerEngine) -> None:
     (container,) = engine.containers()["frontend"]
     subprocess.run(

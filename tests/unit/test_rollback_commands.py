@@ -8,6 +8,7 @@ import sys
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -180,6 +181,7 @@ def test_the_card_is_filled_in(run: Ran) -> None:
     before, sandbox = _tree(run.sandbox.folder), run.sandbox
     said = run("card")
     assert f"emergency_rollback.sh {sandbox.commit} --target=" in said
+    assert "data goes back to 20" in said
     assert "curl http://127.0.0.1:9/api/v1/health/check" in said
     assert f"git -C {sandbox.target.application.repository} log --oneline -10" in said
     assert f"{sandbox.commit[:7]} release 1, [redacted]" in said
@@ -189,6 +191,11 @@ def test_the_card_is_filled_in(run: Ran) -> None:
     assert "Lock:\n    free" in said
     assert "rollback_actions plan --help" in said
     assert _tree(sandbox.folder) == before
+
+
+def test_a_known_good_commit_without_a_backup_is_said(run: Ran) -> None:
+    rmtree(run.sandbox.target.folders.backups)
+    assert "backup: expected a complete backup set of commit" in run("card")
 
 
 def test_a_card_is_there_whatever_is_not(run: Ran) -> None:
@@ -276,6 +283,9 @@ def test_an_edited_journal_is_no_status(run: Ran) -> None:
     journal = _begin(run.sandbox).folder / "journal.jsonl"
     journal.write_text(journal.read_text().replace("restore redis", "restore mysql"))
     assert "record 3 of the journal" in run("rollback", "status", code=ExitCode.BROKEN)
+    # That of an older incident says nothing about a newer one.
+    _begin(run.sandbox, failed=True)
+    assert "verdict: failed" in run("rollback", "status", code=ExitCode.FAILED)
 
 
 @pytest.fixture
