@@ -74,12 +74,10 @@ def decide(severity: Severity, scope: Scope, *, still_bad: bool | None = None) -
         if still_bad is None:
             return Decision(
                 Action.INVESTIGATE,
-                f"it is not critical: look for the cause {INVESTIGATION_MINUTES} minutes, then decide again",
+                f"not critical: look for the cause for {INVESTIGATION_MINUTES} minutes, then decide again",
             )
         if not still_bad:
-            return Decision(
-                Action.MONITOR, f"it is not critical, and over after {INVESTIGATION_MINUTES} minutes"
-            )
+            return Decision(Action.MONITOR, f"not critical, and over after {INVESTIGATION_MINUTES} minutes")
     if scope.empty:
         return Decision(Action.INVESTIGATE, "nothing is said to be in trouble: find out what is, and name it")
     return _rollback(scope)

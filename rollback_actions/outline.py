@@ -24,7 +24,7 @@ class OutlinedStep:
 def outline(target: Target, plan: Plan) -> Iterator[OutlinedStep]:
     """Yield the steps of `plan` as the engine does them; the restores are done side by side."""
     if plan.images:
-        yield OutlinedStep(LOOK, "nothing")
+        yield OutlinedStep(LOOK, "changes nothing")
     order = ", then ".join(", ".join(group) for group in plan.stops)
     yield OutlinedStep(stop_step(plan), f"stops {order}: not served from here to the last step")
     for name in plan.stores:

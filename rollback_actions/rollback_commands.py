@@ -8,7 +8,7 @@ import typer
 
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode, Problem, UsageProblem
-from fixtures.incident import Incident
+from fixtures.incident import UNFINISHED, Incident
 from fixtures.redaction import Redactor
 from fixtures.target import Target, load_target
 from fixtures.verdict import Verdict
@@ -129,10 +129,13 @@ def _call_for_hands(error: BaseException, advice: Advice, plan: Plan, incident: 
 
 
 def _manual(advice: Advice, plan: Plan, incident: Incident) -> list[str]:
+    head = f"MANUAL INTERVENTION: the rollback {plan.wish} did not succeed; its record is {incident.folder}"
+    if not (incident.folder / UNFINISHED).exists():
+        return [head, f"  nothing was changed; when that is mended: {advice.rollback(plan.wish)}"]
     services = [*plan.stopped, *(s for name in plan.stores for s in advice.target.stores[name].services)]
     wider = advice.rollback(Wish(Kind.EMERGENCY, plan.commit))
     return [
-        f"MANUAL INTERVENTION: the rollback {plan.wish} did not succeed; its record is {incident.folder}",
+        head,
         f"  how far it came:  {advice.status()}",
         f"  why:              {advice.logs(services)}",
         f"  then go on:       {advice.resume()}",

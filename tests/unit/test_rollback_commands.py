@@ -340,7 +340,8 @@ def test_the_same_rollback_goes_on_and_another_is_refused(
 def test_a_rollback_that_fails_calls_for_hands(
     run: Ran, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: ExitCode, kind: str
 ) -> None:
-    def roll_back(*_: object) -> object:
+    def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
+        Unfinished.begin(incident, plan.wish)
         raise copy(error)
 
     monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
@@ -361,3 +362,6 @@ def test_an_engine_that_is_away_is_said_with_what_to_do(run: Ran) -> None:
     said = run("rollback", "service", "backend", code=ExitCode.BROKEN)
     assert "HINT: see that the engine runs" in said
     assert "MANUAL INTERVENTION" in said
+    assert "nothing was changed; when that is mended: " in said
+    assert "service_backend.sh" in said
+    assert "rollback resume" not in said
