@@ -72,16 +72,17 @@ def roll_back(
         with steps(LOOK):
             control.require_images(plan.images, deadline=float(target.rollback_seconds))
     unfinished = Unfinished.begin(incident, plan.wish, plan.baseline.id)
-    verdict = Verdict.FAILED
     try:
         _roll_back(target, plan, unfinished, engine, control, steps)
         for other in supersede_covered(target.folders.incidents, target.name, plan.wish, incident):
             steps.note(f"nothing is left to do of the rollback of incident {other}")
-        verdict = Verdict.PASSED
-        unfinished.end()
-    finally:
-        record = unfinished.outcome(verdict, Moment.now())
-        incident.write_rollback(record)
+    except BaseException:
+        incident.write_rollback(unfinished.outcome(Verdict.FAILED, Moment.now()))
+        raise
+    record = unfinished.outcome(Verdict.PASSED, Moment.now())
+    # In this order: a kill between the two leaves something to resume, never a success without its record.
+    incident.write_rollback(record)
+    unfinished.end()
     return record
 
 
