@@ -138,7 +138,7 @@ def test_a_full_rollback_puts_code_and_images_back_and_leaves_data(
     recorded = {c.service: c.image_id for c in facts.containers if c.service in services}
     with _marked(operators), undone(lambda: check_out(repository, facts.commit, tmp_path)):
         check_out(repository, git(repository, "rev-parse", "release-2^{commit}"), tmp_path)
-        with _on_another_image(stack, control, "frontend", "worker"):
+        with _on_another_image(stack, control, "frontend", "backend"):
             stores = {name: one for name, one in _containers(engine).items() if name not in services}
             done = verifier.actions("rollback", "full", facts.commit[:10])
             assert done.returncode == ExitCode.VERIFIED, done.stderr
