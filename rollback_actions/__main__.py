@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,21 +11,23 @@ from fixtures.baseline import load_baseline
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode
 from fixtures.git import head
-from fixtures.incident import Incident, find_incident, new_incident
 from fixtures.redaction import Redactor
-from fixtures.target import Target, load_target
+from fixtures.target import load_target
 from fixtures.verdict import Verdict, combine
+from rollback_actions.advice import Advice
 from rollback_actions.backup import new_backup_folder, take_backup
 from rollback_actions.capture import capture
+from rollback_actions.card import card
 from rollback_actions.compare import compare_target
 from rollback_actions.compose import ComposeControl
-from rollback_actions.emergency import Recorder, plan_emergency, roll_back
+from rollback_actions.decide import Scope, Severity, decide
+from rollback_actions.decision import decision_lines
 from rollback_actions.guard import guarded
-from rollback_actions.journal import Journal
-from rollback_actions.lock import target_lock
-from rollback_actions.progress import Progress
+from rollback_actions.plan import require_services, require_stores
+from rollback_actions.rollback_commands import rollback_app
+from rollback_actions.session import IncidentId, Profile, open_session
 from rollback_actions.stores.factory import open_keepers
-from rollback_actions.unfinished import interrupted, refuse_unfinished
+from rollback_actions.unfinished import refuse_unfinished
 
 app = typer.Typer(
     help="Actions on a target: back up, capture a baseline, roll back.",
@@ -36,50 +35,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-rollback_app = typer.Typer(help="Roll a target back.", no_args_is_help=True)
 app.add_typer(rollback_app, name="rollback")
-
-Profile = Annotated[
-    Path,
-    typer.Option("--target", envvar="ROLLPROOF_TARGET", help="Profile of the target.", show_default=False),
-]
-IncidentId = Annotated[
-    str | None,
-    typer.Option("--incident", help="Incident to add to (default: a new one).", show_default=False),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What every command works with."""
-
-    target: Target
-    incident: Incident
-    steps: Recorder
-
-
-@contextmanager
-def _session(profile: Path, incident: str | None, what: str) -> Iterator[Session]:
-    """Load the profile, take the target's lock, open the journal; say where the record is at the end."""
-    target = load_target(profile)
-    incidents = target.folders.incidents
-    with target_lock(incidents, target.name), Progress() as progress:
-        found = (
-            find_incident(incidents, target.name, incident)
-            if incident
-            else new_incident(incidents, target.name)
-        )
-        redactor = Redactor(target.secrets())
-        journal = Journal(found.folder / "journal.jsonl", redactor.text)
-        with journal.step(what):
-            yield Session(target, found, Recorder(journal, progress))
-    typer.echo(f"incident: {found.folder}")
 
 
 @app.command()
 def backup(profile: Profile, incident: IncidentId = None) -> None:
     """Back up every store, side by side, into a new backup set of the current commit."""
-    with _session(profile, incident, "backup") as session:
+    with open_session(load_target(profile), lambda: incident, "backup") as session:
         target = session.target
         refuse_unfinished(target.folders.incidents, target.name)
         engine, control = open_engine(target.engine), ComposeControl(target.engine)
@@ -93,7 +55,7 @@ def backup(profile: Profile, incident: IncidentId = None) -> None:
 @app.command("capture")
 def capture_command(profile: Profile, incident: IncidentId = None) -> None:
     """Capture a baseline: commit, images, record counts, what the canary sees. It becomes the current one."""
-    with _session(profile, incident, "capture") as session:
+    with open_session(load_target(profile), lambda: incident, "capture") as session:
         refuse_unfinished(session.target.folders.incidents, session.target.name)
         folder = capture(session.target, session.steps)
     typer.echo(f"baseline: {folder}")
@@ -125,21 +87,46 @@ def compare_command(
         raise typer.Exit(ExitCode.FAILED if verdict is Verdict.FAILED else ExitCode.BROKEN)
 
 
-@rollback_app.command()
-def emergency(
-    commit: Annotated[str, typer.Argument(help="Hash of the commit to go back to.")],
+@app.command("plan")
+def plan_command(
     profile: Profile,
-    incident: IncidentId = None,
+    services: Annotated[list[str] | None, typer.Option("--service", help="A service in trouble.")] = None,
+    stores: Annotated[list[str] | None, typer.Option("--store", help="A store in trouble.")] = None,
+    severity: Annotated[Severity, typer.Option(help="How bad it is.")] = Severity.CRITICAL,
+    commit: Annotated[
+        str | None, typer.Option(help="Hash of the commit to go back to (default: the known-good one).")
+    ] = None,
+    *,
+    corrupt: Annotated[bool, typer.Option("--corrupt", help="Data is wrong.")] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="The whole system is in trouble.")] = False,
+    still_bad: Annotated[
+        bool | None,
+        typer.Option("--still-bad/--over", help="What the 5 minutes came to.", show_default=False),
+    ] = None,
 ) -> None:
-    """Put code, images and the data of every store back to what they were at COMMIT."""
+    """Decide what to do by the runbook's tree and print the exact steps; changes nothing."""
     target = load_target(profile)
-    # Everything that can be wrong with the wish is found before an incident is opened or a lock taken.
-    plan = plan_emergency(target, commit)
-    incident = incident or interrupted(target.folders.incidents, target.name, plan.commit)
-    with _session(profile, incident, f"rollback emergency {plan.commit}") as session:
-        engine, control = open_engine(target.engine), ComposeControl(target.engine)
-        record = roll_back(target, plan, session.incident, engine, control, session.steps)
-    typer.echo(f"rollback: {record.verdict} in {record.seconds:.1f} s")
+    scope = Scope(tuple(services or ()), tuple(stores or ()), corrupt, whole)
+    require_services(target, scope.services)
+    require_stores(target, scope.stores)
+    decision = decide(severity, scope, still_bad=still_bad)
+    redact = Redactor(target.secrets()).text
+    for line in decision_lines(Advice(target, profile), decision, commit):
+        typer.echo(redact(line))
+
+
+@app.command("card")
+def card_command(profile: Profile) -> None:
+    """Print the runbook's command card, filled in for this target and this moment; changes nothing."""
+    target = load_target(profile)
+    redact = Redactor(target.secrets()).text
+    typer.echo(f"EMERGENCY COMMANDS for {target.name}")
+    for entry in card(Advice(target, profile), open_engine(target.engine)):
+        typer.echo(f"\n{entry.title}:")
+        if entry.command:
+            typer.echo(redact(f"  {entry.command}"))
+        for line in entry.lines:
+            typer.echo(redact(f"    {line}"))
 
 
 def main() -> ExitCode:

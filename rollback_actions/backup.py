@@ -41,6 +41,7 @@ class BackupSet:
 
     folder: Path
     commit: str
+    finished: Moment
     stores: Mapping[str, Kept]
 
 
@@ -70,17 +71,18 @@ def take_backup(
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    finished = Moment.now()
     manifest = {
         "version": 1,
         "target": target,
         "commit": commit,
         "started": started.record(),
-        "finished": Moment.now().record(),
+        "finished": finished.record(),
         "stores": {name: {**asdict(kept), "records": dict(kept.records)} for name, kept in stores.items()},
     }
     write_whole(temporary / _MANIFEST, canonical_json(manifest))
     temporary.rename(folder)
-    return BackupSet(folder=folder, commit=commit, stores=stores)
+    return BackupSet(folder=folder, commit=commit, finished=finished, stores=stores)
 
 
 def new_backup_folder(backups: Path, target: str) -> Path:
@@ -100,7 +102,8 @@ def find_backup(backups: Path, target: str, commit: str) -> BackupSet:
         record = _read(path)
         if (record.get("target"), record.get("commit")) == (target, commit):
             stores = {name: Kept(**kept) for name, kept in record["stores"].items()}
-            return BackupSet(folder=path.parent, commit=commit, stores=stores)
+            finished = Moment.from_record(record["finished"])
+            return BackupSet(folder=path.parent, commit=commit, finished=finished, stores=stores)
         seen.append(f"{record.get('target')} at {str(record.get('commit'))[:12]}")
     raise UsageProblem(
         what="backup",
@@ -117,7 +120,7 @@ def each_store(keepers: Mapping[str, StoreKeeper], do: Callable[[str], Value]) -
     Raises:
         Problem: the first error in the order of the stores; the others are in its notes.
     """
-    with ThreadPoolExecutor(max_workers=len(keepers)) as pool:
+    with ThreadPoolExecutor(max_workers=max(1, len(keepers))) as pool:
         futures = {name: pool.submit(do, name) for name in keepers}
     errors = list(_errors(futures))
     if errors:
@@ -139,6 +142,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
         record["stores"].items()
+        Moment.from_record(record["finished"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Problem(
             what="manifest of a backup set",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from fixtures.errors import ActionFailed, UsageProblem
@@ -72,6 +75,27 @@ def check_out(repository: Path, commit: str, kept: Path) -> str:
             hint="look at the working copy: another process may be changing it",
         )
     return "; ".join(notes) or "working copy was clean"
+
+
+@contextmanager
+def files_at(repository: Path, commit: str, files: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
+    """Yield `files`, each that `commit` holds as it was there; the working copy is not touched."""
+    with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
+        yield tuple(
+            _file_at(repository, commit, file, Path(folder) / f"{number}-{file.name}")
+            for number, file in enumerate(files)
+        )
+
+
+def _file_at(repository: Path, commit: str, file: Path, copy: Path) -> Path:
+    try:
+        name = str(file.resolve().relative_to(repository.resolve()))
+    except ValueError:
+        return file  # it is not of the repository
+    if not git(repository, "ls-tree", "--name-only", commit, "--", name):
+        return file  # the repository ignores it
+    git(repository, "cat-file", "blob", f"{commit}:./{name}", stdout=copy)
+    return copy
 
 
 def _unused(folder: Path, stem: str, suffix: str) -> Path:

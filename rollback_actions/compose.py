@@ -146,11 +146,22 @@ class ComposeControl:
         """
         volumes.load(self._containers(services), folder, Deadline(deadline))
 
-    def up(self, services: Iterable[str], images: Mapping[str, str], *, deadline: float) -> None:
+    def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
+        """See that the image ids `images`, by service, are there."""
+        self._expect_images(images, Deadline(deadline))
+
+    def up(
+        self,
+        services: Iterable[str],
+        images: Mapping[str, str],
+        *,
+        deadline: float,
+        files: Sequence[Path] | None = None,
+    ) -> None:
         """Re-create `services` by the profile's compose files on the image ids `images`; wait for health.
 
         A service that `images` does not name keeps the image of its compose file. Nothing is built or pulled,
-        and no other service is touched.
+        and no other service is touched. `files` are read in place of the profile's, as if they stood there.
         """
         limit = Deadline(deadline)
         services = tuple(services)
@@ -161,7 +172,7 @@ class ComposeControl:
             override.write_text(_override(chosen), encoding="utf-8")
             create = ["up", "--detach", "--no-build", "--no-deps", "--force-recreate"]
             run_command(
-                [*self._compose(override), *create, *services],
+                [*self._compose(files, override), *create, *services],
                 what=f"re-creation of {_list(services)}",
                 deadline=limit,
             )
@@ -189,7 +200,7 @@ class ComposeControl:
         """Return where a client on this host reaches `address` now: a start can move a service."""
         return self._engine.resolve(address)
 
-    def _compose(self, override: Path) -> list[str]:
+    def _compose(self, replaced: Sequence[Path] | None, override: Path) -> list[str]:
         if not self._profile.files:
             raise ActionFailed(
                 what="re-creation of services",
@@ -199,8 +210,11 @@ class ComposeControl:
                 hint='add files = ["…/compose.yaml"] to [engine]',
             )
         environment = ["--env-file", str(self._profile.env_file)] if self._profile.env_file else []
-        files = [option for file in (*self._profile.files, override) for option in ("--file", str(file))]
-        return ["docker", "compose", "--project-name", self._profile.project, *environment, *files]
+        read = self._profile.files if replaced is None else replaced
+        files = [option for file in (*read, override) for option in ("--file", str(file))]
+        # Compose takes relative paths from the first file's folder, wherever a copy of that file stands.
+        folder = ["--project-directory", str(self._profile.files[0].parent)]
+        return ["docker", "compose", "--project-name", self._profile.project, *folder, *environment, *files]
 
     def _containers(self, services: Iterable[str]) -> list[Container]:
         """Return the containers of `services`, each of which must have one."""

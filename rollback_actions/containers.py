@@ -60,8 +60,22 @@ class ContainerControl(Protocol):
         """Make each data volume of `services` equal to its tar in `folder`; the services must be stopped."""
         ...
 
-    def up(self, services: Iterable[str], images: Mapping[str, str], *, deadline: float) -> None:
-        """Re-create `services` by the profile's compose files on the image ids `images`; wait for health."""
+    def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
+        """See that the image ids `images`, by service, are there."""
+        ...
+
+    def up(
+        self,
+        services: Iterable[str],
+        images: Mapping[str, str],
+        *,
+        deadline: float,
+        files: Sequence[Path] | None = None,
+    ) -> None:
+        """Re-create `services` by the profile's compose files on the image ids `images`; wait for health.
+
+        `files` are read in place of the profile's, as if they stood there.
+        """
         ...
 
     def resolve(self, address: Address) -> Endpoint:

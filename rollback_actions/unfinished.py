@@ -1,36 +1,42 @@
-"""What a rollback that was interrupted leaves for the next one: since when, and what it has kept."""
+"""What a rollback that was interrupted leaves for the next one: what, since when, and what it has kept."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fixtures.clock import Moment
 from fixtures.errors import UsageProblem
 from fixtures.files import canonical_json, write_whole
-from fixtures.incident import UNFINISHED, Incident, load_incident
+from fixtures.incident import UNFINISHED, Incident, RollbackRecord, load_incident
+from fixtures.verdict import Verdict
+from rollback_actions.wish import Wish
+
+SUPERSEDED = "superseded.json"  # what an unfinished rollback becomes when a later one has done its work
 
 
 @dataclass(slots=True)
 class Unfinished:
-    """A rollback to `commit` that has begun; `kept` is its safety copy, None as long as that is not whole."""
+    """A rollback that has begun; `kept` is its safety copy, None as long as that is not whole.
+
+    `baseline` is the name of the baseline's folder: the rollback goes on with the one that it began with.
+    """
 
     incident: Incident
-    commit: str
+    wish: Wish
+    baseline: str
     started: Moment
     kept: Path | None
 
     @classmethod
-    def begin(cls, incident: Incident, commit: str) -> Unfinished:
-        """Return the unfinished rollback to `commit` of `incident`, or begin one."""
-        path = incident.folder / UNFINISHED
-        if path.exists():
-            record = json.loads(path.read_text(encoding="utf-8"))
-            if record["commit"] == commit:
-                kept = Path(record["kept"]) if record["kept"] and Path(record["kept"]).is_dir() else None
-                return cls(incident, commit, Moment.from_record(record["started"]), kept)
-        unfinished = cls(incident, commit, Moment.now(), None)
+    def begin(cls, incident: Incident, wish: Wish, baseline: str = "") -> Unfinished:
+        """Return the unfinished rollback of `incident` that is what `wish` says, or begin one."""
+        found = read_unfinished(incident)
+        if found is not None and found.wish == wish:
+            return found
+        unfinished = cls(incident, wish, baseline, Moment.now(), None)
         # What an earlier rollback of this incident ended with is no longer true from here on.
         for stale in ("rollback.json", "closed.json"):
             (incident.folder / stale).unlink(missing_ok=True)
@@ -46,35 +52,96 @@ class Unfinished:
         """Record that there is nothing left to do."""
         (self.incident.folder / UNFINISHED).unlink()
 
-    def _write(self) -> None:
-        record = {
-            "commit": self.commit,
+    def supersede(self, by: Incident) -> None:
+        """Record that the rollback of another incident has done what this one had to; it stays not passed."""
+        if self.incident.rollback() is None:
+            now = Moment.now()
+            self.incident.write_rollback(self.outcome(Verdict.FAILED, now))
+        record = {**self._record(), "by": by.id}
+        write_whole(self.incident.folder / SUPERSEDED, canonical_json(record))
+        self.end()
+
+    def outcome(self, verdict: Verdict, finished: Moment) -> RollbackRecord:
+        """Return the record of how it ended."""
+        return RollbackRecord(
+            commit=self.wish.commit,
+            verdict=verdict,
+            seconds=finished.seconds_since(self.started),
+            started=self.started,
+            finished=finished,
+            kind=self.wish.kind,
+            names=self.wish.names,
+        )
+
+    def _record(self) -> dict[str, Any]:
+        return {
+            **self.wish.record(),
+            "baseline": self.baseline,
             "started": self.started.record(),
             "kept": str(self.kept) if self.kept else None,
         }
-        write_whole(self.incident.folder / UNFINISHED, canonical_json(record))
+
+    def _write(self) -> None:
+        write_whole(self.incident.folder / UNFINISHED, canonical_json(self._record()))
 
 
-def interrupted(incidents: Path, target: str, commit: str) -> str | None:
-    """Return the id of the newest incident whose rollback of `target` to `commit` did not finish, or None."""
-    for path in sorted(incidents.glob(f"*/{UNFINISHED}"), reverse=True):
+def unfinished_of(incidents: Path, target: str) -> list[Unfinished]:
+    """Return the rollbacks of `target` that began and did not succeed, the newest first.
+
+    Raises:
+        UsageProblem: the record of one cannot be read.
+    """
+    found = []
+    for path in incidents.glob(f"*/{UNFINISHED}"):
         incident = load_incident(path.parent)
-        if incident.target != target:
-            continue
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            record["commit"]
-        except (ValueError, KeyError, TypeError) as error:
+        if incident.target == target and not incident.closed:
+            found.append(_read(path, incident))
+    return sorted(found, key=lambda one: (one.started.wall, one.incident.id), reverse=True)
+
+
+def read_unfinished(incident: Incident) -> Unfinished | None:
+    """Return the rollback of `incident` that did not succeed, or None.
+
+    Raises:
+        UsageProblem: its record cannot be read.
+    """
+    path = incident.folder / UNFINISHED
+    return _read(path, incident) if path.exists() else None
+
+
+def interrupted(incidents: Path, target: str, wish: Wish) -> str | None:
+    """Return the id of the newest incident in which the same rollback of `target` did not finish, or None."""
+    return next((one.incident.id for one in unfinished_of(incidents, target) if one.wish == wish), None)
+
+
+def refuse_over_half_restored(incidents: Path, target: str, wish: Wish) -> None:
+    """Refuse a rollback that would start the application on data that another one has restored in part.
+
+    Raises:
+        UsageProblem: it names the other one's incident.
+    """
+    for one in unfinished_of(incidents, target):
+        if one.wish.restores_data and one.wish != wish and not wish.covers(one.wish):
             raise UsageProblem(
-                what="record of an unfinished rollback",
-                expected="readable JSON with its commit",
-                observed=type(error).__name__,
-                source=str(path),
-                hint="move that file away to begin the rollback anew in a new incident",
-            ) from None
-        if not incident.closed and record["commit"] == commit:
-            return incident.id
-    return None
+                what=f"data of {target}",
+                expected="none that is half restored",
+                observed=f"the rollback {one.wish} of incident {one.incident.id} did not succeed",
+                source=str(one.incident.folder / UNFINISHED),
+                hint="go on with it (rollback resume), or roll back every store (rollback emergency)",
+            )
+
+
+def supersede_covered(incidents: Path, target: str, wish: Wish, by: Incident) -> list[str]:
+    """End the unfinished rollbacks that `wish`, which succeeded in `by`, covers; return their incidents' ids.
+
+    Else `rollback resume` would restore old data over what was written since.
+    """
+    covered = [
+        one for one in unfinished_of(incidents, target) if one.incident.id != by.id and wish.covers(one.wish)
+    ]
+    for one in covered:
+        one.supersede(by)
+    return [one.incident.id for one in covered]
 
 
 def refuse_unfinished(incidents: Path, target: str) -> None:
@@ -92,3 +159,24 @@ def refuse_unfinished(incidents: Path, target: str) -> None:
                 source=str(path),
                 hint="run that rollback again; a backup of half-restored data would be taken for a good one",
             )
+
+
+def _read(path: Path, incident: Incident) -> Unfinished:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        kept = Path(record["kept"]) if record["kept"] else None
+        return Unfinished(
+            incident=incident,
+            wish=Wish.of_record(record),
+            baseline=str(record.get("baseline", "")),
+            started=Moment.from_record(record["started"]),
+            kept=kept if kept is not None and kept.is_dir() else None,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageProblem(
+            what="record of an unfinished rollback",
+            expected="readable JSON with its commit",
+            observed=type(error).__name__,
+            source=str(path),
+            hint="move that file away to begin the rollback anew in a new incident",
+        ) from None

@@ -18,10 +18,12 @@ from reports.node import find_allure
 from rollback_actions.backup import new_backup_folder, take_backup
 from rollback_actions.capture import capture
 from rollback_actions.compose import ComposeControl
-from rollback_actions.emergency import Recorder, plan_emergency, roll_back
 from rollback_actions.journal import Journal
 from rollback_actions.lock import target_lock
+from rollback_actions.plan import plan_emergency
 from rollback_actions.progress import Progress
+from rollback_actions.rollback import roll_back
+from rollback_actions.steps import Recorder
 from rollback_actions.stores.factory import open_keepers
 from staging.deployment import Deployment
 from staging.stack import Stack

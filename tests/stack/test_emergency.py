@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +17,7 @@ from staging.operators import Operators
 from staging.stack import Stack
 from tests.stack.verifier import Verifier, expect
 
-SCRIPT = "deploy/rollback/emergency_rollback.sh"
+SCRIPT = "rollback/emergency_rollback.sh"
 STEP_SECONDS = 180
 
 
@@ -31,19 +28,9 @@ def commit(stack: Stack) -> str:
 
 
 @pytest.fixture(scope="module")
-def backup(verifier: Verifier, stack: Stack, commit: str) -> Path:
+def backup(verifier: Verifier, commit: str) -> Path:
     """A complete backup set of the stack as it is, taken by the runbook's own command."""
-    done = subprocess.run(
-        [str(stack.root / "deploy/scripts/backup.sh")],
-        env=verifier.environment,
-        capture_output=True,
-        text=True,
-        timeout=STEP_SECONDS,
-        check=False,
-    )
-    assert done.returncode == ExitCode.VERIFIED, done.stderr
-    verifier.capture()
-    (folder,) = (verifier.folder / "backups").glob("*-staging")
+    folder = verifier.back_up()
     assert json.loads((folder / "set.json").read_text())["commit"] == commit
     return folder
 
@@ -52,7 +39,7 @@ def _refused(verifier: Verifier, commit: str, code: ExitCode = ExitCode.USAGE, *
     incidents = verifier.folder / "incidents"
     before = sorted(incidents.iterdir()) if incidents.exists() else []
     done = subprocess.run(
-        [str(verifier.root / SCRIPT), commit],
+        [str(verifier.root / "deploy" / SCRIPT), commit],
         env={**verifier.environment, **variables},
         capture_output=True,
         text=True,
@@ -91,33 +78,6 @@ def _damage(operators: Operators) -> None:
     operators.s3.remove_object("minio-file", str(first.object_name))
 
 
-def _kill_while_milvus_is_restored(verifier: Verifier, commit: str) -> Path:
-    """Kill a rollback with signal 9 while a volume is half loaded; return its incident's folder."""
-    incidents = verifier.folder / "incidents"
-    before = set(incidents.glob("*-staging-*"))
-    process = subprocess.Popen(
-        [str(verifier.root / SCRIPT), commit],
-        env=verifier.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    give_up = time.monotonic() + STEP_SECONDS
-    try:
-        while time.monotonic() < give_up:
-            assert process.poll() is None, "the rollback ended before it could be killed"
-            for folder in set(incidents.glob("*-staging-*")) - before:
-                journal = folder / "journal.jsonl"
-                if journal.exists() and '"step": "restore milvus"' in journal.read_text():
-                    time.sleep(4)  # it is stopped in about two seconds, then its volume is loaded
-                    return folder
-            time.sleep(0.1)
-        pytest.fail("the rollback never came to Milvus")
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(STEP_SECONDS)
-
-
 def test_a_rollback_that_is_killed_is_run_again_and_verified(
     verifier: Verifier,
     backup: Path,
@@ -128,15 +88,9 @@ def test_a_rollback_that_is_killed_is_run_again_and_verified(
 ) -> None:
     assert backup.is_dir()
     _damage(operators)
-    folder = _kill_while_milvus_is_restored(verifier, commit)
-    again = subprocess.run(
-        [str(verifier.root / SCRIPT), commit[:10]],
-        env=verifier.environment,
-        capture_output=True,
-        text=True,
-        timeout=2 * STEP_SECONDS,
-        check=False,
-    )
+    # Milvus is stopped in about two seconds, then its volume is loaded.
+    folder = verifier.killed(SCRIPT, commit, at="restore milvus", after=4)
+    again = verifier.script(SCRIPT, commit[:10])
     assert again.returncode == ExitCode.VERIFIED, again.stderr
     # The second run went on in the first one's incident, and kept nothing over what the first had kept.
     assert f"incident: {folder}" in again.stdout

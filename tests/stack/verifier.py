@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -57,17 +59,62 @@ class Verifier:
             shutil.copytree(self.baseline.folder / "records", draft.folder / "records")
             return draft.finish(change(self.baseline.facts))
 
-    def actions(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line of the actions to its end; output and errors are kept."""
+    def actions(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line of the actions to its end, `variables` added; output and errors are kept."""
         return subprocess.run(
             [sys.executable, "-m", "rollback_actions", *arguments],
             cwd=self.root,
+            env={**self.environment, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=ACTIONS_SECONDS,
+        )
+
+    def script(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the runbook's own commands below `deploy` to its end; output and errors are kept."""
+        return subprocess.run(
+            [str(self.root / "deploy" / name), *arguments],
             env=self.environment,
             capture_output=True,
             text=True,
             check=False,
             timeout=ACTIONS_SECONDS,
         )
+
+    def killed(self, name: str, *arguments: str, at: str, after: float = 0.0) -> Path:
+        """Kill one of the runbook's commands `after` seconds of step `at`; return its incident's folder."""
+        incidents = self.folder / "incidents"
+        before = set(incidents.glob("*-staging-*"))
+        process = subprocess.Popen(
+            [str(self.root / "deploy" / name), *arguments],
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        give_up = time.monotonic() + ACTIONS_SECONDS
+        try:
+            while time.monotonic() < give_up:
+                assert process.poll() is None, "it ended before it could be killed"
+                for folder in set(incidents.glob("*-staging-*")) - before:
+                    journal = folder / "journal.jsonl"
+                    if journal.exists() and f'"step": "{at}"' in journal.read_text():
+                        time.sleep(after)
+                        return folder
+                time.sleep(0.1)
+            raise AssertionError(f"it never came to the step {at}")
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(ACTIONS_SECONDS)
+
+    def back_up(self) -> Path:
+        """Take a backup set of the stack as it is, and a baseline; return the set's folder."""
+        done = self.script("scripts/backup.sh")
+        assert done.returncode == 0, done.stderr
+        self.capture()
+        (folder,) = (line for line in done.stdout.splitlines() if line.startswith("backup: "))
+        return Path(folder.removeprefix("backup: "))
 
     def capture(self) -> None:
         """Capture anew, after a fault whose undo leaves other ids behind, such as those that Milvus makes."""

@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.errors import UsageProblem
 from fixtures.git import head
-from rollback_actions.commit import check_out, resolve_commit
+from rollback_actions.commit import check_out, files_at, resolve_commit
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -105,3 +105,15 @@ def test_a_branch_that_is_spelled_like_a_hash_is_not_taken(repository: Path) -> 
 def test_no_repository_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match=r"application\.repository"):
         head(tmp_path)
+
+
+def test_files_are_read_as_a_commit_has_them(repository: Path, tmp_path: Path) -> None:
+    first, outside, ignored = _git(repository, "rev-parse", "HEAD~1"), tmp_path / "o", repository / "ignored"
+    for path in (outside, ignored):
+        path.write_text("as it is")
+    files = [repository / "release", outside, ignored]
+    with files_at(repository, first, files) as found:
+        assert [path.read_text() for path in found] == ["1", "as it is", "as it is"]
+        copy = found[0]
+    assert not copy.exists()
+    assert (repository / "release").read_text() == "2"

@@ -1,43 +1,121 @@
-"""A rollback that was interrupted: found again, and not taken for a good state."""
+"""A rollback that was interrupted: found again, not taken for another one, and not for a good state."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from fixtures.errors import UsageProblem
-from fixtures.incident import new_incident
-from rollback_actions.unfinished import Unfinished, interrupted, refuse_unfinished
+from fixtures.incident import Incident, new_incident
+from fixtures.verdict import Verdict
+from rollback_actions.unfinished import (
+    Unfinished,
+    interrupted,
+    refuse_over_half_restored,
+    refuse_unfinished,
+    supersede_covered,
+    unfinished_of,
+)
+from rollback_actions.wish import Kind, Wish
 
 COMMIT = "c" * 40
+EMERGENCY = Wish(Kind.EMERGENCY, COMMIT)
+MYSQL = Wish(Kind.DATABASE, COMMIT, ("mysql",))
+REDIS = Wish(Kind.DATABASE, COMMIT, ("redis",))
+BACKEND = Wish(Kind.SERVICE, COMMIT, ("backend",))
+FULL = Wish(Kind.FULL, COMMIT)
+
+
+def _begun(folder: Path, wish: Wish) -> Incident:
+    incident = new_incident(folder, "staging")
+    Unfinished.begin(incident, wish)
+    return incident
 
 
 def test_it_is_found_again_with_what_it_kept(tmp_path: Path) -> None:
     incident = new_incident(tmp_path, "staging")
-    first = Unfinished.begin(incident, COMMIT)
+    first = Unfinished.begin(incident, MYSQL, "20250303-staging")
     safety = tmp_path / "safety"
     safety.mkdir()
     first.keep(safety)
-    assert interrupted(tmp_path, "staging", COMMIT) == incident.id
-    again = Unfinished.begin(incident, COMMIT)
-    assert (again.kept, again.started) == (safety, first.started)
+    assert interrupted(tmp_path, "staging", MYSQL) == incident.id
+    again = Unfinished.begin(incident, MYSQL, "another")
+    assert (again.kept, again.started, again.baseline) == (safety, first.started, "20250303-staging")
     safety.rmdir()
-    assert Unfinished.begin(incident, COMMIT).kept is None
+    assert Unfinished.begin(incident, MYSQL).kept is None
     again.end()
-    assert interrupted(tmp_path, "staging", COMMIT) is None
+    assert interrupted(tmp_path, "staging", MYSQL) is None
 
 
-def test_another_target_or_commit_is_not_it(tmp_path: Path) -> None:
-    Unfinished.begin(new_incident(tmp_path, "staging"), COMMIT)
-    assert interrupted(tmp_path, "production", COMMIT) is None
-    assert interrupted(tmp_path, "staging", "d" * 40) is None
+@pytest.mark.parametrize(
+    "other", [EMERGENCY, FULL, REDIS, BACKEND, Wish(Kind.DATABASE, "d" * 40, ("mysql",))], ids=str
+)
+def test_another_kind_name_or_commit_is_not_it(tmp_path: Path, other: Wish) -> None:
+    incident = _begun(tmp_path, MYSQL)
+    assert interrupted(tmp_path, "production", MYSQL) is None
+    assert interrupted(tmp_path, "staging", other) is None
+    assert Unfinished.begin(incident, other).wish == other
+
+
+def test_a_record_without_a_kind_is_of_an_emergency(tmp_path: Path) -> None:
+    incident = _begun(tmp_path, EMERGENCY)
+    path = incident.folder / "unfinished.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({key: record[key] for key in ("commit", "started", "kept")}))
+    assert interrupted(tmp_path, "staging", EMERGENCY) == incident.id
+
+
+def test_the_newest_comes_first(tmp_path: Path) -> None:
+    begun = [_begun(tmp_path, wish).id for wish in (BACKEND, MYSQL, EMERGENCY)]
+    for number, identity in enumerate(begun):
+        path = tmp_path / identity / "unfinished.json"
+        record = json.loads(path.read_text())
+        record["started"]["wall"] = f"2026-01-0{3 - number}T00:00:00.000+00:00"
+        path.write_text(json.dumps(record))
+    assert [one.incident.id for one in unfinished_of(tmp_path, "staging")] == begun
+
+
+@pytest.mark.parametrize("wish", [REDIS, BACKEND, FULL], ids=str)
+def test_nothing_starts_the_application_on_half_restored_data(tmp_path: Path, wish: Wish) -> None:
+    incident = _begun(tmp_path, MYSQL)
+    with pytest.raises(UsageProblem, match=incident.id):
+        refuse_over_half_restored(tmp_path, "staging", wish)
+    refuse_over_half_restored(tmp_path, "production", wish)
+
+
+@pytest.mark.parametrize("wish", [MYSQL, EMERGENCY, Wish(Kind.EMERGENCY, "d" * 40)], ids=str)
+def test_what_restores_the_same_data_may_begin(tmp_path: Path, wish: Wish) -> None:
+    _begun(tmp_path, MYSQL)
+    _begun(tmp_path, BACKEND)
+    refuse_over_half_restored(tmp_path, "staging", wish)
+
+
+def test_a_wider_rollback_that_succeeds_leaves_nothing_to_resume(tmp_path: Path) -> None:
+    failed, killed, aside = (_begun(tmp_path, wish) for wish in (MYSQL, BACKEND, REDIS))
+    done = _begun(tmp_path, EMERGENCY)
+    assert sorted(supersede_covered(tmp_path, "staging", EMERGENCY, done)) == sorted(
+        [failed.id, killed.id, aside.id]
+    )
+    assert [one.incident.id for one in unfinished_of(tmp_path, "staging")] == [done.id]
+    assert json.loads((failed.folder / "superseded.json").read_text())["by"] == done.id
+    # It did not succeed, whatever another one did later.
+    assert killed.rollback_verdicts() == [Verdict.FAILED]
+    record = killed.rollback()
+    assert record is not None
+    assert (record.kind, record.names) == ("service", ("backend",))
+
+
+def test_a_narrower_one_leaves_the_wider_alone(tmp_path: Path) -> None:
+    _begun(tmp_path, FULL)
+    assert supersede_covered(tmp_path, "staging", BACKEND, new_incident(tmp_path, "staging")) == []
 
 
 def test_nothing_is_backed_up_meanwhile(tmp_path: Path) -> None:
     incident = new_incident(tmp_path, "staging")
     refuse_unfinished(tmp_path, "staging")
-    unfinished = Unfinished.begin(incident, COMMIT)
+    unfinished = Unfinished.begin(incident, EMERGENCY)
     refuse_unfinished(tmp_path, "production")
     with pytest.raises(UsageProblem, match=incident.id):
         refuse_unfinished(tmp_path, "staging")
@@ -45,8 +123,9 @@ def test_nothing_is_backed_up_meanwhile(tmp_path: Path) -> None:
     refuse_unfinished(tmp_path, "staging")
 
 
-def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"commit": 1, "kept": null}', '{"kind": "other"}'])
+def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
     incident = new_incident(tmp_path, "staging")
-    (incident.folder / "unfinished.json").write_text("{")
+    (incident.folder / "unfinished.json").write_text(text)
     with pytest.raises(UsageProblem, match="unfinished rollback"):
-        interrupted(tmp_path, "staging", COMMIT)
+        interrupted(tmp_path, "staging", EMERGENCY)

@@ -1,0 +1,85 @@
+"""What to type next: commands that a person copies, whole, for one target."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fixtures.target import Target
+from rollback_actions.wish import Kind, Wish
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "deploy" / "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The commands for `target`, whose profile is the file `profile`; run them where the checkout is."""
+
+    target: Target
+    profile: Path
+
+    def rollback(self, wish: Wish) -> str:
+        """Return the command of a rollback: the runbook's own script where there is one."""
+        match wish.kind:
+            case Kind.EMERGENCY:
+                return self._script("emergency_rollback.sh", wish.commit)
+            case Kind.FULL:
+                return self._action("rollback", "full", wish.commit)
+            case Kind.SERVICE:
+                script = SCRIPTS / f"service_{wish.names[0]}.sh"
+            case Kind.DATABASE:
+                script = SCRIPTS / f"db_{wish.names[0]}.sh"
+        if script.exists():
+            return self._script(script.name)
+        return self._action("rollback", wish.kind, wish.names[0])
+
+    def resume(self) -> str:
+        """Return the command that goes on with the newest rollback that did not succeed."""
+        return self._action("rollback", "resume")
+
+    def status(self) -> str:
+        """Return the command that says how the newest rollback went."""
+        return self._action("rollback", "status")
+
+    def plan(self) -> str:
+        """Return the command that decides what to do, and shows it."""
+        return self._action("plan", "--help")
+
+    def verify(self, incident: str) -> str:
+        """Return the command that verifies the rollback of `incident`, phases 1 to 4."""
+        return shlex.join(
+            [
+                *(sys.executable, "-m", "pytest", "-m", "verification", "-n2"),
+                *(f"--incident={incident}", self._profile()),
+            ]
+        )
+
+    def health(self) -> str:
+        """Return the command that asks for health as a user would."""
+        application = self.target.application
+        base = str(application.url).rstrip("/")
+        return shlex.join(["curl", f"{base}{application.api}{application.health.path}"])
+
+    def commits(self) -> str:
+        """Return the command that lists the application's last commits."""
+        return shlex.join(["git", "-C", str(self.target.application.repository), "log", "--oneline", "-10"])
+
+    def logs(self, services: Iterable[str]) -> str:
+        """Return the command that follows the logs of `services`."""
+        engine = self.target.engine
+        files = [option for file in engine.files for option in ("--file", str(file))]
+        environment = ["--env-file", str(engine.env_file)] if engine.env_file else []
+        compose = ["docker", "compose", "--project-name", engine.project, *environment, *files]
+        return shlex.join([*compose, "logs", "--tail=100", "-f", *services])
+
+    def _action(self, *words: str) -> str:
+        return shlex.join([sys.executable, "-m", "rollback_actions", *words, self._profile()])
+
+    def _script(self, name: str, *words: str) -> str:
+        return shlex.join([str(SCRIPTS / name), *words, self._profile()])
+
+    def _profile(self) -> str:
+        return f"--target={self.profile.resolve()}"

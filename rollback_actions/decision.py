@@ -1,0 +1,70 @@
+"""A decision for people: what to do, by which steps, what is lost, how long it may take, what to type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fixtures.errors import UsageProblem
+from fixtures.git import head
+from rollback_actions.advice import Advice
+from rollback_actions.commit import resolve_commit
+from rollback_actions.decide import Action, Decision
+from rollback_actions.known_good import current_baseline
+from rollback_actions.outline import cautions, losses, outline
+from rollback_actions.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
+from rollback_actions.wish import Kind
+
+
+def decision_lines(advice: Advice, decision: Decision, commit: str | None) -> Iterator[str]:
+    """Yield the decision's lines; a rollback goes to `commit`, None for the known-good one.
+
+    Raises:
+        Problem: the rollback that was decided on cannot be done; nothing is yielded before that is known.
+    """
+    target = advice.target
+    plan = _plan(advice, decision, commit)
+    now = head(target.application.repository) if plan else ""
+    names = f" of {', '.join(decision.names)}" if decision.names else ""
+    yield f"decision: {decision.action}{names}"
+    yield f"because: {decision.reason}"
+    if plan is None:
+        if decision.action is Action.INVESTIGATE:
+            yield f"next: {advice.health()}"
+            yield f"      {advice.logs(target.application.services)}"
+        return
+    yield f"commit: {plan.commit}, baseline {plan.baseline.id}"
+    yield "steps:"
+    for number, step in enumerate(outline(target, plan), start=1):
+        yield f"  {number:>2}. {step.name}: {step.changes}"
+    for loss in losses(plan):
+        yield f"lost: {loss}"
+    for caution in cautions(target, plan, now):
+        yield f"caution: {caution}"
+    yield f"budget: {target.rollback_seconds} s for all of it (rollback_seconds)"
+    yield f"next: {advice.rollback(plan.wish)}"
+
+
+def _plan(advice: Advice, decision: Decision, commit: str | None) -> Plan | None:
+    target = advice.target
+    if decision.kind is None:
+        return None
+    if commit is None:
+        commit = current_baseline(target).facts.commit
+    match decision.kind:
+        case Kind.FULL:
+            return plan_full(target, commit)
+        case Kind.EMERGENCY:
+            return plan_emergency(target, commit)
+        case Kind.SERVICE:
+            plan = plan_service(target, decision.names[0])
+        case Kind.DATABASE:
+            plan = plan_database(target, decision.names[0])
+    if resolve_commit(target.application.repository, commit) != plan.commit:
+        raise UsageProblem(
+            what=f"commit of a {decision.action}",
+            expected=f"the known-good one, {plan.commit[:12]}",
+            observed=commit,
+            source="--commit",
+            hint="leave --commit out, or roll all back (--whole)",
+        )
+    return plan

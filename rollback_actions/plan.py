@@ -1,0 +1,210 @@
+"""The plan of a rollback: everything that it needs, found before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from fixtures.baseline import Baseline
+from fixtures.errors import UsageProblem
+from fixtures.target import Target
+from rollback_actions.backup import BackupSet, find_backup
+from rollback_actions.commit import resolve_commit
+from rollback_actions.known_good import baseline_named, baseline_of, current_baseline
+from rollback_actions.stores.package import read_package
+from rollback_actions.wish import Kind, Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A rollback that can be done.
+
+    `stops` are the services that are stopped for it, in this order, group by group; `images` the services
+    that are re-created, each on an image id; `stores` those that go back to `backup`.
+    """
+
+    wish: Wish
+    baseline: Baseline
+    stops: tuple[tuple[str, ...], ...]
+    images: Mapping[str, str] = field(default_factory=dict)
+    backup: BackupSet | None = None
+    stores: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """Which of the four it is."""
+        return self.wish.kind
+
+    @property
+    def commit(self) -> str:
+        """The full id of the commit to go back to."""
+        return self.wish.commit
+
+    @property
+    def checks_out(self) -> bool:
+        """Whether the working copy goes to the commit; a part of the system does not take the rest along."""
+        return self.kind in {Kind.FULL, Kind.EMERGENCY}
+
+    @property
+    def stopped(self) -> tuple[str, ...]:
+        """The services that are stopped, and started at the end."""
+        return tuple(service for group in self.stops for service in group)
+
+
+def plan_service(target: Target, name: str, baseline: Baseline | None = None) -> Plan:
+    """Return the plan that puts the service `name` on the image that `baseline`, the current one, recorded.
+
+    Raises:
+        UsageProblem: there is no such service, no baseline, or nothing to re-create a service from.
+    """
+    require_services(target, [name])
+    baseline = baseline or current_baseline(target)
+    commit = _known_commit(target, baseline)
+    _require_compose_files(target)
+    images = _images(baseline, [name])
+    return Plan(Wish(Kind.SERVICE, commit, (name,)), baseline, ((name,),), images)
+
+
+def plan_database(target: Target, name: str, baseline: Baseline | None = None) -> Plan:
+    """Return the plan that puts the data of store `name` back to the backup of `baseline`'s commit.
+
+    Raises:
+        UsageProblem: there is no such store, no baseline, or no backup of its commit. `ActionFailed`: the
+            backup of the store is not whole.
+    """
+    require_stores(target, [name])
+    baseline = baseline or current_baseline(target)
+    wish = Wish(Kind.DATABASE, baseline.facts.commit, (name,))
+    backup = _whole_backup(target, wish.commit, [name])
+    return Plan(wish, baseline, _writers_first(target), backup=backup, stores=(name,))
+
+
+def plan_full(target: Target, commit: str, baseline: Baseline | None = None) -> Plan:
+    """Return the plan that puts code and images of the application to `commit`, and leaves all data alone.
+
+    Raises:
+        UsageProblem: the commit or its baseline is not there, or nothing to re-create services from.
+    """
+    full = resolve_commit(target.application.repository, commit)
+    baseline = baseline or baseline_of(target, full)
+    images = _images(baseline, target.application.services)
+    _require_compose_files(target)
+    return Plan(Wish(Kind.FULL, full), baseline, _writers_first(target), images)
+
+
+def plan_emergency(target: Target, commit: str, baseline: Baseline | None = None) -> Plan:
+    """Return the plan that puts code, images and the data of every store to `commit`.
+
+    Raises:
+        UsageProblem: the commit, its baseline or its backup is not there, or nothing to re-create services
+            from. `ActionFailed`: the backup of a store is not whole.
+    """
+    full = resolve_commit(target.application.repository, commit)
+    baseline = baseline or baseline_of(target, full)
+    images = _images(baseline, target.application.services)
+    backup = _whole_backup(target, full, target.stores)
+    _require_compose_files(target)
+    wish = Wish(Kind.EMERGENCY, full)
+    return Plan(wish, baseline, _writers_first(target), images, backup, tuple(target.stores))
+
+
+def plan_wish(target: Target, wish: Wish, baseline: str = "") -> Plan:
+    """Return the plan of a rollback that began before, by the name of the `baseline` that it began with.
+
+    Raises:
+        Problem: as the plan of its kind; what was there when it began may be gone.
+    """
+    found = baseline_named(target, baseline) if baseline else baseline_of(target, wish.commit)
+    match wish.kind:
+        case Kind.SERVICE:
+            return plan_service(target, wish.names[0], found)
+        case Kind.DATABASE:
+            return plan_database(target, wish.names[0], found)
+        case Kind.FULL:
+            return plan_full(target, wish.commit, found)
+        case Kind.EMERGENCY:
+            return plan_emergency(target, wish.commit, found)
+
+
+def require_services(target: Target, names: Iterable[str]) -> None:
+    """Refuse a name that is no service of the application.
+
+    Raises:
+        UsageProblem: it names those that are, the nearest first, or the store that was meant.
+    """
+    for name in names:
+        store = next((s for s, p in target.stores.items() if name == s or name in p.services), None)
+        meant = f"that is of store {store}: rollback database {store}" if store else ""
+        _require("service", name, target.application.services, meant)
+
+
+def require_stores(target: Target, names: Iterable[str]) -> None:
+    """Refuse a name that is no store.
+
+    Raises:
+        UsageProblem: it names those that are, the nearest first, or the service that was meant.
+    """
+    for name in names:
+        service = name in target.application.services
+        meant = f"that is a service: rollback service {name}" if service else ""
+        _require("store", name, tuple(target.stores), meant)
+
+
+def _require(what: str, name: str, names: tuple[str, ...], meant: str) -> None:
+    if name in names:
+        return
+    near = get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = meant or (f"did you mean {' or '.join(near)}?" if near else "choose one of those")
+    raise UsageProblem(
+        what=what,
+        expected=f"one of {', '.join(names)}",
+        observed=repr(name[:80]),
+        source="the command line",
+        hint=hint,
+    )
+
+
+def _known_commit(target: Target, baseline: Baseline) -> str:
+    """Return the commit of `baseline`, which the repository must have: the configuration comes from there."""
+    return resolve_commit(target.application.repository, baseline.facts.commit)
+
+
+def _writers_first(target: Target) -> tuple[tuple[str, ...], ...]:
+    writers = target.application.writers
+    others = tuple(service for service in target.application.services if service not in writers)
+    return tuple(group for group in (writers, others) if group)
+
+
+def _images(baseline: Baseline, services: Iterable[str]) -> dict[str, str]:
+    wanted = tuple(services)
+    images = {c.service: c.image_id for c in baseline.facts.containers if c.service in wanted}
+    missing = [service for service in wanted if service not in images]
+    if missing:
+        raise UsageProblem(
+            what="images of the baseline",
+            expected=f"one for each of {', '.join(wanted)}",
+            observed=f"none for {', '.join(missing)}",
+            source=str(baseline.folder),
+            hint="the profile names services that did not run when the baseline was captured",
+        )
+    return images
+
+
+def _whole_backup(target: Target, commit: str, stores: Iterable[str]) -> BackupSet:
+    backup = find_backup(target.folders.backups, target.name, commit)
+    for name in stores:
+        # Every byte is read before the first service is stopped: a backup that is cut helps nobody halfway.
+        read_package(backup.folder / name, kind=target.stores[name].kind)
+    return backup
+
+
+def _require_compose_files(target: Target) -> None:
+    if not target.engine.files:
+        raise UsageProblem(
+            what="compose files",
+            expected="those that the services are created from",
+            observed="none",
+            source="engine.files of the profile",
+            hint='add files = ["…/compose.yaml"] to [engine]',
+        )

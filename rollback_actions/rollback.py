@@ -1,0 +1,169 @@
+"""The one engine of every rollback: it does what the plan says, and is run again after any interruption."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fixtures.clock import Moment
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import Problem
+from fixtures.incident import Incident, RollbackRecord
+from fixtures.target import Target
+from fixtures.verdict import Verdict
+from rollback_actions.backup import each_store, take_backup
+from rollback_actions.commit import check_out, files_at
+from rollback_actions.containers import ContainerControl
+from rollback_actions.plan import Plan
+from rollback_actions.steps import Recorder
+from rollback_actions.stores.factory import open_keeper
+from rollback_actions.unfinished import Unfinished, supersede_covered
+from rollback_actions.wish import Kind
+
+_START_SECONDS = 60.0
+
+LOOK = "see that the recorded images are there"
+KEEP = "keep what is there now"
+CHECK_OUT = "check out the commit"
+
+
+def stop_step(plan: Plan) -> str:
+    """Return the name of the step that stops services."""
+    return f"stop {plan.stopped[0]}" if plan.kind is Kind.SERVICE else "stop the application"
+
+
+def up_step(store: str) -> str:
+    """Return the name of the step that starts a store that is down."""
+    return f"see that {store} is up"
+
+
+def restore_step(store: str) -> str:
+    """Return the name of the step that restores a store."""
+    return f"restore {store}"
+
+
+def start_step(plan: Plan) -> str:
+    """Return the name of the step that starts services."""
+    match plan.kind:
+        case Kind.SERVICE:
+            return f"start {plan.stopped[0]} on its recorded image"
+        case Kind.DATABASE:
+            return "start the application"
+        case _:
+            return "start the application on the recorded images"
+
+
+def roll_back(
+    target: Target,
+    plan: Plan,
+    incident: Incident,
+    engine: ContainerEngine,
+    control: ContainerControl,
+    steps: Recorder,
+) -> RollbackRecord:
+    """Roll `target` back by `plan`, and record how it ended, whichever way.
+
+    The writers stop first. What a store holds now is kept before any of it is overwritten.
+    After an interruption it is run again in the same incident, does every restore anew from the backup, and
+    keeps nothing twice: what is there then may be half restored, and what was there before is kept already.
+    """
+    if plan.images:
+        with steps(LOOK):
+            control.require_images(plan.images, deadline=float(target.rollback_seconds))
+    unfinished = Unfinished.begin(incident, plan.wish, plan.baseline.id)
+    try:
+        _roll_back(target, plan, unfinished, engine, control, steps)
+        for other in supersede_covered(target.folders.incidents, target.name, plan.wish, incident):
+            steps.note(f"nothing is left to do of the rollback of incident {other}")
+    except BaseException:
+        incident.write_rollback(unfinished.outcome(Verdict.FAILED, Moment.now()))
+        raise
+    record = unfinished.outcome(Verdict.PASSED, Moment.now())
+    # In this order: a kill between the two leaves something to resume, never a success without its record.
+    incident.write_rollback(record)
+    unfinished.end()
+    return record
+
+
+def _roll_back(
+    target: Target,
+    plan: Plan,
+    unfinished: Unfinished,
+    engine: ContainerEngine,
+    control: ContainerControl,
+    steps: Recorder,
+) -> None:
+    deadline = float(target.rollback_seconds)
+    with steps(stop_step(plan)):
+        there = engine.containers()
+        for group in plan.stops:
+            control.stop([service for service in group if service in there], deadline=deadline)
+    down = _start_stores(target, plan, control, steps)
+    keepers = {name: open_keeper(name, target.stores[name], engine, control) for name in plan.stores}
+    if keepers and unfinished.kept is None:
+        safety = _next_safety(target.folders.backups / "safety", unfinished.incident.id)
+        with steps(KEEP) as step:
+            # A store that does not start cannot be asked for records: that is said, and no reason to stop.
+            up = {name: keeper for name, keeper in keepers.items() if name not in down}
+            take_backup(safety, target.name, f"before the rollback to {plan.commit}", up, steps)
+            unfinished.keep(safety)
+            step.result = str(safety)
+    if plan.checks_out:
+        with steps(CHECK_OUT) as step:
+            step.result = check_out(target.application.repository, plan.commit, unfinished.incident.folder)
+    if plan.backup is not None:
+        backup = plan.backup.folder
+
+        def restore(name: str) -> None:
+            with steps(restore_step(name)) as step:
+                restored = keepers[name].restore(backup / name)
+                notes = "".join(f"; {note}" for note in restored.notes)
+                step.result = f"{sum(restored.records.values()):,} records{notes}"
+
+        each_store(keepers, restore)
+    with steps(start_step(plan)):
+        _start(target, plan, control, deadline)
+
+
+def _start(target: Target, plan: Plan, control: ContainerControl, deadline: float) -> None:
+    if not plan.images:
+        control.start(plan.stopped, deadline=deadline)
+        return
+    with _compose_files(target, plan) as files:
+        control.up(plan.images, plan.images, files=files, deadline=deadline)
+    # Else the next `docker compose up` would go by the tags, and bring the bad release back.
+    for container in plan.baseline.facts.containers:
+        # A container that was created by an id or a digest has no tag that could move.
+        if container.service in plan.images and "sha256:" not in container.image:
+            control.tag(container.image_id, container.image, deadline=deadline)
+
+
+@contextmanager
+def _compose_files(target: Target, plan: Plan) -> Iterator[tuple[Path, ...]]:
+    if plan.checks_out:
+        yield target.engine.files
+        return
+    # The working copy stays where the other services are; this one's configuration is the commit's.
+    with files_at(target.application.repository, plan.commit, target.engine.files) as files:
+        yield files
+
+
+def _start_stores(target: Target, plan: Plan, control: ContainerControl, steps: Recorder) -> set[str]:
+    """Start stores that are down, and return those that stay so: their restore may be their cure."""
+    down = set()
+    for name in plan.stores:
+        try:
+            with steps(up_step(name)):
+                control.start(target.stores[name].services, deadline=_START_SECONDS)
+        except Problem as problem:
+            down.add(name)
+            steps.note(f"{name} is not up, what it holds is not kept: {str(problem).splitlines()[0]}")
+    return down
+
+
+def _next_safety(folder: Path, incident: str) -> Path:
+    """Return a folder that is not there yet: what was kept is never kept over."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number = len(list(folder.glob(f"{incident}-*"))) + 1
+    return folder / f"{incident}-{number:02d}"

@@ -1,0 +1,193 @@
+"""The commands of `python -m rollback_actions rollback …`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fixtures.engines.factory import open_engine
+from fixtures.errors import ExitCode, Problem, UsageProblem
+from fixtures.incident import UNFINISHED, Incident
+from fixtures.redaction import Redactor
+from fixtures.target import Target, load_target
+from fixtures.verdict import Verdict
+from rollback_actions.advice import Advice
+from rollback_actions.compose import ComposeControl
+from rollback_actions.lock import lock_holder
+from rollback_actions.plan import (
+    Plan,
+    plan_database,
+    plan_emergency,
+    plan_full,
+    plan_service,
+    plan_wish,
+)
+from rollback_actions.rollback import roll_back
+from rollback_actions.session import IncidentId, Profile, open_session
+from rollback_actions.status import ROLLBACK, State, Status, newest_rollback
+from rollback_actions.unfinished import interrupted, refuse_over_half_restored, unfinished_of
+from rollback_actions.wish import Kind, Wish
+
+rollback_app = typer.Typer(help="Roll a target back.", no_args_is_help=True)
+
+Commit = Annotated[str, typer.Argument(help="Hash of the commit to go back to.")]
+
+
+@rollback_app.command()
+def service(
+    name: Annotated[str, typer.Argument(help="A service of the application.")],
+    profile: Profile,
+    incident: IncidentId = None,
+) -> None:
+    """Put the service NAME back on the image and configuration of the known-good commit."""
+    target = load_target(profile)
+    _run(Advice(target, profile), plan_service(target, name), incident)
+
+
+@rollback_app.command()
+def database(
+    name: Annotated[str, typer.Argument(help="A store.")], profile: Profile, incident: IncidentId = None
+) -> None:
+    """Put the data of store NAME back to the backup of the known-good commit."""
+    target = load_target(profile)
+    _run(Advice(target, profile), plan_database(target, name), incident)
+
+
+@rollback_app.command()
+def full(commit: Commit, profile: Profile, incident: IncidentId = None) -> None:
+    """Put code and images of the application back to what they were at COMMIT; data stays as it is."""
+    target = load_target(profile)
+    _run(Advice(target, profile), plan_full(target, commit), incident)
+
+
+@rollback_app.command()
+def emergency(commit: Commit, profile: Profile, incident: IncidentId = None) -> None:
+    """Put code, images and the data of every store back to what they were at COMMIT."""
+    target = load_target(profile)
+    # Everything that can be wrong with the wish is found before an incident is opened or a lock taken.
+    _run(Advice(target, profile), plan_emergency(target, commit), incident)
+
+
+@rollback_app.command()
+def resume(profile: Profile) -> None:
+    """Go on with the newest rollback that began and did not succeed, in its incident."""
+    target = load_target(profile)
+    incidents = target.folders.incidents
+    unfinished = unfinished_of(incidents, target.name)
+    if not unfinished:
+        raise UsageProblem(
+            what=f"unfinished rollback of {target.name}",
+            expected="one that began and did not succeed",
+            observed="none",
+            source=str(incidents),
+            hint="there is nothing to go on with: rollback status says how the last one went",
+        )
+    newest = unfinished[0]
+    plan = plan_wish(target, newest.wish, newest.baseline)
+    _run(Advice(target, profile), plan, newest.incident.id)
+
+
+@rollback_app.command()
+def status(profile: Profile) -> None:
+    """Say how the newest rollback went, step by step, and what to do next; changes nothing."""
+    target = load_target(profile)
+    holder = lock_holder(target.folders.incidents, target.name)
+    found = newest_rollback(target.folders.incidents, target.name, running=holder is not None)
+    redact = Redactor(target.secrets()).text
+    for line in _status_lines(found, holder, Advice(target, profile)):
+        typer.echo(redact(line))
+    if found.verdict is not Verdict.PASSED:
+        raise typer.Exit(ExitCode.FAILED if found.verdict is Verdict.FAILED else ExitCode.BROKEN)
+
+
+def _run(advice: Advice, plan: Plan, incident: str | None) -> None:
+    target = advice.target
+
+    def choose() -> str | None:
+        refuse_over_half_restored(target.folders.incidents, target.name, plan.wish)
+        return incident or interrupted(target.folders.incidents, target.name, plan.wish)
+
+    refuse_over_half_restored(target.folders.incidents, target.name, plan.wish)
+    with open_session(target, choose, f"{ROLLBACK}{plan.wish}") as session:
+        engine, control = open_engine(target.engine), ComposeControl(target.engine)
+        try:
+            record = roll_back(target, plan, session.incident, engine, control, session.steps)
+        except BaseException as error:
+            _call_for_hands(error, advice, plan, session.incident)
+            raise
+    typer.echo(f"rollback: {record.verdict} in {record.seconds:.1f} s")
+
+
+def _call_for_hands(error: BaseException, advice: Advice, plan: Plan, incident: Incident) -> None:
+    """Say what to type now: after the error where it will be shown as it is, else at once."""
+    text = Redactor(advice.target.secrets()).text("\n".join(_manual(advice, plan, incident)))
+    if isinstance(error, Problem):
+        error.add_note(text)
+    else:
+        typer.echo(text, err=True)
+
+
+def _manual(advice: Advice, plan: Plan, incident: Incident) -> list[str]:
+    head = f"MANUAL INTERVENTION: the rollback {plan.wish} did not succeed; its record is {incident.folder}"
+    if not (incident.folder / UNFINISHED).exists():
+        return [head, f"  nothing was changed; when that is mended: {advice.rollback(plan.wish)}"]
+    services = [*plan.stopped, *(s for name in plan.stores for s in advice.target.stores[name].services)]
+    wider = advice.rollback(Wish(Kind.EMERGENCY, plan.commit))
+    return [
+        head,
+        f"  how far it came:  {advice.status()}",
+        f"  why:              {advice.logs(services)}",
+        f"  then go on:       {advice.resume()}",
+        *([f"  or roll all back: {wider}"] if plan.kind is not Kind.EMERGENCY else []),
+    ]
+
+
+def _status_lines(found: Status, holder: str | None, advice: Advice) -> list[str]:
+    what = _what(found)
+    lines = [f"incident: {found.incident.folder}", f"rollback: {what}"]
+    lines += [f"runs: {found.runs}"] if found.runs > 1 else []
+    for step in found.steps:
+        seconds = f" ({step.seconds:.1f} s)" if step.seconds is not None else ""
+        text = f": {step.text}" if step.text else ""
+        lines.append(f"  {step.state:<8} {step.name}{seconds}{text}")
+    lines.append(_ending(found))
+    lines.append(f"lock: held by process {holder}" if holder else "lock: free")
+    return [*lines, f"next: {_next(found, holder, advice)}"]
+
+
+def _ending(found: Status) -> str:
+    if any(step.state is State.RUNNING for step in found.steps):
+        return "verdict: not yet, it is running"
+    if found.record is None:
+        return "verdict: none, it was cut off"
+    return f"verdict: {found.record.verdict} in {found.record.seconds:.1f} s"
+
+
+def _what(found: Status) -> str:
+    if found.unfinished is not None:
+        return str(found.unfinished.wish)
+    if found.record is None:
+        return "unknown"
+    return str(Wish(Kind(found.record.kind), found.record.commit, found.record.names))
+
+
+def _next(found: Status, holder: str | None, advice: Advice) -> str:
+    if holder:
+        return f"wait for process {holder}, and ask again: {advice.status()}"
+    if found.unfinished is not None:
+        return f"see why ({_logs(found, advice)}), then go on: {advice.resume()}"
+    if found.verdict is not Verdict.PASSED:
+        return f"a later rollback has done its work; decide anew: {advice.plan()}"
+    if found.incident.closed:
+        return "nothing: it is verified"
+    return f"verify it: {advice.verify(found.incident.id)}"
+
+
+def _logs(found: Status, advice: Advice) -> str:
+    wish = found.unfinished.wish if found.unfinished else None
+    target: Target = advice.target
+    if wish is None or not wish.names:
+        return advice.logs(target.application.services)
+    stores = [s for name in wish.names if name in target.stores for s in target.stores[name].services]
+    return advice.logs(stores or wish.names)

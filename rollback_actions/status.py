@@ -1,0 +1,129 @@
+"""How the newest rollback of a target went: read from its incident, which stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from fixtures.errors import UsageProblem
+from fixtures.incident import UNFINISHED, Incident, RollbackRecord, load_incident
+from fixtures.verdict import Verdict
+from rollback_actions.journal import verify_journal
+from rollback_actions.unfinished import Unfinished, read_unfinished
+
+ROLLBACK = "rollback "  # how the outermost step of a rollback begins
+
+
+class State(StrEnum):
+    """How a step stands."""
+
+    ENDED = "ended"
+    FAILED = "failed"
+    RUNNING = "running"
+    CUT_OFF = "cut off"
+
+
+@dataclass(slots=True)
+class Ran:
+    """A step that began; `text` is its result, or its error's first line."""
+
+    name: str
+    state: State
+    seconds: float | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is known of one rollback. `runs` counts how often it was begun or gone on with."""
+
+    incident: Incident
+    record: RollbackRecord | None
+    unfinished: Unfinished | None
+    runs: int
+    steps: tuple[Ran, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """*Passed* or *failed* when it ended, *broken* as long as that is not known."""
+        if self.record is None or any(step.state is State.RUNNING for step in self.steps):
+            return Verdict.BROKEN
+        return Verdict(self.record.verdict)
+
+    @property
+    def failed(self) -> tuple[Ran, ...]:
+        """The steps that failed or were cut off."""
+        return tuple(step for step in self.steps if step.state in {State.FAILED, State.CUT_OFF})
+
+
+def newest_rollback(incidents: Path, target: str, *, running: bool) -> Status:
+    """Return the status of the newest rollback of `target`; `running` says whether its lock is held.
+
+    Raises:
+        UsageProblem: there is none. `Problem`: its journal was edited or cut.
+    """
+    names = (UNFINISHED, "rollback.json")
+    folders = {path.parent for name in names for path in incidents.glob(f"*/{name}")}
+    found = [load_incident(folder) for folder in sorted(folders)]
+    of_target = [incident for incident in found if incident.target == target]
+    if not of_target:
+        raise UsageProblem(
+            what=f"rollback of {target}",
+            expected="one that was begun",
+            observed="none",
+            source=str(incidents),
+            hint="python -m rollback_actions plan says which one to begin",
+        )
+    return status_of(max(of_target, key=_begun), running=running)
+
+
+def status_of(incident: Incident, *, running: bool) -> Status:
+    """Return the status of the rollback of `incident`.
+
+    Raises:
+        Problem: its journal was edited or cut.
+    """
+    records = verify_journal(incident.folder / "journal.jsonl")
+    begins = [
+        number
+        for number, record in enumerate(records)
+        if record["event"] == "started" and str(record["step"]).startswith(ROLLBACK)
+    ]
+    last = records[begins[-1] :] if begins else records
+    return Status(
+        incident=incident,
+        record=incident.rollback(),
+        unfinished=read_unfinished(incident),
+        runs=len(begins),
+        steps=tuple(steps_of(last, running=running)),
+    )
+
+
+def steps_of(records: Iterable[Mapping[str, Any]], *, running: bool) -> list[Ran]:
+    """Return the steps of a journal's `records` in the order in which they began.
+
+    A step without an end is *running* as long as somebody holds the lock, else it was *cut off*.
+    """
+    ran: list[Ran] = []
+    for record in records:
+        match record["event"]:
+            case "started":
+                ran.append(Ran(record["step"], State.RUNNING if running else State.CUT_OFF))
+            case "ended" | "failed" as event:
+                open_ones = (s for s in reversed(ran) if s.name == record["step"] and s.seconds is None)
+                step = next(open_ones, None)
+                if step is None:
+                    continue
+                step.state, step.seconds = State(event), float(record["seconds"])
+                step.text = str(record.get("result") or record.get("error") or "").partition("\n")[0]
+            case _:
+                pass
+    return ran
+
+
+def _begun(incident: Incident) -> str:
+    rollback = read_unfinished(incident) or incident.rollback()
+    return rollback.started.wall if rollback is not None else ""

@@ -1,0 +1,186 @@
+"""A target of a test's own without a server: a profile, a repository, a baseline, backups of two stores."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import create_autospec
+
+from fixtures.baseline import save_baseline
+from fixtures.engines.compose import ComposeEngine
+from fixtures.incident import Incident, RollbackRecord
+from fixtures.recorded import Facts, RecordedCanary, RecordedContainer
+from fixtures.target import Target, load_target
+from rollback_actions.backup import take_backup
+from rollback_actions.compose import ComposeControl
+from rollback_actions.journal import Journal
+from rollback_actions.plan import Plan
+from rollback_actions.progress import Progress
+from rollback_actions.rollback import roll_back
+from rollback_actions.steps import Recorder
+from rollback_actions.stores.keeper import Kept, Restored
+from rollback_actions.stores.package import write_package
+from tests.conftest import PROFILE
+
+SECRET = "s3cret-of-the-canary"  # noqa: S105 - what must not be seen
+SERVICES = ("frontend", "backend", "worker")
+WRITERS = ("backend", "worker")
+STORES = {"redis": "redis", "mysql": "mysql"}
+MYSQL = """
+[stores.mysql]
+kind = "mysql"
+address = {host = "127.0.0.1", port = 9}
+services = ["database-server"]
+risk = "low"
+databases = ["imagedb"]
+reader = {user = "reader", password = {file = "canary_password"}}
+operator = {user = "operator", password = {file = "canary_password"}}
+"""
+COMPOSE_FILE = "services: {backend: {image: t/python:current}} # release 1\n"
+
+
+def image(service: str) -> str:
+    """Return the image id that the baseline records of `service`."""
+    return f"sha256:{SERVICES.index(service):064x}"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in `folder`."""
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+
+
+@dataclass
+class StandInKeeper:
+    """A store that is a word."""
+
+    name: str
+    kind: str
+    holds: str = "of release 1"
+
+    def back_up(self, folder: Path) -> Kept:
+        """Keep the word."""
+        (folder / "word").write_text(self.holds)
+        return write_package(folder, kind=self.kind, method="word", records={"words": 3}, details={})
+
+    def restore(self, folder: Path) -> Restored:
+        """Put the word back."""
+        self.holds = (folder / "word").read_text()
+        return Restored({"words": 3})
+
+
+@dataclass
+class Sandbox:
+    """The target on release 2, with a baseline and a backup of release 1, `commit`."""
+
+    folder: Path
+    profile: Path
+    target: Target
+    commit: str
+    bad: str
+    control: Any = field(default_factory=lambda: create_autospec(ComposeControl, instance=True))
+    engine: Any = field(default_factory=lambda: create_autospec(ComposeEngine, instance=True))
+    keepers: dict[str, StandInKeeper] = field(default_factory=dict)
+
+    def run(self, plan: Plan, incident: Incident, interrupt: int | None = None) -> RollbackRecord:
+        """Roll back by `plan`; with `interrupt`, as if Ctrl-C were pressed in that step of the journal."""
+        journal = Journal(incident.folder / "journal.jsonl", str)
+        with Progress() as progress:
+            steps = Recorder(journal, progress) if interrupt is None else Ended(journal, progress, interrupt)
+            return roll_back(self.target, plan, incident, self.engine, self.control, steps)
+
+
+class Ended(Recorder):
+    """Steps of which one, counted from 0, is interrupted as it begins."""
+
+    def __init__(self, journal: Journal, progress: Progress, number: int) -> None:
+        super().__init__(journal, progress)
+        self._left = number
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[Any]:
+        with super().__call__(name) as step:
+            self._left -= 1
+            if self._left == -1:
+                raise KeyboardInterrupt
+            yield step
+
+
+def make_sandbox(folder: Path) -> Sandbox:
+    """Make it in `folder`."""
+    (folder / "canary_password").write_text(SECRET, encoding="utf-8")
+    repository = folder / "application"
+    repository.mkdir()
+    git(repository, "init", "--quiet")
+    commits = []
+    for release in ("1", "2"):
+        (repository / "compose.yaml").write_text(COMPOSE_FILE.replace("release 1", f"release {release}"))
+        git(repository, "add", "compose.yaml")
+        git(repository, "commit", "--quiet", "--message", f"release {release}, {SECRET}")
+        commits.append(git(repository, "rev-parse", "HEAD"))
+    profile = folder / "profile.toml"
+    profile.write_text(_profile(), encoding="utf-8")
+    target = load_target(profile)
+    save_baseline(target.folders.baselines, target.name, facts(commits[0]))
+    keepers = {name: StandInKeeper(name, kind) for name, kind in STORES.items()}
+    sandbox = Sandbox(folder, profile, target, commits[0], commits[1], keepers=keepers)
+    back_up(sandbox, commits[0])
+    for keeper in keepers.values():
+        keeper.holds = "of release 2"
+    containers: Mapping[str, tuple[object, ...]] = {name: (object(),) for name in (*SERVICES, "redis")}
+    sandbox.engine.containers.return_value = containers
+    return sandbox
+
+
+def back_up(sandbox: Sandbox, commit: str) -> None:
+    """Back the stores up as they are, as of `commit`."""
+    target = sandbox.target
+    journal = Journal(sandbox.folder / "backup.jsonl", str)
+    with Progress() as progress:
+        take_backup(
+            target.folders.backups / f"set-of-{commit[:7]}",
+            target.name,
+            commit,
+            sandbox.keepers,
+            Recorder(journal, progress),
+        )
+
+
+def facts(commit: str, services: tuple[str, ...] = SERVICES) -> Facts:
+    """Return what the baseline of `commit` holds; backend and worker run on one image's tag."""
+    tags = {"frontend": "t/frontend:current", "backend": "t/python:current", "worker": "t/python:current"}
+    return Facts(
+        commit=commit,
+        interface="i" * 64,
+        containers=tuple(
+            RecordedContainer(
+                service=service,
+                name=f"t-{service}-1",
+                image=tags[service],
+                image_id=image(service),
+                revision=commit,
+                configuration=None,
+                volumes=(),
+            )
+            for service in services
+        ),
+        stores={},
+        canary=RecordedCanary(files=("lamp.txt",), grounded_in=("lamp.txt",)),
+    )
+
+
+def _profile() -> str:
+    changes = {
+        'services = ["backend"]': f"services = {json.dumps(SERVICES)}\nwriters = {json.dumps(WRITERS)}",
+        'project = "sandbox"': 'project = "sandbox"\nfiles = ["application/compose.yaml"]',
+    }
+    profile = PROFILE
+    for before, after in changes.items():
+        profile = profile.replace(before, after)
+    return profile + MYSQL

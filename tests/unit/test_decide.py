@@ -1,0 +1,75 @@
+"""The runbook's decision tree, branch by branch."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TypeAlias
+
+import pytest
+
+from rollback_actions.decide import Action, Decision, Scope, Severity, decide
+from rollback_actions.wish import Kind
+
+CRITICAL, NON_CRITICAL = Severity.CRITICAL, Severity.NON_CRITICAL
+ONE = Scope(services=("backend",))
+# What the investigation of something came to, and whether it came to anything.
+Answer: TypeAlias = bool | None
+BAD = [(CRITICAL, None), (CRITICAL, False), (NON_CRITICAL, True)]
+
+ROLLBACKS = [
+    (Scope(services=("backend",)), Action.SERVICE, ("backend",)),
+    (Scope(services=("backend", "backend")), Action.SERVICE, ("backend",)),
+    (Scope(stores=("mysql",)), Action.DATABASE, ("mysql",)),
+    (Scope(services=("backend", "nginx")), Action.FULL, ()),
+    (Scope(whole=True), Action.FULL, ()),
+    (Scope(services=("backend",), whole=True), Action.FULL, ()),
+    (Scope(corrupt=True), Action.EMERGENCY, ()),
+    (Scope(services=("backend",), corrupt=True), Action.EMERGENCY, ()),
+    (Scope(stores=("mysql",), corrupt=True), Action.EMERGENCY, ()),
+    (Scope(whole=True, corrupt=True), Action.EMERGENCY, ()),
+    (Scope(stores=("mysql", "redis")), Action.EMERGENCY, ()),
+    (Scope(services=("backend",), stores=("mysql",)), Action.EMERGENCY, ()),
+    (Scope(stores=("mysql",), whole=True), Action.EMERGENCY, ()),
+]
+
+
+@pytest.mark.parametrize(("scope", "action", "names"), ROLLBACKS)
+@pytest.mark.parametrize(("severity", "still_bad"), BAD)
+def test_scope_says_which_rollback(
+    severity: Severity, still_bad: Answer, scope: Scope, action: Action, names: tuple[str, ...]
+) -> None:
+    decision = decide(severity, scope, still_bad=still_bad)
+    assert (decision.action, decision.names) == (action, names)
+    assert decision.reason
+
+
+@pytest.mark.parametrize("scope", [scope for scope, *_ in ROLLBACKS] + [Scope()])
+def test_what_is_not_critical_is_looked_into_first(scope: Scope) -> None:
+    decision = decide(NON_CRITICAL, scope)
+    assert decision.action is Action.INVESTIGATE
+    assert "5 minutes" in decision.reason
+
+
+@pytest.mark.parametrize("scope", [ONE, Scope()])
+def test_what_is_over_is_watched(scope: Scope) -> None:
+    assert decide(NON_CRITICAL, scope, still_bad=False).action is Action.MONITOR
+
+
+@pytest.mark.parametrize(("severity", "still_bad"), BAD)
+def test_nothing_named_is_nothing_to_roll_back(severity: Severity, still_bad: Answer) -> None:
+    decision = decide(severity, Scope(), still_bad=still_bad)
+    assert decision.action is Action.INVESTIGATE
+    assert "name it" in decision.reason
+
+
+def test_the_four_rollbacks_are_the_four_kinds() -> None:
+    kinds = [Decision(action, "").kind for action in Action]
+    assert kinds == [None, None, Kind.SERVICE, Kind.DATABASE, Kind.FULL, Kind.EMERGENCY]
+
+
+def test_it_is_a_function() -> None:
+    """The same incident gets the same answer, also when it is replayed."""
+    flags = (False, True)
+    for severity, still_bad, corrupt, whole in product(Severity, (None, *flags), flags, flags):
+        scope = Scope(("backend",), (), corrupt, whole)
+        assert decide(severity, scope, still_bad=still_bad) == decide(severity, scope, still_bad=still_bad)

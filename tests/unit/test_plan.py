@@ -1,0 +1,164 @@
+"""What a rollback needs is found before it begins, or it does not begin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fixtures.baseline import save_baseline
+from fixtures.errors import ActionFailed, UsageProblem
+from rollback_actions.known_good import baseline_of
+from rollback_actions.plan import (
+    Plan,
+    plan_database,
+    plan_emergency,
+    plan_full,
+    plan_service,
+    plan_wish,
+)
+from rollback_actions.wish import Kind
+from tests.unit.sandbox import SERVICES, Sandbox, facts, image, make_sandbox
+
+WRITERS_FIRST = (("backend", "worker"), ("frontend",))
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Sandbox:
+    return make_sandbox(tmp_path)
+
+
+def _plans(sandbox: Sandbox) -> list[Plan]:
+    target, commit = sandbox.target, sandbox.commit
+    return [
+        plan_service(target, "backend"),
+        plan_database(target, "mysql"),
+        plan_full(target, commit[:8]),
+        plan_emergency(target, commit[:8]),
+    ]
+
+
+def test_a_service_goes_to_the_image_that_was_recorded(sandbox: Sandbox) -> None:
+    plan = plan_service(sandbox.target, "backend")
+    assert (plan.kind, plan.commit, plan.wish.names) == (Kind.SERVICE, sandbox.commit, ("backend",))
+    assert (plan.stops, plan.images) == ((("backend",),), {"backend": image("backend")})
+    assert (plan.stores, plan.backup, plan.checks_out) == ((), None, False)
+
+
+def test_a_database_goes_back_alone_while_the_application_is_stopped(sandbox: Sandbox) -> None:
+    plan = plan_database(sandbox.target, "mysql")
+    assert (plan.kind, plan.commit, plan.stores) == (Kind.DATABASE, sandbox.commit, ("mysql",))
+    assert (plan.stops, plan.images, plan.checks_out) == (WRITERS_FIRST, {}, False)
+    assert plan.backup is not None
+    assert plan.backup.commit == sandbox.commit
+
+
+def test_a_full_rollback_restores_no_data(sandbox: Sandbox) -> None:
+    plan = plan_full(sandbox.target, sandbox.commit[:8])
+    assert (plan.kind, plan.commit, plan.stops) == (Kind.FULL, sandbox.commit, WRITERS_FIRST)
+    assert plan.images == {service: image(service) for service in SERVICES}
+    assert (plan.stores, plan.backup, plan.checks_out) == ((), None, True)
+
+
+def test_an_emergency_restores_every_store(sandbox: Sandbox) -> None:
+    plan = plan_emergency(sandbox.target, sandbox.commit[:8])
+    assert (plan.kind, plan.stops, plan.stores) == (Kind.EMERGENCY, WRITERS_FIRST, ("redis", "mysql"))
+    assert set(plan.images) == set(SERVICES)
+    assert (plan.backup is not None, plan.checks_out) == (True, True)
+
+
+def test_a_plan_is_made_again_of_what_was_recorded_of_it(sandbox: Sandbox) -> None:
+    plans = _plans(sandbox)
+    # A later baseline is another one: what began goes on with its own.
+    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(sandbox.bad))
+    for plan in plans:
+        assert plan_wish(sandbox.target, plan.wish, plan.baseline.id) == plan
+        assert plan_wish(sandbox.target, plan.wish) == plan
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("backnd", "did you mean backend?"),
+        ("xyzzy", "choose one of those"),
+        ("mysql", "rollback database mysql"),
+        ("database-server", "rollback database mysql"),
+        ("$(reboot)", "choose one of those"),
+    ],
+)
+def test_an_unknown_service_is_answered_with_what_there_is(sandbox: Sandbox, name: str, hint: str) -> None:
+    with pytest.raises(UsageProblem, match="expected one of frontend, backend, worker") as caught:
+        plan_service(sandbox.target, name)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("mysq", "did you mean mysql?"), ("backend", "rollback service backend"), ("", "choose one of those")],
+)
+def test_an_unknown_store_is_answered_with_what_there_is(sandbox: Sandbox, name: str, hint: str) -> None:
+    with pytest.raises(UsageProblem, match="expected one of redis, mysql") as caught:
+        plan_database(sandbox.target, name)
+    assert hint in caught.value.hint
+
+
+def test_without_a_current_baseline_nothing_is_known_to_be_good(sandbox: Sandbox) -> None:
+    (sandbox.target.folders.baselines / "current").unlink()
+    for planned in (plan_service, plan_database):
+        with pytest.raises(
+            UsageProblem, match="known-good baseline: expected a baseline of sandbox, observed none"
+        ):
+            planned(sandbox.target, "backend" if planned is plan_service else "mysql")
+    assert baseline_of(sandbox.target, sandbox.commit).facts.commit == sandbox.commit
+
+
+def test_a_commit_without_a_baseline_is_refused(sandbox: Sandbox) -> None:
+    for planned in (plan_full, plan_emergency):
+        with pytest.raises(UsageProblem, match="baseline: expected one of commit"):
+            planned(sandbox.target, sandbox.bad)
+
+
+def test_a_known_good_commit_without_a_backup_is_refused(sandbox: Sandbox) -> None:
+    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(sandbox.bad))
+    with pytest.raises(UsageProblem, match="backup: expected a complete backup set of commit"):
+        plan_database(sandbox.target, "mysql")
+    assert plan_service(sandbox.target, "backend").commit == sandbox.bad
+
+
+def test_a_known_good_commit_that_the_repository_has_lost_is_refused(sandbox: Sandbox) -> None:
+    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts("c" * 40))
+    with pytest.raises(UsageProblem, match="expected one commit of the repository"):
+        plan_service(sandbox.target, "backend")
+
+
+def test_only_the_backup_of_the_store_that_goes_back_has_to_be_whole(sandbox: Sandbox) -> None:
+    backup = plan_database(sandbox.target, "mysql").backup
+    assert backup is not None
+    (backup.folder / "mysql" / "word").write_text("cut")
+    assert plan_database(sandbox.target, "redis").stores == ("redis",)
+    assert plan_full(sandbox.target, sandbox.commit).stores == ()
+    with pytest.raises(ActionFailed, match="it was cut"):
+        plan_database(sandbox.target, "mysql")
+    with pytest.raises(ActionFailed, match="it was cut"):
+        plan_emergency(sandbox.target, sandbox.commit)
+
+
+def test_a_service_that_did_not_run_then_has_no_image(sandbox: Sandbox) -> None:
+    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(sandbox.commit, ("backend",)))
+    with pytest.raises(UsageProblem, match="none for worker"):
+        plan_service(sandbox.target, "worker")
+    with pytest.raises(UsageProblem, match="none for frontend, worker"):
+        plan_full(sandbox.target, sandbox.commit)
+
+
+def test_without_compose_files_nothing_can_be_re_created(sandbox: Sandbox) -> None:
+    engine = sandbox.target.engine.model_copy(update={"files": ()})
+    target = sandbox.target.model_copy(update={"engine": engine})
+    missing = r"engine\.files of the profile"
+    with pytest.raises(UsageProblem, match=missing):
+        plan_service(target, "backend")
+    with pytest.raises(UsageProblem, match=missing):
+        plan_full(target, sandbox.commit)
+    with pytest.raises(UsageProblem, match=missing):
+        plan_emergency(target, sandbox.commit)
+    assert plan_database(target, "mysql").stores == ("mysql",)

@@ -1,0 +1,198 @@
+"""The engine of rollbacks, on stores that are words: what each kind does, and what an interruption leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.errors import ActionFailed
+from fixtures.git import head
+from fixtures.incident import Incident, new_incident
+from fixtures.verdict import Verdict
+from rollback_actions import rollback
+from rollback_actions.journal import verify_journal
+from rollback_actions.outline import cautions, losses, outline
+from rollback_actions.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
+from rollback_actions.unfinished import interrupted, unfinished_of
+from tests.unit.sandbox import COMPOSE_FILE, SERVICES, Sandbox, image, make_sandbox
+
+PLANS: dict[str, Callable[[Sandbox], Plan]] = {
+    "service": lambda sandbox: plan_service(sandbox.target, "backend"),
+    "database": lambda sandbox: plan_database(sandbox.target, "mysql"),
+    "full": lambda sandbox: plan_full(sandbox.target, sandbox.commit),
+    "emergency": lambda sandbox: plan_emergency(sandbox.target, sandbox.commit),
+}
+# More than any kind has steps, the backups within the safety copy included.
+MOST_STEPS = 11
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    sandbox = make_sandbox(tmp_path)
+    monkeypatch.setattr(rollback, "open_keeper", lambda name, *_: sandbox.keepers[name])
+    return sandbox
+
+
+@pytest.fixture
+def incident(sandbox: Sandbox) -> Incident:
+    return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+
+
+def _steps(incident: Incident) -> list[str]:
+    records = verify_journal(incident.folder / "journal.jsonl")
+    return [record["step"] for record in records if record["event"] == "started"]
+
+
+def _stopped(sandbox: Sandbox) -> list[tuple[str, ...]]:
+    return [tuple(call.args[0]) for call in sandbox.control.stop.call_args_list]
+
+
+def _safety(sandbox: Sandbox) -> list[Path]:
+    return sorted((sandbox.target.folders.backups / "safety").glob("*"))
+
+
+def _words(sandbox: Sandbox) -> dict[str, str]:
+    return {name: keeper.holds for name, keeper in sandbox.keepers.items()}
+
+
+@pytest.mark.parametrize("kind", PLANS)
+def test_it_does_the_steps_that_were_shown(sandbox: Sandbox, incident: Incident, kind: str) -> None:
+    plan = PLANS[kind](sandbox)
+    record = sandbox.run(plan, incident)
+    assert (record.verdict, record.kind, record.names) == (Verdict.PASSED, kind, plan.wish.names)
+    assert incident.rollback() is not None
+    assert not unfinished_of(sandbox.target.folders.incidents, sandbox.target.name)
+    # The backups within the safety copy are parts of that step; stores are restored in no order.
+    done = [step for step in _steps(incident) if not step.startswith("back up ")]
+    shown = [step.name for step in outline(sandbox.target, plan)]
+    assert sorted(done) == sorted(shown)
+    for one, other in zip(done, shown, strict=True):
+        assert one == other or {one, other} == {"restore redis", "restore mysql"}
+
+
+def test_a_service_rollback_touches_that_service_only(sandbox: Sandbox, incident: Incident) -> None:
+    read: list[str] = []
+    sandbox.control.up.side_effect = lambda *_, files, **__: read.extend(file.read_text() for file in files)
+    sandbox.run(PLANS["service"](sandbox), incident)
+    assert _stopped(sandbox) == [("backend",)]
+    (up,) = sandbox.control.up.call_args_list
+    assert (tuple(up.args[0]), up.args[1]) == (("backend",), {"backend": image("backend")})
+    # Its configuration is the known-good commit's; the working copy stays where the others are.
+    assert read == [COMPOSE_FILE]
+    assert head(sandbox.target.application.repository) == sandbox.bad
+    sandbox.control.tag.assert_called_once_with(image("backend"), "t/python:current", deadline=300.0)
+    assert _words(sandbox) == {"redis": "of release 2", "mysql": "of release 2"}
+    assert _safety(sandbox) == []
+    sandbox.control.start.assert_not_called()
+
+
+def test_a_database_rollback_touches_that_store_only(sandbox: Sandbox, incident: Incident) -> None:
+    sandbox.run(PLANS["database"](sandbox), incident)
+    assert _words(sandbox) == {"redis": "of release 2", "mysql": "of release 1"}
+    assert _stopped(sandbox) == [("backend", "worker"), ("frontend",)]
+    (safety,) = _safety(sandbox)
+    assert [path.name for path in safety.iterdir() if path.is_dir()] == ["mysql"]
+    assert (safety / "mysql" / "word").read_text() == "of release 2"
+    assert [tuple(call.args[0]) for call in sandbox.control.start.call_args_list] == [
+        ("database-server",),
+        ("backend", "worker", "frontend"),
+    ]
+    sandbox.control.up.assert_not_called()
+    sandbox.control.tag.assert_not_called()
+    assert head(sandbox.target.application.repository) == sandbox.bad
+
+
+def test_a_full_rollback_leaves_data_alone(sandbox: Sandbox, incident: Incident) -> None:
+    sandbox.run(PLANS["full"](sandbox), incident)
+    assert _words(sandbox) == {"redis": "of release 2", "mysql": "of release 2"}
+    assert _safety(sandbox) == []
+    assert head(sandbox.target.application.repository) == sandbox.commit
+    (up,) = sandbox.control.up.call_args_list
+    assert (up.args[1], up.kwargs["files"]) == (
+        {service: image(service) for service in SERVICES},
+        sandbox.target.engine.files,
+    )
+    assert sandbox.control.tag.call_count == len(SERVICES)
+
+
+def test_an_emergency_rollback_puts_all_back(sandbox: Sandbox, incident: Incident) -> None:
+    sandbox.run(PLANS["emergency"](sandbox), incident)
+    assert _words(sandbox) == {"redis": "of release 1", "mysql": "of release 1"}
+    (safety,) = _safety(sandbox)
+    assert sorted(path.name for path in safety.iterdir() if path.is_dir()) == ["mysql", "redis"]
+    assert head(sandbox.target.application.repository) == sandbox.commit
+
+
+@pytest.mark.parametrize("number", range(MOST_STEPS))
+@pytest.mark.parametrize("kind", PLANS)
+def test_after_an_interruption_of_any_step_it_is_run_again(
+    sandbox: Sandbox, incident: Incident, kind: str, number: int
+) -> None:
+    plan, before = PLANS[kind](sandbox), _words(sandbox)
+    try:
+        sandbox.run(plan, incident, interrupt=number)
+    except KeyboardInterrupt:
+        begun = (incident.folder / "unfinished.json").exists()
+        assert begun is (number > 0 or not plan.images)
+        found = interrupted(sandbox.target.folders.incidents, sandbox.target.name, plan.wish)
+        assert found == (incident.id if begun else None)
+        sandbox.run(plan, incident)
+    words = {name: "of release 1" if name in plan.stores else before[name] for name in before}
+    assert _words(sandbox) == words
+    assert head(sandbox.target.application.repository) == (sandbox.commit if plan.checks_out else sandbox.bad)
+    kept = [(path / name / "word").read_text() for path in _safety(sandbox) for name in plan.stores]
+    assert kept == ["of release 2"] * len(plan.stores)
+    record = incident.rollback()
+    assert record is not None
+    assert record.verdict == Verdict.PASSED
+    assert not (incident.folder / "unfinished.json").exists()
+
+
+def test_an_image_that_is_gone_is_found_before_anything_stops(sandbox: Sandbox, incident: Incident) -> None:
+    gone = ActionFailed(what="a", expected="b", observed="c", source="d", hint="e")
+    sandbox.control.require_images.side_effect = gone
+    with pytest.raises(ActionFailed):
+        sandbox.run(PLANS["emergency"](sandbox), incident)
+    sandbox.control.stop.assert_not_called()
+    assert not (incident.folder / "unfinished.json").exists()
+
+
+def test_a_store_that_does_not_start_is_restored_all_the_same(sandbox: Sandbox, incident: Incident) -> None:
+    def start(services: Any, **_: Any) -> None:  # noqa: ANN401 - a stand-in
+        if tuple(services) == ("database-server",):
+            raise ActionFailed(what="start", expected="b", observed="dead", source="d", hint="e")
+
+    sandbox.control.start.side_effect = start
+    sandbox.run(PLANS["database"](sandbox), incident)
+    assert _words(sandbox)["mysql"] == "of release 1"
+    assert "what it holds is not kept" in (incident.folder / "journal.jsonl").read_text()
+
+
+def test_a_wider_rollback_leaves_nothing_to_go_on_with(sandbox: Sandbox, incident: Incident) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run(PLANS["database"](sandbox), incident, interrupt=4)
+    wider = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    sandbox.run(PLANS["emergency"](sandbox), wider)
+    assert unfinished_of(sandbox.target.folders.incidents, sandbox.target.name) == []
+    assert incident.id in (wider.folder / "journal.jsonl").read_text()
+    assert incident.rollback_verdicts() == [Verdict.FAILED]
+
+
+def test_what_is_lost_is_said(sandbox: Sandbox) -> None:
+    database, service = PLANS["database"](sandbox), PLANS["service"](sandbox)
+    assert database.backup is not None
+    lost = next(losses(database))
+    assert f"written to mysql since the backup of {database.backup.finished.wall}" in lost
+    assert " s ago" in lost
+    assert next(losses(service)) == "no data: stores are not touched"
+
+
+def test_what_follows_from_rolling_back_a_part_is_said(sandbox: Sandbox) -> None:
+    said = list(cautions(sandbox.target, PLANS["service"](sandbox), sandbox.bad))
+    assert "the rest stays on" in said[0]
+    assert "worker with it" in said[1]
+    assert list(cautions(sandbox.target, PLANS["database"](sandbox), sandbox.commit)) == []
+    assert list(cautions(sandbox.target, PLANS["full"](sandbox), sandbox.bad)) == []
