@@ -50,10 +50,12 @@ def _redis(operators: Operators) -> dict[bytes, bytes | None]:
 def _written_since(operators: Operators, store: str) -> Iterator[None]:
     """Another store than `store` holds what was written since the backup, and does so at the end."""
     if store == "mongodb":
-        operators.sql("INSERT INTO users (username, email, hashed_password) VALUES ('since', 'since', '-')")
-        with undone(lambda: operators.sql("DELETE FROM users WHERE username = 'since'")):
+        # A table of its own: a row of another leaves a counter behind.
+        operators.sql("CREATE TABLE written_since (number int PRIMARY KEY)")
+        with undone(lambda: operators.sql("DROP TABLE written_since")):
+            operators.sql("INSERT INTO written_since VALUES (1)")
             yield
-            assert operators.sql("SELECT COUNT(*) FROM users WHERE username = 'since'") == [(1,)]
+            assert operators.sql("SELECT COUNT(*) FROM written_since") == [(1,)]
         return
     marks = operators.mongodb["mongodb"]["written_since"]
     marks.insert_one({"written": "since"})
