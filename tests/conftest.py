@@ -61,3 +61,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Let a warning fail a test; a check must not be red because a library is about to change."""
     config.addinivalue_line("filterwarnings", "error")
+    # That pytest cannot clear the folder of an earlier run is no fault of a test.
+    config.addinivalue_line("filterwarnings", r"ignore:\(rm_rf\) error removing:pytest.PytestWarning")
