@@ -17,6 +17,7 @@ from rollback_actions.containers import ContainerControl
 from staging.operators import Operators
 from staging.stack import Stack
 from tests.conftest import ROOT
+from tests.stack.mysql_server import SERVERS, MysqlServer, running_server
 from tests.stack.verifier import Verifier
 
 WELL_SECONDS = 90.0
@@ -73,6 +74,21 @@ def verifier(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Verifier
     captured = verifier.actions("capture")
     assert captured.returncode == 0, captured.stderr
     return verifier
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def running(
+    request: pytest.FixtureRequest,
+    stack: Stack,
+    target: Target,
+    engine: ContainerEngine,
+    control: ContainerControl,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[MysqlServer]:
+    """A MySQL or MariaDB for the tests of one module: the stack's, and one of the module's own."""
+    folder = tmp_path_factory.mktemp("server")
+    with running_server(request.param, stack, target, engine, control, folder) as server:
+        yield server
 
 
 def _wait_until_well(stack: Stack) -> None:

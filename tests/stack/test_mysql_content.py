@@ -19,28 +19,12 @@ from fixtures.stores.mysql import rows
 from fixtures.stores.mysql_content import Content
 from fixtures.stores.profiles import Account
 from fixtures.target import Target
-from rollback_actions.containers import ContainerControl
-from staging.stack import Stack
 from tests.stack.content_reading import digests, recorded, whole
-from tests.stack.mysql_server import SERVERS, MysqlServer, prepared, running_server
+from tests.stack.mysql_server import MysqlServer, prepared
 from tests.stack.mysql_types import CORRUPTIONS, MARIADB_CORRUPTIONS, MYSQL_CORRUPTIONS, TABLE, fill
 from tests.stack.scratch_stores import SECRET, changed, nowhere, silence, with_wrong_password
 
 ALL_CORRUPTIONS = {**CORRUPTIONS, **MYSQL_CORRUPTIONS, **MARIADB_CORRUPTIONS}
-
-
-@pytest.fixture(scope="module", params=SERVERS)
-def running(
-    request: pytest.FixtureRequest,
-    stack: Stack,
-    target: Target,
-    engine: ContainerEngine,
-    control: ContainerControl,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[MysqlServer]:
-    folder = tmp_path_factory.mktemp("server")
-    with running_server(request.param, stack, target, engine, control, folder) as server:
-        yield server
 
 
 @pytest.fixture

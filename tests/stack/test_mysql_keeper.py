@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import cast
@@ -12,32 +12,15 @@ import pymysql
 import pytest
 from pydantic import SecretStr
 
-from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed
 from fixtures.stores.mysql import View, connect, rows
 from fixtures.stores.reach import Reach
-from fixtures.target import Target
 from rollback_actions.containers import ContainerControl
 from rollback_actions.stores import mysql as mysql_keeper
 from rollback_actions.stores.mysql import LOCK, Keeper
-from staging.stack import Stack
 from tests.stack.mysql_content import CONTENT, DAMAGE, QUERIES
-from tests.stack.mysql_server import OPERATOR, SERVERS, MysqlServer, running_server
+from tests.stack.mysql_server import OPERATOR, MysqlServer
 from tests.stack.scratch_stores import SECRET, changed, expect_damage_refused
-
-
-@pytest.fixture(scope="module", params=SERVERS)
-def running(
-    request: pytest.FixtureRequest,
-    stack: Stack,
-    target: Target,
-    engine: ContainerEngine,
-    control: ContainerControl,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[MysqlServer]:
-    folder = tmp_path_factory.mktemp("server")
-    with running_server(request.param, stack, target, engine, control, folder) as server:
-        yield server
 
 
 @pytest.fixture

@@ -11,34 +11,16 @@ from pydantic import SecretStr
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Unverifiable
 from fixtures.stores.mysql import rows
 from fixtures.stores.mysql_content import Content
 from fixtures.stores.profiles import Account
-from fixtures.target import Target
-from rollback_actions.containers import ContainerControl
 from rollback_actions.stores.mysql import Keeper
-from staging.stack import Stack
 from tests.stack.content_reading import whole
 from tests.stack.mysql_content import CONTENT, DAMAGE
-from tests.stack.mysql_server import SERVERS, MysqlServer, prepared, running_server
+from tests.stack.mysql_server import MysqlServer, prepared
 from tests.stack.mysql_types import TABLE, fill
 from tests.stack.scratch_stores import SECRET
-
-
-@pytest.fixture(scope="module", params=SERVERS)
-def running(
-    request: pytest.FixtureRequest,
-    stack: Stack,
-    target: Target,
-    engine: ContainerEngine,
-    control: ContainerControl,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[MysqlServer]:
-    folder = tmp_path_factory.mktemp("server")
-    with running_server(request.param, stack, target, engine, control, folder) as server:
-        yield server
 
 
 @pytest.fixture
