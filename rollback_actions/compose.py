@@ -160,19 +160,24 @@ class ComposeControl:
     ) -> None:
         """Re-create `services` by the profile's compose files on the image ids `images`; wait for health.
 
-        A service that `images` does not name keeps the image of its compose file. Nothing is built or pulled,
-        and no other service is touched. `files` are read in place of the profile's, as if they stood there.
+        The names that the compose files have for those images mean them from then on, so that the next
+        `docker compose up` finds what runs. A service that `images` does not name keeps the image of its
+        compose file. Nothing is built or pulled, and no other service is touched. `files` are read in place
+        of the profile's, as if they stood there.
         """
         limit = Deadline(deadline)
         services = tuple(services)
         chosen = {service: images[service] for service in services if service in images}
         self._expect_images(chosen, limit)
+        names = self._image_names(chosen, files, limit)
+        for service, name in names.items():
+            run_command(["docker", "tag", chosen[service], name], what=f"tag {name}", deadline=limit)
         with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
             override = Path(folder) / "images.yaml"
-            override.write_text(_override(chosen), encoding="utf-8")
+            override.write_text(_override({**chosen, **names}), encoding="utf-8")
             create = ["up", "--detach", "--no-build", "--no-deps", "--force-recreate"]
             run_command(
-                [*self._compose(files, override), *create, *services],
+                [*self._compose(files), "--file", str(override), *create, *services],
                 what=f"re-creation of {_list(services)}",
                 deadline=limit,
             )
@@ -183,9 +188,25 @@ class ComposeControl:
             lambda c: c.image_id == chosen[c.service],
         )
 
-    def tag(self, image: str, name: str, *, deadline: float) -> None:
-        """Make `name` mean the image id `image` from now on."""
-        run_command(["docker", "tag", image, name], what=f"tag {name}", deadline=Deadline(deadline))
+    def _image_names(
+        self, images: Mapping[str, str], files: Sequence[Path] | None, limit: Deadline
+    ) -> dict[str, str]:
+        """Return what the compose files call the image of each service, where that can be another one."""
+        read = run_command(
+            [*self._compose(files), "config", "--format", "json"],
+            what="reading of compose files",
+            deadline=limit,
+        )
+        described = json.loads(read)["services"]
+        names = {
+            service: str(described.get(service, {}).get("image") or f"{self._profile.project}-{service}")
+            for service in images
+        }
+        wanted: dict[str, set[str]] = {}
+        for service, name in names.items():
+            wanted.setdefault(name, set()).add(images[service])
+        # An id or a digest means one image for ever; and one name cannot mean two.
+        return {s: name for s, name in names.items() if "sha256:" not in name and len(wanted[name]) == 1}
 
     def _await_health(self, services: Iterable[str], limit: Deadline) -> None:
         # Not `docker compose up --wait`: it fails on a service whose health check is switched off.
@@ -200,7 +221,7 @@ class ComposeControl:
         """Return where a client on this host reaches `address` now: a start can move a service."""
         return self._engine.resolve(address)
 
-    def _compose(self, replaced: Sequence[Path] | None, override: Path) -> list[str]:
+    def _compose(self, replaced: Sequence[Path] | None) -> list[str]:
         if not self._profile.files:
             raise ActionFailed(
                 what="re-creation of services",
@@ -211,7 +232,7 @@ class ComposeControl:
             )
         environment = ["--env-file", str(self._profile.env_file)] if self._profile.env_file else []
         read = self._profile.files if replaced is None else replaced
-        files = [option for file in (*read, override) for option in ("--file", str(file))]
+        files = [option for file in read for option in ("--file", str(file))]
         # Compose takes relative paths from the first file's folder, wherever a copy of that file stands.
         folder = ["--project-directory", str(self._profile.files[0].parent)]
         return ["docker", "compose", "--project-name", self._profile.project, *folder, *environment, *files]

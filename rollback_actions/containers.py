@@ -74,14 +74,11 @@ class ContainerControl(Protocol):
     ) -> None:
         """Re-create `services` by the profile's compose files on the image ids `images`; wait for health.
 
-        `files` are read in place of the profile's, as if they stood there.
+        The names that the compose files have for those images mean them from then on. `files` are read in
+        place of the profile's, as if they stood there.
         """
         ...
 
     def resolve(self, address: Address) -> Endpoint:
         """Return where a client on this host reaches `address` now: a start can move a service."""
-        ...
-
-    def tag(self, image: str, name: str, *, deadline: float) -> None:
-        """Make `name` mean the image id `image` from now on."""
         ...

@@ -132,11 +132,6 @@ def _start(target: Target, plan: Plan, control: ContainerControl, deadline: floa
         return
     with _compose_files(target, plan) as files:
         control.up(plan.images, plan.images, files=files, deadline=deadline)
-    # Else the next `docker compose up` would go by the tags, and bring the bad release back.
-    for container in plan.baseline.facts.containers:
-        # A container that was created by an id or a digest has no tag that could move.
-        if container.service in plan.images and "sha256:" not in container.image:
-            control.tag(container.image_id, container.image, deadline=deadline)
 
 
 @contextmanager

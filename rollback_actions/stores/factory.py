@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from fixtures.stores.profiles import AnyStore
     from fixtures.target import Target
     from rollback_actions.containers import ContainerControl
+    from rollback_actions.stores.export import RecordExport
     from rollback_actions.stores.keeper import StoreKeeper
 
 
@@ -30,6 +31,13 @@ def open_keeper(
     module = import_module(f"rollback_actions.stores.{profile.kind}")
     keeper: StoreKeeper = module.Keeper(name, profile, _endpoint(profile, engine), control)
     return keeper
+
+
+def open_export(name: str, profile: AnyStore, engine: ContainerEngine) -> RecordExport:
+    """Return the export of the store `name`; each module ``<kind>_export`` names its class `Export`."""
+    module = import_module(f"rollback_actions.stores.{profile.kind}_export")
+    export: RecordExport = module.Export(name, profile, engine.resolve(profile.address))
+    return export
 
 
 def _endpoint(profile: AnyStore, engine: ContainerEngine) -> Endpoint:

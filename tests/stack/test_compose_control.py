@@ -316,6 +316,26 @@ def test_services_are_re_created_on_the_images_of_the_plan(
     project.shell("rm /data/kept")
 
 
+def test_the_names_of_the_compose_file_mean_what_was_chosen(
+    project: ScratchProject, second_image: str, tmp_path: Path
+) -> None:
+    name = f"{project.name}-named:current"
+    docker("tag", second_image, name)
+    file = tmp_path / "compose.yaml"
+    file.write_text(project.file.read_text().replace(f"image: {project.image}", f"image: {name}", 1))
+    try:
+        project.control.up(["data"], {"data": project.image}, files=[file], deadline=30)
+        data = project.container("data")
+        assert (data.image_id, data.image) == (project.image, name)
+        assert docker("image", "inspect", "--format={{.Id}}", name) == project.image
+        # So the next `docker compose up` of that file has nothing to do.
+        docker("compose", "--project-name", project.name, "--file", str(file), "up", "--detach", "data")
+        assert project.container("data").id == data.id
+    finally:
+        project.bring_up()
+        docker("image", "rm", "--force", name)
+
+
 def test_an_image_that_is_not_there_is_refused_before_anything_is_touched(project: ScratchProject) -> None:
     before = project.container("data").id
     with pytest.raises(ActionFailed, match="No such image"):

@@ -33,18 +33,21 @@ def _tag(service: str) -> str:
 
 
 @contextmanager
-def _on_another_image(stack: Stack, control: ContainerControl, *services: str) -> Iterator[None]:
+def _on_another_image(stack: Stack, *services: str) -> Iterator[None]:
     """The tags of `services` mean another image, and containers run on it."""
     other = _id("rollproof-staging/nginx:current" if "nginx" not in services else "rollproof-staging/redis")
     before = {_tag(service): _id(_tag(service)) for service in services}
 
+    def mean(image: str, tag: str) -> None:
+        subprocess.run(["docker", "tag", image, tag], timeout=SECONDS, check=True)
+
     def undo() -> None:
         for tag, image in before.items():
-            control.tag(image, tag, deadline=SECONDS)
+            mean(image, tag)
 
     with undone(undo):
         for tag in before:
-            control.tag(other, tag, deadline=SECONDS)
+            mean(other, tag)
         options = ["--detach", "--no-build", "--no-deps", "--force-recreate"]
         stack.compose("up", *options, *services, seconds=SECONDS, hint="read the log of the test")
         yield
@@ -69,12 +72,11 @@ def test_a_service_goes_back_to_the_image_that_was_recorded(
     verifier: Verifier,
     stack: Stack,
     engine: ContainerEngine,
-    control: ContainerControl,
     operators: Operators,
     service: str,
 ) -> None:
     recorded = {c.service: c.image_id for c in verifier.baseline.facts.containers}
-    with _marked(operators), _on_another_image(stack, control, service):
+    with _marked(operators), _on_another_image(stack, service):
         before = _containers(engine)
         assert engine.containers()[service][0].image_id != recorded[service]
         plan = verifier.actions("plan", "--service", service)
@@ -128,7 +130,6 @@ def test_a_full_rollback_puts_code_and_images_back_and_leaves_data(
     verifier: Verifier,
     stack: Stack,
     engine: ContainerEngine,
-    control: ContainerControl,
     operators: Operators,
     target: Target,
     tmp_path: Path,
@@ -138,7 +139,7 @@ def test_a_full_rollback_puts_code_and_images_back_and_leaves_data(
     recorded = {c.service: c.image_id for c in facts.containers if c.service in services}
     with _marked(operators), undone(lambda: check_out(repository, facts.commit, tmp_path)):
         check_out(repository, git(repository, "rev-parse", "release-2^{commit}"), tmp_path)
-        with _on_another_image(stack, control, "frontend", "backend"):
+        with _on_another_image(stack, "frontend", "backend"):
             stores = {name: one for name, one in _containers(engine).items() if name not in services}
             done = verifier.actions("rollback", "full", facts.commit[:10])
             assert done.returncode == ExitCode.VERIFIED, done.stderr
