@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 from fixtures.clock import Moment
 from fixtures.errors import Problem, UsageProblem
 from fixtures.files import canonical_json, write_whole
+from rollback_actions.index import FOLDER, sha256
 from rollback_actions.stores.keeper import Kept, StoreKeeper
 
 _MANIFEST = "set.json"
@@ -37,18 +38,31 @@ class Steps(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BackupSet:
-    """A complete backup set: `folder` holds a package a store, and its manifest was written last."""
+    """A complete backup set: `folder` holds a package a store, and its manifest was written last.
+
+    `index` are the SHA-256 of the files of its index; a safety copy has none.
+    """
 
     folder: Path
     commit: str
     finished: Moment
     stores: Mapping[str, Kept]
+    index: Mapping[str, str] = field(default_factory=dict)
 
 
 def take_backup(
-    folder: Path, target: str, commit: str, keepers: Mapping[str, StoreKeeper], steps: Steps
+    folder: Path,
+    target: str,
+    commit: str,
+    keepers: Mapping[str, StoreKeeper],
+    steps: Steps,
+    index: Callable[[str, Path], int] | None = None,
 ) -> BackupSet:
     """Back up every store side by side into `folder`, which must not exist.
+
+    `index` writes the index of a store, by name, into a folder and returns how many records it has. All are
+    made before the first backup begins: what is written after that is in the backup or counts as written
+    since, or both.
 
     Raises:
         Problem: a store could not be backed up; the unfinished folder is removed.
@@ -67,6 +81,7 @@ def take_backup(
         return kept
 
     try:
+        indexed = _index(temporary, keepers, steps, index) if index is not None else {}
         stores = each_store(keepers, keep)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -78,11 +93,29 @@ def take_backup(
         "commit": commit,
         "started": started.record(),
         "finished": finished.record(),
+        "index": indexed,
         "stores": {name: {**asdict(kept), "records": dict(kept.records)} for name, kept in stores.items()},
     }
     write_whole(temporary / _MANIFEST, canonical_json(manifest))
     temporary.rename(folder)
-    return BackupSet(folder=folder, commit=commit, finished=finished, stores=stores)
+    return BackupSet(folder=folder, commit=commit, finished=finished, stores=stores, index=indexed)
+
+
+def _index(
+    folder: Path, names: Iterable[str], steps: Steps, index: Callable[[str, Path], int]
+) -> dict[str, str]:
+    """Make the index of every store; return the SHA-256 of each of its files, by their paths in the set."""
+    below = folder / FOLDER
+    below.mkdir(mode=0o700)
+
+    def make(name: str) -> None:
+        with steps(f"index {name}") as step:
+            step.result = f"{index(name, below):,} records"
+
+    each_store(names, make)
+    return {
+        str(path.relative_to(folder)): sha256(path) for path in sorted(below.rglob("*")) if path.is_file()
+    }
 
 
 def new_backup_folder(backups: Path, target: str) -> Path:
@@ -103,7 +136,8 @@ def find_backup(backups: Path, target: str, commit: str) -> BackupSet:
         if (record.get("target"), record.get("commit")) == (target, commit):
             stores = {name: Kept(**kept) for name, kept in record["stores"].items()}
             finished = Moment.from_record(record["finished"])
-            return BackupSet(folder=path.parent, commit=commit, finished=finished, stores=stores)
+            index = dict(record.get("index", {}))
+            return BackupSet(path.parent, commit, finished, stores, index)
         seen.append(f"{record.get('target')} at {str(record.get('commit'))[:12]}")
     raise UsageProblem(
         what="backup",
@@ -114,14 +148,15 @@ def find_backup(backups: Path, target: str, commit: str) -> BackupSet:
     )
 
 
-def each_store(keepers: Mapping[str, StoreKeeper], do: Callable[[str], Value]) -> dict[str, Value]:
-    """Do `do` for every store at once; wait for all of them before raising the first error.
+def each_store(names: Iterable[str], do: Callable[[str], Value]) -> dict[str, Value]:
+    """Do `do` for every store at once, by its name; wait for all of them before raising the first error.
 
     Raises:
         Problem: the first error in the order of the stores; the others are in its notes.
     """
-    with ThreadPoolExecutor(max_workers=max(1, len(keepers))) as pool:
-        futures = {name: pool.submit(do, name) for name in keepers}
+    names = tuple(names)
+    with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
+        futures = {name: pool.submit(do, name) for name in names}
     errors = list(_errors(futures))
     if errors:
         first, *rest = errors
@@ -142,6 +177,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
         record["stores"].items()
+        record.get("index", {}).items()
         Moment.from_record(record["finished"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Problem(

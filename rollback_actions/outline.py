@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fixtures.target import Target
+from rollback_actions.changes import Written
+from rollback_actions.losses import account_step
 from rollback_actions.plan import Plan
 from rollback_actions.rollback import CHECK_OUT, KEEP, LOOK, restore_step, start_step, stop_step, up_step
 from rollback_actions.wish import Kind
@@ -32,7 +34,10 @@ def outline(target: Target, plan: Plan) -> Iterator[OutlinedStep]:
         yield OutlinedStep(up_step(name), f"starts {services} where stopped")
     if plan.stores:
         folder = target.folders.backups / "safety"
-        yield OutlinedStep(KEEP, f"writes a copy of {', '.join(plan.stores)} to {folder}")
+        yield OutlinedStep(
+            KEEP,
+            f"writes what was written since the backup into the incident, a copy of all to {folder}",
+        )
     if plan.checks_out:
         repository = target.application.repository
         yield OutlinedStep(
@@ -44,19 +49,22 @@ def outline(target: Target, plan: Plan) -> Iterator[OutlinedStep]:
             yield OutlinedStep(
                 restore_step(name), f"{name} goes back to {records:,} records of {plan.backup.folder.name}"
             )
+            yield OutlinedStep(account_step(name), "changes nothing")
     yield OutlinedStep(start_step(plan), "; ".join(_of_start(plan)))
 
 
-def losses(plan: Plan) -> Iterator[str]:
-    """Yield what is no longer there after `plan`."""
+def losses(plan: Plan, written: Mapping[str, Written | str]) -> Iterator[str]:
+    """Yield what is no longer there after `plan`; `written` is what was written to its stores since."""
     if plan.backup is None:
         yield "no data: stores are not touched"
     else:
         finished = plan.backup.finished
         yield (
             f"what was written to {', '.join(plan.stores)} since the backup of {finished.wall}, "
-            f"{age(finished.seconds_ago())} ago; it is in the safety copy"
+            f"{age(finished.seconds_ago())} ago; it is exported, and is in the safety copy"
         )
+        for name, what in written.items():
+            yield f"  {name}: {what if isinstance(what, Written) else f'not known: {what}'}"
     if plan.kind is not Kind.SERVICE:
         yield "requests that are being answered when the application stops"
     else:

@@ -15,6 +15,8 @@ from fixtures.verdict import Verdict
 from rollback_actions.advice import Advice
 from rollback_actions.compose import ComposeControl
 from rollback_actions.lock import lock_holder
+from rollback_actions.losses import ACCOUNTS
+from rollback_actions.lost_window import FOLDER
 from rollback_actions.plan import (
     Plan,
     plan_database,
@@ -131,6 +133,14 @@ def _call_for_hands(error: BaseException, advice: Advice, plan: Plan, incident: 
 def _manual(advice: Advice, plan: Plan, incident: Incident) -> list[str]:
     head = f"MANUAL INTERVENTION: the rollback {plan.wish} did not succeed; its record is {incident.folder}"
     if not (incident.folder / UNFINISHED).exists():
+        rollback = incident.rollback()
+        if rollback is not None and rollback.records:
+            # Only the accounting failed: the target is as it was at the commit, and runs.
+            return [
+                f"MANUAL INTERVENTION: the rollback {plan.wish} is done, and records are missing",
+                f"  what became of them: {incident.folder / FOLDER / ACCOUNTS}",
+                f"  verify the target:   {advice.verify(incident.id)}",
+            ]
         return [head, f"  nothing was changed; when that is mended: {advice.rollback(plan.wish)}"]
     services = [*plan.stopped, *(s for name in plan.stores for s in advice.target.stores[name].services)]
     wider = advice.rollback(Wish(Kind.EMERGENCY, plan.commit))
@@ -177,6 +187,8 @@ def _next(found: Status, holder: str | None, advice: Advice) -> str:
         return f"wait for process {holder}, and ask again: {advice.status()}"
     if found.unfinished is not None:
         return f"see why ({_logs(found, advice)}), then go on: {advice.resume()}"
+    if found.record is not None and found.record.records and found.record.records.get("unaccounted"):
+        return f"look for the records that are missing: {found.incident.folder / FOLDER / ACCOUNTS}"
     if found.verdict is not Verdict.PASSED:
         return f"a later rollback has done its work; decide anew: {advice.plan()}"
     if found.incident.closed:
