@@ -40,7 +40,8 @@ class Steps(Protocol):
 class BackupSet:
     """A complete backup set: `folder` holds a package a store, and its manifest was written last.
 
-    `index` are the SHA-256 of the files of its index; a safety copy has none.
+    `index` are the SHA-256 of the files of its index; a safety copy has none. `seconds` is how long the
+    backup of each store took, and `index_seconds` the index of all.
     """
 
     folder: Path
@@ -48,6 +49,8 @@ class BackupSet:
     finished: Moment
     stores: Mapping[str, Kept]
     index: Mapping[str, str] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    index_seconds: float = 0.0
 
 
 def take_backup(
@@ -72,16 +75,20 @@ def take_backup(
     temporary.mkdir(parents=True, mode=0o700)
     started = Moment.now()
 
+    seconds: dict[str, float] = {}
+
     def keep(name: str) -> Kept:
-        store = temporary / name
+        begun, store = Moment.now(), temporary / name
         store.mkdir(mode=0o700)
         with steps(f"back up {name}") as step:
             kept = keepers[name].back_up(store)
             step.result = f"{sum(kept.records.values()):,} records, {kept.size / 1e6:.1f} MB, {kept.method}"
+        seconds[name] = round(Moment.now().seconds_since(begun), 3)
         return kept
 
     try:
         indexed = _index(temporary, keepers, steps, index) if index is not None else {}
+        index_seconds = round(Moment.now().seconds_since(started), 3)
         stores = each_store(keepers, keep)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -94,11 +101,13 @@ def take_backup(
         "started": started.record(),
         "finished": finished.record(),
         "index": indexed,
+        "seconds": seconds,
+        "index_seconds": index_seconds,
         "stores": {name: {**asdict(kept), "records": dict(kept.records)} for name, kept in stores.items()},
     }
     write_whole(temporary / _MANIFEST, canonical_json(manifest))
     temporary.rename(folder)
-    return BackupSet(folder=folder, commit=commit, finished=finished, stores=stores, index=indexed)
+    return BackupSet(folder, commit, finished, stores, indexed, seconds, index_seconds)
 
 
 def _index(
@@ -136,8 +145,9 @@ def find_backup(backups: Path, target: str, commit: str) -> BackupSet:
         if (record.get("target"), record.get("commit")) == (target, commit):
             stores = {name: Kept(**kept) for name, kept in record["stores"].items()}
             finished = Moment.from_record(record["finished"])
-            index = dict(record.get("index", {}))
-            return BackupSet(path.parent, commit, finished, stores, index)
+            index, seconds = dict(record["index"]), dict(record["seconds"])
+            took = float(record["index_seconds"])
+            return BackupSet(path.parent, commit, finished, stores, index, seconds, took)
         seen.append(f"{record.get('target')} at {str(record.get('commit'))[:12]}")
     raise UsageProblem(
         what="backup",
@@ -176,8 +186,9 @@ def _errors(futures: Mapping[str, Future[Any]]) -> Iterator[BaseException]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
-        record["stores"].items()
-        record.get("index", {}).items()
+        for table in ("stores", "index", "seconds"):
+            record[table].items()
+        float(record["index_seconds"])
         Moment.from_record(record["finished"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Problem(
