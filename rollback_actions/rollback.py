@@ -127,7 +127,8 @@ def _roll_back(
             # A store that does not start cannot be asked for records: that is said, and no reason to stop.
             up = {name: keeper for name, keeper in keepers.items() if name not in down}
             losses.export(keepers, down, steps)
-            take_backup(safety, target.name, f"before the rollback to {plan.commit}", up, steps)
+            of = f"before the rollback to {plan.commit}"
+            take_backup(safety, target.name, of, up, steps, restored_next=True)
             unfinished.keep(safety)
             step.result = str(safety)
     if plan.checks_out:
