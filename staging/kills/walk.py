@@ -23,7 +23,7 @@ from fixtures.files import write_whole
 from fixtures.git import head
 from rollback_actions.progress import Progress
 from staging.kills.kill import Action, Kill, Killer
-from staging.kills.wreckage import STORES, wreck_service
+from staging.kills.wreckage import STORES, wreck_all, wreck_service
 from staging.operators import Operators
 from staging.stack import Stack
 
@@ -58,12 +58,8 @@ def actions(stack: Stack, operators: Operators) -> list[Action]:
     """Return every action: of one service, of each store, of all code, of all."""
     commit = head(stack.state.application)
 
-    def all_stores() -> None:
-        for wreck in STORES.values():
-            wreck(operators)
-
     def all_of_it() -> None:
-        all_stores()
+        wreck_all(operators)
         wreck_service(stack, SERVICE)
 
     wreck_frontend = partial(wreck_service, stack, SERVICE)

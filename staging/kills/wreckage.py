@@ -66,6 +66,12 @@ STORES: Mapping[str, Callable[[Operators], None]] = {
 }
 
 
+def wreck_all(operators: Operators) -> None:
+    """Wreck every store."""
+    for wreck in STORES.values():
+        wreck(operators)
+
+
 def wreck_service(stack: Stack, service: str) -> None:
     """The tag of `service` means another image, and its container runs on it."""
     hint = "look at the stack: docker ps"
