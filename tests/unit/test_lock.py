@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from fixtures import process
 from fixtures.errors import ActionFailed, Problem, Unverifiable, UsageProblem
 from fixtures.process import Process
 from rollback_actions.holder import Holder, Life
@@ -156,6 +157,18 @@ def test_the_life_of_a_holder() -> None:
         child.wait()
         assert other.life() is Life.ENDED
     assert Holder.of_record(other.record()) == other
+
+
+def test_one_that_this_user_may_not_see_may_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A /proc that hides the processes of others, as a mount with hidepid does, is no proof of death."""
+    of = process._stat
+    monkeypatch.setattr(process, "_stat", lambda pid: of(pid) if pid == os.getpid() else None)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        other = replace(ended(), process=Process(child.pid, 1, ended().process.boot))
+        assert other.life() is Life.UNKNOWN
+        child.kill()
+        child.wait()
+        assert other.life() is Life.ENDED
 
 
 @dataclass
