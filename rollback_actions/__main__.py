@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ from rollback_actions.compose import ComposeControl
 from rollback_actions.decide import Scope, Severity, decide
 from rollback_actions.decision import decision_lines
 from rollback_actions.guard import guarded
+from rollback_actions.index import write_index
 from rollback_actions.lock import open_lock
 from rollback_actions.plan import require_services, require_stores
 from rollback_actions.rollback_commands import rollback_app
@@ -50,7 +52,9 @@ def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver
         keepers = open_keepers(target, engine, control)
         folder = new_backup_folder(target.folders.backups, target.name)
         commit = head(target.application.repository)
-        taken = take_backup(folder, target.name, commit, keepers, session.steps)
+        taken = take_backup(
+            folder, target.name, commit, keepers, session.steps, partial(write_index, target, engine)
+        )
     typer.echo(f"backup: {taken.folder}")
 
 

@@ -9,11 +9,11 @@ from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Problem
 from fixtures.git import git
 from rollback_actions.advice import Advice
+from rollback_actions.age import age
 from rollback_actions.backup import find_backup
 from rollback_actions.holder import Life
 from rollback_actions.known_good import current_baseline
 from rollback_actions.lock import LockState, lock_state
-from rollback_actions.outline import age
 from rollback_actions.unfinished import unfinished_of
 from rollback_actions.wish import Kind, Wish
 

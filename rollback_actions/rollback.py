@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from fixtures.clock import Moment
 from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import Problem
+from fixtures.errors import ActionFailed, Problem
 from fixtures.incident import Incident, RollbackRecord
 from fixtures.target import Target
 from fixtures.verdict import Verdict
-from rollback_actions.backup import each_store, take_backup
+from rollback_actions.accounting import Account
+from rollback_actions.backup import BackupSet, each_store, take_backup
 from rollback_actions.commit import check_out, files_at
 from rollback_actions.containers import ContainerControl
+from rollback_actions.losses import Losses
+from rollback_actions.lost_window import FOLDER
 from rollback_actions.plan import Plan
 from rollback_actions.steps import Recorder
 from rollback_actions.stores.factory import open_keeper
+from rollback_actions.stores.keeper import StoreKeeper
 from rollback_actions.unfinished import Unfinished, supersede_covered
 from rollback_actions.wish import Kind
 
@@ -73,16 +78,29 @@ def roll_back(
             control.require_images(plan.images, deadline=float(target.rollback_seconds))
     unfinished = Unfinished.begin(incident, plan.wish, plan.baseline.id)
     try:
-        _roll_back(target, plan, unfinished, engine, control, steps)
+        account = _roll_back(target, plan, unfinished, engine, control, steps)
         for other in supersede_covered(target.folders.incidents, target.name, plan.wish, incident):
             steps.note(f"nothing is left to do of the rollback of incident {other}")
     except BaseException:
         incident.write_rollback(unfinished.outcome(Verdict.FAILED, Moment.now()))
         raise
-    record = unfinished.outcome(Verdict.PASSED, Moment.now())
+    lost = account is not None and account.unaccounted > 0
+    record = replace(
+        unfinished.outcome(Verdict.FAILED if lost else Verdict.PASSED, Moment.now()),
+        records=account.counts() if account is not None else None,
+    )
     # In this order: a kill between the two leaves something to resume, never a success without its record.
     incident.write_rollback(record)
     unfinished.end()
+    if account is not None and lost:
+        # The target is as it was; what is lost would be no less so after another restore.
+        raise ActionFailed(
+            what="records of before the rollback",
+            expected="each kept, restored or exported",
+            observed=f"{account.unaccounted:,} that are neither: {account.first}",
+            source=str(incident.folder / FOLDER),
+            hint=f"look for them in the safety copy, {unfinished.kept}; the rollback itself is done",
+        )
     return record
 
 
@@ -93,7 +111,8 @@ def _roll_back(
     engine: ContainerEngine,
     control: ContainerControl,
     steps: Recorder,
-) -> None:
+) -> Account | None:
+    """Do the steps; return what became of the records of the stores that were restored."""
     deadline = float(target.rollback_seconds)
     with steps(stop_step(plan)):
         there = engine.containers()
@@ -101,29 +120,42 @@ def _roll_back(
             control.stop([service for service in group if service in there], deadline=deadline)
     down = _start_stores(target, plan, control, steps)
     keepers = {name: open_keeper(name, target.stores[name], engine, control) for name in plan.stores}
-    if keepers and unfinished.kept is None:
+    losses = None if plan.backup is None else _losses(target, plan.backup, unfinished, engine)
+    if losses is not None and unfinished.kept is None:
         safety = _next_safety(target.folders.backups / "safety", unfinished.incident.id)
         with steps(KEEP) as step:
             # A store that does not start cannot be asked for records: that is said, and no reason to stop.
             up = {name: keeper for name, keeper in keepers.items() if name not in down}
-            take_backup(safety, target.name, f"before the rollback to {plan.commit}", up, steps)
+            losses.export(keepers, down, steps)
+            of = f"before the rollback to {plan.commit}"
+            take_backup(safety, target.name, of, up, steps, restored_next=True)
             unfinished.keep(safety)
             step.result = str(safety)
     if plan.checks_out:
         with steps(CHECK_OUT) as step:
             step.result = check_out(target.application.repository, plan.commit, unfinished.incident.folder)
-    if plan.backup is not None:
-        backup = plan.backup.folder
-
-        def restore(name: str) -> None:
-            with steps(restore_step(name)) as step:
-                restored = keepers[name].restore(backup / name)
-                notes = "".join(f"; {note}" for note in restored.notes)
-                step.result = f"{sum(restored.records.values()):,} records{notes}"
-
-        each_store(keepers, restore)
+    if losses is not None:
+        _restore(losses, keepers, steps)
     with steps(start_step(plan)):
         _start(target, plan, control, deadline)
+    return None if losses is None else losses.finish()
+
+
+def _losses(target: Target, backup: BackupSet, unfinished: Unfinished, engine: ContainerEngine) -> Losses:
+    return Losses(target, engine, backup, unfinished.incident.folder / FOLDER)
+
+
+def _restore(losses: Losses, keepers: Mapping[str, StoreKeeper], steps: Recorder) -> None:
+    """Restore every store, side by side, and account for what it held and holds."""
+
+    def restore(name: str) -> None:
+        with steps(restore_step(name)) as step:
+            restored = keepers[name].restore(losses.backup.folder / name)
+            notes = "".join(f"; {note}" for note in restored.notes)
+            step.result = f"{sum(restored.records.values()):,} records{notes}"
+        losses.account(name, steps)
+
+    each_store(keepers, restore)
 
 
 def _start(target: Target, plan: Plan, control: ContainerControl, deadline: float) -> None:
@@ -153,7 +185,7 @@ def _start_stores(target: Target, plan: Plan, control: ContainerControl, steps: 
                 control.start(target.stores[name].services, deadline=_START_SECONDS)
         except Problem as problem:
             down.add(name)
-            steps.note(f"{name} is not up, what it holds is not kept: {str(problem).splitlines()[0]}")
+            steps.note(f"{name} is not up, what it holds is not kept: {problem.summary}")
     return down
 
 

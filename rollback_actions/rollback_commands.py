@@ -16,6 +16,8 @@ from rollback_actions.advice import Advice
 from rollback_actions.compose import ComposeControl
 from rollback_actions.holder import Life
 from rollback_actions.lock import LockState, TargetLock, lock_state, open_lock
+from rollback_actions.losses import ACCOUNTS
+from rollback_actions.lost_window import FOLDER
 from rollback_actions.plan import (
     Plan,
     plan_database,
@@ -154,6 +156,14 @@ def _manual(advice: Advice, plan: Plan, incident: Incident | None, lock: TargetL
     if lock.lost:
         return [head, f"  who goes on, and how far that is: {advice.status()}"]
     if incident is None or not (incident.folder / UNFINISHED).exists():
+        rollback = incident.rollback() if incident is not None else None
+        if incident is not None and rollback is not None and rollback.records:
+            # Only the accounting failed: the target is as it was at the commit, and runs.
+            return [
+                f"MANUAL INTERVENTION: the rollback {plan.wish} is done, and records are missing",
+                f"  what became of them: {incident.folder / FOLDER / ACCOUNTS}",
+                f"  verify the target:   {advice.verify(incident.id)}",
+            ]
         again = advice.rollback(plan.wish, take_over=over)
         return [head, f"  nothing was changed; when that is mended: {again}"]
     services = [*plan.stopped, *(s for name in plan.stores for s in advice.target.stores[name].services)]
@@ -198,18 +208,24 @@ def _what(found: Status) -> str:
 
 
 def _next(found: Status, lock: LockState, advice: Advice) -> str:
-    if lock.life is Life.RUNS:
-        return f"wait for {lock.holder}, and ask again: {advice.status()}"
-    if lock.life is Life.UNKNOWN:
-        then = advice.resume(take_over=True) if found.unfinished else advice.status()
-        return f"see whether {lock.holder} still runs; when it has ended: {then}"
+    if lock.life in {Life.RUNS, Life.UNKNOWN}:
+        return _wait(found, lock, advice)
     if found.unfinished is not None:
         return f"see why ({_logs(found, advice)}), then go on: {advice.resume(take_over=lock.ended)}"
+    if found.record is not None and found.record.records and found.record.records.get("unaccounted"):
+        return f"look for the records that are missing: {found.incident.folder / FOLDER / ACCOUNTS}"
     if found.verdict is not Verdict.PASSED:
         return f"a later rollback has done its work; decide anew: {advice.plan()}"
     if found.incident.closed:
         return "nothing: it is verified"
     return f"verify it: {advice.verify(found.incident.id)}"
+
+
+def _wait(found: Status, lock: LockState, advice: Advice) -> str:
+    if lock.life is Life.RUNS:
+        return f"wait for {lock.holder}, and ask again: {advice.status()}"
+    then = advice.resume(take_over=True) if found.unfinished else advice.status()
+    return f"see whether {lock.holder} still runs; when it has ended: {then}"
 
 
 def _logs(found: Status, advice: Advice) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fixtures.engines.factory import open_engine
@@ -18,6 +19,7 @@ from reports.node import find_allure
 from rollback_actions.backup import new_backup_folder, take_backup
 from rollback_actions.capture import capture
 from rollback_actions.compose import ComposeControl
+from rollback_actions.index import write_index
 from rollback_actions.journal import Journal
 from rollback_actions.lock import open_lock
 from rollback_actions.plan import plan_emergency
@@ -69,8 +71,9 @@ class Rehearsal:
     def _prepare(self, target: Target, deployment: Deployment, steps: Recorder) -> None:
         engine, control = open_engine(target.engine), ComposeControl(target.engine)
         keepers = open_keepers(target, engine, control)
+        index = partial(write_index, target, engine)
         folder = new_backup_folder(target.folders.backups, target.name)
-        take_backup(folder, target.name, deployment.releases.release1, keepers, steps)
+        take_backup(folder, target.name, deployment.releases.release1, keepers, steps, index)
         capture(target, steps)
 
     def _migrate(self, deployment: Deployment, incident: Incident, steps: Recorder) -> None:

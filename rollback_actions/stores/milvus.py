@@ -73,18 +73,17 @@ class Keeper:
         """
         before = self._flushed()
         try:
-            self._stop()
-            self._control.save_volumes(self._profile.services, folder, deadline=deadline_seconds)
+            self._copy(folder, deadline_seconds)
         finally:
             self._start()
         self._wait_until(before, "start after the backup")
-        return write_package(
-            folder,
-            kind=self.kind,
-            method=METHOD,
-            records=self._records(before),
-            details=before.model_dump(),
-        )
+        return self._package(folder, before)
+
+    def keep_aside(self, folder: Path, *, deadline_seconds: float = 600.0) -> Kept:
+        """Flush, stop, copy every volume, and stay stopped: a start costs more than the copy."""
+        before = self._flushed()
+        self._copy(folder, deadline_seconds)
+        return self._package(folder, before)
 
     def restore(self, folder: Path, *, deadline_seconds: float = 600.0) -> Restored:
         """Stop, make every volume what `folder` holds, start, and wait for a real count of each collection.
@@ -112,6 +111,19 @@ class Keeper:
         if server != recorded.server:
             notes.append(f"the backup is of Milvus {recorded.server}, the server is {server}")
         return Restored(records=self._records(recorded), notes=tuple(notes))
+
+    def _copy(self, folder: Path, deadline: float) -> None:
+        self._stop()
+        self._control.save_volumes(self._profile.services, folder, deadline=deadline)
+
+    def _package(self, folder: Path, details: _Details) -> Kept:
+        return write_package(
+            folder,
+            kind=self.kind,
+            method=METHOD,
+            records=self._records(details),
+            details=details.model_dump(),
+        )
 
     def _stop(self) -> None:
         # The grace is the compose file's. Milvus 2.3.5 uses all of it and is then killed.

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
@@ -18,14 +19,14 @@ from fixtures.recorded import Facts, RecordedCanary, RecordedContainer
 from fixtures.target import Target, load_target
 from rollback_actions.backup import take_backup
 from rollback_actions.compose import ComposeControl
+from rollback_actions.index import write_index
 from rollback_actions.journal import Journal
 from rollback_actions.plan import Plan
 from rollback_actions.progress import Progress
 from rollback_actions.rollback import roll_back
 from rollback_actions.steps import Recorder
-from rollback_actions.stores.keeper import Kept, Restored
-from rollback_actions.stores.package import write_package
 from tests.conftest import PROFILE
+from tests.unit.word_store import WordStore, readable
 
 SECRET = "s3cret-of-the-canary"  # noqa: S105 - what must not be seen
 SERVICES = ("frontend", "backend", "worker")
@@ -57,25 +58,6 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 @dataclass
-class StandInKeeper:
-    """A store that is a word."""
-
-    name: str
-    kind: str
-    holds: str = "of release 1"
-
-    def back_up(self, folder: Path) -> Kept:
-        """Keep the word."""
-        (folder / "word").write_text(self.holds)
-        return write_package(folder, kind=self.kind, method="word", records={"words": 3}, details={})
-
-    def restore(self, folder: Path) -> Restored:
-        """Put the word back."""
-        self.holds = (folder / "word").read_text()
-        return Restored({"words": 3})
-
-
-@dataclass
 class Sandbox:
     """The target on release 2, with a baseline and a backup of release 1, `commit`."""
 
@@ -86,17 +68,15 @@ class Sandbox:
     bad: str
     control: Any = field(default_factory=lambda: create_autospec(ComposeControl, instance=True))
     engine: Any = field(default_factory=lambda: create_autospec(ComposeEngine, instance=True))
-    keepers: dict[str, StandInKeeper] = field(default_factory=dict)
+    keepers: dict[str, WordStore] = field(default_factory=dict)
 
     def run(self, plan: Plan, incident: Incident, interrupt: int | None = None) -> RollbackRecord:
         """Roll back by `plan`; with `interrupt`, as if Ctrl-C were pressed in that step of the journal."""
         journal = Journal(incident.folder / "journal.jsonl", str)
-        with Progress() as progress:
-            steps = (
-                Recorder(journal, progress, free)
-                if interrupt is None
-                else Ended(journal, progress, interrupt)
-            )
+        with Progress() as progress, readable(self.keepers):
+            steps = Recorder(journal, progress, free)
+            if interrupt is not None:
+                steps = Ended(journal, progress, interrupt)
             return roll_back(self.target, plan, incident, self.engine, self.control, steps)
 
 
@@ -136,11 +116,11 @@ def make_sandbox(folder: Path) -> Sandbox:
     profile.write_text(_profile(), encoding="utf-8")
     target = load_target(profile)
     save_baseline(target.folders.baselines, target.name, facts(commits[0]))
-    keepers = {name: StandInKeeper(name, kind) for name, kind in STORES.items()}
+    keepers = {name: WordStore(name, kind) for name, kind in STORES.items()}
     sandbox = Sandbox(folder, profile, target, commits[0], commits[1], keepers=keepers)
     back_up(sandbox, commits[0])
     for keeper in keepers.values():
-        keeper.holds = "of release 2"
+        keeper.words["a"] = "of release 2"
     containers: Mapping[str, tuple[object, ...]] = {name: (object(),) for name in (*SERVICES, "redis")}
     sandbox.engine.containers.return_value = containers
     return sandbox
@@ -150,13 +130,14 @@ def back_up(sandbox: Sandbox, commit: str) -> None:
     """Back the stores up as they are, as of `commit`."""
     target = sandbox.target
     journal = Journal(sandbox.folder / "backup.jsonl", str)
-    with Progress() as progress:
+    with Progress() as progress, readable(sandbox.keepers):
         take_backup(
             target.folders.backups / f"set-of-{commit[:7]}",
             target.name,
             commit,
             sandbox.keepers,
             Recorder(journal, progress, free),
+            partial(write_index, target, sandbox.engine),
         )
 
 
