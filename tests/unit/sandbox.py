@@ -74,15 +74,21 @@ class Sandbox:
         """Roll back by `plan`; with `interrupt`, as if Ctrl-C were pressed in that step of the journal."""
         journal = Journal(incident.folder / "journal.jsonl", str)
         with Progress() as progress, readable(self.keepers):
-            steps = Recorder(journal, progress) if interrupt is None else Ended(journal, progress, interrupt)
+            steps = Recorder(journal, progress, free)
+            if interrupt is not None:
+                steps = Ended(journal, progress, interrupt)
             return roll_back(self.target, plan, incident, self.engine, self.control, steps)
+
+
+def free() -> None:
+    """Let every step begin: nobody else acts on a sandbox."""
 
 
 class Ended(Recorder):
     """Steps of which one, counted from 0, is interrupted as it begins."""
 
     def __init__(self, journal: Journal, progress: Progress, number: int) -> None:
-        super().__init__(journal, progress)
+        super().__init__(journal, progress, free)
         self._left = number
 
     @contextmanager
@@ -130,7 +136,7 @@ def back_up(sandbox: Sandbox, commit: str) -> None:
             target.name,
             commit,
             sandbox.keepers,
-            Recorder(journal, progress),
+            Recorder(journal, progress, free),
             partial(write_index, target, sandbox.engine),
         )
 
