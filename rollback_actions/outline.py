@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fixtures.target import Target
+from rollback_actions.maintenance import OFF, ON
 from rollback_actions.plan import Plan
 from rollback_actions.rollback import CHECK_OUT, KEEP, LOOK, restore_step, start_step, stop_step, up_step
 from rollback_actions.wish import Kind
+from rollback_actions.writers import QUIET, WATCHED
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -26,11 +28,17 @@ def outline(target: Target, plan: Plan) -> Iterator[OutlinedStep]:
     if plan.images:
         yield OutlinedStep(LOOK, "changes nothing")
     order = ", then ".join(", ".join(group) for group in plan.stops)
-    yield OutlinedStep(stop_step(plan), f"stops {order}: not served from here to the last step")
+    if plan.maintained:
+        answer = "says 503 with Retry-After to every request, from here to the last step"
+        yield OutlinedStep(ON, f"{plan.maintained} {answer}")
+        yield OutlinedStep(stop_step(plan), f"stops {order}")
+    else:
+        yield OutlinedStep(stop_step(plan), f"stops {order}: not served from here to the last step")
     for name in plan.stores:
         services = ", ".join(target.stores[name].services)
         yield OutlinedStep(up_step(name), f"starts {services} where stopped")
     if plan.stores:
+        yield OutlinedStep(QUIET, "changes nothing; fails while a writer is there, and watches from here on")
         folder = target.folders.backups / "safety"
         yield OutlinedStep(KEEP, f"writes a copy of {', '.join(plan.stores)} to {folder}")
     if plan.checks_out:
@@ -44,7 +52,12 @@ def outline(target: Target, plan: Plan) -> Iterator[OutlinedStep]:
             yield OutlinedStep(
                 restore_step(name), f"{name} goes back to {records:,} records of {plan.backup.folder.name}"
             )
-    yield OutlinedStep(start_step(plan), "; ".join(_of_start(plan)))
+        yield OutlinedStep(WATCHED, "changes nothing; fails when a writer was seen")
+    yield OutlinedStep(start_step(plan), "; ".join(_of_start(plan, plan.stopped)))
+    if plan.maintained:
+        answers = f"{plan.maintained} answers again"
+        again = _of_start(plan, (plan.maintained,)) if plan.images else ()
+        yield OutlinedStep(OFF, "; ".join((answers, *again)))
 
 
 def losses(plan: Plan) -> Iterator[str]:
@@ -92,14 +105,14 @@ def age(seconds: float) -> str:
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
-def _of_start(plan: Plan) -> Iterator[str]:
+def _of_start(plan: Plan, services: Sequence[str]) -> Iterator[str]:
     if not plan.images:
-        yield f"starts {', '.join(plan.stopped)} as they are"
+        yield f"starts {', '.join(services)} as they are"
         return
     yield "re-creates " + ", ".join(
-        f"{service} on {image.removeprefix('sha256:')[:12]}" for service, image in plan.images.items()
+        f"{service} on {plan.images[service].removeprefix('sha256:')[:12]}" for service in services
     )
     facts = plan.baseline.facts
-    tags = {c.image for c in facts.containers if c.service in plan.images and "sha256:" not in c.image}
+    tags = {c.image for c in facts.containers if c.service in services and "sha256:" not in c.image}
     if tags:
         yield f"moves {', '.join(sorted(tags))} there"

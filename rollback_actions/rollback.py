@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from fixtures.verdict import Verdict
 from rollback_actions.backup import each_store, take_backup
 from rollback_actions.commit import check_out, files_at
 from rollback_actions.containers import ContainerControl
+from rollback_actions.maintenance import MaintenanceMode
 from rollback_actions.plan import Plan
 from rollback_actions.steps import Recorder
 from rollback_actions.stores.factory import open_keeper
 from rollback_actions.unfinished import Unfinished, supersede_covered
 from rollback_actions.wish import Kind
+from rollback_actions.writers import QUIET, WATCHED, Watch
 
 _START_SECONDS = 60.0
 
@@ -64,7 +66,9 @@ def roll_back(
 ) -> RollbackRecord:
     """Roll `target` back by `plan`, and record how it ended, whichever way.
 
-    The writers stop first. What a store holds now is kept before any of it is overwritten.
+    Where it can, the application says that it is in maintenance, until all of it is healthy again. The
+    writers stop first, and one that is seen while data is restored fails the rollback before anything is
+    started. What a store holds now is kept before any of it is overwritten.
     After an interruption it is run again in the same incident, does every restore anew from the backup, and
     keeps nothing twice: what is there then may be half restored, and what was there before is kept already.
     """
@@ -95,11 +99,43 @@ def _roll_back(
     steps: Recorder,
 ) -> None:
     deadline = float(target.rollback_seconds)
+    maintenance = _maintenance(target, plan, control, steps)
+    besides = maintenance.begin() if maintenance else ()
     with steps(stop_step(plan)):
         there = engine.containers()
-        for group in plan.stops:
+        for group in (*plan.stops, *besides):
             control.stop([service for service in group if service in there], deadline=deadline)
+    with Watch(target, plan.stores, engine, steps) as watch:
+        _put_back(target, plan, unfinished, engine, control, steps, watch)
+    with steps(start_step(plan)):
+        _start(target, plan, plan.stopped, control, deadline)
+    if maintenance:
+        maintenance.end(lambda: _start(target, plan, (plan.maintained,), control, deadline))
+
+
+def _maintenance(
+    target: Target, plan: Plan, control: ContainerControl, steps: Recorder
+) -> MaintenanceMode | None:
+    application = target.application
+    if not plan.maintained or application.maintenance is None:
+        return None
+    return MaintenanceMode(application, application.maintenance, control, steps)
+
+
+def _put_back(
+    target: Target,
+    plan: Plan,
+    unfinished: Unfinished,
+    engine: ContainerEngine,
+    control: ContainerControl,
+    steps: Recorder,
+    watch: Watch,
+) -> None:
+    """Put data and working copy back while nothing of the application runs."""
     down = _start_stores(target, plan, control, steps)
+    if plan.stores:
+        with steps(QUIET) as step:
+            step.result = watch.begin()
     keepers = {name: open_keeper(name, target.stores[name], engine, control) for name in plan.stores}
     if keepers and unfinished.kept is None:
         safety = _next_safety(target.folders.backups / "safety", unfinished.incident.id)
@@ -122,16 +158,19 @@ def _roll_back(
                 step.result = f"{sum(restored.records.values()):,} records{notes}"
 
         each_store(keepers, restore)
-    with steps(start_step(plan)):
-        _start(target, plan, control, deadline)
+        with steps(WATCHED) as step:
+            step.result = watch.end()
 
 
-def _start(target: Target, plan: Plan, control: ContainerControl, deadline: float) -> None:
+def _start(
+    target: Target, plan: Plan, services: Sequence[str], control: ContainerControl, deadline: float
+) -> None:
     if not plan.images:
-        control.start(plan.stopped, deadline=deadline)
+        control.start(services, deadline=deadline)
         return
+    images = {service: plan.images[service] for service in services}
     with _compose_files(target, plan) as files:
-        control.up(plan.images, plan.images, files=files, deadline=deadline)
+        control.up(images, images, files=files, deadline=deadline)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from fixtures.verdict import Verdict
 from rollback_actions.advice import Advice
 from rollback_actions.compose import ComposeControl
 from rollback_actions.lock import lock_holder
+from rollback_actions.maintenance import left_on
 from rollback_actions.plan import (
     Plan,
     plan_database,
@@ -140,6 +141,7 @@ def _manual(advice: Advice, plan: Plan, incident: Incident) -> list[str]:
         f"  why:              {advice.logs(services)}",
         f"  then go on:       {advice.resume()}",
         *([f"  or roll all back: {wider}"] if plan.kind is not Kind.EMERGENCY else []),
+        *left_on(advice),
     ]
 
 

@@ -13,6 +13,7 @@ from unittest.mock import create_autospec
 
 from fixtures.baseline import save_baseline
 from fixtures.engines.compose import ComposeEngine
+from fixtures.errors import ActionFailed
 from fixtures.incident import Incident, RollbackRecord
 from fixtures.recorded import Facts, RecordedCanary, RecordedContainer
 from fixtures.target import Target, load_target
@@ -23,9 +24,11 @@ from rollback_actions.plan import Plan
 from rollback_actions.progress import Progress
 from rollback_actions.rollback import roll_back
 from rollback_actions.steps import Recorder
+from rollback_actions.stores.clients import Blind
 from rollback_actions.stores.keeper import Kept, Restored
 from rollback_actions.stores.package import write_package
 from tests.conftest import PROFILE
+from tests.unit.application_stand_in import Exchange, StandIn, running
 
 SECRET = "s3cret-of-the-canary"  # noqa: S105 - what must not be seen
 SERVICES = ("frontend", "backend", "worker")
@@ -40,6 +43,13 @@ risk = "low"
 databases = ["imagedb"]
 reader = {user = "reader", password = {file = "canary_password"}}
 operator = {user = "operator", password = {file = "canary_password"}}
+"""
+MAINTAINED = "frontend"
+MAINTENANCE = f"""
+[application.maintenance]
+service = "{MAINTAINED}"
+on = ["touch", "flag"]
+off = ["rm", "flag"]
 """
 COMPOSE_FILE = "services: {backend: {image: t/python:current}} # release 1\n"
 
@@ -76,6 +86,44 @@ class StandInKeeper:
 
 
 @dataclass
+class StandInProxy:
+    """A service that says 503 with Retry-After while its flag is there, at an address of its own."""
+
+    stand_in: StandIn
+    broken: bool = False
+    on: bool = False
+
+    def run(self, _: str, command: tuple[str, ...], **__: object) -> str:
+        """Do what `on` and `off` of the profile do."""
+        if self.broken:
+            raise ActionFailed(what="touch", expected="a", observed="no such program", source="b", hint="c")
+        self.on = command[0] == "touch"
+        return ""
+
+    def answer(self, exchange: Exchange) -> None:
+        """Answer a request."""
+        headers = {"Retry-After": "30"} if self.on else {}
+        exchange.start(503 if self.on else 200, {**headers, "Content-Length": "0"})
+
+
+@dataclass
+class StandInClients:
+    """Who is connected to a store: nobody, until a test says who."""
+
+    found: list[str] = field(default_factory=list)
+    blind: bool = False
+
+    def others(self) -> list[str]:
+        """Return them."""
+        if self.blind:
+            raise Blind(what="clients", expected="a privilege", observed="none", source="b", hint="c")
+        return self.found
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+@dataclass
 class Sandbox:
     """The target on release 2, with a baseline and a backup of release 1, `commit`."""
 
@@ -87,6 +135,7 @@ class Sandbox:
     control: Any = field(default_factory=lambda: create_autospec(ComposeControl, instance=True))
     engine: Any = field(default_factory=lambda: create_autospec(ComposeEngine, instance=True))
     keepers: dict[str, StandInKeeper] = field(default_factory=dict)
+    clients: dict[str, StandInClients] = field(default_factory=dict)
 
     def run(self, plan: Plan, incident: Incident, interrupt: int | None = None) -> RollbackRecord:
         """Roll back by `plan`; with `interrupt`, as if Ctrl-C were pressed in that step of the journal."""
@@ -112,6 +161,19 @@ class Ended(Recorder):
             yield step
 
 
+@contextmanager
+def proxied(sandbox: Sandbox) -> Iterator[StandInProxy]:
+    """Give `sandbox` a service that can be in maintenance."""
+    with running() as stand_in:
+        proxy = StandInProxy(stand_in)
+        stand_in.answers["GET /"] = proxy.answer
+        text = sandbox.profile.read_text(encoding="utf-8").replace("http://127.0.0.1:9", stand_in.url)
+        sandbox.profile.write_text(text + MAINTENANCE, encoding="utf-8")
+        sandbox.target = load_target(sandbox.profile)
+        sandbox.control.run.side_effect = proxy.run
+        yield proxy
+
+
 def make_sandbox(folder: Path) -> Sandbox:
     """Make it in `folder`."""
     (folder / "canary_password").write_text(SECRET, encoding="utf-8")
@@ -129,12 +191,14 @@ def make_sandbox(folder: Path) -> Sandbox:
     target = load_target(profile)
     save_baseline(target.folders.baselines, target.name, facts(commits[0]))
     keepers = {name: StandInKeeper(name, kind) for name, kind in STORES.items()}
-    sandbox = Sandbox(folder, profile, target, commits[0], commits[1], keepers=keepers)
+    clients = {name: StandInClients() for name in STORES}
+    sandbox = Sandbox(folder, profile, target, commits[0], commits[1], keepers=keepers, clients=clients)
     back_up(sandbox, commits[0])
     for keeper in keepers.values():
         keeper.holds = "of release 2"
     containers: Mapping[str, tuple[object, ...]] = {name: (object(),) for name in (*SERVICES, "redis")}
     sandbox.engine.containers.return_value = containers
+    sandbox.engine.running.return_value = ()
     return sandbox
 
 
