@@ -141,7 +141,7 @@ def _manual(advice: Advice, plan: Plan, incident: Incident) -> list[str]:
         f"  why:              {advice.logs(services)}",
         f"  then go on:       {advice.resume()}",
         *([f"  or roll all back: {wider}"] if plan.kind is not Kind.EMERGENCY else []),
-        *left_on(advice),
+        *(left_on(advice) if plan.maintained else []),
     ]
 
 

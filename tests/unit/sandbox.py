@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
+
+import pytest
 
 from fixtures.baseline import save_baseline
 from fixtures.engines.compose import ComposeEngine
@@ -17,9 +19,10 @@ from fixtures.errors import ActionFailed
 from fixtures.incident import Incident, RollbackRecord
 from fixtures.recorded import Facts, RecordedCanary, RecordedContainer
 from fixtures.target import Target, load_target
+from rollback_actions import rollback, writers
 from rollback_actions.backup import take_backup
 from rollback_actions.compose import ComposeControl
-from rollback_actions.journal import Journal
+from rollback_actions.journal import Journal, verify_journal
 from rollback_actions.plan import Plan
 from rollback_actions.progress import Progress
 from rollback_actions.rollback import roll_back
@@ -73,6 +76,7 @@ class StandInKeeper:
     name: str
     kind: str
     holds: str = "of release 1"
+    meanwhile: Callable[[], None] = lambda: None
 
     def back_up(self, folder: Path) -> Kept:
         """Keep the word."""
@@ -80,7 +84,8 @@ class StandInKeeper:
         return write_package(folder, kind=self.kind, method="word", records={"words": 3}, details={})
 
     def restore(self, folder: Path) -> Restored:
-        """Put the word back."""
+        """Put the word back; what else happens in that time happens too."""
+        self.meanwhile()
         self.holds = (folder / "word").read_text()
         return Restored({"words": 3})
 
@@ -200,6 +205,25 @@ def make_sandbox(folder: Path) -> Sandbox:
     sandbox.engine.containers.return_value = containers
     sandbox.engine.running.return_value = ()
     return sandbox
+
+
+def make_rollable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """Make it in `folder`, with the stores behind its words in the place of real ones."""
+    sandbox = make_sandbox(folder)
+    monkeypatch.setattr(rollback, "open_keeper", lambda name, *_: sandbox.keepers[name])
+    monkeypatch.setattr(writers, "open_clients", lambda name, *_: sandbox.clients[name])
+    monkeypatch.setattr(writers, "POLL_SECONDS", 0.01)
+    return sandbox
+
+
+def begun(incident: Incident) -> dict[str, str]:
+    """Return the steps that the journal of `incident` holds, each with its last result or error."""
+    records = verify_journal(incident.folder / "journal.jsonl")
+    return {
+        record["step"]: str(record.get("result") or record.get("error") or "")
+        for record in records
+        if "step" in record
+    }
 
 
 def back_up(sandbox: Sandbox, commit: str) -> None:

@@ -12,7 +12,6 @@ from fixtures.errors import ActionFailed
 from fixtures.git import head
 from fixtures.incident import Incident, new_incident
 from fixtures.verdict import Verdict
-from rollback_actions import rollback, writers
 from rollback_actions.journal import verify_journal
 from rollback_actions.outline import cautions, losses, outline
 from rollback_actions.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
@@ -23,7 +22,7 @@ from tests.unit.sandbox import (
     Sandbox,
     StandInProxy,
     image,
-    make_sandbox,
+    make_rollable,
     proxied,
 )
 
@@ -39,10 +38,7 @@ MOST_STEPS = 16
 
 @pytest.fixture
 def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    sandbox = make_sandbox(tmp_path)
-    monkeypatch.setattr(rollback, "open_keeper", lambda name, *_: sandbox.keepers[name])
-    monkeypatch.setattr(writers, "open_clients", lambda name, *_: sandbox.clients[name])
-    return sandbox
+    return make_rollable(tmp_path, monkeypatch)
 
 
 @pytest.fixture(params=[False, True], ids=["stopped", "in maintenance"])
