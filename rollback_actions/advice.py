@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.target import Target
+from fixtures.target import Maintenance, Target
 from rollback_actions.lock import TAKE_OVER
 from rollback_actions.wish import Kind, Wish
 
@@ -71,11 +71,17 @@ class Advice:
 
     def logs(self, services: Iterable[str]) -> str:
         """Return the command that follows the logs of `services`."""
+        return shlex.join([*self._compose(), "logs", "--tail=100", "-f", *services])
+
+    def maintenance_off(self, maintenance: Maintenance) -> str:
+        """Return the command that takes the application out of maintenance by hand."""
+        return shlex.join([*self._compose(), "exec", "-T", maintenance.service, *maintenance.off])
+
+    def _compose(self) -> list[str]:
         engine = self.target.engine
         files = [option for file in engine.files for option in ("--file", str(file))]
         environment = ["--env-file", str(engine.env_file)] if engine.env_file else []
-        compose = ["docker", "compose", "--project-name", engine.project, *environment, *files]
-        return shlex.join([*compose, "logs", "--tail=100", "-f", *services])
+        return ["docker", "compose", "--project-name", engine.project, *environment, *files]
 
     def _action(self, *words: str) -> str:
         return shlex.join([sys.executable, "-m", "rollback_actions", *words, self._profile()])

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fixtures.target import Target
 from rollback_actions.age import age
 from rollback_actions.changes import Written
 from rollback_actions.losses import account_step
+from rollback_actions.maintenance import OFF, ON
 from rollback_actions.plan import Plan
 from rollback_actions.rollback import CHECK_OUT, KEEP, LOOK, restore_step, start_step, stop_step, up_step
 from rollback_actions.schedule import Stage
 from rollback_actions.wish import Kind
+from rollback_actions.writers import QUIET, WATCHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,18 @@ def outline(target: Target, plan: Plan) -> Iterator[OutlinedStep]:
     if plan.images:
         yield OutlinedStep(LOOK, "changes nothing", Stage.LOOK)
     order = ", then ".join(", ".join(group) for group in plan.stops)
-    stops = f"stops {order}: not served from here to the last step"
-    yield OutlinedStep(stop_step(plan), stops, Stage.STOP)
+    if plan.maintained:
+        answer = "says 503 with Retry-After to every request, from here to the last step"
+        yield OutlinedStep(ON, f"{plan.maintained} {answer}", Stage.STOP)
+        yield OutlinedStep(stop_step(plan), f"stops {order}", Stage.STOP)
+    else:
+        stops = f"stops {order}: not served from here to the last step"
+        yield OutlinedStep(stop_step(plan), stops, Stage.STOP)
     for name in plan.stores:
         services = ", ".join(target.stores[name].services)
         yield OutlinedStep(up_step(name), f"starts {services} where stopped", Stage.UP)
     if plan.stores:
+        yield OutlinedStep(QUIET, "changes nothing; fails while a writer is there, and watches on", Stage.UP)
         folder = target.folders.backups / "safety"
         yield OutlinedStep(
             KEEP,
@@ -51,7 +59,12 @@ def outline(target: Target, plan: Plan) -> Iterator[OutlinedStep]:
             goes = f"{name} goes back to {records:,} records of {plan.backup.folder.name}"
             yield OutlinedStep(restore_step(name), goes, Stage.RESTORE)
             yield OutlinedStep(account_step(name), "changes nothing", Stage.ACCOUNT)
-    yield OutlinedStep(start_step(plan), "; ".join(_of_start(plan)), Stage.START)
+        yield OutlinedStep(WATCHED, "changes nothing; fails when a writer was seen", Stage.ACCOUNT)
+    yield OutlinedStep(start_step(plan), "; ".join(_of_start(plan, plan.stopped)), Stage.START)
+    if plan.maintained:
+        answers = f"{plan.maintained} answers again"
+        again = _of_start(plan, (plan.maintained,)) if plan.images else ()
+        yield OutlinedStep(OFF, "; ".join((answers, *again)), Stage.START)
 
 
 def losses(plan: Plan, written: Mapping[str, Written | str]) -> Iterator[str]:
@@ -89,14 +102,14 @@ def cautions(target: Target, plan: Plan, head: str) -> Iterator[str]:
         yield f"the tag goes back too, and {', '.join(sharing)} with it when next re-created"
 
 
-def _of_start(plan: Plan) -> Iterator[str]:
+def _of_start(plan: Plan, services: Sequence[str]) -> Iterator[str]:
     if not plan.images:
-        yield f"starts {', '.join(plan.stopped)} as they are"
+        yield f"starts {', '.join(services)} as they are"
         return
     yield "re-creates " + ", ".join(
-        f"{service} on {image.removeprefix('sha256:')[:12]}" for service, image in plan.images.items()
+        f"{service} on {plan.images[service].removeprefix('sha256:')[:12]}" for service in services
     )
     facts = plan.baseline.facts
-    tags = {c.image for c in facts.containers if c.service in plan.images and "sha256:" not in c.image}
+    tags = {c.image for c in facts.containers if c.service in services and "sha256:" not in c.image}
     if tags:
         yield f"moves {', '.join(sorted(tags))} there"

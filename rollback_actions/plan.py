@@ -20,8 +20,9 @@ from rollback_actions.wish import Kind, Wish
 class Plan:
     """A rollback that can be done.
 
-    `stops` are the services that are stopped for it, in this order, group by group; `images` the services
-    that are re-created, each on an image id; `stores` those that go back to `backup`.
+    `stops` are the services that are stopped for it, in this order, group by group; `maintained` answers for
+    them meanwhile, "" where none can; `images` are the services that are re-created, each on an image id;
+    `stores` those that go back to `backup`.
     """
 
     wish: Wish
@@ -30,6 +31,7 @@ class Plan:
     images: Mapping[str, str] = field(default_factory=dict)
     backup: BackupSet | None = None
     stores: tuple[str, ...] = ()
+    maintained: str = ""
 
     @property
     def kind(self) -> Kind:
@@ -77,7 +79,8 @@ def plan_database(target: Target, name: str, baseline: Baseline | None = None) -
     baseline = baseline or current_baseline(target)
     wish = Wish(Kind.DATABASE, baseline.facts.commit, (name,))
     backup = _whole_backup(target, wish.commit, [name])
-    return Plan(wish, baseline, _writers_first(target), backup=backup, stores=(name,))
+    stops, maintained = _writers_first(target)
+    return Plan(wish, baseline, stops, backup=backup, stores=(name,), maintained=maintained)
 
 
 def plan_full(target: Target, commit: str, baseline: Baseline | None = None) -> Plan:
@@ -90,7 +93,8 @@ def plan_full(target: Target, commit: str, baseline: Baseline | None = None) -> 
     baseline = baseline or baseline_of(target, full)
     images = _images(baseline, target.application.services)
     _require_compose_files(target)
-    return Plan(Wish(Kind.FULL, full), baseline, _writers_first(target), images)
+    stops, maintained = _writers_first(target)
+    return Plan(Wish(Kind.FULL, full), baseline, stops, images, maintained=maintained)
 
 
 def plan_emergency(target: Target, commit: str, baseline: Baseline | None = None) -> Plan:
@@ -106,7 +110,8 @@ def plan_emergency(target: Target, commit: str, baseline: Baseline | None = None
     backup = _whole_backup(target, full, target.stores)
     _require_compose_files(target)
     wish = Wish(Kind.EMERGENCY, full)
-    return Plan(wish, baseline, _writers_first(target), images, backup, tuple(target.stores))
+    stops, maintained = _writers_first(target)
+    return Plan(wish, baseline, stops, images, backup, tuple(target.stores), maintained)
 
 
 def plan_wish(target: Target, wish: Wish, baseline: str = "") -> Plan:
@@ -170,10 +175,14 @@ def _known_commit(target: Target, baseline: Baseline) -> str:
     return resolve_commit(target.application.repository, baseline.facts.commit)
 
 
-def _writers_first(target: Target) -> tuple[tuple[str, ...], ...]:
-    writers = target.application.writers
-    others = tuple(service for service in target.application.services if service not in writers)
-    return tuple(group for group in (writers, others) if group)
+def _writers_first(target: Target) -> tuple[tuple[tuple[str, ...], ...], str]:
+    """Return the groups of services that stop, and the one that stays to answer for them, "" without one."""
+    writers, maintenance = target.application.writers, target.application.maintenance
+    stays = maintenance.service if maintenance else ""
+    others = tuple(s for s in target.application.services if s not in writers and s != stays)
+    stops = tuple(group for group in (writers, others) if group)
+    # One that is all of the application has nobody to answer for.
+    return (stops, stays) if stops else (((stays,),), "")
 
 
 def _images(baseline: Baseline, services: Iterable[str]) -> dict[str, str]:

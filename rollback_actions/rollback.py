@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +19,14 @@ from rollback_actions.commit import check_out, files_at
 from rollback_actions.containers import ContainerControl
 from rollback_actions.losses import Losses
 from rollback_actions.lost_window import FOLDER
+from rollback_actions.maintenance import MaintenanceMode
 from rollback_actions.plan import Plan
 from rollback_actions.steps import Recorder
 from rollback_actions.stores.factory import open_keeper
 from rollback_actions.stores.keeper import StoreKeeper
 from rollback_actions.unfinished import Unfinished, supersede_covered
 from rollback_actions.wish import Kind
+from rollback_actions.writers import QUIET, WATCHED, Watch
 
 _START_SECONDS = 60.0
 
@@ -69,7 +71,9 @@ def roll_back(
 ) -> RollbackRecord:
     """Roll `target` back by `plan`, and record how it ended, whichever way.
 
-    The writers stop first. What a store holds now is kept before any of it is overwritten.
+    Where it can, the application says that it is in maintenance, until all of it is healthy again. The
+    writers stop first, and one that is seen while data is restored fails the rollback before anything is
+    started. What a store holds now is kept before any of it is overwritten.
     After an interruption it is run again in the same incident, does every restore anew from the backup, and
     keeps nothing twice: what is there then may be half restored, and what was there before is kept already.
     """
@@ -114,11 +118,44 @@ def _roll_back(
 ) -> Account | None:
     """Do the steps; return what became of the records of the stores that were restored."""
     deadline = float(target.rollback_seconds)
+    maintenance = _maintenance(target, plan, control, steps)
+    besides = maintenance.begin() if maintenance else ()
     with steps(stop_step(plan)):
         there = engine.containers()
-        for group in plan.stops:
+        for group in (*plan.stops, *besides):
             control.stop([service for service in group if service in there], deadline=deadline)
+    with Watch(target, plan.stores, engine, steps) as watch:
+        losses = _put_back(target, plan, unfinished, engine, control, steps, watch)
+    with steps(start_step(plan)):
+        _start(target, plan, plan.stopped, control, deadline)
+    if maintenance:
+        maintenance.end(lambda: _start(target, plan, (plan.maintained,), control, deadline))
+    return None if losses is None else losses.finish()
+
+
+def _maintenance(
+    target: Target, plan: Plan, control: ContainerControl, steps: Recorder
+) -> MaintenanceMode | None:
+    application = target.application
+    if not plan.maintained or application.maintenance is None:
+        return None
+    return MaintenanceMode(application, application.maintenance, control, steps)
+
+
+def _put_back(
+    target: Target,
+    plan: Plan,
+    unfinished: Unfinished,
+    engine: ContainerEngine,
+    control: ContainerControl,
+    steps: Recorder,
+    watch: Watch,
+) -> Losses | None:
+    """Put data and working copy back while nothing of the application runs; return what is lost by that."""
     down = _start_stores(target, plan, control, steps)
+    if plan.stores:
+        with steps(QUIET) as step:
+            step.result = watch.begin()
     keepers = {name: open_keeper(name, target.stores[name], engine, control) for name in plan.stores}
     losses = None if plan.backup is None else _losses(target, plan.backup, unfinished, engine)
     if losses is not None and unfinished.kept is None:
@@ -136,9 +173,9 @@ def _roll_back(
             step.result = check_out(target.application.repository, plan.commit, unfinished.incident.folder)
     if losses is not None:
         _restore(losses, keepers, steps)
-    with steps(start_step(plan)):
-        _start(target, plan, control, deadline)
-    return None if losses is None else losses.finish()
+        with steps(WATCHED) as step:
+            step.result = watch.end()
+    return losses
 
 
 def _losses(target: Target, backup: BackupSet, unfinished: Unfinished, engine: ContainerEngine) -> Losses:
@@ -158,12 +195,15 @@ def _restore(losses: Losses, keepers: Mapping[str, StoreKeeper], steps: Recorder
     each_store(keepers, restore)
 
 
-def _start(target: Target, plan: Plan, control: ContainerControl, deadline: float) -> None:
+def _start(
+    target: Target, plan: Plan, services: Sequence[str], control: ContainerControl, deadline: float
+) -> None:
     if not plan.images:
-        control.start(plan.stopped, deadline=deadline)
+        control.start(services, deadline=deadline)
         return
+    images = {service: plan.images[service] for service in services}
     with _compose_files(target, plan) as files:
-        control.up(plan.images, plan.images, files=files, deadline=deadline)
+        control.up(images, images, files=files, deadline=deadline)
 
 
 @contextmanager

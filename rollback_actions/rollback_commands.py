@@ -18,6 +18,7 @@ from rollback_actions.holder import Life
 from rollback_actions.lock import LockState, TargetLock, lock_state, open_lock
 from rollback_actions.losses import ACCOUNTS
 from rollback_actions.lost_window import FOLDER
+from rollback_actions.maintenance import left_on
 from rollback_actions.plan import (
     Plan,
     plan_database,
@@ -174,6 +175,7 @@ def _manual(advice: Advice, plan: Plan, incident: Incident | None, lock: TargetL
         f"  why:              {advice.logs(services)}",
         f"  then go on:       {advice.resume(take_over=over)}",
         *([f"  or roll all back: {wider}"] if plan.kind is not Kind.EMERGENCY else []),
+        *(left_on(advice) if plan.maintained else []),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from fixtures.engines.engine import Endpoint
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from fixtures.stores.profiles import AnyStore
     from fixtures.target import Target
     from rollback_actions.containers import ContainerControl
+    from rollback_actions.stores.clients import StoreClients
     from rollback_actions.stores.export import RecordExport
     from rollback_actions.stores.keeper import StoreKeeper
 
@@ -38,6 +40,22 @@ def open_export(name: str, profile: AnyStore, engine: ContainerEngine) -> Record
     module = import_module(f"rollback_actions.stores.{profile.kind}_export")
     export: RecordExport = module.Export(name, profile, engine.resolve(profile.address))
     return export
+
+
+def tells_clients(profile: AnyStore) -> bool:
+    """Tell whether a store of this kind can say who is connected to it; imports nothing."""
+    return find_spec(_clients_module(profile)) is not None
+
+
+def open_clients(name: str, profile: AnyStore, engine: ContainerEngine) -> StoreClients:
+    """Return the clients of the store `name`; each module ``<kind>_clients`` names its class `Clients`."""
+    module = import_module(_clients_module(profile))
+    clients: StoreClients = module.Clients(name, profile, engine.resolve(profile.address))
+    return clients
+
+
+def _clients_module(profile: AnyStore) -> str:
+    return f"rollback_actions.stores.{profile.kind}_clients"
 
 
 def _endpoint(profile: AnyStore, engine: ContainerEngine) -> Endpoint:

@@ -71,6 +71,11 @@ def may_define_for_others(grants: Grants) -> bool:
     return _everywhere(grants, FOREIGN_DEFINER)
 
 
+def may_see_others(grants: Grants) -> bool:
+    """Tell whether the account is shown the connections of other accounts."""
+    return _everywhere(grants, frozenset({ALL, "PROCESS"}))
+
+
 def may_make_code(connection: Connection[Cursor], grants: Grants) -> bool:
     """Tell whether the account may make triggers and functions, which a binary log forbids most."""
     ((logs, trusts),) = rows(connection, "SELECT @@log_bin, @@log_bin_trust_function_creators")

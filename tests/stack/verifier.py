@@ -10,7 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -84,29 +84,45 @@ class Verifier:
 
     def killed(self, name: str, *arguments: str, at: str, after: float = 0.0) -> Path:
         """Kill one of the runbook's commands `after` seconds of step `at`; return its incident's folder."""
+        with self.begun(name, *arguments, at=at) as (_, folder):
+            time.sleep(after)
+        return folder
+
+    @contextmanager
+    def begun(self, name: str, *arguments: str, at: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+        """Give one of the runbook's commands that has come to step `at`, and its incident's folder.
+
+        It is killed at the end of the body, if it is still there. What it says is in its standard output.
+        """
         incidents = self.folder / "incidents"
         before = set(incidents.glob("*-staging-*"))
         process = subprocess.Popen(
             [str(self.root / "deploy" / name), *arguments],
             env=self.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
             start_new_session=True,
         )
         give_up = time.monotonic() + ACTIONS_SECONDS
         try:
-            while time.monotonic() < give_up:
-                assert process.poll() is None, "it ended before it could be killed"
-                for folder in set(incidents.glob("*-staging-*")) - before:
-                    journal = folder / "journal.jsonl"
-                    if journal.exists() and f'"step": "{at}"' in journal.read_text():
-                        time.sleep(after)
-                        return folder
+            while (folder := self._at(set(incidents.glob("*-staging-*")) - before, at)) is None:
+                assert process.poll() is None, f"it ended before it came to the step {at}"
+                assert time.monotonic() < give_up, f"it never came to the step {at}"
                 time.sleep(0.1)
-            raise AssertionError(f"it never came to the step {at}")
+            yield process, folder
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(ACTIONS_SECONDS)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate(timeout=ACTIONS_SECONDS)
+
+    def _at(self, folders: set[Path], step: str) -> Path | None:
+        """Return the folder whose journal has come to `step`."""
+        for folder in folders:
+            journal = folder / "journal.jsonl"
+            if journal.exists() and f'"step": "{step}"' in journal.read_text():
+                return folder
+        return None
 
     def back_up(self) -> Path:
         """Take a backup set of the stack as it is, and a baseline; return the set's folder."""

@@ -12,20 +12,26 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
 
+import pytest
+
 from fixtures.baseline import save_baseline
 from fixtures.engines.compose import ComposeEngine
+from fixtures.errors import ActionFailed
 from fixtures.incident import Incident, RollbackRecord
 from fixtures.recorded import Facts, RecordedCanary, RecordedContainer
 from fixtures.target import Target, load_target
+from rollback_actions import rollback, writers
 from rollback_actions.backup import take_backup
 from rollback_actions.compose import ComposeControl
 from rollback_actions.index import write_index
-from rollback_actions.journal import Journal
+from rollback_actions.journal import Journal, verify_journal
 from rollback_actions.plan import Plan
 from rollback_actions.progress import Progress
 from rollback_actions.rollback import roll_back
 from rollback_actions.steps import Recorder
+from rollback_actions.stores.clients import Blind
 from tests.conftest import PROFILE
+from tests.unit.application_stand_in import Exchange, StandIn, running
 from tests.unit.word_store import WordStore, readable
 
 SECRET = "s3cret-of-the-canary"  # noqa: S105 - what must not be seen
@@ -41,6 +47,13 @@ risk = "low"
 databases = ["imagedb"]
 reader = {user = "reader", password = {file = "canary_password"}}
 operator = {user = "operator", password = {file = "canary_password"}}
+"""
+MAINTAINED = "frontend"
+MAINTENANCE = f"""
+[application.maintenance]
+service = "{MAINTAINED}"
+on = ["touch", "flag"]
+off = ["rm", "flag"]
 """
 COMPOSE_FILE = "services: {backend: {image: t/python:current}} # release 1\n"
 
@@ -58,6 +71,45 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 @dataclass
+@dataclass
+class StandInProxy:
+    """A service that says 503 with Retry-After while its flag is there, at an address of its own."""
+
+    stand_in: StandIn
+    broken: bool = False
+    on: bool = False
+
+    def run(self, _: str, command: tuple[str, ...], **__: object) -> str:
+        """Do what `on` and `off` of the profile do."""
+        if self.broken:
+            raise ActionFailed(what="touch", expected="a", observed="no such program", source="b", hint="c")
+        self.on = command[0] == "touch"
+        return ""
+
+    def answer(self, exchange: Exchange) -> None:
+        """Answer a request."""
+        headers = {"Retry-After": "30"} if self.on else {}
+        exchange.start(503 if self.on else 200, {**headers, "Content-Length": "0"})
+
+
+@dataclass
+class StandInClients:
+    """Who is connected to a store: nobody, until a test says who."""
+
+    found: list[str] = field(default_factory=list)
+    blind: bool = False
+
+    def others(self) -> list[str]:
+        """Return them."""
+        if self.blind:
+            raise Blind(what="clients", expected="a privilege", observed="none", source="b", hint="c")
+        return self.found
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+@dataclass
 class Sandbox:
     """The target on release 2, with a baseline and a backup of release 1, `commit`."""
 
@@ -69,6 +121,7 @@ class Sandbox:
     control: Any = field(default_factory=lambda: create_autospec(ComposeControl, instance=True))
     engine: Any = field(default_factory=lambda: create_autospec(ComposeEngine, instance=True))
     keepers: dict[str, WordStore] = field(default_factory=dict)
+    clients: dict[str, StandInClients] = field(default_factory=dict)
 
     def run(self, plan: Plan, incident: Incident, interrupt: int | None = None) -> RollbackRecord:
         """Roll back by `plan`; with `interrupt`, as if Ctrl-C were pressed in that step of the journal."""
@@ -100,6 +153,19 @@ class Ended(Recorder):
             yield step
 
 
+@contextmanager
+def proxied(sandbox: Sandbox) -> Iterator[StandInProxy]:
+    """Give `sandbox` a service that can be in maintenance."""
+    with running() as stand_in:
+        proxy = StandInProxy(stand_in)
+        stand_in.answers["GET /"] = proxy.answer
+        text = sandbox.profile.read_text(encoding="utf-8").replace("http://127.0.0.1:9", stand_in.url)
+        sandbox.profile.write_text(text + MAINTENANCE, encoding="utf-8")
+        sandbox.target = load_target(sandbox.profile)
+        sandbox.control.run.side_effect = proxy.run
+        yield proxy
+
+
 def make_sandbox(folder: Path) -> Sandbox:
     """Make it in `folder`."""
     (folder / "canary_password").write_text(SECRET, encoding="utf-8")
@@ -117,13 +183,34 @@ def make_sandbox(folder: Path) -> Sandbox:
     target = load_target(profile)
     save_baseline(target.folders.baselines, target.name, facts(commits[0]))
     keepers = {name: WordStore(name, kind) for name, kind in STORES.items()}
-    sandbox = Sandbox(folder, profile, target, commits[0], commits[1], keepers=keepers)
+    clients = {name: StandInClients() for name in STORES}
+    sandbox = Sandbox(folder, profile, target, commits[0], commits[1], keepers=keepers, clients=clients)
     back_up(sandbox, commits[0])
     for keeper in keepers.values():
         keeper.words["a"] = "of release 2"
     containers: Mapping[str, tuple[object, ...]] = {name: (object(),) for name in (*SERVICES, "redis")}
     sandbox.engine.containers.return_value = containers
+    sandbox.engine.running.return_value = ()
     return sandbox
+
+
+def make_rollable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """Make it in `folder`, with the stores behind its words in the place of real ones."""
+    sandbox = make_sandbox(folder)
+    monkeypatch.setattr(rollback, "open_keeper", lambda name, *_: sandbox.keepers[name])
+    monkeypatch.setattr(writers, "open_clients", lambda name, *_: sandbox.clients[name])
+    monkeypatch.setattr(writers, "POLL_SECONDS", 0.01)
+    return sandbox
+
+
+def begun(incident: Incident) -> dict[str, str]:
+    """Return the steps that the journal of `incident` holds, each with its last result or error."""
+    records = verify_journal(incident.folder / "journal.jsonl")
+    return {
+        record["step"]: str(record.get("result") or record.get("error") or "")
+        for record in records
+        if "step" in record
+    }
 
 
 def back_up(sandbox: Sandbox, commit: str) -> None:

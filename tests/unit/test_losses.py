@@ -11,12 +11,11 @@ import pytest
 from fixtures.errors import ActionFailed
 from fixtures.incident import Incident, new_incident
 from fixtures.verdict import Verdict
-from rollback_actions import rollback
 from rollback_actions.losses import ACCOUNTS
 from rollback_actions.lost_window import FOLDER
 from rollback_actions.plan import Plan, plan_database
 from rollback_actions.written_since import written_since
-from tests.unit.sandbox import Sandbox, make_sandbox
+from tests.unit.sandbox import Sandbox, make_rollable
 from tests.unit.word_store import readable
 
 # Since the backup "a" was changed and "b" was not; see make_sandbox.
@@ -25,9 +24,7 @@ CHANGED = {"kept": 1, "restored": 1, "exported": 1, "revived": 0, "unaccounted":
 
 @pytest.fixture
 def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    sandbox = make_sandbox(tmp_path)
-    monkeypatch.setattr(rollback, "open_keeper", lambda name, *_: sandbox.keepers[name])
-    return sandbox
+    return make_rollable(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -132,9 +129,9 @@ def test_what_cannot_be_asked_is_unknown_and_restored_all_the_same(
 def test_a_run_after_an_interruption_accounts_for_what_was_there_before_the_first(
     sandbox: Sandbox, incident: Incident, plan: Plan
 ) -> None:
-    # Steps of a database rollback: stop, up, keep, export, back up, restore, account, start.
+    # Steps of a database rollback: stop, up, quiet, keep, export, back up, restore, account, watched, start.
     with pytest.raises(KeyboardInterrupt):
-        sandbox.run(plan, incident, interrupt=6)
+        sandbox.run(plan, incident, interrupt=7)
     assert sandbox.keepers["mysql"].words["a"] == "of release 1"
     assert sandbox.run(plan, incident).records == CHANGED
     assert set(_exported(incident)) == {"a"}
@@ -144,7 +141,7 @@ def test_a_window_that_was_changed_accounts_for_nothing(
     sandbox: Sandbox, incident: Incident, plan: Plan
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        sandbox.run(plan, incident, interrupt=6)
+        sandbox.run(plan, incident, interrupt=7)
     (incident.folder / FOLDER / "window.json").write_text("{}")
     with pytest.raises(ActionFailed, match=r"lost window: expected a readable window\.json"):
         sandbox.run(plan, incident)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,20 @@ from fixtures.errors import ActionFailed
 from fixtures.git import head
 from fixtures.incident import Incident, new_incident
 from fixtures.verdict import Verdict
-from rollback_actions import rollback
 from rollback_actions.changes import Written
 from rollback_actions.journal import verify_journal
 from rollback_actions.outline import cautions, losses, outline
 from rollback_actions.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from rollback_actions.unfinished import interrupted, unfinished_of
-from tests.unit.sandbox import COMPOSE_FILE, SERVICES, Sandbox, image, make_sandbox
+from tests.unit.sandbox import (
+    COMPOSE_FILE,
+    SERVICES,
+    Sandbox,
+    StandInProxy,
+    image,
+    make_rollable,
+    proxied,
+)
 
 PLANS: dict[str, Callable[[Sandbox], Plan]] = {
     "service": lambda sandbox: plan_service(sandbox.target, "backend"),
@@ -27,14 +34,22 @@ PLANS: dict[str, Callable[[Sandbox], Plan]] = {
     "emergency": lambda sandbox: plan_emergency(sandbox.target, sandbox.commit),
 }
 # More than any kind has steps, the backups within the safety copy included.
-MOST_STEPS = 15
+MOST_STEPS = 20
 
 
 @pytest.fixture
 def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    sandbox = make_sandbox(tmp_path)
-    monkeypatch.setattr(rollback, "open_keeper", lambda name, *_: sandbox.keepers[name])
-    return sandbox
+    return make_rollable(tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=[False, True], ids=["stopped", "in maintenance"])
+def maintained(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[StandInProxy | None]:
+    """What says that the application is down: nothing, or a service of it."""
+    if request.param:
+        with proxied(sandbox) as proxy:
+            yield proxy
+    else:
+        yield None
 
 
 @pytest.fixture
@@ -59,6 +74,7 @@ def _words(sandbox: Sandbox) -> dict[str, str]:
     return {name: keeper.words["a"] for name, keeper in sandbox.keepers.items()}
 
 
+@pytest.mark.usefixtures("maintained")
 @pytest.mark.parametrize("kind", PLANS)
 def test_it_does_the_steps_that_were_shown(sandbox: Sandbox, incident: Incident, kind: str) -> None:
     plan = PLANS[kind](sandbox)
@@ -127,7 +143,7 @@ def test_an_emergency_rollback_puts_all_back(sandbox: Sandbox, incident: Inciden
 @pytest.mark.parametrize("number", range(MOST_STEPS))
 @pytest.mark.parametrize("kind", PLANS)
 def test_after_an_interruption_of_any_step_it_is_run_again(
-    sandbox: Sandbox, incident: Incident, kind: str, number: int
+    sandbox: Sandbox, incident: Incident, maintained: StandInProxy | None, kind: str, number: int
 ) -> None:
     plan, before = PLANS[kind](sandbox), _words(sandbox)
     try:
@@ -147,6 +163,7 @@ def test_after_an_interruption_of_any_step_it_is_run_again(
     assert record is not None
     assert record.verdict == Verdict.PASSED
     assert not (incident.folder / "unfinished.json").exists()
+    assert maintained is None or not maintained.on
 
 
 def test_an_image_that_is_gone_is_found_before_anything_stops(sandbox: Sandbox, incident: Incident) -> None:
@@ -171,7 +188,7 @@ def test_a_store_that_does_not_start_is_restored_all_the_same(sandbox: Sandbox, 
 
 def test_a_wider_rollback_leaves_nothing_to_go_on_with(sandbox: Sandbox, incident: Incident) -> None:
     with pytest.raises(KeyboardInterrupt):
-        sandbox.run(PLANS["database"](sandbox), incident, interrupt=4)
+        sandbox.run(PLANS["database"](sandbox), incident, interrupt=5)
     wider = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
     sandbox.run(PLANS["emergency"](sandbox), wider)
     assert unfinished_of(sandbox.target.folders.incidents, sandbox.target.name) == []

@@ -25,7 +25,7 @@ from rollback_actions.steps import Recorder
 from rollback_actions.unfinished import Unfinished
 from rollback_actions.wish import Kind, Wish
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held, keep_locks_in_memory
-from tests.unit.sandbox import SECRET, Sandbox, make_sandbox
+from tests.unit.sandbox import MAINTAINED, SECRET, Sandbox, make_sandbox, proxied
 
 
 @dataclass(frozen=True)
@@ -553,6 +553,21 @@ def test_a_rollback_that_fails_calls_for_hands(
     assert ("emergency_rollback.sh" in said) is (kind == "service")
     failed = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()][-1]
     assert failed["event"] == "failed"
+
+
+def test_maintenance_that_is_left_on_is_said(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
+        Unfinished.begin(incident, plan.wish)
+        raise ActionFailed(what="restore", expected="b", observed="c", source="d", hint="e")
+
+    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    with proxied(run.sandbox) as proxy:
+        proxy.on = True
+        said = run("rollback", "database", "mysql", code=ExitCode.FAILED)
+        assert "503 with Retry-After to every request" in run("plan", "--store=mysql")
+    manual = said[said.index("MANUAL INTERVENTION") :]
+    assert "maintenance is on" in manual
+    assert f"exec -T {MAINTAINED} rm flag" in manual
 
 
 def test_an_engine_that_is_away_is_said_with_what_to_do(run: Ran) -> None:

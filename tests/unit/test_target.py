@@ -83,6 +83,10 @@ def test_an_unknown_variable_is_refused(profile: Path, monkeypatch: pytest.Monke
         ('name = "sandbox"', 'name = "sandbox"\n_env_file = "x"', ["_env_file: expected one of"]),
         ('incidents = "incidents"', 'incidents = "~nouser/x"', ["folders.incidents: expected a path"]),
         ('services = ["backend"]', 'services = ["backend"]\nwriters = ["worker"]', ["expected writers among services, observed worker"]),
+        ('services = ["backend"]', 'services = ["backend"]\nmaintenance = {service = "nginx", on = ["a"], off = ["b"]}', ["expected maintenance.service to be a service that is no writer (backend), observed nginx"]),
+        ('services = ["backend"]', 'services = ["backend"]\nwriters = ["backend"]\nmaintenance = {service = "backend", on = ["a"], off = ["b"]}', ["no writer (there is none), observed backend"]),
+        ('services = ["backend"]', 'services = ["backend"]\nmaintenance = {service = "backend", on = []}', ["application.maintenance.on: expected", "application.maintenance.off: expected a value, observed none"]),
+        ('services = ["backend"]', 'services = ["backend"]\nmaintenance = {service = "backend", on = "touch x", off = ["b"]}', ["application.maintenance.on: expected"]),
         ('url = "http://127.0.0.1:9"', 'url = "localhost"', ["application.url: expected"]),
     ],
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ COLLECTION = "words"
 class WordStore:
     """A store of words by key; a backup holds them all. `dead` says that it cannot be asked.
 
-    `loses` are keys that an export forgets.
+    `loses` are keys that an export forgets. `meanwhile` is what happens during a restore.
     """
 
     name: str
@@ -31,6 +31,7 @@ class WordStore:
     words: dict[str, str] = field(default_factory=lambda: {"a": "of release 1", "b": "of both"})
     dead: bool = False
     loses: frozenset[str] = frozenset()
+    meanwhile: Callable[[], None] = lambda: None
 
     def back_up(self, folder: Path) -> Kept:
         """Keep the words."""
@@ -40,7 +41,8 @@ class WordStore:
         return write_package(folder, kind=self.kind, method="words", records=records, details={})
 
     def restore(self, folder: Path) -> Restored:
-        """Put the words back."""
+        """Put the words back; what else happens in that time happens too."""
+        self.meanwhile()
         self.words = {path.name: path.read_text() for path in folder.iterdir() if path.suffix != ".json"}
         self.dead = False
         return Restored({COLLECTION: len(self.words)})

@@ -1,0 +1,129 @@
+"""Maintenance: while services are stopped, every request gets 503 with Retry-After in place of a refusal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from fixtures.command import Deadline
+from fixtures.errors import ActionFailed, Problem, Unverifiable
+from fixtures.http import Request, opened
+from fixtures.target import Application, Maintenance
+from rollback_actions.advice import Advice
+from rollback_actions.containers import ContainerControl
+from rollback_actions.steps import Recorder
+
+ON = "put the application in maintenance"
+OFF = "take the application out of maintenance"
+
+POLL_SECONDS = 0.2
+SHORTEST_SECONDS = 0.1
+# A person waits for what is said after a failure.
+GLANCE_SECONDS = 3.0
+_UNAVAILABLE = 503
+
+
+class MaintenanceMode:
+    """The maintenance of one rollback: on before the first writer stops, off when all are healthy again.
+
+    Where it cannot be put on, its service is stopped like the others: a proxy that is broken is no reason not
+    to roll back.
+    """
+
+    def __init__(
+        self, application: Application, profile: Maintenance, control: ContainerControl, steps: Recorder
+    ) -> None:
+        """Take `profile` of `application`; change nothing yet."""
+        self._application = application
+        self._profile = profile
+        self._control = control
+        self._steps = steps
+        self._on = False
+
+    def begin(self) -> Sequence[tuple[str, ...]]:
+        """Put it on and see that it is; return the group of services to stop as well where it cannot be."""
+        try:
+            with self._steps(ON):
+                self._run(self._profile.on)
+                self._await(on=True)
+        except Problem as problem:
+            self._steps.note(
+                f"{self._profile.service} is stopped too, maintenance is not on: {_first_line(problem)}"
+            )
+            return ((self._profile.service,),)
+        self._on = True
+        return ()
+
+    def end(self, bring_up: Callable[[], None]) -> None:
+        """Take it off and see that it is; `bring_up` makes its service the one that is wanted, and healthy.
+
+        The other services are healthy by now.
+        """
+        with self._steps(OFF):
+            if self._on:
+                # First: whether the service is healthy may hang on it.
+                self._run(self._profile.off)
+                bring_up()
+                self._await(on=False)
+                return
+            bring_up()
+            try:
+                lasting = in_maintenance(self._application, self._application.deadline_seconds)
+            except Unverifiable as problem:
+                self._steps.note(f"it cannot be seen whether maintenance is off: {_first_line(problem)}")
+                return
+            if lasting:  # an earlier run has put it on, and a start does not take it off
+                self._run(self._profile.off)
+                self._await(on=False)
+
+    def _run(self, command: Sequence[str]) -> None:
+        self._control.run(self._profile.service, command, deadline=self._application.deadline_seconds)
+
+    def _await(self, *, on: bool) -> None:
+        limit = Deadline(self._application.deadline_seconds)
+        while not self._seen(limit, on=on):
+            if limit.passed:
+                raise ActionFailed(
+                    what=f"maintenance of {self._profile.service}",
+                    expected=f"{'503 with' if on else 'an answer other than 503 with'} Retry-After",
+                    observed=f"{'another answer' if on else 'that'} after {limit.seconds:g} s",
+                    source=str(self._application.url),
+                    hint="see what on and off of application.maintenance do in that container",
+                )
+            time.sleep(POLL_SECONDS)
+
+    def _seen(self, limit: Deadline, *, on: bool) -> bool:
+        try:
+            return in_maintenance(self._application, max(limit.remaining, SHORTEST_SECONDS)) is on
+        except Unverifiable:
+            if limit.passed:
+                raise
+            return False
+
+
+def in_maintenance(application: Application, seconds: float) -> bool:
+    """Ask as a user would, once; tell whether the answer is that of an application in maintenance.
+
+    Raises:
+        Unverifiable: there is no answer within `seconds`.
+    """
+    with opened(Request("GET", str(application.url)), seconds) as (response, _):
+        return response.status_code == _UNAVAILABLE and "Retry-After" in response.headers
+
+
+def left_on(advice: Advice) -> list[str]:
+    """Return what to say of maintenance after a rollback that did not succeed; nothing where it is off."""
+    application = advice.target.application
+    if application.maintenance is None:
+        return []
+    try:
+        if not in_maintenance(application, GLANCE_SECONDS):
+            return []
+        state = "maintenance is on, and stays on until the rollback has succeeded: every request gets 503"
+    except Unverifiable:
+        state = "maintenance may be on, the application does not answer"
+    return [f"  {state}", f"  to take it off:   {advice.maintenance_off(application.maintenance)}"]
+
+
+def _first_line(problem: Problem) -> str:
+    return str(problem).splitlines()[0]

@@ -1,0 +1,117 @@
+"""Who is connected, as the real stores tell it: other accounts, idle too; not ours, not health checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+
+import pytest
+from pydantic import SecretStr
+
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import Unverifiable
+from fixtures.stores import mongodb, mysql
+from fixtures.stores import redis as redis_view
+from fixtures.stores.profiles import Account, MongodbProfile, RedisProfile
+from fixtures.stores.reach import Reach
+from fixtures.target import Target
+from rollback_actions.stores.clients import Blind
+from rollback_actions.stores.factory import open_clients
+from rollback_actions.stores.mysql_clients import Clients
+from staging.stack import Stack
+from tests.stack.mysql_server import OPERATOR, MysqlServer, prepared
+from tests.stack.scratch_stores import changed, nowhere
+
+SECONDS = 10.0
+
+
+def _account(stack: Stack, store: str, user: str) -> Account:
+    secret = stack.state.folder / "secrets" / f"{store}_{user}"
+    return Account(user=user, password=SecretStr(secret.read_text(encoding="utf-8")))
+
+
+def test_mysql_tells_with_the_privilege_alone(stack: Stack, running: MysqlServer) -> None:
+    app = Reach("mysql", running.endpoint, _account(stack, "mysql", "app"), SECONDS)
+    clients = Clients("mysql", running.profile, running.endpoint)
+    with prepared(running), closing(mysql.connect(app)) as connection, closing(clients):
+        with pytest.raises(Blind, match="expected the privilege PROCESS"):
+            clients.others()
+        running.root(f"GRANT PROCESS ON *.* TO {OPERATOR}@'%'")
+        ((host,),) = mysql.rows(
+            connection,
+            "SELECT SUBSTRING_INDEX(host, ':', 1) FROM information_schema.processlist"
+            " WHERE id = CONNECTION_ID()",
+        )
+        found = clients.others()
+    assert f"app@{host}" in found
+    # Neither we ourselves, nor threads of the server, nor anybody inside its container.
+    accounts, hosts = {one.partition("@")[0] for one in found}, {one.partition("@")[2] for one in found}
+    assert not accounts & {OPERATOR, "event_scheduler", "system user"}
+    assert not hosts & {"localhost", "127.0.0.1"}
+
+
+@contextmanager
+def _mongodb_client(profile: MongodbProfile, engine: ContainerEngine, account: Account) -> Iterator[None]:
+    reach = Reach("mongodb", engine.resolve(profile.address), account, SECONDS)
+    with closing(mongodb.connect(reach, profile.authentication_database)) as client:
+        client["mongodb"]["users"].find_one({})
+        yield
+
+
+@contextmanager
+def _redis_client(profile: RedisProfile, engine: ContainerEngine, account: Account) -> Iterator[None]:
+    reach = Reach("redis", engine.resolve(profile.address), account, SECONDS)
+    with closing(redis_view.connect(reach, 0)) as client:
+        client.get("nothing")
+        yield
+
+
+@pytest.fixture(params=["mongodb", "redis"])
+def store(request: pytest.FixtureRequest) -> str:
+    """A store that tells who is connected."""
+    name: str = request.param
+    return name
+
+
+def _connected(
+    target: Target, engine: ContainerEngine, name: str, account: Account
+) -> AbstractContextManager[None]:
+    match target.stores[name]:
+        case MongodbProfile() as profile:
+            return _mongodb_client(profile, engine, account)
+        case RedisProfile() as profile:
+            return _redis_client(profile, engine, account)
+        case other:
+            raise AssertionError(other.kind)
+
+
+def test_an_idle_client_of_another_account_is_told(
+    stack: Stack, target: Target, engine: ContainerEngine, store: str
+) -> None:
+    with closing(open_clients(store, target.stores[store], engine)) as clients:
+        before = clients.others()
+        assert not [one for one in before if one.startswith(("reader@", "operator@", "__system@"))]
+        with _connected(target, engine, store, _account(stack, store, "app")):
+            # From this host, where nothing of the application runs.
+            (new,) = set(clients.others()) - set(before)
+            assert new.startswith("app@")
+        for ours in ("reader", "operator"):
+            with _connected(target, engine, store, _account(stack, store, ours)):
+                assert not [one for one in clients.others() if one.startswith(f"{ours}@")]
+
+
+def test_an_account_without_the_right_is_blind(
+    stack: Stack, target: Target, engine: ContainerEngine, store: str
+) -> None:
+    user = {"mongodb": "app", "redis": "canary"}[store]
+    profile = changed(target.stores[store], operator=_account(stack, store, user))
+    with closing(open_clients(store, profile, engine)) as clients, pytest.raises(Blind) as caught:
+        clients.others()
+    assert f"clients of store {store} as {user}" in str(caught.value)
+
+
+def test_a_store_that_is_not_there_is_no_blindness(running: MysqlServer) -> None:
+    clients = Clients("mysql", running.profile, nowhere())
+    with closing(clients), pytest.raises(Unverifiable) as caught:
+        clients.others()
+    assert not isinstance(caught.value, Blind)

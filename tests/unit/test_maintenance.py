@@ -1,0 +1,167 @@
+"""Maintenance around a rollback: when it is on and off, and what happens when it cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.errors import ActionFailed
+from fixtures.incident import Incident, new_incident
+from fixtures.target import Target
+from rollback_actions.advice import Advice
+from rollback_actions.maintenance import OFF, ON, in_maintenance, left_on
+from rollback_actions.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
+from tests.unit.sandbox import (
+    MAINTAINED,
+    WRITERS,
+    Sandbox,
+    StandInProxy,
+    begun,
+    image,
+    make_rollable,
+    proxied,
+)
+
+Planned = Callable[[Target, str], Plan]
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    return make_rollable(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def proxy(sandbox: Sandbox) -> Iterator[StandInProxy]:
+    with proxied(sandbox) as proxy:
+        application = sandbox.target.application.model_copy(update={"deadline_seconds": 0.3})
+        sandbox.target = sandbox.target.model_copy(update={"application": application})
+        yield proxy
+
+
+@pytest.fixture
+def incident(sandbox: Sandbox) -> Incident:
+    return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+
+
+def _done(sandbox: Sandbox) -> list[tuple[str, Any]]:
+    """Return what was done to the application's containers, in that order."""
+    done = []
+    for name, arguments, _ in sandbox.control.method_calls:
+        if name == "run":
+            done.append((arguments[1][0], arguments[0]))
+        elif name in {"stop", "start", "up"} and set(arguments[0]) <= {*WRITERS, MAINTAINED}:
+            done.append((name, tuple(arguments[0])))
+    return done
+
+
+def test_it_is_on_before_a_writer_stops_and_off_when_all_are_healthy(
+    sandbox: Sandbox, proxy: StandInProxy, incident: Incident
+) -> None:
+    seen: list[bool] = []
+    sandbox.keepers["mysql"].meanwhile = lambda: seen.append(proxy.on)
+    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    assert _done(sandbox) == [
+        ("touch", MAINTAINED),
+        ("stop", WRITERS),
+        ("start", WRITERS),
+        ("rm", MAINTAINED),
+        ("start", (MAINTAINED,)),
+    ]
+    assert (seen, proxy.on) == ([True], False)
+
+
+@pytest.mark.parametrize("planned", [plan_full, plan_emergency])
+def test_its_service_is_re_created_last(
+    sandbox: Sandbox, proxy: StandInProxy, incident: Incident, planned: Planned
+) -> None:
+    sandbox.run(planned(sandbox.target, sandbox.commit), incident)
+    assert _done(sandbox) == [
+        ("touch", MAINTAINED),
+        ("stop", WRITERS),
+        ("up", WRITERS),
+        ("rm", MAINTAINED),
+        ("up", (MAINTAINED,)),
+    ]
+    *_, last = sandbox.control.up.call_args_list
+    assert last.args[1] == {MAINTAINED: image(MAINTAINED)}
+    assert not proxy.on
+
+
+@pytest.mark.usefixtures("proxy")
+def test_a_service_alone_needs_none(sandbox: Sandbox, incident: Incident) -> None:
+    sandbox.run(plan_service(sandbox.target, MAINTAINED), incident)
+    sandbox.control.run.assert_not_called()
+    assert not {ON, OFF} & set(begun(incident))
+
+
+def _deaf(*_: object, **__: object) -> str:
+    return ""
+
+
+@pytest.mark.parametrize("how", ["it does not run", "it changes nothing", "it does not answer"])
+def test_what_cannot_be_in_maintenance_is_stopped_too(
+    sandbox: Sandbox, proxy: StandInProxy, incident: Incident, how: str
+) -> None:
+    match how:
+        case "it does not run":
+            proxy.broken = True
+        case "it changes nothing":
+            sandbox.control.run.side_effect = _deaf
+        case _:
+            proxy.stand_in.answers["GET /"] = lambda _: None
+    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    done = [step for step in _done(sandbox) if step[0] in {"stop", "start"}]
+    assert done == [
+        ("stop", WRITERS),
+        ("stop", (MAINTAINED,)),
+        ("start", WRITERS),
+        ("start", (MAINTAINED,)),
+    ]
+    assert sandbox.keepers["mysql"].words["a"] == "of release 1"
+    journal = (incident.folder / "journal.jsonl").read_text()
+    assert f"{MAINTAINED} is stopped too, maintenance is not on: " in journal
+
+
+def test_one_that_an_earlier_run_has_left_on_is_taken_off(
+    sandbox: Sandbox, proxy: StandInProxy, incident: Incident
+) -> None:
+    proxy.on = proxy.broken = True
+    sandbox.control.start.side_effect = lambda *_, **__: setattr(proxy, "broken", False)
+    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    assert not proxy.on
+
+
+def test_it_stays_on_after_a_failure_and_that_is_said(
+    sandbox: Sandbox, proxy: StandInProxy, incident: Incident
+) -> None:
+    def fail() -> None:
+        raise ActionFailed(what="restore", expected="a", observed="b", source="c", hint="d")
+
+    sandbox.keepers["mysql"].meanwhile = fail
+    with pytest.raises(ActionFailed, match="restore"):
+        sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    assert in_maintenance(sandbox.target.application, 1)
+    advice = Advice(sandbox.target, sandbox.profile)
+    said = "\n".join(left_on(advice))
+    assert "maintenance is on" in said
+    assert f"exec -T {MAINTAINED} rm flag" in said
+    sandbox.keepers["mysql"].meanwhile = lambda: None
+    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    assert left_on(advice) == []
+    proxy.stand_in.answers["GET /"] = lambda _: None
+    assert "may be on" in left_on(advice)[0]
+
+
+def test_one_that_cannot_be_taken_off_is_no_success(
+    sandbox: Sandbox, proxy: StandInProxy, incident: Incident
+) -> None:
+    def run(service: str, command: tuple[str, ...], **_: object) -> str:
+        return proxy.run(service, command) if command[0] == "touch" else ""
+
+    sandbox.control.run.side_effect = run
+    with pytest.raises(ActionFailed, match="expected an answer other than 503 with Retry-After"):
+        sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    assert (incident.folder / "unfinished.json").exists()

@@ -1,0 +1,192 @@
+"""The watch for writers: who is one, when it fails a rollback, and what it could not see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fixtures.engines.engine import RunningContainer
+from fixtures.errors import Problem, Unverifiable
+from fixtures.incident import Incident, new_incident
+from fixtures.stores.profiles import MysqlProfile
+from rollback_actions import writers
+from rollback_actions.journal import Journal
+from rollback_actions.plan import plan_database, plan_emergency
+from rollback_actions.progress import Progress
+from rollback_actions.steps import Recorder
+from rollback_actions.stores.clients import Client, host_of, strangers
+from rollback_actions.writers import QUIET, WATCHED, Watch, WriterSeen
+from tests.unit.sandbox import SERVICES, Sandbox, begun, free, make_rollable
+
+WORKER = RunningContainer("sandbox-worker-1", "worker", one_off=False)
+SECONDS = 10.0
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    monkeypatch.setattr(writers, "SETTLE_SECONDS", 0.2)
+    return make_rollable(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def incident(sandbox: Sandbox) -> Incident:
+    return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+
+
+def _until(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + SECONDS
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def _runs_for_a_moment(sandbox: Sandbox, container: RunningContainer) -> Callable[[], None]:
+    """Return what lets `container` run until it was looked for, and ends it again."""
+
+    def run() -> None:
+        looked = sandbox.engine.running.call_count
+        sandbox.engine.running.return_value = (container,)
+        _until(lambda: sandbox.engine.running.call_count > looked + 1)
+        sandbox.engine.running.return_value = ()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("container", "is_one"),
+    [
+        (WORKER, True),
+        (RunningContainer("sandbox-backend-run-1", "backend", one_off=True), True),
+        (RunningContainer("sandbox-migrate-run-1", "migrate", one_off=True), True),
+        (RunningContainer("sandbox-exporter-1", "exporter", one_off=False), False),
+        (RunningContainer("sandbox-frontend-1", "frontend", one_off=False), False),
+        (RunningContainer("sandbox-database-server-run-1", "database-server", one_off=True), False),
+    ],
+    ids=lambda value: value.name if isinstance(value, RunningContainer) else "",
+)
+def test_a_container_that_runs_in_the_middle(
+    sandbox: Sandbox, incident: Incident, container: RunningContainer, *, is_one: bool
+) -> None:
+    plan = plan_database(sandbox.target, "mysql")
+    sandbox.keepers["mysql"].meanwhile = _runs_for_a_moment(sandbox, container)
+    if not is_one:
+        sandbox.run(plan, incident)
+        return
+    seen = f"observed container {container.name} of {container.service}, seen at 20"
+    with pytest.raises(WriterSeen, match=seen):
+        sandbox.run(plan, incident)
+    assert begun(incident)[WATCHED].startswith("WriterSeen: data of mysql: expected no writer while")
+    # The application is not started; what is there is restored anew, and nothing is kept twice.
+    assert SERVICES not in [tuple(call.args[0]) for call in sandbox.control.start.call_args_list]
+    assert (incident.folder / "unfinished.json").exists()
+    sandbox.keepers["mysql"].meanwhile = lambda: None
+    sandbox.run(plan, incident)
+    assert not (incident.folder / "unfinished.json").exists()
+
+
+def test_a_client_fails_it_when_every_restore_has_ended(sandbox: Sandbox, incident: Incident) -> None:
+    sandbox.keepers["redis"].meanwhile = lambda: sandbox.clients["redis"].found.append("app@10.0.0.9")
+    with pytest.raises(WriterSeen, match=r"client app@10\.0\.0\.9 of redis, seen at 20"):
+        sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
+    assert {keeper.words["a"] for keeper in sandbox.keepers.values()} == {"of release 1"}
+    sandbox.control.up.assert_not_called()
+
+
+def test_one_that_stays_is_found_before_anything_is_overwritten(sandbox: Sandbox, incident: Incident) -> None:
+    sandbox.clients["mysql"].found.append("app@10.0.0.9")
+    with pytest.raises(WriterSeen, match="expected no writer before it is overwritten"):
+        sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    assert sandbox.keepers["mysql"].words["a"] == "of release 2"
+    assert QUIET in begun(incident)
+    assert WATCHED not in begun(incident)
+
+
+def test_one_that_was_stopped_may_take_a_moment_to_hang_up(sandbox: Sandbox, incident: Incident) -> None:
+    gone = iter([["app@10.0.0.9"]])
+    sandbox.clients["mysql"].others = lambda: next(gone, [])  # type: ignore[method-assign]
+    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+
+
+def test_a_failure_says_beside_itself_who_was_seen(sandbox: Sandbox, incident: Incident) -> None:
+    def fail() -> None:
+        _runs_for_a_moment(sandbox, WORKER)()
+        raise Problem(what="restore", expected="a", observed="b", source="c", hint="d")
+
+    sandbox.keepers["mysql"].meanwhile = fail
+    with pytest.raises(Problem, match="restore") as caught:
+        sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    assert "container sandbox-worker-1 of worker" in str(caught.value.__notes__)
+
+
+def test_what_could_not_be_seen_is_said(sandbox: Sandbox, incident: Incident) -> None:
+    def unreachable() -> list[str]:
+        raise Unverifiable(what="redis", expected="an answer", observed="none", source="b", hint="c")
+
+    sandbox.clients["mysql"].blind = True
+    sandbox.clients["redis"].others = unreachable  # type: ignore[method-assign]
+    sandbox.keepers["mysql"].meanwhile = _runs_for_a_moment(
+        sandbox, RunningContainer("sandbox-other-1", "other", one_off=False)
+    )
+    sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
+    assert begun(incident)[WATCHED] == "nobody at the containers; could not look at redis, mysql"
+    journal = (incident.folder / "journal.jsonl").read_text()
+    # Once, however often it was looked at.
+    for name in ("mysql", "redis"):
+        assert journal.count(f"writers cannot be seen at {name}: ") == 1
+
+
+def test_without_a_look_at_the_containers_there_is_no_success(sandbox: Sandbox, incident: Incident) -> None:
+    def lose_the_engine() -> None:
+        gone = Unverifiable(what="engine", expected="an answer", observed="none", source="b", hint="c")
+        sandbox.engine.running.side_effect = gone
+
+    sandbox.keepers["mysql"].meanwhile = lose_the_engine
+    with pytest.raises(Unverifiable, match="engine"):
+        sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+
+
+@pytest.mark.parametrize("kind", ["s3", "kafka", "qdrant", "milvus"])
+def test_a_store_that_does_not_tell_is_named(sandbox: Sandbox, incident: Incident, kind: str) -> None:
+    stores = dict(sandbox.target.stores)
+    stores["mysql"] = stores["mysql"].model_copy(update={"kind": kind})
+    target = sandbox.target.model_copy(update={"stores": stores})
+    with Progress() as progress:
+        steps = Recorder(Journal(incident.folder / "journal.jsonl", str), progress, free)
+        with Watch(target, ("redis", "mysql"), sandbox.engine, steps) as watch:
+            watch.begin()
+            assert watch.end() == "nobody at the containers, redis; blind at mysql"
+
+
+@pytest.mark.parametrize(
+    ("client", "counts"),
+    [
+        (Client("app", "172.18.0.9"), True),
+        (Client("app", "::ffff:172.18.0.9"), True),
+        (Client("app", "worker.internal"), True),
+        (Client("", "172.18.0.9"), True),
+        (Client("reader", "172.18.0.9"), False),
+        (Client("operator", "172.18.0.9"), False),
+        (Client("exporter", "172.18.0.9"), False),
+        (Client("app", "127.0.0.1"), False),
+        (Client("app", "::1"), False),
+        (Client("app", "localhost"), False),
+    ],
+    ids=str,
+)
+def test_who_may_be_connected(sandbox: Sandbox, client: Client, *, counts: bool) -> None:
+    profile = sandbox.target.stores["mysql"]
+    assert isinstance(profile, MysqlProfile)
+    profile = profile.model_copy(update={"bystanders": ("exporter",)})
+    expected = [f"{client.account}@{client.host}"] if counts else []
+    assert strangers([client, client], profile) == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [("10.0.0.1:9", "10.0.0.1"), ("[::1]:9", "::1"), ("::1:9", "::1"), ("localhost", "localhost"), ("", "")],
+)
+def test_the_host_of_an_address(address: str, host: str) -> None:
+    assert host_of(address) == host
