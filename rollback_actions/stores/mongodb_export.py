@@ -102,7 +102,7 @@ class Export(Content):
 def _says(line: str, document: bytes) -> bool:
     """Tell whether `line` read again is `document`, byte for byte."""
     try:
-        # Inside of another: of a document by itself, `_id` is encoded first, where in a time series it is not.
+        # Inside of another: by itself a document is encoded with `_id` first, where a time series has it not.
         inside = {"": json_util.loads(line, json_options=CANONICAL)}
         return bson.encode(inside, codec_options=LENIENT) == joined([Element(DOCUMENT, b"", document)])
     except (BSONError, ValueError, TypeError):
