@@ -19,13 +19,22 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Self
 
+from fixtures.command import Deadline
 from fixtures.comparison import Keys
 from fixtures.engines.engine import ContainerEngine
 from fixtures.record_blocks import read_block
 from fixtures.stores.content import ContentView, Digest, Pace, RecordHash
 from fixtures.stores.factory import open_content
 from fixtures.target import Target
-from rollback_actions.changes import Ground, aligned, difference, live_digests, live_parts, pairs
+from rollback_actions.changes import (
+    Ground,
+    aligned,
+    difference,
+    live_digests,
+    live_parts,
+    pairs,
+    require_time,
+)
 from rollback_actions.index import PART, StoreIndex, counted_collections, every_field, pace_of
 from rollback_actions.lost_window import WindowCollection, WindowStore
 
@@ -77,8 +86,9 @@ def account_store(
     index: StoreIndex | None,
     window: WindowStore,
     folder: Path,
+    limit: Deadline,
 ) -> Account:
-    """Return what became of the records of store `name`, which has been restored.
+    """Return what became of the records of store `name`, which has been restored, within `limit`.
 
     `window` is what it held before, in `folder`; there ``revived.jsonl`` is made, the list of what came back.
 
@@ -102,9 +112,8 @@ def account_store(
             with open_content(name, profile, engine) as content:
                 there = collection in now
                 before = window.collections.get(collection)
-                return _Collection(content, collection, index, before, folder, pace_of(profile)).account(
-                    came_back, there=there
-                )
+                found = _Collection(content, collection, index, before, folder, pace_of(profile))
+                return found.account(came_back, limit, there=there)
 
         total = Account(unknown=dict(window.unknown))
         with ThreadPoolExecutor(profile.load.connections) as pool:
@@ -132,8 +141,9 @@ class _Collection:
         indexed = index is not None and collection in index.collections and (before is None or before.indexed)
         self._index = index if indexed else None
 
-    def account(self, came_back: Revived, *, there: bool) -> Account:
+    def account(self, came_back: Revived, limit: Deadline, *, there: bool) -> Account:
         """Account for all of it; `there` says whether the collection is there now."""
+        require_time(limit, f"account for the records of {self._collection}")
         account = Account()
         ground = self._ground()
         every = range(len(ground.division))
@@ -148,6 +158,7 @@ class _Collection:
             else ((p, iter(())) for p in others)
         )
         for part, records in now:
+            require_time(limit, f"account for the records of {self._collection}")
             size = max(before[part].records, digests[part].records if there else 0)
             streams = (self._records_before(ground, part), self._exported(part), records)
             for held, exported, held_now in aligned(size, *streams):

@@ -12,8 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
+from fixtures.command import Deadline
 from fixtures.comparison import IN_MEMORY
-from fixtures.errors import Unverifiable
+from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.record_blocks import spread
 from fixtures.stores.content import ContentView, Digest, Pace, RecordHash
 from rollback_actions.index import PART, StoreIndex, read_parts
@@ -111,6 +112,22 @@ def live_parts(
         yield left.pop(0), records
     for part in left:
         yield part, iter(())
+
+
+def require_time(limit: Deadline, what: str) -> None:
+    """Refuse to go on when the time for it is up; a single request has a deadline of its own.
+
+    Raises:
+        ActionFailed: it is.
+    """
+    if limit.passed:
+        raise ActionFailed(
+            what=what,
+            expected=f"an end within {limit.seconds:g} s",
+            observed="more records than fit into that",
+            source="the schedule of the rollback",
+            hint="raise rollback_seconds in the profile, or the store's load, and go on: rollback resume",
+        )
 
 
 def difference(before: Records, now: Records) -> Difference:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fixtures.command import Deadline
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed
 from fixtures.files import canonical_json, write_whole
@@ -41,11 +42,11 @@ class Losses:
     accounts: dict[str, Account] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def export(self, names: Iterable[str], down: Collection[str], steps: Recorder) -> None:
+    def export(self, names: Iterable[str], down: Collection[str], steps: Recorder, limit: Deadline) -> None:
         """Export what was written since the backup to the stores `names`, of which `down` cannot be asked.
 
         Raises:
-            ActionFailed: what was read could not be written.
+            ActionFailed: what was read could not be written, or not within `limit`.
         """
 
         def export(name: str) -> WindowStore:
@@ -53,7 +54,7 @@ class Losses:
                 return WindowStore(collections={}, unknown={name: "it is not up"})
             with steps(export_step(name)) as step:
                 index = self._index(name, steps)
-                found = export_store(self.target, self.engine, name, index, self.folder / name)
+                found = export_store(self.target, self.engine, name, index, self.folder / name, limit)
                 step.result = str(found)
             return found
 
@@ -61,11 +62,11 @@ class Losses:
         window = Window(backup=self.backup.folder.name, stores=stores)
         write_window(self.folder, window, dict(replays(self.target, self.engine, stores)))
 
-    def account(self, name: str, steps: Steps) -> None:
+    def account(self, name: str, steps: Steps, limit: Deadline) -> None:
         """Account for the records of store `name`, which has been restored.
 
         Raises:
-            Problem: the store does not answer, or the window is not as it was written.
+            Problem: the store does not answer within `limit`, or the window is not as it was written.
         """
         with steps(account_step(name)) as step:
             window = read_window(self.folder)
@@ -75,9 +76,9 @@ class Losses:
             elif name in before.unknown:
                 account = Account(unknown=dict(before.unknown))
             else:
-                account = account_store(
-                    self.target, self.engine, name, self._index(name), before, self.folder / name
-                )
+                folder = self.folder / name
+                index = self._index(name)
+                account = account_store(self.target, self.engine, name, index, before, folder, limit)
             step.result = str(account)
         with self._lock:
             self.accounts[name] = account

@@ -19,6 +19,7 @@ from typing import IO, Literal
 
 from pydantic import Field, ValidationError
 
+from fixtures.command import Deadline
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, Problem
 from fixtures.files import write_whole
@@ -35,6 +36,7 @@ from rollback_actions.changes import (
     ground_of,
     live_digests,
     live_parts,
+    require_time,
 )
 from rollback_actions.contents import Counted
 from rollback_actions.index import (
@@ -138,14 +140,19 @@ def blocks_file(number: int, what: Literal["now", "exported"]) -> Path:
 
 
 def export_store(
-    target: Target, engine: ContainerEngine, name: str, index: StoreIndex | None, folder: Path
+    target: Target,
+    engine: ContainerEngine,
+    name: str,
+    index: StoreIndex | None,
+    folder: Path,
+    limit: Deadline,
 ) -> WindowStore:
     """Export what store `name` holds and `index` does not, into `folder`, which is this store's alone.
 
     A collection that cannot be read is named in `unknown`: it may be what the rollback is to cure.
 
     Raises:
-        ActionFailed: what was read could not be written.
+        ActionFailed: what was read could not be written, or not within `limit`.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
@@ -158,7 +165,7 @@ def export_store(
     def exported(number: int, collection: str) -> WindowCollection | str:
         try:
             with _on_disk(folder):
-                return _Exporter(target, engine, name, folder, number, collection).export(index)
+                return _Exporter(target, engine, name, folder, number, collection).export(index, limit)
         except ActionFailed:
             raise
         except Problem as problem:
@@ -240,8 +247,10 @@ class _Exporter:
         self._parts: dict[int, WindowPart] = {}
         self._lines, self._written = 0, Written()
 
-    def export(self, index: StoreIndex | None) -> WindowCollection:
+    def export(self, index: StoreIndex | None, limit: Deadline) -> WindowCollection:
         """Do it."""
+        what = f"export of {self._collection}"
+        require_time(limit, what)
         with open_content(self._store, self._profile, self._engine) as content:
             ground = ground_of(content, self._collection, index, self._pace)
             digests = live_digests(content, ground, self._pace)
@@ -258,6 +267,7 @@ class _Exporter:
                 ):
                     found = live_parts(content, ground, differing, self._pace)
                     for part, records in found:
+                        require_time(limit, what)
                         written = self._keep(part, records, ground, now)
                         if written:
                             self._write(export, ground, part, written, exported)

@@ -27,6 +27,7 @@ from rollback_actions.plan import (
     plan_service,
     plan_wish,
 )
+from rollback_actions.refusals import Allowed, refuse
 from rollback_actions.rollback import roll_back
 from rollback_actions.session import IncidentId, Profile, TakeOver, open_session
 from rollback_actions.status import ROLLBACK, State, Status, newest_rollback
@@ -36,6 +37,14 @@ from rollback_actions.wish import Kind, Wish
 rollback_app = typer.Typer(help="Roll a target back.", no_args_is_help=True)
 
 Commit = Annotated[str, typer.Argument(help="Hash of the commit to go back to.")]
+Confirm = Annotated[
+    str | None,
+    typer.Option(help="Name of the target, which a protected one asks for.", show_default=False),
+]
+OverBudget = Annotated[
+    bool, typer.Option("--over-budget", help="Roll back though it is expected to take too long.")
+]
+Again = Annotated[bool, typer.Option("--again", help="Roll back once more within the hold time.")]
 
 
 @rollback_app.command()
@@ -43,12 +52,16 @@ def service(
     name: Annotated[str, typer.Argument(help="A service of the application.")],
     profile: Profile,
     incident: IncidentId = None,
+    confirm: Confirm = None,
     *,
     take_over: TakeOver = False,
+    over_budget: OverBudget = False,
+    again: Again = False,
 ) -> None:
     """Put the service NAME back on the image and configuration of the known-good commit."""
     target = load_target(profile)
-    _run(Advice(target, profile), plan_service(target, name), incident, take_over=take_over)
+    allowed = Allowed(confirm, over_budget, again)
+    _run(Advice(target, profile), plan_service(target, name), incident, allowed, take_over=take_over)
 
 
 @rollback_app.command()
@@ -56,35 +69,61 @@ def database(
     name: Annotated[str, typer.Argument(help="A store.")],
     profile: Profile,
     incident: IncidentId = None,
+    confirm: Confirm = None,
     *,
     take_over: TakeOver = False,
+    over_budget: OverBudget = False,
+    again: Again = False,
 ) -> None:
     """Put the data of store NAME back to the backup of the known-good commit."""
     target = load_target(profile)
-    _run(Advice(target, profile), plan_database(target, name), incident, take_over=take_over)
+    allowed = Allowed(confirm, over_budget, again)
+    _run(Advice(target, profile), plan_database(target, name), incident, allowed, take_over=take_over)
 
 
 @rollback_app.command()
 def full(
-    commit: Commit, profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False
+    commit: Commit,
+    profile: Profile,
+    incident: IncidentId = None,
+    confirm: Confirm = None,
+    *,
+    take_over: TakeOver = False,
+    over_budget: OverBudget = False,
+    again: Again = False,
 ) -> None:
     """Put code and images of the application back to what they were at COMMIT; data stays as it is."""
     target = load_target(profile)
-    _run(Advice(target, profile), plan_full(target, commit), incident, take_over=take_over)
+    allowed = Allowed(confirm, over_budget, again)
+    _run(Advice(target, profile), plan_full(target, commit), incident, allowed, take_over=take_over)
 
 
 @rollback_app.command()
 def emergency(
-    commit: Commit, profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False
+    commit: Commit,
+    profile: Profile,
+    incident: IncidentId = None,
+    confirm: Confirm = None,
+    *,
+    take_over: TakeOver = False,
+    over_budget: OverBudget = False,
+    again: Again = False,
 ) -> None:
     """Put code, images and the data of every store back to what they were at COMMIT."""
     target = load_target(profile)
     # Everything that can be wrong with the wish is found before an incident is opened or a lock taken.
-    _run(Advice(target, profile), plan_emergency(target, commit), incident, take_over=take_over)
+    allowed = Allowed(confirm, over_budget, again)
+    _run(Advice(target, profile), plan_emergency(target, commit), incident, allowed, take_over=take_over)
 
 
 @rollback_app.command()
-def resume(profile: Profile, *, take_over: TakeOver = False) -> None:
+def resume(
+    profile: Profile,
+    confirm: Confirm = None,
+    *,
+    take_over: TakeOver = False,
+    over_budget: OverBudget = False,
+) -> None:
     """Go on with the newest rollback that began and did not succeed, in its incident."""
     target = load_target(profile)
     incidents = target.folders.incidents
@@ -99,7 +138,8 @@ def resume(profile: Profile, *, take_over: TakeOver = False) -> None:
         )
     newest = unfinished[0]
     plan = plan_wish(target, newest.wish, newest.baseline)
-    _run(Advice(target, profile), plan, newest.incident.id, take_over=take_over)
+    allowed = Allowed(confirm, over_budget, again=True)
+    _run(Advice(target, profile), plan, newest.incident.id, allowed, take_over=take_over)
 
 
 @rollback_app.command()
@@ -115,14 +155,17 @@ def status(profile: Profile) -> None:
         raise typer.Exit(ExitCode.FAILED if found.verdict is Verdict.FAILED else ExitCode.BROKEN)
 
 
-def _run(advice: Advice, plan: Plan, incident: str | None, *, take_over: bool) -> None:
+def _run(advice: Advice, plan: Plan, incident: str | None, allowed: Allowed, *, take_over: bool) -> None:
     target = advice.target
 
     def choose() -> str | None:
+        # What another one has done or left meanwhile counts too: this is asked before the lock, and under it.
         refuse_over_half_restored(target.folders.incidents, target.name, plan.wish)
-        return incident or interrupted(target.folders.incidents, target.name, plan.wish)
+        unfinished = interrupted(target.folders.incidents, target.name, plan.wish)
+        refuse(target, plan, allowed, resumed=unfinished is not None)
+        return incident or unfinished
 
-    refuse_over_half_restored(target.folders.incidents, target.name, plan.wish)
+    choose()
     lock = open_lock(target, f"{ROLLBACK}{plan.wish}", take_over=take_over)
     begun: Incident | None = None
     record: RollbackRecord | None = None

@@ -45,7 +45,13 @@ class Verifier:
             f"ROLLPROOF_FOLDERS__{name.upper()}": str(self.folder / name)
             for name in ("baselines", "incidents", "backups")
         }
-        return {**kept, **folders, "ROLLPROOF_TARGET": str(PROFILE), "PYTHONDONTWRITEBYTECODE": "1"}
+        # Tests roll back to one commit again and again.
+        ours = {
+            "ROLLPROOF_TARGET": str(PROFILE),
+            "ROLLPROOF_HOLD_SECONDS": "0",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        return {**kept, **folders, **ours}
 
     @property
     def baseline(self) -> Baseline:
