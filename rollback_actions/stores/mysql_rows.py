@@ -17,8 +17,8 @@ from fixtures.stores.mysql import quoted
 from fixtures.stores.mysql_columns import Column
 from rollback_actions.stores.readable import bytes_json, text_json
 
-# A longer value is put together from pieces: written as a whole, twice as long, it may be beyond what the
-# server takes in one packet.
+# Bytes of texts in one statement. What is more is put together from pieces before it: all at once, twice as
+# long in hexadecimal, they may be beyond what the server takes in one packet.
 PIECE_BYTES = 256 << 10
 # Zero dates, dates such as 30 February and the number 0 are values that a table may hold. All else that does
 # not fit is refused: a row that was replayed must be the row that was exported.
@@ -111,10 +111,12 @@ class RowWriter:
         )
         statements = [setting]
         written = []
+        room = PIECE_BYTES
         for number, literal in enumerate(literals, start=1):
             if isinstance(literal, str):
                 written.append(literal)
-            elif len(literal.value) <= PIECE_BYTES:
+            elif len(literal.value) <= room:
+                room -= len(literal.value)
                 introducer = "" if literal.charset is None else f"_{literal.charset} "
                 written.append(f"{introducer}x'{literal.value.hex()}'")
             else:
