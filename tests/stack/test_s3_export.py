@@ -17,6 +17,8 @@ from urllib.parse import parse_qsl
 import httpx
 import pytest
 from minio import Minio
+from minio.commonconfig import ENABLED
+from minio.versioningconfig import VersioningConfig
 from pydantic import SecretStr
 
 from fixtures.engines.engine import ContainerEngine, Endpoint
@@ -41,6 +43,7 @@ from tests.stack.scratch_stores import SECRET, changed, nowhere
 
 BUCKET = "minio-file-scratch-export"
 VERSIONS = f"versions {BUCKET}"
+PART = 5 * 1024 * 1024
 HEADERS = {
     "Content-Type": "text/plain; charset=utf-8",
     "Cache-Control": "no-cache",
@@ -274,6 +277,20 @@ def test_versions_that_are_gone_or_not_wanted_are_left_out(
     (record,) = exported(export, VERSIONS, wanted, tmp_path)
     assert record.key == f"kept?versionId={middle.version_id}"
     assert (tmp_path / _object([record], record.key)["file"]).read_bytes() == b"version 1"
+
+
+def test_a_version_of_the_time_before_versions_is_exported(
+    client: Minio, content: Content, export: Export, tmp_path: Path
+) -> None:
+    make(client, BUCKET, versioned=False)
+    put(client, BUCKET, "small", b"old")
+    client.put_object(BUCKET, "parts", io.BytesIO(b"p" * (PART + 1)), -1, part_size=PART)
+    client.set_bucket_versioning(BUCKET, VersioningConfig(ENABLED))
+    put(client, BUCKET, "small", b"new")
+    records = expect_all_exported(export, content, VERSIONS, tmp_path, 10)
+    old = _object(records, "small?versionId=null")
+    assert (tmp_path / old["file"]).read_bytes() == b"old"
+    assert (tmp_path / _object(records, "parts?versionId=null")["file"]).stat().st_size == PART + 1
 
 
 def test_a_large_object_is_not_held(client: Minio, content: Content, export: Export, tmp_path: Path) -> None:
