@@ -6,7 +6,7 @@ import http.client
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +18,7 @@ from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ExitCode
 from fixtures.incident import UNFINISHED
 from fixtures.stores import mysql
-from fixtures.stores.profiles import Account
+from fixtures.stores.profiles import Account, MysqlProfile
 from fixtures.stores.reach import Reach
 from fixtures.target import Target
 from rollback_actions.containers import ContainerControl
@@ -97,20 +97,32 @@ def test_what_cannot_tell_is_named(verifier: Verifier) -> None:
 
 @contextmanager
 def _worker(control: ContainerControl) -> Iterator[str]:
+    """It is left running: whatever follows stops it first."""
     control.start(["worker"], deadline=SECONDS)
-    try:
-        yield "container rollproof-staging-worker-1 of worker, seen at 20"
-    finally:
-        control.stop(["worker"], deadline=SECONDS)
+    yield "container rollproof-staging-worker-1 of worker, seen at 20"
+
+
+def _reach(target: Target, engine: ContainerEngine, account: Account) -> Reach:
+    return Reach("mysql", engine.resolve(target.stores["mysql"].address), account, SECONDS)
 
 
 @contextmanager
 def _client(stack: Stack, target: Target, engine: ContainerEngine) -> Iterator[str]:
     secret = (stack.state.folder / "secrets" / "mysql_app").read_text(encoding="utf-8")
     account = Account(user="app", password=SecretStr(secret))
-    reach = Reach("mysql", engine.resolve(target.stores["mysql"].address), account, SECONDS)
-    with closing(mysql.connect(reach)):
+    with closing(mysql.connect(_reach(target, engine, account))):
         yield "client app@"
+
+
+@contextmanager
+def _held_up(target: Target, engine: ContainerEngine) -> Iterator[None]:
+    """No table of MySQL can be dropped: an operator, who is no writer, reads one."""
+    profile = target.stores["mysql"]
+    assert isinstance(profile, MysqlProfile)
+    with closing(mysql.connect(_reach(target, engine, profile.operator))) as connection:
+        mysql.rows(connection, "START TRANSACTION")
+        mysql.rows(connection, "SELECT COUNT(*) FROM imagedb.users")
+        yield
 
 
 @pytest.mark.parametrize("who", ["a container", "a client"])
@@ -123,10 +135,14 @@ def test_a_writer_in_the_middle_fails_it_and_it_is_gone_on_with(
     who: str,
 ) -> None:
     user, writer = User(target), _worker(control) if who == "a container" else _client(stack, target, engine)
-    with verifier.begun("rollback/db_mysql.sh", at="restore mysql") as (process, incident):
-        with writer as name:
-            said, _ = process.communicate(timeout=SECONDS)
-        assert process.returncode == ExitCode.FAILED, said
+    with ExitStack() as undo:
+        held = undo.enter_context(ExitStack())
+        held.enter_context(_held_up(target, engine))
+        process, incident = undo.enter_context(verifier.begun("rollback/db_mysql.sh", at="restore mysql"))
+        name = undo.enter_context(writer)
+        held.close()
+        said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == ExitCode.FAILED, said
     assert "expected no writer while it was restored" in said
     assert name in said
     assert "Traceback" not in said
