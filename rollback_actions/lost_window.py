@@ -187,7 +187,14 @@ def write_window(folder: Path, window: Window, replays: Mapping[str, str]) -> No
             "Records that were written between the backup and the rollback, one JSON line each: key, change,",
             "content, and replay, which is what the store's own tool takes. To write those of a file again,",
             "run in this folder, on the rolled back target, after a look at each record:",
-            *(f"\n{file}\n    jq -r .replay {file} | {command}" for file, command in sorted(replays.items())),
+            *(
+                f"\n{file}\n    jq -r '.replay | select(. != \"\")' {file} | {command}"
+                for file, command in sorted(replays.items())
+            ),
+            "",
+            "PASSWORD_FILE holds the operator's password; mongoimport wants it as the line `password: ...`.",
+            "Statements for MySQL fire triggers, and are not held to foreign keys: replay all of its files.",
+            "A document of MongoDB without a replay is in the file that its content names, for mongorestore.",
         ]
         write_whole(folder / "README.txt", ("\n".join(lines) + "\n").encode())
         write_whole(folder / MANIFEST, window.model_dump_json(indent=1).encode())
