@@ -187,10 +187,7 @@ def write_window(folder: Path, window: Window, replays: Mapping[str, str]) -> No
             "Records that were written between the backup and the rollback, one JSON line each: key, change,",
             "content, and replay, which is what the store's own tool takes. To write those of a file again,",
             "run in this folder, on the rolled back target, after a look at each record:",
-            *(
-                f"\n{file}\n    jq -r '.replay | select(. != \"\")' {file} | {command}"
-                for file, command in sorted(replays.items())
-            ),
+            *(_replay(Path(file), command) for file, command in sorted(replays.items())),
             "",
             "PASSWORD_FILE holds the operator's password; mongoimport wants it as the line `password: ...`.",
             "Statements for MySQL fire triggers, and are not held to foreign keys: replay all of its files.",
@@ -339,6 +336,11 @@ class _Exporter:
             lines.flush()
             os.fsync(lines.fileno())
         self._parts[part] = self._parts[part].model_copy(update={"exported": block})
+
+
+def _replay(file: Path, command: str) -> str:
+    # Files that lines name are looked for in the store's own folder.
+    return f"\n{file}\n    cd {file.parent} && jq -r '.replay | select(. != \"\")' {file.name} | {command}"
 
 
 def _line(record: ExportedRecord, change: str) -> bytes:

@@ -93,7 +93,8 @@ def test_every_record_that_was_written_since_is_exported_and_accounted_for(
     incident = Path(next(line for line in done.stdout.splitlines() if line.startswith("incident: "))[10:])
 
     records = json.loads((incident / "rollback.json").read_text())["records"]
-    assert {**records, "kept": 0} == {"kept": 0, "restored": 2, "exported": 9, "revived": 2, "unaccounted": 0}
+    # The log keeps what came since: its record is exported, and is there.
+    assert {**records, "kept": 0} == {"kept": 0, "restored": 2, "exported": 8, "revived": 2, "unaccounted": 0}
     assert records["kept"] > 1000
     accounts = json.loads((incident / FOLDER / ACCOUNTS).read_text())
     assert not any(account["unknown"] for account in accounts.values()), accounts

@@ -58,7 +58,8 @@ def test_what_was_changed_is_exported_and_the_rest_is_kept(
     assert _exported(incident) == {"a": ("changed", "of release 2", "a=of release 2")}
     assert _revived(incident) == []
     readme = (incident.folder / FOLDER / "README.txt").read_text()
-    assert """' mysql/0000-words.jsonl | put words""" in readme
+    assert "    cd mysql && jq -r '.replay" in readme
+    assert "' 0000-words.jsonl | put words" in readme
 
 
 def test_new_records_are_exported_and_deleted_ones_come_back(
