@@ -65,7 +65,7 @@ def _go_on(verifier: Verifier, folder: Path) -> None:
 
 @contextmanager
 def _written(operators: Operators) -> Iterator[None]:
-    """A row of MySQL is another one than at the backup; a rollback has to keep it, and puts the old one back."""
+    """A row of MySQL is another one than at the backup: to be kept, and the old one put back."""
     before = _users(operators)
     operators.sql("UPDATE users SET email = 'since@example.org' WHERE username <> 'canary' LIMIT 1")
     yield
