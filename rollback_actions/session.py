@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from fixtures.command import observed
 from fixtures.incident import Incident, find_incident, new_incident
 from fixtures.redaction import Redactor
 from fixtures.target import Target
@@ -59,7 +60,10 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
         redactor = Redactor(target.secrets())
         journal = Journal(found.folder / "journal.jsonl", redactor.text)
         me = lock.holder
-        with journal.step(me.what, user=me.user, host=me.host, pid=str(me.process.pid)):
+        with (
+            observed(journal.ran),
+            journal.step(me.what, user=me.user, host=me.host, pid=str(me.process.pid)),
+        ):
             if lock.taken_from is not None:
                 _record_taking_over(lock.taken_from, journal, progress)
             lock.declare(found.id)

@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from fixtures.engines.factory import open_engine
 from fixtures.errors import Problem
@@ -104,28 +106,41 @@ class Killer:
         return {step: float(ended[step]) for step in dict.fromkeys(steps[1:])}
 
     def kill(self, action: Action, step: str, after: float) -> Kill:
-        """Kill `action` when `step` has run for `after` seconds, go on with it, and compare."""
+        """Kill `action` when `step` has run for `after` seconds, go on with it, and compare.
+
+        Raises:
+            Problem: it never began.
+        """
         started = time.monotonic()
         action.wreck()
-        before = self._incidents()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "rollback_actions", *action.arguments, TAKE_OVER],
-            cwd=self.root,
-            env=dict(self.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            self._wait_for(process, before, step)
-            time.sleep(after)
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait(ACTION_SECONDS)
-        (incident,) = self._incidents() - before
+        incident = self._kill(action, step, after)
         under_way = _open_steps(incident)
         wrong = self._go_on(action, incident)
         return Kill(action.name, step, after, under_way, time.monotonic() - started, wrong)
+
+    def _kill(self, action: Action, step: str, after: float) -> Path:
+        """Do `action` and kill it; return its incident's folder."""
+        before = self._incidents()
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "rollback_actions", *action.arguments, TAKE_OVER],
+                cwd=self.root,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                self._wait_for(process, before, step)
+                time.sleep(after)
+            finally:
+                process.send_signal(signal.SIGKILL)
+                process.wait(ACTION_SECONDS)
+            begun = self._incidents() - before
+            if not begun:
+                raise _problem(action.name, f"it ended before it began: {_last(said)}")
+        (incident,) = begun
+        return incident
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the actions to its end."""
@@ -207,6 +222,11 @@ def _open_steps(incident: Path) -> tuple[str, ...]:
             case _:
                 pass
     return tuple(under_way[1:])
+
+
+def _last(said: IO[bytes]) -> str:
+    said.seek(0)
+    return " | ".join(said.read().decode(errors="replace").splitlines()[-12:])
 
 
 def _words(done: subprocess.CompletedProcess[str]) -> str:
