@@ -1,4 +1,4 @@
-"""A kill of each kind of rollback on the real stack, another step each day; `./run killtest` does them all."""
+"""A kill of each kind of rollback on the real stack, another step each day; `./run killtest` does all."""
 
 from __future__ import annotations
 
