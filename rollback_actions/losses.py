@@ -15,7 +15,15 @@ from fixtures.target import Target
 from rollback_actions.accounting import Account, account_store
 from rollback_actions.backup import BackupSet, Steps, each_store
 from rollback_actions.index import StoreIndex, read_index
-from rollback_actions.lost_window import Window, WindowStore, export_store, read_window, replays, write_window
+from rollback_actions.lost_window import (
+    Window,
+    WindowStore,
+    export_store,
+    make_window,
+    read_window,
+    replays,
+    write_window,
+)
 from rollback_actions.steps import Recorder
 
 ACCOUNTS = "accounting.json"
@@ -58,6 +66,7 @@ class Losses:
                 step.result = str(found)
             return found
 
+        make_window(self.folder)
         stores = each_store(tuple(names), export)
         window = Window(backup=self.backup.folder.name, stores=stores)
         write_window(self.folder, window, dict(replays(self.target, self.engine, stores)))

@@ -154,8 +154,9 @@ def export_store(
     Raises:
         ActionFailed: what was read could not be written, or not within `limit`.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700, parents=True)
+    with _on_disk(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
     profile = every_field(target.stores[name])
     try:
         names = counted_collections(name, profile, engine)
@@ -179,10 +180,19 @@ def export_store(
     )
 
 
+def make_window(folder: Path) -> None:
+    """Make the folder of a window: records of people are nobody else's to read.
+
+    Raises:
+        ActionFailed: it cannot be made.
+    """
+    with _on_disk(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def write_window(folder: Path, window: Window, replays: Mapping[str, str]) -> None:
     """Seal the window in `folder`; `replays` is the command for each file of lines."""
     with _on_disk(folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lines = [
             "Records that were written between the backup and the rollback, one JSON line each: key, change,",
             "content, and replay, which is what the store's own tool takes. To write those of a file again,",

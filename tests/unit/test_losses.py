@@ -58,6 +58,7 @@ def test_what_was_changed_is_exported_and_the_rest_is_kept(
     assert _exported(incident) == {"a": ("changed", "of release 2", "a=of release 2")}
     assert _revived(incident) == []
     readme = (incident.folder / FOLDER / "README.txt").read_text()
+    assert ((incident.folder / FOLDER).stat().st_mode & 0o777) == 0o700
     assert "    cd mysql && jq -r '.replay" in readme
     assert "' 0000-words.jsonl | put words" in readme
 
