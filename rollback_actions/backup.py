@@ -16,7 +16,7 @@ from fixtures.clock import Moment
 from fixtures.errors import Problem, UsageProblem
 from fixtures.files import canonical_json, write_whole
 from rollback_actions.index import FOLDER, sha256
-from rollback_actions.stores.keeper import Kept, StoppedKeeper, StoreKeeper
+from rollback_actions.stores.keeper import BacksUp, Kept
 
 _MANIFEST = "set.json"
 Value = TypeVar("Value")
@@ -57,15 +57,11 @@ def take_backup(
     folder: Path,
     target: str,
     commit: str,
-    keepers: Mapping[str, StoreKeeper],
+    keepers: Mapping[str, BacksUp],
     steps: Steps,
     index: Callable[[str, Path], int] | None = None,
-    *,
-    restored_next: bool = False,
 ) -> BackupSet:
     """Back up every store side by side into `folder`, which must not exist.
-
-    Stores that are `restored_next` need not run again before that.
 
     `index` writes the index of a store, by name, into a folder and returns how many records it has. All are
     made before the first backup begins: what is written after that is in the backup or counts as written
@@ -85,11 +81,7 @@ def take_backup(
         begun, store = Moment.now(), temporary / name
         store.mkdir(mode=0o700)
         with steps(f"back up {name}") as step:
-            keeper = keepers[name]
-            if restored_next and isinstance(keeper, StoppedKeeper):
-                kept = keeper.keep_aside(store)
-            else:
-                kept = keeper.back_up(store)
+            kept = keepers[name].back_up(store)
             step.result = f"{sum(kept.records.values()):,} records, {kept.size / 1e6:.1f} MB, {kept.method}"
         seconds[name] = round(Moment.now().seconds_since(begun), 3)
         return kept

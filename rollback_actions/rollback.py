@@ -25,7 +25,7 @@ from rollback_actions.plan import Plan
 from rollback_actions.schedule import Schedule, Stage, schedule_of
 from rollback_actions.steps import Recorder
 from rollback_actions.stores.factory import open_keeper
-from rollback_actions.stores.keeper import StoreKeeper
+from rollback_actions.stores.keeper import Aside, BacksUp, StoppedKeeper, StoreKeeper
 from rollback_actions.unfinished import Unfinished, supersede_covered
 from rollback_actions.wish import Kind
 from rollback_actions.writers import QUIET, WATCHED, Watch
@@ -192,13 +192,21 @@ def _keep(run: _Run, losses: Losses, down: Collection[str]) -> None:
     deadline = run.schedule.deadline(Stage.KEEP)
     safety = _next_safety(target.folders.backups / "safety", run.unfinished.incident.id)
     with steps(KEEP) as step:
-        # A store that does not start cannot be asked for records: that is said, and no reason to stop.
-        keepers = {name: _keeper(run, name, deadline) for name in run.plan.stores if name not in down}
+        keepers = {name: keeper for name in run.plan.stores if (keeper := _keeps(run, name, deadline, down))}
         losses.export(run.plan.stores, down, steps, Deadline(deadline))
         of = f"before the rollback to {run.plan.commit}"
-        take_backup(safety, target.name, of, keepers, steps, restored_next=True)
+        take_backup(safety, target.name, of, keepers, steps)
         run.unfinished.keep(safety)
         step.result = str(safety)
+
+
+def _keeps(run: _Run, name: str, deadline: float, down: Collection[str]) -> BacksUp | None:
+    """Return what keeps a store before its restore; None for one that is down and cannot be read so."""
+    keeper = _keeper(run, name, deadline)
+    if isinstance(keeper, StoppedKeeper):
+        return Aside(keeper, up=name not in down)
+    # A store that does not start cannot be asked for records, nor be restored before it does.
+    return None if name in down else keeper
 
 
 def _restore(run: _Run, losses: Losses) -> None:
@@ -251,7 +259,7 @@ def _start_stores(run: _Run) -> set[str]:
                 run.control.start(services, deadline=run.schedule.deadline(Stage.UP))
         except Problem as problem:
             down.add(name)
-            run.steps.note(f"{name} is not up, what it holds is not kept: {problem.summary}")
+            run.steps.note(f"{name} is not up, its records cannot be asked for: {problem.summary}")
     return down
 
 

@@ -15,7 +15,7 @@ from rollback_actions.plan import Plan
 from rollback_actions.wish import Kind
 
 # Seconds, as seen on two cores; what depends on the amount of data is asked of the backup.
-_LOOK, _STOP, _UP, _CHECK_OUT = 2.0, 10.0, 5.0, 2.0
+_LOOK, _STOP, _UP, _CHECK_OUT = 2.0, 10.0, 20.0, 2.0
 _START_ONE, _START_ALL = 15.0, 25.0
 _LEAST = 5.0
 # A restore writes what a backup reads, and a store that was restored by its volumes starts anew.

@@ -54,6 +54,29 @@ class StoreKeeper(Protocol):
 class StoppedKeeper(StoreKeeper, Protocol):
     """A store that is stopped to be backed up, and to be restored: between the two it need not run."""
 
-    def keep_aside(self, folder: Path) -> Kept:
-        """As `back_up`, right before a restore: the store's services are left stopped."""
+    def keep_aside(self, folder: Path, *, up: bool) -> Kept:
+        """As `back_up`, right before a restore: the store's services are left stopped.
+
+        One that is not `up`, and did not start, is kept as it lies.
+        """
         ...
+
+
+class BacksUp(Protocol):
+    """What can be backed up. See `StoreKeeper`."""
+
+    def back_up(self, folder: Path) -> Kept:
+        """Write a complete backup into `folder`, which exists and is empty."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A store that is kept aside in place of being backed up."""
+
+    keeper: StoppedKeeper
+    up: bool
+
+    def back_up(self, folder: Path) -> Kept:
+        """Keep it aside."""
+        return self.keeper.keep_aside(folder, up=self.up)

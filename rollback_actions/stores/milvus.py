@@ -86,9 +86,12 @@ class Keeper:
         self._wait_until(before, "start after the backup")
         return self._package(folder, before)
 
-    def keep_aside(self, folder: Path) -> Kept:
-        """Flush, stop, copy every volume, and stay stopped: a start costs more than the copy."""
-        before = self._flushed()
+    def keep_aside(self, folder: Path, *, up: bool) -> Kept:
+        """Flush, stop, copy every volume, and stay stopped: a start costs more than the copy.
+
+        What is not `up` cannot be flushed or asked: its volumes are copied as they lie.
+        """
+        before = self._flushed() if up else None
         self._copy(folder)
         return self._package(folder, before)
 
@@ -98,7 +101,8 @@ class Keeper:
         What was loaded is loaded, what was not is released. When the volumes could not be loaded, the
         services stay stopped: what is in them may be half of each.
         """
-        recorded = _Details.model_validate(read_package(folder, kind=self.kind).details)
+        details = read_package(folder, kind=self.kind).details
+        recorded = _Details.model_validate(details) if details else None
         self._stop()
         try:
             self._control.load_volumes(self._profile.services, folder, deadline=self._deadline)
@@ -109,6 +113,8 @@ class Keeper:
             )
             raise
         self._start()
+        if recorded is None:
+            return Restored(records={}, notes=("it did not run when it was kept: nothing to compare with",))
         server = self._wait_until(recorded, "restore")
         notes = [
             f"{name} was not loaded when it was backed up: it is back, and was not counted"
@@ -123,13 +129,13 @@ class Keeper:
         self._stop()
         self._control.save_volumes(self._profile.services, folder, deadline=self._deadline)
 
-    def _package(self, folder: Path, details: _Details) -> Kept:
+    def _package(self, folder: Path, details: _Details | None) -> Kept:
         return write_package(
             folder,
             kind=self.kind,
-            method=METHOD,
-            records=self._records(details),
-            details=details.model_dump(),
+            method=METHOD if details else f"{METHOD}, as they lay: it did not start",
+            records=self._records(details) if details else {},
+            details=details.model_dump() if details else {},
         )
 
     def _stop(self) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from pymilvus import MilvusException
 
 from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import ContainerEngine
@@ -198,3 +201,30 @@ def test_a_backup_of_what_changes_meanwhile_is_refused(
     with pytest.raises(ActionFailed, match=f"plain {ENTITIES + 3} records instead of {ENTITIES} records"):
         keeper.back_up(tmp_path)
     assert not (tmp_path / "backup.json").exists()
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_what_is_kept_aside_can_be_put_back(filled: Server, tmp_path: Path, *, up: bool) -> None:
+    before, keeper = filled.content(), filled.keeper()
+    if not up:
+        filled.control.stop(["milvus"], deadline=SECONDS)
+    kept = keeper.keep_aside(tmp_path, up=up)
+    assert bool(kept.records) is up
+    assert not filled.engine.containers()["milvus"][0].running
+    filled.control.start(["milvus"], deadline=SECONDS)
+    _wait_until(filled, before)
+    filled.change(lambda scratch: scratch.client.drop_collection("plain", timeout=SECONDS))
+    restored = filled.keeper().restore(tmp_path)
+    assert ("it did not run when it was kept: nothing to compare with" in restored.notes) is not up
+    _wait_until(filled, before)
+
+
+def _wait_until(server: Server, content: dict[str, object]) -> None:
+    """Wait for `content`: the health check passes before every collection can be read again."""
+    end = time.monotonic() + 2 * SECONDS
+    while True:
+        with suppress(MilvusException):
+            if server.content() == content:
+                return
+        assert time.monotonic() < end
+        time.sleep(0.5)

@@ -183,7 +183,7 @@ def test_a_store_that_does_not_start_is_restored_all_the_same(sandbox: Sandbox, 
     sandbox.control.start.side_effect = start
     sandbox.run(PLANS["database"](sandbox), incident)
     assert _words(sandbox)["mysql"] == "of release 1"
-    assert "what it holds is not kept" in (incident.folder / "journal.jsonl").read_text()
+    assert "its records cannot be asked for" in (incident.folder / "journal.jsonl").read_text()
 
 
 def test_a_wider_rollback_leaves_nothing_to_go_on_with(sandbox: Sandbox, incident: Incident) -> None:
