@@ -15,7 +15,6 @@ from fixtures.git import head
 from fixtures.redaction import Redactor
 from fixtures.target import load_target
 from fixtures.verdict import Verdict, combine
-from rollback_actions.advice import Advice
 from rollback_actions.backup import new_backup_folder, take_backup
 from rollback_actions.capture import capture
 from rollback_actions.card import card
@@ -27,6 +26,7 @@ from rollback_actions.guard import guarded
 from rollback_actions.index import write_index
 from rollback_actions.lock import open_lock
 from rollback_actions.plan import require_services, require_stores
+from rollback_actions.refusals import advice_of
 from rollback_actions.rollback_commands import rollback_app
 from rollback_actions.session import IncidentId, Profile, TakeOver, open_session
 from rollback_actions.stores.factory import open_keepers
@@ -119,7 +119,7 @@ def plan_command(
     require_stores(target, scope.stores)
     decision = decide(severity, scope, still_bad=still_bad)
     redact = Redactor(target.secrets()).text
-    for line in decision_lines(Advice(target, profile), decision, commit):
+    for line in decision_lines(advice_of(target, profile), decision, commit):
         typer.echo(redact(line))
 
 
@@ -129,7 +129,7 @@ def card_command(profile: Profile) -> None:
     target = load_target(profile)
     redact = Redactor(target.secrets()).text
     typer.echo(f"EMERGENCY COMMANDS for {target.name}")
-    for entry in card(Advice(target, profile), open_engine(target.engine)):
+    for entry in card(advice_of(target, profile), open_engine(target.engine)):
         typer.echo(f"\n{entry.title}:")
         if entry.command:
             typer.echo(redact(f"  {entry.command}"))

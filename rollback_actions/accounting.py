@@ -13,15 +13,16 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
-from pathlib import Path
+from itertools import chain
 from typing import Self
 
 from fixtures.command import Deadline
 from fixtures.comparison import Keys
 from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import Unverifiable
 from fixtures.record_blocks import read_block
 from fixtures.stores.content import ContentView, Digest, Pace, RecordHash
 from fixtures.stores.factory import open_content
@@ -36,7 +37,7 @@ from rollback_actions.changes import (
     require_time,
 )
 from rollback_actions.index import PART, StoreIndex, counted_collections, every_field, pace_of
-from rollback_actions.lost_window import WindowCollection, WindowStore
+from rollback_actions.lost_window import Window
 
 Revived = Callable[[str, str], None]
 """Is told the collection and the key of each record that came back."""
@@ -71,12 +72,13 @@ class Account:
         return ", ".join(counts) + unknown
 
     def counts(self) -> dict[str, int]:
-        """Return each count by its name; those that are rare only where there is one."""
-        return {name: getattr(self, name) for name in COUNTS if name not in _RARE or getattr(self, name)}
+        """Return each count by its name, that of unknown collections too; rare ones where there are some."""
+        counts = {**{name: getattr(self, name) for name in COUNTS}, "unknown": len(self.unknown)}
+        return {name: count for name, count in counts.items() if name not in _RARE or count}
 
 
 COUNTS = tuple(f.name for f in fields(Account) if f.name not in {"first", "unknown"})
-_RARE = ("expired",)
+_RARE = ("expired", "unknown")
 
 
 def account_store(
@@ -84,25 +86,48 @@ def account_store(
     engine: ContainerEngine,
     name: str,
     index: StoreIndex | None,
-    window: WindowStore,
-    folder: Path,
+    windows: Sequence[Window],
     limit: Deadline,
 ) -> Account:
     """Return what became of the records of store `name`, which has been restored, within `limit`.
 
-    `window` is what it held before, in `folder`; there ``revived.jsonl`` is made, the list of what came back.
+    The first of `windows` is what it held before; in its folder ``revived.jsonl`` lists what came back. The
+    others are what it held when the rollback was gone on with: of that, only what is new counts.
 
     Raises:
         Problem: the store does not answer, or the records of before cannot be read.
     """
+    total = _account_window(target, engine, name, index, windows[:1], limit)
+    for number, window in enumerate(windows[1:], start=2):
+        if name in window.stores:
+            found = _account_window(target, engine, name, index, windows[:number], limit)
+            # What was half restored then has been counted by what it was before.
+            total += Account(
+                exported=window.stores[name].lines, unaccounted=found.unaccounted, first=found.first
+            )
+    return total
+
+
+def _account_window(
+    target: Target,
+    engine: ContainerEngine,
+    name: str,
+    index: StoreIndex | None,
+    windows: Sequence[Window],
+    limit: Deadline,
+) -> Account:
+    """Return what became of the records of the last of `windows`, of which the others are earlier."""
+    window = windows[-1].stores[name]
+    if name in window.unknown:
+        return Account(unknown=dict(window.unknown))
     profile = every_field(target.stores[name])
     now = set(counted_collections(name, profile, engine))
     # What could not be read before cannot be accounted for now.
     names = [key for key in (*window.collections, *sorted(now)) if key not in window.unknown]
-    revived = folder / "revived.jsonl"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with revived.open("w", encoding="utf-8", errors="backslashreplace") as stream:
-        writing = threading.Lock()
+    writing = threading.Lock()
+    with (windows[-1].folder / name / "revived.jsonl").open(
+        "w", encoding="utf-8", errors="backslashreplace"
+    ) as stream:
 
         def came_back(collection: str, key: str) -> None:
             with writing:
@@ -110,17 +135,13 @@ def account_store(
 
         def accounted(collection: str) -> Account:
             with open_content(name, profile, engine) as content:
-                there = collection in now
-                before = window.collections.get(collection)
-                found = _Collection(content, collection, index, before, folder, pace_of(profile))
-                return found.account(came_back, limit, there=there)
+                found = _Collection(content, collection, index, windows, name, pace_of(profile))
+                return found.account(came_back, limit, there=collection in now)
 
         total = Account(unknown=dict(window.unknown))
         with ThreadPoolExecutor(profile.load.connections) as pool:
             for account in pool.map(accounted, dict.fromkeys(names)):
                 total += account
-    if not total.revived:
-        revived.unlink()
     return total
 
 
@@ -132,12 +153,22 @@ class _Collection:
         content: ContentView,
         collection: str,
         index: StoreIndex | None,
-        before: WindowCollection | None,
-        folder: Path,
+        windows: Sequence[Window],
+        store: str,
         pace: Pace,
     ) -> None:
         self._content, self._collection, self._pace = content, collection, pace
-        self._before, self._folder = before, folder
+        self._windows, self._store = windows, store
+        before = windows[-1].stores[store].collections.get(collection)
+        if before is not None and before.indexed and index is None:
+            raise Unverifiable(
+                what=f"records of {collection} before the rollback",
+                expected="the index of the backup that they were held against",
+                observed="none that is whole",
+                source=store,
+                hint="what was written since the backup is in the lost window; the safety copy holds all",
+            )
+        self._before, self._folder = before, windows[-1].folder / store
         indexed = index is not None and collection in index.collections and (before is None or before.indexed)
         self._index = index if indexed else None
 
@@ -190,10 +221,12 @@ class _Collection:
         return read_block(self._folder / self._before.now_file, *block)
 
     def _exported(self, part: int) -> Iterator[RecordHash]:
-        block = None if self._before is None else self._before.parts[part].exported
-        if self._before is None or block is None:
+        if self._before is None:
             return iter(())
-        return read_block(self._folder / self._before.exported_file, *block)
+        division = self._before.division
+        return chain.from_iterable(
+            window.exported(self._store, self._collection, division, part) for window in self._windows
+        )
 
     def _account(
         self,

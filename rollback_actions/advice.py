@@ -17,14 +17,18 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "deploy" / "rollback"
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """The commands for `target`, whose profile is the file `profile`; run them where the checkout is."""
+    """The commands for `target`, whose profile is the file `profile`; run them where the checkout is.
+
+    `options` are given to those that roll back.
+    """
 
     target: Target
     profile: Path
+    options: tuple[str, ...] = ()
 
     def rollback(self, wish: Wish, *, take_over: bool = False) -> str:
         """Return the command of a rollback: the runbook's own script where there is one."""
-        over = [TAKE_OVER] if take_over else []
+        over = [*self.options, *([TAKE_OVER] if take_over else [])]
         match wish.kind:
             case Kind.EMERGENCY:
                 return self._script("emergency_rollback.sh", wish.commit, *over)
@@ -40,7 +44,7 @@ class Advice:
 
     def resume(self, *, take_over: bool = False) -> str:
         """Return the command that goes on with the newest rollback that did not succeed."""
-        return self._action("rollback", "resume", *([TAKE_OVER] if take_over else []))
+        return self._action("rollback", "resume", *self.options, *([TAKE_OVER] if take_over else []))
 
     def status(self) -> str:
         """Return the command that says how the newest rollback went."""

@@ -19,6 +19,7 @@ from rollback_actions.index import FOLDER, sha256
 from rollback_actions.stores.keeper import BacksUp, Kept
 
 _MANIFEST = "set.json"
+NEWEST = "*"
 Value = TypeVar("Value")
 
 
@@ -133,14 +134,14 @@ def new_backup_folder(backups: Path, target: str) -> Path:
     return backups / f"{now.strftime('%Y%m%dT%H%M%S')}{now.microsecond // 1000:03d}Z-{target}"
 
 
-def find_backup(backups: Path, target: str, commit: str) -> BackupSet:
-    """Return the newest complete backup set of `target` at `commit`.
+def find_backup(backups: Path, target: str, commit: str, name: str = NEWEST) -> BackupSet:
+    """Return the newest complete backup set of `target` at `commit`, or the one in the folder `name`.
 
     Raises:
         UsageProblem: there is none.
     """
     seen = []
-    for path in sorted(backups.glob(f"*/{_MANIFEST}"), reverse=True):
+    for path in sorted(backups.glob(f"{name}/{_MANIFEST}"), reverse=True):
         record = _read(path)
         if (record.get("target"), record.get("commit")) == (target, commit):
             stores = {name: Kept(**kept) for name, kept in record["stores"].items()}

@@ -14,7 +14,7 @@ from typing import Self
 
 from fixtures.command import Deadline
 from fixtures.comparison import IN_MEMORY
-from fixtures.errors import ActionFailed, Unverifiable
+from fixtures.errors import Unverifiable
 from fixtures.record_blocks import spread
 from fixtures.stores.content import ContentView, Digest, Pace, RecordHash
 from rollback_actions.index import PART, StoreIndex, read_parts
@@ -118,15 +118,15 @@ def require_time(limit: Deadline, what: str) -> None:
     """Refuse to go on when the time for it is up; a single request has a deadline of its own.
 
     Raises:
-        ActionFailed: it is.
+        Unverifiable: it is.
     """
     if limit.passed:
-        raise ActionFailed(
+        raise Unverifiable(
             what=what,
             expected=f"an end within {limit.seconds:g} s",
             observed="more records than fit into that",
             source="the schedule of the rollback",
-            hint="raise rollback_seconds in the profile, or the store's load, and go on: rollback resume",
+            hint="raise rollback_seconds in the profile, or the store's load",
         )
 
 

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fixtures.command import Deadline
 from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ActionFailed
+from fixtures.errors import ActionFailed, Problem
 from fixtures.files import canonical_json, write_whole
 from fixtures.target import Target
 from rollback_actions.accounting import Account, account_store
-from rollback_actions.backup import BackupSet, Steps, each_store
+from rollback_actions.backup import BackupSet, each_store
 from rollback_actions.index import StoreIndex, read_index
 from rollback_actions.lost_window import (
     Window,
     WindowStore,
     export_store,
-    make_window,
+    new_window,
     read_window,
     replays,
     write_window,
 )
 from rollback_actions.steps import Recorder
+from rollback_actions.unfinished import Unfinished
 
 ACCOUNTS = "accounting.json"
 
@@ -41,59 +42,59 @@ def account_step(store: str) -> str:
 
 @dataclass(slots=True)
 class Losses:
-    """The lost window of one rollback to `backup`, in `folder`. Usable from threads."""
+    """What the rollback `unfinished` loses by going back to `backup`. Usable from threads."""
 
     target: Target
     engine: ContainerEngine
     backup: BackupSet
-    folder: Path
+    unfinished: Unfinished
     accounts: dict[str, Account] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def export(self, names: Iterable[str], down: Collection[str], steps: Recorder, limit: Deadline) -> None:
         """Export what was written since the backup to the stores `names`, of which `down` cannot be asked.
 
+        What an earlier run of this rollback has exported is not exported again.
+
         Raises:
-            ActionFailed: what was read could not be written, or not within `limit`.
+            ActionFailed: what was read could not be written.
         """
+        folder = new_window(self.unfinished.incident.folder)
+        earlier = list(self._whole_windows(steps))
 
         def export(name: str) -> WindowStore:
             if name in down:
                 return WindowStore(collections={}, unknown={name: "it is not up"})
             with steps(export_step(name)) as step:
                 index = self._index(name, steps)
-                found = export_store(self.target, self.engine, name, index, self.folder / name, limit)
+                found = export_store(self.target, self.engine, name, index, earlier, folder / name, limit)
                 step.result = str(found)
             return found
 
-        make_window(self.folder)
         stores = each_store(tuple(names), export)
         window = Window(backup=self.backup.folder.name, stores=stores)
-        write_window(self.folder, window, dict(replays(self.target, self.engine, stores)))
+        write_window(folder, window, dict(replays(self.target, self.engine, stores)))
+        self.unfinished.seal(folder.name)
 
-    def account(self, name: str, steps: Steps, limit: Deadline) -> None:
+    def account(self, name: str, steps: Recorder, limit: Deadline) -> None:
         """Account for the records of store `name`, which has been restored.
 
-        Raises:
-            Problem: the store does not answer within `limit`, or the window is not as it was written.
+        What cannot be accounted for is unknown: no reason to leave a restored target stopped.
         """
         with steps(account_step(name)) as step:
-            window = read_window(self.folder)
-            before = None if window is None else window.stores.get(name)
-            if before is None:
-                account = Account(unknown={name: "what it held before was not recorded"})
-            elif name in before.unknown:
-                account = Account(unknown=dict(before.unknown))
-            else:
-                folder = self.folder / name
-                index = self._index(name)
-                account = account_store(self.target, self.engine, name, index, before, folder, limit)
+            try:
+                windows = [read_window(folder) for folder in self._folders()]
+                account = account_store(
+                    self.target, self.engine, name, self._index(name, steps), windows, limit
+                )
+            except Problem as problem:
+                account = Account(unknown={name: problem.summary})
             step.result = str(account)
         with self._lock:
             self.accounts[name] = account
 
-    def finish(self) -> Account:
-        """Write the accounts of all stores down; return all of it together."""
+    def finish(self) -> Mapping[str, int]:
+        """Write the accounts of all stores down, and that they are restored; return the counts of all."""
         total = Account()
         for account in self.accounts.values():
             total += account
@@ -101,13 +102,23 @@ class Losses:
             name: {**account.counts(), "first": account.first.first, "unknown": account.unknown}
             for name, account in self.accounts.items()
         }
-        write_whole(self.folder / ACCOUNTS, canonical_json(record))
-        return total
+        write_whole(self._folders()[0] / ACCOUNTS, canonical_json(record))
+        self.unfinished.restored(total.counts())
+        return total.counts()
 
-    def _index(self, name: str, steps: Recorder | None = None) -> StoreIndex | None:
+    def _folders(self) -> list[Path]:
+        return [self.unfinished.incident.folder / name for name in self.unfinished.windows]
+
+    def _whole_windows(self, steps: Recorder) -> Iterator[Window]:
+        for folder in self._folders():
+            try:
+                yield read_window(folder)
+            except ActionFailed as problem:
+                steps.note(f"what {folder.name} holds is exported again where it is there: {problem.summary}")
+
+    def _index(self, name: str, steps: Recorder) -> StoreIndex | None:
         try:
             return read_index(self.backup.folder, name, self.backup.index)
         except ActionFailed as problem:
-            if steps is not None:
-                steps.note(f"all of {name} is exported: {problem.summary}")
+            steps.note(f"no record of {name} is known to be in the backup: {problem.summary}")
             return None

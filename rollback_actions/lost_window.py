@@ -2,7 +2,8 @@
 
 It is in ``incidents/<id>/lost-window``: a file of JSON lines a collection, each a record with what the
 store's own tool takes to write it again, and ``window.json``, written last, by which the records are
-accounted for when the restore is done.
+accounted for when the restore is done. A rollback that is gone on with exports again, into a further folder,
+``lost-window-2``: it may have been written to meanwhile. Nothing of an earlier one is ever removed.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Annotated, Literal
 
 from pydantic import Field, ValidationError
 
@@ -30,6 +31,7 @@ from fixtures.target import Target
 from rollback_actions.changes import (
     Ground,
     Pair,
+    Records,
     Written,
     aligned,
     difference,
@@ -127,11 +129,19 @@ class WindowStore(Frozen):
 
 
 class Window(Frozen):
-    """The lost window of a rollback to the backup set `backup`."""
+    """The lost window of a rollback to the backup set `backup`; `folder` is where it was read from."""
 
     version: Literal[1] = 1
     backup: str
     stores: dict[str, WindowStore]
+    folder: Annotated[Path, Field(exclude=True)] = Path()
+
+    def exported(self, store: str, collection: str, division: tuple[str, ...], part: int) -> Records:
+        """Return the records of one part that were exported; none when it was divided otherwise."""
+        found = self.stores[store].collections.get(collection) if store in self.stores else None
+        if found is None or found.division != division or (block := found.parts[part].exported) is None:
+            return ()
+        return read_block(self.folder / store / found.exported_file, *block)
 
 
 def blocks_file(number: int, what: Literal["now", "exported"]) -> Path:
@@ -144,18 +154,20 @@ def export_store(
     engine: ContainerEngine,
     name: str,
     index: StoreIndex | None,
+    earlier: Sequence[Window],
     folder: Path,
     limit: Deadline,
 ) -> WindowStore:
-    """Export what store `name` holds and `index` does not, into `folder`, which is this store's alone.
+    """Export what store `name` holds and neither `index` nor an `earlier` window does, into `folder`.
+
+    The folder is this store's alone.
 
     A collection that cannot be read is named in `unknown`: it may be what the rollback is to cure.
 
     Raises:
-        ActionFailed: what was read could not be written, or not within `limit`.
+        ActionFailed: what was read could not be written. What cannot be read within `limit` is unknown.
     """
     with _on_disk(folder):
-        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
     profile = every_field(target.stores[name])
     try:
@@ -166,7 +178,8 @@ def export_store(
     def exported(number: int, collection: str) -> WindowCollection | str:
         try:
             with _on_disk(folder):
-                return _Exporter(target, engine, name, folder, number, collection).export(index, limit)
+                exporter = _Exporter(target, engine, name, earlier, folder, number, collection)
+                return exporter.export(index, limit)
         except ActionFailed:
             raise
         except Problem as problem:
@@ -180,14 +193,22 @@ def export_store(
     )
 
 
-def make_window(folder: Path) -> None:
-    """Make the folder of a window: records of people are nobody else's to read.
+def new_window(incident: Path) -> Path:
+    """Make the folder of a new window of `incident`: records of people are nobody else's to read.
 
     Raises:
         ActionFailed: it cannot be made.
     """
+    numbers = count(2)
+    folder = incident / FOLDER
     with _on_disk(folder):
-        folder.mkdir(mode=0o700, exist_ok=True)
+        while True:
+            try:
+                folder.mkdir(mode=0o700)
+            except FileExistsError:
+                folder = incident / f"{FOLDER}-{next(numbers)}"
+            else:
+                return folder
 
 
 def write_window(folder: Path, window: Window, replays: Mapping[str, str]) -> None:
@@ -207,16 +228,15 @@ def write_window(folder: Path, window: Window, replays: Mapping[str, str]) -> No
         write_whole(folder / MANIFEST, window.model_dump_json(indent=1).encode())
 
 
-def read_window(folder: Path) -> Window | None:
-    """Return the sealed window in `folder`, None when there is none.
+def read_window(folder: Path) -> Window:
+    """Return the sealed window in `folder`.
 
     Raises:
-        ActionFailed: it is not as it was written.
+        ActionFailed: it is not there, or not as it was written.
     """
     try:
-        return Window.model_validate_json((folder / MANIFEST).read_bytes())
-    except FileNotFoundError:
-        return None
+        found = Window.model_validate_json((folder / MANIFEST).read_bytes())
+        return found.model_copy(update={"folder": folder})
     except (OSError, ValidationError) as error:
         raise ActionFailed(
             what="lost window",
@@ -248,10 +268,12 @@ class _Exporter:
         target: Target,
         engine: ContainerEngine,
         store: str,
+        earlier: Sequence[Window],
         folder: Path,
         number: int,
         collection: str,
     ) -> None:
+        self._earlier = earlier
         self._profile = every_field(target.stores[store])
         self._engine, self._store, self._collection, self._folder = engine, store, collection, folder
         self._pace = pace_of(self._profile)
@@ -305,7 +327,11 @@ class _Exporter:
         stream.flush()
         size = max(counted.digest.records, ground.digests[part].records)
         written: dict[Pair, list[str]] = {}
-        for before, now in aligned(size, ground.before(part), read_block(self._now, *block)):
+        known = chain(
+            ground.before(part),
+            *(w.exported(self._store, self._collection, ground.division, part) for w in self._earlier),
+        )
+        for before, now in aligned(size, known, read_block(self._now, *block)):
             found = difference(before, now)
             changed = self._written.add(found)
             for record in found.written:

@@ -9,10 +9,11 @@ from difflib import get_close_matches
 from fixtures.baseline import Baseline
 from fixtures.errors import UsageProblem
 from fixtures.target import Target
-from rollback_actions.backup import BackupSet, find_backup
+from rollback_actions.backup import NEWEST, BackupSet, find_backup
 from rollback_actions.commit import resolve_commit
 from rollback_actions.known_good import baseline_named, baseline_of, current_baseline
 from rollback_actions.stores.package import read_package
+from rollback_actions.unfinished import Unfinished
 from rollback_actions.wish import Kind, Wish
 
 
@@ -68,8 +69,10 @@ def plan_service(target: Target, name: str, baseline: Baseline | None = None) ->
     return Plan(Wish(Kind.SERVICE, commit, (name,)), baseline, ((name,),), images)
 
 
-def plan_database(target: Target, name: str, baseline: Baseline | None = None) -> Plan:
+def plan_database(target: Target, name: str, baseline: Baseline | None = None, backup: str = NEWEST) -> Plan:
     """Return the plan that puts the data of store `name` back to the backup of `baseline`'s commit.
+
+    `backup` is the name of the backup set's folder, the newest whole one without it.
 
     Raises:
         UsageProblem: there is no such store, no baseline, or no backup of its commit. `ActionFailed`: the
@@ -78,9 +81,9 @@ def plan_database(target: Target, name: str, baseline: Baseline | None = None) -
     require_stores(target, [name])
     baseline = baseline or current_baseline(target)
     wish = Wish(Kind.DATABASE, baseline.facts.commit, (name,))
-    backup = _whole_backup(target, wish.commit, [name])
+    found = _whole_backup(target, wish.commit, [name], backup)
     stops, maintained = _writers_first(target)
-    return Plan(wish, baseline, stops, backup=backup, stores=(name,), maintained=maintained)
+    return Plan(wish, baseline, stops, backup=found, stores=(name,), maintained=maintained)
 
 
 def plan_full(target: Target, commit: str, baseline: Baseline | None = None) -> Plan:
@@ -97,8 +100,12 @@ def plan_full(target: Target, commit: str, baseline: Baseline | None = None) -> 
     return Plan(Wish(Kind.FULL, full), baseline, stops, images, maintained=maintained)
 
 
-def plan_emergency(target: Target, commit: str, baseline: Baseline | None = None) -> Plan:
+def plan_emergency(
+    target: Target, commit: str, baseline: Baseline | None = None, backup: str = NEWEST
+) -> Plan:
     """Return the plan that puts code, images and the data of every store to `commit`.
+
+    `backup` is the name of the backup set's folder, the newest whole one without it.
 
     Raises:
         UsageProblem: the commit, its baseline or its backup is not there, or nothing to re-create services
@@ -107,29 +114,40 @@ def plan_emergency(target: Target, commit: str, baseline: Baseline | None = None
     full = resolve_commit(target.application.repository, commit)
     baseline = baseline or baseline_of(target, full)
     images = _images(baseline, target.application.services)
-    backup = _whole_backup(target, full, target.stores)
+    found = _whole_backup(target, full, target.stores, backup)
     _require_compose_files(target)
     wish = Wish(Kind.EMERGENCY, full)
     stops, maintained = _writers_first(target)
-    return Plan(wish, baseline, stops, images, backup, tuple(target.stores), maintained)
+    return Plan(wish, baseline, stops, images, found, tuple(target.stores), maintained)
 
 
-def plan_wish(target: Target, wish: Wish, baseline: str = "") -> Plan:
-    """Return the plan of a rollback that began before, by the name of the `baseline` that it began with.
+def plan_unfinished(target: Target, unfinished: Unfinished) -> Plan:
+    """Return the plan of a rollback that began before, with the baseline and the backup that it began with.
 
     Raises:
         Problem: as the plan of its kind; what was there when it began may be gone.
     """
-    found = baseline_named(target, baseline) if baseline else baseline_of(target, wish.commit)
+    wish, named = unfinished.wish, unfinished.baseline
+    baseline = baseline_named(target, named) if named else baseline_of(target, wish.commit)
+    backup = unfinished.backup or NEWEST
+    gone = [name for name in unfinished.stores if name not in target.stores]
+    if gone:
+        raise UsageProblem(
+            what=f"stores of the rollback {wish}",
+            expected=f"{', '.join(unfinished.stores)}, as when it began",
+            observed=f"no store {', '.join(gone)} in the profile",
+            source=str(unfinished.incident.folder),
+            hint="what they hold may be half restored: put them back into the profile, and go on",
+        )
     match wish.kind:
         case Kind.SERVICE:
-            return plan_service(target, wish.names[0], found)
+            return plan_service(target, wish.names[0], baseline)
         case Kind.DATABASE:
-            return plan_database(target, wish.names[0], found)
+            return plan_database(target, wish.names[0], baseline, backup)
         case Kind.FULL:
-            return plan_full(target, wish.commit, found)
+            return plan_full(target, wish.commit, baseline)
         case Kind.EMERGENCY:
-            return plan_emergency(target, wish.commit, found)
+            return plan_emergency(target, wish.commit, baseline, backup)
 
 
 def require_services(target: Target, names: Iterable[str]) -> None:
@@ -200,11 +218,11 @@ def _images(baseline: Baseline, services: Iterable[str]) -> dict[str, str]:
     return images
 
 
-def _whole_backup(target: Target, commit: str, stores: Iterable[str]) -> BackupSet:
-    backup = find_backup(target.folders.backups, target.name, commit)
-    for name in stores:
+def _whole_backup(target: Target, commit: str, stores: Iterable[str], name: str) -> BackupSet:
+    backup = find_backup(target.folders.backups, target.name, commit, name)
+    for store in stores:
         # Every byte is read before the first service is stopped: a backup that is cut helps nobody halfway.
-        read_package(backup.folder / name, kind=target.stores[name].kind)
+        read_package(backup.folder / store, kind=target.stores[store].kind)
     return backup
 
 

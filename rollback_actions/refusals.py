@@ -11,6 +11,7 @@ from fixtures.errors import UsageProblem
 from fixtures.incident import Incident, RollbackRecord, load_incident
 from fixtures.target import Target
 from fixtures.verdict import Verdict
+from rollback_actions.advice import Advice
 from rollback_actions.age import age
 from rollback_actions.plan import Plan
 from rollback_actions.schedule import schedule_of
@@ -28,6 +29,11 @@ class Allowed:
     over_budget: bool = False
     again: bool = False
 
+    def words(self, target: Target) -> tuple[str, ...]:
+        """Return what the next command has to be given too."""
+        confirm = ("--confirm", target.name) if target.protected else ()
+        return (*confirm, *(("--over-budget",) if self.over_budget else ()))
+
 
 def refuse(target: Target, plan: Plan, allowed: Allowed, *, resumed: bool = False) -> None:
     """Refuse what `allowed` does not allow; changes nothing.
@@ -44,14 +50,15 @@ def refusals(
 ) -> Iterator[UsageProblem]:
     """Yield each reason not to roll back, with what to add to the command.
 
-    A rollback that is `resumed` is not done again.
+    One that is `resumed` is not done again, and has kept what was there before.
     """
     yield from _unconfirmed(target, allowed.confirm)
     if not allowed.over_budget:
         yield from _over_budget(target, plan)
     if not (allowed.again or resumed):
         yield from _within_hold(target, plan.wish)
-    yield from _without_room(target, plan)
+    if not resumed:
+        yield from _without_room(target, plan)
 
 
 def _unconfirmed(target: Target, confirm: str | None) -> Iterator[UsageProblem]:
@@ -126,3 +133,8 @@ def _without_room(target: Target, plan: Plan) -> Iterator[UsageProblem]:
 
 def _existing(folder: Path) -> Path:
     return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def advice_of(target: Target, profile: Path) -> Advice:
+    """Return the commands for `target`, as they are typed by one who knows what it asks for."""
+    return Advice(target, profile, Allowed().words(target))

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.clock import Moment
 from fixtures.command import Deadline
 from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ActionFailed, Problem
+from fixtures.errors import ActionFailed, Problem, Unverifiable
 from fixtures.incident import Incident, RollbackRecord
 from fixtures.target import Target
 from fixtures.verdict import Verdict
-from rollback_actions.accounting import Account
 from rollback_actions.backup import each_store, take_backup
 from rollback_actions.commit import check_out, files_at
 from rollback_actions.containers import ContainerControl
-from rollback_actions.losses import Losses
-from rollback_actions.lost_window import FOLDER
+from rollback_actions.losses import ACCOUNTS, Losses
 from rollback_actions.maintenance import MaintenanceMode
 from rollback_actions.plan import Plan
 from rollback_actions.schedule import Schedule, Stage, schedule_of
@@ -95,65 +93,67 @@ def roll_back(
     if plan.images:
         with steps(LOOK):
             control.require_images(plan.images, deadline=schedule.deadline(Stage.LOOK))
-    run = _Run(
-        target,
-        plan,
-        Unfinished.begin(incident, plan.wish, plan.baseline.id),
-        engine,
-        control,
-        steps,
-        schedule,
-    )
+    backup = plan.backup.folder.name if plan.backup else ""
+    unfinished = Unfinished.begin(incident, plan.wish, plan.baseline.id, backup, plan.stores)
+    run = _Run(target, plan, unfinished, engine, control, steps, schedule)
     try:
-        account = _roll_back(run)
+        _roll_back(run)
         for other in supersede_covered(target.folders.incidents, target.name, plan.wish, incident):
             steps.note(f"nothing is left to do of the rollback of incident {other}")
     except BaseException:
-        incident.write_rollback(run.unfinished.outcome(Verdict.FAILED, Moment.now()))
+        incident.write_rollback(unfinished.outcome(Verdict.FAILED, Moment.now()))
         raise
-    return _record(run, account)
-
-
-def _record(run: _Run, account: Account | None) -> RollbackRecord:
-    """Record that nothing is left to do, and what became of the records."""
-    incident = run.unfinished.incident
-    lost = account is not None and account.unaccounted > 0
-    record = replace(
-        run.unfinished.outcome(Verdict.FAILED if lost else Verdict.PASSED, Moment.now()),
-        records=None if account is None else account.counts(),
-    )
+    records = unfinished.records or {}
+    missing, unknown = records.get("unaccounted", 0), records.get("unknown", 0)
+    verdict = Verdict.FAILED if missing else Verdict.BROKEN if unknown else Verdict.PASSED
+    record = unfinished.outcome(verdict, Moment.now())
     # In this order: a kill between the two leaves something to resume, never a success without its record.
     incident.write_rollback(record)
-    run.unfinished.end()
-    if account is not None and lost:
-        # The target is as it was; what is lost would be no less so after another restore.
-        raise ActionFailed(
-            what="records of before the rollback",
-            expected="each kept, restored or exported",
-            observed=f"{account.unaccounted:,} that are neither: {account.first}",
-            source=str(incident.folder / FOLDER),
-            hint=f"look for them in the safety copy, {run.unfinished.kept}; the rollback itself is done",
-        )
+    unfinished.end()
+    if missing:
+        raise RecordsMissing(**_unsettled(unfinished, f"{missing:,} that are neither"))
+    if unknown:
+        raise RecordsUnknown(**_unsettled(unfinished, f"{unknown:,} collections that could not be read"))
     return record
 
 
-def _roll_back(run: _Run) -> Account | None:
-    """Do the steps; return what became of the records of the stores that were restored."""
+class RecordsMissing(ActionFailed):
+    """The rollback is done, and records of before are neither in the stores nor in the lost window."""
+
+
+class RecordsUnknown(Unverifiable):
+    """The rollback is done, and nobody knows what became of records of before."""
+
+
+def _unsettled(unfinished: Unfinished, observed: str) -> dict[str, str]:
+    folder = unfinished.incident.folder / (unfinished.windows or ("",))[0]
+    return {
+        "what": "records of before the rollback",
+        "expected": "each kept, restored or exported",
+        "observed": observed,
+        "source": str(folder / ACCOUNTS),
+        # The target is as it was; another restore would change nothing about what is missing.
+        "hint": f"look for them in the safety copy, {unfinished.kept}; the rollback itself is done",
+    }
+
+
+def _roll_back(run: _Run) -> None:
+    """Do the steps. What an earlier run has restored, and accounted for, is not restored again."""
     plan, steps = run.plan, run.steps
     maintenance = _maintenance(run)
-    besides = maintenance.begin() if maintenance else ()
-    with steps(stop_step(plan)):
-        there = run.engine.containers()
-        for group in (*plan.stops, *besides):
-            present = [service for service in group if service in there]
-            run.control.stop(present, deadline=run.schedule.deadline(Stage.STOP))
-    with Watch(run.target, plan.stores, run.engine, steps) as watch:
-        losses = _put_back(run, watch)
+    if run.unfinished.records is None:
+        besides = maintenance.begin() if maintenance else ()
+        with steps(stop_step(plan)):
+            there = run.engine.containers()
+            for group in (*plan.stops, *besides):
+                present = [service for service in group if service in there]
+                run.control.stop(present, deadline=run.schedule.deadline(Stage.STOP))
+        with Watch(run.target, plan.stores, run.engine, steps) as watch:
+            _put_back(run, watch)
     with steps(start_step(plan)):
         _start(run, plan.stopped)
     if maintenance:
         maintenance.end(lambda: _start(run, (plan.maintained,)))
-    return None if losses is None else losses.finish()
 
 
 def _maintenance(run: _Run) -> MaintenanceMode | None:
@@ -163,8 +163,8 @@ def _maintenance(run: _Run) -> MaintenanceMode | None:
     return MaintenanceMode(application, application.maintenance, run.control, run.steps)
 
 
-def _put_back(run: _Run, watch: Watch) -> Losses | None:
-    """Put data and working copy back while nothing of the application runs; return what is lost by that."""
+def _put_back(run: _Run, watch: Watch) -> None:
+    """Put data and working copy back while nothing of the application runs."""
     target, plan, steps = run.target, run.plan, run.steps
     down = _start_stores(run)
     if plan.stores:
@@ -172,9 +172,8 @@ def _put_back(run: _Run, watch: Watch) -> Losses | None:
             step.result = watch.begin()
     losses = None
     if plan.backup is not None:
-        losses = Losses(target, run.engine, plan.backup, run.unfinished.incident.folder / FOLDER)
-        if run.unfinished.kept is None:
-            _keep(run, losses, down)
+        losses = Losses(target, run.engine, plan.backup, run.unfinished)
+        _keep(run, losses, down)
     if plan.checks_out:
         with steps(CHECK_OUT) as step:
             folder = run.unfinished.incident.folder
@@ -183,30 +182,31 @@ def _put_back(run: _Run, watch: Watch) -> Losses | None:
         _restore(run, losses)
         with steps(WATCHED) as step:
             step.result = watch.end()
-    return losses
+        losses.finish()
 
 
 def _keep(run: _Run, losses: Losses, down: Collection[str]) -> None:
-    """Keep what the stores hold now, but for those that are `down`, and export what was written since."""
+    """Keep what the stores hold now, and export what was written since the backup.
+
+    A run that goes on with another keeps no second copy: what is there may be half restored. What was written
+    since the first run is exported all the same.
+    """
     target, steps = run.target, run.steps
     deadline = run.schedule.deadline(Stage.KEEP)
-    safety = _next_safety(target.folders.backups / "safety", run.unfinished.incident.id)
     with steps(KEEP) as step:
-        keepers = {name: keeper for name in run.plan.stores if (keeper := _keeps(run, name, deadline, down))}
         losses.export(run.plan.stores, down, steps, Deadline(deadline))
-        of = f"before the rollback to {run.plan.commit}"
-        take_backup(safety, target.name, of, keepers, steps)
-        run.unfinished.keep(safety)
-        step.result = str(safety)
+        if run.unfinished.kept is None:
+            keepers = {name: _keeps(run, name, deadline, down) for name in run.plan.stores}
+            safety = _next_safety(target.folders.backups / "safety", run.unfinished.incident.id)
+            take_backup(safety, target.name, f"before the rollback to {run.plan.commit}", keepers, steps)
+            run.unfinished.keep(safety)
+        step.result = str(run.unfinished.kept)
 
 
-def _keeps(run: _Run, name: str, deadline: float, down: Collection[str]) -> BacksUp | None:
-    """Return what keeps a store before its restore; None for one that is down and cannot be read so."""
+def _keeps(run: _Run, name: str, deadline: float, down: Collection[str]) -> BacksUp:
+    """Return what keeps a store before its restore."""
     keeper = _keeper(run, name, deadline)
-    if isinstance(keeper, StoppedKeeper):
-        return Aside(keeper, up=name not in down)
-    # A store that does not start cannot be asked for records, nor be restored before it does.
-    return None if name in down else keeper
+    return Aside(keeper, up=name not in down) if isinstance(keeper, StoppedKeeper) else keeper
 
 
 def _restore(run: _Run, losses: Losses) -> None:
@@ -231,7 +231,8 @@ def _keeper(run: _Run, name: str, deadline: float) -> StoreKeeper:
 def _start(run: _Run, services: Sequence[str]) -> None:
     deadline = run.schedule.deadline(Stage.START)
     if not run.plan.images:
-        run.control.start(services, deadline=deadline)
+        there = run.engine.containers()
+        run.control.start([service for service in services if service in there], deadline=deadline)
         return
     images = {service: run.plan.images[service] for service in services}
     with _compose_files(run) as files:
@@ -250,7 +251,11 @@ def _compose_files(run: _Run) -> Iterator[tuple[Path, ...]]:
 
 
 def _start_stores(run: _Run) -> set[str]:
-    """Start stores that are down, and return those that stay so: their restore may be their cure."""
+    """Start stores that are down; return those that stay so, and can be kept and restored all the same.
+
+    Raises:
+        Problem: another one does not start. It cannot be asked for what it holds, nor be restored.
+    """
     down = set()
     for name in run.plan.stores:
         try:
@@ -258,6 +263,8 @@ def _start_stores(run: _Run) -> set[str]:
                 services = run.target.stores[name].services
                 run.control.start(services, deadline=run.schedule.deadline(Stage.UP))
         except Problem as problem:
+            if not isinstance(_keeper(run, name, 0.0), StoppedKeeper):
+                raise
             down.add(name)
             run.steps.note(f"{name} is not up, its records cannot be asked for: {problem.summary}")
     return down
@@ -266,5 +273,5 @@ def _start_stores(run: _Run) -> set[str]:
 def _next_safety(folder: Path, incident: str) -> Path:
     """Return a folder that is not there yet: what was kept is never kept over."""
     folder.mkdir(parents=True, exist_ok=True)
-    number = len(list(folder.glob(f"{incident}-*"))) + 1
-    return folder / f"{incident}-{number:02d}"
+    numbers = [int(path.name.rpartition("-")[2]) for path in folder.glob(f"{incident}-[0-9]*")]
+    return folder / f"{incident}-{max(numbers, default=0) + 1:02d}"

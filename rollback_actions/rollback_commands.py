@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -25,10 +26,10 @@ from rollback_actions.plan import (
     plan_emergency,
     plan_full,
     plan_service,
-    plan_wish,
+    plan_unfinished,
 )
-from rollback_actions.refusals import Allowed, refuse
-from rollback_actions.rollback import roll_back
+from rollback_actions.refusals import Allowed, advice_of, refuse
+from rollback_actions.rollback import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.session import IncidentId, Profile, TakeOver, open_session
 from rollback_actions.status import ROLLBACK, State, Status, newest_rollback
 from rollback_actions.unfinished import interrupted, refuse_over_half_restored, unfinished_of
@@ -136,10 +137,8 @@ def resume(
             source=str(incidents),
             hint="there is nothing to go on with: rollback status says how the last one went",
         )
-    newest = unfinished[0]
-    plan = plan_wish(target, newest.wish, newest.baseline)
     allowed = Allowed(confirm, over_budget, again=True)
-    _run(Advice(target, profile), plan, newest.incident.id, allowed, take_over=take_over)
+    _run(Advice(target, profile), plan_unfinished(target, unfinished[0]), None, allowed, take_over=take_over)
 
 
 @rollback_app.command()
@@ -149,7 +148,7 @@ def status(profile: Profile) -> None:
     lock = lock_state(target)
     found = newest_rollback(target.folders.incidents, target.name, lock.runs)
     redact = Redactor(target.secrets()).text
-    for line in _status_lines(found, lock, Advice(target, profile)):
+    for line in _status_lines(found, lock, advice_of(target, profile)):
         typer.echo(redact(line))
     if found.verdict is not Verdict.PASSED:
         raise typer.Exit(ExitCode.FAILED if found.verdict is Verdict.FAILED else ExitCode.BROKEN)
@@ -157,13 +156,34 @@ def status(profile: Profile) -> None:
 
 def _run(advice: Advice, plan: Plan, incident: str | None, allowed: Allowed, *, take_over: bool) -> None:
     target = advice.target
+    advice = replace(advice, options=allowed.words(target))
+    unfinished = interrupted(target.folders.incidents, target.name, plan.wish)
+    if unfinished is not None:
+        # It goes on with what it began with, whatever is newer by now.
+        plan = plan_unfinished(target, unfinished)
+        if incident not in {None, unfinished.incident.id}:
+            raise UsageProblem(
+                what=f"incident of the rollback {plan.wish}",
+                expected=f"{unfinished.incident.id}, in which it began and did not succeed",
+                observed=str(incident),
+                source="--incident",
+                hint="leave --incident out: what was there before it began is recorded in that incident",
+            )
 
     def choose() -> str | None:
         # What another one has done or left meanwhile counts too: this is asked before the lock, and under it.
         refuse_over_half_restored(target.folders.incidents, target.name, plan.wish)
-        unfinished = interrupted(target.folders.incidents, target.name, plan.wish)
-        refuse(target, plan, allowed, resumed=unfinished is not None)
-        return incident or unfinished
+        refuse(target, plan, allowed, resumed=unfinished is not None and unfinished.kept is not None)
+        now = interrupted(target.folders.incidents, target.name, plan.wish)
+        if (now and now.incident.id) != (unfinished and unfinished.incident.id):
+            raise UsageProblem(
+                what=f"rollback {plan.wish}",
+                expected=f"{'unfinished' if unfinished else 'not begun'}, as a moment ago",
+                observed=f"{'unfinished' if now else 'not unfinished'} now",
+                source=str(target.folders.incidents),
+                hint="another one was quicker: see how that went (rollback status), and decide again",
+            )
+        return unfinished.incident.id if unfinished else incident
 
     choose()
     lock = open_lock(target, f"{ROLLBACK}{plan.wish}", take_over=take_over)
@@ -177,7 +197,7 @@ def _run(advice: Advice, plan: Plan, incident: str | None, allowed: Allowed, *, 
     except BaseException as error:
         # Only now is it known how the lock fares. A refusal says itself what to do.
         if record is None and (begun is not None or isinstance(error, Unverifiable)):
-            _call_for_hands(error, advice, _manual(advice, plan, begun, lock))
+            _call_for_hands(error, advice, _manual(error, advice, plan, begun, lock))
         raise
     typer.echo(f"rollback: {record.verdict} in {record.seconds:.1f} s")
 
@@ -191,7 +211,16 @@ def _call_for_hands(error: BaseException, advice: Advice, lines: list[str]) -> N
         typer.echo(text, err=True)
 
 
-def _manual(advice: Advice, plan: Plan, incident: Incident | None, lock: TargetLock) -> list[str]:
+def _manual(
+    error: BaseException, advice: Advice, plan: Plan, incident: Incident | None, lock: TargetLock
+) -> list[str]:
+    if incident is not None and isinstance(error, RecordsMissing | RecordsUnknown):
+        # Only the accounting failed: the target is as it was at the commit, and runs.
+        return [
+            f"MANUAL INTERVENTION: the rollback {plan.wish} is done, and records are not accounted for",
+            f"  what became of them: {error.source}",
+            f"  verify the target:   {advice.verify(incident.id)}",
+        ]
     head = f"MANUAL INTERVENTION: the rollback {plan.wish} did not succeed"
     if incident is not None:
         head += f"; its record is {incident.folder}"
@@ -200,14 +229,6 @@ def _manual(advice: Advice, plan: Plan, incident: Incident | None, lock: TargetL
     if lock.lost:
         return [head, f"  who goes on, and how far that is: {advice.status()}"]
     if incident is None or not (incident.folder / UNFINISHED).exists():
-        rollback = incident.rollback() if incident is not None else None
-        if incident is not None and rollback is not None and rollback.records:
-            # Only the accounting failed: the target is as it was at the commit, and runs.
-            return [
-                f"MANUAL INTERVENTION: the rollback {plan.wish} is done, and records are missing",
-                f"  what became of them: {incident.folder / FOLDER / ACCOUNTS}",
-                f"  verify the target:   {advice.verify(incident.id)}",
-            ]
         again = advice.rollback(plan.wish, take_over=over)
         return [head, f"  nothing was changed; when that is mended: {again}"]
     services = [*plan.stopped, *(s for name in plan.stores for s in advice.target.stores[name].services)]
@@ -257,8 +278,11 @@ def _next(found: Status, lock: LockState, advice: Advice) -> str:
         return _wait(found, lock, advice)
     if found.unfinished is not None:
         return f"see why ({_logs(found, advice)}), then go on: {advice.resume(take_over=lock.ended)}"
-    if found.record is not None and found.record.records and found.record.records.get("unaccounted"):
-        return f"look for the records that are missing: {found.incident.folder / FOLDER / ACCOUNTS}"
+    records = (found.record and found.record.records) or {}
+    if records.get("unaccounted") or records.get("unknown"):
+        return (
+            f"look for records that are not accounted for: {found.incident.folder / f'{FOLDER}*' / ACCOUNTS}"
+        )
     if found.verdict is not Verdict.PASSED:
         return f"a later rollback has done its work; decide anew: {advice.plan()}"
     if found.incident.closed:

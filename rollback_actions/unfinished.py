@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,10 @@ SUPERSEDED = "superseded.json"  # what an unfinished rollback becomes when a lat
 class Unfinished:
     """A rollback that has begun; `kept` is its safety copy, None as long as that is not whole.
 
-    `baseline` is the name of the baseline's folder: the rollback goes on with the one that it began with.
+    `baseline` and `backup` are the names of their folders, `stores` those that go back: the rollback goes on
+    with what it began with. `windows` are its sealed lost windows, the oldest first, by the names of their
+    folders. `records` says what became of the records, once every store is restored and accounted for: from
+    then on nothing is restored again, since the application may have been started.
     """
 
     incident: Incident
@@ -29,14 +33,25 @@ class Unfinished:
     baseline: str
     started: Moment
     kept: Path | None
+    backup: str = ""
+    stores: tuple[str, ...] = ()
+    windows: tuple[str, ...] = ()
+    records: Mapping[str, int] | None = None
 
     @classmethod
-    def begin(cls, incident: Incident, wish: Wish, baseline: str = "") -> Unfinished:
+    def begin(
+        cls,
+        incident: Incident,
+        wish: Wish,
+        baseline: str = "",
+        backup: str = "",
+        stores: tuple[str, ...] = (),
+    ) -> Unfinished:
         """Return the unfinished rollback of `incident` that is what `wish` says, or begin one."""
         found = read_unfinished(incident)
         if found is not None and found.wish == wish:
             return found
-        unfinished = cls(incident, wish, baseline, Moment.now(), None)
+        unfinished = cls(incident, wish, baseline, Moment.now(), None, backup, stores)
         # What an earlier rollback of this incident ended with is no longer true from here on.
         for stale in ("rollback.json", "closed.json"):
             (incident.folder / stale).unlink(missing_ok=True)
@@ -46,6 +61,16 @@ class Unfinished:
     def keep(self, folder: Path) -> None:
         """Record that what was there before is kept in `folder`, complete."""
         self.kept = folder
+        self._write()
+
+    def seal(self, window: str) -> None:
+        """Record that the lost window in the incident's folder `window` is whole."""
+        self.windows = (*self.windows, window)
+        self._write()
+
+    def restored(self, records: Mapping[str, int]) -> None:
+        """Record that every store is restored, and what became of the records."""
+        self.records = records
         self._write()
 
     def end(self) -> None:
@@ -71,6 +96,7 @@ class Unfinished:
             finished=finished,
             kind=self.wish.kind,
             names=self.wish.names,
+            records=self.records,
         )
 
     def _record(self) -> dict[str, Any]:
@@ -79,6 +105,10 @@ class Unfinished:
             "baseline": self.baseline,
             "started": self.started.record(),
             "kept": str(self.kept) if self.kept else None,
+            "backup": self.backup,
+            "stores": list(self.stores),
+            "windows": list(self.windows),
+            "records": None if self.records is None else dict(self.records),
         }
 
     def _write(self) -> None:
@@ -109,9 +139,9 @@ def read_unfinished(incident: Incident) -> Unfinished | None:
     return _read(path, incident) if path.exists() else None
 
 
-def interrupted(incidents: Path, target: str, wish: Wish) -> str | None:
-    """Return the id of the newest incident in which the same rollback of `target` did not finish, or None."""
-    return next((one.incident.id for one in unfinished_of(incidents, target) if one.wish == wish), None)
+def interrupted(incidents: Path, target: str, wish: Wish) -> Unfinished | None:
+    """Return the newest rollback of `target` that is the same and did not finish, or None."""
+    return next((one for one in unfinished_of(incidents, target) if one.wish == wish), None)
 
 
 def refuse_over_half_restored(incidents: Path, target: str, wish: Wish) -> None:
@@ -171,6 +201,10 @@ def _read(path: Path, incident: Incident) -> Unfinished:
             baseline=str(record.get("baseline", "")),
             started=Moment.from_record(record["started"]),
             kept=kept if kept is not None and kept.is_dir() else None,
+            backup=str(record.get("backup", "")),
+            stores=tuple(map(str, record.get("stores", ()))),
+            windows=tuple(map(str, record.get("windows", ()))),
+            records=_counts(record.get("records")),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageProblem(
@@ -180,3 +214,7 @@ def _read(path: Path, incident: Incident) -> Unfinished:
             source=str(path),
             hint="move that file away to begin the rollback anew in a new incident",
         ) from None
+
+
+def _counts(record: Mapping[str, Any] | None) -> dict[str, int] | None:
+    return None if record is None else {str(name): int(count) for name, count in record.items()}

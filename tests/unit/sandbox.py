@@ -213,13 +213,13 @@ def begun(incident: Incident) -> dict[str, str]:
     }
 
 
-def back_up(sandbox: Sandbox, commit: str) -> None:
+def back_up(sandbox: Sandbox, commit: str, name: str = "") -> None:
     """Back the stores up as they are, as of `commit`."""
     target = sandbox.target
     journal = Journal(sandbox.folder / "backup.jsonl", str)
     with Progress() as progress, readable(sandbox.keepers):
         take_backup(
-            target.folders.backups / f"set-of-{commit[:7]}",
+            target.folders.backups / (name or f"set-of-{commit[:7]}"),
             target.name,
             commit,
             sandbox.keepers,

@@ -14,11 +14,13 @@ from fixtures.verdict import Verdict
 from rollback_actions.losses import ACCOUNTS
 from rollback_actions.lost_window import FOLDER
 from rollback_actions.plan import Plan, plan_database
+from rollback_actions.rollback import RecordsMissing, RecordsUnknown
 from rollback_actions.written_since import written_since
 from tests.unit.sandbox import Sandbox, make_rollable
 from tests.unit.word_store import readable
 
 # Since the backup "a" was changed and "b" was not; see make_sandbox.
+SERVICES_ALL = ("backend", "worker", "frontend")
 CHANGED = {"kept": 1, "restored": 1, "exported": 1, "revived": 0, "unaccounted": 0}
 
 
@@ -37,10 +39,10 @@ def plan(sandbox: Sandbox) -> Plan:
     return plan_database(sandbox.target, "mysql")
 
 
-def _exported(incident: Incident, store: str = "mysql") -> dict[str, Any]:
+def _exported(incident: Incident, store: str = "mysql", folder: str = FOLDER) -> dict[str, Any]:
     lines = [
         json.loads(line)
-        for file in (incident.folder / FOLDER / store).glob("*-words.jsonl")
+        for file in (incident.folder / folder / store).glob("*-words.jsonl")
         for line in file.read_text().splitlines()
     ]
     return {line["key"]: (line["change"], line["content"], line["replay"]) for line in lines}
@@ -89,7 +91,7 @@ def test_a_record_that_is_in_neither_place_fails_the_rollback(
     sandbox: Sandbox, incident: Incident, plan: Plan
 ) -> None:
     sandbox.keepers["mysql"].loses = frozenset({"a"})
-    with pytest.raises(ActionFailed, match=r"observed 1 that are neither: 1 \(words a\)"):
+    with pytest.raises(RecordsMissing, match="observed 1 that are neither"):
         sandbox.run(plan, incident)
     record = incident.rollback()
     assert record is not None
@@ -114,15 +116,23 @@ def test_without_its_index_all_of_a_store_is_exported(
     record = sandbox.run(plan, incident)
     assert record.records == CHANGED | {"exported": 1}
     assert set(_exported(incident)) == {"a", "b"}
-    assert "all of mysql is exported" in (incident.folder / "journal.jsonl").read_text()
+    assert (
+        "no record of mysql is known to be in the backup" in (incident.folder / "journal.jsonl").read_text()
+    )
 
 
-def test_what_cannot_be_asked_is_unknown_and_restored_all_the_same(
+def test_what_cannot_be_asked_is_unknown_and_no_success(
     sandbox: Sandbox, incident: Incident, plan: Plan
 ) -> None:
     sandbox.keepers["mysql"].dead = True
-    record = sandbox.run(plan, incident)
-    assert record.verdict == Verdict.PASSED
+    with pytest.raises(RecordsUnknown, match="observed 1 collections that could not be read"):
+        sandbox.run(plan, incident)
+    record = incident.rollback()
+    assert record is not None
+    assert record.verdict == Verdict.BROKEN
+    assert record.records == {**dict.fromkeys(CHANGED, 0), "unknown": 1}
+    # It is done all the same: the stores are restored, and everything runs.
+    assert not (incident.folder / "unfinished.json").exists()
     account = json.loads((incident.folder / FOLDER / ACCOUNTS).read_text())["mysql"]
     assert list(account["unknown"]) == ["mysql"]
     assert sandbox.keepers["mysql"].words["a"] == "of release 1"
@@ -139,14 +149,58 @@ def test_a_run_after_an_interruption_accounts_for_what_was_there_before_the_firs
     assert set(_exported(incident)) == {"a"}
 
 
-def test_a_window_that_was_changed_accounts_for_nothing(
+@pytest.mark.parametrize("text", ["{}", None])
+def test_a_window_that_was_changed_is_unknown_and_leaves_nothing_stopped(
+    sandbox: Sandbox, incident: Incident, plan: Plan, text: str | None
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run(plan, incident, interrupt=7)
+    window = incident.folder / FOLDER / "window.json"
+    window.unlink() if text is None else window.write_text(text)
+    with pytest.raises(RecordsUnknown):
+        sandbox.run(plan, incident)
+    assert [tuple(call.args[0]) for call in sandbox.control.start.call_args_list][-1] == SERVICES_ALL
+    # What it holds is there still.
+    assert set(_exported(incident)) == {"a"}
+
+
+def test_what_was_written_between_two_runs_is_exported_too(
     sandbox: Sandbox, incident: Incident, plan: Plan
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         sandbox.run(plan, incident, interrupt=7)
-    (incident.folder / FOLDER / "window.json").write_text("{}")
-    with pytest.raises(ActionFailed, match=r"lost window: expected a readable window\.json"):
+    # Not restored yet: what the first run has exported is there still.
+    sandbox.keepers["mysql"].words["c"] = "between"
+    record = sandbox.run(plan, incident)
+    assert record.records == {**CHANGED, "exported": 2}
+    assert set(_exported(incident)) == {"a"}
+    assert set(_exported(incident, folder=f"{FOLDER}-2")) == {"c"}
+
+
+def test_what_was_written_since_the_restore_is_not_restored_over(
+    sandbox: Sandbox, incident: Incident, plan: Plan
+) -> None:
+    def one_service_is_sick(services: Any, **_: Any) -> None:  # noqa: ANN401 - a stand-in
+        if "backend" in services:
+            raise ActionFailed(what="start", expected="healthy", observed="not", source="-", hint="-")
+
+    sandbox.control.start.side_effect = one_service_is_sick
+    with pytest.raises(ActionFailed):
         sandbox.run(plan, incident)
+    sandbox.keepers["mysql"].words["c"] = "of a user, since"
+    sandbox.control.start.side_effect = None
+    assert sandbox.run(plan, incident).records == CHANGED
+    assert sandbox.keepers["mysql"].words == {"a": "of release 1", "b": "of both", "c": "of a user, since"}
+
+
+def test_a_second_rollback_of_one_incident_leaves_the_first_window_alone(
+    sandbox: Sandbox, incident: Incident, plan: Plan
+) -> None:
+    sandbox.run(plan, incident)
+    sandbox.keepers["mysql"].words["d"] = "later"
+    sandbox.run(plan, incident)
+    assert set(_exported(incident)) == {"a"}
+    assert set(_exported(incident, folder=f"{FOLDER}-2")) == {"d"}
 
 
 def test_no_room_for_the_window_stops_before_anything_is_overwritten(

@@ -8,6 +8,7 @@ import pytest
 
 from fixtures.baseline import save_baseline
 from fixtures.errors import ActionFailed, UsageProblem
+from fixtures.incident import new_incident
 from rollback_actions.known_good import baseline_of
 from rollback_actions.plan import (
     Plan,
@@ -15,10 +16,11 @@ from rollback_actions.plan import (
     plan_emergency,
     plan_full,
     plan_service,
-    plan_wish,
+    plan_unfinished,
 )
+from rollback_actions.unfinished import Unfinished
 from rollback_actions.wish import Kind
-from tests.unit.sandbox import SERVICES, Sandbox, facts, image, make_sandbox
+from tests.unit.sandbox import SERVICES, Sandbox, back_up, facts, image, make_sandbox
 
 WRITERS_FIRST = (("backend", "worker"), ("frontend",))
 
@@ -69,11 +71,30 @@ def test_an_emergency_restores_every_store(sandbox: Sandbox) -> None:
 
 def test_a_plan_is_made_again_of_what_was_recorded_of_it(sandbox: Sandbox) -> None:
     plans = _plans(sandbox)
-    # A later baseline is another one: what began goes on with its own.
+    # Later ones are others: what began goes on with its own baseline, and its own backup.
     save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(sandbox.bad))
+    back_up(sandbox, sandbox.commit, "zz-newer")
     for plan in plans:
-        assert plan_wish(sandbox.target, plan.wish, plan.baseline.id) == plan
-        assert plan_wish(sandbox.target, plan.wish) == plan
+        incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+        backup = plan.backup.folder.name if plan.backup else ""
+        begun = Unfinished.begin(incident, plan.wish, plan.baseline.id, backup, plan.stores)
+        assert plan_unfinished(sandbox.target, begun) == plan
+
+
+def test_a_backup_that_it_began_with_and_is_gone_is_not_replaced_by_another(sandbox: Sandbox) -> None:
+    plan = plan_database(sandbox.target, "mysql")
+    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    begun = Unfinished.begin(incident, plan.wish, plan.baseline.id, "gone", plan.stores)
+    with pytest.raises(UsageProblem, match="complete backup set"):
+        plan_unfinished(sandbox.target, begun)
+
+
+def test_a_store_that_left_the_profile_is_missed(sandbox: Sandbox) -> None:
+    plan = plan_emergency(sandbox.target, sandbox.commit)
+    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    begun = Unfinished.begin(incident, plan.wish, plan.baseline.id, "", (*plan.stores, "mongodb"))
+    with pytest.raises(UsageProblem, match="observed no store mongodb in the profile"):
+        plan_unfinished(sandbox.target, begun)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from rollback_actions.changes import Written
 from rollback_actions.journal import verify_journal
 from rollback_actions.outline import cautions, losses, outline
 from rollback_actions.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
+from rollback_actions.rollback import RecordsUnknown
+from rollback_actions.stores.keeper import Kept
 from rollback_actions.unfinished import interrupted, unfinished_of
 from tests.unit.sandbox import (
     COMPOSE_FILE,
@@ -26,6 +29,7 @@ from tests.unit.sandbox import (
     make_rollable,
     proxied,
 )
+from tests.unit.word_store import WordStore
 
 PLANS: dict[str, Callable[[Sandbox], Plan]] = {
     "service": lambda sandbox: plan_service(sandbox.target, "backend"),
@@ -152,7 +156,7 @@ def test_after_an_interruption_of_any_step_it_is_run_again(
         begun = (incident.folder / "unfinished.json").exists()
         assert begun is (number > 0 or not plan.images)
         found = interrupted(sandbox.target.folders.incidents, sandbox.target.name, plan.wish)
-        assert found == (incident.id if begun else None)
+        assert (found and found.incident.id) == (incident.id if begun else None)
         sandbox.run(plan, incident)
     words = {name: "of release 1" if name in plan.stores else before[name] for name in before}
     assert _words(sandbox) == words
@@ -175,14 +179,39 @@ def test_an_image_that_is_gone_is_found_before_anything_stops(sandbox: Sandbox, 
     assert not (incident.folder / "unfinished.json").exists()
 
 
-def test_a_store_that_does_not_start_is_restored_all_the_same(sandbox: Sandbox, incident: Incident) -> None:
-    def start(services: Any, **_: Any) -> None:  # noqa: ANN401 - a stand-in
-        if tuple(services) == ("database-server",):
-            raise ActionFailed(what="start", expected="b", observed="dead", source="d", hint="e")
+def _does_not_start(services: Any, **_: Any) -> None:  # noqa: ANN401 - a stand-in
+    if tuple(services) == ("database-server",):
+        raise ActionFailed(what="start", expected="b", observed="dead", source="d", hint="e")
 
-    sandbox.control.start.side_effect = start
-    sandbox.run(PLANS["database"](sandbox), incident)
+
+def test_a_store_that_does_not_start_is_not_overwritten(sandbox: Sandbox, incident: Incident) -> None:
+    sandbox.control.start.side_effect = _does_not_start
+    with pytest.raises(ActionFailed, match="observed dead"):
+        sandbox.run(PLANS["database"](sandbox), incident)
+    assert _words(sandbox)["mysql"] == "of release 2"
+
+
+@dataclass
+class StoppedStore(WordStore):
+    """A store that is kept and restored while it does not run."""
+
+    def keep_aside(self, folder: Path, *, up: bool) -> Kept:
+        """Keep the words, and whether it ran."""
+        kept = self.back_up(folder)
+        (folder.parent / f"{self.name} was {'up' if up else 'down'}").touch()
+        return kept
+
+
+def test_one_that_need_not_run_is_kept_as_it_lies_and_restored(sandbox: Sandbox, incident: Incident) -> None:
+    before = sandbox.keepers["mysql"]
+    sandbox.keepers["mysql"] = StoppedStore("mysql", "mysql", before.words, dead=True)
+    sandbox.control.start.side_effect = _does_not_start
+    with pytest.raises(RecordsUnknown):
+        sandbox.run(PLANS["database"](sandbox), incident)
     assert _words(sandbox)["mysql"] == "of release 1"
+    (safety,) = _safety(sandbox)
+    assert (safety / "mysql" / "a").read_text() == "of release 2"
+    assert (safety / "mysql was down").exists()
     assert "its records cannot be asked for" in (incident.folder / "journal.jsonl").read_text()
 
 

@@ -34,13 +34,18 @@ def _begun(folder: Path, wish: Wish) -> Incident:
     return incident
 
 
+def _interrupted(folder: Path, wish: Wish) -> str | None:
+    found = interrupted(folder, "staging", wish)
+    return found.incident.id if found else None
+
+
 def test_it_is_found_again_with_what_it_kept(tmp_path: Path) -> None:
     incident = new_incident(tmp_path, "staging")
     first = Unfinished.begin(incident, MYSQL, "20250303-staging")
     safety = tmp_path / "safety"
     safety.mkdir()
     first.keep(safety)
-    assert interrupted(tmp_path, "staging", MYSQL) == incident.id
+    assert _interrupted(tmp_path, MYSQL) == incident.id
     again = Unfinished.begin(incident, MYSQL, "another")
     assert (again.kept, again.started, again.baseline) == (safety, first.started, "20250303-staging")
     safety.rmdir()
@@ -64,7 +69,7 @@ def test_a_record_without_a_kind_is_of_an_emergency(tmp_path: Path) -> None:
     path = incident.folder / "unfinished.json"
     record = json.loads(path.read_text())
     path.write_text(json.dumps({key: record[key] for key in ("commit", "started", "kept")}))
-    assert interrupted(tmp_path, "staging", EMERGENCY) == incident.id
+    assert _interrupted(tmp_path, EMERGENCY) == incident.id
 
 
 def test_the_newest_comes_first(tmp_path: Path) -> None:
