@@ -1,7 +1,8 @@
 """How long the steps of a rollback may take: their deadlines, which add up to the budget when the plan fits.
 
 What a step is expected to take is told by the backup that it goes back to: how long that took. The budget is
-shared out in proportion; a plan whose steps are expected to take more than the budget is over it.
+shared out in proportion; a plan whose steps are expected to take more than the budget is over it, and the
+deadlines of one that is near it may add up to more.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from rollback_actions.plan import Plan
 from rollback_actions.wish import Kind
 
 # Seconds, as seen on two cores; what depends on the amount of data is asked of the backup.
-_LOOK, _STOP, _UP, _CHECK_OUT = 2.0, 10.0, 20.0, 2.0
+_LOOK, _STOP, _UP, _CHECK_OUT = 5.0, 10.0, 20.0, 2.0
 _START_ONE, _START_ALL = 15.0, 25.0
 _LEAST = 5.0
+# What is expected is a guess: a deadline is this many times as long at least.
+_MARGIN = 1.5
 # A restore writes what a backup reads, and a store that was restored by its volumes starts anew.
 _RESTORE_FACTOR = 2.0
 
@@ -53,8 +56,8 @@ class Schedule:
         return self.seconds > self.budget
 
     def deadline(self, stage: Stage) -> float:
-        """Return the seconds that `stage` may take: its share of the budget, and no less than expected."""
-        return round(self.expected[stage] * max(self.budget / self.seconds, 1.0), 1)
+        """Return the seconds that `stage` may take: its share of the budget, and more than expected anyway."""
+        return round(self.expected[stage] * max(self.budget / self.seconds, _MARGIN), 1)
 
     @property
     def deadlines(self) -> float:
