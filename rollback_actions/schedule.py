@@ -56,7 +56,7 @@ class Schedule:
         return self.seconds > self.budget
 
     def deadline(self, stage: Stage) -> float:
-        """Return the seconds that `stage` may take: its share of the budget, and more than expected anyway."""
+        """Return the seconds that `stage` may take: its share of the budget, more than expected anyway."""
         return round(self.expected[stage] * max(self.budget / self.seconds, _MARGIN), 1)
 
     @property
