@@ -25,7 +25,7 @@ from rollback_actions.plan import Plan
 from rollback_actions.schedule import Schedule, Stage, schedule_of
 from rollback_actions.steps import Recorder
 from rollback_actions.stores.factory import open_keeper
-from rollback_actions.stores.keeper import Aside, BacksUp, StoppedKeeper, StoreKeeper
+from rollback_actions.stores.keeper import BacksUp, StoreKeeper, kept_by
 from rollback_actions.unfinished import Unfinished, supersede_covered
 from rollback_actions.wish import Kind
 from rollback_actions.writers import QUIET, WATCHED, Watch
@@ -202,11 +202,8 @@ def _keep(run: _Run, losses: Losses, down: Collection[str]) -> None:
 
 def _keeps(run: _Run, name: str, deadline: float, down: Collection[str]) -> BacksUp | None:
     """Return what keeps a store before its restore; None for one that is down and cannot be read so."""
-    keeper = _keeper(run, name, deadline)
-    if isinstance(keeper, StoppedKeeper):
-        return Aside(keeper, up=name not in down)
     # A store that does not start cannot be asked for records, nor be restored before it does.
-    return None if name in down else keeper
+    return kept_by(_keeper(run, name, deadline), up=name not in down)
 
 
 def _restore(run: _Run, losses: Losses) -> None:
