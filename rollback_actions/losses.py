@@ -105,6 +105,8 @@ class Losses:
         return total
 
     def _index(self, name: str, steps: Recorder | None = None) -> StoreIndex | None:
+        if self.target.stores[name].emptied:  # what has not been written since is lost all the same
+            return None
         try:
             return read_index(self.backup.folder, name, self.backup.index)
         except ActionFailed as problem:
