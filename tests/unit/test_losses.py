@@ -10,6 +10,7 @@ import pytest
 
 from fixtures.errors import ActionFailed
 from fixtures.incident import Incident, new_incident
+from fixtures.target import load_target
 from fixtures.verdict import Verdict
 from rollback_actions.losses import ACCOUNTS
 from rollback_actions.lost_window import FOLDER
@@ -115,6 +116,43 @@ def test_without_its_index_all_of_a_store_is_exported(
     assert record.records == CHANGED | {"exported": 1}
     assert set(_exported(incident)) == {"a", "b"}
     assert "all of mysql is exported" in (incident.folder / "journal.jsonl").read_text()
+
+
+@pytest.mark.parametrize("in_memory", [50_000, 1])
+def test_a_collection_whose_key_was_altered_is_accounted_for_as_a_whole(
+    sandbox: Sandbox, incident: Incident, plan: Plan, monkeypatch: pytest.MonkeyPatch, in_memory: int
+) -> None:
+    """Before the restore it is divided by a key that is gone afterwards: no part is one of after."""
+    monkeypatch.setattr("rollback_actions.changes.IN_MEMORY", in_memory)
+    store = sandbox.keepers["mysql"]
+    store.words, store.bounds = {"a": "of release 1", "c": "new"}, ("", "b")
+    store.meanwhile = lambda: setattr(store, "bounds", ("",))
+    record = sandbox.run(plan, incident)
+    assert record.records == {"kept": 1, "restored": 0, "exported": 1, "revived": 1, "unaccounted": 0}
+    assert set(_exported(incident)) == {"a", "c"}
+    assert _revived(incident) == ["b"]
+
+
+def test_a_record_that_is_lost_is_found_in_a_collection_as_a_whole(
+    sandbox: Sandbox, incident: Incident, plan: Plan
+) -> None:
+    store = sandbox.keepers["mysql"]
+    store.bounds, store.loses = ("", "b"), frozenset({"a"})
+    store.meanwhile = lambda: setattr(store, "bounds", ("",))
+    with pytest.raises(ActionFailed, match=r"observed 1 that are neither: 1 \(words a\)"):
+        sandbox.run(plan, incident)
+
+
+def test_of_a_store_that_is_emptied_every_record_is_exported(sandbox: Sandbox, incident: Incident) -> None:
+    """The backup holds none of them: what has not been written since is lost all the same."""
+    text = sandbox.profile.read_text().replace('kind = "redis"', 'kind = "redis"\nrestore = "flush"')
+    sandbox.profile.write_text(text)
+    sandbox.target = load_target(sandbox.profile)
+    sandbox.keepers["redis"].emptied = True
+    record = sandbox.run(plan_database(sandbox.target, "redis"), incident)
+    assert sandbox.keepers["redis"].words == {}
+    assert record.records == {"kept": 0, "restored": 0, "exported": 2, "revived": 0, "unaccounted": 0}
+    assert set(_exported(incident, "redis")) == {"a", "b"}
 
 
 def test_what_cannot_be_asked_is_unknown_and_restored_all_the_same(
