@@ -17,7 +17,7 @@ from fixtures.stores.mysql import View, connect, rows
 from fixtures.stores.reach import Reach
 from rollback_actions.containers import ContainerControl
 from rollback_actions.stores import mysql as mysql_keeper
-from rollback_actions.stores import mysql_programs
+from rollback_actions.stores import mysql_programs, mysql_schema
 from rollback_actions.stores.mysql import Keeper
 from rollback_actions.stores.mysql_programs import LOCK
 from tests.stack.mysql_content import CONTENT, DAMAGE, QUERIES
@@ -380,3 +380,19 @@ def test_rows_that_were_not_dumped_are_never_left_out(filled: MysqlServer, tmp_p
     control = cast("ContainerControl", _Altered(filled.control, cut))
     with pytest.raises(ActionFailed, match=r"expected 1 rows of scratch_second\.alone"):
         _keeper(filled, control).keep_safe(tmp_path)
+
+
+def test_a_dump_program_that_ends_with_an_error_stops_no_copy_before_a_restore(
+    filled: MysqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a broken view that nobody saw beforehand: the rows are all there."""
+    monkeypatch.setattr(mysql_schema, "broken_views", lambda *_: {})
+    filled.root(
+        "CREATE TABLE scratch_first.base (id int); INSERT INTO scratch_first.base VALUES (1);"
+        " CREATE VIEW scratch_first.broken AS SELECT id FROM scratch_first.base;"
+        " ALTER TABLE scratch_first.base RENAME COLUMN id TO number;"
+    )
+    safe = _keeper(filled).keep_safe(tmp_path)
+    assert "scratch_first.broken" in safe.method
+    assert safe.records["scratch_first.base"] == 1
+    assert safe.records["scratch_second.alone"] == 1

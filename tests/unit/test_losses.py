@@ -12,6 +12,7 @@ from fixtures.errors import ActionFailed
 from fixtures.incident import Incident, new_incident
 from fixtures.target import load_target
 from fixtures.verdict import Verdict
+from rollback_actions.changes import FILES, aligned
 from rollback_actions.losses import ACCOUNTS
 from rollback_actions.lost_window import FOLDER
 from rollback_actions.plan import Plan, plan_database
@@ -197,3 +198,7 @@ def test_no_room_for_the_window_stops_before_anything_is_overwritten(
     with pytest.raises(ActionFailed, match="observed No space left on device"):
         sandbox.run(plan, incident)
     assert sandbox.keepers["mysql"].words["a"] == "of release 2"
+
+
+def test_however_many_records_there_are_few_files_are_open() -> None:
+    assert len(list(aligned(10**9, iter(())))) == FILES
