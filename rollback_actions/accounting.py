@@ -178,7 +178,12 @@ class _Collection:
         account = Account()
         ground = self._ground()
         every = range(len(ground.division))
-        digests = live_digests(self._content, ground, self._pace) if there else ()
+        try:
+            digests = live_digests(self._content, ground, self._pace) if there else ()
+        except Unverifiable:
+            # The key by which it was divided may be gone with the migration; a reader that failed asks anew.
+            self._content.close()
+            return self._account_as_a_whole(ground, came_back, limit)
         before = [self._digest_before(part) for part in every]
         same = [part for part in every if there and self._unchanged(part) and digests[part] == before[part]]
         account.kept = sum(before[part].records for part in same)
@@ -194,6 +199,34 @@ class _Collection:
             streams = (self._records_before(ground, part), self._exported(part), records)
             for held, exported, held_now in aligned(size, *streams):
                 self._account(held, exported, held_now, account, came_back)
+        return account
+
+    def _account_as_a_whole(self, divided: Ground, came_back: Revived, limit: Deadline) -> Account:
+        """Account for a collection whose parts of before, as `divided`, are no parts of what is there now.
+
+        Raises:
+            Unverifiable: the store does not answer whatever the parts.
+        """
+        account = Account()
+        today = self._content.divide(self._collection, PART)
+        ground = Ground(self._collection, today, (Digest(0, 0),) * len(today), None)
+        digests = live_digests(self._content, ground, self._pace)
+        parts = range(len(divided.division))
+        size = max(
+            sum(self._digest_before(part).records for part in parts),
+            sum(digest.records for digest in digests),
+        )
+        streams = (
+            chain.from_iterable(self._records_before(divided, part) for part in parts),
+            chain.from_iterable(self._exported(part) for part in parts),
+            chain.from_iterable(
+                records
+                for _, records in live_parts(self._content, ground, list(range(len(today))), self._pace)
+            ),
+        )
+        for held, exported, held_now in aligned(size, *streams):
+            require_time(limit, f"account for the records of {self._collection}")
+            self._account(held, exported, held_now, account, came_back)
         return account
 
     def _ground(self) -> Ground:

@@ -22,6 +22,8 @@ from rollback_actions.index import PART, StoreIndex, read_parts
 Pair = tuple[str, int]
 """Key and hash of a record."""
 Records = Iterable[RecordHash]
+FILES = 500
+"""How many are written side by side at most: a process may have only so many open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,7 @@ def aligned(size: int, *streams: Records) -> Iterator[tuple[Records, ...]]:
     if size <= IN_MEMORY:
         yield streams
         return
-    count = -(-size // IN_MEMORY)
+    count = min(-(-size // IN_MEMORY), FILES)
     with TemporaryDirectory(prefix="rollproof-") as folder:
         spreads = [spread(s, Path(folder) / str(n), count) for n, s in enumerate(streams)]
         yield from zip(*spreads, strict=True)

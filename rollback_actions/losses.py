@@ -117,6 +117,8 @@ class Losses:
                 steps.note(f"what {folder.name} holds is exported again where it is there: {problem.summary}")
 
     def _index(self, name: str, steps: Recorder) -> StoreIndex | None:
+        if self.target.stores[name].emptied:  # what has not been written since is lost all the same
+            return None
         try:
             return read_index(self.backup.folder, name, self.backup.index)
         except ActionFailed as problem:

@@ -23,7 +23,7 @@ from rollback_actions.plan import Plan
 from rollback_actions.schedule import Schedule, Stage, schedule_of
 from rollback_actions.steps import Recorder
 from rollback_actions.stores.factory import open_keeper
-from rollback_actions.stores.keeper import Aside, BacksUp, StoppedKeeper, StoreKeeper
+from rollback_actions.stores.keeper import BacksUp, StoppedKeeper, StoreKeeper, kept_by
 from rollback_actions.unfinished import Unfinished, supersede_covered
 from rollback_actions.wish import Kind
 from rollback_actions.writers import QUIET, WATCHED, Watch
@@ -205,8 +205,7 @@ def _keep(run: _Run, losses: Losses, down: Collection[str]) -> None:
 
 def _keeps(run: _Run, name: str, deadline: float, down: Collection[str]) -> BacksUp:
     """Return what keeps a store before its restore."""
-    keeper = _keeper(run, name, deadline)
-    return Aside(keeper, up=name not in down) if isinstance(keeper, StoppedKeeper) else keeper
+    return kept_by(_keeper(run, name, deadline), up=name not in down)
 
 
 def _restore(run: _Run, losses: Losses) -> None:

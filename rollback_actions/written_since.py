@@ -30,7 +30,8 @@ def written_since(
 
 def _count(target: Target, engine: ContainerEngine, backup: BackupSet, name: str) -> Written:
     profile = every_field(target.stores[name])
-    index = read_index(backup.folder, name, backup.index)
+    # Of a store that a restore empties, all is lost, whenever it was written.
+    index = None if profile.emptied else read_index(backup.folder, name, backup.index)
 
     def counted(collection: str) -> Written:
         with open_content(name, profile, engine) as content:
@@ -41,7 +42,7 @@ def _count(target: Target, engine: ContainerEngine, backup: BackupSet, name: str
     with ThreadPoolExecutor(profile.load.connections) as pool:
         for written in pool.map(counted, there):
             total += written
-    for collection, indexed in index.collections.items():
+    for collection, indexed in (index.collections if index else {}).items():
         if collection not in there:
             total.gone += sum(part.records for part in indexed.parts)
     return total

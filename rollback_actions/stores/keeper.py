@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -62,6 +63,19 @@ class StoppedKeeper(StoreKeeper, Protocol):
         ...
 
 
+@runtime_checkable
+class SafetyKeeper(StoreKeeper, Protocol):
+    """A store whose backup refuses, or leaves out, what a copy right before a restore has to keep."""
+
+    def keep_safe(self, folder: Path) -> Kept:
+        """As `back_up`, right before a restore, whatever has been dropped or broken since the backup.
+
+        What is not there is kept as absent; what cannot be read, other than records, is left out. `method`
+        says so.
+        """
+        ...
+
+
 class BacksUp(Protocol):
     """What can be backed up. See `StoreKeeper`."""
 
@@ -72,11 +86,17 @@ class BacksUp(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """A store that is kept aside in place of being backed up."""
+    """A store that is kept before its restore, by `keep`, in place of being backed up."""
 
-    keeper: StoppedKeeper
-    up: bool
+    keep: Callable[[Path], Kept]
 
     def back_up(self, folder: Path) -> Kept:
-        """Keep it aside."""
-        return self.keeper.keep_aside(folder, up=self.up)
+        """Keep it."""
+        return self.keep(folder)
+
+
+def kept_by(keeper: StoreKeeper, *, up: bool) -> BacksUp:
+    """Return what keeps a store before its restore; only a `StoppedKeeper` can do so when it is not `up`."""
+    if isinstance(keeper, StoppedKeeper):
+        return Aside(partial(keeper.keep_aside, up=up))
+    return Aside(keeper.keep_safe) if isinstance(keeper, SafetyKeeper) else keeper

@@ -6,7 +6,7 @@ from the dump itself: its program has been seen to complain and still end with e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,31 +22,14 @@ from fixtures.stores.reach import Reach
 from rollback_actions.containers import ContainerControl
 from rollback_actions.stores import mysql_grants, mysql_schema
 from rollback_actions.stores.keeper import Kept, Restored
-from rollback_actions.stores.mysql_dump import ERROR_PREFIX, Dump, read_dump
+from rollback_actions.stores.mysql_dump import TRAILER, Dump, expect_whole, read_dump
 from rollback_actions.stores.mysql_floats import put_floats_back, write_floats
-from rollback_actions.stores.package import Package, read_package, write_package
+from rollback_actions.stores.mysql_programs import LOCK, PROGRAMS, Programs
+from rollback_actions.stores.package import Package, create_file, read_package, write_package
 
 DUMP = "dump.sql"
 FLOATS = "floats.sql"
-PROGRAMS: dict[Flavour, tuple[str, str]] = {
-    "mysql": ("mysqldump", "mysql"),
-    "mariadb": ("mariadb-dump", "mariadb"),
-}
-# Appends what the dump program wrote to its standard error to the dump, as comments.
-DUMP_SCRIPT = f"""
-errors=$(mktemp) || exit 1
-trap 'rm -f "$errors"' EXIT
-"$@" 2> "$errors"
-code=$?
-cat "$errors" >&2
-sed 's/^/{ERROR_PREFIX.decode()}/' "$errors"
-exit "$code"
-"""
-# Held by the session that restores, so that a second one finds a first that outlived its caller.
-LOCK = "rollproof restore"
 LOCK_SECONDS = 15
-# A restore waits this long at most for a session that still uses a table.
-TABLE_LOCK_SECONDS = 60
 
 
 class Keeper:
@@ -67,22 +50,41 @@ class Keeper:
         self.name = name
         self._profile = profile
         self._databases = tuple(sorted(profile.databases))
-        self._service = profile.address.service or profile.services[0]
-        self._control = control
-        self._deadline = deadline
+        self._programs = Programs(profile, control, deadline)
         self._reach = Reach(name, endpoint, profile.operator, deadline)
 
     def back_up(self, folder: Path) -> Kept:
         """Dump the profile's databases as of one moment: tables, views, triggers, routines and events."""
+        return self._back_up(folder, None)
+
+    def keep_safe(self, folder: Path) -> Kept:
+        """As `back_up`; without databases that are gone, and whatever besides tables cannot be dumped."""
+        return self._back_up(folder, [])
+
+    def _back_up(self, folder: Path, left_out: list[str] | None) -> Kept:
+        """Back up; what cannot be kept is added to `left_out`, or refused where that is None."""
+        absent: list[str] = []
+        broken: dict[tuple[str, str], str] = {}
         with self._connected() as (connection, flavour, version):
+            if left_out is not None:
+                absent = mysql_schema.absent(connection, self._databases)
+                broken = mysql_schema.broken_views(connection, self._databases)
+                left_out += [f"database {name}, which is not there" for name in absent]
+                left_out += [f"view {'.'.join(name)} ({reason})" for name, reason in broken.items()]
+            databases = [name for name in self._databases if name not in absent]
             before = mysql_schema.read_schema(connection, self._databases)
             definers = sorted(mysql_schema.definers(connection, self._databases))
-            self._expect_privileges(connection, flavour, before, definers)
-            names = tables(connection, self._databases, self._reach)
-            floats = write_floats(connection, self._databases, folder / FLOATS)
-            self._dump(connection, flavour, folder / DUMP)
+            try:
+                self._expect_privileges(connection, flavour, before, definers)
+            except ActionFailed as problem:
+                if left_out is None:
+                    raise
+                left_out.append(f"what this hides ({problem.summary})")
+            names = tables(connection, databases, self._reach) if databases else []
+            floats = write_floats(connection, self._databases, folder / FLOATS, left_out)
+            dump = self._dumped(connection, flavour, folder / DUMP, databases, names, broken, left_out)
             again = folder / f"{FLOATS}.again"
-            write_floats(connection, self._databases, again)
+            write_floats(connection, self._databases, again, None if left_out is None else [])
             same_floats = again.read_bytes() == (folder / FLOATS).read_bytes()
             again.unlink()
             changed = mysql_schema.difference(before, mysql_schema.read_schema(connection, self._databases))
@@ -94,11 +96,15 @@ class Keeper:
                     "stop the application or its migration, and take the backup again",
                 )
             besides = mysql_schema.without_transactions(connection, self._databases)
-        dump = read_dump(folder / DUMP)
-        self._expect_whole(dump, {f"{database}.{table}" for database, table in names}, folder / DUMP)
         method = f"{PROGRAMS[flavour][0]} --single-transaction, with routines, triggers and events"
         if besides:
             method += f"; not of one moment, having no transactions: {', '.join(besides)}"
+        if left_out:
+            method += f"; left out: {', '.join(left_out)}"
+        if dump.complaints:
+            before = mysql_schema.of_tables(before)
+        for view in broken:
+            before.pop(f"view {'.'.join(view)}", None)
         return write_package(
             folder,
             kind=self.kind,
@@ -108,6 +114,8 @@ class Keeper:
                 "flavour": flavour,
                 "server": version,
                 "databases": list(self._databases),
+                "absent": absent,
+                "tables_only": bool(dump.complaints),
                 "schema": before,
                 "definers": definers,
                 "exact_floats": floats,
@@ -118,6 +126,7 @@ class Keeper:
     def restore(self, folder: Path) -> Restored:
         """Drop the profile's databases, make them again from the dump, and compare them with the backup."""
         package = read_package(folder, kind=self.kind)
+        absent = package.details.get("absent", [])
         dump = read_dump(package.path(DUMP))
         with self._connected() as (connection, flavour, _):
             self._check(package, dump, flavour)
@@ -135,7 +144,11 @@ class Keeper:
                     [self._databases],
                 )
             }
-            self._load(connection, flavour, package.path(DUMP))
+            if absent:  # what another database refers to is no reason to keep it
+                rows(connection, "SET SESSION foreign_key_checks = 0")
+            for database in absent:
+                rows(connection, f"DROP DATABASE IF EXISTS {quoted(database)}")
+            self._programs.load(connection, flavour, package.path(DUMP))
         # A new connection: the first has been idle for as long as the load took.
         with self._connected() as (connection, _, _):
             put_floats_back(connection, package.path(FLOATS))
@@ -185,82 +198,49 @@ class Keeper:
                 "keep this store by a snapshot of its volume",
             )
 
-    def _client(self, connection: Connection[Cursor], flavour: Flavour, program: str) -> list[str]:
-        """Return the beginning of a command line that connects inside the container; it holds no secret."""
-        ((port,),) = rows(connection, "SELECT @@port")
-        return [
-            program,
-            "--no-defaults",
-            "--protocol=TCP",
-            "--host=127.0.0.1",
-            f"--port={port}",
-            f"--user={self._profile.operator.user}",
-            "--default-character-set=utf8mb4",
-            "--max-allowed-packet=1G",
-            *(["--get-server-public-key"] if flavour == "mysql" else []),
-        ]
-
-    def _dump(self, connection: Connection[Cursor], flavour: Flavour, path: Path) -> None:
-        command = [
-            *self._client(connection, flavour, PROGRAMS[flavour][0]),
-            "--single-transaction",
-            "--quick",
-            "--routines",
-            "--triggers",
-            "--events",
-            "--hex-blob",
-            "--no-tablespaces",
-            "--add-drop-database",
-            # Numbers of transactions and masking policies (new in 9.7) are the server's, not the databases'.
-            *(["--set-gtid-purged=OFF", "--loose-masking-policies=0"] if flavour == "mysql" else []),
-            "--databases",
-            "--",
-            *self._databases,
-        ]
-        self._control.run(
-            self._service,
-            ["sh", "-c", DUMP_SCRIPT, "sh", *command],
-            deadline=self._deadline,
-            environment={"MYSQL_PWD": self._profile.operator.password},
-            stdout=path,
-        )
-
-    def _load(self, connection: Connection[Cursor], flavour: Flavour, path: Path) -> None:
-        session = f"SET SESSION lock_wait_timeout = {TABLE_LOCK_SECONDS}, @held = GET_LOCK('{LOCK}', 5)"
-        self._control.run(
-            self._service,
-            [
-                *self._client(connection, flavour, PROGRAMS[flavour][1]),
-                # Nothing in the data is a command of the client; nor is it sent twice.
-                "--binary-mode",
-                "--skip-reconnect",
-                f"--init-command={session}",
-            ],
-            deadline=self._deadline,
-            environment={"MYSQL_PWD": self._profile.operator.password},
-            stdin=path,
-        )
-
-    def _expect_whole(self, dump: Dump, names: set[str], path: Path) -> None:
-        complaints = [line for line in dump.errors if "warning" not in line.lower()]
-        absent = sorted(names - dump.rows.keys())
-        for observed in (
-            complaints and f"a complaint of the dump program: {' | '.join(complaints)}",
-            not dump.complete and "none: it was cut",
-            absent and f"no table {', '.join(absent)}",
-            set(dump.databases) != set(self._databases) and f"databases {', '.join(dump.databases)}",
-        ):
-            if observed:
-                raise ActionFailed(
-                    what=f"dump of store {self.name}",
-                    expected="every table, no complaint, and '-- Dump completed' at the end",
-                    observed=observed,
-                    source=str(path),
-                    hint="see the privileges of the operator and the free space on the host",
-                )
+    def _dumped(
+        self,
+        connection: Connection[Cursor],
+        flavour: Flavour,
+        path: Path,
+        databases: Sequence[str],
+        names: Sequence[tuple[str, str]],
+        broken: Collection[tuple[str, str]],
+        left_out: list[str] | None,
+    ) -> Dump:
+        """Dump what is not `broken`; where that fails and `left_out` is given, go on after each complaint."""
+        expected = {f"{database}.{table}" for database, table in names}
+        if not databases:
+            with create_file(path) as stream:
+                stream.write(f"{TRAILER.decode()}\n".encode())
+            return read_dump(path)
+        try:
+            self._programs.dump(connection, flavour, path, databases, broken)
+            dump = read_dump(path)
+            expect_whole(dump, self.name, expected, databases, path)
+        except ActionFailed:
+            if left_out is None:
+                raise
+            self._programs.dump(connection, flavour, path, databases, broken, forced=True)
+            dump = read_dump(path)
+            expect_whole(dump, self.name, expected, databases, path, dump.complaints)
+            # The complaint may have been of rows.
+            counted = count_rows(connection, names, self._reach.start())
+            if differing := sorted(name for name in expected if counted[name] != dump.rows[name]):
+                raise self._failed(
+                    "safety copy",
+                    f"{counted[differing[0]]} rows of {differing[0]}",
+                    f"{dump.rows[differing[0]]}: {' | '.join(dump.complaints)}",
+                    "see that nothing writes, and what the dump program says of that table",
+                ) from None
+            left_out += dump.complaints
+        return dump
 
     def _check(self, package: Package, dump: Dump, flavour: Flavour) -> None:
-        self._expect_whole(dump, set(package.records), package.path(DUMP))
+        # What a safety copy was complained of is in the words that were recorded with it.
+        absent, accepted = package.details.get("absent", []), package.details["warnings"]
+        there = [name for name in self._databases if name not in absent]
+        expect_whole(dump, self.name, set(package.records), there, package.path(DUMP), accepted)
         for expected, observed in (
             (
                 f"databases {', '.join(self._databases)}",
@@ -317,8 +297,12 @@ class Keeper:
             rows(connection, f"DROP VIEW {probe}")
 
     def _verify(self, connection: Connection[Cursor], package: Package) -> None:
+        absent = package.details.get("absent", [])
         schema = mysql_schema.read_schema(connection, self._databases)
-        names = tables(connection, self._databases, self._reach)
+        if package.details.get("tables_only"):
+            schema = mysql_schema.of_tables(schema)
+        there = [name for name in self._databases if name not in absent]
+        names = tables(connection, there, self._reach) if there else []
         counts = count_rows(connection, names, self._reach.start())
         observed = mysql_schema.difference(package.details["schema"], schema)
         for name, records in package.records.items():

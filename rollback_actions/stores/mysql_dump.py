@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from fixtures.errors import ActionFailed
 
 # Put before each line that the dump program wrote to its standard error, after the dump.
 ERROR_PREFIX = b"-- standard error: "
@@ -27,6 +29,11 @@ class Dump:
     databases: tuple[str, ...]
     complete: bool
     errors: tuple[str, ...]
+
+    @property
+    def complaints(self) -> list[str]:
+        """Those of `errors` that are more than warnings."""
+        return [line for line in self.errors if "warning" not in line.lower()]
 
 
 def read_dump(path: Path) -> Dump:
@@ -58,6 +65,37 @@ def read_dump(path: Path) -> Dump:
             if line.rstrip().endswith(b";"):
                 into = None
     return Dump(rows, tuple(dict.fromkeys(databases)), complete, tuple(errors))
+
+
+def expect_whole(
+    dump: Dump,
+    store: str,
+    names: set[str],
+    databases: Sequence[str],
+    path: Path,
+    accepted: Collection[str] = (),
+) -> None:
+    """See that the dump of `store` at `path` holds the tables `names`, and no complaint but those `accepted`.
+
+    Raises:
+        ActionFailed: it does not.
+    """
+    complaints = [line for line in dump.complaints if line not in accepted]
+    absent = sorted(names - dump.rows.keys())
+    for observed in (
+        complaints and f"a complaint of the dump program: {' | '.join(complaints)}",
+        not dump.complete and "none: it was cut",
+        absent and f"no table {', '.join(absent)}",
+        set(dump.databases) != set(databases) and f"databases {', '.join(dump.databases)}",
+    ):
+        if observed:
+            raise ActionFailed(
+                what=f"dump of store {store}",
+                expected="every table, no complaint, and '-- Dump completed' at the end",
+                observed=observed,
+                source=str(path),
+                hint="see the privileges of the operator and the free space on the host",
+            )
 
 
 def _outside_of_bodies(stream: Iterator[bytes]) -> Iterator[bytes]:

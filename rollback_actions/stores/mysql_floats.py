@@ -58,8 +58,12 @@ class _Column:
         return f"{column} + 0.0E0 <> CAST(CAST({column} AS CHAR) AS FLOAT) + 0.0E0"
 
 
-def write_floats(connection: Connection[Cursor], databases: Sequence[str], path: Path) -> int:
+def write_floats(
+    connection: Connection[Cursor], databases: Sequence[str], path: Path, left_out: list[str] | None = None
+) -> int:
     """Write a statement a line for each value that a dump changes; return how many.
+
+    A column whose values could not be put back is added to `left_out`, if that is given.
 
     Raises:
         ActionFailed: such a value is in a table where it could not be put back.
@@ -67,9 +71,15 @@ def write_floats(connection: Connection[Cursor], databases: Sequence[str], path:
     count = 0
     with create_file(path) as stream:
         for found in rows(connection, _COLUMNS, [tuple(databases)]):
-            for statement in _statements(connection, _Column(*map(str, found))):
-                stream.write(statement.encode() + b"\n")
-                count += 1
+            column = _Column(*map(str, found))
+            try:
+                for statement in _statements(connection, column):
+                    stream.write(statement.encode() + b"\n")
+                    count += 1
+            except ActionFailed:
+                if left_out is None:
+                    raise
+                left_out.append(f"exact FLOAT values of {column.source}.{quoted(column.name)}")
     return count
 
 

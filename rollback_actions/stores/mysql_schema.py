@@ -9,6 +9,7 @@ from typing import Any
 
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
+from pymysql.err import MySQLError
 
 from fixtures.stores.mysql import quoted, rows
 
@@ -18,6 +19,8 @@ Schema = dict[str, str]
 # The counter moves with every insert. And MySQL names the character set of a collation only where the
 # statement did, so that the same table reads otherwise once it comes from a dump.
 _NOT_OF_THE_TABLE = re.compile(r" AUTO_INCREMENT=\d+| CHARACTER SET \w+(?= COLLATE \w)")
+# Errors of the connection, not of what was asked for.
+_OF_THE_CLIENT = range(2000, 3000)
 _ROUTINES = (
     "SELECT routine_schema, routine_name, routine_type, dtd_identifier, routine_definition, is_deterministic,"
     " sql_data_access, security_type, sql_mode, routine_comment, definer FROM information_schema.routines"
@@ -63,6 +66,31 @@ def read_schema(connection: Connection[Cursor], databases: Sequence[str]) -> Sch
         ((_, definition, *_),) = rows(connection, f"SHOW CREATE TABLE {quoted(database)}.{quoted(table)}")
         schema[f"table {database}.{table}"] = _fingerprint([_NOT_OF_THE_TABLE.sub("", definition)])
     return dict(sorted(schema.items()))
+
+
+def absent(connection: Connection[Cursor], databases: Sequence[str]) -> list[str]:
+    """Return those of `databases` that are not there, or that the account sees nothing of."""
+    seen = {str(name) for (name,) in rows(connection, "SELECT schema_name FROM information_schema.schemata")}
+    return [name for name in databases if name not in seen]
+
+
+def broken_views(connection: Connection[Cursor], databases: Sequence[str]) -> dict[tuple[str, str], str]:
+    """Return the views, by database and name, that the server cannot describe, with what it says of each."""
+    broken = {}
+    query = "SELECT table_schema, table_name FROM information_schema.views WHERE table_schema IN %s"
+    for database, view in sorted(rows(connection, query, [tuple(databases)])):
+        try:
+            rows(connection, f"SHOW FIELDS FROM {quoted(database)}.{quoted(view)}")
+        except MySQLError as error:
+            if error.args[0] in _OF_THE_CLIENT:
+                raise
+            broken[str(database), str(view)] = str(error.args[-1])
+    return broken
+
+
+def of_tables(schema: Schema) -> Schema:
+    """Return what of `schema` is about tables, their databases and nothing else."""
+    return {name: kept for name, kept in schema.items() if name.startswith(("table ", "database "))}
 
 
 def definers(connection: Connection[Cursor], databases: Sequence[str]) -> set[str]:

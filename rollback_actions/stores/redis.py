@@ -1,7 +1,7 @@
 """Redis, write side: every key as the server serialises it, with the moment at which it expires.
 
 A backup holds one file a database, a line a key. With ``restore = "flush"`` in the profile it holds none: the
-keys are a cache, and a restore empties the databases.
+keys are a cache, and a restore empties the databases; only what is kept right before that holds them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import redis
 
@@ -76,13 +76,20 @@ class Keeper:
 
     def back_up(self, folder: Path) -> Kept:
         """Write every key of the profile's databases; nothing at all when they are to be flushed."""
+        return self._back_up(folder, self._profile.restore)
+
+    def keep_safe(self, folder: Path) -> Kept:
+        """As `back_up`; what is to be flushed is written too, since nothing else holds it then."""
+        return self._back_up(folder, "dump", safe=True)
+
+    def _back_up(self, folder: Path, restore: Literal["dump", "flush"], *, safe: bool = False) -> Kept:
         records: dict[str, int] = {}
         with translated(self._reach):
             with connect(self._reach, self._profile.databases[0]) as client:
                 server = version(client)
             for database in self._profile.databases:
                 kept: frozenset[bytes] = frozenset()
-                if self._profile.restore == "dump":
+                if restore == "dump":
                     kept = self._dump(database, server, folder / _file(database))
                 records |= self._groups.count(database, kept)
         return write_package(
@@ -90,14 +97,15 @@ class Keeper:
             kind=self.kind,
             method=(
                 "DUMP of each key with its expiry (each key whole; not all keys at one moment)"
-                if self._profile.restore == "dump"
+                if restore == "dump"
                 else "nothing kept: a cache, flushed by a restore and filled again by the application"
             ),
             records=records,
             details={
                 "server": server,
                 "databases": list(self._profile.databases),
-                "restore": self._profile.restore,
+                "restore": restore,
+                "safe": safe,
             },
         )
 
@@ -108,10 +116,11 @@ class Keeper:
         records: dict[str, int] = {}
         notes: list[str] = []
         with translated(self._reach):
-            self._expect_version(str(package.details["server"]))
+            if package.details["restore"] == "dump":
+                self._expect_version(str(package.details["server"]))
             for database in self._profile.databases:
                 with connect(self._reach, database) as client:
-                    if self._profile.restore == "flush":
+                    if package.details["restore"] == "flush":
                         client.flushdb()
                         notes.append(f"flushed database {database}")
                         present = keys(client, self._reach)
@@ -134,7 +143,7 @@ class Keeper:
     def _check(self, package: Package) -> None:
         for what, expected in (
             ("databases", list(self._profile.databases)),
-            ("restore", self._profile.restore),
+            ("restore", "dump" if package.details.get("safe") else self._profile.restore),
         ):
             if package.details[what] != expected:
                 raise ActionFailed(
@@ -148,7 +157,7 @@ class Keeper:
     def _expect_version(self, kept: str) -> None:
         with connect(self._reach, self._profile.databases[0]) as client:
             observed = version(client)
-        if self._profile.restore == "dump" and _release(observed) < _release(kept):
+        if _release(observed) < _release(kept):
             raise ActionFailed(
                 what=f"restore of store {self.name}",
                 expected=f"a server of Redis {kept} or later",

@@ -74,14 +74,26 @@ class Keeper:
 
     def back_up(self, folder: Path) -> Kept:
         """Read every current object; write the listing, and the contents that have to be kept here."""
+        return self._back_up(folder, absent_too=False)
+
+    def keep_safe(self, folder: Path) -> Kept:
+        """As `back_up`; a bucket that is gone is kept as absent."""
+        return self._back_up(folder, absent_too=True)
+
+    def _back_up(self, folder: Path, *, absent_too: bool) -> Kept:
         countdown = self._reach.start()
         contents = folder / CONTENTS
         contents.mkdir(mode=0o700)
         records: dict[str, int] = {}
         versioning: dict[str, str] = {}
+        absent: list[str] = []
         with translated(self._reach), create_file(folder / LISTING) as stream:
             client = self._connect()
             for bucket in self._profile.buckets:
+                if absent_too and not client.bucket_exists(bucket):
+                    absent.append(bucket)
+                    versioning[bucket], records[bucket] = OFF, 0
+                    continue
                 versioning[bucket] = client.get_bucket_versioning(bucket).status or OFF
                 listed = _current(client, bucket, countdown, versions=versioning[bucket] != OFF)
 
@@ -101,9 +113,10 @@ class Keeper:
         return write_package(
             folder,
             kind=self.kind,
-            method=f"listing of all objects with versions and SHA-256, {what}",
+            method=f"listing of all objects with versions and SHA-256, {what}"
+            + "".join(f"; bucket {bucket} is not there" for bucket in absent),
             records=records,
-            details={"backup": self._profile.backup, "versioning": versioning},
+            details={"backup": self._profile.backup, "versioning": versioning, "absent": absent},
         )
 
     def restore(self, folder: Path) -> Restored:
@@ -126,6 +139,11 @@ class Keeper:
             self._expect_contents(client, package, kept, there, countdown)
             for bucket, wanted in kept.items():
                 recorded = package.details["versioning"][bucket]
+                if bucket in package.details.get("absent", ()):
+                    # Emptied, not removed: its versions are nobody's but its owner's to remove.
+                    if there[bucket] is not None:
+                        notes += self._equalise(client, package, bucket, {}, there[bucket] or {}, countdown)
+                    continue
                 notes += _prepare(client, bucket, recorded, missing=there[bucket] is None)
                 notes += self._equalise(client, package, bucket, wanted, there[bucket] or {}, countdown)
         return Restored(records=package.records, notes=tuple(notes))

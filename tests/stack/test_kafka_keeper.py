@@ -23,6 +23,7 @@ from rollback_actions.containers import ContainerControl
 from rollback_actions.stores import kafka
 from rollback_actions.stores.kafka import Keeper
 from rollback_actions.stores.kafka_admin import Admin
+from rollback_actions.stores.keeper import kept_by
 from tests.stack.faults import SPOILED, spoil
 from tests.stack.kafka_scratch import Scratch
 
@@ -257,3 +258,12 @@ def test_a_member_that_was_killed_does_not_stop_a_restore(
         before = content(scratch)
         keeper.restore(tmp_path)
     assert content(scratch) == before
+
+
+def test_topics_that_were_dropped_stop_no_copy_before_a_restore(
+    keeper: Keeper, scratch: Scratch, tmp_path: Path
+) -> None:
+    scratch.delete(scratch.topic)
+    kept = kept_by(keeper, up=True)
+    assert kept is not None
+    assert kept.back_up(tmp_path).records == {}

@@ -20,6 +20,7 @@ from fixtures.stores.profiles import MongodbProfile
 from fixtures.stores.reach import Reach
 from fixtures.target import Target
 from rollback_actions.containers import ContainerControl
+from rollback_actions.stores.keeper import kept_by
 from rollback_actions.stores.mongodb import Keeper
 from tests.stack.scratch_stores import changed, expect_damage_refused
 
@@ -268,3 +269,14 @@ def test_documents_that_the_server_refuses_fail_the_restore(
     keeper._insert = insert_too_much  # type: ignore[method-assign,assignment]
     with pytest.raises(ActionFailed, match=r"restore of scratch_first\.typed .* observed other documents"):
         keeper.restore(tmp_path)
+
+
+def test_databases_that_were_dropped_stop_no_copy_before_a_restore(
+    keeper: Keeper, scratch: MongoClient[Document], tmp_path: Path
+) -> None:
+    _fill(scratch)
+    for name in (FIRST, SECOND):
+        scratch.drop_database(name)
+    kept = kept_by(keeper, up=True)
+    assert kept is not None
+    assert kept.back_up(tmp_path).records == {}

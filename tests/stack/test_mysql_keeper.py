@@ -12,12 +12,14 @@ import pymysql
 import pytest
 from pydantic import SecretStr
 
-from fixtures.errors import ActionFailed
+from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.stores.mysql import View, connect, rows
 from fixtures.stores.reach import Reach
 from rollback_actions.containers import ContainerControl
 from rollback_actions.stores import mysql as mysql_keeper
-from rollback_actions.stores.mysql import LOCK, Keeper
+from rollback_actions.stores import mysql_programs, mysql_schema
+from rollback_actions.stores.mysql import Keeper
+from rollback_actions.stores.mysql_programs import LOCK
 from tests.stack.mysql_content import CONTENT, DAMAGE, QUERIES
 from tests.stack.mysql_server import OPERATOR, MysqlServer
 from tests.stack.scratch_stores import SECRET, changed, expect_damage_refused
@@ -239,7 +241,7 @@ def test_a_restore_that_was_killed_is_done_by_the_next(
 def test_a_restore_does_not_wait_for_ever_for_a_table_in_use(
     filled: MysqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mysql_keeper, "TABLE_LOCK_SECONDS", 1)
+    monkeypatch.setattr(mysql_programs, "TABLE_LOCK_SECONDS", 1)
     keeper = _keeper(filled)
     keeper.back_up(tmp_path)
     before = _observe(filled)
@@ -285,3 +287,112 @@ def test_a_backup_of_other_databases_is_refused(filled: MysqlServer, tmp_path: P
     with pytest.raises(ActionFailed, match="databases scratch_first"):
         other.restore(tmp_path)
     assert _observe(filled) == before
+
+
+@pytest.mark.parametrize(
+    "databases", [("scratch_second",), ("scratch_first", "scratch_second")], ids=["one", "all"]
+)
+def test_a_database_that_was_dropped_is_kept_as_absent_before_a_restore(
+    filled: MysqlServer, tmp_path: Path, databases: Sequence[str]
+) -> None:
+    keeper = _keeper(filled)
+    (tmp_path / "backup").mkdir()
+    (tmp_path / "safety").mkdir()
+    before = _observe(filled)
+    kept = keeper.back_up(tmp_path / "backup")
+    for database in databases:
+        filled.root(f"DROP DATABASE {database}")
+    dropped = _observe(filled)
+
+    (tmp_path / "refused").mkdir()
+    with pytest.raises(Unverifiable, match="no database of that name"):
+        keeper.back_up(tmp_path / "refused")
+    safe = keeper.keep_safe(tmp_path / "safety")
+    assert safe.records == {
+        name: records for name, records in kept.records.items() if name.split(".")[0] not in databases
+    }
+    for database in databases:
+        assert f"database {database}, which is not there" in safe.method
+
+    keeper.restore(tmp_path / "backup")
+    assert _observe(filled) == before
+    # And back to what was there before it.
+    keeper.restore(tmp_path / "safety")
+    assert _observe(filled) == dropped
+
+
+def test_what_a_migration_broke_is_left_out_of_the_copy_before_a_restore(
+    filled: MysqlServer, tmp_path: Path
+) -> None:
+    keeper = _keeper(filled)
+    (tmp_path / "backup").mkdir()
+    (tmp_path / "safety").mkdir()
+    keeper.back_up(tmp_path / "backup")
+    before = _observe(filled)
+    filled.root(
+        "CREATE TABLE scratch_first.base (id int, old float);"
+        " INSERT INTO scratch_first.base VALUES (1, 1234567.875);"
+        " CREATE VIEW scratch_first.`bro``ken` AS SELECT id, old FROM scratch_first.base;"
+        " CREATE VIEW scratch_second.`on it` AS SELECT * FROM scratch_first.`bro``ken`;"
+        " ALTER TABLE scratch_first.base RENAME COLUMN id TO number;"
+    )
+    (tmp_path / "refused").mkdir()
+    with pytest.raises(ActionFailed):
+        keeper.back_up(tmp_path / "refused")
+    safe = keeper.keep_safe(tmp_path / "safety")
+    assert safe.records["scratch_first.base"] == 1
+    for left_out in (
+        "view scratch_first.bro`ken",
+        "view scratch_second.on it",
+        "FLOAT values of `scratch_first`",
+    ):
+        assert left_out in safe.method
+    keeper.restore(tmp_path / "backup")
+    assert _observe(filled) == before
+    keeper.restore(tmp_path / "safety")
+    with closing(connect(Reach("mysql", filled.endpoint, filled.profile.operator, 20))) as connection:
+        assert rows(connection, "SELECT number FROM scratch_first.base") == [(1,)]
+
+
+def test_a_complaint_of_the_dump_program_stops_no_copy_before_a_restore(
+    filled: MysqlServer, tmp_path: Path
+) -> None:
+    complaint = b"\n-- standard error: mysqldump: Couldn't execute 'SHOW CREATE FUNCTION `f`': gone (1305)\n"
+    control = cast("ContainerControl", _Altered(filled.control, lambda dump: dump + complaint))
+    (tmp_path / "backup").mkdir()
+    with pytest.raises(ActionFailed, match="SHOW CREATE FUNCTION"):
+        _keeper(filled, control).back_up(tmp_path / "backup")
+    (tmp_path / "safety").mkdir()
+    safe = _keeper(filled, control).keep_safe(tmp_path / "safety")
+    assert "SHOW CREATE FUNCTION `f`" in safe.method
+    assert sum(safe.records.values()) == 12
+    before = _observe(filled)
+    filled.root("DELETE FROM scratch_second.alone")
+    _keeper(filled).restore(tmp_path / "safety")
+    assert _observe(filled) == before
+
+
+def test_rows_that_were_not_dumped_are_never_left_out(filled: MysqlServer, tmp_path: Path) -> None:
+    def cut(dump: bytes) -> bytes:
+        lines = [line for line in dump.splitlines(keepends=True) if b"INSERT INTO `alone`" not in line]
+        return b"".join(lines) + b"\n-- standard error: mysqldump: Error 2013 when dumping table `alone`\n"
+
+    control = cast("ContainerControl", _Altered(filled.control, cut))
+    with pytest.raises(ActionFailed, match=r"expected 1 rows of scratch_second\.alone"):
+        _keeper(filled, control).keep_safe(tmp_path)
+
+
+def test_a_dump_program_that_ends_with_an_error_stops_no_copy_before_a_restore(
+    filled: MysqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a broken view that nobody saw beforehand: the rows are all there."""
+    monkeypatch.setattr(mysql_schema, "broken_views", lambda *_: {})
+    filled.root(
+        "CREATE TABLE scratch_first.base (id int); INSERT INTO scratch_first.base VALUES (1);"
+        " CREATE VIEW scratch_first.broken AS SELECT id FROM scratch_first.base;"
+        " ALTER TABLE scratch_first.base RENAME COLUMN id TO number;"
+    )
+    safe = _keeper(filled).keep_safe(tmp_path)
+    assert "scratch_first.broken" in safe.method
+    assert safe.records["scratch_first.base"] == 1
+    assert safe.records["scratch_second.alone"] == 1

@@ -15,6 +15,7 @@ from fixtures.stores.profiles import QdrantProfile
 from fixtures.stores.qdrant import Rest
 from fixtures.target import Target
 from rollback_actions.containers import ContainerControl
+from rollback_actions.stores.keeper import kept_by
 from rollback_actions.stores.qdrant import Keeper
 from tests.stack.faults import SPOILED, spoil
 
@@ -216,3 +217,12 @@ def test_a_backup_of_what_changes_meanwhile_is_refused(
     with pytest.raises(ActionFailed, match="something writes"):
         keeper.back_up(tmp_path)
     assert not (tmp_path / "backup.json").exists()
+
+
+def test_collections_that_were_dropped_stop_no_copy_before_a_restore(
+    keeper: Keeper, scratch: Scratch, tmp_path: Path
+) -> None:
+    scratch.clear()
+    kept = kept_by(keeper, up=True)
+    assert kept is not None
+    assert kept.back_up(tmp_path).records == {}

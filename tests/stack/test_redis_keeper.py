@@ -178,6 +178,28 @@ def test_a_cache_is_flushed(
     assert [client.dbsize() for client in scratch] == [0, 0]
 
 
+def test_a_cache_is_kept_before_it_is_flushed(
+    profile: RedisProfile,
+    endpoint: Endpoint,
+    control: ContainerControl,
+    scratch: tuple[redis.Redis, redis.Redis],
+    tmp_path: Path,
+) -> None:
+    _fill(*scratch)
+    before = _observe(*scratch)
+    keeper = Keeper("redis", changed(profile, restore="flush"), endpoint, control)
+    for name in ("backup", "safety"):
+        (tmp_path / name).mkdir()
+    keeper.back_up(tmp_path / "backup")
+    safe = keeper.keep_safe(tmp_path / "safety")
+    assert safe.records == {"13:*": 0, "13:token:*": 1000, "14:*": 7}
+    assert "DUMP of each key" in safe.method
+    keeper.restore(tmp_path / "backup")
+    assert _observe(*scratch) == {}
+    keeper.restore(tmp_path / "safety")
+    assert _observe(*scratch) == before
+
+
 @pytest.mark.parametrize("change", [{"restore": "flush"}, {"databases": (FIRST,)}])
 def test_a_backup_for_another_profile_is_refused(
     profile: RedisProfile,

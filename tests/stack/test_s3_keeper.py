@@ -15,7 +15,7 @@ from minio import Minio
 from minio.versioningconfig import SUSPENDED, VersioningConfig
 
 from fixtures.engines.engine import ContainerEngine, Endpoint
-from fixtures.errors import ActionFailed
+from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.stores.profiles import S3Profile
 from fixtures.stores.reach import Reach
 from fixtures.stores.s3 import View, connect
@@ -240,3 +240,38 @@ def test_two_thousand_small_objects_take_seconds(
     # Far above what it takes on an idle machine (3 s and 2 s): it must not be one request after the other.
     assert backed_up - started < 30
     assert restored - backed_up < 30
+
+
+@pytest.mark.parametrize("backup", ["copies", "versions"])
+def test_a_bucket_that_was_dropped_is_kept_as_absent_before_a_restore(
+    profile: S3Profile,
+    endpoint: Endpoint,
+    control: ContainerControl,
+    client: Minio,
+    tmp_path: Path,
+    backup: str,
+) -> None:
+    _fill(client, versioned=False)
+    before = observe(client, BUCKET)
+    kept_by = Keeper("minio", changed(profile, backup="copies"), endpoint, control)
+    keeper = Keeper("minio", changed(profile, backup=backup), endpoint, control)
+    for name in ("backup", "refused", "safety"):
+        (tmp_path / name).mkdir()
+    kept_by.back_up(tmp_path / "backup")
+    erase(client, BUCKET)
+
+    with pytest.raises(Unverifiable, match="NoSuchBucket"):
+        keeper.back_up(tmp_path / "refused")
+    safe = keeper.keep_safe(tmp_path / "safety")
+    assert safe.records == {BUCKET: 0}
+    assert f"bucket {BUCKET} is not there" in safe.method
+    assert not client.bucket_exists(BUCKET)
+
+    keeper.restore(tmp_path / "backup")
+    assert observe(client, BUCKET) == before
+    # And back to what was there before it, as far as that takes nothing away for ever.
+    keeper.restore(tmp_path / "safety")
+    assert list(client.list_objects(BUCKET, recursive=True)) == []
+    erase(client, BUCKET)
+    assert keeper.restore(tmp_path / "safety").notes == ()
+    assert not client.bucket_exists(BUCKET)

@@ -10,7 +10,9 @@ import pytest
 
 from fixtures.errors import ActionFailed
 from fixtures.incident import Incident, new_incident
+from fixtures.target import load_target
 from fixtures.verdict import Verdict
+from rollback_actions.changes import FILES, aligned
 from rollback_actions.losses import ACCOUNTS
 from rollback_actions.lost_window import FOLDER
 from rollback_actions.plan import Plan, plan_database
@@ -121,6 +123,43 @@ def test_without_its_index_all_of_a_store_is_exported(
     )
 
 
+@pytest.mark.parametrize("in_memory", [50_000, 1])
+def test_a_collection_whose_key_was_altered_is_accounted_for_as_a_whole(
+    sandbox: Sandbox, incident: Incident, plan: Plan, monkeypatch: pytest.MonkeyPatch, in_memory: int
+) -> None:
+    """Before the restore it is divided by a key that is gone afterwards: no part is one of after."""
+    monkeypatch.setattr("rollback_actions.changes.IN_MEMORY", in_memory)
+    store = sandbox.keepers["mysql"]
+    store.words, store.bounds = {"a": "of release 1", "c": "new"}, ("", "b")
+    store.meanwhile = lambda: setattr(store, "bounds", ("",))
+    record = sandbox.run(plan, incident)
+    assert record.records == {"kept": 1, "restored": 0, "exported": 1, "revived": 1, "unaccounted": 0}
+    assert set(_exported(incident)) == {"a", "c"}
+    assert _revived(incident) == ["b"]
+
+
+def test_a_record_that_is_lost_is_found_in_a_collection_as_a_whole(
+    sandbox: Sandbox, incident: Incident, plan: Plan
+) -> None:
+    store = sandbox.keepers["mysql"]
+    store.bounds, store.loses = ("", "b"), frozenset({"a"})
+    store.meanwhile = lambda: setattr(store, "bounds", ("",))
+    with pytest.raises(RecordsMissing, match="observed 1 that are neither"):
+        sandbox.run(plan, incident)
+
+
+def test_of_a_store_that_is_emptied_every_record_is_exported(sandbox: Sandbox, incident: Incident) -> None:
+    """The backup holds none of them: what has not been written since is lost all the same."""
+    text = sandbox.profile.read_text().replace('kind = "redis"', 'kind = "redis"\nrestore = "flush"')
+    sandbox.profile.write_text(text)
+    sandbox.target = load_target(sandbox.profile)
+    sandbox.keepers["redis"].emptied = True
+    record = sandbox.run(plan_database(sandbox.target, "redis"), incident)
+    assert sandbox.keepers["redis"].words == {}
+    assert record.records == {"kept": 0, "restored": 0, "exported": 2, "revived": 0, "unaccounted": 0}
+    assert set(_exported(incident, "redis")) == {"a", "b"}
+
+
 def test_what_cannot_be_asked_is_unknown_and_no_success(
     sandbox: Sandbox, incident: Incident, plan: Plan
 ) -> None:
@@ -213,3 +252,7 @@ def test_no_room_for_the_window_stops_before_anything_is_overwritten(
     with pytest.raises(ActionFailed, match="observed No space left on device"):
         sandbox.run(plan, incident)
     assert sandbox.keepers["mysql"].words["a"] == "of release 2"
+
+
+def test_however_many_records_there_are_few_files_are_open() -> None:
+    assert len(list(aligned(10**9, iter(())))) == FILES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,7 +24,8 @@ COLLECTION = "words"
 class WordStore:
     """A store of words by key; a backup holds them all. `dead` says that it cannot be asked.
 
-    `loses` are keys that an export forgets. `meanwhile` is what happens during a restore.
+    `loses` are keys that an export forgets. `meanwhile` is what happens during a restore. `bounds` are the
+    only division by key that it takes. One that is `emptied` by a restore gets nothing back.
     """
 
     name: str
@@ -32,6 +34,8 @@ class WordStore:
     dead: bool = False
     loses: frozenset[str] = frozenset()
     meanwhile: Callable[[], None] = lambda: None
+    bounds: tuple[str, ...] = ("",)
+    emptied: bool = False
 
     def back_up(self, folder: Path) -> Kept:
         """Keep the words."""
@@ -43,14 +47,15 @@ class WordStore:
     def restore(self, folder: Path) -> Restored:
         """Put the words back; what else happens in that time happens too."""
         self.meanwhile()
-        self.words = {path.name: path.read_text() for path in folder.iterdir() if path.suffix != ".json"}
+        files = () if self.emptied else folder.iterdir()
+        self.words = {path.name: path.read_text() for path in files if path.suffix != ".json"}
         self.dead = False
         return Restored({COLLECTION: len(self.words)})
 
 
 @dataclass
 class WordReader:
-    """Reads a store of words, and exports them. One part."""
+    """Reads a store of words, and exports them."""
 
     store: WordStore
     kind = "words"
@@ -69,19 +74,27 @@ class WordReader:
         return {COLLECTION: {}}
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
-        return ("",)
+        return self.store.bounds
 
     def digest(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
     ) -> Iterator[tuple[int, Digest]]:
-        found = [record for _, record in self.records(collection, division, parts, pace)]
-        yield 0, Digest(len(found), sum(record.hash for record in found))
+        for part in parts:
+            found = [record for _, record in self.records(collection, division, [part], pace)]
+            yield part, Digest(len(found), sum(record.hash for record in found))
 
     def records(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
     ) -> Iterator[tuple[int, RecordHash]]:
-        for key, word in self.store.words.items():
-            yield 0, RecordHash(key, int.from_bytes(f"{key}={word}".encode().ljust(24)[-24:], "big"))
+        if tuple(division) != self.store.bounds:
+            raise Unverifiable(what=self.name, expected="a bound", observed="none", source="-", hint="-")
+        for part in parts:
+            for key, word in self.store.words.items():
+                if bisect_right(division, key) - 1 == part:
+                    yield (
+                        part,
+                        RecordHash(key, int.from_bytes(f"{key}={word}".encode().ljust(24)[-24:], "big")),
+                    )
 
     def how_to_replay(self, collection: str) -> str:
         return f"put {collection}"
@@ -94,7 +107,7 @@ class WordReader:
         folder: Path,
         pace: Pace,
     ) -> Iterator[ExportedRecord]:
-        for part, record in self.records(collection, division, [0], pace):
+        for part, record in self.records(collection, division, tuple(wanted), pace):
             if (record.key, record.hash) in wanted.get(part, ()) and record.key not in self.store.loses:
                 word = self.store.words[record.key]
                 yield ExportedRecord(record.key, record.hash, word, f"{record.key}={word}")

@@ -1,0 +1,46 @@
+"""Accounting for a table whose key a migration renamed, on real servers of MySQL and MariaDB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from unittest.mock import create_autospec
+
+import pytest
+
+from fixtures.command import Deadline
+from fixtures.engines.compose import ComposeEngine
+from fixtures.stores.mysql import rows
+from fixtures.target import Target
+from rollback_actions import changes
+from rollback_actions.accounting import account_store
+from rollback_actions.lost_window import Window, export_store
+from tests.stack.mysql_server import MysqlServer, prepared
+
+TABLE = "scratch_first.t"
+
+
+def test_records_divided_by_a_key_that_is_gone_are_accounted_for(
+    target: Target, running: MysqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "PART", 2)
+    # The engine only says where the server is; that of the module's own server is another one.
+    engine = create_autospec(ComposeEngine, instance=True)
+    engine.resolve.return_value = running.endpoint
+    chosen = target.model_copy(update={"stores": {"mysql": running.profile}})
+    limit = Deadline(60)
+    with prepared(running) as sql:
+        rows(sql, "CREATE TABLE t (number int PRIMARY KEY, word varchar(9))")
+        rows(sql, "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'later'), (4, 'd'), (5, 'e'), (6, 'new')")
+        store = export_store(chosen, engine, "mysql", None, (), tmp_path / "mysql", limit)
+        assert len(store.collections[TABLE].division) > 1
+        assert store.lines == 6
+
+        rows(sql, "DROP TABLE t")
+        rows(sql, "CREATE TABLE t (id int PRIMARY KEY, word varchar(9))")
+        rows(sql, "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e')")
+        window = Window(backup="-", stores={"mysql": store}, folder=tmp_path)
+        account = account_store(chosen, engine, "mysql", None, [window], limit)
+    assert account.unknown == {}
+    assert account.unaccounted == 0
+    assert account.kept + account.exported == 6
+    assert account.exported >= 2
