@@ -169,7 +169,7 @@ def _chain(path: Path) -> tuple[list[dict[str, Any]], JournalBroken | None]:
             record = json.loads(line)
             expected = _hash({key: value for key, value in record.items() if key != "hash"})
         except (ValueError, AttributeError, RecursionError):
-            return records, _broken(path, number, "an object in JSON", f"{line[:40]!r}")
+            return records, _broken(path, number, "an object in JSON", f"{len(line)} bytes of something else")
         observed, before = record.get("hash"), record.get("previous")
         if before != previous or observed != expected or record.get("sequence") != number:
             return records, _broken(
