@@ -125,8 +125,9 @@ class Journal:
             try:
                 self.write("failed", step=name, seconds=seconds, error=f"{type(error).__name__}: {error}")
             except ActionFailed as unwritten:
-                # What failed first is what matters.
-                error.add_note(str(unwritten))
+                # What failed first is what matters, and may be the same.
+                if str(unwritten) not in [str(error), *getattr(error, "__notes__", [])]:
+                    error.add_note(str(unwritten))
             raise
         seconds = round(Moment.now().seconds_since(started), 3)
         self.write("ended", step=name, seconds=seconds, **result)

@@ -35,7 +35,8 @@ class _Lasting(io.TextIOBase):
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
-        return self._stream is not None and not self._stream.closed and self._stream.isatty()
+        stream = self._stream
+        return stream is not None and not stream.closed and stream.isatty()
 
     def write(self, text: str) -> int:
         self._do(lambda stream: stream.write(text))
@@ -45,15 +46,16 @@ class _Lasting(io.TextIOBase):
         self._do(lambda stream: stream.flush())
 
     def _do(self, what: Callable[[TextIO], object]) -> None:
-        if self._stream is None:
+        stream = self._stream
+        if stream is None:
             return
         try:
-            what(self._stream)
+            what(stream)
         except OSError:
             self._stream = None
         except ValueError:
             # A closed stream says no more than this.
-            if not self._stream.closed:
+            if not stream.closed:
                 raise
             self._stream = None
 

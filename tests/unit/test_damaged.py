@@ -159,10 +159,14 @@ def test_a_broken_journal_is_kept_and_the_rollback_goes_on(
 def test_a_lost_terminal_ends_no_rollback(sandbox: Sandbox) -> None:
     before = signal.getsignal(signal.SIGHUP)
     incident = load_incident(_failed(sandbox).folder)
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
+
+    def hung_up(*_: object) -> None:
+        raise ConnectionResetError
+
+    signal.signal(signal.SIGHUP, hung_up)
     try:
         _act(sandbox, incident, lambda: os.kill(os.getpid(), signal.SIGHUP))
-        assert signal.getsignal(signal.SIGHUP) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGHUP) is hung_up
     finally:
         signal.signal(signal.SIGHUP, before)
     assert [record["event"] for record in verify_journal(incident.folder / "journal.jsonl")][-1] == "ended"

@@ -143,10 +143,15 @@ def test_what_failed_first_is_said_though_the_journal_fails_too(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = Journal(path, str)
-    with pytest.raises(ValueError, match="boom") as caught, journal.step("restore"):  # noqa: PT012
+    with (  # noqa: PT012
+        pytest.raises(ValueError, match="boom") as caught,
+        journal.step("rollback"),
+        journal.step("restore"),
+    ):
         monkeypatch.setattr(journal_module, "append_line", _Full(append_line, after=False))
         raise ValueError("boom")
-    assert "No space left" in caught.value.__notes__[0]
+    (note,) = caught.value.__notes__
+    assert "No space left" in note
 
 
 @pytest.mark.parametrize("line", [b"\0\0\0\0", b"[]", b"null", b'{"event":', b'{"sequence": NaN}', b"\xff"])
