@@ -38,6 +38,9 @@ def guarded(command: Callable[..., object]) -> ExitCode:
     except Problem as problem:
         _say("\n".join([str(problem), *getattr(problem, "__notes__", [])]))
         return problem.exit_code
+    except SystemExit:
+        # Typer's way out when nobody reads standard output any more; its code would say that an action failed.
+        return _unread()
     except Exception as error:  # noqa: BLE001 - the edge: nothing may pass it unformatted
         _say(f"internal error: {type(error).__name__}; {_kept(error)}")
         _say("HINT: report it with that; what was done up to then is in the journal")
@@ -55,6 +58,18 @@ def _code_of_exit(code: object) -> ExitCode:
     if not isinstance(code, int):
         return ExitCode.VERIFIED
     return ExitCode(code) if code in set(ExitCode) else ExitCode.BROKEN
+
+
+def _unread() -> ExitCode:
+    text = describe(
+        what="standard output",
+        expected="somebody who reads it",
+        observed="nobody",
+        source="the pipe that it goes to",
+        hint="how an action went is in its incident: python -m rollback_actions rollback status",
+    )
+    _say(text)
+    return ExitCode.BROKEN
 
 
 def _interrupted() -> ExitCode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import tempfile
 
 import pytest
@@ -69,3 +70,25 @@ def test_an_error_that_nobody_reads_keeps_its_exit_code(monkeypatch: pytest.Monk
         monkeypatch.setattr("sys.stderr", stream)
         assert guarded(_application(KeyboardInterrupt())) is ExitCode.INTERRUPTED
         os.dup2(os.open(os.devnull, os.O_WRONLY), writer)
+
+
+def test_a_result_that_nobody_reads_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def command() -> None:
+        typer.echo("a result")
+
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setattr("sys.argv", ["command"])
+    with os.fdopen(writer, "w") as stream:
+        monkeypatch.setattr("sys.stdout", stream)
+        # Typer wraps both.
+        monkeypatch.setattr("sys.stderr", sys.stderr)
+        assert guarded(app) is ExitCode.BROKEN
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writer)
+    said = capsys.readouterr().err
+    assert "standard output: expected somebody who reads it, observed nobody" in said
