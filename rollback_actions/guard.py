@@ -39,7 +39,7 @@ def guarded(command: Callable[..., object]) -> ExitCode:
         _say("\n".join([str(problem), *getattr(problem, "__notes__", [])]))
         return problem.exit_code
     except SystemExit:
-        # Typer's way out when nobody reads standard output any more; its code would say that an action failed.
+        # Typer's way out when nobody reads what is said; its code would mean that an action failed.
         return _unread()
     except Exception as error:  # noqa: BLE001 - the edge: nothing may pass it unformatted
         _say(f"internal error: {type(error).__name__}; {_kept(error)}")
