@@ -66,7 +66,7 @@ def test_an_error_that_nobody_reads_keeps_its_exit_code(monkeypatch: pytest.Monk
     reader, writer = os.pipe()
     os.close(reader)
     monkeypatch.setattr("sys.argv", ["command"])
-    with os.fdopen(writer, "w") as stream:
+    with os.fdopen(writer, "w", buffering=1) as stream:
         monkeypatch.setattr("sys.stderr", stream)
         assert guarded(_application(KeyboardInterrupt())) is ExitCode.INTERRUPTED
         os.dup2(os.open(os.devnull, os.O_WRONLY), writer)
