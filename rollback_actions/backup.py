@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from fixtures.clock import Moment
-from fixtures.errors import Problem, UsageProblem
+from fixtures.errors import Problem, UsageProblem, listed
 from fixtures.files import canonical_json, write_whole
 from rollback_actions.index import FOLDER, sha256
 from rollback_actions.stores.keeper import BacksUp, Kept
@@ -137,23 +137,25 @@ def new_backup_folder(backups: Path, target: str) -> Path:
 def find_backup(backups: Path, target: str, commit: str, name: str = NEWEST) -> BackupSet:
     """Return the newest complete backup set of `target` at `commit`, or the one in the folder `name`.
 
+    A damaged one is none.
+
     Raises:
         UsageProblem: there is none.
     """
     seen = []
     for path in sorted(backups.glob(f"{name}/{_MANIFEST}"), reverse=True):
-        record = _read(path)
-        if (record.get("target"), record.get("commit")) == (target, commit):
-            stores = {name: Kept(**kept) for name, kept in record["stores"].items()}
-            finished = Moment.from_record(record["finished"])
-            index, seconds = dict(record["index"]), dict(record["seconds"])
-            took = float(record["index_seconds"])
-            return BackupSet(path.parent, commit, finished, stores, index, seconds, took)
-        seen.append(f"{record.get('target')} at {str(record.get('commit'))[:12]}")
+        try:
+            of, found = _read(path)
+        except Problem as problem:
+            seen.append(f"{path.parent.name}, which is damaged ({problem.observed})")
+            continue
+        if (of, found.commit) == (target, commit):
+            return found
+        seen.append(f"{of} at {found.commit[:12]}")
     raise UsageProblem(
         what="backup",
         expected=f"a complete backup set of commit {commit[:12]}",
-        observed=f"sets of {', '.join(seen)}" if seen else "no complete set",
+        observed=f"sets of {listed(seen)}" if seen else "no complete set",
         source=str(backups),
         hint="without a backup of that commit its data cannot be restored; choose a commit that has one",
     )
@@ -184,14 +186,20 @@ def _errors(futures: Mapping[str, Future[Any]]) -> Iterator[BaseException]:
             yield error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> tuple[str, BackupSet]:
+    """Return of which target a backup set is, and the set."""
     try:
-        record: dict[str, Any] = json.loads(path.read_bytes())
-        for table in ("stores", "index", "seconds"):
-            record[table].items()
-        float(record["index_seconds"])
-        Moment.from_record(record["finished"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        record = json.loads(path.read_bytes())
+        return str(record["target"]), BackupSet(
+            folder=path.parent,
+            commit=str(record["commit"]),
+            finished=Moment.from_record(record["finished"]),
+            stores={str(name): _kept_of(kept) for name, kept in record["stores"].items()},
+            index={str(name): str(digest) for name, digest in record["index"].items()},
+            seconds={str(name): float(seconds) for name, seconds in record["seconds"].items()},
+            index_seconds=float(record["index_seconds"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Problem(
             what="manifest of a backup set",
             expected="readable JSON with its stores",
@@ -199,4 +207,9 @@ def _read(path: Path) -> dict[str, Any]:
             source=str(path),
             hint="the set is damaged: move it out of the backups folder",
         ) from None
-    return record
+
+
+def _kept_of(record: Mapping[str, Any]) -> Kept:
+    # What a later version writes beside these is none of ours.
+    records = {str(name): int(count) for name, count in record["records"].items()}
+    return Kept(str(record["method"]), records, int(record["size"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ from fixtures.errors import ActionFailed, UsageProblem
 from fixtures.git import git, head
 
 _HASH = re.compile(r"[0-9a-fA-F]{7,64}")
+_BLOCK = 1024 * 1024
 
 
 def resolve_commit(repository: Path, name: str) -> str:
@@ -48,8 +50,8 @@ def resolve_commit(repository: Path, name: str) -> str:
 def check_out(repository: Path, commit: str, kept: Path) -> str:
     """Put the working copy on `commit`; return what was done about changes that were not committed.
 
-    Changes to tracked files are first kept as a patch in `kept`, and untracked files that the commit holds
-    are moved there; other untracked files are left where they are.
+    Changes to tracked files are first kept as a patch in `kept`, and untracked files that stand where the
+    commit has a file or a folder are moved there; other untracked files are left where they are.
     """
     kept.mkdir(parents=True, exist_ok=True)
     patch = _unused(kept, "working-copy", ".patch")
@@ -61,9 +63,9 @@ def check_out(repository: Path, commit: str, kept: Path) -> str:
         notes.append(f"uncommitted changes kept in {patch}")
     else:
         patch.unlink()
-    moved = _move_aside(repository, commit, _unused(kept, "untracked", ""))
+    moved = _move_aside(repository, commit, kept)
     if moved:
-        notes.append(f"{moved} untracked files that the commit holds moved to {kept}")
+        notes.append(f"{moved} untracked files in the way of the commit moved to {kept}")
     git(repository, "checkout", "--quiet", "--force", "--detach", commit, "--")
     observed = head(repository)
     if observed != commit:
@@ -106,13 +108,51 @@ def _unused(folder: Path, stem: str, suffix: str) -> Path:
     return path
 
 
-def _move_aside(repository: Path, commit: str, folder: Path) -> int:
-    """Move untracked files that the checkout would overwrite into `folder`; return how many."""
-    untracked = set(git(repository, "ls-files", "--others", "-z").split("\0"))
-    held = set(git(repository, "ls-tree", "-r", "-z", "--name-only", commit).split("\0"))
-    names = sorted((untracked & held) - {""})
-    for name in names:
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(repository / name, target)
-    return len(names)
+def _move_aside(repository: Path, commit: str, kept: Path) -> int:
+    """Move untracked files that the checkout would overwrite or remove into `kept`; return how many."""
+    # A checkout changes all of the working copy, also where the repository of the profile is a part of it.
+    top = repository / git(repository, "rev-parse", "--show-cdup")
+    held = set(_names(top, kept, "ls-tree", "-r", "-z", "--full-tree", "--name-only", commit))
+    above = {parent for name in held for parent in _parents(name)}
+    in_the_way = set()
+    count = 0
+    for name in _names(top, kept, "ls-files", "--others", "-z"):
+        # Git removes a folder with all that is in it where the commit has a file, and the other way about.
+        over = next((parent for parent in _parents(name) if parent in held), None)
+        if over is not None or name in held or name in above:
+            in_the_way.add(over or name)
+            count += 1
+    folder = _unused(kept, "untracked", "")
+    try:
+        for name in sorted(in_the_way):
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(top / name, target)
+    except OSError as error:
+        raise ActionFailed(
+            what="untracked files that the commit would overwrite",
+            expected=f"moved to {folder}",
+            observed=error.strerror or type(error).__name__,
+            source=str(repository),
+            hint="make room there, or correct the permissions; nothing was checked out yet",
+        ) from None
+    return count
+
+
+def _names(top: Path, kept: Path, *arguments: str) -> Iterator[str]:
+    """Yield the names that git lists, each as the file system has it, whatever bytes and however many."""
+    with tempfile.TemporaryDirectory(dir=kept) as folder:
+        names = Path(folder) / "names"
+        git(top, *arguments, stdout=names)
+        rest = b""
+        with names.open("rb") as file:
+            while block := file.read(_BLOCK):
+                *whole, rest = (rest + block).split(b"\0")
+                # A repository within this one is listed as a folder, with a slash at its end.
+                yield from (os.fsdecode(name.rstrip(b"/")) for name in whole)
+
+
+def _parents(name: str) -> Iterator[str]:
+    """Yield the folders that `name` is in, the outermost first."""
+    parts = name.split("/")
+    return ("/".join(parts[:number]) for number in range(1, len(parts)))

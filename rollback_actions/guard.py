@@ -6,7 +6,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import suppress
 
 from typer.exceptions import Abort, TyperException
 
@@ -31,16 +31,19 @@ def guarded(command: Callable[..., object]) -> ExitCode:
             source="the arguments",
             hint="add --help",
         )
-        print(text, file=sys.stderr)
+        _say(text)
         return ExitCode.USAGE
     except (KeyboardInterrupt, Abort):
         return _interrupted()
     except Problem as problem:
-        print("\n".join([str(problem), *getattr(problem, "__notes__", [])]), file=sys.stderr)
+        _say("\n".join([str(problem), *getattr(problem, "__notes__", [])]))
         return problem.exit_code
+    except SystemExit:
+        # Typer's way out when nobody reads what is said; its code would mean that an action failed.
+        return _unread()
     except Exception as error:  # noqa: BLE001 - the edge: nothing may pass it unformatted
-        print(f"internal error: {type(error).__name__}; traceback in {_kept(error)}", file=sys.stderr)
-        print("HINT: report it with that file; what was done up to then is in the journal", file=sys.stderr)
+        _say(f"internal error: {type(error).__name__}; {_kept(error)}")
+        _say("HINT: report it with that; what was done up to then is in the journal")
         return ExitCode.BROKEN
     return _code_of_exit(code)
 
@@ -57,15 +60,38 @@ def _code_of_exit(code: object) -> ExitCode:
     return ExitCode(code) if code in set(ExitCode) else ExitCode.BROKEN
 
 
+def _unread() -> ExitCode:
+    text = describe(
+        what="standard output",
+        expected="somebody who reads it",
+        observed="nobody",
+        source="the pipe that it goes to",
+        hint="how an action went is in its incident: python -m rollback_actions rollback status",
+    )
+    _say(text)
+    return ExitCode.BROKEN
+
+
 def _interrupted() -> ExitCode:
-    print("interrupted", file=sys.stderr)
+    _say("interrupted")
     return ExitCode.INTERRUPTED
 
 
-def _kept(error: Exception) -> Path:
+def _say(text: str) -> None:
+    # Whoever closed standard error does not read what is said there; the exit code tells them still.
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def _kept(error: Exception) -> str:
+    """Keep the traceback in a file; return which, or why it is in none and where the error began."""
     text = "".join(traceback.format_exception(error))
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="rollproof-", suffix=".txt", delete=False, encoding="utf-8"
-    ) as file:
-        file.write(Redactor(()).text(text))
-        return Path(file.name)
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="rollproof-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            file.write(Redactor(()).text(text))
+    except OSError as unkept:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return f"its traceback cannot be kept, {unkept.strerror}; it began in {frame.filename}:{frame.lineno}"
+    return f"traceback in {file.name}"

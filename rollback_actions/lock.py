@@ -12,6 +12,7 @@ would remove that of the next holder.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -61,6 +62,7 @@ class TargetLock:
         self._target = target
         self._take_over = take_over
         self._declared = False
+        self._tried = False  # a record of this process may be there
 
     def __enter__(self) -> Self:
         """Take the lock.
@@ -71,8 +73,10 @@ class TargetLock:
         """
         try:
             self._take()
-        except KeyboardInterrupt:
-            self._release()
+        except BaseException:
+            # Whatever came between, the lock may name this process already: nobody else could give it back.
+            if self._tried:
+                self._release()
             raise
         return self
 
@@ -120,6 +124,7 @@ class TargetLock:
             if holder is not None:
                 self._refuse(number, holder)
             self.taken_from = holder
+            self._tried = True
             if self._add(number + 1, self.holder.record()):
                 return
         raise UsageProblem(
@@ -173,7 +178,8 @@ class TargetLock:
                 source=problem.source,
                 hint=f"it may name this process still: add {TAKE_OVER} to the next command",
             )
-            typer.echo(text, err=True)
+            with suppress(OSError):
+                typer.echo(text, err=True)
 
 
 @dataclass(frozen=True, slots=True)

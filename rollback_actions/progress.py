@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self, TextIO
+from typing import Self, TextIO, cast
 
 from rich.console import Console
 from rich.progress import Progress as RichProgress
@@ -23,13 +24,49 @@ class Step:
     result: str = ""
 
 
+class _Lasting(io.TextIOBase):
+    """A stream that says no more once nobody reads it: who has stopped reading ends no rollback by that."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override] # typeshed has a plain attribute
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        stream = self._stream
+        return stream is not None and not stream.closed and stream.isatty()
+
+    def write(self, text: str) -> int:
+        self._do(lambda stream: stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._do(lambda stream: stream.flush())
+
+    def _do(self, what: Callable[[TextIO], object]) -> None:
+        stream = self._stream
+        if stream is None:
+            return
+        try:
+            what(stream)
+        except OSError:
+            self._stream = None
+        except ValueError:
+            # A closed stream says no more than this.
+            if not stream.closed:
+                raise
+            self._stream = None
+
+
 class Progress:
     """Shows steps, several at a time if they overlap. Usable from threads. A context manager."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         """Write to `stream`, standard error by default: standard output is for results."""
-        self._stream = stream or sys.stderr
-        self._console = Console(file=self._stream, highlight=False)
+        lasting = cast("TextIO", _Lasting(stream or sys.stderr))
+        self._console = Console(file=lasting, highlight=False)
         self._lock = threading.Lock()
         self._started = time.monotonic()
         self._live: RichProgress | None = None

@@ -94,8 +94,7 @@ def _over_budget(target: Target, plan: Plan) -> Iterator[UsageProblem]:
 
 
 def _within_hold(target: Target, wish: Wish) -> Iterator[UsageProblem]:
-    for incident, record in _passed(target):
-        done = Wish(Kind(record.kind), record.commit, record.names)
+    for incident, record, done in _passed(target):
         ago = record.finished.seconds_ago()
         if done.commit == wish.commit and done.covers(wish) and ago < target.hold_seconds:
             yield UsageProblem(
@@ -107,12 +106,17 @@ def _within_hold(target: Target, wish: Wish) -> Iterator[UsageProblem]:
             )
 
 
-def _passed(target: Target) -> Iterator[tuple[Incident, RollbackRecord]]:
+def _passed(target: Target) -> Iterator[tuple[Incident, RollbackRecord, Wish]]:
     for path in target.folders.incidents.glob("*/rollback.json"):
-        incident = load_incident(path.parent)
-        record = incident.rollback()
-        if incident.target == target.name and record is not None and record.verdict == Verdict.PASSED:
-            yield incident, record
+        try:
+            incident = load_incident(path.parent)
+            record = incident.rollback() if incident.target == target.name else None
+            done = Wish(Kind(record.kind), record.commit, record.names) if record is not None else None
+        except (UsageProblem, ValueError):
+            # A file that is damaged, or of no incident, is no reason to leave a target as it is.
+            continue
+        if record is not None and done is not None and record.verdict == Verdict.PASSED:
+            yield incident, record, done
 
 
 def _without_room(target: Target, plan: Plan) -> Iterator[UsageProblem]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from fixtures.incident import Incident, find_incident, new_incident
 from fixtures.redaction import Redactor
 from fixtures.target import Target
 from rollback_actions.holder import Holder, Life
-from rollback_actions.journal import Journal
+from rollback_actions.journal import Journal, JournalBroken, set_aside
 from rollback_actions.lock import TargetLock
 from rollback_actions.progress import Progress
 from rollback_actions.steps import Recorder
@@ -52,13 +54,13 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
     `choose` is asked under the lock, and names the incident to add to, or None for a new one.
     """
     incidents = target.folders.incidents
-    with lock, Progress() as progress:
+    with _unhung(), lock, Progress() as progress:
         wanted = choose()
         found = (
             find_incident(incidents, target.name, wanted) if wanted else new_incident(incidents, target.name)
         )
         redactor = Redactor(target.secrets())
-        journal = Journal(found.folder / "journal.jsonl", redactor.text)
+        journal = _open_journal(found.folder / "journal.jsonl", redactor, progress)
         me = lock.holder
         with (
             observed(journal.ran),
@@ -69,6 +71,33 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
             lock.declare(found.id)
             yield Session(target, found, Recorder(journal, progress, lock.require))
     typer.echo(f"incident: {found.folder}")
+
+
+@contextmanager
+def _unhung() -> Iterator[None]:
+    """Let no lost terminal end what the body changes; only the main thread can say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _open_journal(path: Path, redactor: Redactor, progress: Progress) -> Journal:
+    """Go on with the journal; one that is broken is kept beside, and a new one says so first."""
+    try:
+        return Journal(path, redactor.text)
+    except JournalBroken as broken:
+        kept, digest = set_aside(path)
+        journal = Journal(path, redactor.text)
+        journal.write("journal broken", kept=kept.name, sha256=digest, reason=broken.summary)
+        progress.say(
+            redactor.text(f"the journal was broken, is kept as {kept}, and begins anew: {broken.summary}")
+        )
+        return journal
 
 
 def _record_taking_over(before: Holder, journal: Journal, progress: Progress) -> None:

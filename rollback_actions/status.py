@@ -11,7 +11,7 @@ from typing import Any
 from fixtures.errors import UsageProblem
 from fixtures.incident import UNFINISHED, Incident, RollbackRecord, load_incident
 from fixtures.verdict import Verdict
-from rollback_actions.journal import verify_journal
+from rollback_actions.journal import read_journal
 from rollback_actions.unfinished import Unfinished, read_unfinished
 
 ROLLBACK = "rollback "  # how the outermost step of a rollback begins
@@ -24,7 +24,11 @@ class State(StrEnum):
     FAILED = "failed"
     RUNNING = "running"
     CUT_OFF = "cut off"
+    BROKEN = "broken"
     OPEN = "no end"  # it runs, or it was cut off: that cannot be known
+
+
+_UNKNOWN = {State.RUNNING, State.OPEN, State.BROKEN}
 
 
 @dataclass(slots=True)
@@ -39,7 +43,10 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is known of one rollback. `runs` counts how often it was begun or gone on with."""
+    """What is known of one rollback. `runs` counts how often it was begun or gone on with.
+
+    Where the journal is broken, its steps are as many as can be read, and the last one says so.
+    """
 
     incident: Incident
     record: RollbackRecord | None
@@ -50,7 +57,7 @@ class Status:
     @property
     def verdict(self) -> Verdict:
         """*Passed* or *failed* when it ended, *broken* as long as that is not known."""
-        if self.record is None or any(step.state in {State.RUNNING, State.OPEN} for step in self.steps):
+        if self.record is None or any(step.state in _UNKNOWN for step in self.steps):
             return Verdict.BROKEN
         return Verdict(self.record.verdict)
 
@@ -64,12 +71,11 @@ def newest_rollback(incidents: Path, target: str, runs: Callable[[str], bool | N
     """Return the status of the newest rollback of `target`; `runs` says whether an incident's action runs.
 
     Raises:
-        UsageProblem: there is none. `Problem`: its journal was edited or cut.
+        UsageProblem: there is none, or its record is damaged. `ActionFailed`: its journal cannot be read.
     """
     names = (UNFINISHED, "rollback.json")
     folders = {path.parent for name in names for path in incidents.glob(f"*/{name}")}
-    found = [load_incident(folder) for folder in sorted(folders)]
-    of_target = [incident for incident in found if incident.target == target]
+    of_target = [incident for folder in sorted(folders) if (incident := _of_target(folder, target))]
     if not of_target:
         raise UsageProblem(
             what=f"rollback of {target}",
@@ -86,21 +92,23 @@ def status_of(incident: Incident, *, running: bool | None) -> Status:
     """Return the status of the rollback of `incident`; `running` is None where that cannot be known.
 
     Raises:
-        Problem: its journal was edited or cut.
+        UsageProblem: its record is damaged. `ActionFailed`: its journal cannot be read.
     """
-    records = verify_journal(incident.folder / "journal.jsonl")
+    records, broken = read_journal(incident.folder / "journal.jsonl")
     begins = [
         number
         for number, record in enumerate(records)
         if record["event"] == "started" and str(record["step"]).startswith(ROLLBACK)
     ]
-    last = records[begins[-1] :] if begins else records
+    steps = steps_of(records[begins[-1] :] if begins else records, running=running)
+    if broken is not None:
+        steps.append(Ran("the journal", State.BROKEN, text=broken.summary))
     return Status(
         incident=incident,
         record=incident.rollback(),
         unfinished=read_unfinished(incident),
         runs=len(begins),
-        steps=tuple(steps_of(last, running=running)),
+        steps=tuple(steps),
     )
 
 
@@ -127,6 +135,19 @@ def steps_of(records: Iterable[Mapping[str, Any]], *, running: bool | None) -> l
     return ran
 
 
+def _of_target(folder: Path, target: str) -> Incident | None:
+    """Return the incident in `folder`, None where it is another target's, or no incident that can be read."""
+    try:
+        incident = load_incident(folder)
+    except UsageProblem:
+        return None
+    return incident if incident.target == target else None
+
+
 def _begun(incident: Incident) -> str:
-    rollback = read_unfinished(incident) or incident.rollback()
+    try:
+        rollback = read_unfinished(incident) or incident.rollback()
+    except UsageProblem:
+        # Should it be the newest, its status says what is wrong.
+        return incident.started.wall
     return rollback.started.wall if rollback is not None else ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from fixtures import command
 from fixtures.errors import UsageProblem
 from fixtures.git import head
 from rollback_actions.commit import check_out, files_at, resolve_commit
@@ -93,6 +95,72 @@ def test_an_untracked_file_that_the_commit_holds_is_kept(repository: Path, tmp_p
     (repository / "release").write_text("only here")
     assert "1 untracked files" in check_out(repository, first, tmp_path / "kept")
     assert (tmp_path / "kept" / "untracked-1" / "release").read_text() == "only here"
+
+
+def _commit_that_holds(repository: Path, name: str) -> str:
+    """Return a commit that holds the file `name`, which the working copy has not."""
+    (repository / name).parent.mkdir(exist_ok=True)
+    (repository / name).write_text("of the commit")
+    _git(repository, "add", "--all")
+    _git(repository, "commit", "--quiet", "--message", "release 3")
+    commit = head(repository)
+    _git(repository, "checkout", "--quiet", "--detach", "HEAD~1")
+    return commit
+
+
+@pytest.mark.parametrize(
+    ("held", "untracked"),
+    [("data", "data/only here"), ("data", "data/deep/only here"), ("data/file", "data")],
+)
+def test_what_is_untracked_where_the_commit_has_another_kind_is_kept(
+    repository: Path, tmp_path: Path, held: str, untracked: str
+) -> None:
+    commit = _commit_that_holds(repository, held)
+    (repository / untracked).parent.mkdir(parents=True, exist_ok=True)
+    (repository / untracked).write_text("only here")
+    assert "1 untracked files" in check_out(repository, commit, tmp_path / "kept")
+    assert (tmp_path / "kept" / "untracked-1" / untracked).read_text() == "only here"
+    assert (repository / held).read_text() == "of the commit"
+
+
+def test_a_repository_within_is_kept_whole(repository: Path, tmp_path: Path) -> None:
+    commit = _commit_that_holds(repository, "data")
+    within = repository / "data" / "within"
+    within.mkdir(parents=True)
+    _git(within, "init", "--quiet")
+    (within / "only here").write_text("only here")
+    check_out(repository, commit, tmp_path / "kept")
+    kept = tmp_path / "kept" / "untracked-1" / "data" / "within"
+    assert (kept / "only here").read_text() == "only here"
+    assert (kept / ".git").is_dir()
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b" blank ", b"line\nbreak"])
+def test_a_name_of_whatever_bytes_is_kept(repository: Path, tmp_path: Path, name: bytes) -> None:
+    commit = _commit_that_holds(repository, os.fsdecode(name))
+    (repository / os.fsdecode(name)).write_text("only here")
+    check_out(repository, commit, tmp_path / "kept")
+    assert (tmp_path / "kept" / "untracked-1" / os.fsdecode(name)).read_text() == "only here"
+
+
+def test_untracked_names_beyond_any_number_are_looked_through(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = _commit_that_holds(repository, "held")
+    for number in range(50):
+        (repository / f"untracked-{number}").touch()
+    (repository / "held").write_text("only here")
+    monkeypatch.setattr(command, "MAXIMUM_OUTPUT_BYTES", 100)
+    assert "1 untracked files" in check_out(repository, commit, tmp_path / "kept")
+    assert len(list(repository.glob("untracked-*"))) == 50
+
+
+def test_a_part_of_a_working_copy_keeps_what_is_beside_it(repository: Path, tmp_path: Path) -> None:
+    commit = _commit_that_holds(repository, "held")
+    (repository / "part").mkdir()
+    (repository / "held").write_text("only here")
+    check_out(repository / "part", commit, tmp_path / "kept")
+    assert (tmp_path / "kept" / "untracked-1" / "held").read_text() == "only here"
 
 
 def test_a_branch_that_is_spelled_like_a_hash_is_not_taken(repository: Path) -> None:

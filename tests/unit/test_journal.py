@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from fixtures.command import Deadline, observed, run_command
+from fixtures.command import OUTPUT_CHARACTERS, Deadline, observed, run_command
 from fixtures.errors import ActionFailed, Problem
-from rollback_actions.journal import Journal, verify_journal
+from fixtures.files import append_line
+from rollback_actions import journal as journal_module
+from rollback_actions.journal import Journal, JournalBroken, read_journal, set_aside, verify_journal
 
 
 @pytest.fixture
@@ -52,7 +58,7 @@ def test_a_removed_record_is_seen(path: Path) -> None:
 def test_a_journal_that_was_cut_short_is_seen(path: Path, left: int) -> None:
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:left]))
-    with pytest.raises(Problem, match=f"expected 5 records, or one more, .*observed {left} records"):
+    with pytest.raises(Problem, match=f"expected 5 records, or more, .*observed {left} records"):
         verify_journal(path)
 
 
@@ -89,6 +95,137 @@ def test_programs_are_written_down_with_code_and_output(tmp_path: Path) -> None:
     assert (failed["event"], failed["code"], failed["output"]) == ("ran", 3, "of it")
     ended = [(record["code"], record["output"]) for record in others if record["event"] == "ran"]
     assert ended == [(0, "an answer"), (0, "no word on its standard error")]
+
+
+def test_no_part_of_a_secret_is_left_where_output_is_cut(tmp_path: Path) -> None:
+    secret = "0123456789" * 2
+    journal = Journal(tmp_path / "journal.jsonl", lambda text: text.replace(secret, "[redacted]"))
+    with observed(journal.ran):
+        run_command(["echo", "x" * (OUTPUT_CHARACTERS - 5) + secret], what="echo", deadline=Deadline(10))
+    _, ran = verify_journal(journal.path)
+    assert ran["output"] == "x" * (OUTPUT_CHARACTERS - 5) + "[reda"
+
+
+class _Full:
+    """A disk that is full for the first calls of something, before that or after it is done."""
+
+    def __init__(self, does: Callable[..., None], *, after: bool) -> None:
+        self._does = does
+        self._after = after
+        self.full = True
+
+    def __call__(self, *arguments: object) -> None:
+        if self._after or not self.full:
+            self._does(*arguments)
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("after", [True, False])
+@pytest.mark.parametrize("what", ["append_line", "_write_head"])
+def test_a_full_disk_is_said_and_gone_on_after(
+    path: Path, monkeypatch: pytest.MonkeyPatch, what: str, *, after: bool
+) -> None:
+    full = _Full(getattr(journal_module, what), after=after)
+    monkeypatch.setattr(journal_module, what, full)
+    journal = Journal(path, str)
+    for number in range(2):
+        with pytest.raises(ActionFailed, match=r"No space left on device .*\nHINT: nothing is done without"):
+            journal.write("lost?", number=number)
+    full.full = False
+    journal.write("room again")
+    records = verify_journal(path)
+    assert records[-1]["event"] == "room again"
+    assert len(records) == (6 if what == "append_line" and not after else 8)
+
+
+def test_what_failed_first_is_said_though_the_journal_fails_too(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(path, str)
+    with (  # noqa: PT012
+        pytest.raises(ValueError, match="boom") as caught,
+        journal.step("rollback"),
+        journal.step("restore"),
+    ):
+        monkeypatch.setattr(journal_module, "append_line", _Full(append_line, after=False))
+        raise ValueError("boom")
+    (note,) = caught.value.__notes__
+    assert "No space left" in note
+
+
+@pytest.mark.parametrize("line", [b"\0\0\0\0", b"[]", b"null", b'{"event":', b'{"sequence": NaN}', b"\xff"])
+def test_what_is_no_record_breaks_the_chain_there(path: Path, line: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(JournalBroken, match="record 5 of the journal: expected an object in JSON"):
+        Journal(path, str)
+    records, broken = read_journal(path)
+    assert len(records) == 5
+    assert broken is not None
+
+
+def test_a_journal_that_cannot_be_read_is_not_taken_for_a_broken_one(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").mkdir()
+    with pytest.raises(ActionFailed, match="expected a file that can be read, observed Is a directory"):
+        verify_journal(tmp_path / "journal.jsonl")
+
+
+def test_it_is_read_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path / "journal.jsonl", str)
+    reads = journal_module._whole_lines
+    begun = False
+
+    def written_meanwhile(path: Path) -> bytes:
+        nonlocal begun
+        if begun:
+            return reads(path)
+        begun = True
+        # Two each time, since a head one record behind is nothing new.
+        for _ in range(2):
+            journal.write("before the lines are read")
+        lines = reads(path)
+        for _ in range(2):
+            journal.write("after it")
+        return lines
+
+    # Before there is a head, and when there is one.
+    monkeypatch.setattr(journal_module, "_whole_lines", written_meanwhile)
+    assert len(verify_journal(journal.path)) == 4
+    begun = False
+    assert len(verify_journal(journal.path)) == 6
+
+
+def test_two_do_not_write_one_journal(path: Path) -> None:
+    first, second = Journal(path, str), Journal(path, str)
+    second.write("took over")
+    before = path.read_bytes()
+    for _ in range(2):
+        with pytest.raises(ActionFailed, match="other records after them"):
+            first.write("still here")
+    assert path.read_bytes() == before
+    second.write("goes on")
+    assert len(verify_journal(path)) == 7
+
+
+def test_a_journal_that_was_cut_meanwhile_is_not_written(path: Path) -> None:
+    journal = Journal(path, str)
+    path.write_bytes(path.read_bytes()[:10])
+    with pytest.raises(ActionFailed, match="observed fewer"):
+        journal.write("on")
+    assert path.stat().st_size == 10
+
+
+def test_each_broken_journal_is_kept_with_its_head(path: Path) -> None:
+    head = path.with_suffix(".head")
+    for number in (1, 2):
+        Journal(path, str).write("one")
+        texts = path.read_bytes(), head.read_bytes()
+        kept, digest = set_aside(path)
+        assert kept.name == f"journal-broken-{number}.jsonl"
+        assert digest == hashlib.sha256(texts[0]).hexdigest()
+        assert (kept.read_bytes(), kept.with_suffix(".head").read_bytes()) == texts
+        assert verify_journal(path) == []
 
 
 def test_a_torn_last_line_is_dropped(path: Path) -> None:

@@ -51,16 +51,17 @@ def test_it_is_given_back_however_the_body_ends(error: type[BaseException]) -> N
     assert list(place.kept.values()) == [FREE]
 
 
-def test_ctrl_c_while_it_is_taken_gives_it_back() -> None:
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), AWAY, ZeroDivisionError()])
+def test_what_comes_between_while_it_is_taken_gives_it_back(error: BaseException) -> None:
     place = StandInPlace()
 
     def interrupt() -> None:
         if place.kept:
             place.before = lambda: None
-            raise KeyboardInterrupt
+            raise error
 
     place.before = interrupt
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(type(error)):
         _lock(place).__enter__()
     assert list(place.kept.values()) == [FREE]
 

@@ -1,0 +1,172 @@
+"""What is damaged beside a rollback, or is of another target: it is said or skipped, and stops nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from fixtures.clock import Moment
+from fixtures.errors import ActionFailed, UsageProblem
+from fixtures.incident import Incident, RollbackRecord, load_incident, new_incident
+from fixtures.verdict import Verdict
+from rollback_actions.backup import find_backup
+from rollback_actions.journal import Journal, JournalBroken, verify_journal
+from rollback_actions.lock import TargetLock
+from rollback_actions.plan import plan_emergency
+from rollback_actions.refusals import Allowed, refuse
+from rollback_actions.session import Session, open_session
+from rollback_actions.status import Ran, State, newest_rollback
+from tests.unit.lock_stand_in import StandInPlace
+from tests.unit.sandbox import SECRET, Sandbox, make_sandbox
+
+DAMAGED = ["{", "[]", "null", '{"commit": 1}', "\0\0", '{"names": 5}', "[" * 100_000]
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Sandbox:
+    return make_sandbox(tmp_path)
+
+
+def _failed(sandbox: Sandbox) -> Incident:
+    """Leave an incident with a rollback that failed just now."""
+    incident, now = new_incident(sandbox.target.folders.incidents, sandbox.target.name), Moment.now()
+    incident.write_rollback(RollbackRecord(sandbox.commit, Verdict.FAILED, 1.0, now, now))
+    return incident
+
+
+def _not_running(_: str) -> bool:
+    return False
+
+
+@pytest.mark.parametrize("target", ["another", "sandbox", None])
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_record_of_another_day_stops_no_rollback(
+    sandbox: Sandbox, text: str, target: str | None
+) -> None:
+    incidents = sandbox.target.folders.incidents
+    if target is None:
+        (incidents / "stray").mkdir(parents=True)
+        (incidents / "stray" / "rollback.json").write_text(text)
+    else:
+        (new_incident(incidents, target).folder / "rollback.json").write_text(text)
+    newest = _failed(sandbox)
+    refuse(sandbox.target, plan_emergency(sandbox.target, sandbox.commit), Allowed())
+    assert newest_rollback(incidents, sandbox.target.name, _not_running).incident.id == newest.id
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_record_is_a_usage_error(sandbox: Sandbox, text: str) -> None:
+    incident = _failed(sandbox)
+    (incident.folder / "rollback.json").write_text(text)
+    with pytest.raises(UsageProblem, match=r"record of the incident: .*rollback\.json"):
+        incident.rollback()
+    with pytest.raises(UsageProblem, match=r"rollback\.json"):
+        newest_rollback(sandbox.target.folders.incidents, sandbox.target.name, _not_running)
+
+
+def test_how_a_rollback_ended_cannot_be_written_is_said(sandbox: Sandbox) -> None:
+    incident, now = _failed(sandbox), Moment.now()
+    (incident.folder / "rollback.json").unlink()
+    (incident.folder / "rollback.json").mkdir()
+    with pytest.raises(ActionFailed, match=r"expected written: passed, observed Is a directory .*\nHINT"):
+        incident.write_rollback(RollbackRecord(sandbox.commit, Verdict.PASSED, 1.0, now, now))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *DAMAGED,
+        json.dumps({"target": "sandbox", "stores": {"mysql": {"methods": "x"}}}),
+        json.dumps({"target": "sandbox", "stores": {"mysql": None}}),
+    ],
+)
+def test_a_damaged_backup_set_is_none(sandbox: Sandbox, text: str) -> None:
+    backups, name = sandbox.target.folders.backups, sandbox.target.name
+    (good,) = backups.glob("*/set.json")
+    (backups / "zz-damaged").mkdir()
+    (backups / "zz-damaged" / "set.json").write_text(text)
+    assert find_backup(backups, name, sandbox.commit).folder == good.parent
+    with pytest.raises(UsageProblem, match=r"zz-damaged, which is damaged .*, sandbox at "):
+        find_backup(backups, name, sandbox.bad)
+
+
+@pytest.mark.parametrize("kept", [{"method": "m", "records": {}, "bytes": 1}, {}, None, [], {"size": {}}])
+def test_a_manifest_of_another_shape_is_a_damaged_set(sandbox: Sandbox, kept: object) -> None:
+    (manifest,) = sandbox.target.folders.backups.glob("*/set.json")
+    record = json.loads(manifest.read_text())
+    record["stores"]["mysql"] = kept
+    manifest.write_text(json.dumps(record))
+    with pytest.raises(UsageProblem, match="which is damaged"):
+        find_backup(sandbox.target.folders.backups, sandbox.target.name, sandbox.commit)
+
+
+def test_a_field_more_damages_no_manifest(sandbox: Sandbox) -> None:
+    (manifest,) = sandbox.target.folders.backups.glob("*/set.json")
+    record = json.loads(manifest.read_text())
+    record["stores"]["mysql"]["compressed"] = True
+    manifest.write_text(json.dumps(record))
+    found = find_backup(sandbox.target.folders.backups, sandbox.target.name, sandbox.commit)
+    assert found.folder == manifest.parent
+
+
+def _act(sandbox: Sandbox, incident: Incident, act: object = None) -> None:
+    lock = TargetLock(StandInPlace(), sandbox.target.name, "rollback x")
+    with open_session(sandbox.target, lock, lambda: incident.id) as session:
+        assert isinstance(session, Session)
+        with session.steps("restore"):
+            if callable(act):
+                act()
+
+
+def test_a_broken_journal_is_kept_and_the_rollback_goes_on(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    incident = _failed(sandbox)
+    journal = incident.folder / "journal.jsonl"
+    _act(sandbox, incident)
+    with journal.open("ab") as file:
+        file.write(f"{SECRET}\0\n".encode())
+    broken = journal.read_bytes()
+    status = newest_rollback(sandbox.target.folders.incidents, sandbox.target.name, _not_running)
+    assert [step.name for step in status.steps] == ["rollback x", "restore", "the journal"]
+    assert status.steps[-1].state is State.BROKEN
+    assert status.verdict is Verdict.BROKEN
+    assert journal.read_bytes() == broken
+    _act(sandbox, incident)
+    said = capsys.readouterr().err
+    assert "the journal was broken, is kept as" in said
+    assert SECRET not in said
+    first, *others = verify_journal(journal)
+    assert first["event"] == "journal broken"
+    assert "expected an object in JSON" in first["reason"]
+    assert SECRET not in journal.read_text()
+    assert (incident.folder / first["kept"]).read_bytes() == broken
+    assert others[0]["step"] == "rollback x"
+    with pytest.raises(JournalBroken):
+        Journal(incident.folder / first["kept"], str)
+    status = newest_rollback(sandbox.target.folders.incidents, sandbox.target.name, _not_running)
+    assert [(step.name, step.state) for step in status.steps] == [
+        ("rollback x", State.ENDED),
+        ("restore", State.ENDED),
+    ]
+    assert isinstance(status.steps[0], Ran)
+
+
+def test_a_lost_terminal_ends_no_rollback(sandbox: Sandbox) -> None:
+    before = signal.getsignal(signal.SIGHUP)
+    incident = load_incident(_failed(sandbox).folder)
+
+    def hung_up(*_: object) -> None:
+        raise ConnectionResetError
+
+    signal.signal(signal.SIGHUP, hung_up)
+    try:
+        _act(sandbox, incident, lambda: os.kill(os.getpid(), signal.SIGHUP))
+        assert signal.getsignal(signal.SIGHUP) is hung_up
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert [record["event"] for record in verify_journal(incident.folder / "journal.jsonl")][-1] == "ended"
