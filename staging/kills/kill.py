@@ -105,6 +105,7 @@ class Kill:
     """
 
     action: str
+    incident: str
     step: str
     after: float
     code: int
@@ -197,6 +198,7 @@ class Killer:
             wrong = self._go_on(action, incident) or self._wrong(incident, expected)
         return Kill(
             action=action.name,
+            incident=incident.name,
             step=step,
             after=after,
             code=fall.code,

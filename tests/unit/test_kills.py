@@ -157,7 +157,7 @@ def test_an_outcome_is_read_from_sealed_windows_and_whole_copies(tmp_path: Path)
 
 
 def test_a_walk_passes_when_it_is_finished_and_every_kill_ended_well() -> None:
-    kill = Kill("service", "stop frontend", 0.1, -signal.SIGKILL, ("stop frontend",), (), 1.0, "")
+    kill = Kill("service", "i-1", "stop frontend", 0.1, -signal.SIGKILL, ("stop frontend",), (), 1.0, "")
     assert Walk(kills=[kill], finished=True).passed
     assert not Walk(kills=[kill]).passed
     assert not Walk(finished=True).passed
