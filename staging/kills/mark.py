@@ -29,6 +29,13 @@ class Mark:
     there: Callable[[], bool]
     remove: Callable[[], object]
 
+    def stays(self) -> bool:
+        """Tell whether it is there; in a store that does not say so it is not."""
+        try:
+            return self.there()
+        except _NO_ANSWER:
+            return False
+
 
 def write_marks(operators: Operators, stores: Sequence[str]) -> list[Mark]:
     """Write a record to each of `stores` that takes one now; return those that are there to stay.
@@ -45,14 +52,7 @@ def write_marks(operators: Operators, stores: Sequence[str]) -> list[Mark]:
                 continue
     if written:
         time.sleep(SETTLE_SECONDS)
-    return [mark for mark in written if _stays(mark)]
-
-
-def _stays(mark: Mark) -> bool:
-    try:
-        return mark.there()
-    except _NO_ANSWER:
-        return False
+    return [mark for mark in written if mark.stays()]
 
 
 def _mark_mysql(operators: Operators, name: str) -> Mark:

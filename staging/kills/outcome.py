@@ -129,7 +129,7 @@ def _lost(exported: Keys, marks: Sequence[Mark]) -> str:
     lost = [
         f"{mark.store} {mark.key}"
         for mark in marks
-        if mark.key not in exported.get(mark.store, frozenset()) and not mark.there()
+        if mark.key not in exported.get(mark.store, frozenset()) and not mark.stays()
     ]
     return f"what was written meanwhile is lost: {', '.join(lost)}" if lost else ""
 
