@@ -11,11 +11,38 @@ from pathlib import Path
 import pytest
 
 from fixtures.incident import UNFINISHED
-from staging.kills.kill import Fall, Kill
+from fixtures.target import PREFIX
+from staging.kills.kill import Action, Fall, Kill, Killer, Undisturbed
 from staging.kills.mark import Mark
 from staging.kills.outcome import Expected, Outcome, judge, read_outcome
 from staging.kills.walk import Walk
 
+ROOT = Path(__file__).parents[2]
+# Killed in place of the actions: it ends by itself, or waits in a step until it is killed; `resume` ends.
+STAND_IN = """
+import json, os, sys, time
+from pathlib import Path
+
+from rollback_actions.journal import Journal
+
+incidents = Path(os.environ[PREFIX + "FOLDERS__INCIDENTS"])
+first = sys.argv[1]
+if first == "rollback":
+    (unfinished,) = incidents.glob("*/" + UNFINISHED)
+    folder = unfinished.parent
+    (folder / "rollback.json").write_text(json.dumps({"verdict": "passed", "records": RECORDS}))
+    unfinished.unlink()
+else:
+    folder = incidents / f"{len(list(incidents.glob('*')))}-staging-0"
+    folder.mkdir(parents=True)
+    journal = Journal(folder / "journal.jsonl", str)
+    (folder / "incident.json").write_text("{}")
+    (folder / UNFINISHED).write_text("{}")
+    with journal.step("command"):
+        if first == "waits":
+            with journal.step("restore mysql"):
+                time.sleep(600)
+"""
 RECORDS = {"kept": 140, "restored": 2, "exported": 2, "revived": 3, "unaccounted": 0}
 WELL = Outcome(
     verdict="passed",
@@ -39,6 +66,39 @@ def _mark(*, there: bool = False, key: str = "99") -> Mark:
 
 def _with_records(**counts: int) -> Outcome:
     return replace(WELL, records={**RECORDS, **counts})
+
+
+@pytest.fixture
+def killer(tmp_path: Path) -> Killer:
+    package = tmp_path / "rollback_actions"
+    package.mkdir()
+    lines = (f"import sys\nsys.path.append({str(ROOT)!r})", f"__path__.append({str(ROOT / package.name)!r})")
+    (package / "__init__.py").write_text("\n".join(lines))
+    names = f"PREFIX, UNFINISHED, RECORDS = {(PREFIX, UNFINISHED, RECORDS)!r}\n"
+    (package / "__main__.py").write_text(names + STAND_IN)
+    return Killer(tmp_path, tmp_path)
+
+
+def _kill(killer: Killer, first: str, *marks: Mark) -> Kill:
+    action = Action("database mysql", (first,), dict, ("mysql",), lambda: list(marks))
+    undisturbed = Undisturbed({STEP: 0.1}, replace(WELL, copies=()))
+    return killer.kill(action, STEP, 0.1, undisturbed)
+
+
+def test_what_ends_by_itself_is_tried_three_times_and_is_wrong(killer: Killer) -> None:
+    kill = _kill(killer, "ends")
+    assert kill.wrong == "was not killed: it ended by itself with exit code 0"
+    assert len(list((killer.folder / "incidents").iterdir())) == 3
+
+
+def test_what_is_lost_that_was_written_before_it_was_gone_on_with_is_wrong(killer: Killer) -> None:
+    kill = _kill(killer, "waits", _mark())
+    assert kill.code == -signal.SIGKILL
+    assert kill.open_steps == (STEP,)
+    assert kill.marks == ("mysql 99",)
+    assert "what was written meanwhile is lost: mysql 99" in kill.wrong
+    assert "no safety copy" in kill.wrong
+    assert len(list((killer.folder / "incidents").iterdir())) == 1
 
 
 def test_what_is_as_undisturbed_is_well() -> None:
