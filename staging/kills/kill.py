@@ -9,10 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from fixtures.engines.factory import open_engine
 from fixtures.errors import Problem
@@ -21,31 +21,95 @@ from fixtures.git import head
 from fixtures.incident import UNFINISHED
 from fixtures.target import PREFIX, Target, load_target
 from rollback_actions.journal import verify_journal
+from rollback_actions.rollback import restore_step
+from staging.kills.mark import Mark
+from staging.kills.outcome import Expected, Keys, Outcome, judge, read_outcome
 
 PROFILE = Path("targets/staging.toml")
 ACTION_SECONDS = 300
 POLL_SECONDS = 0.002
 # A killed holder leaves the target's lock behind.
 TAKE_OVER = "--take-over"
+RESTORE = restore_step("")
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A rollback: its name, how it is asked for, and how what it puts right is made wrong."""
+    """A rollback: its name, how it is asked for, and how what it puts right is made wrong.
+
+    `stores` are those that it restores. `wreck` returns what it wrote to them, and `mark` writes records to
+    those that take one.
+    """
 
     name: str
     arguments: tuple[str, ...]
-    wreck: Callable[[], None]
+    wreck: Callable[[], Keys]
+    stores: tuple[str, ...] = ()
+    mark: Callable[[], list[Mark]] = list
+
+
+@dataclass(frozen=True, slots=True)
+class Undisturbed:
+    """A rollback that nobody killed: its steps as they began, each with its seconds, and what it left."""
+
+    seconds: Mapping[str, float]
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """How a kill fell: the exit code of what was killed, and the records of its journal then."""
+
+    code: int
+    journal: Sequence[Mapping[str, Any]]
+
+    @property
+    def open_steps(self) -> tuple[str, ...]:
+        """The steps that had begun and not ended; the first is the command, which the others are parts of."""
+        under_way: list[str] = []
+        for record in self.journal:
+            match record["event"]:
+                case "started":
+                    under_way.append(record["step"])
+                case "ended" | "failed":
+                    under_way.remove(record["step"])
+                case _:
+                    pass
+        return tuple(under_way)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether no restore had begun."""
+        return not any(step.startswith(RESTORE) for step in self._started)
+
+    def wrong(self, step: str) -> str:
+        """Return why this is no kill in `step`, "" when it is one."""
+        if self.code != -signal.SIGKILL:
+            return f"was not killed: it ended by itself with exit code {self.code}"
+        if step not in self._started:
+            return f"was not killed in {step}, which had not begun"
+        return "" if self.open_steps else "was not killed: it had ended"
+
+    @property
+    def _started(self) -> list[str]:
+        return [record["step"] for record in self.journal if record["event"] == "started"]
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """What came of a kill. `open_steps` were under way when it fell; `wrong` is "" when all was well."""
+    """What came of a kill. `open_steps` were under way when it fell; `wrong` is "" when all was well.
+
+    `code` is the exit code of what was killed, and `marks` are the records that were written before it was
+    gone on with, each by its store and its key.
+    """
 
     action: str
+    incident: str
     step: str
     after: float
+    code: int
     open_steps: tuple[str, ...]
+    marks: tuple[str, ...]
     seconds: float
     wrong: str
 
@@ -87,39 +151,63 @@ class Killer:
         for command in ("backup", "capture"):
             self._expect(command, self.run(command))
 
-    def undisturbed(self, action: Action) -> dict[str, float]:
-        """Do `action` without a kill; return its steps, as they began, each with its seconds.
+    def undisturbed(self, action: Action) -> Undisturbed:
+        """Do `action` without a kill; return how that went.
 
         Raises:
             Problem: it did not end well, or the stack is not as it was then.
         """
-        action.wreck()
+        written = action.wreck()
         before = self._incidents()
         self._expect(action.name, self.run(*action.arguments, TAKE_OVER))
         (incident,) = self._incidents() - before
-        if wrong := self._wrong(incident):
+        outcome = read_outcome(incident, self.folder / "backups")
+        if wrong := judge(outcome, Expected(action.stores, written)) or self._wrong_stack():
             raise _problem(action.name, wrong)
         records = verify_journal(incident / "journal.jsonl")
         ended = {record["step"]: record["seconds"] for record in records if record["event"] == "ended"}
         steps = [record["step"] for record in records if record["event"] == "started"]
         # The first is the command itself, which every other is a part of.
-        return {step: float(ended[step]) for step in dict.fromkeys(steps[1:])}
+        return Undisturbed({step: float(ended[step]) for step in dict.fromkeys(steps[1:])}, outcome)
 
-    def kill(self, action: Action, step: str, after: float) -> Kill:
+    def kill(self, action: Action, step: str, after: float, undisturbed: Undisturbed) -> Kill:
         """Kill `action` when `step` has run for `after` seconds, go on with it, and compare.
+
+        One that ended before it was killed shows nothing: it is done again, and killed sooner.
 
         Raises:
             Problem: it never began.
         """
         started = time.monotonic()
-        action.wreck()
-        incident = self._kill(action, step, after)
-        under_way = _open_steps(incident)
-        wrong = self._go_on(action, incident)
-        return Kill(action.name, step, after, under_way, time.monotonic() - started, wrong)
+        for waited in (after, after / 4, 0.0):
+            written = action.wreck()
+            incident, fall = self._kill(action, step, waited)
+            if not (wrong := fall.wrong(step)):
+                break
+            if failed := self._go_on(action, incident):
+                wrong = f"{wrong}; {failed}"
+            # One that fails undisturbed is not to be tried until it does not.
+            if failed or fall.code > 0:
+                break
+        marks: list[Mark] = []
+        if not wrong:
+            marks = action.mark() if self._is_left(incident) else []
+            expected = Expected(action.stores, written, undisturbed.outcome, fall.untouched, marks)
+            wrong = self._go_on(action, incident) or self._wrong(incident, expected)
+        return Kill(
+            action=action.name,
+            incident=incident.name,
+            step=step,
+            after=waited,
+            code=fall.code,
+            open_steps=fall.open_steps[1:],
+            marks=tuple(f"{mark.store} {mark.key}" for mark in marks),
+            seconds=time.monotonic() - started,
+            wrong=wrong,
+        )
 
-    def _kill(self, action: Action, step: str, after: float) -> Path:
-        """Do `action` and kill it; return its incident's folder."""
+    def _kill(self, action: Action, step: str, after: float) -> tuple[Path, Fall]:
+        """Do `action` and kill it; return its incident's folder, and how that fell."""
         before = self._incidents()
         with tempfile.TemporaryFile() as said:
             process = subprocess.Popen(
@@ -131,16 +219,16 @@ class Killer:
                 stderr=subprocess.STDOUT,
             )
             try:
-                self._wait_for(process, before, step)
-                time.sleep(after)
+                if self._begins(process, before, step):
+                    time.sleep(after)
             finally:
                 process.send_signal(signal.SIGKILL)
-                process.wait(ACTION_SECONDS)
+                code = process.wait(ACTION_SECONDS)
             begun = self._incidents() - before
             if not begun:
                 raise _problem(action.name, f"it ended before it began: {_last(said)}")
         (incident,) = begun
-        return incident
+        return incident, Fall(code, verify_journal(incident / "journal.jsonl"))
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the actions to its end."""
@@ -155,24 +243,33 @@ class Killer:
             stdin=subprocess.DEVNULL,
         )
 
+    def _is_left(self, incident: Path) -> bool:
+        """Tell whether there is anything to go on with, or to do for the first time."""
+        return (incident / UNFINISHED).exists() or not (incident / "rollback.json").exists()
+
     def _go_on(self, action: Action, incident: Path) -> str:
-        """Go on with what was killed, as an operator would; return what is wrong after it."""
+        """Go on with what was killed, as an operator would; return what was wrong with that."""
+        if not self._is_left(incident):
+            return ""
         if (incident / UNFINISHED).exists():
             done = self.run("rollback", "resume", TAKE_OVER)
-        elif not (incident / "rollback.json").exists():
+        else:
             # It was killed before anything had changed: there is nothing to go on with.
             done = self.run(*action.arguments, f"--incident={incident.name}", TAKE_OVER)
-        else:
-            return self._wrong(incident)
-        return _words(done) if done.returncode else self._wrong(incident)
+        return _words(done) if done.returncode else ""
 
-    def _wrong(self, incident: Path) -> str:
-        """Return how the stack, or the record, is not as after a rollback that was not disturbed."""
-        record = json.loads((incident / "rollback.json").read_text(encoding="utf-8"))
-        if record["verdict"] != "passed" or (record["records"] or {}).get("unaccounted"):
-            return f"rollback {record['verdict']}, records {record['records']}"
-        if (incident / UNFINISHED).exists():
-            return "the incident is unfinished"
+    def _wrong(self, incident: Path, expected: Expected) -> str:
+        """Return how the record, or the stack, is not as after a rollback that was not disturbed."""
+        outcome = read_outcome(incident, self.folder / "backups")
+        wrong = judge(outcome, expected)
+        for mark in expected.marks:
+            # What was written to a store that was not restored any more is there, and rightly so. What was
+            # exported as well should have gone with the restore: the comparison finds it.
+            if mark.key not in outcome.exported.get(mark.store, frozenset()) and mark.stays():
+                mark.remove()
+        return wrong or self._wrong_stack()
+
+    def _wrong_stack(self) -> str:
         compared = self.run("compare", str(self.folder / "baselines" / "current"))
         if compared.returncode:
             return _words(compared)
@@ -192,14 +289,16 @@ class Killer:
         now = head(target.application.repository)
         return "" if now == release["commit"] else f"the working copy is at {now}"
 
-    def _wait_for(self, process: subprocess.Popen[bytes], before: set[Path], step: str) -> None:
+    def _begins(self, process: subprocess.Popen[bytes], before: set[Path], step: str) -> bool:
+        """Wait until `step` begins; tell whether it does before the process ends."""
         give_up = time.monotonic() + ACTION_SECONDS
         while time.monotonic() < give_up and process.poll() is None:
             for incident in self._incidents() - before:
                 records = read_lines(incident / "journal.jsonl")
                 if any(record["event"] == "started" and record["step"] == step for record in records):
-                    return
+                    return True
             time.sleep(POLL_SECONDS)
+        return False
 
     def _incidents(self) -> set[Path]:
         folder = self.folder / "incidents"
@@ -208,20 +307,6 @@ class Killer:
     def _expect(self, what: str, done: subprocess.CompletedProcess[str]) -> None:
         if done.returncode:
             raise _problem(what, _words(done))
-
-
-def _open_steps(incident: Path) -> tuple[str, ...]:
-    """Return the steps that had begun and not ended, but for the command that they are parts of."""
-    under_way: list[str] = []
-    for record in verify_journal(incident / "journal.jsonl"):
-        match record["event"]:
-            case "started":
-                under_way.append(record["step"])
-            case "ended" | "failed":
-                under_way.remove(record["step"])
-            case _:
-                pass
-    return tuple(under_way[1:])
 
 
 def _last(said: IO[bytes]) -> str:

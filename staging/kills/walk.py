@@ -23,7 +23,8 @@ from fixtures.files import write_whole
 from fixtures.git import head
 from rollback_actions.progress import Progress
 from staging.kills.kill import Action, Kill, Killer
-from staging.kills.wreckage import STORES, wreck_all, wreck_service
+from staging.kills.mark import write_marks
+from staging.kills.wreckage import STORES, lengthen_tasks, wreck_service, wreck_stores
 from staging.operators import Operators
 from staging.stack import Stack
 
@@ -58,19 +59,28 @@ def actions(stack: Stack, operators: Operators) -> list[Action]:
     """Return every action: of one service, of each store, of all code, of all."""
     commit = head(stack.state.application)
 
-    def all_of_it() -> None:
-        wreck_all(operators)
-        wreck_service(stack, SERVICE)
+    def wreck(stores: Sequence[str], services: Sequence[str]) -> dict[str, frozenset[str]]:
+        written = wreck_stores(operators, stores)
+        for service in services:
+            wreck_service(stack, service)
+        return written
 
-    wreck_frontend = partial(wreck_service, stack, SERVICE)
+    def action(
+        name: str, arguments: Sequence[str], stores: Sequence[str] = (), services: Sequence[str] = ()
+    ) -> Action:
+        return Action(
+            name,
+            ("rollback", *arguments),
+            partial(wreck, stores, services),
+            tuple(stores),
+            partial(write_marks, operators, stores),
+        )
+
     return [
-        Action("service", ("rollback", "service", SERVICE), wreck_frontend),
-        *(
-            Action(f"database {name}", ("rollback", "database", name), partial(wreck, operators))
-            for name, wreck in STORES.items()
-        ),
-        Action("full", ("rollback", "full", commit), wreck_frontend),
-        Action("emergency", ("rollback", "emergency", commit), all_of_it),
+        action("service", ("service", SERVICE), services=(SERVICE,)),
+        *(action(f"database {name}", ("database", name), (name,)) for name in STORES),
+        action("full", ("full", commit), services=(SERVICE,)),
+        action("emergency", ("emergency", commit), tuple(STORES), (SERVICE,)),
     ]
 
 
@@ -94,15 +104,17 @@ def walk(
         operators = Operators(target, open_engine(target.engine), opened)
         wanted = _chosen(actions(stack, operators), patterns)
         with progress.step("back up, capture a baseline"):
+            lengthen_tasks(operators)
             killer.prepare()
         for action in wanted:
             with progress.step(f"{action.name}, undisturbed") as step:
-                seconds = killer.undisturbed(action)
+                undisturbed = killer.undisturbed(action)
+                seconds = undisturbed.seconds
                 step.result = f"{len(seconds)} steps"
             found.steps[action.name] = list(seconds)
             for name in choose(list(seconds)):
                 with progress.step(f"{action.name}, killed in: {name}") as step:
-                    kill = killer.kill(action, name, random.random() * seconds[name])
+                    kill = killer.kill(action, name, random.random() * seconds[name], undisturbed)
                     step.result = kill.wrong or "as if it had not been"
                 found.kills.append(kill)
                 _keep(found, record)
