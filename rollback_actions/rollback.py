@@ -100,8 +100,12 @@ def roll_back(
         _roll_back(run)
         for other in supersede_covered(target.folders.incidents, target.name, plan.wish, incident):
             steps.note(f"nothing is left to do of the rollback of incident {other}")
-    except BaseException:
-        incident.write_rollback(unfinished.outcome(Verdict.FAILED, Moment.now()))
+    except BaseException as error:
+        try:
+            incident.write_rollback(unfinished.outcome(Verdict.FAILED, Moment.now()))
+        except ActionFailed as second:
+            # What failed first is what has to be said.
+            error.add_note(str(second))
         raise
     records = unfinished.records or {}
     missing, unknown = records.get("unaccounted", 0), records.get("unknown", 0)

@@ -278,6 +278,8 @@ def _next(found: Status, lock: LockState, advice: Advice) -> str:
         return _wait(found, lock, advice)
     if found.unfinished is not None:
         return f"see why ({_logs(found, advice)}), then go on: {advice.resume(take_over=lock.ended)}"
+    if any(step.state is State.BROKEN for step in found.steps):
+        return f"keep {found.incident.folder}, and verify the target: {advice.verify(found.incident.id)}"
     records = (found.record and found.record.records) or {}
     if records.get("unaccounted") or records.get("unknown"):
         return (

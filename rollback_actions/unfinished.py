@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.clock import Moment
-from fixtures.errors import UsageProblem
+from fixtures.errors import ActionFailed, UsageProblem
 from fixtures.files import canonical_json, write_whole
 from fixtures.incident import UNFINISHED, Incident, RollbackRecord, load_incident
 from fixtures.verdict import Verdict
@@ -112,7 +112,17 @@ class Unfinished:
         }
 
     def _write(self) -> None:
-        write_whole(self.incident.folder / UNFINISHED, canonical_json(self._record()))
+        path = self.incident.folder / UNFINISHED
+        try:
+            write_whole(path, canonical_json(self._record()))
+        except OSError as error:
+            raise ActionFailed(
+                what="record of the unfinished rollback",
+                expected="a file that can be written",
+                observed=error.strerror or type(error).__name__,
+                source=str(path),
+                hint="make room in the incidents folder, or correct its permissions, and go on",
+            ) from None
 
 
 def unfinished_of(incidents: Path, target: str) -> list[Unfinished]:
@@ -123,6 +133,8 @@ def unfinished_of(incidents: Path, target: str) -> list[Unfinished]:
     """
     found = []
     for path in incidents.glob(f"*/{UNFINISHED}"):
+        if not (path.parent / "incident.json").exists():
+            continue  # a folder that is no incident
         incident = load_incident(path.parent)
         if incident.target == target and not incident.closed:
             found.append(_read(path, incident))
@@ -181,7 +193,7 @@ def refuse_unfinished(incidents: Path, target: str) -> None:
         UsageProblem: it names the incident.
     """
     for path in sorted(incidents.glob(f"*/{UNFINISHED}"), reverse=True):
-        if load_incident(path.parent).target == target:
+        if (path.parent / "incident.json").exists() and load_incident(path.parent).target == target:
             raise UsageProblem(
                 what=f"state of {target}",
                 expected="no rollback that began and did not succeed",
