@@ -18,7 +18,6 @@ from rollback_actions.index import StoreIndex, read_index
 from rollback_actions.lost_window import (
     Window,
     WindowStore,
-    export_store,
     new_window,
     read_window,
     replays,
@@ -26,6 +25,7 @@ from rollback_actions.lost_window import (
 )
 from rollback_actions.steps import Recorder
 from rollback_actions.unfinished import Unfinished
+from rollback_actions.window_export import export_store
 
 ACCOUNTS = "accounting.json"
 

@@ -278,18 +278,20 @@ def _next(found: Status, lock: LockState, advice: Advice) -> str:
         return _wait(found, lock, advice)
     if found.unfinished is not None:
         return f"see why ({_logs(found, advice)}), then go on: {advice.resume(take_over=lock.ended)}"
+    return _done(found, advice)
+
+
+def _done(found: Status, advice: Advice) -> str:
+    """Return what is next where nothing is left to go on with."""
+    verify, folder = advice.verify(found.incident.id), found.incident.folder
     if any(step.state is State.BROKEN for step in found.steps):
-        return f"keep {found.incident.folder}, and verify the target: {advice.verify(found.incident.id)}"
+        return f"keep {folder}, and verify the target: {verify}"
     records = (found.record and found.record.records) or {}
     if records.get("unaccounted") or records.get("unknown"):
-        return (
-            f"look for records that are not accounted for: {found.incident.folder / f'{FOLDER}*' / ACCOUNTS}"
-        )
+        return f"look for records that are not accounted for: {folder / f'{FOLDER}*' / ACCOUNTS}"
     if found.verdict is not Verdict.PASSED:
         return f"a later rollback has done its work; decide anew: {advice.plan()}"
-    if found.incident.closed:
-        return "nothing: it is verified"
-    return f"verify it: {advice.verify(found.incident.id)}"
+    return "nothing: it is verified" if found.incident.closed else f"verify it: {verify}"
 
 
 def _wait(found: Status, lock: LockState, advice: Advice) -> str:

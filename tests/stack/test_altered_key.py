@@ -13,7 +13,8 @@ from fixtures.stores.mysql import rows
 from fixtures.target import Target
 from rollback_actions import changes
 from rollback_actions.accounting import account_store
-from rollback_actions.lost_window import Window, export_store
+from rollback_actions.lost_window import Window
+from rollback_actions.window_export import export_store
 from tests.stack.mysql_server import MysqlServer, prepared
 
 TABLE = "scratch_first.t"

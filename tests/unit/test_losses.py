@@ -248,7 +248,7 @@ def test_no_room_for_the_window_stops_before_anything_is_overwritten(
     def full(*_: Any) -> None:  # noqa: ANN401 - a stand-in
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rollback_actions.lost_window.write_block", full)
+    monkeypatch.setattr("rollback_actions.window_export.write_block", full)
     with pytest.raises(ActionFailed, match="observed No space left on device"):
         sandbox.run(plan, incident)
     assert sandbox.keepers["mysql"].words["a"] == "of release 2"

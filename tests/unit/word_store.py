@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from fixtures.errors import Unverifiable
 from fixtures.stores.content import Digest, Json, Pace, RecordHash
-from rollback_actions import accounting, index, lost_window, written_since
+from rollback_actions import accounting, index, lost_window, window_export, written_since
 from rollback_actions.stores.export import ExportedRecord, Wanted
 from rollback_actions.stores.keeper import Kept, Restored
 from rollback_actions.stores.package import write_package
@@ -131,7 +131,8 @@ def readable(stores: Mapping[str, WordStore]) -> ExitStack:
     patches = ExitStack()
     for module, names in (
         (index, ("open_content", "open_view")),
-        (lost_window, ("open_content", "open_export")),
+        (lost_window, ("open_export",)),
+        (window_export, ("open_content", "open_export")),
         (accounting, ("open_content",)),
         (written_since, ("open_content",)),
     ):
