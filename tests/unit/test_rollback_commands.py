@@ -4,85 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from copy import copy
-from dataclasses import dataclass
-from pathlib import Path
 from shutil import rmtree
 
 import pytest
 
 from fixtures.clock import Moment
 from fixtures.errors import ActionFailed, ExitCode, Unverifiable
-from fixtures.incident import Incident, new_incident
+from fixtures.incident import Incident
 from fixtures.verdict import Verdict
 from rollback_actions import rollback_commands
 from rollback_actions.__main__ import main
 from rollback_actions.holder import Holder
-from rollback_actions.journal import Journal, verify_journal
+from rollback_actions.journal import verify_journal
 from rollback_actions.plan import Plan, plan_database
 from rollback_actions.steps import Recorder
 from rollback_actions.unfinished import Unfinished
-from rollback_actions.wish import Kind, Wish
-from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held, keep_locks_in_memory
-from tests.unit.sandbox import MAINTAINED, SECRET, Sandbox, make_sandbox, proxied
-
-
-@dataclass(frozen=True)
-class Ran:
-    """Runs the command line in this process, on the sandbox's profile."""
-
-    sandbox: Sandbox
-    monkeypatch: pytest.MonkeyPatch
-    capsys: pytest.CaptureFixture[str]
-
-    def __call__(self, *arguments: str, code: ExitCode = ExitCode.VERIFIED) -> str:
-        """Return what is printed, which holds neither a secret nor a traceback."""
-        target = f"--target={self.sandbox.profile}"
-        self.monkeypatch.setattr("sys.argv", ["rollback_actions", *arguments, target])
-        ended = main()
-        said = "".join(self.capsys.readouterr())
-        assert ended is code, said
-        assert SECRET not in said
-        assert "Traceback" not in said
-        return said
-
-
-@pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> StandInPlace:
-    return keep_locks_in_memory(monkeypatch)
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    # No engine answers: what needs one has to say so.
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
-    return make_sandbox(tmp_path)
-
-
-@pytest.fixture
-def away(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ran:
-    """The command line where not even the lock can be asked for."""
-    capsys.readouterr()
-    return Ran(sandbox, monkeypatch, capsys)
-
-
-@pytest.fixture
-def run(away: Ran, place: StandInPlace) -> Ran:
-    assert place.kept == {}
-    return away
-
-
-def _tree(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and ".git" not in path.parts
-    }
-
-
-def _incident(sandbox: Sandbox) -> Incident:
-    return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+from rollback_actions.wish import Kind
+from tests.unit.command_line import Ran, begin, tree
+from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
+from tests.unit.sandbox import MAINTAINED, SECRET, proxied
 
 
 @pytest.mark.parametrize(
@@ -107,13 +48,13 @@ def _incident(sandbox: Sandbox) -> Incident:
     ],
 )
 def test_bad_input_is_two_lines_and_changes_nothing(run: Ran, arguments: tuple[str, ...], words: str) -> None:
-    before = _tree(run.sandbox.folder)
+    before = tree(run.sandbox.folder)
     said = run(*arguments, code=ExitCode.USAGE)
     assert words in said
     assert ": expected " in said
     assert ", observed " in said
     assert "\nHINT: " in said
-    assert _tree(run.sandbox.folder) == before
+    assert tree(run.sandbox.folder) == before
 
 
 @pytest.mark.parametrize("arguments", [("card",), ("rollback", "status"), ("plan", "--whole")])
@@ -149,7 +90,7 @@ def test_a_profile_that_is_not_there_is_said(
 def test_a_plan_is_shown_and_changes_nothing(
     run: Ran, arguments: tuple[str, ...], decision: str, script: str
 ) -> None:
-    before = _tree(run.sandbox.folder)
+    before = tree(run.sandbox.folder)
     said = run("plan", *arguments)
     assert said.startswith(f"decision: {decision}\nbecause: ")
     assert f"commit: {run.sandbox.commit}, baseline " in said
@@ -157,7 +98,7 @@ def test_a_plan_is_shown_and_changes_nothing(
     assert "\nlost: " in said
     assert "\nbudget: 300 s" in said
     assert script.format(commit=run.sandbox.commit) in said.splitlines()[-1]
-    assert _tree(run.sandbox.folder) == before
+    assert tree(run.sandbox.folder) == before
 
 
 def test_a_plan_says_what_is_lost_and_how_old_the_backup_is(run: Ran) -> None:
@@ -191,7 +132,7 @@ def test_a_part_goes_to_the_known_good_commit_only(run: Ran) -> None:
 
 
 def test_the_card_is_filled_in(run: Ran) -> None:
-    before, sandbox = _tree(run.sandbox.folder), run.sandbox
+    before, sandbox = tree(run.sandbox.folder), run.sandbox
     said = run("card")
     assert f"emergency_rollback.sh {sandbox.commit} --target=" in said
     assert "data goes back to 20" in said
@@ -203,7 +144,7 @@ def test_the_card_is_filled_in(run: Ran) -> None:
     assert "an answer within 10 s" in said
     assert "Lock:\n    free" in said
     assert "rollback_actions plan --help" in said
-    assert _tree(sandbox.folder) == before
+    assert tree(sandbox.folder) == before
 
 
 def test_a_known_good_commit_without_a_backup_is_said(run: Ran) -> None:
@@ -213,7 +154,7 @@ def test_a_known_good_commit_without_a_backup_is_said(run: Ran) -> None:
 
 def test_a_card_is_there_whatever_is_not(run: Ran, place: StandInPlace) -> None:
     (run.sandbox.target.folders.baselines / "current").unlink()
-    _begin(run.sandbox)
+    begin(run.sandbox)
     with held(place):
         said = run("card")
     assert "known-good baseline: expected a baseline of sandbox, observed none" in said
@@ -225,7 +166,7 @@ def test_a_card_is_there_whatever_is_not(run: Ran, place: StandInPlace) -> None:
 
 
 def test_the_card_says_how_to_get_the_lock(run: Ran, place: StandInPlace) -> None:
-    _begin(run.sandbox)
+    begin(run.sandbox)
     place.kept = {1: ended().record()}
     said = run("card")
     assert "which has ended; add --take-over\n" in said
@@ -238,132 +179,26 @@ def test_the_card_says_how_to_get_the_lock(run: Ran, place: StandInPlace) -> Non
 
 
 def test_what_changes_nothing_needs_no_lock(away: Ran) -> None:
-    _begin(away.sandbox)
-    before = _tree(away.sandbox.folder)
+    begin(away.sandbox)
+    before = tree(away.sandbox.folder)
     assert "Lock:\n    cannot be read: lock of project sandbox: expected an answer" in away("card")
     assert "steps:" in away("plan", "--store=mysql")
     said = away("rollback", "status", code=ExitCode.BROKEN)
     assert "no end   restore redis" in said
     assert "verdict: none yet; whether it runs cannot be known from here" in said
     assert "lock: cannot be read: lock of project sandbox: expected an answer" in said
-    assert _tree(away.sandbox.folder) == before
+    assert tree(away.sandbox.folder) == before
 
 
 @pytest.mark.parametrize("arguments", [("backup",), ("capture",), ("rollback", "service", "backend")])
 def test_nothing_is_done_where_the_lock_cannot_be_asked_for(away: Ran, arguments: tuple[str, ...]) -> None:
-    before = _tree(away.sandbox.folder)
+    before = tree(away.sandbox.folder)
     said = away(*arguments, code=ExitCode.BROKEN)
     assert "lock of project sandbox: expected an answer" in said
     assert "HINT: see that the engine runs" in said
     if "rollback" in arguments:
         assert "did not succeed\n  nothing was changed; when that is mended: " in said
-    assert _tree(away.sandbox.folder) == before
-
-
-def _begin(sandbox: Sandbox, *, failed: bool = False) -> Incident:
-    """Leave a database rollback of redis as a kill leaves it, or a failure."""
-    incident = _incident(sandbox)
-    journal = Journal(incident.folder / "journal.jsonl", str)
-    wish = Wish(Kind.DATABASE, sandbox.commit, ("redis",))
-    journal.write("started", step=f"rollback {wish}")
-    with journal.step("stop the application"):
-        pass
-    journal.write("started", step="restore redis")
-    unfinished = Unfinished.begin(incident, wish, "current")
-    if failed:
-        journal.write("failed", step="restore redis", seconds=1.0, error="it is gone\nHINT: x")
-        journal.write("failed", step=f"rollback {wish}", seconds=2.0, error="it is gone")
-        incident.write_rollback(unfinished.outcome(Verdict.FAILED, Moment.now()))
-    return incident
-
-
-def test_the_status_of_one_that_was_killed(run: Ran) -> None:
-    incident = _begin(run.sandbox)
-    before = _tree(run.sandbox.folder)
-    said = run("rollback", "status", code=ExitCode.BROKEN)
-    assert f"incident: {incident.folder}" in said
-    assert f"rollback: database redis to {run.sandbox.commit}" in said
-    assert "ended    stop the application (0.0 s)" in said
-    assert "cut off  restore redis" in said
-    assert "verdict: none, it was cut off" in said
-    assert "lock: free" in said
-    assert "rollback_actions rollback resume --target=" in said.splitlines()[-1]
-    assert _tree(run.sandbox.folder) == before
-
-
-def test_the_status_of_one_that_failed(run: Ran) -> None:
-    _begin(run.sandbox, failed=True)
-    said = run("rollback", "status", code=ExitCode.FAILED)
-    assert "failed   restore redis (1.0 s): it is gone" in said
-    assert "verdict: failed in " in said
-    assert "logs --tail=100 -f redis" in said.splitlines()[-1]
-
-
-def test_the_status_of_one_that_runs(run: Ran, place: StandInPlace) -> None:
-    incident = _begin(run.sandbox)
-    with held(place, incident=incident.id) as holder:
-        said = run("rollback", "status", code=ExitCode.BROKEN)
-    assert "running  restore redis" in said
-    assert "verdict: not yet, it is running" in said
-    assert f"lock: held by {holder.place} (" in said
-    assert f"next: wait for {holder.place} (" in said
-
-
-def test_one_that_was_cut_off_does_not_run_because_another_does(run: Ran, place: StandInPlace) -> None:
-    _begin(run.sandbox)
-    with held(place, "backup", incident="another"):
-        said = run("rollback", "status", code=ExitCode.BROKEN)
-    assert "cut off  restore redis" in said
-    assert "lock: held by " in said
-
-
-def test_the_status_of_one_whose_holder_has_ended(run: Ran, place: StandInPlace) -> None:
-    incident = _begin(run.sandbox)
-    place.kept = {1: ended(incident=incident.id).record()}
-    said = run("rollback", "status", code=ExitCode.BROKEN)
-    assert "cut off  restore redis" in said
-    assert ", which has ended; add --take-over\n" in said
-    assert "rollback_actions rollback resume --take-over --target=" in said.splitlines()[-1]
-
-
-def test_the_status_of_one_on_another_machine(run: Ran, place: StandInPlace) -> None:
-    incident = _begin(run.sandbox)
-    place.kept = {1: elsewhere(incident=incident.id).record()}
-    said = run("rollback", "status", code=ExitCode.BROKEN)
-    assert "no end   restore redis" in said
-    assert "next: see whether anna@elsewhere, process " in said
-    assert "when it has ended: " in said.splitlines()[-1]
-    assert "rollback resume --take-over" in said.splitlines()[-1]
-
-
-def test_the_status_is_of_the_newest_and_of_this_target(run: Ran) -> None:
-    _begin(run.sandbox, failed=True)
-    incident = _begin(run.sandbox)
-    Unfinished.begin(new_incident(run.sandbox.target.folders.incidents, "other"), Wish(Kind.FULL, "c" * 40))
-    journal = Journal(incident.folder / "journal.jsonl", str)
-    wish = Wish(Kind.DATABASE, run.sandbox.commit, ("redis",))
-    with journal.step(f"rollback {wish}"), journal.step("restore redis") as step:
-        step["result"] = "3 records"
-    unfinished = Unfinished.begin(incident, wish)
-    incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
-    unfinished.end()
-    said = run("rollback", "status")
-    assert f"incident: {incident.folder}" in said
-    assert "runs: 2" in said
-    assert "cut off" not in said
-    assert "ended    restore redis (0.0 s): 3 records" in said
-    assert f"next: verify it: {sys.executable} -m pytest" in said
-    incident.close()
-    assert "next: nothing: it is verified" in run("rollback", "status")
-
-
-def test_an_edited_journal_is_no_status(run: Ran) -> None:
-    journal = _begin(run.sandbox).folder / "journal.jsonl"
-    journal.write_text(journal.read_text().replace("restore redis", "restore mysql"))
-    assert "record 3 of the journal" in run("rollback", "status", code=ExitCode.BROKEN)
-    # That of an older incident says nothing about a newer one.
-    _begin(run.sandbox, failed=True)
-    assert "verdict: failed" in run("rollback", "status", code=ExitCode.FAILED)
+    assert tree(away.sandbox.folder) == before
 
 
 @pytest.fixture
@@ -382,7 +217,7 @@ def rolled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Incident]]:
 
 
 def test_resume_goes_on_in_the_incident(run: Ran, rolled: list[tuple[Plan, Incident]]) -> None:
-    incident = _begin(run.sandbox)
+    incident = begin(run.sandbox)
     assert "rollback: passed" in run("rollback", "resume")
     ((plan, where),) = rolled
     assert (plan, where.id) == (plan_database(run.sandbox.target, "redis"), incident.id)
@@ -405,9 +240,9 @@ def test_every_command_that_changes_something_takes_the_lock(
     run: Ran, place: StandInPlace, command: tuple[str, ...], arguments: tuple[str, ...]
 ) -> None:
     if command[-1] == "resume":
-        _begin(run.sandbox)
+        begin(run.sandbox)
     words = [*command, *(one.format(commit=run.sandbox.commit) for one in arguments)]
-    before = _tree(run.sandbox.folder)
+    before = tree(run.sandbox.folder)
     with held(place, "rollback full", "the-other") as holder:
         for over in ([], ["--take-over"]):
             said = run(*words, *over, code=ExitCode.USAGE)
@@ -418,7 +253,7 @@ def test_every_command_that_changes_something_takes_the_lock(
             assert "MANUAL INTERVENTION" not in said
     place.kept = {1: ended().record()}
     assert "HINT: nobody will give it back: add --take-over" in run(*words, code=ExitCode.USAGE)
-    assert _tree(run.sandbox.folder) == before
+    assert tree(run.sandbox.folder) == before
 
 
 @pytest.mark.parametrize("holder", [ended("backup", "cut-off"), elsewhere("backup", "cut-off")])
@@ -511,7 +346,7 @@ def test_a_lock_that_could_not_be_given_back_is_in_what_to_type(
 def test_the_same_rollback_goes_on_and_another_is_refused(
     run: Ran, rolled: list[tuple[Plan, Incident]]
 ) -> None:
-    incident = _begin(run.sandbox)
+    incident = begin(run.sandbox)
     said = run("rollback", "service", "backend", code=ExitCode.USAGE)
     assert "expected none that is half restored" in said
     run("rollback", "database", "mysql", code=ExitCode.USAGE)

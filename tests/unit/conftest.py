@@ -1,0 +1,36 @@
+"""What the tests of command lines share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.command_line import Ran
+from tests.unit.lock_stand_in import StandInPlace, keep_locks_in_memory
+from tests.unit.sandbox import Sandbox, make_sandbox
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> StandInPlace:
+    return keep_locks_in_memory(monkeypatch)
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    # No engine answers: what needs one has to say so.
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
+    return make_sandbox(tmp_path)
+
+
+@pytest.fixture
+def away(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ran:
+    """The command line where not even the lock can be asked for."""
+    capsys.readouterr()
+    return Ran(sandbox, monkeypatch, capsys)
+
+
+@pytest.fixture
+def run(away: Ran, place: StandInPlace) -> Ran:
+    assert place.kept == {}
+    return away

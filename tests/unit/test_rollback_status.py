@@ -1,0 +1,104 @@
+"""What `rollback status` says of a rollback, however it stands."""
+
+from __future__ import annotations
+
+import sys
+
+from fixtures.clock import Moment
+from fixtures.errors import ExitCode
+from fixtures.incident import new_incident
+from fixtures.verdict import Verdict
+from rollback_actions.journal import Journal
+from rollback_actions.unfinished import Unfinished
+from rollback_actions.wish import Kind, Wish
+from tests.unit.command_line import Ran, begin, tree
+from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
+
+
+def test_the_status_of_one_that_was_killed(run: Ran) -> None:
+    incident = begin(run.sandbox)
+    before = tree(run.sandbox.folder)
+    said = run("rollback", "status", code=ExitCode.BROKEN)
+    assert f"incident: {incident.folder}" in said
+    assert f"rollback: database redis to {run.sandbox.commit}" in said
+    assert "ended    stop the application (0.0 s)" in said
+    assert "cut off  restore redis" in said
+    assert "verdict: none, it was cut off" in said
+    assert "lock: free" in said
+    assert "rollback_actions rollback resume --target=" in said.splitlines()[-1]
+    assert tree(run.sandbox.folder) == before
+
+
+def test_the_status_of_one_that_failed(run: Ran) -> None:
+    begin(run.sandbox, failed=True)
+    said = run("rollback", "status", code=ExitCode.FAILED)
+    assert "failed   restore redis (1.0 s): it is gone" in said
+    assert "verdict: failed in " in said
+    assert "logs --tail=100 -f redis" in said.splitlines()[-1]
+
+
+def test_the_status_of_one_that_runs(run: Ran, place: StandInPlace) -> None:
+    incident = begin(run.sandbox)
+    with held(place, incident=incident.id) as holder:
+        said = run("rollback", "status", code=ExitCode.BROKEN)
+    assert "running  restore redis" in said
+    assert "verdict: not yet, it is running" in said
+    assert f"lock: held by {holder.place} (" in said
+    assert f"next: wait for {holder.place} (" in said
+
+
+def test_one_that_was_cut_off_does_not_run_because_another_does(run: Ran, place: StandInPlace) -> None:
+    begin(run.sandbox)
+    with held(place, "backup", incident="another"):
+        said = run("rollback", "status", code=ExitCode.BROKEN)
+    assert "cut off  restore redis" in said
+    assert "lock: held by " in said
+
+
+def test_the_status_of_one_whose_holder_has_ended(run: Ran, place: StandInPlace) -> None:
+    incident = begin(run.sandbox)
+    place.kept = {1: ended(incident=incident.id).record()}
+    said = run("rollback", "status", code=ExitCode.BROKEN)
+    assert "cut off  restore redis" in said
+    assert ", which has ended; add --take-over\n" in said
+    assert "rollback_actions rollback resume --take-over --target=" in said.splitlines()[-1]
+
+
+def test_the_status_of_one_on_another_machine(run: Ran, place: StandInPlace) -> None:
+    incident = begin(run.sandbox)
+    place.kept = {1: elsewhere(incident=incident.id).record()}
+    said = run("rollback", "status", code=ExitCode.BROKEN)
+    assert "no end   restore redis" in said
+    assert "next: see whether anna@elsewhere, process " in said
+    assert "when it has ended: " in said.splitlines()[-1]
+    assert "rollback resume --take-over" in said.splitlines()[-1]
+
+
+def test_the_status_is_of_the_newest_and_of_this_target(run: Ran) -> None:
+    begin(run.sandbox, failed=True)
+    incident = begin(run.sandbox)
+    Unfinished.begin(new_incident(run.sandbox.target.folders.incidents, "other"), Wish(Kind.FULL, "c" * 40))
+    journal = Journal(incident.folder / "journal.jsonl", str)
+    wish = Wish(Kind.DATABASE, run.sandbox.commit, ("redis",))
+    with journal.step(f"rollback {wish}"), journal.step("restore redis") as step:
+        step["result"] = "3 records"
+    unfinished = Unfinished.begin(incident, wish)
+    incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
+    unfinished.end()
+    said = run("rollback", "status")
+    assert f"incident: {incident.folder}" in said
+    assert "runs: 2" in said
+    assert "cut off" not in said
+    assert "ended    restore redis (0.0 s): 3 records" in said
+    assert f"next: verify it: {sys.executable} -m pytest" in said
+    incident.close()
+    assert "next: nothing: it is verified" in run("rollback", "status")
+
+
+def test_an_edited_journal_is_no_status(run: Ran) -> None:
+    journal = begin(run.sandbox).folder / "journal.jsonl"
+    journal.write_text(journal.read_text().replace("restore redis", "restore mysql"))
+    assert "record 3 of the journal" in run("rollback", "status", code=ExitCode.BROKEN)
+    # That of an older incident says nothing about a newer one.
+    begin(run.sandbox, failed=True)
+    assert "verdict: failed" in run("rollback", "status", code=ExitCode.FAILED)
