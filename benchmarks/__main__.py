@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from benchmarks import mongodb, mysql, vectors
 from benchmarks.measure import Measure, Row, compared
 from benchmarks.overhead import CHECKS, measure_overhead
 from benchmarks.phases import measure_phases
+from benchmarks.rollback import measure_rollback
 from benchmarks.servers import mysql_server
 from fixtures.engines.factory import open_engine
 from fixtures.errors import UsageProblem
@@ -24,6 +26,8 @@ from rollback_actions.compose import ComposeControl
 from rollback_actions.guard import guarded
 from rollback_actions.progress import Progress
 from staging.fresh import fresh_stores
+from staging.kills.wreckage import wreck_all
+from staging.operators import Operators
 from staging.rehearsal import PROFILE, bring_up_application
 from staging.stack import Stack
 
@@ -39,7 +43,7 @@ def bench(
         float, typer.Option(min=0.001, help="Size of the stores' data; 1 is the claim's.")
     ] = 1.0,
 ) -> None:
-    """Measure side by side: overhead, phases, mysql, mongodb, vectors. Brings up what it needs."""
+    """Measure side by side: overhead, phases, rollback, mysql, mongodb, vectors. Brings up what it needs."""
     wanted = names or ["overhead", *_ON_STACK]
     unknown = sorted({*wanted} - {"overhead", *_ON_STACK})
     if unknown:
@@ -68,6 +72,15 @@ def _phases(stack: Stack, progress: Progress, _scale: float) -> None:
     with progress.step("run the four phases both ways"):
         parallel, plain = measure_phases(ROOT / PROFILE)
     _show("The four phases of the staging stack", compared([parallel, plain], plain))
+
+
+def _rollback(stack: Stack, progress: Progress, _scale: float) -> None:
+    bring_up_application(stack, progress, 1.0)
+    target = load_target(ROOT / PROFILE)
+    with ExitStack() as opened, progress.step("roll back both ways"):
+        operators = Operators(target, open_engine(target.engine), opened)
+        ours, bare = measure_rollback(stack, target, ROOT / PROFILE, lambda: wreck_all(operators))
+    _show("Emergency rollback of the staging stack", compared([ours, bare], bare))
 
 
 def _mysql(_stack: Stack, progress: Progress, scale: float) -> None:
@@ -123,6 +136,7 @@ _ON_STACK: dict[str, Callable[[Stack, Progress, float], None]] = {
     "mongodb": _mongodb,
     "vectors": _vectors,
     "phases": _phases,
+    "rollback": _rollback,
 }
 
 

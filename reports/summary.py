@@ -110,9 +110,12 @@ def _rollback(verdict: RunVerdict) -> str:
     if verdict.rollback is None:
         return ""
     text = f"rollback {verdict.rollback.verdict} in {verdict.rollback.seconds:.1f} s"
-    return (
-        text if verdict.rto_seconds is None else f"{text}, verified after {verdict.rto_seconds:.1f} s in all"
-    )
+    if verdict.rto_seconds is not None:
+        text = f"{text}, verified after {verdict.rto_seconds:.1f} s in all"
+    if verdict.rollback.records is None:
+        return text
+    counts = ", ".join(f"{count:,} {name}" for name, count in verdict.rollback.records.items())
+    return f"{text}; records: {counts}"
 
 
 def _counts(phase: PhaseVerdict) -> str:

@@ -42,7 +42,10 @@ def read_verdict(folder: Path) -> RunVerdict:
 
 
 def to_record(verdict: RunVerdict) -> dict[str, Any]:
-    """Return the verdict as JSON can hold it; `first`, `partial` and `notes` only where there is some."""
+    """Return the verdict as JSON can hold it.
+
+    `records`, `first`, `partial` and `notes` are there only where there is something to say.
+    """
     record: dict[str, Any] = {
         "incident": verdict.incident,
         "target": verdict.target,
@@ -55,6 +58,8 @@ def to_record(verdict: RunVerdict) -> dict[str, Any]:
         "started": verdict.started,
         "finished": verdict.finished,
     }
+    if verdict.rollback is not None and verdict.rollback.records is not None:
+        record["records"] = dict(verdict.rollback.records)
     if verdict.partial:
         record["partial"] = list(verdict.partial)
     if verdict.notes:
@@ -76,7 +81,7 @@ def from_record(record: dict[str, Any]) -> RunVerdict:
         phases={name: _phase(phase) for name, phase in record["phases"].items()},
         rollback=None
         if rollback is None
-        else RollbackVerdict(verdict=Verdict(rollback["verdict"]), seconds=rollback["seconds"]),
+        else RollbackVerdict(Verdict(rollback["verdict"]), rollback["seconds"], record.get("records")),
         rto_seconds=record["rto_seconds"],
         started=record["started"],
         finished=record["finished"],

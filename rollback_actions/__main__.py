@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,9 +24,11 @@ from rollback_actions.compose import ComposeControl
 from rollback_actions.decide import Scope, Severity, decide
 from rollback_actions.decision import decision_lines
 from rollback_actions.guard import guarded
+from rollback_actions.index import write_index
+from rollback_actions.lock import open_lock
 from rollback_actions.plan import require_services, require_stores
 from rollback_actions.rollback_commands import rollback_app
-from rollback_actions.session import IncidentId, Profile, open_session
+from rollback_actions.session import IncidentId, Profile, TakeOver, open_session
 from rollback_actions.stores.factory import open_keepers
 from rollback_actions.unfinished import refuse_unfinished
 
@@ -39,25 +42,30 @@ app.add_typer(rollback_app, name="rollback")
 
 
 @app.command()
-def backup(profile: Profile, incident: IncidentId = None) -> None:
+def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Back up every store, side by side, into a new backup set of the current commit."""
-    with open_session(load_target(profile), lambda: incident, "backup") as session:
-        target = session.target
+    target = load_target(profile)
+    lock = open_lock(target, "backup", take_over=take_over)
+    with open_session(target, lock, lambda: incident) as session:
         refuse_unfinished(target.folders.incidents, target.name)
         engine, control = open_engine(target.engine), ComposeControl(target.engine)
         keepers = open_keepers(target, engine, control)
         folder = new_backup_folder(target.folders.backups, target.name)
         commit = head(target.application.repository)
-        taken = take_backup(folder, target.name, commit, keepers, session.steps)
+        taken = take_backup(
+            folder, target.name, commit, keepers, session.steps, partial(write_index, target, engine)
+        )
     typer.echo(f"backup: {taken.folder}")
 
 
 @app.command("capture")
-def capture_command(profile: Profile, incident: IncidentId = None) -> None:
+def capture_command(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Capture a baseline: commit, images, record counts, what the canary sees. It becomes the current one."""
-    with open_session(load_target(profile), lambda: incident, "capture") as session:
-        refuse_unfinished(session.target.folders.incidents, session.target.name)
-        folder = capture(session.target, session.steps)
+    target = load_target(profile)
+    lock = open_lock(target, "capture", take_over=take_over)
+    with open_session(target, lock, lambda: incident) as session:
+        refuse_unfinished(target.folders.incidents, target.name)
+        folder = capture(target, session.steps)
     typer.echo(f"baseline: {folder}")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.target import Maintenance, Target
+from rollback_actions.lock import TAKE_OVER
 from rollback_actions.wish import Kind, Wish
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "deploy" / "rollback"
@@ -21,24 +22,25 @@ class Advice:
     target: Target
     profile: Path
 
-    def rollback(self, wish: Wish) -> str:
+    def rollback(self, wish: Wish, *, take_over: bool = False) -> str:
         """Return the command of a rollback: the runbook's own script where there is one."""
+        over = [TAKE_OVER] if take_over else []
         match wish.kind:
             case Kind.EMERGENCY:
-                return self._script("emergency_rollback.sh", wish.commit)
+                return self._script("emergency_rollback.sh", wish.commit, *over)
             case Kind.FULL:
-                return self._action("rollback", "full", wish.commit)
+                return self._action("rollback", "full", wish.commit, *over)
             case Kind.SERVICE:
                 script = SCRIPTS / f"service_{wish.names[0]}.sh"
             case Kind.DATABASE:
                 script = SCRIPTS / f"db_{wish.names[0]}.sh"
         if script.exists():
-            return self._script(script.name)
-        return self._action("rollback", wish.kind, wish.names[0])
+            return self._script(script.name, *over)
+        return self._action("rollback", wish.kind, wish.names[0], *over)
 
-    def resume(self) -> str:
+    def resume(self, *, take_over: bool = False) -> str:
         """Return the command that goes on with the newest rollback that did not succeed."""
-        return self._action("rollback", "resume")
+        return self._action("rollback", "resume", *([TAKE_OVER] if take_over else []))
 
     def status(self) -> str:
         """Return the command that says how the newest rollback went."""

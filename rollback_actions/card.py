@@ -9,10 +9,11 @@ from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Problem
 from fixtures.git import git
 from rollback_actions.advice import Advice
+from rollback_actions.age import age
 from rollback_actions.backup import find_backup
+from rollback_actions.holder import Life
 from rollback_actions.known_good import current_baseline
-from rollback_actions.lock import lock_holder
-from rollback_actions.outline import age
+from rollback_actions.lock import LockState, lock_state
 from rollback_actions.unfinished import unfinished_of
 from rollback_actions.wish import Kind, Wish
 
@@ -37,9 +38,9 @@ def card(advice: Advice, engine: ContainerEngine) -> Iterator[Entry]:
         tuple(_said(lambda: git(target.application.repository, "log", "--oneline", "-10").splitlines())),
     )
     yield _logs(advice, engine)
-    holder = lock_holder(target.folders.incidents, target.name)
-    yield Entry("Lock", lines=(f"held by process {holder}" if holder else "free",))
-    yield _next(advice, holder)
+    lock = lock_state(target)
+    yield Entry("Lock", lines=(str(lock),))
+    yield _next(advice, lock)
 
 
 def _emergency(advice: Advice) -> Entry:
@@ -76,10 +77,11 @@ def _logs(advice: Advice, engine: ContainerEngine) -> Entry:
     return Entry(title, advice.logs(unwell), (f"in trouble: {', '.join(unwell)}",))
 
 
-def _next(advice: Advice, holder: str | None) -> Entry:
+def _next(advice: Advice, lock: LockState) -> Entry:
     target, title = advice.target, "What next"
-    if holder:
-        return Entry(title, advice.status(), ("an action is running: see how far it is",))
+    if lock.holder is not None and not lock.ended:
+        what = "an action is running" if lock.life is Life.RUNS else "an action may be running"
+        return Entry(title, advice.status(), (f"{what}: see how far it is",))
     try:
         unfinished = unfinished_of(target.folders.incidents, target.name)
     except Problem as problem:
@@ -87,7 +89,9 @@ def _next(advice: Advice, holder: str | None) -> Entry:
     if unfinished:
         one = unfinished[0]
         return Entry(
-            title, advice.resume(), (f"{one.wish}, incident {one.incident.id}, did not succeed: go on",)
+            title,
+            advice.resume(take_over=lock.ended),
+            (f"{one.wish}, incident {one.incident.id}, did not succeed: go on",),
         )
     return Entry(title, advice.plan(), ("decide: say what is in trouble, see what would be done and lost",))
 

@@ -196,6 +196,7 @@ class ComposeControl:
             [*self._compose(files), "config", "--format", "json"],
             what="reading of compose files",
             deadline=limit,
+            private=True,  # it has what compose puts into the environment of containers
         )
         described = json.loads(read)["services"]
         names = {

@@ -92,9 +92,9 @@ def record_collection(
     digests, blocks = [Digest(0, 0)] * len(division), [(0, 0)] * len(division)
     with new_blocks(path) as stream:
         for part, records in groupby(content.records(name, division, every, pace), key=lambda pair: pair[0]):
-            counter = _Counter()
-            blocks[part] = write_block(stream, counter.counted(record for _, record in records))
-            digests[part] = counter.digest
+            counted = Counted(record for _, record in records)
+            blocks[part] = write_block(stream, counted)
+            digests[part] = counted.digest
     started = time.monotonic()
     again = dict(content.digest(name, division, every, pace))
     seconds = time.monotonic() - started
@@ -124,13 +124,16 @@ def _golden(content: ContentView, name: str) -> tuple[Neighbours, ...]:
     return content.golden(name, GOLDEN_QUERIES, GOLDEN_NEIGHBOURS)
 
 
-class _Counter:
-    """Adds up the digest of records that pass by."""
+class Counted(Iterator[RecordHash]):
+    """Records that are digested as they pass by."""
 
-    def __init__(self) -> None:
+    def __init__(self, records: Iterator[RecordHash]) -> None:
+        """Take the records."""
+        self._records = records
         self.digest = Digest(0, 0)
 
-    def counted(self, records: Iterator[RecordHash]) -> Iterator[RecordHash]:
-        for record in records:
-            self.digest += Digest(1, record.hash)
-            yield record
+    def __next__(self) -> RecordHash:
+        """Return the next record."""
+        record = next(self._records)
+        self.digest += Digest(1, record.hash)
+        return record

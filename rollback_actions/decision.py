@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from fixtures.engines.factory import open_engine
 from fixtures.errors import UsageProblem
 from fixtures.git import head
+from fixtures.target import Target
 from rollback_actions.advice import Advice
+from rollback_actions.changes import Written
 from rollback_actions.commit import resolve_commit
 from rollback_actions.decide import Action, Decision
 from rollback_actions.known_good import current_baseline
 from rollback_actions.outline import cautions, losses, outline
 from rollback_actions.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
+from rollback_actions.refusals import Allowed, refusals
+from rollback_actions.schedule import schedule_of
 from rollback_actions.wish import Kind
+from rollback_actions.written_since import written_since
 
 
 def decision_lines(advice: Advice, decision: Decision, commit: str | None) -> Iterator[str]:
@@ -34,14 +40,26 @@ def decision_lines(advice: Advice, decision: Decision, commit: str | None) -> It
         return
     yield f"commit: {plan.commit}, baseline {plan.baseline.id}"
     yield "steps:"
+    schedule = schedule_of(target, plan)
     for number, step in enumerate(outline(target, plan), start=1):
-        yield f"  {number:>2}. {step.name}: {step.changes}"
-    for loss in losses(plan):
+        yield f"  {number:>2}. {step.name}: {step.changes} (within {schedule.deadline(step.stage):.0f} s)"
+    for loss in losses(plan, _written(target, plan)):
         yield f"lost: {loss}"
     for caution in cautions(target, plan, now):
         yield f"caution: {caution}"
-    yield f"budget: {target.rollback_seconds} s for all of it (rollback_seconds)"
+    yield (
+        f"budget: {schedule.budget:g} s (rollback_seconds); about {schedule.seconds:.0f} s expected,"
+        f" {schedule.deadlines:.0f} s by the deadlines"
+    )
+    for refusal in refusals(target, plan, Allowed()):
+        yield f"refused: {refusal.summary}; {refusal.hint}"
     yield f"next: {advice.rollback(plan.wish)}"
+
+
+def _written(target: Target, plan: Plan) -> Mapping[str, Written | str]:
+    if plan.backup is None:
+        return {}
+    return written_since(target, open_engine(target.engine), plan.backup, plan.stores)
 
 
 def _plan(advice: Advice, decision: Decision, commit: str | None) -> Plan | None:

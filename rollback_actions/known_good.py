@@ -50,7 +50,7 @@ def baseline_of(target: Target, commit: str) -> Baseline:
         try:
             baseline = load_baseline(path.parent, target.name, target.baseline_key)
         except Problem as problem:
-            seen.append(str(problem).splitlines()[0])
+            seen.append(problem.summary)
             continue
         if baseline.facts.commit == commit:
             return baseline

@@ -2,74 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fixtures.target import Target
+from rollback_actions.age import age
+from rollback_actions.changes import Written
+from rollback_actions.losses import account_step
 from rollback_actions.maintenance import OFF, ON
 from rollback_actions.plan import Plan
 from rollback_actions.rollback import CHECK_OUT, KEEP, LOOK, restore_step, start_step, stop_step, up_step
+from rollback_actions.schedule import Stage
 from rollback_actions.wish import Kind
 from rollback_actions.writers import QUIET, WATCHED
-
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 @dataclass(frozen=True, slots=True)
 class OutlinedStep:
-    """A step by the name that it has in the journal, and what it changes."""
+    """A step by the name that it has in the journal, what it changes, and the stage that it is part of."""
 
     name: str
     changes: str
+    stage: Stage
 
 
 def outline(target: Target, plan: Plan) -> Iterator[OutlinedStep]:
     """Yield the steps of `plan` as the engine does them; the restores are done side by side."""
     if plan.images:
-        yield OutlinedStep(LOOK, "changes nothing")
+        yield OutlinedStep(LOOK, "changes nothing", Stage.LOOK)
     order = ", then ".join(", ".join(group) for group in plan.stops)
     if plan.maintained:
         answer = "says 503 with Retry-After to every request, from here to the last step"
-        yield OutlinedStep(ON, f"{plan.maintained} {answer}")
-        yield OutlinedStep(stop_step(plan), f"stops {order}")
+        yield OutlinedStep(ON, f"{plan.maintained} {answer}", Stage.STOP)
+        yield OutlinedStep(stop_step(plan), f"stops {order}", Stage.STOP)
     else:
-        yield OutlinedStep(stop_step(plan), f"stops {order}: not served from here to the last step")
+        stops = f"stops {order}: not served from here to the last step"
+        yield OutlinedStep(stop_step(plan), stops, Stage.STOP)
     for name in plan.stores:
         services = ", ".join(target.stores[name].services)
-        yield OutlinedStep(up_step(name), f"starts {services} where stopped")
+        yield OutlinedStep(up_step(name), f"starts {services} where stopped", Stage.UP)
     if plan.stores:
-        yield OutlinedStep(QUIET, "changes nothing; fails while a writer is there, and watches from here on")
+        yield OutlinedStep(QUIET, "changes nothing; fails while a writer is there, and watches on", Stage.UP)
         folder = target.folders.backups / "safety"
-        yield OutlinedStep(KEEP, f"writes a copy of {', '.join(plan.stores)} to {folder}")
+        yield OutlinedStep(
+            KEEP,
+            f"writes what was written since the backup into the incident, a copy of all to {folder}",
+            Stage.KEEP,
+        )
     if plan.checks_out:
         repository = target.application.repository
-        yield OutlinedStep(
-            CHECK_OUT, f"{repository} goes to {plan.commit[:12]}; changes that are not committed are kept"
-        )
+        goes = f"{repository} goes to {plan.commit[:12]}; changes that are not committed are kept"
+        yield OutlinedStep(CHECK_OUT, goes, Stage.CHECK_OUT)
     if plan.backup is not None:
         for name in plan.stores:
             records = sum(plan.backup.stores[name].records.values()) if name in plan.backup.stores else 0
-            yield OutlinedStep(
-                restore_step(name), f"{name} goes back to {records:,} records of {plan.backup.folder.name}"
-            )
-        yield OutlinedStep(WATCHED, "changes nothing; fails when a writer was seen")
-    yield OutlinedStep(start_step(plan), "; ".join(_of_start(plan, plan.stopped)))
+            goes = f"{name} goes back to {records:,} records of {plan.backup.folder.name}"
+            yield OutlinedStep(restore_step(name), goes, Stage.RESTORE)
+            yield OutlinedStep(account_step(name), "changes nothing", Stage.ACCOUNT)
+        yield OutlinedStep(WATCHED, "changes nothing; fails when a writer was seen", Stage.ACCOUNT)
+    yield OutlinedStep(start_step(plan), "; ".join(_of_start(plan, plan.stopped)), Stage.START)
     if plan.maintained:
         answers = f"{plan.maintained} answers again"
         again = _of_start(plan, (plan.maintained,)) if plan.images else ()
-        yield OutlinedStep(OFF, "; ".join((answers, *again)))
+        yield OutlinedStep(OFF, "; ".join((answers, *again)), Stage.START)
 
 
-def losses(plan: Plan) -> Iterator[str]:
-    """Yield what is no longer there after `plan`."""
+def losses(plan: Plan, written: Mapping[str, Written | str]) -> Iterator[str]:
+    """Yield what is no longer there after `plan`; `written` is what was written to its stores since."""
     if plan.backup is None:
         yield "no data: stores are not touched"
     else:
         finished = plan.backup.finished
         yield (
             f"what was written to {', '.join(plan.stores)} since the backup of {finished.wall}, "
-            f"{age(finished.seconds_ago())} ago; it is in the safety copy"
+            f"{age(finished.seconds_ago())} ago; it is exported, and is in the safety copy"
         )
+        for name, what in written.items():
+            yield f"  {name}: {what if isinstance(what, Written) else f'not known: {what}'}"
     if plan.kind is not Kind.SERVICE:
         yield "requests that are being answered when the application stops"
     else:
@@ -91,18 +100,6 @@ def cautions(target: Target, plan: Plan, head: str) -> Iterator[str]:
     )
     if sharing:
         yield f"the tag goes back too, and {', '.join(sharing)} with it when next re-created"
-
-
-def age(seconds: float) -> str:
-    """Return a length of time as people say it."""
-    whole = int(max(seconds, 0))
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min"
-    if whole < _DAY:
-        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
-    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
 def _of_start(plan: Plan, services: Sequence[str]) -> Iterator[str]:

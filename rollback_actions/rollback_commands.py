@@ -7,14 +7,17 @@ from typing import Annotated
 import typer
 
 from fixtures.engines.factory import open_engine
-from fixtures.errors import ExitCode, Problem, UsageProblem
-from fixtures.incident import UNFINISHED, Incident
+from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
+from fixtures.incident import UNFINISHED, Incident, RollbackRecord
 from fixtures.redaction import Redactor
 from fixtures.target import Target, load_target
 from fixtures.verdict import Verdict
 from rollback_actions.advice import Advice
 from rollback_actions.compose import ComposeControl
-from rollback_actions.lock import lock_holder
+from rollback_actions.holder import Life
+from rollback_actions.lock import LockState, TargetLock, lock_state, open_lock
+from rollback_actions.losses import ACCOUNTS
+from rollback_actions.lost_window import FOLDER
 from rollback_actions.maintenance import left_on
 from rollback_actions.plan import (
     Plan,
@@ -24,8 +27,9 @@ from rollback_actions.plan import (
     plan_service,
     plan_wish,
 )
+from rollback_actions.refusals import Allowed, refuse
 from rollback_actions.rollback import roll_back
-from rollback_actions.session import IncidentId, Profile, open_session
+from rollback_actions.session import IncidentId, Profile, TakeOver, open_session
 from rollback_actions.status import ROLLBACK, State, Status, newest_rollback
 from rollback_actions.unfinished import interrupted, refuse_over_half_restored, unfinished_of
 from rollback_actions.wish import Kind, Wish
@@ -33,6 +37,14 @@ from rollback_actions.wish import Kind, Wish
 rollback_app = typer.Typer(help="Roll a target back.", no_args_is_help=True)
 
 Commit = Annotated[str, typer.Argument(help="Hash of the commit to go back to.")]
+Confirm = Annotated[
+    str | None,
+    typer.Option(help="Name of the target, which a protected one asks for.", show_default=False),
+]
+OverBudget = Annotated[
+    bool, typer.Option("--over-budget", help="Roll back though it is expected to take too long.")
+]
+Again = Annotated[bool, typer.Option("--again", help="Roll back once more within the hold time.")]
 
 
 @rollback_app.command()
@@ -40,38 +52,78 @@ def service(
     name: Annotated[str, typer.Argument(help="A service of the application.")],
     profile: Profile,
     incident: IncidentId = None,
+    confirm: Confirm = None,
+    *,
+    take_over: TakeOver = False,
+    over_budget: OverBudget = False,
+    again: Again = False,
 ) -> None:
     """Put the service NAME back on the image and configuration of the known-good commit."""
     target = load_target(profile)
-    _run(Advice(target, profile), plan_service(target, name), incident)
+    allowed = Allowed(confirm, over_budget, again)
+    _run(Advice(target, profile), plan_service(target, name), incident, allowed, take_over=take_over)
 
 
 @rollback_app.command()
 def database(
-    name: Annotated[str, typer.Argument(help="A store.")], profile: Profile, incident: IncidentId = None
+    name: Annotated[str, typer.Argument(help="A store.")],
+    profile: Profile,
+    incident: IncidentId = None,
+    confirm: Confirm = None,
+    *,
+    take_over: TakeOver = False,
+    over_budget: OverBudget = False,
+    again: Again = False,
 ) -> None:
     """Put the data of store NAME back to the backup of the known-good commit."""
     target = load_target(profile)
-    _run(Advice(target, profile), plan_database(target, name), incident)
+    allowed = Allowed(confirm, over_budget, again)
+    _run(Advice(target, profile), plan_database(target, name), incident, allowed, take_over=take_over)
 
 
 @rollback_app.command()
-def full(commit: Commit, profile: Profile, incident: IncidentId = None) -> None:
+def full(
+    commit: Commit,
+    profile: Profile,
+    incident: IncidentId = None,
+    confirm: Confirm = None,
+    *,
+    take_over: TakeOver = False,
+    over_budget: OverBudget = False,
+    again: Again = False,
+) -> None:
     """Put code and images of the application back to what they were at COMMIT; data stays as it is."""
     target = load_target(profile)
-    _run(Advice(target, profile), plan_full(target, commit), incident)
+    allowed = Allowed(confirm, over_budget, again)
+    _run(Advice(target, profile), plan_full(target, commit), incident, allowed, take_over=take_over)
 
 
 @rollback_app.command()
-def emergency(commit: Commit, profile: Profile, incident: IncidentId = None) -> None:
+def emergency(
+    commit: Commit,
+    profile: Profile,
+    incident: IncidentId = None,
+    confirm: Confirm = None,
+    *,
+    take_over: TakeOver = False,
+    over_budget: OverBudget = False,
+    again: Again = False,
+) -> None:
     """Put code, images and the data of every store back to what they were at COMMIT."""
     target = load_target(profile)
     # Everything that can be wrong with the wish is found before an incident is opened or a lock taken.
-    _run(Advice(target, profile), plan_emergency(target, commit), incident)
+    allowed = Allowed(confirm, over_budget, again)
+    _run(Advice(target, profile), plan_emergency(target, commit), incident, allowed, take_over=take_over)
 
 
 @rollback_app.command()
-def resume(profile: Profile) -> None:
+def resume(
+    profile: Profile,
+    confirm: Confirm = None,
+    *,
+    take_over: TakeOver = False,
+    over_budget: OverBudget = False,
+) -> None:
     """Go on with the newest rollback that began and did not succeed, in its incident."""
     target = load_target(profile)
     incidents = target.folders.incidents
@@ -86,66 +138,91 @@ def resume(profile: Profile) -> None:
         )
     newest = unfinished[0]
     plan = plan_wish(target, newest.wish, newest.baseline)
-    _run(Advice(target, profile), plan, newest.incident.id)
+    allowed = Allowed(confirm, over_budget, again=True)
+    _run(Advice(target, profile), plan, newest.incident.id, allowed, take_over=take_over)
 
 
 @rollback_app.command()
 def status(profile: Profile) -> None:
     """Say how the newest rollback went, step by step, and what to do next; changes nothing."""
     target = load_target(profile)
-    holder = lock_holder(target.folders.incidents, target.name)
-    found = newest_rollback(target.folders.incidents, target.name, running=holder is not None)
+    lock = lock_state(target)
+    found = newest_rollback(target.folders.incidents, target.name, lock.runs)
     redact = Redactor(target.secrets()).text
-    for line in _status_lines(found, holder, Advice(target, profile)):
+    for line in _status_lines(found, lock, Advice(target, profile)):
         typer.echo(redact(line))
     if found.verdict is not Verdict.PASSED:
         raise typer.Exit(ExitCode.FAILED if found.verdict is Verdict.FAILED else ExitCode.BROKEN)
 
 
-def _run(advice: Advice, plan: Plan, incident: str | None) -> None:
+def _run(advice: Advice, plan: Plan, incident: str | None, allowed: Allowed, *, take_over: bool) -> None:
     target = advice.target
 
     def choose() -> str | None:
+        # What another one has done or left meanwhile counts too: this is asked before the lock, and under it.
         refuse_over_half_restored(target.folders.incidents, target.name, plan.wish)
-        return incident or interrupted(target.folders.incidents, target.name, plan.wish)
+        unfinished = interrupted(target.folders.incidents, target.name, plan.wish)
+        refuse(target, plan, allowed, resumed=unfinished is not None)
+        return incident or unfinished
 
-    refuse_over_half_restored(target.folders.incidents, target.name, plan.wish)
-    with open_session(target, choose, f"{ROLLBACK}{plan.wish}") as session:
-        engine, control = open_engine(target.engine), ComposeControl(target.engine)
-        try:
-            record = roll_back(target, plan, session.incident, engine, control, session.steps)
-        except BaseException as error:
-            _call_for_hands(error, advice, plan, session.incident)
-            raise
+    choose()
+    lock = open_lock(target, f"{ROLLBACK}{plan.wish}", take_over=take_over)
+    begun: Incident | None = None
+    record: RollbackRecord | None = None
+    try:
+        with open_session(target, lock, choose) as session:
+            begun = session.incident
+            engine, control = open_engine(target.engine), ComposeControl(target.engine)
+            record = roll_back(target, plan, begun, engine, control, session.steps)
+    except BaseException as error:
+        # Only now is it known how the lock fares. A refusal says itself what to do.
+        if record is None and (begun is not None or isinstance(error, Unverifiable)):
+            _call_for_hands(error, advice, _manual(advice, plan, begun, lock))
+        raise
     typer.echo(f"rollback: {record.verdict} in {record.seconds:.1f} s")
 
 
-def _call_for_hands(error: BaseException, advice: Advice, plan: Plan, incident: Incident) -> None:
+def _call_for_hands(error: BaseException, advice: Advice, lines: list[str]) -> None:
     """Say what to type now: after the error where it will be shown as it is, else at once."""
-    text = Redactor(advice.target.secrets()).text("\n".join(_manual(advice, plan, incident)))
+    text = Redactor(advice.target.secrets()).text("\n".join(lines))
     if isinstance(error, Problem):
         error.add_note(text)
     else:
         typer.echo(text, err=True)
 
 
-def _manual(advice: Advice, plan: Plan, incident: Incident) -> list[str]:
-    head = f"MANUAL INTERVENTION: the rollback {plan.wish} did not succeed; its record is {incident.folder}"
-    if not (incident.folder / UNFINISHED).exists():
-        return [head, f"  nothing was changed; when that is mended: {advice.rollback(plan.wish)}"]
+def _manual(advice: Advice, plan: Plan, incident: Incident | None, lock: TargetLock) -> list[str]:
+    head = f"MANUAL INTERVENTION: the rollback {plan.wish} did not succeed"
+    if incident is not None:
+        head += f"; its record is {incident.folder}"
+    # This process is about to end: a lock that it could not give back is for the next one to take over.
+    over = lock.left_behind
+    if lock.lost:
+        return [head, f"  who goes on, and how far that is: {advice.status()}"]
+    if incident is None or not (incident.folder / UNFINISHED).exists():
+        rollback = incident.rollback() if incident is not None else None
+        if incident is not None and rollback is not None and rollback.records:
+            # Only the accounting failed: the target is as it was at the commit, and runs.
+            return [
+                f"MANUAL INTERVENTION: the rollback {plan.wish} is done, and records are missing",
+                f"  what became of them: {incident.folder / FOLDER / ACCOUNTS}",
+                f"  verify the target:   {advice.verify(incident.id)}",
+            ]
+        again = advice.rollback(plan.wish, take_over=over)
+        return [head, f"  nothing was changed; when that is mended: {again}"]
     services = [*plan.stopped, *(s for name in plan.stores for s in advice.target.stores[name].services)]
-    wider = advice.rollback(Wish(Kind.EMERGENCY, plan.commit))
+    wider = advice.rollback(Wish(Kind.EMERGENCY, plan.commit), take_over=over)
     return [
         head,
         f"  how far it came:  {advice.status()}",
         f"  why:              {advice.logs(services)}",
-        f"  then go on:       {advice.resume()}",
+        f"  then go on:       {advice.resume(take_over=over)}",
         *([f"  or roll all back: {wider}"] if plan.kind is not Kind.EMERGENCY else []),
         *(left_on(advice) if plan.maintained else []),
     ]
 
 
-def _status_lines(found: Status, holder: str | None, advice: Advice) -> list[str]:
+def _status_lines(found: Status, lock: LockState, advice: Advice) -> list[str]:
     what = _what(found)
     lines = [f"incident: {found.incident.folder}", f"rollback: {what}"]
     lines += [f"runs: {found.runs}"] if found.runs > 1 else []
@@ -154,13 +231,14 @@ def _status_lines(found: Status, holder: str | None, advice: Advice) -> list[str
         text = f": {step.text}" if step.text else ""
         lines.append(f"  {step.state:<8} {step.name}{seconds}{text}")
     lines.append(_ending(found))
-    lines.append(f"lock: held by process {holder}" if holder else "lock: free")
-    return [*lines, f"next: {_next(found, holder, advice)}"]
+    return [*lines, f"lock: {lock}", f"next: {_next(found, lock, advice)}"]
 
 
 def _ending(found: Status) -> str:
     if any(step.state is State.RUNNING for step in found.steps):
         return "verdict: not yet, it is running"
+    if any(step.state is State.OPEN for step in found.steps):
+        return "verdict: none yet; whether it runs cannot be known from here"
     if found.record is None:
         return "verdict: none, it was cut off"
     return f"verdict: {found.record.verdict} in {found.record.seconds:.1f} s"
@@ -174,16 +252,25 @@ def _what(found: Status) -> str:
     return str(Wish(Kind(found.record.kind), found.record.commit, found.record.names))
 
 
-def _next(found: Status, holder: str | None, advice: Advice) -> str:
-    if holder:
-        return f"wait for process {holder}, and ask again: {advice.status()}"
+def _next(found: Status, lock: LockState, advice: Advice) -> str:
+    if lock.life in {Life.RUNS, Life.UNKNOWN}:
+        return _wait(found, lock, advice)
     if found.unfinished is not None:
-        return f"see why ({_logs(found, advice)}), then go on: {advice.resume()}"
+        return f"see why ({_logs(found, advice)}), then go on: {advice.resume(take_over=lock.ended)}"
+    if found.record is not None and found.record.records and found.record.records.get("unaccounted"):
+        return f"look for the records that are missing: {found.incident.folder / FOLDER / ACCOUNTS}"
     if found.verdict is not Verdict.PASSED:
         return f"a later rollback has done its work; decide anew: {advice.plan()}"
     if found.incident.closed:
         return "nothing: it is verified"
     return f"verify it: {advice.verify(found.incident.id)}"
+
+
+def _wait(found: Status, lock: LockState, advice: Advice) -> str:
+    if lock.life is Life.RUNS:
+        return f"wait for {lock.holder}, and ask again: {advice.status()}"
+    then = advice.resume(take_over=True) if found.unfinished else advice.status()
+    return f"see whether {lock.holder} still runs; when it has ended: {then}"
 
 
 def _logs(found: Status, advice: Advice) -> str:

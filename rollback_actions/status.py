@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,7 @@ class State(StrEnum):
     FAILED = "failed"
     RUNNING = "running"
     CUT_OFF = "cut off"
+    OPEN = "no end"  # it runs, or it was cut off: that cannot be known
 
 
 @dataclass(slots=True)
@@ -49,7 +50,7 @@ class Status:
     @property
     def verdict(self) -> Verdict:
         """*Passed* or *failed* when it ended, *broken* as long as that is not known."""
-        if self.record is None or any(step.state is State.RUNNING for step in self.steps):
+        if self.record is None or any(step.state in {State.RUNNING, State.OPEN} for step in self.steps):
             return Verdict.BROKEN
         return Verdict(self.record.verdict)
 
@@ -59,8 +60,8 @@ class Status:
         return tuple(step for step in self.steps if step.state in {State.FAILED, State.CUT_OFF})
 
 
-def newest_rollback(incidents: Path, target: str, *, running: bool) -> Status:
-    """Return the status of the newest rollback of `target`; `running` says whether its lock is held.
+def newest_rollback(incidents: Path, target: str, runs: Callable[[str], bool | None]) -> Status:
+    """Return the status of the newest rollback of `target`; `runs` says whether an incident's action runs.
 
     Raises:
         UsageProblem: there is none. `Problem`: its journal was edited or cut.
@@ -77,11 +78,12 @@ def newest_rollback(incidents: Path, target: str, *, running: bool) -> Status:
             source=str(incidents),
             hint="python -m rollback_actions plan says which one to begin",
         )
-    return status_of(max(of_target, key=_begun), running=running)
+    newest = max(of_target, key=_begun)
+    return status_of(newest, running=runs(newest.id))
 
 
-def status_of(incident: Incident, *, running: bool) -> Status:
-    """Return the status of the rollback of `incident`.
+def status_of(incident: Incident, *, running: bool | None) -> Status:
+    """Return the status of the rollback of `incident`; `running` is None where that cannot be known.
 
     Raises:
         Problem: its journal was edited or cut.
@@ -102,16 +104,17 @@ def status_of(incident: Incident, *, running: bool) -> Status:
     )
 
 
-def steps_of(records: Iterable[Mapping[str, Any]], *, running: bool) -> list[Ran]:
+def steps_of(records: Iterable[Mapping[str, Any]], *, running: bool | None) -> list[Ran]:
     """Return the steps of a journal's `records` in the order in which they began.
 
-    A step without an end is *running* as long as somebody holds the lock, else it was *cut off*.
+    A step without an end is *running* as long as its process does, else it was *cut off*.
     """
+    without_end = {True: State.RUNNING, False: State.CUT_OFF, None: State.OPEN}[running]
     ran: list[Ran] = []
     for record in records:
         match record["event"]:
             case "started":
-                ran.append(Ran(record["step"], State.RUNNING if running else State.CUT_OFF))
+                ran.append(Ran(record["step"], without_end))
             case "ended" | "failed" as event:
                 open_ones = (s for s in reversed(ran) if s.name == record["step"] and s.seconds is None)
                 step = next(open_ones, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rollback_actions.journal import Journal
@@ -12,10 +12,11 @@ from rollback_actions.progress import Progress, Step
 class Recorder:
     """Steps that are shown and written to the journal, as `rollback_actions.backup.Steps` asks."""
 
-    def __init__(self, journal: Journal, progress: Progress) -> None:
-        """Write to `journal`, show on `progress`."""
+    def __init__(self, journal: Journal, progress: Progress, require: Callable[[], None]) -> None:
+        """Write to `journal`, show on `progress`; `require` is called before each step, and may refuse it."""
         self._journal = journal
         self._progress = progress
+        self._require = require
 
     def note(self, text: str) -> None:
         """Show and record something that is no step."""
@@ -24,7 +25,8 @@ class Recorder:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[Step]:
-        """Open the step called `name`."""
+        """Open the step called `name`, if this process may still act."""
+        self._require()
         with self._progress.step(name) as shown, self._journal.step(name) as recorded:
             yield shown
             recorded["result"] = shown.result

@@ -19,6 +19,8 @@ from staging.faults.catalogue import chosen
 from staging.faults.rounds import RECORD, folder_for, run_round, show
 from staging.faults.trial import Trials
 from staging.fresh import clear_abandoned, fresh_stores
+from staging.kills import walk as kills
+from staging.kills.kill import Killer
 from staging.rehearsal import Rehearsal, bring_up_application, bring_up_stores
 from staging.stack import Stack
 
@@ -105,6 +107,28 @@ def faults(
             record=record,
         )
     show(found, Console(highlight=False))
+    typer.echo(f"record: {record.relative_to(ROOT)}")
+    if not found.passed:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+def killtest(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Actions, or patterns of them; all if none.")
+    ] = None,
+    scale: Scale = SMALL_SCALE,
+    *,
+    today: Annotated[bool, typer.Option("--today", help="One step of each, another one each day.")] = False,
+) -> None:
+    """Kill every rollback at every step of its journal, go on with it, and compare the end."""
+    stack = Stack(ROOT)
+    record = ROOT / "incidents" / kills.RECORD
+    with Progress() as progress, fresh_stores(stack, progress), folder_for(ROOT, keep=False) as folder:
+        bring_up_application(stack, progress, scale)
+        choose = kills.of_the_day if today else list
+        found = kills.walk(Killer(ROOT, folder), stack, names or [], choose, progress, record)
+    kills.show(found, Console(highlight=False))
     typer.echo(f"record: {record.relative_to(ROOT)}")
     if not found.passed:
         raise typer.Exit(ExitCode.FAILED)

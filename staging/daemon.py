@@ -1,8 +1,4 @@
-"""The identity of a long-running process, and ending it by that identity alone.
-
-A process id is given to another process once its owner has ended, so an id from a file proves nothing. The
-pair of id and start time, within one boot of the machine, names one process only.
-"""
+"""A long-running process, ended by its identity alone: see `fixtures.process`."""
 
 from __future__ import annotations
 
@@ -15,41 +11,14 @@ from pathlib import Path
 from typing import Self
 
 from fixtures.errors import Problem
+from fixtures.process import Process
 
-START_TIME_FIELD = 19  # the 22nd of /proc/PID/stat, counted from the one after the program's name
-STATE_FIELD = 0
 POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
-class Daemon:
-    """One process of one boot: `started` is in clock ticks since that boot."""
-
-    pid: int
-    started: int
-    boot: str
-
-    @classmethod
-    def of(cls, pid: int) -> Self | None:
-        """Return the identity of the process that has this id now; None when there is none."""
-        fields = _stat(pid)
-        if fields is None:
-            return None
-        return cls(pid, int(fields[START_TIME_FIELD]), _boot())
-
-    @classmethod
-    def this(cls) -> Self:
-        """Return the identity of this very process."""
-        me = cls.of(os.getpid())
-        if me is None:
-            raise Problem(
-                what="identity of this process",
-                expected="its own entry",
-                observed="none",
-                source="/proc/self/stat",
-                hint="mount /proc",
-            )
-        return me
+class Daemon(Process):
+    """A process that is ended by its identity."""
 
     def lives(self, program: str) -> bool:
         """Return whether this very process still runs, and runs `program`."""
@@ -102,20 +71,6 @@ def runs(pid: int, program: str) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return Path(words[0].decode()).name == program
-
-
-def _stat(pid: int) -> list[str] | None:
-    """Return the fields after the program's name; None for no process, or one that has ended unreaped."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = text.rpartition(")")[2].split()
-    return None if fields[STATE_FIELD] in {"Z", "X"} else fields
-
-
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 @dataclass(frozen=True)

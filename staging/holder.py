@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Self
 
-from staging.daemon import Daemon
+from fixtures.process import Process
 from staging.processes import run
 
 LABEL = "rollproof.holder"
@@ -24,7 +24,7 @@ HINT = "see that the Docker engine answers"
 class Holder:
     """The process that holds a stack."""
 
-    process: Daemon
+    process: Process
 
     @classmethod
     def read(cls, project: str) -> Self | None:
@@ -38,12 +38,12 @@ class Holder:
         if not named:
             return None
         pid, started, boot = json.loads(named)
-        return cls(Daemon(int(pid), int(started), str(boot)))
+        return cls(Process(int(pid), int(started), str(boot)))
 
     @property
     def lives(self) -> bool:
         """Whether that very process still runs."""
-        return Daemon.of(self.process.pid) == self.process
+        return Process.of(self.process.pid) == self.process
 
 
 def hold(project: str) -> None:
@@ -52,7 +52,7 @@ def hold(project: str) -> None:
     Raises:
         Problem: The engine does not answer.
     """
-    me = Daemon.this()
+    me = Process.this()
     identity = json.dumps([me.pid, me.started, me.boot])
     labels = [f"--label={LABEL}={identity}", f"--label={PROJECT_LABEL}={project}"]
     run(["docker", "volume", "create", *labels, _volume(project)], seconds=ASK_SECONDS, hint=HINT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fixtures.engines.factory import open_engine
@@ -18,8 +19,9 @@ from reports.node import find_allure
 from rollback_actions.backup import new_backup_folder, take_backup
 from rollback_actions.capture import capture
 from rollback_actions.compose import ComposeControl
+from rollback_actions.index import write_index
 from rollback_actions.journal import Journal
-from rollback_actions.lock import target_lock
+from rollback_actions.lock import open_lock
 from rollback_actions.plan import plan_emergency
 from rollback_actions.progress import Progress
 from rollback_actions.rollback import roll_back
@@ -55,21 +57,23 @@ class Rehearsal:
         target = load_target(self.stack.root / PROFILE)
         incident = new_incident(target.folders.incidents, target.name)
         journal = Journal(incident.folder / "journal.jsonl", Redactor(target.secrets()).text)
-        steps = Recorder(journal, self.progress)
-        with target_lock(target.folders.incidents, target.name):
+        with open_lock(target, "rehearsal") as lock:
+            lock.declare(incident.id)
+            steps = Recorder(journal, self.progress, lock.require)
             self._prepare(target, deployment, steps)
             self._migrate(deployment, incident, steps)
             engine, control = open_engine(target.engine), ComposeControl(target.engine)
             plan = plan_emergency(target, deployment.releases.release1)
             roll_back(target, plan, incident, engine, control, steps)
-        self._verify(incident, steps)
+            self._verify(incident, steps)
         return incident, tally(incident, target.windows).verdict
 
     def _prepare(self, target: Target, deployment: Deployment, steps: Recorder) -> None:
         engine, control = open_engine(target.engine), ComposeControl(target.engine)
         keepers = open_keepers(target, engine, control)
+        index = partial(write_index, target, engine)
         folder = new_backup_folder(target.folders.backups, target.name)
-        take_backup(folder, target.name, deployment.releases.release1, keepers, steps)
+        take_backup(folder, target.name, deployment.releases.release1, keepers, steps, index)
         capture(target, steps)
 
     def _migrate(self, deployment: Deployment, incident: Incident, steps: Recorder) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.errors import Problem, UsageProblem
+from rollback_actions.lock_volumes import LockVolumes
 from staging.holder import PROJECT_LABEL, release
 from staging.images import Images
 from staging.processes import run
@@ -158,6 +159,7 @@ class Stack:
         self.compose("kill", "--remove-orphans", seconds=DOWN_SECONDS, hint=hint)
         self.compose("down", "--volumes", "--remove-orphans", seconds=DOWN_SECONDS, hint=hint)
         release(self.project)
+        LockVolumes(self.project, ASK_SECONDS).clear()
         left = self._left()
         if left:
             raise Problem(

@@ -18,7 +18,8 @@ class ExportedRecord:
     """One record: its key and hash as `ContentView.records` gives them, and what it holds.
 
     `content` is for people; bytes that are no text are ``{"base64": …}``. `replay` is one line that the tool
-    named by `RecordExport.how_to_replay` takes.
+    named by `RecordExport.how_to_replay` takes; it is empty where no line says the record exactly, and then
+    `content` names a file that does.
     """
 
     key: str

@@ -18,20 +18,29 @@ if TYPE_CHECKING:
     from rollback_actions.stores.export import RecordExport
     from rollback_actions.stores.keeper import StoreKeeper
 
+# Of a backup, which nobody waits for while production is down.
+BACKUP_SECONDS = 600.0
+
 
 def open_keepers(
     target: Target, engine: ContainerEngine, control: ContainerControl
 ) -> dict[str, StoreKeeper]:
     """Return the write side of every store of `target`, by name."""
-    return {name: open_keeper(name, profile, engine, control) for name, profile in target.stores.items()}
+    return {
+        name: open_keeper(name, profile, engine, control, BACKUP_SECONDS)
+        for name, profile in target.stores.items()
+    }
 
 
 def open_keeper(
-    name: str, profile: AnyStore, engine: ContainerEngine, control: ContainerControl
+    name: str, profile: AnyStore, engine: ContainerEngine, control: ContainerControl, deadline: float
 ) -> StoreKeeper:
-    """Return the write side of the store `name`; each module of this package names its class `Keeper`."""
+    """Return the write side of the store `name`; each module of this package names its class `Keeper`.
+
+    `deadline` is in seconds, for what the store does in one go; each keeper says what that is.
+    """
     module = import_module(f"rollback_actions.stores.{profile.kind}")
-    keeper: StoreKeeper = module.Keeper(name, profile, _endpoint(profile, engine), control)
+    keeper: StoreKeeper = module.Keeper(name, profile, _endpoint(profile, engine), control, deadline=deadline)
     return keeper
 
 

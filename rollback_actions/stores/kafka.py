@@ -63,19 +63,19 @@ class Keeper:
         endpoint: Endpoint,
         control: ContainerControl,
         *,
-        total_seconds: float = 300.0,
+        deadline: float = 300.0,
         idle_seconds: float = 30.0,
     ) -> None:
         """Remember where the store is.
 
-        `total_seconds` is the deadline of a whole backup or restore, `idle_seconds` how long a restore waits
+        `deadline` is that of a whole backup or restore, `idle_seconds` how long a restore waits
         for the members of the groups to leave.
         """
         self.name = name
         self._profile = profile
         account = profile.operator or NOBODY
         self._reach = Reach(name, endpoint, account, profile.deadline_seconds)
-        self._whole = Reach(name, endpoint, account, total_seconds)
+        self._whole = Reach(name, endpoint, account, deadline)
         self._idle_seconds = idle_seconds
 
     def back_up(self, folder: Path) -> Kept:

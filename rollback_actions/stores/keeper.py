@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +47,13 @@ class StoreKeeper(Protocol):
         May be called twice; a second call after a kill must end in the same state. The backup is checked
         to be whole before the first byte of the store is changed.
         """
+        ...
+
+
+@runtime_checkable
+class StoppedKeeper(StoreKeeper, Protocol):
+    """A store that is stopped to be backed up, and to be restored: between the two it need not run."""
+
+    def keep_aside(self, folder: Path) -> Kept:
+        """As `back_up`, right before a restore: the store's services are left stopped."""
         ...

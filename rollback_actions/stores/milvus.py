@@ -30,6 +30,7 @@ from rollback_actions.stores.package import read_package, write_package
 
 METHOD = "snapshot of all volumes together, stopped"
 POLL_SECONDS = 0.3
+STOP_SECONDS, START_SECONDS = 120.0, 180.0
 
 
 class _Collection(BaseModel):
@@ -59,34 +60,39 @@ class Keeper:
         profile: MilvusProfile,
         endpoint: Endpoint,
         control: ContainerControl,
+        *,
+        deadline: float = 600.0,
     ) -> None:
-        """Remember where the store is and who controls its containers; do nothing yet."""
+        """Remember where the store is and who controls its containers; do nothing yet.
+
+        `deadline` is for each of a stop, a copy of the volumes, and a start.
+        """
         self.name = name
         self._profile = profile
         self._reach = Reach(name, endpoint, profile.operator or NOBODY, profile.deadline_seconds)
         self._control = control
+        self._deadline = deadline
 
-    def back_up(self, folder: Path, *, deadline_seconds: float = 600.0) -> Kept:
+    def back_up(self, folder: Path) -> Kept:
         """Flush, stop, copy every volume, start again, and see that nothing was written meanwhile.
 
-        The services run again when this returns or raises. `deadline_seconds` is for the copy alone.
+        The services run again when this returns or raises.
         """
         before = self._flushed()
         try:
-            self._stop()
-            self._control.save_volumes(self._profile.services, folder, deadline=deadline_seconds)
+            self._copy(folder)
         finally:
             self._start()
         self._wait_until(before, "start after the backup")
-        return write_package(
-            folder,
-            kind=self.kind,
-            method=METHOD,
-            records=self._records(before),
-            details=before.model_dump(),
-        )
+        return self._package(folder, before)
 
-    def restore(self, folder: Path, *, deadline_seconds: float = 600.0) -> Restored:
+    def keep_aside(self, folder: Path) -> Kept:
+        """Flush, stop, copy every volume, and stay stopped: a start costs more than the copy."""
+        before = self._flushed()
+        self._copy(folder)
+        return self._package(folder, before)
+
+    def restore(self, folder: Path) -> Restored:
         """Stop, make every volume what `folder` holds, start, and wait for a real count of each collection.
 
         What was loaded is loaded, what was not is released. When the volumes could not be loaded, the
@@ -95,7 +101,7 @@ class Keeper:
         recorded = _Details.model_validate(read_package(folder, kind=self.kind).details)
         self._stop()
         try:
-            self._control.load_volumes(self._profile.services, folder, deadline=deadline_seconds)
+            self._control.load_volumes(self._profile.services, folder, deadline=self._deadline)
         except Problem as problem:
             problem.add_note(
                 f"{', '.join(self._profile.services)} stay stopped: their volumes may be half restored. "
@@ -113,12 +119,25 @@ class Keeper:
             notes.append(f"the backup is of Milvus {recorded.server}, the server is {server}")
         return Restored(records=self._records(recorded), notes=tuple(notes))
 
+    def _copy(self, folder: Path) -> None:
+        self._stop()
+        self._control.save_volumes(self._profile.services, folder, deadline=self._deadline)
+
+    def _package(self, folder: Path, details: _Details) -> Kept:
+        return write_package(
+            folder,
+            kind=self.kind,
+            method=METHOD,
+            records=self._records(details),
+            details=details.model_dump(),
+        )
+
     def _stop(self) -> None:
         # The grace is the compose file's. Milvus 2.3.5 uses all of it and is then killed.
-        self._control.stop(self._profile.services, deadline=120.0)
+        self._control.stop(self._profile.services, deadline=min(self._deadline, STOP_SECONDS))
 
     def _start(self) -> None:
-        self._control.start(self._profile.services, deadline=180.0)
+        self._control.start(self._profile.services, deadline=min(self._deadline, START_SECONDS))
         # A service without a published port of its own may have another address than before.
         endpoint = self._control.resolve(self._profile.address)
         self._reach = replace(self._reach, endpoint=endpoint)

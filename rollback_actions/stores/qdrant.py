@@ -56,13 +56,13 @@ class Keeper:
         endpoint: Endpoint,
         control: ContainerControl,
         *,
-        transfer_seconds: float = 300.0,
+        deadline: float = 300.0,
     ) -> None:
-        """Remember where the store is. `transfer_seconds` is for making, sending or fetching one snapshot."""
+        """Remember where the store is. `deadline` is for making, sending or fetching one snapshot."""
         self.name = name
         self._profile = profile
         self._rest = Rest(name, endpoint, profile.operator, profile.deadline_seconds)
-        self._transfer_seconds = transfer_seconds
+        self._deadline = deadline
 
     def back_up(self, folder: Path) -> Kept:
         """Have a snapshot made of each collection, fetch it and delete it on the server."""
@@ -101,7 +101,7 @@ class Keeper:
             self._send(name, collection, package)
         for name in self._rest.collections(self._profile.collections):
             if name not in recorded.collections:
-                self._rest.call("DELETE", path_of(name), deadline=self._transfer_seconds)
+                self._rest.call("DELETE", path_of(name), deadline=self._deadline)
                 notes.append(f"collection {name} came after the backup and was deleted")
         self._create_aliases(recorded)
         server = self._rest.version()
@@ -113,11 +113,11 @@ class Keeper:
     def _fetch(self, name: str, file: Path) -> _Collection:
         shape = self._shape(name)
         path = f"{path_of(name)}/snapshots"
-        snapshot = self._rest.call("POST", f"{path}?wait=true", deadline=self._transfer_seconds)
+        snapshot = self._rest.call("POST", f"{path}?wait=true", deadline=self._deadline)
         address = f"{path}/{quote(snapshot['name'], safe='')}"
         try:
             with create_file(file) as stream:
-                sha256 = self._rest.download(address, stream, self._transfer_seconds)
+                sha256 = self._rest.download(address, stream, self._deadline)
         finally:
             self._rest.call("DELETE", f"{address}?wait=true")
         # Servers before 1.8 give no checksum; all give the size.
@@ -135,12 +135,10 @@ class Keeper:
     def _send(self, name: str, collection: _Collection, package: Package) -> None:
         present = self._rest.collections(["*"])
         if name in present and self._shape(name) != collection.shape:
-            self._rest.call("DELETE", path_of(name), deadline=self._transfer_seconds)
+            self._rest.call("DELETE", path_of(name), deadline=self._deadline)
         query = urlencode({"wait": "true", "priority": "snapshot", "checksum": collection.sha256})
         with package.path(collection.file).open("rb") as stream:
-            self._rest.upload(
-                f"{path_of(name)}/snapshots/upload?{query}", "snapshot", stream, self._transfer_seconds
-            )
+            self._rest.upload(f"{path_of(name)}/snapshots/upload?{query}", "snapshot", stream, self._deadline)
 
     def _shape(self, name: str) -> dict[str, Any]:
         """Return the configuration of a collection and the types of its payload indexes."""

@@ -71,7 +71,8 @@ def verifier(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Verifier
     """Runs of checks as an operator makes them, with folders of their own and a baseline of the stack."""
     _wait_until_well(stack)
     verifier = Verifier(stack.root, tmp_path_factory.mktemp("verifier"))
-    captured = verifier.actions("capture")
+    # A run of the tests that was killed may have left the lock behind.
+    captured = verifier.actions("capture", "--take-over")
     assert captured.returncode == 0, captured.stderr
     return verifier
 

@@ -90,7 +90,7 @@ def test_a_rollback_that_is_killed_is_run_again_and_verified(
     _damage(operators)
     # Milvus is stopped in about two seconds, then its volume is loaded.
     folder = verifier.killed(SCRIPT, commit, at="restore milvus", after=4)
-    again = verifier.script(SCRIPT, commit[:10])
+    again = verifier.script(SCRIPT, commit[:10], "--take-over")
     assert again.returncode == ExitCode.VERIFIED, again.stderr
     # The second run went on in the first one's incident, and kept nothing over what the first had kept.
     assert f"incident: {folder}" in again.stdout

@@ -12,11 +12,13 @@ from dataclasses import replace
 import pytest
 
 from fixtures.errors import UsageProblem
+from rollback_actions.lock_volumes import LockVolumes
 from rollback_actions.progress import Progress
 from staging.fresh import clear_abandoned
 from staging.holder import Holder
 from staging.stack import Stack
 from tests.conftest import ROOT
+from tests.unit.lock_stand_in import ended
 
 HOLD = "import sys; from staging.holder import hold; hold(sys.argv[1]); print('held', flush=True); input()"
 START_SECONDS = 60
@@ -53,8 +55,12 @@ def test_a_stack_whose_holder_was_killed_is_taken_down(other_stack: Stack) -> No
     with held(other_stack) as process:
         process.kill()
         process.wait(START_SECONDS)
+    lock = LockVolumes(other_stack.project, START_SECONDS)
+    lock.add(1, ended().record())
     clear_abandoned(other_stack, Progress())
     assert other_stack.status() == []
+    # Nobody is to take over the lock of a target that is gone.
+    assert lock.records() == {}
     assert Holder.read(other_stack.project) is None
 
 

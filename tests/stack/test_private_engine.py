@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.errors import UsageProblem
+from rollback_actions.lock import TargetLock
+from rollback_actions.lock_volumes import LockVolumes
 from staging.daemon import Daemon, Record
 from staging.docker_engine import EngineSettings, answers, docker_engine
 
@@ -97,3 +100,20 @@ def test_it_leaves_the_machine_s_network_alone(settings: EngineSettings) -> None
     with docker_engine(lambda _: None, settings):
         pass
     assert bridges <= {link.name for link in links.iterdir()}
+
+
+def test_a_lock_outlives_a_restart_of_the_engine(
+    settings: EngineSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", str(settings.address))
+    place = LockVolumes("restarted", WITHIN_SECONDS)
+    lock = TargetLock(place, "t", "backup")
+    with docker_engine(lambda _: None, settings):
+        lock.__enter__()
+        lock.declare("one")
+    with docker_engine(lambda _: None, settings):
+        lock.require()
+        with pytest.raises(UsageProblem, match="which still runs"):
+            TargetLock(place, "t", "backup").__enter__()
+        lock.__exit__()
+        assert list(place.records().values()) == [{"free": "yes"}]

@@ -121,8 +121,8 @@ def test_one_that_is_killed_is_gone_on_with(verifier: Verifier, operators: Opera
             refused = verifier.actions("rollback", *other)
             assert refused.returncode == ExitCode.USAGE, refused.stdout
             assert incident.name in refused.stderr
-        assert "rollback resume" in verifier.actions("card").stdout
-        done = verifier.actions("rollback", "resume")
+        assert "rollback resume --take-over" in verifier.actions("card").stdout
+        done = verifier.actions("rollback", "resume", "--take-over")
         assert done.returncode == ExitCode.VERIFIED, done.stderr
         assert _incident(done.stdout) == incident
     assert not (incident / UNFINISHED).exists()

@@ -45,7 +45,13 @@ class Verifier:
             f"ROLLPROOF_FOLDERS__{name.upper()}": str(self.folder / name)
             for name in ("baselines", "incidents", "backups")
         }
-        return {**kept, **folders, "ROLLPROOF_TARGET": str(PROFILE), "PYTHONDONTWRITEBYTECODE": "1"}
+        # Tests roll back to one commit again and again.
+        ours = {
+            "ROLLPROOF_TARGET": str(PROFILE),
+            "ROLLPROOF_HOLD_SECONDS": "0",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        return {**kept, **folders, **ours}
 
     @property
     def baseline(self) -> Baseline:
@@ -89,7 +95,9 @@ class Verifier:
         return folder
 
     @contextmanager
-    def begun(self, name: str, *arguments: str, at: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    def begun(
+        self, name: str, *arguments: str, at: str, **variables: str
+    ) -> Iterator[tuple[subprocess.Popen[str], Path]]:
         """Give one of the runbook's commands that has come to step `at`, and its incident's folder.
 
         It is killed at the end of the body, if it is still there. What it says is in its standard output.
@@ -98,7 +106,7 @@ class Verifier:
         before = set(incidents.glob("*-staging-*"))
         process = subprocess.Popen(
             [str(self.root / "deploy" / name), *arguments],
-            env=self.environment,
+            env={**self.environment, **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
@@ -22,16 +23,16 @@ from fixtures.target import Target, load_target
 from rollback_actions import rollback, writers
 from rollback_actions.backup import take_backup
 from rollback_actions.compose import ComposeControl
+from rollback_actions.index import write_index
 from rollback_actions.journal import Journal, verify_journal
 from rollback_actions.plan import Plan
 from rollback_actions.progress import Progress
 from rollback_actions.rollback import roll_back
 from rollback_actions.steps import Recorder
 from rollback_actions.stores.clients import Blind
-from rollback_actions.stores.keeper import Kept, Restored
-from rollback_actions.stores.package import write_package
 from tests.conftest import PROFILE
 from tests.unit.application_stand_in import Exchange, StandIn, running
+from tests.unit.word_store import WordStore, readable
 
 SECRET = "s3cret-of-the-canary"  # noqa: S105 - what must not be seen
 SERVICES = ("frontend", "backend", "worker")
@@ -70,26 +71,6 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 @dataclass
-class StandInKeeper:
-    """A store that is a word."""
-
-    name: str
-    kind: str
-    holds: str = "of release 1"
-    meanwhile: Callable[[], None] = lambda: None
-
-    def back_up(self, folder: Path) -> Kept:
-        """Keep the word."""
-        (folder / "word").write_text(self.holds)
-        return write_package(folder, kind=self.kind, method="word", records={"words": 3}, details={})
-
-    def restore(self, folder: Path) -> Restored:
-        """Put the word back; what else happens in that time happens too."""
-        self.meanwhile()
-        self.holds = (folder / "word").read_text()
-        return Restored({"words": 3})
-
-
 @dataclass
 class StandInProxy:
     """A service that says 503 with Retry-After while its flag is there, at an address of its own."""
@@ -139,22 +120,28 @@ class Sandbox:
     bad: str
     control: Any = field(default_factory=lambda: create_autospec(ComposeControl, instance=True))
     engine: Any = field(default_factory=lambda: create_autospec(ComposeEngine, instance=True))
-    keepers: dict[str, StandInKeeper] = field(default_factory=dict)
+    keepers: dict[str, WordStore] = field(default_factory=dict)
     clients: dict[str, StandInClients] = field(default_factory=dict)
 
     def run(self, plan: Plan, incident: Incident, interrupt: int | None = None) -> RollbackRecord:
         """Roll back by `plan`; with `interrupt`, as if Ctrl-C were pressed in that step of the journal."""
         journal = Journal(incident.folder / "journal.jsonl", str)
-        with Progress() as progress:
-            steps = Recorder(journal, progress) if interrupt is None else Ended(journal, progress, interrupt)
+        with Progress() as progress, readable(self.keepers):
+            steps = Recorder(journal, progress, free)
+            if interrupt is not None:
+                steps = Ended(journal, progress, interrupt)
             return roll_back(self.target, plan, incident, self.engine, self.control, steps)
+
+
+def free() -> None:
+    """Let every step begin: nobody else acts on a sandbox."""
 
 
 class Ended(Recorder):
     """Steps of which one, counted from 0, is interrupted as it begins."""
 
     def __init__(self, journal: Journal, progress: Progress, number: int) -> None:
-        super().__init__(journal, progress)
+        super().__init__(journal, progress, free)
         self._left = number
 
     @contextmanager
@@ -195,12 +182,12 @@ def make_sandbox(folder: Path) -> Sandbox:
     profile.write_text(_profile(), encoding="utf-8")
     target = load_target(profile)
     save_baseline(target.folders.baselines, target.name, facts(commits[0]))
-    keepers = {name: StandInKeeper(name, kind) for name, kind in STORES.items()}
+    keepers = {name: WordStore(name, kind) for name, kind in STORES.items()}
     clients = {name: StandInClients() for name in STORES}
     sandbox = Sandbox(folder, profile, target, commits[0], commits[1], keepers=keepers, clients=clients)
     back_up(sandbox, commits[0])
     for keeper in keepers.values():
-        keeper.holds = "of release 2"
+        keeper.words["a"] = "of release 2"
     containers: Mapping[str, tuple[object, ...]] = {name: (object(),) for name in (*SERVICES, "redis")}
     sandbox.engine.containers.return_value = containers
     sandbox.engine.running.return_value = ()
@@ -230,13 +217,14 @@ def back_up(sandbox: Sandbox, commit: str) -> None:
     """Back the stores up as they are, as of `commit`."""
     target = sandbox.target
     journal = Journal(sandbox.folder / "backup.jsonl", str)
-    with Progress() as progress:
+    with Progress() as progress, readable(sandbox.keepers):
         take_backup(
             target.folders.backups / f"set-of-{commit[:7]}",
             target.name,
             commit,
             sandbox.keepers,
-            Recorder(journal, progress),
+            Recorder(journal, progress, free),
+            partial(write_index, target, sandbox.engine),
         )
 
 

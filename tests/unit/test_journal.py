@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Problem
+from fixtures.command import Deadline, observed, run_command
+from fixtures.errors import ActionFailed, Problem
 from rollback_actions.journal import Journal, verify_journal
 
 
@@ -45,6 +46,49 @@ def test_a_removed_record_is_seen(path: Path) -> None:
     path.write_text("".join(lines[:1] + lines[2:]))
     with pytest.raises(Problem, match="record 1 of the journal"):
         Journal(path, str)
+
+
+@pytest.mark.parametrize("left", [0, 1, 4])
+def test_a_journal_that_was_cut_short_is_seen(path: Path, left: int) -> None:
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:left]))
+    with pytest.raises(Problem, match=f"expected 5 records, or one more, .*observed {left} records"):
+        verify_journal(path)
+
+
+@pytest.mark.parametrize("text", ["", "x", "000000000001 " + "0" * 64])
+def test_a_head_that_was_changed_is_seen(path: Path, text: str) -> None:
+    path.with_suffix(".head").write_text(text)
+    with pytest.raises(Problem, match="observed 5 records"):
+        verify_journal(path)
+
+
+def test_a_head_one_record_behind_is_what_a_kill_leaves(path: Path) -> None:
+    head = path.with_suffix(".head").read_text()
+    Journal(path, str).write("written, then killed")
+    path.with_suffix(".head").write_text(head)
+    assert len(verify_journal(path)) == 6
+    Journal(path, str).write("resumed")
+    assert len(verify_journal(path)) == 7
+
+
+def test_programs_are_written_down_with_code_and_output(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl", lambda text: text.replace("hunter2", "[redacted]"))
+    script = ["sh", "-c", "echo hunter2 is out; echo of it >&2; exit 3"]
+    with observed(journal.ran), pytest.raises(ActionFailed):
+        run_command(script, what="a script", deadline=Deadline(10))
+    with observed(journal.ran):
+        run_command(["echo", "an answer"], what="echo", deadline=Deadline(10))
+        run_command(["echo", "a secret"], what="echo", deadline=Deadline(10), private=True)
+    run_command(["true"], what="true", deadline=Deadline(10))
+    runs, failed, *others = verify_journal(journal.path)
+    assert (runs["event"], runs["command"]) == (
+        "runs",
+        "sh -c 'echo [redacted] is out; echo of it >&2; exit 3'",
+    )
+    assert (failed["event"], failed["code"], failed["output"]) == ("ran", 3, "of it")
+    ended = [(record["code"], record["output"]) for record in others if record["event"] == "ran"]
+    assert ended == [(0, "an answer"), (0, "no word on its standard error")]
 
 
 def test_a_torn_last_line_is_dropped(path: Path) -> None:

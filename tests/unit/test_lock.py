@@ -1,31 +1,236 @@
-"""The lock of a target: one holder, who can be asked for."""
+"""The lock of a target, kept by a stand-in: who gets it, who is refused, who may take it over."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import random
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field, replace
 
 import pytest
 
-from fixtures.errors import UsageProblem
-from rollback_actions.lock import lock_holder, target_lock
+from fixtures import process
+from fixtures.errors import ActionFailed, Problem, Unverifiable, UsageProblem
+from fixtures.process import Process
+from rollback_actions.holder import Holder, Life
+from rollback_actions.lock import Place, TargetLock
+from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
+
+ME = f", process {os.getpid()} "
+FREE = {"free": "yes"}
+AWAY = Unverifiable(what="lock", expected="an answer", observed="none", source="stand-in", hint="start it")
 
 
-def test_the_second_is_told_who_the_first_is(tmp_path: Path) -> None:
-    with (
-        target_lock(tmp_path, "staging"),
-        pytest.raises(UsageProblem, match=f"held by process {os.getpid()}"),
-        target_lock(tmp_path, "staging"),
-    ):
-        pass
-    with target_lock(tmp_path, "staging"), target_lock(tmp_path, "production"):
-        pass
+def _lock(place: Place, *, take_over: bool = False) -> TargetLock:
+    return TargetLock(place, "sandbox", "backup", take_over=take_over)
 
 
-def test_asking_changes_nothing(tmp_path: Path) -> None:
-    assert lock_holder(tmp_path / "nowhere", "staging") is None
-    assert list(tmp_path.iterdir()) == []
-    with target_lock(tmp_path, "staging"):
-        assert lock_holder(tmp_path, "staging") == str(os.getpid())
-        assert lock_holder(tmp_path, "production") is None
-    assert lock_holder(tmp_path, "staging") is None
+def _true(place: StandInPlace) -> dict[str, str]:
+    return dict(place.kept[max(place.kept)])
+
+
+def test_the_second_is_told_who_the_first_is() -> None:
+    place = StandInPlace()
+    with held(place, "rollback full", "the-incident") as holder, pytest.raises(UsageProblem) as refused:
+        _lock(place).__enter__()
+    said = str(refused.value)
+    assert f"expected free, observed held by {holder.user}@{holder.host}{ME}" in said
+    assert f"(rollback full, incident the-incident, since {holder.since}), which still runs" in said
+    assert "\nHINT: wait for it" in said
+    with _lock(place) as lock:
+        assert lock.taken_from is None
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_it_is_given_back_however_the_body_ends(error: type[BaseException]) -> None:
+    place = StandInPlace()
+    with pytest.raises(error), held(place):
+        raise error
+    assert list(place.kept.values()) == [FREE]
+
+
+def test_ctrl_c_while_it_is_taken_gives_it_back() -> None:
+    place = StandInPlace()
+
+    def interrupt() -> None:
+        if place.kept:
+            place.before = lambda: None
+            raise KeyboardInterrupt
+
+    place.before = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        _lock(place).__enter__()
+    assert list(place.kept.values()) == [FREE]
+
+
+def test_one_that_lives_is_never_taken_from() -> None:
+    place = StandInPlace()
+    with held(place) as holder:
+        with pytest.raises(UsageProblem, match="which still runs"):
+            _lock(place, take_over=True).__enter__()
+        assert _true(place) == holder.record()
+
+
+@pytest.mark.parametrize(("holder", "hint"), [(ended(), "add --take-over"), (elsewhere(), "ask anna")])
+def test_it_is_taken_over_on_demand_only(holder: Holder, hint: str) -> None:
+    place = StandInPlace({3: holder.record()})
+    with pytest.raises(UsageProblem, match=f"HINT: .*{hint}"):
+        _lock(place).__enter__()
+    assert place.kept == {3: holder.record()}
+    with _lock(place, take_over=True) as lock:
+        assert lock.taken_from == holder
+        lock.declare("two")
+        assert _true(place) == replace(lock.holder, incident="two").record()
+    assert list(place.kept.values()) == [FREE]
+
+
+def test_one_that_is_taken_over_and_not_declared_goes_back_to_its_holder() -> None:
+    """What is in no journal has not happened."""
+    holder = ended()
+    place = StandInPlace({3: holder.record()})
+    with pytest.raises(ZeroDivisionError), _lock(place, take_over=True):
+        raise ZeroDivisionError
+    assert list(place.kept.values()) == [holder.record()]
+
+
+def test_who_has_lost_it_does_nothing_more_and_leaves_it() -> None:
+    place = StandInPlace()
+    with _lock(place) as lock:
+        lock.require()
+        lock.declare("one")
+        lock.require()
+        other = elsewhere()
+        place.add(max(place.kept) + 1, other.record())
+        with pytest.raises(ActionFailed, match=r"by this process still, observed held by anna@"):
+            lock.require()
+        with pytest.raises(ActionFailed):
+            lock.declare("two")
+        assert lock.lost
+    assert _true(place) == other.record()
+
+
+def test_one_that_is_gone_is_lost() -> None:
+    place = StandInPlace()
+    with _lock(place) as lock:
+        place.kept.clear()
+        with pytest.raises(ActionFailed, match="observed nobody's"):
+            lock.require()
+    assert place.kept == {}
+
+
+def test_one_that_cannot_be_given_back_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    place = StandInPlace()
+
+    def away() -> None:
+        raise AWAY
+
+    with _lock(place) as lock:
+        place.before = away
+    assert lock.left_behind
+    said = capsys.readouterr().err
+    assert "lock of target sandbox: expected given back, observed none (from stand-in)\nHINT: " in said
+    assert "--take-over" in said
+    with pytest.raises(Unverifiable):
+        _lock(place).__enter__()
+
+
+def test_what_is_no_record_is_said() -> None:
+    for record in ({}, {**ended().record(), "pid": "0"}, {**ended().record(), "since": "yesterday"}):
+        with pytest.raises(Problem, match=r"record of the lock: .*\nHINT: .*docker volume rm stand-in-1"):
+            _lock(StandInPlace({1: record})).__enter__()
+
+
+def test_the_life_of_a_holder() -> None:
+    me = Holder.this("backup")
+    assert me.life() is Life.RUNS
+    assert ended().life() is Life.ENDED
+    assert elsewhere().life() is Life.UNKNOWN
+    assert replace(me, namespace="pid:[1]").life() is Life.UNKNOWN
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        process = Process.of(child.pid)
+        assert process is not None
+        other = replace(me, process=process)
+        assert other.life() is Life.RUNS
+        child.kill()
+        child.wait()
+        assert other.life() is Life.ENDED
+    assert Holder.of_record(other.record()) == other
+
+
+def test_one_that_this_user_may_not_see_may_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A /proc that hides the processes of others, as a mount with hidepid does, is no proof of death."""
+    of = process._stat
+    monkeypatch.setattr(process, "_stat", lambda pid: of(pid) if pid == os.getpid() else None)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        other = replace(ended(), process=Process(child.pid, 1, ended().process.boot))
+        assert other.life() is Life.UNKNOWN
+        child.kill()
+        child.wait()
+        assert other.life() is Life.ENDED
+
+
+@dataclass
+class Turns:
+    """Lets one thread at a time go on, up to its next question to the place, chosen by `random`."""
+
+    random: random.Random
+    waiting: dict[int, threading.Event] = field(default_factory=dict)
+    arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    def wait(self) -> None:
+        """Wait for this thread's turn."""
+        turn = threading.Event()
+        self.waiting[threading.get_ident()] = turn
+        self.arrived.release()
+        assert turn.wait(60)
+
+    def end(self) -> None:
+        """Leave the others to themselves."""
+        self.arrived.release()
+
+    def give(self, threads: list[threading.Thread]) -> None:
+        """Give turns until all have ended."""
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            assert self.arrived.acquire(timeout=60)
+        while self.waiting:
+            chosen = self.random.choice(sorted(self.waiting))
+            self.waiting.pop(chosen).set()
+            assert self.arrived.acquire(timeout=60)
+        for thread in threads:
+            thread.join(60)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_never_two_in_whatever_order_the_engine_is_asked(seed: int) -> None:
+    """Several take, take over, and give back; a dead holder is there at the start of every other row."""
+    turns = Turns(random.Random(seed))  # noqa: S311 - an order, not a secret
+    place = StandInPlace({7: ended().record()} if seed % 2 else {}, before=turns.wait)
+    inside: list[int] = []
+    most, entered, errors = 0, 0, []
+
+    def act(number: int) -> None:
+        nonlocal most, entered
+        try:
+            for _ in range(2):
+                try:
+                    with _lock(place, take_over=True) as lock:
+                        inside.append(number)
+                        most, entered = max(most, len(inside)), entered + 1
+                        lock.declare(f"of-{number}")
+                        lock.require()
+                        inside.remove(number)
+                except UsageProblem:
+                    continue
+        except BaseException as error:  # noqa: BLE001 - of a thread: shown below
+            errors.append(error)
+        finally:
+            turns.end()
+
+    turns.give([threading.Thread(target=act, args=(number,)) for number in range(3)])
+    assert errors == []
+    assert (most, entered > 0) == (1, True)
+    assert list(place.kept.values()) == [FREE]

@@ -120,7 +120,7 @@ def test_what_cannot_be_in_maintenance_is_stopped_too(
         ("start", WRITERS),
         ("start", (MAINTAINED,)),
     ]
-    assert sandbox.keepers["mysql"].holds == "of release 1"
+    assert sandbox.keepers["mysql"].words["a"] == "of release 1"
     journal = (incident.folder / "journal.jsonl").read_text()
     assert f"{MAINTAINED} is stopped too, maintenance is not on: " in journal
 

@@ -11,7 +11,7 @@ from fixtures.stores.mysql_keys import Key, between
 def _column(name: str, kind: str, **other: object) -> Column:
     values: dict[str, object] = {
         "nullable": False, "digits": 10, "length": 0, "charset": None, "collation": None, "virtual": False,
-        **other,
+        "generated": False, **other,
     }  # fmt: skip
     return Column(name=name, type=kind, **values)  # type: ignore[arg-type]
 

@@ -134,7 +134,7 @@ def test_a_known_good_commit_that_the_repository_has_lost_is_refused(sandbox: Sa
 def test_only_the_backup_of_the_store_that_goes_back_has_to_be_whole(sandbox: Sandbox) -> None:
     backup = plan_database(sandbox.target, "mysql").backup
     assert backup is not None
-    (backup.folder / "mysql" / "word").write_text("cut")
+    (backup.folder / "mysql" / "a").write_text("cut")
     assert plan_database(sandbox.target, "redis").stores == ("redis",)
     assert plan_full(sandbox.target, sandbox.commit).stores == ()
     with pytest.raises(ActionFailed, match="it was cut"):

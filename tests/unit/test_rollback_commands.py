@@ -13,16 +13,18 @@ from shutil import rmtree
 import pytest
 
 from fixtures.clock import Moment
-from fixtures.errors import ActionFailed, ExitCode
+from fixtures.errors import ActionFailed, ExitCode, Unverifiable
 from fixtures.incident import Incident, new_incident
 from fixtures.verdict import Verdict
 from rollback_actions import rollback_commands
 from rollback_actions.__main__ import main
-from rollback_actions.journal import Journal
-from rollback_actions.lock import target_lock
+from rollback_actions.holder import Holder
+from rollback_actions.journal import Journal, verify_journal
 from rollback_actions.plan import Plan, plan_database
+from rollback_actions.steps import Recorder
 from rollback_actions.unfinished import Unfinished
 from rollback_actions.wish import Kind, Wish
+from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held, keep_locks_in_memory
 from tests.unit.sandbox import MAINTAINED, SECRET, Sandbox, make_sandbox, proxied
 
 
@@ -47,6 +49,11 @@ class Ran:
 
 
 @pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> StandInPlace:
+    return keep_locks_in_memory(monkeypatch)
+
+
+@pytest.fixture
 def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     # No engine answers: what needs one has to say so.
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
@@ -54,9 +61,16 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
 
 
 @pytest.fixture
-def run(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ran:
+def away(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ran:
+    """The command line where not even the lock can be asked for."""
     capsys.readouterr()
     return Ran(sandbox, monkeypatch, capsys)
+
+
+@pytest.fixture
+def run(away: Ran, place: StandInPlace) -> Ran:
+    assert place.kept == {}
+    return away
 
 
 def _tree(folder: Path) -> dict[str, bytes]:
@@ -99,9 +113,7 @@ def test_bad_input_is_two_lines_and_changes_nothing(run: Ran, arguments: tuple[s
     assert ": expected " in said
     assert ", observed " in said
     assert "\nHINT: " in said
-    after = _tree(run.sandbox.folder)
-    after.pop("incidents/.sandbox.lock", None)
-    assert after == before
+    assert _tree(run.sandbox.folder) == before
 
 
 @pytest.mark.parametrize("arguments", [("card",), ("rollback", "status"), ("plan", "--whole")])
@@ -151,8 +163,9 @@ def test_a_plan_is_shown_and_changes_nothing(
 def test_a_plan_says_what_is_lost_and_how_old_the_backup_is(run: Ran) -> None:
     said = run("plan", "--store=mysql")
     assert "lost: what was written to mysql since the backup of 20" in said
-    assert " s ago; it is in the safety copy" in said
-    assert "restore mysql: mysql goes back to 3 records of set-of-" in said
+    assert " s ago; it is exported, and is in the safety copy" in said
+    assert "mysql: not known: store mysql as reader: expected an answer" in said
+    assert "restore mysql: mysql goes back to 2 records of set-of-" in said
     assert "restore redis" not in said
     assert "caution: mysql goes to" in said
 
@@ -198,15 +211,53 @@ def test_a_known_good_commit_without_a_backup_is_said(run: Ran) -> None:
     assert "backup: expected a complete backup set of commit" in run("card")
 
 
-def test_a_card_is_there_whatever_is_not(run: Ran) -> None:
+def test_a_card_is_there_whatever_is_not(run: Ran, place: StandInPlace) -> None:
     (run.sandbox.target.folders.baselines / "current").unlink()
     _begin(run.sandbox)
-    with target_lock(run.sandbox.target.folders.incidents, "sandbox"):
+    with held(place):
         said = run("card")
     assert "known-good baseline: expected a baseline of sandbox, observed none" in said
-    assert f"held by process {os.getpid()}" in said
+    assert f", process {os.getpid()} (rollback, incident one, since 20" in said
+    assert "which still runs\n" in said
+    assert "an action is running" in said
     assert "rollback_actions rollback status" in said
-    assert "rollback_actions rollback resume" in run("card")
+    assert "rollback_actions rollback resume --target" in run("card")
+
+
+def test_the_card_says_how_to_get_the_lock(run: Ran, place: StandInPlace) -> None:
+    _begin(run.sandbox)
+    place.kept = {1: ended().record()}
+    said = run("card")
+    assert "which has ended; add --take-over\n" in said
+    assert "rollback_actions rollback resume --take-over --target=" in said
+    place.kept = {1: elsewhere().record()}
+    said = run("card")
+    assert "anna@elsewhere, process " in said
+    assert "cannot be known from here whether it still runs; when it has ended, add --take-over" in said
+    assert "rollback resume" not in said
+
+
+def test_what_changes_nothing_needs_no_lock(away: Ran) -> None:
+    _begin(away.sandbox)
+    before = _tree(away.sandbox.folder)
+    assert "Lock:\n    cannot be read: lock of project sandbox: expected an answer" in away("card")
+    assert "steps:" in away("plan", "--store=mysql")
+    said = away("rollback", "status", code=ExitCode.BROKEN)
+    assert "no end   restore redis" in said
+    assert "verdict: none yet; whether it runs cannot be known from here" in said
+    assert "lock: cannot be read: lock of project sandbox: expected an answer" in said
+    assert _tree(away.sandbox.folder) == before
+
+
+@pytest.mark.parametrize("arguments", [("backup",), ("capture",), ("rollback", "service", "backend")])
+def test_nothing_is_done_where_the_lock_cannot_be_asked_for(away: Ran, arguments: tuple[str, ...]) -> None:
+    before = _tree(away.sandbox.folder)
+    said = away(*arguments, code=ExitCode.BROKEN)
+    assert "lock of project sandbox: expected an answer" in said
+    assert "HINT: see that the engine runs" in said
+    if "rollback" in arguments:
+        assert "did not succeed\n  nothing was changed; when that is mended: " in said
+    assert _tree(away.sandbox.folder) == before
 
 
 def _begin(sandbox: Sandbox, *, failed: bool = False) -> Incident:
@@ -248,14 +299,41 @@ def test_the_status_of_one_that_failed(run: Ran) -> None:
     assert "logs --tail=100 -f redis" in said.splitlines()[-1]
 
 
-def test_the_status_of_one_that_runs(run: Ran) -> None:
-    _begin(run.sandbox)
-    with target_lock(run.sandbox.target.folders.incidents, "sandbox"):
+def test_the_status_of_one_that_runs(run: Ran, place: StandInPlace) -> None:
+    incident = _begin(run.sandbox)
+    with held(place, incident=incident.id) as holder:
         said = run("rollback", "status", code=ExitCode.BROKEN)
     assert "running  restore redis" in said
     assert "verdict: not yet, it is running" in said
-    assert f"lock: held by process {os.getpid()}" in said
-    assert f"next: wait for process {os.getpid()}" in said
+    assert f"lock: held by {holder.place} (" in said
+    assert f"next: wait for {holder.place} (" in said
+
+
+def test_one_that_was_cut_off_does_not_run_because_another_does(run: Ran, place: StandInPlace) -> None:
+    _begin(run.sandbox)
+    with held(place, "backup", incident="another"):
+        said = run("rollback", "status", code=ExitCode.BROKEN)
+    assert "cut off  restore redis" in said
+    assert "lock: held by " in said
+
+
+def test_the_status_of_one_whose_holder_has_ended(run: Ran, place: StandInPlace) -> None:
+    incident = _begin(run.sandbox)
+    place.kept = {1: ended(incident=incident.id).record()}
+    said = run("rollback", "status", code=ExitCode.BROKEN)
+    assert "cut off  restore redis" in said
+    assert ", which has ended; add --take-over\n" in said
+    assert "rollback_actions rollback resume --take-over --target=" in said.splitlines()[-1]
+
+
+def test_the_status_of_one_on_another_machine(run: Ran, place: StandInPlace) -> None:
+    incident = _begin(run.sandbox)
+    place.kept = {1: elsewhere(incident=incident.id).record()}
+    said = run("rollback", "status", code=ExitCode.BROKEN)
+    assert "no end   restore redis" in said
+    assert "next: see whether anna@elsewhere, process " in said
+    assert "when it has ended: " in said.splitlines()[-1]
+    assert "rollback resume --take-over" in said.splitlines()[-1]
 
 
 def test_the_status_is_of_the_newest_and_of_this_target(run: Ran) -> None:
@@ -309,6 +387,125 @@ def test_resume_goes_on_in_the_incident(run: Ran, rolled: list[tuple[Plan, Incid
     ((plan, where),) = rolled
     assert (plan, where.id) == (plan_database(run.sandbox.target, "redis"), incident.id)
     run("rollback", "resume", code=ExitCode.USAGE)
+
+
+COMMANDS = {
+    ("backup",): (),
+    ("capture",): (),
+    ("rollback", "service"): ("backend",),
+    ("rollback", "database"): ("redis",),
+    ("rollback", "full"): ("{commit}",),
+    ("rollback", "emergency"): ("{commit}",),
+    ("rollback", "resume"): (),
+}
+
+
+@pytest.mark.parametrize(("command", "arguments"), COMMANDS.items(), ids=" ".join)
+def test_every_command_that_changes_something_takes_the_lock(
+    run: Ran, place: StandInPlace, command: tuple[str, ...], arguments: tuple[str, ...]
+) -> None:
+    if command[-1] == "resume":
+        _begin(run.sandbox)
+    words = [*command, *(one.format(commit=run.sandbox.commit) for one in arguments)]
+    before = _tree(run.sandbox.folder)
+    with held(place, "rollback full", "the-other") as holder:
+        for over in ([], ["--take-over"]):
+            said = run(*words, *over, code=ExitCode.USAGE)
+            assert (
+                f"expected free, observed held by {holder.place} (rollback full, incident the-other" in said
+            )
+            assert "\nHINT: wait for it" in said
+            assert "MANUAL INTERVENTION" not in said
+    place.kept = {1: ended().record()}
+    assert "HINT: nobody will give it back: add --take-over" in run(*words, code=ExitCode.USAGE)
+    assert _tree(run.sandbox.folder) == before
+
+
+@pytest.mark.parametrize("holder", [ended("backup", "cut-off"), elsewhere("backup", "cut-off")])
+def test_taking_over_is_journalled(
+    run: Ran, place: StandInPlace, rolled: list[tuple[Plan, Incident]], holder: Holder
+) -> None:
+    place.kept = {1: holder.record()}
+    said = run("rollback", "service", "backend", "--take-over")
+    assert f"took the lock over from {holder}" in said
+    assert ("that it has ended is your word" in said) is (holder.host == "elsewhere")
+    ((_, incident),) = rolled
+    first, over, *_ = verify_journal(incident.folder / "journal.jsonl")
+    me = Holder.this("")
+    assert (first["event"], first["step"]) == ("started", f"rollback service backend to {run.sandbox.commit}")
+    assert (first["user"], first["host"], first["pid"]) == (me.user, me.host, str(os.getpid()))
+    assert over["event"] == "took over"
+    assert {name: over[name] for name in ("user", "host", "what", "incident", "since")} == {
+        "user": holder.user,
+        "host": holder.host,
+        "what": "backup",
+        "incident": "cut-off",
+        "since": holder.since,
+    }
+    assert list(place.kept.values()) == [{"free": "yes"}]
+
+
+def test_the_lock_names_the_incident(run: Ran, place: StandInPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
+        seen.append((dict(place.kept[max(place.kept)])["incident"], incident.id))
+        unfinished = Unfinished.begin(incident, plan.wish)
+        unfinished.end()
+        return unfinished.outcome(Verdict.PASSED, Moment.now())
+
+    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    run("rollback", "service", "backend")
+    ((named, incident),) = seen
+    assert named == incident
+
+
+def test_who_has_lost_the_lock_stops_before_the_next_step(
+    run: Ran, place: StandInPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    did = []
+
+    def roll_back(*arguments: object) -> None:
+        _, plan, incident, _, _, steps = arguments
+        assert isinstance(plan, Plan)
+        assert isinstance(incident, Incident)
+        assert isinstance(steps, Recorder)
+        Unfinished.begin(incident, plan.wish)
+        with steps("the first"):
+            did.append("the first")
+        place.add(max(place.kept) + 1, elsewhere().record())
+        with steps("the second"):
+            did.append("the second")
+
+    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    said = run("rollback", "service", "backend", code=ExitCode.FAILED)
+    assert did == ["the first"]
+    assert "expected held by this process still, observed held by anna@elsewhere" in said
+    assert "MANUAL INTERVENTION: " in said
+    assert "rollback status" in said
+    # Another one goes on.
+    assert "rollback resume" not in said
+    assert place.kept[max(place.kept)]["host"] == "elsewhere"
+
+
+def test_a_lock_that_could_not_be_given_back_is_in_what_to_type(
+    run: Ran, place: StandInPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise Unverifiable(
+            what="lock", expected="an answer", observed="none", source="engine", hint="start it"
+        )
+
+    def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> None:
+        Unfinished.begin(incident, plan.wish)
+        place.before = fail
+        fail()
+
+    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    said = run("rollback", "service", "backend", code=ExitCode.BROKEN)
+    assert "lock of target sandbox: expected given back" in said
+    assert "rollback_actions rollback resume --take-over --target=" in said
+    assert f"emergency_rollback.sh {run.sandbox.commit} --take-over --target=" in said
 
 
 def test_the_same_rollback_goes_on_and_another_is_refused(

@@ -19,7 +19,7 @@ from rollback_actions.progress import Progress
 from rollback_actions.steps import Recorder
 from rollback_actions.stores.clients import Client, host_of, strangers
 from rollback_actions.writers import QUIET, WATCHED, Watch, WriterSeen
-from tests.unit.sandbox import SERVICES, Sandbox, begun, make_rollable
+from tests.unit.sandbox import SERVICES, Sandbox, begun, free, make_rollable
 
 WORKER = RunningContainer("sandbox-worker-1", "worker", one_off=False)
 SECONDS = 10.0
@@ -91,7 +91,7 @@ def test_a_client_fails_it_when_every_restore_has_ended(sandbox: Sandbox, incide
     sandbox.keepers["redis"].meanwhile = lambda: sandbox.clients["redis"].found.append("app@10.0.0.9")
     with pytest.raises(WriterSeen, match=r"client app@10\.0\.0\.9 of redis, seen at 20"):
         sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
-    assert {keeper.holds for keeper in sandbox.keepers.values()} == {"of release 1"}
+    assert {keeper.words["a"] for keeper in sandbox.keepers.values()} == {"of release 1"}
     sandbox.control.up.assert_not_called()
 
 
@@ -99,7 +99,7 @@ def test_one_that_stays_is_found_before_anything_is_overwritten(sandbox: Sandbox
     sandbox.clients["mysql"].found.append("app@10.0.0.9")
     with pytest.raises(WriterSeen, match="expected no writer before it is overwritten"):
         sandbox.run(plan_database(sandbox.target, "mysql"), incident)
-    assert sandbox.keepers["mysql"].holds == "of release 2"
+    assert sandbox.keepers["mysql"].words["a"] == "of release 2"
     assert QUIET in begun(incident)
     assert WATCHED not in begun(incident)
 
@@ -154,7 +154,7 @@ def test_a_store_that_does_not_tell_is_named(sandbox: Sandbox, incident: Inciden
     stores["mysql"] = stores["mysql"].model_copy(update={"kind": kind})
     target = sandbox.target.model_copy(update={"stores": stores})
     with Progress() as progress:
-        steps = Recorder(Journal(incident.folder / "journal.jsonl", str), progress)
+        steps = Recorder(Journal(incident.folder / "journal.jsonl", str), progress, free)
         with Watch(target, ("redis", "mysql"), sandbox.engine, steps) as watch:
             watch.begin()
             assert watch.end() == "nobody at the containers, redis; blind at mysql"

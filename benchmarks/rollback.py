@@ -1,0 +1,98 @@
+"""The emergency rollback of a staging stack, beside the bare commands that it wraps.
+
+Bare: stop the application, let each store's restore client put its backup back, all side by side, check the
+commit out, and `docker compose up`. No plan, lock or journal, no copy of what is overwritten, no export of
+what was written since, no account of the records.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from benchmarks.measure import Measure, side_by_side
+from fixtures.engines.factory import open_engine
+from fixtures.errors import ActionFailed, ExitCode
+from fixtures.git import git, head
+from fixtures.target import Target
+from rollback_actions.backup import each_store, find_backup
+from rollback_actions.compose import ComposeControl
+from rollback_actions.stores.factory import open_keepers
+from staging.stack import Stack
+from tests.conftest import ROOT
+
+TIMES = 3
+SECONDS = 300
+
+
+def measure_rollback(stack: Stack, target: Target, profile: Path, wreck: Callable[[], None]) -> list[Measure]:
+    """Return the times of both, run in turns, each on data that `wreck` has made wrong; ours comes first.
+
+    Raises:
+        ActionFailed: a rollback did not end well, so that its time says nothing.
+    """
+    commit = head(target.application.repository)
+    with tempfile.TemporaryDirectory() as folder:
+        backups = Path(folder) / "backups"
+        environment = {
+            **os.environ,
+            "ROLLPROOF_TARGET": str(profile),
+            "ROLLPROOF_FOLDERS__INCIDENTS": f"{folder}/incidents",
+            "ROLLPROOF_FOLDERS__BASELINES": f"{folder}/baselines",
+            "ROLLPROOF_FOLDERS__BACKUPS": str(backups),
+            "ROLLPROOF_HOLD_SECONDS": "0",
+        }
+        for command in ("backup", "capture"):
+            _actions(environment, command)
+        ours = partial(_actions, environment, "rollback", "emergency", commit)
+        bare = partial(_bare, stack, target, backups, commit)
+        return side_by_side(
+            {
+                "emergency rollback": partial(_wrecked, wreck, ours),
+                "bare commands": partial(_wrecked, wreck, bare),
+            },
+            TIMES,
+        )
+
+
+def _wrecked(wreck: Callable[[], None], roll_back: Callable[[], None]) -> None:
+    # What it takes is in both times, and is little.
+    wreck()
+    roll_back()
+
+
+def _bare(stack: Stack, target: Target, backups: Path, commit: str) -> None:
+    services = target.application.services
+    hint = "look at the stack: docker ps"
+    stack.compose("stop", *services, seconds=SECONDS, hint=hint)
+    keepers = open_keepers(target, open_engine(target.engine), ComposeControl(target.engine))
+    backup = find_backup(backups, target.name, commit)
+    each_store(keepers, lambda name: keepers[name].restore(backup.folder / name))
+    git(target.application.repository, "checkout", "--quiet", commit)
+    up = ["--detach", "--no-build", "--no-deps", "--force-recreate", "--wait"]
+    stack.compose("up", *up, *services, seconds=SECONDS, hint=hint)
+
+
+def _actions(environment: dict[str, str], *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rollback_actions", *arguments],
+        cwd=ROOT,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    if done.returncode != ExitCode.VERIFIED:
+        raise ActionFailed(
+            what=" ".join(arguments),
+            expected=f"exit code {ExitCode.VERIFIED:d}",
+            observed=f"{done.returncode}: {done.stderr[-500:]}",
+            source="rollback_actions",
+            hint="only a rollback that ends well is measured",
+        )

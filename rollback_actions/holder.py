@@ -1,0 +1,133 @@
+"""Who holds the lock of a target: a process somewhere, what it does there, and whether it still runs."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from fixtures.clock import Moment
+from fixtures.process import Process
+
+_NAMESPACE = Path("/proc/self/ns/pid")
+_LARGEST_PID = 1 << 22  # the kernel's own limit
+
+
+class Life(StrEnum):
+    """Whether a holder still runs, as far as this process can tell."""
+
+    RUNS = "which still runs"
+    ENDED = "which has ended"
+    UNKNOWN = "of which cannot be known from here whether it still runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One holder; `token` is its own alone, `incident` is empty as long as there is none.
+
+    A process id means something in its own container only: `namespace` tells which one that is.
+    """
+
+    token: str
+    user: str
+    host: str
+    process: Process
+    namespace: str
+    what: str
+    incident: str
+    since: str
+
+    @classmethod
+    def this(cls, what: str) -> Self:
+        """Return this process as the holder of a lock that it wants from now on, to do `what`."""
+        return cls(
+            token=secrets.token_hex(16),
+            user=_user(),
+            host=socket.gethostname(),
+            process=Process.this(),
+            namespace=_namespace(),
+            what=what,
+            incident="",
+            since=Moment.now().wall,
+        )
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, str]) -> Self:
+        """Return the holder that made `record`.
+
+        Raises:
+            ValueError, KeyError: it is not the record of a holder.
+        """
+        pid = int(record["pid"])
+        if not 0 < pid <= _LARGEST_PID:
+            raise ValueError("not a process id")
+        if not record["token"]:
+            raise ValueError("no token")
+        datetime.fromisoformat(record["since"])
+        return cls(
+            token=record["token"],
+            user=record["user"],
+            host=record["host"],
+            process=Process(pid, int(record["started"]), record["boot"]),
+            namespace=record["namespace"],
+            what=record["what"],
+            incident=record["incident"],
+            since=record["since"],
+        )
+
+    def record(self) -> dict[str, str]:
+        """Return the holder as words by name."""
+        return {
+            "token": self.token,
+            "user": self.user,
+            "host": self.host,
+            "pid": str(self.process.pid),
+            "started": str(self.process.started),
+            "boot": self.process.boot,
+            "namespace": self.namespace,
+            "what": self.what,
+            "incident": self.incident,
+            "since": self.since,
+        }
+
+    def life(self) -> Life:
+        """Tell whether it still runs; of another machine, or another container, that is *unknown*."""
+        me = Process.this()
+        if (self.process.boot, self.namespace) != (me.boot, _namespace()):
+            return Life.UNKNOWN
+        there = Process.of(self.process.pid)
+        if there is None and self.process.hidden:
+            return Life.UNKNOWN
+        return Life.RUNS if there == self.process else Life.ENDED
+
+    @property
+    def place(self) -> str:
+        """Where it runs, in words."""
+        return f"{self.user}@{self.host}, process {self.process.pid}"
+
+    def __str__(self) -> str:
+        """Return who, where, what and since when."""
+        incident = f", incident {self.incident}" if self.incident else ""
+        return f"{self.place} ({self.what}{incident}, since {self.since})"
+
+
+def _user() -> str:
+    """Return who is to be asked: the person behind sudo, where there is one."""
+    person = os.environ.get("SUDO_USER", "")
+    if person:
+        return person
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"user {os.geteuid()}"
+
+
+def _namespace() -> str:
+    return str(_NAMESPACE.readlink())

@@ -1,0 +1,128 @@
+"""What a rollback is refused for although it could be done: each has a reason, and a word that allows it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fixtures.errors import UsageProblem
+from fixtures.incident import Incident, RollbackRecord, load_incident
+from fixtures.target import Target
+from fixtures.verdict import Verdict
+from rollback_actions.age import age
+from rollback_actions.plan import Plan
+from rollback_actions.schedule import schedule_of
+from rollback_actions.wish import Kind, Wish
+
+# A safety copy may be larger than the backup: the stores have grown since, and what grew is exported too.
+_ROOM_FACTOR = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What the person at the keyboard allows: the target's name, a rollback over budget, one done again."""
+
+    confirm: str | None = None
+    over_budget: bool = False
+    again: bool = False
+
+
+def refuse(target: Target, plan: Plan, allowed: Allowed, *, resumed: bool = False) -> None:
+    """Refuse what `allowed` does not allow; changes nothing.
+
+    Raises:
+        UsageProblem: the first of `refusals`.
+    """
+    for refusal in refusals(target, plan, allowed, resumed=resumed):
+        raise refusal
+
+
+def refusals(
+    target: Target, plan: Plan, allowed: Allowed, *, resumed: bool = False
+) -> Iterator[UsageProblem]:
+    """Yield each reason not to roll back, with what to add to the command.
+
+    A rollback that is `resumed` is not done again.
+    """
+    yield from _unconfirmed(target, allowed.confirm)
+    if not allowed.over_budget:
+        yield from _over_budget(target, plan)
+    if not (allowed.again or resumed):
+        yield from _within_hold(target, plan.wish)
+    yield from _without_room(target, plan)
+
+
+def _unconfirmed(target: Target, confirm: str | None) -> Iterator[UsageProblem]:
+    if confirm is not None and confirm != target.name:
+        yield UsageProblem(
+            what="confirmation",
+            expected=f"the name of the target, {target.name}",
+            observed=repr(confirm[:80]),
+            source="--confirm",
+            hint="see that the profile is the one that you mean",
+        )
+    elif target.protected and confirm is None:
+        yield UsageProblem(
+            what=f"target {target.name}",
+            expected="a confirmation, since it is protected",
+            observed="none",
+            source="protected of the profile",
+            hint=f"add --confirm {target.name}",
+        )
+
+
+def _over_budget(target: Target, plan: Plan) -> Iterator[UsageProblem]:
+    schedule = schedule_of(target, plan)
+    if schedule.over_budget:
+        longest = max(schedule.expected, key=lambda stage: schedule.expected[stage])
+        yield UsageProblem(
+            what=f"plan {plan.wish}",
+            expected=f"{schedule.budget:g} s at most",
+            observed=f"about {schedule.seconds:.0f} s, of which {longest} {schedule.expected[longest]:.0f} s",
+            source="rollback_seconds of the profile, and how long the backup took",
+            hint="add --over-budget, or roll back less: python -m rollback_actions plan",
+        )
+
+
+def _within_hold(target: Target, wish: Wish) -> Iterator[UsageProblem]:
+    for incident, record in _passed(target):
+        done = Wish(Kind(record.kind), record.commit, record.names)
+        ago = record.finished.seconds_ago()
+        if done.commit == wish.commit and done.covers(wish) and ago < target.hold_seconds:
+            yield UsageProblem(
+                what=f"rollback {wish}",
+                expected=f"none to that commit in the last {age(target.hold_seconds)}",
+                observed=f"{done}, {age(ago)} ago, in incident {incident.id}",
+                source="hold_seconds of the profile",
+                hint="verify that one first (pytest -m verification); to do it once more, add --again",
+            )
+
+
+def _passed(target: Target) -> Iterator[tuple[Incident, RollbackRecord]]:
+    for path in target.folders.incidents.glob("*/rollback.json"):
+        incident = load_incident(path.parent)
+        record = incident.rollback()
+        if incident.target == target.name and record is not None and record.verdict == Verdict.PASSED:
+            yield incident, record
+
+
+def _without_room(target: Target, plan: Plan) -> Iterator[UsageProblem]:
+    if plan.backup is None:
+        return
+    needed = _ROOM_FACTOR * sum(plan.backup.stores[name].size for name in plan.stores)
+    for folder in (target.folders.backups, target.folders.incidents):
+        free = shutil.disk_usage(_existing(folder)).free
+        if free < needed:
+            yield UsageProblem(
+                what="room for what the stores hold now",
+                expected=f"{needed / 1e6:,.0f} MB",
+                observed=f"{free / 1e6:,.0f} MB",
+                source=str(folder),
+                hint="make room there, or name another folder in the profile: nothing is overwritten unkept",
+            )
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.parents) if path.exists())

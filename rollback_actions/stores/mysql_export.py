@@ -1,0 +1,109 @@
+"""MySQL and MariaDB, export: whole rows, as statements that their own client takes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from fixtures.stores.content import Json, Pace
+from fixtures.stores.mysql import rows, server
+from fixtures.stores.mysql_content import Content
+from rollback_actions.stores.export import ExportedRecord, Wanted
+from rollback_actions.stores.mysql_rows import RowWriter, TooLong
+
+# The server is told which rows of a part are wanted, unless they are more than so many.
+TOLD = 1000
+_UNIQUE = (
+    "SELECT COUNT(*) FROM information_schema.statistics"
+    " WHERE non_unique = 0 AND table_schema = %s AND table_name = %s"
+)
+
+
+class Export(Content):
+    """The export of a MySQL or MariaDB server. See `RecordExport`.
+
+    It reads as the reader, like the digests that say what is wanted: that account sees every row, and cannot
+    change one. What it exports is replayed as the operator.
+
+    Of rows that nothing tells from each other, as many are exported as there are.
+    """
+
+    def how_to_replay(self, collection: str) -> str:
+        """Return the command, which asks for the password on the terminal."""
+        with self._connected() as connection:
+            flavour, _ = server(connection)
+        endpoint = self._reach.endpoint
+        tls = [f"--ssl-ca={endpoint.ca}"] if endpoint.ca else []
+        return shlex.join(
+            [
+                flavour,  # both call their client like themselves
+                f"--host={endpoint.host}",
+                f"--port={endpoint.port}",
+                *tls,
+                f"--user={self._profile.operator.user}",
+                "--password",
+                "--default-character-set=utf8mb4",
+                "--max-allowed-packet=1G",  # a longer line is not read
+                collection.partition(".")[0],
+            ]
+        )
+
+    def export(
+        self,
+        collection: str,
+        division: Sequence[str],
+        wanted: Mapping[int, Wanted],
+        folder: Path,
+        pace: Pace,
+    ) -> Iterator[ExportedRecord]:
+        """Yield the rows that `wanted` names, with the columns that digests leave out."""
+        with self._connected() as connection:
+            table = self._table(connection, collection)
+            writer = RowWriter(
+                collection, list(table.columns.values()), unique=_has_unique_index(connection, collection)
+            )
+            for part, records in wanted.items():
+                found = self._rows(
+                    connection,
+                    table,
+                    division,
+                    part,
+                    pace,
+                    writer.selected,
+                    where=_among(table.hash, records),
+                    block=1,  # a row may be of any size
+                )
+                with closing(found):
+                    for key, value, values in found:
+                        if (key, value) in records:
+                            yield ExportedRecord(key, value, *self._written(writer, collection, key, values))
+
+    def _written(
+        self, writer: RowWriter, collection: str, key: str, values: Sequence[Any]
+    ) -> tuple[Json, str]:
+        try:
+            return writer.write(values)
+        except TooLong as column:
+            raise self._reach.failed(
+                f"one of column {column} of {key} that is longer than max_allowed_packet",
+                expected=f"whole values of {collection}",
+                hint="raise max_allowed_packet of the server",
+            ) from None
+
+
+def _has_unique_index(connection: Connection[Cursor], collection: str) -> bool:
+    database, _, table = collection.partition(".")
+    ((count,),) = rows(connection, _UNIQUE, [database, table])
+    return bool(count)
+
+
+def _among(hashed: str, records: Wanted) -> str:
+    if len(records) > TOLD:
+        return "TRUE"
+    return f"{hashed} IN ({', '.join(str(value) for _, value in records) or 'NULL'})"

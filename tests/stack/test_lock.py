@@ -1,0 +1,293 @@
+"""The lock of a target, kept by the real engine: between processes, after a kill, with the engine away."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import ActionFailed, ExitCode, Unverifiable, UsageProblem
+from fixtures.incident import UNFINISHED
+from fixtures.target import Target
+from rollback_actions.holder import Holder
+from rollback_actions.journal import verify_journal
+from rollback_actions.lock import TargetLock, lock_state
+from rollback_actions.lock_volumes import LABEL, LockVolumes
+from staging.stack import Stack
+from tests.conftest import ROOT
+from tests.stack.scratch_project import docker
+from tests.stack.verifier import ACTIONS_SECONDS, Verifier, expect
+from tests.unit.lock_stand_in import elsewhere, ended
+
+SECONDS = 60
+ROUNDS = 25
+
+# At each line it is given, it tries to take the lock; a line more, and it gives back what it got.
+TAKER = """
+import sys
+from fixtures.errors import UsageProblem
+from rollback_actions.lock import TargetLock
+from rollback_actions.lock_volumes import LockVolumes
+place = LockVolumes(sys.argv[1], 10)
+for line in sys.stdin:
+    lock = TargetLock(place, "t", "try", take_over=line == "over\\n")
+    try:
+        with lock:
+            lock.declare("of-the-test")
+            print("got", flush=True)
+            sys.stdin.readline()
+    except UsageProblem:
+        print("refused", flush=True)
+        sys.stdin.readline()
+    print("done", flush=True)
+"""
+
+
+class Taker:
+    """A process that takes the lock of `project` when it is told to."""
+
+    def __init__(self, project: str, opened: ExitStack) -> None:
+        self.process = opened.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-c", TAKER, project],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        opened.callback(self.process.kill)
+
+    def say(self, word: str) -> None:
+        """Say `word` to it."""
+        stdin: IO[str] | None = self.process.stdin
+        assert stdin is not None
+        stdin.write(f"{word}\n")
+        stdin.flush()
+
+    def hear(self) -> str:
+        """Return what it says next."""
+        stdout: IO[str] | None = self.process.stdout
+        assert stdout is not None
+        return stdout.readline().strip()
+
+    def kill(self) -> None:
+        """End it as kill -9 does."""
+        self.process.kill()
+        self.process.wait(SECONDS)
+
+
+def _all_at_once(takers: list[Taker], word: str) -> list[Taker]:
+    """Have all of them try; return those that got it."""
+    for taker in takers:
+        taker.say(word)
+    return [taker for taker in takers if taker.hear() == "got"]
+
+
+def _enough(takers: list[Taker]) -> None:
+    for taker in takers:
+        taker.say("enough")
+    assert {taker.hear() for taker in takers} == {"done"}
+
+
+@pytest.fixture
+def place(stack: Stack) -> Iterator[LockVolumes]:
+    """A lock of a project of the test's own."""
+    assert stack.project
+    place = LockVolumes(f"rollproof-test.{uuid.uuid4().hex[:8]}", 10)
+    try:
+        yield place
+    finally:
+        place.clear()
+        assert place.records() == {}
+
+
+@pytest.fixture
+def takers(place: LockVolumes) -> Iterator[list[Taker]]:
+    """Two that take its lock."""
+    with ExitStack() as opened:
+        yield [Taker(place.project, opened) for _ in range(2)]
+
+
+def _lock(place: LockVolumes, *, take_over: bool = False) -> TargetLock:
+    return TargetLock(place, "t", "backup", take_over=take_over)
+
+
+def _put(place: LockVolumes, holder: Holder) -> None:
+    place.add(max(place.records(), default=0) + 1, holder.record())
+
+
+def test_of_two_at_the_same_instant_one_gets_it(place: LockVolumes, takers: list[Taker]) -> None:
+    for _ in range(ROUNDS):
+        got = _all_at_once(takers, "take")
+        assert len(got) == 1
+        with pytest.raises(UsageProblem, match=f", process {got[0].process.pid} "):
+            _lock(place, take_over=True).__enter__()
+        _enough(takers)
+        assert list(place.records().values()) == [{"free": "yes"}]
+
+
+def test_of_two_that_take_over_at_once_one_gets_it(place: LockVolumes, takers: list[Taker]) -> None:
+    for holder in [ended(), elsewhere()] * (ROUNDS // 2):
+        _put(place, replace(holder, token=secrets.token_hex(16)))
+        assert len(_all_at_once(takers, "over")) == 1
+        _enough(takers)
+
+
+def test_one_that_was_killed_leaves_it_to_be_taken_over(place: LockVolumes, takers: list[Taker]) -> None:
+    killed, other = takers
+    assert _all_at_once([killed], "take") == [killed]
+    killed.kill()
+    with pytest.raises(
+        UsageProblem, match=rf", process {killed.process.pid} .*ended .*\nHINT: .*--take-over"
+    ):
+        _lock(place).__enter__()
+    assert _all_at_once([other], "take") == []
+    _enough([other])
+    with _lock(place, take_over=True) as lock:
+        assert lock.taken_from is not None
+        assert lock.taken_from.process.pid == killed.process.pid
+        assert lock.taken_from.incident == "of-the-test"
+        lock.require()
+        assert _all_at_once([other], "over") == []
+        _enough([other])
+        lock.declare("")
+    assert _all_at_once([other], "take") == [other]
+    _enough([other])
+
+
+def test_who_has_lost_it_stops_and_leaves_it_to_the_other(place: LockVolumes, takers: list[Taker]) -> None:
+    with _lock(place) as lock:
+        lock.require()
+        # As another machine sees this process: it cannot know, and takes the operator's word.
+        lock.holder = elsewhere()
+        _put(place, lock.holder)
+        lock.require()
+        assert _all_at_once(takers, "over")
+        with pytest.raises(ActionFailed, match=r"held by this process still, observed held by .*, process "):
+            lock.require()
+    (holder,) = (Holder.of_record(record) for record in place.records().values())
+    assert holder.process.pid in {taker.process.pid for taker in takers}
+    _enough(takers)
+
+
+def test_the_labels_name_the_holder(place: LockVolumes) -> None:
+    with _lock(place) as lock:
+        lock.declare("the-incident")
+        listed = docker("volume", "ls", "--quiet", f"--filter=label={LABEL}={place.project}")
+        assert listed == place.name(2)
+        said = docker("volume", "inspect", "--format={{json .Labels}}", listed)
+        for word in (lock.holder.user, lock.holder.host, str(lock.holder.process.pid), "the-incident"):
+            assert f'"{word}"' in said
+        # What has no name of its own would go with this; a lock stays.
+        docker("volume", "prune", "--force", f"--filter=label={LABEL}={place.project}")
+        lock.require()
+    assert docker("volume", "ls", "--quiet", f"--filter=label={LABEL}={place.project}") == place.name(3)
+
+
+def test_a_volume_without_a_record_is_said(place: LockVolumes) -> None:
+    docker("volume", "create", place.name(1))
+    with pytest.raises(Exception, match=f"HINT: .*docker volume rm {place.name(1)}"):
+        _lock(place).__enter__()
+    # Another project's, whose name begins as this one's.
+    assert LockVolumes(place.project.rpartition(".")[0], 10).records() == {}
+
+
+@contextmanager
+def _silent(path: Path) -> Iterator[None]:
+    """An engine that takes questions, and never answers."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        yield
+
+
+def test_an_engine_that_is_away_or_silent_is_said(
+    place: LockVolumes, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = LockVolumes(place.project, 1)
+    with monkeypatch.context() as patched:
+        patched.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+        with pytest.raises(
+            Unverifiable, match=r"lock of project .*an answer within 1 s.*\nHINT: see that the"
+        ):
+            _lock(impatient).__enter__()
+        assert str(lock_state(target)).startswith("cannot be read: lock of project rollproof-staging: ")
+        patched.setenv("DOCKER_HOST", f"unix://{tmp_path}/silent.sock")
+        with _silent(tmp_path / "silent.sock"), pytest.raises(Unverifiable, match="within 1 s"):
+            _lock(impatient).__enter__()
+    with _lock(place) as lock, monkeypatch.context() as patched:
+        patched.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+        with pytest.raises(Unverifiable):
+            lock.require()
+        assert not lock.lost
+
+
+def _started(verifier: Verifier, opened: ExitStack) -> subprocess.Popen[str]:
+    return opened.enter_context(
+        subprocess.Popen(
+            [str(verifier.root / "deploy/rollback/service_frontend.sh")],
+            env=verifier.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    )
+
+
+def test_of_two_rollbacks_at_the_same_instant_one_runs(verifier: Verifier, engine: ContainerEngine) -> None:
+    incidents = verifier.folder / "incidents"
+    before = set(incidents.iterdir())
+    with ExitStack() as opened:
+        both = [_started(verifier, opened) for _ in range(2)]
+        said = {process.pid: process.communicate(timeout=ACTIONS_SECONDS) for process in both}
+    codes = {process.pid: process.returncode for process in both}
+    assert sorted(codes.values()) == [ExitCode.VERIFIED, ExitCode.USAGE], said
+    ran, refused = sorted(codes, key=lambda pid: codes[pid])
+    assert "rollback: passed in" in said[ran][0]
+    error = said[refused][1]
+    assert f", process {ran} (rollback service frontend to {verifier.baseline.facts.commit}" in error
+    assert "which still runs" in error
+    assert "\nHINT: wait for it" in error
+    assert "Traceback" not in error
+    (incident,) = set(incidents.iterdir()) - before
+    steps = [record["step"] for record in verify_journal(incident / "journal.jsonl") if "step" in record]
+    assert steps.count("stop frontend") == 2  # its begin and its end
+    (container,) = engine.containers()["frontend"]
+    assert container.health == "healthy"
+    expect(verifier.run("phase1", "-n2"), {})
+
+
+def test_a_rollback_that_was_killed_is_taken_over_and_gone_on_with(
+    verifier: Verifier, engine: ContainerEngine
+) -> None:
+    folder = verifier.killed("rollback/service_frontend.sh", at="stop frontend")
+    status = verifier.actions("rollback", "status")
+    assert ", which has ended; add --take-over\n" in status.stdout
+    assert "rollback resume --take-over --target=" in status.stdout.splitlines()[-1]
+    assert "which has ended; add --take-over" in verifier.actions("card").stdout
+    refused = verifier.actions("rollback", "resume")
+    assert refused.returncode == ExitCode.USAGE, refused.stdout
+    assert f"incident {folder.name}, since" in refused.stderr
+    assert "\nHINT: nobody will give it back: add --take-over" in refused.stderr
+    done = verifier.actions("rollback", "resume", "--take-over")
+    assert done.returncode == ExitCode.VERIFIED, done.stderr
+    assert not (folder / UNFINISHED).exists()
+    (over,) = [
+        record for record in verify_journal(folder / "journal.jsonl") if record["event"] == "took over"
+    ]
+    assert (over["incident"], over["life"]) == (folder.name, "which has ended")
+    assert "\nlock: free\n" in verifier.actions("rollback", "status").stdout
+    (container,) = engine.containers()["frontend"]
+    assert container.health == "healthy"
+    expect(verifier.run("phase1", "-n2"), {})

@@ -1,0 +1,137 @@
+"""What a rollback is refused for, each reason by itself, and the word that allows it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from fixtures.clock import Moment
+from fixtures.errors import ExitCode, UsageProblem
+from fixtures.incident import RollbackRecord, new_incident
+from fixtures.target import load_target
+from fixtures.verdict import Verdict
+from rollback_actions.plan import Plan, plan_database, plan_emergency, plan_service
+from rollback_actions.refusals import Allowed, refuse
+from rollback_actions.schedule import Schedule, Stage, schedule_of
+from rollback_actions.wish import Kind, Wish
+from tests.unit.sandbox import Sandbox, make_sandbox
+
+
+class Disk(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Sandbox:
+    return make_sandbox(tmp_path)
+
+
+def _set(sandbox: Sandbox, line: str) -> None:
+    """Add a key to the profile."""
+    sandbox.profile.write_text(f"{line}\n{sandbox.profile.read_text()}")
+    sandbox.target = load_target(sandbox.profile)
+
+
+def _slow(plan: Plan, seconds: float) -> Plan:
+    assert plan.backup is not None
+    return replace(plan, backup=replace(plan.backup, seconds=dict.fromkeys(plan.stores, seconds)))
+
+
+def _rolled_back(sandbox: Sandbox, wish: Wish, verdict: Verdict = Verdict.PASSED) -> None:
+    now = Moment.now()
+    record = RollbackRecord(wish.commit, verdict, 1.0, now, now, kind=wish.kind, names=wish.names)
+    new_incident(sandbox.target.folders.incidents, sandbox.target.name).write_rollback(record)
+
+
+def test_nothing_is_refused_without_a_reason(sandbox: Sandbox) -> None:
+    for plan in (plan_database(sandbox.target, "mysql"), plan_service(sandbox.target, "backend")):
+        refuse(sandbox.target, plan, Allowed())
+        refuse(sandbox.target, plan, Allowed(confirm="sandbox"))
+
+
+def test_a_protected_target_is_confirmed_by_its_name(sandbox: Sandbox) -> None:
+    _set(sandbox, "protected = true")
+    plan = plan_service(sandbox.target, "backend")
+    with pytest.raises(UsageProblem, match="add --confirm sandbox") as caught:
+        refuse(sandbox.target, plan, Allowed())
+    assert caught.value.exit_code == ExitCode.USAGE
+    refuse(sandbox.target, plan, Allowed(confirm="sandbox"))
+
+
+def test_the_name_of_another_target_is_no_confirmation(sandbox: Sandbox) -> None:
+    with pytest.raises(UsageProblem, match="expected the name of the target, sandbox, observed 'staging'"):
+        refuse(sandbox.target, plan_service(sandbox.target, "backend"), Allowed(confirm="staging"))
+
+
+def test_a_plan_over_budget_is_refused(sandbox: Sandbox) -> None:
+    plan = _slow(plan_database(sandbox.target, "mysql"), 200)
+    with pytest.raises(
+        UsageProblem, match=r"expected 300 s at most, observed about 6\d\d s, of which restore 400"
+    ):
+        refuse(sandbox.target, plan, Allowed())
+    refuse(sandbox.target, plan, Allowed(over_budget=True))
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "here", "refused"),
+    [
+        (Kind.DATABASE, ("mysql",), True, True),
+        (Kind.EMERGENCY, (), True, True),
+        (Kind.EMERGENCY, (), False, False),
+        (Kind.DATABASE, ("redis",), True, False),
+        (Kind.FULL, (), True, False),
+    ],
+)
+def test_the_same_is_not_done_again_within_the_hold_time(
+    sandbox: Sandbox, kind: Kind, names: tuple[str, ...], *, here: bool, refused: bool
+) -> None:
+    plan = plan_database(sandbox.target, "mysql")
+    _rolled_back(sandbox, Wish(kind, plan.commit if here else "0" * 40, names))
+    if refused:
+        with pytest.raises(UsageProblem, match=r"none to that commit in the last 30 min.*\nHINT.*--again"):
+            refuse(sandbox.target, plan, Allowed())
+    refuse(sandbox.target, plan, Allowed(again=True))
+    refuse(sandbox.target, plan, Allowed(), resumed=True)
+    _set(sandbox, "hold_seconds = 0")
+    refuse(sandbox.target, plan, Allowed())
+
+
+def test_one_that_failed_holds_nobody_up(sandbox: Sandbox) -> None:
+    plan = plan_emergency(sandbox.target, sandbox.commit)
+    _rolled_back(sandbox, plan.wish, Verdict.FAILED)
+    refuse(sandbox.target, plan, Allowed())
+
+
+def test_without_room_for_the_safety_copy_nothing_begins(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_database(sandbox.target, "mysql")
+    assert plan.backup is not None
+    size = plan.backup.stores["mysql"].size
+
+    def usage(_: Any) -> Disk:  # noqa: ANN401 - a path of any kind
+        return Disk(10 * size, 9 * size, size)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    with pytest.raises(UsageProblem, match="room for what the stores hold now"):
+        refuse(sandbox.target, plan, Allowed(confirm="sandbox", over_budget=True, again=True))
+    refuse(sandbox.target, plan_service(sandbox.target, "backend"), Allowed())
+
+
+def test_deadlines_add_up_to_the_budget_when_the_plan_fits(sandbox: Sandbox) -> None:
+    schedule = schedule_of(sandbox.target, _slow(plan_emergency(sandbox.target, sandbox.commit), 20))
+    assert schedule.seconds < schedule.budget == 300
+    assert schedule.deadlines == pytest.approx(300, abs=1)
+    assert all(schedule.deadline(stage) >= seconds for stage, seconds in schedule.expected.items())
+
+
+def test_over_budget_a_deadline_is_what_is_expected() -> None:
+    schedule = Schedule({Stage.STOP: 10.0, Stage.RESTORE: 590.0}, 300.0)
+    assert schedule.over_budget
+    assert (schedule.deadline(Stage.RESTORE), schedule.deadlines) == (590.0, 600.0)

@@ -1,0 +1,46 @@
+"""The export of records by key: every one is asked for once, in blocks that memory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+
+from fixtures.stores.content import Pace
+from fixtures.stores.vector_scan import BLOCK_BYTES
+from rollback_actions.stores.export import ExportedRecord
+from rollback_actions.stores.vector_export import exported_by_key
+
+COUNT = 5000
+WANTED = {
+    part: frozenset((f"{key:05}", key) for key in range(part * 1000, (part + 1) * 1000))
+    for part in range(COUNT // 1000)
+}
+
+
+@pytest.mark.parametrize("size", [1, 1000, BLOCK_BYTES // 20, 2 * BLOCK_BYTES])
+def test_blocks_are_as_large_as_memory_allows(size: int) -> None:
+    asked: list[int] = []
+    line = "x" * size
+
+    def read(keys: Sequence[str]) -> list[ExportedRecord]:
+        asked.append(len(keys))
+        return [ExportedRecord(key, int(key), None, line) for key in keys]
+
+    found = [record.key for record in exported_by_key(WANTED, read, Pace())]
+    assert found == [f"{key:05}" for key in range(COUNT)]
+    assert sum(asked) == COUNT
+    assert max(asked[1:]) <= max(1, BLOCK_BYTES // size)
+    assert any(later > earlier for earlier, later in pairwise(asked)) == (size < BLOCK_BYTES // 10)
+
+
+def test_what_is_gone_or_another_is_left_out() -> None:
+    def read(keys: Sequence[str]) -> list[ExportedRecord]:
+        there = [key for key in keys if int(key) % 3]
+        return [ExportedRecord(key, int(key) + (int(key) % 3 == 2), None, "line") for key in there]
+
+    found = {record.key for record in exported_by_key(WANTED, read, Pace())}
+    assert found == {f"{key:05}" for key in range(COUNT) if key % 3 == 1}
+    assert list(exported_by_key({0: frozenset()}, read, Pace())) == []
+    assert list(exported_by_key(WANTED, lambda _: [], Pace())) == []

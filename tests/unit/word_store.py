@@ -1,0 +1,127 @@
+"""Stores that are words, for what the engine of rollbacks does with any store: write side, reader, export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from unittest.mock import patch
+
+from fixtures.errors import Unverifiable
+from fixtures.stores.content import Digest, Json, Pace, RecordHash
+from rollback_actions import accounting, index, lost_window, written_since
+from rollback_actions.stores.export import ExportedRecord, Wanted
+from rollback_actions.stores.keeper import Kept, Restored
+from rollback_actions.stores.package import write_package
+
+COLLECTION = "words"
+
+
+@dataclass
+class WordStore:
+    """A store of words by key; a backup holds them all. `dead` says that it cannot be asked.
+
+    `loses` are keys that an export forgets. `meanwhile` is what happens during a restore.
+    """
+
+    name: str
+    kind: str
+    words: dict[str, str] = field(default_factory=lambda: {"a": "of release 1", "b": "of both"})
+    dead: bool = False
+    loses: frozenset[str] = frozenset()
+    meanwhile: Callable[[], None] = lambda: None
+
+    def back_up(self, folder: Path) -> Kept:
+        """Keep the words."""
+        for key, word in self.words.items():
+            (folder / key).write_text(word)
+        records = {COLLECTION: len(self.words)}
+        return write_package(folder, kind=self.kind, method="words", records=records, details={})
+
+    def restore(self, folder: Path) -> Restored:
+        """Put the words back; what else happens in that time happens too."""
+        self.meanwhile()
+        self.words = {path.name: path.read_text() for path in folder.iterdir() if path.suffix != ".json"}
+        self.dead = False
+        return Restored({COLLECTION: len(self.words)})
+
+
+@dataclass
+class WordReader:
+    """Reads a store of words, and exports them. One part."""
+
+    store: WordStore
+    kind = "words"
+    blind_spots: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.store.name
+
+    def counts(self) -> Mapping[str, int]:
+        if self.store.dead:
+            raise Unverifiable(what=self.name, expected="an answer", observed="none", source="-", hint="-")
+        return {COLLECTION: len(self.store.words)}
+
+    def schemas(self) -> Mapping[str, Json]:
+        return {COLLECTION: {}}
+
+    def divide(self, collection: str, records: int) -> tuple[str, ...]:
+        return ("",)
+
+    def digest(
+        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
+    ) -> Iterator[tuple[int, Digest]]:
+        found = [record for _, record in self.records(collection, division, parts, pace)]
+        yield 0, Digest(len(found), sum(record.hash for record in found))
+
+    def records(
+        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
+    ) -> Iterator[tuple[int, RecordHash]]:
+        for key, word in self.store.words.items():
+            yield 0, RecordHash(key, int.from_bytes(f"{key}={word}".encode().ljust(24)[-24:], "big"))
+
+    def how_to_replay(self, collection: str) -> str:
+        return f"put {collection}"
+
+    def export(
+        self,
+        collection: str,
+        division: Sequence[str],
+        wanted: Mapping[int, Wanted],
+        folder: Path,
+        pace: Pace,
+    ) -> Iterator[ExportedRecord]:
+        for part, record in self.records(collection, division, [0], pace):
+            if (record.key, record.hash) in wanted.get(part, ()) and record.key not in self.store.loses:
+                word = self.store.words[record.key]
+                yield ExportedRecord(record.key, record.hash, word, f"{record.key}={word}")
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
+def readable(stores: Mapping[str, WordStore]) -> ExitStack:
+    """Let every reader and export be one of `stores`, until what is returned is closed."""
+
+    def opened(name: str, *_: Any) -> WordReader:  # noqa: ANN401 - whatever the real ones take
+        return WordReader(stores[name])
+
+    patches = ExitStack()
+    for module, names in (
+        (index, ("open_content", "open_view")),
+        (lost_window, ("open_content", "open_export")),
+        (accounting, ("open_content",)),
+        (written_since, ("open_content",)),
+    ):
+        for name in names:
+            patches.enter_context(patch.object(module, name, opened))
+    return patches
