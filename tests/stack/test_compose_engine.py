@@ -122,6 +122,22 @@ def test_a_service_that_does_not_exist_is_answered_with_those_that_do(project: S
         project.engine.resolve(Address(service="dat", port=1))
 
 
+def test_what_was_run_once_runs_too(project: ScratchProject) -> None:
+    compose(project, "run", "--detach", "--rm", "--no-deps", "--name", f"{project.name}-once", "other")
+    try:
+        found = {one.name: (one.service, one.one_off) for one in project.engine.running()}
+        assert found == {
+            f"{project.name}-data-1": ("data", False),
+            f"{project.name}-other-1": ("other", False),
+            f"{project.name}-once": ("other", True),
+        }
+        docker("pause", f"{project.name}-other-1")
+        assert f"{project.name}-other-1" not in {one.name for one in project.engine.running()}
+        docker("unpause", f"{project.name}-other-1")
+    finally:
+        docker("rm", "--force", f"{project.name}-once")
+
+
 def test_logs_are_the_last_lines(project: ScratchProject) -> None:
     assert project.engine.logs(project.container("data").id).strip() == "started"
 

@@ -89,6 +89,18 @@ def test_users_are_told_to_come_again_and_nothing_else(verifier: Verifier, targe
     assert "see that nothing wrote meanwhile: nobody at the containers, redis" in done.stderr
 
 
+def test_all_services_are_re_created_without_a_bad_gateway(verifier: Verifier, target: Target) -> None:
+    user = User(target)
+    with user.asking():
+        done = verifier.actions("rollback", "full", verifier.baseline.facts.commit)
+    assert done.returncode == ExitCode.VERIFIED, done.stderr
+    assert user.told("JSON") == ["200, JSON", "503, come again, JSON", "200, JSON"]
+    assert user.told("page") == ["200, page", "503, come again, page", "200, page"]
+    # While the proxy itself is re-created nobody answers; that is all.
+    errors = {one for one in user.answers if not one.endswith(("JSON", "page"))}
+    assert errors <= {"ConnectionRefusedError", "ConnectionResetError", "RemoteDisconnected"}
+
+
 def test_what_cannot_tell_is_named(verifier: Verifier) -> None:
     done = verifier.script("rollback/db_qdrant.sh")
     assert done.returncode == ExitCode.VERIFIED, done.stderr
