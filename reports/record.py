@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode, describe
+from fixtures.incident import LOST_WINDOW
 from fixtures.redaction import Finding
 from fixtures.tally import tally
 from fixtures.verdict import RunVerdict
@@ -104,13 +105,16 @@ class _Record:
             self._notes.append(str(problem))
 
     def _places(self) -> Iterator[Path]:
-        """Yield where this run wrote."""
+        """Yield where this run wrote.
+
+        What a restore overwrote is no report: it is there to be given back, sessions of users and all.
+        """
         option = self._config.option
         written = [getattr(option, name, None) for name in ("allure_report_dir", "xmlpath", "log_file")]
-        paths = [self._incident.folder.resolve(), *(Path(path).resolve() for path in written if path)]
-        for path in dict.fromkeys(paths):
-            inside = path != paths[0] and path.is_relative_to(paths[0])
-            if path.exists() and not inside:
+        folder = self._incident.folder.resolve()
+        yield from (path for path in sorted(folder.iterdir()) if not path.name.startswith(LOST_WINDOW))
+        for path in dict.fromkeys(Path(path).resolve() for path in written if path):
+            if path.exists() and not path.is_relative_to(folder):
                 yield path
 
 

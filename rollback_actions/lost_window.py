@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed
 from fixtures.files import write_whole
+from fixtures.incident import LOST_WINDOW
 from fixtures.record_blocks import read_block
 from fixtures.stores.content import Digest
 from fixtures.target import Target
@@ -33,7 +34,7 @@ from rollback_actions.index import (
 )
 from rollback_actions.stores.factory import open_export
 
-FOLDER = "lost-window"
+FOLDER = LOST_WINDOW
 MANIFEST = "window.json"
 
 

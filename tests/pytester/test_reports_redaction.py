@@ -288,6 +288,25 @@ def test_a_secret_in_the_record_fails_the_run(project: pytest.Pytester, distribu
     assert leaks(result.stdout.str()) == []
 
 
+@pytest.mark.parametrize("distribution", [[], ["-n2"]], ids=["alone", "xdist"])
+def test_what_a_restore_overwrote_is_no_report(project: pytest.Pytester, distribution: list[str]) -> None:
+    project.makepyfile(
+        test_leaks=f"""
+        from pathlib import Path
+
+        def test_beside_a_lost_window(redact):
+            redact({ISSUED!r})
+            for name in ("lost-window", "lost-window-2"):
+                folder = Path("incidents/one", name, "redis")
+                folder.mkdir(parents=True)
+                (folder / "revived.jsonl").write_text({ISSUED!r})
+        """
+    )
+    result = project.runpytest_subprocess(*distribution)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.no_fnmatch_line("*secret in the record*")
+
+
 def test_errors_outside_of_checks_are_scrubbed(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_leaks="""
