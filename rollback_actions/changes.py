@@ -59,22 +59,27 @@ class Difference:
         return frozenset(r.key for r in self.written) & frozenset(r.key for r in self.gone)
 
 
-def ground_of(content: ContentView, collection: str, index: StoreIndex | None, pace: Pace) -> Ground:
-    """Return what `collection` is held against.
+def ground_of(
+    content: ContentView, collection: str, index: StoreIndex | None, pace: Pace
+) -> tuple[Ground, tuple[Digest, ...]]:
+    """Return what `collection` is held against, and the digest of each of its parts as it is now.
 
     A collection whose key was altered since, or that the index does not know, is held against nothing.
+
+    Raises:
+        Unverifiable: the store does not answer.
     """
     if index is not None and collection in index.collections:
         indexed = index.collections[collection]
         ground = Ground(collection, indexed.division, tuple(p.digest for p in indexed.parts), index)
         try:
-            # One part tells whether the division still fits.
-            for _ in content.digest(collection, ground.division, [0], pace):
-                return ground
+            return ground, live_digests(content, ground, pace)
         except Unverifiable:
+            # The division may not fit any more; a reader that failed asks anew.
             content.close()
     division = content.divide(collection, PART)
-    return Ground(collection, division, (Digest(0, 0),) * len(division), None)
+    ground = Ground(collection, division, (Digest(0, 0),) * len(division), None)
+    return ground, live_digests(content, ground, pace)
 
 
 def live_digests(content: ContentView, ground: Ground, pace: Pace) -> tuple[Digest, ...]:
@@ -182,8 +187,7 @@ def count_written(content: ContentView, collection: str, index: StoreIndex | Non
         Unverifiable: the store does not answer, or the index cannot be read.
     """
     written = Written()
-    ground = ground_of(content, collection, index, pace)
-    digests = live_digests(content, ground, pace)
+    ground, digests = ground_of(content, collection, index, pace)
     differing = [part for part, digest in enumerate(digests) if digest != ground.digests[part]]
     for part, records in live_parts(content, ground, differing, pace):
         size = max(digests[part].records, ground.digests[part].records)

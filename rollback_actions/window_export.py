@@ -25,7 +25,6 @@ from rollback_actions.changes import (
     aligned,
     difference,
     ground_of,
-    live_digests,
     live_parts,
     require_time,
 )
@@ -117,8 +116,7 @@ class _Exporter:
         what = f"export of {self._collection}"
         require_time(limit, what)
         with open_content(self._store, self._profile, self._engine) as content:
-            ground = ground_of(content, self._collection, index, self._pace)
-            digests = live_digests(content, ground, self._pace)
+            ground, digests = ground_of(content, self._collection, index, self._pace)
             for part, digest in enumerate(digests):
                 self._parts[part] = WindowPart(
                     bound=ground.division[part], records=digest.records, total=f"{digest.total:x}"
