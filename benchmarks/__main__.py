@@ -25,10 +25,11 @@ from fixtures.target import load_target
 from rollback_actions.compose import ComposeControl
 from rollback_actions.guard import guarded
 from rollback_actions.progress import Progress
+from staging.apart import PROFILE
 from staging.fresh import fresh_stores
 from staging.kills.wreckage import wreck_all
 from staging.operators import Operators
-from staging.rehearsal import PROFILE, bring_up_application
+from staging.rehearsal import bring_up_application
 from staging.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,7 +80,7 @@ def _rollback(stack: Stack, progress: Progress, _scale: float) -> None:
     target = load_target(ROOT / PROFILE)
     with ExitStack() as opened, progress.step("roll back both ways"):
         operators = Operators(target, open_engine(target.engine), opened)
-        ours, bare = measure_rollback(stack, target, ROOT / PROFILE, lambda: wreck_all(operators))
+        ours, bare = measure_rollback(stack, target, lambda: wreck_all(operators))
     _show("Emergency rollback of the staging stack", compared([ours, bare], bare))
 
 

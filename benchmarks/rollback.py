@@ -7,7 +7,6 @@ what was written since, no account of the records.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from fixtures.target import Target
 from rollback_actions.backup import each_store, find_backup
 from rollback_actions.compose import ComposeControl
 from rollback_actions.stores.factory import open_keepers
+from staging.apart import apart
 from staging.stack import Stack
 from tests.conftest import ROOT
 
@@ -30,7 +30,7 @@ TIMES = 3
 SECONDS = 300
 
 
-def measure_rollback(stack: Stack, target: Target, profile: Path, wreck: Callable[[], None]) -> list[Measure]:
+def measure_rollback(stack: Stack, target: Target, wreck: Callable[[], None]) -> list[Measure]:
     """Return the times of both, run in turns, each on data that `wreck` has made wrong; ours comes first.
 
     Raises:
@@ -39,14 +39,7 @@ def measure_rollback(stack: Stack, target: Target, profile: Path, wreck: Callabl
     commit = head(target.application.repository)
     with tempfile.TemporaryDirectory() as folder:
         backups = Path(folder) / "backups"
-        environment = {
-            **os.environ,
-            "ROLLPROOF_TARGET": str(profile),
-            "ROLLPROOF_FOLDERS__INCIDENTS": f"{folder}/incidents",
-            "ROLLPROOF_FOLDERS__BASELINES": f"{folder}/baselines",
-            "ROLLPROOF_FOLDERS__BACKUPS": str(backups),
-            "ROLLPROOF_HOLD_SECONDS": "0",
-        }
+        environment = apart(Path(folder), HOLD_SECONDS="0")
         for command in ("backup", "capture"):
             _actions(environment, command)
         ours = partial(_actions, environment, "rollback", "emergency", commit)

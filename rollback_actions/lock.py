@@ -206,7 +206,7 @@ class LockState:
     def __str__(self) -> str:
         """Return it in words."""
         if self.problem is not None:
-            return f"cannot be read: {str(self.problem).splitlines()[0]}"
+            return f"cannot be read: {self.problem.summary}"
         if self.life is None:
             return "free"
         what_to_do = {

@@ -49,6 +49,7 @@ class Losses:
     backup: BackupSet
     unfinished: Unfinished
     accounts: dict[str, Account] = field(default_factory=dict)
+    _indexes: dict[str, StoreIndex | None] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def export(self, names: Iterable[str], down: Collection[str], steps: Recorder, limit: Deadline) -> None:
@@ -117,6 +118,13 @@ class Losses:
                 steps.note(f"what {folder.name} holds is exported again where it is there: {problem.summary}")
 
     def _index(self, name: str, steps: Recorder) -> StoreIndex | None:
+        """Return the index of a store, None where no record is known to be in the backup."""
+        if name not in self._indexes:
+            # Once: all of its files are hashed for it.
+            self._indexes[name] = self._read_index(name, steps)
+        return self._indexes[name]
+
+    def _read_index(self, name: str, steps: Recorder) -> StoreIndex | None:
         if self.target.stores[name].emptied:  # what has not been written since is lost all the same
             return None
         try:

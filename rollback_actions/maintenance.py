@@ -48,7 +48,7 @@ class MaintenanceMode:
                 self._await(on=True)
         except Problem as problem:
             self._steps.note(
-                f"{self._profile.service} is stopped too, maintenance is not on: {_first_line(problem)}"
+                f"{self._profile.service} is stopped too, maintenance is not on: {problem.summary}"
             )
             return ((self._profile.service,),)
         self._on = True
@@ -70,7 +70,7 @@ class MaintenanceMode:
             try:
                 lasting = in_maintenance(self._application, self._application.deadline_seconds)
             except Unverifiable as problem:
-                self._steps.note(f"it cannot be seen whether maintenance is off: {_first_line(problem)}")
+                self._steps.note(f"it cannot be seen whether maintenance is off: {problem.summary}")
                 return
             if lasting:  # an earlier run has put it on, and a start does not take it off
                 self._run(self._profile.off)
@@ -123,7 +123,3 @@ def left_on(advice: Advice) -> list[str]:
     except Unverifiable:
         state = "maintenance may be on, the application does not answer"
     return [f"  {state}", f"  to take it off:   {advice.maintenance_off(application.maintenance)}"]
-
-
-def _first_line(problem: Problem) -> str:
-    return str(problem).splitlines()[0]

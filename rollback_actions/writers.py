@@ -196,8 +196,7 @@ class Watch:
             first = watched.failure is None
             watched.failure, watched.blind = problem, isinstance(problem, Blind)
             if first:
-                reason = str(problem).splitlines()[0]
-                self.steps.note(f"writers cannot be seen at {watched.place.name}: {reason}")
+                self.steps.note(f"writers cannot be seen at {watched.place.name}: {problem.summary}")
             return
         watched.looks, watched.failure = watched.looks + 1, None
         with self._lock:

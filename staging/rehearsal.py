@@ -6,7 +6,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, ExitCode, Problem
@@ -27,10 +26,10 @@ from rollback_actions.progress import Progress
 from rollback_actions.rollback import roll_back
 from rollback_actions.steps import Recorder
 from rollback_actions.stores.factory import open_keepers
+from staging.apart import PROFILE
 from staging.deployment import Deployment
 from staging.stack import Stack
 
-PROFILE = Path("targets/staging.toml")
 WORKERS = 2
 CHECKS_SECONDS = 900
 # Counts, schemas and functions show that there is something to roll back; to read every record would tell how

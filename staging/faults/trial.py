@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -16,13 +15,13 @@ from pathlib import Path
 from fixtures.engines.factory import open_engine
 from fixtures.errors import Problem
 from fixtures.ledger import runs
-from fixtures.target import PREFIX, load_target
+from fixtures.target import load_target
 from fixtures.verdict import Verdict
+from staging.apart import PROFILE, apart
 from staging.faults import kafka, redis
 from staging.faults.fault import Fault
 from staging.operators import Operators
 
-PROFILE = Path("targets/staging.toml")
 CHECKS_SECONDS = 300
 CAPTURE_SECONDS = 300
 OUTPUT_LINES = 15
@@ -81,14 +80,7 @@ class Trials:
 
     def __post_init__(self) -> None:
         """Make the environment of every command: this one's, with other folders and `SETTINGS`."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        folders = {
-            f"{PREFIX}FOLDERS__{name.upper()}": str(self.folder / name)
-            for name in ("baselines", "incidents", "backups")
-        }
-        settings = {f"{PREFIX}{name}": value for name, value in SETTINGS.items()}
-        whole = {**kept, **folders, **settings, f"{PREFIX}TARGET": str(PROFILE)}
-        object.__setattr__(self, "environment", whole)
+        object.__setattr__(self, "environment", apart(self.folder, **SETTINGS))
 
     @contextmanager
     def operators(self) -> Iterator[Operators]:

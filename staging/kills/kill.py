@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,13 +18,13 @@ from fixtures.errors import Problem
 from fixtures.files import read_lines
 from fixtures.git import head
 from fixtures.incident import UNFINISHED
-from fixtures.target import PREFIX, Target, load_target
+from fixtures.target import Target, load_target
 from rollback_actions.journal import verify_journal
 from rollback_actions.rollback import restore_step
+from staging.apart import PROFILE, apart
 from staging.kills.mark import Mark
 from staging.kills.outcome import Expected, Keys, Outcome, judge, read_outcome
 
-PROFILE = Path("targets/staging.toml")
 ACTION_SECONDS = 300
 POLL_SECONDS = 0.002
 # A killed holder leaves the target's lock behind.
@@ -129,13 +128,7 @@ class Killer:
 
     def __post_init__(self) -> None:
         """Make the environment of every command: this one's, with other folders, and no hold time."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        folders = {
-            f"{PREFIX}FOLDERS__{name.upper()}": str(self.folder / name)
-            for name in ("baselines", "incidents", "backups")
-        }
-        whole = {**kept, **folders, f"{PREFIX}TARGET": str(PROFILE), f"{PREFIX}HOLD_SECONDS": "0"}
-        object.__setattr__(self, "environment", whole)
+        object.__setattr__(self, "environment", apart(self.folder, HOLD_SECONDS="0"))
 
     @property
     def target(self) -> Target:

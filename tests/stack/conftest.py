@@ -32,7 +32,7 @@ def stack(pytestconfig: pytest.Config) -> Stack:
         running = [status.service for status in stack.status()]
         reason = "" if running else "no staging stack is up"
     except Problem as problem:
-        reason = str(problem).splitlines()[0]
+        reason = problem.summary
     if reason:
         text = f"{reason}; bring one up: ./run up"
         if pytestconfig.getoption("require_stack"):

@@ -28,8 +28,9 @@ from fixtures.target import Target
 from rollback_actions.stores.export import ExportedRecord
 from rollback_actions.stores.factory import open_export
 from rollback_actions.stores.mongodb_export import Export
-from tests.stack.export_reading import exported, hashes_of, wanted_of
+from tests.stack.export_reading import exported, hashes_of
 from tests.stack.mongodb_content_scratch import DATABASE, PAPERS, fill, scratch_database, scratch_profile
+from tests.stack.record_exports import wanted_of
 from tests.stack.scratch_stores import SECRET, changed, nowhere, silence
 
 AWKWARD: dict[str, object] = {

@@ -22,9 +22,10 @@ from rollback_actions.stores import mysql_export, mysql_rows
 from rollback_actions.stores.export import ExportedRecord
 from rollback_actions.stores.factory import open_export
 from rollback_actions.stores.mysql_export import Export
-from tests.stack.export_reading import exported, hashes_of, wanted_of
+from tests.stack.export_reading import exported, hashes_of
 from tests.stack.mysql_server import MysqlServer, prepared
 from tests.stack.mysql_types import TABLE, fill
+from tests.stack.record_exports import wanted_of
 from tests.stack.scratch_stores import SECRET, changed, nowhere, silence
 
 # What a session may be that a line must not depend on.

@@ -23,7 +23,8 @@ from rollback_actions.stores import redis_export
 from rollback_actions.stores.export import ExportedRecord
 from rollback_actions.stores.factory import open_export
 from rollback_actions.stores.redis_export import Export
-from tests.stack.export_reading import exported, hashes_of, wanted_of
+from tests.stack.export_reading import exported, hashes_of
+from tests.stack.record_exports import wanted_of
 from tests.stack.scratch_stores import SECRET, changed, nowhere, silence
 
 DATABASE = 12

@@ -19,11 +19,11 @@ from typing import Any
 
 from fixtures.baseline import Baseline, BaselineDraft, load_baseline
 from fixtures.recorded import Facts
+from staging.apart import apart
 from tests.pytester.conftest import Outcome
 
 CHECKS_SECONDS = 120
 ACTIONS_SECONDS = 240
-PROFILE = Path("targets/staging.toml")
 # Checks warn of nothing, in no state of the stack. That pytest cannot clear an old folder is not theirs.
 STRICT = ("-Werror", "-Wignore:(rm_rf) error removing:pytest.PytestWarning")
 # A verdict, and words that the reason holds.
@@ -40,18 +40,8 @@ class Verifier:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of every command: this one's, with the three folders replaced."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("ROLLPROOF_")}
-        folders = {
-            f"ROLLPROOF_FOLDERS__{name.upper()}": str(self.folder / name)
-            for name in ("baselines", "incidents", "backups")
-        }
         # Tests roll back to one commit again and again.
-        ours = {
-            "ROLLPROOF_TARGET": str(PROFILE),
-            "ROLLPROOF_HOLD_SECONDS": "0",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        return {**kept, **folders, **ours}
+        return {**apart(self.folder, HOLD_SECONDS="0"), "PYTHONDONTWRITEBYTECODE": "1"}
 
     @property
     def baseline(self) -> Baseline:

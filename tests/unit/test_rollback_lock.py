@@ -1,0 +1,79 @@
+"""The lock under the commands of rollbacks: what it names, and how its loss ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.clock import Moment
+from fixtures.errors import ExitCode, Unverifiable
+from fixtures.incident import Incident
+from fixtures.verdict import Verdict
+from rollback_actions import rollback_commands
+from rollback_actions.plan import Plan
+from rollback_actions.steps import Recorder
+from rollback_actions.unfinished import Unfinished
+from tests.unit.command_line import Ran
+from tests.unit.lock_stand_in import StandInPlace, elsewhere
+
+
+def test_the_lock_names_the_incident(run: Ran, place: StandInPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
+        seen.append((dict(place.kept[max(place.kept)])["incident"], incident.id))
+        unfinished = Unfinished.begin(incident, plan.wish)
+        unfinished.end()
+        return unfinished.outcome(Verdict.PASSED, Moment.now())
+
+    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    run("rollback", "service", "backend")
+    ((named, incident),) = seen
+    assert named == incident
+
+
+def test_who_has_lost_the_lock_stops_before_the_next_step(
+    run: Ran, place: StandInPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    did = []
+
+    def roll_back(*arguments: object) -> None:
+        _, plan, incident, _, _, steps = arguments
+        assert isinstance(plan, Plan)
+        assert isinstance(incident, Incident)
+        assert isinstance(steps, Recorder)
+        Unfinished.begin(incident, plan.wish)
+        with steps("the first"):
+            did.append("the first")
+        place.add(max(place.kept) + 1, elsewhere().record())
+        with steps("the second"):
+            did.append("the second")
+
+    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    said = run("rollback", "service", "backend", code=ExitCode.FAILED)
+    assert did == ["the first"]
+    assert "expected held by this process still, observed held by anna@elsewhere" in said
+    assert "MANUAL INTERVENTION: " in said
+    assert "rollback status" in said
+    # Another one goes on.
+    assert "rollback resume" not in said
+    assert place.kept[max(place.kept)]["host"] == "elsewhere"
+
+
+def test_a_lock_that_could_not_be_given_back_is_in_what_to_type(
+    run: Ran, place: StandInPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise Unverifiable(
+            what="lock", expected="an answer", observed="none", source="engine", hint="start it"
+        )
+
+    def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> None:
+        Unfinished.begin(incident, plan.wish)
+        place.before = fail
+        fail()
+
+    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    said = run("rollback", "service", "backend", code=ExitCode.BROKEN)
+    assert "lock of target sandbox: expected given back" in said
+    assert "rollback_actions rollback resume --take-over --target=" in said
+    assert f"emergency_rollback.sh {run.sandbox.commit} --take-over --target=" in said
