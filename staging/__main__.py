@@ -51,8 +51,8 @@ def rehearsal(scale: Scale = 1.0) -> None:
 def up(scale: Scale = 1.0) -> None:
     """Bring a staging stack up, seeded, and leave it running."""
     stack = Stack(ROOT)
-    with Progress() as progress, docker_engine(progress.say, keep=True):
-        clear_abandoned(stack, progress)
+    with Progress() as progress, docker_engine(progress.say, keep=True) as started:
+        clear_abandoned(stack, progress, unused=started)
         try:
             bring_up_stores(stack, progress)
             bring_up_application(stack, progress, scale)

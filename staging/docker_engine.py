@@ -109,8 +109,8 @@ def _listens(path: Path) -> bool:
 @contextmanager
 def docker_engine(
     report: Report, settings: EngineSettings | None = None, *, keep: bool = False
-) -> Iterator[None]:
-    """Have an engine for the time of the block.
+) -> Iterator[bool]:
+    """Have an engine for the time of the block, and say whether it was started for it.
 
     An engine that was there before is left alone. One that was started here is stopped at the end, also on
     Ctrl-C, SIGTERM and failure, unless another user of it is left, or `keep` is set: then it stays until
@@ -128,9 +128,9 @@ def docker_engine(
     settings.state.mkdir(parents=True, exist_ok=True)
     with _signals_unwind(), settings.lock.open("w") as lock:
         try:
-            _enter(lock, report, settings)
+            started = _enter(lock, report, settings)
             _claim(settings, keep=keep)
-            yield
+            yield started
         finally:
             with undisturbed():
                 _leave(lock, report, settings)
@@ -169,17 +169,17 @@ def _take(lock: IO[str], kind: int) -> bool:
     return True
 
 
-def _enter(lock: IO[str], report: Report, settings: EngineSettings) -> None:
-    """Hold a shared lock on an engine that answers; alone, and without one, start it."""
+def _enter(lock: IO[str], report: Report, settings: EngineSettings) -> bool:
+    """Hold a shared lock on an engine that answers; alone, and without one, start it, and say so."""
     give_up = time.monotonic() + LOCK_SECONDS
     while time.monotonic() < give_up:
         if _take(lock, fcntl.LOCK_EX):
-            _ensure(report, settings)
+            started = _ensure(report, settings)
             fcntl.flock(lock, fcntl.LOCK_SH)
-            return
+            return started
         if _take(lock, fcntl.LOCK_SH):
             if answers(settings.address):
-                return
+                return False
             fcntl.flock(lock, fcntl.LOCK_UN)
         time.sleep(POLL_SECONDS)
     raise Problem(
@@ -191,11 +191,11 @@ def _enter(lock: IO[str], report: Report, settings: EngineSettings) -> None:
     )
 
 
-def _ensure(report: Report, settings: EngineSettings) -> None:
-    """Make an engine answer. The caller is the only user."""
+def _ensure(report: Report, settings: EngineSettings) -> bool:
+    """Make an engine answer, and return whether it was started here. The caller is the only user."""
     if answers(settings.address):
         install_missing(report)
-        return
+        return False
     if settings.address is None and "DOCKER_HOST" in os.environ:
         raise Problem(
             what="Docker engine",
@@ -209,11 +209,14 @@ def _ensure(report: Report, settings: EngineSettings) -> None:
         install_missing(report, engine=True)
         if settings.address is None and answers():
             _adopt_installed(settings)
-            return
+            return True
         with undisturbed():
             present = _start(report, settings)
             Record(present, keep=False).write(settings.record)
+        _wait_until_it_answers(present, settings)
+        return True
     _wait_until_it_answers(present, settings)
+    return False
 
 
 def _present(settings: EngineSettings) -> Daemon | None:

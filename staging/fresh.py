@@ -16,8 +16,8 @@ from staging.stack import Stack
 @contextmanager
 def fresh_stores(stack: Stack, progress: Progress) -> Iterator[None]:
     """Have stores that are up and empty, and take everything down at the end, however it ends."""
-    with docker_engine(progress.say):
-        clear_abandoned(stack, progress)
+    with docker_engine(progress.say) as started:
+        clear_abandoned(stack, progress, unused=started)
         try:
             hold(stack.project)
             bring_up_stores(stack, progress)
@@ -28,19 +28,25 @@ def fresh_stores(stack: Stack, progress: Progress) -> Iterator[None]:
                 stack.down(progress.say)
 
 
-def clear_abandoned(stack: Stack, progress: Progress) -> None:
+def clear_abandoned(stack: Stack, progress: Progress, *, unused: bool) -> None:
     """Take down what a killed command left of this stack; refuse to go on when somebody uses it.
+
+    Args:
+        stack: Whose containers are looked for.
+        progress: Is told of what is taken down.
+        unused: Nobody can be using it: the engine has only just been started.
 
     Raises:
         UsageProblem: It runs, and is not this command's to take down.
     """
     stack.prepare()
     holder = Holder.read(stack.project)
-    if holder is not None and not holder.lives:
+    abandoned = holder is not None and not holder.lives
+    running = stack.status()
+    if abandoned or (running and unused):
         with undisturbed(), progress.step("take down the stack that a killed command left"):
             stack.down(progress.say)
         return
-    running = stack.status()
     if running or holder is not None:
         held = "" if holder is None else f", held by process {holder.process.pid}"
         raise UsageProblem(

@@ -122,7 +122,8 @@ def ends(daemon: Daemon) -> bool:
 
 def test_an_engine_is_started_and_stopped(settings: EngineSettings) -> None:
     said: list[str] = []
-    with docker_engine(said.append, settings):
+    with docker_engine(said.append, settings) as started:
+        assert started
         assert answers(settings.address)
         daemon = recorded(settings).daemon
         # A Ctrl-C goes to the terminal's foreground group: the engine is in a session of its own.
@@ -136,8 +137,8 @@ def test_an_engine_that_was_there_is_left_alone(settings: EngineSettings) -> Non
     with docker_engine(ignore, settings):
         daemon = recorded(settings).daemon
         settings.record.unlink()
-    with docker_engine(ignore, settings):
-        pass
+    with docker_engine(ignore, settings) as started:
+        assert not started
     assert daemon.lives("dockerd")
     daemon.end("dockerd", seconds=WITHIN_SECONDS)
 
