@@ -1,50 +1,18 @@
-"""Commits of the application's repository: named, found, checked out. The name never meets a shell."""
+"""Commits of the application's repository, checked out."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fixtures.errors import ActionFailed, UsageProblem
+from fixtures.errors import ActionFailed
 from fixtures.git import git, head
 
-_HASH = re.compile(r"[0-9a-fA-F]{7,64}")
 _BLOCK = 1024 * 1024
-
-
-def resolve_commit(repository: Path, name: str) -> str:
-    """Return the full id of the commit whose hash starts with `name`.
-
-    Raises:
-        UsageProblem: `name` is no hash of 7 to 64 hexadecimal digits, or of no single commit there.
-    """
-    if not _HASH.fullmatch(name):
-        raise UsageProblem(
-            what="commit",
-            expected="a hash of 7 to 64 hexadecimal digits",
-            observed=repr(name[:80]),
-            source="the command line",
-            hint=f"git -C {repository} log --oneline -10",
-        )
-    try:
-        full = git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    except ActionFailed:
-        full = ""
-    # A branch or tag may be spelled like a hash, and git would take it first.
-    if not full.startswith(name.lower()):
-        raise UsageProblem(
-            what=f"commit {name}",
-            expected="one commit of the repository",
-            observed="none, more than one, or a name that is spelled like one",
-            source=str(repository),
-            hint=f"git -C {repository} log --oneline -10",
-        )
-    return full
 
 
 def check_out(repository: Path, commit: str, kept: Path) -> str:

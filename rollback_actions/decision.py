@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from fixtures.engines.factory import open_engine
 from fixtures.errors import UsageProblem
-from fixtures.git import head
+from fixtures.git import head, resolve_commit
 from fixtures.target import Target
 from rollback_actions.advice import Advice
 from rollback_actions.changes import Written
-from rollback_actions.commit import resolve_commit
 from rollback_actions.decide import Action, Decision
 from rollback_actions.known_good import current_baseline
 from rollback_actions.outline import cautions, losses, outline

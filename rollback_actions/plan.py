@@ -8,9 +8,9 @@ from difflib import get_close_matches
 
 from fixtures.baseline import Baseline
 from fixtures.errors import UsageProblem
+from fixtures.git import resolve_commit
 from fixtures.target import Target
 from rollback_actions.backup import NEWEST, BackupSet, find_backup
-from rollback_actions.commit import resolve_commit
 from rollback_actions.known_good import baseline_named, baseline_of, current_baseline
 from rollback_actions.stores.package import read_package
 from rollback_actions.unfinished import Unfinished

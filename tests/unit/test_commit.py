@@ -10,8 +10,8 @@ import pytest
 
 from fixtures import command
 from fixtures.errors import UsageProblem
-from fixtures.git import head
-from rollback_actions.commit import check_out, files_at, resolve_commit
+from fixtures.git import head, resolve_commit
+from rollback_actions.commit import check_out, files_at
 
 
 def _git(folder: Path, *arguments: str) -> str:
