@@ -5,6 +5,7 @@ pytest_plugins = [
     "fixtures.windows",
     "fixtures.phases",
     "fixtures.recorder",
+    "fixtures.waivers",
     "fixtures.watchdog",
     "fixtures.leftovers",
     "fixtures.given",

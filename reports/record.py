@@ -12,18 +12,20 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode, describe
-from fixtures.incident import LOST_WINDOW
+from fixtures.files import write_whole
+from fixtures.incident import CHANGE, LOST_WINDOW
 from fixtures.redaction import Finding
 from fixtures.tally import tally
 from fixtures.verdict import RunVerdict
 from fixtures.verification import VERIFICATION, Verification
 from reports.allure_metadata import write_metadata
 from reports.allure_results import write_unreported
+from reports.gate_page import GATE_PAGE, gate_page
 from reports.html import REPORT, render
 from reports.node import installed_allure
 from reports.processes import NoReport
 from reports.redactor import redactor_of
-from reports.summary import append_job_summary, lines
+from reports.summary import append_job_summary, lines, markdown
 from reports.verdict import write_verdict
 
 
@@ -57,7 +59,7 @@ class _Record:
         self._verdict = tally(self._incident, self._verification.target.windows)
         write_verdict(self._incident.folder, self._verdict)
         try:
-            append_job_summary(self._verdict, self._incident.folder)
+            append_job_summary(self._page(self._verdict))
         except OSError as error:
             self._notes.append(f"  the job's summary page was not written: {error}")
         self._render()
@@ -78,6 +80,16 @@ class _Record:
             terminalreporter.line(rest)
         for note in self._notes:
             terminalreporter.line(note)
+
+    def _page(self, verdict: RunVerdict) -> str:
+        """Return the Markdown of this run; of the gate before a migration it is kept in the record too."""
+        if self._incident.kind != CHANGE:
+            return markdown(verdict, self._incident.folder)
+        waivers = self._verification.target.premigration.waivers
+        page = gate_page(verdict, self._verification.run, waivers)
+        page = redactor_of(self._config).text(page)
+        write_whole(self._incident.folder / GATE_PAGE, page.encode(), mode=0o644)
+        return page
 
     def _complete_results(self) -> None:
         results = getattr(self._config.option, "allure_report_dir", None)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from fixtures.stages import STEPS
 from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict
 from reports.allure_metadata import RESULTS
 from reports.stages import TITLES
@@ -18,15 +19,22 @@ _STYLES = {
     Verdict.BROKEN: "bold yellow",
     Verdict.BLOCKED: "bold blue",
 }
-_MARKS = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.BROKEN: "⚠️", Verdict.BLOCKED: "⏸️"}
+MARKS = {Verdict.PASSED: "✅", Verdict.FAILED: "❌", Verdict.BROKEN: "⚠️", Verdict.BLOCKED: "⏸️"}
 _MEANINGS = {
     Verdict.PASSED: "every check of all four phases ran and passed",
     Verdict.FAILED: "something was verified, and it is wrong",
     Verdict.BROKEN: "not everything could be verified",
     Verdict.BLOCKED: "nothing was tried",
 }
+# The same of the gate before a migration.
+_GATE_MEANINGS = {
+    Verdict.PASSED: "every item of the gate holds",
+    Verdict.FAILED: "do not promote: an item of the gate does not hold",
+    Verdict.BROKEN: "do not promote: not every item of the gate could be verified",
+    Verdict.BLOCKED: "do not promote: nothing was tried",
+}
 _LONGEST_REASON = 200
-_RECORD = (VERDICT, "report.html", "postmortem.md", RESULTS)
+_RECORD = (VERDICT, "gate.md", "report.html", "postmortem.md", RESULTS)
 # GitHub, and what imitates it, shows what is appended to the file that this variable names.
 _SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 
@@ -47,11 +55,12 @@ def print_summary(verdict: RunVerdict, folder: Path, stream: TextIO) -> None:
 def lines(verdict: RunVerdict, folder: Path) -> Iterator[tuple[str, str, str]]:
     """Yield a lead, the rest of its line, and the style of the lead, in the words of rich and of pytest."""
     style = _STYLES[verdict.verdict]
-    yield verdict.verdict.upper(), f": {_MEANINGS[verdict.verdict]} ({verdict.target})", style
+    yield verdict.verdict.upper(), f": {_meaning(verdict)} ({verdict.target})", style
     if verdict.rollback is not None:
         yield "", f"  {_rollback(verdict)}", ""
     for name, phase in verdict.phases.items():
-        rest = f" {TITLES[name]:<24} {phase.seconds:6.1f} s  window {_window(phase):<10}  {_counts(phase)}"
+        window = f"window {_window(phase):<10}  " if phase.window is not None else ""
+        rest = f" {TITLES[name]:<24} {phase.seconds:6.1f} s  {window}{_counts(phase)}"
         yield f"  {phase.verdict:<7}", rest, _STYLES[phase.verdict]
     for check, reason in _firsts(verdict):
         yield "  first", f"   {check}: {reason}", style
@@ -67,7 +76,7 @@ def lines(verdict: RunVerdict, folder: Path) -> Iterator[tuple[str, str, str]]:
 def markdown(verdict: RunVerdict, folder: Path) -> str:
     """Return the summary of the incident in `folder` as Markdown."""
     page = [
-        f"## {_MARKS[verdict.verdict]} {verdict.verdict.capitalize()}: {_MEANINGS[verdict.verdict]}",
+        f"## {MARKS[verdict.verdict]} {verdict.verdict.capitalize()}: {_meaning(verdict)}",
         "",
         f"Target `{verdict.target}`, incident `{verdict.incident}`, {verdict.started} to {verdict.finished}.",
         *([f"{_rollback(verdict).capitalize()}."] if verdict.rollback is not None else []),
@@ -78,32 +87,37 @@ def markdown(verdict: RunVerdict, folder: Path) -> str:
     for name, phase in verdict.phases.items():
         cells = [
             TITLES[name],
-            f"{_MARKS[phase.verdict]} {phase.verdict}",
+            f"{MARKS[phase.verdict]} {phase.verdict}",
             f"{phase.seconds:.1f}",
             _window(phase),
             *(str(count) for count in (phase.passed, phase.failed, phase.broken, phase.blocked)),
         ]
         page.append(f"| {' | '.join(cells)} |")
-    firsts = [f"- `{check}`: {_escaped(reason)}" for check, reason in _firsts(verdict)]
+    firsts = [f"- `{check}`: {escaped(reason)}" for check, reason in _firsts(verdict)]
     if firsts:
         page += ["", "First checks that did not pass:", "", *firsts]
-    blocked = [f"- {TITLES[name]}: {_escaped(reason)}" for name, reason in _blocked(verdict)]
+    blocked = [f"- {TITLES[name]}: {escaped(reason)}" for name, reason in _blocked(verdict)]
     if blocked:
         page += ["", "Blocked:", "", *blocked]
     if verdict.partial:
-        page += ["", "Not covered:", "", *(f"- {_escaped(reason)}" for reason in verdict.partial)]
+        page += ["", "Not covered:", "", *(f"- {escaped(reason)}" for reason in verdict.partial)]
     if verdict.notes:
-        page += ["", "Notes:", "", *(f"- {_escaped(text)}" for text in verdict.notes)]
+        page += ["", "Notes:", "", *(f"- {escaped(text)}" for text in verdict.notes)]
     page += ["", f"Record: `{_shown(folder)}` ({', '.join(_record(folder))})"]
     return "\n".join([*page, ""])
 
 
-def append_job_summary(verdict: RunVerdict, folder: Path) -> None:
-    """Append the Markdown to the job's summary page, where the machine that runs the job has one."""
+def append_job_summary(page: str) -> None:
+    """Append a page of Markdown to the job's summary page, where the machine that runs the job has one."""
     path = os.environ.get(_SUMMARY_VARIABLE)
     if path:
         with Path(path).open("a", encoding="utf-8") as stream:
-            stream.write(markdown(verdict, folder))
+            stream.write(page)
+
+
+def _meaning(verdict: RunVerdict) -> str:
+    of_gate = bool(verdict.phases) and set(verdict.phases) <= set(STEPS)
+    return (_GATE_MEANINGS if of_gate else _MEANINGS)[verdict.verdict]
 
 
 def _rollback(verdict: RunVerdict) -> str:
@@ -129,7 +143,7 @@ def _counts(phase: PhaseVerdict) -> str:
 
 
 def _window(phase: PhaseVerdict) -> str:
-    return f"{phase.window[0]:g}-{phase.window[1]:g} s"
+    return "none" if phase.window is None else f"{phase.window[0]:g}-{phase.window[1]:g} s"
 
 
 def _firsts(verdict: RunVerdict) -> Iterator[tuple[str, str]]:
@@ -162,6 +176,6 @@ def _shown(folder: Path) -> Path:
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Return `text` as Markdown that shows it as it is."""
     return "".join(f"\\{c}" if c in "\\`*_{}[]<>#|~" else c for c in text)

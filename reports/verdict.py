@@ -94,7 +94,7 @@ def _phase_record(phase: PhaseVerdict) -> dict[str, Any]:
     record: dict[str, Any] = {
         "verdict": phase.verdict.value,
         "seconds": phase.seconds,
-        "window": [_whole_number(seconds) for seconds in phase.window],
+        "window": None if phase.window is None else [_whole_number(seconds) for seconds in phase.window],
         "checks": {
             "passed": phase.passed,
             "failed": phase.failed,
@@ -111,11 +111,11 @@ def _phase_record(phase: PhaseVerdict) -> dict[str, Any]:
 
 
 def _phase(record: dict[str, Any]) -> PhaseVerdict:
-    start, end = record["window"]
+    window = record["window"]
     phase = PhaseVerdict(
         verdict=Verdict(record["verdict"]),
         seconds=record["seconds"],
-        window=(float(start), float(end)),
+        window=None if window is None else (float(window[0]), float(window[1])),
         partial=record.get("partial"),
         **record["checks"],
     )

@@ -168,8 +168,8 @@ def test_the_job_summary_is_appended_where_there_is_one(
     page = tmp_path / "summary.md"
     page.write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
-    append_job_summary(PASSED, tmp_path)
+    append_job_summary(markdown(PASSED, tmp_path))
     monkeypatch.delenv("GITHUB_STEP_SUMMARY")
-    append_job_summary(PASSED, tmp_path)
+    append_job_summary(markdown(PASSED, tmp_path))
 
     assert page.read_text() == f"before\n{markdown(PASSED, tmp_path)}"
