@@ -14,10 +14,11 @@ import typer
 
 from fixtures.command import observed
 from fixtures.incident import Incident, find_incident, new_incident
+from fixtures.journal import JournalBroken
 from fixtures.redaction import Redactor
 from fixtures.target import Target
 from rollback_actions.holder import Holder, Life
-from rollback_actions.journal import Journal, JournalBroken, set_aside
+from rollback_actions.journal import Journal, set_aside
 from rollback_actions.lock import TargetLock
 from rollback_actions.progress import Progress
 from rollback_actions.steps import Recorder

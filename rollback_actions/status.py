@@ -10,8 +10,8 @@ from typing import Any
 
 from fixtures.errors import UsageProblem
 from fixtures.incident import UNFINISHED, Incident, RollbackRecord, load_incident
+from fixtures.journal import read_journal
 from fixtures.verdict import Verdict
-from rollback_actions.journal import read_journal
 from rollback_actions.unfinished import Unfinished, read_unfinished
 
 ROLLBACK = "rollback "  # how the outermost step of a rollback begins

@@ -18,8 +18,8 @@ from fixtures.errors import Problem
 from fixtures.files import read_lines
 from fixtures.git import head
 from fixtures.incident import UNFINISHED
+from fixtures.journal import verify_journal
 from fixtures.target import Target, load_target
-from rollback_actions.journal import verify_journal
 from rollback_actions.rollback import restore_step
 from staging.apart import PROFILE, apart
 from staging.kills.mark import Mark

@@ -11,8 +11,8 @@ import pytest
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ExitCode
 from fixtures.git import head
+from fixtures.journal import verify_journal
 from fixtures.target import Target
-from rollback_actions.journal import verify_journal
 from staging.operators import Operators
 from staging.stack import Stack
 from tests.stack.verifier import Verifier, expect

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.incident import load_incident
-from rollback_actions.journal import verify_journal
+from fixtures.journal import verify_journal
 from rollback_actions.progress import Progress
 from staging.kills.kill import Killer
 from staging.kills.walk import of_the_day, walk

@@ -18,9 +18,9 @@ import pytest
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, ExitCode, Unverifiable, UsageProblem
 from fixtures.incident import UNFINISHED
+from fixtures.journal import verify_journal
 from fixtures.target import Target
 from rollback_actions.holder import Holder
-from rollback_actions.journal import verify_journal
 from rollback_actions.lock import TargetLock, lock_state
 from rollback_actions.lock_volumes import LABEL, LockVolumes
 from staging.stack import Stack

@@ -11,8 +11,8 @@ import pytest
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ExitCode
 from fixtures.incident import UNFINISHED
+from fixtures.journal import verify_journal
 from fixtures.target import Target
-from rollback_actions.journal import verify_journal
 from staging.operators import Operators, undone
 from tests.stack.verifier import Verifier
 

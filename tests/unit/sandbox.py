@@ -18,13 +18,14 @@ from fixtures.baseline import save_baseline
 from fixtures.engines.compose import ComposeEngine
 from fixtures.errors import ActionFailed
 from fixtures.incident import Incident, RollbackRecord
+from fixtures.journal import verify_journal
 from fixtures.recorded import Facts, RecordedCanary, RecordedContainer
 from fixtures.target import Target, load_target
 from rollback_actions import rollback, writers
 from rollback_actions.backup import take_backup
 from rollback_actions.compose import ComposeControl
 from rollback_actions.index import write_index
-from rollback_actions.journal import Journal, verify_journal
+from rollback_actions.journal import Journal
 from rollback_actions.plan import Plan
 from rollback_actions.progress import Progress
 from rollback_actions.rollback import roll_back

@@ -12,9 +12,10 @@ import pytest
 from fixtures.clock import Moment
 from fixtures.errors import ActionFailed, UsageProblem
 from fixtures.incident import Incident, RollbackRecord, load_incident, new_incident
+from fixtures.journal import JournalBroken, verify_journal
 from fixtures.verdict import Verdict
 from rollback_actions.backup import find_backup
-from rollback_actions.journal import Journal, JournalBroken, verify_journal
+from rollback_actions.journal import Journal
 from rollback_actions.lock import TargetLock
 from rollback_actions.plan import plan_emergency
 from rollback_actions.refusals import Allowed, refuse

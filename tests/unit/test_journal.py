@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from fixtures import journal as reading
 from fixtures.command import OUTPUT_CHARACTERS, Deadline, observed, run_command
 from fixtures.errors import ActionFailed, Problem
 from fixtures.files import append_line
+from fixtures.journal import JournalBroken, read_journal, verify_journal
 from rollback_actions import journal as journal_module
-from rollback_actions.journal import Journal, JournalBroken, read_journal, set_aside, verify_journal
+from rollback_actions.journal import Journal, set_aside
 
 
 @pytest.fixture
@@ -173,7 +175,7 @@ def test_a_journal_that_cannot_be_read_is_not_taken_for_a_broken_one(tmp_path: P
 
 def test_it_is_read_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal(tmp_path / "journal.jsonl", str)
-    reads = journal_module._whole_lines
+    reads = reading.whole_lines
     begun = False
 
     def written_meanwhile(path: Path) -> bytes:
@@ -190,7 +192,7 @@ def test_it_is_read_while_it_is_written(tmp_path: Path, monkeypatch: pytest.Monk
         return lines
 
     # Before there is a head, and when there is one.
-    monkeypatch.setattr(journal_module, "_whole_lines", written_meanwhile)
+    monkeypatch.setattr(reading, "whole_lines", written_meanwhile)
     assert len(verify_journal(journal.path)) == 4
     begun = False
     assert len(verify_journal(journal.path)) == 6

@@ -12,9 +12,9 @@ import pytest
 from fixtures.errors import ActionFailed
 from fixtures.git import head
 from fixtures.incident import Incident, new_incident
+from fixtures.journal import verify_journal
 from fixtures.verdict import Verdict
 from rollback_actions.changes import Written
-from rollback_actions.journal import verify_journal
 from rollback_actions.outline import cautions, losses, outline
 from rollback_actions.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from rollback_actions.rollback import RecordsUnknown

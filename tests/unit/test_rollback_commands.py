@@ -12,11 +12,11 @@ import pytest
 from fixtures.clock import Moment
 from fixtures.errors import ActionFailed, ExitCode
 from fixtures.incident import Incident
+from fixtures.journal import verify_journal
 from fixtures.verdict import Verdict
 from rollback_actions import rollback_commands
 from rollback_actions.__main__ import main
 from rollback_actions.holder import Holder
-from rollback_actions.journal import verify_journal
 from rollback_actions.plan import Plan, plan_database
 from rollback_actions.unfinished import Unfinished
 from rollback_actions.wish import Kind
