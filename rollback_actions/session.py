@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from fixtures.command import observed
-from fixtures.incident import Incident, find_incident, new_incident
+from fixtures.incident import JOURNAL, Incident, find_incident, new_incident
 from fixtures.journal import JournalBroken
 from fixtures.redaction import Redactor
 from fixtures.target import Target
@@ -61,7 +61,7 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
             find_incident(incidents, target.name, wanted) if wanted else new_incident(incidents, target.name)
         )
         redactor = Redactor(target.secrets())
-        journal = _open_journal(found.folder / "journal.jsonl", redactor, progress)
+        journal = _open_journal(found.folder / JOURNAL, redactor, progress)
         me = lock.holder
         with (
             observed(journal.ran),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.errors import UsageProblem
-from fixtures.incident import UNFINISHED, Incident, RollbackRecord, load_incident
+from fixtures.incident import JOURNAL, UNFINISHED, Incident, RollbackRecord, load_incident
 from fixtures.journal import read_journal
 from fixtures.verdict import Verdict
 from rollback_actions.unfinished import Unfinished, read_unfinished
@@ -94,7 +94,7 @@ def status_of(incident: Incident, *, running: bool | None) -> Status:
     Raises:
         UsageProblem: its record is damaged. `ActionFailed`: its journal cannot be read.
     """
-    records, broken = read_journal(incident.folder / "journal.jsonl")
+    records, broken = read_journal(incident.folder / JOURNAL)
     begins = [
         number
         for number, record in enumerate(records)

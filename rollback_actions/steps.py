@@ -23,6 +23,10 @@ class Recorder:
         self._progress.say(text)
         self._journal.write("noted", text=text)
 
+    def record(self, event: str, **details: str | float | None) -> None:
+        """Record something that is no step, for programs."""
+        self._journal.write(event, **details)
+
     @contextmanager
     def __call__(self, name: str) -> Iterator[Step]:
         """Open the step called `name`, if this process may still act."""

@@ -11,9 +11,11 @@ import typer
 from rich.console import Console
 
 from fixtures.errors import ExitCode
+from fixtures.git import resolve_commit
 from fixtures.verdict import Verdict
 from rollback_actions.guard import guarded
 from rollback_actions.progress import Progress
+from staging.deployment import Deployment
 from staging.docker_engine import docker_engine, stop_kept_engine, undisturbed
 from staging.faults.catalogue import chosen
 from staging.faults.rounds import RECORD, folder_for, run_round, show
@@ -71,6 +73,21 @@ def down() -> None:
         with docker_engine(progress.say), progress.step("take the stack down"):
             stack.down(progress.say)
         stop_kept_engine(progress.say)
+
+
+@app.command()
+def deploy(commit: Annotated[str, typer.Argument(help="Hash of a commit of the application.")]) -> None:
+    """Build, migrate to and start a commit of the application, on a stack that is up."""
+    stack = Stack(ROOT)
+    full = resolve_commit(stack.state.application, commit)
+    deployment = Deployment(stack)
+    with Progress() as progress:
+        with progress.step(f"build {full[:12]}"):
+            deployment.build(full)
+        with progress.step(f"migrate to {full[:12]}") as step:
+            step.result = deployment.migrate()
+        with progress.step(f"start {full[:12]}"):
+            deployment.start()
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

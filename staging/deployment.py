@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rollback_actions.commit import check_out
-from staging.repository import Releases, create_repository
 from staging.stack import Stack
 
 APPLICATION_SERVICES = ("backend", "worker", "frontend", "nginx")
@@ -17,15 +16,9 @@ UP_SECONDS = 120
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """The application of one staging stack, and the two releases of its repository."""
+    """The application of one staging stack, at any commit of its repository."""
 
     stack: Stack
-    releases: Releases
-
-    @classmethod
-    def prepare(cls, stack: Stack) -> Deployment:
-        """Create the application's repository, with the working copy on release 1."""
-        return cls(stack, create_repository(stack.state.application))
 
     def build(self, commit: str) -> None:
         """Check `commit` out and build its images; the `current` tags move to them."""

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
-from fixtures.engines.factory import open_engine
-from fixtures.errors import ActionFailed, ExitCode, Problem
-from fixtures.incident import Incident, new_incident
+from fixtures.errors import ActionFailed
+from fixtures.incident import JOURNAL, Incident, new_incident
 from fixtures.redaction import Redactor
-from fixtures.tally import tally
-from fixtures.target import Target, load_target
+from fixtures.target import load_target
 from fixtures.verdict import Verdict
 from reports.node import find_allure
-from rollback_actions.backup import new_backup_folder, take_backup
-from rollback_actions.capture import capture
-from rollback_actions.compose import ComposeControl
-from rollback_actions.index import write_index
 from rollback_actions.journal import Journal
 from rollback_actions.lock import open_lock
-from rollback_actions.plan import plan_emergency
 from rollback_actions.progress import Progress
-from rollback_actions.rollback import roll_back
+from rollback_actions.rehearsal import Rehearsal as Rehearsed
 from rollback_actions.steps import Recorder
-from rollback_actions.stores.factory import open_keepers
 from staging.apart import PROFILE
 from staging.deployment import Deployment
+from staging.processes import run
+from staging.repository import Releases, create_repository
 from staging.stack import Stack
+from staging.team import team_channel, write_change_document
 
-WORKERS = 2
-CHECKS_SECONDS = 900
-# Counts, schemas and functions show that there is something to roll back; to read every record would tell how
-# much, which nobody asks here.
-_SEES_DAMAGE = "not collection_content and not golden and not positions and not test_references"
+COMMAND_SECONDS = 60
+MONITOR_END_SECONDS = 20
+ENGINEER = "rehearsal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,71 +47,78 @@ class Rehearsal:
         """
         with self.progress.step("find what renders the report"):
             find_allure(self.progress.say)
-        deployment = bring_up_application(self.stack, self.progress, scale)
-        target = load_target(self.stack.root / PROFILE)
+        releases = bring_up_application(self.stack, self.progress, scale)
+        profile = self.stack.root / PROFILE
+        target = load_target(profile)
         incident = new_incident(target.folders.incidents, target.name)
-        journal = Journal(incident.folder / "journal.jsonl", Redactor(target.secrets()).text)
-        with open_lock(target, "rehearsal") as lock:
+        journal = Journal(incident.folder / JOURNAL, Redactor(target.secrets()).text)
+        with self._monitor(), team_channel(), open_lock(target, "rehearsal") as lock:
             lock.declare(incident.id)
             steps = Recorder(journal, self.progress, lock.require)
-            self._prepare(target, deployment, steps)
-            self._migrate(deployment, incident, steps)
-            engine, control = open_engine(target.engine), ComposeControl(target.engine)
-            plan = plan_emergency(target, deployment.releases.release1)
-            roll_back(target, plan, incident, engine, control, steps)
-            code = self._verify(incident, steps)
-        verdict = tally(incident, target.windows).verdict
-        # What no check says, such as a secret in the record, the exit code does.
-        return incident, Verdict.FAILED if code and verdict is Verdict.PASSED else verdict
+            self._tell_the_team(releases, steps)
+            outcome = Rehearsed(target, profile, releases.release2, incident, steps).run()
+        if outcome.migrated is not Verdict.FAILED:
+            # A rehearsal of a rollback that had nothing to roll back would prove nothing.
+            raise ActionFailed(
+                what="checks of the migrated stack",
+                expected="failed: something is wrong",
+                observed=outcome.migrated.value,
+                source="phases 2 and 3",
+                hint="the migration of release 2 must do damage that the checks see",
+            )
+        return incident, outcome.rolled_back
 
-    def _prepare(self, target: Target, deployment: Deployment, steps: Recorder) -> None:
-        engine, control = open_engine(target.engine), ComposeControl(target.engine)
-        keepers = open_keepers(target, engine, control)
-        index = partial(write_index, target, engine)
-        folder = new_backup_folder(target.folders.backups, target.name)
-        take_backup(folder, target.name, deployment.releases.release1, keepers, steps, index)
-        capture(target, steps)
+    def _tell_the_team(self, releases: Releases, steps: Recorder) -> None:
+        with steps("tell the team, and have an engineer acknowledge"):
+            document = self.stack.state.folder / "change.md"
+            write_change_document(document, releases.release2, releases.release1)
+            self._command("notify", releases.release2)
+            self._command("acknowledge", releases.release2, "--as", ENGINEER)
 
-    def _migrate(self, deployment: Deployment, incident: Incident, steps: Recorder) -> None:
-        with steps("build release 2"):
-            deployment.build(deployment.releases.release2)
-        with steps("migrate to release 2") as step:
-            step.result = deployment.migrate()
-        with steps("start release 2"):
-            deployment.start()
-        # A rehearsal of a rollback that had nothing to roll back would prove nothing.
-        with steps("see that the migration did damage") as step:
-            aside = f"{incident.id}-migrated"
-            options = ("--no-gate", "-n", str(WORKERS), "-k", _SEES_DAMAGE)
-            code = run_checks(self.stack, "phase3 or phase4", aside, *options, capture=True)
-            if code is not ExitCode.FAILED:
-                raise ActionFailed(
-                    what="checks of the migrated stack",
-                    expected=f"exit code {ExitCode.FAILED:d}: something is wrong",
-                    observed=f"exit code {code:d}",
-                    source="phases 3 and 4",
-                    hint="the migration of release 2 must do damage that the checks see",
-                )
-            step.result = f"it did; see incidents/{aside}"
+    def _command(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "rollback_actions", *arguments, f"--target={PROFILE}"]
+        hint = f"run it by hand: {' '.join(command[1:])}"
+        run(command, seconds=COMMAND_SECONDS, hint=hint, folder=self.stack.root)
 
-    def _verify(self, incident: Incident, steps: Recorder) -> ExitCode:
-        with steps("verify the rollback, phases 1 to 4") as step:
-            code = run_checks(self.stack, "verification", incident.id, "-n", str(WORKERS))
-            step.result = f"exit code {code:d}"
-        return code
+    @contextmanager
+    def _monitor(self) -> Iterator[None]:
+        """Have the target monitored, by the runbook's own command, while the body runs."""
+        log = self.stack.state.folder / "monitor.log"
+        with log.open("w", encoding="utf-8") as output:
+            monitor = subprocess.Popen(
+                [str(self.stack.root / "deploy" / "scripts" / "monitor_migration.sh"), f"--target={PROFILE}"],
+                cwd=self.stack.root,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                yield
+            finally:
+                _end(monitor)
 
 
-def bring_up_application(stack: Stack, progress: Progress, scale: float) -> Deployment:
-    """Deploy and seed release 1 on stores that are up and empty."""
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(MONITOR_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(MONITOR_END_SECONDS)
+
+
+def bring_up_application(stack: Stack, progress: Progress, scale: float) -> Releases:
+    """Deploy and seed release 1 on stores that are up and empty; return the application's releases."""
+    deployment = Deployment(stack)
     with progress.step("create the application's repository"):
-        deployment = Deployment.prepare(stack)
+        releases = create_repository(stack.state.application)
     with progress.step("build release 1"):
-        deployment.build(deployment.releases.release1)
+        deployment.build(releases.release1)
     with progress.step("seed the stores") as step:
         step.result = deployment.seed(scale)
     with progress.step("start release 1"):
         deployment.start()
-    return deployment
+    return releases
 
 
 def bring_up_stores(stack: Stack, progress: Progress) -> None:
@@ -126,42 +128,3 @@ def bring_up_stores(stack: Stack, progress: Progress) -> None:
         stack.build(progress.say)
     with progress.step("start the stores"):
         stack.up_stores(progress.say)
-
-
-def run_checks(stack: Stack, markers: str, incident: str, *options: str, capture: bool = False) -> ExitCode:
-    """Run the checks as an operator would, in a process of their own; return its exit code.
-
-    With `capture`, what they print is kept from the terminal.
-    """
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-m",
-        markers,
-        f"--target={PROFILE}",
-        f"--incident={incident}",
-        "--tb=line" if capture else "--tb=short",
-        "-q",
-        *options,
-    ]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=stack.root,
-            timeout=CHECKS_SECONDS,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if capture else None,
-            stderr=subprocess.STDOUT if capture else None,
-            text=True,
-        )
-        return ExitCode(done.returncode)
-    except (subprocess.TimeoutExpired, ValueError) as error:
-        raise Problem(
-            what=f"checks of {markers}",
-            expected=f"a known exit code within {CHECKS_SECONDS} s",
-            observed=type(error).__name__,
-            source="pytest",
-            hint=f"run it by hand: {' '.join(command[2:])}",
-        ) from None

@@ -7,6 +7,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from staging.team import CHANNEL
+
 SECRET_BYTES = 24
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 SECRETS = (
@@ -71,6 +73,9 @@ class State:
             path = self.secrets / name
             if not path.exists():
                 _write_private(path, secrets.token_urlsafe(SECRET_BYTES))
+        channel = self.secrets / "team_channel"
+        if not channel.exists():
+            _write_private(channel, CHANNEL)
         trusted = trusted_certificates()
         if not self.certificates.exists() or self.certificates.read_bytes() != trusted:
             self.certificates.write_bytes(trusted)

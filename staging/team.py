@@ -1,0 +1,74 @@
+"""The team of the staging target: a channel that takes messages, and a change document.
+
+The channel stands in for a chat server: it takes what Apprise posts, and shows it to nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+from fixtures.errors import UsageProblem
+
+CHANNEL_PORT = 42999
+CHANNEL = f"json://127.0.0.1:{CHANNEL_PORT}/"
+_DOCUMENT = """# Migration {commit}
+
+## Expected changes
+
+Records of every store are consolidated: duplicate documents are joined, old columns and keys are dropped, and
+vectors are written again under the new names.
+
+## Impact
+
+No request is answered for about a minute. Searches are slower for a while after it.
+
+## Rollback plan
+
+`python -m rollback_actions rollback emergency {known_good}`, then `pytest -m verification`.
+"""
+
+
+class _Channel(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def team_channel() -> Iterator[None]:
+    """Take messages of the team's channel while the body runs.
+
+    Raises:
+        UsageProblem: the channel's port is taken.
+    """
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", CHANNEL_PORT), _Channel)
+    except OSError as error:
+        raise UsageProblem(
+            what="channel of the staging team",
+            expected=f"port {CHANNEL_PORT} of 127.0.0.1 to be free",
+            observed=error.strerror or type(error).__name__,
+            source="bind",
+            hint="another rehearsal may be running: wait for its end",
+        ) from None
+    with server:
+        thread = Thread(target=server.serve_forever, name="team-channel")
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def write_change_document(path: Path, commit: str, known_good: str) -> None:
+    """Write what the team is told of the migration to `commit`."""
+    path.write_text(_DOCUMENT.format(commit=commit, known_good=known_good[:12]), encoding="utf-8")

@@ -1,0 +1,193 @@
+"""The gate before a migration: its record, its page, its waivers, alone and with workers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode
+from tests.pytester.conftest import CONFTEST, Outcome, Sandbox
+
+STEPS = {
+    f"test_step{number}": f"""
+@pytest.mark.premigration
+@pytest.mark.step{number}
+def test_item_{number}(migration, note): note(f"seen {{migration[:4]}}")
+"""
+    for number in range(1, 6)
+}
+RED = """
+from fixtures.errors import Mismatch, Unverifiable
+@pytest.fixture
+def unreachable():
+    raise Unverifiable(what="host", expected="an answer", observed="none", source="here", hint="wait")
+@pytest.mark.premigration
+@pytest.mark.step2
+def test_wrong():
+    raise Mismatch(what="state", expected="saved | kept", observed="none", source="there", hint="save it")
+@pytest.mark.premigration
+@pytest.mark.step2
+@pytest.mark.parametrize("part", ["redis", "kafka"])
+def test_unknown(unreachable, part): raise AssertionError("its body must not run")
+"""
+
+
+@pytest.fixture
+def gate(sandbox: Sandbox) -> Sandbox:
+    """A sandbox with all plugins of the gate, and a repository with a commit to promote."""
+    path = sandbox.pytester.path
+    more = (
+        "fixtures.waivers",
+        "fixtures.given",
+        "reports.scrubbing",
+        "reports.allure_results",
+        "reports.record",
+    )
+    first = '[\n    "fixtures.evidence",'
+    names = ", ".join(f'"{name}"' for name in more)
+    (path / "conftest.py").write_text(CONFTEST.replace("[\n", f"{first}\n").replace("\n]", f", {names}\n]"))
+    repository = path / "application"
+    repository.mkdir(exist_ok=True)
+    git = ["git", "-C", str(repository), "-c", "user.name=N", "-c", "user.email=n@example.org"]
+    subprocess.run([*git, "init", "--quiet"], check=True, timeout=30)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "one"], check=True, timeout=30)
+    sandbox.checks(**STEPS)
+    return sandbox
+
+
+def commit_of(gate: Sandbox) -> str:
+    repository = str(gate.pytester.path / "application")
+    done = subprocess.run(
+        ["git", "-C", repository, "rev-parse", "HEAD"], check=True, capture_output=True, text=True, timeout=30
+    )
+    return done.stdout.strip()
+
+
+def run(gate: Sandbox, *options: str) -> Outcome:
+    return gate.run("-m", "premigration", f"--migration={commit_of(gate)}", *options)
+
+
+def page_of(outcome: Outcome) -> str:
+    assert outcome.incident is not None
+    return (outcome.incident / "gate.md").read_text(encoding="utf-8")
+
+
+def verdict_of(outcome: Outcome) -> str:
+    assert outcome.incident is not None
+    return str(json.loads((outcome.incident / "verdict.json").read_text())["verdict"])
+
+
+def waive(gate: Sandbox, item: str, days: int = 1) -> None:
+    expires = datetime.now(UTC).date() + timedelta(days=days)
+    with (gate.pytester.path / "profile.toml").open("a", encoding="utf-8") as profile:
+        profile.write(
+            f'\n[[premigration.waivers]]\nitem = "{item}"\nname = "Ada"\nreason = "known | old"\n'
+            f"expires = {expires}\n"
+        )
+
+
+def test_all_items_hold(gate: Sandbox) -> None:
+    outcome = run(gate)
+    assert outcome.code == ExitCode.VERIFIED, outcome.text
+    assert verdict_of(outcome) == "passed"
+    page = page_of(outcome)
+    assert page.startswith("# ✅ Promote\n")
+    assert f"Migration `{commit_of(gate)}`" in page
+    assert "5 of 5 items hold" in page
+    assert f"| ✅ | item 1 | seen {commit_of(gate)[:4]} |" in page
+    assert outcome.incident is not None
+    assert outcome.incident.name == f"change-sandbox-{commit_of(gate)[:12]}"
+
+
+def test_each_item_that_does_not_hold_is_on_the_page(gate: Sandbox) -> None:
+    gate.checks(test_red=RED)
+    outcome = run(gate)
+    assert outcome.code == ExitCode.FAILED
+    assert verdict_of(outcome) == "failed"
+    page = page_of(outcome)
+    assert page.startswith("# ❌ Do not promote\n")
+    assert "5 of 8 items hold" in page
+    assert "| ❌ | wrong | state: expected saved \\| kept, observed none (from there) |" in page
+    assert "| ⚠️ | unknown: redis | host: expected an answer, observed none (from here) |" in page
+
+
+def test_a_waiver_lets_an_item_pass_and_shows(gate: Sandbox) -> None:
+    gate.checks(test_red=RED)
+    waive(gate, "test_wrong")
+    waive(gate, "test_unknown[redis]")
+    waive(gate, "test_unknow?[[]kafka]")
+    waive(gate, "test_gone")
+    outcome = run(gate)
+    assert outcome.code == ExitCode.VERIFIED, outcome.text
+    page = page_of(outcome)
+    assert "| 🏳️ | wrong | waived by Ada until " in page
+    assert "state: expected saved" in page
+    assert page.count("| 🏳️ |") == 3
+    assert page.count("| used |") == 3
+    assert "| test\\_gone | Ada | known \\| old |" in page
+    assert "| covers no item |" in page
+    assert "waived by Ada" in outcome.text
+
+
+def test_an_expired_waiver_changes_nothing(gate: Sandbox) -> None:
+    gate.checks(test_red=RED)
+    waive(gate, "test_*", days=-1)
+    outcome = run(gate)
+    assert outcome.code == ExitCode.FAILED
+    assert "| expired |" in page_of(outcome)
+
+
+def test_a_waiver_of_an_item_that_holds_is_not_needed(gate: Sandbox) -> None:
+    waive(gate, "test_item_1", days=0)
+    outcome = run(gate)
+    assert outcome.code == ExitCode.VERIFIED
+    assert "| not needed |" in page_of(outcome)
+
+
+def test_a_part_of_the_gate_promotes_nothing(gate: Sandbox) -> None:
+    outcome = gate.run("-m", "step1", f"--migration={commit_of(gate)}")
+    assert outcome.code == ExitCode.VERIFIED
+    assert verdict_of(outcome) == "broken"
+    assert "# ❌ Do not promote" in page_of(outcome)
+    assert "step2 has not run" in page_of(outcome)
+
+
+def test_what_held_in_an_earlier_run_does_not_count(gate: Sandbox) -> None:
+    assert verdict_of(run(gate)) == "passed"
+    assert verdict_of(gate.run("-m", "step5", f"--migration={commit_of(gate)}")) == "broken"
+
+
+def test_the_gate_asks_for_a_migration(gate: Sandbox) -> None:
+    outcome = gate.run("-m", "premigration")
+    assert outcome.code == ExitCode.USAGE
+    assert "--migration" in outcome.text
+    assert "Traceback" not in outcome.text
+
+
+def test_a_migration_has_no_phases(gate: Sandbox) -> None:
+    gate.checks(test_p1="@pytest.mark.phase1\ndef test_one(): pass")
+    outcome = gate.run(f"--migration={commit_of(gate)}")
+    assert outcome.code == ExitCode.USAGE
+    assert "phases after a rollback" in outcome.text
+
+
+@pytest.mark.parametrize("commit", ["main", "0" * 40, "--all"])
+def test_a_migration_is_a_commit_of_the_repository(gate: Sandbox, commit: str) -> None:
+    outcome = gate.run("-m", "premigration", f"--migration={commit}")
+    assert outcome.code == ExitCode.USAGE
+    assert "commit" in outcome.text
+    assert "Traceback" not in outcome.text
+
+
+def test_phases_do_not_go_on_in_the_record_of_a_change(gate: Sandbox) -> None:
+    change = run(gate, "-k", "item_1").incident
+    gate.checks(test_p1="@pytest.mark.phase1\ndef test_one(): pass")
+    gate.run("-m", "phase1")
+    incidents: Path = gate.pytester.path / "incidents"
+    assert change is not None
+    assert len(list((change / "ledger").iterdir())) == 1
+    assert len(list(incidents.glob("*/ledger"))) == 2
