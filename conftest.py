@@ -9,6 +9,7 @@ pytest_plugins = [
     "fixtures.watchdog",
     "fixtures.leftovers",
     "fixtures.given",
+    "fixtures.given_rehearsals",
     "fixtures.asking",
     "fixtures.contents",
     "reports.scrubbing",

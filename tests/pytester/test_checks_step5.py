@@ -1,0 +1,191 @@
+"""Step 5 as it is, in a sandbox: green once, and red for each way in which it can be false."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.incident import JOURNAL, new_incident
+from fixtures.rehearsals import BEGAN, ENDED, VERDICT
+from rollback_actions.journal import Journal
+from tests.conftest import ROOT
+from tests.pytester.conftest import CONFTEST, Sandbox
+
+# One way of running them is enough: that workers make no difference is shown of the plugin.
+pytestmark = pytest.mark.parametrize("sandbox", [[]], ids=["alone"], indirect=True)
+
+
+@dataclass
+class Staging:
+    """The records of a staging target, and the repository of the target whose migration it rehearsed."""
+
+    sandbox: Sandbox
+    known_good: str = ""
+    migration: str = ""
+    folders: list[Path] = field(default_factory=list)
+
+    def rehearse(self, target: str = "stage", **changes: str | bool) -> Path:
+        """Record a rehearsal that passed but for `changes`; return its folder."""
+        incident = new_incident(self.sandbox.pytester.path / "staging", target)
+        verdict = incident.folder / VERDICT
+        verdict.write_text(json.dumps({"verdict": "passed"}))
+        journal = Journal(incident.folder / JOURNAL, str)
+        named = {"migration": changes.get("migration", self.migration)}
+        journal.write(BEGAN, **named, known_good=changes.get("known_good", self.known_good))
+        if changes.get("ended", True):
+            ending = {
+                "migrated": changes.get("migrated", "passed"),
+                "rolled_back": changes.get("rolled_back", "passed"),
+                "verdict_sha256": hashlib.sha256(verdict.read_bytes()).hexdigest(),
+            }
+            journal.write(ENDED, **named, **ending)
+        self.folders.append(incident.folder)
+        return incident.folder
+
+    def results(self) -> dict[str, tuple[str, str]]:
+        """Run step 5; return verdict and reason by the check's own name."""
+        outcome = self.sandbox.run("-m", "premigration", f"--migration={self.migration}")
+        assert "Traceback" not in outcome.text
+        return {name: (found["verdict"], found["reason"]) for name, found in outcome.results().items()}
+
+
+@pytest.fixture
+def staging(sandbox: Sandbox) -> Staging:
+    """A target with two commits, whose staging target has records of its own."""
+    path = sandbox.pytester.path
+    repository = path / "application"
+    repository.mkdir()
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(repository), "-c", "user.name=N", "-c", "user.email=n@example.org"]
+        done = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True, timeout=30)
+        return done.stdout.strip()
+
+    git("init", "--quiet")
+    git("commit", "--quiet", "--allow-empty", "-m", "one")
+    first = git("rev-parse", "HEAD")
+    git("commit", "--quiet", "--allow-empty", "-m", "two")
+    second = git("rev-parse", "HEAD")
+    git("checkout", "--quiet", "--detach", first)
+    with (path / "profile.toml").open("a", encoding="utf-8") as profile:
+        profile.write('\n[premigration.rehearsal]\ntarget = "stage"\nincidents = "staging"\ndays = 7\n')
+    plugins = '"fixtures.evidence", "fixtures.given", "fixtures.given_rehearsals",\n    '
+    (path / "conftest.py").write_text(CONFTEST.replace('"fixtures.windows"', f'{plugins}"fixtures.windows"'))
+    checks = path / "checks"
+    checks.mkdir()
+    shutil.copy(ROOT / "checks" / "premigration" / "test_step5_staging.py", checks)
+    return Staging(sandbox, first, second)
+
+
+def test_a_rehearsal_that_passed_is_green(staging: Staging) -> None:
+    staging.rehearse(migrated="failed")
+    staging.rehearse()
+    results = staging.results()
+    assert len(results) == 6
+    assert {verdict for verdict, _ in results.values()} == {"passed"}
+
+
+def edited(folder: Path) -> None:
+    path = folder / JOURNAL
+    path.write_text(path.read_text().replace('"rolled_back": "failed"', '"rolled_back": "passed"'))
+
+
+def aged(folder: Path) -> None:
+    """Write the journal as it would have been written eight days ago."""
+    lines = [json.loads(line) for line in (folder / JOURNAL).read_text().splitlines()]
+    (folder / JOURNAL).unlink()
+    (folder / JOURNAL).with_suffix(".head").unlink()
+    then = (datetime.now(UTC) - timedelta(days=8)).isoformat(timespec="milliseconds")
+    long_ago = {"wall": then, "since_boot": 1.0, "boot": "another"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rollback_actions.journal.Moment.now", lambda: Ago(long_ago))
+        journal = Journal(folder / JOURNAL, str)
+        for line in lines:
+            kept = {k: v for k, v in line.items() if k not in {"sequence", "at", "event", "previous", "hash"}}
+            journal.write(line["event"], **kept)
+
+
+@dataclass
+class Ago:
+    """A moment of another day."""
+
+    of: dict[str, Any]
+
+    def record(self) -> dict[str, Any]:
+        return self.of
+
+
+def verdict_replaced(folder: Path) -> None:
+    (folder / VERDICT).write_text(json.dumps({"verdict": "passed", "again": True}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "harm", "red"),
+    [
+        ({"migrated": "failed"}, None, {"test_staging_was_well_after_the_migration": "observed failed"}),
+        ({"rolled_back": "broken"}, None, {"test_rollback_was_rehearsed": "observed broken"}),
+        (
+            {"known_good": "0" * 40},
+            None,
+            {"test_rehearsal_began_where_the_target_is": "observed 000000000000"},
+        ),
+        ({}, aged, {"test_rehearsal_is_recent": "observed 8.0"}),
+        ({}, verdict_replaced, {"test_record_of_the_rehearsal_is_whole": "expected SHA-256"}),
+    ],
+    ids=["bad migration", "rollback not verified", "from another commit", "expired", "another verdict"],
+)
+def test_one_item_is_red(
+    staging: Staging,
+    changes: dict[str, Any],
+    harm: Callable[[Path], None] | None,
+    red: dict[str, str],
+) -> None:
+    folder = staging.rehearse(**changes)
+    if harm is not None:
+        harm(folder)
+    results = staging.results()
+    observed = {name: reason for name, (verdict, reason) in results.items() if verdict != "passed"}
+    assert observed.keys() == red.keys()
+    for name, words in red.items():
+        assert words in observed[name]
+
+
+def test_a_verdict_edited_in_the_journal_is_no_evidence(staging: Staging) -> None:
+    edited(staging.rehearse(rolled_back="failed"))
+    results = staging.results()
+    assert results["test_rollback_was_rehearsed"][0] == "broken"
+    assert "chain" in results["test_record_of_the_rehearsal_is_whole"][1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (None, "observed none"),
+        ({"migration": "1" * 40}, "observed none"),
+        ({"target": "another"}, "observed none"),
+        ({"ended": False}, "it was cut off, or it runs"),
+    ],
+    ids=["never", "of another commit", "on another target", "never ended"],
+)
+def test_no_rehearsal_is_red_everywhere(staging: Staging, changes: dict[str, Any] | None, words: str) -> None:
+    if changes is not None:
+        staging.rehearse(**changes)
+    results = staging.results()
+    reasons = [reason for verdict, reason in results.values() if verdict == "failed"]
+    assert len(reasons) >= 5
+    assert all(words in reason for reason in reasons)
+
+
+def test_the_newest_counts_not_the_best(staging: Staging) -> None:
+    staging.rehearse()
+    staging.rehearse(rolled_back="failed")
+    assert staging.results()["test_rollback_was_rehearsed"][0] == "failed"
