@@ -9,32 +9,34 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from fixtures.command import Deadline
 from fixtures.errors import ActionFailed
-from fixtures.git import git, head
+from fixtures.git import GIT_SECONDS, git, head
 
 _BLOCK = 1024 * 1024
 
 
-def check_out(repository: Path, commit: str, kept: Path) -> str:
-    """Put the working copy on `commit`; return what was done about changes that were not committed.
+def check_out(repository: Path, commit: str, kept: Path, *, seconds: float = GIT_SECONDS) -> str:
+    """Put the working copy on `commit` within `seconds`; return what was done about uncommitted changes.
 
     Changes to tracked files are first kept as a patch in `kept`, and untracked files that stand where the
     commit has a file or a folder are moved there; other untracked files are left where they are.
     """
+    limit = Deadline(seconds)
     kept.mkdir(parents=True, exist_ok=True)
     patch = _unused(kept, "working-copy", ".patch")
     # As git itself would apply it, whatever diff tools the user has configured.
     plain = ("--no-ext-diff", "--no-textconv", "--no-color")
-    git(repository, "diff", "--binary", *plain, "HEAD", stdout=patch)
+    git(repository, "diff", "--binary", *plain, "HEAD", stdout=patch, deadline=limit)
     notes = []
     if patch.stat().st_size:
         notes.append(f"uncommitted changes kept in {patch}")
     else:
         patch.unlink()
-    moved = _move_aside(repository, commit, kept)
+    moved = _move_aside(repository, commit, kept, limit)
     if moved:
         notes.append(f"{moved} untracked files in the way of the commit moved to {kept}")
-    git(repository, "checkout", "--quiet", "--force", "--detach", commit, "--")
+    git(repository, "checkout", "--quiet", "--force", "--detach", commit, "--", deadline=limit)
     observed = head(repository)
     if observed != commit:
         raise ActionFailed(
@@ -76,15 +78,15 @@ def _unused(folder: Path, stem: str, suffix: str) -> Path:
     return path
 
 
-def _move_aside(repository: Path, commit: str, kept: Path) -> int:
+def _move_aside(repository: Path, commit: str, kept: Path, limit: Deadline) -> int:
     """Move untracked files that the checkout would overwrite or remove into `kept`; return how many."""
     # A checkout changes all of the working copy, also where the repository of the profile is a part of it.
-    top = repository / git(repository, "rev-parse", "--show-cdup")
-    held = set(_names(top, kept, "ls-tree", "-r", "-z", "--full-tree", "--name-only", commit))
+    top = repository / git(repository, "rev-parse", "--show-cdup", deadline=limit)
+    held = set(_names(top, kept, limit, "ls-tree", "-r", "-z", "--full-tree", "--name-only", commit))
     above = {parent for name in held for parent in _parents(name)}
     in_the_way = set()
     count = 0
-    for name in _names(top, kept, "ls-files", "--others", "-z"):
+    for name in _names(top, kept, limit, "ls-files", "--others", "-z"):
         # Git removes a folder with all that is in it where the commit has a file, and the other way about.
         over = next((parent for parent in _parents(name) if parent in held), None)
         if over is not None or name in held or name in above:
@@ -107,11 +109,11 @@ def _move_aside(repository: Path, commit: str, kept: Path) -> int:
     return count
 
 
-def _names(top: Path, kept: Path, *arguments: str) -> Iterator[str]:
+def _names(top: Path, kept: Path, limit: Deadline, *arguments: str) -> Iterator[str]:
     """Yield the names that git lists, each as the file system has it, whatever bytes and however many."""
     with tempfile.TemporaryDirectory(dir=kept) as folder:
         names = Path(folder) / "names"
-        git(top, *arguments, stdout=names)
+        git(top, *arguments, stdout=names, deadline=limit)
         rest = b""
         with names.open("rb") as file:
             while block := file.read(_BLOCK):

@@ -180,8 +180,8 @@ def _put_back(run: _Run, watch: Watch) -> None:
         _keep(run, losses, down)
     if plan.checks_out:
         with steps(CHECK_OUT) as step:
-            folder = run.unfinished.incident.folder
-            step.result = check_out(target.application.repository, plan.commit, folder)
+            folder, seconds = run.unfinished.incident.folder, run.schedule.deadline(Stage.CHECK_OUT)
+            step.result = check_out(target.application.repository, plan.commit, folder, seconds=seconds)
     if losses is not None:
         _restore(run, losses)
         with steps(WATCHED) as step:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fixtures import command
-from fixtures.errors import UsageProblem
+from fixtures.errors import Unverifiable, UsageProblem
 from fixtures.git import head, resolve_commit
 from rollback_actions.commit import check_out, files_at
 
@@ -185,3 +185,16 @@ def test_files_are_read_as_a_commit_has_them(repository: Path, tmp_path: Path) -
         copy = found[0]
     assert not copy.exists()
     assert (repository / "release").read_text() == "2"
+
+
+def test_a_check_out_that_takes_too_long_is_ended(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = head(repository)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "git").write_text("#!/bin/sh\nexec sleep 60\n")
+    (programs / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    with pytest.raises(Unverifiable, match=r"within 0\.5 s"):
+        check_out(repository, first, tmp_path / "kept", seconds=0.5)
