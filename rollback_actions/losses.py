@@ -90,12 +90,19 @@ class Losses:
                 )
             except Problem as problem:
                 account = Account(unknown={name: problem.summary})
+            except OSError as error:
+                reason = error.strerror or type(error).__name__
+                account = Account(unknown={name: f"its account could not be written: {reason}"})
             step.result = str(account)
         with self._lock:
             self.accounts[name] = account
 
     def finish(self) -> Mapping[str, int]:
-        """Write the accounts of all stores down, and that they are restored; return the counts of all."""
+        """Write the accounts of all stores down, and that they are restored; return the counts of all.
+
+        Raises:
+            ActionFailed: they could not be written.
+        """
         total = Account()
         for account in self.accounts.values():
             total += account
@@ -103,7 +110,17 @@ class Losses:
             name: {**account.counts(), "first": account.first.first, "unknown": account.unknown}
             for name, account in self.accounts.items()
         }
-        write_whole(self._folders()[0] / ACCOUNTS, canonical_json(record))
+        path = self._folders()[0] / ACCOUNTS
+        try:
+            write_whole(path, canonical_json(record))
+        except OSError as error:
+            raise ActionFailed(
+                what="accounts of the records",
+                expected="a file that can be written",
+                observed=error.strerror or type(error).__name__,
+                source=str(path),
+                hint="make room there, or correct the permissions, then resume: the stores are restored",
+            ) from None
         self.unfinished.restored(total.counts())
         return total.counts()
 

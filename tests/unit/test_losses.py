@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from errno import ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -256,3 +257,31 @@ def test_no_room_for_the_window_stops_before_anything_is_overwritten(
 
 def test_however_many_records_there_are_few_files_are_open() -> None:
     assert len(list(aligned(10**9, iter(())))) == FILES
+
+
+def test_accounts_that_cannot_be_written_are_unknown_or_to_be_resumed(
+    sandbox: Sandbox, incident: Incident, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rollback_actions.losses.account_store", full)
+        patch.setattr("rollback_actions.losses.write_whole", full)
+        with pytest.raises(ActionFailed, match=r"accounts of the records: .* observed No space left"):
+            sandbox.run(plan, incident)
+    assert (incident.folder / "unfinished.json").exists()
+    assert sandbox.run(plan, incident).records == CHANGED
+
+
+def test_a_store_whose_account_cannot_be_written_is_unknown(
+    sandbox: Sandbox, incident: Incident, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("rollback_actions.losses.account_store", full)
+    with pytest.raises(RecordsUnknown):
+        sandbox.run(plan, incident)
+    account = json.loads((incident.folder / FOLDER / ACCOUNTS).read_text())["mysql"]
+    assert "No space left" in account["unknown"]["mysql"]
