@@ -1,0 +1,108 @@
+"""The whole gate on the real stack: a migration is rehearsed, promoted, and blocked when one item gives way."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.git import git, head
+from fixtures.rehearsals import ENDED
+from fixtures.target import Target
+from staging.rehearsal import ENGINEER
+from staging.team import team_channel, write_change_document
+from tests.stack.verifier import ACTIONS_SECONDS, Verifier
+
+BEATS_SECONDS = 60.0
+
+
+@pytest.fixture
+def migration(target: Target) -> str:
+    """A migration that harms nothing: another commit of the same files."""
+    repository = target.application.repository
+    identity = ("-c", "user.name=Release Manager", "-c", "user.email=releases@example.org")
+    return git(repository, *identity, "commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "Release 1.1")
+
+
+@pytest.fixture
+def monitored(verifier: Verifier) -> Iterator[None]:
+    """The target has a monitor, whose last samples are on the beat."""
+    monitor = subprocess.Popen(
+        [str(verifier.root / "deploy" / "scripts" / "monitor_migration.sh")],
+        env=verifier.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        yield
+    finally:
+        monitor.send_signal(signal.SIGTERM)
+        monitor.wait(ACTIONS_SECONDS)
+
+
+@pytest.fixture
+def told(verifier: Verifier, target: Target, migration: str) -> Iterator[None]:
+    """The team knows, and an engineer on call has acknowledged it."""
+    document = target.premigration.team.document
+    assert document is not None
+    with team_channel():
+        write_change_document(document, migration, head(target.application.repository))
+        for command in (("notify", migration), ("acknowledge", migration, "--as", ENGINEER)):
+            done = verifier.actions(*command)
+            assert done.returncode == 0, done.stdout + done.stderr
+        yield
+    document.unlink()
+
+
+def page_of(verifier: Verifier, migration: str) -> str:
+    return (verifier.folder / "incidents" / f"change-staging-{migration[:12]}" / "gate.md").read_text()
+
+
+def test_a_migration_that_was_rehearsed_is_promoted(
+    verifier: Verifier, migration: str, monitored: None, told: None
+) -> None:
+    rehearsed = subprocess.run(
+        [*("python", "-m", "rollback_actions"), "rehearse", migration],
+        executable=str(verifier.root / ".venv" / "bin" / "python"),
+        cwd=verifier.root,
+        env=verifier.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * ACTIONS_SECONDS,
+    )
+    assert rehearsed.returncode == 0, rehearsed.stdout + rehearsed.stderr + page_of(verifier, migration)
+    ended = _last_event(verifier.folder / "incidents", ENDED)
+    assert (ended["migrated"], ended["rolled_back"]) == ("passed", "passed")
+
+    # The deployment stood still for the monitor: its last samples must be good ones again.
+    time.sleep(BEATS_SECONDS)
+    promoted = verifier.actions("gate", migration)
+    assert promoted.returncode == 0, promoted.stdout
+    assert promoted.stdout.startswith("# ✅ Promote\n")
+    assert f"Migration `{migration}`" in promoted.stdout
+
+    verifier.folder.joinpath("baselines", "current").rename(verifier.folder / "baselines" / "aside")
+    try:
+        blocked = verifier.actions("gate", migration)
+    finally:
+        (verifier.folder / "baselines" / "aside").rename(verifier.folder / "baselines" / "current")
+    assert blocked.returncode in {1, 3}, blocked.stdout
+    assert blocked.stdout.startswith("# ❌ Do not promote\n")
+    assert "Traceback" not in blocked.stdout + blocked.stderr
+
+
+def _last_event(incidents: Path, event: str) -> dict[str, str]:
+    lines = [
+        json.loads(line)
+        for journal in sorted(incidents.glob("*/journal.jsonl"))
+        for line in journal.read_text().splitlines()
+    ]
+    found: dict[str, str] = [line for line in lines if line["event"] == event][-1]
+    return found
