@@ -1,0 +1,147 @@
+"""Trying a backup: it is restored into a scratch instance and compared with the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+
+from fixtures.baseline import Baseline
+from fixtures.clock import Moment
+from fixtures.command import Deadline
+from fixtures.engines.engine import ContainerEngine
+from fixtures.engines.factory import open_engine
+from fixtures.errors import ActionFailed, Mismatch, Problem
+from fixtures.stores.factory import open_view
+from fixtures.stores.profiles import AnyStore
+from fixtures.target import Target
+from fixtures.trials import Trial, TrialOfStore
+from fixtures.verdict import Verdict, combine
+from rollback_actions.backup import BackupSet
+from rollback_actions.compare import Finding, compare_target
+from rollback_actions.scratch import Scratch, scratch_of
+from rollback_actions.scratch_endpoint import require_own_broker
+from rollback_actions.stores.factory import open_keeper
+from rollback_actions.stores.keeper import Kept, StoppedKeeper, StoreKeeper
+
+_FLUSHED = "a rollback flushes it: there is nothing to restore"
+_VERSIONS = "versions "
+
+
+def try_backup(target: Target, backup: BackupSet, baseline: Baseline) -> Trial:
+    """Restore every store of `backup` into a scratch instance and compare it with `baseline`.
+
+    What goes wrong with one store is that store's verdict; the target itself is only read.
+
+    Raises:
+        Mismatch, Problem: there is no scratch instance to try them in.
+    """
+    limit, began = Deadline(target.premigration.scratch.seconds), Moment.now()
+    with scratch_of(target, limit) as scratch, ThreadPoolExecutor(len(target.stores) + 1) as pool:
+        trials = {
+            name: _StoreTrial(name, scratch, open_engine(scratch.target.engine), backup, baseline)
+            for name in target.stores
+        }
+        # One that is restored stopped need not run before; and the others need not wait for it.
+        started = pool.submit(scratch.start, [name for name in trials if not trials[name].stopped])
+        results = {name: pool.submit(trial.run, started) for name, trial in trials.items()}
+        stores = {name: result.result() for name, result in results.items()}
+    return Trial(backup.folder.name, baseline.id, stores, round(Moment.now().seconds_since(began), 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _StoreTrial:
+    """The trial of one store."""
+
+    name: str
+    scratch: Scratch
+    engine: ContainerEngine
+    backup: BackupSet
+    baseline: Baseline
+
+    @property
+    def profile(self) -> AnyStore:
+        return self.scratch.target.stores[self.name]
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the store is restored while it is stopped."""
+        return isinstance(self._keeper(), StoppedKeeper)
+
+    def run(self, started: Future[None]) -> TrialOfStore:
+        """Restore and compare, once the store is `started`; what goes wrong is the result."""
+        try:
+            if self.profile.emptied:
+                return TrialOfStore(Verdict.PASSED, (_FLUSHED,))
+            if not self.stopped:
+                started.result()
+                self.scratch.await_health(self.name)
+            return self._try()
+        except Mismatch as problem:
+            return TrialOfStore(Verdict.FAILED, (str(problem).splitlines()[0],))
+        except Problem as problem:
+            verdict = Verdict.FAILED if isinstance(problem, ActionFailed) else Verdict.BROKEN
+            return TrialOfStore(verdict, (problem.summary,))
+
+    def _try(self) -> TrialOfStore:
+        require_own_broker(self.name, self.profile, self.engine)
+        began = Moment.now()
+        restored = self._keeper().restore(self.backup.folder / self.name).records
+        after = Moment.now()
+        _require_all(self.name, self.backup.stores[self.name], restored)
+        findings = self._compare()
+        verdicts = [finding.verdict for finding in findings]
+        # Where all of a store is volatile, that all came back is all that can be said.
+        verdict = combine(verdicts) if verdicts else Verdict.PASSED
+        seconds = f"restored in {after.seconds_since(began):.1f} s, compared in {after.seconds_ago():.1f} s"
+        compared = f"{verdicts.count(Verdict.PASSED)} of {len(verdicts)} comparisons hold"
+        said = (
+            f"{sum(restored.values()):,} records, {seconds}; {compared if verdicts else 'volatile, counted'}"
+        )
+        return TrialOfStore(
+            verdict,
+            (said, *(_text(finding) for finding in findings if finding.verdict is not Verdict.PASSED)),
+        )
+
+    def _compare(self) -> list[Finding]:
+        target = self.scratch.target.model_copy(update={"stores": {self.name: self._readable()}})
+        findings = [f for f in compare_target(target, self.engine, self.baseline) if f.store == self.name]
+        # Versions are of the very bucket that they were made in: a copy of its objects has others.
+        return [f for f in findings if not (self.profile.kind == "s3" and f.name.startswith(_VERSIONS))]
+
+    def _readable(self) -> AnyStore:
+        """Return the store as its reader sees it, or its operator where a new store has no reader."""
+        try:
+            with closing(open_view(self.name, self.profile, self.engine)) as view:
+                view.counts()
+        except Problem:
+            return self.profile.model_copy(update={"reader": self.profile.operator})
+        return self.profile
+
+    def _keeper(self) -> StoreKeeper:
+        return open_keeper(
+            self.name, self.profile, self.engine, self.scratch.control, self.scratch.limit.remaining
+        )
+
+
+def _require_all(name: str, kept: Kept, restored: Mapping[str, int]) -> None:
+    """See that all that the backup says it holds was put back: no baseline knows what is volatile."""
+    wrong = {
+        collection: (count, restored.get(collection, 0))
+        for collection, count in kept.records.items()
+        if restored.get(collection, 0) != count
+    }
+    if wrong:
+        texts = [f"{collection}: {was} kept, {now} restored" for collection, (was, now) in wrong.items()]
+        raise Mismatch(
+            what=f"records of {name} after the restore",
+            expected="as many as its backup holds",
+            observed="; ".join(texts),
+            source="the scratch instance",
+            hint="the backup does not hold what it says: take another one",
+        )
+
+
+def _text(finding: Finding) -> str:
+    return f"{finding.name} {finding.verdict}: {finding.text}"
