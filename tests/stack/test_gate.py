@@ -1,4 +1,4 @@
-"""The whole gate on the real stack: a migration is rehearsed, promoted, and blocked when one item gives way."""
+"""The whole gate on the real stack: a migration is rehearsed, then promoted, then blocked by one item."""
 
 from __future__ import annotations
 
@@ -64,9 +64,8 @@ def page_of(verifier: Verifier, migration: str) -> str:
     return (verifier.folder / "incidents" / f"change-staging-{migration[:12]}" / "gate.md").read_text()
 
 
-def test_a_migration_that_was_rehearsed_is_promoted(
-    verifier: Verifier, migration: str, monitored: None, told: None
-) -> None:
+@pytest.mark.usefixtures("monitored", "told")
+def test_a_migration_that_was_rehearsed_is_promoted(verifier: Verifier, migration: str) -> None:
     rehearsed = subprocess.run(
         [*("python", "-m", "rollback_actions"), "rehearse", migration],
         executable=str(verifier.root / ".venv" / "bin" / "python"),
