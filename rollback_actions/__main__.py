@@ -25,6 +25,7 @@ from rollback_actions.decision import decision_lines
 from rollback_actions.guard import guarded
 from rollback_actions.index import write_index
 from rollback_actions.lock import open_lock
+from rollback_actions.monitor_commands import monitor_app
 from rollback_actions.plan import require_services, require_stores
 from rollback_actions.refusals import advice_of
 from rollback_actions.rollback_commands import rollback_app
@@ -39,6 +40,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(rollback_app, name="rollback")
+app.add_typer(monitor_app)
 
 
 @app.command()

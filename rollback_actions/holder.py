@@ -10,13 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Self
 
 from fixtures.clock import Moment
-from fixtures.process import Process
+from fixtures.process import Process, this_namespace
 
-_NAMESPACE = Path("/proc/self/ns/pid")
 _LARGEST_PID = 1 << 22  # the kernel's own limit
 
 
@@ -52,7 +50,7 @@ class Holder:
             user=_user(),
             host=socket.gethostname(),
             process=Process.this(),
-            namespace=_namespace(),
+            namespace=this_namespace(),
             what=what,
             incident="",
             since=Moment.now().wall,
@@ -100,7 +98,7 @@ class Holder:
     def life(self) -> Life:
         """Tell whether it still runs; of another machine, or another container, that is *unknown*."""
         me = Process.this()
-        if (self.process.boot, self.namespace) != (me.boot, _namespace()):
+        if (self.process.boot, self.namespace) != (me.boot, this_namespace()):
             return Life.UNKNOWN
         there = Process.of(self.process.pid)
         if there is None and self.process.hidden:
@@ -127,7 +125,3 @@ def _user() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return f"user {os.geteuid()}"
-
-
-def _namespace() -> str:
-    return str(_NAMESPACE.readlink())

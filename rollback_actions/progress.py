@@ -24,7 +24,7 @@ class Step:
     result: str = ""
 
 
-class _Lasting(io.TextIOBase):
+class Lasting(io.TextIOBase):
     """A stream that says no more once nobody reads it: who has stopped reading ends no rollback by that."""
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -32,17 +32,21 @@ class _Lasting(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override] # typeshed has a plain attribute
+        """The encoding of the stream."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
+        """Tell whether it is a terminal."""
         stream = self._stream
         return stream is not None and not stream.closed and stream.isatty()
 
     def write(self, text: str) -> int:
+        """Write, while somebody reads."""
         self._do(lambda stream: stream.write(text))
         return len(text)
 
     def flush(self) -> None:
+        """Flush, while somebody reads."""
         self._do(lambda stream: stream.flush())
 
     def _do(self, what: Callable[[TextIO], object]) -> None:
@@ -65,7 +69,7 @@ class Progress:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         """Write to `stream`, standard error by default: standard output is for results."""
-        lasting = cast("TextIO", _Lasting(stream or sys.stderr))
+        lasting = cast("TextIO", Lasting(stream or sys.stderr))
         self._console = Console(file=lasting, highlight=False)
         self._lock = threading.Lock()
         self._started = time.monotonic()
