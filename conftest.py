@@ -12,6 +12,7 @@ pytest_plugins = [
     "fixtures.given_rehearsals",
     "fixtures.asking",
     "fixtures.contents",
+    "fixtures.given_change",
     "reports.scrubbing",
     "reports.allure_results",
     "reports.annotations",

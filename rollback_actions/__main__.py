@@ -18,6 +18,7 @@ from fixtures.verdict import Verdict, combine
 from rollback_actions.backup import new_backup_folder, take_backup
 from rollback_actions.capture import capture
 from rollback_actions.card import card
+from rollback_actions.change_commands import change_app
 from rollback_actions.compare import compare_target
 from rollback_actions.compose import ComposeControl
 from rollback_actions.decide import Scope, Severity, decide
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.add_typer(rollback_app, name="rollback")
 app.add_typer(monitor_app)
+app.add_typer(change_app)
 
 
 @app.command()

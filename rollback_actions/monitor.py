@@ -27,6 +27,7 @@ COLLECTED = 0.8
 _LATE = 0.1
 # How long the end, or the end of a suspension, may go unseen.
 _SLICE_SECONDS = 0.2
+_WARMING = -1  # the round before the first beat
 
 
 def clock() -> float:
@@ -44,7 +45,7 @@ class _Asker:
         self._beats: SimpleQueue[int | None] = SimpleQueue()
         self._since: datetime | None = None
         self._asked_at = 0.0
-        self._beat = -1
+        self._beat = _WARMING
         self._answer: tuple[int, Probed] | None = None
         # A probe that hangs for good must not keep the monitor from ending.
         self._thread = threading.Thread(target=self._run, name=f"probe {probe.name}", daemon=True)
@@ -149,15 +150,20 @@ class Beats:
         self._askers = [_Asker(probe, self._changed) for probe in probes]
 
     def __iter__(self) -> Iterator[Sample]:
-        """Yield a sample a beat, the first one at once, until it is stopped."""
+        """Yield a sample a beat until it is stopped.
+
+        Before the first one all are asked once: what is imported and connected then would make it look slow.
+        """
+        self._ask(_WARMING)
+        if self._collect(_WARMING, clock() + self._seconds) is None:
+            return
         zero, beat, before = clock(), 0, -1
         while self._waited(zero + beat * self._seconds):
             at, late = Moment.now(), clock() - (zero + beat * self._seconds)
             # The clock may have gone on for many beats, while the machine was suspended.
             overslept = int(late / self._seconds)
             beat, late = beat + overslept, late - overslept * self._seconds
-            for asker in self._askers:
-                asker.ask(beat)
+            self._ask(beat)
             probes = self._collect(beat, zero + (beat + COLLECTED) * self._seconds)
             if probes is None:
                 return
@@ -172,6 +178,10 @@ class Beats:
         give_up = clock() + 1.0
         for asker in self._askers:
             asker.join(max(0.0, give_up - clock()))
+
+    def _ask(self, beat: int) -> None:
+        for asker in self._askers:
+            asker.ask(beat)
 
     def _waited(self, due: float) -> bool:
         """Wait until `due`; return whether it has come, and not the end."""

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fixtures.samples import Probe, Sample
+from rollback_actions.probes import STORE
 from rollback_actions.progress import Lasting
 
 _MARKS = {True: ("ok", "green"), False: ("WRONG", "bold red"), None: ("UNKNOWN", "bold yellow")}
@@ -25,10 +26,15 @@ _END_SECONDS = 1.0
 
 
 def line_of(sample: Sample) -> str:
-    """Return a sample as one line: what is wrong first, then every probe."""
+    """Return a sample as one line: what is wrong first, then what is well; of stores that only by number."""
     at = datetime.fromisoformat(sample.at.wall)
     wrong = {name: probe for name, probe in sample.probes.items() if not probe.ok}
-    well = [f"{name} {probe.text}" for name, probe in sample.probes.items() if probe.ok]
+    stores = [name for name, probe in sample.probes.items() if name.startswith(STORE) and probe.ok]
+    well = [
+        f"{name} {probe.text}" for name, probe in sample.probes.items() if probe.ok and name not in stores
+    ]
+    if stores:
+        well.append(f"{len(stores)} stores answer")
     said = [f"{_MARKS[probe.ok][0]} {name}: {probe.text}" for name, probe in wrong.items()] or ["all well"]
     missed = f", {sample.missed} missed" if sample.missed else ""
     return f"{at:%H:%M:%S} UTC beat {sample.beat} (+{sample.late:.3f} s{missed}) {'; '.join([*said, *well])}"

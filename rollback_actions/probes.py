@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fixtures.stores.profiles import AnyStore
     from fixtures.stores.view import StoreView
 
+STORE = "store "
+"""How the name of a store's probe begins."""
 _OK = range(200, 300)
 
 
@@ -175,7 +177,7 @@ class StoreProbe:
 
     def __init__(self, name: str, profile: AnyStore, engine: ContainerEngine, deadline: float) -> None:
         """Connect to nothing yet."""
-        self.name = f"store {name}"
+        self.name = f"{STORE}{name}"
         self.deadline = deadline
         self._store = name
         self._profile = profile.model_copy(

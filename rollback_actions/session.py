@@ -61,7 +61,7 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
             find_incident(incidents, target.name, wanted) if wanted else new_incident(incidents, target.name)
         )
         redactor = Redactor(target.secrets())
-        journal = _open_journal(found.folder / JOURNAL, redactor, progress)
+        journal = open_journal(found.folder / JOURNAL, redactor.text, progress.say)
         me = lock.holder
         with (
             observed(journal.ran),
@@ -87,17 +87,15 @@ def _unhung() -> Iterator[None]:
         signal.signal(signal.SIGHUP, before)
 
 
-def _open_journal(path: Path, redactor: Redactor, progress: Progress) -> Journal:
+def open_journal(path: Path, redact: Callable[[str], str], say: Callable[[str], None]) -> Journal:
     """Go on with the journal; one that is broken is kept beside, and a new one says so first."""
     try:
-        return Journal(path, redactor.text)
+        return Journal(path, redact)
     except JournalBroken as broken:
         kept, digest = set_aside(path)
-        journal = Journal(path, redactor.text)
+        journal = Journal(path, redact)
         journal.write("journal broken", kept=kept.name, sha256=digest, reason=broken.summary)
-        progress.say(
-            redactor.text(f"the journal was broken, is kept as {kept}, and begins anew: {broken.summary}")
-        )
+        say(redact(f"the journal was broken, is kept as {kept}, and begins anew: {broken.summary}"))
         return journal
 
 

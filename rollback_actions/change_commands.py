@@ -1,0 +1,56 @@
+"""The commands `python -m rollback_actions notify` and `… acknowledge`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from fixtures.errors import ExitCode
+from fixtures.git import resolve_commit
+from fixtures.redaction import Redactor
+from fixtures.target import load_target
+from rollback_actions.change import acknowledge, notify
+from rollback_actions.session import Profile
+
+change_app = typer.Typer()
+
+Migration = Annotated[str, typer.Argument(metavar="COMMIT", help="Hash of the commit to be promoted.")]
+
+
+@change_app.command("notify")
+def notify_command(
+    migration: Migration,
+    profile: Profile,
+    when: Annotated[
+        str | None, typer.Option(help="When it is planned, in your own words.", show_default=False)
+    ] = None,
+) -> None:
+    """Tell the team of the migration to COMMIT, by every channel of the profile."""
+    target = load_target(profile)
+    commit = resolve_commit(target.application.repository, migration)
+    told = notify(target, profile, commit, when, partial(typer.echo, err=True))
+    redact = Redactor(target.secrets()).text
+    for one in told:
+        what = "delivered" if one.delivery.delivered else f"NOT DELIVERED: {one.delivery.reason}"
+        typer.echo(redact(f"channel {one.channel.name}: {what} ({one.delivery.seconds:.1f} s)"))
+    if not all(one.delivery.delivered for one in told):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@change_app.command("acknowledge")
+def acknowledge_command(
+    migration: Migration,
+    profile: Profile,
+    name: Annotated[str, typer.Option("--as", help="The engineer who will be there.", show_default=False)],
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="How they said so, if not by this command.", show_default=False),
+    ] = None,
+) -> None:
+    """Write down that an engineer on call knows of the migration to COMMIT, and will be there."""
+    target = load_target(profile)
+    commit = resolve_commit(target.application.repository, migration)
+    acknowledge(target, commit, name, source, partial(typer.echo, err=True))
+    typer.echo(Redactor(target.secrets()).text(f"acknowledged by {name}: the migration to {commit[:12]}"))
