@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,11 +33,10 @@ def deliver(
 
     A channel that takes longer counts as one that did not take it, and is left to itself.
     """
-    from apprise import Apprise  # noqa: PLC0415 - half a second, which only a message is worth
-
-    started = time.monotonic()
     with _reasons() as reasons:
-        senders = [_Sender(Apprise.instantiate, url, (title, body), seconds, reasons) for url in urls]
+        # Before the clock starts: a library with a plugin for each kind of channel takes a while to load.
+        senders = [_Sender(_channel(url), (title, body), seconds, reasons) for url in urls]
+        started = time.monotonic()
         for number, sender in enumerate(senders):
             # Not in the way of the program's end when it hangs; its name tells its reasons from others'.
             threading.Thread(target=sender.run, daemon=True, name=f"channel {number}").start()
@@ -44,19 +44,21 @@ def deliver(
     return [Delivery(one.delivered, redact(one.reason)[:_MOST], one.seconds) for one in done]
 
 
+def _channel(url: SecretStr) -> Any:  # noqa: ANN401 - the library has no type for it
+    """Return what sends to a channel; None when Apprise does not understand its URL."""
+    with warnings.catch_warnings():
+        # Plugins of channels that are not ours import what is about to be deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from apprise import Apprise  # noqa: PLC0415 - half a second, which only a message is worth
+
+        return Apprise.instantiate(url.get_secret_value(), suppress_exceptions=True)
+
+
 class _Sender:
     """Sends to one channel, in a thread of its own."""
 
-    def __init__(
-        self,
-        instantiate: Callable[..., Any],
-        url: SecretStr,
-        message: tuple[str, str],
-        seconds: float,
-        reasons: _Reasons,
-    ) -> None:
-        self._instantiate = instantiate
-        self._url = url
+    def __init__(self, channel: Any, message: tuple[str, str], seconds: float, reasons: _Reasons) -> None:  # noqa: ANN401 - the library has no type for it
+        self._channel = channel
         self._message = message
         self._seconds = seconds
         self._reasons = reasons
@@ -83,12 +85,11 @@ class _Sender:
 
     def _sent(self) -> str:
         """Send; return why it was not delivered, "" when it was."""
-        channel = self._instantiate(self._url.get_secret_value(), suppress_exceptions=True)
-        if channel is None:
+        if self._channel is None:
             return "a URL that Apprise does not understand"
-        channel.socket_connect_timeout = channel.socket_read_timeout = self._seconds
+        self._channel.socket_connect_timeout = self._channel.socket_read_timeout = self._seconds
         title, body = self._message
-        if channel.notify(title=title, body=body):
+        if self._channel.notify(title=title, body=body):
             return ""
         return "; ".join(self._reasons.of(threading.current_thread().name)) or "refused without a reason"
 

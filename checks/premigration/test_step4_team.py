@@ -91,7 +91,7 @@ def test_team_was_notified(
 def test_on_call_acknowledged(
     change_record: ChangeRecord, migration: str, target: Target, note: Callable[[str], None]
 ) -> None:
-    """An engineer who is on call has acknowledged, recently, and after the team was told for the last time."""
+    """An engineer on call has acknowledged, recently, and after the team was told for the last time."""
     said = [(one, _void(one, change_record, target)) for one in change_record.acknowledgements]
     holding = [one for one, void in said if not void]
     if not holding:

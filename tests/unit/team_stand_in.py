@@ -1,0 +1,115 @@
+"""A team of a test's own: a sandbox whose profile has channels to a small server, and a change document."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from fixtures.target import load_target
+from tests.conftest import ROOT
+from tests.pytester.conftest import Outcome
+from tests.unit.sandbox import Sandbox
+
+PASSWORD = "hunter2-of-the-channel"  # noqa: S105 - what must not be seen
+TOKEN = "tok3n-in-the-path"  # noqa: S105
+ON_CALL = ("Ada", "Grace")
+DOCUMENT = """# The change of {commit}
+
+## Expected changes
+The tables of users are consolidated into one.
+
+## Impact
+Signing in takes a little longer for a minute.
+
+## Rollback plan
+./deploy/rollback/emergency_rollback.sh, with the known-good commit.
+"""
+
+
+@dataclass
+class Channels:
+    """A server that channels lead to: what it was sent, by path, and what it answers."""
+
+    url: str = ""
+    statuses: dict[str, int] = field(default_factory=dict)
+    hangs: set[str] = field(default_factory=set)
+    sent: list[tuple[str, dict[str, Any], str]] = field(default_factory=list)
+    finished: Event = field(default_factory=Event)
+
+    def apprise(self, path: str) -> str:
+        """Return the URL, for Apprise, of the channel at `path`."""
+        return f"json://team:{PASSWORD}@{self.url}/{TOKEN}/{path}"
+
+
+@contextmanager
+def channels() -> Iterator[Channels]:
+    """Run the server."""
+    there = Channels()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            login = base64.b64decode(self.headers["Authorization"].removeprefix("Basic ")).decode()
+            name = self.path.rsplit("/", maxsplit=1)[-1]
+            there.sent.append((name, json.loads(body), login))
+            if name in there.hangs:
+                there.finished.wait(60)
+            self.send_response(there.statuses.get(name, 200))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:  # noqa: ANN401 - the library's own
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        there.url = f"127.0.0.1:{server.server_port}"
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield there
+        finally:
+            there.finished.set()
+            server.shutdown()
+            thread.join()
+
+
+def join(sandbox: Sandbox, *urls: str, on_call: tuple[str, ...] = ON_CALL, more: str = "") -> Path:
+    """Give `sandbox` a team with these channels, and a document of the change to `bad`; return that."""
+    document = sandbox.folder / "change.md"
+    document.write_text(DOCUMENT.format(commit=sandbox.bad), encoding="utf-8")
+    for number, url in enumerate(urls):
+        (sandbox.folder / f"channel{number}").write_text(url, encoding="utf-8")
+    files = ", ".join(f'{{file = "channel{number}"}}' for number in range(len(urls)))
+    text = sandbox.profile.read_text(encoding="utf-8").partition("[premigration.team]")[0]
+    team = f"[premigration.team]\nchannels = [{files}]\non_call = {json.dumps(on_call)}\n{more}\n"
+    document_line = 'document = "change.md"\n'
+    sandbox.profile.write_text(f"{text}{team}{document_line}", encoding="utf-8")
+    sandbox.target = load_target(sandbox.profile)
+    return document
+
+
+def gate(sandbox: Sandbox, step: str, *options: str, environment: dict[str, str]) -> Outcome:
+    """Run the checks of one step on the sandbox's migration, as an operator does."""
+    selected = ["-m", step, f"--migration={sandbox.bad}", f"--target={sandbox.profile}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-Werror", *selected, *options],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+    )
+    target = sandbox.target
+    folder = target.folders.incidents / f"change-{target.name}-{sandbox.bad[:12]}"
+    return Outcome(done.returncode, done.stdout + done.stderr, folder)

@@ -1,0 +1,150 @@
+"""The change document: what counts as something said under a heading, and what does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fixtures.change_document import read_document
+from fixtures.errors import Mismatch, Unverifiable
+from fixtures.target import load_target
+from tests.conftest import write_profile
+
+SECTIONS = ("Expected changes", "Impact", "Rollback plan")
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SAID = "Tables of users are consolidated into one."
+WHOLE = f"""# Migration {COMMIT}
+
+## Expected changes
+{SAID}
+## Impact
+Sign-in is slower for a minute or two.
+## Rollback plan
+    ./deploy/rollback/emergency_rollback.sh HASH
+"""
+
+
+def _wrong(folder: Path, text: str) -> list[str]:
+    return _read(folder, text.encode()).wrong_with(SECTIONS)
+
+
+def _read(folder: Path, content: bytes):  # type: ignore[no-untyped-def] # noqa: ANN202 - a test's own
+    (folder / "change.md").write_bytes(content)
+    return read_document(load_target(_profile(folder)))
+
+
+def _profile(folder: Path) -> Path:
+    return write_profile(folder, '[premigration.team]\ndocument = "change.md"\n')
+
+
+def test_a_whole_one_is_whole(tmp_path: Path) -> None:
+    assert _wrong(tmp_path, WHOLE) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("## Impact", "### Impact"),
+        ("## Impact", "## impact ##"),
+        ("## Impact", "**Impact**\n---"),
+        ("## Impact", "Impact\n======"),
+        ("## Impact", "## Impact:"),
+        (f"{SAID}", f"### Tables\n{SAID}"),
+        (f"{SAID}", f"```\n## Impact\n{SAID}\n```"),
+        (f"{SAID}", "- short\n- ones\n- that add up to enough"),
+        (f"{SAID}", f"TODO: more of this\n{SAID}"),
+    ],
+)
+def test_ways_to_write_it(tmp_path: Path, old: str, new: str) -> None:
+    assert old in WHOLE
+    assert _wrong(tmp_path, WHOLE.replace(old, new, 1)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("", "says nothing"),
+        ("\n\n", "says nothing"),
+        ("TODO", "says nothing"),
+        ("TBD", "says nothing"),
+        ("TODO: describe at length what is expected to change here", "says nothing"),
+        ("- [ ] TBD, by the team that is responsible for it", "says nothing"),
+        ("*To be written* by somebody who knows what it does", "says nothing"),
+        ("<!-- say what is expected to change in this release -->", "says nothing"),
+        ("<what is expected to change in this release>", "says nothing"),
+        ("{{ what_is_expected_to_change_in_this_release }}", "says nothing"),
+        ("[your words about the expected changes here]", "says nothing"),
+        ("... ... ... ... ... ... ... ... ... ...", "says nothing"),
+        ("----------------------------------------", "says nothing"),
+        ("n/a", "says nothing"),
+        ("nothing much", "says no more than 'nothing much'"),
+        ("### A heading below it that is long enough by itself", "says nothing"),
+        ("x " * 5 + " " * 40, "says no more than"),
+    ],
+)
+def test_a_placeholder_says_nothing(tmp_path: Path, text: str, wrong: str) -> None:
+    (found,) = _wrong(tmp_path, WHOLE.replace(SAID, text))
+    assert found.startswith(f"Expected changes {wrong}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("## Impact", "Impact"),
+        ("## Impact", "## Impact of it"),
+        ("## Impact", "##Impact"),
+        ("## Impact", "```\n## Impact\n```"),
+        ("## Impact", "<!-- \n## Impact\n-->"),
+    ],
+)
+def test_what_is_no_heading_is_missing(tmp_path: Path, old: str, new: str) -> None:
+    assert "Impact is missing" in _wrong(tmp_path, WHOLE.replace(old, new))
+
+
+def test_every_section_is_named(tmp_path: Path) -> None:
+    assert _wrong(tmp_path, "hello") == [f"{name} is missing" for name in SECTIONS]
+
+
+@pytest.mark.parametrize(
+    ("named", "is_named"),
+    [
+        (COMMIT, True),
+        (COMMIT.upper(), True),
+        (COMMIT[:12], True),
+        (f"`{COMMIT[:20]}`", True),
+        (COMMIT[:11], False),
+        (COMMIT[:12] + "f", False),
+        (COMMIT[1:20], False),
+        (COMMIT[:12] + "xyz", False),
+        (COMMIT + "0", False),
+        ("nothing", False),
+    ],
+)
+def test_the_commit_is_named_by_enough_of_its_digits(tmp_path: Path, named: str, is_named: bool) -> None:  # noqa: FBT001 - of a table
+    assert _read(tmp_path, WHOLE.replace(COMMIT, named).encode()).names(COMMIT) is is_named
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "said"),
+    [
+        (b"", Mismatch, "observed an empty file"),
+        (b" \n\n", Mismatch, "observed an empty file"),
+        (b"\xff\xfe", Unverifiable, "observed bytes that are not UTF-8"),
+    ],
+)
+def test_one_that_says_nothing_at_all(
+    tmp_path: Path, content: bytes, kind: type[Exception], said: str
+) -> None:
+    with pytest.raises(kind, match=said):
+        _read(tmp_path, content)
+
+
+def test_none_is_none(tmp_path: Path) -> None:
+    with pytest.raises(Mismatch, match="observed no such file"):
+        read_document(load_target(_profile(tmp_path)))
+    with pytest.raises(Mismatch, match="observed no file that the profile names"):
+        read_document(load_target(write_profile(tmp_path)))
+    (tmp_path / "change.md").mkdir()
+    with pytest.raises(Unverifiable, match="observed Is a directory"):
+        read_document(load_target(_profile(tmp_path)))

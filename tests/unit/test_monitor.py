@@ -1,0 +1,274 @@
+"""The monitor: its beat is exact whatever the probes do, and what it cannot know it does not call well."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import islice, pairwise
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import Mismatch, Unverifiable
+from fixtures.files import read_lines
+from fixtures.samples import Sample, read_samples, samples_path
+from fixtures.target import load_target
+from rollback_actions import monitor
+from rollback_actions.monitor import Beats, Summary
+from rollback_actions.monitor_view import line_of
+from rollback_actions.probes import Answering, Probe, Reading
+from tests.conftest import ROOT
+
+BEAT = 0.2
+# Two cores are shared with whatever else the machine does.
+EXACT = 0.05
+
+
+class Told:
+    """A probe that does as it is told, and counts how often it is asked at the same time."""
+
+    deadline = BEAT
+
+    def __init__(self, name: str, seconds: float = 0.0, error: Exception | None = None) -> None:
+        self.name = name
+        self.seconds = seconds
+        self.error = error
+        self.asked = 0
+        self.inside = 0
+        self.most = 0
+        self.closed = False
+        self.go_on = threading.Event()
+
+    def ask(self) -> Reading:
+        self.asked += 1
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        self.go_on.wait(self.seconds)
+        self.inside -= 1
+        if self.error is not None:
+            raise self.error
+        return Reading(ok=True, text=f"asked {self.asked}", value=1.0)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _problem(kind: type[Unverifiable | Mismatch]) -> Unverifiable | Mismatch:
+    return kind(what="it", expected="a", observed="s3cret", source="b", hint="c")
+
+
+@contextmanager
+def _beats(*probes: Probe) -> Iterator[Iterator[Sample]]:
+    watched = Beats("t", probes, BEAT, lambda: False, lambda text: text.replace("s3cret", "[redacted]"))
+    with closing(watched):
+        yield iter(watched)
+
+
+def _intervals(samples: Sequence[Sample]) -> list[float]:
+    return [after.at.seconds_since(before.at) for before, after in pairwise(samples)]
+
+
+def test_the_beat_is_exact_whatever_the_probes_cost() -> None:
+    slow, hung = Told("slow", BEAT * 0.4), Told("hung", 60)
+    with _beats(Told("quick"), slow, hung) as beats:
+        samples = list(islice(beats, 20))
+        hung.go_on.set()
+    assert [sample.beat for sample in samples] == list(range(20))
+    assert all(abs(seconds - BEAT) < EXACT for seconds in _intervals(samples)), _intervals(samples)
+    # No drift: the last beat is where the first one says.
+    assert abs(samples[-1].at.seconds_since(samples[0].at) - 19 * BEAT) < EXACT
+    assert all(sample.probes["slow"].ok for sample in samples)
+    assert hung.most == hung.asked == 1
+    for sample in samples:
+        assert sample.probes["hung"].ok is None
+        assert sample.probes["hung"].text.startswith("unknown: still waiting since ")
+
+
+def test_an_answer_that_comes_late_is_none_and_the_next_one_counts() -> None:
+    probe = Told("late", BEAT * 1.3)
+    with _beats(probe) as beats:
+        samples = list(islice(beats, 6))
+        probe.seconds = 0.0
+        samples += list(islice(beats, 3))
+    assert [sample.probes["late"].ok for sample in samples[:6]] == [None] * 6
+    assert samples[-1].probes["late"].ok is True
+    assert probe.most == 1
+
+
+def test_beats_that_were_missed_are_counted() -> None:
+    with _beats(Told("quick")) as beats:
+        first = next(beats)
+        time.sleep(3.5 * BEAT)  # as a process that was stopped, or a machine that was suspended
+        second, third = next(beats), next(beats)
+    assert (first.beat, first.missed) == (0, 0)
+    assert second.beat == second.missed + 1 == 4
+    assert (third.beat, third.missed) == (second.beat + 1, 0)
+    assert abs(third.at.seconds_since(first.at) - third.beat * BEAT) < EXACT
+
+
+def test_a_suspended_machine_is_seen_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = 0.0
+    real = monitor.clock
+    monkeypatch.setattr(monitor, "clock", lambda: real() + ahead)
+    with _beats(Told("quick")) as beats:
+        next(beats)
+        ahead = 10 * BEAT
+        sample = next(beats)
+    assert sample.missed in {9, 10}
+    assert sample.beat == sample.missed + 1
+
+
+@pytest.mark.parametrize(
+    ("error", "ok", "text"),
+    [
+        (_problem(Mismatch), False, "it: expected a, observed [redacted] (from b)"),
+        (_problem(Unverifiable), None, "unknown: it: expected a, observed [redacted] (from b)"),
+        (RuntimeError("s3cret"), None, "unknown: RuntimeError: [redacted]"),
+    ],
+)
+def test_what_a_probe_raises_is_its_answer(error: Exception, ok: bool | None, text: str) -> None:  # noqa: FBT001 - of a table
+    with _beats(Told("raises", error=error), Told("other")) as beats:
+        sample = next(beats)
+    assert (sample.probes["raises"].ok, sample.probes["raises"].text) == (ok, text)
+    assert sample.probes["other"].ok is True
+
+
+def test_what_must_answer_and_cannot_be_reached_is_down_and_not_unknown() -> None:
+    clock = iter([0.0, 0.01, 0.0, BEAT])
+    probe = Answering(Told("health", error=_problem(Unverifiable)), lambda: next(clock))
+    assert probe.ask().ok is False
+    with pytest.raises(Unverifiable):
+        probe.ask()
+
+
+def test_probes_are_closed_at_the_end_but_for_one_that_hangs() -> None:
+    quick, hung = Told("quick"), Told("hung", 60)
+    started = time.monotonic()
+    with _beats(quick, hung) as beats:
+        next(beats)
+    assert quick.closed
+    assert not hung.closed
+    assert time.monotonic() - started < 5
+    hung.go_on.set()
+
+
+def test_a_line_says_what_is_wrong_first() -> None:
+    with _beats(
+        Told("health"), Told("store a"), Told("store b"), Told("disk", error=RuntimeError("x"))
+    ) as beats:
+        line = line_of(next(beats))
+    assert "\n" not in line
+    assert "UNKNOWN disk: unknown: RuntimeError: x; health asked 2; 2 stores answer" in line
+
+
+def test_a_summary_counts() -> None:
+    summary = Summary()
+    with _beats(Told("a")) as beats:
+        for sample in islice(beats, 3):
+            summary.add(sample)
+    assert str(summary).startswith("3 beats, 3 of them all well, 0 missed, the latest 0.0")
+
+
+@pytest.fixture
+def command(profile: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The monitor of a target of which nothing exists, with a short beat."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{profile.parent}/no-engine.sock")
+    monkeypatch.setenv("ROLLPROOF_PREMIGRATION__MONITORING__BEAT_SECONDS", "0.5")
+    return [sys.executable, "-m", "rollback_actions", "monitor", f"--target={profile}"]
+
+
+def _ran(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+@contextmanager
+def _started(command: Sequence[str], path: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        give_up = time.monotonic() + 30
+        while not (path.exists() and path.stat().st_size):
+            assert time.monotonic() < give_up
+            assert process.poll() is None
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=30)
+
+
+def test_it_says_a_line_a_beat_and_what_it_came_to(command: list[str], profile: Path) -> None:
+    done = _ran([*command, "--beats=3"])
+    assert done.returncode == 0, done.stderr
+    *beats, last = done.stdout.splitlines()
+    assert [line.split("beat ")[1].split()[0] for line in beats] == ["0", "1", "2"]
+    assert "WRONG health: application: expected a whole answer" in beats[-1]
+    assert "UNKNOWN containers: unknown: containers: expected an answer" in beats[-1]
+    assert last.startswith("monitor of sandbox: 3 beats, 0 of them all well, 0 missed, the latest ")
+    assert done.stderr == ""
+    samples = read_samples(samples_path(load_target(profile)), 6)
+    assert [sample.beat for sample in samples] == [0, 1, 2]
+    assert samples[0].probes["disk"].ok is None  # the engine is not there to say where its data is
+
+
+def test_json_goes_to_standard_output_alone_and_an_incident_keeps_its_own(
+    command: list[str], profile: Path
+) -> None:
+    done = _ran([*command, "--beats=2", "--json", "--incident=watched"])
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [record["beat"] for record in records] == [0, 1]
+    assert records == read_lines(profile.parent / "incidents" / "watched" / "samples.jsonl")
+    assert "monitor of sandbox: 2 beats" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly(command: list[str], profile: Path, number: signal.Signals) -> None:
+    with _started(command, samples_path(load_target(profile))) as process:
+        started = time.monotonic()
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=30)
+        assert process.returncode == 0, said
+    assert time.monotonic() - started < 3
+    assert said.splitlines()[-1].startswith("monitor of sandbox: ")
+    assert "Traceback" not in said
+
+
+def test_there_is_one_a_target_and_the_second_names_the_first(command: list[str], profile: Path) -> None:
+    with _started(command, samples_path(load_target(profile))) as process:
+        done = _ran([*command, "--beats=1"])
+        assert done.returncode == 4
+        assert f"process {process.pid} (monitor sandbox, since " in done.stderr
+        assert "lock to monitor sandbox: expected free, observed held by " in done.stderr
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
+    # A killed one holds nothing.
+    assert _ran([*command, "--beats=1"]).returncode == 0
+
+
+def test_it_goes_on_when_nobody_reads(command: list[str], profile: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([*command, "--beats=3"], cwd=ROOT, stdout=writing, timeout=60, check=False)
+    os.close(writing)
+    assert len(read_samples(samples_path(load_target(profile)), 6)) == 3
+    assert done.returncode == 3  # its summary is for somebody
+
+
+def test_samples_that_cannot_be_written_end_it(command: list[str], profile: Path) -> None:
+    path = samples_path(load_target(profile))
+    path.mkdir(parents=True)
+    done = _ran([*command, "--beats=1"])
+    assert done.returncode == 1
+    assert (
+        "samples of the monitor: expected a file that can be added to, observed Is a directory" in done.stderr
+    )
+    assert "Traceback" not in done.stderr

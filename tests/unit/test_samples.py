@@ -1,0 +1,113 @@
+"""Samples: what was written is read, from the end, and what is no sample is said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fixtures.clock import Moment
+from fixtures.errors import Unverifiable
+from fixtures.process import Process
+from fixtures.samples import Life, Monitor, Probe, Sample, SampleWriter, read_samples
+
+PROBES = {"health": Probe(True, 0.01, "200 status UP", 9.5), "disk": Probe(None, 4.0, "unknown: late")}
+
+
+def _sample(beat: int) -> Sample:
+    return Sample("sandbox", Monitor.this(), beat, Moment.now(), 0.004, 0, PROBES)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "monitor" / "sandbox.jsonl"
+    writer = SampleWriter(path)
+    for beat in range(500):
+        writer.write(_sample(beat))
+    writer.close()
+    return path
+
+
+@pytest.mark.parametrize("count", [1, 6, 499, 500, 501, 10_000])
+def test_the_last_ones_are_read_oldest_first(path: Path, count: int) -> None:
+    assert path.stat().st_size > 2 * 64 * 1024
+    assert [sample.beat for sample in read_samples(path, count)] == list(range(500))[-count:]
+
+
+def test_a_sample_comes_back_as_it_was(tmp_path: Path) -> None:
+    written = _sample(17)
+    writer = SampleWriter(tmp_path / "x.jsonl")
+    writer.write(written)
+    assert read_samples(tmp_path / "x.jsonl", 6) == (written,)
+    writer.close()
+
+
+def test_there_are_none_without_a_file(tmp_path: Path) -> None:
+    assert read_samples(tmp_path / "none.jsonl", 6) == ()
+
+
+@pytest.mark.parametrize("torn", [b"{", b'{"version": 1, "beat"', b"\xff"])
+def test_a_torn_last_line_is_left_out_and_cut_off(path: Path, torn: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(torn)
+    assert [sample.beat for sample in read_samples(path, 2)] == [498, 499]
+    writer = SampleWriter(path)
+    writer.write(_sample(500))
+    writer.close()
+    assert [sample.beat for sample in read_samples(path, 2)] == [499, 500]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"garbage", "JSONDecodeError"),
+        (b"\xff\xfe", "UnicodeDecodeError"),
+        (b"[]", "TypeError"),
+        (b"{}", "KeyError: 'version'"),
+        (b'{"version": 2}', "version 2, not 1"),
+        (b"", "JSONDecodeError"),
+    ],
+)
+def test_a_damaged_line_is_named(path: Path, line: bytes, said: str) -> None:
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*whole[:-2], line + b"\n", whole[-1]]))
+    with pytest.raises(Unverifiable, match="sample 2 from the end: expected a record of the monitor") as told:
+        read_samples(path, 6)
+    assert said in str(told.value)
+    assert len(read_samples(path, 1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("at", {"wall": "2026-01-01T00:00:00"}),
+        ("monitor", {}),
+        ("probes", {"health": {"ok": "yes", "seconds": 1, "text": ""}}),
+        ("probes", []),
+        ("beat", None),
+        ("late", "soon"),
+    ],
+)
+def test_a_sample_of_another_shape_is_named(path: Path, key: str, value: object) -> None:
+    record = {**_sample(1).record(), key: value}
+    path.write_text(json.dumps(record) + "\n", encoding="utf-8")
+    with pytest.raises(Unverifiable, match="sample 1 from the end"):
+        read_samples(path, 6)
+
+
+def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(Unverifiable, match="observed Is a directory"):
+        read_samples(tmp_path, 6)
+
+
+def test_whether_a_monitor_runs_is_a_fact_or_unknown() -> None:
+    me = Monitor.this()
+    other = Process(me.process.pid, me.process.started - 1, me.process.boot)
+    rebooted = Process(me.process.pid, me.process.started, "0" * 36)
+    assert me.life() is Life.RUNS
+    assert replace(me, process=other).life() is Life.ENDED
+    assert replace(me, process=rebooted).life() is Life.ENDED
+    assert replace(me, host="elsewhere", process=rebooted).life() is Life.ELSEWHERE
+    assert replace(me, namespace="pid:[1]").life() is Life.ELSEWHERE
