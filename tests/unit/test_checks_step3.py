@@ -1,0 +1,163 @@
+"""Step 3, red for each way in which it can be false; the real stack shows the same with a real monitor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from checks.premigration import test_step3_monitoring as step3
+from fixtures.clock import Moment
+from fixtures.errors import Mismatch
+from fixtures.process import Process
+from fixtures.samples import Monitor, Probe, Sample
+from fixtures.target import Target, load_target
+
+BEAT = 5.0
+WELL = {"health": Probe(True, 0.01, "200 status UP, 9 ms", 9.0), "store redis": Probe(True, 0.01, "40")}
+Check = Callable[[tuple[Sample, ...], Path, Target, Callable[[str], None]], None]
+
+
+@pytest.fixture
+def target(profile: Path) -> Target:
+    return load_target(profile)
+
+
+def _ago(seconds: float) -> Moment:
+    now = Moment.now()
+    return replace(now, since_boot=now.since_boot - seconds)
+
+
+def _samples(count: int = 6, newest_seconds_ago: float = 1.0) -> tuple[Sample, ...]:
+    """Return what a monitor that does well leaves."""
+    return tuple(
+        Sample(
+            target="sandbox",
+            monitor=Monitor.this(),
+            beat=10 + number,
+            at=_ago(newest_seconds_ago + (count - 1 - number) * BEAT),
+            late=0.004,
+            missed=0,
+            probes=WELL,
+        )
+        for number in range(count)
+    )
+
+
+def _changed(number: int, **changes: object) -> tuple[Sample, ...]:
+    samples = list(_samples())
+    samples[number] = replace(samples[number], **changes)  # type: ignore[arg-type] # of a table
+    return tuple(samples)
+
+
+def _note(check: Check, samples: tuple[Sample, ...], target: Target) -> str:
+    notes: list[str] = []
+    check(samples, Path("samples"), target, notes.append)
+    (note,) = notes
+    return note
+
+
+def _red(check: Check, samples: tuple[Sample, ...], target: Target) -> str:
+    with pytest.raises(Mismatch) as told:
+        check(samples, Path("samples"), target, lambda _: None)
+    text = str(told.value)
+    assert "\nHINT: " in text
+    return text
+
+
+EVERY: tuple[Check, ...] = (
+    step3.test_monitor_is_running,
+    step3.test_monitor_is_on_the_beat,
+    step3.test_monitor_sees_the_target,
+)
+
+
+def test_they_are_green_and_say_what_they_saw(target: Target) -> None:
+    running, beat, sees = (_note(check, _samples(), target) for check in EVERY)
+    assert running.startswith("process ")
+    assert "runs, its last sample is 1.0 s old" in running
+    assert beat == "6 beats of 5 s, none missing, the latest 0.004 s late"
+    assert sees == "health 200 status UP, 9 ms; all of 2 probes are well"
+
+
+@pytest.mark.parametrize("check", EVERY)
+def test_no_sample_is_red(target: Target, check: Check) -> None:
+    assert "monitor: expected samples of sandbox, observed none" in _red(check, (), target)
+
+
+@pytest.mark.parametrize("check", EVERY)
+def test_samples_of_another_target_are_red(target: Target, check: Check) -> None:
+    assert "expected sandbox, observed other" in _red(check, _changed(-1, target="other"), target)
+
+
+def test_a_monitor_that_has_ended_is_red(target: Target) -> None:
+    me = Monitor.this()
+    process = Process(me.process.pid, me.process.started - 1, me.process.boot)
+    said = _red(step3.test_monitor_is_running, _changed(-1, monitor=replace(me, process=process)), target)
+    assert f"expected process {process.pid} of {me.host}, which wrote the last sample, running" in said
+    assert "observed it has ended" in said
+
+
+def test_one_elsewhere_is_believed_while_its_samples_are_fresh(target: Target) -> None:
+    elsewhere = replace(Monitor.this(), host="elsewhere", process=Process(1, 1, "another boot"))
+    samples = tuple(replace(sample, monitor=elsewhere) for sample in _samples())
+    said = _note(step3.test_monitor_is_running, samples, target)
+    assert said.startswith("process 1 of elsewhere is on another machine, or in another container, its last")
+    old = tuple(replace(sample, monitor=elsewhere) for sample in _samples(newest_seconds_ago=11))
+    assert "expected no older than 10 s, observed 11.0 s old" in _red(
+        step3.test_monitor_is_running, old, target
+    )
+
+
+@pytest.mark.parametrize("check", EVERY[1:])
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(11.0, "observed 11.0 s old"), (-11.0, "observed -11.0 s old")]
+)
+def test_a_sample_that_is_old_or_of_the_future_is_red(
+    target: Target, check: Check, seconds: float, said: str
+) -> None:
+    assert said in _red(check, _samples(newest_seconds_ago=seconds), target)
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        (_samples(5), "of process"),
+        (_changed(0, monitor=replace(Monitor.this(), namespace="x")), "observed 5"),
+        (_changed(0, target="other"), "observed 5"),
+        (
+            _changed(3, late=0.6),
+            "monitor, beat 13: expected one beat each 5 s, within 0.5 s, observed 0.600 s late",
+        ),
+        (_changed(3, late=-0.6), "observed -0.600 s late"),
+        (_changed(3, beat=12), "missing before beat 12"),
+        (_changed(3, beat=14), "observed 1 missing before beat 14"),
+        (_changed(5, missed=2), "missing before beat 15"),
+        (_changed(2, at=_ago(1 + 3 * BEAT - 0.7)), "after beat 11"),
+    ],
+)
+def test_a_beat_that_is_missing_or_off_is_red(target: Target, samples: tuple[Sample, ...], said: str) -> None:
+    shift = Moment.now().seconds_since(samples[-1].at) - 1
+    fresh = tuple(
+        replace(sample, at=replace(sample.at, since_boot=sample.at.since_boot + shift)) for sample in samples
+    )
+    assert said in _red(step3.test_monitor_is_on_the_beat, fresh, target)
+
+
+@pytest.mark.parametrize(
+    ("probes", "said"),
+    [
+        ({**WELL, "health": Probe(False, 0.1, "503 status None, 9 ms")}, "not well: health (503 status None"),
+        ({**WELL, "health": Probe(None, 4.0, "unknown: late")}, "observed none of health (unknown: late)"),
+        ({**WELL, "disk": Probe(None, 4.0, "unknown: still")}, "observed none of disk (unknown: still)"),
+        ({**WELL, "store redis": Probe(False, 4.0, "refused")}, "not well: store redis (refused)"),
+        ({"disk": Probe(True, 0.1, "fine")}, "observed no probe of health"),
+        ({}, "observed no probe of health"),
+    ],
+)
+def test_what_is_unwell_or_unknown_is_red(target: Target, probes: dict[str, Probe], said: str) -> None:
+    assert said in _red(step3.test_monitor_sees_the_target, _changed(-1, probes=probes), target)
+    # What was before does not matter: it is well now.
+    assert _note(step3.test_monitor_sees_the_target, _changed(-2, probes=probes), target)

@@ -1,0 +1,262 @@
+"""Step 4, red for each way in which it can be false, as an operator runs it, and green once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from checks.premigration import test_step4_team as step4
+from fixtures.change import Acknowledgement, ChangeRecord, change_journal, read_change
+from fixtures.change_document import read_document
+from fixtures.channels import channels_of
+from fixtures.clock import Moment
+from fixtures.errors import ExitCode, Mismatch
+from tests.pytester.conftest import Outcome
+from tests.stack.verifier import expect
+from tests.unit.command_line import Ran
+from tests.unit.sandbox import SECRET, Sandbox
+from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels, channels, gate, join
+
+DOCUMENTED, NOTIFIED = "test_change_is_documented", "test_team_was_notified"
+ACKNOWLEDGED = "test_on_call_acknowledged"
+EVERY = {DOCUMENTED, NOTIFIED, ACKNOWLEDGED}
+
+
+@dataclass(frozen=True)
+class Team:
+    """A team that was told of a migration, and an engineer who has acknowledged it."""
+
+    run: Ran
+    sandbox: Sandbox
+    server: Channels
+    document: Path
+
+    @property
+    def journal(self) -> Path:
+        return change_journal(self.sandbox.target, self.sandbox.bad)
+
+    @property
+    def record(self) -> ChangeRecord:
+        return read_change(self.sandbox.target, self.sandbox.bad)
+
+    def rejoin(self, *urls: str, on_call: tuple[str, ...] = ("Ada",), more: str = "") -> None:
+        join(self.sandbox, *urls, on_call=on_call, more=more)
+
+    def notify(self, code: ExitCode = ExitCode.VERIFIED) -> None:
+        self.run("notify", self.sandbox.bad, code=code)
+
+    def acknowledge(self, name: str = "Ada") -> None:
+        self.run("acknowledge", self.sandbox.bad, "--as", name)
+
+    def gate(self, *options: str) -> Outcome:
+        environment = {name: text for name, text in os.environ.items() if not name.startswith("ROLLPROOF_")}
+        return gate(self.sandbox, "step4", *options, environment=environment)
+
+    # The checks themselves, in this process: what an operator's run costs is paid where it shows more.
+
+    def notified(self, record: ChangeRecord | None = None) -> str:
+        target = self.sandbox.target
+        document, ways = read_document(target), channels_of(target, self.sandbox.bad)
+        return _said(
+            lambda note: step4.test_team_was_notified(
+                record or self.record, document, ways, self.sandbox.bad, note
+            )
+        )
+
+    def acknowledged(self, record: ChangeRecord | None = None) -> str:
+        target = self.sandbox.target
+        return _said(
+            lambda note: step4.test_on_call_acknowledged(
+                record or self.record, self.sandbox.bad, target, note
+            )
+        )
+
+    def documented(self) -> str:
+        target = self.sandbox.target
+        document = read_document(target)
+        return _said(lambda note: step4.test_change_is_documented(document, self.sandbox.bad, target, note))
+
+
+def _said(check: Callable[[Callable[[str], None]], None]) -> str:
+    """Return what a check notes when it is green; what it raises passes on."""
+    notes: list[str] = []
+    check(notes.append)
+    (text,) = notes
+    return text
+
+
+def _red(check: Callable[[], str]) -> str:
+    with pytest.raises(Mismatch) as told:
+        check()
+    text = str(told.value)
+    assert ": expected " in text
+    assert ", observed " in text
+    assert "\nHINT: " in text
+    return text
+
+
+@pytest.fixture
+def team(away: Ran, sandbox: Sandbox) -> Iterator[Team]:
+    with channels() as server:
+        document = join(sandbox, server.apprise("one"), server.apprise("two"))
+        team = Team(away, sandbox, server, document)
+        team.notify()
+        team.acknowledge()
+        yield team
+
+
+def test_it_is_green_and_says_what_was_seen_and_no_secret(team: Team) -> None:
+    outcome = team.gate("-n2")
+    expect(outcome, {})
+    results = outcome.results()
+    assert set(results) == EVERY
+    said = " ".join(note for result in results.values() for note in result["notes"])
+    assert "2 of 2 channels took the message" in said
+    assert "Ada acknowledged 0 min ago, written down by " in said
+    assert "change.md: Expected changes, Impact, Rollback plan; SHA-256 " in said
+    assert outcome.incident is not None
+    page = (outcome.incident / "gate.md").read_text(encoding="utf-8")
+    assert "| on call acknowledged | Ada acknowledged 0 min ago" in page
+    for path in outcome.incident.rglob("*"):
+        text = path.read_bytes() if path.is_file() else b""
+        for secret in (SECRET, PASSWORD, TOKEN):
+            assert secret.encode() not in text, path
+            assert secret not in outcome.text
+
+
+def test_nothing_done_is_all_red(team: Team) -> None:
+    for path in (team.journal, team.journal.with_suffix(".head"), team.document):
+        path.unlink()
+    expect(
+        team.gate(),
+        {
+            DOCUMENTED: ("failed", "observed no such file"),
+            NOTIFIED: ("failed", "observed no such file"),
+            ACKNOWLEDGED: ("failed", "expected one of Ada, Grace, observed none"),
+        },
+    )
+
+
+@pytest.mark.parametrize("how", ["edited", "cut", "torn head", "removed"])
+def test_an_edited_or_cut_record_is_red(team: Team, how: str) -> None:
+    text = team.journal.read_text(encoding="utf-8")
+    lines = text.splitlines(keepends=True)
+    match how:
+        case "edited":
+            team.journal.write_text(text.replace('"name": "Ada"', '"name": "Grace"'), encoding="utf-8")
+        case "cut":
+            team.journal.write_text("".join(lines[:-1]), encoding="utf-8")
+        case "removed":
+            team.journal.write_text("".join([*lines[:1], *lines[2:]]), encoding="utf-8")
+        case _:
+            team.journal.with_suffix(".head").write_text("", encoding="utf-8")
+    red = ("broken", "journal")
+    expect(team.gate(), {NOTIFIED: red, ACKNOWLEDGED: red})
+
+
+def test_a_record_of_another_shape_is_red(team: Team) -> None:
+    records = [json.loads(line) for line in team.journal.read_text(encoding="utf-8").splitlines()]
+    from rollback_actions.journal import Journal  # noqa: PLC0415 - as another version would write it
+
+    journal = Journal(team.journal, str)
+    ours = {"target": "sandbox", "migration": team.sandbox.bad}
+    journal.write("notified", **ours, channel=records[1]["channel"])
+    red = ("broken", "observed a record without 'fingerprint'")
+    expect(team.gate(), {NOTIFIED: red, ACKNOWLEDGED: red})
+
+
+def test_no_channel_is_red(team: Team) -> None:
+    team.rejoin()
+    assert "channels of the team: expected at least one, observed none" in _red(team.notified)
+
+
+def test_a_channel_that_did_not_take_it_is_red(team: Team) -> None:
+    team.document.write_text(team.document.read_text(encoding="utf-8") + "More.\n", encoding="utf-8")
+    team.server.statuses["two"] = 500
+    team.notify(ExitCode.FAILED)
+    said = _red(team.notified)
+    assert "channel 2 (json://127.0.0.1) was told before the change document was edited" in said
+    assert "channel 1" not in said
+    team.server.statuses.clear()
+    team.notify()
+    assert "2 of 2 channels" in team.notified()
+
+
+def test_a_channel_that_never_took_it_is_red(team: Team) -> None:
+    url = team.server.apprise("three")
+    team.server.statuses["three"] = 500
+    team.rejoin(team.server.apprise("one"), url)
+    assert "channel 2 (json://127.0.0.1) was never tried as it is in the profile" in _red(team.notified)
+    team.notify(ExitCode.FAILED)
+    said = _red(team.notified)
+    assert "channel 2 (json://127.0.0.1) did not take it: " in said
+    assert "error=500" in said
+    assert PASSWORD not in said
+
+
+def test_a_document_that_was_edited_since_is_red(team: Team) -> None:
+    team.document.write_text(team.document.read_text(encoding="utf-8") + "More.\n", encoding="utf-8")
+    said = _red(team.notified)
+    assert said.count("was told before the change document was edited") == 2
+
+
+def test_a_notification_of_another_migration_is_red(team: Team) -> None:
+    assert "observed none" in _red(lambda: team.notified(ChangeRecord(team.journal)))
+
+
+def test_an_acknowledgement_of_nobody_on_call_is_red(team: Team) -> None:
+    team.rejoin(team.server.apprise("one"), on_call=("Grace",))
+    assert "expected one of Grace, observed Ada's is of nobody on call" in _red(team.acknowledged)
+
+
+def test_an_acknowledgement_before_the_last_notification_is_red(team: Team) -> None:
+    team.notify()
+    said = _red(team.acknowledged)
+    assert "observed Ada's came before the team was told for the last time" in said
+    team.acknowledge("Grace")
+    assert team.acknowledged().startswith("Grace acknowledged ")
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"), [(-5, "Ada's is 300 min old, not at most 240"), (2, "Ada's is -120")]
+)
+def test_an_acknowledgement_of_another_time_is_red(team: Team, hours: int, said: str) -> None:
+    (one,) = team.record.acknowledgements
+    now = Moment.now()
+    at = replace(now, since_boot=now.since_boot + hours * 3600)
+    other: Acknowledgement = replace(one, at=at)
+    assert said in _red(lambda: team.acknowledged(replace(team.record, acknowledgements=[other])))
+
+
+def test_no_acknowledgement_is_red(team: Team) -> None:
+    record = replace(team.record, acknowledgements=[])
+    assert "expected one of Ada, Grace, observed none" in _red(lambda: team.acknowledged(record))
+    team.rejoin(team.server.apprise("one"), on_call=())
+    assert "expected one, by name, observed none" in _red(lambda: team.acknowledged(record))
+
+
+def test_anybody_will_do_where_nobody_is_on_call(team: Team) -> None:
+    team.rejoin(team.server.apprise("one"), on_call=())
+    assert team.acknowledged().startswith("Ada acknowledged ")
+
+
+def test_a_document_of_another_change_is_red(team: Team) -> None:
+    text = team.document.read_text(encoding="utf-8")
+    team.document.write_text(text.replace(team.sandbox.bad, team.sandbox.commit), encoding="utf-8")
+    assert "observed no mention of that commit" in _red(team.documented)
+
+
+def test_a_document_with_nothing_below_a_heading_is_red(team: Team) -> None:
+    text = team.document.read_text(encoding="utf-8")
+    team.document.write_text(
+        text.replace("Signing in takes a little longer for a minute.", "TODO").replace(
+            "## Rollback plan", "## Plan"
+        ),
+        encoding="utf-8",
+    )
+    assert "observed Impact says nothing; Rollback plan is missing" in _red(team.documented)
