@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from fixtures.change import ACKNOWLEDGED, JOURNAL, NOTIFIED, read_change
+from fixtures.change import ACKNOWLEDGED, NOTIFIED, change_journal, read_change
 from fixtures.change_document import ChangeDocument, read_document
 from fixtures.channels import Channel, channels_of
 from fixtures.clock import Moment
@@ -126,7 +126,7 @@ def _record(
     wait = target.premigration.team.delivery_seconds + _LONGER_SECONDS
     lock = folder.with_name(f".{folder.name}.lock")
     with file_lock(lock, f"write the record of {folder.name}", wait_seconds=wait):
-        yield open_journal(folder / JOURNAL, redact, say)
+        yield open_journal(change_journal(target, migration), redact, say)
 
 
 def _document(target: Target) -> ChangeDocument:
