@@ -31,7 +31,7 @@ RUNNING, BEAT, SEES = (
     "test_monitor_is_on_the_beat",
     "test_monitor_sees_the_target",
 )
-BEAT_SECONDS, SAMPLES = 2.0, 3
+BEAT_SECONDS, SAMPLES = 2.0, 6
 SETTINGS = {
     "PREMIGRATION__MONITORING__BEAT_SECONDS": str(BEAT_SECONDS),
     "PREMIGRATION__MONITORING__SAMPLES": str(SAMPLES),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.change_document import read_document
+from fixtures.change_document import ChangeDocument, read_document
 from fixtures.errors import Mismatch, Unverifiable
 from fixtures.target import load_target
 from tests.conftest import write_profile
@@ -29,7 +29,7 @@ def _wrong(folder: Path, text: str) -> list[str]:
     return _read(folder, text.encode()).wrong_with(SECTIONS)
 
 
-def _read(folder: Path, content: bytes):  # type: ignore[no-untyped-def] # noqa: ANN202 - a test's own
+def _read(folder: Path, content: bytes) -> ChangeDocument:
     (folder / "change.md").write_bytes(content)
     return read_document(load_target(_profile(folder)))
 

@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import ROOT
 
 SCRIPTS = sorted((ROOT / "deploy" / "rollback").glob("*.sh"))
+COMMANDS = {"backup": "backup", "monitor_migration": "monitor"}
 
 
 def _names(profile: str) -> tuple[set[str], set[str]]:
@@ -26,6 +27,15 @@ def test_every_service_and_store_of_the_runbook_has_its_script() -> None:
     services, stores = _names("layra")
     wanted = {f"service_{name}" for name in services} | {f"db_{name}" for name in stores}
     assert names == wanted | {"emergency_rollback"}
+
+
+@pytest.mark.parametrize(("name", "command"), COMMANDS.items())
+def test_a_script_of_the_checklist_is_its_command(name: str, command: str) -> None:
+    script = ROOT / "deploy" / "scripts" / f"{name}.sh"
+    assert os.access(script, os.X_OK)
+    text = script.read_text(encoding="utf-8")
+    assert text.endswith(f'exec "$root/.venv/bin/python" -m rollback_actions {command} "$@"\n')
+    assert re.search(r"^set -eu$", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
