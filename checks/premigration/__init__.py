@@ -1,0 +1,1 @@
+"""The five steps before a migration."""
