@@ -27,11 +27,11 @@ def revision(up: str, down: str = DOWN) -> str:
     return f"{HEAD}\ndef upgrade():\n" + "".join(f"    {line}\n" for line in up.splitlines()) + down
 
 
-def linted(text: str, path: str = PATH, *, added: bool = True, **others: str) -> Linted:
+def linted(text: str, path: str = PATH, **others: str) -> Linted:
     """Return what is found in one file, in a tree with the first revision and `others`."""
     tree = {path: text, "alembic/versions/a.py": FIRST}
     tree |= {f"alembic/versions/{name}.py": other for name, other in others.items()}
-    return lint("f" * 40, ("*",), [ChangedFile(path, text.encode(), added)], tree, BEFORE)
+    return lint("f" * 40, ("*",), [ChangedFile(path, text.encode(), added=True)], tree, BEFORE)
 
 
 def of_revision(up: str, down: str = DOWN) -> list[Finding]:
