@@ -30,6 +30,7 @@ from rollback_actions.monitor_commands import monitor_app
 from rollback_actions.plan import require_services, require_stores
 from rollback_actions.refusals import advice_of
 from rollback_actions.rollback_commands import rollback_app
+from rollback_actions.saved_state import save_state
 from rollback_actions.session import IncidentId, Profile, TakeOver, open_session
 from rollback_actions.stores.factory import open_keepers
 from rollback_actions.unfinished import refuse_unfinished
@@ -71,6 +72,14 @@ def capture_command(profile: Profile, incident: IncidentId = None, *, take_over:
         refuse_unfinished(target.folders.incidents, target.name)
         folder = capture(target, session.steps)
     typer.echo(f"baseline: {folder}")
+
+
+@app.command("save-state")
+def save_state_command(profile: Profile) -> None:
+    """Write the commit of the working copy into the file that the profile names, before a migration."""
+    target = load_target(profile)
+    commit = save_state(target)
+    typer.echo(f"saved: {commit} in {target.premigration.state.commit_file}")
 
 
 @app.command("compare")

@@ -150,6 +150,13 @@ class ComposeControl:
         """See that the image ids `images`, by service, are there."""
         self._expect_images(images, Deadline(deadline))
 
+    def described(self, *, deadline: float, files: Sequence[Path] | None = None) -> frozenset[str]:
+        """Return the services that the compose files describe, which compose can read as they are.
+
+        `files` are read in place of the profile's, as if they stood there.
+        """
+        return frozenset(self._described(files, Deadline(deadline)))
+
     def up(
         self,
         services: Iterable[str],
@@ -192,13 +199,7 @@ class ComposeControl:
         self, images: Mapping[str, str], files: Sequence[Path] | None, limit: Deadline
     ) -> dict[str, str]:
         """Return what the compose files call the image of each service, where that can be another one."""
-        read = run_command(
-            [*self._compose(files), "config", "--format", "json"],
-            what="reading of compose files",
-            deadline=limit,
-            private=True,  # it has what compose puts into the environment of containers
-        )
-        described = json.loads(read)["services"]
+        described = self._described(files, limit)
         names = {
             service: str(described.get(service, {}).get("image") or f"{self._profile.project}-{service}")
             for service in images
@@ -208,6 +209,16 @@ class ComposeControl:
             wanted.setdefault(name, set()).add(images[service])
         # An id or a digest means one image for ever; and one name cannot mean two.
         return {s: name for s, name in names.items() if "sha256:" not in name and len(wanted[name]) == 1}
+
+    def _described(self, files: Sequence[Path] | None, limit: Deadline) -> Mapping[str, Mapping[str, object]]:
+        read = run_command(
+            [*self._compose(files), "config", "--format", "json"],
+            what="reading of compose files",
+            deadline=limit,
+            private=True,  # it has what compose puts into the environment of containers
+        )
+        services: Mapping[str, Mapping[str, object]] = json.loads(read)["services"]
+        return services
 
     def _await_health(self, services: Iterable[str], limit: Deadline) -> None:
         # Not `docker compose up --wait`: it fails on a service whose health check is switched off.

@@ -1,0 +1,290 @@
+"""What is written down before a migration, the working copy, and a rollback that is tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fixtures.baseline import load_baseline
+from fixtures.errors import ActionFailed, ExitCode, Unverifiable, UsageProblem
+from fixtures.incident import new_incident
+from fixtures.migration_files import changed_names, content_at, names_at
+from fixtures.saved_state import Trial, read_saved_commit
+from fixtures.working_copy import read_working_copy
+from rollback_actions import rollback_trial
+from rollback_actions.holder import Life
+from rollback_actions.lock import LockState
+from rollback_actions.rollback_trial import RollbackTrial
+from rollback_actions.saved_state import save_state
+from rollback_actions.unfinished import Unfinished
+from rollback_actions.wish import Kind, Wish
+from tests.unit.command_line import Ran
+from tests.unit.sandbox import SERVICES, Sandbox, git, image
+
+NAMED = "\n[premigration.state]\ncommit_file = 'saved/commit.txt'\n"
+
+
+@pytest.fixture
+def repository(sandbox: Sandbox) -> Path:
+    """The working copy, on the commit that the baseline is of."""
+    folder = sandbox.target.application.repository
+    git(folder, "checkout", "--quiet", sandbox.commit)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("content", "observed"),
+    [
+        (None, "no such file"),
+        (b"", "an empty file"),
+        (b"\n\n", "an empty file"),
+        (b"0123456789abcdef0123456789abcdef01234567\n", "0123456789abcdef0123456789abcdef01234567"),
+        (b"a\nb\n", "2 lines or more, the first 'a'"),
+        (b"HEAD -> main", "'HEAD -> main'"),
+        (b"\xff\xfe", "'\\\\xff\\\\xfe'"),
+    ],
+)
+def test_what_the_file_holds_is_said(
+    repository: Path, tmp_path: Path, content: bytes | None, observed: str
+) -> None:
+    file = tmp_path / "commit.txt"
+    if content is not None:
+        file.write_bytes(content)
+    assert read_saved_commit(file, repository).observed == observed
+
+
+def test_a_file_that_cannot_be_read_is_no_missing_one(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(Unverifiable, match="Is a directory"):
+        read_saved_commit(tmp_path, repository)
+
+
+def test_the_commit_is_saved_where_the_profile_says(sandbox: Sandbox, run: Ran, repository: Path) -> None:
+    sandbox.profile.write_text(sandbox.profile.read_text(encoding="utf-8") + NAMED, encoding="utf-8")
+    said = run("save-state")
+    file = sandbox.folder / "saved" / "commit.txt"
+    assert said == f"saved: {sandbox.commit} in {file}\n"
+    saved = read_saved_commit(file, repository)
+    assert saved.text == f"{saved.head}\n" == f"{sandbox.commit}\n"
+    assert [path.name for path in file.parent.iterdir()] == ["commit.txt"]
+
+
+def test_a_commit_that_cannot_be_saved_is_said(sandbox: Sandbox, run: Ran) -> None:
+    (sandbox.folder / "saved").write_text("in the way")
+    sandbox.profile.write_text(sandbox.profile.read_text(encoding="utf-8") + NAMED, encoding="utf-8")
+    assert "saved commit: expected written: " in run("save-state", code=ExitCode.FAILED)
+
+
+def test_the_runbook_s_own_file_is_the_default(sandbox: Sandbox) -> None:
+    assert sandbox.target.premigration.state.commit_file == Path("/tmp/pre_migration_commit.txt")  # noqa: S108
+
+
+def test_save_state_needs_a_commit(sandbox: Sandbox, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    git(empty, "init", "--quiet")
+    application = sandbox.target.application.model_copy(update={"repository": empty})
+    with pytest.raises(UsageProblem, match="expected a commit"):
+        save_state(sandbox.target.model_copy(update={"application": application}))
+
+
+def test_a_clean_working_copy_has_no_differences(repository: Path) -> None:
+    (repository / ".git" / "info" / "exclude").write_text("ignored\n")
+    (repository / "ignored").write_text("x")
+    assert read_working_copy(repository).differences == ()
+
+
+def test_every_difference_is_named(repository: Path) -> None:
+    for name in ("plain", "moved", "gone", "hidden"):
+        (repository / name).write_text(name)
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--message", "more")
+    git(repository, "config", "status.showUntrackedFiles", "no")
+    (repository / "plain").write_text("changed")
+    git(repository, "mv", "moved", "to a place")
+    (repository / "gone").unlink()
+    (repository / "new file").write_text("x")
+    (repository / "folder").mkdir()
+    (repository / "folder" / "deep").write_text("x")
+    git(repository, "update-index", "--assume-unchanged", "hidden")
+    (repository / "hidden").write_text("changed")
+    assert sorted(read_working_copy(repository).differences) == [
+        "changed gone",
+        "changed plain",
+        "changed to a place, which was moved",
+        "hidden, which git was told not to look at",
+        "untracked folder/deep",
+        "untracked new file",
+    ]
+
+
+def test_a_merge_that_is_under_way_is_named(repository: Path) -> None:
+    git(repository, "checkout", "--quiet", "-b", "other")
+    (repository / "file").write_text("1")
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--message", "other")
+    git(repository, "checkout", "--quiet", "-b", "third", "HEAD~1")
+    (repository / "second").write_text("2")
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--message", "third")
+    git(repository, "merge", "--quiet", "--no-commit", "other")
+    assert read_working_copy(repository).under_way == ("merge",)
+    git(repository, "merge", "--abort")
+    assert read_working_copy(repository).differences == ()
+
+
+def test_a_submodule_counts_too(repository: Path, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    git(library, "init", "--quiet")
+    (library / "file").write_text("1")
+    git(library, "add", ".")
+    git(library, "commit", "--quiet", "--message", "1")
+    git(
+        repository, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library), "library"
+    )
+    git(repository, "commit", "--quiet", "--message", "library")
+    assert read_working_copy(repository).differences == ()
+    (repository / "library" / "file").write_text("2")
+    assert read_working_copy(repository).differences == ("changed library",)
+    git(repository / "library", "commit", "--quiet", "--all", "--message", "2")
+    assert "submodule library on another commit" in read_working_copy(repository).differences
+    git(repository, "submodule", "--quiet", "deinit", "--force", "library")
+    assert read_working_copy(repository).differences == ("submodule library not checked out",)
+
+
+def test_looking_does_not_write(repository: Path) -> None:
+    index = repository / ".git" / "index"
+    (repository / "compose.yaml").touch()
+    before = index.read_bytes()
+    read_working_copy(repository)
+    assert index.read_bytes() == before
+
+
+def test_files_of_a_migration_are_those_that_match(repository: Path) -> None:
+    start = git(repository, "rev-parse", "HEAD")
+    (repository / "db").mkdir()
+    for name, content in (("db/1.sql", b"SELECT '\xff'\n\n"), ("db/notes.txt", b"x"), ("größe.sql", b"y")):
+        (repository / name).write_bytes(content)
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--message", "more")
+    migration = git(repository, "rev-parse", "HEAD")
+    git(repository, "checkout", "--quiet", start)
+    names = ("*.sql", "compose.*")
+    assert list(changed_names(repository, migration, names)) == [("A", "db/1.sql"), ("A", "größe.sql")]
+    assert names_at(repository, migration, names) == ["compose.yaml", "db/1.sql", "größe.sql"]
+    assert content_at(repository, migration, "db/1.sql") == b"SELECT '\xff'\n\n"
+    git(repository, "checkout", "--quiet", migration)
+    assert list(changed_names(repository, start, names)) == [("D", "db/1.sql"), ("D", "größe.sql")]
+
+
+@pytest.fixture
+def trial(sandbox: Sandbox, repository: Path, monkeypatch: pytest.MonkeyPatch) -> RollbackTrial:
+    """A trial without an engine: its lock is free, and it has every image."""
+    assert repository == sandbox.target.application.repository
+    monkeypatch.setattr(rollback_trial, "ComposeControl", lambda _: sandbox.control)
+    monkeypatch.setattr(rollback_trial, "lock_state", lambda _: LockState())
+    sandbox.control.described.return_value = frozenset(SERVICES)
+    target = sandbox.target
+    baseline = load_baseline(target.folders.baselines / "current", target.name, target.baseline_key)
+    return RollbackTrial(target, baseline)
+
+
+def problem(trial: Trial) -> str:
+    assert trial.problem is not None, trial
+    return str(trial.problem)
+
+
+PARTS = ("plan", "images", "checkout", "compose files", "refusals")
+
+
+def test_every_part_of_a_rollback_that_is_possible_says_what_was_seen(
+    trial: RollbackTrial, sandbox: Sandbox
+) -> None:
+    assert [trial.of(part).problem for part in PARTS] == [None] * len(PARTS)
+    assert f"emergency {sandbox.commit[:12]}" in trial.of("plan").seen
+    assert trial.of("images").seen == "3 images of 3 services are there, by id"
+    assert trial.of("checkout").seen == f"1 files of {sandbox.commit[:12]} were checked out"
+    assert "describe 3 services" in trial.of("compose files").seen
+    assert trial.of("refusals").seen == "nothing would refuse it; the lock is free"
+    sandbox.control.require_images.assert_called_once_with(
+        {service: image(service) for service in SERVICES}, deadline=rollback_trial.SECONDS
+    )
+
+
+def test_a_backup_that_is_gone_is_seen_by_the_plan(trial: RollbackTrial, sandbox: Sandbox) -> None:
+    sandbox.target.folders.backups.rename(sandbox.folder / "elsewhere")
+    assert "backup: expected a complete backup set" in problem(trial.of("plan"))
+    assert trial.of("images").problem is None
+    assert trial.of("checkout").problem is None
+
+
+def test_an_image_that_is_gone_is_seen_alone(trial: RollbackTrial, sandbox: Sandbox) -> None:
+    gone = ActionFailed(what="image", expected="a", observed="no such image", source="docker", hint="x")
+    sandbox.control.require_images.side_effect = gone
+    assert trial.of("images") == Trial("images", problem=gone)
+    assert [part for part in PARTS if trial.of(part).problem] == ["images"]
+
+
+def test_an_object_that_is_gone_is_seen_by_the_checkout(trial: RollbackTrial, repository: Path) -> None:
+    blob = git(repository, "rev-parse", "HEAD:compose.yaml")
+    (repository / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    assert "git checkout-index of " in problem(trial.of("checkout"))
+    assert "exit code" in problem(trial.of("checkout"))
+
+
+def test_a_shallow_clone_is_seen(trial: RollbackTrial, repository: Path) -> None:
+    (repository / ".git" / "shallow").write_text(git(repository, "rev-parse", "HEAD") + "\n")
+    assert "observed a shallow clone" in problem(trial.of("checkout"))
+
+
+def test_the_checkout_leaves_index_and_files_as_they_are(trial: RollbackTrial, repository: Path) -> None:
+    (repository / "compose.yaml").write_text("changed")
+    index = (repository / ".git" / "index").read_bytes()
+    folders = sorted(path.name for path in (repository / ".git").iterdir())
+    assert trial.of("checkout").problem is None
+    assert (repository / "compose.yaml").read_text() == "changed"
+    assert (repository / ".git" / "index").read_bytes() == index
+    assert sorted(path.name for path in (repository / ".git").iterdir()) == folders
+
+
+def test_a_service_that_the_compose_files_do_not_have_is_seen(trial: RollbackTrial, sandbox: Sandbox) -> None:
+    sandbox.control.described.return_value = frozenset({"backend"})
+    assert "observed none called frontend, worker" in problem(trial.of("compose files"))
+
+
+def test_what_would_refuse_it_is_seen(trial: RollbackTrial, sandbox: Sandbox) -> None:
+    target = sandbox.target
+    incident = new_incident(target.folders.incidents, target.name)
+    Unfinished.begin(incident, Wish(Kind.DATABASE, sandbox.commit, ("redis",)))
+    assert f"observed one in incident {incident.id}" in problem(trial.of("refusals"))
+
+
+def test_no_room_for_what_a_rollback_keeps_is_seen(
+    trial: RollbackTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        free = 0
+
+    monkeypatch.setattr("rollback_actions.refusals.shutil.disk_usage", lambda _: Full)
+    found = problem(trial.of("refusals"))
+    assert "room for what the stores hold now" in found
+
+
+def test_a_lock_of_one_who_has_ended_or_that_cannot_be_read_is_seen(
+    trial: RollbackTrial, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unreadable = Unverifiable(what="lock", expected="a", observed="no engine", source="b", hint="c")
+    monkeypatch.setattr(rollback_trial, "lock_state", lambda _: LockState(problem=unreadable))
+    assert trial.of("refusals") == Trial("refusals", problem=unreadable)
+    ended = LockState(life=Life.ENDED)
+    monkeypatch.setattr(rollback_trial, "lock_state", lambda _: ended)
+    again = RollbackTrial(sandbox.target, trial._baseline)
+    assert "expected free, or held by a command that runs" in problem(again.of("refusals"))
+
+
+def test_a_protected_target_is_confirmed_by_whoever_rolls_back(
+    trial: RollbackTrial, sandbox: Sandbox
+) -> None:
+    protected = RollbackTrial(sandbox.target.model_copy(update={"protected": True}), trial._baseline)
+    assert protected.of("refusals").problem is None
