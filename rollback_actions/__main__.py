@@ -23,6 +23,7 @@ from rollback_actions.compare import compare_target
 from rollback_actions.compose import ComposeControl
 from rollback_actions.decide import Scope, Severity, decide
 from rollback_actions.decision import decision_lines
+from rollback_actions.gate_commands import gate_app
 from rollback_actions.guard import guarded
 from rollback_actions.index import write_index
 from rollback_actions.lock import open_lock
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.add_typer(rollback_app, name="rollback")
 app.add_typer(monitor_app)
 app.add_typer(change_app)
+app.add_typer(gate_app)
 
 
 @app.command()
