@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from rollback_actions.session import Profile
 
 monitor_app = typer.Typer()
 _SAMPLES = "samples.jsonl"
+_PRIORITY = -10  # where this user may have it
 
 
 @monitor_app.command()
@@ -44,6 +46,9 @@ def monitor(
     path = samples_path(target)
     seconds = target.premigration.monitoring.beat_seconds
     summary = Summary()
+    # A target in trouble makes its machine busy, and then its samples matter most. They cost little.
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
     with (
         file_lock(path.with_suffix(".lock"), f"monitor {target.name}"),
         _stopping() as stopped,
