@@ -12,6 +12,8 @@ pytest_plugins = [
     "fixtures.given_rehearsals",
     "fixtures.asking",
     "fixtures.contents",
+    "fixtures.given_sources",
+    "rollback_actions.given_backup",
     "fixtures.saved_state",
     "fixtures.given_migration",
     "rollback_actions.given_rollback",

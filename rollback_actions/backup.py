@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
@@ -17,8 +18,10 @@ from fixtures.errors import Problem, UsageProblem, listed
 from fixtures.files import canonical_json, write_whole
 from rollback_actions.index import FOLDER, sha256
 from rollback_actions.stores.keeper import BacksUp, Kept
+from rollback_actions.stores.package import MANIFEST as PACKAGE
 
-_MANIFEST = "set.json"
+MANIFEST = "set.json"
+_SEAL = "sha256"
 NEWEST = "*"
 Value = TypeVar("Value")
 
@@ -41,8 +44,9 @@ class Steps(Protocol):
 class BackupSet:
     """A complete backup set: `folder` holds a package a store, and its manifest was written last.
 
-    `index` are the SHA-256 of the files of its index; a safety copy has none. `seconds` is how long the
-    backup of each store took, and `index_seconds` the index of all.
+    `index` are the SHA-256 of the files of its index; a safety copy has none. `sealed` are those of the
+    manifests of its packages, by store. `taken` is when the backup of each store began and when it was done;
+    `index_seconds` is how long the index of all took.
     """
 
     folder: Path
@@ -50,8 +54,14 @@ class BackupSet:
     finished: Moment
     stores: Mapping[str, Kept]
     index: Mapping[str, str] = field(default_factory=dict)
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    sealed: Mapping[str, str] = field(default_factory=dict)
+    taken: Mapping[str, tuple[Moment, Moment]] = field(default_factory=dict)
     index_seconds: float = 0.0
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """How long the backup of each store took."""
+        return {name: round(done.seconds_since(began), 3) for name, (began, done) in self.taken.items()}
 
 
 def take_backup(
@@ -76,15 +86,15 @@ def take_backup(
     temporary.mkdir(parents=True, mode=0o700)
     started = Moment.now()
 
-    seconds: dict[str, float] = {}
+    taken: dict[str, tuple[Moment, Moment]] = {}
 
     def keep(name: str) -> Kept:
-        begun, store = Moment.now(), temporary / name
+        began, store = Moment.now(), temporary / name
         store.mkdir(mode=0o700)
         with steps(f"back up {name}") as step:
             kept = keepers[name].back_up(store)
             step.result = f"{sum(kept.records.values()):,} records, {kept.size / 1e6:.1f} MB, {kept.method}"
-        seconds[name] = round(Moment.now().seconds_since(begun), 3)
+        taken[name] = began, Moment.now()
         return kept
 
     try:
@@ -95,6 +105,7 @@ def take_backup(
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     finished = Moment.now()
+    sealed = {name: sha256(temporary / name / PACKAGE) for name in stores}
     manifest = {
         "version": 1,
         "target": target,
@@ -102,13 +113,25 @@ def take_backup(
         "started": started.record(),
         "finished": finished.record(),
         "index": indexed,
-        "seconds": seconds,
+        "sealed": sealed,
+        "taken": {name: [moment.record() for moment in moments] for name, moments in taken.items()},
         "index_seconds": index_seconds,
         "stores": {name: {**asdict(kept), "records": dict(kept.records)} for name, kept in stores.items()},
     }
-    write_whole(temporary / _MANIFEST, canonical_json(manifest))
+    write_whole(temporary / MANIFEST, manifest_text(manifest))
     temporary.rename(folder)
-    return BackupSet(folder, commit, finished, stores, indexed, seconds, index_seconds)
+    return BackupSet(folder, commit, finished, stores, indexed, sealed, taken, index_seconds)
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> bytes:
+    """Return what the file of a manifest holds: what it says, sealed with a SHA-256 of that."""
+    return canonical_json({**manifest, _SEAL: _seal_of(manifest)})
+
+
+def _seal_of(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of all that a manifest says besides that, in hexadecimal."""
+    content = {key: value for key, value in manifest.items() if key != _SEAL}
+    return hashlib.sha256(canonical_json(content)).hexdigest()
 
 
 def _index(
@@ -143,9 +166,9 @@ def find_backup(backups: Path, target: str, commit: str, name: str = NEWEST) -> 
         UsageProblem: there is none.
     """
     seen = []
-    for path in sorted(backups.glob(f"{name}/{_MANIFEST}"), reverse=True):
+    for path in sorted(backups.glob(f"{name}/{MANIFEST}"), reverse=True):
         try:
-            of, found = _read(path)
+            of, found = read_backup(path)
         except Problem as problem:
             seen.append(f"{path.parent.name}, which is damaged ({problem.observed})")
             continue
@@ -186,17 +209,29 @@ def _errors(futures: Mapping[str, Future[Any]]) -> Iterator[BaseException]:
             yield error
 
 
-def _read(path: Path) -> tuple[str, BackupSet]:
-    """Return of which target a backup set is, and the set."""
+def _unsealed(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest that says what it was sealed with; raises ValueError or KeyError when it does not."""
+    if manifest[_SEAL] != _seal_of(manifest):
+        raise ValueError("another content than it was sealed with")
+    return manifest
+
+
+def read_backup(path: Path) -> tuple[str, BackupSet]:
+    """Return of which target the backup set with the manifest `path` is, and the set.
+
+    Raises:
+        Problem: the manifest is damaged.
+    """
     try:
-        record = json.loads(path.read_bytes())
+        record = _unsealed(json.loads(path.read_bytes()))
         return str(record["target"]), BackupSet(
             folder=path.parent,
             commit=str(record["commit"]),
             finished=Moment.from_record(record["finished"]),
             stores={str(name): _kept_of(kept) for name, kept in record["stores"].items()},
             index={str(name): str(digest) for name, digest in record["index"].items()},
-            seconds={str(name): float(seconds) for name, seconds in record["seconds"].items()},
+            sealed={str(name): str(digest) for name, digest in record["sealed"].items()},
+            taken={str(name): _moments(moments) for name, moments in record["taken"].items()},
             index_seconds=float(record["index_seconds"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -207,6 +242,11 @@ def _read(path: Path) -> tuple[str, BackupSet]:
             source=str(path),
             hint="the set is damaged: move it out of the backups folder",
         ) from None
+
+
+def _moments(record: Sequence[dict[str, Any]]) -> tuple[Moment, Moment]:
+    began, done = (Moment.from_record(moment) for moment in record)
+    return began, done
 
 
 def _kept_of(record: Mapping[str, Any]) -> Kept:

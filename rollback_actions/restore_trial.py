@@ -12,11 +12,11 @@ from fixtures.clock import Moment
 from fixtures.command import Deadline
 from fixtures.engines.engine import ContainerEngine
 from fixtures.engines.factory import open_engine
-from fixtures.errors import ActionFailed, Mismatch, Problem
+from fixtures.errors import Mismatch, Problem
 from fixtures.stores.factory import open_view
 from fixtures.stores.profiles import AnyStore
 from fixtures.target import Target
-from fixtures.trials import Trial, TrialOfStore
+from fixtures.trials import Trial, TrialOfStore, of_problem
 from fixtures.verdict import Verdict, combine
 from rollback_actions.backup import BackupSet
 from rollback_actions.compare import Finding, compare_target
@@ -26,6 +26,7 @@ from rollback_actions.stores.factory import open_keeper
 from rollback_actions.stores.keeper import Kept, StoppedKeeper, StoreKeeper
 
 _FLUSHED = "a rollback flushes it: there is nothing to restore"
+_ABSENT = "the backup set does not hold it"
 _VERSIONS = "versions "
 
 
@@ -72,17 +73,16 @@ class _StoreTrial:
     def run(self, started: Future[None]) -> TrialOfStore:
         """Restore and compare, once the store is `started`; what goes wrong is the result."""
         try:
+            if self.name not in self.backup.stores:
+                return TrialOfStore(Verdict.FAILED, (_ABSENT,))
             if self.profile.emptied:
                 return TrialOfStore(Verdict.PASSED, (_FLUSHED,))
             if not self.stopped:
                 started.result()
                 self.scratch.await_health(self.name)
             return self._try()
-        except Mismatch as problem:
-            return TrialOfStore(Verdict.FAILED, (str(problem).splitlines()[0],))
-        except Problem as problem:
-            verdict = Verdict.FAILED if isinstance(problem, ActionFailed) else Verdict.BROKEN
-            return TrialOfStore(verdict, (problem.summary,))
+        except (Mismatch, Problem) as problem:
+            return of_problem(problem)
 
     def _try(self) -> TrialOfStore:
         require_own_broker(self.name, self.profile, self.engine)

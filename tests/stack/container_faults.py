@@ -20,6 +20,10 @@ WAIT_SECONDS = 60.0
 RECREATION_SECONDS = 90.0
 PERIOD_MICROSECONDS = 10_000
 QUOTA_MICROSECONDS = 1_000
+SLEEPERS = 100
+# A shell that was started in a container leads a group of processes, by which all that it started is ended.
+CROWD = f"echo $$ >/tmp/crowd; for each in $(seq {SLEEPERS}); do sleep 300 & done; wait"
+WAKE = 'kill -TERM "-$(cat /tmp/crowd)"; rm /tmp/crowd'
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,13 @@ class Containers:
         give_up = time.monotonic() + WAIT_SECONDS
         while (observed := {name: getattr(self.of(service), name) for name in state}) != state:
             assert time.monotonic() < give_up, f"{service}: expected {state}, observed {observed}"
+            time.sleep(0.2)
+
+    def wait_for_processes(self, service: str, count: int) -> None:
+        """Wait until the container of `service` has at least as many processes as `count`."""
+        give_up = time.monotonic() + WAIT_SECONDS
+        while (observed := self.engine.usage()[self.of(service).id].pids) < count:
+            assert time.monotonic() < give_up, f"{service}: expected {count} processes, observed {observed}"
             time.sleep(0.2)
 
     def recreate(self, service: str) -> None:
@@ -183,12 +194,18 @@ def nearly_out_of_memory(containers: Containers, service: str, percent: float) -
 
 @contextmanager
 def nearly_out_of_processes(containers: Containers, service: str, percent: float) -> Iterator[None]:
-    """`service` has `percent` of the processes that it may have."""
+    """`service` has `percent` of the processes that it may have; most of them sleep, and are no part of it.
+
+    A store that is left without another thread of its own may abort.
+    """
     container, settings = containers.of(service), containers.settings(service)
-    limit = int(containers.engine.usage()[container.id].pids * 100 / percent)
-    with undone(lambda: docker("update", f"--pids-limit={settings['PidsLimit']}", container.id)):
-        docker("update", f"--pids-limit={limit}", container.id)
-        yield
+    with undone(lambda: docker("exec", container.id, "sh", "-c", WAKE)):
+        docker("exec", "--detach", container.id, "sh", "-c", CROWD)
+        containers.wait_for_processes(service, SLEEPERS)
+        limit = int(containers.engine.usage()[container.id].pids * 100 / percent)
+        with undone(lambda: docker("update", f"--pids-limit={settings['PidsLimit']}", container.id)):
+            docker("update", f"--pids-limit={limit}", container.id)
+            yield
 
 
 @contextmanager

@@ -87,7 +87,7 @@ def test_every_fault_of_a_container_is_seen_by_its_own_check(
         undo.enter_context(faults.restarted_by_itself(containers, "nginx"))
         undo.enter_context(faults.killed_for_memory(containers, "nginx"))
         undo.enter_context(faults.nearly_out_of_memory(containers, "backend", 93))
-        undo.enter_context(faults.nearly_out_of_processes(containers, "milvus", 95))
+        undo.enter_context(faults.nearly_out_of_processes(containers, "mysql", 95))
         undo.enter_context(faults.stopped(containers, "qdrant"))
         volumes = {FULL: "size=1m", CROWDED: "size=1m,nr_inodes=10"}
         undo.enter_context(faults.extra_container(containers, "scratch", volumes, FILL))
@@ -108,7 +108,7 @@ def test_every_fault_of_a_container_is_seen_by_its_own_check(
             **about("is_not_restarting", "nginx", "expected at most 0", "observed 1, running"),
             **about("was_not_killed_for_memory", "nginx", "observed OOMKilled"),
             **about("memory", "backend", "expected below 85 % of its limit, observed 9"),
-            **about("processes", "milvus", "expected below 90 % of "),
+            **about("processes", "mysql", "expected below 90 % of "),
             **about("is_running", "qdrant", "expected running, observed exited"),
             **about("is_healthy", "qdrant", "observed unhealthy"),
             **about("memory", "qdrant", "expected a running container, observed exited"),

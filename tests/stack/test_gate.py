@@ -66,17 +66,8 @@ def page_of(verifier: Verifier, migration: str) -> str:
 
 @pytest.mark.usefixtures("monitored", "told")
 def test_a_migration_that_was_rehearsed_is_promoted(verifier: Verifier, migration: str) -> None:
-    rehearsed = subprocess.run(
-        [*("python", "-m", "rollback_actions"), "rehearse", migration],
-        executable=str(verifier.root / ".venv" / "bin" / "python"),
-        cwd=verifier.root,
-        env=verifier.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=2 * ACTIONS_SECONDS,
-    )
-    assert rehearsed.returncode == 0, rehearsed.stdout + rehearsed.stderr + page_of(verifier, migration)
+    rehearsed = verifier.actions("rehearse", migration)
+    assert rehearsed.returncode == 0, rehearsed.stdout + rehearsed.stderr
     ended = _last_event(verifier.folder / "incidents", ENDED)
     assert (ended["migrated"], ended["rolled_back"]) == ("passed", "passed")
 

@@ -14,7 +14,7 @@ from fixtures.errors import ActionFailed, UsageProblem
 from fixtures.incident import Incident, RollbackRecord, load_incident, new_incident
 from fixtures.journal import JournalBroken, verify_journal
 from fixtures.verdict import Verdict
-from rollback_actions.backup import find_backup
+from rollback_actions.backup import find_backup, manifest_text
 from rollback_actions.journal import Journal
 from rollback_actions.lock import TargetLock
 from rollback_actions.plan import plan_emergency
@@ -100,7 +100,7 @@ def test_a_manifest_of_another_shape_is_a_damaged_set(sandbox: Sandbox, kept: ob
     (manifest,) = sandbox.target.folders.backups.glob("*/set.json")
     record = json.loads(manifest.read_text())
     record["stores"]["mysql"] = kept
-    manifest.write_text(json.dumps(record))
+    manifest.write_bytes(manifest_text(record))
     with pytest.raises(UsageProblem, match="which is damaged"):
         find_backup(sandbox.target.folders.backups, sandbox.target.name, sandbox.commit)
 
@@ -109,9 +109,16 @@ def test_a_field_more_damages_no_manifest(sandbox: Sandbox) -> None:
     (manifest,) = sandbox.target.folders.backups.glob("*/set.json")
     record = json.loads(manifest.read_text())
     record["stores"]["mysql"]["compressed"] = True
-    manifest.write_text(json.dumps(record))
+    manifest.write_bytes(manifest_text(record))
     found = find_backup(sandbox.target.folders.backups, sandbox.target.name, sandbox.commit)
     assert found.folder == manifest.parent
+
+
+def test_a_manifest_that_was_changed_is_a_damaged_set(sandbox: Sandbox) -> None:
+    (manifest,) = sandbox.target.folders.backups.glob("*/set.json")
+    manifest.write_text(manifest.read_text().replace('"size": ', '"size": 1'))
+    with pytest.raises(UsageProblem, match="which is damaged"):
+        find_backup(sandbox.target.folders.backups, sandbox.target.name, sandbox.commit)
 
 
 def _act(sandbox: Sandbox, incident: Incident, act: object = None) -> None:

@@ -40,7 +40,9 @@ def _set(sandbox: Sandbox, line: str) -> None:
 
 def _slow(plan: Plan, seconds: float) -> Plan:
     assert plan.backup is not None
-    return replace(plan, backup=replace(plan.backup, seconds=dict.fromkeys(plan.stores, seconds)))
+    began = Moment.now()
+    done = replace(began, since_boot=began.since_boot + seconds)
+    return replace(plan, backup=replace(plan.backup, taken=dict.fromkeys(plan.stores, (began, done))))
 
 
 def _rolled_back(sandbox: Sandbox, wish: Wish, verdict: Verdict = Verdict.PASSED) -> None:

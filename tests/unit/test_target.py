@@ -185,11 +185,11 @@ def test_a_reference_at_no_place_is_one_line(tmp_path: Path, referencing: str, w
     account = '{user = "reader", password = {file = "canary_password"}}'
     stores = "".join(
         f'[stores.{name}]\nkind = "{kind}"\naddress = {{host = "127.0.0.1", port = 9}}\nservices = ["{name}"]\n'
-        f'risk = "low"\nreader = {account}\noperator = {account}\n{more}\n'
-        for name, kind, more in (
-            ("mysql", "mysql", 'databases = ["imagedb"]'),
-            ("minio", "s3", 'buckets = ["files"]'),
-            ("milvus", "milvus", ""),
+        f'risk = "{risk}"\nreader = {account}\noperator = {account}\n{more}\n'
+        for name, kind, risk, more in (
+            ("mysql", "mysql", "low", 'databases = ["imagedb"]'),
+            ("minio", "s3", "low", 'buckets = ["files"]'),
+            ("milvus", "milvus", "high", ""),
         )
     )
     path = write_profile(

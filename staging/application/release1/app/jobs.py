@@ -12,6 +12,8 @@ from app.settings import STORE_DEADLINE
 TOPIC = "task_generation"
 PARTITIONS = 10
 GROUP = "task_consumer_group"
+RETENTION_SECONDS = 7 * 24 * 3600
+"""How long a job can be read again."""
 TASK_SECONDS = 3600
 """How long the state of a task is kept after it was opened."""
 

@@ -50,7 +50,8 @@ def upgrade() -> None:
 def create_topic(partitions: int) -> None:
     """Create the topic of ingestion jobs, unless there is one."""
     admin = AdminClient({"bootstrap.servers": settings().kafka_address})
-    created = admin.create_topics([NewTopic(jobs.TOPIC, partitions, 1)], request_timeout=BULK_DEADLINE)
+    topic = NewTopic(jobs.TOPIC, partitions, 1, config={"retention.ms": str(jobs.RETENTION_SECONDS * 1000)})
+    created = admin.create_topics([topic], request_timeout=BULK_DEADLINE)
     try:
         created[jobs.TOPIC].result(BULK_DEADLINE)
     except KafkaException as error:

@@ -1,0 +1,103 @@
+"""The pytest fixtures of step 1: the newest backup set, and what came of trying it, once for all of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fixtures.baseline import Baseline
+from fixtures.errors import Mismatch, Problem
+from fixtures.files import canonical_json, write_whole
+from fixtures.kept_backups import KeptSet, KeptStore, KeptStoreOf
+from fixtures.redaction import Redactor
+from fixtures.rounds import Wrong
+from fixtures.target import Target
+from fixtures.trials import Trial, TrialOfStore, of_problem
+from fixtures.verification import VERIFICATION, verification_of
+
+if TYPE_CHECKING:
+    from rollback_actions.backup import BackupSet
+
+# Beside what trying a backup may take, what its end does, and what is compared last.
+_MARGIN_SECONDS = 120.0
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give a check of a trial the time that the profile gives the trial."""
+    verification = item.config.stash.get(VERIFICATION, None)
+    if verification is not None and "restored" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.timeout(_trial_seconds(verification.target)))
+
+
+def _trial_seconds(target: Target) -> float:
+    return target.premigration.scratch.seconds + _MARGIN_SECONDS
+
+
+@pytest.fixture(scope="session")
+def _backup(target: Target) -> BackupSet:
+    # Keepers and their drivers are for these checks alone: a run of another stage does not wait for them.
+    from rollback_actions.newest_backup import newest_backup  # noqa: PLC0415
+
+    return newest_backup(target.folders.backups, target.name)
+
+
+@pytest.fixture(scope="session")
+def backup_set(_backup: BackupSet) -> KeptSet:
+    """The newest backup set of the target; without a complete one its checks fail."""
+    return KeptSet(_backup.folder, _backup.commit, tuple(_backup.stores), _backup.taken)
+
+
+@pytest.fixture(scope="session")
+def kept_store(_backup: BackupSet, target: Target) -> KeptStoreOf:
+    """Reads the backup of a store, by its name: all of it, once."""
+    from rollback_actions.newest_backup import read_store  # noqa: PLC0415
+
+    read: dict[str, KeptStore | Wrong] = {}
+
+    def kept(name: str) -> KeptStore:
+        if name not in read:
+            try:
+                read[name] = read_store(_backup, name, target.stores[name])
+            except (Mismatch, Problem) as wrong:
+                read[name] = wrong
+        found = read[name]
+        if isinstance(found, KeptStore):
+            return found
+        raise found
+
+    return kept
+
+
+@pytest.fixture(scope="session")
+def restored(
+    _backup: BackupSet, target: Target, baseline: Baseline, pytestconfig: pytest.Config
+) -> Callable[[str], TrialOfStore]:
+    """Restores the set into a scratch instance and compares it; gives what came of one store, by its name.
+
+    It is done once a run, by the first process that asks; the others wait for it.
+    """
+    from rollback_actions.file_lock import file_lock  # noqa: PLC0415
+
+    verification = verification_of(pytestconfig)
+    record = verification.incident.folder / "restores" / f"{verification.run.number:04d}.json"
+    with file_lock(record.with_suffix(".lock"), "try a backup", wait_seconds=_trial_seconds(target)):
+        if not record.exists():
+            tried = canonical_json(_tried(target, _backup, baseline).record())
+            # Keys of records may be secrets themselves, such as tokens of sessions.
+            redacted = Redactor(target.secrets()).text(tried.decode())
+            write_whole(record, redacted.encode())
+    trial = Trial.from_record(json.loads(record.read_bytes()))
+    return lambda name: trial.stores[name]
+
+
+def _tried(target: Target, backup: BackupSet, baseline: Baseline) -> Trial:
+    """Return what came of trying all of the set; what keeps it from being tried is so for every store."""
+    from rollback_actions.restore_trial import try_backup  # noqa: PLC0415
+
+    try:
+        return try_backup(target, backup, baseline)
+    except (Mismatch, Problem) as wrong:
+        return Trial(backup.folder.name, baseline.id, dict.fromkeys(target.stores, of_problem(wrong)), 0.0)
