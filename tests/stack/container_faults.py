@@ -21,9 +21,12 @@ RECREATION_SECONDS = 90.0
 PERIOD_MICROSECONDS = 10_000
 QUOTA_MICROSECONDS = 1_000
 SLEEPERS = 100
-# A shell that was started in a container leads a group of processes, by which all that it started is ended.
-CROWD = f"echo $$ >/tmp/crowd; for each in $(seq {SLEEPERS}); do sleep 300 & done; wait"
-WAKE = 'kill -TERM "-$(cat /tmp/crowd)"; rm /tmp/crowd'
+# The shell ends what it started, and waits for it: nobody else in a container would.
+CROWD = (
+    "trap 'kill $all; wait; exit' TERM; echo $$ >/tmp/crowd;"
+    f' for each in $(seq {SLEEPERS}); do sleep 300 & all="$all $!"; done; wait'
+)
+WAKE = "kill -TERM $(cat /tmp/crowd); rm /tmp/crowd"
 
 
 @dataclass(frozen=True)
