@@ -64,6 +64,7 @@ def page_of(verifier: Verifier, migration: str) -> str:
     return (verifier.folder / "incidents" / f"change-staging-{migration[:12]}" / "gate.md").read_text()
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("monitored", "told")
 def test_a_migration_that_was_rehearsed_is_promoted(verifier: Verifier, migration: str) -> None:
     rehearsed = verifier.actions("rehearse", migration)
