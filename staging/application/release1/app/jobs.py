@@ -12,11 +12,11 @@ from app.settings import STORE_DEADLINE
 TOPIC = "task_generation"
 PARTITIONS = 10
 GROUP = "task_consumer_group"
-RETENTION_SECONDS = 7 * 24 * 3600
-"""How long a job can be read again."""
 TASK_SECONDS = 3600
 """How long the state of a task is kept after it was opened."""
 
+RETENTION_SECONDS = 7 * 24 * 3600
+"""How long a job can be read again."""
 
 Field = bytes | bytearray | memoryview | str | int | float
 """What a Redis hash takes as a field and as a value."""
