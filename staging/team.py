@@ -13,7 +13,7 @@ from threading import Thread
 
 from fixtures.errors import UsageProblem
 
-CHANNEL_PORT = 42999
+CHANNEL_PORT = 22999
 CHANNEL = f"json://127.0.0.1:{CHANNEL_PORT}/"
 _DOCUMENT = """# Migration {commit}
 

@@ -19,7 +19,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from staging.stack import Stack
 
-URL = "http://127.0.0.1:42333"
+URL = "http://127.0.0.1:22333"
 DEADLINE_SECONDS = 20
 SIZE = 8
 POINTS = 50
