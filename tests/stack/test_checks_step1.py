@@ -378,9 +378,7 @@ def test_a_bucket_that_is_its_own_backup_keeps_versions(
         "STORES__MINIO__BUCKETS": json.dumps(["minio-file", name]),
         # The stack's reader may read the application's bucket alone.
         "STORES__MINIO__READER__USER": "operator",
-        "STORES__MINIO__READER__PASSWORD": json.dumps(
-            {"file": str(stack.root / ".staging/secrets/s3_operator")}
-        ),
+        "STORES__MINIO__READER__PASSWORD__FILE": str(stack.root / ".staging/secrets/s3_operator"),
     }
     kind = {
         of(KIND, "minio"): ("failed", "whose contents are versions that the bucket keeps", "a copy of each")
@@ -478,7 +476,7 @@ def test_what_does_not_come_back_as_it_was_is_red(backups: Backups, other_baseli
     expect(
         outcome,
         {
-            of(RESTORES, "mysql"): ("failed", "imagedb.users", "1 missing"),
+            of(RESTORES, "mysql"): ("failed", "imagedb.users", "differing: missing 1 "),
             of(RESTORES, "qdrant"): ("failed", "with SHA-256"),
             of(RESTORES, "minio"): ("failed", "it is missing"),
         },
