@@ -13,6 +13,7 @@ from fixtures.command import Deadline
 from fixtures.engines.engine import ContainerEngine
 from fixtures.engines.factory import open_engine
 from fixtures.errors import Mismatch, Problem
+from fixtures.safety import keeps_in_versions
 from fixtures.stores.factory import open_view
 from fixtures.stores.profiles import AnyStore
 from fixtures.target import Target
@@ -27,6 +28,8 @@ from rollback_actions.stores.keeper import Kept, StoppedKeeper, StoreKeeper
 
 _FLUSHED = "a rollback flushes it: there is nothing to restore"
 _ABSENT = "the backup set does not hold it"
+_ELSEWHERE = "its contents are versions in the target's own buckets, which no scratch instance has"
+_COPY = 'set backup = "copies" for that store in the profile, or waive its restore: premigration.waivers'
 _VERSIONS = "versions "
 
 
@@ -75,6 +78,8 @@ class _StoreTrial:
         try:
             if self.name not in self.backup.stores:
                 return TrialOfStore(Verdict.FAILED, (_ABSENT,))
+            if keeps_in_versions(self.profile):
+                return TrialOfStore(Verdict.BROKEN, (_ELSEWHERE,), _COPY)
             if self.profile.emptied:
                 return TrialOfStore(Verdict.PASSED, (_FLUSHED,))
             if not self.stopped:

@@ -97,7 +97,9 @@ def tests(context: typer.Context) -> None:
     _pytest(["tests/unit", "tests/pytester", "-n", "2", *context.args])
     with Progress() as progress, fresh_stores(stack, progress):
         bring_up_application(stack, progress, SMALL_SCALE)
-        _pytest(["tests/stack", "--require-stack", *context.args])
+        on_stack = ["tests/stack", "--require-stack", *context.args]
+        _pytest([*on_stack, "-m", "alongside", "-n", "2", "--dist", "loadgroup"])
+        _pytest([*on_stack, "-m", "not alongside"])
 
 
 @app.command()

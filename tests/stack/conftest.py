@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,6 +22,21 @@ from tests.stack.mysql_server import SERVERS, MysqlServer, running_server
 from tests.stack.verifier import Verifier
 
 WELL_SECONDS = 90.0
+# These write to names of their own in one store, and stop nothing: those of several stores run side by side.
+OF_ONE_STORE = re.compile(r"test_(?P<store>[a-z0-9]+)_(content|export|schemas|view)\.py")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker of the tests that may run side by side."""
+    config.addinivalue_line("markers", "alongside: stops nothing, and uses names of its own in one store")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that may run side by side; those of one store share a worker (``--dist loadgroup``)."""
+    for item in items:
+        if name := OF_ONE_STORE.fullmatch(item.path.name):
+            item.add_marker(pytest.mark.alongside)
+            item.add_marker(pytest.mark.xdist_group(name["store"]))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,105 @@
+"""A scratch instance that would share anything with the target that can be written is never made."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from fixtures.errors import ActionFailed, Mismatch, Unverifiable
+from fixtures.trials import Trial, of_problem
+from fixtures.verdict import Verdict
+from rollback_actions.scratch import require_apart
+
+Record = dict[str, Any]
+TARGET: Record = {
+    "services": {
+        "store": {
+            "networks": {"default": None},
+            "volumes": [{"type": "volume", "source": "data", "target": "/data"}],
+            "ports": [{"published": "3306", "target": 3306}],
+        },
+        "keeper": {"networks": {"default": None}},
+    },
+    "networks": {"default": {"name": "target_default"}},
+    "volumes": {"data": {"name": "target_data"}},
+}
+
+
+def scratch(**changes: object) -> Record:
+    """Return what a scratch instance of TARGET is; `changes` are of its service `store`."""
+    made = deepcopy(TARGET)
+    made["networks"]["default"]["name"] = "scratch_default"
+    made["volumes"]["data"]["name"] = "scratch_data"
+    made["services"]["store"]["ports"] = []
+    made["services"]["store"].update(changes)
+    return made
+
+
+def test_a_scratch_instance_of_its_own_is_let_through() -> None:
+    read_only = {"type": "bind", "source": "/etc/ssl", "target": "/ssl", "read_only": True}
+    require_apart(TARGET, scratch(), ["store"])
+    require_apart(TARGET, scratch(volumes=[read_only]), ["store"])
+    require_apart(TARGET, scratch(ports=[{"published": "23306"}, {"target": 9}]), ["store"])
+    require_apart(TARGET, scratch(network_mode="none", pid="private"), ["store"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"volumes": [{"type": "bind", "source": "/srv", "target": "/data"}]}, "folder /srv of store"),
+        ({"ports": [{"published": "3306"}]}, "port 3306 of store"),
+        ({"ports": [{"published": 3306}]}, "port 3306 of store"),
+        ({"network_mode": "host"}, "network_mode host of store"),
+        ({"pid": "host"}, "pid host of store"),
+        ({"ipc": "host"}, "ipc host of store"),
+        ({"container_name": "mysql"}, "container_name of store"),
+        ({"volumes_from": ["mysql"]}, "volumes_from of store"),
+        ({"external_links": ["mysql"]}, "external_links of store"),
+    ],
+)
+def test_what_the_target_could_feel_is_refused(changes: Record, said: str) -> None:
+    with pytest.raises(Mismatch, match=f"observed {said}.*\nHINT: .*premigration.scratch.files"):
+        require_apart(TARGET, scratch(**changes), ["store"])
+
+
+@pytest.mark.parametrize("kind", ["networks", "volumes"])
+def test_a_volume_or_network_of_the_targets_is_refused(kind: str) -> None:
+    key = {"networks": "default", "volumes": "data"}[kind]
+    same, external = scratch(), scratch()
+    same[kind][key]["name"] = TARGET[kind][key]["name"]
+    external[kind][key]["external"] = True
+    for made in (same, external):
+        with pytest.raises(Mismatch, match=f"observed {kind.removesuffix('s')} "):
+            require_apart(TARGET, made, ["store"])
+
+
+def test_what_a_service_depends_on_is_looked_at_too() -> None:
+    made = scratch(depends_on={"keeper": {"condition": "service_healthy"}})
+    made["services"]["keeper"]["network_mode"] = "host"
+    with pytest.raises(Mismatch, match="network_mode host of keeper"):
+        require_apart(TARGET, made, ["store"])
+    require_apart(
+        TARGET, {**made, "services": {**made["services"], "store": TARGET["services"]["keeper"]}}, ["store"]
+    )
+
+
+def test_all_that_is_shared_is_named() -> None:
+    with pytest.raises(Mismatch) as raised:
+        require_apart(TARGET, scratch(pid="host", ports=[{"published": "3306"}]), ["store"])
+    assert "pid host of store, port 3306 of store" in str(raised.value)
+
+
+def test_a_trial_survives_its_record() -> None:
+    words = {"what": "x", "expected": "a", "observed": "b", "source": "here", "hint": "mend it"}
+    stores = {
+        "wrong": of_problem(Mismatch(**words)),
+        "refused": of_problem(ActionFailed(**words)),
+        "unknown": of_problem(Unverifiable(**words)),
+    }
+    trial = Trial("set", "baseline", stores, 1.5)
+    assert Trial.from_record(trial.record()) == trial
+    assert [store.verdict for store in stores.values()] == [Verdict.FAILED, Verdict.FAILED, Verdict.BROKEN]
+    assert stores["wrong"].texts == ("x: expected a, observed b (from here)",)
+    assert stores["wrong"].hint == "mend it"
