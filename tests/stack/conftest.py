@@ -31,6 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "alongside: stops nothing, and uses names of its own in one store")
 
 
+# Before xdist makes the groups part of the tests' names.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that may run side by side; those of one store share a worker (``--dist loadgroup``)."""
     for item in items:
