@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -31,14 +31,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "alongside: stops nothing, and uses names of its own in one store")
 
 
-# Before xdist makes the groups part of the tests' names.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# A wrapper comes before xdist, which makes the groups part of the tests' names, and first of all others.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
     """Mark the tests that may run side by side; those of one store share a worker (``--dist loadgroup``)."""
     for item in items:
         if name := OF_ONE_STORE.fullmatch(item.path.name):
             item.add_marker(pytest.mark.alongside)
             item.add_marker(pytest.mark.xdist_group(name["store"]))
+    yield
 
 
 @pytest.fixture(scope="session")
