@@ -98,7 +98,7 @@ def tests(context: typer.Context) -> None:
     with Progress() as progress, fresh_stores(stack, progress):
         bring_up_application(stack, progress, SMALL_SCALE)
         on_stack = ["tests/stack", "--require-stack", *context.args]
-        _pytest([*on_stack, "-m", "alongside", "-n", "2", "--dist", "loadgroup"])
+        _pytest([*on_stack, "-m", "alongside", "-n", "2", "--dist", "loadscope"])
         _pytest([*on_stack, "-m", "not alongside"])
 
 
