@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.alongside)
 
 
-class ByStore(LoadScopeScheduling):  # type: ignore[misc] - xdist has no types
+class ByStore(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Tests of one store share a worker: ``--dist loadscope`` with a store in the place of a module.
 
     Groups of ``--dist loadgroup`` are part of a test's name, which pytest 9.2 does not let xdist 3.8 change.
