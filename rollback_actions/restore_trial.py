@@ -31,6 +31,7 @@ _ABSENT = "the backup set does not hold it"
 _ELSEWHERE = "its contents are versions in the target's own buckets, which no scratch instance has"
 _COPY = 'set backup = "copies" for that store in the profile, or waive its restore: premigration.waivers'
 _VERSIONS = "versions "
+_CONNECTIONS = 12
 
 
 def try_backup(target: Target, backup: BackupSet, baseline: Baseline) -> Trial:
@@ -110,7 +111,11 @@ class _StoreTrial:
         )
 
     def _compare(self) -> list[Finding]:
-        target = self.scratch.target.model_copy(update={"stores": {self.name: self._readable()}})
+        profile = self._readable()
+        # Nobody else uses a scratch instance: it need not be spared.
+        load = profile.load.model_copy(update={"connections": max(_CONNECTIONS, profile.load.connections)})
+        profile = profile.model_copy(update={"load": load})
+        target = self.scratch.target.model_copy(update={"stores": {self.name: profile}})
         findings = [f for f in compare_target(target, self.engine, self.baseline) if f.store == self.name]
         # Versions are of the very bucket that they were made in: a copy of its objects has others.
         return [f for f in findings if not (self.profile.kind == "s3" and f.name.startswith(_VERSIONS))]
