@@ -21,11 +21,12 @@ def gate_page(verdict: RunVerdict, run: Run, waivers: Sequence[Waiver]) -> str:
     """Return the page of `run`, which came to `verdict` under these `waivers`."""
     results, plan = run.results(), run.plan()
     checks = [check for step in STEPS if step in plan for check in plan[step].checks]
-    held = sum(check in results and results[check].verdict is Verdict.PASSED for check in checks)
+    passed = [check for check in checks if check in results and results[check].verdict is Verdict.PASSED]
+    waived = sum(any(note.startswith(WAIVED) for note in results[check].notes) for check in passed)
     promote = verdict.verdict is Verdict.PASSED
     decision = "Promote" if promote else "Do not promote"
     migration = run.facts().get("migration") or "not named"
-    count = f"{held} of {len(checks)} items hold"
+    count = f"{len(passed) - waived} of {len(checks)} items hold" + (f", {waived} waived" if waived else "")
     page = [
         f"# {MARKS[Verdict.PASSED] if promote else MARKS[Verdict.FAILED]} {decision}",
         "",

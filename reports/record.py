@@ -58,10 +58,7 @@ class _Record:
         self._complete_results()
         self._verdict = tally(self._incident, self._verification.target.windows)
         write_verdict(self._incident.folder, self._verdict)
-        try:
-            append_job_summary(self._page(self._verdict))
-        except OSError as error:
-            self._notes.append(f"  the job's summary page was not written: {error}")
+        page = self._page(self._verdict)
         self._render()
         findings = [f for place in self._places() for f in redactor_of(self._config).scan(place)]
         self._notes += [_finding(finding) for finding in findings]
@@ -69,6 +66,11 @@ class _Record:
             self._incident.reopen()
             if session.exitstatus == ExitCode.VERIFIED:
                 session.exitstatus = ExitCode.FAILED
+                page = self._blocked(page)
+        try:
+            append_job_summary(page)
+        except OSError as error:
+            self._notes.append(f"  the job's summary page was not written: {error}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the verdict on the incident so far."""
@@ -89,6 +91,13 @@ class _Record:
         page = gate_page(verdict, self._verification.run, waivers)
         page = redactor_of(self._config).text(page)
         write_whole(self._incident.folder / GATE_PAGE, page.encode(), mode=0o644)
+        return page
+
+    def _blocked(self, page: str) -> str:
+        """Return the page of a run whose record holds a secret, and keep it so: it must promote nothing."""
+        page = f"# ❌ A secret is in the record of this run: see what its checks printed last\n\n{page}"
+        if self._incident.kind == CHANGE:
+            write_whole(self._incident.folder / GATE_PAGE, page.encode(), mode=0o644)
         return page
 
     def _complete_results(self) -> None:

@@ -18,7 +18,6 @@ import pytest
 from _pytest._code.code import ExceptionRepr, TerminalRepr
 
 from fixtures.redaction import SHORTEST, Redactor
-from fixtures.secret import secrets_in
 from fixtures.verification import VERIFICATION
 from reports.redactor import REDACTOR, redactor_of
 
@@ -68,7 +67,7 @@ class _Scrubber:
         """Learn the profile's secrets; scrub the live log and the log file, which wait for no report."""
         verification = self._config.stash.get(VERIFICATION, None)
         if verification is not None:
-            for secret in secrets_in(verification.target):
+            for secret in verification.target.secrets():
                 self._redactor.add(secret)
         plugin = self._config.pluginmanager.getplugin("logging-plugin")
         for name in ("log_cli_handler", "log_file_handler"):

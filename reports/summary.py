@@ -28,7 +28,7 @@ _MEANINGS = {
 }
 # The same of the gate before a migration.
 _GATE_MEANINGS = {
-    Verdict.PASSED: "every item of the gate holds",
+    Verdict.PASSED: "every item of the gate holds, or is waived",
     Verdict.FAILED: "do not promote: an item of the gate does not hold",
     Verdict.BROKEN: "do not promote: not every item of the gate could be verified",
     Verdict.BLOCKED: "do not promote: nothing was tried",

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from fixtures.errors import ExitCode, Unverifiable
+from fixtures.target import Target
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKS_SECONDS = 900.0
@@ -17,12 +19,18 @@ CHECKS_SECONDS = 900.0
 class CheckRun:
     """Runs of the checks of the target that `profile` describes.
 
-    `workers` is how many processes share the checks. What a run prints goes to the standard error, so that
-    the standard output is the caller's.
+    `workers` is how many processes share the checks; a run has `seconds`. What it prints goes to the standard
+    error, so that the standard output is the caller's.
     """
 
     profile: Path
-    workers: int = 2
+    workers: int
+    seconds: float
+
+    @classmethod
+    def of(cls, target: Target, profile: Path, workers: int = 2) -> Self:
+        """Return runs of the checks of `target`, which may restore a backup."""
+        return cls(profile, workers, CHECKS_SECONDS + target.premigration.scratch.seconds)
 
     def run(self, markers: str, *options: str, quiet: bool = False) -> ExitCode:
         """Run the checks that `markers` select; return what came of it.
@@ -30,7 +38,7 @@ class CheckRun:
         With `quiet`, what they print is kept from the terminal.
 
         Raises:
-            Unverifiable: they came to no end within `CHECKS_SECONDS`, or to one that has no meaning.
+            Unverifiable: they came to no end within `seconds`, or to one that has no meaning.
         """
         command = [
             *(sys.executable, "-m", "pytest", "-q", "-m", markers),
@@ -44,7 +52,7 @@ class CheckRun:
             done = subprocess.run(
                 command,
                 cwd=ROOT,
-                timeout=CHECKS_SECONDS,
+                timeout=self.seconds,
                 check=False,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL if quiet else sys.stderr,
@@ -54,7 +62,7 @@ class CheckRun:
         except (subprocess.TimeoutExpired, ValueError) as error:
             raise Unverifiable(
                 what=f"checks of {markers}",
-                expected=f"a known exit code within {CHECKS_SECONDS:g} s",
+                expected=f"a known exit code within {self.seconds:g} s",
                 observed=type(error).__name__,
                 source="pytest",
                 hint=f"run it by hand: {' '.join(command[1:])}",

@@ -25,14 +25,14 @@ def file_lock(path: Path, what: str, *, wait_seconds: float = 0.0) -> Iterator[N
     give_up = time.monotonic() + wait_seconds
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise UsageProblem(
             what=f"lock to {what}",
             expected="a file that can be written",
             observed=error.strerror or type(error).__name__,
             source=str(path),
-            hint="correct folders.incidents in the profile, or the folder's permissions",
+            hint="correct the permissions of that folder, or name another one in the profile",
         ) from None
     try:
         while not _taken(descriptor):

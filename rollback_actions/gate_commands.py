@@ -35,7 +35,7 @@ def gate(
     page = change.folder / _PAGE
     # That of an earlier run must not be taken for what this one says.
     page.unlink(missing_ok=True)
-    code = CheckRun(profile, workers).run("premigration", f"--migration={commit}")
+    code = CheckRun.of(target, profile, workers).run("premigration", f"--migration={commit}")
     if not page.exists():
         raise UsageProblem(
             what="gate",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fixtures.baseline import Baseline
-from fixtures.errors import Mismatch, Problem
+from fixtures.errors import Mismatch, Problem, Unverifiable
 from fixtures.files import canonical_json, write_whole
 from fixtures.kept_backups import KeptSet, KeptStore, KeptStoreOf
 from fixtures.redaction import Redactor
@@ -85,11 +85,16 @@ def restored(
     record = verification.incident.folder / "restores" / f"{verification.run.number:04d}.json"
     with file_lock(record.with_suffix(".lock"), "try a backup", wait_seconds=_trial_seconds(target)):
         if not record.exists():
-            tried = canonical_json(_tried(target, _backup, baseline).record())
-            # Keys of records may be secrets themselves, such as tokens of sessions.
-            redacted = Redactor(target.secrets()).text(tried.decode())
-            write_whole(record, redacted.encode())
+            write_whole(record, canonical_json(_tried(target, _backup, baseline).record()))
     trial = Trial.from_record(json.loads(record.read_bytes()))
+    if (trial.backup, trial.baseline) != (_backup.folder.name, baseline.id):
+        raise Unverifiable(
+            what="backup set that was tried",
+            expected=f"{_backup.folder.name}, against {baseline.id}",
+            observed=f"{trial.backup}, against {trial.baseline}",
+            source=str(record),
+            hint="another one was made meanwhile: run the checks again",
+        )
     return lambda name: trial.stores[name]
 
 
@@ -97,7 +102,11 @@ def _tried(target: Target, backup: BackupSet, baseline: Baseline) -> Trial:
     """Return what came of trying all of the set; what keeps it from being tried is so for every store."""
     from rollback_actions.restore_trial import try_backup  # noqa: PLC0415
 
+    # Keys of records may be secrets themselves, such as tokens of sessions.
+    redacted = Redactor(target.secrets()).text
     try:
-        return try_backup(target, backup, baseline)
+        return try_backup(target, backup, baseline).in_words(redacted)
     except (Mismatch, Problem) as wrong:
-        return Trial(backup.folder.name, baseline.id, dict.fromkeys(target.stores, of_problem(wrong)), 0.0)
+        return Trial(
+            backup.folder.name, baseline.id, dict.fromkeys(target.stores, of_problem(wrong)), 0.0
+        ).in_words(redacted)

@@ -51,7 +51,7 @@ def newest_backup(backups: Path, target: str) -> BackupSet:
     try:
         of, backup = read_backup(folder / MANIFEST)
     except Problem as problem:
-        raise _refused(target, folder, f"a damaged one: its manifest is {problem.observed}") from None
+        raise _refused(target, folder, f"a damaged one: {problem.observed} in its manifest") from None
     if of != target:
         raise _refused(target, folder, f"one of target {of}")
     return backup

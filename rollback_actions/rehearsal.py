@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fixtures.command import Deadline, run_command
 from fixtures.engines.factory import open_engine
-from fixtures.errors import ActionFailed, ExitCode, Problem, UsageProblem
+from fixtures.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed
 from fixtures.git import head, resolve_commit
 from fixtures.incident import Incident
 from fixtures.rehearsals import BEGAN, ENDED, VERDICT
@@ -68,15 +68,27 @@ class Rehearsal:
             # Whatever the migration did, and did not: the target is not left on it.
             self._roll_back(known_good)
         outcome = Outcome(migrated, self._verify())
-        verdict = (self.incident.folder / VERDICT).read_bytes()
         self.steps.record(
             ENDED,
             migration=self.migration,
             migrated=outcome.migrated,
             rolled_back=outcome.rolled_back,
-            verdict_sha256=hashlib.sha256(verdict).hexdigest(),
+            verdict_sha256=self._verdict_sha256(),
         )
         return outcome
+
+    def _verdict_sha256(self) -> str:
+        path = self.incident.folder / VERDICT
+        try:
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise ActionFailed(
+                what="verdict of the rollback",
+                expected="written by the checks",
+                observed=error.strerror or type(error).__name__,
+                source=str(path),
+                hint="see what the checks said above",
+            ) from None
 
     def _prepare(self, known_good: str) -> None:
         target, engine = self.target, open_engine(self.target.engine)
@@ -108,11 +120,25 @@ class Rehearsal:
         except Problem as problem:
             self.steps.note(f"the migration failed: {problem.summary}")
             return Verdict.FAILED
+        with self.steps("see that the migration is what runs") as step:
+            wrong = self._not_migrated()
+            step.result = f"not so: {listed(wrong)}" if wrong else "every service of the application"
+        if wrong:
+            return Verdict.FAILED
         with self.steps("check the migrated target, phases 2 and 3") as step:
             beside = f"{self.incident.id}-migrated"
             code = self._checks(_MIGRATED, f"--incident={beside}", "--no-gate", quiet=True)
             step.result = f"exit code {code:d}; see {beside}"
         return _verdict_of(code)
+
+    def _not_migrated(self) -> list[str]:
+        """Return the services of the application that run another commit, or do not run."""
+        found = open_engine(self.target.engine).containers()
+        return [
+            f"{service} ({', '.join(str(c.revision) for c in found.get(service, ())) or 'no container'})"
+            for service in self.target.application.services
+            if {c.revision for c in found.get(service, ())} != {self.migration}
+        ]
 
     def _deploy(self) -> None:
         limit = Deadline(self.target.premigration.rehearsal.deploy_seconds)
@@ -136,7 +162,7 @@ class Rehearsal:
         return Verdict.FAILED if code and verdict is Verdict.PASSED else verdict
 
     def _checks(self, markers: str, *options: str, quiet: bool = False) -> ExitCode:
-        return CheckRun(self.profile).run(markers, *options, quiet=quiet)
+        return CheckRun.of(self.target, self.profile).run(markers, *options, quiet=quiet)
 
 
 def require_rehearsable(target: Target, migration: str) -> str:

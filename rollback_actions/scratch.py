@@ -13,19 +13,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fixtures.command import Deadline, run_command
 from fixtures.engines.factory import open_engine
-from fixtures.errors import Mismatch, UsageProblem, listed
+from fixtures.errors import UsageProblem, listed
 from fixtures.target import Engine, Target
 from rollback_actions.file_lock import file_lock
+from rollback_actions.scratch_apart import Configuration, closure, require_apart
 from rollback_actions.scratch_volumes import ScratchControl
 
 SUFFIX = "-scratch"
 DOWN_SECONDS = 60.0
-_LOCK = ".scratch.lock"
-Configuration = Mapping[str, Any]
+# What is made has this label, with the target's project; nothing without it is ever removed.
+LABEL = "rollproof.scratch"
+_PROJECT = "com.docker.compose.project"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,15 @@ def scratch_of(target: Target, limit: Deadline) -> Iterator[Scratch]:
             or another command has one. ActionFailed, Unverifiable: it did not start.
     """
     services = _services_of(target)
-    lock = file_lock(target.folders.backups / _LOCK, "restore a backup beside the target")
+    # There is one of that name on a host, whoever asks for it.
+    name = f"rollproof-{target.engine.project}{SUFFIX}.lock"
+    lock = file_lock(Path(tempfile.gettempdir()) / name, "restore a backup beside the target")
     with lock, tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
         engine = _engine_of(target, Path(folder), services, limit)
         described = rendered(engine, limit)
         require_apart(rendered(target.engine, limit), described, services)
         compose = _Compose(engine)
+        compose.require_ours(limit)
         # What a killed run left; and nothing of it may be taken for what this one restores.
         compose.down()
         try:
@@ -96,84 +100,6 @@ def rendered(engine: Engine, limit: Deadline) -> Configuration:
         private=True,  # it has what compose puts into the environment of containers
     )
     found: Configuration = json.loads(text)
-    return found
-
-
-def require_apart(target: Configuration, scratch: Configuration, services: Sequence[str]) -> None:
-    """See that `services` of the scratch instance share nothing with the target that can be written.
-
-    Raises:
-        Mismatch: they do; it names all of it.
-    """
-    shared = [
-        problem
-        for name in _closure(scratch, services)
-        for problem in _shared(name, scratch["services"][name], target, scratch)
-    ]
-    if shared:
-        raise Mismatch(
-            what="scratch instance",
-            expected="nothing in common with the target that can be written",
-            observed=listed(list(dict.fromkeys(shared))),
-            source="docker compose config",
-            hint="give the scratch instance others in a compose file of its own: premigration.scratch.files",
-        )
-
-
-def _shared(
-    name: str, service: Configuration, target: Configuration, scratch: Configuration
-) -> Iterator[str]:
-    yield from _shared_names(name, service)
-    yield from _shared_mounts(name, service, target, scratch)
-    for network in service.get("networks") or ():
-        if _is_shared("networks", network, target, scratch):
-            yield f"network {scratch['networks'][network]['name']} of {name}"
-    taken = {
-        str(port["published"])
-        for other in target["services"].values()
-        for port in other.get("ports") or ()
-        if port.get("published")
-    }
-    for port in service.get("ports") or ():
-        if str(port.get("published")) in taken:
-            yield f"port {port['published']} of {name}"
-
-
-def _shared_names(name: str, service: Configuration) -> Iterator[str]:
-    for key in ("network_mode", "pid", "ipc"):
-        if service.get(key) and service[key] not in {"none", "private", "bridge"}:
-            yield f"{key} {service[key]} of {name}"
-    for key in ("volumes_from", "external_links", "container_name"):
-        if service.get(key):
-            yield f"{key} of {name}"
-
-
-def _shared_mounts(
-    name: str, service: Configuration, target: Configuration, scratch: Configuration
-) -> Iterator[str]:
-    for mount in service.get("volumes") or ():
-        source = mount.get("source")
-        if mount["type"] == "bind" and not mount.get("read_only"):
-            yield f"folder {source} of {name}"
-        if mount["type"] == "volume" and source and _is_shared("volumes", source, target, scratch):
-            yield f"volume {scratch['volumes'][source]['name']} of {name}"
-
-
-def _is_shared(kind: str, key: str, target: Configuration, scratch: Configuration) -> bool:
-    found = scratch[kind][key]
-    names = {other["name"] for other in (target.get(kind) or {}).values()}
-    return bool(found.get("external")) or found["name"] in names
-
-
-def _closure(described: Configuration, services: Sequence[str]) -> list[str]:
-    """Return `services` and all that they depend on."""
-    found: list[str] = []
-    waiting = list(services)
-    while waiting:
-        name = waiting.pop(0)
-        if name not in found:
-            found.append(name)
-            waiting += list(described["services"][name].get("depends_on") or {})
     return found
 
 
@@ -202,7 +128,8 @@ def _images(target: Target, services: Sequence[str]) -> dict[str, str]:
 
 def _engine_of(target: Target, folder: Path, services: Sequence[str], limit: Deadline) -> Engine:
     """Return the engine profile of the scratch instance; `folder` takes the file that makes it one."""
-    described = rendered(target.engine, limit)["services"]
+    whole = rendered(target.engine, limit)
+    described = whole["services"]
     unknown = [service for service in services if service not in described]
     if unknown:
         raise UsageProblem(
@@ -213,21 +140,29 @@ def _engine_of(target: Target, folder: Path, services: Sequence[str], limit: Dea
             hint="correct engine.files, or services of the stores, in the profile",
         )
     override = folder / "scratch.yaml"
-    names = _closure({"services": described}, services)
-    override.write_text(_override(names, _images(target, names)), encoding="utf-8")
+    names = closure(whole, services)
+    volumes = [name for name, found in (whole.get("volumes") or {}).items() if not found.get("external")]
+    override.write_text(_override(target, names, _images(target, names), volumes), encoding="utf-8")
     files = (*target.engine.files, override, *target.premigration.scratch.files)
     return target.engine.model_copy(update={"project": f"{target.engine.project}{SUFFIX}", "files": files})
 
 
-def _override(services: Sequence[str], images: Mapping[str, str]) -> str:
-    # `!reset` is compose's own YAML tag: what the target's files say is taken back.
-    lines = ["services:"]
+def _override(
+    target: Target, services: Sequence[str], images: Mapping[str, str], volumes: Sequence[str]
+) -> str:
+    # `!reset` and `!override` are compose's own YAML tags: what the target's files say is taken back. Labels
+    # too: by these a proxy would find the scratch instance, and send it the target's requests.
+    label = f"{{{json.dumps(LABEL)}: {json.dumps(target.engine.project)}}}"
+    lines = ["volumes:", *(f"  {json.dumps(name)}: {{labels: !override {label}}}" for name in volumes)]
+    lines = [*(lines if volumes else ()), "services:"]
     for service in services:
         lines += [
             f"  {json.dumps(service)}:",
             "    ports: !reset []",
             "    container_name: !reset null",
             "    build: !reset null",
+            f"    labels: !override {label}",
+            "    deploy: {restart_policy: !reset null}",
             '    restart: "no"',
             "    pull_policy: never",
         ]
@@ -259,6 +194,30 @@ class _Compose:
         """Start `services`, each when those that it depends on are as it asks."""
         start = ["up", "--detach", "--no-build", "--no-recreate", "--quiet-pull", *services]
         run_command([*_command(self.engine), *start], what="start of the scratch instance", deadline=limit)
+
+    def require_ours(self, limit: Deadline) -> None:
+        """See that whatever has the project's name was made as a scratch instance.
+
+        Raises:
+            UsageProblem: something was not.
+        """
+        kinds = (("container", ("ps", "--all"), ".Names"), ("volume", ("volume", "ls"), ".Name"))
+        for kind, listing, name in kinds:
+            form = f'{{{{{name}}}}} {{{{.Label "{LABEL}"}}}}'
+            found = run_command(
+                ["docker", *listing, f"--filter=label={_PROJECT}={self.engine.project}", f"--format={form}"],
+                what=f"listing of {kind}s",
+                deadline=limit,
+            )
+            others = [words[0] for words in map(str.split, found.splitlines()) if len(words) == 1]
+            if others:
+                raise UsageProblem(
+                    what="scratch instance",
+                    expected=f"a project {self.engine.project} that nobody else has",
+                    observed=f"{kind} {listed(others)}, which is no scratch instance's",
+                    source="container engine",
+                    hint="another project has that name: give one of the two another",
+                )
 
     def down(self) -> None:
         """Remove all of it, volumes too."""

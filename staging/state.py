@@ -74,7 +74,8 @@ class State:
             if not path.exists():
                 _write_private(path, secrets.token_urlsafe(SECRET_BYTES))
         channel = self.secrets / "team_channel"
-        if not channel.exists():
+        if not channel.exists() or channel.read_text() != CHANNEL:
+            channel.unlink(missing_ok=True)
             _write_private(channel, CHANNEL)
         trusted = trusted_certificates()
         if not self.certificates.exists() or self.certificates.read_bytes() != trusted:

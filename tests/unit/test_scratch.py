@@ -10,7 +10,7 @@ import pytest
 from fixtures.errors import ActionFailed, Mismatch, Unverifiable
 from fixtures.trials import Trial, of_problem
 from fixtures.verdict import Verdict
-from rollback_actions.scratch import require_apart
+from rollback_actions.scratch_apart import require_apart
 
 Record = dict[str, Any]
 TARGET: Record = {
