@@ -127,10 +127,18 @@ def test_a_waiver_lets_an_item_pass_and_shows(gate: Sandbox) -> None:
     assert "| 🏳️ | wrong | waived by Ada until " in page
     assert "state: expected saved" in page
     assert page.count("| 🏳️ |") == 3
+    assert "5 of 8 items hold, 3 waived" in page
     assert page.count("| used |") == 3
     assert "| test\\_gone | Ada | known \\| old |" in page
     assert "| covers no item |" in page
     assert "waived by Ada" in outcome.text
+
+
+def test_a_waiver_is_of_checks_and_says_why(gate: Sandbox) -> None:
+    waive(gate, "*")
+    outcome = run(gate)
+    assert outcome.code == ExitCode.USAGE
+    assert "premigration.waivers.0.item: expected the name of a check" in outcome.text
 
 
 def test_an_expired_waiver_changes_nothing(gate: Sandbox) -> None:

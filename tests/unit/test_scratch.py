@@ -57,6 +57,17 @@ def test_a_scratch_instance_of_its_own_is_let_through() -> None:
         ({"container_name": "mysql"}, "container_name of store"),
         ({"volumes_from": ["mysql"]}, "volumes_from of store"),
         ({"external_links": ["mysql"]}, "external_links of store"),
+        ({"extra_hosts": {"db": "10.0.0.5"}}, "extra_hosts of store"),
+        ({"environment": {"S3": "http://host.docker.internal:9"}}, "address in S3 of store"),
+        ({"environment": {"S3": "http://172.17.0.1:3306/x"}}, "address in S3 of store"),
+        (
+            {
+                "volumes": [
+                    {"type": "bind", "source": "/var/run/docker.sock", "target": "/s", "read_only": True}
+                ]
+            },
+            "folder /var/run/docker.sock of store",
+        ),
     ],
 )
 def test_what_the_target_could_feel_is_refused(changes: Record, said: str) -> None:
@@ -73,6 +84,38 @@ def test_a_volume_or_network_of_the_targets_is_refused(kind: str) -> None:
     for made in (same, external):
         with pytest.raises(Mismatch, match=f"observed {kind.removesuffix('s')} "):
             require_apart(TARGET, made, ["store"])
+
+
+@pytest.mark.parametrize(
+    ("volume", "said"),
+    [
+        ({"driver_opts": {"type": "none", "o": "bind", "device": "/srv/milvus"}}, "which is at /srv/milvus"),
+        ({"driver_opts": {"type": "nfs", "device": ":/data"}}, "which is at :/data"),
+        ({"driver": "rexray"}, "which is of driver rexray"),
+    ],
+)
+def test_a_volume_that_is_a_place_of_the_host_is_refused(volume: Record, said: str) -> None:
+    made = scratch()
+    made["volumes"]["data"].update(volume)
+    with pytest.raises(Mismatch, match=f"volume data of store, {said}"):
+        require_apart(TARGET, made, ["store"])
+
+
+def test_a_volume_in_memory_is_let_through() -> None:
+    made = scratch()
+    made["volumes"]["data"].update(driver="local", driver_opts={"type": "tmpfs", "device": "tmpfs"})
+    require_apart(TARGET, made, ["store"])
+
+
+def test_what_would_be_removed_with_it_is_looked_at_whoever_has_it() -> None:
+    target = deepcopy(TARGET)
+    target["volumes"]["archive"] = {"name": "archive"}
+    made = scratch()
+    made["volumes"]["archive"] = {"name": "archive"}
+    with pytest.raises(Mismatch, match="observed volume archive"):
+        require_apart(target, made, ["store"])
+    made["volumes"]["archive"]["external"] = True
+    require_apart(target, made, ["store"])
 
 
 def test_what_a_service_depends_on_is_looked_at_too() -> None:
@@ -103,3 +146,6 @@ def test_a_trial_survives_its_record() -> None:
     assert [store.verdict for store in stores.values()] == [Verdict.FAILED, Verdict.FAILED, Verdict.BROKEN]
     assert stores["wrong"].texts == ("x: expected a, observed b (from here)",)
     assert stores["wrong"].hint == "mend it"
+    words_of = trial.in_words(lambda text: text.replace("here", "[redacted]"))
+    assert words_of.stores["wrong"].texts == ("x: expected a, observed b (from [redacted])",)
+    assert set(words_of.stores) == set(stores)
