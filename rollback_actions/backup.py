@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -46,7 +46,7 @@ class BackupSet:
 
     `index` are the SHA-256 of the files of its index; a safety copy has none. `sealed` are those of the
     manifests of its packages, by store. `taken` is when the backup of each store began and when it was done;
-    `index_seconds` is how long the index of all took.
+    `index_seconds` is how long the index of all took. `passed_over` names newer sets that are damaged.
     """
 
     folder: Path
@@ -57,6 +57,7 @@ class BackupSet:
     sealed: Mapping[str, str] = field(default_factory=dict)
     taken: Mapping[str, tuple[Moment, Moment]] = field(default_factory=dict)
     index_seconds: float = 0.0
+    passed_over: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> Mapping[str, float]:
@@ -160,20 +161,21 @@ def new_backup_folder(backups: Path, target: str) -> Path:
 def find_backup(backups: Path, target: str, commit: str, name: str = NEWEST) -> BackupSet:
     """Return the newest complete backup set of `target` at `commit`, or the one in the folder `name`.
 
-    A damaged one is none.
+    A damaged one is none: the set says which were passed over.
 
     Raises:
         UsageProblem: there is none.
     """
-    seen = []
+    seen, damaged = [], []
     for path in sorted(backups.glob(f"{name}/{MANIFEST}"), reverse=True):
         try:
             of, found = read_backup(path)
         except Problem as problem:
             seen.append(f"{path.parent.name}, which is damaged ({problem.observed})")
+            damaged.append(path.parent.name)
             continue
         if (of, found.commit) == (target, commit):
-            return found
+            return replace(found, passed_over=tuple(damaged))
         seen.append(f"{of} at {found.commit[:12]}")
     raise UsageProblem(
         what="backup",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from fixtures.errors import listed
 from fixtures.target import Target
 from rollback_actions.age import age
 from rollback_actions.changes import Written
@@ -77,6 +78,8 @@ def losses(plan: Plan, written: Mapping[str, Written | str]) -> Iterator[str]:
             f"what was written to {', '.join(plan.stores)} since the backup of {finished.wall}, "
             f"{age(finished.seconds_ago())} ago; it is exported, and is in the safety copy"
         )
+        if plan.backup.passed_over:
+            yield f"what newer sets held, which are damaged: {listed(plan.backup.passed_over)}"
         for name, what in written.items():
             yield f"  {name}: {what if isinstance(what, Written) else f'not known: {what}'}"
     if plan.kind is not Kind.SERVICE:

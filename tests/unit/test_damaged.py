@@ -17,7 +17,8 @@ from fixtures.verdict import Verdict
 from rollback_actions.backup import find_backup, manifest_text
 from rollback_actions.journal import Journal
 from rollback_actions.lock import TargetLock
-from rollback_actions.plan import plan_emergency
+from rollback_actions.outline import losses
+from rollback_actions.plan import plan_database, plan_emergency
 from rollback_actions.refusals import Allowed, refuse
 from rollback_actions.session import Session, open_session
 from rollback_actions.status import Ran, State, newest_rollback
@@ -90,7 +91,11 @@ def test_a_damaged_backup_set_is_none(sandbox: Sandbox, text: str) -> None:
     (good,) = backups.glob("*/set.json")
     (backups / "zz-damaged").mkdir()
     (backups / "zz-damaged" / "set.json").write_text(text)
-    assert find_backup(backups, name, sandbox.commit).folder == good.parent
+    found = find_backup(backups, name, sandbox.commit)
+    assert (found.folder, found.passed_over) == (good.parent, ("zz-damaged",))
+    assert "what newer sets held, which are damaged: zz-damaged" in list(
+        losses(plan_database(sandbox.target, "mysql"), {})
+    )
     with pytest.raises(UsageProblem, match=r"zz-damaged, which is damaged .*, sandbox at "):
         find_backup(backups, name, sandbox.bad)
 
