@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -13,12 +14,19 @@ import pytest
 
 from fixtures.git import git, head
 from fixtures.rehearsals import ENDED
-from fixtures.target import Target
+from fixtures.target import Target, load_target
+from staging.apart import PROFILE
 from staging.rehearsal import ENGINEER
 from staging.team import team_channel, write_change_document
-from tests.stack.verifier import ACTIONS_SECONDS, Verifier
+from tests.pytester.conftest import Outcome
+from tests.stack.verifier import ACTIONS_SECONDS, Verifier, expect
 
 BEATS_SECONDS = 40.0
+WHOLE = "test_record_of_the_rehearsal_is_whole"
+OF_STEP_5 = (
+    *("test_migration_was_rehearsed", WHOLE, "test_staging_was_well_after_the_migration"),
+    *("test_rollback_was_rehearsed", "test_rehearsal_began_where_the_target_is", "test_rehearsal_is_recent"),
+)
 
 
 @pytest.fixture
@@ -66,7 +74,9 @@ def page_of(verifier: Verifier, migration: str) -> str:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("monitored", "told")
-def test_a_migration_that_was_rehearsed_is_promoted(verifier: Verifier, migration: str) -> None:
+def test_a_migration_that_was_rehearsed_is_promoted(
+    verifier: Verifier, migration: str, tmp_path: Path
+) -> None:
     rehearsed = verifier.actions("rehearse", migration)
     assert rehearsed.returncode == 0, rehearsed.stdout + rehearsed.stderr
     ended = _last_event(verifier.folder / "incidents", ENDED)
@@ -81,6 +91,7 @@ def test_a_migration_that_was_rehearsed_is_promoted(verifier: Verifier, migratio
     assert promoted.stdout.startswith("# ✅ Promote\n")
     assert f"Migration `{migration}`" in promoted.stdout
 
+    _see_step_5_red(verifier, migration, tmp_path)
     verifier.folder.joinpath("baselines", "current").rename(verifier.folder / "baselines" / "aside")
     try:
         blocked = verifier.actions("gate", migration)
@@ -89,6 +100,29 @@ def test_a_migration_that_was_rehearsed_is_promoted(verifier: Verifier, migratio
     assert blocked.returncode in {1, 3}, blocked.stdout
     assert blocked.stdout.startswith("# ❌ Do not promote\n")
     assert "Traceback" not in blocked.stdout + blocked.stderr
+
+
+def _see_step_5_red(verifier: Verifier, migration: str, folder: Path) -> None:
+    """See that a rehearsal of something else, and a record that was changed, count for nothing."""
+    repository = load_target(verifier.root / PROFILE).application.repository
+    other = git(repository, "rev-parse", "release-2")
+    none = ("failed", f"rehearsal of migration {other[:12]}: expected one of target staging, observed none")
+    expect(verifier.run("step5", f"--migration={other}"), dict.fromkeys(OF_STEP_5, none))
+
+    def run() -> Outcome:
+        place = {"PREMIGRATION__REHEARSAL__INCIDENTS": str(folder / "records")}
+        return verifier.run("step5", f"--migration={migration}", **place)
+
+    shutil.copytree(verifier.folder / "incidents", folder / "records")
+    expect(run(), {})
+    (journal,) = [
+        path for path in folder.glob("records/*/journal.jsonl") if ENDED in path.read_text(encoding="utf-8")
+    ]
+    verdict = journal.with_name("verdict.json")
+    verdict.write_bytes(verdict.read_bytes() + b" ")
+    expect(run(), {WHOLE: ("failed", "verdict of the rehearsal", "observed another one, or none")})
+    journal.write_text(journal.read_text().replace('"migrated": "passed"', '"migrated": "failed"'))
+    expect(run(), dict.fromkeys(OF_STEP_5, ("broken", "a journal whose chain holds")))
 
 
 def _last_event(incidents: Path, event: str) -> dict[str, str]:
