@@ -36,6 +36,9 @@ PHASES = ("phase1", "phase2")
 class Profile(BaseModel):
     windows: Windows = Windows()
 
+    def secrets(self):
+        return frozenset()
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):

@@ -26,6 +26,7 @@ from pydantic import BaseModel, SecretStr
 from fixtures.clock import Moment
 from fixtures.incident import find_incident
 from fixtures.ledger import Planned, Run, runs
+from fixtures.secret import secrets_in
 from fixtures.target import Windows
 from fixtures.verification import VERIFICATION, Verification
 
@@ -36,6 +37,9 @@ class Profile(BaseModel):
     password: SecretStr
     short: SecretStr = SecretStr("abc")
     windows: Windows = Windows()
+
+    def secrets(self):
+        return frozenset(secrets_in(self))
 
 
 @pytest.hookimpl(wrapper=True)
