@@ -169,6 +169,15 @@ def test_what_held_in_an_earlier_run_does_not_count(gate: Sandbox) -> None:
     assert verdict_of(gate.run("-m", "step5", f"--migration={commit_of(gate)}")) == "broken"
 
 
+def test_a_restore_has_longer_than_a_verification(gate: Sandbox) -> None:
+    """What ends a hung verification, process and all, leaves the trial of a backup alone."""
+    with (gate.pytester.path / "profile.toml").open("a", encoding="utf-8") as profile:
+        profile.write("\n[windows]\nverification = 0.5\n")
+    gate.checks(test_slow="import time\n@pytest.mark.step1\ndef test_slow(): time.sleep(8)")
+    outcome = run(gate)
+    assert outcome.code == ExitCode.VERIFIED, outcome.text
+
+
 def test_the_gate_asks_for_a_migration(gate: Sandbox) -> None:
     outcome = gate.run("-m", "premigration")
     assert outcome.code == ExitCode.USAGE
