@@ -263,7 +263,7 @@ def test_a_baseline_of_another_commit_is_red(clone: Clone, second: str) -> None:
     )
 
 
-def with_container(facts: Facts, service: str, **changed: object) -> Facts:
+def with_container(facts: Facts, service: str, /, **changed: object) -> Facts:
     """Return `facts` with another record of the container of `service`."""
 
     def record(container: RecordedContainer) -> RecordedContainer:
