@@ -22,10 +22,11 @@ from tests.pytester.conftest import Outcome
 from tests.stack.verifier import ACTIONS_SECONDS, Verifier, expect
 
 BEATS_SECONDS = 40.0
+BEGAN = "test_rehearsal_began_where_the_target_is"
 WHOLE = "test_record_of_the_rehearsal_is_whole"
 OF_STEP_5 = (
     *("test_migration_was_rehearsed", WHOLE, "test_staging_was_well_after_the_migration"),
-    *("test_rollback_was_rehearsed", "test_rehearsal_began_where_the_target_is", "test_rehearsal_is_recent"),
+    *("test_rollback_was_rehearsed", BEGAN, "test_rehearsal_is_recent"),
 )
 
 
@@ -122,7 +123,8 @@ def _see_step_5_red(verifier: Verifier, migration: str, folder: Path) -> None:
     verdict.write_bytes(verdict.read_bytes() + b" ")
     expect(run(), {WHOLE: ("failed", "verdict of the rehearsal", "observed another one, or none")})
     journal.write_text(journal.read_text().replace('"migrated": "passed"', '"migrated": "failed"'))
-    expect(run(), dict.fromkeys(OF_STEP_5, ("broken", "a journal whose chain holds")))
+    of_its_end = [check for check in OF_STEP_5 if check != BEGAN]
+    expect(run(), dict.fromkeys(of_its_end, ("broken", "a journal whose chain holds")))
 
 
 def _last_event(incidents: Path, event: str) -> dict[str, str]:
