@@ -24,8 +24,8 @@ from tests.stack.mysql_server import SERVERS, MysqlServer, running_server
 from tests.stack.verifier import Verifier
 
 WELL_SECONDS = 90.0
-# These write to names of their own in one store, or to one of their own, and stop nothing of the stack: those of
-# several stores run side by side.
+# These write to names of their own in one store, or to a store of their own, and stop nothing of the stack:
+# those of several stores run side by side.
 OF_ONE_STORE = re.compile(r"test_(?P<store>[a-z0-9]+)_(content|export|keeper|schemas|view)\.py")
 
 
