@@ -98,7 +98,9 @@ def tests(context: typer.Context) -> None:
     with Progress() as progress, fresh_stores(stack, progress):
         bring_up_application(stack, progress, SMALL_SCALE)
         on_stack = ["tests/stack", "--require-stack", *context.args]
-        _pytest([*on_stack, "-m", "alongside", "-n", "2", "--dist", "loadscope"])
+        # In the order of their files: the scope with the fewest tests, which comes last else, takes longest.
+        side_by_side = ["-n", "3", "--dist", "loadscope", "--no-loadscope-reorder"]
+        _pytest([*on_stack, "-m", "alongside", *side_by_side])
         _pytest([*on_stack, "-m", "not alongside"])
 
 

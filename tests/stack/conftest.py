@@ -26,7 +26,7 @@ from tests.stack.verifier import Verifier
 WELL_SECONDS = 90.0
 # These write to names of their own in one store, or to a store of their own, and stop nothing of the stack:
 # those of several stores run side by side.
-OF_ONE_STORE = re.compile(r"test_(?P<store>[a-z0-9]+)_(content|export|keeper|schemas|view)\.py")
+OF_ONE_STORE = re.compile(r"test_(?P<store>[a-z0-9]+)_(?P<what>content|export|keeper|schemas|view)\.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,8 +49,12 @@ class ByStore(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 
     def _split_scope(self, nodeid: str) -> str:
         name = OF_ONE_STORE.fullmatch(Path(nodeid.split("::", 1)[0]).name)
-        scope: str = name["store"] if name else super()._split_scope(nodeid)
-        return scope
+        if name is None:
+            scope: str = super()._split_scope(nodeid)
+            return scope
+        # What stops a Milvus has one of its own.
+        alone = (name["store"], name["what"]) == ("milvus", "keeper")
+        return f"{name['store']} alone" if alone else name["store"]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByStore | None:
