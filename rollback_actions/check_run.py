@@ -30,7 +30,7 @@ class CheckRun:
     @classmethod
     def of(cls, target: Target, profile: Path, workers: int = 2) -> Self:
         """Return runs of the checks of `target`, which may restore a backup."""
-        return cls(profile, workers, CHECKS_SECONDS + target.premigration.scratch.seconds)
+        return cls(profile, workers, CHECKS_SECONDS + target.premigration.scratch.whole_seconds)
 
     def run(self, markers: str, *options: str, quiet: bool = False) -> ExitCode:
         """Run the checks that `markers` select; return what came of it.

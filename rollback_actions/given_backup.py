@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ from fixtures.errors import Mismatch, Problem, Unverifiable
 from fixtures.files import canonical_json, write_whole
 from fixtures.kept_backups import KeptSet, KeptStore, KeptStoreOf
 from fixtures.redaction import Redactor
-from fixtures.rounds import Wrong
+from fixtures.rounds import Wrong, answer_of, ask_all
 from fixtures.target import Target
 from fixtures.trials import Trial, TrialOfStore, of_problem
 from fixtures.verification import VERIFICATION, verification_of
@@ -21,19 +22,12 @@ from fixtures.verification import VERIFICATION, verification_of
 if TYPE_CHECKING:
     from rollback_actions.backup import BackupSet
 
-# Beside what trying a backup may take, what its end does, and what is compared last.
-_MARGIN_SECONDS = 120.0
-
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Give a check of a trial the time that the profile gives the trial."""
     verification = item.config.stash.get(VERIFICATION, None)
     if verification is not None and "restored" in getattr(item, "fixturenames", ()):
-        item.add_marker(pytest.mark.timeout(_trial_seconds(verification.target)))
-
-
-def _trial_seconds(target: Target) -> float:
-    return target.premigration.scratch.seconds + _MARGIN_SECONDS
+        item.add_marker(pytest.mark.timeout(verification.target.premigration.scratch.whole_seconds))
 
 
 @pytest.fixture(scope="session")
@@ -55,20 +49,11 @@ def kept_store(_backup: BackupSet, target: Target) -> KeptStoreOf:
     """Reads the backup of a store, by its name: all of it, once."""
     from rollback_actions.newest_backup import read_store  # noqa: PLC0415
 
-    read: dict[str, KeptStore | Wrong] = {}
+    @cache
+    def read(name: str) -> Mapping[str, KeptStore | Wrong]:
+        return ask_all([name], lambda name: read_store(_backup, name, target.stores[name]))
 
-    def kept(name: str) -> KeptStore:
-        if name not in read:
-            try:
-                read[name] = read_store(_backup, name, target.stores[name])
-            except (Mismatch, Problem) as wrong:
-                read[name] = wrong
-        found = read[name]
-        if isinstance(found, KeptStore):
-            return found
-        raise found
-
-    return kept
+    return lambda name: answer_of(read(name), name)
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +68,8 @@ def restored(
 
     verification = verification_of(pytestconfig)
     record = verification.incident.folder / "restores" / f"{verification.run.number:04d}.json"
-    with file_lock(record.with_suffix(".lock"), "try a backup", wait_seconds=_trial_seconds(target)):
+    seconds = target.premigration.scratch.whole_seconds
+    with file_lock(record.with_suffix(".lock"), "try a backup", wait_seconds=seconds):
         if not record.exists():
             write_whole(record, canonical_json(_tried(target, _backup, baseline).record()))
     trial = Trial.from_record(json.loads(record.read_bytes()))
@@ -102,11 +88,9 @@ def _tried(target: Target, backup: BackupSet, baseline: Baseline) -> Trial:
     """Return what came of trying all of the set; what keeps it from being tried is so for every store."""
     from rollback_actions.restore_trial import try_backup  # noqa: PLC0415
 
-    # Keys of records may be secrets themselves, such as tokens of sessions.
-    redacted = Redactor(target.secrets()).text
     try:
-        return try_backup(target, backup, baseline).in_words(redacted)
+        trial = try_backup(target, backup, baseline)
     except (Mismatch, Problem) as wrong:
-        return Trial(
-            backup.folder.name, baseline.id, dict.fromkeys(target.stores, of_problem(wrong)), 0.0
-        ).in_words(redacted)
+        trial = Trial(backup.folder.name, baseline.id, dict.fromkeys(target.stores, of_problem(wrong)), 0.0)
+    # Keys of records may be secrets themselves, such as tokens of sessions.
+    return trial.in_words(Redactor(target.secrets()).text)

@@ -11,17 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fixtures.errors import ActionFailed, Mismatch, Problem, Unverifiable
-from fixtures.kept_backups import KeptStore
+from fixtures.kept_backups import AGAIN, KeptStore, absent
 from fixtures.stores.profiles import AnyStore
 from rollback_actions.backup import MANIFEST, BackupSet, read_backup
-from rollback_actions.index import sha256
+from rollback_actions.index import read_index, sha256
 from rollback_actions.stores import package as packages
 from rollback_actions.stores.mysql import DUMP
 from rollback_actions.stores.mysql_dump import read_dump
 
-AGAIN = "take another one: ./deploy/scripts/backup.sh"
 # A set has the time of its beginning in its name; one that is not finished is hidden beside the others.
-_NAME = re.compile(r"\.?(?P<stamp>\d{8}T\d{9}Z)-(?P<target>.+?)(?P<part>\.part)?")
+_NAME = re.compile(r"\.?(?P<stamp>\d{8}T\d{9}Z)-(?P<target>.+?)(?:\.part)?")
 
 
 def newest_backup(backups: Path, target: str) -> BackupSet:
@@ -72,35 +71,21 @@ def read_store(backup: BackupSet, name: str, profile: AnyStore) -> KeptStore:
     """
     folder = backup.folder / name
     if name not in backup.stores:
-        held = ", ".join(backup.stores) or "none"
-        raise _wrong(name, folder, "a backup in the set", f"none: the set holds {held}")
+        raise absent(name, backup.stores, backup.folder)
     try:
         package = packages.read_package(folder, kind=profile.kind)
     except ActionFailed as problem:
         raise _wrong(name, folder, str(problem.expected), str(problem.observed)) from None
-    sealed, found = backup.sealed.get(name), sha256(folder / packages.MANIFEST)
-    if sealed != found:
-        observed = "none: the set is of an earlier version" if sealed is None else "another one"
-        raise _wrong(name, folder, f"the {packages.MANIFEST} that the set was sealed with", observed)
+    if backup.sealed.get(name) != sha256(folder / packages.MANIFEST):
+        raise _wrong(name, folder, f"the {packages.MANIFEST} that the set was sealed with", "another one")
     if profile.kind == "mysql" and not read_dump(package.path(DUMP)).complete:
         raise _wrong(name, folder, "a dump with its trailer, '-- Dump completed'", "none: it was cut")
-    for file in _files_of_index(backup, name):
-        _require_index(name, backup.folder / file, backup.index[file])
-    return KeptStore(folder, package.method, package.records, package.size)
-
-
-def _files_of_index(backup: BackupSet, name: str) -> list[str]:
-    """Return the files of the index of a store, by their paths in the set."""
-    return [file for file in backup.index if name in {Path(file).stem, Path(file).parent.name}]
-
-
-def _require_index(name: str, path: Path, digest: str) -> None:
     try:
-        observed = "" if sha256(path) == digest else "another content: it was changed"
-    except OSError as error:
-        observed = error.strerror or type(error).__name__
-    if observed:
-        raise _wrong(name, path, f"an index with SHA-256 {digest}", observed)
+        read_index(backup.folder, name, backup.index)
+    except ActionFailed as problem:
+        observed = f"{problem.observed}: it was changed"
+        raise _wrong(name, folder, "an index with SHA-256 as the set names them", observed) from None
+    return KeptStore(folder, package.method, package.records, package.size)
 
 
 def _wrong(name: str, folder: Path, expected: str, observed: str) -> Mismatch:

@@ -13,6 +13,7 @@ from fixtures.command import Deadline
 from fixtures.engines.engine import ContainerEngine
 from fixtures.engines.factory import open_engine
 from fixtures.errors import Mismatch, Problem
+from fixtures.policy import VERSIONS
 from fixtures.safety import keeps_in_versions
 from fixtures.stores.factory import open_view
 from fixtures.stores.profiles import AnyStore
@@ -30,7 +31,6 @@ _FLUSHED = "a rollback flushes it: there is nothing to restore"
 _ABSENT = "the backup set does not hold it"
 _ELSEWHERE = "its contents are versions in the target's own buckets, which no scratch instance has"
 _COPY = 'set backup = "copies" for that store in the profile, or waive its restore: premigration.waivers'
-_VERSIONS = "versions "
 _CONNECTIONS = 12
 
 
@@ -91,29 +91,30 @@ class _StoreTrial:
 
     def _await(self, started: Future[None]) -> None:
         """Wait until the store runs, whatever came of the others that were `started` with it."""
+        failure: Problem | None = None
         try:
             started.result()
         except Problem as problem:
-            try:
-                self.scratch.await_health(self.name)
-            except Problem:
-                raise problem from None
-        self.scratch.await_health(self.name)
+            failure = problem
+        try:
+            self.scratch.await_health(self.name)
+        except Problem as problem:
+            raise failure or problem from None
 
     def _try(self) -> TrialOfStore:
         require_own_broker(self.name, self.profile, self.engine)
+        kept = self.backup.stores[self.name]
         began = Moment.now()
         restored = self._keeper().restore(self.backup.folder / self.name).records
         after = Moment.now()
         # The keys of a Redis may have expired since: its keeper has compared them with those that have not.
         if self.profile.kind != "redis":
-            _require_all(self.name, self.backup.stores[self.name], restored)
+            _require_all(self.name, kept, restored)
         findings = self._compare()
         verdicts = [finding.verdict for finding in findings]
         # Where all of a store is volatile, that all came back is all that can be said.
         known = self.baseline.facts.stores.get(self.name)
-        kept = self.backup.stores[self.name].records
-        volatile = bool(known and known.counts) and any(restored.values()) == any(kept.values())
+        volatile = bool(known and known.counts) and any(restored.values()) == any(kept.records.values())
         verdict = combine(verdicts) if verdicts else Verdict.PASSED if volatile else Verdict.BROKEN
         seconds = f"restored in {after.seconds_since(began):.1f} s, compared in {after.seconds_ago():.1f} s"
         compared = f"{verdicts.count(Verdict.PASSED)} of {len(verdicts)} comparisons hold"
@@ -134,7 +135,7 @@ class _StoreTrial:
         target = self.scratch.target.model_copy(update={"stores": {self.name: profile}})
         findings = [f for f in compare_target(target, self.engine, self.baseline) if f.store == self.name]
         # Versions are of the very bucket that they were made in: a copy of its objects has others.
-        return [f for f in findings if not (self.profile.kind == "s3" and f.name.startswith(_VERSIONS))]
+        return [f for f in findings if not (self.profile.kind == "s3" and f.name.startswith(VERSIONS))]
 
     def _readable(self) -> AnyStore:
         """Return the store as its reader sees it, or its operator where a new store has no reader."""

@@ -72,9 +72,9 @@ def scratch_of(target: Target, limit: Deadline) -> Iterator[Scratch]:
     name = f"rollproof-{target.engine.project}{SUFFIX}.lock"
     lock = file_lock(Path(tempfile.gettempdir()) / name, "restore a backup beside the target")
     with lock, tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
-        engine = _engine_of(target, Path(folder), services, limit)
-        described = rendered(engine, limit)
-        require_apart(rendered(target.engine, limit), described, services)
+        described = rendered(target.engine, limit)
+        engine = _engine_of(target, described, Path(folder), services)
+        require_apart(described, rendered(engine, limit), services)
         compose = _Compose(engine)
         compose.require_ours(limit)
         # What a killed run left; and nothing of it may be taken for what this one restores.
@@ -126,11 +126,12 @@ def _images(target: Target, services: Sequence[str]) -> dict[str, str]:
     return {service: running[service][0].image_id for service in services if running.get(service)}
 
 
-def _engine_of(target: Target, folder: Path, services: Sequence[str], limit: Deadline) -> Engine:
-    """Return the engine profile of the scratch instance; `folder` takes the file that makes it one."""
-    whole = rendered(target.engine, limit)
-    described = whole["services"]
-    unknown = [service for service in services if service not in described]
+def _engine_of(target: Target, described: Configuration, folder: Path, services: Sequence[str]) -> Engine:
+    """Return the engine profile of the scratch instance; `folder` takes the file that makes it one.
+
+    `described` is what docker compose makes of the target's own files.
+    """
+    unknown = [service for service in services if service not in described["services"]]
     if unknown:
         raise UsageProblem(
             what="services of the stores",
@@ -140,8 +141,8 @@ def _engine_of(target: Target, folder: Path, services: Sequence[str], limit: Dea
             hint="correct engine.files, or services of the stores, in the profile",
         )
     override = folder / "scratch.yaml"
-    names = closure(whole, services)
-    volumes = [name for name, found in (whole.get("volumes") or {}).items() if not found.get("external")]
+    names = closure(described, services)
+    volumes = [name for name, found in (described.get("volumes") or {}).items() if not found.get("external")]
     override.write_text(_override(target, names, _images(target, names), volumes), encoding="utf-8")
     files = (*target.engine.files, override, *target.premigration.scratch.files)
     return target.engine.model_copy(update={"project": f"{target.engine.project}{SUFFIX}", "files": files})

@@ -39,7 +39,7 @@ def require_apart(target: Configuration, scratch: Configuration, services: Seque
 
 def _shared_by_name(kind: str, target: Configuration, scratch: Configuration) -> Iterator[str]:
     """Yield what compose would make, and remove, under a name of the target's, whichever service has it."""
-    theirs = _names(kind, target)
+    theirs = {found["name"] for found in (target.get(kind) or {}).values()}
     for found in (scratch.get(kind) or {}).values():
         if not found.get("external") and found["name"] in theirs:
             yield f"{kind.removesuffix('s')} {found['name']}"
@@ -49,10 +49,10 @@ def _shared(
     name: str, service: Configuration, target: Configuration, scratch: Configuration
 ) -> Iterator[str]:
     yield from _shared_names(name, service)
-    yield from _shared_mounts(name, service, target, scratch)
+    yield from _shared_mounts(name, service, scratch)
     yield from _shared_addresses(name, service, target)
     for network in service.get("networks") or ():
-        if _is_shared("networks", network, target, scratch):
+        if scratch["networks"][network].get("external"):
             yield f"network {scratch['networks'][network]['name']} of {name}"
     taken = _published(target)
     for port in service.get("ports") or ():
@@ -86,28 +86,18 @@ def _published(target: Configuration) -> set[str]:
     }
 
 
-def _shared_mounts(
-    name: str, service: Configuration, target: Configuration, scratch: Configuration
-) -> Iterator[str]:
+def _shared_mounts(name: str, service: Configuration, scratch: Configuration) -> Iterator[str]:
     for mount in service.get("volumes") or ():
         source = mount.get("source")
         if mount["type"] == "bind" and (not mount.get("read_only") or str(source).endswith(".sock")):
             yield f"folder {source} of {name}"
         if mount["type"] != "volume" or not source:
             continue
-        if _is_shared("volumes", source, target, scratch):
-            yield f"volume {scratch['volumes'][source]['name']} of {name}"
-        elif place := _elsewhere(scratch["volumes"][source]):
+        volume = scratch["volumes"][source]
+        if volume.get("external"):
+            yield f"volume {volume['name']} of {name}"
+        elif place := _elsewhere(volume):
             yield f"volume {source} of {name}, which is {place}"
-
-
-def _is_shared(kind: str, key: str, target: Configuration, scratch: Configuration) -> bool:
-    found = scratch[kind][key]
-    return bool(found.get("external")) or found["name"] in _names(kind, target)
-
-
-def _names(kind: str, described: Configuration) -> set[str]:
-    return {found["name"] for found in (described.get(kind) or {}).values()}
 
 
 def _elsewhere(volume: Configuration) -> str:

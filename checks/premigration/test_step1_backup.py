@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from fixtures.errors import Mismatch, Unverifiable, listed
-from fixtures.kept_backups import KeptSet, KeptStoreOf, Retention
+from fixtures.kept_backups import AGAIN, KeptSet, KeptStoreOf, absent
 from fixtures.policy import policy_of
 from fixtures.safety import means_of
 from fixtures.stores.content import Json
 from fixtures.stores.profiles import Policy
+from fixtures.stores.view import Retention
 from fixtures.target import Target
 from fixtures.trials import TrialOfStore
 from fixtures.verdict import Verdict
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step1]
 
-AGAIN = "take another one: ./deploy/scripts/backup.sh"
 BOTH = "./deploy/scripts/backup.sh, then python -m rollback_actions capture"
 
 
@@ -251,13 +251,7 @@ def _in_proportion(kept: int | None, live: int, percent: float, policy: Policy) 
 def _require(name: str, backup_set: KeptSet) -> None:
     """See that the set says when the backup of a store was taken."""
     if name not in backup_set.taken:
-        raise Mismatch(
-            what=f"backup of {name}",
-            expected="in the set",
-            observed=f"none: it holds {', '.join(backup_set.stores) or 'no store'}",
-            source=str(backup_set.folder),
-            hint=AGAIN,
-        )
+        raise absent(name, backup_set.stores, backup_set.folder)
 
 
 def _outlasts(retention: Retention, horizon: float) -> bool:

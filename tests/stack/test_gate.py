@@ -14,8 +14,7 @@ import pytest
 
 from fixtures.git import git, head
 from fixtures.rehearsals import ENDED
-from fixtures.target import Target, load_target
-from staging.apart import PROFILE
+from fixtures.target import Target
 from staging.rehearsal import ENGINEER
 from staging.team import team_channel, write_change_document
 from tests.pytester.conftest import Outcome
@@ -76,7 +75,7 @@ def page_of(verifier: Verifier, migration: str) -> str:
 @pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("monitored", "told")
 def test_a_migration_that_was_rehearsed_is_promoted(
-    verifier: Verifier, migration: str, tmp_path: Path
+    verifier: Verifier, migration: str, target: Target, tmp_path: Path
 ) -> None:
     rehearsed = verifier.actions("rehearse", migration)
     assert rehearsed.returncode == 0, rehearsed.stdout + rehearsed.stderr
@@ -92,7 +91,8 @@ def test_a_migration_that_was_rehearsed_is_promoted(
     assert promoted.stdout.startswith("# ✅ Promote\n")
     assert f"Migration `{migration}`" in promoted.stdout
 
-    _see_step_5_red(verifier, migration, tmp_path)
+    repository = target.application.repository
+    _see_step_5_red(verifier, migration, git(repository, "rev-parse", "release-2"), tmp_path)
     verifier.folder.joinpath("baselines", "current").rename(verifier.folder / "baselines" / "aside")
     try:
         blocked = verifier.actions("gate", migration)
@@ -103,10 +103,8 @@ def test_a_migration_that_was_rehearsed_is_promoted(
     assert "Traceback" not in blocked.stdout + blocked.stderr
 
 
-def _see_step_5_red(verifier: Verifier, migration: str, folder: Path) -> None:
+def _see_step_5_red(verifier: Verifier, migration: str, other: str, folder: Path) -> None:
     """See that a rehearsal of something else, and a record that was changed, count for nothing."""
-    repository = load_target(verifier.root / PROFILE).application.repository
-    other = git(repository, "rev-parse", "release-2")
     none = ("failed", f"rehearsal of migration {other[:12]}: expected one of target staging, observed none")
     expect(verifier.run("step5", f"--migration={other}"), dict.fromkeys(OF_STEP_5, none))
 
