@@ -17,6 +17,8 @@ from statistics import median
 
 import pytest
 
+from fixtures import samples
+from fixtures.clock import Moment
 from fixtures.errors import Mismatch, Unverifiable
 from fixtures.files import read_lines
 from fixtures.samples import Sample, read_samples, samples_path
@@ -161,10 +163,13 @@ def test_probes_are_closed_at_the_end_but_for_one_that_hangs() -> None:
 
 
 def test_a_line_says_what_is_wrong_first() -> None:
-    with _beats(
-        Told("health"), Told("store a"), Told("store b"), Told("disk", error=RuntimeError("x"))
-    ) as beats:
-        line = line_of(next(beats))
+    probes = {
+        "health": samples.Probe(True, 0.01, "asked 2", 1.0),
+        "store a": samples.Probe(True, 0.01, "asked 2", 1.0),
+        "store b": samples.Probe(True, 0.01, "asked 2", 1.0),
+        "disk": samples.Probe(None, 0.01, "unknown: RuntimeError: x"),
+    }
+    line = line_of(Sample("t", samples.Monitor.this(), 0, Moment.now(), 0.0, 0, probes))
     assert "\n" not in line
     assert "UNKNOWN disk: unknown: RuntimeError: x; health asked 2; 2 stores answer" in line
 
