@@ -2,7 +2,7 @@
 
 Stopped, not paused. A paused snapshot restores as well, but the pause does not stay unnoticed: Milvus 2.3.5
 with sessions of 5 s survived a pause of 2 s, and after one of 3 s it ended itself, while copying 180 MB took
-5 to 11 s. A stop has no such limit. It costs about 15 s of service beside the copy.
+5 to 11 s. A stop has no such limit. It costs a start beside the copy.
 
 The volumes hold the accounts too: after a restore they are those of the time of the backup.
 """
@@ -139,7 +139,7 @@ class Keeper:
         )
 
     def _stop(self) -> None:
-        # The grace is the compose file's. Milvus 2.3.5 uses all of it and is then killed.
+        # The grace is the compose file's. Milvus 2.3.5 alone uses all of it, and is then killed.
         self._control.stop(self._profile.services, deadline=min(self._deadline, STOP_SECONDS))
 
     def _start(self) -> None:
