@@ -36,7 +36,7 @@ from rollback_actions.changes import (
     pairs,
     require_time,
 )
-from rollback_actions.index import PART, StoreIndex, counted_collections, every_field, pace_of
+from rollback_actions.index import PART, StoreIndex, every_field, pace_of, standing_collections
 from rollback_actions.lost_window import Window
 
 Revived = Callable[[str, str], None]
@@ -121,7 +121,7 @@ def _account_window(
     if name in window.unknown:
         return Account(unknown=dict(window.unknown))
     profile = every_field(target.stores[name])
-    now = set(counted_collections(name, profile, engine))
+    now = set(standing_collections(name, profile, engine))
     # What could not be read before cannot be accounted for now.
     names = [key for key in (*window.collections, *sorted(now)) if key not in window.unknown]
     writing = threading.Lock()

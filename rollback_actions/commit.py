@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,8 @@ from fixtures.errors import ActionFailed
 from fixtures.git import GIT_SECONDS, git, head
 
 _BLOCK = 1024 * 1024
+# The git of a rollback that was killed works on for a moment.
+_UNLOCKED_SECONDS, _POLL_SECONDS = 10.0, 0.1
 
 
 def check_out(repository: Path, commit: str, kept: Path, *, seconds: float = GIT_SECONDS) -> str:
@@ -23,6 +27,7 @@ def check_out(repository: Path, commit: str, kept: Path, *, seconds: float = GIT
     commit has a file or a folder are moved there; other untracked files are left where they are.
     """
     limit = Deadline(seconds)
+    _require_unlocked(repository, limit)
     kept.mkdir(parents=True, exist_ok=True)
     patch = _unused(kept, "working-copy", ".patch")
     # As git itself would apply it, whatever diff tools the user has configured.
@@ -47,6 +52,22 @@ def check_out(repository: Path, commit: str, kept: Path, *, seconds: float = GIT
             hint="look at the working copy: another process may be changing it",
         )
     return "; ".join(notes) or "working copy was clean"
+
+
+def _require_unlocked(repository: Path, limit: Deadline) -> None:
+    """Wait until no other git writes to the working copy's index."""
+    lock = repository / git(repository, "rev-parse", "--git-path", "index.lock", deadline=limit)
+    end = Deadline(min(_UNLOCKED_SECONDS, limit.remaining))
+    while lock.exists():
+        if end.passed:
+            raise ActionFailed(
+                what="index of the working copy",
+                expected="unlocked",
+                observed=f"locked for longer than {end.seconds:g} s",
+                source=str(lock),
+                hint=f"if no git runs there any more, one was cut off: rm {shlex.quote(str(lock))}",
+            )
+        time.sleep(_POLL_SECONDS)
 
 
 @contextmanager

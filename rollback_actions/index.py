@@ -20,7 +20,7 @@ from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed
 from fixtures.files import write_whole
 from fixtures.record_blocks import new_blocks, read_block, write_block
-from fixtures.stores.content import ContentView, Digest, Pace, RecordHash
+from fixtures.stores.content import ContentView, DatabasesContent, Digest, Pace, RecordHash
 from fixtures.stores.factory import open_content, open_view
 from fixtures.stores.profiles import AnyStore
 from fixtures.target import Target
@@ -102,6 +102,15 @@ def counted_collections(name: str, profile: AnyStore, engine: ContainerEngine) -
     """Return the collections of a store that records are counted in, whatever their policy."""
     with closing(open_view(name, profile, engine)) as view:
         return list(view.counts())
+
+
+def standing_collections(name: str, profile: AnyStore, engine: ContainerEngine) -> list[str]:
+    """Return the collections of a store, of which a migration may have dropped whole databases."""
+    with open_content(name, profile, engine) as content:
+        if not isinstance(content, DatabasesContent):
+            return counted_collections(name, profile, engine)
+        left = content.standing()
+    return counted_collections(name, profile.model_copy(update={"databases": left}), engine) if left else []
 
 
 def write_index(target: Target, engine: ContainerEngine, name: str, folder: Path) -> int:

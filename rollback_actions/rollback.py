@@ -196,11 +196,11 @@ def _keep(run: _Run, losses: Losses, down: Collection[str]) -> None:
     since the first run is exported all the same.
     """
     target, steps = run.target, run.steps
-    deadline = run.schedule.deadline(Stage.KEEP)
+    limit = Deadline(run.schedule.deadline(Stage.KEEP))
     with steps(KEEP) as step:
-        losses.export(run.plan.stores, down, steps, Deadline(deadline))
+        losses.export(run.plan.stores, down, steps, limit)
         if run.unfinished.kept is None:
-            keepers = {name: _keeps(run, name, deadline, down) for name in run.plan.stores}
+            keepers = {name: _keeps(run, name, limit.remaining, down) for name in run.plan.stores}
             safety = _next_safety(target.folders.backups / "safety", run.unfinished.incident.id)
             take_backup(safety, target.name, f"before the rollback to {run.plan.commit}", keepers, steps)
             run.unfinished.keep(safety)

@@ -29,7 +29,7 @@ from rollback_actions.changes import (
     require_time,
 )
 from rollback_actions.contents import Counted
-from rollback_actions.index import StoreIndex, counted_collections, every_field, pace_of
+from rollback_actions.index import StoreIndex, every_field, pace_of, standing_collections
 from rollback_actions.lost_window import (
     Window,
     WindowCollection,
@@ -66,7 +66,7 @@ def export_store(
         folder.mkdir(mode=0o700)
     profile = every_field(target.stores[name])
     try:
-        names = counted_collections(name, profile, engine)
+        names = standing_collections(name, profile, engine)
     except Problem as problem:
         return WindowStore(collections={}, unknown={name: problem.summary})
 

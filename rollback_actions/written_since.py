@@ -11,7 +11,7 @@ from fixtures.stores.factory import open_content
 from fixtures.target import Target
 from rollback_actions.backup import BackupSet, each_store
 from rollback_actions.changes import Written, count_written
-from rollback_actions.index import counted_collections, every_field, pace_of, read_index
+from rollback_actions.index import every_field, pace_of, read_index, standing_collections
 
 
 def written_since(
@@ -37,7 +37,7 @@ def _count(target: Target, engine: ContainerEngine, backup: BackupSet, name: str
         with open_content(name, profile, engine) as content:
             return count_written(content, collection, index, pace_of(profile))
 
-    there = counted_collections(name, profile, engine)
+    there = standing_collections(name, profile, engine)
     total = Written()
     with ThreadPoolExecutor(profile.load.connections) as pool:
         for written in pool.map(counted, there):

@@ -89,11 +89,29 @@ class Keeper:
     def keep_aside(self, folder: Path, *, up: bool) -> Kept:
         """Flush, stop, copy every volume, and stay stopped: a start costs more than the copy.
 
-        What is not `up` cannot be flushed or asked: its volumes are copied as they lie.
+        What is not `up` cannot be flushed or asked: its volumes are copied as they lie. So are those of one
+        that answers the account and cannot flush or count: that may be what the rollback is to cure.
         """
-        before = self._flushed() if up else None
+        before: _Details | None = None
+        reason = "it did not start"
+        if up:
+            self._collections()
+            try:
+                before = self._flushed()
+            except Unverifiable as problem:
+                reason = f"it could not be flushed and counted: {problem.summary}"
         self._copy(folder)
-        return self._package(folder, before)
+        return self._package(folder, before, reason)
+
+    def _collections(self) -> list[str]:
+        """Return the names of all collections: what any account may ask that is let in."""
+        client = connect(self._reach, self._profile.database)
+        try:
+            with translated(self._reach, "the list of collections"):
+                names: list[str] = client.list_collections(timeout=self._reach.deadline)
+            return names
+        finally:
+            client.close()
 
     def restore(self, folder: Path) -> Restored:
         """Stop, make every volume what `folder` holds, start, and wait for a real count of each collection.
@@ -114,7 +132,8 @@ class Keeper:
             raise
         self._start()
         if recorded is None:
-            return Restored(records={}, notes=("it did not run when it was kept: nothing to compare with",))
+            unasked = "it could not be asked when it was kept: nothing to compare with"
+            return Restored(records={}, notes=(unasked,))
         server = self._wait_until(recorded, "restore")
         notes = [
             f"{name} was not loaded when it was backed up: it is back, and was not counted"
@@ -129,11 +148,11 @@ class Keeper:
         self._stop()
         self._control.save_volumes(self._profile.services, folder, deadline=self._deadline)
 
-    def _package(self, folder: Path, details: _Details | None) -> Kept:
+    def _package(self, folder: Path, details: _Details | None, reason: str = "") -> Kept:
         return write_package(
             folder,
             kind=self.kind,
-            method=METHOD if details else f"{METHOD}, as they lay: it did not start",
+            method=METHOD if details else f"{METHOD}, as they lay: {reason}",
             records=self._records(details) if details else {},
             details=details.model_dump() if details else {},
         )

@@ -33,6 +33,7 @@ from rollback_actions.stores.keeper import Kept, Restored
 from rollback_actions.stores.package import Package, create_file, read_package, write_package
 from rollback_actions.stores.s3_objects import (
     NO_VERSION,
+    UNSENDABLE,
     StoredObject,
     copy_version,
     put_copy,
@@ -245,7 +246,8 @@ class Keeper:
                 return False
         copied = _copy(stored) in package.files
         # To send a small content takes one request, to copy its version inside the server takes two.
-        if not (copied and stored.size <= SENT_BYTES) and self._copied_version(client, stored):
+        sent = copied and stored.size <= SENT_BYTES and UNSENDABLE not in stored.headers
+        if not sent and self._copied_version(client, stored):
             return True
         if copied:
             put_copy(client, stored, package.path(_copy(stored)))

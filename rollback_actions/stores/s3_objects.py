@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from minio import Minio
-from minio.commonconfig import REPLACE, CopySource, Tags
+from minio.commonconfig import COPY, REPLACE, CopySource, Tags
 
 PIECE_BYTES = 1 << 20
 # The version of what was put before its bucket began to keep versions.
@@ -26,6 +26,8 @@ HEADERS = frozenset(
         "expires",
     }
 )
+# The client has no way to send this one: it makes a user's header of it. Only a version can give it back.
+UNSENDABLE = "expires"
 USER_HEADER = "x-amz-meta-"
 
 
@@ -90,14 +92,16 @@ def same_headers(client: Minio, kept: StoredObject) -> bool:
 
 def copy_version(client: Minio, kept: StoredObject) -> None:
     """Make the recorded version of `kept` the current one again, by a copy inside the server."""
+    # Headers of a version never change. A server may refuse a copy onto itself that changes none, however.
+    theirs = UNSENDABLE in kept.headers
     client.copy_object(
         kept.bucket,
         kept.key,
         CopySource(kept.bucket, kept.key, version_id=kept.version),
-        metadata=dict(kept.headers),
+        metadata=None if theirs else dict(kept.headers),
         tags=_to_tags(kept.tags),
+        metadata_directive=COPY if theirs else REPLACE,
         # Tags of a version can be changed after the backup: those that were recorded count.
-        metadata_directive=REPLACE,
         tagging_directive=REPLACE,
     )
 

@@ -6,11 +6,12 @@ import io
 from collections.abc import Mapping
 from contextlib import closing
 
+import httpx
 from minio import Minio
 from minio.commonconfig import ENABLED, Tags
 from minio.versioningconfig import VersioningConfig
 
-SHOWN = ("content-type", "cache-control", "content-encoding", "content-disposition")
+SHOWN = ("content-type", "cache-control", "content-encoding", "content-disposition", "expires")
 
 
 def make(client: Minio, bucket: str, *, versioned: bool) -> None:
@@ -57,6 +58,13 @@ def put(
         metadata=others,
         tags=tags(tagged) if tagged else None,
     )
+
+
+def put_expiring(client: Minio, bucket: str, key: str) -> None:
+    """Put an object with a header that the library takes for one of its users'."""
+    headers = {"Expires": "Thu, 01 Dec 2050 16:00:00 GMT"}
+    url = client.presigned_put_object(bucket, key)
+    assert httpx.put(url, content=b"x", headers=headers, timeout=20).is_success
 
 
 def observe(client: Minio, bucket: str) -> object:

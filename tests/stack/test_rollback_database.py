@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,6 +107,20 @@ def test_a_store_goes_back_alone(
     now = engine.containers()
     assert {service: found[0].image_id for service, found in now.items()} == images
     assert all(now[service][0].health == "healthy" for service in target.application.services)
+
+
+def test_a_database_that_was_dropped_comes_back_and_is_accounted_for(
+    verifier: Verifier, operators: Operators
+) -> None:
+    ((users,),) = operators.sql("SELECT COUNT(*) FROM imagedb.users")
+    operators.sql("DROP DATABASE imagedb")
+    done = verifier.script("rollback/db_mysql.sh")
+    assert done.returncode == ExitCode.VERIFIED, done.stderr
+    records = json.loads((_incident(done.stdout) / "rollback.json").read_text())["records"]
+    revived = records.pop("revived")
+    assert records == {"kept": 0, "restored": 0, "exported": 0, "unaccounted": 0}
+    assert revived >= users > 0
+    _expect_equal(verifier)
 
 
 def test_one_that_is_killed_is_gone_on_with(verifier: Verifier, operators: Operators) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
-import httpx
 import pytest
 from minio import Minio
 from minio.commonconfig import ENABLED
@@ -38,7 +37,7 @@ from tests.stack.record_exports import (
     replayed,
     wanted_of,
 )
-from tests.stack.scratch_buckets import erase, make, put
+from tests.stack.scratch_buckets import erase, make, put, put_expiring
 from tests.stack.scratch_stores import SECRET, changed, nowhere
 
 BUCKET = "minio-file-scratch-export"
@@ -95,13 +94,6 @@ def _fill(client: Minio) -> None:
         put(client, BUCKET, key, key.encode())
 
 
-def _put_expiring(client: Minio, key: str) -> None:
-    """Put an object with a header that the library takes for one of its users'."""
-    headers = {"Expires": "Thu, 01 Dec 2050 16:00:00 GMT"}
-    url = client.presigned_put_object(BUCKET, key)
-    assert httpx.put(url, content=b"x", headers=headers, timeout=20).is_success
-
-
 def _spoil(client: Minio) -> None:
     for item in list(client.list_objects(BUCKET, recursive=True)):
         client.remove_object(BUCKET, str(item.object_name))
@@ -149,7 +141,7 @@ def test_the_aws_command_line_takes_the_lines(
     if shutil.which("aws") is None:
         pytest.skip("no AWS command line on this machine; the lines are done by another client above")
     _fill(client)
-    _put_expiring(client, "expiring")
+    put_expiring(client, BUCKET, "expiring")
     before = read(content, BUCKET)
     # Each command takes a second to start.
     chosen = {"expiring", "all", "bytes", "empty", "it's", "file:/etc/passwd", "-rf", "nl\nx", "ü/日本/😀"}

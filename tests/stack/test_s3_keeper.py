@@ -24,7 +24,7 @@ from rollback_actions.containers import ContainerControl
 from rollback_actions.stores import s3 as s3_keeper
 from rollback_actions.stores.s3 import Keeper
 from rollback_actions.stores.s3_objects import StoredObject, put_copy
-from tests.stack.scratch_buckets import erase, make, observe, put, tags
+from tests.stack.scratch_buckets import erase, make, observe, put, put_expiring, tags
 from tests.stack.scratch_stores import changed, expect_damage_refused
 
 BUCKET = "minio-file-scratch-keeper"
@@ -172,6 +172,22 @@ def test_no_version_is_lost_by_a_restore(
         f"put back 1 objects of bucket {BUCKET}",
         f"deleted 1 objects of bucket {BUCKET} that came after the backup",
     )
+
+
+def test_a_moment_of_expiry_comes_back_from_a_version_and_not_from_a_copy(
+    profile: S3Profile, endpoint: Endpoint, control: ContainerControl, client: Minio, tmp_path: Path
+) -> None:
+    make(client, BUCKET, versioned=True)
+    put_expiring(client, BUCKET, "expiring")
+    before = observe(client, BUCKET)
+    keeper = Keeper("minio", profile, endpoint, control)
+    keeper.back_up(tmp_path)
+    put(client, BUCKET, "expiring", b"another")
+    keeper.restore(tmp_path)
+    assert observe(client, BUCKET) == before
+    erase(client, BUCKET)
+    with pytest.raises(ActionFailed, match="expiring"):
+        keeper.restore(tmp_path)
 
 
 def test_copies_bring_back_a_bucket_that_is_gone(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from fixtures import command
-from fixtures.errors import Unverifiable, UsageProblem
+from fixtures.errors import ActionFailed, Unverifiable, UsageProblem
 from fixtures.git import head, resolve_commit
 from rollback_actions.commit import check_out, files_at
 
@@ -198,3 +200,16 @@ def test_a_check_out_that_takes_too_long_is_ended(
     monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
     with pytest.raises(Unverifiable, match=r"within 0\.5 s"):
         check_out(repository, first, tmp_path / "kept", seconds=0.5)
+
+
+def test_an_index_that_another_git_has_locked_is_waited_for_and_then_named(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = repository / ".git" / "index.lock"
+    lock.touch()
+    monkeypatch.setattr("rollback_actions.commit._UNLOCKED_SECONDS", 0.3)
+    with pytest.raises(ActionFailed, match=rf"rm {re.escape(str(lock))}"):
+        check_out(repository, head(repository), tmp_path / "kept")
+    monkeypatch.undo()
+    threading.Timer(0.3, lock.unlink).start()
+    assert check_out(repository, head(repository), tmp_path / "kept") == "working copy was clean"
