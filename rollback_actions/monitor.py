@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from queue import SimpleQueue
 
@@ -102,7 +102,14 @@ class _Asker:
             return Probed(None, clock() - started, f"unknown: {problem.summary}")
         except Exception as error:  # noqa: BLE001 - a probe that breaks is one that says nothing; the beat goes on
             return Probed(None, clock() - started, f"unknown: {type(error).__name__}: {error}")
-        return Probed(reading.ok, clock() - started, reading.text, reading.value)
+        return Probed(
+            ok=reading.ok,
+            seconds=clock() - started,
+            text=reading.text,
+            value=reading.value,
+            figures=reading.figures,
+            services=reading.services,
+        )
 
 
 @dataclass
@@ -200,7 +207,4 @@ class Beats:
             if self._stopped():
                 return None
             answers = {asker.name: asker.answer(beat) for asker in self._askers}
-        return {
-            name: Probed(said.ok, said.seconds, self._redact(said.text), said.value)
-            for name, said in answers.items()
-        }
+        return {name: replace(said, text=self._redact(said.text)) for name, said in answers.items()}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from fixtures.engines.factory import open_engine
@@ -26,11 +26,16 @@ _OK = range(200, 300)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a probe has read: whether that is well, in words, and the figure behind it."""
+    """What a probe has read: whether that is well, in words, and the figures behind it.
+
+    `services` are those of the target that are in trouble.
+    """
 
     ok: bool
     text: str
     value: float | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+    services: tuple[str, ...] = ()
 
 
 class Probe(Protocol):

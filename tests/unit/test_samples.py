@@ -48,7 +48,7 @@ def test_there_are_none_without_a_file(tmp_path: Path) -> None:
     assert read_samples(tmp_path / "none.jsonl", 6) == ()
 
 
-@pytest.mark.parametrize("torn", [b"{", b'{"version": 1, "beat"', b"\xff"])
+@pytest.mark.parametrize("torn", [b"{", b'{"version": 2, "beat"', b"\xff"])
 def test_a_torn_last_line_is_left_out_and_cut_off(path: Path, torn: bytes) -> None:
     with path.open("ab") as file:
         file.write(torn)
@@ -66,7 +66,7 @@ def test_a_torn_last_line_is_left_out_and_cut_off(path: Path, torn: bytes) -> No
         (b"\xff\xfe", "UnicodeDecodeError"),
         (b"[]", "TypeError"),
         (b"{}", "KeyError: 'version'"),
-        (b'{"version": 2}', "version 2, not 1"),
+        (b'{"version": 1}', "version 1, not 2"),
         (b"", "JSONDecodeError"),
     ],
 )

@@ -1,0 +1,169 @@
+"""Severity: which band stands where, told from samples that are made here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from fixtures.bands import Bands
+from fixtures.clock import Moment
+from fixtures.process import Process
+from fixtures.samples import Monitor, Probe, Sample
+from fixtures.severity import Assessment, Finding, Severity, Standing, assess
+
+BEAT = 5.0
+MONITOR = Monitor("here", Process(1, 2, "boot"), "namespace")
+Probes = Mapping[str, Probe]
+
+
+def requests(
+    errors: float = 0, asked: float = 20, log_ins: float = 0, failed: float = 0, p95: float = 90
+) -> Probe:
+    figures = {"requests": asked, "errors": errors, "log_ins": log_ins, "failed_log_ins": failed, "p95": p95}
+    return Probe(ok=True, seconds=0.01, text="requests", figures=figures)
+
+
+def value(figure: float | None, *, ok: bool | None = True, ratio: float = 1.0) -> Probe:
+    return Probe(ok=ok, seconds=0.01, text="said", value=figure, figures={"ratio": ratio})
+
+
+WELL: Probes = {
+    "health": value(20),
+    "requests": requests(),
+    "records": value(0),
+    "memory": value(40),
+    "disk": value(60),
+    "connections": value(5),
+    "page": value(12),
+    "lag": value(0),
+    "vectors milvus": value(1),
+    "vectors qdrant": value(1),
+}
+
+
+def samples(count: int, of: Callable[[int], Probes], *, well_before: int = 0) -> list[Sample]:
+    """Return samples a beat apart: some that are well, then `count` of which each changes some probes."""
+    made = []
+    for beat in range(well_before + count):
+        probes = {**WELL, **(of(beat - well_before) if beat >= well_before else {})}
+        at = Moment(f"2026-11-25T21:{beat // 12:02d}:{beat % 12 * 5:02d}+00:00", 1000 + beat * BEAT, "boot")
+        made.append(Sample("staging", MONITOR, beat, at, 0.001, 0, probes))
+    return made
+
+
+def found(assessment: Assessment, band: str, severity: Severity) -> Finding:
+    (finding,) = [f for f in assessment.findings if (f.band, f.severity) == (band, severity)]
+    return finding
+
+
+def first_met(band: str, severity: Severity, of: Callable[[int], Probes], *, within: int = 90) -> int | None:
+    """Return in which of the bad samples, counted from 1, the band is met first."""
+    made = samples(within, of, well_before=90)
+    for count in range(1, within + 1):
+        assessment = assess(Bands(), made[: 90 + count], BEAT)
+        if found(assessment, band, severity).standing is Standing.MET:
+            return count
+        # What is bad already is not called healthy; a small share takes some samples to be a share.
+        assert count <= 10 or assessment.severity is not Severity.HEALTHY, (count, assessment)
+    return None
+
+
+def test_what_is_well_is_healthy() -> None:
+    assessment = assess(Bands(), samples(3, lambda _: {}), BEAT)
+    assert assessment.severity is Severity.HEALTHY
+    assert len(assessment.findings) == 13
+    assert {finding.standing for finding in assessment.findings} == {Standing.CLEAR}
+
+
+CRITICAL, OTHER = Severity.CRITICAL, Severity.NON_CRITICAL
+# What is wrong in each sample, and in how many it takes.
+BEYOND: dict[str, tuple[str, Severity, Callable[[int], Probes], int]] = {
+    "all requests fail": ("errors", CRITICAL, lambda _: {"requests": requests(20)}, 12),
+    "four of five fail": ("errors", CRITICAL, lambda n: {"requests": requests(20 * (n % 5 != 0))}, 12),
+    "15 % fail": ("errors", OTHER, lambda _: {"requests": requests(3)}, 60),
+    "health is down": ("health", CRITICAL, lambda _: {"health": value(20, ok=False)}, 2),
+    "health hangs": ("health", CRITICAL, lambda _: {"health": value(None, ok=None)}, 2),
+    "a record is gone": ("records lost", CRITICAL, lambda _: {"records": value(1, ok=False)}, 2),
+    "nobody gets in": (
+        "failed log-ins",
+        CRITICAL,
+        lambda _: {"requests": requests(3, log_ins=3, failed=3)},
+        12,
+    ),
+    "memory": ("memory", CRITICAL, lambda _: {"memory": value(97, ok=False)}, 2),
+    "disk": ("disk", CRITICAL, lambda _: {"disk": value(3, ok=False)}, 2),
+    "connections": ("connections", CRITICAL, lambda _: {"connections": value(100, ok=False)}, 2),
+    "requests are slow": ("latency", OTHER, lambda _: {"requests": requests(p95=6000)}, 13),
+    "ten times as slow": ("latency ratio", OTHER, lambda _: {"health": value(200, ratio=10)}, 13),
+    "the page is slow": ("page", OTHER, lambda _: {"page": value(4000)}, 13),
+    "the log lags": ("lag", OTHER, lambda _: {"lag": value(1001)}, 13),
+    "a search hangs": ("vectors", OTHER, lambda _: {"vectors milvus": value(None, ok=None)}, 60),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_a_band_is_met_when_its_time_is_over_and_not_before(name: str) -> None:
+    band, severity, of, samples_needed = BEYOND[name]
+    met = first_met(band, severity, of)
+    assert met is not None
+    assert samples_needed <= met <= samples_needed + 2
+
+
+def test_a_service_that_flaps_is_not_critical_and_not_missed() -> None:
+    made = samples(70, lambda n: {"requests": requests(20 * (n // 2 % 4 == 0))}, well_before=60)
+    severities = [assess(Bands(), made[:count], BEAT).severity for count in range(61, 131)]
+    assert Severity.CRITICAL not in severities
+    assert Severity.NON_CRITICAL in severities[60:68]
+    assert assess(Bands(), made[:105], BEAT).severity is Severity.UNKNOWN
+
+
+def test_a_row_ends_with_a_good_sample_one_that_says_nothing_and_a_beat_that_was_missed() -> None:
+    def standing(probe: Probe, *, missed: int = 0) -> Standing:
+        made = samples(4, lambda n: {"memory": probe if n == 2 else value(97)})
+        last = made[-1]
+        made[-1] = Sample(last.target, MONITOR, last.beat, last.at, 0, missed, last.probes)
+        return found(assess(Bands(), made, BEAT), "memory", Severity.CRITICAL).standing
+
+    assert standing(value(97)) is Standing.MET
+    assert standing(value(97), missed=1) is Standing.LASTING
+    assert standing(value(40)) is Standing.LASTING
+    assert standing(value(None, ok=None)) is Standing.LASTING
+
+
+@pytest.mark.parametrize("name", sorted(set(WELL) - {"page", "vectors milvus", "vectors qdrant"}))
+def test_what_nobody_knows_is_not_healthy(name: str) -> None:
+    assessment = assess(Bands(), samples(3, lambda _: {name: value(None, ok=None)}), BEAT)
+    # A health endpoint that does not answer is worse than unknown, unless nothing does.
+    assert assessment.severity is (CRITICAL if name == "health" else Severity.UNKNOWN)
+    nothing = samples(3, lambda _: dict.fromkeys(WELL, value(None, ok=None)))
+    assert assess(Bands(), nothing, BEAT).severity is Severity.UNKNOWN
+
+
+def test_no_sample_and_one_of_long_ago_say_nothing() -> None:
+    made = samples(3, lambda _: {})
+    later = Moment("2026-11-25T21:30:00+00:00", made[-1].at.since_boot + 2 * BEAT + 1, "boot")
+    for assessment in (assess(Bands(), [], BEAT), assess(Bands(), made, BEAT, later)):
+        assert assessment.severity is Severity.UNKNOWN
+        assert not assessment.of(Standing.CLEAR)
+
+
+def test_what_a_target_does_not_have_is_not_asked() -> None:
+    made = samples(3, lambda _: {})
+    few = {
+        name: probe for name, probe in WELL.items() if not name.startswith(("vectors", "lag", "connections"))
+    }
+    made = [Sample(s.target, MONITOR, s.beat, s.at, 0, 0, few) for s in made]
+    assessment = assess(Bands(), made, BEAT)
+    assert assessment.severity is Severity.HEALTHY
+    assert not {"vectors", "lag", "connections"} & {finding.band for finding in assessment.findings}
+
+
+def test_the_worst_band_decides_and_says_which_samples_led_to_it() -> None:
+    made = samples(14, lambda _: {"page": value(9000), "memory": value(99)})
+    assessment = assess(Bands(), made, BEAT)
+    assert assessment.severity is Severity.CRITICAL
+    assert [(f.band, f.beats, f.text) for f in assessment.of(Standing.MET)] == [
+        ("memory", (0, 13), "99 % of a limit, for 65 s"),
+        ("page", (0, 13), "9,000 ms, for 65 s"),
+    ]
