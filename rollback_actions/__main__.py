@@ -13,15 +13,17 @@ from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode
 from fixtures.git import head
 from fixtures.redaction import Redactor
+from fixtures.severity import Severity
 from fixtures.target import load_target
 from fixtures.verdict import Verdict, combine
+from rollback_actions.assess_commands import assess_app
 from rollback_actions.backup import new_backup_folder, take_backup
 from rollback_actions.capture import capture
 from rollback_actions.card import card
 from rollback_actions.change_commands import change_app
 from rollback_actions.compare import compare_target
 from rollback_actions.compose import ComposeControl
-from rollback_actions.decide import Scope, Severity, decide
+from rollback_actions.decide import Scope, decide
 from rollback_actions.decision import decision_lines
 from rollback_actions.gate_commands import gate_app
 from rollback_actions.guard import guarded
@@ -46,6 +48,7 @@ app.add_typer(rollback_app, name="rollback")
 app.add_typer(monitor_app)
 app.add_typer(change_app)
 app.add_typer(gate_app)
+app.add_typer(assess_app)
 
 
 @app.command()

@@ -5,16 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from fixtures.severity import Severity
 from rollback_actions.wish import Kind
 
 INVESTIGATION_MINUTES = 5
-
-
-class Severity(StrEnum):
-    """How bad it is. Critical: half of the requests fail, health is down, or data is lost."""
-
-    CRITICAL = "critical"
-    NON_CRITICAL = "non-critical"
 
 
 class Action(StrEnum):
@@ -70,6 +64,10 @@ def decide(severity: Severity, scope: Scope, *, still_bad: bool | None = None) -
 
     `still_bad` is what the investigation of something that is not critical came to; None before its end.
     """
+    if severity is Severity.HEALTHY:
+        return Decision(Action.MONITOR, "nothing is beyond its limit")
+    if severity is Severity.UNKNOWN:
+        return Decision(Action.INVESTIGATE, "nobody knows how bad it is: find out what cannot be seen")
     if severity is Severity.NON_CRITICAL:
         if still_bad is None:
             return Decision(

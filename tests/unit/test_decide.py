@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 import pytest
 
-from rollback_actions.decide import Action, Decision, Scope, Severity, decide
+from fixtures.severity import Severity
+from rollback_actions.decide import Action, Decision, Scope, decide
 from rollback_actions.wish import Kind
 
 CRITICAL, NON_CRITICAL = Severity.CRITICAL, Severity.NON_CRITICAL
@@ -60,6 +61,12 @@ def test_nothing_named_is_nothing_to_roll_back(severity: Severity, still_bad: An
     decision = decide(severity, Scope(), still_bad=still_bad)
     assert decision.action is Action.INVESTIGATE
     assert "name it" in decision.reason
+
+
+@pytest.mark.parametrize("scope", [ONE, Scope()])
+def test_what_is_well_is_watched_and_what_nobody_knows_is_found_out(scope: Scope) -> None:
+    assert decide(Severity.HEALTHY, scope).action is Action.MONITOR
+    assert decide(Severity.UNKNOWN, scope).action is Action.INVESTIGATE
 
 
 def test_the_four_rollbacks_are_the_four_kinds() -> None:

@@ -1,0 +1,108 @@
+"""An assessment of a target by its monitor's samples, or by samples of one's own where no monitor runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from fixtures.clock import Moment
+from fixtures.redaction import Redactor
+from fixtures.samples import Sample, read_samples, samples_path
+from fixtures.severity import RECORDS_LOST, Assessment, Severity, Standing, assess, samples_of
+from fixtures.target import Target
+from rollback_actions.decide import Scope
+from rollback_actions.monitor import COLLECTED, Beats, clock
+from rollback_actions.probes import STORE, probes_of
+
+# The runbook gives an assessment 30 s; the first round, before the first beat, may take one of them.
+OWN_SECONDS = 20.0
+# Nothing that a rollback puts back frees space.
+_NOT_TO_BE_ROLLED_BACK = frozenset({"disk"})
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """An assessment, the samples that it was made from, and whether they are of a monitor that runs."""
+
+    assessment: Assessment
+    samples: tuple[Sample, ...]
+    monitored: bool
+
+
+def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
+    """Return how bad it is now: by the monitor's last samples, else by new ones, within 30 s.
+
+    Raises:
+        Unverifiable: the file of the samples is damaged.
+    """
+    samples = _last_samples(target, samples_path(target))
+    beat = target.premigration.monitoring.beat_seconds
+    ours = tuple(sample for sample in samples if sample.target == target.name)
+    if ours and -2 * beat <= ours[-1].at.seconds_ago() <= 2 * beat:
+        return Assessed(assess(target.severity, ours, beat, Moment.now()), ours, monitored=True)
+    count = max(2, int(OWN_SECONDS / beat) + 1)
+    say(f"no monitor runs: {count} samples of {beat:g} s are taken now")
+    with closing(
+        Beats(
+            target.name,
+            probes_of(target, beat * COLLECTED, clock),
+            beat,
+            lambda: False,
+            Redactor(target.secrets()).text,
+        )
+    ) as beats:
+        own = tuple(islice(beats, count))
+    return Assessed(assess(target.severity, own, beat), own, monitored=False)
+
+
+def assess_again(target: Target, path: Path) -> Assessed:
+    """Return how bad it was by the samples in the file `path`, as of the last of them.
+
+    Raises:
+        Unverifiable: the file is damaged, or cannot be read.
+    """
+    samples = _last_samples(target, path)
+    beat = target.premigration.monitoring.beat_seconds
+    return Assessed(assess(target.severity, samples, beat), samples, monitored=True)
+
+
+def _last_samples(target: Target, path: Path) -> tuple[Sample, ...]:
+    return read_samples(path, samples_of(target.severity, target.premigration.monitoring.beat_seconds))
+
+
+def scope_of(target: Target, assessed: Assessed) -> Scope:
+    """Return what is in trouble, told from the bands that are met and from the newest sample.
+
+    Where no service and no store is, the whole system counts: its requests fail, and nobody says where.
+    """
+    met = {finding.band for finding in assessed.assessment.of(Standing.MET)}
+    if not met or not assessed.samples:
+        return Scope()
+    probes = assessed.samples[-1].probes
+    unwell = {service for probe in probes.values() if probe.ok is not True for service in probe.services}
+    silent = {name.removeprefix(STORE) for name, probe in probes.items() if probe.ok is not True}
+    stores = tuple(
+        name for name, store in target.stores.items() if name in silent or unwell.intersection(store.services)
+    )
+    services = tuple(service for service in target.application.services if service in unwell)
+    corrupt = RECORDS_LOST in met
+    whole = not (services or stores or corrupt) and not met <= _NOT_TO_BE_ROLLED_BACK
+    return Scope(services=services, stores=stores, corrupt=corrupt, whole=whole)
+
+
+def assessment_lines(assessed: Assessed) -> Iterator[str]:
+    """Yield the assessment for people: how bad it is, and where each band stands, the worst first."""
+    assessment = assessed.assessment
+    yield f"severity: {assessment.severity}"
+    for standing in (Standing.MET, Standing.LASTING, Standing.UNKNOWN):
+        for finding in assessment.of(standing):
+            beats = f" (beats {finding.beats[0]} to {finding.beats[1]})" if finding.beats else ""
+            yield f"{standing}: {finding.severity}, {finding.band}: {finding.text}{beats}"
+    clear = [f"{finding.band} {finding.text}" for finding in assessment.of(Standing.CLEAR)]
+    if clear:
+        yield f"clear: {'; '.join(dict.fromkeys(clear))}"
+    if not assessed.monitored and assessment.severity is not Severity.CRITICAL:
+        yield "not judged: what takes longer than these samples; start the monitor"
