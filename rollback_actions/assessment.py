@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from fixtures.clock import Moment
+from fixtures.errors import UsageProblem
 from fixtures.redaction import Redactor
 from fixtures.samples import Sample, read_samples, samples_path
 from fixtures.severity import RECORDS_LOST, Assessment, Severity, Standing, assess, samples_of
@@ -62,8 +63,16 @@ def assess_again(target: Target, path: Path) -> Assessed:
     """Return how bad it was by the samples in the file `path`, as of the last of them.
 
     Raises:
-        Unverifiable: the file is damaged, or cannot be read.
+        UsageProblem: there is no such file. Unverifiable: it is damaged, or cannot be read.
     """
+    if not path.is_file():
+        raise UsageProblem(
+            what="samples of a monitor",
+            expected="a file",
+            observed="none",
+            source=str(path),
+            hint="those of an incident are in its folder, those of now in monitor/ beside the incidents",
+        )
     samples = _last_samples(target, path)
     beat = target.premigration.monitoring.beat_seconds
     return Assessed(assess(target.severity, samples, beat), samples, monitored=True)

@@ -2,54 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from fixtures.bands import Bands
-from fixtures.clock import Moment
-from fixtures.process import Process
-from fixtures.samples import Monitor, Probe, Sample
+from fixtures.samples import Probe
 from fixtures.severity import Assessment, Finding, Severity, Standing, assess
-
-BEAT = 5.0
-MONITOR = Monitor("here", Process(1, 2, "boot"), "namespace")
-Probes = Mapping[str, Probe]
-
-
-def requests(
-    errors: float = 0, asked: float = 20, log_ins: float = 0, failed: float = 0, p95: float = 90
-) -> Probe:
-    figures = {"requests": asked, "errors": errors, "log_ins": log_ins, "failed_log_ins": failed, "p95": p95}
-    return Probe(ok=True, seconds=0.01, text="requests", figures=figures)
-
-
-def value(figure: float | None, *, ok: bool | None = True, ratio: float = 1.0) -> Probe:
-    return Probe(ok=ok, seconds=0.01, text="said", value=figure, figures={"ratio": ratio})
-
-
-WELL: Probes = {
-    "health": value(20),
-    "requests": requests(),
-    "records": value(0),
-    "memory": value(40),
-    "disk": value(60),
-    "connections": value(5),
-    "page": value(12),
-    "lag": value(0),
-    "vectors milvus": value(1),
-    "vectors qdrant": value(1),
-}
-
-
-def samples(count: int, of: Callable[[int], Probes], *, well_before: int = 0) -> list[Sample]:
-    """Return samples a beat apart: some that are well, then `count` of which each changes some probes."""
-    made = []
-    for beat in range(well_before + count):
-        probes = {**WELL, **(of(beat - well_before) if beat >= well_before else {})}
-        at = Moment(f"2026-11-25T21:{beat // 12:02d}:{beat % 12 * 5:02d}+00:00", 1000 + beat * BEAT, "boot")
-        made.append(Sample("staging", MONITOR, beat, at, 0.001, 0, probes))
-    return made
+from tests.unit.made_samples import BEAT, WELL, Probes, requests, samples, value
 
 
 def found(assessment: Assessment, band: str, severity: Severity) -> Finding:
@@ -121,8 +82,7 @@ def test_a_service_that_flaps_is_not_critical_and_not_missed() -> None:
 def test_a_row_ends_with_a_good_sample_one_that_says_nothing_and_a_beat_that_was_missed() -> None:
     def standing(probe: Probe, *, missed: int = 0) -> Standing:
         made = samples(4, lambda n: {"memory": probe if n == 2 else value(97)})
-        last = made[-1]
-        made[-1] = Sample(last.target, MONITOR, last.beat, last.at, 0, missed, last.probes)
+        made[-1] = replace(made[-1], missed=missed)
         return found(assess(Bands(), made, BEAT), "memory", Severity.CRITICAL).standing
 
     assert standing(value(97)) is Standing.MET
@@ -142,7 +102,7 @@ def test_what_nobody_knows_is_not_healthy(name: str) -> None:
 
 def test_no_sample_and_one_of_long_ago_say_nothing() -> None:
     made = samples(3, lambda _: {})
-    later = Moment("2026-11-25T21:30:00+00:00", made[-1].at.since_boot + 2 * BEAT + 1, "boot")
+    later = replace(made[-1].at, since_boot=made[-1].at.since_boot + 2 * BEAT + 1)
     for assessment in (assess(Bands(), [], BEAT), assess(Bands(), made, BEAT, later)):
         assert assessment.severity is Severity.UNKNOWN
         assert not assessment.of(Standing.CLEAR)
@@ -153,8 +113,7 @@ def test_what_a_target_does_not_have_is_not_asked() -> None:
     few = {
         name: probe for name, probe in WELL.items() if not name.startswith(("vectors", "lag", "connections"))
     }
-    made = [Sample(s.target, MONITOR, s.beat, s.at, 0, 0, few) for s in made]
-    assessment = assess(Bands(), made, BEAT)
+    assessment = assess(Bands(), [replace(sample, probes=few) for sample in made], BEAT)
     assert assessment.severity is Severity.HEALTHY
     assert not {"vectors", "lag", "connections"} & {finding.band for finding in assessment.findings}
 

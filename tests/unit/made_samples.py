@@ -1,0 +1,55 @@
+"""Samples of a monitor that never ran: all well, or with some probes that say something else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from fixtures.clock import Moment
+from fixtures.process import Process
+from fixtures.samples import Monitor, Probe, Sample
+
+BEAT = 5.0
+MONITOR = Monitor("here", Process(1, 2, "boot"), "namespace")
+Probes = Mapping[str, Probe]
+
+
+def requests(
+    errors: float = 0, asked: float = 20, log_ins: float = 0, failed: float = 0, p95: float = 90
+) -> Probe:
+    """Return what a beat's requests came to."""
+    figures = {"requests": asked, "errors": errors, "log_ins": log_ins, "failed_log_ins": failed, "p95": p95}
+    return Probe(ok=True, seconds=0.01, text="requests", figures=figures)
+
+
+def value(
+    figure: float | None, *, ok: bool | None = True, ratio: float = 1.0, services: tuple[str, ...] = ()
+) -> Probe:
+    """Return a probe with that figure."""
+    return Probe(ok, seconds=0.01, text="said", value=figure, figures={"ratio": ratio}, services=services)
+
+
+WELL: Probes = {
+    "health": value(20),
+    "requests": requests(),
+    "records": value(0),
+    "memory": value(40),
+    "disk": value(60),
+    "connections": value(5),
+    "page": value(12),
+    "lag": value(0),
+    "vectors milvus": value(1),
+    "vectors qdrant": value(1),
+}
+
+
+def samples(
+    count: int, of: Callable[[int], Probes], *, well_before: int = 0, target: str = "staging"
+) -> list[Sample]:
+    """Return samples a beat apart, the last of now: some that are well, then `count` with other probes."""
+    made, every, now = [], well_before + count, Moment.now()
+    for beat in range(every):
+        probes = {**WELL, **(of(beat - well_before) if beat >= well_before else {})}
+        at = replace(now, since_boot=now.since_boot - (every - 1 - beat) * BEAT)
+        made.append(Sample(target, MONITOR, beat, at, 0.001, 0, probes))
+    return made

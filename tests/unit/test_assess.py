@@ -1,0 +1,129 @@
+"""The command `assess`: how bad it is, what the tree says to that, and an exit code for each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode
+from fixtures.samples import Sample, SampleWriter, samples_path
+from rollback_actions import assessment
+from tests.unit.command_line import Ran
+from tests.unit.made_samples import Probes, requests, samples, value
+
+DOWN = value(None, ok=False)
+# What is in trouble, what that is, and what is to be done.
+CRITICAL: dict[str, tuple[Callable[[int], Probes], str]] = {
+    "all requests": (lambda _: {"requests": requests(20)}, "full rollback: the whole system"),
+    "a record": (lambda _: {"records": value(1, ok=False)}, "emergency rollback: data is corrupt"),
+    "a store": (lambda _: {"health": DOWN, "store redis": DOWN}, "database rollback of redis: "),
+    "its container": (
+        lambda _: {"health": DOWN, "containers": value(1, ok=False, services=("database-server",))},
+        "database rollback of mysql: ",
+    ),
+    "a service": (
+        lambda _: {"health": DOWN, "containers": value(1, ok=False, services=("backend",))},
+        "service rollback of backend: ",
+    ),
+    "memory": (
+        lambda _: {"memory": value(99, ok=False, services=("worker",))},
+        "service rollback of worker: ",
+    ),
+    "disk": (lambda _: {"disk": value(1, ok=False)}, "investigate: nothing is said to be in trouble"),
+}
+
+
+def _write(path: Path, of: Callable[[int], Probes], count: int = 14) -> Path:
+    writer = SampleWriter(path)
+    for sample in samples(count, of, well_before=70, target="sandbox"):
+        writer.write(sample)
+    writer.close()
+    return path
+
+
+@pytest.mark.parametrize("name", CRITICAL)
+def test_what_is_critical_is_decided_on(run: Ran, tmp_path: Path, name: str) -> None:
+    of, decision = CRITICAL[name]
+    path = _write(tmp_path / "samples.jsonl", of)
+    said = run("assess", f"--samples={path}", code=ExitCode.FAILED)
+    assert said.startswith("severity: critical\nmet: critical, ")
+    assert f"\ndecision: {decision}" in said
+    # The same samples, the same answer, whenever they are asked.
+    assert run("assess", f"--samples={path}", code=ExitCode.FAILED) == said
+
+
+def test_the_other_three_have_exit_codes_of_their_own(run: Ran, tmp_path: Path) -> None:
+    healthy = _write(tmp_path / "healthy.jsonl", lambda _: {})
+    said = run("assess", f"--samples={healthy}")
+    assert said.startswith("severity: healthy\nclear: errors 0 % of ")
+    assert "decision: continue monitoring: nothing is beyond its limit" in said
+
+    slow = _write(tmp_path / "slow.jsonl", lambda _: {"page": value(9000)})
+    said = run("assess", f"--samples={slow}", code=ExitCode.INVESTIGATE)
+    assert "\nmet: non-critical, page: 9,000 ms, for 65 s (beats 70 to 83)\n" in said
+    assert "decision: investigate: not critical: look for the cause for 5 minutes" in said
+
+    unknown = _write(tmp_path / "unknown.jsonl", lambda _: {"requests": value(None, ok=None)})
+    said = run("assess", f"--samples={unknown}", code=ExitCode.BROKEN)
+    assert "unknown: critical, errors: the newest sample has no such figure" in said
+    assert "decision: investigate: nobody knows" in said
+
+    short = _write(tmp_path / "short.jsonl", lambda _: {"page": value(9000)}, count=3)
+    said = run("assess", f"--samples={short}", code=ExitCode.BROKEN)
+    assert "lasting: non-critical, page: 9,000 ms, for 10 s" in said
+
+
+def test_programs_get_the_same(run: Ran, tmp_path: Path) -> None:
+    path = _write(tmp_path / "samples.jsonl", lambda _: {"records": value(3, ok=False)})
+    record = json.loads(run("assess", "--json", f"--samples={path}", code=ExitCode.FAILED))
+    assert record["severity"] == "critical"
+    assert record["decision"]["action"] == "emergency rollback"
+    (met,) = [finding for finding in record["findings"] if finding["standing"] == "met"]
+    assert (met["band"], met["beats"]) == ("records lost", [70, 83])
+
+
+def test_samples_that_are_damaged_or_are_not_there_say_so(run: Ran, tmp_path: Path) -> None:
+    path = _write(tmp_path / "samples.jsonl", lambda _: {})
+    path.write_bytes(path.read_bytes() + b"garbage\n")
+    said = run("assess", f"--samples={path}", code=ExitCode.BROKEN)
+    assert "sample 1 from the end: expected a record of the monitor" in said
+    assert "HINT: " in said
+    said = run("assess", f"--samples={tmp_path / 'none.jsonl'}", code=ExitCode.USAGE)
+    assert "expected a file" in said
+
+
+def test_the_monitor_of_now_is_asked_first(run: Ran) -> None:
+    _write(samples_path(run.sandbox.target), lambda _: {"records": value(1, ok=False)})
+    said = run("assess", code=ExitCode.FAILED)
+    assert said.startswith("severity: critical\n")
+    assert "no monitor runs" not in said
+
+
+def test_without_a_monitor_it_looks_itself_and_says_what_it_could_not_judge(
+    run: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The beats of a monitor are another test's; what they say on a busy machine is not this one's.
+    monkeypatch.setattr(assessment, "Beats", lambda *_: _Seen(lambda _: {"health": DOWN}))
+    said = run("assess", code=ExitCode.FAILED)
+    assert said.startswith("no monitor runs: 5 samples of 5 s are taken now\nseverity: critical\n")
+    assert "met: critical, health: " in said
+    monkeypatch.setattr(assessment, "Beats", lambda *_: _Seen(lambda _: {"page": value(9000)}))
+    said = run("assess", code=ExitCode.BROKEN)
+    assert "lasting: non-critical, page: 9,000 ms, for 20 s" in said
+    assert "not judged: what takes longer than these samples; start the monitor" in said
+
+
+class _Seen:
+    """Beats that have come already."""
+
+    def __init__(self, of: Callable[[int], Probes]) -> None:
+        self._of = of
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(samples(9, self._of))
+
+    def close(self) -> None:
+        """Hold nothing."""
