@@ -32,6 +32,13 @@ class Assessed:
     samples: tuple[Sample, ...]
     monitored: bool
 
+    @property
+    def first_bad(self) -> Moment | None:
+        """When the first sample came that the worst bands which are met count from; None when none is."""
+        worst = [f for f in self.assessment.of(Standing.MET) if f.severity is self.assessment.severity]
+        firsts = {finding.beats[0] for finding in worst if finding.beats}
+        return next((sample.at for sample in self.samples if sample.beat in firsts), None)
+
 
 def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
     """Return how bad it is now: by the monitor's last samples, else by new ones, within 30 s.

@@ -27,7 +27,7 @@ def decision_lines(advice: Advice, decision: Decision, commit: str | None) -> It
         Problem: the rollback that was decided on cannot be done; nothing is yielded before that is known.
     """
     target = advice.target
-    plan = _plan(advice, decision, commit)
+    plan = plan_of(advice, decision, commit)
     now = head(target.application.repository) if plan else ""
     names = f" of {', '.join(decision.names)}" if decision.names else ""
     yield f"decision: {decision.action}{names}"
@@ -61,7 +61,12 @@ def _written(target: Target, plan: Plan) -> Mapping[str, Written | str]:
     return written_since(target, open_engine(target.engine), plan.backup, plan.stores)
 
 
-def _plan(advice: Advice, decision: Decision, commit: str | None) -> Plan | None:
+def plan_of(advice: Advice, decision: Decision, commit: str | None = None) -> Plan | None:
+    """Return the plan of the rollback that was decided on, None when it is not one.
+
+    Raises:
+        Problem: it cannot be done.
+    """
     target = advice.target
     if decision.kind is None:
         return None

@@ -1,0 +1,188 @@
+"""The command `python -m rollback_actions respond`."""
+
+from __future__ import annotations
+
+import getpass
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fixtures.errors import ExitCode, UsageProblem
+from fixtures.incident import Incident, find_incident, new_incident
+from fixtures.journal import verify_journal
+from fixtures.redaction import Redactor
+from fixtures.samples import SampleWriter
+from fixtures.severity import Severity
+from fixtures.target import Target, load_target
+from fixtures.verdict import Verdict
+from rollback_actions.advice import Advice
+from rollback_actions.assess_commands import CODES as CODES_OF_SEVERITY
+from rollback_actions.assessment import Assessed, assess_target, assessment_lines
+from rollback_actions.check_run import ROOT, CheckRun
+from rollback_actions.decide import Decision
+from rollback_actions.decision import decision_lines, plan_of
+from rollback_actions.file_lock import file_lock
+from rollback_actions.refusals import Allowed, advice_of
+from rollback_actions.response import CODES, RECORD, SAMPLES, Ending, Outcome, Response
+from rollback_actions.rollback_commands import Confirm, OverBudget
+from rollback_actions.session import IncidentId, Profile, open_journal
+from rollback_actions.unfinished import read_unfinished
+
+respond_app = typer.Typer()
+# A rollback has deadlines of its own; this is for one that keeps to none of them.
+_ROLLBACKS = 6
+
+
+@respond_app.command()
+def respond(
+    profile: Profile,
+    incident: IncidentId = None,
+    confirm: Confirm = None,
+    *,
+    auto: Annotated[
+        bool, typer.Option("--auto", help="Roll back without a person's yes, where the profile allows it.")
+    ] = False,
+    over_budget: OverBudget = False,
+) -> None:
+    """Assess, decide, ask, roll back, verify: the runbook's emergency flow. Run again, it goes on."""
+    target = load_target(profile)
+    if auto and not target.responding.auto:
+        raise UsageProblem(
+            what="--auto",
+            expected="a profile that allows it",
+            observed="responding.auto = false",
+            source=str(profile),
+            hint="leave --auto out and say yes yourself, or allow it in the profile",
+        )
+    redact = Redactor(target.secrets()).text
+    lock = target.folders.incidents / f".respond-{target.name}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with file_lock(lock, f"respond to an incident of {target.name}"):
+        there = _open_response(target, incident)
+        assessed = None
+        if there is None:
+            assessed = assess_target(target, typer.echo)
+            for line in assessment_lines(assessed):
+                typer.echo(redact(line))
+            severity = assessed.assessment.severity
+            if severity in {Severity.HEALTHY, Severity.UNKNOWN}:
+                raise typer.Exit(CODES_OF_SEVERITY[severity])
+            there = _begin(target, incident, assessed)
+        else:
+            typer.echo(f"going on with the response of incident {there.id}")
+        allowed = Allowed(confirm, over_budget)
+        hands = _Hands(target, profile, there, allowed, auto=auto)
+        journal = open_journal(there.folder / RECORD, redact, typer.echo)
+        outcome = Response(target, journal, verify_journal(journal.path), hands).run(assessed)
+    for line in _ending(outcome, advice_of(target, profile), there):
+        typer.echo(redact(line))
+    if CODES[outcome.ending] is not ExitCode.VERIFIED:
+        raise typer.Exit(CODES[outcome.ending])
+
+
+def _open_response(target: Target, wanted: str | None) -> Incident | None:
+    """Return the incident whose response has not ended, the newest; the one that is wanted, if it has one."""
+    folders = sorted(target.folders.incidents.glob(f"*/{RECORD}"), key=lambda path: path.stat().st_mtime)
+    for path in reversed(folders):
+        if wanted not in {None, path.parent.name}:
+            continue
+        found = find_incident(target.folders.incidents, target.name, path.parent.name)
+        records = verify_journal(path)
+        if records and records[-1]["event"] != "ended":
+            return found
+    return None
+
+
+def _begin(target: Target, wanted: str | None, assessed: Assessed) -> Incident:
+    """Open the incident, and keep the samples that led to it."""
+    incidents = target.folders.incidents
+    there = find_incident(incidents, target.name, wanted) if wanted else new_incident(incidents, target.name)
+    with closing(SampleWriter(there.folder / SAMPLES)) as writer:
+        for sample in assessed.samples:
+            writer.write(sample)
+    typer.echo(f"incident: {there.folder}")
+    return there
+
+
+@dataclass(frozen=True, slots=True)
+class _Hands:
+    """The commands that a person would type, each in a process with a lock and a journal of its own."""
+
+    target: Target
+    profile: Path
+    incident: Incident
+    allowed: Allowed
+    auto: bool
+
+    def assess(self) -> Assessed:
+        """Assess the target now."""
+        return assess_target(self.target, typer.echo)
+
+    def agree(self, decision: Decision) -> str | None:
+        """Show the plan; ask whoever is at the keyboard."""
+        redact = Redactor(self.target.secrets()).text
+        for line in decision_lines(self._advice, decision, None):
+            typer.echo(redact(line))
+        if self.auto:
+            return "--auto, which the profile allows"
+        return getpass.getuser() if typer.confirm("Roll back now?") else None
+
+    def roll_back(self, decision: Decision, *, resume: bool) -> ExitCode:
+        """Run the command of the rollback, or the one that goes on with it."""
+        if resume and read_unfinished(self.incident) is not None:
+            return self._run([*shlex.split(self._advice.resume(take_over=True))])
+        done = self.incident.rollback() if resume else None
+        if done is not None and done.verdict == Verdict.PASSED:
+            return ExitCode.VERIFIED
+        plan = plan_of(self._advice, decision)
+        if plan is None:
+            raise ValueError(f"no rollback: {decision.action}")
+        command = shlex.split(self._advice.rollback(plan.wish))
+        return self._run([*command, f"--incident={self.incident.id}", *self._confirmed()])
+
+    def verify(self) -> ExitCode:
+        """Run phases 1 to 4."""
+        run = CheckRun.of(self.target, self.profile)
+        return run.run("verification", f"--incident={self.incident.id}")
+
+    def wait(self, seconds: float) -> None:
+        """Let that time pass."""
+        time.sleep(seconds)
+
+    @property
+    def _advice(self) -> Advice:
+        return advice_of(self.target, self.profile)
+
+    def _confirmed(self) -> Iterator[str]:
+        if self.allowed.confirm is not None:
+            yield f"--confirm={self.allowed.confirm}"
+        if self.allowed.over_budget:
+            yield "--over-budget"
+
+    def _run(self, command: list[str]) -> ExitCode:
+        seconds = _ROLLBACKS * self.target.rollback_seconds
+        try:
+            done = subprocess.run(command, cwd=ROOT, timeout=seconds, check=False, stdin=subprocess.DEVNULL)
+            return ExitCode(done.returncode)
+        except (subprocess.TimeoutExpired, ValueError):
+            return ExitCode.BROKEN
+
+
+def _ending(outcome: Outcome, advice: Advice, incident: Incident) -> Iterator[str]:
+    yield f"response: {outcome.ending}: {outcome.reason}"
+    if outcome.downtime is not None:
+        yield f"downtime: {outcome.downtime:.0f} s, from the first bad sample to the verified end"
+    if outcome.ending is Ending.MANUAL:
+        yield "MANUAL INTERVENTION: what to type next"
+        yield f"  how far it came: {advice.status()}"
+        yield f"  why:             {advice.logs(advice.target.application.services)}"
+        yield f"  then go on:      {advice.resume(take_over=True)}"
+        yield f"  and verify:      {advice.verify(incident.id)}"
+    yield f"incident: {incident.folder}"

@@ -1,0 +1,97 @@
+"""The command `respond`: when it begins, what it asks, how it ends, and how it is gone on with."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode
+from fixtures.journal import verify_journal
+from fixtures.samples import SampleWriter, samples_path
+from fixtures.target import Target
+from rollback_actions.response import RECORD, SAMPLES
+from tests.unit.command_line import Ran
+from tests.unit.made_samples import Probes, requests, samples, value
+
+
+def _monitored(target: Target, of: Callable[[int], Probes]) -> None:
+    path = samples_path(target)
+    path.unlink(missing_ok=True)
+    writer = SampleWriter(path)
+    for sample in samples(14, of, well_before=70, target=target.name):
+        writer.write(sample)
+    writer.close()
+
+
+def _critical(_: int) -> Probes:
+    return {"requests": requests(20)}
+
+
+def _incident(said: str) -> Path:
+    return Path(next(line for line in said.splitlines() if line.startswith("incident: "))[10:])
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+def test_what_is_well_or_unknown_opens_no_incident(run: Ran) -> None:
+    target = run.sandbox.target
+    _monitored(target, lambda _: {})
+    assert "severity: healthy" in run("respond")
+    _monitored(target, lambda _: {"requests": value(None, ok=None)})
+    assert "severity: unknown" in run("respond", code=ExitCode.BROKEN)
+    assert not list(target.folders.incidents.glob(f"*/{RECORD}"))
+
+
+def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], None]) -> None:
+    _monitored(run.sandbox.target, _critical)
+    answer("n\n")
+    said = run("respond", code=ExitCode.INVESTIGATE)
+    assert "decision: full rollback" in said
+    assert "Roll back now?" in said
+    assert "response: declined: nobody said yes to the full rollback" in said
+    folder = _incident(said)
+    assert [record["event"] for record in verify_journal(folder / RECORD)] == ["assessed", "decided", "ended"]
+    # The samples that led to it give the same answer at any time.
+    again = json.loads(run("assess", "--json", f"--samples={folder / SAMPLES}", code=ExitCode.FAILED))
+    first = json.loads(verify_journal(folder / RECORD)[0]["findings"])
+    assert again["findings"] == first["findings"]
+
+
+def test_nobody_at_the_keyboard_is_not_a_yes(run: Ran, answer: Callable[[str], None]) -> None:
+    _monitored(run.sandbox.target, _critical)
+    answer("")
+    said = run("respond", code=ExitCode.INTERRUPTED)
+    incident = _incident(said)
+    assert [record["event"] for record in verify_journal(incident / RECORD)] == ["assessed", "decided"]
+    # Asked again, it goes on with that, and does not assess anew.
+    answer("n\n")
+    said = run("respond", code=ExitCode.INVESTIGATE)
+    assert f"going on with the response of incident {incident.name}" in said
+    assert "severity: " not in said
+
+
+def test_a_rollback_that_cannot_be_done_calls_for_hands(run: Ran, answer: Callable[[str], None]) -> None:
+    _monitored(run.sandbox.target, _critical)
+    answer("y\n")
+    said = run("respond", code=ExitCode.FAILED)
+    assert "response: manual intervention: the full rollback ended with exit code 3" in said
+    assert "MANUAL INTERVENTION: what to type next" in said
+    assert "rollback resume" in said
+    assert "rollback status" in said
+
+
+def test_auto_is_the_profiles_to_allow(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    _monitored(run.sandbox.target, _critical)
+    said = run("respond", "--auto", code=ExitCode.USAGE)
+    assert "--auto: expected a profile that allows it, observed responding.auto = false" in said
+    monkeypatch.setenv("ROLLPROOF_RESPONDING__AUTO", "true")
+    said = run("respond", "--auto", code=ExitCode.FAILED)
+    agreed = [record for record in verify_journal(_incident(said) / RECORD) if record["event"] == "agreed"]
+    assert [record["by"] for record in agreed] == ["--auto, which the profile allows"]

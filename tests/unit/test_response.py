@@ -1,0 +1,221 @@
+"""The response to an incident: each way through the runbook's flow, also cut off and gone on with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from fixtures.bands import Bands
+from fixtures.clock import Moment
+from fixtures.errors import ExitCode
+from fixtures.journal import verify_journal
+from fixtures.severity import assess
+from fixtures.target import Target, load_target
+from rollback_actions import response
+from rollback_actions.assessment import Assessed
+from rollback_actions.decide import Decision
+from rollback_actions.journal import Journal
+from rollback_actions.response import RECORD, Ending, Outcome, Response
+from tests.unit.made_samples import BEAT, Probes, requests, samples, value
+
+
+class CutOffError(Exception):
+    """The process ended here."""
+
+
+def seen(of: Callable[[int], Probes], count: int = 14) -> Assessed:
+    made = tuple(samples(count, of, well_before=70))
+    return Assessed(assess(Bands(), made, BEAT), made, monitored=True)
+
+
+HEALTHY = seen(lambda _: {})
+CRITICAL = seen(lambda _: {"requests": requests(20)})
+SLOW = seen(lambda _: {"page": value(9000), "containers": value(1, ok=False, services=("backend",))})
+UNKNOWN = seen(lambda _: {"requests": value(None, ok=None)})
+
+
+@dataclass
+class StandInHands:
+    """Does nothing, and says what it is told to; may be cut off in one of its deeds."""
+
+    now: Iterator[Assessed] = field(default_factory=lambda: iter(()))
+    who: str | None = "ada"
+    rollback: ExitCode = ExitCode.VERIFIED
+    verification: ExitCode = ExitCode.VERIFIED
+    cut_off: str = ""
+    done: list[str] = field(default_factory=list)
+    clock: list[float] = field(default_factory=lambda: [0.0])
+
+    def _do(self, deed: str) -> None:
+        self.done.append(deed)
+        if self.cut_off == deed.split(maxsplit=1)[0]:
+            self.cut_off = ""
+            raise CutOffError
+
+    def assess(self) -> Assessed:
+        self._do("assess")
+        return next(self.now)
+
+    def agree(self, decision: Decision) -> str | None:
+        self._do(f"agree {decision.action}")
+        return self.who
+
+    def roll_back(self, decision: Decision, *, resume: bool) -> ExitCode:
+        self._do(f"{'resume' if resume else 'roll-back'} {decision.action}")
+        return self.rollback
+
+    def verify(self) -> ExitCode:
+        self._do("verify")
+        return self.verification
+
+    def wait(self, seconds: float) -> None:
+        self._do("wait")
+        self.clock[0] += seconds
+
+
+@dataclass
+class Begun:
+    """A response in a folder; the clock goes on only while it waits."""
+
+    target: Target
+    folder: Path
+
+    def run(self, hands: StandInHands, assessed: Assessed | None) -> Outcome:
+        journal = Journal(self.folder / RECORD, str)
+        return Response(self.target, journal, verify_journal(journal.path), hands).run(assessed)
+
+    def events(self) -> list[str]:
+        return [record["event"] for record in verify_journal(self.folder / RECORD)]
+
+
+@pytest.fixture
+def begun(profile: Path, tmp_path: Path) -> Begun:
+    return Begun(load_target(profile), tmp_path)
+
+
+def test_what_is_critical_is_rolled_back_and_verified(begun: Begun) -> None:
+    hands = StandInHands()
+    outcome = begun.run(hands, CRITICAL)
+    assert outcome.ending is Ending.RESUMED
+    assert hands.done == ["agree full rollback", "roll-back full rollback", "verify"]
+    assert begun.events() == [
+        *("assessed", "decided", "agreed", "rolling back", "rolled back", "verifying", "verified", "ended"),
+    ]
+    # From the first bad sample on, which came before the assessment.
+    assert outcome.downtime is not None
+    assert 55 <= outcome.downtime < 65
+    ended = verify_journal(begun.folder / RECORD)[-1]
+    assert (ended["objective_seconds"], ended["downtime_seconds"]) == (600.0, outcome.downtime)
+
+
+def test_nobody_says_yes(begun: Begun) -> None:
+    hands = StandInHands(who=None)
+    outcome = begun.run(hands, CRITICAL)
+    assert outcome.ending is Ending.DECLINED
+    assert hands.done == ["agree full rollback"]
+
+
+@pytest.mark.parametrize(
+    ("hands", "said"),
+    [
+        (StandInHands(rollback=ExitCode.FAILED), "the full rollback ended with exit code 1"),
+        (StandInHands(verification=ExitCode.BROKEN), "the verification ended with exit code 3"),
+    ],
+)
+def test_a_failure_calls_for_hands(begun: Begun, hands: StandInHands, said: str) -> None:
+    outcome = begun.run(hands, CRITICAL)
+    assert (outcome.ending, outcome.reason, outcome.downtime) == (Ending.MANUAL, said, None)
+    assert ("verify" in hands.done) is (hands.rollback is ExitCode.VERIFIED)
+
+
+def test_a_downtime_beyond_the_objective_is_a_failure_that_says_so(begun: Begun) -> None:
+    target = begun.target.model_copy(update={"rto_seconds": 50})
+    outcome = Begun(target, begun.folder).run(StandInHands(), CRITICAL)
+    assert outcome.ending is Ending.LATE
+    assert outcome.reason.startswith("downtime: expected at most 50 s, observed 5")
+
+
+def test_nothing_that_could_be_rolled_back_calls_for_hands(begun: Begun) -> None:
+    outcome = begun.run(StandInHands(), seen(lambda _: {"disk": value(1, ok=False)}))
+    assert outcome.ending is Ending.MANUAL
+    assert "name it" in outcome.reason
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that were waited, which are all that pass."""
+    waited, now = [0.0], Moment.now
+
+    class Slowed(Moment):
+        @classmethod
+        def now(cls) -> Slowed:
+            moment = now()
+            return Slowed(moment.wall, start + waited[0], moment.boot)
+
+    start = now().since_boot
+    monkeypatch.setattr(response, "Moment", Slowed)
+    monkeypatch.setattr("rollback_actions.journal.Moment", Slowed)
+    return waited
+
+
+@pytest.mark.parametrize(
+    ("last", "ending", "action"),
+    [
+        (HEALTHY, Ending.MONITORING, None),
+        (SLOW, Ending.RESUMED, "service rollback"),
+        (UNKNOWN, Ending.MANUAL, None),
+    ],
+)
+def test_what_is_not_critical_is_looked_into_for_five_minutes(
+    begun: Begun, clock: list[float], last: Assessed, ending: Ending, action: str | None
+) -> None:
+    hands = StandInHands(now=iter([SLOW] * 30 + [last]), clock=clock)
+    outcome = begun.run(hands, SLOW)
+    assert outcome.ending is ending
+    assert clock == [300.0]
+    assert hands.done.count("wait") == 30
+    assert (f"roll-back {action}" in hands.done) is (action is not None)
+
+
+def test_what_becomes_critical_meanwhile_is_decided_on_at_once(begun: Begun, clock: list[float]) -> None:
+    hands = StandInHands(now=iter([SLOW, CRITICAL]), clock=clock)
+    assert begun.run(hands, SLOW).ending is Ending.RESUMED
+    assert clock == [20.0]
+    assert "roll-back full rollback" in hands.done
+
+
+def test_the_clock_of_an_investigation_survives_a_restart(begun: Begun, clock: list[float]) -> None:
+    with pytest.raises(CutOffError):
+        begun.run(StandInHands(now=iter([SLOW] * 10), clock=clock, cut_off="assess"), SLOW)
+    # While nothing ran, time went on.
+    clock[0] += 200
+    hands = StandInHands(now=iter([SLOW] * 40), clock=clock)
+    assert begun.run(hands, None).ending is Ending.RESUMED
+    assert clock == [300.0]
+    assert begun.events().count("investigating") == 1
+
+
+@pytest.mark.parametrize("deed", ["agree", "roll-back", "verify"])
+def test_one_that_is_cut_off_goes_on_and_does_nothing_twice(begun: Begun, deed: str) -> None:
+    first, second = StandInHands(cut_off=deed), StandInHands()
+    with pytest.raises(CutOffError):
+        begun.run(first, CRITICAL)
+    outcome = begun.run(second, None)
+    assert outcome.ending is Ending.RESUMED
+    assert outcome.downtime is not None
+    assert outcome.downtime >= 55
+    asked = ["agree full rollback"]
+    expected = {
+        "agree": [*asked, "roll-back full rollback", "verify"],
+        # What was begun is gone on with: whether it was done already is the rollback's own to know.
+        "roll-back": ["resume full rollback", "verify"],
+        "verify": ["verify"],
+    }
+    assert second.done == expected[deed]
+    # It has ended: another run says how, and does nothing.
+    third = StandInHands()
+    assert begun.run(third, None) == outcome
+    assert third.done == []
