@@ -23,6 +23,7 @@ from rollback_actions.card import card
 from rollback_actions.change_commands import change_app
 from rollback_actions.compare import compare_target
 from rollback_actions.compose import ComposeControl
+from rollback_actions.contact_commands import contacts_app
 from rollback_actions.decide import Scope, decide
 from rollback_actions.decision import decision_lines
 from rollback_actions.gate_commands import gate_app
@@ -51,6 +52,7 @@ app.add_typer(change_app)
 app.add_typer(gate_app)
 app.add_typer(assess_app)
 app.add_typer(respond_app)
+app.add_typer(contacts_app, name="contacts")
 
 
 @app.command()

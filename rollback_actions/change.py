@@ -20,7 +20,7 @@ from fixtures.redaction import Redactor
 from fixtures.target import Target
 from rollback_actions.delivery import Delivery, deliver
 from rollback_actions.file_lock import file_lock
-from rollback_actions.holder import Holder
+from rollback_actions.holder import author
 from rollback_actions.journal import Journal
 from rollback_actions.known_good import current_baseline
 from rollback_actions.session import open_journal
@@ -61,7 +61,7 @@ def notify(
     team = target.premigration.team
     with _record(target, migration, redact, say) as journal:
         details = {"target": target.name, "migration": migration, "document": document.digest}
-        journal.write("telling", **details, channels=len(channels), message=body, **_who())
+        journal.write("telling", **details, channels=len(channels), message=body, **author("change"))
         deliveries = deliver(team.channels, redact(title), body, team.delivery_seconds, redact)
         told = [Told(one, delivery) for one, delivery in zip(channels, deliveries, strict=True)]
         for one in told:
@@ -113,7 +113,7 @@ def acknowledge(
             name=name,
             source=source,
             document=told.document,
-            **_who(),
+            **author("change"),
         )
 
 
@@ -167,9 +167,3 @@ def _message(
             f"Acknowledge: {command} --as NAME",
         ]
     )
-
-
-def _who() -> dict[str, str]:
-    """Return who writes into the record, and where."""
-    me = Holder.this("change")
-    return {"user": me.user, "host": me.host, "pid": str(me.process.pid)}

@@ -116,6 +116,12 @@ class Holder:
         return f"{self.place} ({self.what}{incident}, since {self.since})"
 
 
+def author(what: str) -> dict[str, str]:
+    """Return who writes into a record, and where, as words by name."""
+    me = Holder.this(what)
+    return {"user": me.user, "host": me.host, "pid": str(me.process.pid)}
+
+
 def _user() -> str:
     """Return who is to be asked: the person behind sudo, where there is one."""
     person = os.environ.get("SUDO_USER", "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -22,6 +21,7 @@ from rollback_actions.monitor import COLLECTED, Beats, Summary, clock
 from rollback_actions.monitor_view import View
 from rollback_actions.probes import probes_of
 from rollback_actions.session import Profile
+from rollback_actions.stopping import stopping
 
 monitor_app = typer.Typer()
 _SAMPLES = "samples.jsonl"
@@ -51,7 +51,7 @@ def monitor(
         os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
     with (
         file_lock(path.with_suffix(".lock"), f"monitor {target.name}"),
-        _stopping() as stopped,
+        stopping() as stopped,
         _written(path, target, incident) as write,
         View(sys.stdout, as_json=as_json) as view,
         closing(
@@ -71,22 +71,6 @@ def monitor(
             if summary.beats == beats:
                 break
     typer.echo(f"monitor of {target.name}: {summary}; samples: {path}", err=as_json)
-
-
-@contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """Give what tells whether a signal has asked for the end; what was in the works is finished first."""
-    asked: list[int] = []
-
-    def ask(number: int, _: object) -> None:
-        asked.append(number)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

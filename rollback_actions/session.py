@@ -55,7 +55,7 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
     `choose` is asked under the lock, and names the incident to add to, or None for a new one.
     """
     incidents = target.folders.incidents
-    with _unhung(), lock, Progress() as progress:
+    with unhung(), lock, Progress() as progress:
         wanted = choose()
         found = (
             find_incident(incidents, target.name, wanted) if wanted else new_incident(incidents, target.name)
@@ -75,7 +75,7 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
 
 
 @contextmanager
-def _unhung() -> Iterator[None]:
+def unhung() -> Iterator[None]:
     """Let no lost terminal end what the body changes; only the main thread can say so."""
     if threading.current_thread() is not threading.main_thread():
         yield

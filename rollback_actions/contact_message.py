@@ -1,0 +1,119 @@
+"""What people are told of an incident: what is wrong, since when, why they, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from fixtures.clock import Moment
+from fixtures.contact_record import Alert, ContactRecord
+from fixtures.contacts import Due, Flow, t_plus
+from fixtures.errors import Problem, listed
+from fixtures.incident import Incident
+from fixtures.samples import read_samples, samples_path
+from fixtures.severity import Standing, assess, samples_of
+from fixtures.target import Target
+
+_DECIDE = (
+    "assess at once: look at the monitoring dashboards, verify the severity, decide whether to roll back"
+)
+_TASKS = {
+    Alert.ON_CALL: _DECIDE,
+    Alert.UNREACHED: f"take over: {_DECIDE}",
+    Alert.UNACKNOWLEDGED: f"take over: {_DECIDE}",
+    Alert.UNDECIDED: "see that it is decided: roll back, or go on investigating",
+    Alert.TECH_LEAD: "escalate if needed",
+    Alert.UNASSESSED: "complete the assessment: root cause identified? fix developed? rollback successful?",
+    Alert.POST_MORTEM: "post-mortem: document the incident, update procedures, plan the re-migration",
+}
+_SHOWN = 5  # findings of a severity
+
+
+def title_of(target: Target, incident: Incident, alert: Alert) -> str:
+    """Return the title of a message."""
+    return f"{alert.upper()}: {target.name}, incident {incident.id}"
+
+
+def body_of(
+    target: Target, profile: Path, incident: Incident, record: ContactRecord, flow: Flow, due: Due
+) -> str:
+    """Return the text of a message, its secrets not yet taken out."""
+    return "\n".join(_lines(target, profile, incident, record, flow, due))
+
+
+def _lines(
+    target: Target, profile: Path, incident: Incident, record: ContactRecord, flow: Flow, due: Due
+) -> Iterator[str]:
+    yield f"Target: {target.name}"
+    yield f"Incident: {incident.id}"
+    yield f"Severity: {record.severity}"
+    if record.detected is not None:
+        yield f"Detected: {record.detected.wall} (T+0); it is {t_plus(flow.elapsed)} now"
+        if due.alert is Alert.POST_MORTEM:
+            yield f"When: {_wall(record.detected, target.contacts.minutes.post_mortem * 60)}"
+    yield f"Why you are told: {due.because}"
+    if due.repeated:
+        yield "Repeated: this may have reached you before; whoever sent it was ended before that was known"
+    yield f"To do: {_TASKS[due.alert]}"
+    for what, words in (
+        ("Acknowledged", record.acknowledgements),
+        ("Decision", record.decisions),
+        ("Assessment", record.assessments),
+    ):
+        said = words[-1] if words else None
+        text = ", ".join(part for part in (said.text, f"by {said.name}") if part) if said else "none yet"
+        yield f"{what}: {text}"
+    if due.alert is Alert.POST_MORTEM:
+        yield f"Record: {incident.folder}"
+    elif due.alert is Alert.UNASSESSED:
+        yield f"When it is complete: {assessed_command(profile, incident)}"
+    else:
+        yield f"Acknowledge: {acknowledge_command(profile, incident)} --decision 'roll back'|investigate"
+
+
+def _wall(zero: Moment, seconds: float) -> str:
+    """Return a time of the flow as people in a calendar say it."""
+    at = datetime.fromisoformat(zero.wall) + timedelta(seconds=seconds)
+    return f"{at:%Y-%m-%d %H:%M} UTC ({t_plus(seconds)})"
+
+
+def acknowledge_command(profile: Path, incident: Incident) -> str:
+    """Return what to type to acknowledge."""
+    return f"{_command('acknowledge', profile, incident)} --as NAME"
+
+
+def assessed_command(profile: Path, incident: Incident) -> str:
+    """Return what to type when the assessment is complete."""
+    answers = "--root-cause|--no-root-cause --fix|--no-fix"
+    return f"{_command('assessed', profile, incident)} --as NAME {answers} --text TEXT"
+
+
+def run_command(profile: Path, incident: Incident) -> str:
+    """Return what to type to go on with the clock."""
+    return _command("run", profile, incident)
+
+
+def _command(name: str, profile: Path, incident: Incident) -> str:
+    words = ["python", "-m", "rollback_actions", "contacts", name, "--incident", incident.id]
+    return shlex.join([*words, f"--target={profile.resolve()}"])
+
+
+def severity_text(target: Target) -> str:
+    """Return how bad it is by the monitor's samples of now, in words; it takes no time, and asks nobody."""
+    beat = target.premigration.monitoring.beat_seconds
+    try:
+        samples = read_samples(samples_path(target), samples_of(target.severity, beat))
+    except Problem as problem:
+        return f"unknown: {problem.summary}"
+    ours = [sample for sample in samples if sample.target == target.name]
+    if not ours or not -2 * beat <= ours[-1].at.seconds_ago() <= 2 * beat:
+        return "unknown: no monitor runs"
+    assessment = assess(target.severity, ours, beat, Moment.now())
+    found = [
+        f"{finding.band}: {finding.text}"
+        for standing in (Standing.MET, Standing.LASTING)
+        for finding in assessment.of(standing)
+    ]
+    return f"{assessment.severity}{f' ({listed(found, _SHOWN)})' if found else ''}"
