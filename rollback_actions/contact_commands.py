@@ -75,10 +75,12 @@ def run_contacts(
     for line in _status_lines(flow, read_contacts(found.folder)):
         typer.echo(redact(line))
     typer.echo(f"incident: {found.folder}")
+    ended_early = stopped() and not flow.over
+    if ended_early:
+        say(redact(f"the clock is not kept any more; go on with it: {run_command(profile, found)}"))
     if clock.failures or flow.undelivered:
         raise _undelivered(profile, found, clock.failures, flow, redact)
-    if stopped() and not flow.over:
-        say(redact(f"the clock is not kept any more; go on with it: {run_command(profile, found)}"))
+    if ended_early:
         raise typer.Exit(ExitCode.INTERRUPTED)
 
 
