@@ -37,10 +37,14 @@ Signing in takes a little longer for a minute.
 
 @dataclass
 class Channels:
-    """A server that channels lead to: what it was sent, by path, and what it answers."""
+    """A server that channels lead to: what it was sent, by path, and what it answers.
+
+    `failing` is how often a path answers 500 before it is well.
+    """
 
     url: str = ""
     statuses: dict[str, int] = field(default_factory=dict)
+    failing: dict[str, int] = field(default_factory=dict)
     hangs: set[str] = field(default_factory=set)
     sent: list[tuple[str, dict[str, Any], str]] = field(default_factory=list)
     finished: Event = field(default_factory=Event)
@@ -63,7 +67,9 @@ def channels() -> Iterator[Channels]:
             there.sent.append((name, json.loads(body), login))
             if name in there.hangs:
                 there.finished.wait(60)
-            self.send_response(there.statuses.get(name, 200))
+            fails = there.failing.get(name, 0)
+            there.failing[name] = fails - 1
+            self.send_response(500 if fails > 0 else there.statuses.get(name, 200))
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -197,11 +197,14 @@ def test_who_cannot_be_reached_is_passed_over_at_once() -> None:
 
 
 def test_who_was_not_reached_is_tried_again_a_minute_later_and_after_everybody_else() -> None:
-    story = Story().detected().failed(0.5, Alert.ON_CALL).alerted(0.6, Alert.UNREACHED)
-    assert due(story.at(1.4)) == []
-    assert story.at(1.4).wait_seconds == pytest.approx(6)
-    assert only(story.at(1.5)).alert is Alert.ON_CALL
-    assert not only(story.at(1.5)).repeated
+    story = Story().detected().failed(0.3, Alert.ON_CALL).alerted(0.4, Alert.UNREACHED)
+    assert due(story.at(1.2)) == []
+    assert story.at(1.2).wait_seconds == pytest.approx(6)
+    assert only(story.at(1.3)).alert is Alert.ON_CALL
+    assert not only(story.at(1.3)).repeated
+    # Nobody else waits for that: it is not begun when the next step could come meanwhile.
+    assert due(story.at(1.5)) == []
+    assert story.at(1.5).wait_seconds == pytest.approx(30)
     assert due(story.at(2)) == [Alert.UNACKNOWLEDGED, Alert.ON_CALL]
     # Somebody acknowledges: there is no need any more.
     assert due(story.acknowledged(2).decided(2).at(2.1)) == []

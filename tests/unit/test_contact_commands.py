@@ -1,0 +1,479 @@
+"""Alerting the contacts of an incident: real deliveries to a small server, and what is recorded of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from fixtures.clock import Moment
+from fixtures.contact_record import CONTACTS
+from fixtures.errors import ExitCode
+from fixtures.incident import UNFINISHED, Incident, RollbackRecord, find_incident
+from fixtures.journal import verify_journal
+from fixtures.target import load_target
+from fixtures.verdict import Verdict
+from rollback_actions.delivery import deliver
+from rollback_actions.journal import Journal
+from tests.conftest import ROOT
+from tests.unit.command_line import Ran
+from tests.unit.sandbox import SECRET, Sandbox
+from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels, channels
+
+ID = "fire-1"
+FAST = "delivery_seconds = 3\nattempts = 3\nretry_seconds = 0.05\n"
+
+
+@pytest.fixture
+def server() -> Iterator[Channels]:
+    with channels() as there:
+        yield there
+
+
+@dataclass
+class Shift:
+    """How many minutes later than now it is."""
+
+    minutes: float = 0.0
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Shift:
+    shift, real = Shift(), Moment.now
+
+    def now() -> Moment:
+        moment, seconds = real(), shift.minutes * 60
+        wall = (datetime.fromisoformat(moment.wall) + timedelta(seconds=seconds)).isoformat()
+        return Moment(wall, moment.since_boot + seconds, moment.boot)
+
+    monkeypatch.setattr(Moment, "now", now)
+    return shift
+
+
+def reach(
+    sandbox: Sandbox,
+    server: Channels,
+    *,
+    on_call: tuple[str, ...] = ("ada",),
+    more: str = FAST,
+    end: str = "",
+) -> None:
+    """Give the sandbox's profile contacts whose channels lead to the server."""
+    text = sandbox.profile.read_text(encoding="utf-8").partition("[contacts]")[0]
+    lines = [f"[contacts]\n{more}"]
+    for contact, people, names in (("on_call", "Ada", on_call), ("tech_lead", "Grace", ("grace",))):
+        for name in names:
+            (sandbox.folder / name).write_text(server.apprise(name), encoding="utf-8")
+        files = ", ".join(f'{{file = "{name}"}}' for name in names)
+        lines.append(f'[contacts.{contact}]\nnames = ["{people}"]\nchannels = [{files}]\n')
+    sandbox.profile.write_text(text + "".join([*lines, end]), encoding="utf-8")
+    sandbox.target = load_target(sandbox.profile)
+
+
+def incident(sandbox: Sandbox) -> Incident:
+    return find_incident(sandbox.target.folders.incidents, sandbox.target.name, ID)
+
+
+def records(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """Return what is recorded, which must hold no secret, nor anything else beside it."""
+    for path in sandbox.target.folders.incidents.rglob("*"):
+        if path.is_file():
+            clean(path.read_text(encoding="utf-8"))
+    return verify_journal(incident(sandbox).folder / CONTACTS)
+
+
+def clean(text: str) -> str:
+    for secret in (SECRET, PASSWORD, TOKEN):
+        assert secret not in text
+    return text
+
+
+def told(server: Channels) -> list[str]:
+    return [name for name, _, _ in server.sent]
+
+
+def message(server: Channels, number: int = -1) -> str:
+    return clean(f"{server.sent[number][1]['title']}\n{server.sent[number][1]['message']}")
+
+
+@pytest.fixture
+def once(away: Ran) -> Callable[..., str]:
+    """Do once what is due."""
+
+    def ran(*options: str, code: ExitCode = ExitCode.VERIFIED) -> str:
+        return clean(away("contacts", "run", "--once", f"--incident={ID}", *options, code=code))
+
+    return ran
+
+
+@pytest.fixture
+def say(away: Ran) -> Callable[..., str]:
+    """Run another command of the contacts on the incident."""
+
+    def ran(*arguments: str, code: ExitCode = ExitCode.VERIFIED) -> str:
+        return clean(away("contacts", *arguments, f"--incident={ID}", code=code))
+
+    return ran
+
+
+Said = Callable[..., str]
+
+
+def test_the_engineer_on_call_learns_what_there_is_to_know(
+    once: Said, sandbox: Sandbox, server: Channels
+) -> None:
+    reach(sandbox, server, on_call=("ada", "phone"))
+    said = once("--severity", f"critical: health fails, {SECRET}")
+    assert "channel on-call 1 (json://127.0.0.1): delivered (attempt 1 of 3, " in said
+    assert "on-call engineer alerted: done at T+0:0" in said
+    assert "next: at T+2:00" in said
+    assert sorted(told(server)) == ["ada", "phone"]
+    for words in (
+        f"ON-CALL ALERT: sandbox, incident {ID}",
+        "Target: sandbox",
+        "Severity: critical: health fails, [redacted]",
+        "(T+0); it is T+0:0",
+        "Why you are told: you are on call",
+        "To do: assess at once",
+        "Decision: none yet",
+        f"contacts acknowledge --incident {ID} --target={sandbox.profile} --as NAME --decision 'roll back'|",
+    ):
+        assert words in message(server)
+    kept = records(sandbox)
+    events = [record["event"] for record in kept]
+    assert events == ["detected", "alerting", "alerting", "alerted", "alerted"]
+    assert kept[1]["message"] == message(server, 0)
+    assert kept[1]["user"]
+    proof = kept[3]
+    assert (proof["channel"], proof["attempt"], proof["left"]) == ("on-call 1 (json://127.0.0.1)", 1, 2)
+    assert proof["fingerprint"] == kept[1]["fingerprint"]
+    assert proof["seconds"] >= 0
+
+
+def test_nobody_is_told_twice(once: Said, say: Said, sandbox: Sandbox, server: Channels) -> None:
+    reach(sandbox, server)
+    once()
+    once()
+    assert told(server) == ["ada"]
+    assert "Severity: unknown: no monitor runs" in message(server)
+    assert "on-call engineer alerted: done" in say("status")
+
+
+def test_a_channel_that_fails_twice_is_tried_a_third_time(
+    once: Said, sandbox: Sandbox, server: Channels
+) -> None:
+    reach(sandbox, server)
+    server.failing["ada"] = 2
+    said = once()
+    assert said.count("NOT DELIVERED: Failed to send JSON") == 2
+    assert "delivered (attempt 3 of 3, " in said
+    assert [record["event"] for record in records(sandbox)[1:]] == [
+        *("alerting", "not alerted", "alerting", "not alerted", "alerting", "alerted")
+    ]
+    assert [r["left"] for r in records(sandbox) if r["event"] == "not alerted"] == [2, 1]
+    assert "Attempt 3: nobody confirmed that an earlier one had arrived" in message(server)
+
+
+def test_only_the_channel_that_fails_is_tried_again(once: Said, sandbox: Sandbox, server: Channels) -> None:
+    reach(sandbox, server, on_call=("ada", "phone"))
+    server.statuses["phone"] = 500
+    said = once(code=ExitCode.FAILED)
+    assert sorted(told(server)) == ["ada", "phone", "phone", "phone"]
+    assert f"alerts of incident {ID}: expected every channel to take them, observed on-call alert, " in said
+    assert "channel on-call 2 (json://127.0.0.1): Failed to send JSON" in said
+    # She is reached; that was said once.
+    once()
+    assert len(server.sent) == 4
+
+
+def test_who_is_never_reached_is_passed_over_and_it_is_loud(
+    once: Said, say: Said, sandbox: Sandbox, server: Channels, later: Shift
+) -> None:
+    reach(sandbox, server)
+    server.statuses["ada"] = 500
+    said = once(code=ExitCode.FAILED)
+    assert told(server) == ["ada", "ada", "ada", "grace"]
+    assert "ESCALATION, ON-CALL NOT REACHED" in message(server)
+    assert "Why you are told: no channel of the engineer on call took the alert (on-call 1" in message(server)
+    assert "error=500" in message(server)
+    assert "on-call engineer alerted: NOT DELIVERED (on-call 1 (json://127.0.0.1): Failed" in said
+    assert "HINT: tell them by another way, then: python -m rollback_actions contacts acknowledge" in said
+    # It stays so until she is reached, or somebody acknowledges.
+    assert "NOT DELIVERED" in once(code=ExitCode.FAILED)
+    assert len(server.sent) == 4
+    assert "NOT DELIVERED" in say("status", code=ExitCode.FAILED)
+    later.minutes = 1.1
+    once(code=ExitCode.FAILED)
+    assert told(server)[4:] == ["ada"] * 3
+    say("acknowledge", "--as", "Grace", "--from", "a call", "--decision", "investigate")
+    once()
+    say("status")
+    assert len(server.sent) == 7
+
+
+def test_a_channel_that_hangs_has_its_deadline(once: Said, sandbox: Sandbox, server: Channels) -> None:
+    reach(sandbox, server, more="delivery_seconds = 0.5\nattempts = 2\nretry_seconds = 0.05\n")
+    server.hangs.add("ada")
+    started = time.monotonic()
+    said = once(code=ExitCode.FAILED)
+    assert time.monotonic() - started < 15
+    assert said.count("NOT DELIVERED: ") >= 2
+    assert told(server) == ["ada", "ada", "grace"]
+    records(sandbox)
+
+
+def test_who_does_not_acknowledge_is_passed_over(
+    once: Said, say: Said, sandbox: Sandbox, server: Channels, later: Shift
+) -> None:
+    reach(sandbox, server)
+    once()
+    later.minutes = 1.9
+    once()
+    assert told(server) == ["ada"]
+    later.minutes = 2.05
+    said = say("status", code=ExitCode.FAILED)
+    assert "acknowledged: OVERDUE, by T+2:00" in said
+    assert "to be done now: escalation, not acknowledged, nobody has acknowledged within 2 minutes" in said
+    once()
+    assert told(server) == ["ada", "grace"]
+    assert "Why you are told: nobody has acknowledged within 2 minutes; nothing is dec" in message(server)
+    say("acknowledge", "--as", "Grace", "--decision", "roll back")
+    later.minutes = 5
+    once()
+    assert told(server) == ["ada", "grace", "grace"]
+    assert "Why you are told: status update\n" in message(server)
+    assert "Acknowledged: by Grace" in message(server)
+    assert "Decision: roll back, by Grace" in message(server)
+
+
+def test_a_whole_flow(once: Said, say: Said, sandbox: Sandbox, server: Channels, later: Shift) -> None:
+    (sandbox.folder / "all").write_text(server.apprise("all"), encoding="utf-8")
+    reach(sandbox, server, more=f'post_mortem = [{{file = "all"}}]\n{FAST}')
+    once()
+    said = say("acknowledge", "--as", "Ada", "--decision", "roll back")
+    assert said == f"acknowledged by Ada: incident {ID}, roll back\n"
+    later.minutes = 6
+    once()
+    now = Moment.now()
+    incident(sandbox).write_rollback(RollbackRecord("1" * 40, Verdict.PASSED, 60.0, now, now))
+    later.minutes = 10
+    said = say("assessed", "--as", "Ada", "--text", "a  bad index", "--root-cause", "--no-fix")
+    answers = "root cause identified: yes; fix developed: no; rollback: passed"
+    assert said == f"assessed by Ada: incident {ID}, {answers}\n"
+    later.minutes = 30
+    once()
+    assert told(server) == ["ada", "grace"]
+    later.minutes = 60.1
+    said = once()
+    assert told(server) == ["ada", "grace", "all"]
+    assert f"Assessment: a bad index ({answers}), by Ada" in message(server)
+    assert "UTC (T+60:00)" in message(server)
+    assert f"Record: {incident(sandbox).folder}" in message(server)
+    say("status")
+    assert [r["event"] for r in records(sandbox) if not r["event"].startswith("alert")] == [
+        *("detected", "acknowledged", "decided", "assessed")
+    ]
+
+
+def test_the_clock_goes_on_by_itself_until_the_post_mortem(
+    away: Ran, sandbox: Sandbox, server: Channels
+) -> None:
+    # The library loads for a while, which minutes of a second or two would notice.
+    deliver([SecretStr("nonsense://")], "", "", 1.0, str)
+    minutes = {"acknowledge": 0.03, "decision": 0.03, "tech_lead": 0.08, "assessment": 0.12}
+    text = "".join(f"{name} = {value}\n" for name, value in {**minutes, "post_mortem": 0.16}.items())
+    reach(sandbox, server, end=f"[contacts.minutes]\n{text}")
+    said = clean(away("contacts", "run"))
+    # On-call; escalation; status; both that the assessment is late; both for the post-mortem.
+    assert told(server)[:3] == ["ada", "grace", "grace"]
+    assert sorted(told(server)[3:]) == ["ada", "ada", "grace", "grace"]
+    assert "post-mortem called: done at T+0:0" in said
+    (folder,) = (Path(line[10:]) for line in said.splitlines() if line.startswith("incident: "))
+    kept = verify_journal(folder / CONTACTS)
+    at = [Moment.from_record(record["at"]) for record in kept if record["event"] in {"detected", "alerting"}]
+    for moment, minute in zip(at, [0, 0, 0.03, 0.08, 0.12, 0.12, 0.16, 0.16], strict=True):
+        assert minute * 60 <= moment.seconds_since(at[0]) < minute * 60 + 2.4
+
+
+def test_a_rollback_that_has_begun_is_a_decision(
+    once: Said, say: Said, sandbox: Sandbox, server: Channels, later: Shift
+) -> None:
+    reach(sandbox, server)
+    once()
+    (incident(sandbox).folder / UNFINISHED).write_text("{}", encoding="utf-8")
+    say("acknowledge", "--as", "Ada")
+    later.minutes = 2.1
+    said = once()
+    assert told(server) == ["ada"]
+    assert "decided: done at T+2:0" in said
+    assert "(roll back, by the rollback in this incident" in said
+
+
+def test_a_closed_incident_needs_only_its_post_mortem(
+    once: Said, say: Said, sandbox: Sandbox, server: Channels, later: Shift
+) -> None:
+    reach(sandbox, server)
+    once()
+    say("acknowledge", "--as", "Ada", "--decision", "roll back")
+    incident(sandbox).close()
+    later.minutes = 1.5
+    said = once()
+    assert sorted(told(server)) == ["ada", "ada", "grace"]
+    assert "Why you are told: the incident is closed" in message(server)
+    assert "tech lead alerted: not needed" in said
+    later.minutes = 70
+    once()
+    assert len(server.sent) == 3
+
+
+def test_what_makes_no_sense_is_refused(once: Said, say: Said, sandbox: Sandbox, server: Channels) -> None:
+    assert "channels of on call: expected at least one, observed none" in once(code=ExitCode.USAGE)
+    reach(sandbox, server)
+    assert "expected a readable incident.json" in say("status", code=ExitCode.USAGE)
+    folder = incident(sandbox).folder
+    for arguments in (["status"], ["acknowledge", "--as", "Ada"]):
+        said = say(*arguments, code=ExitCode.USAGE)
+        assert f"contact clock of {ID}: expected one that has begun, observed none" in said
+        assert "HINT: begin it: " in said
+    assert not (folder / CONTACTS).exists()
+    incident(sandbox).close()
+    assert "expected one that is open, observed closed" in once(code=ExitCode.USAGE)
+    assert server.sent == []
+
+
+def test_who_is_no_contact_does_not_acknowledge(
+    once: Said, say: Said, sandbox: Sandbox, server: Channels
+) -> None:
+    reach(sandbox, server)
+    once()
+    said = say("acknowledge", "--as", "Adda", code=ExitCode.USAGE)
+    assert "contact: expected one of Ada, Grace, observed 'Adda'" in said
+    assert "HINT: did you mean Ada?" in said
+    answers = ("--root-cause", "--fix")
+    assert "expected one of" in say("assessed", "--as", "Zoe", "--text", "x", *answers, code=ExitCode.USAGE)
+    assert "expected a sentence" in say(
+        "assessed", "--as", "Ada", "--text", " ", *answers, code=ExitCode.USAGE
+    )
+    assert "--decision" in say("acknowledge", "--as", "Ada", "--decision", "maybe", code=ExitCode.USAGE)
+    say("assessed", "--as", "Ada", "--text", "x", code=ExitCode.USAGE)
+    assert [record["event"] for record in records(sandbox)] == ["detected", "alerting", "alerted"]
+
+
+def test_a_damaged_record_is_kept_and_what_may_be_repeated_says_so(
+    once: Said, say: Said, sandbox: Sandbox, server: Channels
+) -> None:
+    reach(sandbox, server)
+    once()
+    journal = incident(sandbox).folder / CONTACTS
+    journal.write_text(journal.read_text(encoding="utf-8").replace("you are on call", "you are not"))
+    said = say("status", code=ExitCode.BROKEN)
+    assert "record 1 of the journal: expected hash" in said
+    said = once()
+    assert "the journal was broken, is kept as" in said
+    assert told(server) == ["ada", "ada"]
+    assert "Repeated: this may have reached you before" in message(server)
+    assert journal.with_name("contacts-broken-1.jsonl").exists()
+
+
+def test_a_record_of_another_shape_is_said(say: Said, once: Said, sandbox: Sandbox, server: Channels) -> None:
+    reach(sandbox, server)
+    once()
+    Journal(incident(sandbox).folder / CONTACTS, str).write("alerted", alert="song and dance")
+    said = say("status", code=ExitCode.BROKEN)
+    assert "record of the contacts: expected alerts, acknowledgements, decisions, observed a record" in said
+
+
+@contextmanager
+def running(sandbox: Sandbox) -> Iterator[subprocess.Popen[str]]:
+    """Keep the clock in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rollback_actions", "contacts", "run", f"--incident={ID}"],
+        cwd=ROOT,
+        env={**os.environ, "ROLLPROOF_TARGET": str(sandbox.profile)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until(holds: Callable[[], object]) -> None:
+    give_up = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+def test_a_clock_that_is_killed_goes_on_and_says_what_it_repeats(
+    once: Said, say: Said, sandbox: Sandbox, server: Channels
+) -> None:
+    reach(sandbox, server, on_call=("ada", "phone"), more=FAST.replace("= 3\n", "= 20\n", 1))
+    server.hangs.add("phone")
+    with running(sandbox) as process:
+        until(lambda: len(server.sent) == 2)
+        # Only one process keeps the clock, and it lets others write.
+        said = once(code=ExitCode.USAGE)
+        assert f"lock to keep the contact clock of {ID}: expected free, observed held by" in said
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+    assert [record["event"] for record in records(sandbox)] == ["detected", "alerting", "alerting"]
+    assert "unknown: no end is recorded" in say("status")
+    server.hangs.clear()
+    once()
+    assert sorted(told(server)) == ["ada", "ada", "phone", "phone"]
+    assert "Repeated: this may have reached you before" in message(server)
+    assert [record["repeated"] for record in records(sandbox) if record["event"] == "alerting"] == [
+        *(False, False, True, True)
+    ]
+    once()
+    assert len(server.sent) == 4
+
+
+def test_somebody_acknowledges_while_a_channel_hangs_and_ctrl_c_is_clean(
+    say: Said, sandbox: Sandbox, server: Channels
+) -> None:
+    reach(sandbox, server, more="delivery_seconds = 5\nattempts = 9\nretry_seconds = 60\n")
+    server.hangs.add("ada")
+    with running(sandbox) as process:
+        until(lambda: server.sent)
+        say("acknowledge", "--as", "Ada", "--decision", "roll back")
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+    clean(said)
+    assert "Traceback" not in said
+    # What was in the works was finished, and what came of it is recorded.
+    assert process.returncode == ExitCode.FAILED
+    assert "NOT DELIVERED" in said
+    assert "go on with it: python -m rollback_actions contacts run" in said
+    assert [record["event"] for record in records(sandbox)] == [
+        *("detected", "alerting", "acknowledged", "decided", "not alerted")
+    ]
+
+
+def test_ctrl_c_says_how_to_go_on(sandbox: Sandbox, server: Channels) -> None:
+    reach(sandbox, server)
+    with running(sandbox) as process:
+        until(lambda: server.sent)
+        until(lambda: "alerted" in [record["event"] for record in records(sandbox)])
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert "go on with it: python -m rollback_actions contacts run --incident fire-1 --target=" in said
+    assert "Traceback" not in clean(said)
+    assert told(server) == ["ada"]
