@@ -20,6 +20,7 @@ from fixtures.stores.factory import open_view
 from fixtures.target import Target
 from rollback_actions.backup import Steps
 from rollback_actions.contents import record_content
+from rollback_actions.web_probes import usual_milliseconds
 
 
 def capture(target: Target, steps: Steps) -> Path:
@@ -38,6 +39,10 @@ def capture(target: Target, steps: Steps) -> Path:
     with steps("ask the canary's question") as step:
         canary = _canary(target, engine, client)
         step.result = f"{len(canary.files)} files, grounded in {', '.join(canary.grounded_in)}"
+    with steps("measure health and page") as step:
+        milliseconds = usual_milliseconds(target.application)
+        said = [f"{name} {taken:.0f} ms" for name, taken in milliseconds.items()]
+        step.result = ", ".join(said) or "neither answers with success"
     published = target.application.interface
     interface = client.interface_digest() if published else ""
     with BaselineDraft(target.folders.baselines, target.name) as draft:
@@ -55,6 +60,7 @@ def capture(target: Target, steps: Steps) -> Path:
             stores=stores,
             canary=canary,
             contents={name: content for name, (_, content) in zip(target.stores, found, strict=True)},
+            milliseconds=milliseconds,
         )
         return draft.finish(facts, target.baseline_key)
 

@@ -19,7 +19,7 @@ from fixtures.clock import Moment
 from fixtures.errors import Mismatch, Problem
 from fixtures.samples import Monitor, Sample
 from fixtures.samples import Probe as Probed
-from rollback_actions.probes import Probe
+from rollback_actions.reading import Probe
 
 # By this part of a beat the sample is made of what has answered. The rest is for writing and showing it.
 COLLECTED = 0.8

@@ -3,108 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from fixtures.engines.factory import open_engine
-from fixtures.errors import Mismatch, Problem, Unverifiable, listed
-from fixtures.http import Request, fetch
-from fixtures.stores.factory import open_view
+from fixtures.errors import Mismatch, Unverifiable, listed
+from fixtures.severity import DISK, MEMORY
+from fixtures.stores.profiles import KafkaProfile, MilvusProfile, QdrantProfile, WatchedProfile
 from fixtures.target import Target
+from rollback_actions.held_view import HeldView
+from rollback_actions.reading import Probe, Reading, Unheld
+from rollback_actions.record_probe import RecordsProbe
+from rollback_actions.request_probe import open_requests
+from rollback_actions.store_probes import ConnectionsProbe, LagProbe, VectorProbe
+from rollback_actions.usual import CurrentUsual
+from rollback_actions.web_probes import HealthProbe, PageProbe
 
 if TYPE_CHECKING:
     from fixtures.engines.engine import Container, ContainerEngine
     from fixtures.host import Host
     from fixtures.stores.profiles import AnyStore
-    from fixtures.stores.view import StoreView
 
 STORE = "store "
 """How the name of a store's probe begins."""
-_OK = range(200, 300)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a probe has read: whether that is well, in words, and the figures behind it.
-
-    `services` are those of the target that are in trouble.
-    """
-
-    ok: bool
-    text: str
-    value: float | None = None
-    figures: Mapping[str, float] = field(default_factory=dict)
-    services: tuple[str, ...] = ()
-
-
-class Probe(Protocol):
-    """One question. It is asked again only when it has answered; raises `Problem` when it cannot be known."""
-
-    name: str
-    deadline: float
-
-    def ask(self) -> Reading:
-        """Ask, and return the answer within about `deadline` seconds."""
-        ...
-
-    def close(self) -> None:
-        """Release what is held."""
-        ...
-
-
-class _Unheld:
-    """A probe that holds nothing between two questions."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-class HealthProbe(_Unheld):
-    """The health endpoint: a status of success, the right words, and how long that takes."""
-
-    name = "health"
-
-    def __init__(self, target: Target, deadline: float) -> None:
-        """Ask nothing yet."""
-        application = target.application
-        self.deadline = deadline
-        self._expected = application.health.expect
-        base = str(application.url).rstrip("/")
-        self._request = Request("GET", f"{base}{application.api}{application.health.path}")
-
-    def ask(self) -> Reading:
-        """Ask it."""
-        answer = fetch(self._request, self.deadline)
-        body = answer.body if isinstance(answer.body, dict) else {}
-        said = {key: body.get(key) for key in self._expected}
-        words = ", ".join(f"{key} {value}" for key, value in said.items())
-        ok = answer.status in _OK and said == self._expected
-        return Reading(
-            ok,
-            f"{answer.status} {words}, {answer.milliseconds:.0f} ms".replace(" ,", ","),
-            answer.milliseconds,
-        )
-
-
-class PageProbe(_Unheld):
-    """The frontend's first page, as a user loads it."""
-
-    name = "page"
-
-    def __init__(self, target: Target, deadline: float) -> None:
-        """Ask nothing yet."""
-        self.deadline = deadline
-        self._request = Request("GET", f"{str(target.application.url).rstrip('/')}/")
-
-    def ask(self) -> Reading:
-        """Load it."""
-        answer = fetch(self._request, self.deadline)
-        text = f"{answer.status}, {answer.milliseconds:.0f} ms"
-        return Reading(answer.status in _OK, text, answer.milliseconds)
-
-
-class ContainersProbe(_Unheld):
+class ContainersProbe(Unheld):
     """The containers: all there, running and healthy, none of them restarting."""
 
     name = "containers"
@@ -118,11 +44,12 @@ class ContainersProbe(_Unheld):
     def ask(self) -> Reading:
         """Look at all of them."""
         there = self._engine.containers()
-        missing = [f"{service} has none" for service in self._services if not there.get(service)]
+        missing = {service: f"{service} has none" for service in self._services if not there.get(service)}
         every = [container for found in there.values() for container in found]
-        unwell = [f"{c.name} {_state(c)}" for c in every if not _well(c)]
-        if wrong := [*missing, *unwell]:
-            return Reading(ok=False, text=listed(wrong), value=float(len(wrong)))
+        unwell = [c for c in every if not _well(c)]
+        if wrong := [*missing.values(), *(f"{c.name} {_state(c)}" for c in unwell)]:
+            services = dict.fromkeys([*missing, *(c.service for c in unwell)])
+            return Reading(ok=False, text=listed(wrong), value=float(len(wrong)), services=tuple(services))
         return Reading(ok=True, text=f"{len(every)} run", value=0.0)
 
 
@@ -135,10 +62,10 @@ def _state(container: Container) -> str:
     return container.status if container.status != "running" else f"{container.health}"
 
 
-class MemoryProbe(_Unheld):
+class MemoryProbe(Unheld):
     """The memory of the container that uses most of its limit."""
 
-    name = "memory"
+    name = MEMORY
 
     def __init__(self, target: Target, engine: ContainerEngine, deadline: float) -> None:
         """Ask nothing yet."""
@@ -151,14 +78,24 @@ class MemoryProbe(_Unheld):
         usages = self._engine.usage()
         if not usages:
             return Reading(ok=False, text="no container runs")
-        highest = max(usage.memory_percent for usage in usages.values())
-        return Reading(highest < self._limit, f"highest {highest:.1f} % of a limit", highest)
+        container, usage = max(usages.items(), key=lambda used: used[1].memory_percent)
+        highest = usage.memory_percent
+        text = f"highest {highest:.1f} % of a limit"
+        if highest < self._limit:
+            return Reading(ok=True, text=text, value=highest)
+        # Whose it is takes a question of its own, which is asked only now.
+        services: list[str] = []
+        with suppress(Unverifiable):  # what is known is said all the same
+            there = self._engine.containers().items()
+            services = [service for service, found in there if any(one.id == container for one in found)]
+        of = f", {listed(services)}" if services else ""
+        return Reading(ok=False, text=f"{text}{of}", value=highest, services=tuple(services))
 
 
-class DiskProbe(_Unheld):
+class DiskProbe(Unheld):
     """The space that is free on this host, and where the engine keeps its data."""
 
-    name = "disk"
+    name = DISK
 
     def __init__(self, target: Target, engine: ContainerEngine, host: Host, deadline: float) -> None:
         """Ask nothing yet."""
@@ -184,29 +121,17 @@ class StoreProbe:
         """Connect to nothing yet."""
         self.name = f"{STORE}{name}"
         self.deadline = deadline
-        self._store = name
-        self._profile = profile.model_copy(
-            update={"deadline_seconds": min(deadline, profile.deadline_seconds)}
-        )
-        self._engine = engine
-        self._view: StoreView | None = None
+        self._held = HeldView(name, profile, engine, deadline)
 
     def ask(self) -> Reading:
-        """Ask it; after a failure the next question looks for it anew, where it may be by then."""
-        try:
-            if self._view is None:
-                self._view = open_view(self._store, self._profile, self._engine)
-            answer = self._view.ask()
-        except (Mismatch, Problem):
-            self.close()
-            raise
+        """Ask it."""
+        with self._held.opened() as view:
+            answer = view.ask()
         return Reading(ok=True, text=f"{answer.query}: {answer.records}", value=float(answer.records))
 
     def close(self) -> None:
         """Close the connection."""
-        view, self._view = self._view, None
-        if view is not None:
-            view.close()
+        self._held.close()
 
 
 class Answering:
@@ -215,22 +140,28 @@ class Answering:
     No answer until the deadline says nothing, as with every probe.
     """
 
-    def __init__(self, probe: Probe, clock: Callable[[], float]) -> None:
-        """Ask `probe`."""
+    def __init__(self, probe: Probe, clock: Callable[[], float], services: tuple[str, ...] = ()) -> None:
+        """Ask `probe` of `services`, which are in trouble when it does not answer, or answers wrongly."""
         self.name = probe.name
         self.deadline = probe.deadline
         self._probe = probe
         self._clock = clock
+        self._services = services
 
     def ask(self) -> Reading:
         """Ask it."""
         started = self._clock()
         try:
-            return self._probe.ask()
+            reading = self._probe.ask()
+        except Mismatch as wrong:
+            return Reading(ok=False, text=str(wrong).splitlines()[0], services=self._services)
         except Unverifiable as problem:
             if self._clock() - started >= self.deadline * 0.9:
                 raise
-            return Reading(ok=False, text=problem.summary)
+            return Reading(ok=False, text=problem.summary, services=self._services)
+        if reading.ok or reading.services:
+            return reading
+        return replace(reading, services=self._services)
 
     def close(self) -> None:
         """Release what it holds."""
@@ -247,12 +178,31 @@ def probes_of(target: Target, deadline: float, clock: Callable[[], float]) -> tu
     engine = open_engine(profile)
     host = Host(max(1, math.floor(deadline)))
     web = min(deadline, target.application.deadline_seconds)
-    stores = (StoreProbe(name, store, engine, deadline) for name, store in target.stores.items())
+    usual = CurrentUsual(target)
+    stores = (
+        Answering(StoreProbe(name, store, engine, deadline), clock, store.services)
+        for name, store in target.stores.items()
+    )
     return (
-        Answering(HealthProbe(target, web), clock),
+        Answering(HealthProbe(target, web, usual.milliseconds), clock),
+        open_requests(target, engine, deadline),
+        RecordsProbe(target, engine, deadline, usual),
         ContainersProbe(target, engine, deadline),
         MemoryProbe(target, engine, deadline),
-        *(Answering(store, clock) for store in stores),
-        Answering(PageProbe(target, web), clock),
+        *stores,
+        *_of_stores(target, engine, deadline),
+        Answering(PageProbe(target, web, usual.milliseconds), clock),
         DiskProbe(target, engine, host, deadline),
     )
+
+
+def _of_stores(target: Target, engine: ContainerEngine, deadline: float) -> Iterator[Probe]:
+    """Yield the probes that a target has only where it has a store of the kind."""
+    stores = target.stores
+    if watched := [name for name, store in stores.items() if isinstance(store, WatchedProfile)]:
+        yield ConnectionsProbe(target, watched, engine, deadline)
+    if logs := [name for name, store in stores.items() if isinstance(store, KafkaProfile)]:
+        yield LagProbe(target, logs, engine, deadline)
+    for name, store in stores.items():
+        if isinstance(store, MilvusProfile | QdrantProfile):
+            yield VectorProbe(name, store, engine, deadline)

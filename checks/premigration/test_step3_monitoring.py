@@ -84,16 +84,17 @@ def test_monitor_sees_the_target(
     # What was well a while ago says nothing of now.
     _expect_fresh(last, samples_file, target)
     unknown = [f"{name} ({probe.text})" for name, probe in last.probes.items() if probe.ok is None]
+    unwell = [f"{name} ({probe.text})" for name, probe in last.probes.items() if probe.ok is False]
     health = last.probes.get("health")
     if health is None or unknown:
+        worse = f"; not well: {listed(unwell)}" if unwell else ""
         raise Mismatch(
             what="last sample of the monitor",
             expected="an answer of every probe, health among them",
-            observed=f"none of {listed(unknown)}" if unknown else "no probe of health",
+            observed=f"none of {listed(unknown)}{worse}" if unknown else "no probe of health",
             source=str(samples_file),
             hint="no data is never healthy: see why there is no answer, then ask again",
         )
-    unwell = [f"{name} ({probe.text})" for name, probe in last.probes.items() if not probe.ok]
     if unwell:
         raise Mismatch(
             what="last sample of the monitor",

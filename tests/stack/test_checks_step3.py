@@ -125,7 +125,7 @@ def test_a_monitor_that_watches_is_green_until_it_is_stopped_or_killed(watching:
     assert set(outcome.results()) == {RUNNING, BEAT, SEES}
     (said,) = outcome.results()[SEES]["notes"]
     assert said.startswith("health 200 status UP, ")
-    assert said.endswith("; all of 12 probes are well")
+    assert said.endswith("; all of 18 probes are well")
 
     watching.process.send_signal(signal.SIGSTOP)
     time.sleep(2 * BEAT_SECONDS + 0.5)

@@ -10,6 +10,7 @@ from fixtures.errors import Unverifiable
 from fixtures.host import Host
 from fixtures.stores.profiles import Address
 from fixtures.target import Target
+from rollback_actions.request_log import Cursor, stamped
 from tests.stack.scratch_project import ScratchProject, compose, docker, scratch_project
 
 
@@ -173,3 +174,30 @@ def _wait_for_health(project: ScratchProject, health: str) -> None:
     while project.container("data").health != health and time.monotonic() < end:
         time.sleep(0.1)
     assert project.container("data").health == health
+
+
+def test_a_log_is_read_from_a_moment_on_with_the_engines_stamps(project: ScratchProject) -> None:
+    name = project.container("data").name
+    # What its first process says; a command that is run beside it is no part of the log.
+    project.shell("echo one two > /proc/1/fd/1; echo three > /proc/1/fd/2; echo four > /proc/1/fd/1")
+    give_up = time.monotonic() + 20
+    while "four" not in (log := project.engine.logs_since(name, 0.0, 100)):
+        assert time.monotonic() < give_up, log
+        time.sleep(0.1)
+    lines = [(stamp, text) for stamp, text in stamped(log) if text != "started"]
+    assert sorted(text for _, text in lines) == ["four", "one two", "three"]
+    assert abs(lines[0][0] / 10**9 - time.time()) < 60
+    cursor = Cursor()
+    cursor.new(stamped(log))
+    assert cursor.new(stamped(project.engine.logs_since(name, cursor.since, 100))) == []
+    project.shell("echo five > /proc/1/fd/1")
+    give_up = time.monotonic() + 20
+    while (found := list(stamped(project.engine.logs_since(name, cursor.since, 100))))[-1][1] != "five":
+        assert time.monotonic() < give_up, found
+        time.sleep(0.1)
+    # The last line that is known comes again, so that nothing can be missing between.
+    assert cursor.meets(found, 100)
+    assert cursor.new(found) == ["five"]
+    assert len(project.engine.logs_since(name, 0.0, 1).splitlines()) == 1
+    with pytest.raises(Unverifiable):
+        project.engine.logs_since("no-such-container", 0.0, 1)

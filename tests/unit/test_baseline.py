@@ -58,6 +58,18 @@ def test_it_comes_back_as_it_was(folder: Path) -> None:
     assert load_baseline(folder.parent / "current", "staging").id == folder.name
 
 
+def test_what_was_not_measured_then_is_not_there_and_no_fault(folder: Path) -> None:
+    assert not (folder / "milliseconds.json").exists()
+    measured = replace(FACTS, milliseconds={"health": 3.25, "page": 1})
+    assert load_baseline(save_baseline(folder.parent, "staging", measured), "staging").facts == measured
+
+
+@pytest.mark.parametrize("milliseconds", [0, -1.5, True, "3", None])
+def test_a_time_that_is_none_is_refused(tmp_path: Path, milliseconds: float) -> None:
+    facts = replace(FACTS, milliseconds={"health": milliseconds})
+    assert "expected facts of version 2" in _refusal(save_baseline(tmp_path, "staging", facts))
+
+
 def test_current_is_the_last_one(folder: Path) -> None:
     second = save_baseline(folder.parent, "staging", FACTS)
     assert load_baseline(folder.parent / "current", "staging").id == second.name

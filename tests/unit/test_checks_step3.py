@@ -153,6 +153,10 @@ def test_a_beat_that_is_missing_or_off_is_red(target: Target, samples: tuple[Sam
         ({**WELL, "health": Probe(None, 4.0, "unknown: late")}, "observed none of health (unknown: late)"),
         ({**WELL, "disk": Probe(None, 4.0, "unknown: still")}, "observed none of disk (unknown: still)"),
         ({**WELL, "store redis": Probe(False, 4.0, "refused")}, "not well: store redis (refused)"),
+        (
+            {**WELL, "disk": Probe(None, 4.0, "unknown: still"), "store redis": Probe(False, 4.0, "refused")},
+            "observed none of disk (unknown: still); not well: store redis (refused)",
+        ),
         ({"disk": Probe(True, 0.1, "fine")}, "observed no probe of health"),
         ({}, "observed no probe of health"),
     ],

@@ -104,7 +104,13 @@ def test_an_address_with_a_host_needs_no_engine(monkeypatch: pytest.MonkeyPatch,
 def test_an_engine_that_is_not_there_is_unverifiable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none")
     engine = ComposeEngine("p", 1)
-    for ask in (engine.containers, engine.usage, engine.data_root, lambda: engine.logs("x")):
+    for ask in (
+        engine.containers,
+        engine.usage,
+        engine.data_root,
+        lambda: engine.logs("x"),
+        lambda: engine.logs_since("x", 1.5, 9),
+    ):
         with pytest.raises(Unverifiable, match="HINT: see that the engine runs"):
             ask()
 

@@ -26,7 +26,8 @@ from fixtures.target import load_target
 from rollback_actions import monitor
 from rollback_actions.monitor import Beats, Summary
 from rollback_actions.monitor_view import line_of
-from rollback_actions.probes import Answering, Probe, Reading
+from rollback_actions.probes import Answering
+from rollback_actions.reading import Probe, Reading
 from tests.conftest import ROOT
 
 BEAT = 0.2

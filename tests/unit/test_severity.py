@@ -118,6 +118,14 @@ def test_what_a_target_does_not_have_is_not_asked() -> None:
     assert not {"vectors", "lag", "connections"} & {finding.band for finding in assessment.findings}
 
 
+def test_a_source_that_knows_no_log_ins_leaves_their_band_unknown() -> None:
+    few = Probe(ok=True, seconds=0.01, text="few", figures={"requests": 9.0, "errors": 0.0, "p95": 9.0})
+    assessment = assess(Bands(), samples(3, lambda _: {"requests": few}), BEAT)
+    assert found(assessment, "failed log-ins", CRITICAL).standing is Standing.UNKNOWN
+    assert found(assessment, "errors", CRITICAL).standing is Standing.CLEAR
+    assert assessment.severity is Severity.UNKNOWN
+
+
 def test_the_worst_band_decides_and_says_which_samples_led_to_it() -> None:
     made = samples(14, lambda _: {"page": value(9000), "memory": value(99)})
     assessment = assess(Bands(), made, BEAT)

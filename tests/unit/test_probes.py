@@ -1,0 +1,210 @@
+"""Probes of the whole target: which there are, what they find in trouble, and what is slower than usual."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import create_autospec
+
+import pytest
+
+from fixtures.engines.compose import ComposeEngine
+from fixtures.engines.engine import Container, Usage
+from fixtures.errors import Mismatch, Unverifiable
+from fixtures.stores.factory import open_view
+from fixtures.target import Target, load_target
+from rollback_actions import held_view
+from rollback_actions.probes import Answering, ContainersProbe, MemoryProbe, StoreProbe, probes_of
+from rollback_actions.reading import Reading, Unheld
+from rollback_actions.web_probes import HealthProbe, PageProbe, usual_milliseconds
+from tests.conftest import ROOT, write_profile
+from tests.unit.application_stand_in import StandIn, answer, running
+from tests.unit.sandbox import MYSQL
+from tests.unit.test_store_probes import STORES
+
+WELL = Container(
+    id="1",
+    name="t-backend-1",
+    service="backend",
+    running=True,
+    status="running",
+    health="healthy",
+    restarts=0,
+    restarting=False,
+    oom_killed=False,
+    exit_code=0,
+    started="",
+    image="",
+    image_id="",
+    revision=None,
+    configuration=None,
+    memory_limit=0,
+    pids_limit=0,
+    mounts=(),
+)
+SILENT = Unverifiable(what="store", expected="an answer", observed="none", source="a", hint="b")
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Target:
+    return load_target(write_profile(tmp_path))
+
+
+@pytest.fixture
+def engine() -> Any:  # noqa: ANN401 - whose answers a test sets
+    return create_autospec(ComposeEngine, instance=True)
+
+
+def test_each_target_has_the_probes_of_what_it_is_made_of(tmp_path: Path) -> None:
+    small = load_target(write_profile(tmp_path))
+    names = [probe.name for probe in probes_of(small, 4.0, lambda: 0.0)]
+    assert names == [
+        *("health", "requests", "records", "containers", "memory", "store redis", "connections"),
+        *("page", "disk"),
+    ]
+    large = load_target(write_profile(tmp_path, MYSQL + STORES))
+    more = {probe.name for probe in probes_of(large, 4.0, lambda: 0.0)} - set(names)
+    assert more == {"store mysql", "store mongodb", "store kafka", "store qdrant", "lag", "vectors qdrant"}
+
+
+def test_no_driver_is_imported_before_a_store_is_asked(tmp_path: Path) -> None:
+    profile = write_profile(tmp_path, MYSQL + STORES)
+    script = (
+        "import sys; from pathlib import Path; from fixtures.target import load_target\n"
+        "from rollback_actions.probes import probes_of\n"
+        "probes_of(load_target(Path(sys.argv[1])), 4.0, lambda: 0.0)\n"
+        "drivers = {'pymysql', 'pymongo', 'redis', 'minio', 'confluent_kafka', 'pymilvus', 'numpy'}\n"
+        "print('IMPORTED', sorted(drivers & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(profile)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "IMPORTED []\n", done.stderr
+
+
+def test_containers_that_are_unwell_or_missing_name_their_services(target: Target, engine: Any) -> None:  # noqa: ANN401
+    engine.containers.return_value = {
+        "backend": (WELL, replace(WELL, id="2", name="t-backend-2", health="unhealthy")),
+        "other": (replace(WELL, id="3", name="t-other-1", service="other", status="exited"),),
+    }
+    reading = ContainersProbe(target, engine, 4.0).ask()
+    assert (reading.ok, reading.services) == (False, ("redis", "backend", "other"))
+    engine.containers.return_value = {"backend": (WELL,), "redis": (WELL,)}
+    assert ContainersProbe(target, engine, 4.0).ask().services == ()
+
+
+def test_whose_memory_is_used_up_is_asked_only_then(target: Target, engine: Any) -> None:  # noqa: ANN401
+    engine.containers.return_value = {"backend": (WELL,)}
+    engine.usage.return_value = {"1": Usage(1, 60.0, 0, 1, 0), "2": Usage(1, 40.0, 0, 1, 0)}
+    probe = MemoryProbe(target, engine, 4.0)
+    assert probe.ask() == Reading(ok=True, text="highest 60.0 % of a limit", value=60.0)
+    engine.containers.assert_not_called()
+    engine.usage.return_value["1"] = Usage(1, 97.0, 0, 1, 0)
+    reading = probe.ask()
+    assert (reading.ok, reading.value, reading.services) == (False, 97.0, ("backend",))
+    assert reading.text == "highest 97.0 % of a limit, backend"
+    engine.containers.side_effect = SILENT
+    reading = probe.ask()
+    assert (reading.ok, reading.value, reading.services) == (False, 97.0, ())
+
+
+class Says(Unheld):
+    """A probe that says what it is told, or raises it."""
+
+    name, deadline = "store x", 4.0
+
+    def __init__(self, said: Reading | Exception) -> None:
+        self._said = said
+
+    def ask(self) -> Reading:
+        if isinstance(self._said, Exception):
+            raise self._said
+        return self._said
+
+
+@pytest.mark.parametrize(
+    ("said", "services"),
+    [
+        (SILENT, ("a", "b")),
+        (Mismatch(what="it", expected="a", observed="b", source="c", hint="d"), ("a", "b")),
+        (Reading(ok=False, text="wrong"), ("a", "b")),
+        (Reading(ok=False, text="wrong", services=("c",)), ("c",)),
+        (Reading(ok=True, text="right"), ()),
+    ],
+)
+def test_a_store_that_is_down_names_its_services(
+    said: Reading | Exception, services: tuple[str, ...]
+) -> None:
+    reading = Answering(Says(said), lambda: 0.0, ("a", "b")).ask()
+    assert reading.services == services
+    assert "HINT" not in reading.text
+
+
+def test_a_store_is_looked_for_anew_after_a_failure(
+    target: Target,
+    engine: Any,  # noqa: ANN401
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    view = create_autospec(open_view)
+    monkeypatch.setattr(held_view, "open_view", view)
+    probe = StoreProbe("redis", target.stores["redis"], engine, 4.0)
+    probe.ask()
+    probe.ask()
+    assert view.call_count == 1
+    assert view.call_args.args[1].deadline_seconds == 4.0
+    view.return_value.ask.side_effect = SILENT
+    # A connection that failed may not be closed in order either: what is said is why it failed.
+    view.return_value.close.side_effect = OSError("broken pipe")
+    with pytest.raises(Unverifiable, match="observed none"):
+        probe.ask()
+    view.return_value.ask.side_effect = None
+    probe.ask()
+    assert view.call_count == 2
+
+
+@pytest.fixture
+def application() -> Iterator[StandIn]:
+    with running() as stand_in:
+        stand_in.answers = {
+            "GET /api/v1/health/check": answer(200, {"status": "UP"}),
+            "GET /": answer(200, "<p>"),
+        }
+        yield stand_in
+
+
+@pytest.fixture
+def reachable(tmp_path: Path, application: StandIn) -> Target:
+    path = write_profile(tmp_path)
+    path.write_text(path.read_text().replace("http://127.0.0.1:9", application.url))
+    return load_target(path)
+
+
+def test_how_slow_it_is_is_told_in_times_of_the_baseline(reachable: Target) -> None:
+    usual = {"health": 0.001}
+    health = HealthProbe(reachable, 4.0, lambda: usual).ask()
+    assert health.value is not None
+    assert health.figures == {"ratio": pytest.approx(1000 * health.value)}
+    # A baseline of before that was measured says nothing of it.
+    assert PageProbe(reachable, 4.0, lambda: usual).ask().figures == {}
+    assert PageProbe(reachable, 4.0, dict).ask().ok
+
+
+def test_a_baseline_has_the_median_of_what_answers_with_success(
+    reachable: Target, application: StandIn
+) -> None:
+    found = usual_milliseconds(reachable.application)
+    assert set(found) == {"health", "page"}
+    assert min(found.values()) >= 1.0
+    assert len(application.seen) == 10
+    assert {exchange.headers["User-Agent"] for exchange in application.seen} == {"rollproof-verifier"}
+    application.answers["GET /"] = answer(404, "")
+    assert set(usual_milliseconds(reachable.application)) == {"health"}

@@ -1,0 +1,203 @@
+"""The access log: what a line says, what lines come to, and that each is counted once."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from fixtures.access_log import Requests
+from fixtures.errors import Unverifiable
+from fixtures.http import AGENT
+from rollback_actions.request_log import Cursor, Tally, percentile, stamped
+
+NGINX = Requests(service="nginx")
+START = 1_795_640_400  # 2026-11-25 21:00:00 UTC
+
+
+def line(
+    path: str = "/api/v1/base/knowledge_bases",
+    status: int = 200,
+    seconds: str | None = "0.012",
+    *,
+    method: str = "GET",
+    agent: str = "Mozilla/5.0 (X11)",
+) -> str:
+    """Return a line as nginx writes it."""
+    timed = f" {seconds}" if seconds is not None else ""
+    request = f"{method} {path} HTTP/1.1"
+    return f'172.18.0.1 - - [25/Nov/2026:21:00:00 +0000] "{request}" {status} 31 "-" "{agent}"{timed}'
+
+
+def tally(*lines: str, source: Requests = NGINX) -> Tally:
+    found = Tally(source)
+    for one in lines:
+        found.add(one)
+    return found
+
+
+def log(*lines: tuple[float, str]) -> str:
+    """Return what an engine says of lines, each so many seconds after the start."""
+    return "".join(f"2026-11-25T21:00:{seconds:012.9f}Z {text}\n" for seconds, text in lines)
+
+
+def test_requests_are_counted_by_what_came_of_them() -> None:
+    figures = tally(line(), line(status=404), line(status=502), line(status=500, seconds="1.5")).figures()
+    assert figures["requests"] == 4
+    assert figures["errors"] == 2
+    assert figures["p95"] == 1500.0
+
+
+LOG_IN = "/api/v1/auth/login"
+
+
+@pytest.mark.parametrize(
+    ("text", "log_ins", "failed"),
+    [
+        (line(LOG_IN, method="POST"), 1, 0),
+        (line(LOG_IN, 401, method="POST"), 1, 1),
+        (line(f"{LOG_IN}?next=/", 500, method="POST"), 1, 1),
+        (line(LOG_IN, 405), 0, 0),
+        (line(LOG_IN, 204, method="OPTIONS"), 0, 0),
+        (line("/api/v1/auth/logout", 401, method="POST"), 0, 0),
+    ],
+)
+def test_log_ins_are_told_by_method_and_path(text: str, log_ins: int, failed: int) -> None:
+    found = tally(text)
+    assert (found.log_ins, found.failed_log_ins) == (log_ins, failed)
+
+
+def test_streams_are_left_out_of_latency_and_of_nothing_else() -> None:
+    found = tally(line("/api/v1/sse/chat?x=1", 502, "61.2"), line(seconds="0.020"))
+    assert found.figures() == {
+        "requests": 2,
+        "errors": 1,
+        "log_ins": 0,
+        "failed_log_ins": 0,
+        "unmatched": 0,
+        "p50": 20.0,
+        "p95": 20.0,
+        "p99": 20.0,
+    }
+    # Of streams alone none was slow.
+    assert tally(line("/api/v1/sse/chat", seconds="61.2")).figures()["p95"] == 0.0
+
+
+def test_no_request_has_no_latency_and_one_without_a_time_makes_it_unknown() -> None:
+    assert "p95" not in tally().figures()
+    found = tally(line(seconds=None), line(seconds="9.0"))
+    assert "p95" not in found.figures()
+    assert found.figures()["requests"] == 2
+    assert "1 of them without a time" in str(found)
+
+
+def test_requests_of_this_suite_are_no_users() -> None:
+    found = tally(line(status=503, agent=AGENT), line())
+    assert (found.requests, found.errors, found.others, found.asked) == (1, 0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '172.18.0.1 - - [25/Nov/2026:21:00:00 +0000] "" 400 0 "-" "-" 0.000',
+        '172.18.0.1 - - [25/Nov/2026:21:00:00 +0000] "\\x16\\x03\\x01" 400 150 "-" "-" 0.004',
+        '172.18.0.1 - a b [25/Nov/2026:21:00:00 +0000] "GET / HTTP/1.1" 200 1 "\\x22" "x"',
+        "::1 - - [25/Nov/2026:21:00:00 +0000] " + line().split("] ")[1],
+    ],
+)
+def test_odd_lines_are_requests_all_the_same(text: str) -> None:
+    assert tally(text).requests == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "unmatched"),
+    [
+        ("2026/11/25 21:00:00 [error] 29#29: *7 connect() failed (111: Connection refused)", 0),
+        ("", 0),
+        ("/docker-entrypoint.sh: Configuration complete; ready for start up", 1),
+        ('{"status": 200, "path": "/"}', 1),
+    ],
+)
+def test_what_is_no_request_is_a_notice_or_said(text: str, unmatched: int) -> None:
+    found = tally(text)
+    assert (found.requests, found.unmatched) == (0, unmatched)
+    assert ("1 lines that are of none" in str(found)) is bool(unmatched)
+
+
+def test_another_format_is_read_by_its_pattern() -> None:
+    pattern = r'"method":"(?P<method>\w+)","path":"(?P<path>[^"]*)","status":(?P<status>\d+)'
+    source = Requests(service="caddy", pattern=pattern, log_in=("/in",))
+    found = tally('{"method":"POST","path":"/in","status":403}', source=source)
+    assert (found.requests, found.failed_log_ins) == (1, 1)
+    assert "p95" not in found.figures()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"service": "a", "pattern": "("}, "expected a regular expression"),
+        ({"service": "a", "pattern": "(?P<status>.)"}, "observed none named path, method"),
+        ({"service": "a", "notices": "["}, "expected a regular expression"),
+        ({}, "exactly one of service and prometheus"),
+    ],
+)
+def test_a_profile_that_cannot_be_right_is_refused(settings: dict[str, str], said: str) -> None:
+    with pytest.raises(ValidationError, match=said.replace("(", r"\(")):
+        Requests.model_validate(settings)
+
+
+@pytest.mark.parametrize(
+    ("count", "percent", "place"),
+    [(1, 50, 1), (1, 99, 1), (2, 50, 1), (3, 50, 2), (20, 95, 19), (100, 99, 99), (101, 99, 100)],
+)
+def test_a_percentile_is_one_of_the_times(count: int, percent: int, place: int) -> None:
+    assert percentile([float(number) for number in range(1, count + 1)], percent) == place
+
+
+def test_stamps_are_exact_and_a_line_may_hold_anything() -> None:
+    found = list(stamped(log((0.0, "a b"), (0.000000001, "c\x0bd\u2028"), (1.5, ""))))
+    assert found == [
+        (START * 10**9, "a b"),
+        (START * 10**9 + 1, "c\x0bd\u2028"),
+        (START * 10**9 + 1_500_000_000, ""),
+    ]
+    assert list(stamped("")) == []
+    assert list(stamped("2026-11-25T23:00:00.5+02:00 x\n")) == [(START * 10**9 + 500_000_000, "x")]
+
+
+def test_a_line_without_a_stamp_is_unverifiable() -> None:
+    with pytest.raises(Unverifiable, match="expected lines that begin with the engine's stamp"):
+        list(stamped("hello\n"))
+
+
+def test_each_line_is_counted_once_also_where_stamps_are_equal() -> None:
+    cursor = Cursor()
+    first = [(1, "a"), (5, "b"), (5, "c")]
+    assert cursor.new(first) == ["a", "b", "c"]
+    assert cursor.new(first) == []
+    assert cursor.new([(5, "b"), (5, "c"), (5, "d"), (6, "e")]) == ["d", "e"]
+    assert cursor.new([(5, "d"), (6, "e"), (6, "f")]) == ["f"]
+    # The log was cleared meanwhile, and then it is the same one again.
+    assert cursor.new([]) == []
+    assert cursor.new([(6, "e"), (6, "f")]) == []
+    assert cursor.new([(7, "g")]) == ["g"]
+
+
+def test_what_is_asked_for_begins_at_the_last_line_or_before_it() -> None:
+    cursor = Cursor()
+    assert cursor.since == 0.0
+    for stamp in (START * 10**9, START * 10**9 + 123_456_789, START * 10**9 + 999_999_999):
+        cursor.new([(stamp, "x")])
+        # As the engine reads what a float is written as.
+        whole, _, part = str(cursor.since).partition(".")
+        asked = int(whole) * 10**9 + int(part.ljust(9, "0")[:9])
+        assert stamp - 3000 < asked < stamp
+
+
+def test_a_log_is_whole_where_the_last_line_comes_again() -> None:
+    cursor = Cursor()
+    assert cursor.meets([(1, "a")], 2)
+    assert not cursor.meets([(1, "a"), (2, "b")], 2)
+    cursor.new([(5, "x")])
+    assert cursor.meets([(5, "x"), (9, "y")], 2)
+    assert not cursor.meets([(8, "x"), (9, "y")], 2)
+    assert not cursor.meets([(8, "x")], 2)

@@ -1,0 +1,297 @@
+"""The probes of what only some stores have, on stores that answer as a test tells them to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Self, cast
+
+import pytest
+
+from fixtures.engines.engine import ContainerEngine, Endpoint
+from fixtures.errors import Unverifiable
+from fixtures.stores.content import Json, LaggingContent
+from fixtures.stores.kafka_content import Content
+from fixtures.stores.kafka_positions import lags
+from fixtures.stores.profiles import KafkaProfile, QdrantProfile
+from fixtures.stores.reach import NOBODY, Reach
+from fixtures.stores.view import Answer, ConnectionsView, Hit, Search, VectorView
+from fixtures.target import Target, load_target
+from rollback_actions import held_view, store_probes
+from rollback_actions.store_probes import ConnectionsProbe, LagProbe, VectorProbe
+from tests.conftest import write_profile
+from tests.unit.sandbox import MYSQL
+
+ENGINE = cast("ContainerEngine", None)
+DEADLINE = 1.0
+STORES = """
+[stores.kafka]
+kind = "kafka"
+address = {host = "127.0.0.1", port = 9}
+services = ["broker"]
+risk = "low"
+topics = ["jobs"]
+groups = ["workers"]
+[stores.qdrant]
+kind = "qdrant"
+address = {host = "127.0.0.1", port = 9}
+services = ["vectors"]
+risk = "medium"
+[stores.mongodb]
+kind = "mongodb"
+address = {host = "127.0.0.1", port = 9}
+services = ["documents"]
+risk = "medium"
+databases = ["a"]
+reader = {user = "reader", password = {file = "canary_password"}}
+operator = {user = "operator", password = {file = "canary_password"}}
+"""
+REFUSED = Unverifiable(what="store x", expected="an answer", observed="refused", source="b", hint="c")
+UNTOLD = Reach("redis", Endpoint("127.0.0.1", 9), NOBODY, 1.0).untold("+info")
+HITS = Search("1", (Hit("1", 1.0), Hit("2", 0.5)))
+
+
+@dataclass
+class Told:
+    """A store that tells what it is told to tell."""
+
+    name: str
+    kind: str = "stand-in"
+    told: tuple[int, int] | Exception = (12, 151)
+    behind: Mapping[str, int] | Exception = field(default_factory=lambda: {"workers": 3})
+    collection: str = "files"
+    found: Search | Exception | None = HITS
+    seconds: float = 0.0
+    opened: int = 0
+    closed: int = 0
+    asked: int = 0
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+    def connections(self) -> tuple[int, int]:
+        self.go_on.wait(self.seconds)
+        if isinstance(self.told, Exception):
+            raise self.told
+        return self.told
+
+    def lags(self) -> Mapping[str, int]:
+        if isinstance(self.behind, Exception):
+            raise self.behind
+        return self.behind
+
+    def ask(self) -> Answer:
+        self.asked += 1
+        return Answer("count", self.collection, 3, "1")
+
+    def search(self, collection: str, limit: int = 5) -> Search | None:
+        assert collection == self.collection
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def nothing(self) -> None:
+        """Stand for what a protocol wants, and no probe asks for."""
+
+    counts = load_state = positions = strayed = schemas = divide = digest = records = nothing
+    blind_spots = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+Stores = dict[str, Told]
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Target:
+    return load_target(write_profile(tmp_path, MYSQL + STORES))
+
+
+@pytest.fixture
+def stores(target: Target, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
+    made = {name: Told(name) for name in target.stores}
+
+    def opened(name: str, *_: object) -> Told:
+        made[name].opened += 1
+        return made[name]
+
+    monkeypatch.setattr(held_view, "open_view", opened)
+    monkeypatch.setattr(store_probes, "open_content", opened)
+    yield made
+    for store in made.values():
+        store.go_on.set()
+
+
+@pytest.fixture
+def connections(target: Target, stores: Stores) -> Iterator[ConnectionsProbe]:
+    assert stores
+    with closing(ConnectionsProbe(target, ["mysql", "redis"], ENGINE, DEADLINE)) as probe:
+        yield probe
+
+
+def test_the_store_that_has_least_left_counts(connections: ConnectionsProbe, stores: Stores) -> None:
+    stores["redis"].told = (5000, 10000)
+    reading = connections.ask()
+    assert (reading.ok, reading.value, reading.services) == (True, 50.0, ())
+    assert reading.text == "redis has most of its connections in use, 5000 of 10000 (50.0 %)"
+    stores["mysql"].told = (148, 151)
+    reading = connections.ask()
+    assert (reading.ok, reading.services) == (False, ("database-server",))
+    assert reading.value is not None
+    assert reading.value > 98
+    assert (stores["mysql"].opened, stores["mysql"].closed) == (1, 0)
+
+
+def test_one_that_does_not_tell_this_account_is_left_out_and_named(
+    connections: ConnectionsProbe, stores: Stores
+) -> None:
+    stores["redis"].told = UNTOLD
+    reading = connections.ask()
+    assert reading.ok
+    assert reading.text.endswith("; redis does not tell without +info")
+    stores["mysql"].told = UNTOLD
+    with pytest.raises(Unverifiable, match="mysql does not tell without"):
+        connections.ask()
+
+
+def test_one_that_does_not_answer_is_unknown_unless_another_is_full(
+    connections: ConnectionsProbe, stores: Stores
+) -> None:
+    stores["redis"].told = REFUSED
+    with pytest.raises(Unverifiable, match="observed store x: expected an answer, observed refused"):
+        connections.ask()
+    stores["mysql"].told = (151, 151)
+    reading = connections.ask()
+    assert (reading.ok, reading.value) == (False, 100.0)
+    assert "refused" in reading.text
+    stores["redis"].told = (1, 10)
+    assert not connections.ask().ok
+    assert stores["redis"].opened == 3
+
+
+def test_one_that_hangs_keeps_no_other(connections: ConnectionsProbe, stores: Stores) -> None:
+    stores["redis"].seconds = 60
+    with pytest.raises(Unverifiable, match=r"connections of redis: .* observed none after 0\.8 s"):
+        connections.ask()
+    stores["mysql"].told = (151, 151)
+    assert not connections.ask().ok
+
+
+@pytest.fixture
+def lag(target: Target, stores: Stores) -> LagProbe:
+    assert stores
+    return LagProbe(target, ["kafka"], ENGINE, DEADLINE)
+
+
+def test_the_group_that_is_furthest_behind_counts(lag: LagProbe, stores: Stores) -> None:
+    reading = lag.ask()
+    assert (reading.ok, reading.value, reading.services) == (True, 3.0, ())
+    stores["kafka"].behind = {"workers": 1000, "others": 4}
+    reading = lag.ask()
+    assert (reading.ok, reading.value, reading.services) == (False, 1000.0, ("broker",))
+    assert reading.text == "workers of kafka is 1,000 behind"
+    assert stores["kafka"].opened == 1
+    lag.close()
+    assert stores["kafka"].closed == 1
+
+
+def test_groups_that_nobody_knows_are_unknown(lag: LagProbe, stores: Stores, tmp_path: Path) -> None:
+    stores["kafka"].behind = {}
+    with pytest.raises(Unverifiable, match="expected offsets of workers, observed none"):
+        lag.ask()
+    unnamed = load_target(write_profile(tmp_path, STORES.replace('groups = ["workers"]', "")))
+    with pytest.raises(Unverifiable, match=r"expected offsets of stores\.kafka\.groups in the profile"):
+        LagProbe(unnamed, ["kafka"], ENGINE, DEADLINE).ask()
+    stores["kafka"].behind = REFUSED
+    with pytest.raises(Unverifiable, match="observed refused"):
+        lag.ask()
+    stores["kafka"].behind = {"workers": 0}
+    assert lag.ask().value == 0.0
+
+
+def test_a_lag_is_what_can_still_be_read() -> None:
+    positions: dict[str, Json] = {
+        "topic jobs 0": {"begin": 0, "end": 10},
+        "topic jobs 1": {"begin": 5, "end": 9},
+        "topic jobs 2": {"begin": 100, "end": 120},
+        "topic mail 0": {"begin": 0, "end": 50},
+        # The first has read all but two; of the second it has not begun to; much of the third is gone.
+        "group a b jobs 0": 8,
+        "group a b jobs 2": 70,
+        "group mailers mail 0": 50,
+        "group beyond jobs 0": 11,
+        "group beyond jobs 1": 9,
+        "group beyond jobs 2": 120,
+        "group of nothing gone 0": 3,
+    }
+    assert lags(positions) == {"a b": 2 + 4 + 20, "mailers": 0, "beyond": 0}
+    assert lags({}) == {}
+
+
+@pytest.fixture
+def vectors(target: Target, stores: Stores) -> Iterator[VectorProbe]:
+    assert stores
+    with closing(VectorProbe("qdrant", target.stores["qdrant"], ENGINE, DEADLINE)) as probe:
+        yield probe
+
+
+def test_a_search_that_finds_is_well_over_one_connection(vectors: VectorProbe, stores: Stores) -> None:
+    for _ in range(3):
+        reading = vectors.ask()
+        assert (vectors.name, reading.ok, reading.text) == ("vectors qdrant", True, "2 hits in files")
+    assert (stores["qdrant"].opened, stores["qdrant"].asked) == (1, 1)
+    stores["qdrant"].found = Search("1", ())
+    reading = vectors.ask()
+    assert (reading.ok, reading.services) == (False, ("vectors",))
+
+
+def test_a_search_without_an_answer_is_none_and_the_next_one_looks_anew(
+    vectors: VectorProbe, stores: Stores
+) -> None:
+    vectors.ask()
+    store, whole = stores["qdrant"], stores["qdrant"].found
+    store.found = REFUSED
+    with pytest.raises(Unverifiable, match="observed refused"):
+        vectors.ask()
+    store.found, store.collection = None, "other"
+    with pytest.raises(Unverifiable, match="vectors of qdrant: expected a vector in other, observed none"):
+        vectors.ask()
+    store.found = whole
+    assert vectors.ask().text == "2 hits in other"
+    assert store.opened == 3
+
+
+def test_a_store_of_another_kind_is_said_to_be_one(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass
+    class Plain:
+        name: str = "qdrant"
+        kind: str = "s3"
+
+        def close(self) -> None:
+            """Hold nothing."""
+
+    monkeypatch.setattr(held_view, "open_view", lambda *_: Plain())
+    profile = target.stores["qdrant"]
+    assert isinstance(profile, QdrantProfile)
+    with pytest.raises(Unverifiable, match="expected a store that has vectors, observed one of kind s3"):
+        VectorProbe("qdrant", profile, ENGINE, DEADLINE).ask()
+
+
+def test_the_real_readers_offer_what_is_asked_of_them(target: Target) -> None:
+    nowhere = Endpoint("127.0.0.1", 9)
+    for kind in ("mysql", "redis", "mongodb"):
+        view = import_module(f"fixtures.stores.{kind}").View(kind, target.stores[kind], nowhere)
+        assert isinstance(view, ConnectionsView), kind
+    for kind in ("qdrant", "milvus"):
+        profile = target.stores["qdrant"].model_copy(update={"kind": kind})
+        assert isinstance(import_module(f"fixtures.stores.{kind}").View(kind, profile, nowhere), VectorView)
+    assert isinstance(Content("kafka", cast("KafkaProfile", target.stores["kafka"]), nowhere), LaggingContent)
