@@ -32,6 +32,7 @@ from rollback_actions.lock import open_lock
 from rollback_actions.monitor_commands import monitor_app
 from rollback_actions.plan import require_services, require_stores
 from rollback_actions.refusals import advice_of
+from rollback_actions.reopen_commands import reopen_app
 from rollback_actions.rollback_commands import rollback_app
 from rollback_actions.saved_state import save_state
 from rollback_actions.session import IncidentId, Profile, TakeOver, open_session
@@ -48,6 +49,7 @@ app.add_typer(rollback_app, name="rollback")
 app.add_typer(monitor_app)
 app.add_typer(change_app)
 app.add_typer(gate_app)
+app.add_typer(reopen_app)
 app.add_typer(assess_app)
 
 
