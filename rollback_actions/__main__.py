@@ -33,6 +33,7 @@ from rollback_actions.lock import open_lock
 from rollback_actions.monitor_commands import monitor_app
 from rollback_actions.plan import require_services, require_stores
 from rollback_actions.refusals import advice_of
+from rollback_actions.reopen_commands import reopen_app
 from rollback_actions.respond_commands import respond_app
 from rollback_actions.rollback_commands import rollback_app
 from rollback_actions.saved_state import save_state
@@ -50,6 +51,7 @@ app.add_typer(rollback_app, name="rollback")
 app.add_typer(monitor_app)
 app.add_typer(change_app)
 app.add_typer(gate_app)
+app.add_typer(reopen_app)
 app.add_typer(assess_app)
 app.add_typer(respond_app)
 app.add_typer(contacts_app, name="contacts")

@@ -12,6 +12,7 @@ from fixtures.command import Deadline
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, Problem, Unverifiable
 from fixtures.incident import Incident, RollbackRecord
+from fixtures.rollbacks import ROLLBACK_BEGAN
 from fixtures.target import Target
 from fixtures.verdict import Verdict
 from rollback_actions.backup import each_store, take_backup
@@ -19,6 +20,7 @@ from rollback_actions.commit import check_out, files_at
 from rollback_actions.containers import ContainerControl
 from rollback_actions.losses import ACCOUNTS, Losses
 from rollback_actions.maintenance import MaintenanceMode
+from rollback_actions.origin import origin_of
 from rollback_actions.plan import Plan
 from rollback_actions.schedule import Schedule, Stage, schedule_of
 from rollback_actions.steps import Recorder
@@ -94,7 +96,9 @@ def roll_back(
         with steps(LOOK):
             control.require_images(plan.images, deadline=schedule.deadline(Stage.LOOK))
     backup = plan.backup.folder.name if plan.backup else ""
-    unfinished = Unfinished.begin(incident, plan.wish, plan.baseline.id, backup, plan.stores)
+    origin = origin_of(target, engine)
+    unfinished = Unfinished.begin(incident, plan.wish, plan.baseline.id, backup, plan.stores, origin)
+    _record_origin(unfinished, steps)
     run = _Run(target, plan, unfinished, engine, control, steps, schedule)
     try:
         _roll_back(run)
@@ -119,6 +123,21 @@ def roll_back(
     if unknown:
         raise RecordsUnknown(**_unsettled(unfinished, f"{unknown:,} collections that could not be read"))
     return record
+
+
+def _record_origin(unfinished: Unfinished, steps: Recorder) -> None:
+    """Write into the journal what it goes back from: a run that goes on says what the first one found."""
+    wish, origin = unfinished.wish, unfinished.origin
+    if origin is None:
+        steps.note("what is deployed could not be told: the gate of the next migration will ask for it")
+    steps.record(
+        ROLLBACK_BEGAN,
+        kind=wish.kind,
+        names=" ".join(wish.names),
+        commit=wish.commit,
+        head=None if origin is None else origin.head,
+        revisions=None if origin is None else " ".join(origin.revisions),
+    )
 
 
 class RecordsMissing(ActionFailed):

@@ -12,6 +12,7 @@ from fixtures.clock import Moment
 from fixtures.errors import ActionFailed, UsageProblem
 from fixtures.files import canonical_json, write_whole
 from fixtures.incident import UNFINISHED, Incident, RollbackRecord, load_incident
+from fixtures.origin import Origin
 from fixtures.verdict import Verdict
 from rollback_actions.wish import Wish
 
@@ -25,7 +26,8 @@ class Unfinished:
     `baseline` and `backup` are the names of their folders, `stores` those that go back: the rollback goes on
     with what it began with. `windows` are its sealed lost windows, the oldest first, by the names of their
     folders. `records` says what became of the records, once every store is restored and accounted for: from
-    then on nothing is restored again, since the application may have been started.
+    then on nothing is restored again, since the application may have been started. `origin` is what was
+    deployed when it first began, None where that is not known.
     """
 
     incident: Incident
@@ -37,6 +39,7 @@ class Unfinished:
     stores: tuple[str, ...] = ()
     windows: tuple[str, ...] = ()
     records: Mapping[str, int] | None = None
+    origin: Origin | None = None
 
     @classmethod
     def begin(
@@ -46,12 +49,13 @@ class Unfinished:
         baseline: str = "",
         backup: str = "",
         stores: tuple[str, ...] = (),
+        origin: Origin | None = None,
     ) -> Unfinished:
         """Return the unfinished rollback of `incident` that is what `wish` says, or begin one."""
         found = read_unfinished(incident)
         if found is not None and found.wish == wish:
             return found
-        unfinished = cls(incident, wish, baseline, Moment.now(), None, backup, stores)
+        unfinished = cls(incident, wish, baseline, Moment.now(), None, backup, stores, origin=origin)
         # What an earlier rollback of this incident ended with is no longer true from here on.
         for stale in ("rollback.json", "closed.json"):
             (incident.folder / stale).unlink(missing_ok=True)
@@ -97,6 +101,7 @@ class Unfinished:
             kind=self.wish.kind,
             names=self.wish.names,
             records=self.records,
+            origin=self.origin,
         )
 
     def _record(self) -> dict[str, Any]:
@@ -109,6 +114,7 @@ class Unfinished:
             "stores": list(self.stores),
             "windows": list(self.windows),
             "records": None if self.records is None else dict(self.records),
+            "origin": None if self.origin is None else self.origin.record(),
         }
 
     def _write(self) -> None:
@@ -217,6 +223,7 @@ def _read(path: Path, incident: Incident) -> Unfinished:
             stores=tuple(map(str, record.get("stores", ()))),
             windows=tuple(map(str, record.get("windows", ()))),
             records=_counts(record.get("records")),
+            origin=Origin.from_record(record.get("origin")),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageProblem(

@@ -1,13 +1,18 @@
-"""Step 5: this very migration, and its rollback, were rehearsed in staging, not long ago, and passed."""
+"""Step 5: this very migration, and its rollback, were rehearsed in staging, not long ago, and passed.
+
+And nothing that was rolled back comes again but by a fix, which was rehearsed, too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Mismatch, Unverifiable
+from fixtures.errors import Mismatch, Unverifiable, listed
 from fixtures.rehearsals import Ending, Rehearsal
+from fixtures.reopening import Closing, reopen_command
 from fixtures.target import Target
 from fixtures.verdict import Verdict
 
@@ -90,6 +95,37 @@ def test_rehearsal_is_recent(
             hint="a rehearsal expires: rehearse the migration again",
         )
     note(f"{days:.1f} days old")
+
+
+def test_migration_was_reopened_after_its_rollback(
+    closings: Sequence[Closing], migration: str, profile_path: Path, note: Callable[[str], None]
+) -> None:
+    """What was rolled back comes again only by a fix, with cause, rehearsal and backup on record."""
+    closed = [closing for closing in closings if closing.reopening is None]
+    if closed:
+        first = closed[0]
+        itself = "mend it, and promote the commit that does, which is reopened by: " if first.itself else ""
+        fix = "FIX" if first.itself else migration
+        raise Mismatch(
+            what=f"reopening of migration {migration[:12]}",
+            expected="one for each rollback that it would bring back",
+            observed="; ".join(closing.observed for closing in closed),
+            source=listed([str(closing.rollback.incident.folder) for closing in closed]),
+            hint=f"{itself}{reopen_command(first.rollback.incident.id, fix, profile_path)}",
+        )
+    opened = [_opened(closing) for closing in closings]
+    note(listed(opened) or "it brings back nothing that was rolled back")
+
+
+def _opened(closing: Closing) -> str:
+    """Return, in words, what lets a migration through that a rollback had closed."""
+    by = closing.reopening
+    if by is None:
+        return closing.observed
+    return (
+        f"incident {by.incident} was reopened by {by.name} for fix {by.fix[:12]},"
+        f" rehearsed in {by.rehearsal}, with backup {by.backup}"
+    )
 
 
 def _require_passed(what: str, verdict: Verdict, rehearsal: Rehearsal) -> None:

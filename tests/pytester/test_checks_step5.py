@@ -90,7 +90,7 @@ def test_a_rehearsal_that_passed_is_green(staging: Staging) -> None:
     staging.rehearse(migrated="failed")
     staging.rehearse()
     results = staging.results()
-    assert len(results) == 6
+    assert len(results) == 7
     assert {verdict for verdict, _ in results.values()} == {"passed"}
 
 

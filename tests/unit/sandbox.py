@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -71,7 +71,13 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
 
 
-@dataclass
+@dataclass(frozen=True)
+class Deployed:
+    """A container, as far as a rollback asks: the commit that it is labelled with."""
+
+    revision: str | None
+
+
 @dataclass
 class StandInProxy:
     """A service that says 503 with Retry-After while its flag is there, at an address of its own."""
@@ -189,7 +195,8 @@ def make_sandbox(folder: Path) -> Sandbox:
     back_up(sandbox, commits[0])
     for keeper in keepers.values():
         keeper.words["a"] = "of release 2"
-    containers: Mapping[str, tuple[object, ...]] = {name: (object(),) for name in (*SERVICES, "redis")}
+    deployed = (Deployed(commits[1]),)
+    containers = {**dict.fromkeys(SERVICES, deployed), "redis": (Deployed(None),)}
     sandbox.engine.containers.return_value = containers
     sandbox.engine.running.return_value = ()
     return sandbox

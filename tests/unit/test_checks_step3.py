@@ -162,6 +162,22 @@ def test_a_beat_that_is_missing_or_off_is_red(target: Target, samples: tuple[Sam
     ],
 )
 def test_what_is_unwell_or_unknown_is_red(target: Target, probes: dict[str, Probe], said: str) -> None:
-    assert said in _red(step3.test_monitor_sees_the_target, _changed(-1, probes=probes), target)
+    *before, last = _changed(-1, probes=probes)
+    twice = (*before[:-1], replace(before[-1], probes=probes), last)
+    assert said in _red(step3.test_monitor_sees_the_target, twice, target)
     # What was before does not matter: it is well now.
     assert _note(step3.test_monitor_sees_the_target, _changed(-2, probes=probes), target)
+
+
+def test_an_answer_that_was_late_for_one_beat_is_that_of_the_beat_before(target: Target) -> None:
+    late = {**WELL, "store redis": Probe(None, 4.0, "unknown: late")}
+    assert "all of 2 probes are well" in _note(
+        step3.test_monitor_sees_the_target, _changed(-1, probes=late), target
+    )
+    *before, last = _changed(-1, probes=late)
+    refused = replace(before[-1], probes={**WELL, "store redis": Probe(False, 0.1, "refused")})
+    said = _red(step3.test_monitor_sees_the_target, (*before[:-1], refused, last), target)
+    assert "not well: store redis (refused)" in said
+    # Where beats are missing, or another monitor saw it, that says nothing.
+    said = _red(step3.test_monitor_sees_the_target, (*before, replace(last, missed=1)), target)
+    assert "observed none of store redis (unknown: late)" in said

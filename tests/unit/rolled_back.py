@@ -1,0 +1,116 @@
+"""A sandbox whose migration went wrong and was rolled back, and what its fix needs to be let through."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode
+from fixtures.incident import JOURNAL, Incident, new_incident
+from fixtures.rehearsals import BEGAN, ENDED, VERDICT
+from fixtures.target import load_target
+from rollback_actions.backup import new_backup_folder
+from rollback_actions.journal import Journal
+from rollback_actions.plan import Plan, plan_emergency
+from tests.unit.command_line import Ran, incident_of
+from tests.unit.sandbox import SERVICES, Deployed, Sandbox, back_up, git, make_rollable
+
+MIGRATION_FILE = "migrations/0002.sql"
+CAUSE = "the index was dropped before its successor was built"
+
+
+@dataclass
+class RolledBack:
+    """The sandbox after the emergency rollback from `bad`, in `incident`, and a commit `fix` upon `bad`."""
+
+    run: Ran
+    sandbox: Sandbox
+    incident: Incident
+    fix: str
+
+    @property
+    def repository(self) -> Path:
+        return self.sandbox.target.application.repository
+
+    @property
+    def record(self) -> Path:
+        """The journal of the incident's reopenings."""
+        return self.incident.folder / "reopening.jsonl"
+
+    def rehearse(self, migration: str, **changes: str) -> Incident:
+        """Record a rehearsal of `migration` that passed but for `changes`."""
+        target = self.sandbox.target
+        incident = new_incident(target.folders.incidents, target.name)
+        verdict = incident.folder / VERDICT
+        verdict.write_text(json.dumps({"verdict": "passed"}))
+        journal = Journal(incident.folder / JOURNAL, str)
+        journal.write(BEGAN, migration=migration, known_good=self.sandbox.commit)
+        digest = hashlib.sha256(verdict.read_bytes()).hexdigest()
+        ending = {"migrated": "passed", "rolled_back": "passed", "verdict_sha256": digest, **changes}
+        if ending.get("ended", "yes") == "yes":
+            journal.write(ENDED, migration=migration, **ending)
+        return incident
+
+    def back_up(self) -> Path:
+        """Take a backup set of what is there now."""
+        target = self.sandbox.target
+        folder = new_backup_folder(target.folders.backups, target.name)
+        back_up(self.sandbox, self.sandbox.commit, folder.name)
+        return folder
+
+    def prepare(self) -> None:
+        """Have everything there that a reopening for `fix` needs."""
+        self.rehearse(self.fix)
+        self.back_up()
+
+    def reopen(self, *options: str, code: ExitCode = ExitCode.VERIFIED) -> str:
+        """Reopen the incident for `fix`, or by `options` that come after those and so count."""
+        ours = ("--fix", self.fix, "--root-cause", CAUSE, "--as", "Ada")
+        return self.run("reopen", self.incident.id, *ours, *options, code=code)
+
+
+def roll_back(sandbox: Sandbox, plan: Plan | None = None, beginning: str | None = None) -> Incident:
+    """Roll back from `beginning`, else `bad`, in a new incident; without a `plan` it is an emergency."""
+    incident, repository = incident_of(sandbox), sandbox.target.application.repository
+    deployed = beginning or sandbox.bad
+    git(repository, "checkout", "--quiet", "--detach", deployed)
+    sandbox.engine.containers.return_value = dict.fromkeys(SERVICES, (Deployed(deployed),))
+    sandbox.run(plan or plan_emergency(sandbox.target, sandbox.commit), incident)
+    git(repository, "checkout", "--quiet", "--detach", sandbox.commit)
+    return incident
+
+
+def commit(sandbox: Sandbox, parent: str, files: dict[str, str]) -> str:
+    """Return a new commit upon `parent` that has `files` besides; the working copy stays where it is."""
+    repository = sandbox.target.application.repository
+    here = git(repository, "rev-parse", "HEAD")
+    git(repository, "checkout", "--quiet", "--detach", parent)
+    for name, text in files.items():
+        path = repository / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--allow-empty", "--message", ", ".join(files) or "nothing")
+    made = git(repository, "rev-parse", "HEAD")
+    git(repository, "checkout", "--quiet", "--detach", here)
+    return made
+
+
+def make_rolled_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> RolledBack:
+    """Make it in `folder`; its profile has the store whose package of words can be verified."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/no-engine.sock")
+    sandbox = make_rollable(folder, monkeypatch)
+    sandbox.profile.write_text(sandbox.profile.read_text().partition("[stores.mysql]")[0])
+    sandbox.target = load_target(sandbox.profile)
+    del sandbox.keepers["mysql"], sandbox.clients["mysql"]
+    sandbox.bad = commit(sandbox, sandbox.bad, {MIGRATION_FILE: "DROP INDEX by_name;\n"})
+    incident = roll_back(sandbox)
+    fix = commit(sandbox, sandbox.bad, {MIGRATION_FILE: "CREATE INDEX by_name_2 ON users (name);\n"})
+    capsys.readouterr()
+    return RolledBack(Ran(sandbox, monkeypatch, capsys), sandbox, incident, fix)

@@ -1,0 +1,303 @@
+"""Step 5 about what was rolled back: closed for what brings it back, until it is reopened for a fix."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from checks.premigration import test_step5_staging as step5
+from fixtures.errors import Mismatch, Problem, Unverifiable
+from fixtures.incident import UNFINISHED, Incident, new_incident
+from fixtures.journal import JournalBroken
+from fixtures.rehearsals import BEGAN, ENDED
+from fixtures.reopening import closings_of
+from rollback_actions.journal import Journal
+from rollback_actions.plan import plan_database, plan_full, plan_service
+from tests.pytester.conftest import Outcome
+from tests.unit.command_line import incident_of
+from tests.unit.rolled_back import MIGRATION_FILE, RolledBack, commit, make_rolled_back, roll_back
+from tests.unit.sandbox import git
+from tests.unit.team_stand_in import gate
+
+REOPENED = "test_migration_was_reopened_after_its_rollback"
+WAIVER = f"""
+[[premigration.waivers]]
+item = "{REOPENED}"
+name = "Ada"
+reason = "the second half is unused"
+expires = 2999-01-01
+"""
+
+
+@pytest.fixture
+def rolled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RolledBack:
+    return make_rolled_back(tmp_path, monkeypatch, capsys)
+
+
+def _green(rolled: RolledBack, migration: str) -> str:
+    """Return what the check notes of `migration`."""
+    closings = closings_of(rolled.sandbox.target, migration)
+    notes: list[str] = []
+    step5.test_migration_was_reopened_after_its_rollback(
+        closings, migration, rolled.sandbox.profile, notes.append
+    )
+    (text,) = notes
+    return text
+
+
+def _red(rolled: RolledBack, migration: str) -> str:
+    with pytest.raises(Mismatch) as told:
+        _green(rolled, migration)
+    text = str(told.value)
+    assert f"reopening of migration {migration[:12]}: expected one for each rollback" in text
+    assert str(rolled.incident.folder) in text
+    return text
+
+
+def _gate(rolled: RolledBack, migration: str) -> Outcome:
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("ROLLPROOF_")}
+    return gate(replace(rolled.sandbox, bad=migration), "step5", environment=environment)
+
+
+def test_what_was_rolled_back_stays_closed(rolled: RolledBack) -> None:
+    said = _red(rolled, rolled.sandbox.bad)
+    incident = rolled.incident.id
+    assert (
+        f"it is {rolled.sandbox.bad[:12]}, which incident {incident} rolled back: that commit stays" in said
+    )
+    assert "HINT: mend it, and promote the commit that does, which is reopened by: python -m" in said
+    assert f"reopen {incident} --fix FIX " in said
+    rolled.prepare()
+    rolled.reopen()
+    assert "that commit stays closed" in _red(rolled, rolled.sandbox.bad)
+
+
+def test_a_fix_is_closed_until_it_is_reopened(rolled: RolledBack) -> None:
+    said = _red(rolled, rolled.fix)
+    incident = rolled.incident.id
+    assert f"it contains {rolled.sandbox.bad[:12]}, which incident {incident} rolled back, and no " in said
+    assert said.endswith(
+        f"\nHINT: python -m rollback_actions reopen {incident} --fix {rolled.fix[:12]}"
+        f" --root-cause TEXT --as NAME --target {rolled.sandbox.profile}"
+    )
+    rolled.prepare()
+    rolled.reopen()
+    said = _green(rolled, rolled.fix)
+    assert f"incident {incident} was reopened by Ada for fix {rolled.fix[:12]}, rehearsed in " in said
+
+
+def test_what_has_the_fix_in_its_history_is_open_and_what_has_not_is_closed(rolled: RolledBack) -> None:
+    rolled.prepare()
+    rolled.reopen()
+    later = commit(rolled.sandbox, rolled.fix, {"README": "more"})
+    assert f"for fix {rolled.fix[:12]}" in _green(rolled, later)
+    beside = commit(rolled.sandbox, rolled.sandbox.bad, {"README": "other"})
+    assert f"does not have the fix that it was reopened for, {rolled.fix[:12]}" in _red(rolled, beside)
+
+
+def test_what_does_not_bring_it_back_is_open(rolled: RolledBack) -> None:
+    other = commit(rolled.sandbox, rolled.sandbox.commit, {"README": "another change"})
+    before = git(rolled.repository, "rev-parse", f"{rolled.sandbox.bad}~1")
+    for migration in (other, before, rolled.sandbox.commit):
+        assert _green(rolled, migration) == "it brings back nothing that was rolled back"
+
+
+def test_the_same_migration_file_on_another_branch_is_closed(rolled: RolledBack) -> None:
+    picked = commit(rolled.sandbox, rolled.sandbox.commit, {MIGRATION_FILE: "DROP INDEX by_name; -- again"})
+    assert f"it changes {MIGRATION_FILE} as {rolled.sandbox.bad[:12]} does" in _red(rolled, picked)
+    rolled.fix = picked
+    rolled.prepare()
+    rolled.reopen()
+    assert f"for fix {picked[:12]}" in _green(rolled, picked)
+
+
+@pytest.mark.parametrize("kind", ["service", "database", "full"])
+def test_every_kind_of_rollback_closes(rolled: RolledBack, kind: str) -> None:
+    target, there = rolled.sandbox.target, rolled.incident
+    plan = {
+        "service": lambda: plan_service(target, "backend"),
+        "database": lambda: plan_database(target, "redis"),
+        "full": lambda: plan_full(target, rolled.sandbox.commit),
+    }[kind]()
+    there.folder.rename(rolled.sandbox.folder / "aside")
+    assert "nothing" in _green(rolled, rolled.fix)
+    rolled.incident = roll_back(rolled.sandbox, plan)
+    _red(rolled, rolled.fix)
+
+
+def test_a_rollback_that_failed_closes(rolled: RolledBack) -> None:
+    path = rolled.incident.folder / "rollback.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "verdict": "failed"}))
+    _red(rolled, rolled.fix)
+
+
+def test_each_rollback_is_reopened_by_itself(rolled: RolledBack) -> None:
+    first, rolled.incident = rolled.incident, roll_back(rolled.sandbox)
+    rolled.prepare()
+    rolled.reopen()
+    said = _red(replace(rolled, incident=first), rolled.fix)
+    assert rolled.incident.id not in said
+    rolled.incident = first
+    rolled.reopen()
+    assert _green(rolled, rolled.fix).count("was reopened by Ada") == 2
+
+
+def test_a_fix_that_was_rolled_back_is_closed_again(rolled: RolledBack) -> None:
+    rolled.prepare()
+    rolled.reopen()
+    rolled.incident = roll_back(rolled.sandbox, beginning=rolled.fix)
+    _red(rolled, rolled.fix)
+    better = commit(rolled.sandbox, rolled.fix, {"README": "better"})
+    assert f"reopen {rolled.incident.id} --fix {better[:12]}" in _red(rolled, better)
+
+
+def _rehearsed(rolled: RolledBack, *, ended: bool) -> Incident:
+    """Return an incident in which a rehearsal rolls back, and when it has ended, a person does once more."""
+    incident = incident_of(rolled.sandbox)
+    journal = Journal(incident.folder / "journal.jsonl", str)
+    rolls = {"commit": rolled.sandbox.commit, "head": rolled.sandbox.bad, "revisions": ""}
+    journal.write(BEGAN, migration=rolled.sandbox.bad)
+    journal.write("rollback began", **rolls)
+    if ended:
+        journal.write(ENDED, migration=rolled.sandbox.bad)
+        journal.write("rollback began", **rolls)
+    return incident
+
+
+def test_the_rollback_of_a_rehearsal_closes_nothing(rolled: RolledBack) -> None:
+    rolled.incident.folder.rename(rolled.sandbox.folder / "aside")
+    _rehearsed(rolled, ended=False)
+    assert "nothing" in _green(rolled, rolled.fix)
+    rolled.incident = _rehearsed(rolled, ended=True)
+    _red(rolled, rolled.fix)
+
+
+def test_another_target_s_rollback_closes_nothing(rolled: RolledBack) -> None:
+    incidents = rolled.sandbox.target.folders.incidents
+    other = new_incident(incidents, "other")
+    for name in ("journal.jsonl", "journal.head", "rollback.json"):
+        (rolled.incident.folder / name).rename(other.folder / name)
+    assert "nothing" in _green(rolled, rolled.fix)
+
+
+def test_a_reopening_of_another_incident_does_not_count(rolled: RolledBack) -> None:
+    rolled.prepare()
+    rolled.reopen()
+    files = {path.name: path.read_bytes() for path in rolled.incident.folder.glob("reopening.*")}
+    rolled.incident.folder.rename(rolled.sandbox.folder / "aside")
+    rolled.incident = roll_back(rolled.sandbox)
+    for name, content in files.items():
+        (rolled.incident.folder / name).write_bytes(content)
+    assert "no reopening is recorded" in _red(rolled, rolled.fix)
+
+
+def _reopening_edited(incident: Incident) -> None:
+    path = incident.folder / "reopening.jsonl"
+    path.write_text(path.read_text().replace("Ada", "Grace"))
+
+
+def _reopening_cut(incident: Incident) -> None:
+    (incident.folder / "reopening.jsonl").write_text("")
+
+
+def _journal_edited(incident: Incident) -> None:
+    path = incident.folder / "journal.jsonl"
+    path.write_text(path.read_text().replace('"rollback began"', '"rollback begun"'))
+
+
+def _another_shape(incident: Incident) -> None:
+    ours = {"incident": incident.id, "target": incident.target}
+    Journal(incident.folder / "reopening.jsonl", str).write("reopened", **ours, fix="x")
+
+
+def _rollback_of_another_shape(incident: Incident) -> None:
+    Journal(incident.folder / "journal.jsonl", str).write("rollback began", head=None)
+
+
+def _unreadable(incident: Incident) -> None:
+    (incident.folder / "incident.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("harm", "error"),
+    [
+        (_reopening_edited, JournalBroken),
+        (_reopening_cut, JournalBroken),
+        (_journal_edited, JournalBroken),
+        (_another_shape, Problem),
+        (_rollback_of_another_shape, Problem),
+        (_unreadable, Problem),
+    ],
+)
+def test_a_damaged_record_is_broken(
+    rolled: RolledBack, harm: Callable[[Incident], None], error: type[Problem]
+) -> None:
+    rolled.prepare()
+    rolled.reopen()
+    harm(rolled.incident)
+    with pytest.raises(error, match="HINT: "):
+        closings_of(rolled.sandbox.target, rolled.fix)
+
+
+def _without_journal(incident: Incident) -> None:
+    """Leave it as an earlier version would have left it."""
+    for name in ("journal.jsonl", "journal.head"):
+        (incident.folder / name).unlink()
+    path = incident.folder / "rollback.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "origin"}))
+
+
+def test_a_rollback_that_does_not_say_from_where_is_broken_until_it_is_said(rolled: RolledBack) -> None:
+    rolled.prepare()
+    _without_journal(rolled.incident)
+    with pytest.raises(Unverifiable, match=rf"reopen {rolled.incident.id} --from COMMIT"):
+        closings_of(rolled.sandbox.target, rolled.fix)
+    rolled.reopen("--from", rolled.sandbox.bad)
+    assert "was reopened by Ada" in _green(rolled, rolled.fix)
+    _red(rolled, rolled.sandbox.bad)
+    other = commit(rolled.sandbox, rolled.sandbox.commit, {"README": "another change"})
+    assert "nothing" in _green(rolled, other)
+
+
+def test_an_unfinished_rollback_that_says_nothing_is_broken(rolled: RolledBack) -> None:
+    for name in ("journal.jsonl", "journal.head", "rollback.json"):
+        (rolled.incident.folder / name).unlink()
+    (rolled.incident.folder / UNFINISHED).write_text("{}")
+    with pytest.raises(Unverifiable, match="rollback resume"):
+        closings_of(rolled.sandbox.target, rolled.fix)
+
+
+def test_a_commit_that_is_gone_is_broken(rolled: RolledBack) -> None:
+    journal = Journal(rolled.incident.folder / "journal.jsonl", str)
+    journal.write("rollback began", commit=rolled.sandbox.commit, head="0" * 40, revisions="")
+    with pytest.raises(Unverifiable, match="fetch both commits"):
+        closings_of(rolled.sandbox.target, rolled.fix)
+
+
+def test_an_operator_s_run_is_red_then_green_then_broken(rolled: RolledBack) -> None:
+    rolled.prepare()
+    outcome = _gate(rolled, rolled.fix)
+    red = outcome.results()[REOPENED]
+    assert red["verdict"] == "failed"
+    assert "no reopening is recorded" in red["reason"]
+    assert f"--as NAME --target {rolled.sandbox.profile}" in outcome.text
+    rolled.reopen()
+    green = _gate(rolled, rolled.fix).results()[REOPENED]
+    assert green["verdict"] == "passed"
+    assert "was reopened by Ada" in " ".join(green["notes"])
+    _reopening_edited(rolled.incident)
+    outcome = _gate(rolled, rolled.fix)
+    assert outcome.results()[REOPENED]["verdict"] == "broken"
+    assert "Traceback" not in outcome.text
+
+
+def test_it_can_be_waived(rolled: RolledBack) -> None:
+    rolled.sandbox.profile.write_text(rolled.sandbox.profile.read_text() + WAIVER)
+    waived = _gate(rolled, rolled.fix).results()[REOPENED]
+    assert waived["verdict"] == "passed"
+    assert "waived by Ada until 2999-01-01" in " ".join(waived["notes"])

@@ -1,0 +1,122 @@
+"""What a rollback goes back from: in its journal, in its record, and not known where nobody can tell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import Unverifiable, UsageProblem
+from fixtures.git import contains
+from fixtures.incident import Incident, new_incident
+from fixtures.journal import verify_journal
+from fixtures.origin import Origin
+from fixtures.rollbacks import ROLLBACK_BEGAN, rollbacks_in
+from rollback_actions.origin import origin_of
+from rollback_actions.plan import plan_database, plan_emergency
+from rollback_actions.unfinished import read_unfinished
+from tests.unit.sandbox import Deployed, Sandbox, git, make_rollable
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    return make_rollable(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def incident(sandbox: Sandbox) -> Incident:
+    return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+
+
+def _recorded(incident: Incident) -> Origin | None:
+    rollback = incident.rollback()
+    assert rollback is not None
+    return rollback.origin
+
+
+def test_it_is_in_the_journal_and_in_the_record(sandbox: Sandbox, incident: Incident) -> None:
+    sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
+    (began,) = [r for r in verify_journal(incident.folder / "journal.jsonl") if r["event"] == ROLLBACK_BEGAN]
+    said = {key: began[key] for key in ("kind", "names", "commit", "head", "revisions")}
+    assert said == {
+        "kind": "emergency",
+        "names": "",
+        "commit": sandbox.commit,
+        "head": sandbox.bad,
+        "revisions": sandbox.bad,
+    }
+    assert _recorded(incident) == Origin(sandbox.bad, (sandbox.bad,))
+    (found,) = rollbacks_in(incident)
+    assert (found.origin, found.commit) == (_recorded(incident), sandbox.commit)
+    assert found.left(sandbox.target.application.repository) == (sandbox.bad,)
+
+
+def test_what_runs_counts_though_the_working_copy_is_elsewhere(sandbox: Sandbox, incident: Incident) -> None:
+    git(sandbox.target.application.repository, "checkout", "--quiet", sandbox.commit)
+    found = origin_of(sandbox.target, sandbox.engine)
+    assert found == Origin(sandbox.commit, (sandbox.bad,))
+    sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
+    # What was deployed that the commit has in its history stays: nothing went back from that.
+    (rollback,) = rollbacks_in(incident)
+    assert rollback.left(sandbox.target.application.repository) == (sandbox.bad,)
+
+
+def test_a_label_that_is_no_id_names_no_commit(sandbox: Sandbox) -> None:
+    labels = ("latest", "20250303", None, "F" * 40)
+    sandbox.engine.containers.return_value = {"backend": tuple(map(Deployed, labels))}
+    assert origin_of(sandbox.target, sandbox.engine) == Origin(sandbox.bad)
+
+
+def test_one_that_is_gone_on_with_says_what_the_first_run_found(sandbox: Sandbox, incident: Incident) -> None:
+    plan = plan_emergency(sandbox.target, sandbox.commit)
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run(plan, incident, interrupt=15)
+    unfinished = read_unfinished(incident)
+    assert unfinished is not None
+    assert unfinished.origin == Origin(sandbox.bad, (sandbox.bad,))
+    git(sandbox.target.application.repository, "checkout", "--quiet", "--force", sandbox.commit)
+    sandbox.engine.containers.return_value = {"backend": (Deployed(sandbox.commit),)}
+    sandbox.run(plan, incident)
+    assert _recorded(incident) == unfinished.origin
+    assert {one.origin for one in rollbacks_in(incident)} == {unfinished.origin}
+
+
+def test_that_nobody_can_tell_stops_no_rollback(sandbox: Sandbox, incident: Incident) -> None:
+    (sandbox.target.application.repository / ".git").rename(sandbox.folder / "aside")
+    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    assert _recorded(incident) is None
+    (found,) = rollbacks_in(incident)
+    assert found.left(sandbox.target.application.repository) is None
+    assert "could not be told" in (incident.folder / "journal.jsonl").read_text()
+
+
+def test_a_record_of_an_earlier_version_is_read(sandbox: Sandbox, incident: Incident) -> None:
+    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    path = incident.folder / "rollback.json"
+    record = json.loads(path.read_text())
+    del record["origin"]
+    path.write_text(json.dumps(record))
+    assert _recorded(incident) is None
+    for name in ("journal.jsonl", "journal.head"):
+        (incident.folder / name).unlink()
+    (found,) = rollbacks_in(incident)
+    assert (found.commit, found.origin) == (sandbox.commit, None)
+
+
+@pytest.mark.parametrize("origin", [{}, [], "x", {"head": "HEAD", "revisions": []}], ids=str)
+def test_a_damaged_origin_is_named(sandbox: Sandbox, incident: Incident, origin: object) -> None:
+    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    path = incident.folder / "rollback.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "origin": origin}))
+    with pytest.raises(UsageProblem, match=r"rollback\.json"):
+        incident.rollback()
+
+
+def test_a_commit_contains_itself_and_its_history(sandbox: Sandbox) -> None:
+    repository, (old, new) = sandbox.target.application.repository, (sandbox.commit, sandbox.bad)
+    answers = [contains(repository, *pair) for pair in ((new, old), (new, new), (old, new))]
+    assert answers == [True, True, False]
+    for pair in ((new, "0" * 40), ("0" * 40, new)):
+        with pytest.raises(Unverifiable, match="HINT: fetch"):
+            contains(repository, *pair)

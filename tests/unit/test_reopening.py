@@ -1,0 +1,292 @@
+"""`reopen`: refused for each thing that is not there, recorded once, and kept so that an edit shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode
+from fixtures.incident import UNFINISHED, new_incident
+from fixtures.journal import JournalBroken, verify_journal
+from fixtures.reopening import read_reopenings
+from rollback_actions.journal import Journal
+from tests.unit.command_line import tree
+from tests.unit.rolled_back import CAUSE, RolledBack, commit, make_rolled_back, roll_back
+from tests.unit.sandbox import SECRET, git
+
+
+@pytest.fixture
+def rolled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RolledBack:
+    return make_rolled_back(tmp_path, monkeypatch, capsys)
+
+
+def _refused(rolled: RolledBack, *options: str) -> str:
+    """Return what is said when it is refused; nothing is recorded then."""
+    said = rolled.reopen(*options, code=ExitCode.USAGE)
+    assert ": expected " in said
+    assert ", observed " in said
+    assert "\nHINT: " in said
+    assert read_reopenings(rolled.incident) == []
+    return said
+
+
+def test_it_is_recorded_with_all_that_it_stands_on(rolled: RolledBack) -> None:
+    rehearsal = rolled.rehearse(rolled.fix)
+    backup = rolled.back_up()
+    said = rolled.reopen("--fix", rolled.fix[:9])
+    assert f"reopened by Ada: incident {rolled.incident.id}, for fix {rolled.fix}" in said
+    (found,) = read_reopenings(rolled.incident)
+    assert (found.incident, found.fix, found.rolled_back) == (
+        rolled.incident.id,
+        rolled.fix,
+        (rolled.sandbox.bad,),
+    )
+    assert (found.root_cause, found.name) == (CAUSE, "Ada")
+    assert (found.rehearsal, found.backup) == (rehearsal.id, backup.name)
+    assert len(found.verdict_sha256) == 64
+    assert found.user
+    assert found.host
+
+
+def test_twice_says_so_and_changes_nothing(rolled: RolledBack) -> None:
+    rolled.prepare()
+    rolled.reopen()
+    rolled.back_up()
+    before = tree(rolled.incident.folder)
+    said = rolled.reopen("--root-cause", "another", "--as", "Grace")
+    assert "already reopened by Ada, " in said
+    assert "nothing is changed" in said
+    assert tree(rolled.incident.folder) == before
+
+
+def test_another_fix_is_another_reopening(rolled: RolledBack) -> None:
+    rolled.prepare()
+    rolled.reopen()
+    other = commit(rolled.sandbox, rolled.fix, {"README": "more"})
+    rolled.rehearse(other)
+    rolled.reopen("--fix", other)
+    assert [one.fix for one in read_reopenings(rolled.incident)] == [rolled.fix, other]
+
+
+def test_the_cause_may_be_in_a_file_and_no_secret_is_kept(rolled: RolledBack, tmp_path: Path) -> None:
+    rolled.prepare()
+    cause = tmp_path / "cause.md"
+    cause.write_text(f"Who has {SECRET} can lock the table.\n")
+    ours = ("--fix", rolled.fix, "--as", "Ada", "--root-cause-file", str(cause))
+    rolled.run("reopen", str(rolled.incident.folder), *ours)
+    (found,) = read_reopenings(rolled.incident)
+    assert found.root_cause.endswith("can lock the table.")
+    assert SECRET not in rolled.record.read_text()
+
+
+@pytest.mark.parametrize("given", ["neither", "both", "no file", "no text"])
+def test_a_cause_that_cannot_be_had_is_refused(rolled: RolledBack, tmp_path: Path, given: str) -> None:
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe")
+    options = {
+        "neither": (),
+        "both": ("--root-cause", CAUSE, "--root-cause-file", str(binary)),
+        "no file": ("--root-cause-file", str(tmp_path / "none")),
+        "no text": ("--root-cause-file", str(binary)),
+    }[given]
+    ours = ("reopen", rolled.incident.id, "--fix", rolled.fix, "--as", "Ada")
+    assert "root cause: expected " in rolled.run(*ours, *options, code=ExitCode.USAGE)
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [(("--root-cause", " \n"), "root cause"), (("--as", " "), "engineer who reopens")],
+    ids=["cause", "name"],
+)
+def test_blank_words_are_refused(rolled: RolledBack, options: tuple[str, ...], what: str) -> None:
+    rolled.prepare()
+    assert f"{what}: expected some text, observed none" in _refused(rolled, *options)
+
+
+def test_an_incident_that_is_not_there_is_refused(rolled: RolledBack) -> None:
+    ours = ("--fix", rolled.fix, "--root-cause", CAUSE, "--as", "Ada")
+    said = rolled.run("reopen", "../none", *ours, code=ExitCode.USAGE)
+    assert "incident: expected a readable incident.json" in said
+
+
+def test_an_incident_of_another_target_is_refused(rolled: RolledBack) -> None:
+    other = new_incident(rolled.sandbox.target.folders.incidents, "other")
+    ours = ("--fix", rolled.fix, "--root-cause", CAUSE, "--as", "Ada")
+    assert "expected sandbox, observed other" in rolled.run("reopen", other.id, *ours, code=ExitCode.USAGE)
+
+
+@pytest.mark.parametrize("how", ["empty", "rehearsal"])
+def test_an_incident_without_a_rollback_is_refused(rolled: RolledBack, how: str) -> None:
+    rolled.prepare()
+    target = rolled.sandbox.target
+    rolled.incident = (
+        new_incident(target.folders.incidents, target.name)
+        if how == "empty"
+        else rolled.rehearse(rolled.sandbox.bad)
+    )
+    assert "expected one, that of a rehearsal apart, observed none" in _refused(rolled)
+
+
+def test_a_rollback_that_has_not_succeeded_is_refused(rolled: RolledBack) -> None:
+    rolled.prepare()
+    (rolled.incident.folder / UNFINISHED).write_text("{}")
+    assert "observed one that began and did not succeed" in _refused(rolled)
+
+
+def test_a_rollback_from_no_migration_is_refused(rolled: RolledBack) -> None:
+    rolled.incident = roll_back(rolled.sandbox, beginning=rolled.sandbox.commit)
+    rolled.prepare()
+    assert "observed none: that was deployed already" in _refused(rolled)
+
+
+def _itself(rolled: RolledBack) -> str:
+    return rolled.sandbox.bad
+
+
+def _part_of_it(rolled: RolledBack) -> str:
+    return git(rolled.repository, "rev-parse", f"{rolled.sandbox.bad}~1")
+
+
+def _without_a_change(rolled: RolledBack) -> str:
+    return commit(rolled.sandbox, rolled.sandbox.bad, {})
+
+
+@pytest.mark.parametrize(
+    ("fix", "observed"),
+    [
+        (_itself, "observed that commit itself"),
+        (_part_of_it, "which is in its history"),
+        (_without_a_change, "which has the same files"),
+    ],
+)
+def test_what_mends_nothing_is_no_fix(
+    rolled: RolledBack, fix: Callable[[RolledBack], str], observed: str
+) -> None:
+    rolled.fix = fix(rolled)
+    rolled.prepare()
+    assert observed in _refused(rolled)
+
+
+def test_a_fix_that_is_no_commit_is_refused(rolled: RolledBack) -> None:
+    assert "commit 0000000: expected one commit" in _refused(rolled, "--fix", "0000000")
+
+
+def test_a_fix_that_was_never_rehearsed_is_refused(rolled: RolledBack) -> None:
+    rolled.rehearse(rolled.sandbox.bad)
+    rolled.back_up()
+    said = _refused(rolled)
+    assert f"rehearsal of the fix, {rolled.fix[:12]}: expected one of target sandbox that passed" in said
+    assert "observed none" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "observed"),
+    [
+        ({"migrated": "failed"}, "the migration failed, its rollback passed"),
+        ({"rolled_back": "broken"}, "the migration passed, its rollback broken"),
+        ({"ended": "no"}, "which was cut off, or runs"),
+        ({"verdict_sha256": "0" * 64}, "whose verdict.json is not the one"),
+    ],
+    ids=str,
+)
+def test_a_rehearsal_that_did_not_pass_is_refused(
+    rolled: RolledBack, changes: dict[str, str], observed: str
+) -> None:
+    rolled.prepare()
+    rolled.rehearse(rolled.fix, **changes)
+    assert observed in _refused(rolled)
+
+
+def test_a_rehearsal_whose_record_was_edited_is_refused(rolled: RolledBack) -> None:
+    rehearsal = rolled.rehearse(rolled.fix, rolled_back="failed")
+    rolled.back_up()
+    journal = rehearsal.folder / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"rolled_back": "failed"', '"rolled_back": "passed"'))
+    assert "whose journal does not hold" in _refused(rolled)
+
+
+def test_a_rehearsal_of_before_the_rollback_is_refused(rolled: RolledBack) -> None:
+    rolled.prepare()
+    rolled.incident = roll_back(rolled.sandbox)
+    rolled.back_up()
+    said = _refused(rolled)
+    assert ", which began " in said
+    assert "; the rollback ended " in said
+
+
+def test_a_backup_of_before_the_rollback_is_refused(rolled: RolledBack) -> None:
+    rolled.back_up()
+    rolled.incident = roll_back(rolled.sandbox)
+    rolled.rehearse(rolled.fix)
+    said = _refused(rolled)
+    assert "backup set since the rollback: expected one that is whole, begun after " in said
+    assert "observed begun " in said
+
+
+def test_no_backup_is_refused(rolled: RolledBack) -> None:
+    rolled.rehearse(rolled.fix)
+    assert "a complete set, observed none" in _refused(rolled)
+
+
+@pytest.mark.parametrize("harm", ["cut", "a package edited", "a manifest edited"])
+def test_a_backup_that_is_not_whole_is_refused(rolled: RolledBack, harm: str) -> None:
+    rolled.prepare()
+    folder = rolled.back_up()
+    if harm == "cut":
+        (folder / "set.json").unlink()
+    else:
+        damaged = folder / ("redis/a" if harm == "a package edited" else "set.json")
+        damaged.write_text(damaged.read_text().replace("e", "i"))
+    _refused(rolled)
+
+
+def test_what_the_incident_does_not_say_is_named_by_a_person(rolled: RolledBack) -> None:
+    """Rollbacks of earlier versions did not record what they went back from."""
+    rolled.prepare()
+    path = rolled.incident.folder / "rollback.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in record.items() if key != "origin"}))
+    for name in ("journal.jsonl", "journal.head"):
+        (rolled.incident.folder / name).unlink()
+    assert "HINT: add --from COMMIT" in _refused(rolled)
+    assert "observed none: that was deployed already" in _refused(rolled, "--from", rolled.sandbox.commit)
+    assert "observed that commit itself" in _refused(rolled, "--from", rolled.fix)
+    rolled.reopen("--from", rolled.sandbox.bad[:10])
+    (found,) = read_reopenings(rolled.incident)
+    assert found.rolled_back == (rolled.sandbox.bad,)
+
+
+def test_what_the_incident_says_is_not_for_a_person_to_say(rolled: RolledBack) -> None:
+    rolled.prepare()
+    assert "HINT: leave --from out" in _refused(rolled, "--from", rolled.fix)
+
+
+def test_a_damaged_journal_of_the_incident_is_broken(rolled: RolledBack) -> None:
+    rolled.prepare()
+    journal = rolled.incident.folder / "journal.jsonl"
+    journal.write_text(journal.read_text().replace(rolled.sandbox.bad, rolled.sandbox.commit))
+    assert "of the journal: expected hash" in rolled.reopen(code=ExitCode.BROKEN)
+    assert not rolled.record.exists()
+
+
+def test_an_edited_reopening_is_kept_and_recorded_anew(rolled: RolledBack) -> None:
+    rolled.prepare()
+    rolled.reopen()
+    rolled.record.write_text(rolled.record.read_text().replace("Ada", "Grace"))
+    with pytest.raises(JournalBroken):
+        read_reopenings(rolled.incident)
+    assert "the journal was broken, is kept as" in rolled.reopen()
+    assert [one.name for one in read_reopenings(rolled.incident)] == ["Ada"]
+    assert [record["event"] for record in verify_journal(rolled.record)] == ["journal broken", "reopened"]
+
+
+def test_a_later_rollback_of_the_incident_is_not_reopened_yet(rolled: RolledBack) -> None:
+    rolled.prepare()
+    rolled.reopen()
+    journal = Journal(rolled.incident.folder / "journal.jsonl", str)
+    journal.write("rollback began", commit=rolled.sandbox.commit, head=rolled.fix, revisions="")
+    said = rolled.reopen(code=ExitCode.USAGE)
+    assert f"fix of {rolled.fix[:12]}, which was rolled back" in said
