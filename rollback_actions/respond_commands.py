@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from fixtures.errors import ExitCode, UsageProblem
+from fixtures.errors import ExitCode, UsageProblem, describe
 from fixtures.incident import Incident, find_incident, new_incident
 from fixtures.journal import verify_journal
 from fixtures.redaction import Redactor
@@ -26,6 +27,7 @@ from rollback_actions.advice import Advice
 from rollback_actions.assess_commands import CODES as CODES_OF_SEVERITY
 from rollback_actions.assessment import Assessed, assess_target, assessment_lines
 from rollback_actions.check_run import ROOT, CheckRun
+from rollback_actions.contact_message import run_command
 from rollback_actions.decide import Decision
 from rollback_actions.decision import decision_lines, plan_of
 from rollback_actions.file_lock import file_lock
@@ -80,7 +82,9 @@ def respond(
         allowed = Allowed(confirm, over_budget)
         hands = _Hands(target, profile, there, allowed, auto=auto)
         journal = open_journal(there.folder / RECORD, redact, typer.echo)
+        hands.tell_people()
         outcome = Response(target, journal, verify_journal(journal.path), hands).run(assessed)
+        hands.tell_people()
     for line in _ending(outcome, advice_of(target, profile), there):
         typer.echo(redact(line))
     if CODES[outcome.ending] is not ExitCode.VERIFIED:
@@ -153,8 +157,25 @@ class _Hands:
         return run.run("verification", f"--incident={self.incident.id}")
 
     def wait(self, seconds: float) -> None:
-        """Let that time pass."""
+        """Let that time pass, and tell people what is due meanwhile."""
         time.sleep(seconds)
+        self.tell_people()
+
+    def tell_people(self) -> None:
+        """Alert those contacts who are to be alerted by now. Whom that does not reach stops no response."""
+        if not self.target.contacts.urls:
+            return
+        command = [*shlex.split(run_command(self.profile, self.incident)), "--once"]
+        code = self._run([sys.executable, *command[1:]])
+        if code is not ExitCode.VERIFIED:
+            text = describe(
+                what="contacts",
+                expected="everybody alerted who is to be by now",
+                observed=f"exit code {code:d}",
+                source="contacts run",
+                hint=f"its messages are above; call them yourself, and go on: {shlex.join(command[:-1])}",
+            )
+            typer.echo(text, err=True)
 
     @property
     def _advice(self) -> Advice:

@@ -22,17 +22,16 @@ from fixtures.contact_record import CONTACTS
 from fixtures.errors import ExitCode
 from fixtures.incident import UNFINISHED, Incident, RollbackRecord, find_incident
 from fixtures.journal import verify_journal
-from fixtures.target import load_target
 from fixtures.verdict import Verdict
 from rollback_actions.delivery import deliver
 from rollback_actions.journal import Journal
 from tests.conftest import ROOT
 from tests.unit.command_line import Ran
+from tests.unit.contacts_stand_in import FAST, reach
 from tests.unit.sandbox import SECRET, Sandbox
 from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels, channels
 
 ID = "fire-1"
-FAST = "delivery_seconds = 3\nattempts = 3\nretry_seconds = 0.05\n"
 
 
 @pytest.fixture
@@ -59,26 +58,6 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Shift:
 
     monkeypatch.setattr(Moment, "now", now)
     return shift
-
-
-def reach(
-    sandbox: Sandbox,
-    server: Channels,
-    *,
-    on_call: tuple[str, ...] = ("ada",),
-    more: str = FAST,
-    end: str = "",
-) -> None:
-    """Give the sandbox's profile contacts whose channels lead to the server."""
-    text = sandbox.profile.read_text(encoding="utf-8").partition("[contacts]")[0]
-    lines = [f"[contacts]\n{more}"]
-    for contact, people, names in (("on_call", "Ada", on_call), ("tech_lead", "Grace", ("grace",))):
-        for name in names:
-            (sandbox.folder / name).write_text(server.apprise(name), encoding="utf-8")
-        files = ", ".join(f'{{file = "{name}"}}' for name in names)
-        lines.append(f'[contacts.{contact}]\nnames = ["{people}"]\nchannels = [{files}]\n')
-    sandbox.profile.write_text(text + "".join([*lines, end]), encoding="utf-8")
-    sandbox.target = load_target(sandbox.profile)
 
 
 def incident(sandbox: Sandbox) -> Incident:

@@ -15,7 +15,9 @@ from fixtures.samples import SampleWriter, samples_path
 from fixtures.target import Target
 from rollback_actions.response import RECORD, SAMPLES
 from tests.unit.command_line import Ran
+from tests.unit.contacts_stand_in import reach
 from tests.unit.made_samples import Probes, requests, samples, value
+from tests.unit.team_stand_in import channels
 
 
 def _monitored(target: Target, of: Callable[[int], Probes]) -> None:
@@ -95,3 +97,17 @@ def test_auto_is_the_profiles_to_allow(run: Ran, monkeypatch: pytest.MonkeyPatch
     said = run("respond", "--auto", code=ExitCode.FAILED)
     agreed = [record for record in verify_journal(_incident(said) / RECORD) if record["event"] == "agreed"]
     assert [record["by"] for record in agreed] == ["--auto, which the profile allows"]
+
+
+def test_the_engineer_on_call_is_alerted_first(run: Ran, answer: Callable[[str], None]) -> None:
+    _monitored(run.sandbox.target, _critical)
+    with channels() as server:
+        reach(run.sandbox, server)
+        answer("n\n")
+        run("respond", code=ExitCode.INVESTIGATE)
+        assert [path.rpartition("/")[2] for path, *_ in server.sent] == ["ada"]
+        assert "critical" in server.sent[0][1]["message"]
+        # Whom it does not reach stops nothing.
+        server.statuses["ada"] = 500
+        answer("n\n")
+        run("respond", code=ExitCode.INVESTIGATE)
