@@ -12,11 +12,11 @@ from fixtures.clock import Moment
 from fixtures.errors import UsageProblem
 from fixtures.redaction import Redactor
 from fixtures.samples import Sample, read_samples, samples_path
-from fixtures.severity import RECORDS_LOST, Assessment, Severity, Standing, assess, samples_of
+from fixtures.severity import RECORDS_LOST, STORE, Assessment, Severity, Standing, assess, samples_of
 from fixtures.target import Target
 from rollback_actions.decide import Scope
 from rollback_actions.monitor import COLLECTED, Beats, clock
-from rollback_actions.probes import STORE, probes_of
+from rollback_actions.probes import probes_of
 
 # The runbook gives an assessment 30 s; the first round, before the first beat, may take one of them.
 OWN_SECONDS = 20.0

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fixtures.samples import Probe, Sample
-from rollback_actions.probes import STORE
+from fixtures.severity import STORE
 from rollback_actions.progress import Lasting
 
 _MARKS = {True: ("ok", "green"), False: ("WRONG", "bold red"), None: ("UNKNOWN", "bold yellow")}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fixtures.engines.factory import open_engine
 from fixtures.errors import Mismatch, Unverifiable, listed
-from fixtures.severity import DISK, MEMORY
+from fixtures.severity import DISK, MEMORY, STORE
 from fixtures.stores.profiles import KafkaProfile, MilvusProfile, QdrantProfile, WatchedProfile
 from fixtures.target import Target
 from rollback_actions.held_view import HeldView
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from fixtures.engines.engine import Container, ContainerEngine
     from fixtures.host import Host
     from fixtures.stores.profiles import AnyStore
-
-STORE = "store "
-"""How the name of a store's probe begins."""
 
 
 class ContainersProbe(Unheld):

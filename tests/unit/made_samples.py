@@ -38,6 +38,7 @@ WELL: Probes = {
     "connections": value(5),
     "page": value(12),
     "lag": value(0),
+    "store redis": value(40),
     "vectors milvus": value(1),
     "vectors qdrant": value(1),
 }

@@ -33,7 +33,7 @@ def first_met(band: str, severity: Severity, of: Callable[[int], Probes], *, wit
 def test_what_is_well_is_healthy() -> None:
     assessment = assess(Bands(), samples(3, lambda _: {}), BEAT)
     assert assessment.severity is Severity.HEALTHY
-    assert len(assessment.findings) == 13
+    assert len(assessment.findings) == 14
     assert {finding.standing for finding in assessment.findings} == {Standing.CLEAR}
 
 
@@ -54,6 +54,8 @@ BEYOND: dict[str, tuple[str, Severity, Callable[[int], Probes], int]] = {
     ),
     "memory": ("memory", CRITICAL, lambda _: {"memory": value(97, ok=False)}, 2),
     "disk": ("disk", CRITICAL, lambda _: {"disk": value(3, ok=False)}, 2),
+    "a store is down": ("stores", CRITICAL, lambda _: {"store redis": value(None, ok=False)}, 7),
+    "a store hangs": ("stores", CRITICAL, lambda _: {"store redis": value(None, ok=None)}, 7),
     "connections": ("connections", CRITICAL, lambda _: {"connections": value(100, ok=False)}, 2),
     "requests are slow": ("latency", OTHER, lambda _: {"requests": requests(p95=6000)}, 13),
     "ten times as slow": ("latency ratio", OTHER, lambda _: {"health": value(200, ratio=10)}, 13),
@@ -91,7 +93,9 @@ def test_a_row_ends_with_a_good_sample_one_that_says_nothing_and_a_beat_that_was
     assert standing(value(None, ok=None)) is Standing.LASTING
 
 
-@pytest.mark.parametrize("name", sorted(set(WELL) - {"page", "vectors milvus", "vectors qdrant"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(WELL) - {"page", "store redis", "vectors milvus", "vectors qdrant"})
+)
 def test_what_nobody_knows_is_not_healthy(name: str) -> None:
     assessment = assess(Bands(), samples(3, lambda _: {name: value(None, ok=None)}), BEAT)
     # A health endpoint that does not answer is worse than unknown, unless nothing does.
