@@ -82,11 +82,16 @@ def stopped(service: str) -> Fault:
 
 
 def stopped_for_good(service: str) -> Fault:
-    """As `stopped`; but Milvus ends itself when it wakes up after its session has expired: start it anew."""
+    """As `stopped`; but Milvus ends itself when it wakes up after its session has expired: start it anew.
+
+    The first process of its container is not the server, which has the service's name.
+    """
+    program = f'[ "$(cat "$one/comm")" = {service} ] && kill -STOP "${{one#/proc/}}"'
+    script = f"for one in /proc/[0-9]*; do {program} && exit; done; exit 1"
 
     @contextmanager
     def fault(stores: Stores) -> Iterator[None]:
-        stores.containers[service].kill(signal="SIGSTOP")
+        stores.run(service, script)
         try:
             yield
         finally:
