@@ -205,14 +205,15 @@ def test_a_backup_of_what_changes_meanwhile_is_refused(
 @pytest.mark.parametrize("state", ["up", "down", "up, and cannot flush"])
 def test_what_is_kept_aside_can_be_put_back(filled: Server, tmp_path: Path, state: str) -> None:
     before, asked, server = filled.content(), state == "up", filled
-    if state == "down":
-        filled.control.stop(["milvus"], deadline=SECONDS)
     if state == "up, and cannot flush":
         # An account that may list the collections, and not flush them.
         assert filled.profile.reader is not None
         reader = filled.profile.reader.model_copy(update={"user": "reader"})
         server = replace(filled, profile=filled.profile.model_copy(update={"operator": reader}))
-    kept = server.keeper().keep_aside(tmp_path, up=state != "down")
+    keeper = server.keeper()
+    if state == "down":
+        filled.control.stop(["milvus"], deadline=SECONDS)
+    kept = keeper.keep_aside(tmp_path, up=state != "down")
     assert bool(kept.records) is asked
     assert ("could not be flushed" in kept.method) is (server is not filled)
     assert not filled.engine.containers()["milvus"][0].running
