@@ -27,6 +27,8 @@ WELL_SECONDS = 90.0
 # These write to names of their own in one store, or to a store of their own, and stop nothing of the stack:
 # those of several stores run side by side.
 OF_ONE_STORE = re.compile(r"test_(?P<store>[a-z0-9]+)_(?P<what>content|export|keeper|schemas|view)\.py")
+# These have a compose project, an engine or collections of their own.
+APART = re.compile(r"test_(compose_control|compose_engine|private_engine|qdrant_stand_in)\.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that may run side by side."""
     for item in items:
-        if OF_ONE_STORE.fullmatch(item.path.name):
+        if OF_ONE_STORE.fullmatch(item.path.name) or APART.fullmatch(item.path.name):
             item.add_marker(pytest.mark.alongside)
 
 
