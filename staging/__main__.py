@@ -17,6 +17,8 @@ from rollback_actions.guard import guarded
 from rollback_actions.progress import Progress
 from staging.deployment import Deployment
 from staging.docker_engine import docker_engine, stop_kept_engine, undisturbed
+from staging.drills import round as drill_round
+from staging.drills.drill import chosen_drills
 from staging.faults.catalogue import chosen
 from staging.faults.rounds import RECORD, folder_for, run_round, show
 from staging.faults.trial import Trials
@@ -150,6 +152,26 @@ def killtest(
         choose = kills.of_the_day if today else list
         found = kills.walk(Killer(ROOT, folder), stack, names or [], choose, progress, record)
     kills.show(found, Console(highlight=False))
+    typer.echo(f"record: {record.relative_to(ROOT)}")
+    if not found.passed:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+def drills(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names or patterns of drills; all if none.")
+    ] = None,
+    soak: Annotated[float, typer.Option(min=0, help="Seconds without trouble at the end.")] = 0.0,
+    scale: Scale = SMALL_SCALE,
+) -> None:
+    """Make trouble in a staging stack under load; see that the monitor's samples tell which, and when."""
+    wanted, stack = chosen_drills(names or []), Stack(ROOT)
+    record = ROOT / "incidents" / drill_round.RECORD
+    with Progress() as progress, fresh_stores(stack, progress), folder_for(ROOT, keep=False) as folder:
+        bring_up_application(stack, progress, scale)
+        found = drill_round.run_drills(stack, folder, wanted, soak, progress, record)
+    drill_round.show(found, Console(highlight=False))
     typer.echo(f"record: {record.relative_to(ROOT)}")
     if not found.passed:
         raise typer.Exit(ExitCode.FAILED)

@@ -1,0 +1,295 @@
+"""A round of drills: a real monitor sees each in time, in the right band, with the right answer; or not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from fixtures.bands import Band, Bands
+from fixtures.clock import Moment
+from fixtures.engines.factory import open_engine
+from fixtures.errors import ActionFailed, ExitCode
+from fixtures.files import write_whole
+from fixtures.samples import Sample, read_samples, samples_path
+from fixtures.severity import Severity, Standing, assess, samples_of
+from fixtures.target import Target, load_target
+from rollback_actions.assessment import Assessed, scope_of
+from rollback_actions.decide import decide
+from rollback_actions.progress import Progress
+from staging.apart import PROFILE, apart
+from staging.drills.drill import Drill, Ground
+from staging.drills.load import Load
+from staging.drills.slow_proxy import SlowProxy, slow_proxy
+from staging.operators import Operators
+from staging.stack import Stack
+
+RECORD = "drills.json"
+CAPTURE_SECONDS, END_SECONDS = 300, 30
+# Until what an earlier drill did is over, the longest band included; and how long one is waited for at most.
+WELL_SECONDS, LATE_SECONDS = 420.0, 60.0
+POLL_SECONDS = 0.2
+# Beats after the band's own time within which it must be seen.
+BEATS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came of a drill: how many seconds after the band's own time it was met, None when it was not.
+
+    `decision` is what the tree said then; `wrong` is "" when all was as it should be.
+    """
+
+    name: str
+    what: str
+    band: str
+    own_seconds: float
+    late_seconds: float | None
+    decision: str
+    wrong: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether all was as it should be."""
+        return not self.wrong
+
+
+@dataclass
+class Drills:
+    """What a round has found so far. `alarms` are bands that were met while nothing was wrong."""
+
+    seen: list[Seen] = field(default_factory=list)
+    soaked_seconds: float = 0.0
+    requests: int = 0
+    alarms: list[str] = field(default_factory=list)
+    finished: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether it was finished, every drill was seen as it should be, and nothing else was."""
+        return self.finished and all(seen.passed for seen in self.seen) and not self.alarms
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {"passed": self.passed, **asdict(self)}
+
+
+class Watch:
+    """A monitor of the stack in a process of its own, and what its samples say."""
+
+    def __init__(self, folder: Path, target: Target) -> None:
+        """Look at the samples of `target`, whose folders are below `folder`."""
+        self.target = target
+        self.beat = target.premigration.monitoring.beat_seconds
+        self._path = samples_path(target.model_copy(update={"folders": _folders(target, folder)}))
+
+    def samples(self) -> tuple[Sample, ...]:
+        """Return those that an assessment of now looks back on."""
+        return read_samples(self._path, samples_of(self.target.severity, self.beat))
+
+    def assessed(self) -> Assessed:
+        """Assess the target by them."""
+        samples = self.samples()
+        return Assessed(
+            assess(self.target.severity, samples, self.beat, Moment.now()), samples, monitored=True
+        )
+
+    def wait_until_well(self) -> None:
+        """Wait until every band is clear.
+
+        Raises:
+            ActionFailed: some are not.
+        """
+        give_up = time.monotonic() + WELL_SECONDS
+        while (assessed := self.assessed()).assessment.severity is not Severity.HEALTHY:
+            if time.monotonic() > give_up:
+                unclear = [
+                    f"{f.band}: {f.text}"
+                    for f in assessed.assessment.findings
+                    if f.standing is not Standing.CLEAR
+                ]
+                raise ActionFailed(
+                    what="stack before a drill",
+                    expected="healthy",
+                    observed="; ".join(unclear),
+                    source=str(self._path),
+                    hint="what an earlier drill broke is not whole again",
+                )
+            time.sleep(POLL_SECONDS)
+
+
+def run_drills(
+    stack: Stack,
+    folder: Path,
+    drills: Sequence[Drill],
+    soak_seconds: float,
+    progress: Progress,
+    record: Path,
+) -> Drills:
+    """Run `drills` one after the other, then let `soak_seconds` pass under load; write `record` after each.
+
+    Raises:
+        Problem: the stack could not be looked at, or was not well between two drills.
+    """
+    found = Drills()
+    target = load_target(stack.root / PROFILE)
+    with ExitStack() as opened:
+        proxy = opened.enter_context(slow_proxy(str(target.application.url).rstrip("/")))
+        with progress.step("capture a baseline"):
+            _capture(stack, folder)
+        watch = opened.enter_context(_watching(stack, folder, target, proxy))
+        load = Load(str(target.application.url))
+        opened.enter_context(load.running())
+        ground = Ground(stack, Operators(target, open_engine(target.engine), opened), load, proxy)
+        for drill in drills:
+            with progress.step(f"drill {drill.name}: {drill.what}") as step:
+                watch.wait_until_well()
+                seen = _drilled(watch, drill, ground)
+                step.result = seen.wrong or f"seen {seen.late_seconds:.1f} s after {seen.own_seconds:g} s"
+            found.seen.append(seen)
+            _keep(found, record)
+        if soak_seconds:
+            with progress.step(f"{soak_seconds:g} s without trouble") as step:
+                watch.wait_until_well()
+                found.alarms += _soaked(watch, soak_seconds)
+                found.soaked_seconds, found.requests = soak_seconds, load.asked
+                step.result = f"{len(found.alarms)} false alarms"
+    found.finished = True
+    _keep(found, record)
+    return found
+
+
+def _drilled(watch: Watch, drill: Drill, ground: Ground) -> Seen:
+    band = _band(watch.target.severity, drill)
+    own = max(band.seconds, (band.samples - 1) * watch.beat)
+    with drill.inject(ground):
+        began, give_up = Moment.now(), time.monotonic() + own + LATE_SECONDS
+        while not _met(assessed := watch.assessed(), drill) and time.monotonic() < give_up:
+            time.sleep(POLL_SECONDS)
+    if not _met(assessed, drill):
+        return Seen(drill.name, drill.what, drill.band, own, None, "", "it was not seen")
+    late = assessed.samples[-1].at.seconds_since(began) - own
+    decision = decide(assessed.assessment.severity, scope_of(watch.target, assessed))
+    said = " ".join((decision.action, *decision.names))
+    wrong = []
+    if not -watch.beat <= late <= BEATS * watch.beat:
+        wrong.append(f"expected within {BEATS} beats after {own:g} s, observed {late:.1f} s")
+    if assessed.assessment.severity is not drill.severity:
+        wrong.append(f"expected {drill.severity}, observed {assessed.assessment.severity}")
+    if (decision.action, decision.names) != (drill.action, drill.names):
+        wrong.append(f"expected {' '.join((drill.action, *drill.names))}, observed {said}")
+    return Seen(drill.name, drill.what, drill.band, own, late, said, "; ".join(wrong))
+
+
+def _met(assessed: Assessed, drill: Drill) -> bool:
+    return any(
+        (finding.band, finding.severity) == (drill.band, drill.severity)
+        for finding in assessed.assessment.of(Standing.MET)
+    )
+
+
+def _band(bands: Bands, drill: Drill) -> Band:
+    of_severity = bands.critical if drill.severity is Severity.CRITICAL else bands.non_critical
+    band: Band = getattr(of_severity, drill.band.replace(" ", "_"))
+    return band
+
+
+def _soaked(watch: Watch, seconds: float) -> list[str]:
+    """Return the bands that were met in that time, each with the sample that said so."""
+    alarms, end, last = [], time.monotonic() + seconds, -1
+    while time.monotonic() < end:
+        assessed = watch.assessed()
+        if assessed.samples and assessed.samples[-1].beat != last:
+            last = assessed.samples[-1].beat
+            met = assessed.assessment.of(Standing.MET)
+            alarms += [f"beat {last}: {finding.band}: {finding.text}" for finding in met]
+        time.sleep(POLL_SECONDS)
+    return alarms
+
+
+def _capture(stack: Stack, folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rollback_actions", "capture"],
+        cwd=stack.root,
+        env=apart(folder),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=CAPTURE_SECONDS,
+    )
+    if done.returncode != ExitCode.VERIFIED:
+        raise ActionFailed(
+            what="capture",
+            expected=f"exit code {ExitCode.VERIFIED:d}",
+            observed=f"{done.returncode}: {done.stderr[-500:]}",
+            source="rollback_actions",
+            hint="see that the stack is well",
+        )
+
+
+@contextmanager
+def _watching(stack: Stack, folder: Path, target: Target, proxy: SlowProxy) -> Iterator[Watch]:
+    """Run a monitor that reaches the application through `proxy`."""
+    with (folder / "monitor.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rollback_actions", "monitor"],
+            cwd=stack.root,
+            env=apart(folder, APPLICATION__URL=proxy.url),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield Watch(folder, target)
+        finally:
+            process.terminate()
+            try:
+                process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(END_SECONDS)
+
+
+def _folders(target: Target, folder: Path) -> Any:  # noqa: ANN401 - the profile's own model
+    return target.folders.model_copy(update={"incidents": folder / "incidents"})
+
+
+def _keep(found: Drills, record: Path) -> None:
+    record.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(record, json.dumps(found.record(), indent=1, sort_keys=True).encode())
+
+
+def show(found: Drills, console: Console) -> None:
+    """Print the table of a round, and what it comes to."""
+    table = Table(title="Drills")
+    for name in ("drill", "band", "its own time, s", "seen after it, s", "decision", "result"):
+        table.add_column(name, overflow="fold", justify="right" if name.endswith(", s") else "left")
+    for seen in found.seen:
+        table.add_row(
+            seen.what,
+            seen.band,
+            f"{seen.own_seconds:g}",
+            "" if seen.late_seconds is None else f"{seen.late_seconds:.1f}",
+            seen.decision,
+            "as it should be" if seen.passed else f"[bold red]{escape(seen.wrong)}[/]",
+        )
+    console.print(table)
+    for alarm in found.alarms:
+        console.print(f"false alarm: {alarm}", markup=False)
+    well = sum(seen.passed for seen in found.seen)
+    soaked = (
+        f"; {len(found.alarms)} false alarms in {found.soaked_seconds:g} s" if found.soaked_seconds else ""
+    )
+    console.print(
+        f"{well} of {len(found.seen)} drills were seen in time and answered right{soaked}", markup=False
+    )
