@@ -26,6 +26,8 @@ class SlowProxy:
 def slow_proxy(upstream: str) -> Iterator[SlowProxy]:
     """Run one in front of `upstream`."""
     proxy = SlowProxy()
+    # One for all: to make one takes longer than many an answer.
+    client = httpx.Client(base_url=upstream, timeout=DEADLINE_SECONDS, trust_env=False)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -33,9 +35,7 @@ def slow_proxy(upstream: str) -> Iterator[SlowProxy]:
             time.sleep(proxy.seconds.get(self.path, 0.0))
             agent = {"User-Agent": self.headers.get("User-Agent", "")}
             try:
-                answer = httpx.get(
-                    f"{upstream}{self.path}", headers=agent, timeout=DEADLINE_SECONDS, trust_env=False
-                )
+                answer = client.get(self.path, headers=agent)
             except httpx.HTTPError:
                 self.send_error(502)
                 return
@@ -59,3 +59,4 @@ def slow_proxy(upstream: str) -> Iterator[SlowProxy]:
         server.shutdown()
         server.server_close()
         thread.join(DEADLINE_SECONDS)
+        client.close()
