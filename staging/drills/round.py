@@ -105,27 +105,30 @@ class Watch:
         )
 
     def wait_until_well(self) -> None:
-        """Wait until every band is clear.
+        """Wait until no band is met, and every probe of the newest sample is well.
 
         Raises:
-            ActionFailed: some are not.
+            ActionFailed: that does not come.
         """
         give_up = time.monotonic() + WELL_SECONDS
-        while (assessed := self.assessed()).assessment.severity is not Severity.HEALTHY:
+        while unwell := self._unwell():
             if time.monotonic() > give_up:
-                unclear = [
-                    f"{f.band}: {f.text}"
-                    for f in assessed.assessment.findings
-                    if f.standing is not Standing.CLEAR
-                ]
                 raise ActionFailed(
                     what="stack before a drill",
-                    expected="healthy",
-                    observed="; ".join(unclear),
+                    expected="no band met, and every probe well",
+                    observed="; ".join(unwell),
                     source=str(self._path),
                     hint="what an earlier drill broke is not whole again",
                 )
             time.sleep(POLL_SECONDS)
+
+    def _unwell(self) -> list[str]:
+        assessed = self.assessed()
+        if not assessed.samples:
+            return ["no sample"]
+        met = [f"{finding.band}: {finding.text}" for finding in assessed.assessment.of(Standing.MET)]
+        probes = assessed.samples[-1].probes.items()
+        return met + [f"{name}: {probe.text}" for name, probe in probes if not probe.ok]
 
 
 def run_drills(
