@@ -27,6 +27,7 @@ SAMPLES = "assessed.jsonl"
 """The samples that the first assessment was made from, in the incident."""
 # An investigation looks again each so many beats: what becomes critical is decided on at once.
 _BEATS = 2
+_INSTANT = 0.001
 # What is done outside may have been done although nobody wrote that down: it is asked again.
 ROLLING_BACK, ROLLED_BACK = "rolling back", "rolled back"
 
@@ -169,7 +170,7 @@ class Response:
         began = self._last("investigating") or self._write("investigating", seconds=self._seconds)
         since = Moment.from_record(began["at"])
         pause = _BEATS * self._target.premigration.monitoring.beat_seconds
-        while (left := self._seconds - Moment.now().seconds_since(since)) > 0:
+        while (left := self._seconds - Moment.now().seconds_since(since)) > _INSTANT:
             self._hands.wait(min(left, pause))
             assessed = self._hands.assess()
             if assessed.assessment.severity is Severity.CRITICAL:

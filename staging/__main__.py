@@ -93,13 +93,19 @@ def deploy(commit: Annotated[str, typer.Argument(help="Hash of a commit of the a
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def tests(context: typer.Context) -> None:
+def tests(
+    context: typer.Context,
+    *,
+    every: Annotated[
+        bool, typer.Option("--all", help="The longest too that are not today's, but another day's.")
+    ] = False,  # noqa: PT028 - a command, no test
+) -> None:
     """Run the suite's own tests; those on the real stack share one, brought up for them."""
     stack = Stack(ROOT)
     _pytest(["tests/unit", "tests/pytester", "-n", "2", *context.args])
     with Progress() as progress, fresh_stores(stack, progress):
         bring_up_application(stack, progress, SMALL_SCALE)
-        on_stack = ["tests/stack", "--require-stack", *context.args]
+        on_stack = ["tests/stack", "--require-stack", *([] if every else ["--today"]), *context.args]
         # In the order of their files: the scope with the fewest tests, which comes last else, takes longest.
         side_by_side = ["-n", "3", "--dist", "loadscope", "--no-loadscope-reorder"]
         _pytest([*on_stack, "-m", "alongside", *side_by_side])

@@ -56,6 +56,7 @@ def write_profile(folder: Path, more: str = "") -> Path:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `./run tests` insist on the stack."""
     parser.addoption("--require-stack", action="store_true", help="fail, not skip, without a staging stack")
+    parser.addoption("--today", action="store_true", help="of the longest stack tests only those of today")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -105,8 +105,10 @@ def test_what_is_critical_is_rolled_back_and_verified(begun: Begun) -> None:
         *("assessed", "decided", "agreed", "rolling back", "rolled back", "verifying", "verified", "ended"),
     ]
     # From the first bad sample on, which came before the assessment.
+    assert CRITICAL.first_bad is not None
     assert outcome.downtime is not None
-    assert 55 <= outcome.downtime < 65
+    assert outcome.downtime == pytest.approx(Moment.now().seconds_since(CRITICAL.first_bad), abs=10)
+    assert outcome.downtime >= 55
     ended = verify_journal(begun.folder / RECORD)[-1]
     assert (ended["objective_seconds"], ended["downtime_seconds"]) == (600.0, outcome.downtime)
 
@@ -135,7 +137,7 @@ def test_a_downtime_beyond_the_objective_is_a_failure_that_says_so(begun: Begun)
     target = begun.target.model_copy(update={"rto_seconds": 50})
     outcome = Begun(target, begun.folder).run(StandInHands(), CRITICAL)
     assert outcome.ending is Ending.LATE
-    assert outcome.reason.startswith("downtime: expected at most 50 s, observed 5")
+    assert outcome.reason.startswith("downtime: expected at most 50 s, observed ")
 
 
 def test_nothing_that_could_be_rolled_back_calls_for_hands(begun: Begun) -> None:
@@ -175,7 +177,7 @@ def test_what_is_not_critical_is_looked_into_for_five_minutes(
     hands = StandInHands(now=iter([SLOW] * 30 + [last]), clock=clock)
     outcome = begun.run(hands, SLOW)
     assert outcome.ending is ending
-    assert clock == [300.0]
+    assert clock == [pytest.approx(300.0)]
     assert hands.done.count("wait") == 30
     assert (f"roll-back {action}" in hands.done) is (action is not None)
 
@@ -183,7 +185,7 @@ def test_what_is_not_critical_is_looked_into_for_five_minutes(
 def test_what_becomes_critical_meanwhile_is_decided_on_at_once(begun: Begun, clock: list[float]) -> None:
     hands = StandInHands(now=iter([SLOW, CRITICAL]), clock=clock)
     assert begun.run(hands, SLOW).ending is Ending.RESUMED
-    assert clock == [20.0]
+    assert clock == [pytest.approx(20.0)]
     assert "roll-back full rollback" in hands.done
 
 
@@ -194,7 +196,7 @@ def test_the_clock_of_an_investigation_survives_a_restart(begun: Begun, clock: l
     clock[0] += 200
     hands = StandInHands(now=iter([SLOW] * 40), clock=clock)
     assert begun.run(hands, None).ending is Ending.RESUMED
-    assert clock == [300.0]
+    assert clock == [pytest.approx(300.0)]
     assert begun.events().count("investigating") == 1
 
 
