@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from pymilvus import MilvusClient
 from pymilvus.client.types import LoadState
 
+from fixtures.command import Deadline
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import ActionFailed, Problem, Unverifiable
 from fixtures.stores.milvus import WORKERS, chosen, connect, count, translated
@@ -176,22 +177,26 @@ class Keeper:
                 with ThreadPoolExecutor(WORKERS) as pool:
                     # The longer deadline is for the server's limit on flushes: they queue.
                     list(pool.map(lambda name: client.flush(name, timeout=60.0), names))
-            return self._observe(client)
+            return self._observe(client, Deadline(self._profile.ready_seconds))
         finally:
             client.close()
 
-    def _observe(self, client: MilvusClient) -> _Details:
-        """Return every collection of the database with its load state and, where it is loaded, its count."""
+    def _observe(self, client: MilvusClient, patience: Deadline) -> _Details:
+        """Return every collection of the database with its load state and, where it is loaded, its count.
+
+        For one that is being loaded, as after a start, there is `patience`.
+        """
         deadline = self._reach.deadline
 
         def look(name: str) -> _Collection:
-            state = client.get_load_state(name, timeout=deadline)["state"]
-            if state == LoadState.Loading:
-                raise self._reach.failed(
-                    "loading",
-                    expected=f"{name} loaded or not loaded",
-                    hint="wait until it is loaded, then try again",
-                )
+            while (state := client.get_load_state(name, timeout=deadline)["state"]) == LoadState.Loading:
+                if patience.passed:
+                    raise self._reach.failed(
+                        "loading",
+                        expected=f"{name} loaded or not loaded",
+                        hint="wait until it is loaded, then try again",
+                    )
+                time.sleep(POLL_SECONDS)
             loaded = state == LoadState.Loaded
             return _Collection(loaded=loaded, records=count(client, name, deadline) if loaded else None)
 
@@ -242,7 +247,7 @@ class Keeper:
                         client.load_collection(name, timeout=deadline)
                     elif wanted is not None and not wanted.loaded and state != LoadState.NotLoad:
                         client.release_collection(name, timeout=deadline)
-            return self._observe(client)
+            return self._observe(client, Deadline(0.0))
         finally:
             client.close()
 

@@ -28,8 +28,8 @@ WELL_SECONDS = 90.0
 # These write to names of their own in one store, or to a store of their own, and stop nothing of the stack:
 # those of several stores run side by side.
 OF_ONE_STORE = re.compile(r"test_(?P<store>[a-z0-9]+)_(?P<what>content|export|keeper|schemas|view)\.py")
-# These have a compose project, an engine or collections of their own.
-APART = re.compile(r"test_(compose_control|compose_engine|private_engine|qdrant_stand_in)\.py")
+# These have a compose project or collections of their own.
+APART = re.compile(r"test_(compose_control|compose_engine|qdrant_stand_in)\.py")
 
 
 # Minutes each: with `--today` one half is left to the next day, and counted as deselected.
