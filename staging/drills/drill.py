@@ -14,8 +14,7 @@ from fixtures.severity import Severity
 from rollback_actions.decide import Action
 from staging.drills.load import Load
 from staging.drills.slow_proxy import SlowProxy
-from staging.faults.mysql import row_lost
-from staging.operators import Operators
+from staging.operators import Operators, undone
 from staging.stack import Stack
 
 SECONDS = 60.0
@@ -107,8 +106,17 @@ def _slow_page(ground: Ground) -> AbstractContextManager[None]:
     return _slow(ground, PAGE, 3.2)
 
 
+@contextmanager
+def document_row_gone(operators: Operators) -> Iterator[None]:
+    """One row of the table documents is gone."""
+    row = operators.sql("SELECT * FROM documents ORDER BY file_id LIMIT 1")[0]
+    operators.sql("DELETE FROM documents ORDER BY file_id LIMIT 1")
+    with undone(lambda: operators.sql("INSERT INTO documents VALUES (%s, %s, %s, %s, %s, %s, %s)", row)):
+        yield
+
+
 def _record_lost(ground: Ground) -> AbstractContextManager[None]:
-    return contextmanager(row_lost)(ground.operators)
+    return document_row_gone(ground.operators)
 
 
 @contextmanager

@@ -11,15 +11,6 @@ from staging.operators import SECONDS, Operators, undone
 
 
 @contextmanager
-def document_row_gone(operators: Operators) -> Iterator[None]:
-    """One row of the table documents is gone."""
-    row = operators.sql("SELECT * FROM documents ORDER BY file_id LIMIT 1")[0]
-    operators.sql("DELETE FROM documents ORDER BY file_id LIMIT 1")
-    with undone(lambda: operators.sql("INSERT INTO documents VALUES (%s, %s, %s, %s, %s, %s, %s)", row)):
-        yield
-
-
-@contextmanager
 def password_hash_replaced(operators: Operators, username: str, stored: str) -> Iterator[None]:
     """Another hash is stored in place of that of a user's password."""
     replace = "UPDATE users SET hashed_password = %s WHERE username = %s"

@@ -10,6 +10,7 @@ import pytest
 
 from fixtures.recorded import Facts
 from fixtures.target import Target
+from staging.drills.drill import document_row_gone
 from staging.operators import Operators
 from tests.stack import damage
 from tests.stack.kafka_scratch import Scratch as KafkaScratch
@@ -57,7 +58,7 @@ def test_records_that_are_gone_and_collections_that_are_gone_or_new(
         return f"expected {count}, observed {count - 1} (-1)"
 
     faults = (
-        damage.document_row_gone(operators),
+        document_row_gone(operators),
         damage.document_gone(operators, "files", {}),
         damage.key_gone(operators, "token:*"),
         damage.point_gone(operators),

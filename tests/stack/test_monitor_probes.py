@@ -22,11 +22,11 @@ from rollback_actions.monitor import clock
 from rollback_actions.probes import probes_of
 from rollback_actions.reading import Probe, Reading
 from rollback_actions.store_probes import ConnectionsProbe, LagProbe
+from staging.drills.drill import document_row_gone
 from staging.operators import Operators, undone
 from staging.stack import Stack
 from tests.stack import container_faults as faults
 from tests.stack.container_faults import Containers
-from tests.stack.damage import document_row_gone
 from tests.stack.kafka_scratch import Scratch
 from tests.stack.scratch_project import docker
 from tests.stack.scratch_stores import changed
