@@ -7,8 +7,6 @@ what was written since, no account of the records.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -16,13 +14,12 @@ from pathlib import Path
 
 from benchmarks.measure import Measure, side_by_side
 from fixtures.engines.factory import open_engine
-from fixtures.errors import ActionFailed, ExitCode
 from fixtures.git import git, head
 from fixtures.target import Target
 from rollback_actions.backup import each_store, find_backup
 from rollback_actions.compose import ComposeControl
 from rollback_actions.stores.factory import open_keepers
-from staging.apart import apart
+from staging.apart import apart, require_action
 from staging.stack import Stack
 from tests.conftest import ROOT
 
@@ -72,20 +69,4 @@ def _bare(stack: Stack, target: Target, backups: Path, commit: str) -> None:
 
 
 def _actions(environment: dict[str, str], *arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "rollback_actions", *arguments],
-        cwd=ROOT,
-        env=environment,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
-    if done.returncode != ExitCode.VERIFIED:
-        raise ActionFailed(
-            what=" ".join(arguments),
-            expected=f"exit code {ExitCode.VERIFIED:d}",
-            observed=f"{done.returncode}: {done.stderr[-500:]}",
-            source="rollback_actions",
-            hint="only a rollback that ends well is measured",
-        )
+    require_action(ROOT, environment, *arguments, hint="only a rollback that ends well is measured")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from fixtures.clock import Moment
 from fixtures.errors import UsageProblem
+from fixtures.monitored import assess_now, is_monitored, monitored_samples
 from fixtures.redaction import Redactor
-from fixtures.samples import Sample, read_samples, samples_path
+from fixtures.samples import Sample, read_samples
 from fixtures.severity import RECORDS_LOST, STORE, Assessment, Severity, Standing, assess, samples_of
 from fixtures.target import Target
 from rollback_actions.decide import Scope
@@ -46,11 +47,10 @@ def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
     Raises:
         Unverifiable: the file of the samples is damaged.
     """
-    samples = _last_samples(target, samples_path(target))
+    samples = monitored_samples(target)
+    if is_monitored(target, samples):
+        return Assessed(assess_now(target, samples), samples, monitored=True)
     beat = target.premigration.monitoring.beat_seconds
-    ours = tuple(sample for sample in samples if sample.target == target.name)
-    if ours and -2 * beat <= ours[-1].at.seconds_ago() <= 2 * beat:
-        return Assessed(assess(target.severity, ours, beat, Moment.now()), ours, monitored=True)
     count = max(2, int(OWN_SECONDS / beat) + 1)
     say(f"no monitor runs: {count} samples of {beat:g} s are taken now")
     with closing(
@@ -80,13 +80,9 @@ def assess_again(target: Target, path: Path) -> Assessed:
             source=str(path),
             hint="those of an incident are in its folder, those of now in monitor/ beside the incidents",
         )
-    samples = _last_samples(target, path)
     beat = target.premigration.monitoring.beat_seconds
+    samples = read_samples(path, samples_of(target.severity, beat))
     return Assessed(assess(target.severity, samples, beat), samples, monitored=True)
-
-
-def _last_samples(target: Target, path: Path) -> tuple[Sample, ...]:
-    return read_samples(path, samples_of(target.severity, target.premigration.monitoring.beat_seconds))
 
 
 def scope_of(target: Target, assessed: Assessed) -> Scope:

@@ -12,8 +12,8 @@ from fixtures.contact_record import Alert, ContactRecord
 from fixtures.contacts import Due, Flow, t_plus
 from fixtures.errors import Problem, listed
 from fixtures.incident import Incident
-from fixtures.samples import read_samples, samples_path
-from fixtures.severity import Standing, assess, samples_of
+from fixtures.monitored import assess_now, is_monitored, monitored_samples
+from fixtures.severity import Standing
 from fixtures.target import Target
 
 _DECIDE = (
@@ -102,15 +102,13 @@ def _command(name: str, profile: Path, incident: Incident) -> str:
 
 def severity_text(target: Target) -> str:
     """Return how bad it is by the monitor's samples of now, in words; it takes no time, and asks nobody."""
-    beat = target.premigration.monitoring.beat_seconds
     try:
-        samples = read_samples(samples_path(target), samples_of(target.severity, beat))
+        samples = monitored_samples(target)
     except Problem as problem:
         return f"unknown: {problem.summary}"
-    ours = [sample for sample in samples if sample.target == target.name]
-    if not ours or not -2 * beat <= ours[-1].at.seconds_ago() <= 2 * beat:
+    if not is_monitored(target, samples):
         return "unknown: no monitor runs"
-    assessment = assess(target.severity, ours, beat, Moment.now())
+    assessment = assess_now(target, samples)
     found = [
         f"{finding.band}: {finding.text}"
         for standing in (Standing.MET, Standing.LASTING)

@@ -19,15 +19,16 @@ from rich.table import Table
 from fixtures.bands import Band, Bands
 from fixtures.clock import Moment
 from fixtures.engines.factory import open_engine
-from fixtures.errors import ActionFailed, ExitCode
+from fixtures.errors import ActionFailed
 from fixtures.files import write_whole
-from fixtures.samples import Sample, read_samples, samples_path
-from fixtures.severity import Severity, Standing, assess, samples_of
+from fixtures.monitored import assess_now, monitored_samples
+from fixtures.samples import samples_path
+from fixtures.severity import Severity, Standing
 from fixtures.target import Target, load_target
 from rollback_actions.assessment import Assessed, scope_of
 from rollback_actions.decide import decide
 from rollback_actions.progress import Progress
-from staging.apart import PROFILE, apart
+from staging.apart import PROFILE, apart, require_action
 from staging.drills.drill import Drill, Ground
 from staging.drills.load import Load
 from staging.drills.slow_proxy import SlowProxy, slow_proxy
@@ -35,7 +36,7 @@ from staging.operators import Operators
 from staging.stack import Stack
 
 RECORD = "drills.json"
-CAPTURE_SECONDS, END_SECONDS = 300, 30
+END_SECONDS = 30
 # Until what an earlier drill did is over, the longest band included; and how long one is waited for at most.
 WELL_SECONDS, LATE_SECONDS = 420.0, 60.0
 POLL_SECONDS = 0.2
@@ -89,20 +90,14 @@ class Watch:
 
     def __init__(self, folder: Path, target: Target) -> None:
         """Look at the samples of `target`, whose folders are below `folder`."""
-        self.target = target
+        folders = target.folders.model_copy(update={"incidents": folder / "incidents"})
+        self.target = target.model_copy(update={"folders": folders})
         self.beat = target.premigration.monitoring.beat_seconds
-        self._path = samples_path(target.model_copy(update={"folders": _folders(target, folder)}))
-
-    def samples(self) -> tuple[Sample, ...]:
-        """Return those that an assessment of now looks back on."""
-        return read_samples(self._path, samples_of(self.target.severity, self.beat))
 
     def assessed(self) -> Assessed:
-        """Assess the target by them."""
-        samples = self.samples()
-        return Assessed(
-            assess(self.target.severity, samples, self.beat, Moment.now()), samples, monitored=True
-        )
+        """Assess the target by the samples that an assessment of now looks back on."""
+        samples = monitored_samples(self.target)
+        return Assessed(assess_now(self.target, samples), samples, monitored=True)
 
     def wait_until_well(self) -> None:
         """Wait until no band is met, and every probe of the newest sample is well.
@@ -117,7 +112,7 @@ class Watch:
                     what="stack before a drill",
                     expected="no band met, and every probe well",
                     observed="; ".join(unwell),
-                    source=str(self._path),
+                    source=str(samples_path(self.target)),
                     hint="what an earlier drill broke is not whole again",
                 )
             time.sleep(POLL_SECONDS)
@@ -149,7 +144,7 @@ def run_drills(
     with ExitStack() as opened:
         proxy = opened.enter_context(slow_proxy(str(target.application.url).rstrip("/")))
         with progress.step("capture a baseline"):
-            _capture(stack, folder)
+            require_action(stack.root, apart(folder), "capture", hint="see that the stack is well")
         watch = opened.enter_context(_watching(stack, folder, target, proxy))
         load = Load(str(target.application.url))
         opened.enter_context(load.running())
@@ -220,26 +215,6 @@ def _soaked(watch: Watch, seconds: float) -> list[str]:
     return alarms
 
 
-def _capture(stack: Stack, folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "rollback_actions", "capture"],
-        cwd=stack.root,
-        env=apart(folder),
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=CAPTURE_SECONDS,
-    )
-    if done.returncode != ExitCode.VERIFIED:
-        raise ActionFailed(
-            what="capture",
-            expected=f"exit code {ExitCode.VERIFIED:d}",
-            observed=f"{done.returncode}: {done.stderr[-500:]}",
-            source="rollback_actions",
-            hint="see that the stack is well",
-        )
-
-
 @contextmanager
 def _watching(stack: Stack, folder: Path, target: Target, proxy: SlowProxy) -> Iterator[Watch]:
     """Run a monitor that reaches the application through `proxy`."""
@@ -261,10 +236,6 @@ def _watching(stack: Stack, folder: Path, target: Target, proxy: SlowProxy) -> I
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(END_SECONDS)
-
-
-def _folders(target: Target, folder: Path) -> Any:  # noqa: ANN401 - the profile's own model
-    return target.folders.model_copy(update={"incidents": folder / "incidents"})
 
 
 def _keep(found: Drills, record: Path) -> None:

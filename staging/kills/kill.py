@@ -21,11 +21,10 @@ from fixtures.incident import UNFINISHED
 from fixtures.journal import verify_journal
 from fixtures.target import Target, load_target
 from rollback_actions.rollback import restore_step
-from staging.apart import PROFILE, apart
+from staging.apart import ACTION_SECONDS, PROFILE, apart, run_action
 from staging.kills.mark import Mark
 from staging.kills.outcome import Expected, Keys, Outcome, judge, read_outcome
 
-ACTION_SECONDS = 300
 POLL_SECONDS = 0.002
 # A killed holder leaves the target's lock behind.
 TAKE_OVER = "--take-over"
@@ -225,16 +224,7 @@ class Killer:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the actions to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "rollback_actions", *arguments],
-            cwd=self.root,
-            env=dict(self.environment),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=ACTION_SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
+        return run_action(self.root, self.environment, *arguments)
 
     def _is_left(self, incident: Path) -> bool:
         """Tell whether there is anything to go on with, or to do for the first time."""
