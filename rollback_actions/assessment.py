@@ -38,7 +38,10 @@ class Assessed:
         """When the first sample came that the worst bands which are met count from; None when none is."""
         worst = [f for f in self.assessment.of(Standing.MET) if f.severity is self.assessment.severity]
         firsts = {finding.beats[0] for finding in worst if finding.beats}
-        return next((sample.at for sample in self.samples if sample.beat in firsts), None)
+        # A monitor that was started anew counts from 0 again: the newest sample of that number is meant.
+        newest = {sample.beat: number for number, sample in enumerate(self.samples)}
+        found = [newest[beat] for beat in firsts if beat in newest]
+        return self.samples[min(found)].at if found else None
 
 
 def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -221,3 +221,12 @@ def test_one_that_is_cut_off_goes_on_and_does_nothing_twice(begun: Begun, deed: 
     third = StandInHands()
     assert begun.run(third, None) == outcome
     assert third.done == []
+
+
+def test_the_first_bad_sample_is_of_the_monitor_that_saw_it() -> None:
+    """One that was started anew counts its beats from 0 again."""
+    before = samples(14, lambda _: {})
+    again = samples(14, lambda _: {"memory": value(97, ok=False)})
+    both = (*(replace(one, at=replace(one.at, since_boot=one.at.since_boot - 600)) for one in before), *again)
+    seen_by_both = Assessed(assess(Bands(), both, BEAT), both, monitored=True)
+    assert seen_by_both.first_bad == again[0].at
