@@ -13,7 +13,7 @@ from unittest.mock import create_autospec
 import pytest
 
 from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import Container, Usage
+from fixtures.engines.engine import Usage
 from fixtures.errors import Mismatch, Unverifiable
 from fixtures.stores.factory import open_view
 from fixtures.target import Target, load_target
@@ -24,28 +24,10 @@ from rollback_actions.web_probes import HealthProbe, PageProbe, usual_millisecon
 from tests.conftest import ROOT, write_profile
 from tests.unit.application_stand_in import StandIn, answer, running
 from tests.unit.sandbox import MYSQL
+from tests.unit.test_host import container
 from tests.unit.test_store_probes import STORES
 
-WELL = Container(
-    id="1",
-    name="t-backend-1",
-    service="backend",
-    running=True,
-    status="running",
-    health="healthy",
-    restarts=0,
-    restarting=False,
-    oom_killed=False,
-    exit_code=0,
-    started="",
-    image="",
-    image_id="",
-    revision=None,
-    configuration=None,
-    memory_limit=0,
-    pids_limit=0,
-    mounts=(),
-)
+WELL = replace(container(running=True), id="1", name="t-backend-1", service="backend", health="healthy")
 SILENT = Unverifiable(what="store", expected="an answer", observed="none", source="a", hint="b")
 
 
