@@ -26,6 +26,8 @@ from staging.kills.mark import Mark
 from staging.kills.outcome import Expected, Keys, Outcome, judge, read_outcome
 
 POLL_SECONDS = 0.002
+# So many lines of what a command said are kept.
+WORDS = 12
 # A killed holder leaves the target's lock behind.
 TAKE_OVER = "--take-over"
 RESTORE = restore_step("")
@@ -298,8 +300,10 @@ def _last(said: IO[bytes]) -> str:
 
 
 def _words(done: subprocess.CompletedProcess[str]) -> str:
-    last = " | ".join([*done.stdout.splitlines(), *done.stderr.splitlines()][-12:])
-    return f"exit code {done.returncode}: {last}"
+    """Return what a command said: what differs is at the head of a comparison, what failed at the end."""
+    lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
+    shown = lines if len(lines) <= WORDS else [*lines[: WORDS // 2], "…", *lines[-WORDS // 2 :]]
+    return f"exit code {done.returncode}: {' | '.join(shown)}"
 
 
 def _problem(what: str, observed: str) -> Problem:

@@ -62,11 +62,17 @@ def _mark_mysql(operators: Operators, name: str) -> Mark:
         (name, address),
     )
     ((number,),) = operators.sql(f"SELECT id FROM {users} WHERE username = %s", (name,))  # noqa: S608 - a constant
+
+    def remove() -> None:
+        operators.sql(f"DELETE FROM {users} WHERE id = %s", (number,))  # noqa: S608 - a constant
+        # The number that it took is the next one's again: a comparison sees that.
+        operators.sql(f"ALTER TABLE {users} AUTO_INCREMENT = %s", (number,))
+
     return Mark(
         "mysql",
         str(number),
         lambda: bool(operators.sql(f"SELECT 1 FROM {users} WHERE username = %s", (name,))),  # noqa: S608 - a constant
-        lambda: operators.sql(f"DELETE FROM {users} WHERE username = %s", (name,)),  # noqa: S608 - a constant
+        remove,
     )
 
 
