@@ -26,7 +26,7 @@ from rollback_actions.schedule import Schedule, Stage, schedule_of
 from rollback_actions.steps import Recorder
 from rollback_actions.stores.factory import open_keeper
 from rollback_actions.stores.keeper import BacksUp, StoppedKeeper, StoreKeeper, kept_by
-from rollback_actions.unfinished import Unfinished, supersede_covered
+from rollback_actions.unfinished import Unfinished, supersede_covered, unsettle_others
 from rollback_actions.wish import Kind
 from rollback_actions.writers import QUIET, WATCHED, Watch
 
@@ -233,6 +233,8 @@ def _keeps(run: _Run, name: str, deadline: float, down: Collection[str]) -> Back
 
 def _restore(run: _Run, losses: Losses) -> None:
     """Restore every store, side by side, and account for what it held and holds."""
+    for other in unsettle_others(run.target.folders.incidents, run.target.name, run.unfinished.incident):
+        run.steps.note(f"what the rollback of incident {other} has restored is overwritten")
     deadline = run.schedule.deadline(Stage.RESTORE)
     keepers = {name: _keeper(run, name, deadline) for name in run.plan.stores}
 

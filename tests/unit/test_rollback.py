@@ -225,6 +225,30 @@ def test_a_wider_rollback_leaves_nothing_to_go_on_with(sandbox: Sandbox, inciden
     assert incident.rollback_verdicts() == [Verdict.FAILED]
 
 
+def test_one_whose_restored_data_another_overwrote_restores_it_again(
+    sandbox: Sandbox, incident: Incident
+) -> None:
+    failure = ActionFailed(what="start", expected="b", observed="c", source="d", hint="e")
+    sandbox.control.up.side_effect = failure
+    with pytest.raises(ActionFailed):
+        sandbox.run(PLANS["emergency"](sandbox), incident)
+    sandbox.control.up.side_effect = None
+    other = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    redis = sandbox.keepers["redis"]
+
+    def half() -> None:
+        redis.words = {"a": "half restored"}
+        raise failure
+
+    redis.meanwhile = half
+    with pytest.raises(ActionFailed):
+        sandbox.run(PLANS["emergency"](sandbox), other)
+    redis.meanwhile = lambda: None
+    assert f"rollback of incident {incident.id} has restored" in (other.folder / "journal.jsonl").read_text()
+    assert sandbox.run(PLANS["emergency"](sandbox), incident).verdict == Verdict.PASSED
+    assert set(_words(sandbox).values()) == {"of release 1"}
+
+
 def test_what_is_lost_is_said(sandbox: Sandbox) -> None:
     database, service = PLANS["database"](sandbox), PLANS["service"](sandbox)
     assert database.backup is not None
