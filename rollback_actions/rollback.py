@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -297,5 +298,7 @@ def _start_stores(run: _Run) -> set[str]:
 def _next_safety(folder: Path, incident: str) -> Path:
     """Return a folder that is not there yet: what was kept is never kept over."""
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = [int(path.name.rpartition("-")[2]) for path in folder.glob(f"{incident}-[0-9]*")]
+    # Also where an operator has packed or renamed one: its number is not given again.
+    numbered = re.compile(rf"{re.escape(incident)}-([0-9]+)(?![0-9]).*", re.ASCII | re.DOTALL)
+    numbers = [int(found[1]) for path in folder.iterdir() if (found := numbered.fullmatch(path.name))]
     return folder / f"{incident}-{max(numbers, default=0) + 1:02d}"

@@ -215,6 +215,15 @@ def test_one_that_need_not_run_is_kept_as_it_lies_and_restored(sandbox: Sandbox,
     assert "its records cannot be asked for" in (incident.folder / "journal.jsonl").read_text()
 
 
+def test_what_else_lies_beside_the_safety_copies_stops_nothing(sandbox: Sandbox, incident: Incident) -> None:
+    safety = sandbox.target.folders.backups / "safety"
+    safety.mkdir()
+    for name in (f"{incident.id}-03.tar.gz", f"{incident.id}-9x", f"{incident.id}-", "another-77"):
+        (safety / name).touch()
+    sandbox.run(PLANS["database"](sandbox), incident)
+    assert (safety / f"{incident.id}-10" / "set.json").exists()
+
+
 def test_a_wider_rollback_leaves_nothing_to_go_on_with(sandbox: Sandbox, incident: Incident) -> None:
     with pytest.raises(KeyboardInterrupt):
         sandbox.run(PLANS["database"](sandbox), incident, interrupt=5)
