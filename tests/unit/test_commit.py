@@ -55,6 +55,20 @@ def test_what_is_no_hash_is_refused(repository: Path, name: str) -> None:
         resolve_commit(repository, name)
 
 
+def test_a_repository_in_the_environment_is_left_alone(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, newest, other = _git(repository, "rev-parse", "HEAD~1"), head(repository), tmp_path / "other"
+    _git(tmp_path, "clone", "--quiet", str(repository), str(other))
+    with monkeypatch.context() as hook:
+        hook.setenv("GIT_DIR", str(other / ".git"))
+        hook.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
+        assert check_out(repository, first, tmp_path / "kept") == "working copy was clean"
+    assert (head(repository), head(other)) == (first, newest)
+    assert (repository / "release").read_text() == "1"
+    assert _git(repository, "status", "--porcelain") == _git(other, "status", "--porcelain") == ""
+
+
 def test_an_unknown_hash_is_refused(repository: Path) -> None:
     with pytest.raises(UsageProblem, match="observed none, more than one"):
         resolve_commit(repository, "0" * 40)
