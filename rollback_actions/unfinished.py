@@ -246,7 +246,7 @@ def _read(path: Path, incident: Incident) -> Unfinished:
             records=_counts(record.get("records")),
             origin=Origin.from_record(record.get("origin")),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageProblem(
             what="record of an unfinished rollback",
             expected="readable JSON with its commit",
