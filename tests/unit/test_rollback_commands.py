@@ -11,7 +11,7 @@ import pytest
 
 from fixtures.clock import Moment
 from fixtures.errors import ActionFailed, ExitCode
-from fixtures.incident import Incident
+from fixtures.incident import Incident, find_change
 from fixtures.journal import verify_journal
 from fixtures.verdict import Verdict
 from rollback_actions import rollback_commands
@@ -325,6 +325,18 @@ def test_a_rollback_that_fails_calls_for_hands(
     assert ("emergency_rollback.sh" in said) is (kind == "service")
     failed = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()][-1]
     assert failed["event"] == "failed"
+
+
+def test_a_rollback_is_not_recorded_where_nobody_looks_for_it(
+    run: Ran, rolled: list[tuple[Plan, Incident]]
+) -> None:
+    target = run.sandbox.target
+    change = find_change(target.folders.incidents, target.name, run.sandbox.bad)
+    before = tree(run.sandbox.folder)
+    said = run("rollback", "service", "backend", f"--incident={change.id}", code=ExitCode.USAGE)
+    assert f"observed {change.id}, the record of a migration" in said
+    assert tree(run.sandbox.folder) == before
+    assert rolled == []
 
 
 def test_what_fails_says_no_secret(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:

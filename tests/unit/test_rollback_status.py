@@ -120,3 +120,11 @@ def test_a_journal_that_was_taken_away_is_no_status(run: Ran) -> None:
     with Journal(incident.folder / "journal.jsonl", str).step("capture"):
         pass
     assert "holds nothing of this rollback" in run("rollback", "status", code=ExitCode.BROKEN)
+
+
+def test_a_kind_that_there_is_not_is_unknown(run: Ran) -> None:
+    incident = begin(run.sandbox, failed=True)
+    (incident.folder / "unfinished.json").unlink()
+    record = incident.folder / "rollback.json"
+    record.write_text(record.read_text().replace('"database"', '"other"'))
+    assert "rollback: unknown\n" in run("rollback", "status", code=ExitCode.FAILED)
