@@ -16,7 +16,7 @@ from fixtures.incident import Incident, RollbackRecord
 from fixtures.rollbacks import ROLLBACK_BEGAN
 from fixtures.target import Target
 from fixtures.verdict import Verdict
-from rollback_actions.backup import each_store, take_backup
+from rollback_actions.backup import backup_written, each_store, take_backup
 from rollback_actions.commit import check_out, files_at
 from rollback_actions.containers import ContainerControl
 from rollback_actions.losses import ACCOUNTS, Losses
@@ -221,7 +221,9 @@ def _keep(run: _Run, losses: Losses, down: Collection[str]) -> None:
         losses.export(run.plan.stores, down, steps, limit)
         if run.unfinished.kept is None:
             keepers = {name: _keeps(run, name, limit.remaining, down) for name in run.plan.stores}
-            safety = _next_safety(target.folders.backups / "safety", run.unfinished.incident.id)
+            folder = target.folders.backups / "safety"
+            with backup_written(folder):
+                safety = _next_safety(folder, run.unfinished.incident.id)
             take_backup(safety, target.name, f"before the rollback to {run.plan.commit}", keepers, steps)
             run.unfinished.keep(safety)
         step.result = str(run.unfinished.kept)

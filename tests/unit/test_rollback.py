@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from fixtures.git import head
 from fixtures.incident import Incident, new_incident
 from fixtures.journal import verify_journal
 from fixtures.verdict import Verdict
+from rollback_actions import backup
 from rollback_actions.changes import Written
 from rollback_actions.outline import cautions, losses, outline
 from rollback_actions.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
@@ -213,6 +216,25 @@ def test_one_that_need_not_run_is_kept_as_it_lies_and_restored(sandbox: Sandbox,
     assert (safety / "mysql" / "a").read_text() == "of release 2"
     assert (safety / "mysql was down").exists()
     assert "its records cannot be asked for" in (incident.folder / "journal.jsonl").read_text()
+
+
+def test_a_disk_that_is_full_is_said_and_nothing_is_overwritten(
+    sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, _: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backup, "write_whole", full)
+        with pytest.raises(ActionFailed, match=r"backup: expected .*, observed No space left on device"):
+            sandbox.run(PLANS["database"](sandbox), incident)
+    assert list((sandbox.target.folders.backups / "safety").iterdir()) == []
+    assert set(_words(sandbox).values()) == {"of release 2"}
+    (sandbox.target.folders.backups / "safety").rmdir()
+    (sandbox.target.folders.backups / "safety").touch()
+    with pytest.raises(ActionFailed, match=r"backup: expected .*, observed File exists"):
+        sandbox.run(PLANS["database"](sandbox), incident)
+    assert set(_words(sandbox).values()) == {"of release 2"}
 
 
 def test_what_else_lies_beside_the_safety_copies_stops_nothing(sandbox: Sandbox, incident: Incident) -> None:
