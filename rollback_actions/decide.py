@@ -64,6 +64,9 @@ def decide(severity: Severity, scope: Scope, *, still_bad: bool | None = None) -
 
     `still_bad` is what the investigation of something that is not critical came to; None before its end.
     """
+    if scope.corrupt:
+        # By the runbook that is critical of itself, whatever else is within its limit.
+        return Decision(Action.EMERGENCY, "data is corrupt: what stores hold goes back too, in all of them")
     if severity is Severity.HEALTHY:
         return Decision(Action.MONITOR, "nothing is beyond its limit")
     if severity is Severity.UNKNOWN:
@@ -83,7 +86,7 @@ def decide(severity: Severity, scope: Scope, *, still_bad: bool | None = None) -
 
 def _rollback(scope: Scope) -> Decision:
     services, stores = tuple(dict.fromkeys(scope.services)), tuple(dict.fromkeys(scope.stores))
-    if scope.corrupt or stores:
+    if stores:
         return _with_data(scope, services, stores)
     if scope.whole or len(services) > 1:
         who = "the whole system is" if scope.whole else f"{len(services)} services are"
@@ -92,8 +95,6 @@ def _rollback(scope: Scope) -> Decision:
 
 
 def _with_data(scope: Scope, services: tuple[str, ...], stores: tuple[str, ...]) -> Decision:
-    if scope.corrupt:
-        return Decision(Action.EMERGENCY, "data is corrupt: what stores hold goes back too, in all of them")
     if len(stores) > 1:
         return Decision(
             Action.EMERGENCY, f"{len(stores)} stores are in trouble: they go back together, or do not agree"
