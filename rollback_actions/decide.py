@@ -67,7 +67,7 @@ def decide(severity: Severity, scope: Scope, *, still_bad: bool | None = None) -
     if scope.corrupt:
         # By the runbook that is critical of itself, whatever else is within its limit.
         return Decision(Action.EMERGENCY, "data is corrupt: what stores hold goes back too, in all of them")
-    waits = _not_critical(severity, still_bad)
+    waits = _not_critical(severity, still_bad=still_bad)
     if waits is not None:
         return waits
     if scope.empty:
@@ -75,7 +75,7 @@ def decide(severity: Severity, scope: Scope, *, still_bad: bool | None = None) -
     return _rollback(scope)
 
 
-def _not_critical(severity: Severity, still_bad: bool | None) -> Decision | None:
+def _not_critical(severity: Severity, *, still_bad: bool | None) -> Decision | None:
     """Return what is done before a rollback is thought of; None when it is time for one."""
     if severity is Severity.HEALTHY:
         return Decision(Action.MONITOR, "nothing is beyond its limit")
