@@ -25,7 +25,8 @@ from rollback_actions.stopping import stopping
 
 monitor_app = typer.Typer()
 Show = Callable[[Sample], None]
-_SAMPLES = "samples.jsonl"
+# Not that of all samples around the incident, which is written whole by others: this one is added to.
+_WATCHED = "watched.jsonl"
 _PRIORITY = -10  # where this user may have it
 
 
@@ -103,7 +104,7 @@ def _written(path: Path, target: Target, incident: str | None) -> Iterator[Show]
     """Give what writes a sample to the target's file, and to that of the incident where one is named."""
     paths = [path]
     if incident is not None:
-        paths.append(find_incident(target.folders.incidents, target.name, incident).folder / _SAMPLES)
+        paths.append(find_incident(target.folders.incidents, target.name, incident).folder / _WATCHED)
     with ExitStack() as opened:
         try:
             writers = [opened.enter_context(closing(SampleWriter(one))) for one in paths]

@@ -18,6 +18,7 @@ import typer
 from fixtures.errors import ExitCode, UsageProblem, describe
 from fixtures.incident import Incident, find_incident, new_incident
 from fixtures.journal import verify_journal
+from fixtures.kept_samples import samples_kept
 from fixtures.redaction import Redactor
 from fixtures.samples import SampleWriter
 from fixtures.severity import Severity
@@ -82,9 +83,10 @@ def respond(
         allowed = Allowed(confirm, over_budget)
         hands = _Hands(target, profile, there, allowed, auto=auto)
         journal = open_journal(there.folder / RECORD, redact, typer.echo)
-        hands.tell_people()
-        outcome = Response(target, journal, verify_journal(journal.path), hands).run(assessed)
-        hands.tell_people()
+        with samples_kept(target, there):
+            hands.tell_people()
+            outcome = Response(target, journal, verify_journal(journal.path), hands).run(assessed)
+            hands.tell_people()
     for line in _ending(outcome, advice_of(target, profile), there):
         typer.echo(redact(line))
     if CODES[outcome.ending] is not ExitCode.VERIFIED:

@@ -11,6 +11,7 @@ import pytest
 
 from fixtures.errors import ExitCode
 from fixtures.journal import verify_journal
+from fixtures.kept_samples import read_kept
 from fixtures.samples import SampleWriter, samples_path
 from fixtures.target import Target
 from rollback_actions.response import RECORD, SAMPLES
@@ -64,6 +65,8 @@ def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], No
     again = json.loads(run("assess", "--json", f"--samples={folder / SAMPLES}", code=ExitCode.FAILED))
     first = json.loads(verify_journal(folder / RECORD)[0]["findings"])
     assert again["findings"] == first["findings"]
+    # And what the monitor saw before it is there too.
+    assert len(read_kept(folder)) == 84
 
 
 def test_nobody_at_the_keyboard_is_not_a_yes(run: Ran, answer: Callable[[str], None]) -> None:
