@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from fixtures.clock import Moment
+from fixtures.downtime import read_downtime
 from fixtures.errors import ExitCode
 from fixtures.incident import RollbackRecord, load_incident, new_incident
 from fixtures.kept_samples import read_kept, read_taken
@@ -308,3 +309,16 @@ def test_a_run_without_a_monitor_says_so_in_its_incident_and_fails_nothing(sandb
     taken = read_taken(outcome.incident)
     assert taken is not None
     assert "samples of the monitor: expected a file, observed none" in str(taken)
+
+
+def test_a_verified_rollback_has_its_downtime_in_the_verdict(sandbox: Sandbox) -> None:
+    target = load_target(write_profile(sandbox.pytester.path))
+    incident = new_incident(target.folders.incidents, target.name)
+    now = Moment.now()
+    incident.write_rollback(RollbackRecord("c" * 40, "passed", 1.0, now, now))
+    sandbox.checks(**FOUR)
+    assert sandbox.run().code == ExitCode.VERIFIED
+    downtime = read_downtime(incident)
+    assert downtime is not None
+    assert (downtime.since, downtime.objective) == (now, 600.0)
+    assert str(downtime) in tally(incident, Windows()).notes

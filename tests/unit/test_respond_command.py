@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from fixtures.clock import Moment
 from fixtures.errors import ExitCode
 from fixtures.journal import verify_journal
+from fixtures.kept_samples import SAMPLES as KEPT
 from fixtures.kept_samples import read_kept
-from fixtures.samples import SampleWriter, samples_path
+from fixtures.samples import Sample, SampleWriter, samples_path
 from fixtures.target import Target
 from rollback_actions.response import RECORD, SAMPLES
 from tests.unit.command_line import Ran
@@ -28,6 +33,17 @@ def _monitored(target: Target, of: Callable[[int], Probes]) -> None:
     for sample in samples(14, of, well_before=70, target=target.name):
         writer.write(sample)
     writer.close()
+
+
+def _append(folder: Path, made: Sequence[Sample]) -> None:
+    with closing(SampleWriter(folder / KEPT)) as writer:
+        for sample in made:
+            writer.write(sample)
+
+
+def _later(moment: Moment) -> Moment:
+    wall = datetime.fromisoformat(moment.wall) + timedelta(hours=1)
+    return replace(moment, wall=wall.isoformat(timespec="milliseconds"), since_boot=moment.since_boot + 3600)
 
 
 def _critical(_: int) -> Probes:
@@ -65,8 +81,18 @@ def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], No
     again = json.loads(run("assess", "--json", f"--samples={folder / SAMPLES}", code=ExitCode.FAILED))
     first = json.loads(verify_journal(folder / RECORD)[0]["findings"])
     assert again["findings"] == first["findings"]
-    # And what the monitor saw before it is there too.
+    # And so do all that the incident keeps, as of that moment, whatever came after it.
     assert len(read_kept(folder)) == 84
+    newest = verify_journal(folder / RECORD)[0]["newest"]
+    _append(folder, [replace(one, at=_later(one.at)) for one in samples(3, lambda _: {}, target="sandbox")])
+    kept = (f"--samples={folder / KEPT}", f"--at={newest}")
+    again = json.loads(run("assess", "--json", *kept, code=ExitCode.FAILED))
+    assert again["findings"] == first["findings"]
+    decided = verify_journal(folder / RECORD)[1]
+    assert again["decision"]["action"] == decided["action"]
+    assert again["decision"]["names"] == json.loads(decided["names"])
+    # As of the last, it is well again.
+    assert json.loads(run("assess", "--json", f"--samples={folder / KEPT}"))["severity"] == "healthy"
 
 
 def test_nobody_at_the_keyboard_is_not_a_yes(run: Ran, answer: Callable[[str], None]) -> None:
