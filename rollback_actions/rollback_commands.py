@@ -237,9 +237,7 @@ def _manual(
     wider = advice.rollback(Wish(Kind.EMERGENCY, plan.commit), take_over=over)
     return [
         head,
-        f"  how far it came:  {advice.status()}",
-        f"  why:              {advice.logs(services)}",
-        f"  then go on:       {advice.resume(take_over=over)}",
+        *advice.go_on(services, take_over=over),
         *([f"  or roll all back: {wider}"] if plan.kind is not Kind.EMERGENCY else []),
         *(left_on(advice) if plan.maintained else []),
     ]

@@ -322,3 +322,21 @@ def test_a_verified_rollback_has_its_downtime_in_the_verdict(sandbox: Sandbox) -
     assert downtime is not None
     assert (downtime.since, downtime.objective) == (now, 600.0)
     assert str(downtime) in tally(incident, Windows()).notes
+
+
+def test_the_monitor_s_samples_are_read_once_a_run(sandbox: Sandbox) -> None:
+    target = load_target(write_profile(sandbox.pytester.path))
+    with closing(SampleWriter(samples_path(target))) as writer:
+        writer.write(*samples(1, lambda _: {}, target=target.name))
+    conftest = sandbox.pytester.path / "conftest.py"
+    given = '"fixtures.given", "fixtures.given_change", "fixtures.windows"'
+    conftest.write_text(conftest.read_text().replace('"fixtures.windows"', given))
+    sandbox.checks(
+        test_a="seen = []\n@pytest.mark.phase1\n"
+        "def test_one(samples, assessment, samples_file):\n"
+        "    seen.append(assessment)\n    samples_file.unlink()\n"
+        "@pytest.mark.phase1\n"
+        "def test_two(samples, assessment): assert len(samples) == 1 and assessment is seen[0]"
+    )
+    outcome = sandbox.run("-n0")
+    assert outcome.verdicts() == {"test_one": "passed", "test_two": "passed"}, outcome.text
