@@ -63,6 +63,14 @@ class Advice:
             ]
         )
 
+    def go_on(self, services: Iterable[str], *, take_over: bool) -> tuple[str, ...]:
+        """Return what to type about a rollback that began and did not succeed, a line each."""
+        return (
+            f"  how far it came:  {self.status()}",
+            f"  why:              {self.logs(services)}",
+            f"  then go on:       {self.resume(take_over=take_over)}",
+        )
+
     def health(self) -> str:
         """Return the command that asks for health as a user would."""
         application = self.target.application

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from fixtures.errors import ExitCode
+from fixtures.clock import Moment
+from fixtures.errors import ExitCode, UsageProblem
 from fixtures.redaction import Redactor
 from fixtures.severity import Severity
 from fixtures.target import load_target
@@ -33,6 +34,10 @@ def assess_command(
         Path | None,
         typer.Option(help="Samples to judge by, as of the last (default: those of now).", show_default=False),
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help="With --samples: as of that time, ISO 8601 with its zone.", show_default=False),
+    ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
@@ -40,7 +45,8 @@ def assess_command(
     target = load_target(profile)
     redact = Redactor(target.secrets()).text
     say = partial(typer.echo, err=as_json)
-    assessed = assess_again(target, samples) if samples else assess_target(target, say)
+    moment = _moment(at, samples)
+    assessed = assess_again(target, samples, moment) if samples else assess_target(target, say)
     assessment = assessed.assessment
     decision = decide(assessment.severity, scope_of(target, assessed))
     if as_json:
@@ -57,3 +63,24 @@ def assess_command(
         typer.echo(f"decision: {decision.action}{names}: {decision.reason}")
     if assessment.severity is not Severity.HEALTHY:
         raise typer.Exit(CODES[assessment.severity])
+
+
+def _moment(at: str | None, samples: Path | None) -> Moment | None:
+    """Return the moment that is named, as the wall clock has it; None where none is."""
+    if at is None:
+        return None
+    try:
+        moment = Moment.from_record({"wall": at, "since_boot": 0, "boot": ""})
+    except ValueError as error:
+        observed = str(error)
+    else:
+        if samples is not None:
+            return moment
+        observed = "no --samples"
+    raise UsageProblem(
+        what=f"--at {at}",
+        expected="a time with its zone, of samples that are named",
+        observed=observed,
+        source="the command line",
+        hint="such as --samples incidents/ID/samples.jsonl --at 2026-01-31T12:00:00+00:00",
+    )

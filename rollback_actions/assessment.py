@@ -13,7 +13,16 @@ from fixtures.errors import UsageProblem
 from fixtures.monitored import assess_now, is_monitored, monitored_samples
 from fixtures.redaction import Redactor
 from fixtures.samples import Sample, read_samples
-from fixtures.severity import RECORDS_LOST, STORE, Assessment, Severity, Standing, assess, samples_of
+from fixtures.severity import (
+    RECORDS_LOST,
+    STORE,
+    Assessment,
+    Severity,
+    Standing,
+    assess,
+    first_bad,
+    samples_of,
+)
 from fixtures.target import Target
 from rollback_actions.decide import Scope
 from rollback_actions.monitor import COLLECTED, Beats, clock
@@ -36,12 +45,7 @@ class Assessed:
     @property
     def first_bad(self) -> Moment | None:
         """When the first sample came that the worst bands which are met count from; None when none is."""
-        worst = [f for f in self.assessment.of(Standing.MET) if f.severity is self.assessment.severity]
-        firsts = {finding.beats[0] for finding in worst if finding.beats}
-        # A monitor that was started anew counts from 0 again: the newest sample of that number is meant.
-        newest = {sample.beat: number for number, sample in enumerate(self.samples)}
-        found = [newest[beat] for beat in firsts if beat in newest]
-        return self.samples[min(found)].at if found else None
+        return first_bad(self.assessment, self.samples)
 
 
 def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
@@ -69,8 +73,8 @@ def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
     return Assessed(assess(target.severity, own, beat), own, monitored=False)
 
 
-def assess_again(target: Target, path: Path) -> Assessed:
-    """Return how bad it was by the samples in the file `path`, as of the last of them.
+def assess_again(target: Target, path: Path, at: Moment | None = None) -> Assessed:
+    """Return how bad it was by the samples in the file `path`, as of `at`, or as of the last of them.
 
     Raises:
         UsageProblem: there is no such file. Unverifiable: it is damaged, or cannot be read.
@@ -84,8 +88,8 @@ def assess_again(target: Target, path: Path) -> Assessed:
             hint="those of an incident are in its folder, those of now in monitor/ beside the incidents",
         )
     beat = target.premigration.monitoring.beat_seconds
-    samples = read_samples(path, samples_of(target.severity, beat))
-    return Assessed(assess(target.severity, samples, beat), samples, monitored=True)
+    samples = read_samples(path, samples_of(target.severity, beat), at)
+    return Assessed(assess(target.severity, samples, beat, at), samples, monitored=True)
 
 
 def scope_of(target: Target, assessed: Assessed) -> Scope:

@@ -2,47 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from fixtures.errors import Mismatch, Problem
-from fixtures.stores.factory import open_view
+from fixtures.stores.content import ContentView
+from fixtures.stores.factory import open_content, open_view
+from fixtures.stores.view import StoreView
 
 if TYPE_CHECKING:
     from fixtures.engines.engine import ContainerEngine
     from fixtures.stores.profiles import AnyStore
-    from fixtures.stores.view import StoreView
 
 
-class HeldView:
-    """A store's view; after a failure it is looked for anew, where it may be by then."""
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+Reader = TypeVar("Reader", bound=_Closable)
+Open = Callable[[str, "AnyStore", "ContainerEngine"], Reader]
+
+
+class _Held(Generic[Reader]):
+    """A store's reader; after a failure the store is looked for anew, where it may be by then."""
 
     def __init__(
-        self, name: str, profile: AnyStore, engine: ContainerEngine, deadline: float | None = None
+        self,
+        name: str,
+        profile: AnyStore,
+        engine: ContainerEngine,
+        deadline: float | None,
+        open_reader: Open[Reader],
     ) -> None:
-        """Connect to nothing yet; a call has `deadline` seconds, or fewer where the profile says so."""
         self.name = name
         self.services = profile.services
         seconds = profile.deadline_seconds if deadline is None else min(deadline, profile.deadline_seconds)
         self._profile = profile.model_copy(update={"deadline_seconds": seconds})
         self._engine = engine
-        self._view: StoreView | None = None
+        self._open = open_reader
+        self._reader: Reader | None = None
 
     @contextmanager
-    def opened(self) -> Iterator[StoreView]:
-        """Give the view; whatever is raised, the next one is another."""
+    def opened(self) -> Iterator[Reader]:
+        """Give the reader; whatever is raised, the next one is another."""
         try:
-            if self._view is None:
-                self._view = open_view(self.name, self._profile, self._engine)
-            yield self._view
+            if self._reader is None:
+                self._reader = self._open(self.name, self._profile, self._engine)
+            yield self._reader
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
         """Close the connection."""
-        view, self._view = self._view, None
-        if view is not None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
             with suppress(Mismatch, Problem, OSError):  # a connection that failed may not be closed in order
-                view.close()
+                reader.close()
+
+
+class HeldView(_Held[StoreView]):
+    """A store's view."""
+
+    def __init__(
+        self, name: str, profile: AnyStore, engine: ContainerEngine, deadline: float | None = None
+    ) -> None:
+        """Connect to nothing yet; a call has `deadline` seconds, or fewer where the profile says so."""
+        super().__init__(name, profile, engine, deadline, open_view)
+
+
+class HeldContent(_Held[ContentView]):
+    """The reader of a store's content."""
+
+    def __init__(self, name: str, profile: AnyStore, engine: ContainerEngine, deadline: float) -> None:
+        """Connect to nothing yet; a call has `deadline` seconds, or fewer where the profile says so."""
+        super().__init__(name, profile, engine, deadline, open_content)

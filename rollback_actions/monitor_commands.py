@@ -24,7 +24,9 @@ from rollback_actions.session import Profile
 from rollback_actions.stopping import stopping
 
 monitor_app = typer.Typer()
-_SAMPLES = "samples.jsonl"
+Show = Callable[[Sample], None]
+# Not that of all samples around the incident, which is written whole by others: this one is added to.
+_WATCHED = "watched.jsonl"
 _PRIORITY = -10  # where this user may have it
 
 
@@ -38,6 +40,13 @@ def monitor(
         str | None,
         typer.Option("--incident", help="Incident to keep the samples in as well.", show_default=False),
     ] = None,
+    prometheus_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Let a Prometheus scrape it there.", show_default=False),
+    ] = None,
+    prometheus_address: Annotated[
+        str, typer.Option(help="Address of this machine that is scraped.")
+    ] = "127.0.0.1",
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print samples as JSON lines.")] = False,
 ) -> None:
@@ -53,6 +62,7 @@ def monitor(
         file_lock(path.with_suffix(".lock"), f"monitor {target.name}"),
         stopping() as stopped,
         _written(path, target, incident) as write,
+        _scraped(target, prometheus_address, prometheus_port) as tell,
         View(sys.stdout, as_json=as_json) as view,
         closing(
             Beats(
@@ -66,6 +76,7 @@ def monitor(
     ):
         for sample in watched:
             write(sample)
+            tell(sample)
             view.show(sample)
             summary.add(sample)
             if summary.beats == beats:
@@ -74,11 +85,26 @@ def monitor(
 
 
 @contextmanager
-def _written(path: Path, target: Target, incident: str | None) -> Iterator[Callable[[Sample], None]]:
+def _scraped(target: Target, address: str, port: int | None) -> Iterator[Show]:
+    """Give what tells a sample to whoever scrapes; where no port is named, nobody does."""
+    if port is None:
+        yield lambda _: None
+        return
+    # Only who is scraped needs the library.
+    from rollback_actions.metrics_server import scraped  # noqa: PLC0415
+    from rollback_actions.monitor_metrics import MonitorMetrics  # noqa: PLC0415
+
+    metrics = MonitorMetrics(target)
+    with scraped(metrics, address, port):
+        yield metrics.show
+
+
+@contextmanager
+def _written(path: Path, target: Target, incident: str | None) -> Iterator[Show]:
     """Give what writes a sample to the target's file, and to that of the incident where one is named."""
     paths = [path]
     if incident is not None:
-        paths.append(find_incident(target.folders.incidents, target.name, incident).folder / _SAMPLES)
+        paths.append(find_incident(target.folders.incidents, target.name, incident).folder / _WATCHED)
     with ExitStack() as opened:
         try:
             writers = [opened.enter_context(closing(SampleWriter(one))) for one in paths]

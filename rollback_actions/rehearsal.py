@@ -13,6 +13,7 @@ from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed
 from fixtures.git import head, resolve_commit
 from fixtures.incident import Incident
+from fixtures.kept_samples import samples_kept
 from fixtures.rehearsals import BEGAN, ENDED, VERDICT
 from fixtures.tally import tally
 from fixtures.target import Target
@@ -151,7 +152,8 @@ class Rehearsal:
     def _roll_back(self, known_good: str) -> None:
         engine, control = open_engine(self.target.engine), ComposeControl(self.target.engine)
         plan = plan_emergency(self.target, known_good)
-        roll_back(self.target, plan, self.incident, engine, control, self.steps)
+        with samples_kept(self.target, self.incident):
+            roll_back(self.target, plan, self.incident, engine, control, self.steps)
 
     def _verify(self) -> Verdict:
         with self.steps("verify the rollback, phases 1 to 4") as step:

@@ -18,6 +18,7 @@ import typer
 from fixtures.errors import ExitCode, UsageProblem, describe
 from fixtures.incident import Incident, find_incident, new_incident
 from fixtures.journal import verify_journal
+from fixtures.kept_samples import samples_kept
 from fixtures.redaction import Redactor
 from fixtures.samples import SampleWriter
 from fixtures.severity import Severity
@@ -31,6 +32,7 @@ from rollback_actions.contact_message import run_command
 from rollback_actions.decide import Decision
 from rollback_actions.decision import decision_lines, plan_of
 from rollback_actions.file_lock import file_lock
+from rollback_actions.lock import lock_state
 from rollback_actions.refusals import Allowed, advice_of
 from rollback_actions.response import CODES, RECORD, SAMPLES, Ending, Outcome, Response
 from rollback_actions.rollback_commands import Confirm, OverBudget
@@ -82,9 +84,10 @@ def respond(
         allowed = Allowed(confirm, over_budget)
         hands = _Hands(target, profile, there, allowed, auto=auto)
         journal = open_journal(there.folder / RECORD, redact, typer.echo)
-        hands.tell_people()
-        outcome = Response(target, journal, verify_journal(journal.path), hands).run(assessed)
-        hands.tell_people()
+        with samples_kept(target, there):
+            hands.tell_people()
+            outcome = Response(target, journal, verify_journal(journal.path), hands).run(assessed)
+            hands.tell_people()
     for line in _ending(outcome, advice_of(target, profile), there):
         typer.echo(redact(line))
     if CODES[outcome.ending] is not ExitCode.VERIFIED:
@@ -202,8 +205,18 @@ def _ending(outcome: Outcome, advice: Advice, incident: Incident) -> Iterator[st
         yield f"downtime: {outcome.downtime:.0f} s, from the first bad sample to the verified end"
     if outcome.ending is Ending.MANUAL:
         yield "MANUAL INTERVENTION: what to type next"
-        yield f"  how far it came: {advice.status()}"
-        yield f"  why:             {advice.logs(advice.target.application.services)}"
-        yield f"  then go on:      {advice.resume(take_over=True)}"
-        yield f"  and verify:      {advice.verify(incident.id)}"
+        yield from _by_hand(advice, incident)
     yield f"incident: {incident.folder}"
+
+
+def _by_hand(advice: Advice, incident: Incident) -> Iterator[str]:
+    """Yield what to type, by how far the rollback came: there may be nothing to go on with."""
+    services = advice.target.application.services
+    if read_unfinished(incident) is not None:
+        yield from advice.go_on(services, take_over=lock_state(advice.target).ended)
+    elif incident.rollback() is None:
+        yield f"  nothing was changed; decide anew: {advice.plan()}"
+        return
+    else:
+        yield f"  it is rolled back; why it is not well: {advice.logs(services)}"
+    yield f"  and verify:       {advice.verify(incident.id)}"

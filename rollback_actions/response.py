@@ -125,15 +125,18 @@ class Response:
         code = self._rolled_back(decision)
         if code is not ExitCode.VERIFIED:
             return Outcome(Ending.MANUAL, f"the {decision.action} ended with exit code {code:d}")
-        self._write("verifying")
-        code = self._hands.verify()
-        self._write("verified", code=float(code))
+        verified = self._last("verified") or self._verified()
+        code = ExitCode(int(verified["code"]))
         if code is not ExitCode.VERIFIED:
             return Outcome(Ending.MANUAL, f"the verification ended with exit code {code:d}")
-        return self._resumed()
+        return self._resumed(Moment.from_record(verified["at"]))
 
-    def _resumed(self) -> Outcome:
-        downtime = Moment.now().seconds_since(self._first_bad())
+    def _verified(self) -> dict[str, Any]:
+        self._write("verifying")
+        return self._write("verified", code=float(self._hands.verify()))
+
+    def _resumed(self, verified: Moment) -> Outcome:
+        downtime = verified.seconds_since(self._first_bad())
         objective = self._target.rto_seconds
         if downtime > objective:
             reason = f"downtime: expected at most {objective} s, observed {downtime:.0f} s"
@@ -202,6 +205,8 @@ class Response:
             findings=json.dumps(assessed.assessment.record(), sort_keys=True),
             monitored="yes" if assessed.monitored else "no",
             first_bad=json.dumps(first.record(), sort_keys=True),
+            # As of that sample `assess --at` says the same again.
+            newest=assessed.samples[-1].at.wall if assessed.samples else None,
         )
 
     def _first_bad(self) -> Moment:

@@ -10,6 +10,7 @@ import typer
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
 from fixtures.incident import CHANGE, UNFINISHED, Incident, RollbackRecord, load_incident
+from fixtures.kept_samples import samples_kept
 from fixtures.redaction import Redactor
 from fixtures.target import Target, load_target
 from fixtures.verdict import Verdict
@@ -202,7 +203,8 @@ def _run(advice: Advice, plan: Plan, incident: str | None, allowed: Allowed, *, 
         with open_session(target, lock, choose) as session:
             begun = session.incident
             engine, control = open_engine(target.engine), ComposeControl(target.engine)
-            record = roll_back(target, plan, begun, engine, control, session.steps)
+            with samples_kept(target, begun):
+                record = roll_back(target, plan, begun, engine, control, session.steps)
     except BaseException as error:
         # Only now is it known how the lock fares. A refusal says itself what to do.
         if record is None and (begun is not None or isinstance(error, Unverifiable)):
@@ -249,9 +251,7 @@ def _manual(
     wider = advice.rollback(Wish(Kind.EMERGENCY, plan.commit), take_over=over)
     return [
         head,
-        f"  how far it came:  {advice.status()}",
-        f"  why:              {advice.logs(services)}",
-        f"  then go on:       {advice.resume(take_over=over)}",
+        *advice.go_on(services, take_over=over),
         *([f"  or roll all back: {wider}"] if plan.kind is not Kind.EMERGENCY else []),
         *(left_on(advice) if plan.maintained else []),
     ]

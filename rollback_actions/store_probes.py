@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from fixtures.errors import Mismatch, Problem, Unverifiable
 from fixtures.severity import CONNECTIONS, LAG, VECTORS
 from fixtures.stores.content import LaggingContent
-from fixtures.stores.factory import open_content
 from fixtures.stores.view import ConnectionsView, StoreView, Untold, VectorView
 from fixtures.target import Target
-from rollback_actions.held_view import HeldView
+from rollback_actions.held_view import HeldContent, HeldView
 from rollback_actions.reading import Reading
 from rollback_actions.side_by_side import Question, wait_for
 
@@ -103,47 +102,38 @@ class LagProbe:
         """Connect to nothing yet."""
         self.deadline = deadline
         self._limit = target.severity.non_critical.lag.limit
-        self._profiles = {name: _within(target.stores[name], deadline) for name in stores}
-        self._engine = engine
-        self._contents: dict[str, ContentView] = {}
+        self._held = {name: HeldContent(name, target.stores[name], engine, deadline) for name in stores}
+        self._groups = {name: getattr(target.stores[name], "groups", ()) for name in stores}
 
     def ask(self) -> Reading:
         """Ask each log where it ends, and how far each of the profile's groups has read it."""
-        found: dict[tuple[str, str], int] = {}
-        for store in self._profiles:
-            try:
-                found |= {(store, group): behind for group, behind in self._lags(store).items()}
-            except (Mismatch, Problem):
-                # It may be elsewhere by the next question.
-                self._contents.pop(store, None)
-                raise
+        found = {
+            (store, group): behind for store in self._held for group, behind in self._lags(store).items()
+        }
         (store, group), most = max(found.items(), key=lambda one: one[1])
         ok = most < self._limit
-        services = () if ok else self._profiles[store].services
+        services = () if ok else self._held[store].services
         return Reading(ok, f"{group} of {store} is {most:,} behind", float(most), services=services)
 
     def close(self) -> None:
         """Close what is open."""
-        for content in self._contents.values():
-            content.close()
+        for held in self._held.values():
+            held.close()
 
     def _lags(self, store: str) -> dict[str, int]:
-        profile = self._profiles[store]
-        if store not in self._contents:
-            self._contents[store] = open_content(store, profile, self._engine)
-        content = self._contents[store]
-        if not isinstance(content, LaggingContent):
-            raise _cannot(content, "lags")
-        lags = dict(content.lags())
-        if not lags:
-            groups = ", ".join(getattr(profile, "groups", ())) or f"stores.{store}.groups in the profile"
-            raise Unverifiable(
-                what=f"consumer groups of {store}",
-                expected=f"offsets of {groups}",
-                observed="none",
-                source=f"topics of {store}",
-                hint="name the groups in the profile; one that has read nothing yet has no offsets",
-            )
+        with self._held[store].opened() as content:
+            if not isinstance(content, LaggingContent):
+                raise _cannot(content, "lags")
+            lags = dict(content.lags())
+            if not lags:
+                groups = ", ".join(self._groups[store]) or f"stores.{store}.groups in the profile"
+                raise Unverifiable(
+                    what=f"consumer groups of {store}",
+                    expected=f"offsets of {groups}",
+                    observed="none",
+                    source=f"topics of {store}",
+                    hint="name the groups in the profile; one that has read nothing yet has no offsets",
+                )
         return lags
 
 
@@ -191,11 +181,6 @@ class VectorProbe:
         hits = len(search.hits)
         text = f"{hits} hits in {self._collection}"
         return Reading(hits > 0, text, float(hits), services=() if hits else self._services)
-
-
-def _within(profile: AnyStore, deadline: float) -> AnyStore:
-    """Return the profile of a store whose questions have `deadline` seconds, or fewer where it says so."""
-    return profile.model_copy(update={"deadline_seconds": min(deadline, profile.deadline_seconds)})
 
 
 def _cannot(reader: StoreView | ContentView, what: str) -> Unverifiable:

@@ -22,7 +22,7 @@ from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed
 from fixtures.files import write_whole
 from fixtures.monitored import assess_now, monitored_samples
-from fixtures.samples import samples_path
+from fixtures.samples import read_samples, samples_path
 from fixtures.severity import Severity, Standing
 from fixtures.target import Target, load_target
 from rollback_actions.assessment import Assessed, scope_of
@@ -32,6 +32,7 @@ from staging.apart import PROFILE, apart, require_action
 from staging.drills.drill import Drill, Ground
 from staging.drills.load import Load
 from staging.drills.slow_proxy import SlowProxy, slow_proxy
+from staging.drills.soak import Soak, processor_seconds_of, soak_of
 from staging.operators import Operators
 from staging.stack import Stack
 
@@ -40,6 +41,8 @@ END_SECONDS = 30
 # Until what an earlier drill did is over, the longest band included; and how long one is waited for at most.
 WELL_SECONDS, LATE_SECONDS = 420.0, 60.0
 POLL_SECONDS = 0.2
+# Those that a soak is read with besides its own: of before it, and of while it is being read.
+SPARE_SAMPLES = 20
 # Beats after the band's own time within which it must be seen.
 BEATS = 2
 
@@ -67,18 +70,22 @@ class Seen:
 
 @dataclass
 class Drills:
-    """What a round has found so far. `alarms` are bands that were met while nothing was wrong."""
+    """What a round has found so far. `alarms` are bands that were met while nothing was wrong.
+
+    `soak` is what the monitor did in that time, None where there was none.
+    """
 
     seen: list[Seen] = field(default_factory=list)
-    soaked_seconds: float = 0.0
+    soak: Soak | None = None
     requests: int = 0
     alarms: list[str] = field(default_factory=list)
     finished: bool = False
 
     @property
     def passed(self) -> bool:
-        """Whether it was finished, every drill was seen as it should be, and nothing else was."""
-        return self.finished and all(seen.passed for seen in self.seen) and not self.alarms
+        """Whether it was finished, every drill was seen as it should be and nothing else, on the beat."""
+        on_the_beat = self.soak is None or not self.soak.wrong
+        return self.finished and all(seen.passed for seen in self.seen) and not self.alarms and on_the_beat
 
     def record(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -88,8 +95,9 @@ class Drills:
 class Watch:
     """A monitor of the stack in a process of its own, and what its samples say."""
 
-    def __init__(self, folder: Path, target: Target) -> None:
-        """Look at the samples of `target`, whose folders are below `folder`."""
+    def __init__(self, folder: Path, target: Target, pid: int) -> None:
+        """Look at the samples of `target`, whose folders are below `folder`, and at the process `pid`."""
+        self.pid = pid
         folders = target.folders.model_copy(update={"incidents": folder / "incidents"})
         self.target = target.model_copy(update={"folders": folders})
         self.beat = target.premigration.monitoring.beat_seconds
@@ -159,9 +167,10 @@ def run_drills(
         if soak_seconds:
             with progress.step(f"{soak_seconds:g} s without trouble") as step:
                 watch.wait_until_well()
-                found.alarms += _soaked(watch, soak_seconds)
-                found.soaked_seconds, found.requests = soak_seconds, load.asked
-                step.result = f"{len(found.alarms)} false alarms"
+                alarms, found.soak = _soaked(watch, soak_seconds)
+                found.alarms += alarms
+                found.requests = load.asked
+                step.result = f"{len(found.alarms)} false alarms; {found.soak}"
     found.finished = True
     _keep(found, record)
     return found
@@ -202,9 +211,10 @@ def _band(bands: Bands, drill: Drill) -> Band:
     return band
 
 
-def _soaked(watch: Watch, seconds: float) -> list[str]:
-    """Return the bands that were met in that time, each with the sample that said so."""
+def _soaked(watch: Watch, seconds: float) -> tuple[list[str], Soak]:
+    """Return the bands that were met in that time, each with the sample that said so, and what it cost."""
     alarms, end, last = [], time.monotonic() + seconds, -1
+    began, before = Moment.now(), processor_seconds_of(watch.pid)
     while time.monotonic() < end:
         assessed = watch.assessed()
         if assessed.samples and assessed.samples[-1].beat != last:
@@ -212,7 +222,11 @@ def _soaked(watch: Watch, seconds: float) -> list[str]:
             met = assessed.assessment.of(Standing.MET)
             alarms += [f"beat {last}: {finding.band}: {finding.text}" for finding in met]
         time.sleep(POLL_SECONDS)
-    return alarms
+    ended, after = Moment.now(), processor_seconds_of(watch.pid)
+    core = None if before is None or after is None else (after - before) / ended.seconds_since(began)
+    count = int(seconds / watch.beat) + SPARE_SAMPLES
+    samples = read_samples(samples_path(watch.target), count)
+    return alarms, soak_of(samples, began, ended, watch.beat, core)
 
 
 @contextmanager
@@ -228,7 +242,7 @@ def _watching(stack: Stack, folder: Path, target: Target, proxy: SlowProxy) -> I
             stderr=subprocess.STDOUT,
         )
         try:
-            yield Watch(folder, target)
+            yield Watch(folder, target, process.pid)
         finally:
             process.terminate()
             try:
@@ -258,12 +272,14 @@ def show(found: Drills, console: Console) -> None:
             "as it should be" if seen.passed else f"[bold red]{escape(seen.wrong)}[/]",
         )
     console.print(table)
+    if found.soak is not None:
+        console.print(f"monitor: {found.soak}", markup=False)
+        for wrong in found.soak.wrong:
+            console.print(f"[bold red]{escape(wrong)}[/]")
     for alarm in found.alarms:
         console.print(f"false alarm: {alarm}", markup=False)
     well = sum(seen.passed for seen in found.seen)
-    soaked = (
-        f"; {len(found.alarms)} false alarms in {found.soaked_seconds:g} s" if found.soaked_seconds else ""
-    )
+    soaked = "" if found.soak is None else f"; {len(found.alarms)} false alarms in {found.soak.seconds:g} s"
     console.print(
         f"{well} of {len(found.seen)} drills were seen in time and answered right{soaked}", markup=False
     )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from fixtures.clock import Moment
+from fixtures.downtime import read_downtime
 from fixtures.errors import ExitCode
 from fixtures.incident import RollbackRecord, load_incident, new_incident
+from fixtures.kept_samples import read_kept, read_taken
+from fixtures.samples import SampleWriter, samples_path
 from fixtures.tally import tally
-from fixtures.target import Windows
+from fixtures.target import Windows, load_target
 from tests.conftest import write_profile
 from tests.pytester.conftest import Sandbox
+from tests.unit.made_samples import samples
 
 FOUR = {
     # Named so that neither the alphabet nor the command line gives the right order.
@@ -278,3 +284,59 @@ def test_a_damaged_incident_is_a_usage_error(sandbox: Sandbox) -> None:
     assert outcome.code == ExitCode.USAGE
     assert "record of the incident: expected files that can be read" in outcome.text
     assert "Traceback" not in outcome.text
+
+
+def test_a_run_keeps_the_samples_that_the_monitor_wrote_meanwhile(sandbox: Sandbox) -> None:
+    target = load_target(write_profile(sandbox.pytester.path))
+    path, aside = samples_path(target), sandbox.pytester.path / "aside"
+    for place, sample in zip((path, aside), samples(2, lambda _: {}, target=target.name), strict=True):
+        with closing(SampleWriter(place)) as writer:
+            writer.write(sample)
+    sandbox.checks(
+        test_a=f"@pytest.mark.phase1\ndef test_one():\n"
+        f"    with open({str(path)!r}, 'a') as monitored: monitored.write(open({str(aside)!r}).read())"
+    )
+    outcome = sandbox.run()
+    assert outcome.incident is not None
+    assert [sample.beat for sample in read_kept(outcome.incident)] == [0, 1]
+
+
+def test_a_run_without_a_monitor_says_so_in_its_incident_and_fails_nothing(sandbox: Sandbox) -> None:
+    sandbox.checks(**FOUR)
+    outcome = sandbox.run()
+    assert outcome.code == ExitCode.VERIFIED
+    assert outcome.incident is not None
+    taken = read_taken(outcome.incident)
+    assert taken is not None
+    assert "samples of the monitor: expected a file, observed none" in str(taken)
+
+
+def test_a_verified_rollback_has_its_downtime_in_the_verdict(sandbox: Sandbox) -> None:
+    target = load_target(write_profile(sandbox.pytester.path))
+    incident = new_incident(target.folders.incidents, target.name)
+    now = Moment.now()
+    incident.write_rollback(RollbackRecord("c" * 40, "passed", 1.0, now, now))
+    sandbox.checks(**FOUR)
+    assert sandbox.run().code == ExitCode.VERIFIED
+    downtime = read_downtime(incident)
+    assert downtime is not None
+    assert (downtime.since, downtime.objective) == (now, 600.0)
+    assert str(downtime) in tally(incident, Windows()).notes
+
+
+def test_the_monitor_s_samples_are_read_once_a_run(sandbox: Sandbox) -> None:
+    target = load_target(write_profile(sandbox.pytester.path))
+    with closing(SampleWriter(samples_path(target))) as writer:
+        writer.write(*samples(1, lambda _: {}, target=target.name))
+    conftest = sandbox.pytester.path / "conftest.py"
+    given = '"fixtures.given", "fixtures.given_change", "fixtures.windows"'
+    conftest.write_text(conftest.read_text().replace('"fixtures.windows"', given))
+    sandbox.checks(
+        test_a="seen = []\n@pytest.mark.phase1\n"
+        "def test_one(samples, assessment, samples_file):\n"
+        "    seen.append(assessment)\n    samples_file.unlink()\n"
+        "@pytest.mark.phase1\n"
+        "def test_two(samples, assessment): assert len(samples) == 1 and assessment is seen[0]"
+    )
+    outcome = sandbox.run("-n0")
+    assert outcome.verdicts() == {"test_one": "passed", "test_two": "passed"}, outcome.text

@@ -85,6 +85,25 @@ def test_programs_get_the_same(run: Ran, tmp_path: Path) -> None:
     assert (met["band"], met["beats"]) == ("records lost", [70, 83])
 
 
+@pytest.mark.parametrize("at", ["yesterday", "2026-01-31T12:00:00", "", "2026-13-01T00:00:00+00:00"])
+def test_a_time_that_is_none_is_refused(run: Ran, tmp_path: Path, at: str) -> None:
+    path = _write(tmp_path / "samples.jsonl", lambda _: {})
+    said = run("assess", f"--samples={path}", f"--at={at}", code=ExitCode.USAGE)
+    assert f"--at {at}: expected a time with its zone" in said
+
+
+def test_a_time_without_samples_is_refused(run: Ran) -> None:
+    said = run("assess", "--at=2026-01-31T12:00:00+00:00", code=ExitCode.USAGE)
+    assert "observed no --samples" in said
+
+
+def test_at_a_time_of_which_there_is_no_sample_nothing_is_known(run: Ran, tmp_path: Path) -> None:
+    path = _write(tmp_path / "samples.jsonl", lambda _: {})
+    for at in ("2001-01-31T12:00:00+00:00", "2999-01-31T12:00:00Z"):
+        said = run("assess", f"--samples={path}", f"--at={at}", code=ExitCode.BROKEN)
+        assert said.startswith("severity: unknown\nunknown: critical, errors: no sample of now")
+
+
 def test_samples_that_are_damaged_or_are_not_there_say_so(run: Ran, tmp_path: Path) -> None:
     path = _write(tmp_path / "samples.jsonl", lambda _: {})
     path.write_bytes(path.read_bytes() + b"garbage\n")

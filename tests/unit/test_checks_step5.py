@@ -116,6 +116,28 @@ def test_the_same_migration_file_on_another_branch_is_closed(rolled: RolledBack)
     assert f"for fix {picked[:12]}" in _green(rolled, picked)
 
 
+def test_what_has_it_again_under_another_id_is_closed_until_it_is_reopened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rolled = make_rolled_back(tmp_path, monkeypatch, capsys)
+    bad = commit(rolled.sandbox, rolled.sandbox.commit, {"app.py": "print('slow')\n"})
+    rolled.sandbox.bad = bad
+    rolled.incident = roll_back(rolled.sandbox)
+    beside = commit(rolled.sandbox, rolled.sandbox.commit, {"README": "another change"})
+    git(rolled.repository, "checkout", "--quiet", "--detach", beside)
+    git(rolled.repository, "cherry-pick", bad)
+    picked = git(rolled.repository, "rev-parse", "HEAD")
+    git(rolled.repository, "checkout", "--quiet", "--detach", rolled.sandbox.commit)
+    assert "nothing" in _green(rolled, beside)
+    said = _red(rolled, picked)
+    assert f"it has {bad[:12]} again, as {picked[:12]}, which incident {rolled.incident.id} rolled" in said
+    rolled.fix = commit(rolled.sandbox, picked, {"app.py": "print('quick')\n"})
+    rolled.prepare()
+    rolled.reopen()
+    assert f"for fix {rolled.fix[:12]}" in _green(rolled, rolled.fix)
+    _red(rolled, picked)
+
+
 @pytest.mark.parametrize("kind", ["service", "database", "full"])
 def test_every_kind_of_rollback_closes(rolled: RolledBack, kind: str) -> None:
     target, there = rolled.sandbox.target, rolled.incident

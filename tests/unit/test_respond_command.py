@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from fixtures.clock import Moment
 from fixtures.errors import ExitCode
 from fixtures.journal import verify_journal
-from fixtures.samples import SampleWriter, samples_path
+from fixtures.kept_samples import SAMPLES as KEPT
+from fixtures.kept_samples import read_kept
+from fixtures.samples import Sample, SampleWriter, samples_path
 from fixtures.target import Target
+from fixtures.verdict import Verdict
+from rollback_actions import respond_commands
+from rollback_actions.holder import Holder
 from rollback_actions.response import RECORD, SAMPLES
+from rollback_actions.unfinished import Unfinished
+from rollback_actions.wish import Kind, Wish
 from tests.unit.command_line import Ran
 from tests.unit.contacts_stand_in import reach
+from tests.unit.lock_stand_in import StandInPlace, ended
 from tests.unit.made_samples import Probes, requests, samples, value
 from tests.unit.team_stand_in import channels
 
@@ -27,6 +39,17 @@ def _monitored(target: Target, of: Callable[[int], Probes]) -> None:
     for sample in samples(14, of, well_before=70, target=target.name):
         writer.write(sample)
     writer.close()
+
+
+def _append(folder: Path, made: Sequence[Sample]) -> None:
+    with closing(SampleWriter(folder / KEPT)) as writer:
+        for sample in made:
+            writer.write(sample)
+
+
+def _later(moment: Moment) -> Moment:
+    wall = datetime.fromisoformat(moment.wall) + timedelta(hours=1)
+    return replace(moment, wall=wall.isoformat(timespec="milliseconds"), since_boot=moment.since_boot + 3600)
 
 
 def _critical(_: int) -> Probes:
@@ -64,6 +87,18 @@ def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], No
     again = json.loads(run("assess", "--json", f"--samples={folder / SAMPLES}", code=ExitCode.FAILED))
     first = json.loads(verify_journal(folder / RECORD)[0]["findings"])
     assert again["findings"] == first["findings"]
+    # And so do all that the incident keeps, as of that moment, whatever came after it.
+    assert len(read_kept(folder)) == 84
+    newest = verify_journal(folder / RECORD)[0]["newest"]
+    _append(folder, [replace(one, at=_later(one.at)) for one in samples(3, lambda _: {}, target="sandbox")])
+    kept = (f"--samples={folder / KEPT}", f"--at={newest}")
+    again = json.loads(run("assess", "--json", *kept, code=ExitCode.FAILED))
+    assert again["findings"] == first["findings"]
+    decided = verify_journal(folder / RECORD)[1]
+    assert again["decision"]["action"] == decided["action"]
+    assert again["decision"]["names"] == json.loads(decided["names"])
+    # As of the last, it is well again.
+    assert json.loads(run("assess", "--json", f"--samples={folder / KEPT}"))["severity"] == "healthy"
 
 
 def test_nobody_at_the_keyboard_is_not_a_yes(run: Ran, answer: Callable[[str], None]) -> None:
@@ -84,9 +119,52 @@ def test_a_rollback_that_cannot_be_done_calls_for_hands(run: Ran, answer: Callab
     answer("y\n")
     said = run("respond", code=ExitCode.FAILED)
     assert "response: manual intervention: the full rollback ended with exit code 3" in said
-    assert "MANUAL INTERVENTION: what to type next" in said
-    assert "rollback resume" in said
+    assert "MANUAL INTERVENTION: what to type next\n  nothing was changed; decide anew: " in said
+    assert "rollback resume" not in said
+
+
+@pytest.mark.parametrize("holder", [None, ended("rollback service", "x")])
+def test_one_that_did_not_succeed_is_gone_on_with_and_taken_over_only_where_that_is_needed(
+    run: Ran,
+    answer: Callable[[str], None],
+    place: StandInPlace,
+    monkeypatch: pytest.MonkeyPatch,
+    holder: Holder | None,
+) -> None:
+    def roll_back(hands: respond_commands._Hands, *_: object, **__: object) -> ExitCode:
+        Unfinished.begin(hands.incident, Wish(Kind.FULL, run.sandbox.commit))
+        place.kept = {} if holder is None else {1: holder.record()}
+        return ExitCode.FAILED
+
+    monkeypatch.setattr(respond_commands._Hands, "roll_back", roll_back)
+    _monitored(run.sandbox.target, _critical)
+    answer("y\n")
+    said = run("respond", code=ExitCode.FAILED)
+    assert "  how far it came:  " in said
     assert "rollback status" in said
+    (line,) = [line for line in said.splitlines() if "  then go on:" in line]
+    assert "rollback resume" in line
+    assert ("--take-over" in line) is (holder is not None)
+    assert "-m verification" in said
+
+
+def test_one_that_is_done_and_not_verified_is_not_gone_on_with(
+    run: Ran, answer: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def roll_back(hands: respond_commands._Hands, *_: object, **__: object) -> ExitCode:
+        unfinished = Unfinished.begin(hands.incident, Wish(Kind.FULL, run.sandbox.commit))
+        hands.incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
+        unfinished.end()
+        return ExitCode.VERIFIED
+
+    monkeypatch.setattr(respond_commands._Hands, "roll_back", roll_back)
+    monkeypatch.setattr(respond_commands._Hands, "verify", lambda _: ExitCode.FAILED)
+    _monitored(run.sandbox.target, _critical)
+    answer("y\n")
+    said = run("respond", code=ExitCode.FAILED)
+    assert "it is rolled back; why it is not well: docker compose" in said
+    assert "-m verification" in said
+    assert "rollback resume" not in said
 
 
 def test_auto_is_the_profiles_to_allow(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:

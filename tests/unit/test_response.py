@@ -223,6 +223,33 @@ def test_one_that_is_cut_off_goes_on_and_does_nothing_twice(begun: Begun, deed: 
     assert third.done == []
 
 
+def test_one_that_is_cut_off_at_its_very_end_does_not_verify_again_and_was_down_no_longer(
+    begun: Begun, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(_: Response, __: Moment) -> Outcome:
+        raise CutOffError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Response, "_resumed", cut_off)
+        with pytest.raises(CutOffError):
+            begun.run(StandInHands(), CRITICAL)
+    assert begun.events()[-1] == "verified"
+    verified = Moment.from_record(verify_journal(begun.folder / RECORD)[-1]["at"])
+    clock[0] += 5000
+    second = StandInHands()
+    outcome = begun.run(second, None)
+    assert second.done == []
+    assert outcome.ending is Ending.RESUMED
+    assert CRITICAL.first_bad is not None
+    assert outcome.downtime == pytest.approx(verified.seconds_since(CRITICAL.first_bad))
+
+
+def test_a_failed_verification_that_was_cut_off_stays_failed(begun: Begun) -> None:
+    first = StandInHands(verification=ExitCode.FAILED)
+    assert begun.run(first, CRITICAL).ending is Ending.MANUAL
+    assert begun.run(StandInHands(), None).ending is Ending.MANUAL
+
+
 def test_the_first_bad_sample_is_of_the_monitor_that_saw_it() -> None:
     """One that was started anew counts its beats from 0 again."""
     before = samples(14, lambda _: {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from copy import copy
 from shutil import rmtree
 
@@ -13,6 +14,8 @@ from fixtures.clock import Moment
 from fixtures.errors import ActionFailed, ExitCode
 from fixtures.incident import Incident, find_change
 from fixtures.journal import verify_journal
+from fixtures.kept_samples import read_kept
+from fixtures.samples import SampleWriter, samples_path
 from fixtures.verdict import Verdict
 from rollback_actions import rollback_commands
 from rollback_actions.__main__ import main
@@ -23,6 +26,7 @@ from rollback_actions.unfinished import Unfinished
 from rollback_actions.wish import Kind
 from tests.unit.command_line import Ran, begin, tree
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
+from tests.unit.made_samples import samples
 from tests.unit.sandbox import MAINTAINED, SECRET, proxied
 
 
@@ -222,6 +226,27 @@ def test_resume_goes_on_in_the_incident(run: Ran, rolled: list[tuple[Plan, Incid
     ((plan, where),) = rolled
     assert (plan, where.id) == (plan_database(run.sandbox.target, "redis"), incident.id)
     run("rollback", "resume", code=ExitCode.USAGE)
+
+
+def test_it_keeps_the_samples_around_it_also_those_of_its_own_time(
+    run: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = run.sandbox.target
+    before, meanwhile = samples(2, lambda _: {}, target=target.name)
+
+    def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
+        Unfinished.begin(incident, plan.wish)
+        assert read_kept(incident.folder) == (before,)
+        with closing(SampleWriter(samples_path(target))) as writer:
+            writer.write(meanwhile)
+        raise ActionFailed(what="restore", expected="b", observed="c", source="d", hint="e")
+
+    with closing(SampleWriter(samples_path(target))) as writer:
+        writer.write(before)
+    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    run("rollback", "database", "redis", code=ExitCode.FAILED)
+    (folder,) = target.folders.incidents.glob("*-sandbox-*")
+    assert read_kept(folder) == (before, meanwhile)
 
 
 COMMANDS = {

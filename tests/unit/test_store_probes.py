@@ -21,7 +21,7 @@ from fixtures.stores.profiles import KafkaProfile, QdrantProfile
 from fixtures.stores.reach import NOBODY, Reach
 from fixtures.stores.view import Answer, ConnectionsView, Hit, Search, VectorView
 from fixtures.target import Target, load_target
-from rollback_actions import held_view, store_probes
+from rollback_actions import held_view
 from rollback_actions.store_probes import ConnectionsProbe, LagProbe, VectorProbe
 from tests.conftest import write_profile
 from tests.unit.sandbox import MYSQL
@@ -125,7 +125,7 @@ def stores(target: Target, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
         return made[name]
 
     monkeypatch.setattr(held_view, "open_view", opened)
-    monkeypatch.setattr(store_probes, "open_content", opened)
+    monkeypatch.setattr(held_view, "open_content", opened)
     yield made
     for store in made.values():
         store.go_on.set()

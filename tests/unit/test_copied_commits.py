@@ -1,0 +1,238 @@
+"""Commits that are there again under another id, in real repositories: which are known again, which not."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fixtures import copied_commits
+from fixtures.copied_commits import Copy, copy_of
+from fixtures.errors import Unverifiable
+from tests.unit.sandbox import git
+
+TEXT = "".join(f"line {number}\n" for number in range(40))
+
+
+@dataclass
+class Repository:
+    """A repository whose commits are made one upon the other, wherever it stands."""
+
+    folder: Path
+
+    def git(self, *arguments: str) -> str:
+        return git(self.folder, *arguments)
+
+    def commit(self, files: Mapping[str, str | bytes], parent: str = "", message: str = "change") -> str:
+        """Return a new commit that has `files`, upon `parent` where one is named."""
+        if parent:
+            self.git("checkout", "--quiet", "--detach", parent)
+        for name, content in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def pick(self, parent: str, *commits: str) -> str:
+        self.git("checkout", "--quiet", "--detach", parent)
+        self.git("cherry-pick", "--allow-empty", *commits)
+        return self.git("rev-parse", "HEAD")
+
+    def squash(self, parent: str, *commits: str) -> str:
+        self.git("checkout", "--quiet", "--detach", parent)
+        self.git("cherry-pick", "--no-commit", *commits)
+        self.git("commit", "--quiet", "--message", "all of it")
+        return self.git("rev-parse", "HEAD")
+
+
+@dataclass
+class History:
+    """`before`, upon it the three commits of what was rolled back, and upon it `beside` of another hand."""
+
+    repository: Repository
+    before: str
+    first: str
+    second: str
+    last: str
+    beside: str
+
+    def copy_in(self, candidate: str, original: str = "") -> Copy | None:
+        return copy_of(self.repository.folder, original or self.last, self.before, candidate)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    git(tmp_path, "init", "--quiet")
+    made = Repository(tmp_path)
+    before = made.commit({"app.py": TEXT, "other.py": TEXT, "README": "x"})
+    first = made.commit({"app.py": TEXT.replace("line 20\n", "line twenty\n")})
+    second = made.commit({"new.py": "print()\n"})
+    last = made.commit({"app.py": TEXT.replace("line 20\n", "line twenty\n").replace("line 39", "end")})
+    beside = made.commit({"other.py": TEXT.replace("line 5\n", "line five\n")}, before)
+    return History(made, before, first, second, last, beside)
+
+
+def test_what_has_nothing_of_it_has_no_copy(history: History) -> None:
+    for candidate in (history.before, history.beside):
+        assert history.copy_in(candidate) is None
+
+
+@pytest.mark.parametrize("which", ["first", "second", "last"])
+def test_each_commit_is_known_again_when_it_is_picked(history: History, which: str) -> None:
+    original = getattr(history, which)
+    picked = history.repository.pick(history.beside, original)
+    assert picked not in {history.first, history.second, history.last}
+    assert history.copy_in(picked) == Copy(original, picked)
+    # Also when more came after it.
+    later = history.repository.commit({"README": "more"})
+    assert history.copy_in(later) == Copy(original, picked)
+
+
+def test_it_is_known_again_at_another_place_of_its_file_and_by_another_name(history: History) -> None:
+    moved = history.repository.commit({"app.py": "import os\n" * 30 + TEXT}, history.before)
+    history.repository.git("cherry-pick", "--no-commit", history.first)
+    picked = history.repository.commit({}, message="quite another message")
+    assert history.copy_in(picked) == Copy(history.first, picked)
+    assert history.copy_in(moved) is None
+
+
+def test_a_branch_that_was_rebased_is_known_again(history: History) -> None:
+    rebased = history.repository.pick(history.beside, history.first, history.second, history.last)
+    found = history.copy_in(rebased)
+    assert found is not None
+    assert found.original in {history.first, history.second, history.last}
+
+
+def test_a_squash_of_all_is_known_again(history: History) -> None:
+    squashed = history.repository.squash(history.beside, history.first, history.second, history.last)
+    assert history.copy_in(squashed) == Copy(history.last, squashed)
+    later = history.repository.commit({"README": "more"})
+    assert history.copy_in(later) == Copy(history.last, squashed)
+
+
+def test_a_squash_of_the_rest_is_known_again_where_the_first_is_shared(history: History) -> None:
+    squashed = history.repository.squash(history.first, history.second, history.last)
+    assert history.copy_in(squashed) == Copy(history.last, squashed)
+
+
+def test_one_commit_that_was_split_is_known_again_as_a_whole(history: History) -> None:
+    one = history.repository.squash(history.before, history.first, history.second, history.last)
+    history.repository.commit({"new.py": "print()\n"}, history.before)
+    split = history.repository.pick("HEAD", history.first, history.last)
+    assert history.copy_in(split, one) == Copy(one, split)
+
+
+def test_what_led_to_it_under_its_own_id_is_no_copy(history: History) -> None:
+    assert history.copy_in(history.second) is None
+    assert history.copy_in(history.repository.commit({"README": "more"}, history.second)) is None
+
+
+def test_a_conflict_that_was_resolved_and_a_squash_of_a_part_are_not_known_again(history: History) -> None:
+    """As it is documented: these make another change than any that was rolled back."""
+    other = history.repository.commit({"app.py": TEXT.replace("line 20\n", "line XX\n")}, history.before)
+    with pytest.raises(subprocess.CalledProcessError):
+        history.repository.pick(other, history.first)
+    resolved = TEXT.replace("line 20\n", "line twenty, of XX\n")
+    (history.repository.folder / "app.py").write_text(resolved)
+    history.repository.git("add", "--all")
+    history.repository.git("commit", "--quiet", "--message", "resolved")
+    assert history.copy_in(history.repository.git("rev-parse", "HEAD")) is None
+    part = history.repository.squash(history.before, history.first, history.second)
+    assert history.copy_in(part) is None
+
+
+def test_the_commits_of_a_branch_are_known_again_though_a_merge_was_rolled_back(history: History) -> None:
+    made = history.repository
+    made.git("checkout", "--quiet", "--detach", history.beside)
+    made.git("merge", "--quiet", "--no-ff", "--message", "merge", history.last)
+    merge = made.git("rev-parse", "HEAD")
+    picked = made.pick(history.before, history.second)
+    assert history.copy_in(picked, merge) == Copy(history.second, picked)
+    made.git("checkout", "--quiet", "--detach", history.beside)
+    made.git("cherry-pick", "--mainline", "1", merge)
+    picked = made.git("rev-parse", "HEAD")
+    assert history.copy_in(picked, merge) == Copy(merge, picked)
+
+
+@pytest.mark.parametrize(
+    "name", ["a [b]*.txt", " spaced ", ":(top)x", "ünïcode", "-p", "tab\there", "deep/er/x"]
+)
+def test_files_may_have_any_name(history: History, name: str) -> None:
+    original = history.repository.commit({name: "text\n"}, history.before)
+    picked = history.repository.pick(history.beside, original)
+    assert history.copy_in(picked, original) == Copy(original, picked)
+
+
+def test_a_binary_file_is_known_again_and_another_is_not(history: History) -> None:
+    one = history.repository.commit({"image": b"\0one" * 100}, history.before)
+    picked = history.repository.pick(history.beside, one)
+    assert history.copy_in(picked, one) == Copy(one, picked)
+    other = history.repository.commit({"image": b"\0two" * 100}, history.beside)
+    assert history.copy_in(other, one) is None
+
+
+def test_empty_commits_are_no_copies_of_each_other(history: History) -> None:
+    original = history.repository.commit({}, history.before)
+    assert history.copy_in(history.repository.commit({}, history.beside), original) is None
+
+
+def test_histories_without_a_common_commit_are_compared(history: History) -> None:
+    history.repository.git("checkout", "--quiet", "--orphan", "elsewhere")
+    history.repository.commit({})
+    picked = history.repository.pick("HEAD", history.second)
+    assert history.copy_in(picked) == Copy(history.second, picked)
+
+
+def test_a_folder_of_a_repository_will_do_and_no_setting_of_its_user_matters(history: History) -> None:
+    settings = {
+        "color.ui": "always",
+        "diff.noprefix": "true",
+        "diff.relative": "true",
+        "log.showSignature": "true",
+        "diff.external": "false",
+        "diff.renames": "copies",
+    }
+    for name, setting in settings.items():
+        history.repository.git("config", name, setting)
+    picked = history.repository.pick(history.beside, history.second)
+    (history.repository.folder / "part").mkdir()
+    found = copy_of(history.repository.folder / "part", history.last, history.before, picked)
+    assert found == Copy(history.second, picked)
+
+
+def test_of_too_many_files_a_history_is_not_narrowed(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copied_commits, "MOST_FILES", 1)
+    picked = history.repository.pick(history.beside, history.second)
+    assert history.copy_in(picked) == Copy(history.second, picked)
+
+
+def test_too_many_commits_cannot_be_told(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copied_commits, "MOST_COMMITS", 2)
+    with pytest.raises(Unverifiable, match=r"expected at most 2 commits since .* observed more"):
+        history.copy_in(history.beside)
+    # Those that touch none of its files are not among them.
+    monkeypatch.setattr(copied_commits, "MOST_COMMITS", 3)
+    tip = history.beside
+    for number in range(5):
+        tip = history.repository.commit({"README": str(number)}, tip)
+    assert history.copy_in(tip) is None
+
+
+def test_it_has_a_deadline(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copied_commits, "GIT_SECONDS", 0.0)
+    with pytest.raises(Unverifiable, match="expected an end within 0 s"):
+        history.copy_in(history.beside)
+
+
+@pytest.mark.parametrize("gone", ["original", "candidate"])
+def test_a_commit_that_is_gone_cannot_be_told(history: History, gone: str) -> None:
+    commits = {"original": history.last, "candidate": history.beside, gone: "0" * 40}
+    with pytest.raises(Unverifiable, match="HINT: fetch both commits"):
+        history.copy_in(commits["candidate"], commits["original"])

@@ -1,0 +1,158 @@
+"""Downtime: from the first bad sample to the verified end of a rollback, against the profile's objective."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fixtures.clock import Moment
+from fixtures.downtime import DOWNTIME, downtime_note, read_downtime, record_downtime
+from fixtures.errors import UsageProblem
+from fixtures.incident import Incident, RollbackRecord, new_incident
+from fixtures.kept_samples import SAMPLES
+from fixtures.samples import Sample, SampleWriter
+from fixtures.target import Target, load_target
+from rollback_actions.journal import Journal
+from tests.unit.made_samples import BEAT, Probes, requests, samples, value
+
+VERIFIED = 90.0
+
+
+@pytest.fixture
+def target(profile: Path) -> Target:
+    return load_target(profile)
+
+
+@pytest.fixture
+def incident(target: Target) -> Incident:
+    return new_incident(target.folders.incidents, target.name)
+
+
+def _rolled_back(incident: Incident, seconds: float = 0.0) -> RollbackRecord:
+    """Record a rollback that began that many seconds after now."""
+    now = Moment.now()
+    began = replace(now, since_boot=now.since_boot + seconds)
+    record = RollbackRecord("c" * 40, "passed", 40.0, began, replace(began, since_boot=began.since_boot + 40))
+    incident.write_rollback(record)
+    return record
+
+
+def _keep(incident: Incident, made: Sequence[Sample]) -> None:
+    with closing(SampleWriter(incident.folder / SAMPLES)) as writer:
+        for sample in made:
+            writer.write(sample)
+
+
+def _down(_: int) -> Probes:
+    return {"health": value(None, ok=False)}
+
+
+def test_it_begins_with_the_first_bad_sample_before_the_rollback(target: Target, incident: Incident) -> None:
+    made = samples(5, _down, well_before=10, target=target.name)
+    _keep(incident, made)
+    rollback = _rolled_back(incident, 2.0)
+    # What is well again while it is rolled back says nothing of when it began.
+    after = [
+        replace(one, at=replace(one.at, since_boot=one.at.since_boot + 60))
+        for one in samples(3, lambda _: {}, target=target.name)
+    ]
+    _keep(incident, after)
+    found = record_downtime(target, incident, VERIFIED)
+    assert found is not None
+    assert found.since == made[10].at
+    assert found.seconds == pytest.approx(4 * BEAT + 2 + VERIFIED, abs=5)
+    assert found.seconds == pytest.approx(rollback.started.seconds_since(made[10].at) + VERIFIED)
+    assert not found.late
+    (note,) = downtime_note(incident, rollback)
+    assert note.startswith("downtime, from the first bad sample to the verified end: expected at most 600 s")
+    assert "later than" not in note
+
+
+def test_a_response_knows_which_sample_that_was(target: Target, incident: Incident) -> None:
+    _keep(incident, samples(5, _down, well_before=10, target=target.name))
+    rollback = _rolled_back(incident)
+    first = replace(rollback.started, since_boot=rollback.started.since_boot - 500)
+    later = replace(first, since_boot=first.since_boot + 200)
+    journal = Journal(incident.folder / "response.jsonl", str)
+    for moment in (first, later):
+        journal.write("assessed", first_bad=json.dumps(moment.record()))
+    found = record_downtime(target, incident, VERIFIED)
+    assert found is not None
+    assert found.since == first
+    assert found.seconds == pytest.approx(590.0)
+    assert not found.late
+
+
+def test_it_is_later_than_the_objective_and_says_so(target: Target, incident: Incident) -> None:
+    rollback = _rolled_back(incident)
+    found = record_downtime(target.model_copy(update={"rto_seconds": 80}), incident, VERIFIED)
+    assert found is not None
+    assert found.late
+    (note,) = downtime_note(incident, rollback)
+    assert note.startswith("downtime, from the beginning of the rollback to the verified end: ")
+    assert note.endswith("expected at most 80 s, observed 90 s: later than the objective")
+
+
+def _none_kept(_: Incident) -> None:
+    """Keep no sample."""
+
+
+def _all_well(incident: Incident) -> None:
+    _keep(incident, samples(20, lambda _: {}, target="sandbox"))
+
+
+def _long_ago(incident: Incident) -> None:
+    bad = samples(20, lambda _: {"requests": requests(20)}, target="sandbox")
+    _keep(incident, [replace(one, at=replace(one.at, since_boot=one.at.since_boot - 600)) for one in bad])
+
+
+def _damaged_samples(incident: Incident) -> None:
+    (incident.folder / SAMPLES).write_text("garbage\n")
+
+
+def _damaged_response(incident: Incident) -> None:
+    (incident.folder / "response.jsonl").write_text("garbage\n")
+
+
+@pytest.mark.parametrize("had", [_none_kept, _all_well, _long_ago, _damaged_samples, _damaged_response])
+def test_where_no_sample_says_it_the_beginning_of_the_rollback_counts(
+    target: Target, incident: Incident, had: Callable[[Incident], None]
+) -> None:
+    had(incident)
+    rollback = _rolled_back(incident, 1.0)
+    found = record_downtime(target, incident, VERIFIED)
+    assert found is not None
+    assert (found.since, found.seconds) == (rollback.started, VERIFIED)
+
+
+def test_the_first_verified_end_counts_until_another_rollback(target: Target, incident: Incident) -> None:
+    _rolled_back(incident)
+    first = record_downtime(target, incident, VERIFIED)
+    assert record_downtime(target, incident, 5000.0) == first == read_downtime(incident)
+    rollback = _rolled_back(incident)
+    assert downtime_note(incident, rollback) == []
+    again = record_downtime(target, incident, 70.0)
+    assert again is not None
+    assert again.seconds == 70.0
+
+
+def test_without_a_rollback_there_is_none(target: Target, incident: Incident) -> None:
+    assert record_downtime(target, incident, VERIFIED) is None
+    assert read_downtime(incident) is None
+    assert downtime_note(incident, None) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"since": 1}'])
+def test_a_damaged_record_is_said_and_written_anew(target: Target, incident: Incident, text: str) -> None:
+    rollback = _rolled_back(incident)
+    (incident.folder / DOWNTIME).write_text(text)
+    with pytest.raises(UsageProblem, match="HINT: delete that file"):
+        read_downtime(incident)
+    (note,) = downtime_note(incident, rollback)
+    assert note.startswith("downtime of the incident: expected a readable downtime.json")
+    assert record_downtime(target, incident, VERIFIED) == read_downtime(incident)
