@@ -231,7 +231,7 @@ def test_the_run_ends_with_the_incident_so_far(project: pytest.Pytester) -> None
             "=* incident one =*",
             "BROKEN: not everything could be verified (canary)",
             "  not covered: phase2 has not run; phase3 has not run; phase4 has not run",
-            "  record  incidents/one: verdict.json, allure-results",
+            "  record  incidents/one: verdict.json, postmortem.md, allure-results",
             "  report.html was not made; this makes it: python -m reports *incidents/one",
         ]
     )
