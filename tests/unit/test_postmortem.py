@@ -73,7 +73,7 @@ def test_a_whole_incident_is_told(made: MadeIncident) -> None:
     assert "resume operations" in flow["RESUME OPERATIONS or MANUAL INTERVENTION"][1]
     milestones = {row[1]: row[2] for row in rows(page, "Timeline") if row[0].startswith("T+1")}
     assert milestones["ROLLBACK COMPLETE"] == "T+2:27"
-    assert "errors: 100 % of 240" in section(page, "Severity and decision")
+    assert "errors: 100 % of 60" in section(page, "Severity and decision")
     assert "18 samples" in section(page, "Severity and decision")
 
 
