@@ -15,21 +15,29 @@ from typing import Any, Protocol
 
 from fixtures.clock import Moment
 from fixtures.errors import ExitCode
+from fixtures.response_record import (
+    AGREED,
+    ASSESSED,
+    DECIDED,
+    ENDED,
+    INVESTIGATING,
+    RESPONSE,
+    RESPONSE_SAMPLES,
+    ROLLED_BACK,
+    ROLLING_BACK,
+    VERIFIED,
+    VERIFYING,
+)
 from fixtures.severity import Severity
 from fixtures.target import Target
 from rollback_actions.assessment import Assessed, scope_of
 from rollback_actions.decide import Action, Decision, decide
 from rollback_actions.journal import Journal
 
-RECORD = "response.jsonl"
-"""The journal of a response, in its incident."""
-SAMPLES = "assessed.jsonl"
-"""The samples that the first assessment was made from, in the incident."""
+RECORD, SAMPLES = RESPONSE, RESPONSE_SAMPLES
 # An investigation looks again each so many beats: what becomes critical is decided on at once.
 _BEATS = 2
 _INSTANT = 0.001
-# What is done outside may have been done although nobody wrote that down: it is asked again.
-ROLLING_BACK, ROLLED_BACK = "rolling back", "rolled back"
 
 
 class Ending(StrEnum):
@@ -99,9 +107,9 @@ class Response:
     def run(self, assessed: Assessed | None) -> Outcome:
         """Respond to `assessed`; to what the journal holds where this goes on with it."""
         outcome = self._ended() or self._respond(assessed)
-        if self._last("ended") is None:
+        if self._last(ENDED) is None:
             self._write(
-                "ended",
+                ENDED,
                 ending=outcome.ending,
                 reason=outcome.reason,
                 downtime_seconds=outcome.downtime,
@@ -117,17 +125,17 @@ class Response:
             return Outcome(Ending.MONITORING, decision.reason)
         if decision.kind is None:
             return Outcome(Ending.MANUAL, decision.reason)
-        if self._last("agreed") is None:
+        if self._last(AGREED) is None:
             who = self._hands.agree(decision)
             if who is None:
                 return Outcome(Ending.DECLINED, f"nobody said yes to the {decision.action}")
-            self._write("agreed", by=who)
+            self._write(AGREED, by=who)
         code = self._rolled_back(decision)
         if code is not ExitCode.VERIFIED:
             return Outcome(Ending.MANUAL, f"the {decision.action} ended with exit code {code:d}")
-        self._write("verifying")
+        self._write(VERIFYING)
         code = self._hands.verify()
-        self._write("verified", code=float(code))
+        self._write(VERIFIED, code=float(code))
         if code is not ExitCode.VERIFIED:
             return Outcome(Ending.MANUAL, f"the verification ended with exit code {code:d}")
         return self._resumed()
@@ -142,10 +150,10 @@ class Response:
 
     def _decided(self, assessed: Assessed | None) -> Decision:
         """Return what is decided, once it can be: after the investigation of what is not critical."""
-        known = self._last("decided")
+        known = self._last(DECIDED)
         if known is not None:
             return Decision(Action(known["action"]), known["reason"], tuple(json.loads(known["names"])))
-        severity, still_bad = Severity(self._first("assessed")["severity"]), None
+        severity, still_bad = Severity(self._first(ASSESSED)["severity"]), None
         if severity is Severity.NON_CRITICAL:
             assessed = self._investigated()
             severity = assessed.assessment.severity
@@ -157,7 +165,7 @@ class Response:
             severity = assessed.assessment.severity
         decision = decide(severity, scope_of(self._target, assessed), still_bad=still_bad)
         self._write(
-            "decided",
+            DECIDED,
             severity=severity,
             action=decision.action,
             names=json.dumps(decision.names),
@@ -167,7 +175,7 @@ class Response:
 
     def _investigated(self) -> Assessed:
         """Wait until the clock of the investigation is over, or it is critical; return how bad it is then."""
-        began = self._last("investigating") or self._write("investigating", seconds=self._seconds)
+        began = self._last(INVESTIGATING) or self._write(INVESTIGATING, seconds=self._seconds)
         since = Moment.from_record(began["at"])
         pause = _BEATS * self._target.premigration.monitoring.beat_seconds
         while (left := self._seconds - Moment.now().seconds_since(since)) > _INSTANT:
@@ -188,6 +196,7 @@ class Response:
         done = self._last(ROLLED_BACK)
         if done is not None:
             return ExitCode(int(done["code"]))
+        # It may have been done although nobody wrote that down: it is asked again.
         resume = self._last(ROLLING_BACK) is not None
         self._write(ROLLING_BACK, action=decision.action)
         code = self._hands.roll_back(decision, resume=resume)
@@ -197,7 +206,7 @@ class Response:
     def _assessed(self, assessed: Assessed) -> None:
         first = assessed.first_bad or Moment.now()
         self._write(
-            "assessed",
+            ASSESSED,
             severity=assessed.assessment.severity,
             findings=json.dumps(assessed.assessment.record(), sort_keys=True),
             monitored="yes" if assessed.monitored else "no",
@@ -205,10 +214,10 @@ class Response:
         )
 
     def _first_bad(self) -> Moment:
-        return Moment.from_record(json.loads(self._first("assessed")["first_bad"]))
+        return Moment.from_record(json.loads(self._first(ASSESSED)["first_bad"]))
 
     def _ended(self) -> Outcome | None:
-        found = self._last("ended")
+        found = self._last(ENDED)
         if found is None:
             return None
         return Outcome(Ending(found["ending"]), found["reason"], found["downtime_seconds"])

@@ -1,0 +1,77 @@
+"""The rollback in a timeline: when it began and went on, from what, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fixtures.clock import Moment
+from fixtures.incident import JOURNAL, UNFINISHED, RollbackRecord
+from fixtures.rollbacks import ROLLBACK_BEGAN
+from fixtures.verdict import Verdict
+from reports.converted import Converter, line_of
+from reports.event import Event, Kind
+from reports.incident_record import ROLLBACK, SUPERSEDED, IncidentRecord
+
+_SHOWN = 12
+
+
+def rollback_began(record: IncidentRecord) -> list[Moment]:
+    """Return when rollbacks that are recorded began, by each file that says so."""
+    begun = [entry["at"] for entry in record.journal if entry["event"] == ROLLBACK_BEGAN]
+    begun += [entry["started"] for entry in (record.unfinished, record.superseded) if entry is not None]
+    moments = [Moment.from_record(entry) for entry in begun]
+    return moments if record.rollback is None else [*moments, record.rollback.started]
+
+
+def rollback_events(record: IncidentRecord, converter: Converter) -> Iterator[Event]:
+    """Yield each beginning of a rollback, and how the last one ended."""
+    begins = [entry for entry in record.journal if entry["event"] == ROLLBACK_BEGAN]
+
+    def began(numbered: tuple[int, Mapping[str, Any]]) -> list[Event]:
+        number, entry = numbered
+        word = "begins" if number == 0 else "begins again, or goes on"
+        what = wanted(str(entry["kind"]), str(entry["names"]).split(), str(entry["commit"]))
+        head = f", from {str(entry['head'])[:_SHOWN]}" if entry.get("head") else ""
+        at = converter.at(Moment.from_record(entry["at"]))
+        return [Event(at, Kind.ROLLBACK, line_of(f"{what}{head} {word}"), JOURNAL)]
+
+    def ended(rollback: RollbackRecord) -> list[Event]:
+        what = wanted(rollback.kind, rollback.names, rollback.commit)
+        return [
+            Event(
+                at=converter.at(rollback.started),
+                kind=Kind.ROLLBACK,
+                text=line_of(f"{what}: {rollback.verdict}"),
+                source=ROLLBACK,
+                verdict=Verdict(rollback.verdict),
+                seconds=rollback.seconds,
+                deadline=budget_of(record),
+            )
+        ]
+
+    def not_ended(entry: Mapping[str, Any]) -> list[Event]:
+        at = converter.at(Moment.from_record(entry["started"]))
+        return [Event(at, Kind.ROLLBACK, "it has not succeeded", UNFINISHED, Verdict.BROKEN)]
+
+    def superseded(entry: Mapping[str, Any]) -> list[Event]:
+        at = converter.at(Moment.from_record(entry["started"]))
+        text = line_of(f"incident {entry['by']} has done what it had to")
+        return [Event(at, Kind.ROLLBACK, text, SUPERSEDED)]
+
+    yield from converter.each(enumerate(begins), began, JOURNAL)
+    yield from converter.each([record.rollback] if record.rollback else [], ended, ROLLBACK)
+    yield from converter.each([record.unfinished] if record.unfinished else [], not_ended, UNFINISHED)
+    yield from converter.each([record.superseded] if record.superseded else [], superseded, SUPERSEDED)
+
+
+def wanted(kind: str, names: list[str] | tuple[str, ...], commit: str) -> str:
+    """Return in words which rollback it is."""
+    of = f" of {', '.join(names)}" if names else ""
+    return f"{kind} rollback{of} to {commit[:_SHOWN]}"
+
+
+def budget_of(record: IncidentRecord) -> float | None:
+    """Return the seconds that the profile gave the rollback, None where that is not recorded."""
+    found = [entry.get("budget_seconds") for entry in record.journal if entry["event"] == ROLLBACK_BEGAN]
+    return next((float(seconds) for seconds in reversed(found) if isinstance(seconds, int | float)), None)
