@@ -16,6 +16,7 @@ from fixtures.files import write_whole
 from fixtures.incident import Incident, load_incident
 from fixtures.verdict import RunVerdict
 from reports.allure_metadata import CATEGORIES, RESULTS, report_name
+from reports.drawing import pictures_of
 from reports.node import TOOLS, find_allure
 from reports.processes import NoReport, run
 from reports.stages import TITLES
@@ -149,11 +150,17 @@ def _configuration(incident: Incident) -> dict[str, Any]:
         "plugins": {"awesome": {"options": options}},
         "hideLabels": _HIDDEN_LABELS,
         "categories": CATEGORIES,
-        "globalAttachments": [name for name in _ATTACHED if (incident.folder / name).exists()],
+        "globalAttachments": _attached(incident.folder),
         "variables": _variables(read_verdict(incident.folder))
         if (incident.folder / VERDICT).exists()
         else {},
     }
+
+
+def _attached(folder: Path) -> list[str]:
+    """Return what is shown beside the results, the pictures first."""
+    pictures = [str(picture.relative_to(folder)) for picture in pictures_of(folder)]
+    return [*pictures, *(name for name in _ATTACHED if (folder / name).exists())]
 
 
 def _variables(verdict: RunVerdict) -> dict[str, str]:
