@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from fixtures.severity import Severity
-from reports.event import Event, Kind
+from reports.event import Kind
 from reports.timeline import Timeline
+
+MOST = 10
+"""So many names of moments have room above a picture."""
+# What goes first where there are more.
+_ROLLBACK, _DECISION, _ASSESSMENT, _AGREEMENT = range(4)
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A moment, and a few words for it."""
+    """A moment, and a few words for it; of a low `rank` are those without which the others tell nothing."""
 
     at: datetime
     name: str
+    rank: int
 
 
 def moments_of(timeline: Timeline) -> list[Marked]:
-    """Return the moments of `timeline` to be marked, in order; each word once for the same second."""
+    """Return all moments of `timeline` that pictures mark, in order; each name once for the same second."""
     found = sorted(_found(timeline), key=lambda marked: marked.at)
     seconds = {(f"{marked.at:%Y%m%d%H%M%S}", marked.name): marked for marked in reversed(found)}
     return list(reversed(seconds.values()))
+
+
+def foremost(marked: Sequence[Marked]) -> list[Marked]:
+    """Return those of `marked`, which are in order, that there is room for."""
+    ranked = sorted(range(len(marked)), key=lambda number: (marked[number].rank, number))
+    return [marked[number] for number in sorted(ranked[:MOST])]
 
 
 def _found(timeline: Timeline) -> Iterator[Marked]:
@@ -32,21 +44,20 @@ def _found(timeline: Timeline) -> Iterator[Marked]:
     for event in timeline.events:
         match event.kind:
             case Kind.DEPLOYMENT:
-                yield Marked(event.at, "deployed")
+                yield Marked(event.at, "deployed", _DECISION)
             case Kind.ASSESSMENT if not assessed or event.severity is not severity:
                 assessed, severity = True, event.severity
-                yield Marked(event.at, f"assessed: {severity}" if severity is not None else "assessed")
+                name = f"assessed: {severity}" if severity is not None else "assessed"
+                yield Marked(event.at, name, _ASSESSMENT)
+            case Kind.DECISION if event.severity is not None:
+                yield Marked(event.at, "decided", _DECISION)
             case Kind.DECISION:
-                yield Marked(event.at, "decided" if event.severity is not None else "agreed")
+                yield Marked(event.at, "agreed", _AGREEMENT)
             case Kind.ROLLBACK if event.seconds is not None:
-                yield Marked(event.at, "rollback begins")
-                yield Marked(event.ends, f"rollback {event.verdict or 'ends'}")
+                yield Marked(event.at, "rollback begins", _ROLLBACK)
+                yield Marked(event.ends, f"rollback {event.verdict or 'ends'}", _ROLLBACK)
             case _:
                 pass
-    phases = [event for event in timeline.events if event.kind is Kind.PHASE and event.seconds is not None]
-    if phases:
-        yield _end_of(phases)
-
-
-def _end_of(phases: list[Event]) -> Marked:
-    return Marked(max(event.ends for event in phases), "checks end")
+    ends = [event.ends for event in timeline.events if event.kind is Kind.PHASE and event.seconds is not None]
+    if ends:
+        yield Marked(max(ends), "checks end", _DECISION)

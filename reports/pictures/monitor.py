@@ -16,7 +16,7 @@ from fixtures.files import strict_json
 from fixtures.samples import Sample
 from reports.converted import Converter
 from reports.incident_record import OTHER_SHAPE, IncidentRecord
-from reports.pictures.moments import Marked, moments_of
+from reports.pictures.moments import Marked, foremost, moments_of
 from reports.pictures.series import ERRORS, LATENCY, RESOURCES, Line, Series, gaps, line_of, step_of
 from reports.pictures.style import INK, SMALL, TEXT, WIDTH, new_figure, plain, spread, svg, width_of
 from reports.pictures.time_axis import show_clock
@@ -53,20 +53,20 @@ def draw(record: IncidentRecord, timeline: Timeline) -> bytes | None:
     origin = dated[0][0]
     times = [(at - origin).total_seconds() for at, _ in dated]
     last = max(times[-1], 1.0)
-    marked = [one for one in moments_of(timeline) if 0 <= (one.at - origin).total_seconds() <= last]
-    outside = len(moments_of(timeline)) - len(marked)
+    every = moments_of(timeline)
+    marked = foremost([one for one in every if 0 <= (one.at - origin).total_seconds() <= last])
     lanes = _lanes([_place(one, origin, last) for one in marked], [one.name for one in marked])
     head = _HEAD + _LANE * (max(lanes, default=-1) + 1)
     height = head + len(_PANELS) * _PANEL + (len(_PANELS) - 1) * _BETWEEN + _FOOT
     figure = new_figure(height)
     panels = _panels(figure, height, head)
     missing = gaps(samples, times)
-    for (title, every), panel in zip(_PANELS, panels, strict=True):
+    for (title, shown), panel in zip(_PANELS, panels, strict=True):
         panel.set_title(title, pad=3)
-        lines = [line_of(series, samples, times, missing) for series in every]
-        _scale(panel, every, lines)
+        lines = [line_of(series, samples, times, missing) for series in shown]
+        _scale(panel, shown, lines)
         show_clock(panel, origin, 0.0, last)
-        _draw_lines(panel, every, lines)
+        _draw_lines(panel, shown, lines)
         _draw_gaps(panel, missing)
         panel.grid(axis="y")
     for panel in panels[:-1]:
@@ -74,7 +74,9 @@ def draw(record: IncidentRecord, timeline: Timeline) -> bytes | None:
     panels[-1].set_xlabel(f"time of day in UTC, {origin:%d %B %Y}")
     _mark(panels, marked, lanes, origin)
     figure.text(0.01, 1 - 0.2 / height, "What the monitor saw", size=TEXT + 2, weight="bold")
-    figure.text(0.01, 1 - 0.38 / height, _subtitle(record, samples, missing, outside), size=SMALL)
+    figure.text(
+        0.01, 1 - 0.38 / height, _subtitle(record, samples, missing, len(every) - len(marked)), size=SMALL
+    )
     return svg(figure, f"Monitor of incident {record.incident.id}", _words(samples, times, missing, marked))
 
 
@@ -209,7 +211,7 @@ def _mark(panels: Sequence[Axes], marked: Sequence[Marked], lanes: Sequence[int]
 
 
 def _subtitle(
-    record: IncidentRecord, samples: Sequence[Sample], missing: Sequence[tuple[float, float]], outside: int
+    record: IncidentRecord, samples: Sequence[Sample], missing: Sequence[tuple[float, float]], unmarked: int
 ) -> str:
     text = f"{plain(record.incident.target)}: {len(samples):,} samples"
     step = step_of(len(samples))
@@ -218,8 +220,8 @@ def _subtitle(
     text += "; a line ends where nothing is known"
     if missing:
         text += "; hatched: no samples"
-    if outside:
-        text += f"; {outside} moments are outside of that time"
+    if unmarked:
+        text += f"; {unmarked} more moments are in the timeline"
     return text
 
 

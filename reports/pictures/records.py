@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from fixtures.errors import Unverifiable
 from reports.incident_record import ACCOUNTS, OTHER_SHAPE, ROLLBACK, IncidentRecord
-from reports.pictures.style import INK, SMALL, TEXT, WIDTH, Look, fitting, new_figure, svg
+from reports.pictures.style import INK, SMALL, TEXT, WIDTH, Look, fitting, new_figure, svg, width_of
 
 # What the picture has a column for, whether there are such records or not.
 _ALWAYS = ("kept", "restored", "exported", "revived", "unaccounted")
@@ -25,8 +25,8 @@ _LOOKS: Mapping[str, Look] = {
     "unaccounted": Look("#111111", ""),
 }
 _ROW, _HEAD, _FOOT, _LEFT = 0.27, 0.85, 0.3, 1.1
-# A column's width that its number needs beside the longest bar.
-_BAR = 0.5
+# In parts of a column: between two of them, and how long a bar may become in any case.
+_BETWEEN, _LEAST = 0.06, 0.2
 _BESIDE: Mapping[str, Any] = {
     "xytext": (3, 0),
     "textcoords": "offset points",
@@ -77,13 +77,17 @@ def draw(record: IncidentRecord) -> bytes | None:
             "right": 0.99,
             "top": 1 - _HEAD / height,
             "bottom": foot / height,
-            "wspace": 0.06,
+            "wspace": _BETWEEN,
         },
     )[0]
     rows = [*stores, _total(stores)]
-    longest = max([1, *(count for store in rows for count in store.counts.values())])
+    longest = _length(max([1, *(count for store in rows for count in store.counts.values())]))
+    # Beside the longest bar its number has room.
+    wide = (0.99 * WIDTH - _LEFT) / (len(columns) + _BETWEEN * (len(columns) - 1))
+    number = max(width_of(f"{count:,} *", SMALL) for row in rows for count in row.counts.values())
+    limit = longest / max(_LEAST, 1 - (number + 0.1) / wide)
     for column, panel in zip(columns, axes, strict=True):
-        _draw_column(panel, column, rows, longest)
+        _draw_column(panel, column, rows, limit)
     axes[0].set_yticks(range(len(rows)), [fitting(row.name, _LEFT - 0.15) for row in rows])
     axes[0].get_yticklabels()[-1].set_fontweight("bold")
     total = f"{_words(_total(stores).counts, columns)}"
@@ -97,10 +101,10 @@ def draw(record: IncidentRecord) -> bytes | None:
     return svg(figure, f"Records of incident {record.incident.id}", said)
 
 
-def _draw_column(panel: Axes, column: str, rows: Sequence[_Store], longest: int) -> None:
+def _draw_column(panel: Axes, column: str, rows: Sequence[_Store], limit: float) -> None:
     look = _LOOKS[column]
     panel.set_title(column, weight="bold" if column == "unaccounted" else "normal", pad=4)
-    panel.set_xlim(0, _length(longest) / _BAR)
+    panel.set_xlim(0, limit)
     panel.set_ylim(len(rows) - 0.4, -0.6)
     panel.set_xticks([])
     panel.tick_params(left=False)

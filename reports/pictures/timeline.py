@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -54,7 +55,7 @@ _RANKS = (
     Kind.ACKNOWLEDGEMENT,
     Kind.CHECK,
 )
-_MOST = 34
+_MOST, _SOME = 34, 6
 _MARKERS = {
     Kind.ROLLBACK: "s",
     Kind.DEPLOYMENT: "P",
@@ -103,8 +104,7 @@ def draw(timeline: Timeline) -> bytes | None:
     every = [event for event in timeline.events if event.kind in _RANKS]
     if len(every) <= 1:
         return None
-    ranked = sorted(every, key=lambda event: _RANKS.index(event.kind))
-    shown = sorted(ranked[:_MOST], key=lambda event: event.at)
+    shown = sorted(_chosen(every), key=lambda event: event.at)
     deployed = next((event.at for event in every if event.kind is Kind.DEPLOYMENT), None)
     begin = deployed or timeline.zero - timedelta(minutes=_DETECTED)
     scale = _Scale(begin, max(_SHORTEST, _LINE * len(shown)))
@@ -130,6 +130,16 @@ def draw(timeline: Timeline) -> bytes | None:
     _draw_foot(axes, height - 0.1, len(every) - len(shown), len(timeline.doubts))
     said = "; ".join(f"{_clock(scale.minutes(event.at))} {_label(event)}" for event in shown)
     return svg(figure, f"Timeline of incident {timeline.incident.id}", said)
+
+
+def _chosen(every: Sequence[Event]) -> list[Event]:
+    """Return those that there is room for: some of each kind, before more of one."""
+    count: Counter[Kind] = Counter()
+    ranked = []
+    for number, event in enumerate(every):
+        ranked.append((count[event.kind] // _SOME, _RANKS.index(event.kind), number))
+        count[event.kind] += 1
+    return [every[number] for _, _, number in sorted(ranked)[:_MOST]]
 
 
 def _draw_runbook(axes: Axes, scale: _Scale) -> None:
