@@ -1,4 +1,4 @@
-"""The command line: ``python -m reports FOLDER`` makes an incident's `report.html`."""
+"""The command line: ``python -m reports INCIDENT`` makes the whole record of an incident anew."""
 
 from __future__ import annotations
 
@@ -8,22 +8,61 @@ from typing import Annotated
 
 import typer
 
-from fixtures.errors import Problem
-from fixtures.redaction import Redactor
-from reports.drawing import draw
-from reports.html import render
+from fixtures.errors import Problem, UsageProblem, listed
+from reports.incident_record import read_record
+from reports.renewal import renew
+from reports.summary import lines
+
+_ROOT = Path(__file__).resolve().parent.parent
+_SHOWN = 5
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-def main(folder: Annotated[Path, typer.Argument(help="incident folder", file_okay=False)]) -> None:
-    """Make report.html from the results of an incident, installing what that needs."""
+@app.command()
+def report(
+    incident: Annotated[str, typer.Argument(help="Id of an incident, or its folder.", show_default=False)],
+    incidents: Annotated[
+        Path,
+        typer.Option("--incidents", help="Folder that the incident of that id is in."),
+    ] = _ROOT / "incidents",
+) -> None:
+    """Make verdict.json, pictures, postmortem.md and report.html of an incident anew, from its folder alone.
+
+    Also of one whose run was killed. Installs what report.html needs, once.
+    """
     try:
-        for problem in draw(folder, Redactor()):
-            print(problem, file=sys.stderr)  # noqa: T201
-        report = render(folder, progress=lambda text: print(text, file=sys.stderr))  # noqa: T201
+        folder = _folder(incident, incidents)
+        verdict = renew(folder, lambda text: print(text, file=sys.stderr))  # noqa: T201
+        doubts = read_record(folder).doubts
     except Problem as problem:
         print(problem, file=sys.stderr)  # noqa: T201
         raise typer.Exit(problem.exit_code) from None
-    print(report)  # noqa: T201
+    for lead, rest, _style in lines(verdict, folder):
+        print(f"{lead}{rest}")  # noqa: T201
+    for doubt in doubts:
+        print(f"  not trusted  {doubt}")  # noqa: T201
+    print(folder / "report.html")  # noqa: T201
 
 
-typer.run(main)
+def _folder(wanted: str, incidents: Path) -> Path:
+    """Return the folder of the incident `wanted`: a path, or an id in `incidents`.
+
+    Raises:
+        UsageProblem: there is neither.
+    """
+    for folder in (Path(wanted), incidents / wanted):
+        if folder.is_dir():
+            return folder
+    known = sorted((path.parent.name for path in incidents.glob("*/incident.json")), reverse=True)
+    raise UsageProblem(
+        what="incident",
+        expected="a folder, or the id of one",
+        observed=repr(wanted),
+        source=str(incidents),
+        hint=f"there are: {listed(known, _SHOWN)}" if known else "name its folder: python -m reports FOLDER",
+    )
+
+
+if __name__ == "__main__":
+    app()

@@ -40,6 +40,12 @@ from reports.stages import TITLES, severity_of
 NODE_ID = "nodeId"
 # The suite's own errors say what they are by their words.
 _OWN_ERROR = re.compile(r"^fixtures\.\w+\.\w+: ")
+_STATUSES = {
+    Verdict.PASSED: Status.PASSED,
+    Verdict.FAILED: Status.FAILED,
+    Verdict.BROKEN: Status.BROKEN,
+    Verdict.BLOCKED: Status.SKIPPED,
+}
 _NEVER_REPORTED = "no result: the check was planned and never reported"
 
 
@@ -77,7 +83,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if verification is None or not _in_use(config):
         return
     for item in items:
-        for name, value in _labels(item.nodeid, verification, stage_of(item), _story(item)).items():
+        for name, value in _labels(
+            item.nodeid, verification.incident.id, stage_of(item), _story(item)
+        ).items():
             if not allure_label(item, name):
                 item.add_marker(pytest.mark.allure_label(value, label_type=name))
 
@@ -104,8 +112,8 @@ def _in_use(config: pytest.Config) -> bool:
     return hasattr(config.option, "allure_report_dir")
 
 
-def _labels(node_id: str, verification: Verification, stage: str | None, story: str | None) -> dict[str, str]:
-    labels = {NODE_ID: node_id, LabelType.EPIC: verification.incident.id}
+def _labels(node_id: str, incident: str, stage: str | None, story: str | None) -> dict[str, str]:
+    labels = {NODE_ID: node_id, LabelType.EPIC: incident}
     if stage is not None:
         labels |= {LabelType.FEATURE: TITLES[stage], LabelType.SEVERITY: severity_of(stage)}
     if story is not None:
@@ -197,21 +205,29 @@ def _identify(result: TestResult, node_id: str) -> None:
 def write_unreported(
     verification: Verification, phase: str, node_id: str, recorded: Result | None = None
 ) -> None:
-    """Write a result for a check that wrote none itself: its worker died, or it never began.
+    """Write a result for a check that wrote none itself: its worker died, or it never began."""
+    moment = int(time.time() * 1000)
+    result = unreported(verification.incident.id, phase, node_id, recorded, moment)
+    allure_commons.plugin_manager.hook.report_result(result=result)
 
-    It is what was `recorded` of it in the ledger; *broken*, when nothing was.
+
+def unreported(
+    incident: str, stage: str, node_id: str, recorded: Result | None, milliseconds: int
+) -> TestResult:
+    """Return the result of a check that wrote none itself.
+
+    It is what was `recorded` of it in the ledger; *broken*, when nothing was. It began and ended so many
+    `milliseconds` after 1970.
     """
     parsed = ParsedPytestNodeId(node_id)
-    moment = int(time.time() * 1000)
-    blocked = recorded is not None and recorded.verdict is Verdict.BLOCKED
-    result = TestResult(
+    verdict = Verdict.BROKEN if recorded is None else recorded.verdict
+    return TestResult(
         uuid=str(uuid.uuid4()),
         name=node_id.rsplit("::", 1)[-1],
         fullName=f"{parsed.package}#{parsed.test_function}",
-        status=Status.SKIPPED if blocked else Status.BROKEN,
+        status=_STATUSES[verdict],
         statusDetails=StatusDetails(message=recorded.reason if recorded else _NEVER_REPORTED),
-        labels=[Label(name=n, value=v) for n, v in _labels(node_id, verification, phase, None).items()],
-        start=moment,
-        stop=moment,
+        labels=[Label(name=n, value=v) for n, v in _labels(node_id, incident, stage, None).items()],
+        start=milliseconds,
+        stop=milliseconds,
     )
-    allure_commons.plugin_manager.hook.report_result(result=result)

@@ -16,8 +16,9 @@ from fixtures.files import write_whole
 from fixtures.incident import Incident, load_incident
 from fixtures.verdict import RunVerdict
 from reports.allure_metadata import CATEGORIES, RESULTS, report_name
-from reports.drawing import pictures_of
+from reports.drawing import EVERY, FOLDER
 from reports.node import TOOLS, find_allure
+from reports.postmortem import POST_MORTEM
 from reports.processes import NoReport, run
 from reports.stages import TITLES
 from reports.verdict import VERDICT, read_verdict
@@ -27,7 +28,7 @@ RENDER_SECONDS = 120.0
 # Labels that every result has and nobody looks for.
 _HIDDEN_LABELS = ["framework", "host", "language", "nodeId", "package", "parentSuite", "suite", "thread"]
 # What of the incident is shown beside the results, where it is there.
-_ATTACHED = (VERDICT, "rollback.json")
+_ATTACHED = (POST_MORTEM, *(f"{FOLDER}/{name}" for name in EVERY), VERDICT, "rollback.json")
 
 # Allure has no setting that leaves its analytics out.
 _ANALYTICS = re.compile(
@@ -53,15 +54,18 @@ def render(
     tools: Path = TOOLS,
     progress: Callable[[str], None] = lambda _text: None,
     seconds: float = RENDER_SECONDS,
+    bare: bool = False,
 ) -> Path:
     """Make `report.html` from all results of the incident in `incident_folder`, and return its path.
+
+    With `bare` one is made without any result too, of what is attached.
 
     Raises:
         UsageProblem: there is no incident in the folder.
         NoReport: there are no results, or Allure cannot be had, fails, or takes longer than `seconds`.
     """
     incident = load_incident(incident_folder)
-    if not any((incident_folder / RESULTS).glob("*-result.json")):
+    if not bare and not any((incident_folder / RESULTS).glob("*-result.json")):
         raise NoReport(
             what="results of the incident",
             expected="one a check",
@@ -150,17 +154,11 @@ def _configuration(incident: Incident) -> dict[str, Any]:
         "plugins": {"awesome": {"options": options}},
         "hideLabels": _HIDDEN_LABELS,
         "categories": CATEGORIES,
-        "globalAttachments": _attached(incident.folder),
+        "globalAttachments": [name for name in _ATTACHED if (incident.folder / name).exists()],
         "variables": _variables(read_verdict(incident.folder))
         if (incident.folder / VERDICT).exists()
         else {},
     }
-
-
-def _attached(folder: Path) -> list[str]:
-    """Return what is shown beside the results, the pictures first."""
-    pictures = [str(picture.relative_to(folder)) for picture in pictures_of(folder)]
-    return [*pictures, *(name for name in _ATTACHED if (folder / name).exists())]
 
 
 def _variables(verdict: RunVerdict) -> dict[str, str]:

@@ -22,6 +22,7 @@ from fixtures.journal import head_of, read_journal
 from fixtures.ledger import Planned, Result, Run, runs
 from fixtures.reopening import REOPENED, reopening_journal
 from fixtures.response_record import RESPONSE, RESPONSE_SAMPLES
+from fixtures.rollbacks import ROLLBACK_BEGAN
 from fixtures.samples import Sample
 
 ROLLBACK, CLOSED, SUPERSEDED = "rollback.json", "closed.json", "superseded.json"
@@ -100,6 +101,8 @@ class _Reading:
         journal = self.journal(JOURNAL)
         if not journal and (rollback is not None or unfinished is not None):
             self._doubt(JOURNAL, "a rollback is recorded, and no step of it: what was done is not known")
+        if rollback is None and unfinished is None and any(e["event"] == ROLLBACK_BEGAN for e in journal):
+            self._doubt(ROLLBACK, "a rollback began, and no file says how it ended or that it did not")
         contacts, minutes = self._contacts()
         windows = sorted(path.name for path in folder.glob(f"{LOST_WINDOW}*") if path.is_dir())
         accounts = {name: self._json(f"{name}/{ACCOUNTS}", _accounts) for name in windows}

@@ -1,7 +1,7 @@
 """Pytest plugin: when a run is over, its record is completed, in this order.
 
 Results for checks that never reported, what Allure shows beside the results, `verdict.json`, the pictures,
-`report.html`, and last a scan of all that for secrets. Then the summary is printed.
+`postmortem.md`, `report.html`, and last a scan of all that for secrets. Then the summary is printed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode, describe
+from fixtures.errors import ExitCode, Problem, describe
 from fixtures.files import write_whole
 from fixtures.incident import CHANGE, LOST_WINDOW
 from fixtures.redaction import Finding
@@ -24,6 +24,7 @@ from reports.drawing import draw, remove_pictures
 from reports.gate_page import GATE_PAGE, gate_page
 from reports.html import REPORT, render
 from reports.node import installed_allure
+from reports.postmortem import write_post_mortem
 from reports.processes import NoReport
 from reports.redactor import redactor_of
 from reports.summary import append_job_summary, lines, markdown
@@ -61,6 +62,7 @@ class _Record:
         write_verdict(self._incident.folder, self._verdict)
         page = self._page(self._verdict)
         self._draw(self._verdict)
+        self._write_post_mortem()
         self._render()
         findings = [f for place in self._places() for f in redactor_of(self._config).scan(place)]
         self._notes += [_finding(finding) for finding in findings]
@@ -126,6 +128,16 @@ class _Record:
                 self._notes += draw(folder, redactor_of(self._config))
         except NoReport as problem:
             self._notes.append(redactor_of(self._config).text(str(problem)))
+
+    def _write_post_mortem(self) -> None:
+        """Write what happened; a change has not happened yet, and has its page."""
+        if self._incident.kind == CHANGE:
+            return
+        try:
+            write_post_mortem(self._incident.folder, redactor_of(self._config).text)
+        except Problem as problem:
+            # The verdict stands, and is printed.
+            self._notes.append(str(problem))
 
     def _render(self) -> None:
         """Render the report where that takes a second; an incident is no time to install what does it."""

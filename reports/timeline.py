@@ -47,6 +47,10 @@ class Timeline:
     events: tuple[Event, ...]
     doubts: tuple[str, ...]
 
+    def of(self, *kinds: Kind) -> tuple[Event, ...]:
+        """Return the events of these kinds."""
+        return tuple(event for event in self.events if event.kind in kinds)
+
     @property
     def end(self) -> datetime:
         """When the last of it was over, as far as the record says."""

@@ -7,6 +7,7 @@ kept by one process at a time.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -152,6 +153,7 @@ class ContactClock:
                 target=self.target.name,
                 incident=self.incident.id,
                 severity=severity,
+                minutes=json.dumps(self.target.contacts.minutes.model_dump(), sort_keys=True),
                 **author(_WHAT),
             )
 

@@ -66,7 +66,7 @@ class Losses:
         def export(name: str) -> WindowStore:
             if name in down:
                 return WindowStore(collections={}, unknown={name: "it is not up"})
-            with steps(export_step(name)) as step:
+            with steps(export_step(name), limit.remaining) as step:
                 index = self._index(name, steps)
                 found = export_store(self.target, self.engine, name, index, earlier, folder / name, limit)
                 step.result = str(found)
@@ -82,7 +82,7 @@ class Losses:
 
         What cannot be accounted for is unknown: no reason to leave a restored target stopped.
         """
-        with steps(account_step(name)) as step:
+        with steps(account_step(name), limit.remaining) as step:
             try:
                 windows = [read_window(folder) for folder in self._folders()]
                 account = account_store(

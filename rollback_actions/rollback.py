@@ -93,12 +93,12 @@ def roll_back(
     """
     schedule = schedule_of(target, plan)
     if plan.images:
-        with steps(LOOK):
+        with steps(LOOK, schedule.deadline(Stage.LOOK)):
             control.require_images(plan.images, deadline=schedule.deadline(Stage.LOOK))
     backup = plan.backup.folder.name if plan.backup else ""
     origin = origin_of(target, engine)
     unfinished = Unfinished.begin(incident, plan.wish, plan.baseline.id, backup, plan.stores, origin)
-    _record_origin(unfinished, steps)
+    _record_beginning(target, unfinished, steps)
     run = _Run(target, plan, unfinished, engine, control, steps, schedule)
     try:
         _roll_back(run)
@@ -125,8 +125,8 @@ def roll_back(
     return record
 
 
-def _record_origin(unfinished: Unfinished, steps: Recorder) -> None:
-    """Write into the journal what it goes back from: a run that goes on says what the first one found."""
+def _record_beginning(target: Target, unfinished: Unfinished, steps: Recorder) -> None:
+    """Write down what it goes back from, and its limits: a run that goes on says what the first one found."""
     wish, origin = unfinished.wish, unfinished.origin
     if origin is None:
         steps.note("what is deployed could not be told: the gate of the next migration will ask for it")
@@ -137,6 +137,8 @@ def _record_origin(unfinished: Unfinished, steps: Recorder) -> None:
         commit=wish.commit,
         head=None if origin is None else origin.head,
         revisions=None if origin is None else " ".join(origin.revisions),
+        budget_seconds=float(target.rollback_seconds),
+        objective_seconds=float(target.rto_seconds),
     )
 
 
@@ -166,14 +168,14 @@ def _roll_back(run: _Run) -> None:
     maintenance = _maintenance(run)
     if run.unfinished.records is None:
         besides = maintenance.begin() if maintenance else ()
-        with steps(stop_step(plan)):
+        with steps(stop_step(plan), run.schedule.deadline(Stage.STOP)):
             there = run.engine.containers()
             for group in (*plan.stops, *besides):
                 present = [service for service in group if service in there]
                 run.control.stop(present, deadline=run.schedule.deadline(Stage.STOP))
         with Watch(run.target, plan.stores, run.engine, steps) as watch:
             _put_back(run, watch)
-    with steps(start_step(plan)):
+    with steps(start_step(plan), run.schedule.deadline(Stage.START)):
         _start(run, plan.stopped)
     if maintenance:
         maintenance.end(lambda: _start(run, (plan.maintained,)))
@@ -198,7 +200,7 @@ def _put_back(run: _Run, watch: Watch) -> None:
         losses = Losses(target, run.engine, plan.backup, run.unfinished)
         _keep(run, losses, down)
     if plan.checks_out:
-        with steps(CHECK_OUT) as step:
+        with steps(CHECK_OUT, run.schedule.deadline(Stage.CHECK_OUT)) as step:
             folder, seconds = run.unfinished.incident.folder, run.schedule.deadline(Stage.CHECK_OUT)
             step.result = check_out(target.application.repository, plan.commit, folder, seconds=seconds)
     if losses is not None:
@@ -216,7 +218,7 @@ def _keep(run: _Run, losses: Losses, down: Collection[str]) -> None:
     """
     target, steps = run.target, run.steps
     limit = Deadline(run.schedule.deadline(Stage.KEEP))
-    with steps(KEEP) as step:
+    with steps(KEEP, limit.remaining) as step:
         losses.export(run.plan.stores, down, steps, limit)
         if run.unfinished.kept is None:
             keepers = {name: _keeps(run, name, limit.remaining, down) for name in run.plan.stores}
@@ -237,7 +239,7 @@ def _restore(run: _Run, losses: Losses) -> None:
     keepers = {name: _keeper(run, name, deadline) for name in run.plan.stores}
 
     def restore(name: str) -> None:
-        with run.steps(restore_step(name)) as step:
+        with run.steps(restore_step(name), deadline) as step:
             restored = keepers[name].restore(losses.backup.folder / name)
             notes = "".join(f"; {note}" for note in restored.notes)
             step.result = f"{sum(restored.records.values()):,} records{notes}"
@@ -281,7 +283,7 @@ def _start_stores(run: _Run) -> set[str]:
     down = set()
     for name in run.plan.stores:
         try:
-            with run.steps(up_step(name)):
+            with run.steps(up_step(name), run.schedule.deadline(Stage.UP)):
                 services = run.target.stores[name].services
                 run.control.start(services, deadline=run.schedule.deadline(Stage.UP))
         except Problem as problem:

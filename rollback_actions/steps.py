@@ -28,9 +28,13 @@ class Recorder:
         self._journal.write(event, **details)
 
     @contextmanager
-    def __call__(self, name: str) -> Iterator[Step]:
-        """Open the step called `name`, if this process may still act."""
+    def __call__(self, name: str, deadline: float | None = None) -> Iterator[Step]:
+        """Open the step called `name`, if this process may still act.
+
+        `deadline` is how many seconds it may take; it is recorded here, and kept by whoever does the step.
+        """
         self._require()
-        with self._progress.step(name) as shown, self._journal.step(name) as recorded:
+        details = {} if deadline is None else {"deadline_seconds": round(deadline, 1)}
+        with self._progress.step(name) as shown, self._journal.step(name, **details) as recorded:
             yield shown
             recorded["result"] = shown.result

@@ -1,0 +1,172 @@
+"""The post-mortem's timeline, and how the incident went beside the runbook's own timeline and flow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+
+from fixtures.contact_record import ALERTED, Alert
+from fixtures.verdict import RunVerdict, Verdict
+from reports.event import Event, Kind
+from reports.incident_record import IncidentRecord
+from reports.limits import ASSESSMENT_SECONDS, limit_of
+from reports.page import Page
+from reports.summary import MARKS
+from reports.timeline import Timeline
+
+_PREPARING = ("backup", "back up ", "capture", "save the commit", "pass the gate")
+_MONITORING = "continue monitoring"
+
+
+def t_plus(seconds: float) -> str:
+    """Return seconds after T+0 as the runbook writes them: T+2:05, T-0:30."""
+    minutes, rest = divmod(round(abs(seconds)), 60)
+    return f"T{'-' if round(seconds) < 0 else '+'}{minutes}:{rest:02d}"
+
+
+def timeline_section(page: Page, record: IncidentRecord, timeline: Timeline) -> None:
+    """Write all that happened but for single steps of actions, and the runbook's timeline beside it."""
+    page.heading("Timeline")
+    rows = []
+    for _, alike in groupby(_shown(timeline), key=lambda event: (event.kind, _alike(event), event.verdict)):
+        events = list(alike)
+        first = events[0]
+        more = f" (and {len(events) - 1} more like it)" if len(events) > 1 else ""
+        rows.append(
+            (
+                t_plus(timeline.after(first.at)),
+                first.at.strftime("%Y-%m-%d %H:%M:%S"),
+                first.kind,
+                f"{MARKS[first.verdict]} {first.text}{more}" if first.verdict else f"{first.text}{more}",
+                None if first.seconds is None else f"{first.seconds:.1f} s",
+            )
+        )
+    page.table(("when", "UTC", "what", "", "took"), rows, "Nothing is recorded.")
+    page.heading("The runbook's timeline", 3)
+    page.table(("runbook", "", "here", ""), _milestones(record, timeline), "")
+
+
+def flow_section(page: Page, record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> None:
+    """Write each box of the runbook's emergency flow, its limit, and what was done of it."""
+    page.heading("Emergency flow")
+    page.table(("step", "runbook", "here"), _boxes(record, timeline, verdict), "")
+
+
+def _shown(timeline: Timeline) -> Iterator[Event]:
+    return (event for event in timeline.events if event.kind is not Kind.ACTION)
+
+
+def _alike(event: Event) -> str:
+    """Return what one sample has in common with the next: not the number of its beat."""
+    return event.text.partition(": ")[2] if event.kind is Kind.SAMPLE else event.text
+
+
+def _milestones(record: IncidentRecord, timeline: Timeline) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the runbook's steps. Its T is the start of the migration; the issue is detected at its T+10."""
+    began = _first(timeline, Kind.ROLLBACK)
+    prepared = [
+        event
+        for event in timeline.of(Kind.ACTION)
+        if event.text.startswith(_PREPARING) and (began is None or event.at < began.at)
+    ]
+    called = [
+        attempt
+        for attempt in (record.contacts.attempts if record.contacts else ())
+        if attempt.alert is Alert.POST_MORTEM and attempt.event == ALERTED
+    ]
+    ended = _rolled_back(timeline)
+    verified = _last_end(timeline.of(Kind.PHASE))
+    rows: list[tuple[str, str, datetime | None, str]] = [
+        ("T-30 min", "PREPARATION", _at(prepared), "in the record of the change, if anywhere"),
+        ("T+0 min", "MIGRATION START", _at(timeline.of(Kind.DEPLOYMENT)), "not recorded in this incident"),
+        ("T+5 min", "EARLY CHECKS", _at(timeline.of(Kind.SAMPLE)), "no sample is in this record"),
+        ("T+10 min", "ISSUE DETECTED", timeline.zero, ""),
+        ("T+12 min", "ROLLBACK DECISION", _at(timeline.of(Kind.DECISION)), "no decision is recorded"),
+        ("T+17 min", "ROLLBACK COMPLETE", ended.ends if ended else None, "no end of a rollback is recorded"),
+        ("T+20 min", "VERIFICATION COMPLETE", verified, "no check has run"),
+    ]
+    for planned, name, at, none in rows:
+        yield planned, name, t_plus(timeline.after(at)) if at else "", "" if at else none
+    moment = datetime.fromisoformat(called[0].at.wall).astimezone(UTC) if called else None
+    here = t_plus(timeline.after(moment)) if moment else ""
+    yield "T+60 min", "POST-MORTEM", here, "" if moment else "nobody was called to one"
+
+
+def _boxes(
+    record: IncidentRecord, timeline: Timeline, verdict: RunVerdict
+) -> Iterator[tuple[str, str | None, str]]:
+    assessed, decided = timeline.of(Kind.ASSESSMENT), timeline.of(Kind.DECISION)
+    first = next((event for event in assessed if event.severity is not None), None)
+    told = "no assessment is recorded"
+    if first is not None:
+        told = f"{first.severity}, {t_plus(timeline.after(first.at))}"
+    yield "ASSESS SEVERITY", f"{ASSESSMENT_SECONDS:g} s", told
+    looked = [event for event in timeline.of(Kind.RESPONSE) if event.deadline is not None]
+    if looked:
+        after = [event for event in decided if event.at >= looked[0].at]
+        seconds = f"{(after[0].at - looked[0].at).total_seconds():.0f} s" if after else "no end is recorded"
+        yield "INVESTIGATE", f"{looked[0].deadline:g} s", seconds
+    yield "DECISION: ROLLBACK?", None, _listed(decided, timeline) or "no decision is recorded"
+    rollback, budget = _rolled_back(timeline), limit_of(record, "rollback")
+    if rollback is None:
+        yield "EXECUTE ROLLBACK", f"< {budget}", _not_ended(record)
+    else:
+        late = ", LATE" if (rollback.seconds or 0.0) > budget.seconds else ""
+        yield "EXECUTE ROLLBACK", f"< {budget}", f"{rollback.text}, {rollback.seconds:.1f} s{late}"
+    yield "VERIFY ROLLBACK", f"< {limit_of(record, 'verification')}", _verified(timeline, verdict)
+    yield "RESUME OPERATIONS or MANUAL INTERVENTION", None, _ending(timeline, verdict)
+
+
+def _not_ended(record: IncidentRecord) -> str:
+    if record.unfinished is not None:
+        return "it has begun and not succeeded"
+    return "no rollback is recorded"
+
+
+def _verified(timeline: Timeline, verdict: RunVerdict) -> str:
+    phases = timeline.of(Kind.PHASE)
+    if not phases:
+        return "no check has run"
+    runs = {event.source: [e for e in phases if e.source == event.source] for event in phases}
+    took = [
+        f"run {source.rpartition('/')[2].lstrip('0')}: "
+        f"{(_required(_last_end(events)) - events[0].at).total_seconds():.1f} s"
+        for source, events in runs.items()
+    ]
+    return f"{verdict.verdict}; {'; '.join(took)}"
+
+
+def _ending(timeline: Timeline, verdict: RunVerdict) -> str:
+    ends = [event for event in timeline.of(Kind.RESPONSE) if event.text.startswith("ended: ")]
+    if ends:
+        return f"{ends[-1].text.removeprefix('ended: ')}, {t_plus(timeline.after(ends[-1].at))}"
+    passed = verdict.verdict is Verdict.PASSED
+    return "verified; nobody ran a response" if passed else "not verified; no end of a response is recorded"
+
+
+def _rolled_back(timeline: Timeline) -> Event | None:
+    ended = [event for event in timeline.of(Kind.ROLLBACK) if event.seconds is not None]
+    return ended[-1] if ended else None
+
+
+def _first(timeline: Timeline, kind: Kind) -> Event | None:
+    return next(iter(timeline.of(kind)), None)
+
+
+def _at(events: Sequence[Event]) -> datetime | None:
+    return events[0].at if events else None
+
+
+def _last_end(events: Sequence[Event]) -> datetime | None:
+    return max((event.ends for event in events), default=None)
+
+
+def _required(moment: datetime | None) -> datetime:
+    if moment is None:
+        raise ValueError("a run without a stage")
+    return moment
+
+
+def _listed(events: Sequence[Event], timeline: Timeline) -> str:
+    return "; ".join(f"{event.text} ({t_plus(timeline.after(event.at))})" for event in events)

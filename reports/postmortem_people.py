@@ -1,0 +1,82 @@
+"""The post-mortem's contacts: who was to be told and to answer by when, and who did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+from fixtures.clock import Moment
+from fixtures.contact_record import CONTACTS, Alert
+from fixtures.contacts import Flow, flow_of
+from fixtures.contacts_profile import Contacts
+from fixtures.verdict import Verdict
+from reports.converted import Converter
+from reports.event import Event, Kind
+from reports.incident_record import OTHER_SHAPE, IncidentRecord
+from reports.page import Page
+from reports.postmortem_flow import t_plus
+from reports.summary import MARKS
+from reports.timeline import Timeline
+
+
+def people_section(page: Page, record: IncidentRecord, timeline: Timeline) -> None:
+    """Write the contact flow as it stood at the end of the record, and each word and each failed alert."""
+    page.heading("Contacts and acknowledgements")
+    flow = _flow(record, timeline)
+    if flow is None:
+        page.paragraph("The clock of the contacts was not started: nobody is recorded to have been told.")
+        return
+    if not record.contact_minutes:
+        page.paragraph("The minutes are the runbook's: this record does not say what the profile had.")
+    rows = (
+        (
+            step.name,
+            t_plus(step.limit),
+            None if step.at is None else t_plus(step.at),
+            "LATE" if step.at is not None and step.at > step.limit else step.state,
+            step.text,
+        )
+        for step in flow.steps
+    )
+    page.paragraph(
+        f"Counted from the detection; as of {t_plus(flow.elapsed)}, with the last of this record. "
+        f"{len(flow.overdue)} overdue."
+    )
+    page.table(("step", "by", "done", "", "how"), rows, "")
+    said = timeline.of(Kind.ACKNOWLEDGEMENT, Kind.DECISION, Kind.ASSESSMENT)
+    page.table(
+        ("when", "what", "who, and what they said"),
+        (_word(event, timeline) for event in said if event.source == CONTACTS),
+        "Nobody has acknowledged.",
+    )
+    page.paragraph("Alerts that are not known to have arrived:")
+    page.bullets(_undelivered(timeline), "None.")
+
+
+def _flow(record: IncidentRecord, timeline: Timeline) -> Flow | None:
+    """Return the flow at the end of what is recorded: nobody asks what time it is now."""
+    contacts = record.contacts
+    if contacts is None or contacts.detected is None:
+        return None
+    try:
+        profile = Contacts.model_validate({"minutes": dict(record.contact_minutes)})
+    except OTHER_SHAPE:
+        profile = Contacts()
+    passed = timeline.end - Converter(record.incident).at(contacts.detected)
+    now = _later(contacts.detected, passed)
+    return flow_of(profile, dict.fromkeys(Alert, ()), contacts, now)
+
+
+def _later(moment: Moment, passed: timedelta) -> Moment:
+    return replace(moment, since_boot=moment.since_boot + passed.total_seconds(), wall=moment.wall)
+
+
+def _word(event: Event, timeline: Timeline) -> tuple[str, str, str]:
+    return t_plus(timeline.after(event.at)), event.kind, event.text
+
+
+def _undelivered(timeline: Timeline) -> Iterator[str]:
+    for event in timeline.of(Kind.CONTACT):
+        if event.verdict is not None and event.verdict is not Verdict.PASSED:
+            yield f"{MARKS[event.verdict]} {event.text} ({t_plus(timeline.after(event.at))})"

@@ -1,0 +1,70 @@
+"""The post-mortem's actions against their deadlines, and the downtime against the objective."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fixtures.response_record import ENDED
+from fixtures.verdict import RunVerdict, Verdict
+from reports.event import Event, Kind
+from reports.incident_record import IncidentRecord
+from reports.limits import limit_of
+from reports.page import Page
+from reports.postmortem_flow import t_plus
+from reports.summary import MARKS
+from reports.timeline import Timeline
+
+
+def actions_section(page: Page, record: IncidentRecord, timeline: Timeline) -> None:
+    """Write the steps of what was done: how long each took, and how long it was to take."""
+    page.heading("Actions")
+    origin = record.rollback.origin if record.rollback else None
+    if origin is not None:
+        page.paragraph(f"Rolled back from {', '.join(origin.commits)}.")
+    rows = (
+        (
+            t_plus(timeline.after(event.at)),
+            f"{MARKS[event.verdict]} {event.text}" if event.verdict else event.text,
+            None if event.seconds is None else f"{event.seconds:.1f} s",
+            None if event.deadline is None else f"{event.deadline:.1f} s",
+            "LATE" if event.late else None,
+        )
+        for event in timeline.of(Kind.ROLLBACK, Kind.DEPLOYMENT, Kind.ACTION)
+    )
+    page.table(("when", "step", "took", "deadline", ""), rows, "No action is recorded.")
+
+
+def downtime_section(page: Page, record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> None:
+    """Write how long it was down, and how that stands to the recovery time objective."""
+    page.heading("Downtime")
+    page.table(("", "observed", "objective", ""), _downtime(record, timeline, verdict), "")
+
+
+def _downtime(
+    record: IncidentRecord, timeline: Timeline, verdict: RunVerdict
+) -> Iterator[tuple[str, str, str, str]]:
+    objective = limit_of(record, "objective")
+    seconds, what = _seconds(record, timeline, verdict)
+    if seconds is None:
+        least = timeline.after(timeline.end)
+        judged = "exceeded" if least > objective.seconds else "not known"
+        yield "downtime", f"no verified end; {least:.0f} s to the end of the record", str(objective), judged
+    else:
+        judged = "within" if seconds <= objective.seconds else "EXCEEDED"
+        yield f"downtime, {what}", f"{seconds:.0f} s", str(objective), judged
+    if verdict.rto_seconds is not None and verdict.phases:
+        # Not judged by the objective: the outage began before the rollback did.
+        text = f"{verdict.rto_seconds:.0f} s"
+        yield "from the start of the rollback to the end of the last check", text, "", ""
+
+
+def _seconds(record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> tuple[float | None, str]:
+    """Return the downtime in seconds, None where it has no verified end, and from what to what it is."""
+    ended = [entry.get("downtime_seconds") for entry in record.response if entry["event"] == ENDED]
+    if ended and isinstance(ended[-1], int | float):
+        return float(ended[-1]), "from the first bad sample to the verified end, as the response has it"
+    phases: tuple[Event, ...] = timeline.of(Kind.PHASE)
+    if verdict.verdict is not Verdict.PASSED or not phases:
+        return None, ""
+    end = max(event.ends for event in phases)
+    return timeline.after(end), f"from {timeline.zero_is} to the end of the last check"

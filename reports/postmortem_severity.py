@@ -1,0 +1,64 @@
+"""The post-mortem's severity and decision, with what they were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fixtures.response_record import ASSESSED, DECIDED, RESPONSE_SAMPLES
+from fixtures.severity import Standing
+from reports.event import Kind
+from reports.incident_record import OTHER_SHAPE, IncidentRecord
+from reports.page import Page
+from reports.postmortem_flow import t_plus
+from reports.timeline import Timeline
+from reports.timeline_response import findings_of
+
+
+def severity_section(page: Page, record: IncidentRecord, timeline: Timeline) -> None:
+    """Write each assessment with the bands that it found, and each decision with its reason."""
+    page.heading("Severity and decision")
+    page.table(
+        ("assessment", "met", "lasting", "unknown", "samples of a running monitor"),
+        (row for entry in record.response if entry["event"] == ASSESSED for row in _assessment(entry)),
+        "No assessment by samples is recorded: nobody ran respond in this incident.",
+    )
+    if record.samples:
+        page.paragraph(
+            f"The first one was made from {len(record.samples)} samples, kept in {RESPONSE_SAMPLES}: "
+            "assess --samples says the same of them at any time."
+        )
+    page.table(
+        ("when", "decision", "severity", "by"),
+        (
+            (
+                t_plus(timeline.after(event.at)),
+                event.text,
+                event.severity,
+                event.source,
+            )
+            for event in timeline.of(Kind.DECISION)
+        ),
+        "No decision is recorded.",
+    )
+    names = [name for entry in record.response if entry["event"] == DECIDED for name in _names(entry)]
+    if names:
+        page.paragraph(f"In trouble, by the newest sample: {', '.join(names)}.")
+
+
+def _assessment(entry: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
+    try:
+        found = [
+            findings_of(entry, standing) for standing in (Standing.MET, Standing.LASTING, Standing.UNKNOWN)
+        ]
+        cells = ["; ".join(texts) or None for texts in found]
+        row = (str(entry["severity"]), *cells, str(entry["monitored"]))
+    except OTHER_SHAPE:
+        # The timeline has the doubt.
+        return
+    yield row
+
+
+def _names(entry: Mapping[str, Any]) -> list[str]:
+    names = str(entry.get("names", "[]")).strip("[]")
+    return [name.strip('" ') for name in names.split(",") if name.strip('" ')]
