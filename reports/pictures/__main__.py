@@ -10,9 +10,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from fixtures.errors import Problem
 from reports.pictures.album import draw_pictures
@@ -20,17 +17,20 @@ from reports.pictures.album import draw_pictures
 _SHOWN = 5
 
 
-def main(folder: Annotated[Path, typer.Argument(help="incident folder", file_okay=False)]) -> None:
-    """Draw the pictures of an incident into its folder `pictures`."""
+def main(folder: Path) -> int:
+    """Draw the pictures of an incident into its folder `pictures`; return the exit code."""
     try:
         album = draw_pictures(folder)
     except Problem as problem:
         print(problem, file=sys.stderr)  # noqa: T201
-        raise typer.Exit(problem.exit_code) from None
-    shown = [f"not in the pictures: {doubt}" for doubt in album.doubts[:_SHOWN]]
+        return problem.exit_code
+    wrong = [str(problem) for problem in album.problems]
+    wrong += [f"not in the pictures: {doubt}" for doubt in album.doubts[:_SHOWN]]
     if len(album.doubts) > _SHOWN:
-        shown.append(f"not in the pictures: {len(album.doubts) - _SHOWN} more")
-    print(json.dumps([*(str(problem) for problem in album.problems), *shown]))  # noqa: T201
+        wrong.append(f"not in the pictures: {len(album.doubts) - _SHOWN} more")
+    print(json.dumps(wrong))  # noqa: T201
+    return 0
 
 
-typer.run(main)
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

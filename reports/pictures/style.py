@@ -12,8 +12,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.typing import RcKeyType
 
 from fixtures.verdict import Verdict
@@ -23,7 +22,7 @@ WIDTH = 7.1
 TEXT, SMALL = 8.0, 7.0
 """Sizes of text in points, as printed."""
 INK, PALE = "#111111", "#8a8a8a"
-POINTS = 72.0
+_POINTS, _SUBPIXELS = 72.0, 64.0
 
 # Texts stay texts: a reader can search them, and the scan for secrets sees them. The first family comes with
 # Matplotlib, and is wider than what a reader may have instead: what fits in it fits.
@@ -107,10 +106,10 @@ def plain(text: str) -> str:
 
 def width_of(text: str, size: float = TEXT) -> float:
     """Return how wide `text` is, in inches."""
-    if not text:
-        return 0.0
-    properties = FontProperties(family=_FAMILIES[0])
-    return float(TextPath((0, 0), text, size=size, prop=properties).get_extents().width) / POINTS
+    font = get_font(findfont(FontProperties(family=_FAMILIES[0])))
+    font.set_size(size, _POINTS)
+    font.set_text(text)
+    return float(font.get_width_height()[0]) / _SUBPIXELS / _POINTS
 
 
 def fitting(text: str, inches: float, size: float = TEXT) -> str:

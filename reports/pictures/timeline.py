@@ -154,7 +154,7 @@ def _draw_runbook(axes: Axes, scale: _Scale) -> None:
         axes.plot(
             [_AXIS - 0.25, _AXIS - 0.08, _AXIS - 0.04], [label, place, place], color=PALE, linewidth=0.6
         )
-        axes.text(_AXIS - 0.28, label, f"{name}  T{minutes:+d}", ha="right", va="center", size=SMALL)
+        axes.text(_AXIS - 0.28, label, f"{name} T{minutes:+d}", ha="right", va="center", size=SMALL)
 
 
 def _draw_spans(axes: Axes, scale: _Scale, shown: Sequence[Event]) -> None:
