@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from fixtures.errors import Problem, UsageProblem, listed
+from fixtures.errors import Problem
+from fixtures.incident import named_incident
+from reports.html import REPORT
 from reports.incident_record import read_record
 from reports.renewal import renew
 from reports.summary import lines
 
 _ROOT = Path(__file__).resolve().parent.parent
-_SHOWN = 5
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -32,7 +33,7 @@ def report(
     Also of one whose run was killed. Installs what report.html needs, once.
     """
     try:
-        folder = _folder(incident, incidents)
+        folder = named_incident(incident, incidents).folder
         verdict = renew(folder, lambda text: print(text, file=sys.stderr))  # noqa: T201
         doubts = read_record(folder).doubts
     except Problem as problem:
@@ -42,26 +43,7 @@ def report(
         print(f"{lead}{rest}")  # noqa: T201
     for doubt in doubts:
         print(f"  not trusted  {doubt}")  # noqa: T201
-    print(folder / "report.html")  # noqa: T201
-
-
-def _folder(wanted: str, incidents: Path) -> Path:
-    """Return the folder of the incident `wanted`: a path, or an id in `incidents`.
-
-    Raises:
-        UsageProblem: there is neither.
-    """
-    for folder in (Path(wanted), incidents / wanted):
-        if folder.is_dir():
-            return folder
-    known = sorted((path.parent.name for path in incidents.glob("*/incident.json")), reverse=True)
-    raise UsageProblem(
-        what="incident",
-        expected="a folder, or the id of one",
-        observed=repr(wanted),
-        source=str(incidents),
-        hint=f"there are: {listed(known, _SHOWN)}" if known else "name its folder: python -m reports FOLDER",
-    )
+    print(folder / REPORT)  # noqa: T201
 
 
 if __name__ == "__main__":

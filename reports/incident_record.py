@@ -199,10 +199,12 @@ class _Reading:
     def _run(self, run: Run) -> RecordedRun:
         name = f"ledger/{run.folder.name}"
         before = len(self.doubts)
-        facts = self._part(f"{name}/run.json", run.facts) or {}
+        facts = self._part(f"{name}/run.json", lambda: _facts(run)) or {}
         plan = self._part(f"{name}/plan.json", run.plan) or {}
         results = {result.check: result for result in self._results(run, name)}
         halted = self._part(f"{name}/halted.json", run.halted) or ""
+        if not facts:
+            self._doubt(f"{name}/run.json", "the run does not say when it began")
         if not plan:
             self._doubt(name, "the run was ended before it knew what it would check")
         return RecordedRun(
@@ -232,7 +234,7 @@ class _Reading:
         return None
 
     def _moment(self, name: str, facts: Mapping[str, Any], key: str) -> Moment | None:
-        if key not in facts:
+        if not facts:
             return None
         return self._part(f"{name}/run.json", lambda: Moment.from_record(facts[key]))
 
@@ -267,6 +269,14 @@ def said(problem: Problem) -> str:
 
 def _shown(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    """Return what a run says of itself; {} where it was killed before it did."""
+    facts = run.facts()
+    if not isinstance(facts, dict):
+        raise TypeError("no object")
+    return facts
 
 
 def _has_time(record: Mapping[str, Any]) -> bool:

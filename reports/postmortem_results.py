@@ -11,7 +11,7 @@ from reports.postmortem_flow import t_plus
 from reports.stages import TITLES
 from reports.timeline import Timeline
 
-_DONE = (Kind.ROLLBACK, Kind.DEPLOYMENT, Kind.ACTION, Kind.RESPONSE, Kind.CHECK)
+_DONE = (Kind.ROLLBACK, Kind.DEPLOYMENT, Kind.ACTION, Kind.RESPONSE, Kind.CHECK, Kind.CONTACT)
 
 
 def failures_section(page: Page, timeline: Timeline) -> None:

@@ -49,10 +49,10 @@ def sample_events(record: IncidentRecord, converter: Converter) -> Iterator[Even
             if probe.ok is not True
         ]
         missed = f"; {sample.missed} beats before it were missed" if sample.missed else ""
-        text = f"beat {sample.beat}: {'; '.join(wrong) or 'every probe is well'}{missed}"
+        text = f"beat {sample.beat}: {'; '.join(wrong) or 'every probe has answered'}{missed}"
         verdict = Verdict.FAILED if any(probe.ok is False for probe in sample.probes.values()) else None
-        if verdict is None:
-            verdict = Verdict.BROKEN if wrong else Verdict.PASSED
+        if verdict is None and wrong:
+            verdict = Verdict.BROKEN
         return [Event(converter.at(sample.at), Kind.SAMPLE, line_of(text), RESPONSE_SAMPLES, verdict)]
 
     yield from converter.each(record.samples, event, RESPONSE_SAMPLES)

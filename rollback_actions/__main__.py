@@ -18,6 +18,7 @@ from fixtures.target import load_target
 from fixtures.verdict import Verdict, combine
 from rollback_actions.assess_commands import assess_app
 from rollback_actions.backup import new_backup_folder, take_backup
+from rollback_actions.bundle_commands import bundle_app
 from rollback_actions.capture import capture
 from rollback_actions.card import card
 from rollback_actions.change_commands import change_app
@@ -54,6 +55,7 @@ app.add_typer(gate_app)
 app.add_typer(reopen_app)
 app.add_typer(assess_app)
 app.add_typer(respond_app)
+app.add_typer(bundle_app)
 app.add_typer(contacts_app, name="contacts")
 
 

@@ -231,7 +231,7 @@ def test_the_run_ends_with_the_incident_so_far(project: pytest.Pytester) -> None
             "=* incident one =*",
             "BROKEN: not everything could be verified (canary)",
             "  not covered: phase2 has not run; phase3 has not run; phase4 has not run",
-            "  record  incidents/one: verdict.json, allure-results",
+            "  record  incidents/one: verdict.json, postmortem.md, allure-results",
             "  report.html was not made; this makes it: python -m reports *incidents/one",
         ]
     )
@@ -255,6 +255,7 @@ def test_the_report_holds_the_latest_result_of_each_check(project: pytest.Pytest
     assert "<title> Rollproof \N{EN DASH} canary \N{EN DASH} incident one </title>" in page
     assert "Content-Security-Policy" in page
     assert "googletagmanager" not in page
+    assert "postmortem.md" in page
     assert _widget(page, "statistic.json") == {"total": 5, "passed": 5, "retries": 1}
     tree = _widget(page, "tree.json")
     groups = [tree["groupsById"][group]["name"] for group in tree["root"]["groups"]]

@@ -152,8 +152,8 @@ class Ended(Recorder):
         self._left = number
 
     @contextmanager
-    def __call__(self, name: str) -> Iterator[Any]:
-        with super().__call__(name) as step:
+    def __call__(self, name: str, deadline: float | None = None) -> Iterator[Any]:
+        with super().__call__(name, deadline) as step:
             self._left -= 1
             if self._left == -1:
                 raise KeyboardInterrupt

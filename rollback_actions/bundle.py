@@ -1,0 +1,246 @@
+"""A bundle: one archive of an incident to hand on, with a manifest of the SHA-256 of every file in it.
+
+The same folder makes the same bytes: files are sorted, and owners, modes and times are fixed. What a restore
+overwrote is the data of users and is left out, unless it is asked for; the manifest says what is missing.
+The manifest's hashes show what was damaged or changed afterwards by whoever did not change the manifest too:
+against others there is the SHA-256 of the whole bundle, to be told apart from it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fixtures.errors import ActionFailed, Problem, UsageProblem
+from fixtures.files import canonical_json
+from fixtures.incident import LOST_WINDOW, Incident
+from fixtures.redaction import Redactor
+
+MANIFEST = "bundle.json"
+MODE = 0o644
+_RECORDS = "records of users: --with-records includes them"
+_REMAINS = "what a kill left of a file, or a lock"
+_NO_FILE = "neither a file nor a folder"
+
+
+class Held(BaseModel):
+    """What a file in the bundle must be: its bytes and their SHA-256 in hexadecimal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    size: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Manifest(BaseModel):
+    """What a bundle holds, and in `left_out` what it does not, with the reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: Literal[1] = 1
+    incident: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+    target: str
+    files: dict[str, Held]
+    left_out: dict[str, str]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle that was written: its path, its own SHA-256, and what it holds."""
+
+    path: Path
+    sha256: str
+    manifest: Manifest
+
+
+def write_bundle(
+    incident: Incident, output: Path, redactor: Redactor, *, with_records: bool = False
+) -> Bundle:
+    """Write the bundle of `incident` as `output`, whole or not at all.
+
+    Raises:
+        UsageProblem: `output` is there already or within the incident, or a name in it cannot be bundled.
+        ActionFailed: a file holds a secret that `redactor` knows, was written to meanwhile, or `output`
+            cannot be written. Problem: a file cannot be read.
+    """
+    _require_new(incident, output)
+    try:
+        left_out: dict[str, str] = {}
+        files = list(_files(incident.folder, left_out, with_records=with_records))
+        _require_no_secret(incident, [path for path in files if not _of_users(incident, path)], redactor)
+        manifest = _manifest(incident, files, left_out)
+    except OSError as error:
+        raise Problem(
+            what="bundle",
+            expected="files of the incident that can be read",
+            observed=error.strerror or type(error).__name__,
+            source=str(error.filename or incident.folder),
+            hint="correct the permissions, or run this as the user who owns the incident",
+        ) from None
+    temporary = output.with_name(f".{output.name}.part")
+    try:
+        _write(temporary, incident, manifest)
+        digest = _sha256(temporary)
+        temporary.replace(output)
+    except OSError as error:
+        raise ActionFailed(
+            what="bundle",
+            expected="a file that can be written",
+            observed=error.strerror or type(error).__name__,
+            source=str(output),
+            hint="make room there, or name another place: --output=…",
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Bundle(output, digest, manifest)
+
+
+def sealed(manifest: Manifest) -> bytes:
+    """Return the manifest as it stands in the bundle: with a SHA-256 of itself."""
+    content = manifest.model_dump()
+    return canonical_json({"content": content, "sha256": hashlib.sha256(canonical_json(content)).hexdigest()})
+
+
+def _require_new(incident: Incident, output: Path) -> None:
+    within = output.resolve().is_relative_to(incident.folder.resolve())
+    if within or output.exists():
+        raise UsageProblem(
+            what="bundle",
+            expected="a new file outside of the incident",
+            observed="one within it" if within else "a file that is there",
+            source=str(output),
+            hint="name another one: --output=…",
+        )
+
+
+def _files(folder: Path, left_out: dict[str, str], *, with_records: bool) -> Iterator[Path]:
+    """Yield the files that are bundled, by name; what is not goes into `left_out`."""
+    for path in sorted(folder.iterdir(), key=lambda one: one.name):
+        records = path.name.startswith(LOST_WINDOW)
+        if records and not with_records:
+            left_out[path.name] = _RECORDS
+        elif path.is_symlink() or not (path.is_file() or path.is_dir()):
+            left_out[path.name] = _NO_FILE
+        elif path.name.startswith(".") or path.name == MANIFEST:
+            left_out[path.name] = _REMAINS
+        elif path.is_file():
+            yield path
+        else:
+            below: dict[str, str] = {}
+            yield from _files(path, below, with_records=True)
+            left_out |= {f"{path.name}/{name}": why for name, why in below.items()}
+
+
+def _of_users(incident: Incident, path: Path) -> bool:
+    """Return whether a file holds what a restore overwrote, sessions of users and all."""
+    return path.relative_to(incident.folder).parts[0].startswith(LOST_WINDOW)
+
+
+def _require_no_secret(incident: Incident, files: list[Path], redactor: Redactor) -> None:
+    found = next((finding for path in files for finding in redactor.scan(path)), None)
+    if found is not None:
+        raise ActionFailed(
+            what="secret in the record",
+            expected="none",
+            observed=f"one ({found.kind}) at byte {found.offset}",
+            source=f"{incident.folder / found.file}:{found.line}",
+            hint="take it out of that file, and replace the secret in the target; nothing is bundled",
+        )
+
+
+def _manifest(incident: Incident, files: list[Path], left_out: dict[str, str]) -> Manifest:
+    held = {}
+    for path in files:
+        name = path.relative_to(incident.folder).as_posix()
+        if not _plain(name):
+            raise UsageProblem(
+                what="name of a file in the incident",
+                expected="one that every machine can have",
+                observed=ascii(name),
+                source=str(incident.folder),
+                hint="give that file another name",
+            )
+        held[name] = Held(size=path.stat().st_size, sha256=_sha256(path))
+    return Manifest(incident=_id(incident), target=incident.target, files=held, left_out=left_out)
+
+
+def _plain(name: str) -> bool:
+    return name.isprintable() and "\\" not in name and name == name.encode(errors="replace").decode()
+
+
+def _id(incident: Incident) -> str:
+    try:
+        return Manifest(incident=incident.id, target="", files={}, left_out={}).incident
+    except ValueError:
+        raise UsageProblem(
+            what="name of the incident's folder",
+            expected="letters, digits, '.', '_' and '-', 80 at most",
+            observed=repr(incident.id),
+            source=str(incident.folder),
+            hint="copy the folder under the id of the incident",
+        ) from None
+
+
+def _write(path: Path, incident: Incident, manifest: Manifest) -> None:
+    # It may hold the data of users, as the folder does.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with (
+        os.fdopen(descriptor, "wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        text = sealed(manifest)
+        archive.addfile(_member(manifest, MANIFEST, len(text)), BytesIO(text))
+        for name, held in manifest.files.items():
+            with (incident.folder / name).open("rb") as stream:
+                hashed = _Hashed(stream)
+                archive.addfile(_member(manifest, name, held.size), hashed)
+                if hashed.digest() != held.sha256 or stream.read(1):
+                    raise ActionFailed(
+                        what="file of the incident",
+                        expected="one that nobody writes",
+                        observed="other bytes than a moment ago",
+                        source=str(incident.folder / name),
+                        hint="wait until what runs in the incident has ended, then bundle it again",
+                    )
+
+
+def _member(manifest: Manifest, name: str, size: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(f"{manifest.incident}/{name}")
+    member.size, member.mode = size, MODE
+    return member
+
+
+class _Hashed:
+    """A stream that hashes what is read of it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._stream.read(size)
+        self._hash.update(data)
+        return data
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

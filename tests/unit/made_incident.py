@@ -1,0 +1,229 @@
+"""An incident as the real writers leave it, on a clock that a test turns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fixtures.bands import Bands
+from fixtures.clock import Moment
+from fixtures.contact_record import (
+    ACKNOWLEDGED,
+    ALERTED,
+    ALERTING,
+    ASSESSED,
+    CONTACTS,
+    DECIDED,
+    DETECTED,
+    NOT_ALERTED,
+    Alert,
+)
+from fixtures.errors import ExitCode
+from fixtures.incident import JOURNAL, LOST_WINDOW, UNFINISHED, Incident, RollbackRecord, find_incident
+from fixtures.ledger import Planned, Result, Run
+from fixtures.limits import limits_of
+from fixtures.origin import Origin
+from fixtures.rollbacks import ROLLBACK_BEGAN
+from fixtures.samples import SampleWriter
+from fixtures.severity import assess
+from fixtures.target import Target
+from fixtures.verdict import Verdict
+from rollback_actions.assessment import Assessed
+from rollback_actions.decide import Decision
+from rollback_actions.journal import Journal
+from rollback_actions.response import RECORD, SAMPLES, Response
+from tests.unit.made_samples import BEAT, requests, samples
+
+COMMIT, BAD = "a" * 40, "b" * 40
+RECORDS = {"kept": 1683, "restored": 3, "exported": 4, "revived": 292, "unaccounted": 0}
+PHASES = ("phase1", "phase2", "phase3", "phase4")
+SECRET_KEY = "session-of-a-user"  # noqa: S105 - a key of a user's record, which must not travel
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until it is turned."""
+
+    passed: float = 0.0
+    start: datetime = datetime(2026, 11, 26, 10, 0, tzinfo=UTC)
+
+    def now(self) -> Moment:
+        """Return what it shows."""
+        wall = (self.start + timedelta(seconds=self.passed)).isoformat(timespec="milliseconds")
+        return Moment(wall, 1000.0 + self.passed, "boot")
+
+    def turn(self, seconds: float) -> None:
+        """Let that time pass."""
+        self.passed += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of everything that is recorded."""
+    made = Clock()
+    monkeypatch.setattr(Moment, "now", made.now)
+    return made
+
+
+@dataclass
+class MadeIncident:
+    """Writes one incident step by step; `incident.folder` is its folder."""
+
+    target: Target
+    clock: Clock
+    identity: str = "one"
+    incident: Incident = field(init=False)
+    checks: ExitCode = ExitCode.VERIFIED
+
+    def __post_init__(self) -> None:
+        self.incident = find_incident(self.target.folders.incidents, self.target.name, self.identity)
+
+    @property
+    def folder(self) -> Path:
+        return self.incident.folder
+
+    def respond(self) -> None:
+        """Respond to an error rate that is critical: assess, decide, agree, roll back, verify."""
+        made = tuple(samples(14, lambda _: {"requests": requests(20)}, well_before=4))
+        assessed = Assessed(assess(Bands(), made, BEAT), made, monitored=True)
+        writer = SampleWriter(self.folder / SAMPLES)
+        for sample in made:
+            writer.write(sample)
+        writer.close()
+        Response(self.target, Journal(self.folder / RECORD, str), [], self).run(assessed)
+
+    def roll_back(self, decision: Decision | None = None, *, resume: bool = False) -> ExitCode:
+        """Roll back in 62 s; the start of the application takes longer than it should."""
+        del decision, resume
+        began, journal = Moment.now(), Journal(self.folder / JOURNAL, str)
+        with journal.step(f"rollback emergency {COMMIT}", user="ada", host="here", pid="1"):
+            self.begin(journal)
+            with self.step(journal, "stop the application", 2.0, 10.0):
+                pass
+            with self.step(journal, "restore mysql", 40.0, 60.0) as result:
+                result["result"] = "145 records"
+            with self.step(journal, "start the application on the recorded images", 20.0, 15.0):
+                pass
+            window = self.folder / LOST_WINDOW
+            window.mkdir(mode=0o700, exist_ok=True)
+            (window / "users.jsonl").write_text('{"email": "someone@example.org"}\n')
+            account = {**RECORDS, "first": [SECRET_KEY], "unknown": {"imagedb.big": "no time"}}
+            (window / "accounting.json").write_text(json.dumps({"mysql": account}))
+            self.write_rollback(began)
+        return ExitCode.VERIFIED
+
+    def begin(self, journal: Journal) -> None:
+        """Write that the rollback begins."""
+        journal.write(
+            ROLLBACK_BEGAN,
+            kind="emergency",
+            names="",
+            commit=COMMIT,
+            head=BAD,
+            revisions=BAD,
+            budget_seconds=float(self.target.rollback_seconds),
+            objective_seconds=float(self.target.rto_seconds),
+        )
+
+    @contextmanager
+    def step(
+        self, journal: Journal, name: str, seconds: float, deadline: float
+    ) -> Iterator[dict[str, str | float]]:
+        """Open a step that takes so long."""
+        with journal.step(name, deadline_seconds=deadline) as result:
+            yield result
+            self.clock.turn(seconds)
+
+    def write_rollback(self, began: Moment, verdict: Verdict = Verdict.PASSED) -> None:
+        """Write how the rollback ended."""
+        ended = Moment.now()
+        self.incident.write_rollback(
+            RollbackRecord(
+                commit=COMMIT,
+                verdict=verdict,
+                seconds=ended.seconds_since(began),
+                started=began,
+                finished=ended,
+                records=RECORDS,
+                origin=Origin(BAD, (BAD,)),
+            )
+        )
+
+    def cut_off(self) -> None:
+        """Begin a rollback that is killed within a step."""
+        journal = Journal(self.folder / JOURNAL, str)
+        journal.write("started", step=f"rollback emergency {COMMIT}", user="ada", host="here", pid="1")
+        self.begin(journal)
+        (self.folder / UNFINISHED).write_text(json.dumps({"started": Moment.now().record(), "kept": None}))
+        journal.write("started", step="restore mysql", deadline_seconds=60.0)
+
+    def check(self, *, reported: int = 8, wrong: bool = False) -> Run:
+        """Run two checks a phase, of which the first `reported` are; the last one is `wrong` then."""
+        rollback = self.incident.rollback()
+        zero = rollback.finished if rollback else Moment.now()
+        run = Run.begin(self.folder, zero, gated=True, limits=limits_of(self.target))
+        plan = {
+            phase: Planned((f"checks/{phase}.py::test_a", f"checks/{phase}.py::test_b")) for phase in PHASES
+        }
+        run.write_plan(plan)
+        writer, number = run.writer(), 0
+        for phase, planned in plan.items():
+            for check in planned.checks:
+                number += 1
+                if number > reported:
+                    continue
+                self.clock.turn(1.5)
+                bad = wrong and number == reported
+                verdict, reason = (
+                    (Verdict.FAILED, "users: expected 3, observed 2") if bad else (Verdict.PASSED, "")
+                )
+                notes = ("blind spot: updated_at is excluded",) if number == 1 else ()
+                writer.append(Result(check, phase, verdict, 1.5, reason, Moment.now(), notes))
+        writer.close()
+        return run
+
+    def tell(self, *, name: str = "Ada") -> None:
+        """Alert the engineer on call, who acknowledges a minute late; no channel takes the tech lead's."""
+        journal = Journal(self.folder / CONTACTS, str)
+        minutes = json.dumps(self.target.contacts.minutes.model_dump())
+        about = {"target": self.target.name, "incident": self.identity}
+        journal.write(DETECTED, **about, severity="critical", minutes=minutes)
+        self._alert(journal, Alert.ON_CALL, ALERTED, "")
+        self.clock.turn(180)
+        journal.write(ACKNOWLEDGED, name=name)
+        journal.write(DECIDED, name=name, text="roll back")
+        self._alert(journal, Alert.TECH_LEAD, NOT_ALERTED, "HTTP 500")
+        journal.write(ASSESSED, name=name, text="the index was dropped (root cause identified: yes)")
+
+    def _alert(self, journal: Journal, alert: Alert, event: str, reason: str) -> None:
+        details: dict[str, str | float] = {
+            "alert": alert,
+            "left": 0,
+            "channel": "json://here",
+            "fingerprint": "f1",
+        }
+        journal.write(ALERTING, **details, because="it is due", message="an incident")
+        journal.write(event, **details, reason=reason, seconds=0.1)
+
+    # What the response does outside of itself.
+
+    def assess(self) -> Assessed:
+        raise AssertionError("an incident that is critical is not assessed again")
+
+    def agree(self, decision: Decision) -> str | None:
+        del decision
+        self.clock.turn(30)
+        return "ada"
+
+    def verify(self) -> ExitCode:
+        self.check(wrong=self.checks is not ExitCode.VERIFIED)
+        return self.checks
+
+    def wait(self, seconds: float) -> None:
+        self.clock.turn(seconds)

@@ -1,0 +1,314 @@
+"""The post-mortem: what the record says, nothing of a clock or a place, and what people wrote is kept."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode, Unverifiable
+from fixtures.incident import JOURNAL
+from fixtures.redaction import Redactor
+from fixtures.tally import tally
+from fixtures.target import load_target
+from fixtures.verdict import Verdict
+from reports.incident_record import read_record
+from reports.page import Page
+from reports.postmortem import BY_PEOPLE, POST_MORTEM, post_mortem, write_post_mortem
+from reports.recount import recounted
+from rollback_actions.journal import Journal
+from tests.conftest import write_profile
+from tests.unit.made_incident import SECRET_KEY, Clock, MadeIncident, clock
+
+__all__ = ["clock"]
+HEADINGS = (
+    "Timeline",
+    "Emergency flow",
+    "Severity and decision",
+    "Actions",
+    "Downtime",
+    "Data",
+    "Contacts and acknowledgements",
+    "What failed, and why",
+    "What could not be verified",
+    "Root cause analysis",
+    "Documentation",
+    "Re-migration plan",
+)
+
+
+@pytest.fixture
+def made(profile: Path, clock: Clock) -> MadeIncident:
+    return MadeIncident(load_target(profile), clock)
+
+
+def section(page: str, name: str) -> str:
+    """Return the section with that heading."""
+    return page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+
+def rows(page: str, name: str) -> list[list[str]]:
+    """Return the cells of the tables in a section."""
+    lines = [line for line in section(page, name).splitlines() if line.startswith("| ")]
+    return [re.split(r"(?<!\\) \| ", line[2:-2]) for line in lines]
+
+
+def test_a_whole_incident_is_told(made: MadeIncident) -> None:
+    made.tell()
+    made.respond()
+
+    path = write_post_mortem(made.folder)
+
+    page = path.read_text(encoding="utf-8")
+    assert [line[3:] for line in page.splitlines() if line.startswith("## ")] == list(HEADINGS)
+    assert page.startswith("# Post-mortem of incident one\n\n✅ Passed: every check")
+    assert "cannot be trusted" not in page
+    flow = {row[0]: row[1:] for row in rows(page, "Emergency flow")}
+    assert flow["ASSESS SEVERITY"] == ["30 s", "critical, T+0:55"]
+    assert flow["EXECUTE ROLLBACK"] == ["\\< 300 s", "emergency rollback to aaaaaaaaaaaa: passed, 62.0 s"]
+    assert flow["VERIFY ROLLBACK"] == ["\\< 180 s", "passed; run 1: 12.0 s"]
+    assert "resume operations" in flow["RESUME OPERATIONS or MANUAL INTERVENTION"][1]
+    milestones = {row[1]: row[2] for row in rows(page, "Timeline") if row[0].startswith("T+1")}
+    assert milestones["ROLLBACK COMPLETE"] == "T+2:27"
+    assert "errors: 100 % of 60" in section(page, "Severity and decision")
+    assert "18 samples" in section(page, "Severity and decision")
+
+
+def test_actions_stand_beside_their_deadlines(made: MadeIncident) -> None:
+    made.roll_back()
+
+    actions = {row[1].partition(": ")[0][2:]: row[2:] for row in rows(post_mortem(made.folder), "Actions")}
+
+    assert actions["restore mysql"] == ["40.0 s", "60.0 s", "\N{EM DASH}"]
+    assert actions["start the application on the recorded images"] == ["20.0 s", "15.0 s", "LATE"]
+    assert "20.0 s of 15.0 s" in section(post_mortem(made.folder), "What failed, and why")
+
+
+@pytest.mark.parametrize(("slow", "judged"), [(0.0, "within"), (600.0, "EXCEEDED")])
+def test_the_downtime_is_held_against_the_objective(made: MadeIncident, slow: float, judged: str) -> None:
+    made.clock.turn(slow)
+    made.roll_back()
+    made.clock.turn(slow)
+    made.check()
+
+    (row,) = [row for row in rows(post_mortem(made.folder), "Downtime") if row[0].startswith("downtime")]
+
+    assert row[1:] == [f"{74 + slow:.0f} s", "600 s", judged]
+
+
+def test_the_objective_is_the_profiles(clock: Clock, tmp_path: Path) -> None:
+    path = write_profile(tmp_path)
+    path.write_text(f"rto_seconds = 70\n{path.read_text()}")
+    made = MadeIncident(load_target(path), clock)
+    made.roll_back()
+    made.check()
+
+    (row,) = [row for row in rows(post_mortem(made.folder), "Downtime") if row[0].startswith("downtime")]
+
+    assert row[1:] == ["74 s", "70 s", "EXCEEDED"]
+
+
+def test_a_rollback_that_nobody_verified_has_no_end(made: MadeIncident) -> None:
+    made.roll_back()
+
+    page = post_mortem(made.folder)
+
+    assert "⚠️ Broken" in page
+    assert "no verified end; 62 s to the end of the record" in section(page, "Downtime")
+    assert "- phase1 has not run" in section(page, "What could not be verified")
+    assert "no check has run" in section(page, "Emergency flow")
+
+
+def test_the_data_is_accounted_for_without_a_key_of_it(made: MadeIncident) -> None:
+    made.roll_back()
+
+    page = post_mortem(made.folder)
+
+    data = {row[0]: row[1:] for row in rows(page, "Data")}
+    assert data["kept"][0] == "1,683"
+    assert data["mysql"] == ["1,683", "3", "4", "292", "0"]
+    assert "mysql, imagedb.big: no time" in page
+    assert "lost-window" in section(page, "Data")
+    assert SECRET_KEY not in page
+    assert "someone@example.org" not in page
+
+
+def test_people_who_were_late_and_alerts_that_did_not_arrive_are_named(made: MadeIncident) -> None:
+    made.tell()
+    made.clock.turn(3600)
+    Journal(made.folder / JOURNAL, str).write("noted", text="an hour later")
+
+    page = post_mortem(made.folder)
+
+    people = {row[0]: row[1:] for row in rows(page, "Contacts and acknowledgements")}
+    assert people["acknowledged"] == ["T+2:00", "T+3:00", "LATE", "by Ada, 60 s late"]
+    assert people["tech lead alerted"][2] == "NOT DELIVERED"
+    assert people["post-mortem called"][2] == "OVERDUE"
+    assert "1 overdue" in section(page, "Contacts and acknowledgements")
+    assert "tech lead status by json://here: not delivered: HTTP 500" in page
+
+
+def test_minutes_that_the_record_has_count(made: MadeIncident) -> None:
+    made.tell()
+    lines = (made.folder / "contacts.jsonl").read_bytes()
+    assert b'\\"acknowledge\\": 2.0' in lines
+    record = read_record(made.folder)
+    assert record.contact_minutes["post_mortem"] == 60
+
+
+def test_what_failed_and_what_is_not_known_is_named(made: MadeIncident) -> None:
+    made.roll_back()
+    made.check(reported=5, wrong=True)
+
+    page = post_mortem(made.folder)
+
+    failed = rows(page, "What failed, and why")
+    assert [
+        "T+1:08",
+        "check",
+        "checks/phase3.py::test\\_a: users: expected 3, observed 2",
+        "ledger/0001",
+    ] in failed
+    unknown = section(page, "What could not be verified")
+    assert unknown.count("it was planned and never reported") == 3
+    assert "- blind spot: updated\\_at is excluded" in unknown
+    assert "❌ Failed" in page
+
+
+def test_twice_and_elsewhere_it_is_the_same(
+    made: MadeIncident, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.tell()
+    made.respond()
+    text = (made.folder / JOURNAL).read_bytes()
+    (made.folder / JOURNAL).write_bytes(text + b"torn")
+    first = write_post_mortem(made.folder).read_bytes()
+    copy = tmp_path / "elsewhere" / made.identity
+    shutil.copytree(made.folder, copy)
+    (copy / POST_MORTEM).unlink()
+    made.clock.turn(1_000_000)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    monkeypatch.chdir("/")
+
+    assert write_post_mortem(made.folder).read_bytes() == first
+    assert write_post_mortem(copy).read_bytes() == first
+    assert str(tmp_path).encode() not in first
+
+
+def test_what_people_wrote_is_kept(made: MadeIncident) -> None:
+    made.roll_back()
+    path = write_post_mortem(made.folder)
+    before, _, _ = path.read_text().partition(BY_PEOPLE)
+    path.write_text(f"{before}edited above\n{BY_PEOPLE}\n\n## Root cause analysis\n\nThe index, *dropped*.\n")
+
+    made.check()
+    write_post_mortem(made.folder)
+
+    after = path.read_text()
+    assert after.endswith(f"{BY_PEOPLE}\n\n## Root cause analysis\n\nThe index, *dropped*.\n")
+    assert "edited above" not in after
+    assert "✅ Passed" in after
+    path.write_text("all of it by hand\n")
+    write_post_mortem(made.folder)
+    assert path.read_text().endswith(f"{BY_PEOPLE}\nall of it by hand\n")
+
+
+def test_what_people_wrote_in_no_known_letters_is_not_overwritten(made: MadeIncident) -> None:
+    path = made.folder / POST_MORTEM
+    path.write_bytes(b"\xff\xfe")
+
+    with pytest.raises(Unverifiable, match="post-mortem") as refused:
+        write_post_mortem(made.folder)
+    assert refused.value.exit_code is ExitCode.BROKEN
+    assert path.read_bytes() == b"\xff\xfe"
+
+
+EVIL = "| `x` <script>alert(1)</script> &lt; [a](http://b) **b** # h\n\n## not ours\r\n- \x1b[31m\u202e ~~s~~"
+
+
+def test_foreign_text_is_shown_as_it_is(made: MadeIncident) -> None:
+    made.tell(name=EVIL)
+    with Journal(made.folder / JOURNAL, str).step(f"deploy {EVIL}"):
+        pass
+    run = made.check(reported=0)
+    (run.folder / "halted.json").write_text('{"reason": "1. a <b>"}')
+
+    page = post_mortem(made.folder)
+
+    ours = page.partition("## Root")[0]
+    assert "<" not in re.sub(r"\\<", "", ours)
+    assert "&" not in re.sub(r"\\&", "", ours)
+    assert "`" not in re.sub(r"\\`", "", ours)
+    assert "\n## not ours" not in page
+    assert "\x1b" not in page
+    assert "\u202e" not in page
+    widths = {len(row) for row in rows(page, "Contacts and acknowledgements")}
+    assert widths == {3, 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("1. one", "1\\. one"),
+        ("- one", "\\- one"),
+        ("+", "\\+"),
+        ("===", "\\==="),
+        ("0.1 s", "0.1 s"),
+        ("2026-11-26", "2026-11-26"),
+        ("-0.5", "-0.5"),
+        ("a\\&b", "a\\\\\\&b"),
+        ("\udcff", "\\\\udcff"),
+    ],
+)
+def test_no_text_begins_a_list_or_an_entity(text: str, shown: str) -> None:
+    assert Page(str).shown(text) == shown
+
+
+def test_a_secret_is_redacted_before_it_is_escaped(made: MadeIncident) -> None:
+    secret = "pa_ss*word<1>"  # noqa: S105 - what must not be seen
+    made.tell(name=f"Ada {secret}")
+
+    page = post_mortem(made.folder, Redactor([secret]).text)
+
+    assert "Ada \\[redacted\\]" in page
+    assert "pa\\_ss" not in page
+    assert secret not in page
+
+
+def test_what_cannot_be_trusted_is_said_first(made: MadeIncident) -> None:
+    made.roll_back()
+    path = made.folder / JOURNAL
+    path.write_bytes(path.read_bytes().replace(b"145 records", b"999 records"))
+
+    page = post_mortem(made.folder)
+
+    assert page.index("cannot be trusted") < page.index("## Timeline")
+    assert "its hash chain holds for 5 records only" in page
+    assert "999" not in page
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_verdict_is_the_one_of_the_run(made: MadeIncident, *, killed: bool) -> None:
+    made.roll_back()
+    made.check(reported=5 if killed else 8)
+
+    verdict = recounted(read_record(made.folder))
+
+    assert verdict == tally(made.incident, made.target.windows)
+    assert verdict.verdict is (Verdict.BROKEN if killed else Verdict.PASSED)
+
+
+@pytest.mark.parametrize("name", ["rollback.json", "ledger/0001/run.json", "ledger/0001/results.jsonl"])
+def test_a_verdict_that_cannot_be_counted_is_broken(made: MadeIncident, name: str) -> None:
+    made.roll_back()
+    made.check()
+    (made.folder / name).write_bytes(b"{]\n")
+
+    verdict = recounted(read_record(made.folder))
+
+    assert verdict.verdict is Verdict.BROKEN
+    assert len(verdict.partial) == 1
+    assert "⚠️ Broken" in post_mortem(made.folder)

@@ -1,0 +1,210 @@
+"""The record of an incident made anew: also of a run that was killed, the same each time, and honest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from fixtures.errors import ExitCode
+from fixtures.incident import CHANGE, JOURNAL, find_change
+from fixtures.ledger import Run
+from fixtures.rehearsals import ENDED
+from fixtures.target import load_target
+from reports import renewal
+from reports.__main__ import app
+from reports.processes import NoReport
+from rollback_actions.journal import Journal
+from tests.conftest import ROOT
+from tests.unit.command_line import tree
+from tests.unit.made_incident import Clock, MadeIncident, clock
+
+__all__ = ["clock"]
+
+
+@pytest.fixture
+def made(profile: Path, clock: Clock) -> MadeIncident:
+    return MadeIncident(load_target(profile), clock)
+
+
+@pytest.fixture
+def rendered(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders that were rendered: Allure itself is tried elsewhere."""
+    folders: list[Path] = []
+
+    def render(folder: Path, **_: object) -> Path:
+        folders.append(folder)
+        return folder
+
+    monkeypatch.setattr(renewal, "render", render)
+    return folders
+
+
+def report(*arguments: object, code: ExitCode = ExitCode.VERIFIED) -> str:
+    ended = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert ended.exit_code == code, ended.output
+    assert "Traceback" not in ended.output
+    return ended.output
+
+
+def results(made: MadeIncident) -> dict[str, dict[str, Any]]:
+    """Return Allure's results by the name of their file."""
+    folder = made.folder / "allure-results"
+    return {path.name: json.loads(path.read_text()) for path in folder.glob("*-result.json")}
+
+
+def test_a_killed_run_is_reported_and_twice_the_same(made: MadeIncident, rendered: list[Path]) -> None:
+    made.cut_off()
+    made.check(reported=3)
+    lines = made.folder / "ledger" / "0001" / "results.jsonl"
+    lines.write_bytes(lines.read_bytes() + b'{"check": "checks/ph')
+
+    said = report("one", "--incidents", made.folder.parent)
+    first = tree(made.folder)
+    report(made.folder)
+
+    assert said.startswith("BROKEN: not everything could be verified")
+    assert "not trusted  ledger/0001/results.jsonl: its last line is torn" in said
+    assert rendered == [made.folder.resolve()] * 2
+    assert json.loads(first["verdict.json"])["verdict"] == "broken"
+    assert b"it was planned and never reported" in first["postmortem.md"]
+    statuses = sorted(result["status"] for result in results(made).values())
+    assert statuses == ["broken"] * 5 + ["passed"] * 3
+    lost = next(result for result in results(made).values() if result["status"] == "broken")
+    assert lost["statusDetails"]["message"] == "no result: the check was planned and never reported"
+    assert tree(made.folder) == first
+
+
+def test_a_result_that_is_there_is_not_written_again(made: MadeIncident, rendered: list[Path]) -> None:
+    run = made.check(reported=8)
+    folder = made.folder / "allure-results"
+    folder.mkdir()
+    label = {"name": "nodeId", "value": "checks/phase1.py::test_a"}
+    started = int(made.clock.start.timestamp() * 1000)
+    there = {
+        "uuid": "1",
+        "labels": [label],
+        "start": started + 500,
+        "stop": started + 900,
+        "status": "passed",
+    }
+    (folder / "1-result.json").write_text(json.dumps(there))
+    (folder / "2-result.json").write_text('{"torn')
+
+    report(made.folder)
+
+    assert run.number == len(rendered)
+    found = [path for path in folder.glob("*-result.json") if path.name != "2-result.json"]
+    assert len(found) == 8
+    assert sum("phase1.py::test_a" in path.read_text() for path in found) == 1
+
+
+def test_what_was_lost_in_a_later_run_is_shown_so(made: MadeIncident, rendered: list[Path]) -> None:
+    made.check()
+    report(made.folder)
+    made.clock.turn(60)
+    made.check(reported=0)
+
+    report(made.folder)
+
+    assert len(rendered) == 2
+    latest = max(results(made).values(), key=lambda result: int(result["start"]))
+    assert latest["status"] == "broken"
+    assert len(results(made)) == 16
+
+
+def test_a_run_that_was_killed_before_its_plan(made: MadeIncident, rendered: list[Path]) -> None:
+    Run.begin(made.folder, made.clock.now(), gated=True)
+
+    said = report(made.folder)
+
+    assert rendered
+    assert "the run was ended before it knew what it would check" in said
+    assert "phase1 has not run" in said
+
+
+def test_a_rollback_alone_has_a_record(made: MadeIncident, rendered: list[Path]) -> None:
+    made.roll_back()
+
+    said = report(made.folder)
+
+    assert rendered
+    assert "rollback passed in 62.0 s" in said
+    assert {"verdict.json", "postmortem.md"} <= tree(made.folder).keys()
+
+
+def test_a_verdict_that_the_journal_vouches_for_stays(made: MadeIncident, rendered: list[Path]) -> None:
+    made.roll_back()
+    made.check()
+    report(made.folder)
+    path = made.folder / "verdict.json"
+    path.write_bytes(path.read_bytes() + b"\n")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    ending = {"migration": "c" * 40, "migrated": "failed", "rolled_back": "passed"}
+    Journal(made.folder / JOURNAL, str).write(ENDED, **ending, verdict_sha256=digest)
+
+    said = report(made.folder)
+
+    assert len(rendered) == 2
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
+    assert said.startswith("PASSED")
+
+
+def test_a_change_has_no_post_mortem(made: MadeIncident, rendered: list[Path]) -> None:
+    change = find_change(made.target.folders.incidents, made.target.name, "d" * 40)
+
+    report(change.folder)
+
+    assert change.kind == CHANGE
+    assert rendered == [change.folder.resolve()]
+    assert not (change.folder / "postmortem.md").exists()
+
+
+@pytest.mark.parametrize("wanted", ["two", "..", "incidents/nowhere"])
+def test_an_unknown_incident_names_those_that_are_there(made: MadeIncident, wanted: str) -> None:
+    said = report(wanted, "--incidents", made.folder.parent, code=ExitCode.USAGE)
+
+    assert "incident: expected the id of one, or its folder" in said
+    assert "HINT: there are: one" in said
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"target": "x"}', b"\xff"])
+def test_a_folder_without_a_readable_incident_is_a_problem(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "incident.json").write_bytes(content)
+
+    said = report(tmp_path, code=ExitCode.USAGE)
+
+    assert "incident: expected a readable incident.json" in said
+    assert [path.name for path in tmp_path.iterdir()] == ([] if content is None else ["incident.json"])
+
+
+def test_without_allure_the_rest_is_made(made: MadeIncident, monkeypatch: pytest.MonkeyPatch) -> None:
+    def render(_: Path, **__: object) -> Path:
+        raise NoReport(what="Allure", expected="one", observed="none", source="here", hint="install it")
+
+    monkeypatch.setattr(renewal, "render", render)
+    made.roll_back()
+
+    assert "Allure: expected one" in report(made.folder, code=ExitCode.BROKEN)
+    assert {"verdict.json", "postmortem.md"} <= tree(made.folder).keys()
+
+
+def test_a_folder_that_cannot_be_written_is_a_problem(made: MadeIncident) -> None:
+    (made.folder / "allure-results").write_text("in the way")
+
+    assert "a folder that can be written" in report(made.folder, code=ExitCode.BROKEN)
+
+
+def test_the_module_is_a_command() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "reports", "nowhere"], cwd=ROOT, capture_output=True, check=False, timeout=60
+    )
+    assert ran.returncode == ExitCode.USAGE
+    assert ran.stderr.startswith(b"incident: expected the id of one")

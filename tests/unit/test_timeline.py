@@ -1,0 +1,285 @@
+"""The timeline of an incident: in order, from its folder alone, and honest about what cannot be trusted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode, UsageProblem
+from fixtures.incident import JOURNAL, UNFINISHED
+from fixtures.severity import Severity
+from fixtures.target import load_target
+from fixtures.verdict import Verdict
+from reports.event import Kind
+from reports.timeline import Timeline, read_timeline
+from rollback_actions.journal import Journal
+from rollback_actions.session import open_journal
+from tests.unit.made_incident import Clock, MadeIncident, clock
+
+__all__ = ["clock"]
+
+
+@pytest.fixture
+def made(profile: Path, clock: Clock) -> MadeIncident:
+    return MadeIncident(load_target(profile), clock)
+
+
+def texts(timeline: Timeline, *kinds: Kind) -> list[str]:
+    return [event.text for event in timeline.of(*kinds)]
+
+
+def test_a_whole_response_is_told_in_order(made: MadeIncident) -> None:
+    made.respond()
+
+    timeline = read_timeline(made.folder)
+
+    assert timeline.doubts == ()
+    assert [event.at for event in timeline.events] == sorted(event.at for event in timeline.events)
+    # Fourteen bad samples, five seconds apart: the band of errors looks back on twelve of them.
+    assert timeline.zero_is == "the first bad sample"
+    (assessed,) = timeline.of(Kind.ASSESSMENT)
+    assert assessed.severity is Severity.CRITICAL
+    assert timeline.after(assessed.at) == 55
+    assert len(timeline.of(Kind.SAMPLE)) == 18
+    decided = texts(timeline, Kind.DECISION)
+    assert decided[0].startswith("full rollback: ")
+    assert decided[1] == "agreed by ada"
+    assert texts(timeline, Kind.ACTION)[1:] == [
+        "stop the application",
+        "restore mysql: 145 records",
+        "start the application on the recorded images",
+    ]
+    assert [event.late for event in timeline.of(Kind.ACTION)] == [False, False, False, True]
+    rollback = next(event for event in timeline.of(Kind.ROLLBACK) if event.seconds is not None)
+    assert (rollback.verdict, rollback.seconds, rollback.deadline) == (Verdict.PASSED, 62, 300)
+    phases = timeline.of(Kind.PHASE)
+    assert [(event.verdict, event.seconds, event.deadline) for event in phases] == [
+        (Verdict.PASSED, 3, 120),
+        (Verdict.PASSED, 3, 177),
+        (Verdict.PASSED, 3, 294),
+        (Verdict.PASSED, 3, 591),
+    ]
+    assert texts(timeline, Kind.RESPONSE)[-1] == "ended: resume operations: the rollback is verified"
+    assert timeline.after(timeline.end) == 55 + 30 + 62 + 12
+
+
+def test_people_are_in_it(made: MadeIncident) -> None:
+    made.tell()
+
+    timeline = read_timeline(made.folder)
+
+    assert timeline.zero_is == "the detection"
+    assert [(event.text, event.verdict) for event in timeline.of(Kind.CONTACT)] == [
+        ("on-call alert by json://here: told", Verdict.PASSED),
+        ("tech lead status by json://here: not delivered: HTTP 500", Verdict.FAILED),
+    ]
+    assert texts(timeline, Kind.ACKNOWLEDGEMENT) == ["Ada acknowledged"]
+    assert texts(timeline, Kind.DECISION) == ["Ada decided: roll back"]
+
+
+def test_an_alert_without_an_end_may_have_arrived_or_not(made: MadeIncident) -> None:
+    made.tell()
+    lines = (made.folder / "contacts.jsonl").read_bytes().splitlines(keepends=True)
+    (made.folder / "contacts.jsonl").write_bytes(b"".join(lines[:2]))
+    (made.folder / "contacts.head").unlink()
+
+    timeline = read_timeline(made.folder)
+
+    (alert,) = timeline.of(Kind.CONTACT)
+    assert alert.verdict is Verdict.BROKEN
+    assert "nobody knows" in alert.text
+    assert any("contacts.jsonl" in doubt for doubt in timeline.doubts)
+
+
+def test_a_step_that_was_killed_has_no_end(made: MadeIncident) -> None:
+    made.cut_off()
+
+    timeline = read_timeline(made.folder)
+
+    assert [(event.text, event.verdict, event.seconds) for event in timeline.of(Kind.ACTION)] == [
+        (f"rollback emergency {'a' * 40}: it has no end in the journal", Verdict.BROKEN, None),
+        ("restore mysql: it has no end in the journal", Verdict.BROKEN, None),
+    ]
+    assert texts(timeline, Kind.ROLLBACK)[-1] == "it has not succeeded"
+    assert timeline.zero_is == "the beginning of the rollback"
+
+
+def test_checks_that_never_reported_are_there(made: MadeIncident) -> None:
+    made.check(reported=3)
+
+    timeline = read_timeline(made.folder)
+
+    lost = timeline.of(Kind.CHECK)
+    assert [event.text.partition("::")[0] for event in lost] == [
+        "checks/phase2.py",
+        "checks/phase3.py",
+        "checks/phase3.py",
+        "checks/phase4.py",
+        "checks/phase4.py",
+    ]
+    assert {event.verdict for event in lost} == {Verdict.BROKEN}
+    assert "Phase 2: Connectivity, run 1: 1 passed, 1 never reported" in texts(timeline, Kind.PHASE)
+    assert "Phase 4: Data integrity, run 1: 2 never reported" in texts(timeline, Kind.PHASE)
+
+
+def test_a_wall_clock_that_is_set_back_does_not_turn_the_order_around(made: MadeIncident) -> None:
+    journal = Journal(made.folder / JOURNAL, str)
+    with journal.step("first"):
+        made.clock.turn(5)
+        made.clock.start -= made.clock.start - made.clock.start.replace(hour=8)
+    with journal.step("second"):
+        made.clock.turn(1)
+
+    timeline = read_timeline(made.folder)
+
+    assert texts(timeline, Kind.ACTION) == ["first", "second"]
+    assert [timeline.after(event.at) for event in timeline.of(Kind.ACTION)] == [0, 5]
+
+
+@pytest.mark.parametrize("zero", ["unfinished", "incident"])
+def test_zero_is_the_rollback_else_the_incident(made: MadeIncident, zero: str) -> None:
+    made.clock.turn(60)
+    if zero == "unfinished":
+        made.cut_off()
+
+    timeline = read_timeline(made.folder)
+
+    is_rollback = zero == "unfinished"
+    assert timeline.zero_is == (
+        "the beginning of the rollback" if is_rollback else "the start of the incident"
+    )
+    assert timeline.after(timeline.events[0].at) == (-60 if is_rollback else 0)
+
+
+def _edit(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"145 records", b"146 records"))
+
+
+def _shorten(path: Path) -> None:
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
+
+
+def _tear(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b'{"at": {"wall": "2026')
+
+
+def _foul(path: Path) -> None:
+    path.write_bytes(b"\xff\x00not json\n" * 3)
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said", "restored"),
+    [
+        (_edit, "its hash chain holds for 5 records only", False),
+        (_shorten, "records", True),
+        (_tear, "its last line is torn, 21 bytes", True),
+        (_foul, "its hash chain holds for 0 records only", False),
+        (_remove, "journal", False),
+        (_make_folder, "journal", False),
+    ],
+)
+def test_a_damaged_journal_is_read_as_far_as_it_can_be_trusted(
+    made: MadeIncident, damage: Callable[[Path], None], said: str, *, restored: bool
+) -> None:
+    made.roll_back()
+    whole = read_timeline(made.folder)
+    damage(made.folder / JOURNAL)
+
+    timeline = read_timeline(made.folder)
+
+    assert whole.doubts == ()
+    assert any(doubt.startswith(JOURNAL) and said in doubt for doubt in timeline.doubts)
+    assert ("restore mysql: 145 records" in texts(timeline, Kind.ACTION)) is restored
+    assert "146" not in "".join(texts(timeline, *Kind))
+    # The end of the rollback is in a file of its own.
+    assert any(event.verdict is Verdict.PASSED for event in timeline.of(Kind.ROLLBACK))
+
+
+def test_a_journal_that_was_set_aside_is_told_as_far_as_it_holds(made: MadeIncident) -> None:
+    made.roll_back()
+    _edit(made.folder / JOURNAL)
+    with open_journal(made.folder / JOURNAL, str, print).step("look again"):
+        pass
+
+    timeline = read_timeline(made.folder)
+
+    assert "stop the application" in texts(timeline, Kind.ACTION)
+    assert "look again" in texts(timeline, Kind.ACTION)
+    assert any(doubt.startswith("journal-broken-1.jsonl") for doubt in timeline.doubts)
+    assert any("was broken and is kept as journal-broken-1.jsonl" in t for t in texts(timeline, Kind.NOTE))
+
+
+# Every file that lies in an incident, and what is left of it.
+FILES = (
+    "rollback.json",
+    "closed.json",
+    UNFINISHED,
+    "contacts.jsonl",
+    "response.jsonl",
+    "assessed.jsonl",
+    "lost-window/accounting.json",
+    "ledger/0001/run.json",
+    "ledger/0001/plan.json",
+    "ledger/0001/results.jsonl",
+)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[", b"[]\n", b'{"at": 1}\n', b"\xff\n", b"null\n", b'{"verdict": [1e999]}\n', b"[" * 9999],
+)
+def test_whatever_is_damaged_the_timeline_is_made_and_says_so(
+    made: MadeIncident, name: str, content: bytes
+) -> None:
+    made.respond()
+    made.tell()
+    made.incident.close()
+    (made.folder / UNFINISHED).write_text(json.dumps({"started": made.incident.started.record()}))
+    (made.folder / name).write_bytes(content)
+
+    timeline = read_timeline(made.folder)
+
+    assert "restore mysql: 145 records" in texts(timeline, Kind.ACTION)
+    # An empty file of lines is one in which nothing was written yet, but where something was known to be.
+    if content or name.endswith(".json") or name.startswith(("contacts", "response")):
+        assert any(name.partition("/")[0] in doubt for doubt in timeline.doubts)
+
+
+def test_a_rollback_of_which_no_file_says_how_it_ended_is_a_doubt(made: MadeIncident) -> None:
+    made.roll_back()
+    (made.folder / "rollback.json").unlink()
+
+    timeline = read_timeline(made.folder)
+
+    assert any("no file says how it ended" in doubt for doubt in timeline.doubts)
+
+
+def test_a_copy_elsewhere_says_the_same(made: MadeIncident, tmp_path: Path) -> None:
+    made.respond()
+    _edit(made.folder / JOURNAL)
+    copy = tmp_path / "elsewhere" / made.identity
+    shutil.copytree(made.folder, copy)
+
+    ours, theirs = read_timeline(made.folder), read_timeline(copy)
+
+    assert (ours.events, ours.doubts, ours.zero) == (theirs.events, theirs.doubts, theirs.zero)
+
+
+def test_what_is_no_incident_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match=r"a readable incident\.json") as refused:
+        read_timeline(tmp_path)
+    assert refused.value.exit_code is ExitCode.USAGE
