@@ -93,13 +93,13 @@ def test_a_change_has_no_pictures(made: Drawn) -> None:
 
 
 def test_texts_of_the_record_are_shown_as_they_are(made: Drawn) -> None:
-    said = "rm -rf $x^{2 & <b>\x1b[31m \x00 \N{SNOWMAN} 日本"
+    said = "rm -rf $x^{2$ & <b>\x1b[31m \x00 \N{SNOWMAN} 日本"
     made.journal("response.jsonl", [(1, "agreed", {"by": said})])
 
     drawn(made)
 
     (shown,) = [text for text in texts(made, TIMELINE) if "agreed" in text]
-    assert "rm -rf $x^{2 & <b> [31m \N{SNOWMAN} 日本" in shown
+    assert "rm -rf $x^{2$ & <b> [31m \N{SNOWMAN} 日本" in shown
 
 
 def test_the_timeline_sets_the_incident_beside_the_runbook(made: Drawn) -> None:
