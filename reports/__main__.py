@@ -28,7 +28,7 @@ def report(
         typer.Option("--incidents", help="Folder that the incident of that id is in."),
     ] = _ROOT / "incidents",
 ) -> None:
-    """Make verdict.json, postmortem.md and report.html of an incident anew, from its folder alone.
+    """Make verdict.json, pictures, postmortem.md and report.html of an incident anew, from its folder alone.
 
     Also of one whose run was killed. Installs what report.html needs, once.
     """

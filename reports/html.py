@@ -16,6 +16,7 @@ from fixtures.files import write_whole
 from fixtures.incident import Incident, load_incident
 from fixtures.verdict import RunVerdict
 from reports.allure_metadata import CATEGORIES, RESULTS, report_name
+from reports.drawing import EVERY, FOLDER
 from reports.node import TOOLS, find_allure
 from reports.postmortem import POST_MORTEM
 from reports.processes import NoReport, run
@@ -27,7 +28,7 @@ RENDER_SECONDS = 120.0
 # Labels that every result has and nobody looks for.
 _HIDDEN_LABELS = ["framework", "host", "language", "nodeId", "package", "parentSuite", "suite", "thread"]
 # What of the incident is shown beside the results, where it is there.
-_ATTACHED = (POST_MORTEM, VERDICT, "rollback.json")
+_ATTACHED = (POST_MORTEM, *(f"{FOLDER}/{name}" for name in EVERY), VERDICT, "rollback.json")
 
 # Allure has no setting that leaves its analytics out.
 _ANALYTICS = re.compile(

@@ -1,7 +1,7 @@
 """Pytest plugin: when a run is over, its record is completed, in this order.
 
-Results for checks that never reported, what Allure shows beside the results, `verdict.json`, `postmortem.md`,
-`report.html`, and last a scan of all that for secrets. Then the summary is printed.
+Results for checks that never reported, what Allure shows beside the results, `verdict.json`, the pictures,
+`postmortem.md`, `report.html`, and last a scan of all that for secrets. Then the summary is printed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from fixtures.verdict import RunVerdict
 from fixtures.verification import VERIFICATION, Verification
 from reports.allure_metadata import write_metadata
 from reports.allure_results import write_unreported
+from reports.drawing import draw, remove_pictures
 from reports.gate_page import GATE_PAGE, gate_page
 from reports.html import REPORT, render
 from reports.node import installed_allure
@@ -60,6 +61,7 @@ class _Record:
         self._verdict = tally(self._incident, self._verification.target.windows)
         write_verdict(self._incident.folder, self._verdict)
         page = self._page(self._verdict)
+        self._draw(self._verdict)
         self._write_post_mortem()
         self._render()
         findings = [f for place in self._places() for f in redactor_of(self._config).scan(place)]
@@ -114,6 +116,18 @@ class _Record:
                 if node_id not in self._reported:
                     write_unreported(self._verification, phase, node_id, recorded.get(node_id))
         write_metadata(Path(results), self._incident, {"Profile": self._verification.profile.name})
+
+    def _draw(self, verdict: RunVerdict) -> None:
+        """Draw the pictures when all was verified: a run of one phase alone takes no longer than they do."""
+        folder = self._incident.folder
+        try:
+            if verdict.partial or self._incident.kind == CHANGE:
+                if remove_pictures(folder):
+                    self._notes.append(f"  the pictures are to be drawn anew: python -m reports {folder}")
+            else:
+                self._notes += draw(folder, redactor_of(self._config))
+        except NoReport as problem:
+            self._notes.append(redactor_of(self._config).text(str(problem)))
 
     def _write_post_mortem(self) -> None:
         """Write what happened; a change has not happened yet, and has its page."""

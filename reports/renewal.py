@@ -21,16 +21,18 @@ from fixtures.redaction import Redactor
 from fixtures.verdict import RunVerdict
 from reports.allure_metadata import RESULTS, write_metadata
 from reports.allure_results import NODE_ID, RedactingLogger, unreported
+from reports.drawing import draw
 from reports.html import render
 from reports.incident_record import OTHER_SHAPE, IncidentRecord, read_record
 from reports.postmortem import write_post_mortem
+from reports.processes import NoReport
 from reports.recount import recounted
 from reports.stages import TITLES
 from reports.verdict import VERDICT, read_verdict, write_verdict
 
 
 def renew(folder: Path, say: Callable[[str], None]) -> RunVerdict:
-    """Make verdict, results of checks that never reported, post-mortem and report of an incident.
+    """Make verdict, results of checks that never reported, pictures, post-mortem and report of an incident.
 
     `say` is told what takes long. What is there is overwritten, but for what people wrote, and a verdict that
     the journal names by its hash. A second time makes the same.
@@ -45,7 +47,7 @@ def renew(folder: Path, say: Callable[[str], None]) -> RunVerdict:
     try:
         verdict = _verdict(record)
         _complete_results(record)
-        # Pictures of the timeline go here: after the verdict, before the pages that show them.
+        _draw(folder, say)
         if record.incident.kind != CHANGE:
             write_post_mortem(folder)
     except OSError as error:
@@ -58,6 +60,16 @@ def renew(folder: Path, say: Callable[[str], None]) -> RunVerdict:
         ) from None
     render(folder, progress=say, bare=True)
     return verdict
+
+
+def _draw(folder: Path, say: Callable[[str], None]) -> None:
+    """Draw the pictures, after the verdict and before the page that shows them; say which cannot be drawn."""
+    try:
+        for problem in draw(folder, Redactor()):
+            say(problem)
+    except NoReport as problem:
+        # Nothing else of the record depends on them.
+        say(str(problem))
 
 
 def _verdict(record: IncidentRecord) -> RunVerdict:

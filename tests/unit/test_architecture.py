@@ -76,7 +76,7 @@ def test_phase_1_is_collected_without_a_store_driver(tmp_path: Path) -> None:
         "import sys, pytest\n"
         "pytest.main(['checks', '--collect-only', '-q', '-m', 'phase1', '--target', sys.argv[1]])\n"
         "drivers = {'pymysql', 'pymongo', 'redis', 'minio', 'confluent_kafka', 'qdrant_client', 'pymilvus',"
-        " 'numpy', 'httpx'}\n"
+        " 'numpy', 'httpx', 'matplotlib'}\n"
         "print('IMPORTED', sorted(drivers & set(sys.modules)))\n"
     )
     from tests.conftest import write_profile  # noqa: PLC0415 - shares the sandbox's profile

@@ -1,0 +1,160 @@
+"""Figures of the monitor's samples as lines that end where nothing is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+from fixtures.samples import Probe, Sample
+from fixtures.severity import CONNECTIONS, DISK, HEALTH, MEMORY, PAGE, REQUESTS
+
+MOST_POINTS = 400
+"""So many points of a line can be told apart in print."""
+# Two samples that are further apart than so many beats have none between them that was left out by chance.
+_BEATS = 2.5
+
+Read = Callable[[Sample], float | None]
+"""Reads a figure of a sample; None where nobody knows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A figure over time: its name, how its line is drawn, and whether high or low is bad.
+
+    `line` and `marker` are Matplotlib's words.
+    """
+
+    name: str
+    read: Read
+    line: str
+    marker: str
+    colour: str
+    low_is_bad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Points of a series, NaN where there is a gap, and the points that have a gap on both sides."""
+
+    times: tuple[float, ...]
+    values: tuple[float, ...]
+    alone: tuple[int, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no figure at all."""
+        return all(math.isnan(value) for value in self.values)
+
+    @property
+    def last(self) -> float:
+        """The newest figure; NaN where there is none."""
+        return next((value for value in reversed(self.values) if not math.isnan(value)), math.nan)
+
+
+def gaps(samples: Sequence[Sample], times: Sequence[float]) -> list[tuple[float, float]]:
+    """Return from when to when there were no samples, by `times`, of which there is one a sample."""
+    steps = [later - earlier for earlier, later in pairwise(times)]
+    if not steps:
+        return []
+    longest = _BEATS * median(steps)
+    return [
+        (earlier, later)
+        for (earlier, later), sample in zip(pairwise(times), samples[1:], strict=True)
+        if later - earlier > longest or sample.missed
+    ]
+
+
+def line_of(
+    series: Series, samples: Sequence[Sample], times: Sequence[float], missing: Sequence[tuple[float, float]]
+) -> Line:
+    """Return the line of `series`; of more than `MOST_POINTS` samples the worst of each few in a row."""
+    points: list[tuple[float, float]] = []
+    ends = {later for _, later in missing}
+    worst = min if series.low_is_bad else max
+    for group in _groups(samples, times, ends):
+        if points and group[0][0] in ends:
+            points.append(((points[-1][0] + group[0][0]) / 2, math.nan))
+        known = [(value, time) for time, sample in group if (value := series.read(sample)) is not None]
+        if known:
+            value, time = worst(known)
+            points.append((time, value))
+        else:
+            points.append((group[0][0], math.nan))
+    values = tuple(value for _, value in points)
+    return Line(tuple(time for time, _ in points), values, tuple(_alone(values)))
+
+
+def step_of(count: int) -> int:
+    """Return of how many samples in a row a point is the worst."""
+    return max(1, math.ceil(count / MOST_POINTS))
+
+
+def _groups(
+    samples: Sequence[Sample], times: Sequence[float], ends: set[float]
+) -> Iterator[list[tuple[float, Sample]]]:
+    """Yield samples in a row with their times; none of them on both sides of a gap."""
+    step = step_of(len(samples))
+    group: list[tuple[float, Sample]] = []
+    for time, sample in zip(times, samples, strict=True):
+        if group and (len(group) == step or time in ends):
+            yield group
+            group = []
+        group.append((time, sample))
+    if group:
+        yield group
+
+
+def _alone(values: Sequence[float]) -> Iterator[int]:
+    around = [math.nan, *values, math.nan]
+    for place, value in enumerate(values):
+        if not math.isnan(value) and math.isnan(around[place]) and math.isnan(around[place + 2]):
+            yield place
+
+
+def _answer(sample: Sample, name: str) -> Probe | None:
+    probe = sample.probes.get(name)
+    return probe if probe is not None and probe.ok is not None else None
+
+
+def _value(name: str) -> Read:
+    def read(sample: Sample) -> float | None:
+        probe = _answer(sample, name)
+        return None if probe is None else probe.value
+
+    return read
+
+
+def _share(failed: str, asked: str) -> Read:
+    """Return what reads a percentage; of no request there is none."""
+
+    def read(sample: Sample) -> float | None:
+        probe = _answer(sample, REQUESTS)
+        if probe is None or failed not in probe.figures or not probe.figures.get(asked):
+            return None
+        return 100 * probe.figures[failed] / probe.figures[asked]
+
+    return read
+
+
+def _slowest(sample: Sample) -> float | None:
+    probe = _answer(sample, REQUESTS)
+    return None if probe is None or not probe.figures.get("requests") else probe.figures.get("p95")
+
+
+ERRORS = (
+    Series("requests", _share("errors", "requests"), "-", "o", "#b02418"),
+    Series("log-ins", _share("failed_log_ins", "log_ins"), ":", "^", "#1f5a94"),
+)
+LATENCY = (
+    Series("95 % of requests", _slowest, "-", "o", "#b02418"),
+    Series("first page", _value(PAGE), "--", "s", "#1f5a94"),
+    Series("health", _value(HEALTH), ":", "^", "#2b6e3f"),
+)
+RESOURCES = (
+    Series("memory used", _value(MEMORY), "-", "o", "#b02418"),
+    Series("disk free", _value(DISK), "--", "s", "#1f5a94", low_is_bad=True),
+    Series("connections", _value(CONNECTIONS), ":", "^", "#2b6e3f"),
+)
