@@ -1,7 +1,7 @@
 """Pytest plugin: when a run is over, its record is completed, in this order.
 
 Results for checks that never reported, what Allure shows beside the results, `verdict.json`, `report.html`,
-and last a scan of all that for secrets. Then the summary is printed.
+the checksums of the results, and last a scan of all that for secrets. Then the summary is printed.
 """
 
 from __future__ import annotations
@@ -13,15 +13,20 @@ import pytest
 
 from fixtures.errors import ExitCode, describe
 from fixtures.files import write_whole
-from fixtures.incident import CHANGE, LOST_WINDOW
+from fixtures.given import recorded_facts
+from fixtures.incident import CHANGE, JOURNAL, LOST_WINDOW
 from fixtures.redaction import Finding
 from fixtures.tally import tally
 from fixtures.verdict import RunVerdict
 from fixtures.verification import VERIFICATION, Verification
-from reports.allure_metadata import write_metadata
+from reports.allure_metadata import RESULTS, write_metadata
 from reports.allure_results import write_unreported
+from reports.checksums import write_checksums
+from reports.environment import environment
 from reports.gate_page import GATE_PAGE, gate_page
 from reports.html import REPORT, render
+from reports.journal_end import JOURNAL_END, journal_end
+from reports.limits import LIMITS, limits_page
 from reports.node import installed_allure
 from reports.processes import NoReport
 from reports.redactor import redactor_of
@@ -59,7 +64,10 @@ class _Record:
         self._verdict = tally(self._incident, self._verification.target.windows)
         write_verdict(self._incident.folder, self._verdict)
         page = self._page(self._verdict)
+        self._write_beside(self._verdict)
         self._render()
+        if (self._incident.folder / RESULTS).exists():
+            write_checksums(self._incident.folder)
         findings = [f for place in self._places() for f in redactor_of(self._config).scan(place)]
         self._notes += [_finding(finding) for finding in findings]
         if findings:
@@ -93,6 +101,16 @@ class _Record:
         write_whole(self._incident.folder / GATE_PAGE, page.encode(), mode=0o644)
         return page
 
+    def _write_beside(self, verdict: RunVerdict) -> None:
+        """Write what the report shows beside the results: known limits, and the end of the journal."""
+        folder = self._incident.folder
+        limits = limits_page(verdict, self._verification.target, recorded_facts(self._config))
+        texts = {LIMITS: limits, JOURNAL_END: journal_end(folder / JOURNAL)}
+        for name, text in texts.items():
+            if text is not None:
+                clean = redactor_of(self._config).text(text).encode("utf-8", "backslashreplace")
+                write_whole(folder / name, clean, mode=0o644)
+
     def _blocked(self, page: str) -> str:
         """Return the page of a run whose record holds a secret, and keep it so: it must promote nothing."""
         page = f"# ❌ A secret is in the record of this run: see what its checks printed last\n\n{page}"
@@ -111,7 +129,8 @@ class _Record:
             for node_id in planned.checks:
                 if node_id not in self._reported:
                     write_unreported(self._verification, phase, node_id, recorded.get(node_id))
-        write_metadata(Path(results), self._incident, {"Profile": self._verification.profile.name})
+        rows = environment(self._verification, recorded_facts(self._config))
+        write_metadata(Path(results), self._incident, rows)
 
     def _render(self) -> None:
         """Render the report where that takes a second; an incident is no time to install what does it."""
