@@ -44,6 +44,8 @@ from reports.titles import heading_of
 NODE_ID = "nodeId"
 # The suite's own errors say what they are by their words.
 _OWN_ERROR = re.compile(r"^fixtures\.\w+\.\w+: ")
+# Fixtures that a check speaks through.
+_PLUMBING = frozenset({"evidence", "note", "saw", "redact"})
 _NEVER_REPORTED = "no result: the check was planned and never reported"
 
 
@@ -172,9 +174,14 @@ class RedactingLogger:
 
     @allure_commons.hookimpl
     def report_container(self, container: TestResultContainer) -> None:
-        """Write fixtures, without pytest's own finalizers, which end when Allure has stopped looking."""
+        """Write fixtures that prepare something, and what undoes it.
+
+        Not pytest's own finalizers, which end when Allure has stopped looking.
+        """
         container.afters = [after for after in container.afters if after.stop is not None]
-        self._inner.report_container(_redacted(container, self._redactor))
+        container.befores = [before for before in container.befores if before.name not in _PLUMBING]
+        if container.befores or container.afters:
+            self._inner.report_container(_redacted(container, self._redactor))
 
     @allure_commons.hookimpl
     def report_globals(self, globals_item: Globals) -> None:

@@ -19,12 +19,9 @@ SHOWN = 20
 
 
 def note_error(item: pytest.Item, error: BaseException | None) -> None:
-    """Keep both sides of an error that has them, so that the description shows them."""
-    if isinstance(error, (Mismatch, Problem)):
-        sides = Sides(expected=str(error.expected), observed=str(error.observed))
-        kept = item.stash.setdefault(SIDES, [])
-        if sides not in kept:
-            kept.append(sides)
+    """Keep both sides of an error that has them, for a check that did not get to saying what it saw."""
+    if isinstance(error, (Mismatch, Problem)) and not item.stash.get(SIDES, []):
+        item.stash[SIDES] = [Sides(expected=str(error.expected), observed=str(error.observed))]
 
 
 def description(item: pytest.Item) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 CHECK_BYTES = 256_000
-# In the page each byte is there a second time, as four thirds of one.
-INCIDENT_BYTES = 2_500_000
+# In the page, which is of 4 MB without any, each byte is there a second time, as four thirds of one.
+INCIDENT_BYTES = 1_500_000
 TRACE_CHARACTERS = 16_000
 _LEFT_OUT = "left out: this is {size} bytes, and {whose} evidence has {left} left of its room"
 
