@@ -20,8 +20,8 @@ from fixtures.windows import Limit
 
 def container(service: str, *, running: bool = True) -> Container:
     fields: dict[str, Any] = dict.fromkeys(Container.__dataclass_fields__)
-    named = {"id": service, "name": f"{service}-1", "service": service, "running": running}
-    return Container(**{**fields, **named, "restarting": False, "mounts": ()})
+    fields |= {"id": service, "name": f"{service}-1", "service": service, "running": running}
+    return Container(**fields)
 
 
 class Engine:
