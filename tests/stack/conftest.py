@@ -21,6 +21,7 @@ from rollback_actions.containers import ContainerControl
 from staging.operators import Operators
 from staging.stack import Stack
 from tests.conftest import ROOT
+from tests.stack.container_faults import Containers
 from tests.stack.mysql_server import SERVERS, MysqlServer, running_server
 from tests.stack.verifier import Verifier
 
@@ -104,6 +105,12 @@ def target(stack: Stack) -> Target:
 def engine(target: Target) -> ContainerEngine:
     """The read side of the container engine."""
     return open_engine(target.engine)
+
+
+@pytest.fixture(scope="session")
+def containers(stack: Stack, engine: ContainerEngine) -> Containers:
+    """The containers of the stack."""
+    return Containers(stack, engine)
 
 
 @pytest.fixture(scope="session")

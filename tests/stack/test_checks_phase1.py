@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-import pytest
-
-from fixtures.engines.engine import Container, ContainerEngine
+from fixtures.engines.engine import Container
 from fixtures.git import git
 from fixtures.recorded import Facts, RecordedContainer
 from staging.operators import Operators, undone
@@ -33,12 +31,6 @@ OF_A_CONTAINER = (
     "cpu",
     "processes",
 )
-
-
-@pytest.fixture(scope="module")
-def containers(stack: Stack, engine: ContainerEngine) -> Containers:
-    """The containers of the stack."""
-    return Containers(stack, engine)
 
 
 def about(what: str, service: str, *words: str, verdict: str = "failed") -> dict[str, Red]:

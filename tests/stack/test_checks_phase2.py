@@ -8,10 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from fixtures.engines.engine import ContainerEngine
 from fixtures.recorded import Facts
 from staging.operators import Operators
-from staging.stack import Stack
 from tests.stack import container_faults as faults
 from tests.stack import damage, milvus_scratch, scratch_buckets
 from tests.stack.container_faults import Containers
@@ -34,12 +32,6 @@ EMPTY = "scratch-empty"
 # Where the reader may read.
 EMPTY_BUCKET = "minio-file-scratch-empty"
 EMPTY_DATABASE = "imagedb_scratch_empty"
-
-
-@pytest.fixture(scope="module")
-def containers(stack: Stack, engine: ContainerEngine) -> Containers:
-    """The containers of the stack."""
-    return Containers(stack, engine)
 
 
 def answers(store: str) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from fixtures.clock import Moment
-from fixtures.engines.engine import ContainerEngine
 from fixtures.incident import RollbackRecord, find_incident, new_incident
 from fixtures.recorded import Facts, RecordedContainer
 from fixtures.verdict import Verdict
@@ -126,12 +125,6 @@ def clone(verifier: Verifier, stack: Stack, tmp_path: Path) -> Clone:
 def second(stack: Stack) -> str:
     """The commit of release 2: the migration that goes wrong."""
     return git(stack.state.application, "rev-parse", "release-2")
-
-
-@pytest.fixture(scope="module")
-def containers(stack: Stack, engine: ContainerEngine) -> Containers:
-    """The containers of the stack."""
-    return Containers(stack, engine)
 
 
 def notes(outcome: Outcome, check: str) -> str:

@@ -14,12 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.engines.engine import ContainerEngine
 from fixtures.git import git
 from fixtures.samples import Sample, read_samples
 from fixtures.target import Target
 from staging.operators import undone
-from staging.stack import Stack
 from tests.pytester.conftest import Outcome
 from tests.stack import container_faults as faults
 from tests.stack.container_faults import Containers
@@ -74,12 +72,6 @@ class Watched:
                 and all(_well(sample) for sample in samples)
             )
         )
-
-
-@pytest.fixture(scope="module")
-def containers(stack: Stack, engine: ContainerEngine) -> Containers:
-    """The containers of the stack."""
-    return Containers(stack, engine)
 
 
 @pytest.fixture(scope="module")

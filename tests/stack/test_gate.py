@@ -1,10 +1,9 @@
-"""The whole gate on the real stack: a migration is rehearsed, then promoted, then blocked by one item."""
+"""The whole gate on the real stack: a fix of what was rolled back is rehearsed, reopened and promoted."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,15 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.errors import ExitCode
 from fixtures.git import git, head
 from fixtures.rehearsals import ENDED
 from fixtures.target import Target
 from staging.rehearsal import ENGINEER
 from staging.team import team_channel, write_change_document
 from tests.pytester.conftest import Outcome
-from tests.stack.verifier import ACTIONS_SECONDS, Verifier, expect
+from tests.stack.verifier import Verifier, expect
 
 BEATS_SECONDS = 40.0
+SECONDS = 60
+OPEN = "test_migration_was_reopened_after_its_rollback"
 BEGAN = "test_rehearsal_began_where_the_target_is"
 WHOLE = "test_record_of_the_rehearsal_is_whole"
 OF_STEP_5 = (
@@ -29,33 +31,39 @@ OF_STEP_5 = (
 )
 
 
-def _commit_of_the_same_files(target: Target, message: str) -> str:
-    repository = target.application.repository
+def _commit(target: Target, message: str, *, parent: str = "HEAD", tree: str = "HEAD^{tree}") -> str:
     identity = ("-c", "user.name=Release Manager", "-c", "user.email=releases@example.org")
-    return git(repository, *identity, "commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", message)
+    return git(target.application.repository, *identity, "commit-tree", tree, "-p", parent, "-m", message)
 
 
 @pytest.fixture
-def migration(target: Target) -> str:
-    """A migration that harms nothing: another commit of the same files."""
-    return _commit_of_the_same_files(target, "Release 1.1")
+def bad(target: Target) -> str:
+    """A migration that is rolled back; it has one file more than what is deployed."""
+    repository = target.application.repository
+    listing = git(repository, "ls-tree", "HEAD")
+    blob = next(line.split()[2] for line in listing.splitlines() if line.split()[1] == "blob")
+    made = subprocess.run(
+        ["git", "-C", str(repository), "mktree"],
+        input=f"{listing}\n100644 blob {blob}\tNOTES\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=SECONDS,
+    )
+    return _commit(target, "Release 1.1", tree=made.stdout.strip())
+
+
+@pytest.fixture
+def migration(target: Target, bad: str) -> str:
+    """The fix of the bad one: on top of that, the files that are deployed."""
+    return _commit(target, "Release 1.1.1", parent=bad)
 
 
 @pytest.fixture
 def monitored(verifier: Verifier) -> Iterator[None]:
     """The target has a monitor, whose last samples are on the beat."""
-    monitor = subprocess.Popen(
-        [str(verifier.root / "deploy" / "scripts" / "monitor_migration.sh")],
-        env=verifier.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.STDOUT,
-    )
-    try:
+    with verifier.monitored():
         yield
-    finally:
-        monitor.send_signal(signal.SIGTERM)
-        monitor.wait(ACTIONS_SECONDS)
 
 
 @pytest.fixture
@@ -78,9 +86,10 @@ def page_of(verifier: Verifier, migration: str) -> str:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("monitored", "told")
-def test_a_migration_that_was_rehearsed_is_promoted(
-    verifier: Verifier, migration: str, target: Target, tmp_path: Path
+def test_a_fix_that_was_rehearsed_is_promoted(
+    verifier: Verifier, bad: str, migration: str, target: Target, tmp_path: Path
 ) -> None:
+    incident = _roll_back(verifier, target, bad)
     rehearsed = verifier.actions("rehearse", migration)
     assert rehearsed.returncode == 0, rehearsed.stdout + rehearsed.stderr
     ended = _last_event(verifier.folder / "incidents", ENDED)
@@ -90,13 +99,14 @@ def test_a_migration_that_was_rehearsed_is_promoted(
     # runs now is another state than the rehearsal began with. The monitor must have seen it for a while, too.
     verifier.back_up()
     time.sleep(BEATS_SECONDS)
+    _reopen(verifier, incident, bad, migration)
     promoted = verifier.actions("gate", migration)
     assert promoted.returncode == 0, promoted.stdout
     assert promoted.stdout.startswith("# ✅ Promote\n")
     assert f"Migration `{migration}`" in promoted.stdout
 
     # Not release 2: other tests roll back from it, which closes the gate for it.
-    _see_step_5_red(verifier, migration, _commit_of_the_same_files(target, "Release 1.2"), tmp_path)
+    _see_step_5_red(verifier, migration, _commit(target, "Release 1.2"), tmp_path)
     verifier.folder.joinpath("baselines", "current").rename(verifier.folder / "baselines" / "aside")
     try:
         blocked = verifier.actions("gate", migration)
@@ -105,6 +115,35 @@ def test_a_migration_that_was_rehearsed_is_promoted(
     assert blocked.returncode in {1, 3}, blocked.stdout
     assert blocked.stdout.startswith("# ❌ Do not promote\n")
     assert "Traceback" not in blocked.stdout + blocked.stderr
+
+
+def _roll_back(verifier: Verifier, target: Target, bad: str) -> str:
+    """Deploy the bad migration, as far as git can tell, and go back from it; return the incident."""
+    repository = target.application.repository
+    good = head(repository)
+    verifier.back_up()
+    git(repository, "checkout", "--quiet", bad)
+    done = verifier.actions("rollback", "full", good)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert head(repository) == good
+    (folder,) = {line for line in done.stdout.splitlines() if line.startswith("incident: ")}
+    return Path(folder.removeprefix("incident: ")).name
+
+
+def _reopen(verifier: Verifier, incident: str, bad: str, fix: str) -> None:
+    """See that the gate is closed for what was rolled back and for its fix, and opened for that alone."""
+    closed = ("failed", "reopening of migration", "expected one for each rollback", bad[:12])
+    expect(verifier.run("step5", f"--migration={fix}"), {OPEN: closed})
+    itself = ("reopen", incident, f"--fix={bad}", "--root-cause=a file too many", f"--as={ENGINEER}")
+    refused = verifier.actions(*itself)
+    assert refused.returncode == ExitCode.USAGE, refused.stdout + refused.stderr
+    assert "expected another commit, which changes what was wrong" in refused.stderr
+    reopened = verifier.actions(*(word.replace(bad, fix) for word in itself))
+    assert reopened.returncode == 0, reopened.stdout + reopened.stderr
+    assert f"reopened by {ENGINEER}: incident {incident}, for fix {fix}" in reopened.stdout
+    expect(verifier.run("step5", f"--migration={fix}"), {})
+    none = ("failed", f"rehearsal of migration {bad[:12]}")
+    expect(verifier.run("step5", f"--migration={bad}"), dict.fromkeys(OF_STEP_5, none) | {OPEN: closed})
 
 
 def _see_step_5_red(verifier: Verifier, migration: str, other: str, folder: Path) -> None:

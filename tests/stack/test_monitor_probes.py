@@ -24,7 +24,6 @@ from rollback_actions.reading import Probe, Reading
 from rollback_actions.store_probes import ConnectionsProbe, LagProbe
 from staging.drills.drill import document_row_gone
 from staging.operators import Operators, undone
-from staging.stack import Stack
 from tests.stack import container_faults as faults
 from tests.stack.container_faults import Containers
 from tests.stack.kafka_scratch import Scratch
@@ -37,12 +36,6 @@ DEADLINE = 4.0
 WAIT_SECONDS = 60.0
 MAINTENANCE = "/tmp/maintenance"  # noqa: S108 - the profile's own
 Found = TypeVar("Found")
-
-
-@pytest.fixture(scope="module")
-def containers(stack: Stack, engine: ContainerEngine) -> Containers:
-    """The containers of the stack."""
-    return Containers(stack, engine)
 
 
 @pytest.fixture(scope="module")

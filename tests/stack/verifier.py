@@ -123,6 +123,22 @@ class Verifier:
                 return folder
         return None
 
+    @contextmanager
+    def monitored(self) -> Iterator[None]:
+        """Let a monitor of the stack run meanwhile, as the runbook starts it."""
+        process = subprocess.Popen(
+            [str(self.root / "deploy" / "scripts" / "monitor_migration.sh")],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(ACTIONS_SECONDS)
+
     def back_up(self) -> Path:
         """Take a backup set of the stack as it is, and a baseline; return the set's folder."""
         done = self.script("scripts/backup.sh")

@@ -1,0 +1,146 @@
+"""The response on the real stack: a monitor sees trouble, and it is answered to the verified end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.journal import verify_journal
+from fixtures.monitored import assess_now, monitored_samples
+from fixtures.severity import Severity
+from fixtures.target import Target
+from rollback_actions.response import RECORD
+from staging.operators import Operators
+from tests.stack import container_faults as faults
+from tests.stack.container_faults import Containers
+from tests.stack.verifier import Verifier
+
+WAIT_SECONDS = 120.0
+STEP_SECONDS = 400
+AUTO = {"ROLLPROOF_RESPONDING__AUTO": "true"}
+
+
+@pytest.fixture(scope="module")
+def watched(verifier: Verifier, target: Target) -> Iterator[Callable[[], Severity]]:
+    """Gives how bad it is, by the samples of a monitor that runs; a backup and a baseline are there."""
+    verifier.back_up()
+    folders = target.folders.model_copy(update={"incidents": verifier.folder / "incidents"})
+    there = target.model_copy(update={"folders": folders})
+    with verifier.monitored():
+        yield lambda: assess_now(there, monitored_samples(there)).severity
+
+
+def _wait_for(severity: Callable[[], Severity], wanted: Severity) -> None:
+    give_up = time.monotonic() + WAIT_SECONDS
+    while (observed := severity()) is not wanted:
+        assert time.monotonic() < give_up, f"expected {wanted}, observed {observed}"
+        time.sleep(0.5)
+
+
+def _respond(
+    verifier: Verifier, *arguments: str, said: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "rollback_actions", "respond", *arguments],
+        cwd=verifier.root,
+        env={**verifier.environment, **variables},
+        input=said,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=STEP_SECONDS,
+    )
+
+
+def _response(said: str) -> tuple[Path, dict[str, dict[str, Any]]]:
+    """Return the incident's folder, and the last record of each event of its response."""
+    (folder,) = {Path(line[10:]) for line in said.splitlines() if line.startswith("incident: ")}
+    return folder, {record["event"]: record for record in verify_journal(folder / RECORD)}
+
+
+def test_a_lost_record_is_answered_although_the_response_is_killed(
+    verifier: Verifier, watched: Callable[[], Severity], operators: Operators
+) -> None:
+    _wait_for(watched, Severity.HEALTHY)
+    rows = operators.sql("SELECT COUNT(*) FROM documents")
+    operators.sql("DELETE FROM documents ORDER BY file_id LIMIT 1")
+    _wait_for(watched, Severity.CRITICAL)
+    incidents = verifier.folder / "incidents"
+    before = set(incidents.glob(f"*/{RECORD}"))
+    with subprocess.Popen(
+        [sys.executable, "-m", "rollback_actions", "respond", "--auto"],
+        cwd=verifier.root,
+        env={**verifier.environment, **AUTO},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as killed:
+        try:
+            _wait_until_restoring(incidents, before, killed)
+        finally:
+            # With the rollback that it runs, as when the machine goes down.
+            os.killpg(killed.pid, signal.SIGKILL)
+    done = _respond(verifier, "--auto", **AUTO)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "going on with the response of incident" in done.stdout
+    folder, response = _response(done.stdout)
+    assert response["assessed"]["severity"] == "critical"
+    assert "records lost" in response["assessed"]["findings"]
+    assert response["decided"]["action"] == "emergency rollback"
+    assert response["agreed"]["by"] == "--auto, which the profile allows"
+    assert response["ended"]["ending"] == "resume operations"
+    assert 0 < response["ended"]["downtime_seconds"] <= response["ended"]["objective_seconds"]
+    assert operators.sql("SELECT COUNT(*) FROM documents") == rows
+    verdict = json.loads((folder / "verdict.json").read_text())
+    assert (verdict["verdict"], verdict["rollback"]["verdict"]) == ("passed", "passed")
+    assert verdict["records"]["unaccounted"] == 0
+    # What began it is over: there is nothing to respond to.
+    _wait_for(watched, Severity.HEALTHY)
+    again = _respond(verifier, "--auto", **AUTO)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "severity: healthy" in again.stdout
+    assert set(incidents.glob(f"*/{RECORD}")) - before == {folder / RECORD}
+
+
+def _wait_until_restoring(incidents: Path, before: set[Path], process: subprocess.Popen[bytes]) -> None:
+    give_up = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < give_up:
+        assert process.poll() is None, f"it ended by itself, with exit code {process.returncode}"
+        for path in set(incidents.glob(f"*/{RECORD}")) - before:
+            journal = path.with_name("journal.jsonl")
+            if journal.exists() and '"step": "restore mysql"' in journal.read_text():
+                return
+        time.sleep(0.1)
+    pytest.fail("it never came to restore a store")
+
+
+def test_a_store_that_is_down_is_rolled_back_when_a_person_says_yes(
+    verifier: Verifier, watched: Callable[[], Severity], containers: Containers
+) -> None:
+    _wait_for(watched, Severity.HEALTHY)
+    with faults.stopped(containers, "qdrant"):
+        _wait_for(watched, Severity.CRITICAL)
+        declined = _respond(verifier, said="n\n")
+        assert declined.returncode == 7, declined.stdout + declined.stderr
+        assert "response: declined: nobody said yes to the database rollback" in declined.stdout
+        done = _respond(verifier, said="y\n")
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "Roll back now?" in done.stdout
+    folder, response = _response(done.stdout)
+    assert (response["decided"]["action"], response["decided"]["names"]) == (
+        "database rollback",
+        '["qdrant"]',
+    )
+    assert response["ended"]["ending"] == "resume operations"
+    assert json.loads((folder / "verdict.json").read_text())["verdict"] == "passed"
+    _wait_for(watched, Severity.HEALTHY)
