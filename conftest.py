@@ -2,10 +2,12 @@
 
 pytest_plugins = [
     "fixtures.evidence",
+    "fixtures.steps",
     "fixtures.windows",
     "fixtures.phases",
     "fixtures.recorder",
     "fixtures.waivers",
+    "fixtures.failing",
     "fixtures.watchdog",
     "fixtures.leftovers",
     "fixtures.given",

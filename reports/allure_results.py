@@ -25,7 +25,8 @@ import pytest
 from allure_commons.logger import AllureFileLogger
 from allure_commons.model2 import Globals, Label, Status, StatusDetails, TestResult, TestResultContainer
 from allure_commons.types import LabelType
-from allure_pytest.utils import ParsedPytestNodeId, allure_label
+from allure_pytest.listener import AllureListener
+from allure_pytest.utils import ParsedPytestNodeId, allure_label, allure_title
 
 from fixtures.evidence import EVIDENCE
 from fixtures.ledger import Result
@@ -34,8 +35,11 @@ from fixtures.stages import stage_of
 from fixtures.verdict import Verdict
 from fixtures.verification import VERIFICATION, Verification
 from reports.allure_metadata import RESULTS
+from reports.description import description, note_error, steps
 from reports.redactor import redactor_of
+from reports.room import TRACE_CHARACTERS, Room, shortened
 from reports.stages import TITLES, severity_of
+from reports.titles import heading_of
 
 NODE_ID = "nodeId"
 # The suite's own errors say what they are by their words.
@@ -46,6 +50,8 @@ _STATUSES = {
     Verdict.BROKEN: Status.BROKEN,
     Verdict.BLOCKED: Status.SKIPPED,
 }
+# Fixtures that a check speaks through.
+_PLUMBING = frozenset({"evidence", "note", "saw", "redact"})
 _NEVER_REPORTED = "no result: the check was planned and never reported"
 
 
@@ -65,7 +71,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     original = next((p for p in manager.get_plugins() if type(p) is AllureFileLogger), None)
     if original is None:
         return
-    ours = RedactingLogger(original, redactor_of(session.config))
+    config = session.config
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    room = Room(Path(config.option.allure_report_dir), workers)
+    ours = RedactingLogger(original, redactor_of(config), room)
     manager.unregister(original)
     manager.register(ours)
 
@@ -94,9 +103,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Attach the evidence that a check kept, once it is torn down."""
+    """Attach the evidence that a check kept, and say what it did and saw, once it is torn down."""
     report = yield
+    note_error(item, call.excinfo.value if call.excinfo is not None else None)
     if call.when == "teardown":
+        _describe(item)
         for evidence in item.stash.get(EVIDENCE, []):
             allure_commons.plugin_manager.hook.attach_data(
                 body=evidence.text,
@@ -105,6 +116,19 @@ def pytest_runtest_makereport(
                 extension=None,
             )
     return report
+
+
+def _describe(item: pytest.Item) -> None:
+    """Give the result its title, its description and its steps; a title of the check's own is left."""
+    plugins = allure_commons.plugin_manager.get_plugins()
+    listener = next((plugin for plugin in plugins if isinstance(plugin, AllureListener)), None)
+    result = listener.allure_logger.get_test(None) if listener is not None else None
+    if result is None:
+        return
+    if not allure_title(item):
+        result.name = heading_of(item.name)
+    result.description = description(item)
+    result.steps.extend(steps(item))
 
 
 def _in_use(config: pytest.Config) -> bool:
@@ -136,9 +160,10 @@ def _story(item: pytest.Item) -> str | None:
 class RedactingLogger:
     """Lets Allure's logger write results and attachments without secrets, and known by their node ids."""
 
-    def __init__(self, inner: Any, redactor: Redactor) -> None:  # noqa: ANN401 - allure_commons is not typed
+    def __init__(self, inner: Any, redactor: Redactor, room: Room) -> None:  # noqa: ANN401 - it is not typed
         self._inner = inner
         self._redactor = redactor
+        self._room = room
 
     @allure_commons.hookimpl
     def report_result(self, result: TestResult) -> None:
@@ -148,13 +173,23 @@ class RedactingLogger:
             _identify(result, node_id)
         if result.statusDetails is not None and result.statusDetails.message:
             result.statusDetails.message = _OWN_ERROR.sub("", result.statusDetails.message)
-        self._inner.report_result(_redacted(result, self._redactor))
+        result = _redacted(result, self._redactor)
+        if result.statusDetails is not None and result.statusDetails.trace:
+            # Not before: the shape of a secret that is cut is none.
+            result.statusDetails.trace = shortened(result.statusDetails.trace, TRACE_CHARACTERS)
+        self._inner.report_result(result)
+        self._room.next_check()
 
     @allure_commons.hookimpl
     def report_container(self, container: TestResultContainer) -> None:
-        """Write fixtures, without pytest's own finalizers, which end when Allure has stopped looking."""
+        """Write fixtures that prepare something, and what undoes it.
+
+        Not pytest's own finalizers, which end when Allure has stopped looking.
+        """
         container.afters = [after for after in container.afters if after.stop is not None]
-        self._inner.report_container(_redacted(container, self._redactor))
+        container.befores = [before for before in container.befores if before.name not in _PLUMBING]
+        if container.befores or container.afters:
+            self._inner.report_container(_redacted(container, self._redactor))
 
     @allure_commons.hookimpl
     def report_globals(self, globals_item: Globals) -> None:
@@ -164,13 +199,14 @@ class RedactingLogger:
     @allure_commons.hookimpl
     def report_attached_file(self, source: str, file_name: str) -> None:
         """Write an attached file, which is left as it is where it came from."""
-        self._inner.report_attached_data(self._redactor.data(Path(source).read_bytes()), file_name)
+        self.report_attached_data(Path(source).read_bytes(), file_name)
 
     @allure_commons.hookimpl
     def report_attached_data(self, body: str | bytes, file_name: str) -> None:
         """Write attached text or bytes."""
-        clean = _text(body, self._redactor) if isinstance(body, str) else self._redactor.data(body)
-        self._inner.report_attached_data(clean, file_name)
+        text = isinstance(body, str)
+        clean = _text(body, self._redactor).encode() if isinstance(body, str) else self._redactor.data(body)
+        self._inner.report_attached_data(self._room.fit(clean, text=text), file_name)
 
 
 def _text(value: str, redactor: Redactor) -> str:
@@ -223,7 +259,7 @@ def unreported(
     verdict = Verdict.BROKEN if recorded is None else recorded.verdict
     return TestResult(
         uuid=str(uuid.uuid4()),
-        name=node_id.rsplit("::", 1)[-1],
+        name=heading_of(node_id),
         fullName=f"{parsed.package}#{parsed.test_function}",
         status=_STATUSES[verdict],
         statusDetails=StatusDetails(message=recorded.reason if recorded else _NEVER_REPORTED),

@@ -11,6 +11,7 @@ from fixtures.verdict import RunVerdict, Verdict
 from fixtures.waivers import WAIVED, covers, holds
 from reports.stages import TITLES
 from reports.summary import MARKS, escaped
+from reports.titles import title_of
 
 GATE_PAGE = "gate.md"
 _NEVER = "it was planned, and never reported"
@@ -46,19 +47,12 @@ def gate_page(verdict: RunVerdict, run: Run, waivers: Sequence[Waiver]) -> str:
 
 def _row(check: str, result: Result | None) -> str:
     if result is None:
-        return f"| {MARKS[Verdict.BROKEN]} | {_title(check)} | {_NEVER} |"
+        return f"| {MARKS[Verdict.BROKEN]} | {escaped(title_of(check))} | {_NEVER} |"
     said = list(result.notes)
     if result.verdict is not Verdict.PASSED:
         said.insert(0, result.reason)
     mark = "🏳️" if any(note.startswith(WAIVED) for note in said) else MARKS[result.verdict]
-    return f"| {mark} | {_title(check)} | {escaped('; '.join(said)) or _SILENT} |"
-
-
-def _title(check: str) -> str:
-    """Return a check's name in words: ``test_backup_is_recent[redis]`` is "backup is recent: redis"."""
-    name, _, case = check.rsplit("::", maxsplit=1)[-1].partition("[")
-    words = name.removeprefix("test_").replace("_", " ")
-    return escaped(f"{words}: {case.removesuffix(']')}" if case else words)
+    return f"| {mark} | {escaped(title_of(check))} | {escaped('; '.join(said)) or _SILENT} |"
 
 
 def _waivers(waivers: Sequence[Waiver], checks: Sequence[str], results: dict[str, Result]) -> Iterator[str]:

@@ -15,8 +15,12 @@ from typing import Any
 from fixtures.files import write_whole
 from fixtures.incident import Incident, load_incident
 from fixtures.verdict import RunVerdict
-from reports.allure_metadata import CATEGORIES, RESULTS, report_name
+from reports.allure_metadata import RESULTS, report_name
+from reports.categories import CATEGORIES
 from reports.drawing import EVERY, FOLDER
+from reports.history import MOST_REPORTS, earlier_reports, history_of, write_history
+from reports.journal_end import JOURNAL_END
+from reports.known_limits import LIMITS
 from reports.node import TOOLS, find_allure
 from reports.postmortem import POST_MORTEM
 from reports.processes import NoReport, run
@@ -28,7 +32,11 @@ RENDER_SECONDS = 120.0
 # Labels that every result has and nobody looks for.
 _HIDDEN_LABELS = ["framework", "host", "language", "nodeId", "package", "parentSuite", "suite", "thread"]
 # What of the incident is shown beside the results, where it is there.
-_ATTACHED = (POST_MORTEM, *(f"{FOLDER}/{name}" for name in EVERY), VERDICT, "rollback.json")
+_ATTACHED = (
+    POST_MORTEM,
+    *(f"{FOLDER}/{name}" for name in EVERY),
+    *(VERDICT, "rollback.json", LIMITS, JOURNAL_END),
+)
 
 # Allure has no setting that leaves its analytics out.
 _ANALYTICS = re.compile(
@@ -62,7 +70,8 @@ def render(
 
     Raises:
         UsageProblem: there is no incident in the folder.
-        NoReport: there are no results, or Allure cannot be had, fails, or takes longer than `seconds`.
+        NoReport: there are no results, or Allure cannot be had, fails, or takes longer than `seconds`; or,
+            when the report is written, the target's history cannot be.
     """
     incident = load_incident(incident_folder)
     if not bare and not any((incident_folder / RESULTS).glob("*-result.json")):
@@ -74,9 +83,14 @@ def render(
             hint="run the checks first: pytest -m verification --target PROFILE",
         )
     allure = find_allure(progress, tools)
+    kept = history_of(incident)
+    earlier, damaged = earlier_reports(kept, report_name(incident))
+    if damaged:
+        progress(f"{damaged} damaged lines of {kept.name} are left out")
     with tempfile.TemporaryDirectory(prefix="rollproof-report-") as temporary:
-        config = Path(temporary) / "allurerc.json"
-        config.write_text(json.dumps(_configuration(incident)), encoding="utf-8")
+        config, history = Path(temporary) / "allurerc.json", Path(temporary) / "history.jsonl"
+        history.write_bytes(b"".join(line + b"\n" for line in earlier))
+        config.write_text(json.dumps(_configuration(incident, history)), encoding="utf-8")
         output = Path(temporary) / "report"
         run(
             [
@@ -92,8 +106,10 @@ def render(
             environment=_environment(temporary),
         )
         page = sealed((output / "index.html").read_text(encoding="utf-8"))
+        now = history.read_bytes().splitlines()
     report = incident_folder / REPORT
     write_whole(report, page.encode())
+    write_history(kept, now)
     return report
 
 
@@ -139,7 +155,7 @@ class _Fetches(HTMLParser):
                 self.found.append(f"<{tag} {name}={value[:80]}>")
 
 
-def _configuration(incident: Incident) -> dict[str, Any]:
+def _configuration(incident: Incident, history: Path) -> dict[str, Any]:
     logo = base64.b64encode(_LOGO.encode()).decode()
     options = {
         "singleFile": True,
@@ -153,6 +169,8 @@ def _configuration(incident: Incident) -> dict[str, Any]:
         "name": report_name(incident),
         "plugins": {"awesome": {"options": options}},
         "hideLabels": _HIDDEN_LABELS,
+        "historyPath": str(history),
+        "historyLimit": MOST_REPORTS,
         "categories": CATEGORIES,
         "globalAttachments": [name for name in _ATTACHED if (incident.folder / name).exists()],
         "variables": _variables(read_verdict(incident.folder))

@@ -1,7 +1,8 @@
 """Pytest plugin: when a run is over, its record is completed, in this order.
 
 Results for checks that never reported, what Allure shows beside the results, `verdict.json`, the pictures,
-`postmortem.md`, `report.html`, and last a scan of all that for secrets. Then the summary is printed.
+`postmortem.md`, `report.html`, the checksums of the results, and last a scan of all that for secrets. Then
+the summary is printed.
 """
 
 from __future__ import annotations
@@ -13,16 +14,21 @@ import pytest
 
 from fixtures.errors import ExitCode, Problem, describe
 from fixtures.files import write_whole
-from fixtures.incident import CHANGE, LOST_WINDOW
+from fixtures.given import recorded_facts
+from fixtures.incident import CHANGE, JOURNAL, LOST_WINDOW
 from fixtures.redaction import Finding
 from fixtures.tally import tally
 from fixtures.verdict import RunVerdict
 from fixtures.verification import VERIFICATION, Verification
-from reports.allure_metadata import write_metadata
+from reports.allure_metadata import RESULTS, write_metadata
 from reports.allure_results import write_unreported
+from reports.checksums import write_checksums
 from reports.drawing import draw, remove_pictures
+from reports.environment import environment
 from reports.gate_page import GATE_PAGE, gate_page
 from reports.html import REPORT, render
+from reports.journal_end import JOURNAL_END, journal_end
+from reports.known_limits import LIMITS, limits_page
 from reports.node import installed_allure
 from reports.postmortem import write_post_mortem
 from reports.processes import NoReport
@@ -61,9 +67,12 @@ class _Record:
         self._verdict = tally(self._incident, self._verification.target.windows)
         write_verdict(self._incident.folder, self._verdict)
         page = self._page(self._verdict)
+        self._write_beside(self._verdict)
         self._draw(self._verdict)
         self._write_post_mortem()
         self._render()
+        if (self._incident.folder / RESULTS).exists():
+            write_checksums(self._incident.folder)
         findings = [f for place in self._places() for f in redactor_of(self._config).scan(place)]
         self._notes += [_finding(finding) for finding in findings]
         if findings:
@@ -97,6 +106,16 @@ class _Record:
         write_whole(self._incident.folder / GATE_PAGE, page.encode(), mode=0o644)
         return page
 
+    def _write_beside(self, verdict: RunVerdict) -> None:
+        """Write what the report shows beside the results: known limits, and the end of the journal."""
+        folder = self._incident.folder
+        limits = limits_page(verdict, self._verification.target, recorded_facts(self._config))
+        texts = {LIMITS: limits, JOURNAL_END: journal_end(folder / JOURNAL)}
+        for name, text in texts.items():
+            if text is not None:
+                clean = redactor_of(self._config).text(text).encode("utf-8", "backslashreplace")
+                write_whole(folder / name, clean, mode=0o644)
+
     def _blocked(self, page: str) -> str:
         """Return the page of a run whose record holds a secret, and keep it so: it must promote nothing."""
         page = f"# ❌ A secret is in the record of this run: see what its checks printed last\n\n{page}"
@@ -115,7 +134,8 @@ class _Record:
             for node_id in planned.checks:
                 if node_id not in self._reported:
                     write_unreported(self._verification, phase, node_id, recorded.get(node_id))
-        write_metadata(Path(results), self._incident, {"Profile": self._verification.profile.name})
+        rows = environment(self._verification, recorded_facts(self._config))
+        write_metadata(Path(results), self._incident, rows)
 
     def _draw(self, verdict: RunVerdict) -> None:
         """Draw the pictures when all was verified: a run of one phase alone takes no longer than they do."""

@@ -21,12 +21,14 @@ from fixtures.redaction import Redactor
 from fixtures.verdict import RunVerdict
 from reports.allure_metadata import RESULTS, write_metadata
 from reports.allure_results import NODE_ID, RedactingLogger, unreported
+from reports.checksums import add_checksums
 from reports.drawing import draw
 from reports.html import render
 from reports.incident_record import OTHER_SHAPE, IncidentRecord, read_record
 from reports.postmortem import write_post_mortem
 from reports.processes import NoReport
 from reports.recount import recounted
+from reports.room import Room
 from reports.stages import TITLES
 from reports.verdict import VERDICT, read_verdict, write_verdict
 
@@ -59,6 +61,7 @@ def renew(folder: Path, say: Callable[[str], None]) -> RunVerdict:
             hint="copy the folder to where you can write, under the same name, and name that one",
         ) from None
     render(folder, progress=say, bare=True)
+    add_checksums(folder)
     return verdict
 
 
@@ -103,7 +106,7 @@ def _complete_results(record: IncidentRecord) -> None:
                     continue
                 result = unreported(incident.id, stage, node_id, run.results.get(node_id), began)
                 result.uuid = identity
-                RedactingLogger(_Whole(path), Redactor()).report_result(result)
+                RedactingLogger(_Whole(path), Redactor(), Room(folder, workers=1)).report_result(result)
 
 
 def _results(folder: Path) -> Iterator[tuple[str, int, Path]]:

@@ -51,7 +51,9 @@ def kept_store(_backup: BackupSet, target: Target) -> KeptStoreOf:
 
     @cache
     def read(name: str) -> Mapping[str, KeptStore | Wrong]:
-        return ask_all([name], lambda name: read_store(_backup, name, target.stores[name]))
+        return ask_all(
+            [name], lambda name: read_store(_backup, name, target.stores[name]), question="read backup"
+        )
 
     return lambda name: answer_of(read(name), name)
 

@@ -25,6 +25,7 @@ from staging.faults.trial import Trials
 from staging.fresh import clear_abandoned, fresh_stores
 from staging.kills import walk as kills
 from staging.kills.kill import Killer
+from staging.packages import install_browser
 from staging.rehearsal import Rehearsal, bring_up_application, bring_up_stores
 from staging.stack import Stack
 
@@ -102,7 +103,9 @@ def tests(
 ) -> None:
     """Run the suite's own tests; those on the real stack share one, brought up for them."""
     stack = Stack(ROOT)
-    _pytest(["tests/unit", "tests/pytester", "-n", "2", *context.args])
+    with Progress() as progress:
+        install_browser(progress.say)
+    _pytest(["tests/unit", "tests/pytester", "--require-browser", "-n", "2", *context.args])
     with Progress() as progress, fresh_stores(stack, progress):
         bring_up_application(stack, progress, SMALL_SCALE)
         on_stack = ["tests/stack", "--require-stack", *([] if every else ["--today"]), *context.args]

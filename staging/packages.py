@@ -1,4 +1,4 @@
-"""The Debian packages that an engine and its commands come from."""
+"""The Debian packages that an engine, its commands and the browser of the tests come from."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from staging.processes import run
 UPDATE_SECONDS = 180
 INSTALL_SECONDS = 600
 VERSION_SECONDS = 20
+# A program, and the package that it comes from.
+_BROWSER = (("chromium", "chromium"), ("chromedriver", "chromium-driver"))
 
 
 def missing_packages(*, engine: bool) -> list[str]:
@@ -67,8 +69,32 @@ def install_missing(report: Callable[[str], None], *, engine: bool = False) -> N
         )
 
 
-def install(packages: list[str], report: Callable[[str], None]) -> None:
-    """Install packages with apt-get.
+def install_browser(report: Callable[[str], None]) -> None:
+    """Install what opens a report in the tests, with apt-get, as root; nothing where it is there.
+
+    Raises:
+        Problem: It is missing and this is not Debian, or not root, or apt-get failed.
+    """
+    missing = [package for program, package in _BROWSER if shutil.which(program) is None]
+    if missing:
+        install(
+            missing,
+            report,
+            what="browser of the tests",
+            expected="chromium and chromedriver",
+            instead="install Chromium and its driver",
+        )
+
+
+def install(
+    packages: list[str],
+    report: Callable[[str], None],
+    *,
+    what: str = "Docker engine",
+    expected: str = "an engine that answers, with compose, buildx and git",
+    instead: str = "start Docker and put yourself in its group",
+) -> None:
+    """Install packages with apt-get; `what`, `expected` and `instead` are for the error where it cannot.
 
     Raises:
         Problem: This is not Debian, or not root, or apt-get failed.
@@ -76,11 +102,11 @@ def install(packages: list[str], report: Callable[[str], None]) -> None:
     names = " ".join(packages)
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         raise Problem(
-            what="Docker engine",
-            expected="an engine that answers, with compose, buildx and git",
+            what=what,
+            expected=expected,
             observed=f"none, or a part missing ({names}), and no way to install it",
             source="this machine (not Debian, or not root)",
-            hint="start Docker and put yourself in its group, or run this as root on Debian",
+            hint=f"{instead}, or run this as root on Debian",
         )
     report(f"installing {names}")
     options = ["-o", "DPkg::Lock::Timeout=120", "-y", "-q"]

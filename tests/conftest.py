@@ -54,7 +54,8 @@ def write_profile(folder: Path, more: str = "") -> Path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `./run tests` insist on the stack."""
+    """Let `./run tests` insist on the stack, and on a browser."""
+    parser.addoption("--require-browser", action="store_true", help="fail, not skip, without Chromium")
     parser.addoption("--require-stack", action="store_true", help="fail, not skip, without a staging stack")
     parser.addoption("--today", action="store_true", help="of the longest stack tests only those of today")
 

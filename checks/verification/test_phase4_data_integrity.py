@@ -9,6 +9,7 @@ import pytest
 
 from fixtures.baseline import Baseline
 from fixtures.errors import Mismatch, Unverifiable, listed
+from fixtures.evidence import CSV, Saw, table
 from fixtures.neighbours import neighbours_text, same_neighbours
 from fixtures.policy import policy_of
 from fixtures.recorded import RecordedContent, RecordedStore, whole_digest
@@ -31,16 +32,14 @@ def test_collection_count(
     baseline: Baseline,
     target: Target,
     live_counts: Callable[[str], Mapping[str, int]],
-    evidence: Callable[[str, str], None],
+    saw: Saw,
 ) -> None:
     """The collection holds as many records as before; where its policy is `grows`, not fewer."""
     store, name = collection.split("/", 1)
     recorded = baseline.facts.stores[store].counts[name]
     policy = policy_of(target.stores[store], name)
     counts = live_counts(store)
-    evidence(
-        "count", f"{collection}: baseline {recorded}, now {counts.get(name, 'missing')}, policy {policy}"
-    )
+    saw(f"{recorded} records, policy {policy}", counts.get(name, "no such collection"))
     if name not in counts:
         raise Mismatch(
             what=f"collection {name} of {store}",
@@ -61,10 +60,11 @@ def test_collection_count(
 
 
 def test_store_holds_no_unrecorded_collection(
-    store: str, recorded_store: RecordedStore, live_counts: Callable[[str], Mapping[str, int]]
+    store: str, recorded_store: RecordedStore, live_counts: Callable[[str], Mapping[str, int]], saw: Saw
 ) -> None:
     """The store has no collection that it did not have: a left-over of the migration."""
     extra = sorted(set(live_counts(store)) - set(recorded_store.counts))
+    saw("no collection that the baseline does not know", listed(extra) or "none")
     if extra:
         raise Mismatch(
             what=f"collections of {store} that the baseline does not know",
@@ -80,14 +80,18 @@ def test_collection_content(
     comparison_of: Callable[[str], Comparison],
     baseline: Baseline,
     target: Target,
-    evidence: Callable[[str, str], None],
+    evidence: Callable[[str, str, str], None],
+    saw: Saw,
     note: Callable[[str], None],
 ) -> None:
     """Every record of the collection is what it was; where its policy is `grows`, more may be there."""
     store, name = content.split("/", 1)
     policy = policy_of(target.stores[store], name)
     comparison = comparison_of(content)
-    evidence("comparison", f"{content}, policy {policy}: {comparison}\n{comparison.coverage}")
+    saw(f"the records of the baseline, policy {policy}", f"{comparison} differs; {comparison.coverage}")
+    rows = list(comparison.rows())
+    if rows:
+        evidence("differences", table(("difference", "record", "fields"), rows), CSV)
     excluded = baseline.facts.contents[store].collections[name].excluded
     if excluded:
         note(f"{content}: not compared, as the profile says: {', '.join(excluded)}")
@@ -103,7 +107,13 @@ def test_collection_content(
         )
 
 
-def test_schema(schema: str, baseline: Baseline, live_schemas: Callable[[str], Mapping[str, Json]]) -> None:
+def test_schema(
+    schema: str,
+    baseline: Baseline,
+    live_schemas: Callable[[str], Mapping[str, Json]],
+    saw: Saw,
+    evidence: Callable[[str, str, str], None],
+) -> None:
     """What the records live in, such as columns, indexes, validators and settings, is what it was."""
     store, name = schema.split("/", 1)
     schemas = live_schemas(store)
@@ -116,7 +126,9 @@ def test_schema(schema: str, baseline: Baseline, live_schemas: Callable[[str], M
             hint="it was dropped or renamed: restore it from the backup",
         )
     found = list(schema_differences(baseline.facts.contents[store].schemas[name], schemas[name]))
+    saw("the recorded schema", f"{len(found)} differences")
     if found:
+        evidence("differences", table(("difference",), ((text,) for text in found)), CSV)
         raise Mismatch(
             what=f"schema of {name} of {store}",
             expected="the recorded one",
@@ -130,9 +142,11 @@ def test_store_holds_no_unrecorded_schema(
     store: str,
     recorded_content: RecordedContent,
     live_schemas: Callable[[str], Mapping[str, Json]],
+    saw: Saw,
 ) -> None:
     """The store has no view, trigger, alias or the like that it did not have."""
     extra = sorted(set(live_schemas(store)) - set(recorded_content.schemas))
+    saw("nothing that the baseline does not know", listed(extra) or "nothing")
     if extra:
         raise Mismatch(
             what=f"what {store} has and the baseline does not know",
@@ -144,13 +158,17 @@ def test_store_holds_no_unrecorded_schema(
 
 
 def test_golden_queries(
-    golden: str, baseline: Baseline, golden_answers: Mapping[str, Sequence[Neighbours] | Wrong]
+    golden: str,
+    baseline: Baseline,
+    golden_answers: Mapping[str, Sequence[Neighbours] | Wrong],
+    saw: Saw,
 ) -> None:
     """Searches for the vectors of the baseline find the neighbours that they found then."""
     store, name = golden.split("/", 1)
     recorded = baseline.facts.contents[store].collections[name].golden
     pairs = zip(recorded, answer_of(golden_answers, golden), strict=True)
     for number, (before, now) in enumerate(pairs):
+        saw(f"query {number + 1}: {neighbours_text(before)}", neighbours_text(now))
         if not same_neighbours(before, now):
             raise Mismatch(
                 what=f"neighbours of golden query {number + 1} in {name} of {store}",
@@ -161,9 +179,12 @@ def test_golden_queries(
             )
 
 
-def test_positions(moving_store: str, baseline: Baseline, moving: Callable[[str], MovingContent]) -> None:
+def test_positions(
+    moving_store: str, baseline: Baseline, moving: Callable[[str], MovingContent], saw: Saw
+) -> None:
     """No position, such as a consumer group's offset, was lost, moved back or is beyond the end."""
     strayed = list(moving(moving_store).strayed(baseline.facts.contents[moving_store].positions))
+    saw("every position where it was, or further on", listed(strayed) or "so it is")
     if strayed:
         raise Mismatch(
             what=f"positions of {moving_store}",
@@ -178,11 +199,11 @@ def test_references(
     relation: str,
     target: Target,
     open_store: Callable[[str], StoreView],
-    evidence: Callable[[str, str], None],
+    saw: Saw,
 ) -> None:
     """What the records of one store name in another is there."""
     records = require_whole(target.references[relation], open_store)
-    evidence("references", f"{relation}: {records} records name what is there")
+    saw("every name is held by the other store", f"{records} records name what is there")
 
 
 def test_store_was_compared(
@@ -190,9 +211,11 @@ def test_store_was_compared(
     recorded_store: RecordedStore,
     recorded_content: RecordedContent,
     evidence: Callable[[str, str], None],
+    saw: Saw,
 ) -> None:
     """The baseline holds records of the store; comparing nothing with nothing proves nothing."""
     evidence("blind spots", "\n".join(recorded_content.blind_spots))
+    saw("records in the baseline", sum(recorded_store.counts.values()))
     # A store whose collections are all volatile has none that was read.
     digests = [digest for c in recorded_content.collections.values() for digest in c.digests]
     if not sum(recorded_store.counts.values()) or (digests and not whole_digest(digests).records):

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from reports.categories import CATEGORIES
 from reports.html import render
+from reports.room import CHECK_BYTES, INCIDENT_BYTES
 
 pytest_plugins = ["pytester"]
 
@@ -25,16 +27,23 @@ from pydantic import BaseModel
 
 from fixtures.clock import Moment
 from fixtures.incident import find_incident
+from fixtures.premigration import Premigration
 from fixtures.ledger import Planned, Run, runs
 from fixtures.target import Windows
 from fixtures.verification import VERIFICATION, Verification
 
-pytest_plugins = ["fixtures.evidence", "reports.scrubbing", "reports.allure_results", "reports.record"]
+pytest_plugins = [
+    "fixtures.evidence", "fixtures.steps", "reports.scrubbing", "reports.allure_results", "reports.record"
+]
 PHASES = ("phase1", "phase2")
 
 
 class Profile(BaseModel):
     windows: Windows = Windows()
+    name: str = "canary"
+    baseline_key: None = None
+    premigration: Premigration = Premigration()
+    stores: dict[str, object] = {}
 
     def secrets(self):
         return frozenset()
@@ -76,6 +85,7 @@ import allure
 import pytest
 
 from fixtures.errors import Mismatch, Unverifiable
+from fixtures.steps import step
 
 ERROR = {"what": "kafka", "expected": "an answer", "observed": "none", "source": "here", "hint": "look"}
 
@@ -87,7 +97,12 @@ def tidy():
 
 @pytest.mark.phase1
 @pytest.mark.parametrize("container", ["mysql", "redis"])
-def test_running(container, evidence, tidy):
+def test_running(container, evidence, saw, note, tidy):
+    '''Every service has a container
+    that *runs*.'''
+    with step("container engine: containers"):
+        saw("running", f"running as {container}")
+    note("seen once")
     evidence("state", f'{{"container": "{container}"}}', "application/json")
 
 
@@ -140,14 +155,14 @@ def test_every_check_has_a_labelled_result(project: pytest.Pytester, distributio
 
     found = {result["name"]: result for result in results(project)}
     assert {name: result["status"] for name, result in found.items()} == {
-        "test_running[mysql]": "passed",
-        "test_running[redis]": "passed",
-        "test_answers[mysql/users]": "passed",
-        "test_answers[kafka]": "broken",
-        "test_health": "failed",
-        "test_blocked": "skipped",
+        "Running: mysql": "passed",
+        "Running: redis": "passed",
+        "Answers: mysql/users": "passed",
+        "Answers: kafka": "broken",
+        "Health": "failed",
+        "Blocked": "skipped",
     }
-    running, answers = labels(found["test_running[mysql]"]), labels(found["test_answers[mysql/users]"])
+    running, answers = labels(found["Running: mysql"]), labels(found["Answers: mysql/users"])
     assert (running["epic"], running["feature"], running["story"]) == (
         "one",
         "Phase 1: Infrastructure",
@@ -157,26 +172,72 @@ def test_every_check_has_a_labelled_result(project: pytest.Pytester, distributio
     assert running["nodeId"] == "test_checks.py::test_running[mysql]"
     assert (answers["feature"], answers["story"]) == ("Phase 2: Connectivity", "mysql")
     assert answers["severity"] == "minor"
-    assert "story" not in labels(found["test_health"])
-    assert found["test_health"]["statusDetails"]["message"] == (
+    assert "story" not in labels(found["Health"])
+    assert found["Health"]["statusDetails"]["message"] == (
         "kafka: expected an answer, observed none (from here)\nHINT: look"
     )
-    (attachment,) = found["test_running[redis]"]["attachments"]
+    (attachment,) = found["Running: redis"]["attachments"]
     folder = project.path / "incidents" / "one" / "allure-results"
     assert (attachment["name"], attachment["type"]) == ("state", "application/json")
     assert (folder / attachment["source"]).read_text() == '{"container": "redis"}'
     containers = [json.loads(path.read_text()) for path in folder.glob("*-container.json")]
-    assert {before["name"] for c in containers for before in c.get("befores", [])} >= {"evidence", "tidy"}
+    names = {before["name"] for c in containers for before in c.get("befores", [])}
+    assert "tidy" in names
+    assert not {"evidence", "saw", "note"} & names
     assert all("stop" in after for container in containers for after in container.get("afters", []))
     properties = (folder / "environment.properties").read_text()
     assert "Incident=one\nTarget=canary\nProfile=canary.toml\n" in properties
-    assert json.loads((folder / "executor.json").read_text())["name"] == "Rollproof"
-    assert [c["name"] for c in json.loads((folder / "categories.json").read_text())] == [
-        "Late",
-        "Verified wrong",
-        "Could not verify",
-        "Blocked",
-    ]
+    assert json.loads((folder / "executor.json").read_text())["buildName"] == "one"
+    categories = json.loads((folder / "categories.json").read_text())
+    assert [c["name"] for c in categories] == [c["name"] for c in CATEGORIES]
+
+
+def test_a_result_says_what_was_verified_expected_and_observed(project: pytest.Pytester) -> None:
+    project.runpytest_subprocess()
+
+    found = {result["name"]: result for result in results(project)}
+    assert found["Running: mysql"]["description"] == (
+        "**Verified:** Every service has a container that \\*runs\\*.\n\n"
+        "| expected | observed |\n|---|---|\n| running | running as mysql |\n\n"
+        "**Noted:** seen once"
+    )
+    (asked,) = found["Running: mysql"]["steps"]
+    assert (asked["name"], asked["status"]) == ("container engine: containers", "passed")
+    assert found["Running: mysql"]["start"] <= asked["start"] <= asked["stop"]
+    # Also where nobody said it but the error.
+    assert "| an answer | none |" in found["Health"]["description"]
+
+
+def test_what_is_beside_the_results(project: pytest.Pytester) -> None:
+    project.runpytest_subprocess("-k", "running")
+
+    incident = project.path / "incidents" / "one"
+    assert "- phase2 has not run" in (incident / "known-limits.md").read_text().replace("\\", "")
+    assert not (incident / "journal-end.txt").exists()
+    checked = project.run("sh", "-c", f"cd {incident} && sha256sum --check --strict allure-results.sha256")
+    checked.stdout.fnmatch_lines(["allure-results/*-result.json: OK", "allure-results/categories.json: OK"])
+    assert checked.ret == 0
+    assert len(checked.outlines) == len(list((incident / "allure-results").iterdir()))
+
+
+def test_evidence_of_an_incident_is_bounded(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_checks="""
+        import pytest
+
+        @pytest.mark.phase1
+        @pytest.mark.parametrize("number", range(15))
+        def test_talks(number, evidence):
+            evidence("log", "x" * 300_000)
+        """
+    )
+    project.runpytest_subprocess("-n2")
+
+    folder = project.path / "incidents" / "one" / "allure-results"
+    sizes = [path.stat().st_size for path in folder.glob("*-attachment*")]
+    assert len(sizes) == 15
+    assert INCIDENT_BYTES / 2 < sum(sizes) < INCIDENT_BYTES + 15 * 200
+    assert max(sizes) < CHECK_BYTES + 200
 
 
 def test_a_lost_check_is_broken_and_known_again_when_it_runs(project: pytest.Pytester) -> None:
@@ -251,12 +312,16 @@ def test_the_report_holds_the_latest_result_of_each_check(project: pytest.Pytest
     page = report.read_text()
     assert report == incident / "report.html"
     assert set(incident.iterdir()) - before == {report}
+    history = incident.parent / "history-canary.jsonl"
+    assert [json.loads(line)["name"] for line in history.read_text().splitlines()] == [
+        "Rollproof \N{EN DASH} canary \N{EN DASH} incident one"
+    ]
     assert len(page) < 10_000_000
     assert "<title> Rollproof \N{EN DASH} canary \N{EN DASH} incident one </title>" in page
     assert "Content-Security-Policy" in page
     assert "googletagmanager" not in page
     assert "postmortem.md" in json.dumps(_widget(page, "globals.json"))
-    assert _widget(page, "statistic.json") == {"total": 5, "passed": 5, "retries": 1}
+    assert _widget(page, "statistic.json") == {"total": 5, "passed": 5, "retries": 1, "new": 5}
     tree = _widget(page, "tree.json")
     groups = [tree["groupsById"][group]["name"] for group in tree["root"]["groups"]]
     assert sorted(groups) == ["Phase 1: Infrastructure", "Phase 2: Connectivity"]

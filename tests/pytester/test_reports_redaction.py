@@ -25,6 +25,7 @@ from pydantic import BaseModel, SecretStr
 
 from fixtures.clock import Moment
 from fixtures.incident import find_incident
+from fixtures.premigration import Premigration
 from fixtures.ledger import Planned, Run, runs
 from fixtures.secret import secrets_in
 from fixtures.target import Windows
@@ -37,6 +38,10 @@ class Profile(BaseModel):
     password: SecretStr
     short: SecretStr = SecretStr("abc")
     windows: Windows = Windows()
+    name: str = "canary"
+    baseline_key: None = None
+    premigration: Premigration = Premigration()
+    stores: dict[str, object] = {}
 
     def secrets(self):
         return frozenset(secrets_in(self))

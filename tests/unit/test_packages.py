@@ -41,3 +41,32 @@ def test_an_installation_that_brings_nothing_is_a_problem(monkeypatch: pytest.Mo
     monkeypatch.setattr(packages, "missing_packages", lambda **_: ["git"])
     with pytest.raises(Problem, match="git is still missing"):
         packages.install_missing(lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("there", "missing"),
+    [
+        (set(), ["chromium", "chromium-driver"]),
+        ({"chromium"}, ["chromium-driver"]),
+        ({"chromium", "chromedriver"}, []),
+    ],
+)
+def test_what_is_missing_of_the_browser_is_installed(
+    monkeypatch: pytest.MonkeyPatch, there: set[str], missing: list[str]
+) -> None:
+    installed: list[str] = []
+    monkeypatch.setattr(shutil, "which", lambda program: program if program in there else None)
+    monkeypatch.setattr(packages, "install", lambda names, *_, **__: installed.extend(names))
+    packages.install_browser(lambda _: None)
+    assert installed == missing
+
+
+def test_a_browser_that_cannot_be_installed_is_a_problem_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(Problem) as caught:
+        packages.install_browser(lambda _: None)
+    assert str(caught.value) == (
+        "browser of the tests: expected chromium and chromedriver, observed none, or a part missing (chromium"
+        " chromium-driver), and no way to install it (from this machine (not Debian, or not root))\n"
+        "HINT: install Chromium and its driver, or run this as root on Debian"
+    )

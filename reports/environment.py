@@ -1,0 +1,72 @@
+"""What a report says about where and on what it was made: environment, and who ran it."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import tomllib
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from fixtures.recorded import Facts
+from fixtures.verification import Verification
+
+_PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
+
+
+def environment(verification: Verification, recorded: Facts | None) -> dict[str, str]:
+    """Return target, commits, incident and versions, by the names that a report shows.
+
+    `recorded` is what the baseline says, None without one: it knows commit and images of the good state.
+    """
+    incident, rollback = verification.incident, verification.incident.rollback()
+    rows = {
+        "Incident": incident.id,
+        "Target": incident.target,
+        "Profile": verification.profile.name,
+        "Incident began": incident.started.wall,
+    }
+    if verification.migration is not None:
+        rows["Migration to"] = verification.migration
+    if recorded is not None:
+        rows["Baseline of commit"] = recorded.commit
+    if rollback is not None:
+        rows["Rollback"] = " ".join([rollback.kind, *rollback.names])
+        rows["Rolled back to"] = rollback.commit
+        if rollback.origin is not None:
+            rows["Rolled back from"] = ", ".join(rollback.origin.commits)
+    if recorded is not None:
+        rows |= {f"Image of {c.service}": c.image for c in recorded.containers}
+    return rows | {
+        "Rollproof": tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["version"],
+        "Host": platform.node(),
+        "Python": platform.python_version(),
+        "pytest": version("pytest"),
+        "allure-pytest": version("allure-pytest"),
+    }
+
+
+def executor(incident: str, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return who ran the checks, as Allure wants it: the job of GitHub Actions, else a person at a host."""
+    if variables.get("GITHUB_ACTIONS") == "true":
+        server, repository = variables.get("GITHUB_SERVER_URL", ""), variables.get("GITHUB_REPOSITORY", "")
+        run = variables.get("GITHUB_RUN_ID", "")
+        page = f"{server}/{repository}"
+        return {
+            "name": "GitHub Actions",
+            "type": "github",
+            "url": page,
+            "buildName": f"{variables.get('GITHUB_WORKFLOW', 'run')} {run}, incident {incident}",
+            "buildUrl": f"{page}/actions/runs/{run}",
+        }
+    return {"name": f"{_user()} at {platform.node()}", "type": "rollproof", "buildName": incident}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run as a number that no account has.
+        return f"user {os.getuid()}"

@@ -1,0 +1,88 @@
+"""How the checks of a target went in its earlier incidents, as Allure shows it beside each check.
+
+One file a target beside its incidents: a line of JSON for each report. It is made from the reports and can do
+without: lines that are damaged are left out, and the file is then as if they had never been.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fixtures.files import write_whole
+from fixtures.incident import Incident
+from reports.processes import NoReport
+
+MOST_REPORTS = 10
+MOST_BYTES = 1_000_000
+MESSAGE_CHARACTERS = 200
+_PARTS = {"uuid": str, "name": str, "timestamp": int, "knownTestCaseIds": list, "testResults": dict}
+
+
+def history_of(incident: Incident) -> Path:
+    """Return where the history of the incident's target is, or will be."""
+    return incident.folder.parent / f"history-{incident.target}.jsonl"
+
+
+def earlier_reports(path: Path, report: str) -> tuple[list[bytes], int]:
+    """Return the lines of all reports but the one called `report`, and how many lines are damaged.
+
+    Raises:
+        NoReport: the file cannot be read.
+    """
+    try:
+        lines = path.read_bytes().splitlines() if path.exists() else []
+    except OSError as error:
+        raise _out_of_reach(path, "read", error) from None
+    points = [(line, _point(line)) for line in lines]
+    kept = [line for line, point in points if point is not None and point["name"] != report]
+    return kept, sum(point is None for _, point in points)
+
+
+def write_history(path: Path, lines: list[bytes]) -> None:
+    """Write the newest of `lines`, of which the last is as Allure has added it.
+
+    Raises:
+        NoReport: the file cannot be written.
+    """
+    slim = [_slim(line) for line in lines[-1:]]
+    kept = [*lines[-MOST_REPORTS:-1], *slim]
+    while len(kept) > 1 and sum(map(len, kept)) > MOST_BYTES:
+        kept.pop(0)
+    try:
+        write_whole(path, b"".join(line + b"\n" for line in kept))
+    except OSError as error:
+        raise _out_of_reach(path, "written", error) from None
+
+
+def _point(line: bytes) -> dict[str, Any] | None:
+    """Return what a line says, None when it is not as Allure writes it."""
+    try:
+        point = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(point, dict) or not all(isinstance(point.get(k), kind) for k, kind in _PARTS.items()):
+        return None
+    return point if all(isinstance(result, dict) for result in point["testResults"].values()) else None
+
+
+def _slim(line: bytes) -> bytes:
+    """Return a line without what is in that incident's own report: traces, labels, long messages."""
+    point = json.loads(line)
+    for result in point["testResults"].values():
+        result.pop("trace", None)
+        result["labels"] = []
+        if isinstance(result.get("message"), str):
+            result["message"] = result["message"][:MESSAGE_CHARACTERS]
+    return json.dumps(point, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _out_of_reach(path: Path, done: str, error: OSError) -> NoReport:
+    return NoReport(
+        what="history of the target",
+        expected=f"a file that can be {done}",
+        observed=error.strerror or type(error).__name__,
+        source=str(path),
+        hint="correct its permissions, or move it away: it is made from reports, and begins anew",
+    )

@@ -1,0 +1,84 @@
+"""HTTP exchanges as evidence: without secrets, bounded, also of a request that had no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from pydantic import SecretStr
+
+from fixtures.errors import Unverifiable
+from fixtures.exchanges import BODY_BYTES, LATEST, Exchange, keep, latest, without_secret_fields
+from fixtures.http import Request, fetch
+
+
+@contextmanager
+def server(body: bytes) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(418)
+            self.send_header("Set-Cookie", "session=abcdef123456")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_address[1]}/x"
+        running.shutdown()
+
+
+def test_an_exchange_is_kept_without_secrets() -> None:
+    with server(b'{"access_token": "t0ken", "user": "ada"}') as url:
+        answer = fetch(Request("GET", url, token=SecretStr("bearer-token-of-ada")), 10)
+
+    assert answer.status == 418
+    text = str(latest()[-1])
+    assert text.startswith(f"GET {url}\n418, ")
+    assert "set-cookie: [not shown]" in text.lower()
+    assert '{"access_token": "[redacted]", "user": "ada"}' in text
+    for secret in ("t0ken", "abcdef123456", "bearer-token-of-ada"):
+        assert secret not in text
+
+
+def test_a_long_body_is_cut_in_the_evidence_alone() -> None:
+    with server(b"x" * (3 * BODY_BYTES)) as url:
+        answer = fetch(Request("GET", url), 10)
+
+    assert len(answer.body) == 3 * BODY_BYTES
+    assert str(latest()[-1]).endswith(f"\n{'x' * BODY_BYTES}\n[cut after {BODY_BYTES} bytes]")
+
+
+def test_a_request_without_an_answer_is_kept_too() -> None:
+    with pytest.raises(Unverifiable):
+        fetch(Request("GET", "http://127.0.0.1:9/x"), 5)
+
+    assert str(latest()[-1]).startswith("GET http://127.0.0.1:9/x\nno answer, ")
+    assert "ConnectError" in str(latest()[-1])
+
+
+def test_the_latest_are_kept() -> None:
+    for number in range(LATEST + 5):
+        keep(Exchange(0.0, 1.0, str(number), 200, {}, b"", ""))
+    assert [exchange.request for exchange in latest()] == [str(number) for number in range(5, LATEST + 5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ('{"api_key":"k"}', '{"api_key":"[redacted]"}'),
+        ('{"apiKey": "a\\"b", "x": 1}', '{"apiKey": "[redacted]", "x": 1}'),
+        ('{"password": "cut he', '{"password": "[redacted]"'),
+        ('{"token": 12345, "x": 1}', '{"token": "[redacted]", "x": 1}'),
+        ('{"tok": "shown"}', '{"tok": "shown"}'),
+        ("no JSON", "no JSON"),
+    ],
+)
+def test_fields_that_are_called_secrets_are_redacted(text: str, clean: str) -> None:
+    assert without_secret_fields(text) == clean

@@ -1,0 +1,177 @@
+"""What is looked at first when a check is red: the right containers, once, and not when there is no time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from fixtures import failing
+from fixtures.engines.engine import Container, ContainerEngine
+from fixtures.errors import Unverifiable
+from fixtures.evidence import EVIDENCE, Evidence
+from fixtures.exchanges import Exchange, keep
+from fixtures.target import Target, load_target
+from fixtures.windows import Limit
+
+
+def container(service: str, *, running: bool = True) -> Container:
+    fields: dict[str, Any] = dict.fromkeys(Container.__dataclass_fields__)
+    fields |= {"id": service, "name": f"{service}-1", "service": service, "running": running}
+    return Container(**fields)
+
+
+class Engine:
+    """An engine with three containers, which counts what it is asked."""
+
+    def __init__(self, *, silent: bool = False) -> None:
+        self.silent = silent
+        self.asked: list[str] = []
+
+    def containers(self) -> Mapping[str, tuple[Container, ...]]:
+        self.asked.append("containers")
+        if self.silent:
+            raise Unverifiable(what="containers", expected="an answer", observed="none", source="e", hint="h")
+        return {
+            "redis": (container("redis"),),
+            "backend": (container("backend"),),
+            "nginx": (container("nginx", running=False),),
+        }
+
+    def logs(self, name: str, lines: int = 50) -> str:
+        self.asked.append(name)
+        return f"log of {name}\n" * (lines * 500 if name == "nginx" else 1)
+
+
+@pytest.fixture
+def target(profile: Path) -> Target:
+    found = load_target(profile)
+    application = found.application.model_copy(update={"services": ("backend", "nginx")})
+    return found.model_copy(update={"application": application})
+
+
+def item(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, left: float = 60.0, *fixtures: str
+) -> pytest.Function:
+    monkeypatch.setattr(failing, "open_engine", lambda _: cast("ContainerEngine", engine))
+    monkeypatch.setattr(failing, "limit_of", lambda _: Limit("phase2", 180, left))
+    config = SimpleNamespace(stash=pytest.Stash())
+    made = SimpleNamespace(config=config, stash=pytest.Stash(), fixturenames=fixtures)
+    return cast("pytest.Function", made)
+
+
+def kept(of: pytest.Function) -> list[Evidence]:
+    return of.stash.get(EVIDENCE, [])
+
+
+def of_services(monkeypatch: pytest.MonkeyPatch, *services: str) -> None:
+    monkeypatch.setattr(failing, "services_of", lambda *_: services)
+
+
+def test_the_log_of_what_is_wrong_comes_first_and_its_end_is_kept(
+    monkeypatch: pytest.MonkeyPatch, target: Target
+) -> None:
+    check = item(Engine(), monkeypatch)
+    of_services(monkeypatch, "backend", "nginx")
+
+    failing._keep_logs(check, target)
+
+    assert [e.name for e in kept(check)] == [
+        "log of nginx-1, last 50 lines",
+        "log of backend-1, last 50 lines",
+    ]
+    first = kept(check)[0].text
+    assert first.startswith("[")
+    assert first.endswith("log of nginx\n")
+    assert len(first) < failing.LOG_CHARACTERS + 100
+
+
+def test_a_log_is_asked_for_once_a_process(monkeypatch: pytest.MonkeyPatch, target: Target) -> None:
+    engine = Engine()
+    check = item(engine, monkeypatch)
+    of_services(monkeypatch, "redis")
+    failing._keep_logs(check, target)
+    failing._keep_logs(check, target)
+    assert engine.asked == ["containers", "redis"]
+    assert len(kept(check)) == 2
+
+
+def test_a_silent_engine_is_asked_once_and_the_evidence_says_so(
+    monkeypatch: pytest.MonkeyPatch, target: Target
+) -> None:
+    engine = Engine(silent=True)
+    check = item(engine, monkeypatch)
+    of_services(monkeypatch, "redis")
+    failing._keep_logs(check, target)
+    failing._keep_logs(check, target)
+    assert engine.asked == ["containers"]
+    assert [e.text for e in kept(check)] == [
+        "none: containers: expected an answer, observed none (from e)",
+        "not asked for: containers: expected an answer, observed none (from e)",
+    ]
+
+
+def test_a_phase_without_time_left_does_not_wait_for_logs(
+    monkeypatch: pytest.MonkeyPatch, target: Target
+) -> None:
+    engine = Engine()
+    check = item(engine, monkeypatch, 1.0)
+    of_services(monkeypatch, "redis")
+    failing._keep_logs(check, target)
+    assert engine.asked == []
+    assert [e.text for e in kept(check)] == ["not asked for: phase2 has no time left"]
+
+
+def test_exchanges_are_kept_of_checks_that_use_the_client_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(Exchange(0.0, 12.0, "GET http://app/health", 503, {"Server": "nginx"}, b"down", ""))
+    without, using = item(Engine(), monkeypatch), item(Engine(), monkeypatch, 60.0, "client")
+    failing._keep_exchanges(without)
+    failing._keep_exchanges(using)
+    assert kept(without) == []
+    (found,) = kept(using)
+    assert found.name.startswith("HTTP exchanges, the last ")
+    assert found.text.endswith("GET http://app/health\n503, 12 ms\nServer: nginx\n\ndown")
+
+
+CHECKS = """
+import pytest
+
+@pytest.fixture
+def client():
+    pass
+
+@pytest.mark.parametrize("service", ["worker"])
+def test_service(service):
+    pass
+
+@pytest.mark.parametrize("content", ["redis/session:*"])
+def test_content(content):
+    pass
+
+@pytest.mark.parametrize("store", ["gone"])
+def test_gone(store):
+    pass
+
+def test_application(client):
+    pass
+
+def test_other():
+    pass
+"""
+
+
+def test_a_check_is_about_its_service_its_store_or_the_application(
+    pytester: pytest.Pytester, target: Target
+) -> None:
+    items = pytester.getitems(CHECKS)
+    found = {item.name.split("[")[0]: failing.services_of(item, target) for item in items}
+    assert found == {
+        "test_service": ("worker",),
+        "test_content": ("redis",),
+        "test_gone": (),
+        "test_application": ("backend", "nginx"),
+        "test_other": (),
+    }
