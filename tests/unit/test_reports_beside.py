@@ -18,7 +18,7 @@ from fixtures.recorded import Facts, RecordedCanary, RecordedContent
 from fixtures.target import load_target
 from fixtures.verdict import RunVerdict, Verdict
 from fixtures.verification import Verification
-from reports.checksums import write_checksums
+from reports.checksums import add_checksums, write_checksums
 from reports.environment import environment, executor
 from reports.journal_end import LONGEST, RECORDS, journal_end
 from reports.known_limits import limits_page
@@ -182,6 +182,20 @@ def test_checksums_hold_until_a_result_changes(tmp_path: Path) -> None:
     assert names == ["allure-results/a-attachment.txt", "allure-results/b-result.json"]
     assert _checked(tmp_path) == 0
     (results / "b-result.json").write_text("changed")
+    assert _checked(tmp_path) == 1
+
+
+def test_what_was_sealed_stays_so_when_results_are_added(tmp_path: Path) -> None:
+    results = tmp_path / "allure-results"
+    results.mkdir()
+    (results / "b-result.json").write_text("b")
+    write_checksums(tmp_path)
+    (results / "a-result.json").write_text("a")
+    added = add_checksums(tmp_path)
+    assert len(added.read_text().splitlines()) == 2
+    assert _checked(tmp_path) == 0
+    (results / "b-result.json").write_text("changed")
+    add_checksums(tmp_path)
     assert _checked(tmp_path) == 1
 
 
