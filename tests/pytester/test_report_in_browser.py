@@ -135,6 +135,14 @@ class Page:
         """Return all that the page shows."""
         return str(self.driver.find_element(By.TAG_NAME, "body").text)
 
+    def framed(self) -> str:
+        """Return what the first frame of the page shows: the description of a check."""
+        frame = WebDriverWait(self.driver, SECONDS).until(lambda d: d.find_element(By.TAG_NAME, "iframe"))
+        self.driver.switch_to.frame(frame)
+        text = self.text()
+        self.driver.switch_to.default_content()
+        return text
+
     def click(self, text: str) -> None:
         """Click what shows `text`, and nothing larger that holds it."""
         path = f"//*[contains(text(), {json.dumps(text)})]"
@@ -201,8 +209,10 @@ def test_it_opens_without_a_network_and_calls_nobody(report: Path, page: Page, t
     assert "FAILED" in tree
     assert "Store answers: kafka" in tree
     page.click("Collection content")
-    page.wait_for("Every record of the collection is what it was.")
     page.wait_for("Verified wrong: data loss")
+    described = page.framed()
+    assert "Verified: Every record of the collection is what it was." in described
+    assert "the records of the baseline, policy exact" in described
     assert "compare: mysql/shop.users" in page.text()
     assert "line-of-log" not in page.text()
     page.click("log of mysql-1")
