@@ -7,14 +7,14 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from fixtures.clock import Moment
-from fixtures.errors import Problem, UsageProblem, listed
+from fixtures.errors import ActionFailed, Problem, UsageProblem, listed
 from fixtures.files import canonical_json, write_whole
 from rollback_actions.index import FOLDER, sha256
 from rollback_actions.stores.keeper import BacksUp, Kept
@@ -65,6 +65,21 @@ class BackupSet:
         return {name: round(done.seconds_since(began), 3) for name, (began, done) in self.taken.items()}
 
 
+@contextmanager
+def backup_written(folder: Path) -> Iterator[None]:
+    """Say that a backup does not fit into `folder` or may not be written there, when that is so."""
+    try:
+        yield
+    except OSError as error:
+        raise ActionFailed(
+            what="backup",
+            expected="a folder that it can be written into, and fits",
+            observed=error.strerror or type(error).__name__,
+            source=str(error.filename or folder),
+            hint="make room there, or correct folders.backups in the profile, or the folder's permissions",
+        ) from None
+
+
 def take_backup(
     folder: Path,
     target: str,
@@ -80,8 +95,20 @@ def take_backup(
     since, or both.
 
     Raises:
-        Problem: a store could not be backed up; the unfinished folder is removed.
+        Problem: a store could not be backed up, or the backup not written; the unfinished folder is removed.
     """
+    with backup_written(folder):
+        return _take(folder, target, commit, keepers, steps, index)
+
+
+def _take(
+    folder: Path,
+    target: str,
+    commit: str,
+    keepers: Mapping[str, BacksUp],
+    steps: Steps,
+    index: Callable[[str, Path], int] | None,
+) -> BackupSet:
     temporary = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True, mode=0o700)
@@ -102,25 +129,27 @@ def take_backup(
         indexed = _index(temporary, keepers, steps, index) if index is not None else {}
         index_seconds = round(Moment.now().seconds_since(started), 3)
         stores = each_store(keepers, keep)
+        finished = Moment.now()
+        sealed = {name: sha256(temporary / name / PACKAGE) for name in stores}
+        manifest = {
+            "version": 1,
+            "target": target,
+            "commit": commit,
+            "started": started.record(),
+            "finished": finished.record(),
+            "index": indexed,
+            "sealed": sealed,
+            "taken": {name: [moment.record() for moment in moments] for name, moments in taken.items()},
+            "index_seconds": index_seconds,
+            "stores": {
+                name: {**asdict(kept), "records": dict(kept.records)} for name, kept in stores.items()
+            },
+        }
+        write_whole(temporary / MANIFEST, manifest_text(manifest))
+        temporary.rename(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    finished = Moment.now()
-    sealed = {name: sha256(temporary / name / PACKAGE) for name in stores}
-    manifest = {
-        "version": 1,
-        "target": target,
-        "commit": commit,
-        "started": started.record(),
-        "finished": finished.record(),
-        "index": indexed,
-        "sealed": sealed,
-        "taken": {name: [moment.record() for moment in moments] for name, moments in taken.items()},
-        "index_seconds": index_seconds,
-        "stores": {name: {**asdict(kept), "records": dict(kept.records)} for name, kept in stores.items()},
-    }
-    write_whole(temporary / MANIFEST, manifest_text(manifest))
-    temporary.rename(folder)
     return BackupSet(folder, commit, finished, stores, indexed, sealed, taken, index_seconds)
 
 

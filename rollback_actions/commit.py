@@ -18,6 +18,7 @@ from fixtures.git import GIT_SECONDS, git, head
 _BLOCK = 1024 * 1024
 # The git of a rollback that was killed works on for a moment.
 _UNLOCKED_SECONDS, _POLL_SECONDS = 10.0, 0.1
+_MOST_ARGUMENTS = 200
 
 
 def check_out(repository: Path, commit: str, kept: Path, *, seconds: float = GIT_SECONDS) -> str:
@@ -29,11 +30,12 @@ def check_out(repository: Path, commit: str, kept: Path, *, seconds: float = GIT
     limit = Deadline(seconds)
     _require_unlocked(repository, limit)
     kept.mkdir(parents=True, exist_ok=True)
+    unhidden = _unhide(repository, kept, limit)
     patch = _unused(kept, "working-copy", ".patch")
     # As git itself would apply it, whatever diff tools the user has configured.
     plain = ("--no-ext-diff", "--no-textconv", "--no-color")
     git(repository, "diff", "--binary", *plain, "HEAD", stdout=patch, deadline=limit)
-    notes = []
+    notes = [f"changes of {unhidden} files that git was told not to see are seen again"] if unhidden else []
     if patch.stat().st_size:
         notes.append(f"uncommitted changes kept in {patch}")
     else:
@@ -52,6 +54,23 @@ def check_out(repository: Path, commit: str, kept: Path, *, seconds: float = GIT
             hint="look at the working copy: another process may be changing it",
         )
     return "; ".join(notes) or "working copy was clean"
+
+
+def _unhide(repository: Path, kept: Path, limit: Deadline) -> int:
+    """Let git see the files whose changes it was told not to look at; return how many.
+
+    It would not keep them, and refuses to check out what differs from them. Those that are not there stay as
+    they are: they are left out of a sparse working copy.
+    """
+    top = repository / git(repository, "rev-parse", "--show-cdup", deadline=limit)
+    listed = (name.split(" ", 1) for name in _names(top, kept, limit, "ls-files", "-v", "-z"))
+    hidden = [name for tag, name in listed if (tag.islower() or tag == "S") and os.path.lexists(top / name)]
+    for begin in range(0, len(hidden), _MOST_ARGUMENTS):
+        some = hidden[begin : begin + _MOST_ARGUMENTS]
+        # Two commands: of both options git heeds the last.
+        for seen in ("--no-assume-unchanged", "--no-skip-worktree"):
+            git(top, "update-index", seen, "--", *some, deadline=limit)
+    return len(hidden)
 
 
 def _require_unlocked(repository: Path, limit: Deadline) -> None:

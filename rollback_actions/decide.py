@@ -64,26 +64,36 @@ def decide(severity: Severity, scope: Scope, *, still_bad: bool | None = None) -
 
     `still_bad` is what the investigation of something that is not critical came to; None before its end.
     """
-    if severity is Severity.HEALTHY:
-        return Decision(Action.MONITOR, "nothing is beyond its limit")
-    if severity is Severity.UNKNOWN:
-        return Decision(Action.INVESTIGATE, "nobody knows how bad it is: find out what cannot be seen")
-    if severity is Severity.NON_CRITICAL:
-        if still_bad is None:
-            return Decision(
-                Action.INVESTIGATE,
-                f"not critical: look for the cause for {INVESTIGATION_MINUTES} minutes, then decide again",
-            )
-        if not still_bad:
-            return Decision(Action.MONITOR, f"not critical, and over after {INVESTIGATION_MINUTES} minutes")
+    if scope.corrupt:
+        # By the runbook that is critical of itself, whatever else is within its limit.
+        return Decision(Action.EMERGENCY, "data is corrupt: what stores hold goes back too, in all of them")
+    waits = _not_critical(severity, still_bad=still_bad)
+    if waits is not None:
+        return waits
     if scope.empty:
         return Decision(Action.INVESTIGATE, "nothing is said to be in trouble: find out what is, and name it")
     return _rollback(scope)
 
 
+def _not_critical(severity: Severity, *, still_bad: bool | None) -> Decision | None:
+    """Return what is done before a rollback is thought of; None when it is time for one."""
+    if severity is Severity.HEALTHY:
+        return Decision(Action.MONITOR, "nothing is beyond its limit")
+    if severity is Severity.UNKNOWN:
+        return Decision(Action.INVESTIGATE, "nobody knows how bad it is: find out what cannot be seen")
+    if severity is Severity.NON_CRITICAL and still_bad is None:
+        return Decision(
+            Action.INVESTIGATE,
+            f"not critical: look for the cause for {INVESTIGATION_MINUTES} minutes, then decide again",
+        )
+    if severity is Severity.NON_CRITICAL and not still_bad:
+        return Decision(Action.MONITOR, f"not critical, and over after {INVESTIGATION_MINUTES} minutes")
+    return None
+
+
 def _rollback(scope: Scope) -> Decision:
     services, stores = tuple(dict.fromkeys(scope.services)), tuple(dict.fromkeys(scope.stores))
-    if scope.corrupt or stores:
+    if stores:
         return _with_data(scope, services, stores)
     if scope.whole or len(services) > 1:
         who = "the whole system is" if scope.whole else f"{len(services)} services are"
@@ -92,8 +102,6 @@ def _rollback(scope: Scope) -> Decision:
 
 
 def _with_data(scope: Scope, services: tuple[str, ...], stores: tuple[str, ...]) -> Decision:
-    if scope.corrupt:
-        return Decision(Action.EMERGENCY, "data is corrupt: what stores hold goes back too, in all of them")
     if len(stores) > 1:
         return Decision(
             Action.EMERGENCY, f"{len(stores)} stores are in trouble: they go back together, or do not agree"

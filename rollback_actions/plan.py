@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from fixtures.baseline import Baseline
-from fixtures.errors import UsageProblem
+from fixtures.errors import ActionFailed, UsageProblem
 from fixtures.git import resolve_commit
 from fixtures.target import Target
 from rollback_actions.backup import NEWEST, BackupSet, find_backup
+from rollback_actions.index import sha256
 from rollback_actions.known_good import baseline_named, baseline_of, current_baseline
-from rollback_actions.stores.package import read_package
+from rollback_actions.stores.package import MANIFEST, read_package
 from rollback_actions.unfinished import Unfinished
 from rollback_actions.wish import Kind, Wish
 
@@ -222,7 +223,16 @@ def _whole_backup(target: Target, commit: str, stores: Iterable[str], name: str)
     backup = find_backup(target.folders.backups, target.name, commit, name)
     for store in stores:
         # Every byte is read before the first service is stopped: a backup that is cut helps nobody halfway.
-        read_package(backup.folder / store, kind=target.stores[store].kind)
+        folder = backup.folder / store
+        read_package(folder, kind=target.stores[store].kind)
+        if store not in backup.stores or backup.sealed.get(store) != sha256(folder / MANIFEST):
+            raise ActionFailed(
+                what=f"backup of {store}",
+                expected=f"the {MANIFEST} that the set was sealed with",
+                observed="another one" if store in backup.stores else f"a set without {store}",
+                source=str(folder),
+                hint="it is whole, and of another moment than the set says: put back what was moved",
+            )
     return backup
 
 

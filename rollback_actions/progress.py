@@ -67,8 +67,12 @@ class Lasting(io.TextIOBase):
 class Progress:
     """Shows steps, several at a time if they overlap. Usable from threads. A context manager."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        """Write to `stream`, standard error by default: standard output is for results."""
+    def __init__(self, stream: TextIO | None = None, redact: Callable[[str], str] = str) -> None:
+        """Write to `stream`, standard error by default: standard output is for results.
+
+        Every line goes through `redact` before it is shown.
+        """
+        self._redact = redact
         lasting = cast("TextIO", Lasting(stream or sys.stderr))
         self._console = Console(file=lasting, highlight=False)
         self._lock = threading.Lock()
@@ -109,7 +113,7 @@ class Progress:
     def say(self, text: str) -> None:
         """Print a line above the running steps."""
         with self._lock:
-            self._console.print(text, markup=False, soft_wrap=True)
+            self._console.print(self._redact(text), markup=False, soft_wrap=True)
 
     def _add(self, title: str) -> TaskID | None:
         if self._live is None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.errors import UsageProblem
-from fixtures.incident import Incident, RollbackRecord, load_incident
+from fixtures.incident import UNFINISHED, Incident, RollbackRecord, load_incident
 from fixtures.target import Target
 from fixtures.verdict import Verdict
 from rollback_actions.advice import Advice
 from rollback_actions.age import age
 from rollback_actions.plan import Plan
 from rollback_actions.schedule import schedule_of
+from rollback_actions.unfinished import SUPERSEDED
 from rollback_actions.wish import Kind, Wish
 
 # A safety copy may be larger than the backup: the stores have grown since, and what grew is exported too.
@@ -94,7 +95,7 @@ def _over_budget(target: Target, plan: Plan) -> Iterator[UsageProblem]:
 
 
 def _within_hold(target: Target, wish: Wish) -> Iterator[UsageProblem]:
-    for incident, record, done in _passed(target):
+    for incident, record, done in _done(target):
         ago = record.finished.seconds_ago()
         if done.commit == wish.commit and done.covers(wish) and ago < target.hold_seconds:
             yield UsageProblem(
@@ -106,7 +107,8 @@ def _within_hold(target: Target, wish: Wish) -> Iterator[UsageProblem]:
             )
 
 
-def _passed(target: Target) -> Iterator[tuple[Incident, RollbackRecord, Wish]]:
+def _done(target: Target) -> Iterator[tuple[Incident, RollbackRecord, Wish]]:
+    """Yield the rollbacks that left nothing to go on with, also where records are not accounted for."""
     for path in target.folders.incidents.glob("*/rollback.json"):
         try:
             incident = load_incident(path.parent)
@@ -115,8 +117,17 @@ def _passed(target: Target) -> Iterator[tuple[Incident, RollbackRecord, Wish]]:
         except (UsageProblem, ValueError):
             # A file that is damaged, or of no incident, is no reason to leave a target as it is.
             continue
-        if record is not None and done is not None and record.verdict == Verdict.PASSED:
+        if record is not None and done is not None and _whole(incident, record):
             yield incident, record, done
+
+
+def _whole(incident: Incident, record: RollbackRecord) -> bool:
+    if record.verdict == Verdict.PASSED:
+        return True
+    # To do it again would find no record that is missing, and overwrite what was written since.
+    records = record.records or {}
+    unsettled = any(records.get(name) for name in ("unaccounted", "unknown"))
+    return unsettled and not any((incident.folder / name).exists() for name in (UNFINISHED, SUPERSEDED))
 
 
 def _without_room(target: Target, plan: Plan) -> Iterator[UsageProblem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from fixtures.incident import Incident, RollbackRecord
 from fixtures.rollbacks import ROLLBACK_BEGAN
 from fixtures.target import Target
 from fixtures.verdict import Verdict
-from rollback_actions.backup import each_store, take_backup
+from rollback_actions.backup import backup_written, each_store, take_backup
 from rollback_actions.commit import check_out, files_at
 from rollback_actions.containers import ContainerControl
 from rollback_actions.losses import ACCOUNTS, Losses
@@ -26,7 +27,7 @@ from rollback_actions.schedule import Schedule, Stage, schedule_of
 from rollback_actions.steps import Recorder
 from rollback_actions.stores.factory import open_keeper
 from rollback_actions.stores.keeper import BacksUp, StoppedKeeper, StoreKeeper, kept_by
-from rollback_actions.unfinished import Unfinished, supersede_covered
+from rollback_actions.unfinished import Unfinished, supersede_covered, unsettle_others
 from rollback_actions.wish import Kind
 from rollback_actions.writers import QUIET, WATCHED, Watch
 
@@ -220,7 +221,9 @@ def _keep(run: _Run, losses: Losses, down: Collection[str]) -> None:
         losses.export(run.plan.stores, down, steps, limit)
         if run.unfinished.kept is None:
             keepers = {name: _keeps(run, name, limit.remaining, down) for name in run.plan.stores}
-            safety = _next_safety(target.folders.backups / "safety", run.unfinished.incident.id)
+            folder = target.folders.backups / "safety"
+            with backup_written(folder):
+                safety = _next_safety(folder, run.unfinished.incident.id)
             take_backup(safety, target.name, f"before the rollback to {run.plan.commit}", keepers, steps)
             run.unfinished.keep(safety)
         step.result = str(run.unfinished.kept)
@@ -233,6 +236,8 @@ def _keeps(run: _Run, name: str, deadline: float, down: Collection[str]) -> Back
 
 def _restore(run: _Run, losses: Losses) -> None:
     """Restore every store, side by side, and account for what it held and holds."""
+    for other in unsettle_others(run.target.folders.incidents, run.target.name, run.unfinished.incident):
+        run.steps.note(f"what the rollback of incident {other} has restored is overwritten")
     deadline = run.schedule.deadline(Stage.RESTORE)
     keepers = {name: _keeper(run, name, deadline) for name in run.plan.stores}
 
@@ -295,5 +300,7 @@ def _start_stores(run: _Run) -> set[str]:
 def _next_safety(folder: Path, incident: str) -> Path:
     """Return a folder that is not there yet: what was kept is never kept over."""
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = [int(path.name.rpartition("-")[2]) for path in folder.glob(f"{incident}-[0-9]*")]
+    # Also where an operator has packed or renamed one: its number is not given again.
+    numbered = re.compile(rf"{re.escape(incident)}-([0-9]+)(?![0-9]).*", re.ASCII | re.DOTALL)
+    numbers = [int(found[1]) for path in folder.iterdir() if (found := numbered.fullmatch(path.name))]
     return folder / f"{incident}-{max(numbers, default=0) + 1:02d}"

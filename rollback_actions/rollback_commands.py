@@ -9,7 +9,7 @@ import typer
 
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
-from fixtures.incident import UNFINISHED, Incident, RollbackRecord
+from fixtures.incident import CHANGE, UNFINISHED, Incident, RollbackRecord, load_incident
 from fixtures.kept_samples import samples_kept
 from fixtures.redaction import Redactor
 from fixtures.target import Target, load_target
@@ -171,6 +171,15 @@ def _run(advice: Advice, plan: Plan, incident: str | None, allowed: Allowed, *, 
                 hint="leave --incident out: what was there before it began is recorded in that incident",
             )
 
+    if incident is not None and _is_change(target, incident):
+        raise UsageProblem(
+            what="incident of a rollback",
+            expected="one of its own, or an incident",
+            observed=f"{incident}, the record of a migration that is yet to be",
+            source="--incident",
+            hint="leave --incident out: the gate looks for rollbacks in incidents",
+        )
+
     def choose() -> str | None:
         # What another one has done or left meanwhile counts too: this is asked before the lock, and under it.
         refuse_over_half_restored(target.folders.incidents, target.name, plan.wish)
@@ -202,6 +211,11 @@ def _run(advice: Advice, plan: Plan, incident: str | None, allowed: Allowed, *, 
             _call_for_hands(error, advice, _manual(error, advice, plan, begun, lock))
         raise
     typer.echo(f"rollback: {record.verdict} in {record.seconds:.1f} s")
+
+
+def _is_change(target: Target, incident: str) -> bool:
+    records = target.folders.incidents.glob("*/incident.json")
+    return any(path.parent.name == incident and load_incident(path.parent).kind == CHANGE for path in records)
 
 
 def _call_for_hands(error: BaseException, advice: Advice, lines: list[str]) -> None:
@@ -268,7 +282,7 @@ def _ending(found: Status) -> str:
 def _what(found: Status) -> str:
     if found.unfinished is not None:
         return str(found.unfinished.wish)
-    if found.record is None:
+    if found.record is None or found.record.kind not in set(Kind):
         return "unknown"
     return str(Wish(Kind(found.record.kind), found.record.commit, found.record.names))
 

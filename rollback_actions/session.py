@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from fixtures.command import observed
+from fixtures.errors import Problem
 from fixtures.incident import JOURNAL, Incident, find_incident, new_incident
 from fixtures.journal import JournalBroken
 from fixtures.redaction import Redactor
@@ -55,12 +56,12 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
     `choose` is asked under the lock, and names the incident to add to, or None for a new one.
     """
     incidents = target.folders.incidents
-    with unhung(), lock, Progress() as progress:
+    redactor = Redactor(target.secrets())
+    with unhung(), _untold(redactor.text), lock, Progress(redact=redactor.text) as progress:
         wanted = choose()
         found = (
             find_incident(incidents, target.name, wanted) if wanted else new_incident(incidents, target.name)
         )
-        redactor = Redactor(target.secrets())
         journal = open_journal(found.folder / JOURNAL, redactor.text, progress.say)
         me = lock.holder
         with (
@@ -72,6 +73,18 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
             lock.declare(found.id)
             yield Session(target, found, Recorder(journal, progress, lock.require))
     typer.echo(f"incident: {found.folder}")
+
+
+@contextmanager
+def _untold(redact: Callable[[str], str]) -> Iterator[None]:
+    """Let no error of the body say a secret: a program that fails may show the line that it failed at."""
+    try:
+        yield
+    except Problem as problem:
+        problem.args = (redact(str(problem)),)
+        notes = getattr(problem, "__notes__", [])
+        notes[:] = map(redact, notes)
+        raise
 
 
 @contextmanager

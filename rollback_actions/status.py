@@ -11,6 +11,7 @@ from typing import Any
 from fixtures.errors import UsageProblem
 from fixtures.incident import JOURNAL, UNFINISHED, Incident, RollbackRecord, load_incident
 from fixtures.journal import read_journal
+from fixtures.rollbacks import ROLLBACK_BEGAN
 from fixtures.verdict import Verdict
 from rollback_actions.unfinished import Unfinished, read_unfinished
 
@@ -101,12 +102,16 @@ def status_of(incident: Incident, *, running: bool | None) -> Status:
         if record["event"] == "started" and str(record["step"]).startswith(ROLLBACK)
     ]
     steps = steps_of(records[begins[-1] :] if begins else records, running=running)
+    record, unfinished = incident.rollback(), read_unfinished(incident)
     if broken is not None:
         steps.append(Ran("the journal", State.BROKEN, text=broken.summary))
+    elif not begins and (record or unfinished) and not any(r["event"] == ROLLBACK_BEGAN for r in records):
+        # Nothing is done without its record: the journal was taken away, or was broken and begun anew.
+        steps.append(Ran("the journal", State.BROKEN, text="it holds nothing of this rollback"))
     return Status(
         incident=incident,
-        record=incident.rollback(),
-        unfinished=read_unfinished(incident),
+        record=record,
+        unfinished=unfinished,
         runs=len(begins),
         steps=tuple(steps),
     )

@@ -77,6 +77,11 @@ class Unfinished:
         self.records = records
         self._write()
 
+    def unsettle(self) -> None:
+        """Record that what it had restored is no longer there: gone on with, it restores every store anew."""
+        self.records = None
+        self._write()
+
     def end(self) -> None:
         """Record that there is nothing left to do."""
         (self.incident.folder / UNFINISHED).unlink()
@@ -192,6 +197,22 @@ def supersede_covered(incidents: Path, target: str, wish: Wish, by: Incident) ->
     return [one.incident.id for one in covered]
 
 
+def unsettle_others(incidents: Path, target: str, by: Incident) -> list[str]:
+    """Have no other unfinished rollback count on what it has restored; return their incidents' ids.
+
+    The one of `by` is about to overwrite that. Else one that is gone on with would start the application on
+    what `by` has restored, or restored in part.
+    """
+    settled = [
+        one
+        for one in unfinished_of(incidents, target)
+        if one.incident.id != by.id and one.records is not None
+    ]
+    for one in settled:
+        one.unsettle()
+    return [one.incident.id for one in settled]
+
+
 def refuse_unfinished(incidents: Path, target: str) -> None:
     """Refuse to take what is there for a good state while a rollback of `target` has not succeeded.
 
@@ -225,7 +246,7 @@ def _read(path: Path, incident: Incident) -> Unfinished:
             records=_counts(record.get("records")),
             origin=Origin.from_record(record.get("origin")),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageProblem(
             what="record of an unfinished rollback",
             expected="readable JSON with its commit",

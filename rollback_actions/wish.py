@@ -60,4 +60,7 @@ class Wish:
         commit, names = record["commit"], tuple(record.get("names", ()))
         if not all(isinstance(text, str) for text in (commit, *names)):
             raise TypeError("a commit and names are text")
-        return cls(Kind(record.get("kind", Kind.EMERGENCY)), commit, names)
+        kind = Kind(record.get("kind", Kind.EMERGENCY))
+        if len(names) != (kind in {Kind.SERVICE, Kind.DATABASE}):
+            raise ValueError(f"{len(names)} names")
+        return cls(kind, commit, names)

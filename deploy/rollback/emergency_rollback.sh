@@ -2,5 +2,6 @@
 # usage: emergency_rollback.sh <commit-hash> : the runbook's one-line emergency rollback.
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-cd "$root"
-exec "$root/.venv/bin/python" -m rollback_actions rollback emergency "$@"
+# A profile is looked for where it is typed, the program here: -P leaves out what lies there.
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+exec "$root/.venv/bin/python" -P -m rollback_actions rollback emergency "$@"

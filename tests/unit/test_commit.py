@@ -55,6 +55,39 @@ def test_what_is_no_hash_is_refused(repository: Path, name: str) -> None:
         resolve_commit(repository, name)
 
 
+def test_a_repository_in_the_environment_is_left_alone(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, newest, other = _git(repository, "rev-parse", "HEAD~1"), head(repository), tmp_path / "other"
+    _git(tmp_path, "clone", "--quiet", str(repository), str(other))
+    with monkeypatch.context() as hook:
+        hook.setenv("GIT_DIR", str(other / ".git"))
+        hook.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
+        assert check_out(repository, first, tmp_path / "kept") == "working copy was clean"
+    assert (head(repository), head(other)) == (first, newest)
+    assert (repository / "release").read_text() == "1"
+    assert _git(repository, "status", "--porcelain") == _git(other, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
+def test_changes_that_git_was_told_not_to_see_are_kept(repository: Path, tmp_path: Path, flag: str) -> None:
+    first, kept = _git(repository, "rev-parse", "HEAD~1"), tmp_path / "kept"
+    _git(repository, "update-index", flag, "release")
+    (repository / "release").write_text("of this machine")
+    said = check_out(repository, first, kept)
+    assert said.startswith("changes of 1 files that git was told not to see")
+    assert (repository / "release").read_text() == "1"
+    assert "+of this machine" in (kept / "working-copy-1.patch").read_text()
+
+
+def test_what_a_sparse_working_copy_leaves_out_stays_out(repository: Path, tmp_path: Path) -> None:
+    first = _git(repository, "rev-parse", "HEAD~1")
+    _git(repository, "sparse-checkout", "set", "--no-cone", "/*", "!/release")
+    assert not (repository / "release").exists()
+    assert check_out(repository, first, tmp_path / "kept") == "working copy was clean"
+    assert not (repository / "release").exists()
+
+
 def test_an_unknown_hash_is_refused(repository: Path) -> None:
     with pytest.raises(UsageProblem, match="observed none, more than one"):
         resolve_commit(repository, "0" * 40)

@@ -44,11 +44,17 @@ def test_scope_says_which_rollback(
     assert decision.reason
 
 
-@pytest.mark.parametrize("scope", [scope for scope, *_ in ROLLBACKS] + [Scope()])
+@pytest.mark.parametrize("scope", [scope for scope, *_ in ROLLBACKS if not scope.corrupt] + [Scope()])
 def test_what_is_not_critical_is_looked_into_first(scope: Scope) -> None:
     decision = decide(NON_CRITICAL, scope)
     assert decision.action is Action.INVESTIGATE
     assert "5 minutes" in decision.reason
+
+
+@pytest.mark.parametrize("severity", Severity)
+@pytest.mark.parametrize("still_bad", [None, False, True])
+def test_corrupt_data_is_critical_whatever_else_is_well(severity: Severity, still_bad: Answer) -> None:
+    assert decide(severity, Scope(corrupt=True), still_bad=still_bad).action is Action.EMERGENCY
 
 
 @pytest.mark.parametrize("scope", [ONE, Scope()])

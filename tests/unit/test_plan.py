@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,27 @@ def test_only_the_backup_of_the_store_that_goes_back_has_to_be_whole(sandbox: Sa
     with pytest.raises(ActionFailed, match="it was cut"):
         plan_database(sandbox.target, "mysql")
     with pytest.raises(ActionFailed, match="it was cut"):
+        plan_emergency(sandbox.target, sandbox.commit)
+
+
+def test_the_backup_of_a_store_out_of_another_set_is_refused(sandbox: Sandbox) -> None:
+    backup = plan_database(sandbox.target, "mysql").backup
+    assert backup is not None
+    back_up(sandbox, sandbox.bad, "another")
+    shutil.rmtree(backup.folder / "mysql")
+    shutil.copytree(backup.folder.with_name("another") / "mysql", backup.folder / "mysql")
+    with pytest.raises(ActionFailed, match="that the set was sealed with, observed another one"):
+        plan_database(sandbox.target, "mysql")
+    assert plan_database(sandbox.target, "redis").stores == ("redis",)
+
+
+def test_a_store_that_the_set_does_not_know_is_refused(sandbox: Sandbox) -> None:
+    whole = plan_database(sandbox.target, "mysql").backup
+    assert whole is not None
+    del sandbox.keepers["mysql"]
+    back_up(sandbox, sandbox.commit, "set-without")
+    shutil.copytree(whole.folder / "mysql", whole.folder.with_name("set-without") / "mysql")
+    with pytest.raises(ActionFailed, match="observed a set without mysql"):
         plan_emergency(sandbox.target, sandbox.commit)
 
 

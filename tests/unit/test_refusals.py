@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import pytest
 
 from fixtures.clock import Moment
 from fixtures.errors import ExitCode, UsageProblem
-from fixtures.incident import RollbackRecord, new_incident
+from fixtures.incident import Incident, RollbackRecord, new_incident
 from fixtures.target import load_target
 from fixtures.verdict import Verdict
 from rollback_actions.plan import Plan, plan_database, plan_emergency, plan_service
@@ -45,10 +46,19 @@ def _slow(plan: Plan, seconds: float) -> Plan:
     return replace(plan, backup=replace(plan.backup, taken=dict.fromkeys(plan.stores, (began, done))))
 
 
-def _rolled_back(sandbox: Sandbox, wish: Wish, verdict: Verdict = Verdict.PASSED) -> None:
+def _rolled_back(
+    sandbox: Sandbox,
+    wish: Wish,
+    verdict: Verdict = Verdict.PASSED,
+    records: Mapping[str, int] | None = None,
+) -> Incident:
     now = Moment.now()
-    record = RollbackRecord(wish.commit, verdict, 1.0, now, now, kind=wish.kind, names=wish.names)
-    new_incident(sandbox.target.folders.incidents, sandbox.target.name).write_rollback(record)
+    record = RollbackRecord(
+        wish.commit, verdict, 1.0, now, now, kind=wish.kind, names=wish.names, records=records
+    )
+    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    incident.write_rollback(record)
+    return incident
 
 
 def test_nothing_is_refused_without_a_reason(sandbox: Sandbox) -> None:
@@ -107,6 +117,22 @@ def test_the_same_is_not_done_again_within_the_hold_time(
 def test_one_that_failed_holds_nobody_up(sandbox: Sandbox) -> None:
     plan = plan_emergency(sandbox.target, sandbox.commit)
     _rolled_back(sandbox, plan.wish, Verdict.FAILED)
+    refuse(sandbox.target, plan, Allowed())
+
+
+@pytest.mark.parametrize(
+    ("verdict", "records"),
+    [(Verdict.FAILED, {"kept": 1, "unaccounted": 1}), (Verdict.BROKEN, {"unaccounted": 0, "unknown": 1})],
+)
+def test_one_that_is_done_but_for_its_accounts_is_not_done_again(
+    sandbox: Sandbox, verdict: Verdict, records: dict[str, int]
+) -> None:
+    plan = plan_emergency(sandbox.target, sandbox.commit)
+    incident = _rolled_back(sandbox, plan.wish, verdict, records)
+    with pytest.raises(UsageProblem, match="none to that commit in the last 30 min"):
+        refuse(sandbox.target, plan, Allowed())
+    # One that is to be gone on with is.
+    (incident.folder / "unfinished.json").touch()
     refuse(sandbox.target, plan, Allowed())
 
 

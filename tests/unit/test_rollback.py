@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from fixtures.git import head
 from fixtures.incident import Incident, new_incident
 from fixtures.journal import verify_journal
 from fixtures.verdict import Verdict
+from rollback_actions import backup
 from rollback_actions.changes import Written
 from rollback_actions.outline import cautions, losses, outline
 from rollback_actions.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
@@ -215,6 +218,34 @@ def test_one_that_need_not_run_is_kept_as_it_lies_and_restored(sandbox: Sandbox,
     assert "its records cannot be asked for" in (incident.folder / "journal.jsonl").read_text()
 
 
+def test_a_disk_that_is_full_is_said_and_nothing_is_overwritten(
+    sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, _: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backup, "write_whole", full)
+        with pytest.raises(ActionFailed, match=r"backup: expected .*, observed No space left on device"):
+            sandbox.run(PLANS["database"](sandbox), incident)
+    assert list((sandbox.target.folders.backups / "safety").iterdir()) == []
+    assert set(_words(sandbox).values()) == {"of release 2"}
+    (sandbox.target.folders.backups / "safety").rmdir()
+    (sandbox.target.folders.backups / "safety").touch()
+    with pytest.raises(ActionFailed, match=r"backup: expected .*, observed File exists"):
+        sandbox.run(PLANS["database"](sandbox), incident)
+    assert set(_words(sandbox).values()) == {"of release 2"}
+
+
+def test_what_else_lies_beside_the_safety_copies_stops_nothing(sandbox: Sandbox, incident: Incident) -> None:
+    safety = sandbox.target.folders.backups / "safety"
+    safety.mkdir()
+    for name in (f"{incident.id}-03.tar.gz", f"{incident.id}-9x", f"{incident.id}-", "another-77"):
+        (safety / name).touch()
+    sandbox.run(PLANS["database"](sandbox), incident)
+    assert (safety / f"{incident.id}-10" / "set.json").exists()
+
+
 def test_a_wider_rollback_leaves_nothing_to_go_on_with(sandbox: Sandbox, incident: Incident) -> None:
     with pytest.raises(KeyboardInterrupt):
         sandbox.run(PLANS["database"](sandbox), incident, interrupt=5)
@@ -223,6 +254,30 @@ def test_a_wider_rollback_leaves_nothing_to_go_on_with(sandbox: Sandbox, inciden
     assert unfinished_of(sandbox.target.folders.incidents, sandbox.target.name) == []
     assert incident.id in (wider.folder / "journal.jsonl").read_text()
     assert incident.rollback_verdicts() == [Verdict.FAILED]
+
+
+def test_one_whose_restored_data_another_overwrote_restores_it_again(
+    sandbox: Sandbox, incident: Incident
+) -> None:
+    failure = ActionFailed(what="start", expected="b", observed="c", source="d", hint="e")
+    sandbox.control.up.side_effect = failure
+    with pytest.raises(ActionFailed):
+        sandbox.run(PLANS["emergency"](sandbox), incident)
+    sandbox.control.up.side_effect = None
+    other = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    redis = sandbox.keepers["redis"]
+
+    def half() -> None:
+        redis.words = {"a": "half restored"}
+        raise failure
+
+    redis.meanwhile = half
+    with pytest.raises(ActionFailed):
+        sandbox.run(PLANS["emergency"](sandbox), other)
+    redis.meanwhile = lambda: None
+    assert f"rollback of incident {incident.id} has restored" in (other.folder / "journal.jsonl").read_text()
+    assert sandbox.run(PLANS["emergency"](sandbox), incident).verdict == Verdict.PASSED
+    assert set(_words(sandbox).values()) == {"of release 1"}
 
 
 def test_what_is_lost_is_said(sandbox: Sandbox) -> None:

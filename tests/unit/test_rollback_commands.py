@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.clock import Moment
 from fixtures.errors import ActionFailed, ExitCode
-from fixtures.incident import Incident
+from fixtures.incident import Incident, find_change
 from fixtures.journal import verify_journal
 from fixtures.kept_samples import read_kept
 from fixtures.samples import SampleWriter, samples_path
@@ -21,6 +21,7 @@ from rollback_actions import rollback_commands
 from rollback_actions.__main__ import main
 from rollback_actions.holder import Holder
 from rollback_actions.plan import Plan, plan_database
+from rollback_actions.steps import Recorder
 from rollback_actions.unfinished import Unfinished
 from rollback_actions.wish import Kind
 from tests.unit.command_line import Ran, begin, tree
@@ -349,6 +350,37 @@ def test_a_rollback_that_fails_calls_for_hands(
     assert ("emergency_rollback.sh" in said) is (kind == "service")
     failed = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()][-1]
     assert failed["event"] == "failed"
+
+
+def test_a_rollback_is_not_recorded_where_nobody_looks_for_it(
+    run: Ran, rolled: list[tuple[Plan, Incident]]
+) -> None:
+    target = run.sandbox.target
+    change = find_change(target.folders.incidents, target.name, run.sandbox.bad)
+    before = tree(run.sandbox.folder)
+    said = run("rollback", "service", "backend", f"--incident={change.id}", code=ExitCode.USAGE)
+    assert f"observed {change.id}, the record of a migration" in said
+    assert tree(run.sandbox.folder) == before
+    assert rolled == []
+
+
+def test_what_fails_says_no_secret(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    def roll_back(*arguments: object) -> object:
+        steps = arguments[-1]
+        assert isinstance(steps, Recorder)
+        with steps("see") as step:
+            step.result = f"{SECRET} was seen"
+        steps.note(f"and noted: {SECRET}")
+        failure = ActionFailed(what="restore", expected="b", observed=f"A={SECRET}", source="d", hint="e")
+        failure.add_note(f"besides, B={SECRET}")
+        raise failure
+
+    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    said = run("rollback", "service", "backend", code=ExitCode.FAILED)
+    shown = ("[redacted] was seen", "noted: [redacted]", "observed A=[redacted] (", "besides, B=[redacted]")
+    for words in shown:
+        assert words in said
+    assert "nothing was changed; when that is mended: " in said
 
 
 def test_maintenance_that_is_left_on_is_said(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from fixtures.errors import ExitCode
 from fixtures.incident import new_incident
 from fixtures.verdict import Verdict
 from rollback_actions.journal import Journal
-from rollback_actions.unfinished import Unfinished
+from rollback_actions.unfinished import Unfinished, read_unfinished
 from rollback_actions.wish import Kind, Wish
 from tests.unit.command_line import Ran, begin, tree
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
@@ -102,3 +102,29 @@ def test_an_edited_journal_is_no_status(run: Ran) -> None:
     # That of an older incident says nothing about a newer one.
     begin(run.sandbox, failed=True)
     assert "verdict: failed" in run("rollback", "status", code=ExitCode.FAILED)
+
+
+def test_a_journal_that_was_taken_away_is_no_status(run: Ran) -> None:
+    incident = begin(run.sandbox, failed=True)
+    unfinished = read_unfinished(incident)
+    assert unfinished is not None
+    incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
+    unfinished.end()
+    run("rollback", "status")
+    for name in ("journal.jsonl", "journal.head"):
+        (incident.folder / name).unlink()
+    said = run("rollback", "status", code=ExitCode.BROKEN)
+    assert "broken   the journal: it holds nothing of this rollback" in said
+    assert f"next: keep {incident.folder}, and verify the target: " in said
+    # Nor is one that was begun anew since.
+    with Journal(incident.folder / "journal.jsonl", str).step("capture"):
+        pass
+    assert "holds nothing of this rollback" in run("rollback", "status", code=ExitCode.BROKEN)
+
+
+def test_a_kind_that_there_is_not_is_unknown(run: Ran) -> None:
+    incident = begin(run.sandbox, failed=True)
+    (incident.folder / "unfinished.json").unlink()
+    record = incident.folder / "rollback.json"
+    record.write_text(record.read_text().replace('"database"', '"other"'))
+    assert "rollback: unknown\n" in run("rollback", "status", code=ExitCode.FAILED)

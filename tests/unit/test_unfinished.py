@@ -26,6 +26,7 @@ MYSQL = Wish(Kind.DATABASE, COMMIT, ("mysql",))
 REDIS = Wish(Kind.DATABASE, COMMIT, ("redis",))
 BACKEND = Wish(Kind.SERVICE, COMMIT, ("backend",))
 FULL = Wish(Kind.FULL, COMMIT)
+STARTED = '"started": {"wall": "2025-03-03T00:00:00+00:00", "since_boot": 1, "boot": ""}'
 
 
 def _begun(folder: Path, wish: Wish) -> Incident:
@@ -128,7 +129,19 @@ def test_nothing_is_backed_up_meanwhile(tmp_path: Path) -> None:
     refuse_unfinished(tmp_path, "staging")
 
 
-@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"commit": 1, "kept": null}', '{"kind": "other"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "{}",
+        "[]",
+        '{"commit": 1, "kept": null}',
+        '{"kind": "other"}',
+        pytest.param("[" * 100_000, id="deep"),
+        f'{{"commit": "c", "kept": null, "kind": "service", "names": [], {STARTED}}}',
+        f'{{"commit": "c", "kept": null, "kind": "full", "names": ["redis"], {STARTED}}}',
+    ],
+)
 def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
     incident = new_incident(tmp_path, "staging")
     (incident.folder / "unfinished.json").write_text(text)
