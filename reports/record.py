@@ -60,15 +60,15 @@ class _Record:
         write_verdict(self._incident.folder, self._verdict)
         page = self._page(self._verdict)
         self._render()
-        findings = [f for place in self._places() for f in redactor_of(self._config).scan(place)]
-        self._notes += [finding.problem for finding in findings]
-        if findings:
+        wrong = redactor_of(self._config).wrong_in(self._places())
+        self._notes += wrong
+        if wrong:
             self._incident.reopen()
             if session.exitstatus == ExitCode.VERIFIED:
                 session.exitstatus = ExitCode.FAILED
                 page = self._blocked(page)
         try:
-            append_job_summary(page)
+            append_job_summary(redactor_of(self._config).text(page))
         except OSError as error:
             self._notes.append(f"  the job's summary page was not written: {error}")
 

@@ -16,6 +16,7 @@ from fixtures.verdict import Verdict
 from rollback_actions.advice import Advice
 from rollback_actions.compose import ComposeControl
 from rollback_actions.holder import Life
+from rollback_actions.leaks import SecretInRecord
 from rollback_actions.lock import LockState, TargetLock, lock_state, open_lock
 from rollback_actions.losses import ACCOUNTS
 from rollback_actions.lost_window import FOLDER
@@ -194,12 +195,20 @@ def _run(advice: Advice, plan: Plan, incident: str | None, allowed: Allowed, *, 
             begun = session.incident
             engine, control = open_engine(target.engine), ComposeControl(target.engine)
             record = roll_back(target, plan, begun, engine, control, session.steps)
+    except SecretInRecord:
+        if record is not None:
+            typer.echo(_done_line(record))
+        raise
     except BaseException as error:
         # Only now is it known how the lock fares. A refusal says itself what to do.
         if record is None and (begun is not None or isinstance(error, Unverifiable)):
             _call_for_hands(error, advice, _manual(error, advice, plan, begun, lock))
         raise
-    typer.echo(f"rollback: {record.verdict} in {record.seconds:.1f} s")
+    typer.echo(_done_line(record))
+
+
+def _done_line(record: RollbackRecord) -> str:
+    return f"rollback: {record.verdict} in {record.seconds:.1f} s"
 
 
 def _call_for_hands(error: BaseException, advice: Advice, lines: list[str]) -> None:

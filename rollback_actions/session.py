@@ -19,6 +19,7 @@ from fixtures.redaction import Redactor
 from fixtures.target import Target
 from rollback_actions.holder import Holder, Life
 from rollback_actions.journal import Journal, set_aside
+from rollback_actions.leaks import without_leaks
 from rollback_actions.lock import TargetLock
 from rollback_actions.progress import Progress
 from rollback_actions.steps import Recorder
@@ -53,6 +54,9 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
     """Take the target's lock, open the journal; say where the record is at the end.
 
     `choose` is asked under the lock, and names the incident to add to, or None for a new one.
+
+    Raises:
+        SecretInRecord: the body ended well, and the record holds a secret.
     """
     incidents = target.folders.incidents
     with unhung(), lock, Progress() as progress:
@@ -64,6 +68,7 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
         journal = open_journal(found.folder / JOURNAL, redactor.text, progress.say)
         me = lock.holder
         with (
+            without_leaks(found.folder, redactor),
             observed(journal.ran),
             journal.step(me.what, user=me.user, host=me.host, pid=str(me.process.pid)),
         ):
