@@ -18,7 +18,6 @@ import typer
 from fixtures.errors import ExitCode, UsageProblem, describe
 from fixtures.incident import Incident, find_incident, new_incident
 from fixtures.journal import verify_journal
-from fixtures.redaction import Redactor
 from fixtures.samples import SampleWriter
 from fixtures.severity import Severity
 from fixtures.target import Target, load_target
@@ -63,7 +62,7 @@ def respond(
             source=str(profile),
             hint="leave --auto out and say yes yourself, or allow it in the profile",
         )
-    redact = Redactor(target.secrets()).text
+    redact = target.redactor().text
     lock = target.folders.incidents / f".respond-{target.name}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
     with file_lock(lock, f"respond to an incident of {target.name}"):
@@ -131,7 +130,7 @@ class _Hands:
 
     def agree(self, decision: Decision) -> str | None:
         """Show the plan; ask whoever is at the keyboard."""
-        redact = Redactor(self.target.secrets()).text
+        redact = self.target.redactor().text
         for line in decision_lines(self._advice, decision, None):
             typer.echo(redact(line))
         if self.auto:

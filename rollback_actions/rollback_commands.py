@@ -10,7 +10,6 @@ import typer
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
 from fixtures.incident import UNFINISHED, Incident, RollbackRecord
-from fixtures.redaction import Redactor
 from fixtures.target import Target, load_target
 from fixtures.verdict import Verdict
 from rollback_actions.advice import Advice
@@ -148,7 +147,7 @@ def status(profile: Profile) -> None:
     target = load_target(profile)
     lock = lock_state(target)
     found = newest_rollback(target.folders.incidents, target.name, lock.runs)
-    redact = Redactor(target.secrets()).text
+    redact = target.redactor().text
     for line in _status_lines(found, lock, advice_of(target, profile)):
         typer.echo(redact(line))
     if found.verdict is not Verdict.PASSED:
@@ -213,7 +212,7 @@ def _done_line(record: RollbackRecord) -> str:
 
 def _call_for_hands(error: BaseException, advice: Advice, lines: list[str]) -> None:
     """Say what to type now: after the error where it will be shown as it is, else at once."""
-    text = Redactor(advice.target.secrets()).text("\n".join(lines))
+    text = advice.target.redactor().text("\n".join(lines))
     if isinstance(error, Problem):
         error.add_note(text)
     else:

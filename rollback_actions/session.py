@@ -15,7 +15,6 @@ import typer
 from fixtures.command import observed
 from fixtures.incident import JOURNAL, Incident, find_incident, new_incident
 from fixtures.journal import JournalBroken
-from fixtures.redaction import Redactor
 from fixtures.target import Target
 from rollback_actions.holder import Holder, Life
 from rollback_actions.journal import Journal, set_aside
@@ -64,7 +63,7 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
         found = (
             find_incident(incidents, target.name, wanted) if wanted else new_incident(incidents, target.name)
         )
-        redactor = Redactor(target.secrets())
+        redactor = target.redactor()
         journal = open_journal(found.folder / JOURNAL, redactor.text, progress.say)
         me = lock.holder
         with (

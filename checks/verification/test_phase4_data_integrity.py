@@ -144,7 +144,10 @@ def test_store_holds_no_unrecorded_schema(
 
 
 def test_golden_queries(
-    golden: str, baseline: Baseline, golden_answers: Mapping[str, Sequence[Neighbours] | Wrong]
+    golden: str,
+    baseline: Baseline,
+    golden_answers: Mapping[str, Sequence[Neighbours] | Wrong],
+    shown_keys: Callable[[str], Callable[[str], str]],
 ) -> None:
     """Searches for the vectors of the baseline find the neighbours that they found then."""
     store, name = golden.split("/", 1)
@@ -154,8 +157,8 @@ def test_golden_queries(
         if not same_neighbours(before, now):
             raise Mismatch(
                 what=f"neighbours of golden query {number + 1} in {name} of {store}",
-                expected=neighbours_text(before),
-                observed=neighbours_text(now),
+                expected=neighbours_text(before, shown_keys(golden)),
+                observed=neighbours_text(now, shown_keys(golden)),
                 source="a search for the recorded vector",
                 hint="vectors, metric or index are not those of before: restore the collection",
             )
@@ -181,7 +184,7 @@ def test_references(
     evidence: Callable[[str, str], None],
 ) -> None:
     """What the records of one store name in another is there."""
-    records = require_whole(target.references[relation], open_store)
+    records = require_whole(target.references[relation], open_store, target.personal)
     evidence("references", f"{relation}: {records} records name what is there")
 
 

@@ -26,6 +26,7 @@ from pydantic import BaseModel
 from fixtures.clock import Moment
 from fixtures.incident import find_incident
 from fixtures.ledger import Planned, Run, runs
+from fixtures.personal import Personal
 from fixtures.target import Windows
 from fixtures.verification import VERIFICATION, Verification
 
@@ -35,6 +36,10 @@ PHASES = ("phase1", "phase2")
 
 class Profile(BaseModel):
     windows: Windows = Windows()
+
+    @property
+    def personal(self):
+        return Personal(["email"], self.secrets())
 
     def secrets(self):
         return frozenset()

@@ -27,6 +27,7 @@ from fixtures.clock import Moment
 from fixtures.incident import find_incident
 from fixtures.ledger import Planned, Run, runs
 from fixtures.secret import secrets_in
+from fixtures.personal import Personal
 from fixtures.target import Windows
 from fixtures.verification import VERIFICATION, Verification
 
@@ -37,6 +38,10 @@ class Profile(BaseModel):
     password: SecretStr
     short: SecretStr = SecretStr("abc")
     windows: Windows = Windows()
+
+    @property
+    def personal(self):
+        return Personal(["email"], self.secrets())
 
     def secrets(self):
         return frozenset(secrets_in(self))
