@@ -77,7 +77,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if verification is None or not _in_use(config):
         return
     for item in items:
-        for name, value in _labels(item.nodeid, verification, stage_of(item), _story(item)).items():
+        for name, value in _labels(
+            item.nodeid, verification, stage_of(item), _story(item, redactor_of(config))
+        ).items():
             if not allure_label(item, name):
                 item.add_marker(pytest.mark.allure_label(value, label_type=name))
 
@@ -113,7 +115,7 @@ def _labels(node_id: str, verification: Verification, stage: str | None, story: 
     return labels
 
 
-def _story(item: pytest.Item) -> str | None:
+def _story(item: pytest.Item, redactor: Redactor) -> str | None:
     """Return the container or store that a check is about: its first parameter, up to a slash.
 
     Checks of one table, mount or collection are parametrised with ``mysql/users`` and the like.
@@ -122,7 +124,8 @@ def _story(item: pytest.Item) -> str | None:
         item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     )
     first = next(iter(parameters.values()), None)
-    return first.split("/")[0] if isinstance(first, str) and first else None
+    # What is cut off a secret would not be known as a part of it.
+    return redactor.text(first).split("/")[0] if isinstance(first, str) and first else None
 
 
 class RedactingLogger:
