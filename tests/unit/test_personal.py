@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -23,7 +25,7 @@ from fixtures.stores.profiles import Place, Reference
 from fixtures.stores.view import StoreView
 from fixtures.target import load_target
 from rollback_actions.compare import compare_target
-from tests.conftest import write_profile
+from tests.conftest import ROOT, write_profile
 from tests.unit.content_stand_in import Recorder, Searchable, StandIn, opener
 from tests.unit.sandbox import MYSQL
 
@@ -241,6 +243,12 @@ def test_the_check_of_a_collection_names_records_by_pseudonyms(
     assert str(comparison) == (
         f"missing 1 ({shown(BERT)}); added 1 ({shown('carl')}); changed 1 ({shown(ANNA)}: size)"
     )
+
+
+def test_the_default_is_documented() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```toml\n(\[redaction\]\n.*?)```", readme, re.DOTALL)
+    assert tuple(tomllib.loads(text)["redaction"]["fields"]) == FIELDS
 
 
 def test_a_profile_says_what_is_personal(tmp_path: Path) -> None:

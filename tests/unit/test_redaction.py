@@ -15,6 +15,7 @@ import pytest
 from fixtures.redaction import Redactor
 from fixtures.secret import remember
 from fixtures.shapes import MARKER
+from reports.summary import escaped
 
 TOKEN = "kT9vQx2R7mWpL4sZ8nB1cY6hD3fG0aJ5"  # noqa: S105 - a canary
 AWKWARD = 'p@ss/wörd\'with "all" <of>\\them&'
@@ -35,6 +36,8 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "python in ascii": ascii,
     "json with slashes": lambda secret: json.dumps(secret).replace("/", "\\/"),
     "xml attribute": quoteattr,
+    "name of a parameter": lambda secret: secret.encode("unicode_escape").decode(),
+    "markdown": escaped,
     "shell": shlex.quote,
     "sql": lambda secret: "'" + secret.replace("'", "''") + "'",
     "basic": lambda secret: f"Basic {base64.b64encode(f'user:{secret}'.encode()).decode()}",
