@@ -93,7 +93,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     for item in items:
         for name, value in _labels(
-            item.nodeid, verification.incident.id, stage_of(item), _story(item)
+            item.nodeid, verification.incident.id, stage_of(item), _story(item, redactor_of(config))
         ).items():
             if not allure_label(item, name):
                 item.add_marker(pytest.mark.allure_label(value, label_type=name))
@@ -145,7 +145,7 @@ def _labels(node_id: str, incident: str, stage: str | None, story: str | None) -
     return labels
 
 
-def _story(item: pytest.Item) -> str | None:
+def _story(item: pytest.Item, redactor: Redactor) -> str | None:
     """Return the container or store that a check is about: its first parameter, up to a slash.
 
     Checks of one table, mount or collection are parametrised with ``mysql/users`` and the like.
@@ -154,7 +154,8 @@ def _story(item: pytest.Item) -> str | None:
         item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     )
     first = next(iter(parameters.values()), None)
-    return first.split("/")[0] if isinstance(first, str) and first else None
+    # What is cut off a secret would not be known as a part of it.
+    return redactor.text(first).split("/")[0] if isinstance(first, str) and first else None
 
 
 class RedactingLogger:

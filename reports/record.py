@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode, Problem, describe
+from fixtures.errors import ExitCode, Problem
 from fixtures.files import write_whole
+from fixtures.final_scan import record_of
 from fixtures.given import recorded_facts
-from fixtures.incident import CHANGE, JOURNAL, LOST_WINDOW
-from fixtures.redaction import Finding
+from fixtures.incident import CHANGE, JOURNAL
 from fixtures.tally import tally
 from fixtures.verdict import RunVerdict
 from fixtures.verification import VERIFICATION, Verification
@@ -73,15 +73,15 @@ class _Record:
         self._render()
         if (self._incident.folder / RESULTS).exists():
             write_checksums(self._incident.folder)
-        findings = [f for place in self._places() for f in redactor_of(self._config).scan(place)]
-        self._notes += [_finding(finding) for finding in findings]
-        if findings:
+        wrong = redactor_of(self._config).wrong_in(self._places())
+        self._notes += wrong
+        if wrong:
             self._incident.reopen()
             if session.exitstatus == ExitCode.VERIFIED:
                 session.exitstatus = ExitCode.FAILED
                 page = self._blocked(page)
         try:
-            append_job_summary(page)
+            append_job_summary(redactor_of(self._config).text(page))
         except OSError as error:
             self._notes.append(f"  the job's summary page was not written: {error}")
 
@@ -172,24 +172,11 @@ class _Record:
             self._notes.append(str(problem))
 
     def _places(self) -> Iterator[Path]:
-        """Yield where this run wrote.
-
-        What a restore overwrote is no report: it is there to be given back, sessions of users and all.
-        """
+        """Yield where this run wrote."""
         option = self._config.option
         written = [getattr(option, name, None) for name in ("allure_report_dir", "xmlpath", "log_file")]
         folder = self._incident.folder.resolve()
-        yield from (path for path in sorted(folder.iterdir()) if not path.name.startswith(LOST_WINDOW))
+        yield from record_of(folder)
         for path in dict.fromkeys(Path(path).resolve() for path in written if path):
             if path.exists() and not path.is_relative_to(folder):
                 yield path
-
-
-def _finding(finding: Finding) -> str:
-    return describe(
-        what="secret in the record",
-        expected="none",
-        observed=f"one ({finding.kind}) at byte {finding.offset}",
-        source=f"{finding.file}:{finding.line}",
-        hint="delete that file, replace the secret in the target, and report how it got there",
-    )

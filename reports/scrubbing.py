@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 from _pytest._code.code import ExceptionRepr, TerminalRepr
+from _pytest.junitxml import xml_key
+from _pytest.mark.structures import NodeKeywords
+from _pytest.nodeid import NodeId
 
 from fixtures.redaction import SHORTEST, Redactor
 from fixtures.verification import VERIFICATION
@@ -37,7 +40,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Scrub what was added to the report of a check."""
     report = yield
     for name, value in vars(report).items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) or name == "wasxfail":
             setattr(report, name, _scrubbed(value, redactor_of(item.config)))
     return report
 
@@ -54,6 +57,7 @@ class _Scrubber:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._redactor = redactor_of(config)
+        self._renamed = 0
 
     def pytest_report_header(self) -> str | None:
         """Say what cannot be redacted."""
@@ -69,11 +73,26 @@ class _Scrubber:
         if verification is not None:
             for secret in verification.target.secrets():
                 self._redactor.add(secret)
+            self._redactor.personal = verification.target.personal
         plugin = self._config.pluginmanager.getplugin("logging-plugin")
         for name in ("log_cli_handler", "log_file_handler"):
             handler = getattr(plugin, name, None)
             if isinstance(handler, logging.Handler):
                 handler.setFormatter(_Formatter(handler.formatter, self._redactor))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Scrub the name of a check, as of a parameter, before it is known by that everywhere."""
+        name, parent = self._redactor.text(item.name), item.parent
+        if name != item.name and parent is not None:
+            # Two may be the same then, and a check is known by its name.
+            self._renamed += 1
+            name = f"{name.removesuffix(']')}-{self._renamed}{']' if name.endswith(']') else ''}"
+            item.name = name
+            # There is no public way; the rest of pytest asks the item for it.
+            item._id = NodeId.parse(f"{parent.nodeid}::{name}")  # noqa: SLF001
+            item.keywords = NodeKeywords(item)
+            item.keywords.update((mark.name, mark) for mark in item.own_markers)
 
     # Innermost of the wrappers: whoever else reads the report, Allure and JUnit among them, gets it scrubbed.
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -108,9 +127,12 @@ class _Scrubber:
         for secret in getattr(node, "workeroutput", {}).pop(_FROM_WORKER, ()):
             self._redactor.add(secret)
 
-    @pytest.hookimpl(trylast=True)
+    @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        """Tell the controller what this worker's checks were issued."""
+        """Tell the controller what this worker's checks were issued; scrub what went to JUnit by itself."""
+        junit = self._config.stash.get(xml_key, None)
+        if junit is not None:
+            junit.global_properties = _scrubbed(junit.global_properties, self._redactor)
         output = getattr(self._config, "workeroutput", None)
         if output is not None:
             output[_FROM_WORKER] = list(self._redactor.known())
@@ -144,7 +166,7 @@ def _scrubbed(value: Any, redactor: Redactor) -> Any:  # noqa: ANN401 - pytest's
     if isinstance(value, tuple):
         return tuple(_scrubbed(item, redactor) for item in value)
     if isinstance(value, dict):
-        return {key: _scrubbed(item, redactor) for key, item in value.items()}
+        return {_scrubbed(key, redactor): _scrubbed(item, redactor) for key, item in value.items()}
     if isinstance(value, TerminalRepr):
         for name, part in vars(value).items():
             setattr(value, name, _scrubbed(part, redactor))

@@ -12,7 +12,6 @@ from fixtures.baseline import load_baseline
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode
 from fixtures.git import head
-from fixtures.redaction import Redactor
 from fixtures.severity import Severity
 from fixtures.target import load_target
 from fixtures.verdict import Verdict, combine
@@ -114,7 +113,7 @@ def compare_command(
         f"compared with {loaded.id}: {verdict}",
     ]
     # Keys of records may be secrets themselves, such as tokens of sessions.
-    redactor = Redactor(target.secrets())
+    redactor = target.redactor()
     for line in lines:
         typer.echo(redactor.text(line))
     if verdict is not Verdict.PASSED:
@@ -144,7 +143,7 @@ def plan_command(
     require_services(target, scope.services)
     require_stores(target, scope.stores)
     decision = decide(severity, scope, still_bad=still_bad)
-    redact = Redactor(target.secrets()).text
+    redact = target.redactor().text
     for line in decision_lines(advice_of(target, profile), decision, commit):
         typer.echo(redact(line))
 
@@ -153,7 +152,7 @@ def plan_command(
 def card_command(profile: Profile) -> None:
     """Print the runbook's command card, filled in for this target and this moment; changes nothing."""
     target = load_target(profile)
-    redact = Redactor(target.secrets()).text
+    redact = target.redactor().text
     typer.echo(f"EMERGENCY COMMANDS for {target.name}")
     for entry in card(advice_of(target, profile), open_engine(target.engine)):
         typer.echo(f"\n{entry.title}:")

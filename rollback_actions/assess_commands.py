@@ -11,7 +11,6 @@ import typer
 
 from fixtures.clock import Moment
 from fixtures.errors import ExitCode, UsageProblem
-from fixtures.redaction import Redactor
 from fixtures.severity import Severity
 from fixtures.target import load_target
 from rollback_actions.assessment import assess_again, assess_target, assessment_lines, scope_of
@@ -43,7 +42,7 @@ def assess_command(
 ) -> None:
     """Say how bad it is within 30 s, by the monitor's samples or by own ones; changes nothing."""
     target = load_target(profile)
-    redact = Redactor(target.secrets()).text
+    redact = target.redactor().text
     say = partial(typer.echo, err=as_json)
     moment = _moment(at, samples)
     assessed = assess_again(target, samples, moment) if samples else assess_target(target, say)

@@ -11,7 +11,6 @@ from pathlib import Path
 from fixtures.clock import Moment
 from fixtures.errors import UsageProblem
 from fixtures.monitored import assess_now, is_monitored, monitored_samples
-from fixtures.redaction import Redactor
 from fixtures.samples import Sample, read_samples
 from fixtures.severity import (
     RECORDS_LOST,
@@ -66,7 +65,7 @@ def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
             probes_of(target, beat * COLLECTED, clock),
             beat,
             lambda: False,
-            Redactor(target.secrets()).text,
+            target.redactor().text,
         )
     ) as beats:
         own = tuple(islice(beats, count))

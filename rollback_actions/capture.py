@@ -107,7 +107,7 @@ def _store(
 def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) -> RecordedCanary:
     wanted = target.application.canary
     with Opened(lambda name: open_view(name, target.stores[name], engine)) as views:
-        canary = Canary(target, engine, client, lambda: follow_all(wanted.references, views))
+        canary = Canary(target, engine, client, lambda: follow_all(wanted.references, views, target.personal))
         try:
             session = canary.log_in()
             files = client.files(session, wanted.knowledge_base)

@@ -16,7 +16,6 @@ from fixtures.clock import Moment
 from fixtures.errors import Mismatch, Problem, UsageProblem, listed
 from fixtures.git import git
 from fixtures.incident import find_change
-from fixtures.redaction import Redactor
 from fixtures.target import Target
 from rollback_actions.delivery import Delivery, deliver
 from rollback_actions.file_lock import file_lock
@@ -55,7 +54,7 @@ def notify(
             hint='channels = [{file = "path"}] there; each file holds one Apprise URL',
         )
     document = _document(target)
-    redact = Redactor(target.secrets()).text
+    redact = target.redactor().text
     title = f"Migration of {target.name} to {migration[:12]} is planned"
     body = redact(_message(target, profile, migration, document, when))
     team = target.premigration.team
@@ -95,7 +94,7 @@ def acknowledge(
             source="--as, against premigration.team.on_call in the profile",
             hint=f"did you mean {', '.join(near)}?" if near else "name somebody who is on call",
         )
-    redact = Redactor(target.secrets()).text
+    redact = target.redactor().text
     with _record(target, migration, redact, say) as journal:
         told = read_change(target, migration).told
         if told is None:

@@ -9,7 +9,6 @@ import typer
 
 from fixtures.errors import ExitCode
 from fixtures.git import resolve_commit
-from fixtures.redaction import Redactor
 from fixtures.target import load_target
 from rollback_actions.change import acknowledge, notify
 from rollback_actions.session import Profile
@@ -31,7 +30,7 @@ def notify_command(
     target = load_target(profile)
     commit = resolve_commit(target.application.repository, migration)
     told = notify(target, profile, commit, when, partial(typer.echo, err=True))
-    redact = Redactor(target.secrets()).text
+    redact = target.redactor().text
     for one in told:
         what = "delivered" if one.delivery.delivered else f"NOT DELIVERED: {one.delivery.reason}"
         typer.echo(redact(f"channel {one.channel.name}: {what} ({one.delivery.seconds:.1f} s)"))
@@ -53,4 +52,4 @@ def acknowledge_command(
     target = load_target(profile)
     commit = resolve_commit(target.application.repository, migration)
     acknowledge(target, commit, name, source, partial(typer.echo, err=True))
-    typer.echo(Redactor(target.secrets()).text(f"acknowledged by {name}: the migration to {commit[:12]}"))
+    typer.echo(target.redactor().text(f"acknowledged by {name}: the migration to {commit[:12]}"))

@@ -5,7 +5,7 @@ The same as phase 4 verifies, without a window: whatever it takes is read in ful
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import inf
@@ -62,13 +62,19 @@ def compare_target(target: Target, engine: ContainerEngine, baseline: Baseline) 
 def _compare_store(
     target: Target, baseline: Baseline, recorded: RecordedContent, content: ContentView
 ) -> Iterator[Finding]:
-    yield from _of_schemas(content.name, recorded.schemas, content.schemas())
+    schemas = content.schemas()
+    yield from _of_schemas(content.name, recorded.schemas, schemas)
+    kind = target.stores[content.name].kind
+
+    def shown(name: str) -> Callable[[str], str]:
+        return target.personal.keys(content.name, kind, name, recorded.schemas.get(name), schemas.get(name))
+
     names = compared_in(baseline.facts, content.name, target.stores[content.name])
     for name in names:
-        yield _of_collection(target, baseline, content, name)
+        yield _of_collection(target, baseline, content, name, shown(name))
     for name in names:
         if name in recorded.collections:
-            yield from _of_searches(content, name, recorded.collections[name].golden)
+            yield from _of_searches(content, name, recorded.collections[name].golden, shown(name))
     yield from _of_positions(content, recorded.positions)
 
 
@@ -82,7 +88,9 @@ def _of_schemas(store: str, recorded: Mapping[str, Json], now: Mapping[str, Json
             yield Finding(store, name, Verdict.FAILED, f"schema: {'; '.join(differences)}")
 
 
-def _of_searches(content: ContentView, name: str, golden: Sequence[Neighbours]) -> Iterator[Finding]:
+def _of_searches(
+    content: ContentView, name: str, golden: Sequence[Neighbours], shown: Callable[[str], str]
+) -> Iterator[Finding]:
     if not isinstance(content, SearchableContent):
         if golden:
             text = f"golden queries: expected a store of vectors, as in the baseline, observed {content.kind}"
@@ -92,7 +100,8 @@ def _of_searches(content: ContentView, name: str, golden: Sequence[Neighbours]) 
         for number, before in enumerate(golden):
             now = content.search_again(name, before)
             if not same_neighbours(before, now):
-                text = f"golden query {number + 1}: {neighbours_text(before)}, now {neighbours_text(now)}"
+                found = f"{neighbours_text(before, shown)}, now {neighbours_text(now, shown)}"
+                text = f"golden query {number + 1}: {found}"
                 yield Finding(content.name, name, Verdict.FAILED, text)
     except (Mismatch, Problem) as problem:
         yield _broken(content.name, name, problem)
@@ -111,7 +120,9 @@ def _of_positions(content: ContentView, recorded: Mapping[str, Json]) -> Iterato
         yield _broken(content.name, "positions", problem)
 
 
-def _of_collection(target: Target, baseline: Baseline, content: ContentView, name: str) -> Finding:
+def _of_collection(
+    target: Target, baseline: Baseline, content: ContentView, name: str, shown: Callable[[str], str]
+) -> Finding:
     store = content.name
     profile = target.stores[store]
     policy = policy_of(profile, name)
@@ -120,6 +131,7 @@ def _of_collection(target: Target, baseline: Baseline, content: ContentView, nam
         everything = Plan(tuple(range(len(recorded.division))), inf)
         pace = Pace(connections=profile.load.connections, chunk_seconds=profile.load.chunk_seconds)
         comparison = compare(content, name, recorded, baseline.folder / recorded.records, everything, pace)
+        comparison.show_keys(shown)
         verdict = Verdict.FAILED if comparison.wrong(policy) else Verdict.PASSED
     except (Mismatch, Problem) as problem:
         return _broken(store, name, problem)

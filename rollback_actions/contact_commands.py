@@ -24,7 +24,6 @@ from fixtures.contact_record import (
 from fixtures.contacts import Flow, State, t_plus
 from fixtures.errors import ActionFailed, ExitCode, UsageProblem, listed
 from fixtures.incident import Incident, find_incident, load_incident, new_incident
-from fixtures.redaction import Redactor
 from fixtures.target import Target, load_target
 from fixtures.verdict import combine
 from rollback_actions.contact_message import acknowledge_command, run_command, severity_text
@@ -65,7 +64,7 @@ def run_contacts(
     found = (
         find_incident(incidents, target.name, incident) if incident else new_incident(incidents, target.name)
     )
-    redact = Redactor(target.secrets()).text
+    redact = target.redactor().text
     say = Progress().say
     with unhung(), the_clock(found), stopping() as stopped:
         clock = ContactClock(target, profile, found, say, stopped)
@@ -100,7 +99,7 @@ def acknowledge_contacts(
     """Write down that a contact knows of the incident and sees to it, and what they have decided."""
     target, found = _existing(profile, incident)
     _require_contact(target, name)
-    redact = Redactor(target.secrets()).text
+    redact = target.redactor().text
     with contact_journal(target, found, Progress().say) as journal:
         require_begun(found)
         journal.write(ACKNOWLEDGED, name=name, source=source, **author("contacts"))
@@ -136,7 +135,7 @@ def assessed_contacts(
     answers = (
         f"root cause identified: {_yes(root_cause)}; fix developed: {_yes(fix)}; rollback: {_rollback(found)}"
     )
-    redact = Redactor(target.secrets()).text
+    redact = target.redactor().text
     with contact_journal(target, found, Progress().say) as journal:
         require_begun(found)
         journal.write(ASSESSED, name=name, text=f"{' '.join(text.split())} ({answers})", **author("contacts"))
@@ -148,7 +147,7 @@ def contacts_status(profile: Profile, incident: Existing) -> None:
     """Say where the contact flow stands; exit 0 only when nothing is overdue and every alert arrived."""
     target, found = _existing(profile, incident)
     flow = read_flow(target, found, contact_channels(target, found.id))
-    redact = Redactor(target.secrets()).text
+    redact = target.redactor().text
     for line in _status_lines(flow, read_contacts(found.folder)):
         typer.echo(redact(line))
     if flow.overdue or flow.undelivered:

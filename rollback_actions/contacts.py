@@ -31,7 +31,6 @@ from fixtures.contacts import Due, Flow, flow_of, t_plus
 from fixtures.contacts_profile import LONGEST_WAIT_SECONDS
 from fixtures.errors import UsageProblem
 from fixtures.incident import UNFINISHED, Incident
-from fixtures.redaction import Redactor
 from fixtures.target import Target
 from rollback_actions.contact_alert import Series
 from rollback_actions.contact_message import body_of, title_of
@@ -54,7 +53,7 @@ def contact_journal(target: Target, incident: Incident, say: Callable[[str], Non
     Raises:
         UsageProblem: another process holds it for too long. `ActionFailed`: it cannot be read or written.
     """
-    redact = Redactor(target.secrets()).text
+    redact = target.redactor().text
     lock = _lock_of(incident, "contacts")
     with file_lock(lock, f"write the contacts of {incident.id}", wait_seconds=_RECORD_SECONDS):
         yield open_journal(incident.folder / CONTACTS, redact, say)
@@ -129,7 +128,7 @@ class ContactClock:
     def __post_init__(self) -> None:
         """Fingerprint the channels once: that takes a while for each."""
         self._channels = contact_channels(self.target, self.incident.id)
-        self._redact = Redactor(self.target.secrets()).text
+        self._redact = self.target.redactor().text
 
     def begin(self, severity: str) -> None:
         """Write down that the incident was detected, unless that is there: this is T+0.

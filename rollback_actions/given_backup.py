@@ -13,7 +13,6 @@ from fixtures.baseline import Baseline
 from fixtures.errors import Mismatch, Problem, Unverifiable
 from fixtures.files import canonical_json, write_whole
 from fixtures.kept_backups import KeptSet, KeptStore, KeptStoreOf
-from fixtures.redaction import Redactor
 from fixtures.rounds import Wrong, answer_of, ask_all
 from fixtures.target import Target
 from fixtures.trials import Trial, TrialOfStore, of_problem
@@ -95,4 +94,4 @@ def _tried(target: Target, backup: BackupSet, baseline: Baseline) -> Trial:
     except (Mismatch, Problem) as wrong:
         trial = Trial(backup.folder.name, baseline.id, dict.fromkeys(target.stores, of_problem(wrong)), 0.0)
     # Keys of records may be secrets themselves, such as tokens of sessions.
-    return trial.in_words(Redactor(target.secrets()).text)
+    return trial.in_words(target.redactor().text)

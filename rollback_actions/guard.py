@@ -11,6 +11,7 @@ from contextlib import suppress
 from typer.exceptions import Abort, TyperException
 
 from fixtures.errors import ExitCode, Problem, describe
+from fixtures.personal import personal_data
 from fixtures.redaction import Redactor
 
 _CTRL_C = 130
@@ -19,7 +20,8 @@ _CTRL_C = 130
 def guarded(command: Callable[..., object]) -> ExitCode:
     """Run a Typer application and return its exit code.
 
-    An error that nobody foresaw is a bug of ours: its traceback goes to a file, for whoever mends it.
+    An error that nobody foresaw is a bug of ours: its traceback goes to a file, for whoever mends it. Neither
+    what is said nor that file holds a secret that this process knows, or personal data of its target.
     """
     try:
         code = command(standalone_mode=False)
@@ -78,6 +80,7 @@ def _interrupted() -> ExitCode:
 
 
 def _say(text: str) -> None:
+    text = Redactor(personal=personal_data.get()).text(text)
     # Whoever closed standard error does not read what is said there; the exit code tells them still.
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)
@@ -90,7 +93,7 @@ def _kept(error: Exception) -> str:
         with tempfile.NamedTemporaryFile(
             "w", prefix="rollproof-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
         ) as file:
-            file.write(Redactor(()).text(text))
+            file.write(Redactor(personal=personal_data.get()).text(text))
     except OSError as unkept:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return f"its traceback cannot be kept, {unkept.strerror}; it began in {frame.filename}:{frame.lineno}"

@@ -13,7 +13,6 @@ import typer
 
 from fixtures.errors import ActionFailed
 from fixtures.incident import find_incident
-from fixtures.redaction import Redactor
 from fixtures.samples import Sample, SampleWriter, samples_path
 from fixtures.target import Target, load_target
 from rollback_actions.file_lock import file_lock
@@ -70,7 +69,7 @@ def monitor(
                 probes_of(target, seconds * COLLECTED, clock),
                 seconds,
                 stopped,
-                Redactor(target.secrets()).text,
+                target.redactor().text,
             )
         ) as watched,
     ):

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from fixtures.errors import UsageProblem
-from fixtures.redaction import Redactor
 from fixtures.target import load_target
 from rollback_actions.reopening import Request, reopen
 from rollback_actions.session import Profile
@@ -40,7 +39,7 @@ def reopen_command(
 ) -> None:
     """Open the gate for the fix of what INCIDENT rolled back; that itself stays closed."""
     target = load_target(profile)
-    redact = Redactor(target.secrets()).text
+    redact = target.redactor().text
     cause = _root_cause(root_cause, root_cause_file)
     outcome = reopen(target, Request(incident, fix, cause, name, rolled_back), partial(typer.echo, err=True))
     found = outcome.reopening

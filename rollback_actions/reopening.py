@@ -11,7 +11,6 @@ from fixtures.errors import Mismatch, UsageProblem, listed
 from fixtures.git import contains, git, resolve_commit
 from fixtures.incident import UNFINISHED, Incident, load_incident
 from fixtures.kept_backups import AGAIN
-from fixtures.redaction import Redactor
 from fixtures.rehearsals import Rehearsal, RehearsalPlace
 from fixtures.reopening import REOPENED, Reopening, read_reopenings, reopening_journal, since
 from fixtures.rollbacks import RolledBack, rollbacks_in
@@ -65,7 +64,7 @@ def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Outc
     _require_fix(target, fix, left)
     lock = incident.folder.with_name(f".{incident.id}.reopening.lock")
     with file_lock(lock, f"reopen {incident.id}", wait_seconds=_WAIT_SECONDS):
-        journal = open_journal(reopening_journal(incident), Redactor(target.secrets()).text, say)
+        journal = open_journal(reopening_journal(incident), target.redactor().text, say)
         recorded = _recorded(incident, rollbacks, fix)
         if recorded is not None:
             return Outcome(recorded, new=False)

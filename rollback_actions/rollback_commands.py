@@ -11,12 +11,12 @@ from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
 from fixtures.incident import CHANGE, UNFINISHED, Incident, RollbackRecord, load_incident
 from fixtures.kept_samples import samples_kept
-from fixtures.redaction import Redactor
 from fixtures.target import Target, load_target
 from fixtures.verdict import Verdict
 from rollback_actions.advice import Advice
 from rollback_actions.compose import ComposeControl
 from rollback_actions.holder import Life
+from rollback_actions.leaks import SecretInRecord
 from rollback_actions.lock import LockState, TargetLock, lock_state, open_lock
 from rollback_actions.losses import ACCOUNTS
 from rollback_actions.lost_window import FOLDER
@@ -148,7 +148,7 @@ def status(profile: Profile) -> None:
     target = load_target(profile)
     lock = lock_state(target)
     found = newest_rollback(target.folders.incidents, target.name, lock.runs)
-    redact = Redactor(target.secrets()).text
+    redact = target.redactor().text
     for line in _status_lines(found, lock, advice_of(target, profile)):
         typer.echo(redact(line))
     if found.verdict is not Verdict.PASSED:
@@ -205,12 +205,20 @@ def _run(advice: Advice, plan: Plan, incident: str | None, allowed: Allowed, *, 
             engine, control = open_engine(target.engine), ComposeControl(target.engine)
             with samples_kept(target, begun):
                 record = roll_back(target, plan, begun, engine, control, session.steps)
+    except SecretInRecord:
+        if record is not None:
+            typer.echo(_done_line(record))
+        raise
     except BaseException as error:
         # Only now is it known how the lock fares. A refusal says itself what to do.
         if record is None and (begun is not None or isinstance(error, Unverifiable)):
             _call_for_hands(error, advice, _manual(error, advice, plan, begun, lock))
         raise
-    typer.echo(f"rollback: {record.verdict} in {record.seconds:.1f} s")
+    typer.echo(_done_line(record))
+
+
+def _done_line(record: RollbackRecord) -> str:
+    return f"rollback: {record.verdict} in {record.seconds:.1f} s"
 
 
 def _is_change(target: Target, incident: str) -> bool:
@@ -220,7 +228,7 @@ def _is_change(target: Target, incident: str) -> bool:
 
 def _call_for_hands(error: BaseException, advice: Advice, lines: list[str]) -> None:
     """Say what to type now: after the error where it will be shown as it is, else at once."""
-    text = Redactor(advice.target.secrets()).text("\n".join(lines))
+    text = advice.target.redactor().text("\n".join(lines))
     if isinstance(error, Problem):
         error.add_note(text)
     else:

@@ -16,10 +16,10 @@ from fixtures.command import observed
 from fixtures.errors import Problem
 from fixtures.incident import JOURNAL, Incident, find_incident, new_incident
 from fixtures.journal import JournalBroken
-from fixtures.redaction import Redactor
 from fixtures.target import Target
 from rollback_actions.holder import Holder, Life
 from rollback_actions.journal import Journal, set_aside
+from rollback_actions.leaks import without_leaks
 from rollback_actions.lock import TargetLock
 from rollback_actions.progress import Progress
 from rollback_actions.steps import Recorder
@@ -54,9 +54,12 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
     """Take the target's lock, open the journal; say where the record is at the end.
 
     `choose` is asked under the lock, and names the incident to add to, or None for a new one.
+
+    Raises:
+        SecretInRecord: the body ended well, and the record holds a secret.
     """
     incidents = target.folders.incidents
-    redactor = Redactor(target.secrets())
+    redactor = target.redactor()
     with unhung(), _untold(redactor.text), lock, Progress(redact=redactor.text) as progress:
         wanted = choose()
         found = (
@@ -65,6 +68,7 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
         journal = open_journal(found.folder / JOURNAL, redactor.text, progress.say)
         me = lock.holder
         with (
+            without_leaks(found.folder, redactor),
             observed(journal.ran),
             journal.step(me.what, user=me.user, host=me.host, pid=str(me.process.pid)),
         ):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from fixtures.errors import ActionFailed
 from fixtures.incident import JOURNAL, Incident, new_incident
-from fixtures.redaction import Redactor
 from fixtures.target import load_target
 from fixtures.verdict import Verdict
 from reports.node import find_allure
@@ -51,7 +50,7 @@ class Rehearsal:
         profile = self.stack.root / PROFILE
         target = load_target(profile)
         incident = new_incident(target.folders.incidents, target.name)
-        journal = Journal(incident.folder / JOURNAL, Redactor(target.secrets()).text)
+        journal = Journal(incident.folder / JOURNAL, target.redactor().text)
         with self._monitor(), team_channel(), open_lock(target, "rehearsal") as lock:
             lock.declare(incident.id)
             steps = Recorder(journal, self.progress, lock.require)

@@ -162,18 +162,21 @@ def test_golden_queries(
     baseline: Baseline,
     golden_answers: Mapping[str, Sequence[Neighbours] | Wrong],
     saw: Saw,
+    shown_keys: Callable[[str], Callable[[str], str]],
 ) -> None:
     """Searches for the vectors of the baseline find the neighbours that they found then."""
     store, name = golden.split("/", 1)
     recorded = baseline.facts.contents[store].collections[name].golden
     pairs = zip(recorded, answer_of(golden_answers, golden), strict=True)
+    shown = shown_keys(golden)
     for number, (before, now) in enumerate(pairs):
-        saw(f"query {number + 1}: {neighbours_text(before)}", neighbours_text(now))
+        expected, observed = neighbours_text(before, shown), neighbours_text(now, shown)
+        saw(f"query {number + 1}: {expected}", observed)
         if not same_neighbours(before, now):
             raise Mismatch(
                 what=f"neighbours of golden query {number + 1} in {name} of {store}",
-                expected=neighbours_text(before),
-                observed=neighbours_text(now),
+                expected=expected,
+                observed=observed,
                 source="a search for the recorded vector",
                 hint="vectors, metric or index are not those of before: restore the collection",
             )
@@ -202,7 +205,7 @@ def test_references(
     saw: Saw,
 ) -> None:
     """What the records of one store name in another is there."""
-    records = require_whole(target.references[relation], open_store)
+    records = require_whole(target.references[relation], open_store, target.personal)
     saw("every name is held by the other store", f"{records} records name what is there")
 
 

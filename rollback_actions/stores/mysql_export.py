@@ -82,16 +82,14 @@ class Export(Content):
                 with closing(found):
                     for key, value, values in found:
                         if (key, value) in records:
-                            yield ExportedRecord(key, value, *self._written(writer, collection, key, values))
+                            yield ExportedRecord(key, value, *self._written(writer, collection, values))
 
-    def _written(
-        self, writer: RowWriter, collection: str, key: str, values: Sequence[Any]
-    ) -> tuple[Json, str]:
+    def _written(self, writer: RowWriter, collection: str, values: Sequence[Any]) -> tuple[Json, str]:
         try:
             return writer.write(values)
         except TooLong as column:
             raise self._reach.failed(
-                f"one of column {column} of {key} that is longer than max_allowed_packet",
+                f"one of column {column} that is longer than max_allowed_packet",
                 expected=f"whole values of {collection}",
                 hint="raise max_allowed_packet of the server",
             ) from None

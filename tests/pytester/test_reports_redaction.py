@@ -28,6 +28,7 @@ from fixtures.incident import find_incident
 from fixtures.premigration import Premigration
 from fixtures.ledger import Planned, Run, runs
 from fixtures.secret import secrets_in
+from fixtures.personal import Personal
 from fixtures.target import Windows
 from fixtures.verification import VERIFICATION, Verification
 
@@ -42,6 +43,10 @@ class Profile(BaseModel):
     baseline_key: None = None
     premigration: Premigration = Premigration()
     stores: dict[str, object] = {}
+
+    @property
+    def personal(self):
+        return Personal(["email"], self.secrets())
 
     def secrets(self):
         return frozenset(secrets_in(self))

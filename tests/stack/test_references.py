@@ -11,6 +11,7 @@ from app.identity import vector_collection
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Mismatch, Unverifiable, UsageProblem
 from fixtures.opened import Opened
+from fixtures.personal import Personal
 from fixtures.references import follow, require_whole
 from fixtures.stores.factory import open_view
 from fixtures.stores.profiles import Place, Reference
@@ -22,6 +23,7 @@ from tests.stack import damage
 CHUNKS = vector_collection(canary.KNOWLEDGE_BASE)
 OF_CANARY = {"knowledge_db_id": canary.KNOWLEDGE_BASE}
 Open = Callable[[str], StoreView]
+NOBODY = Personal(())
 
 
 def reference(referencing: str, referenced: str, **where: str) -> Reference:
@@ -58,7 +60,7 @@ def open_store(target: Target, engine: ContainerEngine) -> Iterator[Open]:
 def test_a_stack_in_order_holds_what_its_records_name(
     open_store: Open, referencing: str, referenced: str
 ) -> None:
-    assert require_whole(reference(referencing, referenced), open_store) > 0
+    assert require_whole(reference(referencing, referenced), open_store, NOBODY) > 0
 
 
 def test_some_records_are_chosen(open_store: Open) -> None:
@@ -76,7 +78,7 @@ def test_some_records_are_chosen(open_store: Open) -> None:
     entities = reference(
         f"milvus/{CHUNKS}/image_id", "mongodb/mongodb.files/images.images_id", file_id=name[0]
     )
-    files = [require_whole(each, open_store) for each in (pages, rows, points, entities)]
+    files = [require_whole(each, open_store, NOBODY) for each in (pages, rows, points, entities)]
     assert files == [4, 1, 4, 1]
 
 
@@ -87,7 +89,7 @@ def test_names_that_nothing_has_are_counted_and_the_first_are_told(
     with damage.document_gone(operators, "model_config", {"username": canary.USERNAME}):
         found = follow(users, open_store)
         with pytest.raises(Mismatch, match="observed 1 dangling, 0 records without a name; first: canary"):
-            require_whole(users, open_store)
+            require_whole(users, open_store, NOBODY)
     assert found.dangling == 1
     assert found.first == ((canary.USERNAME,),)
 
@@ -109,13 +111,13 @@ def test_names_that_are_there_and_not_together_are_dangling(open_store: Open, op
 )
 def test_records_without_the_field_are_not_whole(open_store: Open, referencing: str) -> None:
     with pytest.raises(Mismatch, match=r"0 dangling, [1-9]\d* records without a name"):
-        require_whole(reference(referencing, "mongodb/mongodb.files/file_id"), open_store)
+        require_whole(reference(referencing, "mongodb/mongodb.files/file_id"), open_store, NOBODY)
 
 
 def test_no_record_at_all_proves_nothing(open_store: Open) -> None:
     nobody = reference("mongodb/mongodb.files/file_id", "mongodb/mongodb.files/file_id", username="nobody")
     with pytest.raises(Mismatch, match="observed no record that holds a name"):
-        require_whole(nobody, open_store)
+        require_whole(nobody, open_store, NOBODY)
 
 
 @pytest.mark.parametrize(
@@ -131,9 +133,11 @@ def test_no_record_at_all_proves_nothing(open_store: Open) -> None:
 )
 def test_a_place_that_is_not_there_is_unverifiable(open_store: Open, referencing: str) -> None:
     with pytest.raises(Unverifiable):
-        require_whole(reference(referencing, "mongodb/mongodb.files/file_id"), open_store)
+        require_whole(reference(referencing, "mongodb/mongodb.files/file_id"), open_store, NOBODY)
 
 
 def test_a_store_whose_records_hold_no_names_is_a_usage_error(open_store: Open) -> None:
     with pytest.raises(UsageProblem, match="expected a store whose records hold names"):
-        require_whole(reference("kafka/task_generation/key", "mongodb/mongodb.files/file_id"), open_store)
+        require_whole(
+            reference("kafka/task_generation/key", "mongodb/mongodb.files/file_id"), open_store, NOBODY
+        )

@@ -6,9 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.personal import personal_data
+from fixtures.secret import forget_secrets
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, keep_locks_in_memory
 from tests.unit.sandbox import Sandbox, make_sandbox
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_known() -> None:
+    """Let no test redact what another one read."""
+    forget_secrets()
+    personal_data.set(None)
 
 
 @pytest.fixture

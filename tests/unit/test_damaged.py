@@ -16,6 +16,7 @@ from fixtures.journal import JournalBroken, verify_journal
 from fixtures.verdict import Verdict
 from rollback_actions.backup import find_backup, manifest_text
 from rollback_actions.journal import Journal
+from rollback_actions.leaks import SecretInRecord
 from rollback_actions.lock import TargetLock
 from rollback_actions.outline import losses
 from rollback_actions.plan import plan_database, plan_emergency
@@ -149,7 +150,10 @@ def test_a_broken_journal_is_kept_and_the_rollback_goes_on(
     assert status.steps[-1].state is State.BROKEN
     assert status.verdict is Verdict.BROKEN
     assert journal.read_bytes() == broken
-    _act(sandbox, incident)
+    # What is kept beside holds a secret, which somebody has to see to.
+    with pytest.raises(SecretInRecord) as leak:
+        _act(sandbox, incident)
+    assert "journal-broken-1.jsonl" in leak.value.__notes__[0]
     said = capsys.readouterr().err
     assert "the journal was broken, is kept as" in said
     assert SECRET not in said

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.redaction import MARKER, Redactor
+from fixtures.redaction import Redactor
+from fixtures.shapes import MARKER
 from reports.drawing import EVERY, FOLDER, TIMELINE, draw, pictures_of, remove_pictures
 from reports.processes import NoReport
 from tests.unit.drawn_incident import Drawn, drawn_incident

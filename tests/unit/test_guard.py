@@ -6,12 +6,19 @@ import errno
 import os
 import sys
 import tempfile
+from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import typer
 
 from fixtures.errors import ExitCode, UsageProblem
+from fixtures.profile_errors import ProfileProblem
+from fixtures.secret import remember
+from fixtures.spellings import spellings
+from fixtures.target import load_target
 from rollback_actions.guard import guarded
+from tests.conftest import write_profile
 
 
 def _application(ending: BaseException | None) -> typer.Typer:
@@ -60,6 +67,52 @@ def test_a_bug_is_said_with_the_place_though_no_disk_takes_its_traceback(
     said = capsys.readouterr().err
     assert "ZeroDivisionError; its traceback cannot be kept, No space left on device; it began in " in said
     assert f"{__file__}:" in said
+
+
+SECRET = "p@ss/wörd'kT9vQx2R7mWp"  # noqa: S105 - a canary
+
+
+@pytest.mark.parametrize("more", ["", "[limits]\nmemory_percent = 101\n"], ids=["right", "refused"])
+def test_a_traceback_and_what_is_said_hold_no_secret_of_the_profile(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: str,
+) -> None:
+    profile = write_profile(tmp_path, more)
+    (tmp_path / "canary_password").write_text(SECRET, encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["command"])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    app = typer.Typer()
+
+    @app.command()
+    def command() -> None:
+        try:
+            load_target(profile)
+        except ProfileProblem as problem:
+            problem.add_note(f"as read: {SECRET}")
+            raise ValueError(f"mysql://app:{quote(SECRET, safe='')}@db") from problem
+        raise KeyError(SECRET)
+
+    assert guarded(app) is ExitCode.BROKEN
+    (kept,) = tmp_path.glob("rollproof-*.txt")
+    text = kept.read_text(encoding="utf-8") + capsys.readouterr().err
+    assert "[redacted]" in text
+    assert [form for form, _ in spellings(SECRET) if form in text] == []
+
+
+def test_a_problem_is_said_without_secrets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remember(SECRET)
+    monkeypatch.setattr("sys.argv", ["command"])
+    problem = UsageProblem(what="a", expected="b", observed=SECRET, source="d", hint="e")
+    problem.add_note(f"note: {SECRET}")
+
+    assert guarded(_application(problem)) is ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert said.count("[redacted]") == 2
+    assert SECRET not in said
 
 
 def test_an_error_that_nobody_reads_keeps_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:

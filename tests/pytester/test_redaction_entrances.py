@@ -1,0 +1,434 @@
+"""A canary in every place where a secret can enter a run: none is in anything that the run wrote or printed.
+
+Each canary is a secret of the profile; each entrance is a check of its own, or a run of its own where it ends
+the run. With the redaction of an entrance taken away, the last scan finds its canary, and the run is red.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from fixtures.spellings import spellings
+from tests.conftest import ROOT, write_profile
+from tests.pytester.conftest import SETTINGS
+
+CONFTEST = """
+import sys
+
+pytest_plugins = [
+    "fixtures.evidence", "fixtures.windows", "fixtures.phases", "fixtures.recorder", "fixtures.watchdog",
+    "fixtures.leftovers", "reports.scrubbing", "reports.allure_results", "reports.annotations",
+    "reports.record",
+]
+
+def pytest_configure():
+    # Rendering has tests of its own.
+    sys.modules["reports.record"].installed_allure = lambda: None
+"""
+
+CHECKS = """
+import json, logging, os, sys, warnings
+from pathlib import Path
+import allure, pytest
+from fixtures.command import Deadline, run_command
+from fixtures.errors import Mismatch, Unverifiable
+from fixtures.verification import VERIFICATION
+from rollback_actions.journal import Journal
+
+pytestmark = pytest.mark.phase1
+C = json.loads(Path("canaries.json").read_text())
+
+
+class Driver:
+    def __init__(self, password):
+        self.password = password
+
+    def __repr__(self):
+        return f"Driver({self.password!r})"
+
+
+def test_assertion():
+    assert C["assertion"] == "other", f"password is {C['assertion']}"
+
+def test_comparison():
+    assert {"user": "app", "password": C["comparison"]} == {"password": "x"}
+
+def test_mismatch():
+    raise Mismatch(what="a", expected="b", observed=C["mismatch"], source="c", hint="d")
+
+def test_problem():
+    raise Unverifiable(what="a", expected="b", observed="c", source=C["problem"], hint="d")
+
+def test_stdout():
+    print(C["stdout"])
+    assert not "it fails"
+
+def test_stderr():
+    print(C["stderr"], file=sys.stderr)
+    assert not "it fails"
+
+def test_printed_and_passed():
+    print(C["passed"])
+
+def test_descriptor():
+    os.write(1, C["descriptor"].encode())
+    assert not "it fails"
+
+def test_log():
+    logging.getLogger().warning("log %s", C["log"])
+
+def test_log_of_a_failure():
+    logging.getLogger().warning("log %s", C["logged"])
+    assert not "it fails"
+
+def test_warning():
+    warnings.warn(UserWarning(C["warning"]))
+
+def test_cause():
+    try:
+        raise KeyError(C["cause"])
+    except KeyError as error:
+        raise ValueError("later") from error
+
+def test_context():
+    try:
+        raise KeyError(C["context"])
+    except KeyError:
+        raise ValueError("later")
+
+def test_note():
+    error = ValueError("x")
+    error.add_note(C["note"])
+    raise error
+
+def test_group():
+    raise ExceptionGroup("several", [ValueError(C["group"])])
+
+def test_locals():
+    driver = Driver(C["locals"])
+    several = [driver] * 20
+    assert not several
+
+def test_arguments(tmp_path):
+    open(tmp_path / C["arguments"] / "x")
+
+@pytest.mark.parametrize("value", [pytest.param(1, id=C["name"]), pytest.param(2, id=C["name"] + "x")])
+def test_name(value):
+    pass
+
+@pytest.mark.parametrize("value", [C["value"]])
+def test_value(value):
+    assert not value
+
+@pytest.fixture
+def refused():
+    raise ConnectionError(C["fixture"])
+
+def test_fixture(refused):
+    pass
+
+@pytest.fixture
+def untidy():
+    yield
+    raise RuntimeError(C["teardown"])
+
+def test_teardown(untidy):
+    pass
+
+def test_skipped():
+    pytest.skip(C["skipped"])
+
+def test_failed():
+    pytest.fail(C["failed"])
+
+@pytest.mark.xfail(reason=C["expected"], strict=False)
+def test_expected():
+    assert False
+
+def test_property(record_property):
+    record_property("password", C["property"])
+
+def test_suite(record_testsuite_property):
+    record_testsuite_property("password", C["suite"])
+
+def test_evidence(evidence):
+    evidence(C["evidence"], json.dumps({"p": C["evidence"]}), "application/json")
+
+def test_said(note):
+    note(f"sampled as {C['said']}")
+
+def test_bytes():
+    allure.attach(b"\\xff" + C["bytes"].encode(), name="bytes")
+
+def test_file(tmp_path):
+    (tmp_path / "a.txt").write_text(C["file"])
+    allure.attach.file(str(tmp_path / "a.txt"), name=C["file"])
+
+@allure.step("log in as {user}")
+def log_in(user, password):
+    pass
+
+def test_step():
+    with allure.step(C["step"]):
+        log_in("app", C["step"])
+
+def test_description():
+    allure.dynamic.description(C["description"])
+    allure.dynamic.title(C["description"])
+    allure.dynamic.parameter("p", C["description"])
+    allure.dynamic.link(f"http://x/{C['description']}", name=C["description"])
+
+def test_docstring():
+    pass
+
+test_docstring.__doc__ = C["docstring"]
+
+def test_program():
+    script = "import sys; sys.exit(sys.argv[1])"
+    run_command([sys.executable, "-c", script, C["program"]], what="program", deadline=Deadline(30))
+
+def test_journal(pytestconfig):
+    verification = pytestconfig.stash[VERIFICATION]
+    path = verification.incident.folder / "journal.jsonl"
+    journal = Journal(path, verification.target.redactor().text)
+    with pytest.raises(ValueError), journal.step("restore", command=C["journal"]) as result:
+        result["text"] = C["journal"]
+        raise ValueError(C["journal"])
+
+def test_issued(redact):
+    redact("ISSUED")
+    print("ISSUED")
+    raise LookupError("ISSUED")
+"""
+CRASHES = """
+import json, os
+from pathlib import Path
+import pytest
+
+pytestmark = pytest.mark.phase1
+C = json.loads(Path("canaries.json").read_text())
+
+@pytest.mark.parametrize("value", [pytest.param(1, id=C["name"])])
+def test_crash(value):
+    print(C["stdout"], flush=True)
+    os.write(2, C["stderr"].encode())
+    os._exit(3)
+"""
+PASSES = "import pytest\n\n@pytest.mark.phase1\ndef test_passed():\n    pass\n"
+READ = "import json\nfrom pathlib import Path\nC = json.loads(Path('canaries.json').read_text())\n"
+# They end the run, each by itself: the text of the checks, and more of the conftest.
+ENDINGS = {
+    "collection": (f"{READ}raise OSError(C['collection'])", ""),
+    "internal": (PASSES, f"{READ}def pytest_collection_finish():\n    raise OSError(C['internal'])"),
+    "started": (PASSES, f"{READ}def pytest_sessionstart():\n    raise OSError(C['started'])"),
+}
+NAMES = sorted({*re.findall(r"C\[[\"'](\w+)[\"']\]", CHECKS), *ENDINGS})
+ISSUED = "Vb3Xc8Kq1Lm5Zp0Rt7Yw2Na9Se4Dh6Jg"
+
+
+def canary(name: str) -> str:
+    """Return the canary of one entrance; one in three is awkward to write."""
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    token = f"K{digest[:14].upper()}z{digest[14:30]}"
+    return f"{token[:9]}'\"/ö<{token[9:]}" if int(digest, 16) % 3 == 0 and name not in _PLAIN else token
+
+
+# What is a name cannot have a quote in it.
+_PLAIN = {"name", "arguments"}
+CANARIES = {name: canary(name) for name in NAMES} | {"issued": ISSUED}
+
+
+def leaks(text: str) -> list[str]:
+    """Return the names of those canaries that stand in `text`, whole or in part, in any spelling."""
+    found = []
+    for name, secret in CANARIES.items():
+        parts = {secret[at : at + 12] for at in range(0, len(secret) - 11, 4)}
+        if any(form in text for form in {*parts, *(form for form, _ in spellings(secret))}):
+            found.append(name)
+    return found
+
+
+@dataclass
+class Project:
+    """A project whose profile has every canary for a secret."""
+
+    pytester: pytest.Pytester
+
+    def write(self, checks: str, more: str = "") -> None:
+        """Write checks, and `more` into the conftest."""
+        (self.pytester.path / "checks").mkdir(exist_ok=True)
+        text = checks.replace("ISSUED", ISSUED)
+        (self.pytester.path / "checks" / "test_entrances.py").write_text(text, encoding="utf-8")
+        (self.pytester.path / "conftest.py").write_text(f"{CONFTEST}\n{more}\n", encoding="utf-8")
+
+    def leaks(self) -> dict[str, list[str]]:
+        """Return the canaries that are in what the run wrote, by file."""
+        return {name: found for name, text in self.written() if (found := leaks(text))}
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Run pytest with everything that writes; return the exit code and what was printed."""
+        result = self.pytester.runpytest_subprocess(
+            f"--target={self.pytester.path / 'profile.toml'}",
+            *("-ra", "-vv", "--showlocals", "-m", "phase1"),
+            *("--junitxml=out/junit.xml", "--log-file=out/run.log", "-o", "junit_logging=all"),
+            *arguments,
+        )
+        return int(result.ret), "\n".join([*result.outlines, *result.errlines])
+
+    def written(self) -> Iterator[tuple[str, str]]:
+        """Yield what the run wrote, name and text of each file."""
+        for folder in ("incidents", "out", ".pytest_cache"):
+            for path in sorted((self.pytester.path / folder).rglob("*")):
+                name = str(path.relative_to(self.pytester.path))
+                yield name, name
+                if path.is_file():
+                    yield name, path.read_bytes().decode(errors="replace")
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    folder = pytester.path
+    (folder / "out").mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(folder / "out" / "summary.md"))
+    stores = []
+    for number, name in enumerate(NAMES):
+        (folder / f"secret-{number}").write_text(CANARIES[name], encoding="utf-8")
+        account = f'{{user = "reader", password = {{file = "secret-{number}"}}}}'
+        stores.append(
+            f'[stores.store{number}]\nkind = "redis"\naddress = {{host = "127.0.0.1", port = 9}}\n'
+            f'services = ["redis"]\nrisk = "low"\nreader = {account}\noperator = {account}\n'
+        )
+    write_profile(folder, "".join(stores))
+    declared = {name: CANARIES[name] for name in NAMES}
+    (folder / "canaries.json").write_text(json.dumps(declared), encoding="utf-8")
+    (folder / "pyproject.toml").write_text(SETTINGS, encoding="utf-8")
+    return Project(pytester)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--tb=long", "-o", "log_cli=true"], ["--tb=native"], ["--tb=long", "-n2"]],
+    ids=["alone with a live log", "alone", "two workers"],
+)
+def test_no_canary_leaves_a_run(project: Project, arguments: list[str]) -> None:
+    project.write(CHECKS)
+
+    code, printed = project.run(*arguments)
+
+    assert code == pytest.ExitCode.TESTS_FAILED, printed
+    assert "secret in the record" not in printed
+    assert leaks(printed) == []
+    assert project.leaks() == {}
+    # Every check ran and was reported, everywhere.
+    texts = dict(project.written())
+    ran = CHECKS.count("\ndef test_") + 1
+    assert len([name for name in texts if name.endswith("-result.json")]) == ran
+    for name in ("out/junit.xml", "out/run.log", "out/summary.md"):
+        assert re.search(r"\[redacted\\?\]", texts[name]), name
+    assert "[redacted]" in next(text for name, text in texts.items() if name.endswith("verdict.json"))
+    assert "::error " in printed
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("distribution", [[], ["-n2"]], ids=["alone", "n2"])
+def test_no_canary_leaves_a_run_that_ends_early(
+    project: Project, ending: str, distribution: list[str]
+) -> None:
+    project.write(*ENDINGS[ending])
+
+    code, printed = project.run(*distribution)
+
+    assert code not in {0, 5}, printed
+    assert leaks(printed) == []
+    assert "[redacted]" in printed
+    assert project.leaks() == {}
+
+
+def test_no_canary_leaves_a_worker_that_dies(project: Project) -> None:
+    project.write(CRASHES)
+
+    code, printed = project.run("-n2")
+
+    assert code not in {0, 5}, printed
+    assert "crashed" in printed
+    assert leaks(printed) == []
+    assert project.leaks() == {}
+
+
+WRITE_AS_IT_IS = """
+import rollback_actions.journal as j
+made = j.Journal.__init__
+j.Journal.__init__ = lambda self, path, redact: made(self, path, str)
+"""
+FORMAT_AS_IT_IS = """
+import reports.scrubbing as s
+s._Formatter.format = lambda self, record: self._inner.format(record)
+"""
+# What takes the redaction of one entrance away, and a check that passes and leaks through it alone.
+MUTATIONS = {
+    "report": ("import reports.scrubbing as s\ns._Scrubber._scrub = lambda self, report: None", "property"),
+    "name": ("import reports.scrubbing as s\ndel s._Scrubber.pytest_itemcollected", "name"),
+    "log": (FORMAT_AS_IT_IS, "log"),
+    "junit": ("import reports.scrubbing as s\ndel s._Scrubber.pytest_sessionfinish", "suite"),
+    "allure": ("import reports.allure_results as a\na._redacted = lambda value, redactor: value", "step"),
+    "text": ("import reports.allure_results as a\na._text = lambda value, redactor: value", "evidence"),
+    "bytes": ("import fixtures.redaction as r\nr.Redactor.data = lambda self, data: data", "bytes"),
+    "journal": (WRITE_AS_IT_IS, "journal"),
+}
+
+
+@pytest.mark.parametrize("distribution", [[], ["-n2"]], ids=["alone", "n2"])
+@pytest.mark.parametrize("entrance", MUTATIONS)
+def test_the_last_scan_finds_what_was_not_redacted(
+    project: Project, entrance: str, distribution: list[str]
+) -> None:
+    mutation, name = MUTATIONS[entrance]
+    if (entrance, distribution) == ("junit", ["-n2"]):
+        pytest.skip("what a worker says of the whole suite does not reach the controller's file")
+    check = f"checks/test_entrances.py::test_{name}"
+    project.write(CHECKS, mutation)
+
+    code, printed = project.run(*distribution, check)
+
+    assert code == pytest.ExitCode.TESTS_FAILED, printed
+    assert " passed" in printed
+    assert "failed" not in printed.splitlines()[-1]
+    assert "secret in the record: expected none, observed one (" in printed
+    # With it, the same check is green.
+    project.write(CHECKS)
+    code, printed = project.run(*distribution, check, "--incident=another")
+    assert code == pytest.ExitCode.OK, printed
+    assert "secret in the record" not in printed
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ROLLPROOF_APPLICATION__URL", "ftp://app:{}@host"),
+        ("ROLLPROOF_LIMITS", '{{"memory_percent": "{}"'),
+        ("ROLLPROOF_LIMITS__MEMORY_PERCENT", "{}"),
+        ("ROLLPROOF_LIMITZ", "{}"),
+    ],
+)
+def test_a_refused_profile_shows_no_variable_of_the_environment(
+    project: Project, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value.format(CANARIES["problem"]))
+    project.write(PASSES)
+    profile = project.pytester.path / "profile.toml"
+
+    code, printed = project.run()
+    said = project.pytester.run(sys.executable, "-m", "rollback_actions", "plan", f"--target={profile}")
+
+    assert (code, int(said.ret)) == (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.USAGE_ERROR)
+    assert "HINT: " in printed
+    assert leaks("\n".join([printed, *said.outlines, *said.errlines])) == []

@@ -1,0 +1,262 @@
+"""Personal data is shown as pseudonyms: where records are named, and by the names of its fields in texts."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+import rollback_actions.compare
+from fixtures.contents import comparison_of, shown_keys
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import Mismatch, Unverifiable
+from fixtures.key_fields import key_fields
+from fixtures.personal import FIELDS, Personal
+from fixtures.redaction import Redactor
+from fixtures.references import require_whole
+from fixtures.stores.content import Json, RecordHash
+from fixtures.stores.profiles import Place, Reference
+from fixtures.stores.view import StoreView
+from fixtures.target import load_target
+from rollback_actions.compare import compare_target
+from tests.conftest import ROOT, write_profile
+from tests.unit.content_stand_in import Recorder, Searchable, StandIn, opener
+from tests.unit.sandbox import MYSQL
+
+ANNA, BERT = "anna.öst@example.org", "bert@example.org"
+PERSONAL = Personal(FIELDS, ["secret-of-a-store"], public=["canary"])
+
+
+def table(**indexes: Sequence[tuple[str, int | None]]) -> Json:
+    """Return the schema of a table of three columns, by its unique indexes: columns, each with its prefix."""
+    return {
+        "columns": {name: {"position": at} for at, name in enumerate(("email", "id", "size"), start=1)},
+        "indexes": {
+            "by_size": {"unique": 0, "columns": [{"column": "size", "prefix": None}]},
+            **{
+                name: {
+                    "unique": 1,
+                    "columns": [{"column": column, "prefix": prefix} for column, prefix in parts],
+                }
+                for name, parts in indexes.items()
+            },
+        },
+    }
+
+
+def test_a_pseudonym_tells_people_apart_and_not_who_they_are() -> None:
+    one, other = PERSONAL.pseudonym(ANNA), PERSONAL.pseudonym(BERT)
+
+    assert one != other
+    assert one == Personal((), ["secret-of-a-store"]).pseudonym(ANNA)
+    assert one != Personal((), ["secret-of-another"]).pseudonym(ANNA)
+    assert len(one) == len("~1a2b3c4d")
+    assert PERSONAL.pseudonym(one) == one
+    assert PERSONAL.pseudonym("canary") == "canary"
+
+
+@pytest.mark.parametrize(
+    ("place", "covered"),
+    [
+        (("mysql", "imagedb.users", "email"), True),
+        (("mysql", "imagedb.users", "EMail"), True),
+        (("mongodb", "mongodb.users", "profile.email"), True),
+        (("mongodb", "mongodb.users", "emails_sent"), False),
+        (("redis", "0:token:*", "key"), True),
+        (("redis", "1:task:*", "key"), False),
+        (("mysql", "imagedb.files", "id"), False),
+    ],
+)
+def test_fields_are_known_by_name_and_by_place(place: tuple[str, str, str], covered: bool) -> None:  # noqa: FBT001
+    assert PERSONAL.covers(*place) is covered
+
+
+def test_a_pattern_of_one_place_covers_no_other() -> None:
+    personal = Personal(["mysql/imagedb.*.nick", "minio/avatars.key"])
+
+    assert personal.covers("mysql", "imagedb.users", "nick")
+    assert not personal.covers("mongodb", "imagedb.users", "nick")
+    assert not personal.covers("mysql", "imagedb.users", "email")
+    assert personal.keys("minio", "s3", "versions avatars", None)(ANNA) != ANNA
+    assert personal.keys("minio", "s3", "minio-file", None)(ANNA) == ANNA
+
+
+@pytest.mark.parametrize(
+    ("kind", "schema", "fields"),
+    [
+        ("mysql", table(PRIMARY=[("id", None)], by_mail=[("email", None)]), ("id",)),
+        ("mysql", table(PRIMARY=[("email", None), ("id", None)]), ("email", "id")),
+        ("mysql", table(PRIMARY=[("email", 10)], by_id=[("id", None)]), ("id", "email")),
+        ("mysql", table(), ("email",)),
+        ("mysql", {"columns": {}}, None),
+        ("mysql", None, None),
+        ("milvus", {"fields": [{"name": "email", "is_primary": True}, {"name": "v"}]}, ("email",)),
+        ("milvus", {}, None),
+        ("mongodb", None, ("_id",)),
+        ("redis", {}, ("key",)),
+        ("kafka", {}, ()),
+    ],
+)
+def test_the_fields_of_a_key(kind: str, schema: Json, fields: tuple[str, ...] | None) -> None:
+    assert key_fields(kind, schema) == fields
+
+
+@pytest.mark.parametrize(
+    ("schemas", "shown"),
+    [
+        ((table(PRIMARY=[("id", None)]), table(PRIMARY=[("id", None)])), ANNA),
+        ((table(PRIMARY=[("email", None)]), table(PRIMARY=[("id", None)])), PERSONAL.pseudonym(ANNA)),
+        ((table(PRIMARY=[("id", None)]), table(PRIMARY=[("email", None)])), PERSONAL.pseudonym(ANNA)),
+        ((table(PRIMARY=[("id", None)]), None), PERSONAL.pseudonym(ANNA)),
+    ],
+    ids=["no personal key", "it was", "it is", "nobody knows"],
+)
+def test_a_key_is_a_pseudonym_where_it_is_or_was_personal(schemas: tuple[Json, Json], shown: str) -> None:
+    assert PERSONAL.keys("mysql", "mysql", "imagedb.users", *schemas)(ANNA) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"email": ANNA, "kept": 1}),
+        json.dumps(json.dumps({"userName": "anna", "kept": 1})),
+        json.dumps({"user_email": ANNA, "kept": 1}, ensure_ascii=False),
+        repr({"username": "anna", "kept": 1}),
+        "User(username='anna', kept=1)",
+        '{"phone": 4912345678, "kept": 1}',
+        "GET /users?kept=1&email=anna%40example.org HTTP/1.1",
+        f"kept: log-in of {BERT} failed",
+        "kept: Duplicate entry 'anna' for key 'users.username'",
+        'kept: E11000 dup key: { nick: "anna" }',
+    ],
+)
+def test_values_of_fields_are_pseudonyms_in_texts(text: str) -> None:
+    redactor = Redactor([], PERSONAL)
+    clean = redactor.text(text)
+
+    assert "kept" in clean
+    assert "~" in clean
+    for value in ("anna", "bert", "4912345678", "example.org"):
+        assert value not in clean
+    assert redactor.text(clean) == clean
+    # Nothing of it without fields.
+    assert Redactor([], Personal(())).text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "records of imagedb.users of mysql: changed 1 (17: email, username)",
+        "schema: columns.email.type: expected 'varchar(255)', observed none",
+        "{'username': 'canary'}",
+        "image registry.example.org/app@sha256:9f86d081884c7d65",
+        "ssh://git@example.org/x.git at 10.0.0.1",
+        "python@3.11 and redis@7.2.4 and a @pytest.fixture",
+        "    user = User(email=email, username=self.username)",
+    ],
+)
+def test_what_is_no_personal_data_stays(text: str) -> None:
+    assert Redactor([], PERSONAL).text(text) == text
+
+
+class Names(StandIn):
+    """A store in which each of two records names one that is not there."""
+
+    def ask(self) -> None:
+        raise NotImplementedError
+
+    def counts(self) -> Mapping[str, int]:
+        return {"imagedb.users": 2}
+
+    def names(self, *_: object) -> list[tuple[str, str]]:
+        return [(ANNA, "7"), (BERT, "8")]
+
+    def held(self, *_: object) -> set[tuple[str, str]]:
+        return set()
+
+
+@pytest.mark.parametrize("personal_in", ["referencing", "referenced"])
+def test_names_that_nothing_holds_are_pseudonyms_where_they_are_personal(personal_in: str) -> None:
+    fields = {"referencing": ("owner", "id"), "referenced": ("owner", "id"), personal_in: ("email", "id")}
+    places = {
+        name: Place(store="mysql", collection="imagedb.users", fields=of) for name, of in fields.items()
+    }
+
+    with pytest.raises(Mismatch) as raised:
+        require_whole(Reference(**places), lambda _: cast("StoreView", Names("mysql", {})), PERSONAL)
+
+    one, other = f"{PERSONAL.pseudonym(ANNA)}/7", f"{PERSONAL.pseudonym(BERT)}/8"
+    assert f"first: {one}, {other}" in str(raised.value)
+
+
+SESSIONS = "0:session:*"
+BEFORE = {
+    SESSIONS: [RecordHash(ANNA, 1, {"size": 1}), RecordHash(BERT, 2)],
+    "0:task:*": [RecordHash("t1", 1)],
+}
+NOW = {SESSIONS: [RecordHash(ANNA, 3, {"size": 2}), RecordHash("carl", 4)], "0:task:*": [RecordHash("t2", 2)]}
+
+
+def test_a_comparison_names_records_by_pseudonyms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = load_target(write_profile(tmp_path))
+    baseline = Recorder(tmp_path).add(Searchable("redis", BEFORE)).baseline
+    content = Searchable("redis", NOW)
+    monkeypatch.setattr(rollback_actions.compare, "open_content", opener(content))
+
+    findings = compare_target(target, cast("ContainerEngine", None), baseline)
+
+    said = "\n".join(finding.text for finding in findings)
+    shown = target.personal.pseudonym
+    assert f"missing 1 ({shown(BERT)}); added 1 ({shown('carl')}); changed 1 ({shown(ANNA)}: size)" in said
+    assert "missing 1 (t1); added 1 (t2)" in said
+    assert not [value for value in (ANNA, BERT, "carl") if value in said]
+
+
+@pytest.mark.parametrize(
+    ("store", "collection", "personal"),
+    [("redis", SESSIONS, True), ("redis", "0:task:*", False), ("mysql", "0:task:*", True)],
+    ids=["personal", "not personal", "a table whose schema cannot be read"],
+)
+def test_the_check_of_a_collection_names_records_by_pseudonyms(
+    tmp_path: Path, store: str, collection: str, *, personal: bool
+) -> None:
+    target = load_target(write_profile(tmp_path, MYSQL))
+    baseline = Recorder(tmp_path).add(Searchable(store, {collection: BEFORE[SESSIONS]})).baseline
+    content = Searchable(store, {collection: NOW[SESSIONS]})
+
+    def schemas(store: str) -> Mapping[str, Json]:
+        if store == "redis":
+            return content.schemas()
+        raise Unverifiable(what=store, expected="a", observed="b", source="c", hint="d")
+
+    names = inspect.unwrap(shown_keys)(baseline, target, schemas)
+    name = f"{store}/{collection}"
+    comparison = inspect.unwrap(comparison_of)(baseline, target, opener(content), {name: 10.0}, names)(name)
+
+    shown = target.personal.pseudonym if personal else str
+    assert str(comparison) == (
+        f"missing 1 ({shown(BERT)}); added 1 ({shown('carl')}); changed 1 ({shown(ANNA)}: size)"
+    )
+
+
+def test_the_default_is_documented() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```toml\n(\[redaction\]\n.*?)```", readme, re.DOTALL)
+    assert tuple(tomllib.loads(text)["redaction"]["fields"]) == FIELDS
+
+
+def test_a_profile_says_what_is_personal(tmp_path: Path) -> None:
+    plain = load_target(write_profile(tmp_path))
+    assert plain.redaction.fields == FIELDS
+    assert plain.personal.covers("mysql", "imagedb.users", "email")
+    assert plain.redactor().text("{'username': 'canary', 'email': 'x@y'}").startswith("{'username': 'canary'")
+
+    other = load_target(write_profile(tmp_path, '[redaction]\nfields = ["redis/*.nick"]\n'))
+    assert not other.personal.covers("mysql", "imagedb.users", "email")
+    assert other.personal.covers("redis", "0:*", "nick")
