@@ -44,7 +44,13 @@ def timeline_section(page: Page, record: IncidentRecord, timeline: Timeline) -> 
         )
     page.table(("when", "UTC", "what", "", "took"), rows, "Nothing is recorded.")
     page.heading("The runbook's timeline", 3)
-    page.table(("runbook", "", "here", ""), _milestones(record, timeline), "")
+    # Else "T+12" would stand beside a time that counts from another moment.
+    page.paragraph(
+        f"The runbook counts from the start of its migration. On its clock {timeline.migration_began[1]}; "
+        "the pictures have that clock too, the rest of this page its own T+0."
+    )
+    header = ("runbook", "", "here, by the runbook's clock", "by this page's", "")
+    page.table(header, _milestones(record, timeline), "")
 
 
 def flow_section(page: Page, record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> None:
@@ -62,8 +68,9 @@ def _alike(event: Event) -> str:
     return event.text.partition(": ")[2] if event.kind is Kind.SAMPLE else event.text
 
 
-def _milestones(record: IncidentRecord, timeline: Timeline) -> Iterator[tuple[str, str, str, str]]:
-    """Yield the runbook's steps. Its T is the start of the migration; the issue is detected at its T+10."""
+def _milestones(record: IncidentRecord, timeline: Timeline) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield the runbook's steps, and when they were here, by its clock and by that of the page."""
+    zero, _ = timeline.migration_began
     began = _first(timeline, Kind.ROLLBACK)
     prepared = [
         event
@@ -80,17 +87,19 @@ def _milestones(record: IncidentRecord, timeline: Timeline) -> Iterator[tuple[st
     rows: list[tuple[str, str, datetime | None, str]] = [
         ("T-30 min", "PREPARATION", _at(prepared), "in the record of the change, if anywhere"),
         ("T+0 min", "MIGRATION START", _at(timeline.of(Kind.DEPLOYMENT)), "not recorded in this incident"),
-        ("T+5 min", "EARLY CHECKS", _at(timeline.of(Kind.SAMPLE)), "no sample is in this record"),
+        ("T+5 min", "EARLY CHECKS", _at(timeline.of(Kind.SAMPLE)), "no sample was assessed in this incident"),
         ("T+10 min", "ISSUE DETECTED", timeline.zero, ""),
         ("T+12 min", "ROLLBACK DECISION", _at(timeline.of(Kind.DECISION)), "no decision is recorded"),
         ("T+17 min", "ROLLBACK COMPLETE", ended.ends if ended else None, "no end of a rollback is recorded"),
         ("T+20 min", "VERIFICATION COMPLETE", verified, "no check has run"),
     ]
-    for planned, name, at, none in rows:
-        yield planned, name, t_plus(timeline.after(at)) if at else "", "" if at else none
     moment = datetime.fromisoformat(called[0].at.wall).astimezone(UTC) if called else None
-    here = t_plus(timeline.after(moment)) if moment else ""
-    yield "T+60 min", "POST-MORTEM", here, "" if moment else "nobody was called to one"
+    rows.append(("T+60 min", "POST-MORTEM", moment, "nobody was called to one"))
+    for planned, name, at, none in rows:
+        if at is None:
+            yield planned, name, "", "", none
+        else:
+            yield planned, name, t_plus((at - zero).total_seconds()), t_plus(timeline.after(at)), ""
 
 
 def _boxes(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fixtures.incident import Incident
@@ -31,6 +31,9 @@ _SOURCES = (
     reopening_events,
 )
 
+# So long after the start of its migration the runbook has the issue detected.
+DETECTED_MINUTES = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
@@ -50,6 +53,15 @@ class Timeline:
     def of(self, *kinds: Kind) -> tuple[Event, ...]:
         """Return the events of these kinds."""
         return tuple(event for event in self.events if event.kind in kinds)
+
+    @property
+    def migration_began(self) -> tuple[datetime, str]:
+        """Return where the runbook's own timeline has its T+0, and in words what it is aligned by."""
+        deployed = next((event.at for event in self.events if event.kind is Kind.DEPLOYMENT), None)
+        if deployed is not None:
+            return deployed, f"T+0 is the deployment, {deployed:%d %B %Y, %H:%M:%S} UTC"
+        aligned = f"T+{DETECTED_MINUTES:g} is {self.zero_is}, {self.zero:%d %B %Y, %H:%M:%S} UTC"
+        return self.zero - timedelta(minutes=DETECTED_MINUTES), aligned
 
     @property
     def end(self) -> datetime:

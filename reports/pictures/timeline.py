@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -40,7 +40,7 @@ _RUNBOOK = (
     (20, "verification complete"),
     (60, "post-mortem"),
 )
-_FIRST, _LAST, _DETECTED = -30.0, 60.0, 10.0
+_FIRST, _LAST = -30.0, 60.0
 # What is drawn of an incident, and what is left out first where there is no room for all.
 _RANKS = (
     Kind.ROLLBACK,
@@ -105,8 +105,7 @@ def draw(timeline: Timeline) -> bytes | None:
     if len(every) <= 1:
         return None
     shown = sorted(_chosen(every), key=lambda event: event.at)
-    deployed = next((event.at for event in every if event.kind is Kind.DEPLOYMENT), None)
-    begin = deployed or timeline.zero - timedelta(minutes=_DETECTED)
+    begin, aligned = timeline.migration_began
     scale = _Scale(begin, max(_SHORTEST, _LINE * len(shown)))
     height = scale.bottom + _BOTTOM
     figure = new_figure(height)
@@ -117,10 +116,6 @@ def draw(timeline: Timeline) -> bytes | None:
     _draw_runbook(axes, scale)
     _draw_spans(axes, scale, shown)
     _draw_events(axes, scale, shown)
-    if deployed is not None:
-        aligned = f"T+0 is the deployment, {begin:%d %B %Y, %H:%M:%S} UTC"
-    else:
-        aligned = f"T+10 is {timeline.zero_is}, {timeline.zero:%d %B %Y, %H:%M:%S} UTC"
     axes.text(
         0.07, 0.2, "The incident beside the runbook's timeline", size=TEXT + 2, weight="bold", va="center"
     )
