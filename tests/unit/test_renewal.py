@@ -174,7 +174,25 @@ def test_an_unknown_incident_names_those_that_are_there(made: MadeIncident, want
     assert "HINT: there are: one" in said
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b'{"target": "x"}', b"\xff"])
+STARTED = '{"wall": "2026-01-01T00:00:00+00:00", "since_boot": 1.0, "boot": "b"}'
+UNREADABLE = [
+    *(None, b"", b"{", b"[]", b'{"target": "x"}', b"\xff"),
+    *(
+        f'{{"target": {name}, "started": {started}}}'.encode()
+        for name, started in [
+            # It becomes a part of the name of a file beside the folder.
+            ('"../../elsewhere"', STARTED),
+            ('"\\ud800"', STARTED),
+            ("null", STARTED),
+            ('"x"', STARTED.replace("1.0", "1" + "0" * 400)),
+            ('"x"', STARTED.replace("2026", "0001").replace("+00:00", "+14:00")),
+            ('"x"', STARTED.replace("2026-01-01", "9999-12-31").replace("+00:00", "-14:00")),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize("content", UNREADABLE)
 def test_a_folder_without_a_readable_incident_is_a_problem(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "incident.json").write_bytes(content)
