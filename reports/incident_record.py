@@ -24,6 +24,7 @@ from fixtures.reopening import REOPENED, reopening_journal
 from fixtures.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.rollbacks import ROLLBACK_BEGAN
 from fixtures.samples import Sample
+from reports.checksums import CHECKSUMS, broken_seals
 
 ROLLBACK, CLOSED, SUPERSEDED = "rollback.json", "closed.json", "superseded.json"
 ACCOUNTS = "accounting.json"
@@ -104,6 +105,8 @@ class _Reading:
         if rollback is None and unfinished is None and any(e["event"] == ROLLBACK_BEGAN for e in journal):
             self._doubt(ROLLBACK, "a rollback began, and no file says how it ended or that it did not")
         contacts, minutes = self._contacts()
+        for broken in self._part(CHECKSUMS, lambda: list(broken_seals(folder))) or ():
+            self._doubt(CHECKSUMS, broken)
         windows = sorted(path.name for path in folder.glob(f"{LOST_WINDOW}*") if path.is_dir())
         accounts = {name: self._json(f"{name}/{ACCOUNTS}", _accounts) for name in windows}
         return IncidentRecord(

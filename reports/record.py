@@ -22,7 +22,7 @@ from fixtures.verdict import RunVerdict
 from fixtures.verification import VERIFICATION, Verification
 from reports.allure_metadata import RESULTS, write_metadata
 from reports.allure_results import write_unreported
-from reports.checksums import write_checksums
+from reports.checksums import add_checksums
 from reports.drawing import draw, remove_pictures
 from reports.environment import environment
 from reports.gate_page import GATE_PAGE, gate_page
@@ -72,7 +72,7 @@ class _Record:
         self._write_post_mortem()
         self._render()
         if (self._incident.folder / RESULTS).exists():
-            write_checksums(self._incident.folder)
+            add_checksums(self._incident.folder)
         wrong = redactor_of(self._config).wrong_in(self._places())
         self._notes += wrong
         if wrong:

@@ -48,7 +48,7 @@ def renew(folder: Path, say: Callable[[str], None]) -> RunVerdict:
     record = read_record(folder)
     try:
         verdict = _verdict(record)
-        _complete_results(record)
+        add_checksums(folder, _complete_results(record))
         _draw(folder, say)
         if record.incident.kind != CHANGE:
             write_post_mortem(folder)
@@ -61,7 +61,6 @@ def renew(folder: Path, say: Callable[[str], None]) -> RunVerdict:
             hint="copy the folder to where you can write, under the same name, and name that one",
         ) from None
     render(folder, progress=say, bare=True)
-    add_checksums(folder)
     return verdict
 
 
@@ -87,19 +86,20 @@ def _verdict(record: IncidentRecord) -> RunVerdict:
     return verdict
 
 
-def _complete_results(record: IncidentRecord) -> None:
-    """Write a result for each check of each run that has none since the run began."""
+def _complete_results(record: IncidentRecord) -> set[str]:
+    """Write a result for each check of each run that has none since the run began; return their files."""
     folder, incident = record.incident.folder / RESULTS, record.incident
     folder.mkdir(exist_ok=True)
     if not (folder / "environment.properties").exists():
         write_metadata(folder, incident, {})
-    there = list(_results(folder))
+    there, written = list(_results(folder)), set()
     for run in record.runs:
         began = _milliseconds(run.started or incident.started)
         for stage, planned in run.plan.items():
             for node_id in planned.checks if stage in TITLES else ():
                 identity = str(uuid5(NAMESPACE_URL, f"{incident.id}/{run.number}/{node_id}"))
                 path = folder / f"{identity}-result.json"
+                written.add(path.name)
                 if any(known == node_id and begun >= began for known, begun, own in there if own != path):
                     # It was being written while an earlier renewal looked.
                     path.unlink(missing_ok=True)
@@ -107,6 +107,7 @@ def _complete_results(record: IncidentRecord) -> None:
                 result = unreported(incident.id, stage, node_id, run.results.get(node_id), began)
                 result.uuid = identity
                 RedactingLogger(_Whole(path), Redactor(), Room(folder, workers=1)).report_result(result)
+    return written
 
 
 def _results(folder: Path) -> Iterator[tuple[str, int, Path]]:

@@ -214,6 +214,31 @@ def test_without_allure_the_rest_is_made(made: MadeIncident, monkeypatch: pytest
     assert {"verdict.json", "postmortem.md"} <= tree(made.folder).keys()
 
 
+@pytest.mark.usefixtures("rendered")
+def test_a_result_that_was_changed_since_is_not_trusted(made: MadeIncident) -> None:
+    made.check(reported=8)
+    report(made.folder)
+    path = next((made.folder / "allure-results").glob("*-result.json"))
+    other = path.with_name("0-result.json")
+    path.rename(other)
+    report(made.folder)
+    other.write_text(other.read_text().replace('"passed"', '"failed"'))
+
+    said = report(made.folder)
+
+    assert "not trusted  allure-results.sha256: changed since the run that wrote them: 0-result.json" in said
+    assert "changed since the run" in (made.folder / "postmortem.md").read_text()
+    assert report(made.folder) == said
+
+
+@pytest.mark.usefixtures("rendered")
+def test_checksums_that_are_no_file_are_a_problem(made: MadeIncident) -> None:
+    made.check(reported=8)
+    (made.folder / "allure-results.sha256").mkdir()
+
+    assert "a folder that can be written" in report(made.folder, code=ExitCode.BROKEN)
+
+
 def test_a_folder_that_cannot_be_written_is_a_problem(made: MadeIncident) -> None:
     (made.folder / "allure-results").write_text("in the way")
 

@@ -18,7 +18,7 @@ from fixtures.recorded import Facts, RecordedCanary, RecordedContent
 from fixtures.target import load_target
 from fixtures.verdict import RunVerdict, Verdict
 from fixtures.verification import Verification
-from reports.checksums import add_checksums, write_checksums
+from reports.checksums import add_checksums, broken_seals
 from reports.environment import environment, executor
 from reports.journal_end import LONGEST, RECORDS, journal_end
 from reports.known_limits import limits_page
@@ -176,7 +176,7 @@ def test_checksums_hold_until_a_result_changes(tmp_path: Path) -> None:
     for name in ("b-result.json", "a-attachment.txt"):
         (results / name).write_text(name)
 
-    written = write_checksums(tmp_path)
+    written = add_checksums(tmp_path)
 
     names = [line.split("  ")[1] for line in written.read_text().splitlines()]
     assert names == ["allure-results/a-attachment.txt", "allure-results/b-result.json"]
@@ -189,7 +189,7 @@ def test_what_was_sealed_stays_so_when_results_are_added(tmp_path: Path) -> None
     results = tmp_path / "allure-results"
     results.mkdir()
     (results / "b-result.json").write_text("b")
-    write_checksums(tmp_path)
+    add_checksums(tmp_path)
     (results / "a-result.json").write_text("a")
     added = add_checksums(tmp_path)
     assert len(added.read_text().splitlines()) == 2
@@ -197,6 +197,34 @@ def test_what_was_sealed_stays_so_when_results_are_added(tmp_path: Path) -> None
     (results / "b-result.json").write_text("changed")
     add_checksums(tmp_path)
     assert _checked(tmp_path) == 1
+
+
+def test_a_result_that_was_changed_or_taken_away_since_is_named(tmp_path: Path) -> None:
+    results = tmp_path / "allure-results"
+    results.mkdir()
+    for name in ("a-result.json", "b-result.json", "c-attachment.txt", "environment.properties"):
+        (results / name).write_text(name)
+    written = add_checksums(tmp_path)
+    assert list(broken_seals(tmp_path)) == []
+
+    (results / "a-result.json").write_text("made anew")
+    add_checksums(tmp_path, {"a-result.json"})
+    (results / "environment.properties").write_text("of another run")
+    assert list(broken_seals(tmp_path)) == []
+
+    (results / "b-result.json").write_text('{"status": "passed"}')
+    (results / "c-attachment.txt").unlink()
+    written.write_bytes(written.read_bytes() + b"\xff torn")
+    wrong = list(broken_seals(tmp_path))
+    assert [text.partition(":")[0] for text in wrong] == [
+        "1 lines are damaged",
+        "changed since the run that wrote them",
+        "missing since the run that wrote them",
+    ]
+    assert "b-result.json" in wrong[1]
+    assert "c-attachment.txt" in wrong[2]
+    add_checksums(tmp_path)
+    assert list(broken_seals(tmp_path)) == wrong
 
 
 def _checked(folder: Path) -> int:
