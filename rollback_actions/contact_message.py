@@ -13,7 +13,7 @@ from fixtures.contacts import Due, Flow, t_plus
 from fixtures.errors import Problem, listed
 from fixtures.incident import Incident
 from fixtures.monitored import assess_now, is_monitored, monitored_samples
-from fixtures.severity import Standing
+from fixtures.severity import Assessment, Standing
 from fixtures.target import Target
 
 _DECIDE = (
@@ -108,7 +108,11 @@ def severity_text(target: Target) -> str:
         return f"unknown: {problem.summary}"
     if not is_monitored(target, samples):
         return "unknown: no monitor runs"
-    assessment = assess_now(target, samples)
+    return assessment_text(assess_now(target, samples))
+
+
+def assessment_text(assessment: Assessment) -> str:
+    """Return how bad it is by an assessment, in words."""
     found = [
         f"{finding.band}: {finding.text}"
         for standing in (Standing.MET, Standing.LASTING)

@@ -27,7 +27,7 @@ from rollback_actions.advice import Advice
 from rollback_actions.assess_commands import CODES as CODES_OF_SEVERITY
 from rollback_actions.assessment import Assessed, assess_target, assessment_lines
 from rollback_actions.check_run import ROOT, CheckRun
-from rollback_actions.contact_message import run_command
+from rollback_actions.contact_message import assessment_text, run_command
 from rollback_actions.decide import Decision
 from rollback_actions.decision import decision_lines, plan_of
 from rollback_actions.file_lock import file_lock
@@ -81,7 +81,9 @@ def respond(
         else:
             typer.echo(f"going on with the response of incident {there.id}")
         allowed = Allowed(confirm, over_budget)
-        hands = _Hands(target, profile, there, allowed, auto=auto)
+        # The contacts' own look at the samples would come later, when they may be too old to say anything.
+        severity_said = redact(assessment_text(assessed.assessment)) if assessed else None
+        hands = _Hands(target, profile, there, allowed, severity_said, auto=auto)
         journal = open_journal(there.folder / RECORD, redact, typer.echo)
         with samples_kept(target, there):
             hands.tell_people()
@@ -119,12 +121,16 @@ def _begin(target: Target, wanted: str | None, assessed: Assessed) -> Incident:
 
 @dataclass(frozen=True, slots=True)
 class _Hands:
-    """The commands that a person would type, each in a process with a lock and a journal of its own."""
+    """The commands that a person would type, each in a process with a lock and a journal of its own.
+
+    `severity` is what people are told, in words; None where the response goes on and they know.
+    """
 
     target: Target
     profile: Path
     incident: Incident
     allowed: Allowed
+    severity: str | None
     auto: bool
 
     def assess(self) -> Assessed:
@@ -173,7 +179,8 @@ class _Hands:
         if not self.target.contacts.urls:
             return
         command = [*shlex.split(run_command(self.profile, self.incident)), "--once"]
-        code = self._run([sys.executable, *command[1:]])
+        said = [] if self.severity is None else [f"--severity={self.severity}"]
+        code = self._run([sys.executable, *command[1:], *said])
         if code is not ExitCode.VERIFIED:
             text = describe(
                 what="contacts",

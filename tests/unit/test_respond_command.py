@@ -185,7 +185,8 @@ def test_the_engineer_on_call_is_alerted_first(run: Ran, answer: Callable[[str],
         run("respond", code=ExitCode.INVESTIGATE)
         assert [path.rpartition("/")[2] for path, *_ in server.sent] == ["ada"]
         assert "critical" in server.sent[0][1]["message"]
-        # Whom it does not reach stops nothing.
+        # Whom it does not reach stops nothing. The samples are to be of now, however long that took.
+        _monitored(run.sandbox.target, _critical)
         server.statuses["ada"] = 500
         answer("n\n")
         run("respond", code=ExitCode.INVESTIGATE)
