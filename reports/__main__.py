@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fixtures.errors import Problem
-from fixtures.incident import named_incident
+from fixtures.errors import ExitCode, Problem
+from fixtures.final_scan import record_of
+from fixtures.incident import load_incident, named_incident
+from fixtures.redaction import Redactor
+from reports.history import history_of
 from reports.html import REPORT
 from reports.incident_record import read_record
 from reports.renewal import renew
@@ -30,12 +34,18 @@ def report(
 ) -> None:
     """Make verdict.json, pictures, postmortem.md and report.html of an incident anew, from its folder alone.
 
-    Also of one whose run was killed. Installs what report.html needs, once.
+    Also of one whose run was killed. Installs what report.html needs, once. Exits 1 when what looks like a
+    secret is in the record.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A record that was damaged may hold half a character, which no terminal takes.
+            stream.reconfigure(errors="backslashreplace")
     try:
         folder = named_incident(incident, incidents).folder
         verdict = renew(folder, lambda text: print(text, file=sys.stderr))  # noqa: T201
         doubts = read_record(folder).doubts
+        history = history_of(load_incident(folder))
     except Problem as problem:
         print(problem, file=sys.stderr)  # noqa: T201
         raise typer.Exit(problem.exit_code) from None
@@ -44,6 +54,12 @@ def report(
     for doubt in doubts:
         print(f"  not trusted  {doubt}")  # noqa: T201
     print(folder / REPORT)  # noqa: T201
+    # No profile is at hand, so by their shapes alone.
+    wrong = Redactor().wrong_in([*record_of(folder), *([history] if history.exists() else [])])
+    for text in wrong:
+        print(text, file=sys.stderr)  # noqa: T201
+    if wrong:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 if __name__ == "__main__":

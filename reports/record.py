@@ -26,6 +26,7 @@ from reports.checksums import add_checksums
 from reports.drawing import draw, remove_pictures
 from reports.environment import environment
 from reports.gate_page import GATE_PAGE, gate_page
+from reports.history import history_of
 from reports.html import REPORT, render
 from reports.journal_end import JOURNAL_END, journal_end
 from reports.known_limits import LIMITS, limits_page
@@ -177,6 +178,9 @@ class _Record:
         written = [getattr(option, name, None) for name in ("allure_report_dir", "xmlpath", "log_file")]
         folder = self._incident.folder.resolve()
         yield from record_of(folder)
+        if history_of(self._incident).exists():
+            # It outlives the incident.
+            yield history_of(self._incident)
         for path in dict.fromkeys(Path(path).resolve() for path in written if path):
             if path.exists() and not path.is_relative_to(folder):
                 yield path

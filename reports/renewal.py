@@ -96,7 +96,9 @@ def _complete_results(record: IncidentRecord) -> set[str]:
     for run in record.runs:
         began = _milliseconds(run.started or incident.started)
         for stage, planned in run.plan.items():
-            for node_id in planned.checks if stage in TITLES else ():
+            for planned_id in planned.checks if stage in TITLES else ():
+                # Half a character, from a plan that was damaged, is written nowhere.
+                node_id = planned_id.encode("utf-8", "backslashreplace").decode()
                 identity = str(uuid5(NAMESPACE_URL, f"{incident.id}/{run.number}/{node_id}"))
                 path = folder / f"{identity}-result.json"
                 written.add(path.name)
@@ -104,7 +106,7 @@ def _complete_results(record: IncidentRecord) -> set[str]:
                     # It was being written while an earlier renewal looked.
                     path.unlink(missing_ok=True)
                     continue
-                result = unreported(incident.id, stage, node_id, run.results.get(node_id), began)
+                result = unreported(incident.id, stage, node_id, run.results.get(planned_id), began)
                 result.uuid = identity
                 RedactingLogger(_Whole(path), Redactor(), Room(folder, workers=1)).report_result(result)
     return written

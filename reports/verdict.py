@@ -18,7 +18,8 @@ def write_verdict(folder: Path, verdict: RunVerdict) -> Path:
     """Write the verdict into the incident's folder, whole or not at all, and return its path."""
     path = folder / VERDICT
     text = json.dumps(to_record(verdict), ensure_ascii=False, allow_nan=False, indent=2)
-    write_whole(path, f"{text}\n".encode(), mode=0o644)
+    # Half a character, from a record that was damaged, is spelled as JSON has it.
+    write_whole(path, f"{text}\n".encode("utf-8", "backslashreplace"), mode=0o644)
     return path
 
 
@@ -31,7 +32,16 @@ def read_verdict(folder: Path) -> RunVerdict:
     path = folder / VERDICT
     try:
         return from_record(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise UsageProblem(
             what="verdict",
             expected=f"a readable {VERDICT}",

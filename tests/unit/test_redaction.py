@@ -11,8 +11,9 @@ from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import quoteattr
 
 import pytest
+from _pytest._io.saferepr import saferepr
 
-from fixtures.redaction import Redactor
+from fixtures.redaction import SHORTEST_REST, Redactor
 from fixtures.secret import remember
 from fixtures.shapes import MARKER
 from reports.summary import escaped
@@ -139,3 +140,30 @@ def test_what_is_no_text_is_redacted_by_shape_too() -> None:
 
 def test_binary_data_is_redacted_and_otherwise_kept() -> None:
     assert Redactor([TOKEN]).data(b"\xff\x00" + TOKEN.encode() + b"\xfe") == b"\xff\x00[redacted]\xfe"
+
+
+@pytest.mark.parametrize("secret", ["pä$$wörd-77", "s3cret-of-the-canary", "K0r7!xQ-9z"])
+def test_what_is_left_of_a_secret_that_was_cut_is_redacted(secret: str) -> None:
+    redactor = Redactor([secret])
+    for size in range(SHORTEST_REST, len(secret)):
+        for mark in ("...", "…", "\n[cut after 4096 bytes]", "… [the first 400 of 900 characters]"):
+            assert redactor.text(f"x={secret[:size]}{mark}") == f"x={MARKER}{mark}"
+        for mark in ("...", "…", "[7 characters before these are left out]\n"):
+            assert redactor.text(f"{mark}{secret[-size:]} y") == f"{mark}{MARKER} y"
+    # So does pytest print a local variable.
+    shown = saferepr("x" * 108 + secret + "y" * 300)
+    assert secret[:5] in shown
+    assert secret[:5] not in redactor.text(shown)
+    assert redactor.text("wait...\nfor the rest … of it") == "wait...\nfor the rest … of it"
+
+
+@pytest.mark.parametrize("secret", ["pä$$wörd-77", "päßwörter sind/geheim", "K0r7!xQ-9z"])
+def test_a_secret_is_known_as_bytes_in_hexadecimal_and_in_a_url_within_a_url(secret: str) -> None:
+    data = secret.encode()
+    octal = "".join(chr(byte) if byte < 128 else f"\\{byte:o}" for byte in data)
+    twice = quote(quote(secret, safe=""), safe="")
+    numbered = secret.encode("ascii", "xmlcharrefreplace").decode()
+    for form in (repr(data), repr(repr(data)), octal, data.hex(), data.hex().upper(), twice, numbered):
+        shown = Redactor([secret]).text(f"<{form}>")
+        assert MARKER in shown
+        assert shown.replace(MARKER, "").strip("<>b\"'") == ""

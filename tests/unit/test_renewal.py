@@ -239,6 +239,31 @@ def test_checksums_that_are_no_file_are_a_problem(made: MadeIncident) -> None:
     assert "a folder that can be written" in report(made.folder, code=ExitCode.BROKEN)
 
 
+@pytest.mark.usefixtures("rendered")
+@pytest.mark.parametrize("where", ["one/allure-results/0-attachment.txt", "history-sandbox.jsonl"])
+def test_what_looks_like_a_secret_in_the_record_is_an_error(made: MadeIncident, where: str) -> None:
+    made.check(reported=8)
+    report(made.folder)
+    (made.folder.parent / where).write_text("mongodb://reader:Zx81-hunter@mongo:27017/db\n")
+
+    said = report(made.folder, code=ExitCode.FAILED)
+
+    assert "secret in the record: expected none, observed one (password)" in said
+    assert where.rpartition("/")[2] in said
+    assert "hunter" not in said
+
+
+@pytest.mark.usefixtures("rendered")
+def test_half_a_character_in_a_record_is_spelled_out(made: MadeIncident) -> None:
+    made.check(reported=7)
+    plan = made.folder / "ledger" / "0001" / "plan.json"
+    plan.write_text(plan.read_text().replace("checks/phase4.py::test_b", "checks/phase4.py::test_\\ud800"))
+
+    assert report(made.folder).startswith("BROKEN")
+    assert "test_\\ud800" in (made.folder / "verdict.json").read_text()
+    assert report(made.folder).startswith("BROKEN")
+
+
 def test_a_folder_that_cannot_be_written_is_a_problem(made: MadeIncident) -> None:
     (made.folder / "allure-results").write_text("in the way")
 
