@@ -35,8 +35,14 @@ APART = re.compile(r"test_(compose_control|compose_engine|qdrant_stand_in)\.py")
 
 # Minutes each: with `--today` one half is left to the next day, and counted as deselected.
 LONGEST = (
-    ("test_rollback_faults.py", "test_lost_window.py", "test_checks_step1.py"),
-    ("test_quiet_writers.py", "test_rollback_database.py", "test_checks_step2.py", "test_checks_step3.py"),
+    (
+        *("test_rollback_faults.py", "test_lost_window.py", "test_checks_step1.py"),
+        "test_respond.py",
+    ),
+    (
+        *("test_quiet_writers.py", "test_rollback_database.py", "test_emergency.py", "test_drills.py"),
+        *("test_checks_step2.py", "test_checks_step3.py"),
+    ),
 )
 
 
