@@ -322,7 +322,7 @@ def test_values_of_modules_are_refused(content: Content, scratch: redis.Redis) -
     scratch.set("a", 1)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(redis_content, "READINGS", {b"list": redis_values.READINGS[b"list"]})
-        with pytest.raises(Unverifiable, match="key a of type string"):
+        with pytest.raises(Unverifiable, match="a key of type string"):
             digests(content, REST)
 
 
