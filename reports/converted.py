@@ -38,6 +38,9 @@ class Converter:
         for item in items:
             try:
                 events = list(convert(item))
+                for event in events:
+                    # It took as long as no calendar has, or no number of seconds.
+                    event.ends.astimezone()
             except OTHER_SHAPE as error:
                 doubt = f"{source}: a record is of another shape ({type(error).__name__}: {error})"
                 if doubt not in self.doubts:

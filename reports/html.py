@@ -71,7 +71,7 @@ def render(
     Raises:
         UsageProblem: there is no incident in the folder.
         NoReport: there are no results, or Allure cannot be had, fails, or takes longer than `seconds`; or,
-            when the report is written, the target's history cannot be.
+            the report cannot be written; or, when it is, the target's history cannot be.
     """
     incident = load_incident(incident_folder)
     if not bare and not any((incident_folder / RESULTS).glob("*-result.json")):
@@ -108,7 +108,16 @@ def render(
         page = sealed((output / "index.html").read_text(encoding="utf-8"))
         now = history.read_bytes().splitlines()
     report = incident_folder / REPORT
-    write_whole(report, page.encode())
+    try:
+        write_whole(report, page.encode())
+    except OSError as error:
+        raise NoReport(
+            what="report",
+            expected="a file that can be written",
+            observed=error.strerror or type(error).__name__,
+            source=str(report),
+            hint="make room there, or correct the permissions: then python -m reports FOLDER",
+        ) from None
     write_history(kept, now)
     return report
 

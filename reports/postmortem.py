@@ -108,7 +108,7 @@ def post_mortem(folder: Path, redact: Callable[[str], str] = _TOKENS.text) -> st
     facts = Facts(record, timeline_of(record), recounted(record))
     page = Page(redact)
     _head(page, facts)
-    timeline_section(page, record, facts.timeline)
+    timeline_section(page, record, facts.timeline, facts.verdict)
     flow_section(page, record, facts.timeline, facts.verdict)
     severity_section(page, record, facts.timeline)
     actions_section(page, record, facts.timeline)

@@ -16,6 +16,11 @@ from reports.summary import MARKS
 from reports.timeline import Timeline
 
 _PREPARING = ("backup", "back up ", "capture", "save the commit", "pass the gate")
+_ENDED = {
+    Verdict.FAILED: "failed",
+    Verdict.BROKEN: "ended, and not everything could be verified",
+    Verdict.BLOCKED: "ended, and nothing was tried",
+}
 _MONITORING = "continue monitoring"
 
 
@@ -25,7 +30,7 @@ def t_plus(seconds: float) -> str:
     return f"T{'-' if round(seconds) < 0 else '+'}{minutes}:{rest:02d}"
 
 
-def timeline_section(page: Page, record: IncidentRecord, timeline: Timeline) -> None:
+def timeline_section(page: Page, record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> None:
     """Write all that happened but for single steps of actions, and the runbook's timeline beside it."""
     page.heading("Timeline")
     rows = []
@@ -50,7 +55,7 @@ def timeline_section(page: Page, record: IncidentRecord, timeline: Timeline) -> 
         "the pictures have that clock too, the rest of this page its own T+0."
     )
     header = ("runbook", "", "here, by the runbook's clock", "by this page's", "")
-    page.table(header, _milestones(record, timeline), "")
+    page.table(header, _milestones(record, timeline, verdict), "")
 
 
 def flow_section(page: Page, record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> None:
@@ -68,8 +73,13 @@ def _alike(event: Event) -> str:
     return event.text.partition(": ")[2] if event.kind is Kind.SAMPLE else event.text
 
 
-def _milestones(record: IncidentRecord, timeline: Timeline) -> Iterator[tuple[str, str, str, str, str]]:
-    """Yield the runbook's steps, and when they were here, by its clock and by that of the page."""
+def _milestones(
+    record: IncidentRecord, timeline: Timeline, verdict: RunVerdict
+) -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield the runbook's steps, and when they were here, by its clock and by that of the page.
+
+    What has ended is not complete for that: where it did not pass, the last cell says so.
+    """
     zero, _ = timeline.migration_began
     began = _first(timeline, Kind.ROLLBACK)
     prepared = [
@@ -95,11 +105,19 @@ def _milestones(record: IncidentRecord, timeline: Timeline) -> Iterator[tuple[st
     ]
     moment = datetime.fromisoformat(called[0].at.wall).astimezone(UTC) if called else None
     rows.append(("T+60 min", "POST-MORTEM", moment, "nobody was called to one"))
+    short = {
+        "ROLLBACK COMPLETE": ended.verdict if ended else None,
+        "VERIFICATION COMPLETE": verdict.verdict if verified else None,
+    }
     for planned, name, at, none in rows:
+        result = short.get(name)
+        ill = ""
+        if result is not None and result is not Verdict.PASSED:
+            ill = f"{MARKS[result]} not complete: it has {_ENDED[result]}"
         if at is None:
             yield planned, name, "", "", none
         else:
-            yield planned, name, t_plus((at - zero).total_seconds()), t_plus(timeline.after(at)), ""
+            yield planned, name, t_plus((at - zero).total_seconds()), t_plus(timeline.after(at)), ill
 
 
 def _boxes(

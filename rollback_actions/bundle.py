@@ -204,11 +204,11 @@ def _write(path: Path, incident: Incident, manifest: Manifest) -> None:
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
     ):
         text = sealed(manifest)
-        archive.addfile(_member(manifest, MANIFEST, len(text)), BytesIO(text))
+        archive.addfile(member_of(manifest, MANIFEST, len(text)), BytesIO(text))
         for name, held in manifest.files.items():
             with (incident.folder / name).open("rb") as stream:
                 hashed = _Hashed(stream)
-                archive.addfile(_member(manifest, name, held.size), hashed)
+                archive.addfile(member_of(manifest, name, held.size), hashed)
                 if hashed.digest() != held.sha256 or stream.read(1):
                     raise ActionFailed(
                         what="file of the incident",
@@ -219,7 +219,8 @@ def _write(path: Path, incident: Incident, manifest: Manifest) -> None:
                     )
 
 
-def _member(manifest: Manifest, name: str, size: int) -> tarfile.TarInfo:
+def member_of(manifest: Manifest, name: str, size: int) -> tarfile.TarInfo:
+    """Return what stands in a bundle before a file of that name and size."""
     member = tarfile.TarInfo(f"{manifest.incident}/{name}")
     member.size, member.mode = size, MODE
     return member

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
 from fixtures.files import canonical_json, strict_json
 from rollback_actions.bundle import MANIFEST, MODE, Bundle, Manifest
+from rollback_actions.bundle_frame import wrong_frame
 
 # An incident is some megabytes; with the records of a large window it may be more.
 MOST_BYTES = 64 * 1024**3
@@ -61,8 +62,11 @@ def verify_bundle(path: Path, sha256: str | None = None) -> Bundle:
             raw.seek(0)
             with _Bounded(raw, path) as bounded:
                 with tarfile.open(fileobj=bounded, mode="r:") as archive:
-                    manifest = _Check(path, archive).manifest()
+                    check = _Check(path, archive)
+                    manifest = check.manifest()
                 _require_end(bounded, path)
+            if wrong := wrong_frame(raw, manifest, check.members):
+                raise _wrong(path, "nothing but the files", wrong)
     except FileNotFoundError:
         raise UsageProblem(
             what="bundle",
@@ -91,6 +95,7 @@ class _Check:
         self._path = path
         self._archive = archive
         self._seen: set[str] = set()
+        self.members: list[tuple[str, int]] = []
 
     def manifest(self) -> Manifest:
         """Return the manifest, once all that it lists is there and nothing else."""
@@ -104,6 +109,7 @@ class _Check:
         if len(manifest.files) > MOST_FILES or manifest.size > MOST_BYTES:
             limits = f"{MOST_FILES:,} files and {MOST_BYTES:,} bytes at most"
             raise self._wrong(limits, f"{len(manifest.files):,} and {manifest.size:,}")
+        self.members.append((MANIFEST, first.size))
         while (member := self._archive.next()) is not None:
             self._check(member, manifest)
         missing = sorted(manifest.files.keys() - self._seen)
@@ -121,6 +127,7 @@ class _Check:
         if name in self._seen:
             raise self._wrong("each file once", f"{name} twice")
         self._seen.add(name)
+        self.members.append((name, member.size))
         held = manifest.files.get(name)
         if held is None:
             raise self._wrong("only what the manifest lists", f"{name!a} too")

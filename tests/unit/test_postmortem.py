@@ -179,6 +179,20 @@ def test_what_failed_and_what_is_not_known_is_named(made: MadeIncident) -> None:
     assert unknown.count("it was planned and never reported") == 3
     assert "- blind spot: updated\\_at is excluded" in unknown
     assert "❌ Failed" in page
+    # What has ended badly is no milestone that was reached.
+    assert "| VERIFICATION COMPLETE | T+11:10 | T+1:10 | ❌ not complete: it has failed |" in page
+    assert re.search(r"\\| ROLLBACK COMPLETE \\| [^|]+ \\| [^|]+ \\|  \\|", page)
+
+
+def test_a_rollback_that_failed_is_not_complete(made: MadeIncident) -> None:
+    made.roll_back()
+    rollback = made.incident.rollback()
+    assert rollback is not None
+    made.write_rollback(rollback.started, Verdict.FAILED)
+
+    assert "| ROLLBACK COMPLETE | T+11:02 | T+1:02 | ❌ not complete: it has failed |" in post_mortem(
+        made.folder
+    )
 
 
 def test_twice_and_elsewhere_it_is_the_same(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -251,6 +252,18 @@ def test_what_looks_like_a_secret_in_the_record_is_an_error(made: MadeIncident, 
     assert "secret in the record: expected none, observed one (password)" in said
     assert where.rpartition("/")[2] in said
     assert "hunter" not in said
+
+
+@pytest.mark.usefixtures("rendered")
+@pytest.mark.parametrize("seconds", ["1e308", "-1", "NaN", "Infinity", "1" + "0" * 400])
+def test_a_rollback_of_no_length_that_can_be_is_not_trusted(made: MadeIncident, seconds: str) -> None:
+    made.roll_back()
+    path = made.folder / "rollback.json"
+    text = path.read_text()
+    path.write_text(re.sub('"seconds": [0-9.]+', f'"seconds": {seconds}', text))
+    assert path.read_text() != text
+
+    assert "not trusted  rollback.json: how the rollback ended is not known" in report(made.folder)
 
 
 @pytest.mark.usefixtures("rendered")

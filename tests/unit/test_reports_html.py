@@ -10,7 +10,9 @@ import pytest
 
 from fixtures.clock import Moment
 from fixtures.errors import UsageProblem
+from reports import html
 from reports.html import render, sealed
+from reports.node import Allure
 from reports.processes import NoReport
 
 ANALYTICS = """<script async src="https://www.googletagmanager.com/gtag/js?id=G-1"></script>
@@ -77,3 +79,24 @@ def test_an_incident_without_results_is_no_empty_report(tmp_path: Path) -> None:
         render(tmp_path)
 
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_report_that_cannot_be_written_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = {"target": "x", "started": Moment.now().record()}
+    (tmp_path / "incident.json").write_text(json.dumps(record), encoding="utf-8")
+    (tmp_path / "report.html").mkdir()
+
+    def run(command: list[str], **_: object) -> str:
+        output = Path(command[command.index("--output") + 1])
+        output.mkdir()
+        (output / "index.html").write_text("page", encoding="utf-8")
+        return ""
+
+    monkeypatch.setattr(html, "find_allure", lambda *_: Allure(node="node", script=tmp_path))
+    monkeypatch.setattr(html, "run", run)
+    monkeypatch.setattr(html, "sealed", str)
+
+    with pytest.raises(NoReport, match="report: expected a file that can be written"):
+        render(tmp_path, bare=True)

@@ -1,0 +1,51 @@
+"""Nothing is hidden in a bundle around its files, where no reader of archives looks."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode
+from tests.unit.test_bundle import Command, clock, made, run
+
+__all__ = ["clock", "made", "run"]
+
+
+def _padded(tar: bytes) -> bytes:
+    """Write into the padding after the first file, which is the manifest."""
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        first = archive.getmembers()[0]
+    end = first.offset_data + first.size
+    assert end % tarfile.BLOCKSIZE, "the manifest has no padding"
+    return tar[:end] + b"!" + tar[end + 1 :]
+
+
+def _named(tar: bytes) -> bytes:
+    """Write an owner's name into the first header, and its sum anew."""
+    header = tar[:148] + b" " * 8 + tar[156:265] + b"hidden" + tar[271:512]
+    return header[:148] + b"%06o\0 " % sum(header) + header[156:] + tar[512:]
+
+
+HIDDEN: dict[str, Callable[[bytes], bytes]] = {
+    "comment": lambda data: data[:3] + b"\x10" + data[4:10] + b"hidden\0" + data[10:],
+    "time": lambda data: data[:4] + b"\1" + data[5:],
+    "an empty file after it": lambda data: data + gzip.compress(b""),
+    "zeros after it": lambda data: data + b"\0" * 512,
+    "padding": lambda data: gzip.compress(_padded(gzip.decompress(data)), mtime=0),
+    "owner": lambda data: gzip.compress(_named(gzip.decompress(data)), mtime=0),
+}
+
+
+@pytest.mark.parametrize("hide", HIDDEN.values(), ids=HIDDEN.keys())
+@pytest.mark.usefixtures("made")
+def test_nothing_is_hidden_around_the_files(run: Command, hide: Callable[[bytes], bytes]) -> None:
+    run("bundle", "one")
+    path = Path("one.tar.gz")
+    path.write_bytes(hide(path.read_bytes()))
+
+    assert "expected nothing but the files" in run("verify-bundle", path, code=ExitCode.FAILED)
