@@ -8,6 +8,7 @@ the summary is printed.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from fixtures.final_scan import record_of
 from fixtures.given import recorded_facts
 from fixtures.incident import CHANGE, JOURNAL
 from fixtures.tally import tally
-from fixtures.verdict import RunVerdict
+from fixtures.verdict import RunVerdict, Verdict
 from fixtures.verification import VERIFICATION, Verification
 from reports.allure_metadata import RESULTS, write_metadata
 from reports.allure_results import write_unreported
@@ -78,6 +79,8 @@ class _Record:
         self._notes += wrong
         if wrong:
             self._incident.reopen()
+            self._verdict = _with_secret(self._verdict)
+            write_verdict(self._incident.folder, self._verdict)
             if session.exitstatus == ExitCode.VERIFIED:
                 session.exitstatus = ExitCode.FAILED
                 page = self._blocked(page)
@@ -184,3 +187,10 @@ class _Record:
         for path in dict.fromkeys(Path(path).resolve() for path in written if path):
             if path.exists() and not path.is_relative_to(folder):
                 yield path
+
+
+def _with_secret(verdict: RunVerdict) -> RunVerdict:
+    """Return the verdict of an incident in whose record a secret was found: it is not to be handed on."""
+    kept = verdict.verdict if verdict.verdict is Verdict.BROKEN else Verdict.FAILED
+    notes = (*verdict.notes, "a secret is in the record of this incident: hand nothing of it on")
+    return replace(verdict, verdict=kept, notes=notes)

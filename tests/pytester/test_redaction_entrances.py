@@ -403,6 +403,9 @@ def test_the_last_scan_finds_what_was_not_redacted(
     assert " passed" in printed
     assert "failed" not in printed.splitlines()[-1]
     assert "secret in the record: expected none, observed one (" in printed
+    (verdict,) = (text for name, text in project.written() if name.endswith("/verdict.json") and "{" in text)
+    assert "a secret is in the record of this incident" in verdict
+    assert '"verdict": "passed",\n  "phases"' not in verdict
     # With it, the same check is green.
     project.write(CHECKS)
     code, printed = project.run(*distribution, check, "--incident=another")
