@@ -34,7 +34,7 @@ def test_a_script_of_the_checklist_is_its_command(name: str, command: str) -> No
     script = ROOT / "deploy" / "scripts" / f"{name}.sh"
     assert os.access(script, os.X_OK)
     text = script.read_text(encoding="utf-8")
-    assert text.endswith(f'exec "$root/.venv/bin/python" -m rollback_actions {command} "$@"\n')
+    assert text.endswith(f'exec "$root/.venv/bin/python" -P -m rollback_actions {command} "$@"\n')
     assert re.search(r"^set -eu$", text, re.MULTILINE)
 
 
@@ -57,6 +57,6 @@ def test_a_script_passes_its_arguments_on(script: Path, tmp_path: Path) -> None:
         [str(beside), "--target=a b", "x"], capture_output=True, text=True, timeout=30, check=True
     )
     command = {"service": ["service", name], "db": ["database", name]}.get(kind, ["emergency"])
-    expected = ["-m", "rollback_actions", "rollback", *command, "--target=a b", "x"]
+    expected = ["-P", "-m", "rollback_actions", "rollback", *command, "--target=a b", "x"]
     assert done.stdout.strip() == str(expected)
     assert re.search(r"^set -eu$", script.read_text(), re.MULTILINE)
