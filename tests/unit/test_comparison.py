@@ -144,6 +144,25 @@ def test_what_was_to_go_by_itself_is_not_lost(tmp_path: Path) -> None:
     assert comparison.missing.first == ["b"]
 
 
+def test_its_rows_say_how_which_record_and_in_which_fields(
+    recorded: tuple[RecordedCollection, Path],
+) -> None:
+    content = StandIn(fresh())
+    for number in range(3, 25):
+        del content.records_by_key[number]
+    content.records_by_key[55] = [RecordHash("055", 9, {"name": 55, "size": 8, "kind": 1})]
+    content.records_by_key[200] = [RecordHash("200", 5)]
+    comparison = compared(recorded, content)
+    comparison.show_keys(lambda key: f"<{key}: shown>")
+    rows = list(comparison.rows())
+    assert rows[:2] == [("missing", "<003: shown>", ""), ("missing", "<004: shown>", "")]
+    assert rows[-3:] == [
+        ("missing", "and 2 more", ""),
+        ("added", "<200: shown>", ""),
+        ("changed", "<055: shown>", "kind new, size"),
+    ]
+
+
 def test_of_many_the_first_are_named_and_the_rest_counted(
     recorded: tuple[RecordedCollection, Path],
 ) -> None:
