@@ -23,7 +23,7 @@ from fixtures.ledger import Planned, Result, Run, runs
 from fixtures.reopening import REOPENED, reopening_journal
 from fixtures.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.rollbacks import ROLLBACK_BEGAN
-from fixtures.samples import Sample
+from fixtures.samples import Sample, sample_of
 from reports.checksums import CHECKSUMS, broken_seals
 
 ROLLBACK, CLOSED, SUPERSEDED = "rollback.json", "closed.json", "superseded.json"
@@ -186,15 +186,7 @@ class _Reading:
     def _json(self, name: str, read: Callable[[Any], _Read]) -> _Read | None:
         """Return what `read` makes of a file, None where there is none or it is of another shape."""
         path = self.incident.folder / name
-        if not path.exists():
-            return None
-        try:
-            return read(strict_json(path.read_bytes()))
-        except OSError as error:
-            self._doubt(name, f"it cannot be read: {error.strerror}")
-        except OTHER_SHAPE as error:
-            self._doubt(name, f"it is damaged, or of another shape: {_shown(error)}")
-        return None
+        return self._part(name, lambda: read(strict_json(path.read_bytes()))) if path.exists() else None
 
     def _runs(self) -> list[RecordedRun]:
         return [self._run(run) for run in runs(self.incident.folder)]
@@ -248,9 +240,9 @@ class _Reading:
         samples = []
         for number, line in enumerate((text or b"").split(b"\n")[:-1], start=1):
             try:
-                samples.append(Sample.from_record(strict_json(line)))
-            except OTHER_SHAPE as error:
-                self._doubt(RESPONSE_SAMPLES, f"line {number} is no sample: {_shown(error)}")
+                samples.append(sample_of(line))
+            except ValueError as error:
+                self._doubt(RESPONSE_SAMPLES, f"line {number} is no sample: {error}")
         return samples
 
     def _torn(self, name: str) -> None:

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
 from fixtures.errors import Unverifiable
-from fixtures.files import strict_json
-from fixtures.samples import Sample
+from fixtures.kept_samples import SAMPLES
+from fixtures.samples import Sample, sample_of
 from reports.converted import Converter
 from reports.incident_record import OTHER_SHAPE, IncidentRecord
 from reports.pictures.moments import Marked, foremost, moments_of
@@ -22,8 +22,6 @@ from reports.pictures.style import INK, SMALL, TEXT, WIDTH, new_figure, plain, s
 from reports.pictures.time_axis import show_clock
 from reports.timeline import Timeline
 
-SAMPLES = "samples.jsonl"
-"""What the monitor saw around the incident, in its folder."""
 _PANELS = (
     ("Failed, % of those asked", ERRORS),
     ("Latency, milliseconds (logarithmic)", LATENCY),
@@ -89,10 +87,9 @@ def _read(path: Path) -> list[Sample]:
         raise _unreadable(path, "a file that can be read", error.strerror or type(error).__name__) from None
     for number, line in enumerate(lines, start=1):
         try:
-            found.append(Sample.from_record(strict_json(line)))
-        except OTHER_SHAPE as error:
-            observed = f"line {number} is none ({type(error).__name__}: {error})"
-            raise _unreadable(path, "samples", observed) from None
+            found.append(sample_of(line))
+        except ValueError as error:
+            raise _unreadable(path, "samples", f"line {number} is none ({error})") from None
     return found
 
 

@@ -88,6 +88,7 @@ def test_a_damaged_line_is_named(path: Path, line: bytes, said: str) -> None:
         ("probes", []),
         ("beat", None),
         ("late", "soon"),
+        pytest.param("late", 10**400, id="late-huge"),
     ],
 )
 def test_a_sample_of_another_shape_is_named(path: Path, key: str, value: object) -> None:
