@@ -29,6 +29,7 @@ from allure_pytest.listener import AllureListener
 from allure_pytest.utils import ParsedPytestNodeId, allure_label, allure_title
 
 from fixtures.evidence import EVIDENCE
+from fixtures.failing import parameters_of
 from fixtures.ledger import Result
 from fixtures.redaction import Redactor
 from fixtures.stages import stage_of
@@ -150,10 +151,7 @@ def _story(item: pytest.Item, redactor: Redactor) -> str | None:
 
     Checks of one table, mount or collection are parametrised with ``mysql/users`` and the like.
     """
-    parameters = (
-        item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    )
-    first = next(iter(parameters.values()), None)
+    first = next(iter(parameters_of(item).values()), None)
     # What is cut off a secret would not be known as a part of it.
     return redactor.text(first).split("/")[0] if isinstance(first, str) and first else None
 

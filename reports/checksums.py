@@ -5,12 +5,11 @@ What is written there of a result stays: a result that differs later was changed
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from fixtures.files import write_whole
+from fixtures.files import sha256_of, write_whole
 from reports.allure_metadata import RESULTS
 
 CHECKSUMS = f"{RESULTS}.sha256"
@@ -26,7 +25,7 @@ def add_checksums(incident_folder: Path, anew: Collection[str] = ()) -> Path:
     ``sha256sum --check allure-results.sha256`` in the incident's folder compares them. What was sealed stays
     so, but for the files named in `anew`, which are as they are now.
     """
-    digests = {path.name: _digest(path) for path in (incident_folder / RESULTS).iterdir() if path.is_file()}
+    digests = {path.name: sha256_of(path) for path in (incident_folder / RESULTS).iterdir() if path.is_file()}
     sealed, damaged = _sealed(incident_folder)
     digests |= {name: digest for name, digest in sealed.items() if name not in anew}
     lines = [f"{digests[name]}  {RESULTS}/{name}\n" for name in sorted(digests)]
@@ -49,7 +48,7 @@ def broken_seals(incident_folder: Path) -> Iterator[str]:
         path = incident_folder / RESULTS / name
         if not path.is_file():
             missing.append(name)
-        elif _digest(path) != digest:
+        elif sha256_of(path) != digest:
             changed.append(name)
     if damaged:
         yield f"{len(damaged)} lines are damaged: nobody knows what the results that they name were"
@@ -71,8 +70,3 @@ def _sealed(incident_folder: Path) -> tuple[dict[str, str], list[str]]:
         elif _SEALED.fullmatch(found[2]):
             sealed[found[2]] = found[1]
     return sealed, damaged
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -98,7 +98,7 @@ class _Record:
             terminalreporter.write(lead, **dict.fromkeys(style.split(), True))
             terminalreporter.line(rest)
         for note in self._notes:
-            terminalreporter.line(note)
+            terminalreporter.line(redactor_of(self._config).text(note))
 
     def _page(self, verdict: RunVerdict) -> str:
         """Return the Markdown of this run; of the gate before a migration it is kept in the record too."""
@@ -151,7 +151,7 @@ class _Record:
             else:
                 self._notes += draw(folder, redactor_of(self._config))
         except NoReport as problem:
-            self._notes.append(redactor_of(self._config).text(str(problem)))
+            self._notes.append(str(problem))
 
     def _write_post_mortem(self) -> None:
         """Write what happened; a change has not happened yet, and has its page."""

@@ -93,6 +93,7 @@ def _complete_results(record: IncidentRecord) -> set[str]:
     if not (folder / "environment.properties").exists():
         write_metadata(folder, incident, {})
     there, written = list(_results(folder)), set()
+    redactor, room = Redactor(), Room(folder, workers=1)
     for run in record.runs:
         began = _milliseconds(run.started or incident.started)
         for stage, planned in run.plan.items():
@@ -108,7 +109,7 @@ def _complete_results(record: IncidentRecord) -> set[str]:
                     continue
                 result = unreported(incident.id, stage, node_id, run.results.get(planned_id), began)
                 result.uuid = identity
-                RedactingLogger(_Whole(path), Redactor(), Room(folder, workers=1)).report_result(result)
+                RedactingLogger(_Whole(path), redactor, room).report_result(result)
     return written
 
 

@@ -18,6 +18,8 @@ from fixtures.response_record import (
     RESPONSE_SAMPLES,
     ROLLED_BACK,
     VERIFIED,
+    first_bad_in,
+    first_bad_of,
 )
 from fixtures.samples import Sample
 from fixtures.severity import Severity, Standing
@@ -31,9 +33,8 @@ _GOOD_ENDINGS = frozenset({"resume operations", "continue monitoring"})
 
 def first_bad(record: IncidentRecord) -> Moment | None:
     """Return when the first bad sample was taken by the first assessment; None where nothing says so."""
-    first = next((entry for entry in record.response if entry["event"] == ASSESSED), None)
     try:
-        return None if first is None else Moment.from_record(json.loads(first["first_bad"]))
+        return first_bad_of(record.response)
     except OTHER_SHAPE:
         # The event of this assessment is of another shape too, and is doubted.
         return None
@@ -85,7 +86,7 @@ def _event_of(entry: Mapping[str, Any], converter: Converter) -> Event:
     match entry["event"]:
         case event if event == ASSESSED:
             # Not used here: an assessment that does not say it is of another shape.
-            Moment.from_record(json.loads(entry["first_bad"]))
+            first_bad_in(entry)
             kind, severity = Kind.ASSESSMENT, Severity(entry["severity"])
             text = f"{severity}: {'; '.join(findings_of(entry, Standing.MET)) or 'no band is met'}"
         case event if event == INVESTIGATING:

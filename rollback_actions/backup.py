@@ -15,8 +15,8 @@ from typing import Any, Protocol, TypeVar
 
 from fixtures.clock import Moment
 from fixtures.errors import ActionFailed, Problem, UsageProblem, listed
-from fixtures.files import canonical_json, write_whole
-from rollback_actions.index import FOLDER, sha256
+from fixtures.files import canonical_json, sha256_of, write_whole
+from rollback_actions.index import FOLDER
 from rollback_actions.stores.keeper import BacksUp, Kept
 from rollback_actions.stores.package import MANIFEST as PACKAGE
 
@@ -130,7 +130,7 @@ def _take(
         index_seconds = round(Moment.now().seconds_since(started), 3)
         stores = each_store(keepers, keep)
         finished = Moment.now()
-        sealed = {name: sha256(temporary / name / PACKAGE) for name in stores}
+        sealed = {name: sha256_of(temporary / name / PACKAGE) for name in stores}
         manifest = {
             "version": 1,
             "target": target,
@@ -177,7 +177,7 @@ def _index(
 
     each_store(names, make)
     return {
-        str(path.relative_to(folder)): sha256(path) for path in sorted(below.rglob("*")) if path.is_file()
+        str(path.relative_to(folder)): sha256_of(path) for path in sorted(below.rglob("*")) if path.is_file()
     }
 
 

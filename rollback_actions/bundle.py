@@ -21,7 +21,7 @@ from typing import IO, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fixtures.errors import ActionFailed, Problem, UsageProblem
-from fixtures.files import canonical_json
+from fixtures.files import canonical_json, sha256_of
 from fixtures.incident import LOST_WINDOW, Incident
 from fixtures.redaction import Redactor
 
@@ -94,7 +94,7 @@ def write_bundle(
     temporary = output.with_name(f".{output.name}.part")
     try:
         _write(temporary, incident, manifest)
-        digest = _sha256(temporary)
+        digest = sha256_of(temporary)
         temporary.replace(output)
     except OSError as error:
         raise ActionFailed(
@@ -174,7 +174,7 @@ def _manifest(incident: Incident, files: list[Path], left_out: dict[str, str]) -
                 source=str(incident.folder),
                 hint="give that file another name",
             )
-        held[name] = Held(size=path.stat().st_size, sha256=_sha256(path))
+        held[name] = Held(size=path.stat().st_size, sha256=sha256_of(path))
     return Manifest(incident=_id(incident), target=incident.target, files=held, left_out=left_out)
 
 
@@ -240,8 +240,3 @@ class _Hashed:
 
     def digest(self) -> str:
         return self._hash.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -39,7 +39,7 @@ def bundle_command(
 ) -> None:
     """Make one archive of INCIDENT to hand on, with the hash of every file; without the data of users."""
     target = load_target(profile) if profile else None
-    redactor = Redactor(target.secrets() if target else ())
+    redactor = target.redactor() if target else Redactor()
     found = named_incident(incident, target.folders.incidents if target else _INCIDENTS)
     bundle = write_bundle(found, output or Path(f"{found.id}.tar.gz"), redactor, with_records=with_records)
     if target is None:

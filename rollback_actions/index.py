@@ -6,7 +6,6 @@ What is not in the index was written after it was made: before a restore overwri
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed
-from fixtures.files import write_whole
+from fixtures.files import sha256_of, write_whole
 from fixtures.record_blocks import new_blocks, read_block, write_block
 from fixtures.stores.content import ContentView, DatabasesContent, Digest, Pace, RecordHash
 from fixtures.stores.factory import open_content, open_view
@@ -145,18 +144,12 @@ def read_index(folder: Path, name: str, hashes: Mapping[str, str]) -> StoreIndex
     try:
         found = StoreIndex.model_validate_json((index / f"{name}.json").read_bytes())
         files = [f"{name}.json", *{collection.records for collection in found.collections.values()}]
-        changed = [file for file in files if hashes.get(f"{FOLDER}/{file}") != sha256(index / file)]
+        changed = [file for file in files if hashes.get(f"{FOLDER}/{file}") != sha256_of(index / file)]
     except (OSError, ValidationError) as error:
         raise _refused(index, f"{type(error).__name__} in {name}.json") from None
     if changed:
         raise _refused(index, f"another content of {changed[0]}")
     return found.model_copy(update={"folder": index})
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_parts(

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fixtures.errors import ActionFailed, Mismatch, Problem, Unverifiable
+from fixtures.files import sha256_of
 from fixtures.kept_backups import AGAIN, KeptStore, absent
 from fixtures.stores.profiles import AnyStore
 from rollback_actions.backup import MANIFEST, BackupSet, read_backup
-from rollback_actions.index import read_index, sha256
+from rollback_actions.index import read_index
 from rollback_actions.stores import package as packages
 from rollback_actions.stores.mysql import DUMP
 from rollback_actions.stores.mysql_dump import read_dump
@@ -76,7 +77,7 @@ def read_store(backup: BackupSet, name: str, profile: AnyStore) -> KeptStore:
         package = packages.read_package(folder, kind=profile.kind)
     except ActionFailed as problem:
         raise _wrong(name, folder, str(problem.expected), str(problem.observed)) from None
-    if backup.sealed.get(name) != sha256(folder / packages.MANIFEST):
+    if backup.sealed.get(name) != sha256_of(folder / packages.MANIFEST):
         raise _wrong(name, folder, f"the {packages.MANIFEST} that the set was sealed with", "another one")
     if profile.kind == "mysql" and not read_dump(package.path(DUMP)).complete:
         raise _wrong(name, folder, "a dump with its trailer, '-- Dump completed'", "none: it was cut")

@@ -8,10 +8,10 @@ from difflib import get_close_matches
 
 from fixtures.baseline import Baseline
 from fixtures.errors import ActionFailed, UsageProblem
+from fixtures.files import sha256_of
 from fixtures.git import resolve_commit
 from fixtures.target import Target
 from rollback_actions.backup import NEWEST, BackupSet, find_backup
-from rollback_actions.index import sha256
 from rollback_actions.known_good import baseline_named, baseline_of, current_baseline
 from rollback_actions.stores.package import MANIFEST, read_package
 from rollback_actions.unfinished import Unfinished
@@ -225,7 +225,7 @@ def _whole_backup(target: Target, commit: str, stores: Iterable[str], name: str)
         # Every byte is read before the first service is stopped: a backup that is cut helps nobody halfway.
         folder = backup.folder / store
         read_package(folder, kind=target.stores[store].kind)
-        if store not in backup.stores or backup.sealed.get(store) != sha256(folder / MANIFEST):
+        if store not in backup.stores or backup.sealed.get(store) != sha256_of(folder / MANIFEST):
             raise ActionFailed(
                 what=f"backup of {store}",
                 expected=f"the {MANIFEST} that the set was sealed with",

@@ -19,6 +19,7 @@ from fixtures.errors import ExitCode, UsageProblem, describe
 from fixtures.incident import Incident, find_incident, new_incident
 from fixtures.journal import verify_journal
 from fixtures.kept_samples import samples_kept
+from fixtures.response_record import ENDED, RESPONSE, RESPONSE_SAMPLES
 from fixtures.samples import SampleWriter
 from fixtures.severity import Severity
 from fixtures.target import Target, load_target
@@ -33,7 +34,7 @@ from rollback_actions.decision import decision_lines, plan_of
 from rollback_actions.file_lock import file_lock
 from rollback_actions.lock import lock_state
 from rollback_actions.refusals import Allowed, advice_of
-from rollback_actions.response import CODES, RECORD, SAMPLES, Ending, Outcome, Response
+from rollback_actions.response import CODES, Ending, Outcome, Response
 from rollback_actions.rollback_commands import Confirm, OverBudget
 from rollback_actions.session import IncidentId, Profile, open_journal
 from rollback_actions.unfinished import read_unfinished
@@ -84,7 +85,7 @@ def respond(
         # The contacts' own look at the samples would come later, when they may be too old to say anything.
         severity_said = redact(assessment_text(assessed.assessment)) if assessed else None
         hands = _Hands(target, profile, there, allowed, severity_said, auto=auto)
-        journal = open_journal(there.folder / RECORD, redact, typer.echo)
+        journal = open_journal(there.folder / RESPONSE, redact, typer.echo)
         with samples_kept(target, there):
             hands.tell_people()
             outcome = Response(target, journal, verify_journal(journal.path), hands).run(assessed)
@@ -97,13 +98,13 @@ def respond(
 
 def _open_response(target: Target, wanted: str | None) -> Incident | None:
     """Return the incident whose response has not ended, the newest; the one that is wanted, if it has one."""
-    folders = sorted(target.folders.incidents.glob(f"*/{RECORD}"), key=lambda path: path.stat().st_mtime)
+    folders = sorted(target.folders.incidents.glob(f"*/{RESPONSE}"), key=lambda path: path.stat().st_mtime)
     for path in reversed(folders):
         if wanted not in {None, path.parent.name}:
             continue
         found = find_incident(target.folders.incidents, target.name, path.parent.name)
         records = verify_journal(path)
-        if records and records[-1]["event"] != "ended":
+        if records and records[-1]["event"] != ENDED:
             return found
     return None
 
@@ -112,7 +113,7 @@ def _begin(target: Target, wanted: str | None, assessed: Assessed) -> Incident:
     """Open the incident, and keep the samples that led to it."""
     incidents = target.folders.incidents
     there = find_incident(incidents, target.name, wanted) if wanted else new_incident(incidents, target.name)
-    with closing(SampleWriter(there.folder / SAMPLES)) as writer:
+    with closing(SampleWriter(there.folder / RESPONSE_SAMPLES)) as writer:
         for sample in assessed.samples:
             writer.write(sample)
     typer.echo(f"incident: {there.folder}")

@@ -21,12 +21,11 @@ from fixtures.response_record import (
     DECIDED,
     ENDED,
     INVESTIGATING,
-    RESPONSE,
-    RESPONSE_SAMPLES,
     ROLLED_BACK,
     ROLLING_BACK,
     VERIFIED,
     VERIFYING,
+    first_bad_in,
 )
 from fixtures.severity import Severity
 from fixtures.target import Target
@@ -34,7 +33,6 @@ from rollback_actions.assessment import Assessed, scope_of
 from rollback_actions.decide import Action, Decision, decide
 from rollback_actions.journal import Journal
 
-RECORD, SAMPLES = RESPONSE, RESPONSE_SAMPLES
 # An investigation looks again each so many beats: what becomes critical is decided on at once.
 _BEATS = 2
 _INSTANT = 0.001
@@ -144,7 +142,7 @@ class Response:
         return self._write(VERIFIED, code=float(self._hands.verify()))
 
     def _resumed(self, verified: Moment) -> Outcome:
-        downtime = verified.seconds_since(self._first_bad())
+        downtime = verified.seconds_since(first_bad_in(self._first(ASSESSED)))
         objective = self._target.rto_seconds
         if downtime > objective:
             reason = f"downtime: expected at most {objective} s, observed {downtime:.0f} s"
@@ -217,9 +215,6 @@ class Response:
             # As of that sample `assess --at` says the same again.
             newest=assessed.samples[-1].at.wall if assessed.samples else None,
         )
-
-    def _first_bad(self) -> Moment:
-        return Moment.from_record(json.loads(self._first(ASSESSED)["first_bad"]))
 
     def _ended(self) -> Outcome | None:
         found = self._last(ENDED)

@@ -13,7 +13,6 @@ from typing import Annotated
 import typer
 
 from fixtures.command import observed
-from fixtures.errors import Problem
 from fixtures.incident import JOURNAL, Incident, find_incident, new_incident
 from fixtures.journal import JournalBroken
 from fixtures.target import Target
@@ -60,7 +59,7 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
     """
     incidents = target.folders.incidents
     redactor = target.redactor()
-    with unhung(), _untold(redactor.text), lock, Progress(redact=redactor.text) as progress:
+    with unhung(), lock, Progress(redact=redactor.text) as progress:
         wanted = choose()
         found = (
             find_incident(incidents, target.name, wanted) if wanted else new_incident(incidents, target.name)
@@ -77,18 +76,6 @@ def open_session(target: Target, lock: TargetLock, choose: Callable[[], str | No
             lock.declare(found.id)
             yield Session(target, found, Recorder(journal, progress, lock.require))
     typer.echo(f"incident: {found.folder}")
-
-
-@contextmanager
-def _untold(redact: Callable[[str], str]) -> Iterator[None]:
-    """Let no error of the body say a secret: a program that fails may show the line that it failed at."""
-    try:
-        yield
-    except Problem as problem:
-        problem.args = (redact(str(problem)),)
-        notes = getattr(problem, "__notes__", [])
-        notes[:] = map(redact, notes)
-        raise
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Literal, Never
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fixtures.errors import ActionFailed
+from fixtures.files import sha256_of
 from rollback_actions.stores.keeper import Kept
 
 MANIFEST = "backup.json"
@@ -156,7 +157,7 @@ def read_package(folder: Path, *, kind: str) -> Package:
                 _refuse(folder, f"{name} of {file.size} bytes", f"{size}: it was cut")
             if size > file.size:
                 _refuse(folder, f"{name} of {file.size} bytes", f"{size}: it has grown")
-            if _sha256(folder / name) != file.sha256:
+            if sha256_of(folder / name) != file.sha256:
                 _refuse(folder, f"{name} with SHA-256 {file.sha256}", "another one: it was changed")
     except OSError as error:
         _refuse(folder, "readable data files", f"{error.strerror}: {error.filename}")
@@ -201,16 +202,11 @@ def _names(folder: Path) -> list[str]:
 
 def _seal(path: Path) -> DataFile:
     path.chmod(0o600)
-    sha256 = _sha256(path)
+    sha256 = sha256_of(path)
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
         size = os.fstat(stream.fileno()).st_size
     return DataFile(size=size, sha256=sha256)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _sync_directory(directory: Path) -> None:

@@ -23,9 +23,9 @@ import pytest
 from minio.commonconfig import ENABLED
 from minio.versioningconfig import VersioningConfig
 
+from fixtures.files import sha256_of
 from fixtures.git import git
 from rollback_actions.backup import MANIFEST, manifest_text
-from rollback_actions.index import sha256
 from rollback_actions.stores import package
 from staging.operators import Operators, undone
 from staging.stack import Stack
@@ -96,7 +96,7 @@ class Backups:
         digest = hashlib.sha256(text.encode()).hexdigest()
         path.write_text(json.dumps({"content": content, "sha256": digest}))
         if seal:
-            self.reseal(lambda manifest: manifest["sealed"].update({store: sha256(path)}))
+            self.reseal(lambda manifest: manifest["sealed"].update({store: sha256_of(path)}))
 
     def file(self, store: str, suffix: str) -> Path:
         """Return the largest data file of a store with that suffix."""
@@ -183,7 +183,7 @@ def test_a_file_that_was_cut_is_refused(backups: Backups) -> None:
 def test_a_dump_that_was_cut_before_it_was_sealed_is_refused(backups: Backups) -> None:
     dump = backups.file("mysql", ".sql")
     cut(dump, dump.stat().st_size - 40)
-    sealed = {"size": dump.stat().st_size, "sha256": sha256(dump)}
+    sealed = {"size": dump.stat().st_size, "sha256": sha256_of(dump)}
     backups.repack("mysql", lambda content: content["files"].update({"dump.sql": sealed}))
     expect(backups.run(), of_the_package("mysql", "expected a dump with its trailer", "it was cut"))
 

@@ -16,9 +16,9 @@ import pytest
 
 from fixtures.journal import verify_journal
 from fixtures.monitored import assess_now, monitored_samples
+from fixtures.response_record import RESPONSE
 from fixtures.severity import Severity
 from fixtures.target import Target
-from rollback_actions.response import RECORD
 from staging.operators import Operators
 from tests.stack import container_faults as faults
 from tests.stack.container_faults import Containers
@@ -64,7 +64,7 @@ def _respond(
 def _response(said: str) -> tuple[Path, dict[str, dict[str, Any]]]:
     """Return the incident's folder, and the last record of each event of its response."""
     (folder,) = {Path(line[10:]) for line in said.splitlines() if line.startswith("incident: ")}
-    return folder, {record["event"]: record for record in verify_journal(folder / RECORD)}
+    return folder, {record["event"]: record for record in verify_journal(folder / RESPONSE)}
 
 
 def test_a_lost_record_is_answered_although_the_response_is_killed(
@@ -75,7 +75,7 @@ def test_a_lost_record_is_answered_although_the_response_is_killed(
     operators.sql("DELETE FROM documents ORDER BY file_id LIMIT 1")
     _wait_for(watched, Severity.CRITICAL)
     incidents = verifier.folder / "incidents"
-    before = set(incidents.glob(f"*/{RECORD}"))
+    before = set(incidents.glob(f"*/{RESPONSE}"))
     with subprocess.Popen(
         [sys.executable, "-m", "rollback_actions", "respond", "--auto"],
         cwd=verifier.root,
@@ -109,14 +109,14 @@ def test_a_lost_record_is_answered_although_the_response_is_killed(
     again = _respond(verifier, "--auto", **AUTO)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "severity: healthy" in again.stdout
-    assert set(incidents.glob(f"*/{RECORD}")) - before == {folder / RECORD}
+    assert set(incidents.glob(f"*/{RESPONSE}")) - before == {folder / RESPONSE}
 
 
 def _wait_until_restoring(incidents: Path, before: set[Path], process: subprocess.Popen[bytes]) -> None:
     give_up = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < give_up:
         assert process.poll() is None, f"it ended by itself, with exit code {process.returncode}"
-        for path in set(incidents.glob(f"*/{RECORD}")) - before:
+        for path in set(incidents.glob(f"*/{RESPONSE}")) - before:
             journal = path.with_name("journal.jsonl")
             if journal.exists() and '"step": "restore mysql"' in journal.read_text():
                 return

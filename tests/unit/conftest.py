@@ -1,4 +1,4 @@
-"""What the tests of command lines share."""
+"""What the unit tests share: a target, an incident of it, and command lines."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.incident import Incident, new_incident
 from fixtures.personal import personal_data
 from fixtures.secret import forget_secrets
+from fixtures.target import Target, load_target
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, keep_locks_in_memory
 from tests.unit.sandbox import Sandbox, make_sandbox
@@ -18,6 +20,16 @@ def nothing_is_known() -> None:
     """Let no test redact what another one read."""
     forget_secrets()
     personal_data.set(None)
+
+
+@pytest.fixture
+def target(profile: Path) -> Target:
+    return load_target(profile)
+
+
+@pytest.fixture
+def incident(target: Target) -> Incident:
+    return new_incident(target.folders.incidents, target.name)
 
 
 @pytest.fixture

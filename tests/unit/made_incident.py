@@ -29,6 +29,7 @@ from fixtures.incident import JOURNAL, LOST_WINDOW, UNFINISHED, Incident, Rollba
 from fixtures.ledger import Planned, Result, Run
 from fixtures.limits import limits_of
 from fixtures.origin import Origin
+from fixtures.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.rollbacks import ROLLBACK_BEGAN
 from fixtures.samples import SampleWriter
 from fixtures.severity import assess
@@ -37,7 +38,7 @@ from fixtures.verdict import Verdict
 from rollback_actions.assessment import Assessed
 from rollback_actions.decide import Decision
 from rollback_actions.journal import Journal
-from rollback_actions.response import RECORD, SAMPLES, Response
+from rollback_actions.response import Response
 from tests.unit.made_samples import BEAT, requests, samples
 
 COMMIT, BAD = "a" * 40, "b" * 40
@@ -92,11 +93,11 @@ class MadeIncident:
         """Respond to an error rate that is critical: assess, decide, agree, roll back, verify."""
         made = tuple(samples(14, lambda _: {"requests": requests(20)}, well_before=4))
         assessed = Assessed(assess(Bands(), made, BEAT), made, monitored=True)
-        writer = SampleWriter(self.folder / SAMPLES)
+        writer = SampleWriter(self.folder / RESPONSE_SAMPLES)
         for sample in made:
             writer.write(sample)
         writer.close()
-        Response(self.target, Journal(self.folder / RECORD, str), [], self).run(assessed)
+        Response(self.target, Journal(self.folder / RESPONSE, str), [], self).run(assessed)
 
     def roll_back(self, decision: Decision | None = None, *, resume: bool = False) -> ExitCode:
         """Roll back in 62 s; the start of the application takes longer than it should."""

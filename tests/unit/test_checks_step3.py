@@ -13,16 +13,11 @@ from fixtures.clock import Moment
 from fixtures.errors import Mismatch
 from fixtures.process import Process
 from fixtures.samples import Monitor, Probe, Sample
-from fixtures.target import Target, load_target
+from fixtures.target import Target
 
 BEAT = 5.0
 WELL = {"health": Probe(True, 0.01, "200 status UP, 9 ms", 9.0), "store redis": Probe(True, 0.01, "40")}
 Check = Callable[[tuple[Sample, ...], Path, Target, Callable[[str], None]], None]
-
-
-@pytest.fixture
-def target(profile: Path) -> Target:
-    return load_target(profile)
 
 
 def _ago(seconds: float) -> Moment:

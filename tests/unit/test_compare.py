@@ -31,11 +31,6 @@ BOTH = {"a": RECORDS, "b": RECORDS}
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.abcDEF123456789"
 
 
-@pytest.fixture
-def target(profile: Path) -> Target:
-    return load_target(profile)
-
-
 def with_policy(folder: Path, policy: str) -> Target:
     return load_target(write_profile(folder, f"policy = {policy}\n"))
 

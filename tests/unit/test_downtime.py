@@ -6,31 +6,20 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from fixtures.clock import Moment
 from fixtures.downtime import DOWNTIME, downtime_note, read_downtime, record_downtime
 from fixtures.errors import UsageProblem
-from fixtures.incident import Incident, RollbackRecord, new_incident
+from fixtures.incident import Incident, RollbackRecord
 from fixtures.kept_samples import SAMPLES
 from fixtures.samples import Sample, SampleWriter
-from fixtures.target import Target, load_target
+from fixtures.target import Target
 from rollback_actions.journal import Journal
 from tests.unit.made_samples import BEAT, Probes, requests, samples, value
 
 VERIFIED = 90.0
-
-
-@pytest.fixture
-def target(profile: Path) -> Target:
-    return load_target(profile)
-
-
-@pytest.fixture
-def incident(target: Target) -> Incident:
-    return new_incident(target.folders.incidents, target.name)
 
 
 def _rolled_back(incident: Incident, seconds: float = 0.0) -> RollbackRecord:

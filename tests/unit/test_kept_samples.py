@@ -13,7 +13,7 @@ import pytest
 from fixtures import kept_samples
 from fixtures.clock import Moment
 from fixtures.errors import Unverifiable, UsageProblem
-from fixtures.incident import Incident, find_change, new_incident
+from fixtures.incident import Incident, find_change
 from fixtures.kept_samples import (
     SAMPLES,
     TAKEN,
@@ -24,18 +24,8 @@ from fixtures.kept_samples import (
     samples_kept,
 )
 from fixtures.samples import Sample, SampleWriter, read_samples, samples_path
-from fixtures.target import Target, load_target
+from fixtures.target import Target
 from tests.unit.made_samples import BEAT, samples
-
-
-@pytest.fixture
-def target(profile: Path) -> Target:
-    return load_target(profile)
-
-
-@pytest.fixture
-def incident(target: Target) -> Incident:
-    return new_incident(target.folders.incidents, target.name)
 
 
 def _monitored(target: Target, made: Sequence[Sample]) -> None:

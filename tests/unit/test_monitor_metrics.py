@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fixtures.errors import UsageProblem
 from fixtures.samples import Probe, Sample, SampleWriter, samples_path
 from fixtures.severity import Severity, Standing
-from fixtures.target import Target, load_target
+from fixtures.target import Target
 from rollback_actions import metrics_server
 from rollback_actions.metrics_server import scraped
 from rollback_actions.monitor import Beats
@@ -89,11 +89,6 @@ class Watched:
 
     def scrape(self) -> Scraped:
         return _scrape(self.port)
-
-
-@pytest.fixture
-def target(profile: Path) -> Target:
-    return load_target(profile)
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ from fixtures.errors import ExitCode
 from fixtures.journal import verify_journal
 from fixtures.kept_samples import SAMPLES as KEPT
 from fixtures.kept_samples import read_kept
+from fixtures.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.samples import Sample, SampleWriter, samples_path
 from fixtures.target import Target
 from fixtures.verdict import Verdict
 from rollback_actions import respond_commands
 from rollback_actions.holder import Holder
-from rollback_actions.response import RECORD, SAMPLES
 from rollback_actions.unfinished import Unfinished
 from rollback_actions.wish import Kind, Wish
 from tests.unit.command_line import Ran
@@ -71,7 +71,7 @@ def test_what_is_well_or_unknown_opens_no_incident(run: Ran) -> None:
     assert "severity: healthy" in run("respond")
     _monitored(target, lambda _: {"requests": value(None, ok=None)})
     assert "severity: unknown" in run("respond", code=ExitCode.BROKEN)
-    assert not list(target.folders.incidents.glob(f"*/{RECORD}"))
+    assert not list(target.folders.incidents.glob(f"*/{RESPONSE}"))
 
 
 def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], None]) -> None:
@@ -82,19 +82,25 @@ def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], No
     assert "Roll back now?" in said
     assert "response: declined: nobody said yes to the full rollback" in said
     folder = _incident(said)
-    assert [record["event"] for record in verify_journal(folder / RECORD)] == ["assessed", "decided", "ended"]
+    assert [record["event"] for record in verify_journal(folder / RESPONSE)] == [
+        "assessed",
+        "decided",
+        "ended",
+    ]
     # The samples that led to it give the same answer at any time.
-    again = json.loads(run("assess", "--json", f"--samples={folder / SAMPLES}", code=ExitCode.FAILED))
-    first = json.loads(verify_journal(folder / RECORD)[0]["findings"])
+    again = json.loads(
+        run("assess", "--json", f"--samples={folder / RESPONSE_SAMPLES}", code=ExitCode.FAILED)
+    )
+    first = json.loads(verify_journal(folder / RESPONSE)[0]["findings"])
     assert again["findings"] == first["findings"]
     # And so do all that the incident keeps, as of that moment, whatever came after it.
     assert len(read_kept(folder)) == 84
-    newest = verify_journal(folder / RECORD)[0]["newest"]
+    newest = verify_journal(folder / RESPONSE)[0]["newest"]
     _append(folder, [replace(one, at=_later(one.at)) for one in samples(3, lambda _: {}, target="sandbox")])
     kept = (f"--samples={folder / KEPT}", f"--at={newest}")
     again = json.loads(run("assess", "--json", *kept, code=ExitCode.FAILED))
     assert again["findings"] == first["findings"]
-    decided = verify_journal(folder / RECORD)[1]
+    decided = verify_journal(folder / RESPONSE)[1]
     assert again["decision"]["action"] == decided["action"]
     assert again["decision"]["names"] == json.loads(decided["names"])
     # As of the last, it is well again.
@@ -106,7 +112,7 @@ def test_nobody_at_the_keyboard_is_not_a_yes(run: Ran, answer: Callable[[str], N
     answer("")
     said = run("respond", code=ExitCode.INTERRUPTED)
     incident = _incident(said)
-    assert [record["event"] for record in verify_journal(incident / RECORD)] == ["assessed", "decided"]
+    assert [record["event"] for record in verify_journal(incident / RESPONSE)] == ["assessed", "decided"]
     # Asked again, it goes on with that, and does not assess anew.
     answer("n\n")
     said = run("respond", code=ExitCode.INVESTIGATE)
@@ -173,7 +179,7 @@ def test_auto_is_the_profiles_to_allow(run: Ran, monkeypatch: pytest.MonkeyPatch
     assert "--auto: expected a profile that allows it, observed responding.auto = false" in said
     monkeypatch.setenv("ROLLPROOF_RESPONDING__AUTO", "true")
     said = run("respond", "--auto", code=ExitCode.FAILED)
-    agreed = [record for record in verify_journal(_incident(said) / RECORD) if record["event"] == "agreed"]
+    agreed = [record for record in verify_journal(_incident(said) / RESPONSE) if record["event"] == "agreed"]
     assert [record["by"] for record in agreed] == ["--auto, which the profile allows"]
 
 

@@ -12,13 +12,14 @@ from fixtures.bands import Bands
 from fixtures.clock import Moment
 from fixtures.errors import ExitCode
 from fixtures.journal import verify_journal
+from fixtures.response_record import RESPONSE
 from fixtures.severity import assess
 from fixtures.target import Target, load_target
 from rollback_actions import response
 from rollback_actions.assessment import Assessed
 from rollback_actions.decide import Decision
 from rollback_actions.journal import Journal
-from rollback_actions.response import RECORD, Ending, Outcome, Response
+from rollback_actions.response import Ending, Outcome, Response
 from tests.unit.made_samples import BEAT, Probes, requests, samples, value
 
 
@@ -86,11 +87,11 @@ class Begun:
     folder: Path
 
     def run(self, hands: StandInHands, assessed: Assessed | None) -> Outcome:
-        journal = Journal(self.folder / RECORD, str)
+        journal = Journal(self.folder / RESPONSE, str)
         return Response(self.target, journal, verify_journal(journal.path), hands).run(assessed)
 
     def events(self) -> list[str]:
-        return [record["event"] for record in verify_journal(self.folder / RECORD)]
+        return [record["event"] for record in verify_journal(self.folder / RESPONSE)]
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def test_what_is_critical_is_rolled_back_and_verified(begun: Begun) -> None:
     assert outcome.downtime is not None
     assert outcome.downtime == pytest.approx(BEGAN.seconds_since(CRITICAL.first_bad), abs=1)
     assert outcome.downtime >= 55
-    ended = verify_journal(begun.folder / RECORD)[-1]
+    ended = verify_journal(begun.folder / RESPONSE)[-1]
     assert (ended["objective_seconds"], ended["downtime_seconds"]) == (600.0, outcome.downtime)
 
 
@@ -235,7 +236,7 @@ def test_one_that_is_cut_off_at_its_very_end_does_not_verify_again_and_was_down_
         with pytest.raises(CutOffError):
             begun.run(StandInHands(), CRITICAL)
     assert begun.events()[-1] == "verified"
-    verified = Moment.from_record(verify_journal(begun.folder / RECORD)[-1]["at"])
+    verified = Moment.from_record(verify_journal(begun.folder / RESPONSE)[-1]["at"])
     clock[0] += 5000
     second = StandInHands()
     outcome = begun.run(second, None)
