@@ -15,7 +15,7 @@ from rich.table import Table
 from benchmarks import mongodb, mysql, vectors
 from benchmarks.measure import Measure, Row, compared
 from benchmarks.overhead import CHECKS, measure_overhead
-from benchmarks.phases import measure_phases
+from benchmarks.phases import ORDER, RECORD, measure_phases
 from benchmarks.rollback import measure_rollback
 from benchmarks.servers import mysql_server
 from fixtures.engines.factory import open_engine
@@ -44,7 +44,7 @@ def bench(
         float, typer.Option(min=0.001, help="Size of the stores' data; 1 is the claim's.")
     ] = 1.0,
 ) -> None:
-    """Measure side by side: overhead, phases, rollback, mysql, mongodb, vectors. Brings up what it needs."""
+    """Measure side by side overhead, phases, record, rollback, mysql, mongodb and vectors."""
     wanted = names or ["overhead", *_ON_STACK]
     unknown = sorted({*wanted} - {"overhead", *_ON_STACK})
     if unknown:
@@ -71,8 +71,15 @@ def bench(
 def _phases(stack: Stack, progress: Progress, _scale: float) -> None:
     bring_up_application(stack, progress, 1.0)
     with progress.step("run the four phases both ways"):
-        parallel, plain = measure_phases(ROOT / PROFILE)
+        parallel, plain = measure_phases(ROOT / PROFILE, ORDER)
     _show("The four phases of the staging stack", compared([parallel, plain], plain))
+
+
+def _record(stack: Stack, progress: Progress, _scale: float) -> None:
+    bring_up_application(stack, progress, 1.0)
+    with progress.step("run the four phases both ways"):
+        with_record, without = measure_phases(ROOT / PROFILE, RECORD)
+    _show("The four phases, with what the record costs", compared([with_record, without], without))
 
 
 def _rollback(stack: Stack, progress: Progress, _scale: float) -> None:
@@ -137,6 +144,7 @@ _ON_STACK: dict[str, Callable[[Stack, Progress, float], None]] = {
     "mongodb": _mongodb,
     "vectors": _vectors,
     "phases": _phases,
+    "record": _record,
     "rollback": _rollback,
 }
 

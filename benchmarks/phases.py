@@ -1,4 +1,4 @@
-"""The four phases on a staging stack: in parallel behind their gates, and one check after the other."""
+"""The four phases on a staging stack, both ways: in parallel or not, with the incident record or without."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -15,14 +16,27 @@ from tests.conftest import ROOT
 
 TIMES = 3
 SECONDS = 300
-_WAYS = {
+Ways = Mapping[str, tuple[str, ...]]
+"""The options of pytest that each way of a comparison has, by its name; ours comes first."""
+_RECORD = (
+    "reports.scrubbing",
+    "reports.allure_results",
+    "reports.annotations",
+    "reports.record",
+    "allure_pytest",
+)
+ORDER: Ways = {
     "four phases, -n 2": ("-n", "2"),
     "one after another, plain pytest": ("-p", "no:xdist", "--no-gate"),
 }
+RECORD: Ways = {
+    "with the incident record": ("-n", "2"),
+    "without": ("-n", "2", *(option for plugin in _RECORD for option in ("-p", f"no:{plugin}"))),
+}
 
 
-def measure_phases(profile: Path) -> list[Measure]:
-    """Return the times of both, run in turns on the target of `profile`, which must be in order.
+def measure_phases(profile: Path, ways: Ways) -> list[Measure]:
+    """Return the times of `ways`, run in turns on the target of `profile`, which must be in order.
 
     Raises:
         ActionFailed: a run was not green, so that its time says nothing.
@@ -36,8 +50,8 @@ def measure_phases(profile: Path) -> list[Measure]:
         }
         _run([sys.executable, "-m", "rollback_actions", "capture"], environment)
         pytest = [sys.executable, "-m", "pytest", "-q", "-m", "verification"]
-        ways = {name: partial(_run, [*pytest, *options], environment) for name, options in _WAYS.items()}
-        return side_by_side(ways, TIMES)
+        runs = {name: partial(_run, [*pytest, *options], environment) for name, options in ways.items()}
+        return side_by_side(runs, TIMES)
 
 
 def _run(command: list[str], environment: dict[str, str]) -> None:
