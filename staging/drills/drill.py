@@ -124,9 +124,11 @@ def _flapping(ground: Ground) -> Iterator[None]:
     ended = threading.Event()
 
     def flap() -> None:
-        while not ended.wait(FLAP_UP_SECONDS):
+        # Away at once: what is late is counted from here.
+        while not ended.is_set():
             with _health_down(ground):
                 time.sleep(FLAP_DOWN_SECONDS)
+            ended.wait(FLAP_UP_SECONDS)
 
     thread = threading.Thread(target=flap, name="flapping", daemon=True)
     thread.start()
