@@ -11,7 +11,7 @@ from typing import Any
 from fixtures.clock import Moment
 from fixtures.errors import ActionFailed, UsageProblem
 from fixtures.files import canonical_json, write_whole
-from fixtures.incident import UNFINISHED, Incident, RollbackRecord, load_incident
+from fixtures.incident import ROLLBACK, UNFINISHED, Incident, RollbackRecord, load_incident
 from fixtures.origin import Origin
 from fixtures.verdict import Verdict
 from rollback_actions.wish import Wish
@@ -57,8 +57,8 @@ class Unfinished:
             return found
         unfinished = cls(incident, wish, baseline, Moment.now(), None, backup, stores, origin=origin)
         # What an earlier rollback of this incident ended with is no longer true from here on.
-        for stale in ("rollback.json", "closed.json"):
-            (incident.folder / stale).unlink(missing_ok=True)
+        _put_by(incident)
+        incident.reopen()
         unfinished._write()
         return unfinished
 
@@ -228,6 +228,31 @@ def refuse_unfinished(incidents: Path, target: str) -> None:
                 source=str(path),
                 hint="run that rollback again; a backup of half-restored data would be taken for a good one",
             )
+
+
+def left_nothing(incident: Incident, record: RollbackRecord) -> bool:
+    """Tell whether the rollback of `record`, the last one of `incident`, left nothing to go on with.
+
+    Also where records are not accounted for: to do it again would find none of those that are missing, and
+    overwrite what was written since.
+    """
+    if record.verdict == Verdict.PASSED:
+        return True
+    records = record.records or {}
+    unsettled = any(records.get(name) for name in ("unaccounted", "unknown"))
+    return unsettled and not any((incident.folder / name).exists() for name in (UNFINISHED, SUPERSEDED))
+
+
+def _put_by(incident: Incident) -> None:
+    """Make room for how the next rollback ends; that an earlier one was done is not forgotten."""
+    try:
+        record = incident.rollback()
+    except UsageProblem:
+        record = None
+    if record is not None and left_nothing(incident, record):
+        incident.set_rollback_aside()
+    else:
+        (incident.folder / ROLLBACK).unlink(missing_ok=True)
 
 
 def _read(path: Path, incident: Incident) -> Unfinished:
