@@ -12,6 +12,7 @@ from fixtures.files import sha256_of
 from fixtures.git import resolve_commit
 from fixtures.target import Target
 from rollback_actions.backup import NEWEST, BackupSet, find_backup
+from rollback_actions.configuration import require_configuration
 from rollback_actions.index import read_index
 from rollback_actions.known_good import baseline_named, baseline_of, current_baseline
 from rollback_actions.stores.package import MANIFEST, read_package
@@ -61,12 +62,14 @@ def plan_service(target: Target, name: str, baseline: Baseline | None = None) ->
     """Return the plan that puts the service `name` on the image that `baseline`, the current one, recorded.
 
     Raises:
-        UsageProblem: there is no such service, no baseline, or nothing to re-create a service from.
+        UsageProblem: there is no such service, no baseline, nothing to re-create a service from, or not the
+            configuration of that commit.
     """
     require_services(target, [name])
     baseline = baseline or current_baseline(target)
     commit = _known_commit(target, baseline)
     _require_compose_files(target)
+    require_configuration(target, commit, name)
     images = _images(baseline, [name])
     return Plan(Wish(Kind.SERVICE, commit, (name,)), baseline, ((name,),), images)
 
