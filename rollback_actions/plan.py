@@ -12,6 +12,8 @@ from fixtures.files import sha256_of
 from fixtures.git import resolve_commit
 from fixtures.target import Target
 from rollback_actions.backup import NEWEST, BackupSet, find_backup
+from rollback_actions.configuration import require_configuration
+from rollback_actions.index import read_index
 from rollback_actions.known_good import baseline_named, baseline_of, current_baseline
 from rollback_actions.stores.package import MANIFEST, read_package
 from rollback_actions.unfinished import Unfinished
@@ -60,12 +62,14 @@ def plan_service(target: Target, name: str, baseline: Baseline | None = None) ->
     """Return the plan that puts the service `name` on the image that `baseline`, the current one, recorded.
 
     Raises:
-        UsageProblem: there is no such service, no baseline, or nothing to re-create a service from.
+        UsageProblem: there is no such service, no baseline, nothing to re-create a service from, or not the
+            configuration of that commit.
     """
     require_services(target, [name])
     baseline = baseline or current_baseline(target)
     commit = _known_commit(target, baseline)
     _require_compose_files(target)
+    require_configuration(target, commit, name)
     images = _images(baseline, [name])
     return Plan(Wish(Kind.SERVICE, commit, (name,)), baseline, ((name,),), images)
 
@@ -77,7 +81,7 @@ def plan_database(target: Target, name: str, baseline: Baseline | None = None, b
 
     Raises:
         UsageProblem: there is no such store, no baseline, or no backup of its commit. `ActionFailed`: the
-            backup of the store is not whole.
+            backup of the store is not whole, or, that of none being named, its index is not.
     """
     require_stores(target, [name])
     baseline = baseline or current_baseline(target)
@@ -110,7 +114,7 @@ def plan_emergency(
 
     Raises:
         UsageProblem: the commit, its baseline or its backup is not there, or nothing to re-create services
-            from. `ActionFailed`: the backup of a store is not whole.
+            from. `ActionFailed`: the backup of a store is not whole, or, no set being named, its index.
     """
     full = resolve_commit(target.application.repository, commit)
     baseline = baseline or baseline_of(target, full)
@@ -233,7 +237,28 @@ def _whole_backup(target: Target, commit: str, stores: Iterable[str], name: str)
                 source=str(folder),
                 hint="it is whole, and of another moment than the set says: put back what was moved",
             )
+        if name == NEWEST:
+            _require_index(backup, store)
     return backup
+
+
+def _require_index(backup: BackupSet, store: str) -> None:
+    """See that the set can tell which records of `store` it holds.
+
+    Not asked of a set that is named, the one that a rollback began with: its stores may be half restored, and
+    what cannot be told from it is exported before it is overwritten.
+    """
+    try:
+        read_index(backup.folder, store, backup.index)
+    except ActionFailed as problem:
+        raise ActionFailed(
+            what=f"index of the backup of {store}",
+            expected=str(problem.expected),
+            observed=str(problem.observed),
+            source=problem.source,
+            hint=f"put back what that folder had when the backup was taken; or move {backup.folder} out of "
+            f"{backup.folder.parent}: the newest set before it is taken then, and goes back further",
+        ) from None
 
 
 def _require_compose_files(target: Target) -> None:

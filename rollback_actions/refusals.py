@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.errors import UsageProblem
-from fixtures.incident import UNFINISHED, Incident, RollbackRecord, load_incident
+from fixtures.incident import Incident, RollbackRecord, load_incident
 from fixtures.target import Target
-from fixtures.verdict import Verdict
 from rollback_actions.advice import Advice
 from rollback_actions.age import age
 from rollback_actions.plan import Plan
 from rollback_actions.schedule import schedule_of
-from rollback_actions.unfinished import SUPERSEDED
+from rollback_actions.unfinished import left_nothing
 from rollback_actions.wish import Kind, Wish
 
 # A safety copy may be larger than the backup: the stores have grown since, and what grew is exported too.
@@ -108,26 +108,26 @@ def _within_hold(target: Target, wish: Wish) -> Iterator[UsageProblem]:
 
 
 def _done(target: Target) -> Iterator[tuple[Incident, RollbackRecord, Wish]]:
-    """Yield the rollbacks that left nothing to go on with, also where records are not accounted for."""
-    for path in target.folders.incidents.glob("*/rollback.json"):
+    """Yield the rollbacks that left nothing to go on with, however many an incident has seen."""
+    for path in target.folders.incidents.glob("*/incident.json"):
         try:
             incident = load_incident(path.parent)
-            record = incident.rollback() if incident.target == target.name else None
-            done = Wish(Kind(record.kind), record.commit, record.names) if record is not None else None
-        except (UsageProblem, ValueError):
-            # A file that is damaged, or of no incident, is no reason to leave a target as it is.
+        except UsageProblem:
+            # One that is damaged is no reason to leave a target as it is.
             continue
-        if record is not None and done is not None and _whole(incident, record):
-            yield incident, record, done
+        if incident.target == target.name:
+            for record in _done_in(incident):
+                # One of a kind that a later version has is none of ours.
+                if record.kind in set(Kind):
+                    yield incident, record, Wish(Kind(record.kind), record.commit, record.names)
 
 
-def _whole(incident: Incident, record: RollbackRecord) -> bool:
-    if record.verdict == Verdict.PASSED:
-        return True
-    # To do it again would find no record that is missing, and overwrite what was written since.
-    records = record.records or {}
-    unsettled = any(records.get(name) for name in ("unaccounted", "unknown"))
-    return unsettled and not any((incident.folder / name).exists() for name in (UNFINISHED, SUPERSEDED))
+def _done_in(incident: Incident) -> Iterator[RollbackRecord]:
+    yield from incident.earlier_rollbacks()
+    with suppress(UsageProblem):
+        last = incident.rollback()
+        if last is not None and left_nothing(incident, last):
+            yield last
 
 
 def _without_room(target: Target, plan: Plan) -> Iterator[UsageProblem]:

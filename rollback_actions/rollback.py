@@ -17,7 +17,8 @@ from fixtures.rollbacks import ROLLBACK_BEGAN
 from fixtures.target import Target
 from fixtures.verdict import Verdict
 from rollback_actions.backup import backup_written, each_store, take_backup
-from rollback_actions.commit import check_out, files_at
+from rollback_actions.commit import check_out
+from rollback_actions.configuration import configuration_at
 from rollback_actions.containers import ContainerControl
 from rollback_actions.losses import ACCOUNTS, Losses
 from rollback_actions.maintenance import MaintenanceMode
@@ -275,7 +276,7 @@ def _compose_files(run: _Run) -> Iterator[tuple[Path, ...]]:
         yield files
         return
     # The working copy stays where the other services are; this one's configuration is the commit's.
-    with files_at(run.target.application.repository, run.plan.commit, files) as committed:
+    with configuration_at(run.target, run.plan.commit, run.plan.wish.names[0]) as committed:
         yield committed
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from fixtures.clock import Moment
 from fixtures.errors import ActionFailed, UsageProblem
 from fixtures.files import canonical_json, write_whole
-from fixtures.incident import UNFINISHED, Incident, RollbackRecord, load_incident
+from fixtures.incident import ROLLBACK, UNFINISHED, Incident, RollbackRecord, load_incident, target_of_id
 from fixtures.origin import Origin
 from fixtures.verdict import Verdict
 from rollback_actions.wish import Wish
@@ -57,8 +57,8 @@ class Unfinished:
             return found
         unfinished = cls(incident, wish, baseline, Moment.now(), None, backup, stores, origin=origin)
         # What an earlier rollback of this incident ended with is no longer true from here on.
-        for stale in ("rollback.json", "closed.json"):
-            (incident.folder / stale).unlink(missing_ok=True)
+        _put_by(incident)
+        incident.reopen()
         unfinished._write()
         return unfinished
 
@@ -112,6 +112,8 @@ class Unfinished:
     def _record(self) -> dict[str, Any]:
         return {
             **self.wish.record(),
+            # Whose it is must be known also where the record of the incident is damaged.
+            "target": self.incident.target,
             "baseline": self.baseline,
             "started": self.started.record(),
             "kept": str(self.kept) if self.kept else None,
@@ -140,14 +142,12 @@ def unfinished_of(incidents: Path, target: str) -> list[Unfinished]:
     """Return the rollbacks of `target` that began and did not succeed, the newest first.
 
     Raises:
-        UsageProblem: the record of one cannot be read.
+        UsageProblem: the record of one, or of its incident, cannot be read, and is not another target's.
     """
     found = []
     for path in incidents.glob(f"*/{UNFINISHED}"):
-        if not (path.parent / "incident.json").exists():
-            continue  # a folder that is no incident
-        incident = load_incident(path.parent)
-        if incident.target == target and not incident.closed:
+        incident = _incident_of(path, target)
+        if incident is not None and not incident.closed:
             found.append(_read(path, incident))
     return sorted(found, key=lambda one: (one.started.wall, one.incident.id), reverse=True)
 
@@ -220,7 +220,7 @@ def refuse_unfinished(incidents: Path, target: str) -> None:
         UsageProblem: it names the incident.
     """
     for path in sorted(incidents.glob(f"*/{UNFINISHED}"), reverse=True):
-        if (path.parent / "incident.json").exists() and load_incident(path.parent).target == target:
+        if _incident_of(path, target) is not None:
             raise UsageProblem(
                 what=f"state of {target}",
                 expected="no rollback that began and did not succeed",
@@ -228,6 +228,69 @@ def refuse_unfinished(incidents: Path, target: str) -> None:
                 source=str(path),
                 hint="run that rollback again; a backup of half-restored data would be taken for a good one",
             )
+
+
+def left_nothing(incident: Incident, record: RollbackRecord) -> bool:
+    """Tell whether the rollback of `record`, the last one of `incident`, left nothing to go on with.
+
+    Also where records are not accounted for: to do it again would find none of those that are missing, and
+    overwrite what was written since.
+    """
+    if record.verdict == Verdict.PASSED:
+        return True
+    records = record.records or {}
+    unsettled = any(records.get(name) for name in ("unaccounted", "unknown"))
+    return unsettled and not any((incident.folder / name).exists() for name in (UNFINISHED, SUPERSEDED))
+
+
+def _put_by(incident: Incident) -> None:
+    """Make room for how the next rollback ends; that an earlier one was done is not forgotten."""
+    try:
+        record = incident.rollback()
+    except UsageProblem:
+        record = None
+    if record is not None and left_nothing(incident, record):
+        incident.set_rollback_aside()
+    else:
+        (incident.folder / ROLLBACK).unlink(missing_ok=True)
+
+
+def _incident_of(path: Path, target: str) -> Incident | None:
+    """Return the incident that the unfinished rollback `path` is in, None where it is none of `target`.
+
+    Raises:
+        UsageProblem: the incident's record is damaged, and the rollback is of `target`, or may be.
+    """
+    folder = path.parent
+    if not (folder / "incident.json").exists():
+        return None  # a folder that is no incident
+    try:
+        incident = load_incident(folder)
+    except UsageProblem as problem:
+        owner = _target_of(path)
+        if owner not in {target, None}:
+            return None
+        raise UsageProblem(
+            what=f"unfinished rollback of {owner or f'a target that cannot be told, perhaps {target}'}",
+            expected=str(problem.expected),
+            observed=str(problem.observed),
+            source=problem.source,
+            hint=f"put that file back from a copy, and go on (rollback resume); or move {folder} out of"
+            f" {folder.parent}, and roll {owner or 'its target'}, which may be half restored, back anew"
+            " (rollback emergency)",
+        ) from None
+    return incident if incident.target == target else None
+
+
+def _target_of(path: Path) -> str | None:
+    """Return the target that the unfinished rollback `path` is of, as far as it or its folder's name says."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        record = None
+    owner = record.get("target") if isinstance(record, dict) else None
+    # Those of earlier versions do not say it.
+    return owner if isinstance(owner, str) else target_of_id(path.parent.name)
 
 
 def _read(path: Path, incident: Incident) -> Unfinished:

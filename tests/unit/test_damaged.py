@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,12 @@ from rollback_actions.journal import Journal
 from rollback_actions.leaks import SecretInRecord
 from rollback_actions.lock import TargetLock
 from rollback_actions.outline import losses
-from rollback_actions.plan import plan_database, plan_emergency
+from rollback_actions.plan import plan_database, plan_emergency, plan_full, plan_unfinished
 from rollback_actions.refusals import Allowed, refuse
 from rollback_actions.session import Session, open_session
 from rollback_actions.status import Ran, State, newest_rollback
+from rollback_actions.unfinished import Unfinished
+from rollback_actions.wish import Kind, Wish
 from tests.unit.lock_stand_in import StandInPlace
 from tests.unit.sandbox import SECRET, Sandbox, make_sandbox
 
@@ -125,6 +128,39 @@ def test_a_manifest_that_was_changed_is_a_damaged_set(sandbox: Sandbox) -> None:
     manifest.write_text(manifest.read_text().replace('"size": ', '"size": 1'))
     with pytest.raises(UsageProblem, match="which is damaged"):
         find_backup(sandbox.target.folders.backups, sandbox.target.name, sandbox.commit)
+
+
+def _lost_index(index: Path) -> None:
+    index.unlink()
+
+
+def _edited_index(index: Path) -> None:
+    index.write_text(index.read_text().replace("0000", "0001"))
+
+
+def _cut_blocks(index: Path) -> None:
+    (blocks,) = (index.parent / "records" / index.stem).iterdir()
+    os.truncate(blocks, blocks.stat().st_size - 1)
+
+
+@pytest.mark.parametrize("damage", [_lost_index, _edited_index, _cut_blocks])
+def test_a_backup_whose_index_is_damaged_is_refused(sandbox: Sandbox, damage: Callable[[Path], None]) -> None:
+    (manifest,) = sandbox.target.folders.backups.glob("*/set.json")
+    damage(manifest.parent / "index" / "mysql.json")
+    for plan in (plan_database, plan_emergency):
+        with pytest.raises(ActionFailed, match=r"^index of the backup of mysql: ") as caught:
+            plan(sandbox.target, "mysql" if plan is plan_database else sandbox.commit)
+        assert f"move {manifest.parent} out of {manifest.parent.parent}" in caught.value.hint
+    # The index of another store is whole, and code needs none.
+    plan_database(sandbox.target, "redis")
+    plan_full(sandbox.target, sandbox.commit)
+    # What began with that set goes on with it: its stores may be half restored.
+    wish = Wish(Kind.DATABASE, sandbox.commit, ("mysql",))
+    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    unfinished = Unfinished.begin(incident, wish, "current", manifest.parent.name, ("mysql",))
+    resumed = plan_unfinished(sandbox.target, unfinished)
+    assert resumed.backup is not None
+    assert resumed.backup.folder == manifest.parent
 
 
 def _act(sandbox: Sandbox, incident: Incident, act: object = None) -> None:

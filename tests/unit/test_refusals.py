@@ -18,6 +18,7 @@ from fixtures.verdict import Verdict
 from rollback_actions.plan import Plan, plan_database, plan_emergency, plan_service
 from rollback_actions.refusals import Allowed, refuse
 from rollback_actions.schedule import Schedule, Stage, schedule_of
+from rollback_actions.unfinished import Unfinished
 from rollback_actions.wish import Kind, Wish
 from tests.unit.sandbox import Sandbox, make_sandbox
 
@@ -134,6 +135,46 @@ def test_one_that_is_done_but_for_its_accounts_is_not_done_again(
     # One that is to be gone on with is.
     (incident.folder / "unfinished.json").touch()
     refuse(sandbox.target, plan, Allowed())
+
+
+def test_another_rollback_in_the_same_incident_takes_no_hold_away(sandbox: Sandbox) -> None:
+    redis, mysql = (plan_database(sandbox.target, name) for name in ("redis", "mysql"))
+    incident = _rolled_back(sandbox, redis.wish)
+    first = incident.rollback()
+    for number in range(3):
+        unfinished = Unfinished.begin(incident, mysql.wish)
+        # As long as it is not known how that one ends, its incident says nothing of how it ended.
+        assert incident.rollback() is None
+        with pytest.raises(UsageProblem, match=f"observed database redis to .* in incident {incident.id}"):
+            refuse(sandbox.target, redis, Allowed())
+        verdict = Verdict.PASSED if number else Verdict.FAILED
+        incident.write_rollback(unfinished.outcome(verdict, Moment.now()))
+        unfinished.end()
+        with pytest.raises(UsageProblem, match="observed database redis to "):
+            refuse(sandbox.target, redis, Allowed())
+        if number:
+            with pytest.raises(UsageProblem, match="observed database mysql to "):
+                refuse(sandbox.target, mysql, Allowed())
+        else:
+            refuse(sandbox.target, mysql, Allowed())
+    assert next(iter(incident.earlier_rollbacks())) == first
+    assert [one.names for one in incident.earlier_rollbacks()] == [("redis",), ("mysql",)]
+
+
+def test_a_damaged_record_of_an_earlier_one_takes_no_other_hold_away(sandbox: Sandbox) -> None:
+    plan = plan_database(sandbox.target, "redis")
+    incident = _rolled_back(sandbox, plan.wish)
+    for name in ("mysql", "redis"):
+        Unfinished.begin(incident, Wish(Kind.DATABASE, plan.commit, (name,))).end()
+        now = Moment.now()
+        incident.write_rollback(
+            RollbackRecord(plan.commit, Verdict.PASSED, 1.0, now, now, "database", (name,))
+        )
+    (incident.folder / "earlier-rollback-02.json").write_text("{")
+    (incident.folder / "rollback.json").write_text("{")
+    with pytest.raises(UsageProblem, match="none to that commit in the last 30 min"):
+        refuse(sandbox.target, plan, Allowed())
+    refuse(sandbox.target, plan_database(sandbox.target, "mysql"), Allowed())
 
 
 def test_without_room_for_the_safety_copy_nothing_begins(

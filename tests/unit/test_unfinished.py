@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import UsageProblem
-from fixtures.incident import Incident, new_incident
+from fixtures.incident import Incident, find_incident, new_incident
 from fixtures.verdict import Verdict
 from rollback_actions.unfinished import (
     Unfinished,
@@ -147,3 +147,37 @@ def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
     (incident.folder / "unfinished.json").write_text(text)
     with pytest.raises(UsageProblem, match="unfinished rollback"):
         interrupted(tmp_path, "staging", EMERGENCY)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["by a person", "by the time"])
+def test_a_damaged_incident_stops_its_own_target_alone(tmp_path: Path, *, named: bool) -> None:
+    incident = find_incident(tmp_path, "staging", "friday") if named else new_incident(tmp_path, "staging")
+    unfinished = Unfinished.begin(incident, MYSQL)
+    (incident.folder / "incident.json").write_text("{")
+    if not named:
+        # As an earlier version wrote it, which did not say whose it is: the name of its folder does.
+        record = json.loads((incident.folder / "unfinished.json").read_text())
+        del record["target"]
+        (incident.folder / "unfinished.json").write_text(json.dumps(record))
+    assert unfinished_of(tmp_path, "production") == []
+    refuse_unfinished(tmp_path, "production")
+    for asked in (unfinished_of, refuse_unfinished):
+        with pytest.raises(UsageProblem, match=r"^unfinished rollback of staging: ") as caught:
+            asked(tmp_path, "staging")
+        assert caught.value.source == str(incident.folder / "incident.json")
+        assert f"move {incident.folder} out of {tmp_path}, and roll staging" in caught.value.hint
+        assert "(rollback emergency)" in caught.value.hint
+    unfinished.end()
+    assert unfinished_of(tmp_path, "staging") == []
+
+
+def test_a_damaged_incident_that_may_be_of_any_target_stops_all_and_says_which_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "friday"
+    folder.mkdir()
+    for name in ("incident.json", "unfinished.json"):
+        (folder / name).write_text("[")
+    for target in ("staging", "production"):
+        with pytest.raises(UsageProblem, match=rf"cannot be told, perhaps {target}: .*\n.*{folder} out of"):
+            unfinished_of(tmp_path, target)
+    folder.rename(tmp_path.parent / f"{tmp_path.name}-aside")
+    assert unfinished_of(tmp_path, "staging") == []

@@ -1,0 +1,261 @@
+"""The configuration of a service as a commit has it: and where it cannot have that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fixtures.baseline import save_baseline
+from fixtures.errors import UsageProblem
+from fixtures.incident import new_incident
+from rollback_actions.compose_document import (
+    entries,
+    interpolated,
+    read_document,
+    said_by,
+    with_environment,
+)
+from rollback_actions.configuration import configuration_at
+from rollback_actions.plan import plan_full, plan_service
+from tests.unit.sandbox import Sandbox, facts, git, make_rollable
+
+BEFORE, SINCE = "of the known-good commit", "of the bad one"
+# Each way to refer to files that the service needs as they were: a compose file, and what it refers to.
+STANDING = {
+    "bind, short": ("{volumes: [data:/d, './conf/app.conf:/etc/app.conf:ro']}", "", "conf/app.conf"),
+    "bind, long": ("{volumes: [{type: bind, source: conf/app.conf, target: /c}]}", "", "conf/app.conf"),
+    "folder": ("{volumes: [./conf:/etc/app]}", "", "conf/deep/er.conf"),
+    "variable": ("{volumes: ['${NONE:-${HERE:-./conf}}/app.conf:/c']}", "", "conf/app.conf"),
+    "config": ("{configs: [one]}", "configs: {one: {file: conf/app.conf}}", "conf/app.conf"),
+    "secret": (
+        "{secrets: [{source: one, target: x}]}",
+        "secrets: {one: {file: ./conf/app.conf}}",
+        "conf/app.conf",
+    ),
+    "label_file": ("{label_file: [labels]}", "", "labels"),
+    "merged": ("{<<: *common}", "x-common: &common {volumes: [./conf:/c]}", "conf/app.conf"),
+    "extends in the same file": ("{extends: other}", "", "conf/app.conf"),
+    "extends": ("{extends: {file: common/base.yaml, service: base}}", "", "common/base.yaml"),
+    "mounted by what it extends": (
+        "{extends: {file: common/base.yaml, service: base}}",
+        "",
+        "common/below/app.conf",
+    ),
+    "environment of what it extends": (
+        "{extends: {file: common/base.yaml, service: base}}",
+        "",
+        "common/base.env",
+    ),
+    "include": ("{image: i}", "include: [common/base.yaml]", "common/base.yaml"),
+    "include, long": (
+        "{image: i}",
+        "include: [{path: [common/base.yaml], env_file: labels}]",
+        "labels",
+    ),
+    "variables of the project": ("{image: '$TAG'}", "", ".env"),
+}
+FILES = {
+    "conf/app.conf": BEFORE,
+    "conf/deep/er.conf": BEFORE,
+    "labels": "a: b",
+    ".env": "HERE=./conf",
+    "common/base.yaml": "services: {base: {image: i, volumes: [./below:/b], env_file: base.env}}",
+    "common/below/app.conf": BEFORE,
+    "common/base.env": "WORD=before",
+    "backend.env": "WORD=before",
+}
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    return make_rollable(tmp_path, monkeypatch)
+
+
+def _repository(sandbox: Sandbox) -> Path:
+    return sandbox.target.application.repository
+
+
+def _commit(sandbox: Sandbox, files: dict[str, str]) -> str:
+    for name, text in files.items():
+        path = _repository(sandbox) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    git(_repository(sandbox), "add", "--all")
+    git(_repository(sandbox), "commit", "--quiet", "--message", "more")
+    return git(_repository(sandbox), "rev-parse", "HEAD")
+
+
+def _known_good(sandbox: Sandbox, compose: str, files: dict[str, str] = FILES) -> str:
+    """Make a commit with that compose file the known-good one, and then one with another compose file."""
+    good = _commit(sandbox, {**files, "compose.yaml": compose})
+    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(good))
+    _commit(sandbox, {"compose.yaml": "services: {backend: {image: of-the-bad-one}}"})
+    return good
+
+
+def _compose(backend: str, besides: str = "") -> str:
+    other = "{image: o, volumes: ['./conf/app.conf:/c']}"
+    return f"{besides}\nservices:\n  backend: {backend}\n  other: {other}\nvolumes: {{data: }}\n"
+
+
+@pytest.mark.parametrize("how", STANDING)
+def test_what_compose_would_take_from_the_working_copy_is_refused_where_it_changed(
+    sandbox: Sandbox, how: str
+) -> None:
+    backend, besides, name = STANDING[how]
+    good = _known_good(sandbox, _compose(backend, besides))
+    plan_service(sandbox.target, "backend")
+    with (_repository(sandbox) / name).open("a") as file:
+        file.write(f"\n# {SINCE}")
+    for _ in range(2):
+        with pytest.raises(UsageProblem, match=f"configuration of backend.* changed since: {name}") as caught:
+            plan_service(sandbox.target, "backend")
+        assert f"rollback full {good}" in caught.value.hint
+        # All of it is taken along by the other one; committed or not makes no difference.
+        plan_full(sandbox.target, good)
+        git(_repository(sandbox), "commit", "--quiet", "--all", "--allow-empty", "--message", "m")
+
+
+def test_what_the_service_does_not_refer_to_may_change(sandbox: Sandbox) -> None:
+    backend = "{volumes: ['./conf/app.conf:/c', '/labels', 'labels:/l'], environment: {env_file: labels}}"
+    override = "services: {backend: {volumes: ['./conf/deep:/c']}}"
+    other = _repository(sandbox).parent / "override.yaml"
+    other.write_text(override)
+    engine = sandbox.target.engine
+    files = {"engine": engine.model_copy(update={"files": (*engine.files, other)})}
+    sandbox.target = sandbox.target.model_copy(update=files)
+    _known_good(sandbox, _compose(backend, "secrets: {one: {file: labels}}"))
+    # What a later file mounts is in the place of this one; the others are another service's, or no files.
+    _commit(sandbox, {"conf/app.conf": SINCE, "labels": SINCE, "backend.env": SINCE, "common/base.yaml": "{"})
+    plan_service(sandbox.target, "backend")
+    _commit(sandbox, {"conf/deep/er.conf": SINCE})
+    with pytest.raises(UsageProblem, match=r"changed since: conf/deep/er\.conf"):
+        plan_service(sandbox.target, "backend")
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_file_that_is_gone_or_new_in_a_mounted_folder_is_a_change(sandbox: Sandbox, *, gone: bool) -> None:
+    _known_good(sandbox, _compose("{volumes: [./conf:/c]}"))
+    if gone:
+        (_repository(sandbox) / "conf/app.conf").unlink()
+    else:
+        _commit(sandbox, {"conf/new.conf": SINCE})
+    with pytest.raises(UsageProblem, match=rf"changed since: conf/{'app' if gone else 'new'}\.conf"):
+        plan_service(sandbox.target, "backend")
+
+
+def test_a_mounted_working_copy_is_changed_as_a_whole(sandbox: Sandbox) -> None:
+    _known_good(sandbox, _compose("{volumes: [.:/app, /:/host]}"))
+    _commit(sandbox, {"app.py": SINCE})
+    with pytest.raises(UsageProblem, match=r"changed since: app\.py, compose\.yaml"):
+        plan_service(sandbox.target, "backend")
+
+
+def test_secrets_that_git_ignores_are_those_of_the_working_copy(sandbox: Sandbox) -> None:
+    files = {".gitignore": "*.secret\n.env\n", "none": ""}
+    compose = _compose("{env_file: [app.secret], secrets: [one], volumes: ['./nowhere:/n']}")
+    (_repository(sandbox) / ".env").write_text("A=b")
+    good = _known_good(sandbox, f"secrets: {{one: {{file: key.secret}}}}\n{compose}", files)
+    for name in ("app.secret", "key.secret", ".env"):
+        (_repository(sandbox) / name).write_text("WORD=of-today")
+    plan_service(sandbox.target, "backend")
+    with configuration_at(sandbox.target, good, "backend") as (file,):
+        assert file.read_text() == git(_repository(sandbox), "show", f"{good}:compose.yaml") + "\n"
+
+
+@pytest.mark.parametrize("form", ["backend.env", "[labels, './backend.env']", "[{path: backend.env}]"])
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_environment_file_is_the_commits(sandbox: Sandbox, form: str, *, gone: bool) -> None:
+    good = _known_good(
+        sandbox,
+        _compose(
+            f"{{<<: *common, ports: !override ['22:22'], env_file: {form}}}",
+            "x-common: &common {environment: {env_file: backend.env, A: '01'}}",
+        ),
+    )
+    path = _repository(sandbox) / "backend.env"
+    if gone:
+        path.unlink()
+    else:
+        path.write_text("WORD=since")
+    seen: list[tuple[str, str]] = []
+
+    def up(*_: object, files: tuple[Path, ...], **__: object) -> None:
+        (file,) = files
+        backend = said_by(read_document(file, "it"))["services"]["backend"]
+        name = entries(backend["env_file"])[-1]
+        seen.append((Path(name["path"] if isinstance(name, dict) else name).read_text(), file.read_text()))
+        assert backend["environment"] == {"env_file": "backend.env", "A": "01"}
+
+    sandbox.control.up.side_effect = up
+    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    plan = plan_service(sandbox.target, "backend")
+    assert plan.commit == good
+    sandbox.run(plan, incident)
+    ((words, text),) = seen
+    assert words == "WORD=before"
+    assert "!override" in text
+    assert "22:22" in text
+    # The working copy stays where it is.
+    assert path.exists() is not gone
+    assert not gone or git(_repository(sandbox), "status", "--short") == "D backend.env"
+
+
+def test_an_unchanged_environment_file_leaves_the_compose_file_as_it_is(sandbox: Sandbox) -> None:
+    text = _compose("{env_file: backend.env}  # as it was")
+    good = _known_good(sandbox, text)
+    with configuration_at(sandbox.target, good, "backend") as (file,):
+        assert file.read_text() == text
+
+
+def test_a_compose_file_that_is_no_yaml_is_refused(sandbox: Sandbox) -> None:
+    _known_good(sandbox, "services: {backend: [}")
+    with pytest.raises(
+        UsageProblem, match=r"expected a document of YAML, observed ParserError .*compose\.yaml"
+    ):
+        plan_service(sandbox.target, "backend")
+
+
+def test_a_rewritten_document_says_the_same() -> None:
+    text = """
+x-one: &one {restart: "no", command: [a, "true", 'b: c']}
+services:
+  backend:
+    <<: [*one, {restart: always}]
+    env_file: [old.env]
+    ports: !override ["8090:8090", 22:22]
+    build: !reset null
+    healthcheck: {test: "a $$b", interval: 5s, retries: 0x10, on: yes}
+    command: |
+      several
+      lines é
+"""
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    before = said_by(root)
+    after = with_environment(root, {"old.env": Path("/new.env")})
+    again = yaml.compose(after, Loader=yaml.SafeLoader)
+    before["services"]["backend"]["env_file"] = ["/new.env"]
+    assert said_by(again) == before
+    assert before["services"]["backend"]["restart"] == "no"
+    assert 'restart: "no"' in after or "restart: 'no'" in after
+    assert [tag for tag in ("!override", "!reset") if tag in after] == ["!override", "!reset"]
+    assert "é" in after
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("$A/b", "a/b"),
+        ("${A}/b", "a/b"),
+        ("$NONE/b", "/b"),
+        ("${EMPTY:-x}${EMPTY-y}${NONE-z}", "xz"),
+        ("${NONE:-${A}}", "a"),
+        ("${A:+x}${NONE:+y}${A:?must}", "xa"),
+        ("$SELF", "$SELF"),
+        ("a$$b", "a$$b"),
+    ],
+)
+def test_variables_stand_for_what_compose_puts_in_their_places(text: str, said: str) -> None:
+    assert interpolated(text, {"A": "a", "EMPTY": "", "SELF": "$SELF"}) == said
