@@ -196,7 +196,9 @@ def find_backup(backups: Path, target: str, commit: str, name: str = NEWEST) -> 
         UsageProblem: there is none.
     """
     seen, damaged = [], []
-    for path in sorted(backups.glob(f"{name}/{MANIFEST}"), reverse=True):
+    for path in sorted(backups.glob(f"*/{MANIFEST}"), reverse=True):
+        if name not in {NEWEST, path.parent.name}:
+            continue
         try:
             of, found = read_backup(path)
         except Problem as problem:
@@ -208,7 +210,7 @@ def find_backup(backups: Path, target: str, commit: str, name: str = NEWEST) -> 
         seen.append(f"{of} at {found.commit[:12]}")
     raise UsageProblem(
         what="backup",
-        expected=f"a complete backup set of commit {commit[:12]}",
+        expected=f"a complete backup set of commit {commit[:12]}{'' if name == NEWEST else f' in {name!r}'}",
         observed=f"sets of {listed(seen)}" if seen else "no complete set",
         source=str(backups),
         hint="without a backup of that commit its data cannot be restored; choose a commit that has one",

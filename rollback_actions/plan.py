@@ -245,8 +245,8 @@ def _whole_backup(target: Target, commit: str, stores: Iterable[str], name: str)
 def _require_index(backup: BackupSet, store: str) -> None:
     """See that the set can tell which records of `store` it holds.
 
-    Not asked of a set that is named, the one that a rollback began with: its stores may be half restored, and
-    what cannot be told from it is exported before it is overwritten.
+    Not asked of a set that is named, by a person or by the rollback that began with it: what cannot be told
+    from it is exported before it is overwritten.
     """
     try:
         read_index(backup.folder, store, backup.index)
@@ -256,8 +256,8 @@ def _require_index(backup: BackupSet, store: str) -> None:
             expected=str(problem.expected),
             observed=str(problem.observed),
             source=problem.source,
-            hint=f"put back what that folder had when the backup was taken; or move {backup.folder} out of "
-            f"{backup.folder.parent}: the newest set before it is taken then, and goes back further",
+            hint=f"put back what that folder had when the backup was taken; or go back to it as it is, and "
+            f"have all that is there now exported: --backup {backup.folder.name}",
         ) from None
 
 

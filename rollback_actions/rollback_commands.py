@@ -14,6 +14,7 @@ from fixtures.kept_samples import samples_kept
 from fixtures.target import Target, load_target
 from fixtures.verdict import Verdict
 from rollback_actions.advice import Advice
+from rollback_actions.backup import NEWEST
 from rollback_actions.compose import ComposeControl
 from rollback_actions.holder import Life
 from rollback_actions.leaks import SecretInRecord
@@ -46,6 +47,15 @@ Confirm = Annotated[
 OverBudget = Annotated[
     bool, typer.Option("--over-budget", help="Roll back though it is expected to take too long.")
 ]
+BackupName = Annotated[
+    str | None,
+    typer.Option(
+        "--backup",
+        help="Folder name of the backup set to go back to, the newest whole one without it. One that is "
+        "named is taken even where its index is damaged: all that is there now is exported.",
+        show_default=False,
+    ),
+]
 Again = Annotated[bool, typer.Option("--again", help="Roll back once more within the hold time.")]
 
 
@@ -72,6 +82,7 @@ def database(
     profile: Profile,
     incident: IncidentId = None,
     confirm: Confirm = None,
+    backup: BackupName = None,
     *,
     take_over: TakeOver = False,
     over_budget: OverBudget = False,
@@ -80,7 +91,8 @@ def database(
     """Put the data of store NAME back to the backup of the known-good commit."""
     target = load_target(profile)
     allowed = Allowed(confirm, over_budget, again)
-    _run(Advice(target, profile), plan_database(target, name), incident, allowed, take_over=take_over)
+    plan = plan_database(target, name, backup=backup or NEWEST)
+    _run(Advice(target, profile), plan, incident, allowed, take_over=take_over)
 
 
 @rollback_app.command()
@@ -106,6 +118,7 @@ def emergency(
     profile: Profile,
     incident: IncidentId = None,
     confirm: Confirm = None,
+    backup: BackupName = None,
     *,
     take_over: TakeOver = False,
     over_budget: OverBudget = False,
@@ -115,7 +128,8 @@ def emergency(
     target = load_target(profile)
     # Everything that can be wrong with the wish is found before an incident is opened or a lock taken.
     allowed = Allowed(confirm, over_budget, again)
-    _run(Advice(target, profile), plan_emergency(target, commit), incident, allowed, take_over=take_over)
+    plan = plan_emergency(target, commit, backup=backup or NEWEST)
+    _run(Advice(target, profile), plan, incident, allowed, take_over=take_over)
 
 
 @rollback_app.command()

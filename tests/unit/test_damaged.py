@@ -130,6 +130,12 @@ def test_a_manifest_that_was_changed_is_a_damaged_set(sandbox: Sandbox) -> None:
         find_backup(sandbox.target.folders.backups, sandbox.target.name, sandbox.commit)
 
 
+@pytest.mark.parametrize("name", ["another", "../backups", "[a-z]*", "x" * 300])
+def test_a_backup_that_is_named_and_not_there_is_none(sandbox: Sandbox, name: str) -> None:
+    with pytest.raises(UsageProblem, match=r"a complete backup set of commit .* in '"):
+        find_backup(sandbox.target.folders.backups, sandbox.target.name, sandbox.commit, name)
+
+
 def _lost_index(index: Path) -> None:
     index.unlink()
 
@@ -150,7 +156,11 @@ def test_a_backup_whose_index_is_damaged_is_refused(sandbox: Sandbox, damage: Ca
     for plan in (plan_database, plan_emergency):
         with pytest.raises(ActionFailed, match=r"^index of the backup of mysql: ") as caught:
             plan(sandbox.target, "mysql" if plan is plan_database else sandbox.commit)
-        assert f"move {manifest.parent} out of {manifest.parent.parent}" in caught.value.hint
+        assert f"--backup {manifest.parent.name}" in caught.value.hint
+    # A person who names it wants it as it is.
+    named = plan_emergency(sandbox.target, sandbox.commit, backup=manifest.parent.name)
+    assert named.backup is not None
+    assert named.backup.folder == manifest.parent
     # The index of another store is whole, and code needs none.
     plan_database(sandbox.target, "redis")
     plan_full(sandbox.target, sandbox.commit)

@@ -36,6 +36,7 @@ from tests.unit.sandbox import MAINTAINED, SECRET, proxied
         (("rollback", "service", "backnd"), "did you mean backend?"),
         (("rollback", "service"), "Missing argument"),
         (("rollback", "database", "backend"), "rollback service backend"),
+        (("rollback", "database", "mysql", "--backup=none"), "a complete backup set of commit"),
         (("rollback", "full", "HEAD"), "a hash of 7 to 64 hexadecimal digits"),
         (("rollback", "full", "0" * 40), "expected one commit of the repository"),
         (("rollback", "emergency", "$(reboot)"), "a hash of 7 to 64 hexadecimal digits"),
