@@ -144,8 +144,8 @@ class Response:
     def _resumed(self, verified: Moment) -> Outcome:
         downtime = verified.seconds_since(first_bad_in(self._first(ASSESSED)))
         objective = self._target.rto_seconds
-        if downtime > objective:
-            reason = f"downtime: expected at most {objective} s, observed {downtime:.0f} s"
+        if round(downtime, 1) > objective:
+            reason = f"downtime: expected at most {objective} s, observed {downtime:.1f} s"
             return Outcome(Ending.LATE, reason, downtime)
         return Outcome(Ending.RESUMED, "the rollback is verified", downtime)
 

@@ -9,11 +9,13 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fixtures.clock import Moment
 from fixtures.errors import ExitCode
+from fixtures.incident import load_incident
 from fixtures.journal import verify_journal
 from fixtures.kept_samples import SAMPLES as KEPT
 from fixtures.kept_samples import read_kept
@@ -22,6 +24,7 @@ from fixtures.samples import Sample, SampleWriter, samples_path
 from fixtures.target import Target
 from fixtures.verdict import Verdict
 from rollback_actions import respond_commands
+from rollback_actions.check_run import CheckRun
 from rollback_actions.holder import Holder
 from rollback_actions.unfinished import Unfinished
 from rollback_actions.wish import Kind, Wish
@@ -171,6 +174,33 @@ def test_one_that_is_done_and_not_verified_is_not_gone_on_with(
     assert "it is rolled back; why it is not well: docker compose" in said
     assert "-m verification" in said
     assert "rollback resume" not in said
+
+
+@pytest.mark.parametrize("secret", [False, True])
+def test_what_is_verified_and_late_calls_for_no_hands(
+    run: Ran,
+    answer: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    secret: bool,  # noqa: FBT001 - of a table
+) -> None:
+    """Checks that all passed end with 1 when it was down for too long, or a secret is in the record."""
+
+    def check(_: CheckRun, *options: str) -> ExitCode:
+        incident = load_incident(run.sandbox.target.folders.incidents / options[-1].partition("=")[2])
+        incident.close()
+        if secret:
+            incident.reopen()
+        return ExitCode.FAILED
+
+    monkeypatch.setattr(respond_commands._Hands, "roll_back", lambda *_, **__: ExitCode.VERIFIED)
+    monkeypatch.setattr(CheckRun, "run", check)
+    monkeypatch.setattr(respond_commands, "tally", lambda *_: SimpleNamespace(late="late: downtime"))
+    monkeypatch.setenv("ROLLPROOF_RTO_SECONDS", "5")
+    _monitored(run.sandbox.target, _critical)
+    answer("y\n")
+    said = run("respond", code=ExitCode.FAILED)
+    assert ("response: resume operations, later than the objective: downtime: " in said) is not secret
+    assert ("MANUAL INTERVENTION" in said) is secret
 
 
 def test_auto_is_the_profiles_to_allow(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
