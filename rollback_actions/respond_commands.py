@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from fixtures.errors import ExitCode, UsageProblem, describe
-from fixtures.incident import Incident, find_incident, new_incident
+from fixtures.incident import Incident, find_incident, incident_of, new_incident
 from fixtures.journal import verify_journal
 from fixtures.kept_samples import samples_kept
 from fixtures.response_record import ENDED, RESPONSE, RESPONSE_SAMPLES
@@ -98,7 +98,15 @@ def respond(
 
 
 def _open_response(target: Target, wanted: str | None) -> Incident | None:
-    """Return the incident whose response has not ended, the newest; the one that is wanted, if it has one."""
+    """Return the incident whose response has not ended, the newest; the one that is wanted, if it has one.
+
+    Raises:
+        UsageProblem: the one that is wanted cannot be one, or its response has ended.
+    """
+    # Now, and not when half a minute has gone into an assessment.
+    named = incident_of(target.folders.incidents, target.name, wanted) if wanted else None
+    if named is not None:
+        _require_not_ended(named)
     folders = sorted(target.folders.incidents.glob(f"*/{RESPONSE}"), key=lambda path: path.stat().st_mtime)
     for path in reversed(folders):
         if wanted not in {None, path.parent.name}:
@@ -108,6 +116,19 @@ def _open_response(target: Target, wanted: str | None) -> Incident | None:
         if records and records[-1]["event"] != ENDED:
             return found
     return None
+
+
+def _require_not_ended(incident: Incident) -> None:
+    """Refuse an incident whose response has ended: it would say how that went, whatever is so now."""
+    records = verify_journal(incident.folder / RESPONSE)
+    if records and records[-1]["event"] == ENDED:
+        raise UsageProblem(
+            what=f"response of incident {incident.id}",
+            expected="none yet, or one to go on with",
+            observed=f"one that has ended: {records[-1]['ending']}: {records[-1]['reason']}",
+            source=str(incident.folder / RESPONSE),
+            hint="leave --incident out: what is wrong now is an incident of its own",
+        )
 
 
 def _begin(target: Target, wanted: str | None, assessed: Assessed) -> Incident:
@@ -170,9 +191,11 @@ class _Hands:
         """Run phases 1 to 4."""
         run = CheckRun.of(self.target, self.profile)
         code = run.run("verification", f"--incident={self.incident.id}")
-        # All of it was verified, and late: the response judges that itself. Reopened, a secret was found.
-        late = self.incident.closed and tally(self.incident, self.target.windows).late is not None
-        return ExitCode.VERIFIED if code is ExitCode.FAILED and late else code
+        if code is not ExitCode.FAILED or not self.incident.closed:
+            return code  # also where a secret was found: that opens the incident again
+        # All of it was verified, and late: the response judges that itself.
+        late = tally(self.incident, self.target.windows).late is not None
+        return ExitCode.VERIFIED if late else code
 
     def wait(self, seconds: float) -> None:
         """Let that time pass, and tell people what is due meanwhile."""

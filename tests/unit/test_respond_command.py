@@ -176,6 +176,26 @@ def test_one_that_is_done_and_not_verified_is_not_gone_on_with(
     assert "rollback resume" not in said
 
 
+def test_what_is_wrong_now_is_no_part_of_a_response_that_has_ended(
+    run: Ran, answer: Callable[[str], None]
+) -> None:
+    _monitored(run.sandbox.target, _critical)
+    answer("n\n")
+    folder = _incident(run("respond", code=ExitCode.INVESTIGATE))
+    before = (folder / RESPONSE).read_bytes()
+    said = run("respond", f"--incident={folder.name}", code=ExitCode.USAGE)
+    assert f"response of incident {folder.name}: expected none yet, or one to go on with" in said
+    assert "observed one that has ended: declined: nobody said yes" in said
+    assert "severity: " not in said
+    assert (folder / RESPONSE).read_bytes() == before
+
+
+def test_a_mistyped_incident_is_said_before_the_assessment(run: Ran) -> None:
+    _monitored(run.sandbox.target, _critical)
+    said = run("respond", "--incident=../x", code=ExitCode.USAGE)
+    assert said.startswith("incident id: expected letters, digits")
+
+
 @pytest.mark.parametrize("secret", [False, True])
 def test_what_is_verified_and_late_calls_for_no_hands(
     run: Ran,
