@@ -7,16 +7,16 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from fixtures.errors import ExitCode, UsageProblem, describe
-from fixtures.incident import Incident, find_incident, incident_of, new_incident
+from fixtures.errors import ExitCode, Problem, UsageProblem, describe
+from fixtures.incident import Incident, find_incident, incident_of, load_incident, new_incident
 from fixtures.journal import verify_journal
 from fixtures.kept_samples import samples_kept
 from fixtures.response_record import ENDED, RESPONSE, RESPONSE_SAMPLES
@@ -103,25 +103,30 @@ def _open_response(target: Target, wanted: str | None) -> Incident | None:
     Raises:
         UsageProblem: the one that is wanted cannot be one, or its response has ended.
     """
-    # Now, and not when half a minute has gone into an assessment.
-    named = incident_of(target.folders.incidents, target.name, wanted) if wanted else None
-    if named is not None:
-        _require_not_ended(named)
-    folders = sorted(target.folders.incidents.glob(f"*/{RESPONSE}"), key=lambda path: path.stat().st_mtime)
-    for path in reversed(folders):
-        if wanted not in {None, path.parent.name}:
-            continue
-        found = find_incident(target.folders.incidents, target.name, path.parent.name)
-        records = verify_journal(path)
-        if records and records[-1]["event"] != ENDED:
-            return found
+    incidents = target.folders.incidents
+    if wanted is not None:
+        # Now, and not when half a minute has gone into an assessment.
+        named = incident_of(incidents, target.name, wanted)
+        return named if named is not None and _goes_on(named) else None
+    for path in sorted(incidents.glob(f"*/{RESPONSE}"), key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            found = load_incident(path.parent)
+            if found.target == target.name and _last_event(verify_journal(path)) not in {None, ENDED}:
+                return found
+        except Problem as problem:
+            # What cannot be read cannot be gone on with, and keeps nobody from what is wrong now.
+            typer.echo(target.redactor().text(f"not gone on with: {problem.summary}"), err=True)
     return None
 
 
-def _require_not_ended(incident: Incident) -> None:
-    """Refuse an incident whose response has ended: it would say how that went, whatever is so now."""
+def _goes_on(incident: Incident) -> bool:
+    """Return whether there is a response to go on with.
+
+    Raises:
+        UsageProblem: it has ended, and would say how that went, whatever is so now.
+    """
     records = verify_journal(incident.folder / RESPONSE)
-    if records and records[-1]["event"] == ENDED:
+    if _last_event(records) == ENDED:
         raise UsageProblem(
             what=f"response of incident {incident.id}",
             expected="none yet, or one to go on with",
@@ -129,6 +134,11 @@ def _require_not_ended(incident: Incident) -> None:
             source=str(incident.folder / RESPONSE),
             hint="leave --incident out: what is wrong now is an incident of its own",
         )
+    return bool(records)
+
+
+def _last_event(records: Sequence[Mapping[str, Any]]) -> str | None:
+    return str(records[-1]["event"]) if records else None
 
 
 def _begin(target: Target, wanted: str | None, assessed: Assessed) -> Incident:

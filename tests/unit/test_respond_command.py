@@ -15,7 +15,7 @@ import pytest
 
 from fixtures.clock import Moment
 from fixtures.errors import ExitCode
-from fixtures.incident import load_incident
+from fixtures.incident import load_incident, new_incident
 from fixtures.journal import verify_journal
 from fixtures.kept_samples import SAMPLES as KEPT
 from fixtures.kept_samples import read_kept
@@ -26,6 +26,7 @@ from fixtures.verdict import Verdict
 from rollback_actions import respond_commands
 from rollback_actions.check_run import CheckRun
 from rollback_actions.holder import Holder
+from rollback_actions.journal import Journal
 from rollback_actions.unfinished import Unfinished
 from rollback_actions.wish import Kind, Wish
 from tests.unit.command_line import Ran
@@ -188,6 +189,31 @@ def test_what_is_wrong_now_is_no_part_of_a_response_that_has_ended(
     assert "observed one that has ended: declined: nobody said yes" in said
     assert "severity: " not in said
     assert (folder / RESPONSE).read_bytes() == before
+
+
+def test_responses_of_others_and_damaged_ones_keep_nobody_from_what_is_wrong_now(
+    run: Ran, answer: Callable[[str], None]
+) -> None:
+    incidents = run.sandbox.target.folders.incidents
+    for name, target, journal in (
+        ("other", "elsewhere", b""),
+        ("damaged", run.sandbox.target.name, b"garbage\n"),
+        ("unreadable", "", b""),
+    ):
+        folder = new_incident(incidents, target or "unreadable").folder.rename(incidents / name)
+        record = (folder / "incident.json").read_text()
+        (folder / "incident.json").write_text(record if target else "{")
+        (folder / RESPONSE).write_bytes(journal)
+        if not journal:
+            Journal(folder / RESPONSE, str).write("assessed")
+    _monitored(run.sandbox.target, _critical)
+    answer("n\n")
+    said = run("respond", code=ExitCode.INVESTIGATE)
+    assert "not gone on with: record 0 of the journal: expected an object in JSON, observed 7 bytes" in said
+    assert f"{incidents / 'unreadable' / 'incident.json'}" in said
+    assert "elsewhere" not in said
+    assert "response: declined" in said
+    assert _incident(said).name not in {"other", "damaged", "unreadable"}
 
 
 def test_a_mistyped_incident_is_said_before_the_assessment(run: Ran) -> None:
