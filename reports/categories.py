@@ -47,7 +47,7 @@ _DOWN = (
     r"chat: ",
     r"application: expected a status of success",
 )
-_LATE = (r"late: (phase\d|verification): ", r"latency of the health endpoint: ")
+_LATE = (r"late: (phase\d|verification): ", r"late: downtime, ", r"latency of the health endpoint: ")
 _TIMEOUT = (
     r".*observed (none after|more than) [\d.e+-]+ s",
     r".*[Tt]im(ed|e)[ -]?out",

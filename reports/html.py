@@ -197,6 +197,8 @@ def _variables(verdict: RunVerdict) -> dict[str, str]:
         rows["Time to recovery"] = f"{verdict.rto_seconds:.0f} s"
     for name, phase in verdict.phases.items():
         rows[TITLES[name].split(":")[0]] = f"{phase.verdict} in {phase.seconds:.1f} s"
+    if verdict.late is not None:
+        rows["Late"] = verdict.late.removeprefix("late: ")
     if verdict.partial:
         rows["Not covered"] = "; ".join(verdict.partial)
     return rows

@@ -13,7 +13,7 @@ from pathlib import Path
 from fixtures.errors import Unverifiable
 from fixtures.files import write_whole
 from fixtures.redaction import Redactor
-from fixtures.verdict import RunVerdict, Verdict
+from fixtures.verdict import RunVerdict
 from reports.incident_record import IncidentRecord, read_record
 from reports.page import Page
 from reports.postmortem_data import data_section
@@ -23,19 +23,13 @@ from reports.postmortem_results import failures_section, unverified_section
 from reports.postmortem_rollback import actions_section, downtime_section
 from reports.postmortem_severity import severity_section
 from reports.recount import recounted
-from reports.summary import MARKS
+from reports.summary import MARKS, meaning
 from reports.timeline import Timeline, timeline_of
 
 POST_MORTEM = "postmortem.md"
 BY_PEOPLE = "<!-- From here on people write; it is kept when the record is made anew. -->"
 # Knows no secret, but what a token looks like; whatever is in the record was redacted when it was written.
 _TOKENS = Redactor()
-_MEANINGS = {
-    Verdict.PASSED: "every check of all four phases ran and passed",
-    Verdict.FAILED: "something was verified, and it is wrong",
-    Verdict.BROKEN: "not everything could be verified",
-    Verdict.BLOCKED: "nothing was tried",
-}
 _BLANKS = """
 ## Root cause analysis
 
@@ -124,7 +118,7 @@ def _head(page: Page, facts: Facts) -> None:
     incident, verdict = facts.record.incident, facts.verdict
     page.heading(f"Post-mortem of incident {incident.id}", 1)
     mark = MARKS[verdict.verdict]
-    page.paragraph(f"{mark} {verdict.verdict.capitalize()}: {_MEANINGS[verdict.verdict]}.")
+    page.paragraph(f"{mark} {verdict.verdict.capitalize()}: {meaning(verdict)}.")
     zero = facts.timeline.zero.isoformat(sep=" ", timespec="seconds")
     page.paragraph(f"Target {incident.target}. T+0 is {facts.timeline.zero_is}, {zero}.")
     if facts.timeline.doubts:

@@ -168,8 +168,10 @@ def _ending(timeline: Timeline, verdict: RunVerdict) -> str:
     ends = [event for event in timeline.of(Kind.RESPONSE) if event.text.startswith("ended: ")]
     if ends:
         return f"{ends[-1].text.removeprefix('ended: ')}, {t_plus(timeline.after(ends[-1].at))}"
-    passed = verdict.verdict is Verdict.PASSED
-    return "verified; nobody ran a response" if passed else "not verified; no end of a response is recorded"
+    if not verdict.verified:
+        return "not verified; no end of a response is recorded"
+    late = ", later than the objective" if verdict.late is not None else ""
+    return f"verified{late}; nobody ran a response"
 
 
 def _rolled_back(timeline: Timeline) -> Event | None:

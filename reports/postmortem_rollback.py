@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fixtures.downtime import Downtime, read_downtime
+from fixtures.errors import UsageProblem
 from fixtures.response_record import ENDED
-from fixtures.verdict import RunVerdict, Verdict
+from fixtures.verdict import RunVerdict
 from reports.event import Event, Kind
 from reports.incident_record import IncidentRecord
 from reports.limits import limit_of
@@ -58,13 +60,26 @@ def _downtime(
         yield "from the start of the rollback to the end of the last check", text, "", ""
 
 
+def _recorded(record: IncidentRecord) -> Downtime | None:
+    """Return the downtime that the verification wrote down; None where there is none of this rollback."""
+    try:
+        found = read_downtime(record.incident)
+    except UsageProblem:
+        return None  # the verdict says so
+    same = found is not None and record.rollback is not None and found.rollback == record.rollback.finished
+    return found if same else None
+
+
 def _seconds(record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> tuple[float | None, str]:
     """Return the downtime in seconds, None where it has no verified end, and from what to what it is."""
     ended = [entry.get("downtime_seconds") for entry in record.response if entry["event"] == ENDED]
     if ended and isinstance(ended[-1], int | float):
         return float(ended[-1]), "from the first bad sample to the verified end, as the response has it"
     phases: tuple[Event, ...] = timeline.of(Kind.PHASE)
-    if verdict.verdict is not Verdict.PASSED or not phases:
+    if not verdict.verified or not phases:
         return None, ""
+    downtime = _recorded(record)
+    if downtime is not None:
+        return downtime.seconds, f"from {downtime.since_is} to the verified end"
     end = max(event.ends for event in phases)
     return timeline.after(end), f"from {timeline.zero_is} to the end of the last check"

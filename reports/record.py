@@ -1,8 +1,8 @@
 """Pytest plugin: when a run is over, its record is completed, in this order.
 
-Results for checks that never reported, what Allure shows beside the results, `verdict.json`, the pictures,
-`postmortem.md`, `report.html`, the checksums of the results, and last a scan of all that for secrets. Then
-the summary is printed.
+Results for checks that never reported, `verdict.json` and the downtime, what Allure shows beside the results,
+the pictures, `postmortem.md`, `report.html`, the checksums of the results, and last a scan of all that for
+secrets. Then the summary is printed.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.clock import Moment
+from fixtures.downtime import judged_downtime
 from fixtures.errors import ExitCode, Problem
 from fixtures.files import write_whole
 from fixtures.final_scan import record_of
 from fixtures.given import recorded_facts
 from fixtures.incident import CHANGE, JOURNAL
+from fixtures.ledger import Result
+from fixtures.stages import PHASES
 from fixtures.tally import tally
 from fixtures.verdict import RunVerdict, Verdict
 from fixtures.verification import VERIFICATION, Verification
@@ -37,6 +41,10 @@ from reports.processes import NoReport
 from reports.redactor import redactor_of
 from reports.summary import append_job_summary, lines, markdown
 from reports.verdict import write_verdict
+
+# No check of the runbook is called so: it is judged when all of these have ended.
+_DOWNTIME = "checks/verification/downtime.py::test_downtime_is_within_the_objective"
+_HINT = "HINT: the timeline says what took how long; the objective is rto_seconds in the profile"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,6 +76,7 @@ class _Record:
         self._complete_results()
         self._verdict = tally(self._incident, self._verification.target.windows)
         write_verdict(self._incident.folder, self._verdict)
+        self._show_downtime(self._verdict)
         page = self._page(self._verdict)
         self._write_beside(self._verdict)
         self._draw(self._verdict)
@@ -141,6 +150,16 @@ class _Record:
         rows = environment(self._verification, recorded_facts(self._config))
         write_metadata(Path(results), self._incident, rows)
 
+    def _show_downtime(self, verdict: RunVerdict) -> None:
+        """Show the downtime among the checks: it is judged as they are, when the last of them has ended."""
+        if not verdict.verified or getattr(self._config.option, "allure_report_dir", None) is None:
+            return
+        _, said = judged_downtime(self._incident, self._incident.rollback())
+        if said is not None:
+            judged = Verdict.PASSED if verdict.late is None else Verdict.FAILED
+            result = Result(_DOWNTIME, PHASES[-1], judged, 0.0, f"{said}\n{_HINT}", Moment.now())
+            write_unreported(self._verification, result.phase, result.check, result)
+
     def _draw(self, verdict: RunVerdict) -> None:
         """Draw the pictures when all was verified: a run of one phase alone takes no longer than they do."""
         folder = self._incident.folder
@@ -192,5 +211,6 @@ class _Record:
 def _with_secret(verdict: RunVerdict) -> RunVerdict:
     """Return the verdict of an incident in whose record a secret was found: it is not to be handed on."""
     kept = verdict.verdict if verdict.verdict is Verdict.BROKEN else Verdict.FAILED
-    notes = (*verdict.notes, "a secret is in the record of this incident: hand nothing of it on")
-    return replace(verdict, verdict=kept, notes=notes)
+    late = () if verdict.late is None else (verdict.late,)
+    notes = (*verdict.notes, *late, "a secret is in the record of this incident: hand nothing of it on")
+    return replace(verdict, verdict=kept, notes=notes, late=None)

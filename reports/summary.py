@@ -33,6 +33,7 @@ _GATE_MEANINGS = {
     Verdict.BROKEN: "do not promote: not every item of the gate could be verified",
     Verdict.BLOCKED: "do not promote: nothing was tried",
 }
+_LATE = "every check of all four phases ran and passed, but the target was down for longer than its objective"
 _LONGEST_REASON = 200
 _RECORD = (VERDICT, "gate.md", "report.html", "postmortem.md", RESULTS)
 # GitHub, and what imitates it, shows what is appended to the file that this variable names.
@@ -55,7 +56,7 @@ def print_summary(verdict: RunVerdict, folder: Path, stream: TextIO) -> None:
 def lines(verdict: RunVerdict, folder: Path) -> Iterator[tuple[str, str, str]]:
     """Yield a lead, the rest of its line, and the style of the lead, in the words of rich and of pytest."""
     style = _STYLES[verdict.verdict]
-    yield verdict.verdict.upper(), f": {_meaning(verdict)} ({verdict.target})", style
+    yield verdict.verdict.upper(), f": {meaning(verdict)} ({verdict.target})", style
     if verdict.rollback is not None:
         yield "", f"  {_rollback(verdict)}", ""
     for name, phase in verdict.phases.items():
@@ -66,6 +67,8 @@ def lines(verdict: RunVerdict, folder: Path) -> Iterator[tuple[str, str, str]]:
         yield "  first", f"   {check}: {reason}", style
     for name, reason in _blocked(verdict):
         yield "  blocked", f" {TITLES[name]}: {reason}", _STYLES[Verdict.BLOCKED]
+    if verdict.late is not None:
+        yield "  late", f"    {verdict.late.removeprefix('late: ')}", style
     if verdict.partial:
         yield "  not covered", f": {'; '.join(verdict.partial)}", style
     for text in verdict.notes:
@@ -76,7 +79,7 @@ def lines(verdict: RunVerdict, folder: Path) -> Iterator[tuple[str, str, str]]:
 def markdown(verdict: RunVerdict, folder: Path) -> str:
     """Return the summary of the incident in `folder` as Markdown."""
     page = [
-        f"## {MARKS[verdict.verdict]} {verdict.verdict.capitalize()}: {_meaning(verdict)}",
+        f"## {MARKS[verdict.verdict]} {verdict.verdict.capitalize()}: {meaning(verdict)}",
         "",
         f"Target `{verdict.target}`, incident `{verdict.incident}`, {verdict.started} to {verdict.finished}.",
         *([f"{_rollback(verdict).capitalize()}."] if verdict.rollback is not None else []),
@@ -99,6 +102,8 @@ def markdown(verdict: RunVerdict, folder: Path) -> str:
     blocked = [f"- {TITLES[name]}: {escaped(reason)}" for name, reason in _blocked(verdict)]
     if blocked:
         page += ["", "Blocked:", "", *blocked]
+    if verdict.late is not None:
+        page += ["", f"Late: {escaped(verdict.late.removeprefix('late: '))}"]
     if verdict.partial:
         page += ["", "Not covered:", "", *(f"- {escaped(reason)}" for reason in verdict.partial)]
     if verdict.notes:
@@ -115,7 +120,10 @@ def append_job_summary(page: str) -> None:
             stream.write(page)
 
 
-def _meaning(verdict: RunVerdict) -> str:
+def meaning(verdict: RunVerdict) -> str:
+    """Return what the verdict means, in a sentence."""
+    if verdict.late is not None:
+        return _LATE
     of_gate = bool(verdict.phases) and set(verdict.phases) <= set(STEPS)
     return (_GATE_MEANINGS if of_gate else _MEANINGS)[verdict.verdict]
 

@@ -54,7 +54,7 @@ def read_verdict(folder: Path) -> RunVerdict:
 def to_record(verdict: RunVerdict) -> dict[str, Any]:
     """Return the verdict as JSON can hold it.
 
-    `records`, `first`, `partial` and `notes` are there only where there is something to say.
+    `records`, `first`, `partial`, `notes` and `late` are there only where there is something to say.
     """
     record: dict[str, Any] = {
         "incident": verdict.incident,
@@ -74,6 +74,8 @@ def to_record(verdict: RunVerdict) -> dict[str, Any]:
         record["partial"] = list(verdict.partial)
     if verdict.notes:
         record["notes"] = list(verdict.notes)
+    if verdict.late is not None:
+        record["late"] = verdict.late
     return record
 
 
@@ -97,6 +99,7 @@ def from_record(record: dict[str, Any]) -> RunVerdict:
         finished=record["finished"],
         partial=tuple(record.get("partial", ())),
         notes=tuple(record.get("notes", ())),
+        late=record.get("late"),
     )
 
 

@@ -28,7 +28,7 @@ from rollback_actions.monitor import COLLECTED, Beats, clock
 from rollback_actions.probes import probes_of
 
 # The runbook gives an assessment 30 s; the first round, before the first beat, may take one of them.
-OWN_SECONDS = 20.0
+OWN_SECONDS, LONGEST_BEAT = 29.0, 10.0
 # Nothing that a rollback puts back frees space.
 _NOT_TO_BE_ROLLED_BACK = frozenset({"disk"})
 
@@ -56,8 +56,9 @@ def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
     samples = monitored_samples(target)
     if is_monitored(target, samples):
         return Assessed(assess_now(target, samples), samples, monitored=True)
-    beat = target.premigration.monitoring.beat_seconds
-    count = max(2, int(OWN_SECONDS / beat) + 1)
+    beat = min(target.premigration.monitoring.beat_seconds, LONGEST_BEAT)
+    # The first round takes a beat at most, and each sample is made within that part of its beat.
+    count = int((OWN_SECONDS - (1 + COLLECTED) * beat) / beat) + 1
     say(f"no monitor runs: {count} samples of {beat:g} s are taken now")
     with closing(
         Beats(
@@ -76,7 +77,8 @@ def assess_again(target: Target, path: Path, at: Moment | None = None) -> Assess
     """Return how bad it was by the samples in the file `path`, as of `at`, or as of the last of them.
 
     Raises:
-        UsageProblem: there is no such file. Unverifiable: it is damaged, or cannot be read.
+        UsageProblem: there is no such file, or it is of another target.
+        Unverifiable: it is damaged, or cannot be read.
     """
     if not path.is_file():
         raise UsageProblem(
@@ -88,6 +90,15 @@ def assess_again(target: Target, path: Path, at: Moment | None = None) -> Assess
         )
     beat = target.premigration.monitoring.beat_seconds
     samples = read_samples(path, samples_of(target.severity, beat), at)
+    other = next((sample.target for sample in samples if sample.target != target.name), None)
+    if other is not None:
+        raise UsageProblem(
+            what="samples of a monitor",
+            expected=f"those of target {target.name}",
+            observed=f"one of target {other}",
+            source=str(path),
+            hint="the bands of a profile are those of its own target: use the profile of that one",
+        )
     return Assessed(assess(target.severity, samples, beat, at), samples, monitored=True)
 
 

@@ -7,19 +7,17 @@ the clock that goes on while the machine is suspended, so that the beats of that
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from queue import SimpleQueue
+from datetime import datetime
 
 from fixtures.clock import Moment
 from fixtures.errors import Mismatch, Problem
 from fixtures.samples import Monitor, Sample
 from fixtures.samples import Probe as Probed
-from rollback_actions.reading import Probe
+from rollback_actions.reading import Probe, Reading
+from rollback_actions.side_by_side import Question, wait_for
 
 # By this part of a beat the sample is made of what has answered. The rest is for writing and showing it.
 COLLECTED = 0.8
@@ -27,6 +25,8 @@ COLLECTED = 0.8
 _LATE = 0.1
 # How long the end, or the end of a suspension, may go unseen.
 _SLICE_SECONDS = 0.2
+# So long the end waits for what is still asked, and then for what is being closed.
+_END_SECONDS = 1.0
 _WARMING = -1  # the round before the first beat
 
 
@@ -36,80 +36,44 @@ def clock() -> float:
 
 
 class _Asker:
-    """Asks one probe, in a thread of its own, each time that it is free."""
+    """One probe, and the beat that it was last asked for."""
 
-    def __init__(self, probe: Probe, changed: threading.Condition) -> None:
+    def __init__(self, probe: Probe) -> None:
         self.name = probe.name
-        self._probe = probe
-        self._changed = changed
-        self._beats: SimpleQueue[int | None] = SimpleQueue()
-        self._since: datetime | None = None
-        self._asked_at = 0.0
+        self.question: Question[Reading] = Question(probe.name, probe.ask)
+        self.closing: Question[None] = Question(f"end of {probe.name}", probe.close)
         self._beat = _WARMING
-        self._answer: tuple[int, Probed] | None = None
-        # A probe that hangs for good must not keep the monitor from ending.
-        self._thread = threading.Thread(target=self._run, name=f"probe {probe.name}", daemon=True)
-        self._thread.start()
 
     def ask(self, beat: int) -> None:
         """Ask for `beat`, unless the question of an earlier one has not been answered yet."""
-        with self._changed:
-            if self._since is not None:
-                return
-            self._since, self._asked_at, self._beat = datetime.now(UTC), clock(), beat
-        self._beats.put(beat)
+        if not self.question.waiting:
+            self._beat = beat
+            self.question.start()
 
     def waiting(self, beat: int) -> bool:
-        """Return whether the answer for `beat` may still come; the condition's lock is held."""
-        return self._since is not None and self._beat == beat
+        """Return whether the answer for `beat` may still come."""
+        return self._beat == beat and self.question.waiting
 
     def answer(self, beat: int) -> Probed:
-        """Return what was said for `beat`; the condition's lock is held."""
-        if self._since is not None:
-            text = f"unknown: still waiting since {self._since:%H:%M:%S} UTC"
-            return Probed(None, clock() - self._asked_at, text)
-        if self._answer is None:
-            raise RuntimeError("a probe is free, and has never been asked")
-        asked, said = self._answer
-        if asked != beat:
+        """Return what was said for `beat`."""
+        if self.question.waiting:
+            asked = self.question.asked
+            text = f"unknown: still waiting since {datetime.fromisoformat(asked.wall):%H:%M:%S} UTC"
+            return Probed(None, asked.seconds_ago(), text)
+        said = self._said()
+        if self._beat != beat:
             return Probed(None, said.seconds, f"unknown: an answer that was late by now ({said.text})")
         return said
 
-    def end(self) -> None:
-        """Let the thread end, and the probe be closed, once it is free."""
-        self._beats.put(None)
-
-    def join(self, seconds: float) -> None:
-        """Wait for that, up to `seconds`."""
-        self._thread.join(seconds)
-
-    def _run(self) -> None:
-        while (beat := self._beats.get()) is not None:
-            answer = self._asked()
-            with self._changed:
-                self._answer, self._since = (beat, answer), None
-                self._changed.notify_all()
-        with suppress(Mismatch, Problem, OSError):  # nothing is left to be asked of it
-            self._probe.close()
-
-    def _asked(self) -> Probed:
-        started = clock()
+    def _said(self) -> Probed:
+        seconds = self.question.seconds
         try:
-            reading = self._probe.ask()
+            reading = self.question.answer()
         except Mismatch as wrong:
-            return Probed(False, clock() - started, str(wrong).splitlines()[0])
+            return Probed(False, seconds, str(wrong).splitlines()[0])
         except Problem as problem:
-            return Probed(None, clock() - started, f"unknown: {problem.summary}")
-        except Exception as error:  # noqa: BLE001 - a probe that breaks is one that says nothing; the beat goes on
-            return Probed(None, clock() - started, f"unknown: {type(error).__name__}: {error}")
-        return Probed(
-            ok=reading.ok,
-            seconds=clock() - started,
-            text=reading.text,
-            value=reading.value,
-            figures=reading.figures,
-            services=reading.services,
-        )
+            return Probed(None, seconds, f"unknown: {problem.summary}")
+        return Probed(reading.ok, seconds, reading.text, reading.value, reading.figures, reading.services)
 
 
 @dataclass
@@ -153,8 +117,7 @@ class Beats:
         self._stopped = stopped
         self._redact = redact
         self._monitor = Monitor.this()
-        self._changed = threading.Condition()
-        self._askers = [_Asker(probe, self._changed) for probe in probes]
+        self._askers = [_Asker(probe) for probe in probes]
 
     def __iter__(self) -> Iterator[Sample]:
         """Yield a sample a beat until it is stopped.
@@ -179,12 +142,12 @@ class Beats:
             before, beat = beat, max(beat + 1, int((clock() - zero) / self._seconds + 1 - _LATE))
 
     def close(self) -> None:
-        """End the threads of all probes that are free, and close these."""
-        for asker in self._askers:
-            asker.end()
-        give_up = clock() + 1.0
-        for asker in self._askers:
-            asker.join(max(0.0, give_up - clock()))
+        """Close all probes that are free, or soon are; what hangs, also while it is closed, is left."""
+        wait_for([asker.question for asker in self._askers], _END_SECONDS)
+        free = [asker.closing for asker in self._askers if not asker.question.waiting]
+        for closing in free:
+            closing.start()
+        wait_for(free, _END_SECONDS)
 
     def _ask(self, beat: int) -> None:
         for asker in self._askers:
@@ -198,13 +161,10 @@ class Beats:
 
     def _collect(self, beat: int, until: float) -> Mapping[str, Probed] | None:
         """Return what was said until then; None when the end has come first."""
-        with self._changed:
-            while any(asker.waiting(beat) for asker in self._askers):
-                left = until - clock()
-                if left <= 0 or self._stopped():
-                    break
-                self._changed.wait(min(left, _SLICE_SECONDS))
-            if self._stopped():
-                return None
-            answers = {asker.name: asker.answer(beat) for asker in self._askers}
+        for asker in self._askers:
+            while asker.waiting(beat) and (left := until - clock()) > 0 and not self._stopped():
+                asker.question.wait(min(left, _SLICE_SECONDS))
+        if self._stopped():
+            return None
+        answers = {asker.name: asker.answer(beat) for asker in self._askers}
         return {name: replace(said, text=self._redact(said.text)) for name, said in answers.items()}

@@ -7,21 +7,22 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from fixtures.errors import ExitCode, UsageProblem, describe
-from fixtures.incident import Incident, find_incident, new_incident
+from fixtures.errors import ExitCode, Problem, UsageProblem, describe
+from fixtures.incident import Incident, find_incident, incident_of, load_incident, new_incident
 from fixtures.journal import verify_journal
 from fixtures.kept_samples import samples_kept
 from fixtures.response_record import ENDED, RESPONSE, RESPONSE_SAMPLES
 from fixtures.samples import SampleWriter
 from fixtures.severity import Severity
+from fixtures.tally import tally
 from fixtures.target import Target, load_target
 from fixtures.verdict import Verdict
 from rollback_actions.advice import Advice
@@ -97,16 +98,47 @@ def respond(
 
 
 def _open_response(target: Target, wanted: str | None) -> Incident | None:
-    """Return the incident whose response has not ended, the newest; the one that is wanted, if it has one."""
-    folders = sorted(target.folders.incidents.glob(f"*/{RESPONSE}"), key=lambda path: path.stat().st_mtime)
-    for path in reversed(folders):
-        if wanted not in {None, path.parent.name}:
-            continue
-        found = find_incident(target.folders.incidents, target.name, path.parent.name)
-        records = verify_journal(path)
-        if records and records[-1]["event"] != ENDED:
-            return found
+    """Return the incident whose response has not ended, the newest; the one that is wanted, if it has one.
+
+    Raises:
+        UsageProblem: the one that is wanted cannot be one, or its response has ended.
+    """
+    incidents = target.folders.incidents
+    if wanted is not None:
+        # Now, and not when half a minute has gone into an assessment.
+        named = incident_of(incidents, target.name, wanted)
+        return named if named is not None and _goes_on(named) else None
+    for path in sorted(incidents.glob(f"*/{RESPONSE}"), key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            found = load_incident(path.parent)
+            if found.target == target.name and _last_event(verify_journal(path)) not in {None, ENDED}:
+                return found
+        except Problem as problem:
+            # What cannot be read cannot be gone on with, and keeps nobody from what is wrong now.
+            typer.echo(target.redactor().text(f"not gone on with: {problem.summary}"), err=True)
     return None
+
+
+def _goes_on(incident: Incident) -> bool:
+    """Return whether there is a response to go on with.
+
+    Raises:
+        UsageProblem: it has ended, and would say how that went, whatever is so now.
+    """
+    records = verify_journal(incident.folder / RESPONSE)
+    if _last_event(records) == ENDED:
+        raise UsageProblem(
+            what=f"response of incident {incident.id}",
+            expected="none yet, or one to go on with",
+            observed=f"one that has ended: {records[-1]['ending']}: {records[-1]['reason']}",
+            source=str(incident.folder / RESPONSE),
+            hint="leave --incident out: what is wrong now is an incident of its own",
+        )
+    return bool(records)
+
+
+def _last_event(records: Sequence[Mapping[str, Any]]) -> str | None:
+    return str(records[-1]["event"]) if records else None
 
 
 def _begin(target: Target, wanted: str | None, assessed: Assessed) -> Incident:
@@ -168,7 +200,12 @@ class _Hands:
     def verify(self) -> ExitCode:
         """Run phases 1 to 4."""
         run = CheckRun.of(self.target, self.profile)
-        return run.run("verification", f"--incident={self.incident.id}")
+        code = run.run("verification", f"--incident={self.incident.id}")
+        if code is not ExitCode.FAILED or not self.incident.closed:
+            return code  # also where a secret was found: that opens the incident again
+        # All of it was verified, and late: the response judges that itself.
+        late = tally(self.incident, self.target.windows).late is not None
+        return ExitCode.VERIFIED if late else code
 
     def wait(self, seconds: float) -> None:
         """Let that time pass, and tell people what is due meanwhile."""

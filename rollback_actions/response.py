@@ -144,8 +144,8 @@ class Response:
     def _resumed(self, verified: Moment) -> Outcome:
         downtime = verified.seconds_since(first_bad_in(self._first(ASSESSED)))
         objective = self._target.rto_seconds
-        if downtime > objective:
-            reason = f"downtime: expected at most {objective} s, observed {downtime:.0f} s"
+        if round(downtime, 1) > objective:
+            reason = f"downtime: expected at most {objective} s, observed {downtime:.1f} s"
             return Outcome(Ending.LATE, reason, downtime)
         return Outcome(Ending.RESUMED, "the rollback is verified", downtime)
 
@@ -177,9 +177,11 @@ class Response:
     def _investigated(self) -> Assessed:
         """Wait until the clock of the investigation is over, or it is critical; return how bad it is then."""
         began = self._last(INVESTIGATING) or self._write(INVESTIGATING, seconds=self._seconds)
-        since = Moment.from_record(began["at"])
+        resumed = Moment.now()
+        # After a reboot the wall clock decides, and may have been set back: what has begun is not to come.
+        left_then = self._seconds - max(0.0, resumed.seconds_since(Moment.from_record(began["at"])))
         pause = _BEATS * self._target.premigration.monitoring.beat_seconds
-        while (left := self._seconds - Moment.now().seconds_since(since)) > _INSTANT:
+        while (left := left_then - Moment.now().seconds_since(resumed)) > _INSTANT:
             self._hands.wait(min(left, pause))
             assessed = self._hands.assess()
             if assessed.assessment.severity is Severity.CRITICAL:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
+from fixtures.clock import Moment
 from fixtures.errors import Mismatch, Problem, Unverifiable
 
 Result = TypeVar("Result")
@@ -15,12 +16,14 @@ Result = TypeVar("Result")
 class Question(Generic[Result]):
     """One question, in a thread of its own each time, and never twice at the same time.
 
-    `seconds` is how long the last answer took, `processor_seconds` what of that its thread has computed.
+    It was last `asked` then, or made. `seconds` is how long the last answer took, also while the machine was
+    suspended, and `processor_seconds` what of that its thread has computed.
     """
 
     def __init__(self, name: str, ask: Callable[[], Result]) -> None:
         """Ask nothing yet."""
         self.name = name
+        self.asked = Moment.now()
         self.seconds = 0.0
         self.processor_seconds = 0.0
         self._ask = ask
@@ -36,6 +39,7 @@ class Question(Generic[Result]):
         """Ask it, unless it is waiting."""
         if self.waiting:
             return
+        self.asked = Moment.now()
         # One that hangs for good must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=f"question {self.name}", daemon=True)
         self._thread.start()
@@ -68,14 +72,14 @@ class Question(Generic[Result]):
         )
 
     def _run(self) -> None:
-        started, computed = time.monotonic(), time.thread_time()
+        computed = time.thread_time()
         try:
             self._answer = self._ask()
         except (Problem, Mismatch) as said:
             self._answer = said
         except Exception as error:  # noqa: BLE001 - what breaks says nothing; the others do
             self._answer = self.unanswered(f"{type(error).__name__}: {error}")
-        self.seconds = time.monotonic() - started
+        self.seconds = self.asked.seconds_ago()
         self.processor_seconds = time.thread_time() - computed
 
 

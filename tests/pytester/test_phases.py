@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +16,7 @@ from fixtures.kept_samples import read_kept, read_taken
 from fixtures.samples import SampleWriter, samples_path
 from fixtures.tally import tally
 from fixtures.target import Windows, load_target
+from reports.verdict import read_verdict
 from tests.conftest import write_profile
 from tests.pytester.conftest import Sandbox
 from tests.unit.made_samples import samples
@@ -322,6 +325,44 @@ def test_a_verified_rollback_has_its_downtime_in_the_verdict(sandbox: Sandbox) -
     assert downtime is not None
     assert (downtime.since, downtime.objective) == (now, 600.0)
     assert str(downtime) in tally(incident, Windows()).notes
+
+
+def test_what_is_verified_and_late_failed_for_that_alone(sandbox: Sandbox) -> None:
+    target = load_target(write_profile(sandbox.pytester.path))
+    incident = new_incident(target.folders.incidents, target.name)
+    now = Moment.now()
+    # It ended now, and took longer than the objective: the windows of the phases are all kept.
+    began = replace(now, since_boot=now.since_boot - 700)
+    incident.write_rollback(RollbackRecord("c" * 40, "passed", 700.0, began, now))
+    conftest = sandbox.pytester.path / "conftest.py"
+    recording = '"reports.scrubbing", "reports.allure_results", "reports.record", "fixtures.leftovers"'
+    text = conftest.read_text().replace('"fixtures.leftovers"', recording)
+    conftest.write_text(f"{text}import reports.record\nreports.record.installed_allure = lambda: None\n")
+    sandbox.checks(**FOUR)
+    outcome = sandbox.run()
+    assert outcome.code == ExitCode.FAILED
+    assert (
+        "FAILED: every check of all four phases ran and passed, but the target was down for" in outcome.text
+    )
+    assert "  late    downtime, from the beginning of the rollback to the verified end: " in outcome.text
+    results = [json.loads(p.read_text()) for p in incident.folder.glob("allure-results/*-result.json")]
+    (red,) = [result for result in results if result["status"] == "failed"]
+    assert red["name"] == "Downtime is within the objective"
+    assert red["statusDetails"]["message"].startswith("late: downtime, from the beginning of the rollback ")
+    assert len(results) == len(outcome.verdicts()) + 1
+    assert read_verdict(incident.folder).late
+    assert set(outcome.verdicts().values()) == {"passed"}
+    found = tally(incident, Windows())
+    assert (found.verdict, {phase.verdict for phase in found.phases.values()}) == ("failed", {"passed"})
+    assert found.late is not None
+    assert found.late.startswith(
+        "late: downtime, from the beginning of the rollback to the verified end: expected at most 600 s"
+    )
+    assert found.verified
+    # Nothing is left to do in that incident, and to verify it again makes it no shorter.
+    assert incident.closed
+    assert sandbox.run(f"--incident={incident.id}").code == ExitCode.FAILED
+    assert tally(incident, Windows()).late == found.late
 
 
 def test_the_monitor_s_samples_are_read_once_a_run(sandbox: Sandbox) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from fixtures.errors import ExitCode
 from fixtures.samples import Sample, SampleWriter, samples_path
 from rollback_actions import assessment
+from rollback_actions.monitor import COLLECTED
 from tests.unit.command_line import Ran
 from tests.unit.made_samples import Probes, requests, samples, value
 
@@ -112,6 +114,34 @@ def test_samples_that_are_damaged_or_are_not_there_say_so(run: Ran, tmp_path: Pa
     assert "HINT: " in said
     said = run("assess", f"--samples={tmp_path / 'none.jsonl'}", code=ExitCode.USAGE)
     assert "expected a file" in said
+
+
+def test_samples_of_another_target_are_not_judged_by_this_ones_bands(run: Ran, tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    with closing(SampleWriter(path)) as writer:
+        for sample in samples(3, lambda _: {}, target="elsewhere"):
+            writer.write(sample)
+    said = run("assess", f"--samples={path}", code=ExitCode.USAGE)
+    assert "expected those of target sandbox, observed one of target elsewhere" in said
+
+
+@pytest.mark.parametrize(("beat", "count", "own"), [(1, 28, 1), (5, 5, 5), (10, 2, 10), (60, 2, 10)])
+def test_whatever_the_beat_its_own_samples_take_less_than_30_s(
+    run: Ran, monkeypatch: pytest.MonkeyPatch, beat: int, count: int, own: int
+) -> None:
+    asked: list[float] = []
+
+    def beats(_: str, __: object, seconds: float, *___: object) -> _Seen:
+        asked.append(seconds)
+        return _Seen(lambda _: {})
+
+    monkeypatch.setattr(assessment, "Beats", beats)
+    monkeypatch.setenv("ROLLPROOF_PREMIGRATION__MONITORING__BEAT_SECONDS", str(beat))
+    said = run("assess")
+    assert said.startswith(f"no monitor runs: {count} samples of {own} s are taken now\n")
+    assert asked == [own]
+    # The first round, the beats, and the time in which the last one is answered.
+    assert own + (count - 1) * own + COLLECTED * own <= 29
 
 
 def test_the_monitor_of_now_is_asked_first(run: Ran) -> None:

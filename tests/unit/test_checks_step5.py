@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -130,12 +131,34 @@ def test_what_has_it_again_under_another_id_is_closed_until_it_is_reopened(
     git(rolled.repository, "checkout", "--quiet", "--detach", rolled.sandbox.commit)
     assert "nothing" in _green(rolled, beside)
     said = _red(rolled, picked)
-    assert f"it has {bad[:12]} again, as {picked[:12]}, which incident {rolled.incident.id} rolled" in said
+    copy = f"it has {bad[:12]} again, as {picked[:12]} (it changes the same lines)"
+    assert f"{copy}, which incident {rolled.incident.id} rolled" in said
     rolled.fix = commit(rolled.sandbox, picked, {"app.py": "print('quick')\n"})
     rolled.prepare()
     rolled.reopen()
     assert f"for fix {rolled.fix[:12]}" in _green(rolled, rolled.fix)
     _red(rolled, picked)
+
+
+def test_a_copy_in_which_a_conflict_was_resolved_is_closed_and_says_how_it_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rolled = make_rolled_back(tmp_path, monkeypatch, capsys)
+    bad = commit(rolled.sandbox, rolled.sandbox.commit, {"app.py": "print('slow')\n"})
+    rolled.sandbox.bad = bad
+    rolled.incident = roll_back(rolled.sandbox)
+    other = commit(rolled.sandbox, rolled.sandbox.commit, {"app.py": "print('other')\n", "README": "x"})
+    assert "nothing" in _green(rolled, other)
+    git(rolled.repository, "checkout", "--quiet", "--detach", other)
+    with pytest.raises(subprocess.CalledProcessError):
+        git(rolled.repository, "cherry-pick", bad)
+    (rolled.repository / "app.py").write_text("print('other and slow')\n")
+    git(rolled.repository, "add", "--all")
+    git(rolled.repository, "-c", "core.editor=true", "cherry-pick", "--continue")
+    picked = git(rolled.repository, "rev-parse", "HEAD")
+    git(rolled.repository, "checkout", "--quiet", "--detach", rolled.sandbox.commit)
+    said = _red(rolled, picked)
+    assert f"it has {bad[:12]} again, as {picked[:12]} (same author, same subject, written in the " in said
 
 
 @pytest.mark.parametrize("kind", ["service", "database", "full"])

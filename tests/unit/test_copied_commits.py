@@ -22,12 +22,14 @@ class Repository:
     """A repository whose commits are made one upon the other, wherever it stands."""
 
     folder: Path
+    made: int = 0
 
     def git(self, *arguments: str) -> str:
         return git(self.folder, *arguments)
 
-    def commit(self, files: Mapping[str, str | bytes], parent: str = "", message: str = "change") -> str:
-        """Return a new commit that has `files`, upon `parent` where one is named."""
+    def commit(self, files: Mapping[str, str | bytes], parent: str = "", message: str = "") -> str:
+        """Return a new commit that has `files`, upon `parent` where one is named; its subject is its own."""
+        self.made += 1
         if parent:
             self.git("checkout", "--quiet", "--detach", parent)
         for name, content in files.items():
@@ -35,7 +37,7 @@ class Repository:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content if isinstance(content, bytes) else content.encode())
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        self.git("commit", "--quiet", "--allow-empty", "--message", message or f"change {self.made}")
         return self.git("rev-parse", "HEAD")
 
     def pick(self, parent: str, *commits: str) -> str:
@@ -132,16 +134,95 @@ def test_what_led_to_it_under_its_own_id_is_no_copy(history: History) -> None:
     assert history.copy_in(history.repository.commit({"README": "more"}, history.second)) is None
 
 
-def test_a_conflict_that_was_resolved_and_a_squash_of_a_part_are_not_known_again(history: History) -> None:
-    """As it is documented: these make another change than any that was rolled back."""
-    other = history.repository.commit({"app.py": TEXT.replace("line 20\n", "line XX\n")}, history.before)
+def _resolved(history: History, *options: str, original: str = "", text: str = "line twenty, of XX\n") -> str:
+    """Pick a commit where its lines are others, and return the copy in which that conflict was resolved."""
+    made = history.repository
+    other = made.commit({"app.py": TEXT.replace("line 20\n", "line XX\n")}, history.before)
     with pytest.raises(subprocess.CalledProcessError):
-        history.repository.pick(other, history.first)
-    resolved = TEXT.replace("line 20\n", "line twenty, of XX\n")
-    (history.repository.folder / "app.py").write_text(resolved)
-    history.repository.git("add", "--all")
-    history.repository.git("commit", "--quiet", "--message", "resolved")
+        made.git("cherry-pick", *options, original or history.first)
+    (made.folder / "app.py").write_text(TEXT.replace("line 20\n", text))
+    made.git("add", "--all")
+    assert history.copy_in(other) is None
+    return other
+
+
+def test_a_conflict_that_was_resolved_hides_no_copy(history: History) -> None:
+    _resolved(history)
+    history.repository.git("-c", "core.editor=true", "cherry-pick", "--continue")
+    picked = history.repository.git("rev-parse", "HEAD")
+    for candidate in (picked, history.repository.commit({"README": "more"})):
+        found = history.copy_in(candidate)
+        assert found is not None
+        assert (found.original, found.copy) == (history.first, picked)
+        when = history.repository.git("log", "-1", "--format=%aI", history.first)
+        assert found.known_by == f"same author, same subject, written in the same second, {when}"
+
+
+def test_a_rebase_with_a_conflict_hides_no_copy(history: History) -> None:
+    made = history.repository
+    onto = made.commit({"app.py": TEXT.replace("line 20\n", "line XX\n")}, history.before)
+    made.git("checkout", "--quiet", "--detach", history.first)
+    with pytest.raises(subprocess.CalledProcessError):
+        made.git("rebase", onto)
+    (made.folder / "app.py").write_text(TEXT.replace("line 20\n", "both\n"))
+    made.git("add", "--all")
+    made.git("-c", "core.editor=true", "rebase", "--continue")
+    rebased = made.git("rev-parse", "HEAD")
+    found = history.copy_in(rebased)
+    assert found is not None
+    assert (found.original, found.copy) == (history.first, rebased)
+
+
+def test_a_copy_that_names_its_original_is_known_whoever_wrote_what(history: History) -> None:
+    _resolved(history, "-x")
+    made = history.repository
+    message = f"another subject\n\n(cherry picked from commit {history.first})\n\nReviewed-by: x"
+    made.git("commit", "--quiet", "--author=Grace <g@example.org>", "--message", message)
+    picked = made.git("rev-parse", "HEAD")
+    named = Copy(history.first, picked, "its message says that it was picked from it")
+    assert history.copy_in(picked) == named
+    # A sentence about that commit is no such line, nor is a line that names another commit.
+    line = "(cherry picked from commit {})"
+    for text in (f"not {line.format(history.first)}", line.format("0" * 40)):
+        made.git("commit", "--quiet", "--amend", "--message", f"a subject\n\n{text}")
+        assert history.copy_in(made.git("rev-parse", "HEAD")) is None
+
+
+def test_what_was_amended_is_the_same_change_still(history: History) -> None:
+    made = history.repository
+    made.git("checkout", "--quiet", "--detach", history.first)
+    (made.folder / "app.py").write_text(TEXT.replace("line 20\n", "line mended\n"))
+    made.git("commit", "--quiet", "--all", "--amend", "--no-edit")
+    found = history.copy_in(made.git("rev-parse", "HEAD"))
+    assert found is not None
+    assert found.original == history.first
+
+
+@pytest.mark.parametrize("other", ["author", "e-mail", "second", "subject"])
+def test_another_author_second_or_subject_is_another_change(history: History, other: str) -> None:
+    made = history.repository
+    name, mail, date, subject = made.git("log", "-1", "--format=%an%n%ae%n%ad%n%s", history.first).split("\n")
+    if other == "author":
+        name = "Grace"
+    elif other == "e-mail":
+        mail = "grace@example.org"
+    elif other == "second":
+        date = "2001-02-03T04:05:06Z"
+    else:
+        subject = f"Not {subject}"
+    _resolved(history)
+    made.git("commit", "--quiet", f"--author={name} <{mail}>", f"--date={date}", "--message", subject)
+    assert history.copy_in(made.git("rev-parse", "HEAD")) is None
+
+
+def test_a_copy_of_which_the_conflict_left_nothing_is_none(history: History) -> None:
+    _resolved(history, "-x", text="line XX\n")
+    history.repository.git("commit", "--quiet", "--allow-empty", "--no-edit")
     assert history.copy_in(history.repository.git("rev-parse", "HEAD")) is None
+
+
+def test_a_squash_of_a_part_is_not_known_again(history: History) -> None:
+    """As it is documented: it is another change than any that was rolled back, and says nothing of them."""
     part = history.repository.squash(history.before, history.first, history.second)
     assert history.copy_in(part) is None
 
@@ -196,6 +277,7 @@ def test_a_folder_of_a_repository_will_do_and_no_setting_of_its_user_matters(his
         "log.showSignature": "true",
         "diff.external": "false",
         "diff.renames": "copies",
+        "i18n.logOutputEncoding": "latin1",
     }
     for name, setting in settings.items():
         history.repository.git("config", name, setting)

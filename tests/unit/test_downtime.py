@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from fixtures.clock import Moment
-from fixtures.downtime import DOWNTIME, downtime_note, read_downtime, record_downtime
+from fixtures.downtime import DOWNTIME, judged_downtime, read_downtime, record_downtime
 from fixtures.errors import UsageProblem
 from fixtures.incident import Incident, RollbackRecord
 from fixtures.kept_samples import SAMPLES
@@ -57,9 +57,10 @@ def test_it_begins_with_the_first_bad_sample_before_the_rollback(target: Target,
     assert found.seconds == pytest.approx(4 * BEAT + 2 + VERIFIED, abs=5)
     assert found.seconds == pytest.approx(rollback.started.seconds_since(made[10].at) + VERIFIED)
     assert not found.late
-    (note,) = downtime_note(incident, rollback)
-    assert note.startswith("downtime, from the first bad sample to the verified end: expected at most 600 s")
-    assert "later than" not in note
+    late, said = judged_downtime(incident, rollback)
+    assert not late
+    assert said is not None
+    assert said.startswith("downtime, from the first bad sample to the verified end: expected at most 600 s")
 
 
 def test_a_response_knows_which_sample_that_was(target: Target, incident: Incident) -> None:
@@ -82,9 +83,17 @@ def test_it_is_later_than_the_objective_and_says_so(target: Target, incident: In
     found = record_downtime(target.model_copy(update={"rto_seconds": 80}), incident, VERIFIED)
     assert found is not None
     assert found.late
-    (note,) = downtime_note(incident, rollback)
-    assert note.startswith("downtime, from the beginning of the rollback to the verified end: ")
-    assert note.endswith("expected at most 80 s, observed 90 s: later than the objective")
+    text = "late: downtime, from the beginning of the rollback to the verified end: "
+    assert judged_downtime(incident, rollback) == (True, f"{text}expected at most 80 s, observed 90.0 s")
+
+
+@pytest.mark.parametrize(("seconds", "late"), [(80.04, False), (80.06, True)])
+def test_it_is_judged_as_it_is_shown(target: Target, incident: Incident, seconds: float, late: bool) -> None:  # noqa: FBT001 - of a table
+    _rolled_back(incident)
+    found = record_downtime(target.model_copy(update={"rto_seconds": 80}), incident, seconds)
+    assert found is not None
+    assert found.late is late
+    assert ("observed 80.1 s" in str(found)) is late
 
 
 def _none_kept(_: Incident) -> None:
@@ -124,7 +133,7 @@ def test_the_first_verified_end_counts_until_another_rollback(target: Target, in
     first = record_downtime(target, incident, VERIFIED)
     assert record_downtime(target, incident, 5000.0) == first == read_downtime(incident)
     rollback = _rolled_back(incident)
-    assert downtime_note(incident, rollback) == []
+    assert judged_downtime(incident, rollback) == (False, None)
     again = record_downtime(target, incident, 70.0)
     assert again is not None
     assert again.seconds == 70.0
@@ -133,7 +142,7 @@ def test_the_first_verified_end_counts_until_another_rollback(target: Target, in
 def test_without_a_rollback_there_is_none(target: Target, incident: Incident) -> None:
     assert record_downtime(target, incident, VERIFIED) is None
     assert read_downtime(incident) is None
-    assert downtime_note(incident, None) == []
+    assert judged_downtime(incident, None) == (False, None)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"since": 1}'])
@@ -142,6 +151,8 @@ def test_a_damaged_record_is_said_and_written_anew(target: Target, incident: Inc
     (incident.folder / DOWNTIME).write_text(text)
     with pytest.raises(UsageProblem, match="HINT: delete that file"):
         read_downtime(incident)
-    (note,) = downtime_note(incident, rollback)
-    assert note.startswith("downtime of the incident: expected a readable downtime.json")
+    late, said = judged_downtime(incident, rollback)
+    assert not late
+    assert said is not None
+    assert said.startswith("downtime of the incident: expected a readable downtime.json")
     assert record_downtime(target, incident, VERIFIED) == read_downtime(incident)

@@ -171,6 +171,9 @@ def test_a_journal_that_cannot_be_read_is_not_taken_for_a_broken_one(tmp_path: P
     (tmp_path / "journal.jsonl").mkdir()
     with pytest.raises(ActionFailed, match="expected a file that can be read, observed Is a directory"):
         verify_journal(tmp_path / "journal.jsonl")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ActionFailed, match="observed a pipe, and no file"):
+        read_journal(tmp_path / "pipe")
 
 
 def test_it_is_read_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

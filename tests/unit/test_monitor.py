@@ -33,6 +33,7 @@ from tests.conftest import ROOT
 BEAT = 0.2
 # The machine may be busy with other things: then a single beat is late, and most are not.
 EXACT, LATE = 0.02, 0.15
+_ANSWER = "expected an answer by now"
 
 
 class Told:
@@ -134,7 +135,11 @@ def test_a_suspended_machine_is_seen_by_the_clock(monkeypatch: pytest.MonkeyPatc
     [
         (_problem(Mismatch), False, "it: expected a, observed [redacted] (from b)"),
         (_problem(Unverifiable), None, "unknown: it: expected a, observed [redacted] (from b)"),
-        (RuntimeError("s3cret"), None, "unknown: RuntimeError: [redacted]"),
+        (
+            RuntimeError("s3cret"),
+            None,
+            f"unknown: raises: {_ANSWER}, observed RuntimeError: [redacted] (from a question of the monitor)",
+        ),
     ],
 )
 def test_what_a_probe_raises_is_its_answer(error: Exception, ok: bool | None, text: str) -> None:  # noqa: FBT001 - of a table

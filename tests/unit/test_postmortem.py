@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.downtime import record_downtime
 from fixtures.errors import ExitCode, Unverifiable
 from fixtures.incident import JOURNAL
 from fixtures.redaction import Redactor
@@ -112,6 +113,24 @@ def test_the_objective_is_the_profiles(clock: Clock, tmp_path: Path) -> None:
     (row,) = [row for row in rows(post_mortem(made.folder), "Downtime") if row[0].startswith("downtime")]
 
     assert row[1:] == ["74 s", "70 s", "EXCEEDED"]
+
+
+def test_a_late_downtime_is_judged_as_the_verification_did(clock: Clock, tmp_path: Path) -> None:
+    path = write_profile(tmp_path)
+    path.write_text(f"rto_seconds = 70\n{path.read_text()}")
+    made = MadeIncident(load_target(path), clock)
+    made.roll_back()
+    made.check()
+    found = record_downtime(made.target, made.incident, 71.5)
+    assert found is not None
+
+    page = post_mortem(made.folder)
+
+    assert "❌ Failed: every check of all four phases ran and passed, but the target was down" in page
+    (row,) = [row for row in rows(page, "Downtime") if row[0].startswith("downtime")]
+    assert row[1:] == [f"{found.seconds:.0f} s", "70 s", "EXCEEDED"]
+    assert row[0].endswith("to the verified end")
+    assert "verified, later than the objective; nobody ran a response" in section(page, "Emergency flow")
 
 
 def test_a_rollback_that_nobody_verified_has_no_end(made: MadeIncident) -> None:

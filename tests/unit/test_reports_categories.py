@@ -43,6 +43,10 @@ def categories_of(status: str, message: str) -> list[str]:
         ("late", "late: verification: expected done within 180 s, observed done only after 181.0 s"),
         (
             "late",
+            "late: downtime, from the first bad sample to the end: expected at most 600 s, observed 7 s",
+        ),
+        (
+            "late",
             "latency of the health endpoint: expected below 500 ms, observed 900 ms, the median of three",
         ),
         ("data loss", "records in users of mysql: expected 100, observed 98 (-2)"),

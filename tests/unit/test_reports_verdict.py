@@ -46,6 +46,11 @@ FAILED = replace(
     rto_seconds=None,
     partial=("phase4 has not run",),
 )
+LATE = replace(
+    PASSED,
+    verdict=Verdict.FAILED,
+    late="late: downtime, from a to b: expected at most 600 s, observed 700.0 s",
+)
 
 
 def test_a_verdict_is_written_in_the_agreed_form(tmp_path: Path) -> None:
@@ -79,7 +84,7 @@ def test_a_verdict_is_written_in_the_agreed_form(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["verdict.json"]
 
 
-@pytest.mark.parametrize("verdict", [PASSED, FAILED], ids=["passed", "failed"])
+@pytest.mark.parametrize("verdict", [PASSED, FAILED, LATE], ids=["passed", "failed", "late"])
 def test_a_verdict_is_read_as_it_was_written(tmp_path: Path, verdict: RunVerdict) -> None:
     write_verdict(tmp_path, verdict)
 
@@ -131,6 +136,24 @@ def test_the_summary_says_what_is_wrong(tmp_path: Path) -> None:
     assert "  not covered: phase4 has not run" in lines
     assert lines[-1] == f"  record  {tmp_path}: verdict.json"
     assert "\x1b" not in stream.getvalue()
+
+
+def test_what_is_late_and_verified_says_that_nothing_else_is_wrong(tmp_path: Path) -> None:
+    stream = io.StringIO()
+
+    print_summary(LATE, tmp_path, stream)
+
+    lines = stream.getvalue().splitlines()
+    meaning = (
+        "every check of all four phases ran and passed, but the target was down for longer than its objective"
+    )
+    assert lines[0] == f"FAILED: {meaning} (staging)"
+    assert "  late    downtime, from a to b: expected at most 600 s, observed 700.0 s" in lines
+    page = markdown(LATE, tmp_path)
+    assert f"❌ Failed: {meaning}" in page
+    assert "\nLate: downtime, from a to b: expected at most 600 s, observed 700.0 s\n" in page
+    assert json.loads(write_verdict(tmp_path, LATE).read_text())["late"] == LATE.late
+    assert (LATE.verified, PASSED.verified, FAILED.verified) == (True, True, False)
 
 
 def test_the_summary_has_colour_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,13 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fixtures.clock import Moment
 from fixtures.errors import ExitCode
+from fixtures.incident import load_incident, new_incident
 from fixtures.journal import verify_journal
 from fixtures.kept_samples import SAMPLES as KEPT
 from fixtures.kept_samples import read_kept
@@ -22,7 +24,9 @@ from fixtures.samples import Sample, SampleWriter, samples_path
 from fixtures.target import Target
 from fixtures.verdict import Verdict
 from rollback_actions import respond_commands
+from rollback_actions.check_run import CheckRun
 from rollback_actions.holder import Holder
+from rollback_actions.journal import Journal
 from rollback_actions.unfinished import Unfinished
 from rollback_actions.wish import Kind, Wish
 from tests.unit.command_line import Ran
@@ -171,6 +175,78 @@ def test_one_that_is_done_and_not_verified_is_not_gone_on_with(
     assert "it is rolled back; why it is not well: docker compose" in said
     assert "-m verification" in said
     assert "rollback resume" not in said
+
+
+def test_what_is_wrong_now_is_no_part_of_a_response_that_has_ended(
+    run: Ran, answer: Callable[[str], None]
+) -> None:
+    _monitored(run.sandbox.target, _critical)
+    answer("n\n")
+    folder = _incident(run("respond", code=ExitCode.INVESTIGATE))
+    before = (folder / RESPONSE).read_bytes()
+    said = run("respond", f"--incident={folder.name}", code=ExitCode.USAGE)
+    assert f"response of incident {folder.name}: expected none yet, or one to go on with" in said
+    assert "observed one that has ended: declined: nobody said yes" in said
+    assert "severity: " not in said
+    assert (folder / RESPONSE).read_bytes() == before
+
+
+def test_responses_of_others_and_damaged_ones_keep_nobody_from_what_is_wrong_now(
+    run: Ran, answer: Callable[[str], None]
+) -> None:
+    incidents = run.sandbox.target.folders.incidents
+    for name, target, journal in (
+        ("other", "elsewhere", b""),
+        ("damaged", run.sandbox.target.name, b"garbage\n"),
+        ("unreadable", "", b""),
+    ):
+        folder = new_incident(incidents, target or "unreadable").folder.rename(incidents / name)
+        record = (folder / "incident.json").read_text()
+        (folder / "incident.json").write_text(record if target else "{")
+        (folder / RESPONSE).write_bytes(journal)
+        if not journal:
+            Journal(folder / RESPONSE, str).write("assessed")
+    _monitored(run.sandbox.target, _critical)
+    answer("n\n")
+    said = run("respond", code=ExitCode.INVESTIGATE)
+    assert "not gone on with: record 0 of the journal: expected an object in JSON, observed 7 bytes" in said
+    assert f"{incidents / 'unreadable' / 'incident.json'}" in said
+    assert "elsewhere" not in said
+    assert "response: declined" in said
+    assert _incident(said).name not in {"other", "damaged", "unreadable"}
+
+
+def test_a_mistyped_incident_is_said_before_the_assessment(run: Ran) -> None:
+    _monitored(run.sandbox.target, _critical)
+    said = run("respond", "--incident=../x", code=ExitCode.USAGE)
+    assert said.startswith("incident id: expected letters, digits")
+
+
+@pytest.mark.parametrize("secret", [False, True])
+def test_what_is_verified_and_late_calls_for_no_hands(
+    run: Ran,
+    answer: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    secret: bool,  # noqa: FBT001 - of a table
+) -> None:
+    """Checks that all passed end with 1 when it was down for too long, or a secret is in the record."""
+
+    def check(_: CheckRun, *options: str) -> ExitCode:
+        incident = load_incident(run.sandbox.target.folders.incidents / options[-1].partition("=")[2])
+        incident.close()
+        if secret:
+            incident.reopen()
+        return ExitCode.FAILED
+
+    monkeypatch.setattr(respond_commands._Hands, "roll_back", lambda *_, **__: ExitCode.VERIFIED)
+    monkeypatch.setattr(CheckRun, "run", check)
+    monkeypatch.setattr(respond_commands, "tally", lambda *_: SimpleNamespace(late="late: downtime"))
+    monkeypatch.setenv("ROLLPROOF_RTO_SECONDS", "5")
+    _monitored(run.sandbox.target, _critical)
+    answer("y\n")
+    said = run("respond", code=ExitCode.FAILED)
+    assert ("response: resume operations, later than the objective: downtime: " in said) is not secret
+    assert ("MANUAL INTERVENTION" in said) is secret
 
 
 def test_auto_is_the_profiles_to_allow(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:

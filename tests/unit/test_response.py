@@ -202,6 +202,17 @@ def test_the_clock_of_an_investigation_survives_a_restart(begun: Begun, clock: l
     assert begun.events().count("investigating") == 1
 
 
+def test_a_clock_that_was_set_back_over_a_reboot_makes_an_investigation_no_longer(
+    begun: Begun, clock: list[float]
+) -> None:
+    with pytest.raises(CutOffError):
+        begun.run(StandInHands(now=iter([SLOW] * 10), clock=clock, cut_off="assess"), SLOW)
+    clock[0] -= 7200
+    waited = clock[0]
+    begun.run(StandInHands(now=iter([SLOW] * 1000), clock=clock), None)
+    assert clock[0] - waited == pytest.approx(300.0)
+
+
 @pytest.mark.parametrize("deed", ["agree", "roll-back", "verify"])
 def test_one_that_is_cut_off_goes_on_and_does_nothing_twice(begun: Begun, deed: str) -> None:
     first, second = StandInHands(cut_off=deed), StandInHands()

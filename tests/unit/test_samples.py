@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,6 +80,9 @@ def test_a_damaged_line_is_named(path: Path, line: bytes, said: str) -> None:
     assert len(read_samples(path, 1)) == 1
 
 
+_PROBE = {"ok": True, "seconds": 0.1, "text": "", "value": 1.0, "figures": {}, "services": []}
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -88,6 +92,10 @@ def test_a_damaged_line_is_named(path: Path, line: bytes, said: str) -> None:
         ("probes", []),
         ("beat", None),
         ("late", "soon"),
+        # As a number this one is beyond no limit, and would be well.
+        ("probes", {"memory": _PROBE | {"value": "nan"}}),
+        ("probes", {"memory": _PROBE | {"value": True}}),
+        ("probes", {"requests": _PROBE | {"figures": {"errors": "inf"}}}),
         pytest.param("late", 10**400, id="late-huge"),
     ],
 )
@@ -101,6 +109,9 @@ def test_a_sample_of_another_shape_is_named(path: Path, key: str, value: object)
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(Unverifiable, match="observed Is a directory"):
         read_samples(tmp_path, 6)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Unverifiable, match="observed a pipe, and no file"):
+        read_samples(tmp_path / "pipe", 6)
 
 
 def test_whether_a_monitor_runs_is_a_fact_or_unknown() -> None:

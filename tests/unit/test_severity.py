@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
+from pydantic import ValidationError
 
-from fixtures.bands import Bands
+from fixtures.bands import Band, Bands
+from fixtures.clock import Moment
 from fixtures.samples import Probe
 from fixtures.severity import Assessment, Finding, Severity, Standing, assess
 from tests.unit.made_samples import BEAT, WELL, Probes, requests, samples, value
@@ -91,6 +94,47 @@ def test_a_row_ends_with_a_good_sample_one_that_says_nothing_and_a_beat_that_was
     assert standing(value(97), missed=1) is Standing.LASTING
     assert standing(value(40)) is Standing.LASTING
     assert standing(value(None, ok=None)) is Standing.LASTING
+
+
+@pytest.mark.parametrize(("seconds", "standing"), [(9, Standing.MET), (1800, Standing.LASTING)])
+def test_a_row_ends_where_no_monitor_ran(seconds: float, standing: Standing) -> None:
+    """A store that was down half an hour ago, when a monitor ended, is not down since then."""
+    *before, last = samples(9, lambda _: {"store redis": value(None, ok=False)})
+    later = replace(last.at, since_boot=before[-1].at.since_boot + seconds)
+    assessment = assess(Bands(), [*before, replace(last, beat=0, at=later)], BEAT)
+    assert found(assessment, "stores", CRITICAL).standing is standing
+
+
+def test_a_clock_that_was_set_back_over_a_reboot_makes_no_row() -> None:
+    made = samples(8, lambda _: {"store redis": value(None, ok=False)})
+    wall = datetime.fromisoformat(made[-1].at.wall) - timedelta(hours=1)
+    made[-1] = replace(made[-1], at=Moment(wall.isoformat(), 1.0, "another boot"))
+    assert found(assess(Bands(), made, BEAT), "stores", CRITICAL).standing is Standing.LASTING
+
+
+def test_a_band_of_which_a_part_is_changed_keeps_the_rest_of_the_runbooks() -> None:
+    bands = Bands.model_validate({"critical": {"errors": {"limit": 40}, "stores": {"seconds": 10}}})
+    assert bands.critical.errors == Band(limit=40, seconds=60)
+    assert bands.critical.stores == Band(limit=1, seconds=10)
+    assert bands.critical.memory == Bands().critical.memory
+    assert Bands.model_validate({"critical": {"errors": Band(limit=3)}}).critical.errors.seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("band", "said"),
+    [
+        ({"errors": {"limit": 0}}, "greater than 0"),
+        ({"memory": {"limit": -1}}, "greater than 0"),
+        ({"memory": {"limit": 950}}, "a limit of at most 100 %, since 950 % is never reached"),
+        ({"memory": {"limt": 95}}, "Extra inputs are not permitted"),
+        ({"memory": {"samples": 0}}, "greater than 0"),
+        ({"memory": {"limit": float("nan")}}, "finite number"),
+        ({"memory": 95}, "Input should be a valid dictionary"),
+    ],
+)
+def test_a_band_that_would_always_or_never_be_met_is_refused(band: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Bands.model_validate({"critical": band})
 
 
 @pytest.mark.parametrize(
