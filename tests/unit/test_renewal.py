@@ -237,7 +237,7 @@ def test_checksums_that_are_no_file_are_a_problem(made: MadeIncident) -> None:
     made.check(reported=8)
     (made.folder / "allure-results.sha256").mkdir()
 
-    assert "a folder that can be written" in report(made.folder, code=ExitCode.BROKEN)
+    assert "files that can be read and written" in report(made.folder, code=ExitCode.BROKEN)
 
 
 @pytest.mark.usefixtures("rendered")
@@ -280,7 +280,7 @@ def test_half_a_character_in_a_record_is_spelled_out(made: MadeIncident) -> None
 def test_a_folder_that_cannot_be_written_is_a_problem(made: MadeIncident) -> None:
     (made.folder / "allure-results").write_text("in the way")
 
-    assert "a folder that can be written" in report(made.folder, code=ExitCode.BROKEN)
+    assert "files that can be read and written" in report(made.folder, code=ExitCode.BROKEN)
 
 
 def test_the_module_is_a_command() -> None:
