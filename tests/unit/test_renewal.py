@@ -289,3 +289,54 @@ def test_the_module_is_a_command() -> None:
     )
     assert ran.returncode == ExitCode.USAGE
     assert ran.stderr.startswith(b"incident: expected the id of one")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("plan.json", {"phase1": {"checks": ["no test"], "partial": None}}),
+        ("plan.json", {"phase1": {"checks": [""], "partial": None}}),
+        ("plan.json", {"phase1": {"checks": [5, None], "partial": None}}),
+        ("plan.json", {"phase1": {"checks": ["a.py::test_a"], "partial": float("inf")}}),
+        ("results.jsonl", {"check": 5}),
+        ("results.jsonl", {"phase": None}),
+        ("results.jsonl", {"notes": [5]}),
+        ("results.jsonl", {"seconds": float("inf")}),
+        ("results.jsonl", {"seconds": 10**400}),
+        ("run.json", {"limits": {"objective": 10**400, "rollback": float("inf"), "severity": [], "beat": 0}}),
+    ],
+)
+def test_a_ledger_of_another_shape_is_reported_as_broken(
+    made: MadeIncident, rendered: list[Path], name: str, damage: dict[str, Any]
+) -> None:
+    made.watch()
+    made.roll_back()
+    path = made.check().folder / name
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if name == "results.jsonl" else []
+    record = lines[0] if lines else json.loads(path.read_text())
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in [{**record, **damage}, *lines[1:]]))
+
+    said = report(made.folder)
+
+    assert rendered
+    assert said.startswith("BROKEN" if name != "run.json" else "PASSED")
+
+
+def test_a_time_that_no_calendar_has_is_no_end_of_the_report(
+    made: MadeIncident, rendered: list[Path]
+) -> None:
+    made.tell()
+    made.respond()
+    Journal(made.folder / "response.jsonl", str).write(
+        "ended", ending="x", reason="y", downtime_seconds=10**400
+    )
+    incident = json.loads((made.folder / "incident.json").read_text())
+    incident["started"]["since_boot"] = 1e308
+    (made.folder / "incident.json").write_text(json.dumps(incident))
+
+    said = report(made.folder)
+
+    assert rendered
+    page = (made.folder / "postmortem.md").read_text()
+    assert "When it was detected cannot be told in a time that any calendar has." in page
+    assert "contacts.jsonl: a record is of another shape" in said
