@@ -22,6 +22,7 @@ from reports.allure_metadata import RESULTS, write_metadata
 from reports.allure_results import NODE_ID, RedactingLogger, unreported
 from reports.checksums import add_checksums
 from reports.drawing import draw
+from reports.environment import environment_of, unknown_executor
 from reports.html import render
 from reports.incident_record import OTHER_SHAPE, IncidentRecord, read_record
 from reports.postmortem import write_post_mortem
@@ -90,7 +91,8 @@ def _complete_results(record: IncidentRecord) -> set[str]:
     folder, incident = record.incident.folder / RESULTS, record.incident
     folder.mkdir(exist_ok=True)
     if not (folder / "environment.properties").exists():
-        write_metadata(folder, incident, {})
+        rows = environment_of(incident, record.rollback)
+        write_metadata(folder, incident, rows, unknown_executor(incident.id))
     there, written = list(_results(folder)), set()
     redactor, room = Redactor(), Room(folder, workers=1)
     for run in record.runs:

@@ -291,6 +291,29 @@ def test_the_module_is_a_command() -> None:
     assert ran.stderr.startswith(b"incident: expected the id of one")
 
 
+def test_of_a_killed_run_the_environment_is_what_its_record_says(
+    made: MadeIncident, rendered: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of whoever makes the report, and where."""
+    monkeypatch.setenv("USER", "somebody-else")
+    monkeypatch.setenv("LOGNAME", "somebody-else")
+    made.roll_back()
+    path = made.folder / "rollback.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "names": ["half \ud800"]}))
+    made.check(reported=3)
+
+    report(made.folder)
+
+    assert rendered
+    folder = made.folder / "allure-results"
+    environment = (folder / "environment.properties").read_text()
+    assert "Incident=one\nTarget=sandbox\nIncident\\ began=" in environment
+    assert f"Rolled\\ back\\ to={'a' * 40}\nRolled\\ back\\ from={'b' * 40}\n" in environment
+    assert "half\\ \\ud800" in environment
+    assert json.loads((folder / "executor.json").read_text())["name"] == "not recorded"
+    assert not any(b"somebody-else" in text for text in tree(made.folder).values())
+
+
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
