@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from fixtures.files import write_whole
 from fixtures.incident import Incident
 from reports.categories import CATEGORIES
-from reports.environment import executor
 
 RESULTS = "allure-results"
 
@@ -21,12 +21,17 @@ def report_name(incident: Incident) -> str:
     return f"Rollproof {_DASH} {incident.target} {_DASH} incident {incident.id}"
 
 
-def write_metadata(folder: Path, incident: Incident, environment: dict[str, str]) -> None:
-    """Write the three files into `folder`; a later run of the same incident replaces them."""
+def write_metadata(
+    folder: Path, incident: Incident, environment: Mapping[str, str], ran: Mapping[str, str]
+) -> None:
+    """Write the three files into `folder`; a later run of the same incident replaces them.
+
+    `ran` is who ran the checks, see `reports.environment`.
+    """
     properties = "".join(f"{_property(key)}={_property(value)}\n" for key, value in environment.items())
     write_whole(folder / "environment.properties", properties.encode("ascii"))
-    ran = {**executor(incident.id), "reportName": report_name(incident)}
-    write_whole(folder / "executor.json", json.dumps(ran, indent=1).encode())
+    named = {**ran, "reportName": report_name(incident)}
+    write_whole(folder / "executor.json", json.dumps(named, indent=1).encode())
     write_whole(folder / "categories.json", json.dumps(CATEGORIES, indent=1).encode())
 
 
@@ -38,6 +43,6 @@ def _property(text: str) -> str:
     """
     special = str.maketrans({c: f"\\{c}" for c in "\\:=#! "} | {"\n": "\\n", "\r": "\\r", "\t": "\\t"})
     escaped = text.translate(special)
-    units = escaped.encode("utf-16-be")
+    units = escaped.encode("utf-16-be", "surrogatepass")
     pairs = (units[i : i + 2] for i in range(0, len(units), 2))
     return "".join(chr(n) if (n := int.from_bytes(p, "big")) < _ASCII else f"\\u{n:04x}" for p in pairs)

@@ -254,15 +254,22 @@ def unreported(
     It is what was `recorded` of it in the ledger; *broken*, when nothing was. It began and ended so many
     `milliseconds` after 1970.
     """
-    parsed = ParsedPytestNodeId(node_id)
     verdict = Verdict.BROKEN if recorded is None else recorded.verdict
     return TestResult(
         uuid=str(uuid.uuid4()),
         name=heading_of(node_id),
-        fullName=f"{parsed.package}#{parsed.test_function}",
+        fullName=_full_name(node_id),
         status=_STATUSES[verdict],
         statusDetails=StatusDetails(message=recorded.reason if recorded else _NEVER_REPORTED),
         labels=[Label(name=n, value=v) for n, v in _labels(node_id, incident, stage, None).items()],
         start=milliseconds,
         stop=milliseconds,
     )
+
+
+def _full_name(node_id: str) -> str:
+    """Return what Allure calls a check; its node id where that names no test, as in a damaged plan."""
+    if "::" not in node_id:
+        return node_id
+    parsed = ParsedPytestNodeId(node_id)
+    return f"{parsed.package}#{parsed.test_function}"

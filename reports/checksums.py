@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from fixtures.files import sha256_of, write_whole
+from fixtures.files import read_regular, sha256_of, write_whole
 from reports.allure_metadata import RESULTS
 
 CHECKSUMS = f"{RESULTS}.sha256"
@@ -61,7 +61,7 @@ def broken_seals(incident_folder: Path) -> Iterator[str]:
 def _sealed(incident_folder: Path) -> tuple[dict[str, str], list[str]]:
     """Return the digests of results that are written, by the names of their files, and the damaged lines."""
     path = incident_folder / CHECKSUMS
-    text = path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
+    text = read_regular(path).decode("utf-8", "surrogateescape") if path.exists() else ""
     sealed, damaged = {}, []
     for line in filter(None, text.split("\n")):
         found = _LINE.fullmatch(line)

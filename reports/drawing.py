@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from fixtures.files import write_whole
+from fixtures.files import read_regular, write_whole
 from fixtures.redaction import Redactor
 from reports.processes import NoReport, run
 
@@ -40,7 +40,7 @@ def draw(folder: Path, redactor: Redactor, *, seconds: float = DRAW_SECONDS) -> 
     )
     try:
         for picture in pictures_of(folder):
-            drawn = picture.read_bytes()
+            drawn = read_regular(picture)
             clean = redactor.data(drawn)
             if clean != drawn:
                 write_whole(picture, clean)

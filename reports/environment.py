@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+from fixtures.incident import Incident, RollbackRecord
 from fixtures.recorded import Facts
 from fixtures.verification import Verification
 
@@ -21,31 +22,40 @@ def environment(verification: Verification, recorded: Facts | None) -> dict[str,
 
     `recorded` is what the baseline says, None without one: it knows commit and images of the good state.
     """
-    incident, rollback = verification.incident, verification.incident.rollback()
-    rows = {
-        "Incident": incident.id,
-        "Target": incident.target,
-        "Profile": verification.profile.name,
-        "Incident began": incident.started.wall,
-    }
+    rows = {"Profile": verification.profile.name}
     if verification.migration is not None:
         rows["Migration to"] = verification.migration
     if recorded is not None:
         rows["Baseline of commit"] = recorded.commit
+        rows |= {f"Image of {c.service}": c.image for c in recorded.containers}
+    incident = verification.incident
+    return (
+        environment_of(incident, incident.rollback())
+        | rows
+        | {
+            "Rollproof": tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["version"],
+            "Host": platform.node(),
+            "Python": platform.python_version(),
+            "pytest": version("pytest"),
+            "allure-pytest": version("allure-pytest"),
+        }
+    )
+
+
+def environment_of(incident: Incident, rollback: RollbackRecord | None) -> dict[str, str]:
+    """Return what the record of an incident itself says of it, by the same names."""
+    rows = {"Incident": incident.id, "Target": incident.target, "Incident began": incident.started.wall}
     if rollback is not None:
         rows["Rollback"] = " ".join([rollback.kind, *rollback.names])
         rows["Rolled back to"] = rollback.commit
         if rollback.origin is not None:
             rows["Rolled back from"] = ", ".join(rollback.origin.commits)
-    if recorded is not None:
-        rows |= {f"Image of {c.service}": c.image for c in recorded.containers}
-    return rows | {
-        "Rollproof": tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["version"],
-        "Host": platform.node(),
-        "Python": platform.python_version(),
-        "pytest": version("pytest"),
-        "allure-pytest": version("allure-pytest"),
-    }
+    return rows
+
+
+def unknown_executor(incident: str) -> dict[str, str]:
+    """Return that nobody knows who ran the checks: a run says so when it ends, unless it was killed."""
+    return {"name": "not recorded", "type": "rollproof", "buildName": incident}
 
 
 def executor(incident: str, variables: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fixtures.files import write_whole
+from fixtures.files import read_regular, write_whole
 from fixtures.incident import Incident
 from reports.processes import NoReport
 
@@ -32,7 +32,7 @@ def earlier_reports(path: Path, report: str) -> tuple[list[bytes], int]:
         NoReport: the file cannot be read.
     """
     try:
-        lines = path.read_bytes().splitlines() if path.exists() else []
+        lines = read_regular(path).splitlines() if path.exists() else []
     except OSError as error:
         raise _out_of_reach(path, "read", error) from None
     points = [(line, _point(line)) for line in lines]

@@ -70,8 +70,8 @@ def render(
 
     Raises:
         UsageProblem: there is no incident in the folder.
-        NoReport: there are no results, or Allure cannot be had, fails, or takes longer than `seconds`; or,
-            the report cannot be written; or, when it is, the target's history cannot be.
+        NoReport: there are no results, or one is no file; or, Allure cannot be had, fails, or takes longer
+            than `seconds`; or, the report cannot be written; or, when it is, the target's history cannot be.
     """
     incident = load_incident(incident_folder)
     if not bare and not any((incident_folder / RESULTS).glob("*-result.json")):
@@ -82,6 +82,7 @@ def render(
             source=str(incident_folder / RESULTS),
             hint="run the checks first: pytest -m verification --target PROFILE",
         )
+    _require_files(incident_folder / RESULTS)
     allure = find_allure(progress, tools)
     kept = history_of(incident)
     earlier, damaged = earlier_reports(kept, report_name(incident))
@@ -120,6 +121,19 @@ def render(
         ) from None
     write_history(kept, now)
     return report
+
+
+def _require_files(results: Path) -> None:
+    """See that what Allure is to read are files: it would wait for a pipe, and read a device without end."""
+    odd = sorted(path for path in results.glob("*.*") if not path.is_file())
+    if odd:
+        raise NoReport(
+            what="results of the incident",
+            expected="files",
+            observed=f"{len(odd)} that are none",
+            source=str(odd[0]),
+            hint="take out what is no file, then: python -m reports FOLDER",
+        )
 
 
 def sealed(page: str) -> str:
@@ -181,7 +195,7 @@ def _configuration(incident: Incident, history: Path) -> dict[str, Any]:
         "historyPath": str(history),
         "historyLimit": MOST_REPORTS,
         "categories": CATEGORIES,
-        "globalAttachments": [name for name in _ATTACHED if (incident.folder / name).exists()],
+        "globalAttachments": [name for name in _ATTACHED if (incident.folder / name).is_file()],
         "variables": _variables(read_verdict(incident.folder))
         if (incident.folder / VERDICT).exists()
         else {},

@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 from fixtures.clock import Moment
 from fixtures.contact_record import CONTACTS, ContactRecord, record_of
 from fixtures.errors import Problem
-from fixtures.files import strict_json
+from fixtures.files import read_regular, strict_json
 from fixtures.incident import JOURNAL, LOST_WINDOW, UNFINISHED, Incident, RollbackRecord, load_incident
 from fixtures.journal import head_of, read_journal
+from fixtures.kept_samples import SAMPLES
 from fixtures.ledger import Planned, Result, Run, runs
 from fixtures.reopening import REOPENED, reopening_journal
 from fixtures.response_record import RESPONSE, RESPONSE_SAMPLES
@@ -58,6 +59,7 @@ class IncidentRecord:
 
     `earlier` are the journals that were broken and set aside, by the names of their files. `accounts` says
     what became of the records of each store, by lost window; `lost_windows` are those folders' names.
+    `samples` are those that the first assessment was made from, `kept` those of the monitor, oldest first.
     """
 
     incident: Incident
@@ -73,6 +75,7 @@ class IncidentRecord:
     closed: Moment | None
     runs: tuple[RecordedRun, ...]
     samples: tuple[Sample, ...]
+    kept: tuple[Sample, ...]
     lost_windows: tuple[str, ...]
     accounts: Mapping[str, Mapping[str, Any]]
     doubts: tuple[str, ...]
@@ -130,7 +133,8 @@ class _Reading:
             superseded=self._json(SUPERSEDED, _started),
             closed=self._json(CLOSED, lambda record: Moment.from_record(record["closed"])),
             runs=tuple(self._runs()),
-            samples=tuple(self._samples()),
+            samples=tuple(self._samples(RESPONSE_SAMPLES)),
+            kept=tuple(self._samples(SAMPLES)),
             lost_windows=tuple(windows),
             accounts={name: account for name, account in accounts.items() if account is not None},
             doubts=tuple(self.doubts),
@@ -143,7 +147,7 @@ class _Reading:
             return ()
         try:
             records, broken = read_journal(path)
-            text = path.read_bytes() if path.exists() else b""
+            text = read_regular(path) if path.exists() else b""
         except Problem as problem:
             self._doubt(name, said(problem))
             return ()
@@ -186,7 +190,7 @@ class _Reading:
     def _json(self, name: str, read: Callable[[Any], _Read]) -> _Read | None:
         """Return what `read` makes of a file, None where there is none or it is of another shape."""
         path = self.incident.folder / name
-        return self._part(name, lambda: read(strict_json(path.read_bytes()))) if path.exists() else None
+        return self._part(name, lambda: read(strict_json(read_regular(path)))) if path.exists() else None
 
     def _runs(self) -> list[RecordedRun]:
         return [self._run(run) for run in runs(self.incident.folder)]
@@ -215,7 +219,7 @@ class _Reading:
         )
 
     def _results(self, run: Run, name: str) -> list[Result]:
-        self._torn(f"{name}/results.jsonl")
+        self._lines(f"{name}/results.jsonl")
         found = self._part(f"{name}/results.jsonl", run.results)
         return list(found.values()) if found is not None else []
 
@@ -233,23 +237,24 @@ class _Reading:
             return None
         return self._part(f"{name}/run.json", lambda: Moment.from_record(facts[key]))
 
-    def _samples(self) -> list[Sample]:
-        path = self.incident.folder / RESPONSE_SAMPLES
-        text = self._part(RESPONSE_SAMPLES, path.read_bytes) if path.exists() else None
-        self._torn(RESPONSE_SAMPLES)
-        samples = []
-        for number, line in enumerate((text or b"").split(b"\n")[:-1], start=1):
+    def _samples(self, name: str) -> list[Sample]:
+        samples, wrong = [], []
+        for number, line in enumerate(self._lines(name).split(b"\n")[:-1], start=1):
             try:
                 samples.append(sample_of(line))
             except ValueError as error:
-                self._doubt(RESPONSE_SAMPLES, f"line {number} is no sample: {error}")
+                wrong.append(f"line {number} is no sample: {error}")
+        if wrong:
+            self._doubt(name, f"{wrong[0]}; nor are {len(wrong) - 1} more" if wrong[1:] else wrong[0])
         return samples
 
-    def _torn(self, name: str) -> None:
+    def _lines(self, name: str) -> bytes:
+        """Return what stands in a file of lines, b"" where there is none; doubt a last line that is torn."""
         path = self.incident.folder / name
-        text = self._part(name, path.read_bytes) if path.is_file() else b""
+        text = self._part(name, lambda: read_regular(path)) if path.exists() else None
         if text and not text.endswith(b"\n"):
             self._doubt(name, "its last line is torn: a kill cut it off, or it is being written")
+        return text or b""
 
     def _doubt(self, name: str, text: str) -> None:
         doubt = f"{name}: {text}"

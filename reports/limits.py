@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from fixtures.response_record import ENDED
 from fixtures.rollbacks import ROLLBACK_BEGAN
 from reports.incident_record import IncidentRecord
 
 ASSESSMENT_SECONDS = 30.0
+_CENTURY = 100 * 365 * 86_400.0
 _RUNBOOK = {"objective": 600.0, "rollback": 300.0, "verification": 180.0}
 
 
@@ -27,7 +28,7 @@ class Limit:
 
 def limit_of(record: IncidentRecord, name: str) -> Limit:
     """Return the newest limit `name` that is recorded: objective, rollback or verification."""
-    found = next((seconds for seconds in _recorded(record, name) if _is_seconds(seconds)), None)
+    found = next((seconds for seconds in _recorded(record, name) if is_seconds(seconds)), None)
     return Limit(_RUNBOOK[name] if found is None else float(found), found is not None)
 
 
@@ -41,5 +42,6 @@ def _recorded(record: IncidentRecord, name: str) -> Iterator[Any]:
     yield from (entry.get(key) for entry in reversed(begun))
 
 
-def _is_seconds(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+def is_seconds(value: object) -> TypeGuard[int | float]:
+    """Tell whether a record has seconds there, as many as a person waits."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _CENTURY

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.errors import Unverifiable
-from fixtures.files import write_whole
+from fixtures.files import read_regular, write_whole
 from fixtures.redaction import Redactor
 from fixtures.verdict import RunVerdict
 from reports.incident_record import IncidentRecord, read_record
@@ -130,7 +130,7 @@ def _by_people(path: Path) -> str | None:
     """Return what stands below the last line of ours, None where there is no post-mortem yet."""
     if not path.exists():
         return None
-    text = path.read_bytes().decode("utf-8")
+    text = read_regular(path).decode()
     before, ours, after = text.partition(f"{BY_PEOPLE}\n")
     # Without that line nobody knows what is whose: all of it is theirs.
     return after if ours else before

@@ -21,7 +21,8 @@ _ENDED = {
     Verdict.BROKEN: "ended, and not everything could be verified",
     Verdict.BLOCKED: "ended, and nothing was tried",
 }
-_MONITORING = "continue monitoring"
+# Where the monitor says another thing with each beat, a page of it tells nobody more.
+_MOST_SAMPLES = 40
 
 
 def t_plus(seconds: float) -> str:
@@ -34,10 +35,9 @@ def timeline_section(page: Page, record: IncidentRecord, timeline: Timeline, ver
     """Write all that happened but for single steps of actions, and the runbook's timeline beside it."""
     page.heading("Timeline")
     rows = []
-    for _, alike in groupby(_shown(timeline), key=lambda event: (event.kind, _alike(event), event.verdict)):
-        events = list(alike)
+    for events in _spared(_grouped(timeline)):
         first = events[0]
-        more = f" (and {len(events) - 1} more like it)" if len(events) > 1 else ""
+        more = f" (and {len(events) - 1} more{_like(events)})" if len(events) > 1 else ""
         rows.append(
             (
                 t_plus(timeline.after(first.at)),
@@ -64,8 +64,30 @@ def flow_section(page: Page, record: IncidentRecord, timeline: Timeline, verdict
     page.table(("step", "runbook", "here"), _boxes(record, timeline, verdict), "")
 
 
-def _shown(timeline: Timeline) -> Iterator[Event]:
-    return (event for event in timeline.events if event.kind is not Kind.ACTION)
+def _grouped(timeline: Timeline) -> list[list[Event]]:
+    """Return all events but single steps of actions; those that follow each other and are alike as one."""
+    shown = (event for event in timeline.events if event.kind is not Kind.ACTION)
+    groups = groupby(shown, key=lambda event: (event.kind, _alike(event), event.verdict))
+    return [list(events) for _, events in groups]
+
+
+def _spared(groups: Sequence[list[Event]]) -> list[list[Event]]:
+    """Return `groups`; of more than `_MOST_SAMPLES` of samples the first and the last, the rest as one."""
+    samples = [number for number, events in enumerate(groups) if events[0].kind is Kind.SAMPLE]
+    half = _MOST_SAMPLES // 2
+    between = samples[half:-half] if len(samples) > _MOST_SAMPLES else []
+    if not between:
+        return list(groups)
+    first, rest = between[0], set(between[1:])
+    merged = [event for number in between for event in groups[number]]
+    return [
+        merged if number == first else events for number, events in enumerate(groups) if number not in rest
+    ]
+
+
+def _like(events: Sequence[Event]) -> str:
+    alike = len({(_alike(event), event.verdict) for event in events}) == 1
+    return " like it" if alike else f", which say one thing and another: see {events[0].source}"
 
 
 def _alike(event: Event) -> str:
@@ -97,7 +119,7 @@ def _milestones(
     rows: list[tuple[str, str, datetime | None, str]] = [
         ("T-30 min", "PREPARATION", _at(prepared), "in the record of the change, if anywhere"),
         ("T+0 min", "MIGRATION START", _at(timeline.of(Kind.DEPLOYMENT)), "not recorded in this incident"),
-        ("T+5 min", "EARLY CHECKS", _at(timeline.of(Kind.SAMPLE)), "no sample was assessed in this incident"),
+        ("T+5 min", "EARLY CHECKS", _early(timeline, zero), "no sample of that time is in this incident"),
         ("T+10 min", "ISSUE DETECTED", timeline.zero, ""),
         ("T+12 min", "ROLLBACK DECISION", _at(timeline.of(Kind.DECISION)), "no decision is recorded"),
         ("T+17 min", "ROLLBACK COMPLETE", ended.ends if ended else None, "no end of a rollback is recorded"),
@@ -185,6 +207,12 @@ def _first(timeline: Timeline, kind: Kind) -> Event | None:
 
 def _at(events: Sequence[Event]) -> datetime | None:
     return events[0].at if events else None
+
+
+def _early(timeline: Timeline, zero: datetime) -> datetime | None:
+    """Return the first sample since the migration began, else the first of all."""
+    samples = timeline.of(Kind.SAMPLE)
+    return _at([event for event in samples if event.at >= zero]) or _at(samples)
 
 
 def _last_end(events: Sequence[Event]) -> datetime | None:

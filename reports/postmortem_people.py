@@ -23,7 +23,11 @@ from reports.timeline import Timeline
 def people_section(page: Page, record: IncidentRecord, timeline: Timeline) -> None:
     """Write the contact flow as it stood at the end of the record, and each word and each failed alert."""
     page.heading("Contacts and acknowledgements")
-    flow = _flow(record, timeline)
+    try:
+        flow = _flow(record, timeline)
+    except OTHER_SHAPE:
+        page.paragraph("When it was detected cannot be told in a time that any calendar has.")
+        return
     if flow is None:
         page.paragraph("The clock of the contacts was not started: nobody is recorded to have been told.")
         return

@@ -10,7 +10,7 @@ from fixtures.response_record import ENDED
 from fixtures.verdict import RunVerdict
 from reports.event import Event, Kind
 from reports.incident_record import IncidentRecord
-from reports.limits import limit_of
+from reports.limits import is_seconds, limit_of
 from reports.page import Page
 from reports.postmortem_flow import t_plus
 from reports.summary import MARKS
@@ -73,7 +73,7 @@ def _recorded(record: IncidentRecord) -> Downtime | None:
 def _seconds(record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> tuple[float | None, str]:
     """Return the downtime in seconds, None where it has no verified end, and from what to what it is."""
     ended = [entry.get("downtime_seconds") for entry in record.response if entry["event"] == ENDED]
-    if ended and isinstance(ended[-1], int | float):
+    if ended and is_seconds(ended[-1]):
         return float(ended[-1]), "from the first bad sample to the verified end, as the response has it"
     phases: tuple[Event, ...] = timeline.of(Kind.PHASE)
     if not verdict.verified or not phases:

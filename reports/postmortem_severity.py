@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fixtures.kept_samples import SAMPLES
 from fixtures.response_record import ASSESSED, DECIDED, RESPONSE_SAMPLES
 from fixtures.severity import Standing
+from reports.converted import Converter
 from reports.event import Kind
 from reports.incident_record import OTHER_SHAPE, IncidentRecord
+from reports.monitored import Monitored, monitored
 from reports.page import Page
 from reports.postmortem_flow import t_plus
 from reports.timeline import Timeline
@@ -28,6 +31,9 @@ def severity_section(page: Page, record: IncidentRecord, timeline: Timeline) -> 
             f"The first one was made from {len(record.samples)} samples, kept in {RESPONSE_SAMPLES}: "
             "assess --samples says the same of them at any time."
         )
+    seen = monitored(record)
+    if seen is not None:
+        page.paragraph(_seen(seen, _since(seen, record, timeline)))
     page.table(
         ("when", "decision", "severity", "by"),
         (
@@ -44,6 +50,26 @@ def severity_section(page: Page, record: IncidentRecord, timeline: Timeline) -> 
     names = [name for entry in record.response if entry["event"] == DECIDED for name in _names(entry)]
     if names:
         page.paragraph(f"In trouble, by the newest sample: {', '.join(names)}.")
+
+
+def _seen(seen: Monitored, since: str) -> str:
+    """Return what the monitor's samples came to, `since` when, and by which bands."""
+    until = "all" if seen.began is None else "until the rollback began"
+    met = "; ".join(f"{one.severity}, {one.band}: {one.text}" for one in seen.assessment.of(Standing.MET))
+    whose = "the profile's" if seen.recorded else "the runbook's: none are recorded"
+    return (
+        f"By the {len(seen.samples)} samples of the monitor that are kept in {SAMPLES}, {until}, it was "
+        f"{seen.assessment.severity}: {met or 'no band is met'}{since}. The bands are {whose}."
+    )
+
+
+def _since(seen: Monitored, record: IncidentRecord, timeline: Timeline) -> str:
+    try:
+        first = None if seen.first_bad is None else Converter(record.incident).at(seen.first_bad)
+    except OTHER_SHAPE:
+        # The event of that sample is doubted.
+        return ""
+    return "" if first is None else f", from {t_plus(timeline.after(first))} on"
 
 
 def _assessment(entry: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:

@@ -29,7 +29,7 @@ from reports.allure_metadata import RESULTS, write_metadata
 from reports.allure_results import write_unreported
 from reports.checksums import add_checksums
 from reports.drawing import draw, remove_pictures
-from reports.environment import environment
+from reports.environment import environment, executor
 from reports.gate_page import GATE_PAGE, gate_page
 from reports.history import history_of
 from reports.html import REPORT, render
@@ -148,7 +148,7 @@ class _Record:
                 if node_id not in self._reported:
                     write_unreported(self._verification, phase, node_id, recorded.get(node_id))
         rows = environment(self._verification, recorded_facts(self._config))
-        write_metadata(Path(results), self._incident, rows)
+        write_metadata(Path(results), self._incident, rows, executor(self._incident.id))
 
     def _show_downtime(self, verdict: RunVerdict) -> None:
         """Show the downtime among the checks: it is judged as they are, when the last of them has ended."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -15,7 +14,7 @@ from allure_commons.model2 import TestResult
 
 from fixtures.clock import Moment
 from fixtures.errors import Unverifiable
-from fixtures.files import write_whole
+from fixtures.files import read_regular, sha256_of, write_whole
 from fixtures.incident import CHANGE
 from fixtures.redaction import Redactor
 from fixtures.verdict import RunVerdict
@@ -23,6 +22,7 @@ from reports.allure_metadata import RESULTS, write_metadata
 from reports.allure_results import NODE_ID, RedactingLogger, unreported
 from reports.checksums import add_checksums
 from reports.drawing import draw
+from reports.environment import environment_of, unknown_executor
 from reports.html import render
 from reports.incident_record import OTHER_SHAPE, IncidentRecord, read_record
 from reports.postmortem import write_post_mortem
@@ -55,10 +55,10 @@ def renew(folder: Path, say: Callable[[str], None]) -> RunVerdict:
     except OSError as error:
         raise Unverifiable(
             what="record of the incident",
-            expected="a folder that can be written",
+            expected="files that can be read and written",
             observed=error.strerror or type(error).__name__,
-            source=str(folder),
-            hint="copy the folder to where you can write, under the same name, and name that one",
+            source=str(error.filename or folder),
+            hint="take out what is no file; else copy the folder to where you can write, under the same name",
         ) from None
     render(folder, progress=say, bare=True)
     return verdict
@@ -78,7 +78,7 @@ def _verdict(record: IncidentRecord) -> RunVerdict:
     """Write the verdict, and return it; leave one that is vouched for as it is."""
     path = record.incident.folder / VERDICT
     if path.is_file():
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = sha256_of(path)
         if any(entry.get("verdict_sha256") == digest for entry in record.journal):
             return read_verdict(record.incident.folder)
     verdict = recounted(record)
@@ -91,7 +91,8 @@ def _complete_results(record: IncidentRecord) -> set[str]:
     folder, incident = record.incident.folder / RESULTS, record.incident
     folder.mkdir(exist_ok=True)
     if not (folder / "environment.properties").exists():
-        write_metadata(folder, incident, {})
+        rows = environment_of(incident, record.rollback)
+        write_metadata(folder, incident, rows, unknown_executor(incident.id))
     there, written = list(_results(folder)), set()
     redactor, room = Redactor(), Room(folder, workers=1)
     for run in record.runs:
@@ -117,11 +118,11 @@ def _results(folder: Path) -> Iterator[tuple[str, int, Path]]:
     """Yield node id and beginning, in milliseconds, of each result that can be read, and its file."""
     for path in sorted(folder.glob("*-result.json")):
         try:
-            result = json.loads(path.read_text(encoding="utf-8"))
+            result = json.loads(read_regular(path).decode())
             node_ids = [label["value"] for label in result["labels"] if label["name"] == NODE_ID]
             yield str(node_ids[0]), int(result["start"]), path
-        except OTHER_SHAPE:
-            # A result that a kill tore is none: the check gets another one.
+        except (OSError, *OTHER_SHAPE):
+            # A result that a kill tore is none, nor is what is no file: the check gets another one.
             continue
 
 

@@ -16,7 +16,7 @@ class Room:
 
     def __init__(self, results: Path, workers: int) -> None:
         """Count what is in the folder `results`; each of `workers` has its share of what is left."""
-        used = sum(path.stat().st_size for path in results.glob("*-attachment*"))
+        used = sum(path.stat().st_size for path in results.glob("*-attachment*") if path.is_file())
         self._of_incident = max(INCIDENT_BYTES - used, 0) // workers
         self._of_check = CHECK_BYTES
 

@@ -15,6 +15,7 @@ from fixtures.incident import Incident
 from reports.converted import Converter
 from reports.event import Event, Kind
 from reports.incident_record import CLOSED, OTHER_SHAPE, IncidentRecord, read_record
+from reports.monitored import monitored
 from reports.timeline_checks import check_events
 from reports.timeline_contacts import contact_events
 from reports.timeline_journal import journal_events, reopening_events
@@ -40,8 +41,8 @@ class Timeline:
     """What happened in `incident`, in order, and in `doubts` what of its record cannot be trusted.
 
     `zero` is the moment that the runbook counts from, T+0, and `zero_is` says which that is: the first bad
-    sample that the response knows of; else the earlier of the detection that the contact flow counts from
-    and the beginning of the rollback; else the start of the incident.
+    sample that the response knows of; else the earliest of the first bad sample of the monitor, the detection
+    that the contact flow counts from and the beginning of the rollback; else the start of the incident.
     """
 
     incident: Incident
@@ -113,8 +114,10 @@ def _of_incident(record: IncidentRecord, converter: Converter) -> Iterator[Event
 
 def _zero(record: IncidentRecord, converter: Converter) -> tuple[datetime, str]:
     detected = record.contacts.detected if record.contacts else None
+    seen = monitored(record)
     wanted = [
         ("the first bad sample", first_bad(record)),
+        ("the first bad sample of the monitor", seen.first_bad if seen is not None else None),
         ("the detection", detected),
         *(("the beginning of the rollback", moment) for moment in rollback_began(record)),
     ]

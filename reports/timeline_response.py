@@ -8,6 +8,7 @@ from typing import Any
 
 from fixtures.clock import Moment
 from fixtures.errors import ExitCode
+from fixtures.kept_samples import SAMPLES
 from fixtures.response_record import (
     AGREED,
     ASSESSED,
@@ -27,6 +28,7 @@ from fixtures.verdict import Verdict
 from reports.converted import Converter, line_of
 from reports.event import Event, Kind
 from reports.incident_record import OTHER_SHAPE, IncidentRecord
+from reports.monitored import monitored
 
 _GOOD_ENDINGS = frozenset({"resume operations", "continue monitoring"})
 
@@ -41,7 +43,9 @@ def first_bad(record: IncidentRecord) -> Moment | None:
 
 
 def sample_events(record: IncidentRecord, converter: Converter) -> Iterator[Event]:
-    """Yield the samples that the first assessment was made from."""
+    """Yield the samples that the first assessment was made from, else the monitor's until a rollback."""
+    seen = monitored(record)
+    samples, source = (record.samples, RESPONSE_SAMPLES) if seen is None else (seen.samples, SAMPLES)
 
     def event(sample: Sample) -> list[Event]:
         wrong = [
@@ -54,9 +58,9 @@ def sample_events(record: IncidentRecord, converter: Converter) -> Iterator[Even
         verdict = Verdict.FAILED if any(probe.ok is False for probe in sample.probes.values()) else None
         if verdict is None and wrong:
             verdict = Verdict.BROKEN
-        return [Event(converter.at(sample.at), Kind.SAMPLE, line_of(text), RESPONSE_SAMPLES, verdict)]
+        return [Event(converter.at(sample.at), Kind.SAMPLE, line_of(text), source, verdict)]
 
-    yield from converter.each(record.samples, event, RESPONSE_SAMPLES)
+    yield from converter.each(samples, event, source)
 
 
 def response_events(record: IncidentRecord, converter: Converter) -> Iterator[Event]:

@@ -12,6 +12,7 @@ from fixtures.verdict import Verdict
 from reports.converted import Converter, line_of
 from reports.event import Event, Kind
 from reports.incident_record import ROLLBACK, SUPERSEDED, IncidentRecord
+from reports.limits import is_seconds
 
 _SHOWN = 12
 
@@ -74,4 +75,4 @@ def wanted(kind: str, names: list[str] | tuple[str, ...], commit: str) -> str:
 def budget_of(record: IncidentRecord) -> float | None:
     """Return the seconds that the profile gave the rollback, None where that is not recorded."""
     found = [entry.get("budget_seconds") for entry in record.journal if entry["event"] == ROLLBACK_BEGAN]
-    return next((float(seconds) for seconds in reversed(found) if isinstance(seconds, int | float)), None)
+    return next((float(seconds) for seconds in reversed(found) if is_seconds(seconds)), None)

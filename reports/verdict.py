@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.errors import UsageProblem
-from fixtures.files import write_whole
+from fixtures.files import read_regular, write_whole
 from fixtures.verdict import PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
 
 VERDICT = "verdict.json"
@@ -31,7 +31,7 @@ def read_verdict(folder: Path) -> RunVerdict:
     """
     path = folder / VERDICT
     try:
-        return from_record(json.loads(path.read_text(encoding="utf-8")))
+        return from_record(json.loads(read_regular(path).decode()))
     except (
         OSError,
         ValueError,

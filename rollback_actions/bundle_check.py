@@ -16,7 +16,7 @@ from typing import IO, BinaryIO
 from pydantic import ValidationError
 
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
-from fixtures.files import canonical_json, strict_json
+from fixtures.files import canonical_json, open_regular, strict_json
 from rollback_actions.bundle import MANIFEST, MODE, Bundle, Manifest
 from rollback_actions.bundle_frame import wrong_frame
 
@@ -55,7 +55,7 @@ def verify_bundle(path: Path, sha256: str | None = None) -> Bundle:
         Unverifiable: it cannot be read.
     """
     try:
-        with path.open("rb") as raw:
+        with open_regular(path) as raw:
             digest = hashlib.file_digest(raw, "sha256").hexdigest()
             if sha256 is not None and digest != sha256.lower():
                 raise _wrong(path, f"the SHA-256 {sha256}", digest)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
 from fixtures.errors import Unverifiable
+from fixtures.files import read_regular
 from fixtures.kept_samples import SAMPLES
 from fixtures.samples import Sample, sample_of
 from reports.converted import Converter
@@ -82,7 +83,7 @@ def _read(path: Path) -> list[Sample]:
     """Return all samples of the incident; a last line that is torn is left out."""
     found = []
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
+        lines = read_regular(path).split(b"\n")[:-1]
     except OSError as error:
         raise _unreadable(path, "a file that can be read", error.strerror or type(error).__name__) from None
     for number, line in enumerate(lines, start=1):

@@ -191,10 +191,11 @@ class Keeper:
         every = [stored for objects in kept.values() for stored in objects.values()]
         gone = [stored for stored in _parallel(is_gone, every) if stored]
         if gone:
+            buckets = ", ".join(sorted({stored.bucket for stored in gone}))
             raise ActionFailed(
                 what=f"restore of store {self.name}",
                 expected="the version of every object that the backup lists",
-                observed=f"{len(gone)} versions gone, first {gone[0].bucket}/{gone[0].key} {gone[0].version}",
+                observed=f"{len(gone)} versions gone, of {buckets}",
                 source=self._reach.address,
                 hint="versions were removed since; nothing was changed. Look for a backup with copies",
             )
@@ -224,8 +225,8 @@ class Keeper:
         sizes = {key: item.size for key, item in _current(client, bucket, countdown).items()}
         expected = {key: stored.size for key, stored in wanted.items()}
         if sizes != expected:
-            different = min(key for key, _ in sizes.items() ^ expected.items())
-            raise self._not_restored(bucket, f"{len(sizes)} objects, the first that differs is {different}")
+            different = {key for key, _ in sizes.items() ^ expected.items()}
+            raise self._not_restored(bucket, f"{len(sizes)} objects, of which {len(different)} differ")
         notes = []
         if changed:
             notes.append(f"put back {changed} objects of bucket {bucket}")
@@ -252,7 +253,7 @@ class Keeper:
         if copied:
             put_copy(client, stored, package.path(_copy(stored)))
         if not read_object(client, stored.bucket, stored.key).like(stored):
-            raise self._not_restored(stored.bucket, f"other content, headers or tags of {stored.key}")
+            raise self._not_restored(stored.bucket, "an object with other content, headers or tags")
         return True
 
     @staticmethod

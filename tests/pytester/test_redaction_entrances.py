@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import pytest
 
 from fixtures.spellings import spellings
+from reports import renewal
 from tests.conftest import ROOT, write_profile
 from tests.pytester.conftest import SETTINGS
 
@@ -220,6 +221,35 @@ def test_crash(value):
     print(C["stdout"], flush=True)
     os.write(2, C["stderr"].encode())
     os._exit(3)
+"""
+PERSONAL = """
+import json, logging, sys
+import allure, pytest
+from fixtures.errors import Mismatch
+from fixtures.verification import VERIFICATION
+from rollback_actions.journal import Journal
+
+pytestmark = pytest.mark.phase1
+
+def test_mismatch(note):
+    note("asked as username=anna kept")
+    raise Mismatch(what="username=anna", expected="anna@example.org", observed="b", source="c", hint="d")
+
+def test_printed():
+    print("log-in of username: anna failed, kept")
+    logging.getLogger().warning('log {"username": "anna"} kept')
+    assert {"username": "anna", "kept": 1} == {}
+
+def test_evidence(evidence):
+    evidence("log username=anna kept", "GET /x?username=anna&kept=1 by anna@example.org", "text/plain")
+    with allure.step("log in as username=anna, kept"):
+        allure.dynamic.description("username=anna kept")
+
+def test_journal(pytestconfig):
+    verification = pytestconfig.stash[VERIFICATION]
+    journal = Journal(verification.incident.folder / "journal.jsonl", verification.target.redactor().text)
+    with journal.step("restore", command="as username=anna kept"):
+        pass
 """
 PASSES = "import pytest\n\n@pytest.mark.phase1\ndef test_passed():\n    pass\n"
 READ = "import json\nfrom pathlib import Path\nC = json.loads(Path('canaries.json').read_text())\n"
@@ -435,3 +465,23 @@ def test_a_refused_profile_shows_no_variable_of_the_environment(
     assert (code, int(said.ret)) == (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.USAGE_ERROR)
     assert "HINT: " in printed
     assert leaks("\n".join([printed, *said.outlines, *said.errlines])) == []
+
+
+def test_personal_data_is_in_no_raw_record_and_so_in_none_that_is_made_anew(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever makes it anew has no profile, and nothing to take out either."""
+    monkeypatch.setattr(renewal, "render", lambda folder, **_: folder)
+    project.write(PERSONAL)
+
+    code, printed = project.run()
+
+    assert code == pytest.ExitCode.TESTS_FAILED, printed
+    assert "kept" in printed
+    (record,) = (project.pytester.path / "incidents").glob("*/incident.json")
+    assert [name for name, text in project.written() if "anna" in text] == []
+    raw = {path.name for path in record.parent.rglob("*") if path.is_file() and b"kept" in path.read_bytes()}
+    assert {"journal.jsonl", "results.jsonl"} < raw
+    renewal.renew(record.parent, print)
+    assert "~" in (record.parent / "postmortem.md").read_text(encoding="utf-8")
+    assert [name for name, text in project.written() if "anna" in text] == []

@@ -191,7 +191,8 @@ def test_every_check_has_a_labelled_result(project: pytest.Pytester, distributio
     assert not {"evidence", "saw", "note"} & names
     assert all("stop" in after for container in containers for after in container.get("afters", []))
     properties = (folder / "environment.properties").read_text()
-    assert "Incident=one\nTarget=canary\nProfile=canary.toml\n" in properties
+    assert "Incident=one\nTarget=canary\n" in properties
+    assert "\nProfile=canary.toml\n" in properties
     assert json.loads((folder / "executor.json").read_text())["buildName"] == "one"
     categories = json.loads((folder / "categories.json").read_text())
     assert [c["name"] for c in categories] == [c["name"] for c in CATEGORIES]

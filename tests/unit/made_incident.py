@@ -26,6 +26,7 @@ from fixtures.contact_record import (
 )
 from fixtures.errors import ExitCode
 from fixtures.incident import JOURNAL, LOST_WINDOW, UNFINISHED, Incident, RollbackRecord, find_incident
+from fixtures.kept_samples import SAMPLES
 from fixtures.ledger import Planned, Result, Run
 from fixtures.limits import limits_of
 from fixtures.origin import Origin
@@ -98,6 +99,13 @@ class MadeIncident:
             writer.write(sample)
         writer.close()
         Response(self.target, Journal(self.folder / RESPONSE, str), [], self).run(assessed)
+
+    def watch(self, count: int = 14, well_before: int = 4, errors: float = 20) -> None:
+        """Keep samples of a monitor, the last of now: some that are well, then `count` with failures."""
+        writer = SampleWriter(self.folder / SAMPLES)
+        for sample in samples(count, lambda _: {"requests": requests(errors)}, well_before=well_before):
+            writer.write(sample)
+        writer.close()
 
     def roll_back(self, decision: Decision | None = None, *, resume: bool = False) -> ExitCode:
         """Roll back in 62 s; the start of the application takes longer than it should."""

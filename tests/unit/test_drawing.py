@@ -44,7 +44,7 @@ def test_no_secret_is_in_a_picture_nor_in_what_is_said_of_them(made: Drawn) -> N
 
     problems = draw(made.folder, redactor)
 
-    assert len(problems) == 2
+    assert len(problems) == 3
     assert redactor.scan(made.folder / FOLDER) == []
     assert MARKER in (made.folder / FOLDER / TIMELINE).read_text()
     assert "samples around the incident" in problems[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -147,6 +148,70 @@ def test_values_of_fields_are_pseudonyms_in_texts(text: str) -> None:
     assert redactor.text(clean) == clean
     # Nothing of it without fields.
     assert Redactor([], Personal(())).text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "username=* kept=1",
+        'kept=1 username="*" kept=2',
+        "username='*' kept",
+        "username: *, kept",
+        "username:*\tkept",
+        "kept\nUserName: *\nkept: 1",
+        "spring.mail.username=*; kept",
+        "log-in failed for username=*. kept",
+        "username=*: kept",
+        "User(username=*, kept=1)",
+        "[username=*] kept",
+        "GET /x?username=*&kept=1 HTTP/1.1",
+        "GET /x?kept=1&amp;username=*&amp;kept=1",
+        json.dumps({"log": "kept\nusername=*\nkept"}),
+        "\x1b[36musername\x1b[0m=\x1b[35m*\x1b[0m kept",
+        "\x1b[1musername=*\x1b[0m kept",
+    ],
+)
+@pytest.mark.parametrize("value", ["alice", "Алиса", "a", "o-neil", "YWxp=", "a.b-c+d", "k" * 5000])
+def test_a_value_without_quotes_is_a_pseudonym_and_nothing_else_is_changed(text: str, value: str) -> None:
+    redactor = Redactor([], PERSONAL)
+
+    clean = redactor.text(text.replace("*", value))
+
+    assert clean == text.replace("*", PERSONAL.pseudonym(value))
+    assert redactor.text(clean) == clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "username= level=info",
+        "username=",
+        "username=\nnext line",
+        "username: \nnext: line",
+        "username: level=info",
+        "mail: sent, e_mail: see below",
+        "def f(email: str, username: str | None = None, mail: Mapped[str]) -> None:",
+        "username: expected 'x', observed none",
+        "find(username=None, email=email, phone=form.phone, mobile=get(x), mail=data['mail'])",
+        "VALUES username=%s email=:email phone=$1 mobile=${x} mail={mail}",
+        "if username==alice or username::text or username=/etc/passwd",
+        "username=...",
+        "superusername=alice",
+        "<username>alice</username>",
+    ],
+)
+def test_a_name_without_a_value_of_its_own_stays(text: str) -> None:
+    assert Redactor([], PERSONAL).text(text) == text
+
+
+@pytest.mark.parametrize(
+    "part", ["username=", "email: ", "email=.", "username=a.username", "phone=x(", "mail:"]
+)
+def test_a_text_made_to_be_slow_is_not(part: str) -> None:
+    began = time.monotonic()
+    Redactor([], PERSONAL).text(part * 100_000)
+    # It takes tenths of a second; what grows with the square of the length would take hours.
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,9 @@ import pytest
 from fixtures.downtime import record_downtime
 from fixtures.errors import ExitCode, Unverifiable
 from fixtures.incident import JOURNAL
+from fixtures.kept_samples import SAMPLES
 from fixtures.redaction import Redactor
+from fixtures.samples import SampleWriter
 from fixtures.tally import tally
 from fixtures.target import load_target
 from fixtures.verdict import Verdict
@@ -23,6 +25,7 @@ from reports.recount import recounted
 from rollback_actions.journal import Journal
 from tests.conftest import write_profile
 from tests.unit.made_incident import SECRET_KEY, Clock, MadeIncident, clock
+from tests.unit.made_samples import samples, value
 
 __all__ = ["clock"]
 HEADINGS = (
@@ -79,6 +82,64 @@ def test_a_whole_incident_is_told(made: MadeIncident) -> None:
     assert "On its clock T+10 is the first bad sample, 26 November 2026" in section(page, "Timeline")
     assert "errors: 100 % of 60" in section(page, "Severity and decision")
     assert "18 samples" in section(page, "Severity and decision")
+
+
+def test_without_a_response_the_monitor_s_samples_are_the_early_checks(made: MadeIncident) -> None:
+    made.watch(14, 200)
+    made.clock.turn(2)
+    made.roll_back()
+    made.check()
+
+    write_post_mortem(made.folder)
+    page = (made.folder / POST_MORTEM).read_text()
+
+    severity = section(page, "Severity and decision")
+    assert (
+        "By the 214 samples of the monitor that are kept in samples.jsonl, until the rollback began"
+        in severity
+    )
+    assert "it was critical: critical, errors: 100 % of" in severity
+    assert "from T+0:00 on. The bands are the profile's." in severity
+    timeline = section(page, "Timeline")
+    assert "| T+10 min | ISSUE DETECTED | T+10:00 | T+0:00 |  |" in timeline
+    assert "| T+5 min | EARLY CHECKS | T+0:00 | T-10:00 |" in timeline
+    # Before the record begins, and after that.
+    assert timeline.count("| sample |") == 2
+    assert "from the first bad sample of the monitor to the end" in section(page, "Downtime")
+    write_post_mortem(made.folder)
+    assert (made.folder / POST_MORTEM).read_text() == page
+
+
+def test_bands_that_no_run_recorded_are_the_runbooks(made: MadeIncident) -> None:
+    made.watch()
+    made.roll_back()
+
+    page = post_mortem(made.folder)
+
+    assert "The bands are the runbook's: none are recorded." in section(page, "Severity and decision")
+
+
+def test_the_profile_s_bands_count(clock: Clock, tmp_path: Path) -> None:
+    profile = write_profile(tmp_path, "[severity.critical]\nerrors = {limit = 100.0, seconds = 600}\n")
+    made = MadeIncident(load_target(profile), clock)
+    made.watch()
+    made.roll_back()
+    made.check()
+
+    assert "it was unknown: no band is met. The bands are the profile's." in post_mortem(made.folder)
+
+
+def test_a_monitor_that_says_another_thing_with_each_beat_fills_no_page(made: MadeIncident) -> None:
+    made.watch(0, 0)
+    writer = SampleWriter(made.folder / SAMPLES)
+    for sample in samples(600, lambda beat: {"health": value(1, ok=beat % 2 == 0)}):
+        writer.write(sample)
+    writer.close()
+
+    timeline = section(post_mortem(made.folder), "Timeline")
+
+    assert timeline.count("| sample |") == 41
+    assert "(and 559 more, which say one thing and another: see samples.jsonl)" in timeline
 
 
 def test_actions_stand_beside_their_deadlines(made: MadeIncident) -> None:

@@ -237,7 +237,7 @@ def test_checksums_that_are_no_file_are_a_problem(made: MadeIncident) -> None:
     made.check(reported=8)
     (made.folder / "allure-results.sha256").mkdir()
 
-    assert "a folder that can be written" in report(made.folder, code=ExitCode.BROKEN)
+    assert "files that can be read and written" in report(made.folder, code=ExitCode.BROKEN)
 
 
 @pytest.mark.usefixtures("rendered")
@@ -280,7 +280,7 @@ def test_half_a_character_in_a_record_is_spelled_out(made: MadeIncident) -> None
 def test_a_folder_that_cannot_be_written_is_a_problem(made: MadeIncident) -> None:
     (made.folder / "allure-results").write_text("in the way")
 
-    assert "a folder that can be written" in report(made.folder, code=ExitCode.BROKEN)
+    assert "files that can be read and written" in report(made.folder, code=ExitCode.BROKEN)
 
 
 def test_the_module_is_a_command() -> None:
@@ -289,3 +289,77 @@ def test_the_module_is_a_command() -> None:
     )
     assert ran.returncode == ExitCode.USAGE
     assert ran.stderr.startswith(b"incident: expected the id of one")
+
+
+def test_of_a_killed_run_the_environment_is_what_its_record_says(
+    made: MadeIncident, rendered: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of whoever makes the report, and where."""
+    monkeypatch.setenv("USER", "somebody-else")
+    monkeypatch.setenv("LOGNAME", "somebody-else")
+    made.roll_back()
+    path = made.folder / "rollback.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "names": ["half \ud800"]}))
+    made.check(reported=3)
+
+    report(made.folder)
+
+    assert rendered
+    folder = made.folder / "allure-results"
+    environment = (folder / "environment.properties").read_text()
+    assert "Incident=one\nTarget=sandbox\nIncident\\ began=" in environment
+    assert f"Rolled\\ back\\ to={'a' * 40}\nRolled\\ back\\ from={'b' * 40}\n" in environment
+    assert "half\\ \\ud800" in environment
+    assert json.loads((folder / "executor.json").read_text())["name"] == "not recorded"
+    assert not any(b"somebody-else" in text for text in tree(made.folder).values())
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("plan.json", {"phase1": {"checks": ["no test"], "partial": None}}),
+        ("plan.json", {"phase1": {"checks": [""], "partial": None}}),
+        ("plan.json", {"phase1": {"checks": [5, None], "partial": None}}),
+        ("plan.json", {"phase1": {"checks": ["a.py::test_a"], "partial": float("inf")}}),
+        ("results.jsonl", {"check": 5}),
+        ("results.jsonl", {"phase": None}),
+        ("results.jsonl", {"notes": [5]}),
+        ("results.jsonl", {"seconds": float("inf")}),
+        ("results.jsonl", {"seconds": 10**400}),
+        ("run.json", {"limits": {"objective": 10**400, "rollback": float("inf"), "severity": [], "beat": 0}}),
+    ],
+)
+def test_a_ledger_of_another_shape_is_reported_as_broken(
+    made: MadeIncident, rendered: list[Path], name: str, damage: dict[str, Any]
+) -> None:
+    made.watch()
+    made.roll_back()
+    path = made.check().folder / name
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if name == "results.jsonl" else []
+    record = lines[0] if lines else json.loads(path.read_text())
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in [{**record, **damage}, *lines[1:]]))
+
+    said = report(made.folder)
+
+    assert rendered
+    assert said.startswith("BROKEN" if name != "run.json" else "PASSED")
+
+
+def test_a_time_that_no_calendar_has_is_no_end_of_the_report(
+    made: MadeIncident, rendered: list[Path]
+) -> None:
+    made.tell()
+    made.respond()
+    Journal(made.folder / "response.jsonl", str).write(
+        "ended", ending="x", reason="y", downtime_seconds=10**400
+    )
+    incident = json.loads((made.folder / "incident.json").read_text())
+    incident["started"]["since_boot"] = 1e308
+    (made.folder / "incident.json").write_text(json.dumps(incident))
+
+    said = report(made.folder)
+
+    assert rendered
+    page = (made.folder / "postmortem.md").read_text()
+    assert "When it was detected cannot be told in a time that any calendar has." in page
+    assert "contacts.jsonl: a record is of another shape" in said

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
+from typing import cast
 from xml.etree import ElementTree as ET
 
 import pytest
+from minio.error import InvalidResponseError, S3Error, ServerError
 from pydantic import SecretStr
+from urllib3 import BaseHTTPResponse
+from urllib3.connectionpool import ConnectionPool
+from urllib3.exceptions import MaxRetryError
 
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import Unverifiable
 from fixtures.stores import s3_listing
 from fixtures.stores.profiles import Account, Address, S3Profile
+from fixtures.stores.reach import Reach
+from fixtures.stores.s3 import translated
 from fixtures.stores.s3_content import Content, expires_at, version_record
 from fixtures.stores.s3_listing import BATCH, UNIT_BYTES, Listed, batch_of, divided, in_parts
 from fixtures.stores.s3_settings import plain
@@ -110,8 +116,8 @@ def test_versions_differ_by_all_that_is_listed() -> None:
     assert blind.fields.keys() == {"size", "delete_marker"}
 
 
-@pytest.mark.parametrize("key", ["..", "a/../b", "./a", "a/."])
-def test_an_object_that_cannot_be_asked_for_is_named(key: str) -> None:
+@pytest.mark.parametrize("key", ["..", "a/../b", "./anna", "anna/."])
+def test_of_an_object_that_cannot_be_asked_for_the_bucket_is_named(key: str) -> None:
     nobody = Account(user="nobody", password=SecretStr(""))
     profile = S3Profile(
         kind="s3",
@@ -124,9 +130,46 @@ def test_an_object_that_cannot_be_asked_for_is_named(key: str) -> None:
     )
     with (
         Content("minio", profile, Endpoint("127.0.0.1", 9)) as content,
-        pytest.raises(Unverifiable, match=f"observed the key {re.escape(key)}"),
+        pytest.raises(Unverifiable, match=r"expected keys of bucket files .*, observed one with them"),
     ):
         content._object("files", key, frozenset())
+
+
+KEY = "files/anna@example.org.pdf"
+
+
+def _said(error: Exception) -> str:
+    reach = Reach("minio", Endpoint("127.0.0.1", 9), Account(user="reader", password=SecretStr("")), 5.0)
+    with pytest.raises(Unverifiable) as raised, translated(reach):
+        raise error
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("bucket", ["files", None])
+def test_an_error_of_the_server_names_the_bucket_and_no_key(bucket: str | None) -> None:
+    words = f"no {KEY} for reader"
+    response = cast("BaseHTTPResponse", None)
+    error = S3Error(response, "AccessDenied", words, f"/files/{KEY}", "1", "2", bucket, KEY)
+
+    said = _said(error)
+
+    assert "observed AccessDenied of bucket files (from 127.0.0.1:9)" in said
+    assert "anna" not in said
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (InvalidResponseError(502, "text/html", f"cannot GET /files/{KEY}"), "Response code: 502"),
+        (MaxRetryError(cast("ConnectionPool", None), f"/files/{KEY}", OSError("refused")), "refused"),
+        (ServerError("server failed with HTTP status code 500", 500), "HTTP status code 500"),
+    ],
+)
+def test_an_answer_that_is_none_is_told_without_what_was_asked_for(error: Exception, kept: str) -> None:
+    said = _said(error)
+
+    assert kept in said
+    assert "anna" not in said
 
 
 def test_the_server_says_when_an_object_goes() -> None:

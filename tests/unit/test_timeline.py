@@ -67,6 +67,43 @@ def test_a_whole_response_is_told_in_order(made: MadeIncident) -> None:
     assert timeline.after(timeline.end) == 55 + 30 + 62 + 12
 
 
+def test_without_a_response_the_monitor_says_since_when_it_was_bad(made: MadeIncident) -> None:
+    made.watch()
+    made.clock.turn(2)
+    made.roll_back()
+    made.watch(5, 0)
+
+    timeline = read_timeline(made.folder)
+
+    assert timeline.doubts == ()
+    assert timeline.zero_is == "the first bad sample of the monitor"
+    # The band of errors looks back on twelve of the fourteen; what came after the beginning is not looked at.
+    assert timeline.after(timeline.of(Kind.ROLLBACK)[0].at) == 57
+    assert len(timeline.of(Kind.SAMPLE)) == 18
+    assert {event.source for event in timeline.of(Kind.SAMPLE)} == {"samples.jsonl"}
+
+
+def test_a_monitor_that_saw_nothing_bad_moves_no_beginning(made: MadeIncident) -> None:
+    made.watch(errors=0)
+    made.clock.turn(2)
+    made.roll_back()
+
+    timeline = read_timeline(made.folder)
+
+    assert timeline.zero_is == "the beginning of the rollback"
+    assert len(timeline.of(Kind.SAMPLE)) == 18
+
+
+def test_a_response_knows_better_than_the_monitor(made: MadeIncident) -> None:
+    made.watch(200, 0)
+    made.respond()
+
+    timeline = read_timeline(made.folder)
+
+    assert timeline.zero_is == "the first bad sample"
+    assert {event.source for event in timeline.of(Kind.SAMPLE)} == {"assessed.jsonl"}
+
+
 def test_people_are_in_it(made: MadeIncident) -> None:
     made.tell()
 
