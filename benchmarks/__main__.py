@@ -60,12 +60,11 @@ def bench(
             title = f"{CHECKS:,} trivial checks, {f'-n {workers}' if workers else 'one process'}"
             measures = measure_overhead(workers)
             _show(title, compared(measures, measures[-1]))
-    on_stack = [run for name, run in _ON_STACK.items() if name in wanted]
-    if on_stack:
-        stack = Stack(ROOT)
+    stack = Stack(ROOT)
+    for run in (run for name, run in _ON_STACK.items() if name in wanted):
+        # Stores of its own: a seed wants them empty, and what one leaves slows another down.
         with Progress() as progress, fresh_stores(stack, progress):
-            for run in on_stack:
-                run(stack, progress, scale)
+            run(stack, progress, scale)
 
 
 def _phases(stack: Stack, progress: Progress, _scale: float) -> None:
