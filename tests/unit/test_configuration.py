@@ -83,7 +83,7 @@ def _commit(sandbox: Sandbox, files: dict[str, str]) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     git(_repository(sandbox), "add", "--all")
-    git(_repository(sandbox), "commit", "--quiet", "--message", "more")
+    git(_repository(sandbox), "commit", "--quiet", "--allow-empty", "--message", "more")
     return git(_repository(sandbox), "rev-parse", "HEAD")
 
 
@@ -133,6 +133,61 @@ def test_what_the_service_does_not_refer_to_may_change(sandbox: Sandbox) -> None
     _commit(sandbox, {"conf/deep/er.conf": SINCE})
     with pytest.raises(UsageProblem, match=r"changed since: conf/deep/er\.conf"):
         plan_service(sandbox.target, "backend")
+
+
+def _linked(path: Path, content: Path | str) -> None:
+    if path.is_symlink() or path.exists():
+        path.unlink()
+    if isinstance(content, Path):
+        path.symlink_to(content)
+    else:
+        path.write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("before", "since"),
+    [(Path("one.env"), Path("two.env")), (Path("one.env"), "A=2"), ("A=1", Path("two.env"))],
+    ids=["another link", "a file now", "a link now"],
+)
+@pytest.mark.parametrize("name", ["backend.env", "compose.yaml"])
+def test_a_link_that_leads_elsewhere_now_is_refused(
+    sandbox: Sandbox, name: str, before: Path | str, since: Path | str
+) -> None:
+    repository, texts = _repository(sandbox), {"compose.yaml": _compose("{env_file: backend.env}")}
+    texts |= {"one.env": texts.get(name, "A=1")}
+    _commit(sandbox, texts)
+    _linked(repository / name, texts["one.env"] if before == "A=1" else before)
+    good = _commit(sandbox, {})
+    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(good))
+    # Of a link that leads where it led, what is there is the commit's.
+    (repository / name).write_text("services: {}" if name == "compose.yaml" else "A=of-today")
+    plan_service(sandbox.target, "backend")
+    _linked(repository / name, since)
+    _commit(sandbox, {"two.env": "A=2"})
+    with pytest.raises(UsageProblem, match=f"changed since: {name}"):
+        plan_service(sandbox.target, "backend")
+
+
+@pytest.mark.parametrize("since", ["conf-2", None], ids=["another folder", "a folder of its own"])
+def test_a_linked_folder_above_what_is_mounted_is_looked_at(sandbox: Sandbox, since: str | None) -> None:
+    link = _repository(sandbox) / "current"
+    link.symlink_to("conf-1")
+    files = {"conf-1/app.conf": "c", "conf-2/app.conf": "c"}
+    _known_good(sandbox, _compose("{volumes: ['./current/app.conf:/c']}"), files)
+    plan_service(sandbox.target, "backend")
+    link.unlink()
+    if since is None:
+        _commit(sandbox, {"current/app.conf": SINCE})
+    else:
+        link.symlink_to(since)
+    with pytest.raises(UsageProblem, match="changed since: current"):
+        plan_service(sandbox.target, "backend")
+
+
+def test_links_in_a_circle_end(sandbox: Sandbox) -> None:
+    (_repository(sandbox) / "a").symlink_to("a")
+    _known_good(sandbox, _compose("{volumes: ['./a:/a']}"))
+    plan_service(sandbox.target, "backend")
 
 
 @pytest.mark.parametrize("gone", [True, False])
