@@ -34,7 +34,12 @@ from rollback_actions.refusals import Allowed, advice_of, refuse
 from rollback_actions.rollback import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.session import IncidentId, Profile, TakeOver, open_session
 from rollback_actions.status import ROLLBACK, State, Status, newest_rollback
-from rollback_actions.unfinished import interrupted, refuse_over_half_restored, unfinished_of
+from rollback_actions.unfinished import (
+    interrupted,
+    refuse_beside_unfinished,
+    refuse_over_half_restored,
+    unfinished_of,
+)
 from rollback_actions.wish import Kind, Wish
 
 rollback_app = typer.Typer(help="Roll a target back.", no_args_is_help=True)
@@ -185,18 +190,11 @@ def _run(advice: Advice, plan: Plan, incident: str | None, allowed: Allowed, *, 
                 hint="leave --incident out: what was there before it began is recorded in that incident",
             )
 
-    if incident is not None and _is_change(target, incident):
-        raise UsageProblem(
-            what="incident of a rollback",
-            expected="one of its own, or an incident",
-            observed=f"{incident}, the record of a migration that is yet to be",
-            source="--incident",
-            hint="leave --incident out: the gate looks for rollbacks in incidents",
-        )
-
     def choose() -> str | None:
         # What another one has done or left meanwhile counts too: this is asked before the lock, and under it.
         refuse_over_half_restored(target.folders.incidents, target.name, plan.wish)
+        if incident is not None:
+            _require_fit(target, incident, plan.wish)
         refuse(target, plan, allowed, resumed=unfinished is not None and unfinished.kept is not None)
         now = interrupted(target.folders.incidents, target.name, plan.wish)
         if (now and now.incident.id) != (unfinished and unfinished.incident.id):
@@ -235,9 +233,18 @@ def _done_line(record: RollbackRecord) -> str:
     return f"rollback: {record.verdict} in {record.seconds:.1f} s"
 
 
-def _is_change(target: Target, incident: str) -> bool:
+def _require_fit(target: Target, incident: str, wish: Wish) -> None:
+    """Refuse an incident in which the rollback `wish` would not be found, or make another one forgotten."""
     records = target.folders.incidents.glob("*/incident.json")
-    return any(path.parent.name == incident and load_incident(path.parent).kind == CHANGE for path in records)
+    if any(path.parent.name == incident and load_incident(path.parent).kind == CHANGE for path in records):
+        raise UsageProblem(
+            what="incident of a rollback",
+            expected="one of its own, or an incident",
+            observed=f"{incident}, the record of a migration that is yet to be",
+            source="--incident",
+            hint="leave --incident out: the gate looks for rollbacks in incidents",
+        )
+    refuse_beside_unfinished(target.folders.incidents, target.name, wish, incident)
 
 
 def _call_for_hands(error: BaseException, advice: Advice, lines: list[str]) -> None:

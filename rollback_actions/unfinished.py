@@ -184,6 +184,23 @@ def refuse_over_half_restored(incidents: Path, target: str, wish: Wish) -> None:
             )
 
 
+def refuse_beside_unfinished(incidents: Path, target: str, wish: Wish, incident: str) -> None:
+    """Refuse a rollback in an incident where another one did not succeed: that would be forgotten.
+
+    Raises:
+        UsageProblem: it names that one.
+    """
+    for one in unfinished_of(incidents, target):
+        if one.incident.id == incident and one.wish != wish:
+            raise UsageProblem(
+                what=f"incident of the rollback {wish}",
+                expected="one without another rollback that began and did not succeed",
+                observed=f"{incident}, where {one.wish} did not succeed",
+                source="--incident",
+                hint="leave --incident out, or go on with that one first (rollback resume)",
+            )
+
+
 def supersede_covered(incidents: Path, target: str, wish: Wish, by: Incident) -> list[str]:
     """End the unfinished rollbacks that `wish`, which succeeded in `by`, covers; return their incidents' ids.
 

@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.clock import Moment
 from fixtures.errors import ActionFailed, ExitCode
-from fixtures.incident import Incident, find_change
+from fixtures.incident import Incident, find_change, new_incident
 from fixtures.journal import verify_journal
 from fixtures.kept_samples import read_kept
 from fixtures.samples import SampleWriter, samples_path
@@ -23,7 +23,7 @@ from rollback_actions.holder import Holder
 from rollback_actions.plan import Plan, plan_database
 from rollback_actions.steps import Recorder
 from rollback_actions.unfinished import Unfinished
-from rollback_actions.wish import Kind
+from rollback_actions.wish import Kind, Wish
 from tests.unit.command_line import Ran, begin, tree
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
 from tests.unit.made_samples import samples
@@ -363,6 +363,23 @@ def test_a_rollback_is_not_recorded_where_nobody_looks_for_it(
     assert f"observed {change.id}, the record of a migration" in said
     assert tree(run.sandbox.folder) == before
     assert rolled == []
+
+
+@pytest.mark.parametrize("command", [("service", "worker"), ("full", "{commit}")], ids=" ".join)
+def test_no_rollback_is_begun_over_another_one_that_did_not_succeed(
+    run: Ran, rolled: list[tuple[Plan, Incident]], command: tuple[str, str]
+) -> None:
+    target, commit = run.sandbox.target, run.sandbox.commit
+    incident = new_incident(target.folders.incidents, target.name)
+    Unfinished.begin(incident, Wish(Kind.SERVICE, commit, ("backend",)), "current")
+    before = tree(run.sandbox.folder)
+    words = [word.format(commit=commit) for word in command]
+    said = run("rollback", *words, f"--incident={incident.id}", code=ExitCode.USAGE)
+    assert f"observed {incident.id}, where service backend to {commit} did not succeed" in said
+    assert tree(run.sandbox.folder) == before
+    run("rollback", *words)
+    run("rollback", "service", "backend", f"--incident={incident.id}")
+    assert [where.id == incident.id for _, where in rolled] == [False, True]
 
 
 def test_what_fails_says_no_secret(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
