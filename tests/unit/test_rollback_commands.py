@@ -27,7 +27,7 @@ from rollback_actions.wish import Kind, Wish
 from tests.unit.command_line import Ran, begin, tree
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
 from tests.unit.made_samples import samples
-from tests.unit.sandbox import MAINTAINED, SECRET, proxied
+from tests.unit.sandbox import MAINTAINED, SECRET, back_up, proxied
 
 
 @pytest.mark.parametrize(
@@ -380,6 +380,33 @@ def test_no_rollback_is_begun_over_another_one_that_did_not_succeed(
     run("rollback", *words)
     run("rollback", "service", "backend", f"--incident={incident.id}")
     assert [where.id == incident.id for _, where in rolled] == [False, True]
+
+
+def test_the_backup_set_that_a_person_named_is_the_one(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[str] = []
+
+    def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
+        assert plan.backup is not None
+        if began:
+            Unfinished.begin(incident, plan.wish, "current", plan.backup.folder.name, plan.stores)
+        began.append(plan.backup.folder.name)
+        raise ActionFailed(what="restore", expected="b", observed="c", source="d", hint="e")
+
+    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    for name in ("older", "zz newest"):
+        back_up(run.sandbox, run.sandbox.commit, name)
+    words = ("rollback", "database", "redis")
+    assert "observed no complete set" in run(*words, "--backup=", code=ExitCode.USAGE)
+    said = run(*words, "--backup=older", code=ExitCode.FAILED)
+    assert "nothing was changed; when that is mended: " in said
+    assert "db_redis.sh --backup=older --target=" in said
+    said = run(*words, "--backup=zz newest", code=ExitCode.FAILED)
+    assert f"emergency_rollback.sh {run.sandbox.commit} '--backup=zz newest' --target=" in said
+    said = run(*words, "--backup=older", code=ExitCode.USAGE)
+    assert "expected zz newest, with which it began and did not succeed, observed 'older'" in said
+    run(*words, code=ExitCode.FAILED)
+    run(*words, "--backup=zz newest", code=ExitCode.FAILED)
+    assert began == ["older", *["zz newest"] * 3]
 
 
 def test_what_fails_says_no_secret(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
