@@ -10,7 +10,7 @@ from typing import Any
 
 from fixtures.clock import Moment
 from fixtures.errors import ActionFailed, UsageProblem
-from fixtures.files import canonical_json, write_whole
+from fixtures.files import canonical_json, read_regular, write_whole
 from fixtures.incident import ROLLBACK, UNFINISHED, Incident, RollbackRecord, load_incident, target_of_id
 from fixtures.origin import Origin
 from fixtures.verdict import Verdict
@@ -146,7 +146,7 @@ def unfinished_of(incidents: Path, target: str) -> list[Unfinished]:
     """
     found = []
     for path in incidents.glob(f"*/{UNFINISHED}"):
-        incident = _incident_of(path, target)
+        incident = incident_of_unfinished(path, target)
         if incident is not None and not incident.closed:
             found.append(_read(path, incident))
     return sorted(found, key=lambda one: (one.started.wall, one.incident.id), reverse=True)
@@ -237,7 +237,7 @@ def refuse_unfinished(incidents: Path, target: str) -> None:
         UsageProblem: it names the incident.
     """
     for path in sorted(incidents.glob(f"*/{UNFINISHED}"), reverse=True):
-        if _incident_of(path, target) is not None:
+        if incident_of_unfinished(path, target) is not None:
             raise UsageProblem(
                 what=f"state of {target}",
                 expected="no rollback that began and did not succeed",
@@ -272,14 +272,14 @@ def _put_by(incident: Incident) -> None:
         (incident.folder / ROLLBACK).unlink(missing_ok=True)
 
 
-def _incident_of(path: Path, target: str) -> Incident | None:
+def incident_of_unfinished(path: Path, target: str) -> Incident | None:
     """Return the incident that the unfinished rollback `path` is in, None where it is none of `target`.
 
     Raises:
-        UsageProblem: the incident's record is damaged, and the rollback is of `target`, or may be.
+        UsageProblem: the incident's record is damaged or gone, and the rollback is of `target`, or may be.
     """
     folder = path.parent
-    if not (folder / "incident.json").exists():
+    if not (folder / "incident.json").exists() and _target_of(path) != target:
         return None  # a folder that is no incident
     try:
         incident = load_incident(folder)
@@ -302,7 +302,7 @@ def _incident_of(path: Path, target: str) -> Incident | None:
 def _target_of(path: Path) -> str | None:
     """Return the target that the unfinished rollback `path` is of, as far as it or its folder's name says."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_regular(path).decode())
     except (OSError, ValueError, RecursionError):
         record = None
     owner = record.get("target") if isinstance(record, dict) else None
@@ -312,7 +312,7 @@ def _target_of(path: Path) -> str | None:
 
 def _read(path: Path, incident: Incident) -> Unfinished:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_regular(path).decode())
         kept = Path(record["kept"]) if record["kept"] else None
         return Unfinished(
             incident=incident,
