@@ -30,6 +30,8 @@ def read_document(file: Path, source: str) -> yaml.Node:
     """
     try:
         root = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        if root is not None:
+            said_by(root)  # one that contains itself has no end
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageProblem(
             what="compose file",

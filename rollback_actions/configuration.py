@@ -100,7 +100,8 @@ class _Documents:
 class _References:
     """What configures a service besides the compose files of the profile.
 
-    `environment` are its environment files, by the names that these files have for them.
+    `environment` are its environment files, and those of other services that are gone, by the names that the
+    compose files have for them.
     """
 
     target: Target
@@ -174,12 +175,25 @@ class _References:
         self.add(self.documents([path], path.parent), str(name))
 
     def _environment(self, described: Mapping[str, Any], base: Path, *, first: bool) -> None:
-        names = [str(mapping(one).get("path", one)) for one in entries(described.get("env_file"))]
+        names = _environment_names(described)
         if first:
             self.environment |= {name: self._path(base, name) for name in names}
         else:
             self.read += self._paths(base, names)
         self.read += self._paths(base, described.get("label_file"))
+
+    def add_missing(self, documents: _Documents) -> None:
+        """Add what any service in `documents` needs and is gone: compose reads none of them without it."""
+        for document in documents.said:
+            for described in map(mapping, mapping(document.get("services")).values()):
+                for name in _environment_names(described):
+                    if not os.path.lexists(path := self._path(documents.base, name)):
+                        self.environment[name] = path
+                extended = mapping(described.get("extends")).get("file")
+                read = self._paths(
+                    documents.base, [*entries(extended), *entries(described.get("label_file"))]
+                )
+                self.read += [path for path in read if not os.path.lexists(path)]
 
     def _mounts(self, described: Mapping[str, Any], base: Path) -> None:
         for volume in entries(described.get("volumes")):
@@ -208,6 +222,10 @@ class _References:
         return Path(os.path.abspath(base / path))  # noqa: PTH100 - links stay: what they mean is looked at too
 
 
+def _environment_names(described: Mapping[str, Any]) -> list[str]:
+    return [str(mapping(one).get("path", one)) for one in entries(described.get("env_file"))]
+
+
 def _references(target: Target, commit: str, service: str) -> _References:
     engine = target.engine
     # Compose takes the relative paths of all of them from the folder of the first.
@@ -215,7 +233,9 @@ def _references(target: Target, commit: str, service: str) -> _References:
     values = engine.env_file or base / ".env"
     found = _References(target, commit, _variables(values))
     found.read.append(values)
-    found.add(found.documents(engine.files, base), service, first=True)
+    documents = found.documents(engine.files, base)
+    found.add(documents, service, first=True)
+    found.add_missing(documents)
     return found
 
 

@@ -258,11 +258,50 @@ def test_an_environment_file_is_the_commits(sandbox: Sandbox, form: str, *, gone
     assert not gone or git(_repository(sandbox), "status", "--short") == "D backend.env"
 
 
+def test_what_compose_reads_of_another_service_is_there(sandbox: Sandbox) -> None:
+    """Compose creates one service, and wants the files of all of them."""
+    besides = "{image: o, env_file: [labels, of-other.env]}"
+    text = _compose("{image: i}").replace("services:\n", f"services:\n  besides: {besides}\n")
+    good = _known_good(sandbox, text, {**FILES, "of-other.env": "A=b"})
+    for name in ("of-other.env", "labels"):
+        (_repository(sandbox) / name).write_text(SINCE)
+    with configuration_at(sandbox.target, good, "backend") as (file,):
+        assert file.read_text() == text
+    (_repository(sandbox) / "of-other.env").unlink()
+    plan_service(sandbox.target, "backend")
+    with configuration_at(sandbox.target, good, "backend") as (file,):
+        labels, path = said_by(read_document(file, "it"))["services"]["besides"]["env_file"]
+        assert (labels, Path(path).read_text()) == ("labels", "A=b")
+
+
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [
+        ("{extends: {file: common/base.yaml, service: base}}", "common/base.yaml"),
+        ("{label_file: labels}", "labels"),
+    ],
+)
+def test_a_file_of_another_service_that_is_gone_is_refused(sandbox: Sandbox, other: str, name: str) -> None:
+    text = _compose("{image: i}").replace("services:\n", f"services:\n  besides: {other}\n")
+    _known_good(sandbox, text)
+    _commit(sandbox, {name: SINCE})
+    plan_service(sandbox.target, "backend")
+    (_repository(sandbox) / name).unlink()
+    with pytest.raises(UsageProblem, match=f"changed since: {name}"):
+        plan_service(sandbox.target, "backend")
+
+
 def test_an_unchanged_environment_file_leaves_the_compose_file_as_it_is(sandbox: Sandbox) -> None:
     text = _compose("{env_file: backend.env}  # as it was")
     good = _known_good(sandbox, text)
     with configuration_at(sandbox.target, good, "backend") as (file,):
         assert file.read_text() == text
+
+
+def test_a_compose_file_that_contains_itself_is_refused(sandbox: Sandbox) -> None:
+    _known_good(sandbox, "x: &x {x: *x}\nservices: {backend: {image: i}}")
+    with pytest.raises(UsageProblem, match="expected a document of YAML, observed RecursionError"):
+        plan_service(sandbox.target, "backend")
 
 
 def test_a_compose_file_that_is_no_yaml_is_refused(sandbox: Sandbox) -> None:
