@@ -257,7 +257,18 @@ def left_nothing(incident: Incident, record: RollbackRecord) -> bool:
         return True
     records = record.records or {}
     unsettled = any(records.get(name) for name in ("unaccounted", "unknown"))
-    return unsettled and not any((incident.folder / name).exists() for name in (UNFINISHED, SUPERSEDED))
+    return unsettled and not ((incident.folder / UNFINISHED).exists() or _superseded(incident, record))
+
+
+def _superseded(incident: Incident, record: RollbackRecord) -> bool:
+    """Tell whether the rollback of `record` is the one of `incident` whose work a later one has done."""
+    try:
+        entry = json.loads(read_regular(incident.folder / SUPERSEDED).decode())
+        return Moment.from_record(entry["started"]) == record.started
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return True  # which one it was is not known
 
 
 def _put_by(incident: Incident) -> None:
