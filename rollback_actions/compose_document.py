@@ -97,7 +97,7 @@ def interpolated(text: str, variables: Mapping[str, str | None]) -> str:
 
     def value(found: re.Match[str]) -> str:
         if found[0] == "$$":
-            return found[0]
+            return "$"
         known = variables.get(found["bare"] or found["name"])
         sign, other = found["sign"] or "", interpolated(found["other"] or "", variables)
         there = bool(known) if sign.startswith(":") else known is not None

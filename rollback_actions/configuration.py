@@ -198,7 +198,8 @@ class _References:
     def _mounts(self, described: Mapping[str, Any], base: Path) -> None:
         for volume in entries(described.get("volumes")):
             if isinstance(volume, dict):
-                source, point = str(volume.get("source", "")), str(volume.get("target"))
+                source = interpolated(str(volume.get("source", "")), self.variables)
+                point = str(volume.get("target"))
                 bound = volume.get("type") == "bind"
             else:
                 source, _, rest = interpolated(str(volume), self.variables).partition(":")
@@ -207,7 +208,7 @@ class _References:
             # A later file puts another one in its place.
             self.mounts.pop(point, None)
             if bound:
-                self.mounts[point] = self._path(base, source)
+                self.mounts[point] = _place(base, source)
         for kind in ("configs", "secrets"):
             uses = entries(described.get(kind))
             self.used |= {(kind, str(mapping(use).get("source", use))) for use in uses}
@@ -216,10 +217,14 @@ class _References:
         return [self._path(base, name) for name in entries(names)]
 
     def _path(self, base: Path, name: object) -> Path:
-        path = Path(interpolated(str(name), self.variables))
-        with suppress(RuntimeError):  # a user who has no home
-            path = path.expanduser()
-        return Path(os.path.abspath(base / path))  # noqa: PTH100 - links stay: what they mean is looked at too
+        return _place(base, interpolated(str(name), self.variables))
+
+
+def _place(base: Path, name: str) -> Path:
+    path = Path(name)
+    with suppress(RuntimeError):  # a user who has no home
+        path = path.expanduser()
+    return Path(os.path.abspath(base / path))  # noqa: PTH100 - links stay: what they mean is looked at too
 
 
 def _environment_names(described: Mapping[str, Any]) -> list[str]:
