@@ -26,9 +26,13 @@ class Advice:
     profile: Path
     options: tuple[str, ...] = ()
 
-    def rollback(self, wish: Wish, *, take_over: bool = False) -> str:
-        """Return the command of a rollback: the runbook's own script where there is one."""
-        over = [*self.options, *([TAKE_OVER] if take_over else [])]
+    def rollback(self, wish: Wish, *, take_over: bool = False, backup: str | None = None) -> str:
+        """Return the command of a rollback: the runbook's own script where there is one.
+
+        `backup` is the set that its data goes back to, where a person named one.
+        """
+        named = [f"--backup={backup}"] if backup is not None and wish.restores_data else []
+        over = [*named, *self.options, *([TAKE_OVER] if take_over else [])]
         match wish.kind:
             case Kind.EMERGENCY:
                 return self._script("emergency_rollback.sh", wish.commit, *over)

@@ -30,6 +30,8 @@ def read_document(file: Path, source: str) -> yaml.Node:
     """
     try:
         root = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        if root is not None:
+            said_by(root)  # one that contains itself has no end
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageProblem(
             what="compose file",
@@ -95,7 +97,7 @@ def interpolated(text: str, variables: Mapping[str, str | None]) -> str:
 
     def value(found: re.Match[str]) -> str:
         if found[0] == "$$":
-            return found[0]
+            return "$"
         known = variables.get(found["bare"] or found["name"])
         sign, other = found["sign"] or "", interpolated(found["other"] or "", variables)
         there = bool(known) if sign.startswith(":") else known is not None

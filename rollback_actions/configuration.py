@@ -31,6 +31,8 @@ from rollback_actions.compose_document import (
 )
 
 _SHOWN = 5
+_LINK = "120000"  # its mode in a commit
+_MOST_LINKS = 40  # as many as the system follows
 
 
 def require_configuration(target: Target, commit: str, service: str) -> None:
@@ -42,12 +44,15 @@ def require_configuration(target: Target, commit: str, service: str) -> None:
         UsageProblem: a file that it is configured by is another one there, or a compose file is no YAML.
             `ActionFailed`, `Unverifiable`: git cannot tell.
     """
-    repository = target.application.repository
-    changed = _changed(repository, commit, _references(target, commit, service).standing)
+    repository, found = target.application.repository, _references(target, commit, service)
+    # A copy is of what the working copy's links lead to: they have to be the commit's.
+    copied = [*target.engine.files, *found.environment.values()]
+    links = _changed(repository, commit, copied, links=True)
+    changed = list(dict.fromkeys([*links, *_changed(repository, commit, found.standing)]))
     if changed:
         raise UsageProblem(
             what=f"configuration of {service}",
-            expected=f"what it mounts, and what its compose files read, as commit {commit[:12]} has it",
+            expected=f"what it mounts, links, and what its compose files read, as in commit {commit[:12]}",
             observed=f"changed since: {listed(changed, _SHOWN)}",
             source=str(repository),
             hint=f"rollback full {commit} takes the working copy along; alone, it would run with these",
@@ -95,7 +100,8 @@ class _Documents:
 class _References:
     """What configures a service besides the compose files of the profile.
 
-    `environment` are its environment files, by the names that these files have for them.
+    `environment` are its environment files, and those of other services that are gone, by the names that the
+    compose files have for them.
     """
 
     target: Target
@@ -169,17 +175,31 @@ class _References:
         self.add(self.documents([path], path.parent), str(name))
 
     def _environment(self, described: Mapping[str, Any], base: Path, *, first: bool) -> None:
-        names = [str(mapping(one).get("path", one)) for one in entries(described.get("env_file"))]
+        names = _environment_names(described)
         if first:
             self.environment |= {name: self._path(base, name) for name in names}
         else:
             self.read += self._paths(base, names)
         self.read += self._paths(base, described.get("label_file"))
 
+    def add_missing(self, documents: _Documents) -> None:
+        """Add what any service in `documents` needs and is gone: compose reads none of them without it."""
+        for document in documents.said:
+            for described in map(mapping, mapping(document.get("services")).values()):
+                for name in _environment_names(described):
+                    if not os.path.lexists(path := self._path(documents.base, name)):
+                        self.environment[name] = path
+                extended = mapping(described.get("extends")).get("file")
+                read = self._paths(
+                    documents.base, [*entries(extended), *entries(described.get("label_file"))]
+                )
+                self.read += [path for path in read if not os.path.lexists(path)]
+
     def _mounts(self, described: Mapping[str, Any], base: Path) -> None:
         for volume in entries(described.get("volumes")):
             if isinstance(volume, dict):
-                source, point = str(volume.get("source", "")), str(volume.get("target"))
+                source = interpolated(str(volume.get("source", "")), self.variables)
+                point = str(volume.get("target"))
                 bound = volume.get("type") == "bind"
             else:
                 source, _, rest = interpolated(str(volume), self.variables).partition(":")
@@ -188,7 +208,7 @@ class _References:
             # A later file puts another one in its place.
             self.mounts.pop(point, None)
             if bound:
-                self.mounts[point] = self._path(base, source)
+                self.mounts[point] = _place(base, source)
         for kind in ("configs", "secrets"):
             uses = entries(described.get(kind))
             self.used |= {(kind, str(mapping(use).get("source", use))) for use in uses}
@@ -197,10 +217,18 @@ class _References:
         return [self._path(base, name) for name in entries(names)]
 
     def _path(self, base: Path, name: object) -> Path:
-        path = Path(interpolated(str(name), self.variables))
-        with suppress(RuntimeError):  # a user who has no home
-            path = path.expanduser()
-        return Path(os.path.abspath(base / path))  # noqa: PTH100 - links stay: what they mean is looked at too
+        return _place(base, interpolated(str(name), self.variables))
+
+
+def _place(base: Path, name: str) -> Path:
+    path = Path(name)
+    with suppress(RuntimeError):  # a user who has no home
+        path = path.expanduser()
+    return Path(os.path.abspath(base / path))  # noqa: PTH100 - links stay: what they mean is looked at too
+
+
+def _environment_names(described: Mapping[str, Any]) -> list[str]:
+    return [str(mapping(one).get("path", one)) for one in entries(described.get("env_file"))]
 
 
 def _references(target: Target, commit: str, service: str) -> _References:
@@ -210,7 +238,9 @@ def _references(target: Target, commit: str, service: str) -> _References:
     values = engine.env_file or base / ".env"
     found = _References(target, commit, _variables(values))
     found.read.append(values)
-    found.add(found.documents(engine.files, base), service, first=True)
+    documents = found.documents(engine.files, base)
+    found.add(documents, service, first=True)
+    found.add_missing(documents)
     return found
 
 
@@ -221,27 +251,54 @@ def _variables(file: Path) -> dict[str, str | None]:
     return dict(os.environ)
 
 
-def _changed(repository: Path, commit: str, paths: Iterable[Path]) -> list[str]:
+def _changed(repository: Path, commit: str, paths: Iterable[Path], *, links: bool = False) -> list[str]:
     """Return the files at or below `paths` that are not in the working copy as `commit` holds them.
 
-    What git was told not to look at is as whoever told it so wants it.
+    So are links that lead to `paths`; with `links` only these. What git was told not to look at is as whoever
+    told it so wants it.
     """
-    names = {name for path in paths for name in _names(repository.resolve(), path)}
-    if not names:
+    found = {name: place for path in paths for name, place in _names(repository.resolve(), path)}
+    if not found:
         return []
-    held = git(repository, "ls-tree", "-r", "-z", "--name-only", commit, "--", *sorted(names)).split("\0")
+    names = {name for name, place in found.items() if not links or _is_link(place)}
+    held = git(repository, "ls-tree", "-r", "-z", "--name-only", commit, "--", *sorted(found)).split("\0")
     folders = {str(folder) for name in held if name for folder in Path(name).parents}
-    asked = [f":(literal){name}" for name in sorted(names & {*held, *folders})]
+    asked = sorted((names & {*held, *folders}) | _links_at(repository, commit, found))
     if not asked:
         return []
     # Also where the user has configured other tools, or another look.
     plain = ("--name-only", "-z", "--relative", "--no-renames", "--no-ext-diff", "--ignore-submodules=none")
-    changed = git(repository, "--no-optional-locks", "diff", *plain, commit, "--", *asked)
+    literal = (f":(literal){name}" for name in asked)
+    changed = git(repository, "--no-optional-locks", "diff", *plain, commit, "--", *literal)
     return [name for name in changed.split("\0") if name]
 
 
-def _names(repository: Path, path: Path) -> Iterator[str]:
-    """Yield what git calls `path`, and where that is a link, what it means."""
-    for place in (path.parent.resolve() / path.name, path.resolve()):
+def _links_at(repository: Path, commit: str, names: Iterable[str]) -> set[str]:
+    """Return which of `names`, and of the folders that they are in, are links in `commit`."""
+    above = {str(place) for name in names for place in (Path(name), *Path(name).parents)} - {"."}
+    if not above:
+        return set()
+    listed = git(repository, "ls-tree", "-z", commit, "--", *sorted(above)).split("\0")
+    return {name for mode, _, name in (one.partition("\t") for one in listed) if mode.startswith(_LINK)}
+
+
+def _names(repository: Path, path: Path) -> Iterator[tuple[str, Path]]:
+    """Yield what git calls `path`, and each link that leads to it; with the place itself."""
+    for place in _places(path):
         if place.is_relative_to(repository):
-            yield str(place.relative_to(repository))
+            yield str(place.relative_to(repository)), place
+
+
+def _places(path: Path, links: int = _MOST_LINKS) -> Iterator[Path]:
+    """Yield each link that leads to `path`, and the place where it ends; of a circle no more than `links`."""
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - links stay
+    for place in (*reversed(path.parents), path):
+        if links and _is_link(place):
+            yield place
+            yield from _places(place.parent / place.readlink() / path.relative_to(place), links - 1)
+            return
+    yield path
+
+
+def _is_link(place: Path) -> bool:
+    return os.path.islink(place)  # noqa: PTH114 - what nobody may look at is none of the repository

@@ -64,6 +64,10 @@ class ContainerControl(Protocol):
         """See that the image ids `images`, by service, are there."""
         ...
 
+    def described(self, *, deadline: float, files: Sequence[Path] | None = None) -> frozenset[str]:
+        """Return the services of `files`, or of the profile's, which compose can read as they are."""
+        ...
+
     def up(
         self,
         services: Iterable[str],

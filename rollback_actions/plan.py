@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -257,7 +258,7 @@ def _require_index(backup: BackupSet, store: str) -> None:
             observed=str(problem.observed),
             source=problem.source,
             hint=f"put back what that folder had when the backup was taken; or go back to it as it is, and "
-            f"have all that is there now exported: --backup {backup.folder.name}",
+            f"have all that is there now exported: {shlex.join(['--backup', backup.folder.name])}",
         ) from None
 
 

@@ -97,6 +97,10 @@ def roll_back(
     if plan.images:
         with steps(LOOK, schedule.deadline(Stage.LOOK)):
             control.require_images(plan.images, deadline=schedule.deadline(Stage.LOOK))
+            # What a commit's files refer to is there only once that is checked out.
+            if not plan.checks_out:
+                with _compose_files(target, plan) as files:
+                    control.described(files=files, deadline=schedule.deadline(Stage.LOOK))
     backup = plan.backup.folder.name if plan.backup else ""
     origin = origin_of(target, engine)
     unfinished = Unfinished.begin(incident, plan.wish, plan.baseline.id, backup, plan.stores, origin)
@@ -265,18 +269,17 @@ def _start(run: _Run, services: Sequence[str]) -> None:
         run.control.start([service for service in services if service in there], deadline=deadline)
         return
     images = {service: run.plan.images[service] for service in services}
-    with _compose_files(run) as files:
+    with _compose_files(run.target, run.plan) as files:
         run.control.up(images, images, files=files, deadline=deadline)
 
 
 @contextmanager
-def _compose_files(run: _Run) -> Iterator[tuple[Path, ...]]:
-    files = run.target.engine.files
-    if run.plan.checks_out:
-        yield files
+def _compose_files(target: Target, plan: Plan) -> Iterator[tuple[Path, ...]]:
+    if plan.checks_out:
+        yield target.engine.files
         return
     # The working copy stays where the other services are; this one's configuration is the commit's.
-    with configuration_at(run.target, run.plan.commit, run.plan.wish.names[0]) as committed:
+    with configuration_at(target, plan.commit, plan.wish.names[0]) as committed:
         yield committed
 
 

@@ -34,7 +34,13 @@ from rollback_actions.refusals import Allowed, advice_of, refuse
 from rollback_actions.rollback import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.session import IncidentId, Profile, TakeOver, open_session
 from rollback_actions.status import ROLLBACK, State, Status, newest_rollback
-from rollback_actions.unfinished import interrupted, refuse_over_half_restored, unfinished_of
+from rollback_actions.unfinished import (
+    Unfinished,
+    interrupted,
+    refuse_beside_unfinished,
+    refuse_over_half_restored,
+    unfinished_of,
+)
 from rollback_actions.wish import Kind, Wish
 
 rollback_app = typer.Typer(help="Roll a target back.", no_args_is_help=True)
@@ -91,8 +97,8 @@ def database(
     """Put the data of store NAME back to the backup of the known-good commit."""
     target = load_target(profile)
     allowed = Allowed(confirm, over_budget, again)
-    plan = plan_database(target, name, backup=backup or NEWEST)
-    _run(Advice(target, profile), plan, incident, allowed, take_over=take_over)
+    plan = plan_database(target, name, backup=NEWEST if backup is None else backup)
+    _run(Advice(target, profile), plan, incident, allowed, take_over=take_over, backup=backup)
 
 
 @rollback_app.command()
@@ -128,8 +134,8 @@ def emergency(
     target = load_target(profile)
     # Everything that can be wrong with the wish is found before an incident is opened or a lock taken.
     allowed = Allowed(confirm, over_budget, again)
-    plan = plan_emergency(target, commit, backup=backup or NEWEST)
-    _run(Advice(target, profile), plan, incident, allowed, take_over=take_over)
+    plan = plan_emergency(target, commit, backup=NEWEST if backup is None else backup)
+    _run(Advice(target, profile), plan, incident, allowed, take_over=take_over, backup=backup)
 
 
 @rollback_app.command()
@@ -169,34 +175,29 @@ def status(profile: Profile) -> None:
         raise typer.Exit(ExitCode.FAILED if found.verdict is Verdict.FAILED else ExitCode.BROKEN)
 
 
-def _run(advice: Advice, plan: Plan, incident: str | None, allowed: Allowed, *, take_over: bool) -> None:
+def _run(
+    advice: Advice,
+    plan: Plan,
+    incident: str | None,
+    allowed: Allowed,
+    *,
+    take_over: bool,
+    backup: str | None = None,
+) -> None:
+    """Roll back by `plan`; `backup` is the set that a person named for it."""
     target = advice.target
     advice = replace(advice, options=allowed.words(target))
     unfinished = interrupted(target.folders.incidents, target.name, plan.wish)
     if unfinished is not None:
         # It goes on with what it began with, whatever is newer by now.
+        _require_the_same(unfinished, incident, backup)
         plan = plan_unfinished(target, unfinished)
-        if incident not in {None, unfinished.incident.id}:
-            raise UsageProblem(
-                what=f"incident of the rollback {plan.wish}",
-                expected=f"{unfinished.incident.id}, in which it began and did not succeed",
-                observed=str(incident),
-                source="--incident",
-                hint="leave --incident out: what was there before it began is recorded in that incident",
-            )
-
-    if incident is not None and _is_change(target, incident):
-        raise UsageProblem(
-            what="incident of a rollback",
-            expected="one of its own, or an incident",
-            observed=f"{incident}, the record of a migration that is yet to be",
-            source="--incident",
-            hint="leave --incident out: the gate looks for rollbacks in incidents",
-        )
 
     def choose() -> str | None:
         # What another one has done or left meanwhile counts too: this is asked before the lock, and under it.
         refuse_over_half_restored(target.folders.incidents, target.name, plan.wish)
+        if incident is not None:
+            _require_fit(target, incident, plan.wish)
         refuse(target, plan, allowed, resumed=unfinished is not None and unfinished.kept is not None)
         now = interrupted(target.folders.incidents, target.name, plan.wish)
         if (now and now.incident.id) != (unfinished and unfinished.incident.id):
@@ -226,7 +227,7 @@ def _run(advice: Advice, plan: Plan, incident: str | None, allowed: Allowed, *, 
     except BaseException as error:
         # Only now is it known how the lock fares. A refusal says itself what to do.
         if record is None and (begun is not None or isinstance(error, Unverifiable)):
-            _call_for_hands(error, advice, _manual(error, advice, plan, begun, lock))
+            _call_for_hands(error, advice, _manual(error, advice, plan, begun, lock, backup))
         raise
     typer.echo(_done_line(record))
 
@@ -235,9 +236,38 @@ def _done_line(record: RollbackRecord) -> str:
     return f"rollback: {record.verdict} in {record.seconds:.1f} s"
 
 
-def _is_change(target: Target, incident: str) -> bool:
+def _require_the_same(unfinished: Unfinished, incident: str | None, backup: str | None) -> None:
+    """Refuse to go on with `unfinished` where another incident or another backup set is named for it."""
+    if incident not in {None, unfinished.incident.id}:
+        raise UsageProblem(
+            what=f"incident of the rollback {unfinished.wish}",
+            expected=f"{unfinished.incident.id}, in which it began and did not succeed",
+            observed=str(incident),
+            source="--incident",
+            hint="leave --incident out: what was there before it began is recorded in that incident",
+        )
+    if backup not in {None, unfinished.backup}:
+        raise UsageProblem(
+            what=f"backup set of the rollback {unfinished.wish}",
+            expected=f"{unfinished.backup or 'the newest'}, with which it began and did not succeed",
+            observed=repr(backup),
+            source="--backup",
+            hint="go on with that one (rollback resume), and then roll back once more: --again --backup NAME",
+        )
+
+
+def _require_fit(target: Target, incident: str, wish: Wish) -> None:
+    """Refuse an incident in which the rollback `wish` would not be found, or make another one forgotten."""
     records = target.folders.incidents.glob("*/incident.json")
-    return any(path.parent.name == incident and load_incident(path.parent).kind == CHANGE for path in records)
+    if any(path.parent.name == incident and load_incident(path.parent).kind == CHANGE for path in records):
+        raise UsageProblem(
+            what="incident of a rollback",
+            expected="one of its own, or an incident",
+            observed=f"{incident}, the record of a migration that is yet to be",
+            source="--incident",
+            hint="leave --incident out: the gate looks for rollbacks in incidents",
+        )
+    refuse_beside_unfinished(target.folders.incidents, target.name, wish, incident)
 
 
 def _call_for_hands(error: BaseException, advice: Advice, lines: list[str]) -> None:
@@ -250,7 +280,12 @@ def _call_for_hands(error: BaseException, advice: Advice, lines: list[str]) -> N
 
 
 def _manual(
-    error: BaseException, advice: Advice, plan: Plan, incident: Incident | None, lock: TargetLock
+    error: BaseException,
+    advice: Advice,
+    plan: Plan,
+    incident: Incident | None,
+    lock: TargetLock,
+    backup: str | None,
 ) -> list[str]:
     if incident is not None and isinstance(error, RecordsMissing | RecordsUnknown):
         # Only the accounting failed: the target is as it was at the commit, and runs.
@@ -267,10 +302,10 @@ def _manual(
     if lock.lost:
         return [head, f"  who goes on, and how far that is: {advice.status()}"]
     if incident is None or not (incident.folder / UNFINISHED).exists():
-        again = advice.rollback(plan.wish, take_over=over)
+        again = advice.rollback(plan.wish, take_over=over, backup=backup)
         return [head, f"  nothing was changed; when that is mended: {again}"]
     services = [*plan.stopped, *(s for name in plan.stores for s in advice.target.stores[name].services)]
-    wider = advice.rollback(Wish(Kind.EMERGENCY, plan.commit), take_over=over)
+    wider = advice.rollback(Wish(Kind.EMERGENCY, plan.commit), take_over=over, backup=backup)
     return [
         head,
         *advice.go_on(services, take_over=over),

@@ -13,7 +13,7 @@ from fixtures.incident import JOURNAL, UNFINISHED, Incident, RollbackRecord, loa
 from fixtures.journal import read_journal
 from fixtures.rollbacks import ROLLBACK_BEGAN
 from fixtures.verdict import Verdict
-from rollback_actions.unfinished import Unfinished, read_unfinished
+from rollback_actions.unfinished import Unfinished, incident_of_unfinished, read_unfinished
 
 ROLLBACK = "rollback "  # how the outermost step of a rollback begins
 
@@ -72,7 +72,8 @@ def newest_rollback(incidents: Path, target: str, runs: Callable[[str], bool | N
     """Return the status of the newest rollback of `target`; `runs` says whether an incident's action runs.
 
     Raises:
-        UsageProblem: there is none, or its record is damaged. `ActionFailed`: its journal cannot be read.
+        UsageProblem: there is none, or its record is damaged, or that of the incident of one that did not
+            succeed. `ActionFailed`: its journal cannot be read.
     """
     names = (UNFINISHED, "rollback.json")
     folders = {path.parent for name in names for path in incidents.glob(f"*/{name}")}
@@ -141,7 +142,13 @@ def steps_of(records: Iterable[Mapping[str, Any]], *, running: bool | None) -> l
 
 
 def _of_target(folder: Path, target: str) -> Incident | None:
-    """Return the incident in `folder`, None where it is another target's, or no incident that can be read."""
+    """Return the incident in `folder`, None where it is another target's, or no incident that can be read.
+
+    Raises:
+        UsageProblem: it cannot be read, and a rollback of `target` did not succeed in it.
+    """
+    if (folder / UNFINISHED).exists():
+        return incident_of_unfinished(folder / UNFINISHED, target)
     try:
         incident = load_incident(folder)
     except UsageProblem:

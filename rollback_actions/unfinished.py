@@ -10,7 +10,7 @@ from typing import Any
 
 from fixtures.clock import Moment
 from fixtures.errors import ActionFailed, UsageProblem
-from fixtures.files import canonical_json, write_whole
+from fixtures.files import canonical_json, read_regular, write_whole
 from fixtures.incident import ROLLBACK, UNFINISHED, Incident, RollbackRecord, load_incident, target_of_id
 from fixtures.origin import Origin
 from fixtures.verdict import Verdict
@@ -146,7 +146,7 @@ def unfinished_of(incidents: Path, target: str) -> list[Unfinished]:
     """
     found = []
     for path in incidents.glob(f"*/{UNFINISHED}"):
-        incident = _incident_of(path, target)
+        incident = incident_of_unfinished(path, target)
         if incident is not None and not incident.closed:
             found.append(_read(path, incident))
     return sorted(found, key=lambda one: (one.started.wall, one.incident.id), reverse=True)
@@ -181,6 +181,23 @@ def refuse_over_half_restored(incidents: Path, target: str, wish: Wish) -> None:
                 observed=f"the rollback {one.wish} of incident {one.incident.id} did not succeed",
                 source=str(one.incident.folder / UNFINISHED),
                 hint="go on with it (rollback resume), or roll back every store (rollback emergency)",
+            )
+
+
+def refuse_beside_unfinished(incidents: Path, target: str, wish: Wish, incident: str) -> None:
+    """Refuse a rollback in an incident where another one did not succeed: that would be forgotten.
+
+    Raises:
+        UsageProblem: it names that one.
+    """
+    for one in unfinished_of(incidents, target):
+        if one.incident.id == incident and one.wish != wish:
+            raise UsageProblem(
+                what=f"incident of the rollback {wish}",
+                expected="one without another rollback that began and did not succeed",
+                observed=f"{incident}, where {one.wish} did not succeed",
+                source="--incident",
+                hint="leave --incident out, or go on with that one first (rollback resume)",
             )
 
 
@@ -220,7 +237,7 @@ def refuse_unfinished(incidents: Path, target: str) -> None:
         UsageProblem: it names the incident.
     """
     for path in sorted(incidents.glob(f"*/{UNFINISHED}"), reverse=True):
-        if _incident_of(path, target) is not None:
+        if incident_of_unfinished(path, target) is not None:
             raise UsageProblem(
                 what=f"state of {target}",
                 expected="no rollback that began and did not succeed",
@@ -240,7 +257,18 @@ def left_nothing(incident: Incident, record: RollbackRecord) -> bool:
         return True
     records = record.records or {}
     unsettled = any(records.get(name) for name in ("unaccounted", "unknown"))
-    return unsettled and not any((incident.folder / name).exists() for name in (UNFINISHED, SUPERSEDED))
+    return unsettled and not ((incident.folder / UNFINISHED).exists() or _superseded(incident, record))
+
+
+def _superseded(incident: Incident, record: RollbackRecord) -> bool:
+    """Tell whether the rollback of `record` is the one of `incident` whose work a later one has done."""
+    try:
+        entry = json.loads(read_regular(incident.folder / SUPERSEDED).decode())
+        return Moment.from_record(entry["started"]) == record.started
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return True  # which one it was is not known
 
 
 def _put_by(incident: Incident) -> None:
@@ -255,14 +283,14 @@ def _put_by(incident: Incident) -> None:
         (incident.folder / ROLLBACK).unlink(missing_ok=True)
 
 
-def _incident_of(path: Path, target: str) -> Incident | None:
+def incident_of_unfinished(path: Path, target: str) -> Incident | None:
     """Return the incident that the unfinished rollback `path` is in, None where it is none of `target`.
 
     Raises:
-        UsageProblem: the incident's record is damaged, and the rollback is of `target`, or may be.
+        UsageProblem: the incident's record is damaged or gone, and the rollback is of `target`, or may be.
     """
     folder = path.parent
-    if not (folder / "incident.json").exists():
+    if not (folder / "incident.json").exists() and _target_of(path) != target:
         return None  # a folder that is no incident
     try:
         incident = load_incident(folder)
@@ -285,7 +313,7 @@ def _incident_of(path: Path, target: str) -> Incident | None:
 def _target_of(path: Path) -> str | None:
     """Return the target that the unfinished rollback `path` is of, as far as it or its folder's name says."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_regular(path).decode())
     except (OSError, ValueError, RecursionError):
         record = None
     owner = record.get("target") if isinstance(record, dict) else None
@@ -295,7 +323,7 @@ def _target_of(path: Path) -> str | None:
 
 def _read(path: Path, incident: Incident) -> Unfinished:
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_regular(path).decode())
         kept = Path(record["kept"]) if record["kept"] else None
         return Unfinished(
             incident=incident,

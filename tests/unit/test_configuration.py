@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ STANDING = {
         "secrets: {one: {file: ./conf/app.conf}}",
         "conf/app.conf",
     ),
+    "dollar": ("{volumes: ['./conf/$$A.conf:/c']}", "", "conf/$A.conf"),
     "label_file": ("{label_file: [labels]}", "", "labels"),
     "merged": ("{<<: *common}", "x-common: &common {volumes: [./conf:/c]}", "conf/app.conf"),
     "extends in the same file": ("{extends: other}", "", "conf/app.conf"),
@@ -59,6 +61,7 @@ STANDING = {
 FILES = {
     "conf/app.conf": BEFORE,
     "conf/deep/er.conf": BEFORE,
+    "conf/$A.conf": BEFORE,
     "labels": "a: b",
     ".env": "HERE=./conf",
     "common/base.yaml": "services: {base: {image: i, volumes: [./below:/b], env_file: base.env}}",
@@ -83,7 +86,7 @@ def _commit(sandbox: Sandbox, files: dict[str, str]) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     git(_repository(sandbox), "add", "--all")
-    git(_repository(sandbox), "commit", "--quiet", "--message", "more")
+    git(_repository(sandbox), "commit", "--quiet", "--allow-empty", "--message", "more")
     return git(_repository(sandbox), "rev-parse", "HEAD")
 
 
@@ -110,7 +113,9 @@ def test_what_compose_would_take_from_the_working_copy_is_refused_where_it_chang
     with (_repository(sandbox) / name).open("a") as file:
         file.write(f"\n# {SINCE}")
     for _ in range(2):
-        with pytest.raises(UsageProblem, match=f"configuration of backend.* changed since: {name}") as caught:
+        with pytest.raises(
+            UsageProblem, match=f"configuration of backend.* changed since: {re.escape(name)}"
+        ) as caught:
             plan_service(sandbox.target, "backend")
         assert f"rollback full {good}" in caught.value.hint
         # All of it is taken along by the other one; committed or not makes no difference.
@@ -133,6 +138,61 @@ def test_what_the_service_does_not_refer_to_may_change(sandbox: Sandbox) -> None
     _commit(sandbox, {"conf/deep/er.conf": SINCE})
     with pytest.raises(UsageProblem, match=r"changed since: conf/deep/er\.conf"):
         plan_service(sandbox.target, "backend")
+
+
+def _linked(path: Path, content: Path | str) -> None:
+    if path.is_symlink() or path.exists():
+        path.unlink()
+    if isinstance(content, Path):
+        path.symlink_to(content)
+    else:
+        path.write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("before", "since"),
+    [(Path("one.env"), Path("two.env")), (Path("one.env"), "A=2"), ("A=1", Path("two.env"))],
+    ids=["another link", "a file now", "a link now"],
+)
+@pytest.mark.parametrize("name", ["backend.env", "compose.yaml"])
+def test_a_link_that_leads_elsewhere_now_is_refused(
+    sandbox: Sandbox, name: str, before: Path | str, since: Path | str
+) -> None:
+    repository, texts = _repository(sandbox), {"compose.yaml": _compose("{env_file: backend.env}")}
+    texts |= {"one.env": texts.get(name, "A=1")}
+    _commit(sandbox, texts)
+    _linked(repository / name, texts["one.env"] if before == "A=1" else before)
+    good = _commit(sandbox, {})
+    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(good))
+    # Of a link that leads where it led, what is there is the commit's.
+    (repository / name).write_text("services: {}" if name == "compose.yaml" else "A=of-today")
+    plan_service(sandbox.target, "backend")
+    _linked(repository / name, since)
+    _commit(sandbox, {"two.env": "A=2"})
+    with pytest.raises(UsageProblem, match=f"changed since: {name}"):
+        plan_service(sandbox.target, "backend")
+
+
+@pytest.mark.parametrize("since", ["conf-2", None], ids=["another folder", "a folder of its own"])
+def test_a_linked_folder_above_what_is_mounted_is_looked_at(sandbox: Sandbox, since: str | None) -> None:
+    link = _repository(sandbox) / "current"
+    link.symlink_to("conf-1")
+    files = {"conf-1/app.conf": "c", "conf-2/app.conf": "c"}
+    _known_good(sandbox, _compose("{volumes: ['./current/app.conf:/c']}"), files)
+    plan_service(sandbox.target, "backend")
+    link.unlink()
+    if since is None:
+        _commit(sandbox, {"current/app.conf": SINCE})
+    else:
+        link.symlink_to(since)
+    with pytest.raises(UsageProblem, match="changed since: current"):
+        plan_service(sandbox.target, "backend")
+
+
+def test_links_in_a_circle_end(sandbox: Sandbox) -> None:
+    (_repository(sandbox) / "a").symlink_to("a")
+    _known_good(sandbox, _compose("{volumes: ['./a:/a']}"))
+    plan_service(sandbox.target, "backend")
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -203,11 +263,50 @@ def test_an_environment_file_is_the_commits(sandbox: Sandbox, form: str, *, gone
     assert not gone or git(_repository(sandbox), "status", "--short") == "D backend.env"
 
 
+def test_what_compose_reads_of_another_service_is_there(sandbox: Sandbox) -> None:
+    """Compose creates one service, and wants the files of all of them."""
+    besides = "{image: o, env_file: [labels, of-other.env]}"
+    text = _compose("{image: i}").replace("services:\n", f"services:\n  besides: {besides}\n")
+    good = _known_good(sandbox, text, {**FILES, "of-other.env": "A=b"})
+    for name in ("of-other.env", "labels"):
+        (_repository(sandbox) / name).write_text(SINCE)
+    with configuration_at(sandbox.target, good, "backend") as (file,):
+        assert file.read_text() == text
+    (_repository(sandbox) / "of-other.env").unlink()
+    plan_service(sandbox.target, "backend")
+    with configuration_at(sandbox.target, good, "backend") as (file,):
+        labels, path = said_by(read_document(file, "it"))["services"]["besides"]["env_file"]
+        assert (labels, Path(path).read_text()) == ("labels", "A=b")
+
+
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [
+        ("{extends: {file: common/base.yaml, service: base}}", "common/base.yaml"),
+        ("{label_file: labels}", "labels"),
+    ],
+)
+def test_a_file_of_another_service_that_is_gone_is_refused(sandbox: Sandbox, other: str, name: str) -> None:
+    text = _compose("{image: i}").replace("services:\n", f"services:\n  besides: {other}\n")
+    _known_good(sandbox, text)
+    _commit(sandbox, {name: SINCE})
+    plan_service(sandbox.target, "backend")
+    (_repository(sandbox) / name).unlink()
+    with pytest.raises(UsageProblem, match=f"changed since: {name}"):
+        plan_service(sandbox.target, "backend")
+
+
 def test_an_unchanged_environment_file_leaves_the_compose_file_as_it_is(sandbox: Sandbox) -> None:
     text = _compose("{env_file: backend.env}  # as it was")
     good = _known_good(sandbox, text)
     with configuration_at(sandbox.target, good, "backend") as (file,):
         assert file.read_text() == text
+
+
+def test_a_compose_file_that_contains_itself_is_refused(sandbox: Sandbox) -> None:
+    _known_good(sandbox, "x: &x {x: *x}\nservices: {backend: {image: i}}")
+    with pytest.raises(UsageProblem, match="expected a document of YAML, observed RecursionError"):
+        plan_service(sandbox.target, "backend")
 
 
 def test_a_compose_file_that_is_no_yaml_is_refused(sandbox: Sandbox) -> None:
@@ -254,7 +353,8 @@ services:
         ("${NONE:-${A}}", "a"),
         ("${A:+x}${NONE:+y}${A:?must}", "xa"),
         ("$SELF", "$SELF"),
-        ("a$$b", "a$$b"),
+        ("a$$b", "a$b"),
+        ("${NONE:-a$$A}", "a$A"),
     ],
 )
 def test_variables_stand_for_what_compose_puts_in_their_places(text: str, said: str) -> None:

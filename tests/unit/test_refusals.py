@@ -161,6 +161,22 @@ def test_another_rollback_in_the_same_incident_takes_no_hold_away(sandbox: Sandb
     assert [one.names for one in incident.earlier_rollbacks()] == [("redis",), ("mysql",)]
 
 
+def test_one_that_was_superseded_takes_no_hold_of_a_later_one_away(sandbox: Sandbox) -> None:
+    plan = plan_database(sandbox.target, "redis")
+    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    Unfinished.begin(incident, plan.wish).supersede(incident)
+    refuse(sandbox.target, plan, Allowed())
+    unfinished = Unfinished.begin(incident, plan.wish)
+    unfinished.restored({"unaccounted": 1})
+    done = unfinished.outcome(Verdict.FAILED, Moment.now())
+    incident.write_rollback(done)
+    unfinished.end()
+    with pytest.raises(UsageProblem, match="none to that commit in the last 30 min"):
+        refuse(sandbox.target, plan, Allowed())
+    Unfinished.begin(incident, plan.wish)
+    assert [one.records for one in incident.earlier_rollbacks()] == [done.records]
+
+
 def test_a_damaged_record_of_an_earlier_one_takes_no_other_hold_away(sandbox: Sandbox) -> None:
     plan = plan_database(sandbox.target, "redis")
     incident = _rolled_back(sandbox, plan.wish)

@@ -187,6 +187,22 @@ def _does_not_start(services: Any, **_: Any) -> None:  # noqa: ANN401 - a stand-
         raise ActionFailed(what="start", expected="b", observed="dead", source="d", hint="e")
 
 
+def test_a_service_whose_files_compose_cannot_read_is_not_stopped(
+    sandbox: Sandbox, incident: Incident
+) -> None:
+    def described(*, deadline: float, files: tuple[Path, ...]) -> frozenset[str]:
+        assert deadline > 0
+        assert "release 1" in files[0].read_text()
+        raise ActionFailed(what="compose", expected="a", observed="b", source="c", hint="d")
+
+    sandbox.control.described.side_effect = described
+    with pytest.raises(ActionFailed):
+        sandbox.run(plan_service(sandbox.target, "backend"), incident)
+    sandbox.control.stop.assert_not_called()
+    assert not (incident.folder / "unfinished.json").exists()
+    sandbox.run(plan_full(sandbox.target, sandbox.commit), incident)
+
+
 def test_a_store_that_does_not_start_is_not_overwritten(sandbox: Sandbox, incident: Incident) -> None:
     sandbox.control.start.side_effect = _does_not_start
     with pytest.raises(ActionFailed, match="observed dead"):

@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.clock import Moment
 from fixtures.errors import ActionFailed, ExitCode
-from fixtures.incident import Incident, find_change
+from fixtures.incident import Incident, find_change, new_incident
 from fixtures.journal import verify_journal
 from fixtures.kept_samples import read_kept
 from fixtures.samples import SampleWriter, samples_path
@@ -23,11 +23,11 @@ from rollback_actions.holder import Holder
 from rollback_actions.plan import Plan, plan_database
 from rollback_actions.steps import Recorder
 from rollback_actions.unfinished import Unfinished
-from rollback_actions.wish import Kind
+from rollback_actions.wish import Kind, Wish
 from tests.unit.command_line import Ran, begin, tree
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
 from tests.unit.made_samples import samples
-from tests.unit.sandbox import MAINTAINED, SECRET, proxied
+from tests.unit.sandbox import MAINTAINED, SECRET, back_up, proxied
 
 
 @pytest.mark.parametrize(
@@ -363,6 +363,50 @@ def test_a_rollback_is_not_recorded_where_nobody_looks_for_it(
     assert f"observed {change.id}, the record of a migration" in said
     assert tree(run.sandbox.folder) == before
     assert rolled == []
+
+
+@pytest.mark.parametrize("command", [("service", "worker"), ("full", "{commit}")], ids=" ".join)
+def test_no_rollback_is_begun_over_another_one_that_did_not_succeed(
+    run: Ran, rolled: list[tuple[Plan, Incident]], command: tuple[str, str]
+) -> None:
+    target, commit = run.sandbox.target, run.sandbox.commit
+    incident = new_incident(target.folders.incidents, target.name)
+    Unfinished.begin(incident, Wish(Kind.SERVICE, commit, ("backend",)), "current")
+    before = tree(run.sandbox.folder)
+    words = [word.format(commit=commit) for word in command]
+    said = run("rollback", *words, f"--incident={incident.id}", code=ExitCode.USAGE)
+    assert f"observed {incident.id}, where service backend to {commit} did not succeed" in said
+    assert tree(run.sandbox.folder) == before
+    run("rollback", *words)
+    run("rollback", "service", "backend", f"--incident={incident.id}")
+    assert [where.id == incident.id for _, where in rolled] == [False, True]
+
+
+def test_the_backup_set_that_a_person_named_is_the_one(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[str] = []
+
+    def roll_back(_: object, plan: Plan, incident: Incident, *__: object) -> object:
+        assert plan.backup is not None
+        if began:
+            Unfinished.begin(incident, plan.wish, "current", plan.backup.folder.name, plan.stores)
+        began.append(plan.backup.folder.name)
+        raise ActionFailed(what="restore", expected="b", observed="c", source="d", hint="e")
+
+    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    for name in ("older", "zz newest"):
+        back_up(run.sandbox, run.sandbox.commit, name)
+    words = ("rollback", "database", "redis")
+    assert "observed no complete set" in run(*words, "--backup=", code=ExitCode.USAGE)
+    said = run(*words, "--backup=older", code=ExitCode.FAILED)
+    assert "nothing was changed; when that is mended: " in said
+    assert "db_redis.sh --backup=older --target=" in said
+    said = run(*words, "--backup=zz newest", code=ExitCode.FAILED)
+    assert f"emergency_rollback.sh {run.sandbox.commit} '--backup=zz newest' --target=" in said
+    said = run(*words, "--backup=older", code=ExitCode.USAGE)
+    assert "expected zz newest, with which it began and did not succeed, observed 'older'" in said
+    run(*words, code=ExitCode.FAILED)
+    run(*words, "--backup=zz newest", code=ExitCode.FAILED)
+    assert began == ["older", *["zz newest"] * 3]
 
 
 def test_what_fails_says_no_secret(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:

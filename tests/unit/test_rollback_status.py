@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+import pytest
+
 from fixtures.clock import Moment
 from fixtures.errors import ExitCode
 from fixtures.incident import new_incident
@@ -120,6 +122,21 @@ def test_a_journal_that_was_taken_away_is_no_status(run: Ran) -> None:
     with Journal(incident.folder / "journal.jsonl", str).step("capture"):
         pass
     assert "holds nothing of this rollback" in run("rollback", "status", code=ExitCode.BROKEN)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_one_that_passed_says_nothing_of_one_whose_incident_is_damaged(run: Ran, *, gone: bool) -> None:
+    older, incident = begin(run.sandbox, failed=True), begin(run.sandbox)
+    unfinished = read_unfinished(older)
+    assert unfinished is not None
+    older.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
+    unfinished.end()
+    (incident.folder / "incident.json").write_text("{")
+    if gone:
+        (incident.folder / "incident.json").unlink()
+    said = run("rollback", "status", code=ExitCode.USAGE)
+    assert f"unfinished rollback of {run.sandbox.target.name}: expected a readable incident.json" in said
+    assert str(incident.folder) in said
 
 
 def test_a_kind_that_there_is_not_is_unknown(run: Ran) -> None:

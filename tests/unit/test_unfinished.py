@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -149,11 +150,23 @@ def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
         interrupted(tmp_path, "staging", EMERGENCY)
 
 
+def test_a_record_that_is_no_file_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    incident = new_incident(tmp_path, "staging")
+    os.mkfifo(incident.folder / "unfinished.json")
+    with pytest.raises(UsageProblem, match=r"record of an unfinished rollback: .* observed OSError"):
+        unfinished_of(tmp_path, "staging")
+    (incident.folder / "incident.json").write_text("{")
+    assert unfinished_of(tmp_path, "production") == []
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["damaged", "gone"])
 @pytest.mark.parametrize("named", [True, False], ids=["by a person", "by the time"])
-def test_a_damaged_incident_stops_its_own_target_alone(tmp_path: Path, *, named: bool) -> None:
+def test_a_damaged_incident_stops_its_own_target_alone(tmp_path: Path, *, named: bool, gone: bool) -> None:
     incident = find_incident(tmp_path, "staging", "friday") if named else new_incident(tmp_path, "staging")
     unfinished = Unfinished.begin(incident, MYSQL)
     (incident.folder / "incident.json").write_text("{")
+    if gone:
+        (incident.folder / "incident.json").unlink()
     if not named:
         # As an earlier version wrote it, which did not say whose it is: the name of its folder does.
         record = json.loads((incident.folder / "unfinished.json").read_text())
@@ -179,5 +192,9 @@ def test_a_damaged_incident_that_may_be_of_any_target_stops_all_and_says_which_f
     for target in ("staging", "production"):
         with pytest.raises(UsageProblem, match=rf"cannot be told, perhaps {target}: .*\n.*{folder} out of"):
             unfinished_of(tmp_path, target)
+    # Of a folder that is no incident, and says no target, nobody knows that it is of a rollback.
+    (folder / "incident.json").rename(folder / "aside.json")
+    assert unfinished_of(tmp_path, "staging") == []
+    (folder / "aside.json").rename(folder / "incident.json")
     folder.rename(tmp_path.parent / f"{tmp_path.name}-aside")
     assert unfinished_of(tmp_path, "staging") == []
