@@ -49,9 +49,12 @@ def _channel(url: SecretStr) -> Any:  # noqa: ANN401 - the library has no type f
     with warnings.catch_warnings():
         # Plugins of channels that are not ours import what is about to be deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
-        from apprise import Apprise  # noqa: PLC0415 - half a second, which only a message is worth
+        from apprise import Apprise, AppriseAsset  # noqa: PLC0415 - half a second, only a message is worth it
 
-        return Apprise.instantiate(url.get_secret_value(), suppress_exceptions=True)
+        # Whoever follows a redirect asks for a page instead of sending, and takes that page for a success:
+        # a log-in, or the same path under https. A URL may say `redirect=yes` where its service is so.
+        asset = AppriseAsset(http_redirects=False)
+        return Apprise.instantiate(url.get_secret_value(), asset=asset, suppress_exceptions=True)
 
 
 class _Sender:

@@ -176,6 +176,18 @@ def test_only_the_channel_that_fails_is_tried_again(once: Said, sandbox: Sandbox
     assert len(server.sent) == 4
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307])
+def test_a_channel_that_leads_elsewhere_has_taken_nothing(
+    once: Said, sandbox: Sandbox, server: Channels, status: int
+) -> None:
+    """A log-in page that is there is no proof that anybody was told."""
+    reach(sandbox, server)
+    server.statuses["ada"] = status
+    said = once(code=ExitCode.FAILED)
+    assert told(server) == ["ada", "ada", "ada", "grace"]
+    assert f"NOT DELIVERED: Failed to send JSON POST notification: error={status}" in " ".join(said.split())
+
+
 def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     once: Said, say: Said, sandbox: Sandbox, server: Channels, later: Shift
 ) -> None:
