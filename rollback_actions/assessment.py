@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fixtures.clock import Moment
 from fixtures.errors import UsageProblem
+from fixtures.kept_samples import BEFORE_SECONDS
 from fixtures.monitored import assess_now, is_monitored, monitored_samples
 from fixtures.samples import Sample, read_samples
 from fixtures.severity import (
@@ -43,8 +44,8 @@ class Assessed:
 
     @property
     def first_bad(self) -> Moment | None:
-        """When the first sample came that the worst bands which are met count from; None when none is."""
-        return first_bad(self.assessment, self.samples)
+        """When the first sample came that was beyond the worst bands which are met; None when none is."""
+        return first_bad(self.assessment)
 
 
 def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
@@ -53,7 +54,7 @@ def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
     Raises:
         Unverifiable: the file of the samples is damaged.
     """
-    samples = monitored_samples(target)
+    samples = monitored_samples(target, seconds=BEFORE_SECONDS)
     if is_monitored(target, samples):
         return Assessed(assess_now(target, samples), samples, monitored=True)
     beat = min(target.premigration.monitoring.beat_seconds, LONGEST_BEAT)
@@ -89,7 +90,7 @@ def assess_again(target: Target, path: Path, at: Moment | None = None) -> Assess
             hint="those of an incident are in its folder, those of now in monitor/ beside the incidents",
         )
     beat = target.premigration.monitoring.beat_seconds
-    samples = read_samples(path, samples_of(target.severity, beat), at)
+    samples = read_samples(path, samples_of(target.severity, beat, BEFORE_SECONDS), at)
     other = next((sample.target for sample in samples if sample.target != target.name), None)
     if other is not None:
         raise UsageProblem(

@@ -144,6 +144,18 @@ def test_whatever_the_beat_its_own_samples_take_less_than_30_s(
     assert own + (count - 1) * own + COLLECTED * own <= 29
 
 
+def test_what_has_been_bad_for_ten_minutes_was_not_found_bad_just_now(run: Ran) -> None:
+    """Nobody ran it before: the first bad sample is further back than any band looks."""
+    made = samples(120, lambda _: {"requests": requests(20)}, well_before=30, target="sandbox")
+    with closing(SampleWriter(samples_path(run.sandbox.target))) as writer:
+        for sample in made:
+            writer.write(sample)
+    assessed = assessment.assess_target(run.sandbox.target, print)
+    assert assessed.first_bad == made[30].at
+    again = assessment.assess_again(run.sandbox.target, samples_path(run.sandbox.target))
+    assert again.assessment == assessed.assessment
+
+
 def test_the_monitor_of_now_is_asked_first(run: Ran) -> None:
     _write(samples_path(run.sandbox.target), lambda _: {"records": value(1, ok=False)})
     said = run("assess", code=ExitCode.FAILED)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from fixtures.bands import Band, Bands
 from fixtures.clock import Moment
 from fixtures.samples import Probe
-from fixtures.severity import Assessment, Finding, Severity, Standing, assess
+from fixtures.severity import Assessment, Finding, Severity, Standing, assess, first_bad
 from tests.unit.made_samples import BEAT, WELL, Probes, requests, samples, value
 
 
@@ -82,6 +82,33 @@ def test_a_service_that_flaps_is_not_critical_and_not_missed() -> None:
     assert Severity.CRITICAL not in severities
     assert Severity.NON_CRITICAL in severities[60:68]
     assert assess(Bands(), made[:105], BEAT).severity is Severity.UNKNOWN
+
+
+@pytest.mark.parametrize("of", [{"limit": 50, "seconds": 0}, {"limit": 50, "seconds": 5}, {"samples": 12}])
+def test_a_share_needs_as_many_samples_as_its_band_says(of: dict[str, float]) -> None:
+    bands = Bands.model_validate({"critical": {"errors": of}})
+    needed = bands.critical.errors.samples
+    for count, standing in ((needed - 1, Standing.LASTING), (needed, Standing.MET)):
+        made = samples(count, lambda _: {"requests": requests(20)})
+        assert found(assess(bands, made, BEAT), "errors", CRITICAL).standing is standing
+
+
+@pytest.mark.parametrize(
+    ("of", "first"),
+    [
+        pytest.param(lambda _: {"requests": requests(20)}, 0, id="all fail"),
+        pytest.param(lambda n: {"requests": requests(20 * (n % 5 != 0))}, 1, id="four of five"),
+        # What fails now and then, as before, is not what made it bad.
+        pytest.param(lambda n: {"requests": requests(20 if n > 40 else n % 3)}, 41, id="a few before"),
+        pytest.param(lambda n: {"requests": requests(20 * (n < 20 or n > 40))}, 41, id="well between"),
+        pytest.param(lambda _: {"health": value(None, ok=False)}, 0, id="health"),
+    ],
+)
+def test_what_is_bad_for_longer_than_its_band_asks_is_bad_since_its_first_sample(
+    of: Callable[[int], Probes], first: int
+) -> None:
+    made = samples(120, of, well_before=30)
+    assert first_bad(assess(Bands(), made, BEAT)) == made[30 + first].at
 
 
 def test_a_row_ends_with_a_good_sample_one_that_says_nothing_and_a_beat_that_was_missed() -> None:
