@@ -153,6 +153,7 @@ def test_a_band_of_which_a_part_is_changed_keeps_the_rest_of_the_runbooks() -> N
         ({"errors": {"limit": 0}}, "greater than 0"),
         ({"memory": {"limit": -1}}, "greater than 0"),
         ({"memory": {"limit": 950}}, "a limit of at most 100 %, since 950 % is never reached"),
+        ({"disk_free": {"limit": 100}}, "a limit below 100 %, since no more than 100 % is ever free"),
         ({"memory": {"limt": 95}}, "Extra inputs are not permitted"),
         ({"memory": {"samples": 0}}, "greater than 0"),
         ({"memory": {"limit": float("nan")}}, "finite number"),
@@ -191,6 +192,19 @@ def test_what_a_target_does_not_have_is_not_asked() -> None:
     assessment = assess(Bands(), [replace(sample, probes=few) for sample in made], BEAT)
     assert assessment.severity is Severity.HEALTHY
     assert not {"vectors", "lag", "connections"} & {finding.band for finding in assessment.findings}
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "standing", "severity"),
+    [(4, Standing.UNKNOWN, Severity.UNKNOWN), (4000, Standing.MET, OTHER)],
+)
+def test_an_error_in_place_of_the_page_is_no_page_that_was_fast(
+    milliseconds: float, standing: Standing, severity: Severity
+) -> None:
+    made = samples(14, lambda _: {"page": value(milliseconds, ok=False)})
+    assessment = assess(Bands(), made, BEAT)
+    assert found(assessment, "page", OTHER).standing is standing
+    assert assessment.severity is severity
 
 
 def test_a_source_that_knows_no_log_ins_leaves_their_band_unknown() -> None:
