@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +26,7 @@ from fixtures.errors import ExitCode
 from fixtures.incident import UNFINISHED, Incident, RollbackRecord, find_incident
 from fixtures.journal import verify_journal
 from fixtures.verdict import Verdict
+from rollback_actions import delivery
 from rollback_actions.delivery import deliver
 from rollback_actions.journal import Journal
 from tests.conftest import ROOT
@@ -222,6 +226,31 @@ def test_a_channel_that_hangs_has_its_deadline(once: Said, sandbox: Sandbox, ser
     assert said.count("NOT DELIVERED: ") >= 2
     assert told(server) == ["ada", "ada", "grace"]
     records(sandbox)
+
+
+def test_a_failure_has_its_own_reason_and_not_that_of_an_attempt_that_hung(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go, gone = threading.Event(), threading.Event()
+
+    def hangs(**_: str) -> bool:
+        go.wait(30)
+        logging.getLogger("apprise").warning("of the first")
+        gone.set()
+        return False
+
+    def fails(**_: str) -> bool:
+        go.set()
+        gone.wait(30)
+        logging.getLogger("apprise").warning("of the second")
+        return False
+
+    channels_made = iter([SimpleNamespace(notify=hangs), SimpleNamespace(notify=fails)])
+    monkeypatch.setattr(delivery, "_channel", lambda _: next(channels_made))
+    (first,) = deliver([SecretStr("json://host")], "", "", 0.1, str)
+    assert first.reason == "no answer within 0.1 s"
+    (second,) = deliver([SecretStr("json://host")], "", "", 30.0, str)
+    assert second.reason == "of the second"
 
 
 def test_who_does_not_acknowledge_is_passed_over(
