@@ -44,7 +44,7 @@ def monitored(record: IncidentRecord) -> Monitored | None:
         samples = tuple(one for one in record.kept if began is None or began.seconds_since(one.at) >= 0)
         bands, beat, recorded = _bands(record)
         assessment = assess(bands, samples, beat, began)
-        return Monitored(samples, assessment, began, first_bad(assessment, samples), recorded)
+        return Monitored(samples, assessment, began, first_bad(assessment), recorded)
     except OTHER_SHAPE:
         # A moment or a figure that no calendar and no number has; its event is doubted.
         return None

@@ -38,7 +38,7 @@ def deliver(
         senders = [_Sender(_channel(url), (title, body), seconds, reasons) for url in urls]
         started = time.monotonic()
         for number, sender in enumerate(senders):
-            # Not in the way of the program's end when it hangs; its name tells its reasons from others'.
+            # Not in the way of the program's end when it hangs.
             threading.Thread(target=sender.run, daemon=True, name=f"channel {number}").start()
         done = [sender.outcome(started + seconds) for sender in senders]
     return [Delivery(one.delivered, redact(one.reason)[:_MOST], one.seconds) for one in done]
@@ -49,9 +49,12 @@ def _channel(url: SecretStr) -> Any:  # noqa: ANN401 - the library has no type f
     with warnings.catch_warnings():
         # Plugins of channels that are not ours import what is about to be deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
-        from apprise import Apprise  # noqa: PLC0415 - half a second, which only a message is worth
+        from apprise import Apprise, AppriseAsset  # noqa: PLC0415 - half a second, only a message is worth it
 
-        return Apprise.instantiate(url.get_secret_value(), suppress_exceptions=True)
+        # Whoever follows a redirect asks for a page instead of sending, and takes that page for a success:
+        # a log-in, or the same path under https. A URL may say `redirect=yes` where its service is so.
+        asset = AppriseAsset(http_redirects=False)
+        return Apprise.instantiate(url.get_secret_value(), asset=asset, suppress_exceptions=True)
 
 
 class _Sender:
@@ -91,22 +94,25 @@ class _Sender:
         title, body = self._message
         if self._channel.notify(title=title, body=body):
             return ""
-        return "; ".join(self._reasons.of(threading.current_thread().name)) or "refused without a reason"
+        return "; ".join(self._reasons.of(threading.get_ident())) or "refused without a reason"
 
 
 class _Reasons(logging.Handler):
-    """Keeps what Apprise logs, by thread: it gives its reasons to nobody else."""
+    """Keeps what Apprise logs, by thread: it gives its reasons to nobody else.
+
+    Not by a thread's name: one of an earlier attempt may hang still, and say then why it has failed.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._said: dict[str | None, list[str]] = {}
+        self._said: dict[int | None, list[str]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line."""
-        self._said.setdefault(record.threadName, []).append(" ".join(record.getMessage().split()))
+        self._said.setdefault(record.thread, []).append(" ".join(record.getMessage().split()))
 
-    def of(self, thread: str) -> list[str]:
-        """Return what was said in a thread."""
+    def of(self, thread: int) -> list[str]:
+        """Return what was said in the thread of that id."""
         return self._said.get(thread, [])
 
 

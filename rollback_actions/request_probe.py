@@ -189,7 +189,8 @@ class PrometheusProbe(Unheld):
             expected=expected,
             observed=observed,
             source=self._base,
-            hint="try the expression in Prometheus: it must come to one number, such as sum(rate(…[1m]))",
+            hint="try the expression in Prometheus: it must come to one number, such as sum(rate(…[1m])); of "
+            "errors there is no series before the first one: sum(rate(…[1m])) or vector(0)",
         )
 
 

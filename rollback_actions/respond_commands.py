@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fixtures.clock import Moment
 from fixtures.errors import ExitCode, Problem, UsageProblem, describe
 from fixtures.incident import Incident, find_incident, incident_of, load_incident, new_incident
 from fixtures.journal import verify_journal
@@ -179,12 +180,14 @@ class _Hands:
             return "--auto, which the profile allows"
         return getpass.getuser() if typer.confirm("Roll back now?") else None
 
-    def roll_back(self, decision: Decision, *, resume: bool) -> ExitCode:
+    def roll_back(self, decision: Decision, begun: Moment | None) -> ExitCode:
         """Run the command of the rollback, or the one that goes on with it."""
-        if resume and read_unfinished(self.incident) is not None:
+        if begun is not None and read_unfinished(self.incident) is not None:
             return self._run([*shlex.split(self._advice.resume(take_over=True))])
         before = self.incident.rollback()
-        if resume and before is not None and before.verdict == Verdict.PASSED:
+        # One that the incident had already when this was begun is another one.
+        ours = before is not None and begun is not None and before.finished.seconds_since(begun) > 0
+        if before is not None and ours and before.verdict == Verdict.PASSED:
             return ExitCode.VERIFIED
         plan = plan_of(self._advice, decision)
         if plan is None:

@@ -68,8 +68,8 @@ class Hands(Protocol):
         """Show what is to be done; return who said yes to it, None when nobody did."""
         ...
 
-    def roll_back(self, decision: Decision, *, resume: bool) -> ExitCode:
-        """Do it, or go on with it where it was cut off; return how that ended."""
+    def roll_back(self, decision: Decision, begun: Moment | None) -> ExitCode:
+        """Do it, or go on with it where it has `begun` and was cut off; return how that ended."""
         ...
 
     def verify(self) -> ExitCode:
@@ -200,9 +200,10 @@ class Response:
         if done is not None:
             return ExitCode(int(done["code"]))
         # It may have been done although nobody wrote that down: it is asked again.
-        resume = self._last(ROLLING_BACK) is not None
+        cut_off = self._last(ROLLING_BACK) is not None
+        begun = Moment.from_record(self._first(ROLLING_BACK)["at"]) if cut_off else None
         self._write(ROLLING_BACK, action=decision.action)
-        code = self._hands.roll_back(decision, resume=resume)
+        code = self._hands.roll_back(decision, begun)
         self._write(ROLLED_BACK, code=float(code))
         return code
 

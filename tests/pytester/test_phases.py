@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from fixtures.clock import Moment
-from fixtures.downtime import read_downtime
+from fixtures.downtime import DOWNTIME, read_downtime
 from fixtures.errors import ExitCode
 from fixtures.incident import RollbackRecord, load_incident, new_incident
 from fixtures.kept_samples import read_kept, read_taken
@@ -363,6 +363,11 @@ def test_what_is_verified_and_late_failed_for_that_alone(sandbox: Sandbox) -> No
     assert incident.closed
     assert sandbox.run(f"--incident={incident.id}").code == ExitCode.FAILED
     assert tally(incident, Windows()).late == found.late
+    # A record that is damaged makes it none that passed; to verify it again writes it anew.
+    (incident.folder / DOWNTIME).write_text("{")
+    assert tally(incident, Windows()).verdict == "broken"
+    assert sandbox.run(f"--incident={incident.id}").code == ExitCode.FAILED
+    assert tally(incident, Windows()).late is not None
 
 
 def test_the_monitor_s_samples_are_read_once_a_run(sandbox: Sandbox) -> None:

@@ -107,9 +107,9 @@ class MadeIncident:
             writer.write(sample)
         writer.close()
 
-    def roll_back(self, decision: Decision | None = None, *, resume: bool = False) -> ExitCode:
+    def roll_back(self, decision: Decision | None = None, begun: Moment | None = None) -> ExitCode:
         """Roll back in 62 s; the start of the application takes longer than it should."""
-        del decision, resume
+        del decision, begun
         began, journal = Moment.now(), Journal(self.folder / JOURNAL, str)
         with journal.step(f"rollback emergency {COMMIT}", user="ada", host="here", pid="1"):
             self.begin(journal)

@@ -39,7 +39,7 @@ Signing in takes a little longer for a minute.
 class Channels:
     """A server that channels lead to: what it was sent, by path, and what it answers.
 
-    `failing` is how often a path answers 500 before it is well.
+    `failing` is how often a path answers 500 before it is well. A redirect leads to a page, which is there.
     """
 
     url: str = ""
@@ -70,6 +70,12 @@ def channels() -> Iterator[Channels]:
             fails = there.failing.get(name, 0)
             there.failing[name] = fails - 1
             self.send_response(500 if fails > 0 else there.statuses.get(name, 200))
+            self.send_header("Location", "/log-in")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.send_response(200)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +26,7 @@ from fixtures.errors import ExitCode
 from fixtures.incident import UNFINISHED, Incident, RollbackRecord, find_incident
 from fixtures.journal import verify_journal
 from fixtures.verdict import Verdict
+from rollback_actions import delivery
 from rollback_actions.delivery import deliver
 from rollback_actions.journal import Journal
 from tests.conftest import ROOT
@@ -176,6 +180,18 @@ def test_only_the_channel_that_fails_is_tried_again(once: Said, sandbox: Sandbox
     assert len(server.sent) == 4
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307])
+def test_a_channel_that_leads_elsewhere_has_taken_nothing(
+    once: Said, sandbox: Sandbox, server: Channels, status: int
+) -> None:
+    """A log-in page that is there is no proof that anybody was told."""
+    reach(sandbox, server)
+    server.statuses["ada"] = status
+    said = once(code=ExitCode.FAILED)
+    assert told(server) == ["ada", "ada", "ada", "grace"]
+    assert f"NOT DELIVERED: Failed to send JSON POST notification: error={status}" in " ".join(said.split())
+
+
 def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     once: Said, say: Said, sandbox: Sandbox, server: Channels, later: Shift
 ) -> None:
@@ -210,6 +226,31 @@ def test_a_channel_that_hangs_has_its_deadline(once: Said, sandbox: Sandbox, ser
     assert said.count("NOT DELIVERED: ") >= 2
     assert told(server) == ["ada", "ada", "grace"]
     records(sandbox)
+
+
+def test_a_failure_has_its_own_reason_and_not_that_of_an_attempt_that_hung(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go, gone = threading.Event(), threading.Event()
+
+    def hangs(**_: str) -> bool:
+        go.wait(30)
+        logging.getLogger("apprise").warning("of the first")
+        gone.set()
+        return False
+
+    def fails(**_: str) -> bool:
+        go.set()
+        gone.wait(30)
+        logging.getLogger("apprise").warning("of the second")
+        return False
+
+    channels_made = iter([SimpleNamespace(notify=hangs), SimpleNamespace(notify=fails)])
+    monkeypatch.setattr(delivery, "_channel", lambda _: next(channels_made))
+    (first,) = deliver([SecretStr("json://host")], "", "", 0.1, str)
+    assert first.reason == "no answer within 0.1 s"
+    (second,) = deliver([SecretStr("json://host")], "", "", 30.0, str)
+    assert second.reason == "of the second"
 
 
 def test_who_does_not_acknowledge_is_passed_over(

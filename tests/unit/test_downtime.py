@@ -10,12 +10,14 @@ from dataclasses import replace
 import pytest
 
 from fixtures.clock import Moment
-from fixtures.downtime import DOWNTIME, judged_downtime, read_downtime, record_downtime
+from fixtures.downtime import DOWNTIME, forget_unreadable, judged_downtime, read_downtime, record_downtime
 from fixtures.errors import UsageProblem
 from fixtures.incident import Incident, RollbackRecord
 from fixtures.kept_samples import SAMPLES
 from fixtures.samples import Sample, SampleWriter
+from fixtures.tally import tally
 from fixtures.target import Target
+from fixtures.verdict import Verdict
 from rollback_actions.journal import Journal
 from tests.unit.made_samples import BEAT, Probes, requests, samples, value
 
@@ -152,7 +154,12 @@ def test_a_damaged_record_is_said_and_written_anew(target: Target, incident: Inc
     with pytest.raises(UsageProblem, match="HINT: delete that file"):
         read_downtime(incident)
     late, said = judged_downtime(incident, rollback)
-    assert not late
+    assert late is None
     assert said is not None
     assert said.startswith("downtime of the incident: expected a readable downtime.json")
+    verdict = tally(incident, target.windows)
+    assert verdict.verdict is Verdict.BROKEN
+    assert f"how long the target was down cannot be told ({said})" in verdict.partial
+    forget_unreadable(incident)
+    assert tally(incident, target.windows).partial == verdict.partial[:-1]
     assert record_downtime(target, incident, VERIFIED) == read_downtime(incident)

@@ -245,6 +245,8 @@ def test_what_is_not_one_number_is_unknown(prometheus: StandIn, value: object, s
         asked_of(prometheus).ask()
     assert str(told.value).startswith("application.requests.prometheus.errors: expected one number, 0 or")
     assert said in str(told.value)
+    # Where nothing has ever failed there is no series of errors, and the sum of none is none.
+    assert str(told.value).endswith("sum(rate(…[1m])) or vector(0)")
 
 
 def test_a_prometheus_that_refuses_or_is_not_there_is_unknown(prometheus: StandIn) -> None:

@@ -25,8 +25,10 @@ from fixtures.target import Target
 from fixtures.verdict import Verdict
 from rollback_actions import respond_commands
 from rollback_actions.check_run import CheckRun
+from rollback_actions.decide import Action, Decision
 from rollback_actions.holder import Holder
 from rollback_actions.journal import Journal
+from rollback_actions.refusals import Allowed
 from rollback_actions.unfinished import Unfinished
 from rollback_actions.wish import Kind, Wish
 from tests.unit.command_line import Ran
@@ -175,6 +177,31 @@ def test_one_that_is_done_and_not_verified_is_not_gone_on_with(
     assert "it is rolled back; why it is not well: docker compose" in said
     assert "-m verification" in said
     assert "rollback resume" not in said
+
+
+@pytest.mark.parametrize(("ago", "commands"), [(-60.0, 1), (60.0, 0)], ids=["an earlier one", "its own"])
+def test_a_rollback_that_the_incident_had_before_is_not_the_one_that_was_cut_off(
+    run: Ran, monkeypatch: pytest.MonkeyPatch, ago: float, commands: int
+) -> None:
+    """It was killed before its own had begun: the earlier one is no proof of it."""
+    target, now = run.sandbox.target, Moment.now()
+    incident = new_incident(target.folders.incidents, target.name)
+    unfinished = Unfinished.begin(incident, Wish(Kind.FULL, run.sandbox.commit))
+    incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
+    unfinished.end()
+    asked: list[list[str]] = []
+
+    def command(_: object, words: list[str]) -> ExitCode:
+        asked.append(words)
+        return ExitCode.FAILED
+
+    monkeypatch.setattr(respond_commands._Hands, "_run", command)
+    hands = respond_commands._Hands(target, run.sandbox.profile, incident, Allowed(None), None, auto=True)
+    begun = replace(now, since_boot=now.since_boot - ago)
+    code = hands.roll_back(Decision(Action.FULL, "its requests fail"), begun)
+    assert len(asked) == commands
+    assert code is (ExitCode.FAILED if commands else ExitCode.VERIFIED)
+    assert all("full" in words and f"--incident={incident.id}" in words for words in asked)
 
 
 def test_what_is_wrong_now_is_no_part_of_a_response_that_has_ended(

@@ -66,8 +66,8 @@ class StandInHands:
         self._do(f"agree {decision.action}")
         return self.who
 
-    def roll_back(self, decision: Decision, *, resume: bool) -> ExitCode:
-        self._do(f"{'resume' if resume else 'roll-back'} {decision.action}")
+    def roll_back(self, decision: Decision, begun: Moment | None) -> ExitCode:
+        self._do(f"{'roll-back' if begun is None else 'resume'} {decision.action}")
         return self.rollback
 
     def verify(self) -> ExitCode:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from fixtures.bands import Band, Bands
 from fixtures.clock import Moment
 from fixtures.samples import Probe
-from fixtures.severity import Assessment, Finding, Severity, Standing, assess
+from fixtures.severity import Assessment, Finding, Severity, Standing, assess, first_bad
 from tests.unit.made_samples import BEAT, WELL, Probes, requests, samples, value
 
 
@@ -84,6 +84,33 @@ def test_a_service_that_flaps_is_not_critical_and_not_missed() -> None:
     assert assess(Bands(), made[:105], BEAT).severity is Severity.UNKNOWN
 
 
+@pytest.mark.parametrize("of", [{"limit": 50, "seconds": 0}, {"limit": 50, "seconds": 5}, {"samples": 12}])
+def test_a_share_needs_as_many_samples_as_its_band_says(of: dict[str, float]) -> None:
+    bands = Bands.model_validate({"critical": {"errors": of}})
+    needed = bands.critical.errors.samples
+    for count, standing in ((needed - 1, Standing.LASTING), (needed, Standing.MET)):
+        made = samples(count, lambda _: {"requests": requests(20)})
+        assert found(assess(bands, made, BEAT), "errors", CRITICAL).standing is standing
+
+
+@pytest.mark.parametrize(
+    ("of", "first"),
+    [
+        pytest.param(lambda _: {"requests": requests(20)}, 0, id="all fail"),
+        pytest.param(lambda n: {"requests": requests(20 * (n % 5 != 0))}, 1, id="four of five"),
+        # What fails now and then, as before, is not what made it bad.
+        pytest.param(lambda n: {"requests": requests(20 if n > 40 else n % 3)}, 41, id="a few before"),
+        pytest.param(lambda n: {"requests": requests(20 * (n < 20 or n > 40))}, 41, id="well between"),
+        pytest.param(lambda _: {"health": value(None, ok=False)}, 0, id="health"),
+    ],
+)
+def test_what_is_bad_for_longer_than_its_band_asks_is_bad_since_its_first_sample(
+    of: Callable[[int], Probes], first: int
+) -> None:
+    made = samples(120, of, well_before=30)
+    assert first_bad(assess(Bands(), made, BEAT)) == made[30 + first].at
+
+
 def test_a_row_ends_with_a_good_sample_one_that_says_nothing_and_a_beat_that_was_missed() -> None:
     def standing(probe: Probe, *, missed: int = 0) -> Standing:
         made = samples(4, lambda n: {"memory": probe if n == 2 else value(97)})
@@ -126,6 +153,7 @@ def test_a_band_of_which_a_part_is_changed_keeps_the_rest_of_the_runbooks() -> N
         ({"errors": {"limit": 0}}, "greater than 0"),
         ({"memory": {"limit": -1}}, "greater than 0"),
         ({"memory": {"limit": 950}}, "a limit of at most 100 %, since 950 % is never reached"),
+        ({"disk_free": {"limit": 100}}, "a limit below 100 %, since no more than 100 % is ever free"),
         ({"memory": {"limt": 95}}, "Extra inputs are not permitted"),
         ({"memory": {"samples": 0}}, "greater than 0"),
         ({"memory": {"limit": float("nan")}}, "finite number"),
@@ -164,6 +192,19 @@ def test_what_a_target_does_not_have_is_not_asked() -> None:
     assessment = assess(Bands(), [replace(sample, probes=few) for sample in made], BEAT)
     assert assessment.severity is Severity.HEALTHY
     assert not {"vectors", "lag", "connections"} & {finding.band for finding in assessment.findings}
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "standing", "severity"),
+    [(4, Standing.UNKNOWN, Severity.UNKNOWN), (4000, Standing.MET, OTHER)],
+)
+def test_an_error_in_place_of_the_page_is_no_page_that_was_fast(
+    milliseconds: float, standing: Standing, severity: Severity
+) -> None:
+    made = samples(14, lambda _: {"page": value(milliseconds, ok=False)})
+    assessment = assess(Bands(), made, BEAT)
+    assert found(assessment, "page", OTHER).standing is standing
+    assert assessment.severity is severity
 
 
 def test_a_source_that_knows_no_log_ins_leaves_their_band_unknown() -> None:
