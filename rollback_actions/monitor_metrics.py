@@ -16,6 +16,7 @@ from fixtures.monitored import assess_now, is_monitored, monitored_samples
 from fixtures.samples import Probe, Sample
 from fixtures.severity import (
     CONNECTIONS,
+    CONTAINERS,
     DISK,
     HEALTH,
     LAG,
@@ -32,7 +33,6 @@ from fixtures.target import Target
 from rollback_actions.web_probes import RATIO
 
 _PREFIX = "rollproof_"
-_CONTAINERS = "containers"
 _PERCENTILES = ("50", "95", "99")
 
 
@@ -226,7 +226,7 @@ _FIGURES = (
     _Figure("page_latency_seconds", "Seconds of the first page.", _value(PAGE, 1000)),
     _Figure("latency_baseline_ratio", "As many times as long as at the baseline.", _slower, ("probe",)),
     _Figure("records_lost", "Records of the baseline that are not there any more.", _value(RECORDS)),
-    _Figure("containers_unwell", "Containers that are missing or not well.", _value(_CONTAINERS)),
+    _Figure("containers_unwell", "Containers that are missing or not well.", _value(CONTAINERS)),
     _Figure("memory_used_ratio", "Of its limit, of the container with most.", _value(MEMORY, 100)),
     _Figure("disk_free_ratio", "Free space, where least is.", _value(DISK, 100)),
     _Figure("connections_used_ratio", "Of those that the store allows.", _connections, ("store",)),

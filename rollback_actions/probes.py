@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fixtures.engines.factory import open_engine
 from fixtures.errors import Mismatch, Unverifiable, listed
-from fixtures.severity import DISK, MEMORY, STORE
+from fixtures.severity import CONTAINERS, DISK, MEMORY, STORE
 from fixtures.stores.profiles import KafkaProfile, MilvusProfile, QdrantProfile, WatchedProfile
 from fixtures.target import Target
 from rollback_actions.held_view import HeldView
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class ContainersProbe(Unheld):
     """The containers: all there, running and healthy, none of them restarting."""
 
-    name = "containers"
+    name = CONTAINERS
 
     def __init__(self, target: Target, engine: ContainerEngine, deadline: float) -> None:
         """Ask nothing yet."""

@@ -33,6 +33,7 @@ WELL: Probes = {
     "health": value(20),
     "requests": requests(),
     "records": value(0),
+    "containers": value(0),
     "memory": value(40),
     "disk": value(60),
     "connections": value(5),

@@ -36,7 +36,7 @@ def first_met(band: str, severity: Severity, of: Callable[[int], Probes], *, wit
 def test_what_is_well_is_healthy() -> None:
     assessment = assess(Bands(), samples(3, lambda _: {}), BEAT)
     assert assessment.severity is Severity.HEALTHY
-    assert len(assessment.findings) == 14
+    assert len(assessment.findings) == 15
     assert {finding.standing for finding in assessment.findings} == {Standing.CLEAR}
 
 
@@ -64,6 +64,7 @@ BEYOND: dict[str, tuple[str, Severity, Callable[[int], Probes], int]] = {
     "ten times as slow": ("latency ratio", OTHER, lambda _: {"health": value(200, ratio=10)}, 13),
     "the page is slow": ("page", OTHER, lambda _: {"page": value(4000)}, 13),
     "the log lags": ("lag", OTHER, lambda _: {"lag": value(1001)}, 13),
+    "a worker is down": ("containers", OTHER, lambda _: {"containers": value(1, ok=False)}, 13),
     "a search hangs": ("vectors", OTHER, lambda _: {"vectors milvus": value(None, ok=None)}, 60),
 }
 
