@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fixtures.clock import Moment
 from fixtures.errors import UsageProblem
+from fixtures.kept_samples import BEFORE_SECONDS
 from fixtures.monitored import assess_now, is_monitored, monitored_samples
 from fixtures.samples import Sample, read_samples
 from fixtures.severity import (
@@ -53,7 +54,7 @@ def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
     Raises:
         Unverifiable: the file of the samples is damaged.
     """
-    samples = monitored_samples(target)
+    samples = monitored_samples(target, least=_looked_back(target))
     if is_monitored(target, samples):
         return Assessed(assess_now(target, samples), samples, monitored=True)
     beat = min(target.premigration.monitoring.beat_seconds, LONGEST_BEAT)
@@ -89,7 +90,8 @@ def assess_again(target: Target, path: Path, at: Moment | None = None) -> Assess
             hint="those of an incident are in its folder, those of now in monitor/ beside the incidents",
         )
     beat = target.premigration.monitoring.beat_seconds
-    samples = read_samples(path, samples_of(target.severity, beat), at)
+    count = max(_looked_back(target), samples_of(target.severity, beat))
+    samples = read_samples(path, count, at)
     other = next((sample.target for sample in samples if sample.target != target.name), None)
     if other is not None:
         raise UsageProblem(
@@ -100,6 +102,11 @@ def assess_again(target: Target, path: Path, at: Moment | None = None) -> Assess
             hint="the bands of a profile are those of its own target: use the profile of that one",
         )
     return Assessed(assess(target.severity, samples, beat, at), samples, monitored=True)
+
+
+def _looked_back(target: Target) -> int:
+    """Return of how many samples the first bad one may be: of as many as an incident keeps from before it."""
+    return int(BEFORE_SECONDS / target.premigration.monitoring.beat_seconds)
 
 
 def scope_of(target: Target, assessed: Assessed) -> Scope:

@@ -78,6 +78,12 @@ def test_the_other_three_have_exit_codes_of_their_own(run: Ran, tmp_path: Path) 
     assert "lasting: non-critical, page: 9,000 ms, for 10 s" in said
 
 
+@pytest.mark.parametrize("name", ["all requests", "a record"])
+def test_a_long_outage_is_told_from_its_first_failure(run: Ran, tmp_path: Path, name: str) -> None:
+    path = _write(tmp_path / "samples.jsonl", CRITICAL[name][0], count=200)
+    assert " (beats 70 to 269)\n" in run("assess", f"--samples={path}", code=ExitCode.FAILED)
+
+
 def test_programs_get_the_same(run: Ran, tmp_path: Path) -> None:
     path = _write(tmp_path / "samples.jsonl", lambda _: {"records": value(3, ok=False)})
     record = json.loads(run("assess", "--json", f"--samples={path}", code=ExitCode.FAILED))

@@ -71,14 +71,14 @@ def test_a_whole_incident_is_told(made: MadeIncident) -> None:
     assert page.startswith("# Post-mortem of incident one\n\n✅ Passed: every check")
     assert "cannot be trusted" not in page
     flow = {row[0]: row[1:] for row in rows(page, "Emergency flow")}
-    assert flow["ASSESS SEVERITY"] == ["30 s", "critical, T+0:55"]
+    assert flow["ASSESS SEVERITY"] == ["30 s", "critical, T+1:05"]
     assert flow["EXECUTE ROLLBACK"] == ["\\< 300 s", "emergency rollback to aaaaaaaaaaaa: passed, 62.0 s"]
     assert flow["VERIFY ROLLBACK"] == ["\\< 180 s", "passed; run 1: 12.0 s"]
     assert "resume operations" in flow["RESUME OPERATIONS or MANUAL INTERVENTION"][1]
     milestones = {row[1]: row[2:4] for row in rows(page, "Timeline") if row[0].startswith("T+1")}
     # The runbook has the issue detected at its T+10, the page at T+0: both are said, as is which is which.
     assert milestones["ISSUE DETECTED"] == ["T+10:00", "T+0:00"]
-    assert milestones["ROLLBACK COMPLETE"] == ["T+12:27", "T+2:27"]
+    assert milestones["ROLLBACK COMPLETE"] == ["T+12:37", "T+2:37"]
     assert "On its clock T+10 is the first bad sample, 26 November 2026" in section(page, "Timeline")
     assert "errors: 100 % of 60" in section(page, "Severity and decision")
     assert "18 samples" in section(page, "Severity and decision")

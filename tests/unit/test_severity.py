@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from fixtures.bands import Band, Bands
 from fixtures.clock import Moment
 from fixtures.samples import Probe
-from fixtures.severity import Assessment, Finding, Severity, Standing, assess
+from fixtures.severity import Assessment, Finding, Severity, Standing, assess, first_bad
 from tests.unit.made_samples import BEAT, WELL, Probes, requests, samples, value
 
 
@@ -182,3 +182,20 @@ def test_the_worst_band_decides_and_says_which_samples_led_to_it() -> None:
         ("memory", (0, 13), "99 % of a limit, for 65 s"),
         ("page", (0, 13), "9,000 ms, for 65 s"),
     ]
+
+
+def test_an_outage_longer_than_its_band_counts_from_its_first_failure() -> None:
+    # A sample without a failure among the others does not end it.
+    made = samples(200, lambda n: {"requests": requests(20 * (n % 5 != 3))}, well_before=100)
+    assert first_bad(assess(Bands(), made, BEAT), made) == made[100].at
+
+
+def test_nobody_knows_what_was_before_a_missed_beat() -> None:
+    made = samples(200, lambda _: {"requests": requests(20)}, well_before=100)
+    made[150] = replace(made[150], missed=3)
+    assert first_bad(assess(Bands(), made, BEAT), made) == made[150].at
+
+
+def test_an_earlier_outage_that_was_over_does_not_count() -> None:
+    made = samples(200, lambda n: {"requests": requests(20 * (not 40 <= n < 100))})
+    assert first_bad(assess(Bands(), made, BEAT), made) == made[100].at

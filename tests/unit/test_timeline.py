@@ -39,11 +39,11 @@ def test_a_whole_response_is_told_in_order(made: MadeIncident) -> None:
 
     assert timeline.doubts == ()
     assert [event.at for event in timeline.events] == sorted(event.at for event in timeline.events)
-    # Fourteen bad samples, five seconds apart: the band of errors looks back on twelve of them.
+    # Fourteen bad samples, five seconds apart: the first counts, though the band needs no more than twelve.
     assert timeline.zero_is == "the first bad sample"
     (assessed,) = timeline.of(Kind.ASSESSMENT)
     assert assessed.severity is Severity.CRITICAL
-    assert timeline.after(assessed.at) == 55
+    assert timeline.after(assessed.at) == 65
     assert len(timeline.of(Kind.SAMPLE)) == 18
     decided = texts(timeline, Kind.DECISION)
     assert decided[0].startswith("full rollback: ")
@@ -64,7 +64,7 @@ def test_a_whole_response_is_told_in_order(made: MadeIncident) -> None:
         (Verdict.PASSED, 3, 591),
     ]
     assert texts(timeline, Kind.RESPONSE)[-1] == "ended: resume operations: the rollback is verified"
-    assert timeline.after(timeline.end) == 55 + 30 + 62 + 12
+    assert timeline.after(timeline.end) == 65 + 30 + 62 + 12
 
 
 def test_without_a_response_the_monitor_says_since_when_it_was_bad(made: MadeIncident) -> None:
@@ -77,8 +77,8 @@ def test_without_a_response_the_monitor_says_since_when_it_was_bad(made: MadeInc
 
     assert timeline.doubts == ()
     assert timeline.zero_is == "the first bad sample of the monitor"
-    # The band of errors looks back on twelve of the fourteen; what came after the beginning is not looked at.
-    assert timeline.after(timeline.of(Kind.ROLLBACK)[0].at) == 57
+    # The first of the fourteen counts; what came after the beginning is not looked at.
+    assert timeline.after(timeline.of(Kind.ROLLBACK)[0].at) == 67
     assert len(timeline.of(Kind.SAMPLE)) == 18
     assert {event.source for event in timeline.of(Kind.SAMPLE)} == {"samples.jsonl"}
 
