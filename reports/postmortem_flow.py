@@ -157,12 +157,13 @@ def _boxes(
         seconds = f"{(after[0].at - looked[0].at).total_seconds():.0f} s" if after else "no end is recorded"
         yield "INVESTIGATE", f"{looked[0].deadline:g} s", seconds
     yield "DECISION: ROLLBACK?", None, _listed(decided, timeline) or "no decision is recorded"
-    rollback, budget = _rolled_back(timeline), limit_of(record, "rollback")
-    if rollback is None:
-        yield "EXECUTE ROLLBACK", f"< {budget}", _not_ended(record)
-    else:
-        late = ", LATE" if (rollback.seconds or 0.0) > budget.seconds else ""
-        yield "EXECUTE ROLLBACK", f"< {budget}", f"{rollback.text}, {rollback.seconds:.1f} s{late}"
+    budget = limit_of(record, "rollback")
+    ended = [
+        f"{event.text}, {event.seconds:.1f} s{', LATE' if event.seconds > budget.seconds else ''}"
+        for event in timeline.of(Kind.ROLLBACK)
+        if event.seconds is not None
+    ]
+    yield "EXECUTE ROLLBACK", f"< {budget}", "; ".join(ended) or _not_ended(record)
     yield "VERIFY ROLLBACK", f"< {limit_of(record, 'verification')}", _verified(timeline, verdict)
     yield "RESUME OPERATIONS or MANUAL INTERVENTION", None, _ending(timeline, verdict)
 

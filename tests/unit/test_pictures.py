@@ -252,6 +252,16 @@ def test_a_rollback_without_data_has_no_picture_of_records(made: Drawn) -> None:
     assert [picture.name for picture in drawn(made).pictures] == [TIMELINE, PHASES, MONITOR]
 
 
+def test_the_records_of_an_earlier_rollback_are_shown_as_its_own(made: Drawn) -> None:
+    made.incident.set_rollback_aside()
+    made.rolled_back(kind="service", names=("backend",), records=None)
+
+    assert [picture.name for picture in drawn(made).pictures] == [TIMELINE, PHASES, MONITOR, RECORDS]
+    shown = texts(made, RECORDS)
+    assert "140,233" in shown
+    assert "of the emergency rollback to 4f2a9c17d03b, the last that restored data" in shown
+
+
 def test_the_monitor_s_picture_marks_the_moments_of_decision(made: Drawn) -> None:
     drawn(made)
 
