@@ -233,6 +233,11 @@ def test_a_late_downtime_is_judged_as_the_verification_did(clock: Clock, tmp_pat
     assert row[1:] == [f"{found.seconds:.0f} s", "70 s", "EXCEEDED"]
     assert row[0].endswith("to the verified end")
     assert "verified, later than the objective; nobody ran a response" in section(page, "Emergency flow")
+    # The checks are complete, and have passed: what has failed is the objective.
+    assert "| VERIFY ROLLBACK | \\< 180 s | passed; run 1" in section(page, "Emergency flow")
+    assert "not complete" not in section(page, "Timeline")
+    failed = section(page, "What failed, and why")
+    assert "- downtime, from the first bad sample" in failed or "- downtime, from the beginning" in failed
 
 
 def test_a_rollback_that_nobody_verified_has_no_end(made: MadeIncident) -> None:
