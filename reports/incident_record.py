@@ -17,7 +17,15 @@ from fixtures.clock import Moment
 from fixtures.contact_record import CONTACTS, ContactRecord, record_of
 from fixtures.errors import Problem
 from fixtures.files import read_regular, strict_json
-from fixtures.incident import JOURNAL, LOST_WINDOW, UNFINISHED, Incident, RollbackRecord, load_incident
+from fixtures.incident import (
+    EARLIER_ROLLBACK,
+    JOURNAL,
+    LOST_WINDOW,
+    UNFINISHED,
+    Incident,
+    RollbackRecord,
+    load_incident,
+)
 from fixtures.journal import head_of, read_journal
 from fixtures.kept_samples import SAMPLES
 from fixtures.ledger import Planned, Result, Run, runs
@@ -57,7 +65,8 @@ class RecordedRun:
 class IncidentRecord:
     """What is recorded of `incident`. Journals are lists of records, the oldest first.
 
-    `earlier` are the journals that were broken and set aside, by the names of their files. `accounts` says
+    `earlier` are the journals that were broken and set aside, by the names of their files, and
+    `earlier_rollbacks` those that ended before the last one began, `rollback`. `accounts` says
     what became of the records of each store, by lost window; `lost_windows` are those folders' names.
     `samples` are those that the first assessment was made from, `kept` those of the monitor, oldest first.
     """
@@ -69,6 +78,7 @@ class IncidentRecord:
     contacts: ContactRecord | None
     contact_minutes: Mapping[str, float]
     reopenings: tuple[Mapping[str, Any], ...]
+    earlier_rollbacks: Mapping[str, RollbackRecord]
     rollback: RollbackRecord | None
     unfinished: Mapping[str, Any] | None
     superseded: Mapping[str, Any] | None
@@ -100,7 +110,8 @@ class _Reading:
 
     def record(self) -> IncidentRecord:
         folder = self.incident.folder
-        rollback = self._rollback()
+        rollback = self._rollback(ROLLBACK)
+        before = sorted(path.name for path in folder.glob(EARLIER_ROLLBACK.format("*")))
         unfinished = self._json(UNFINISHED, _started)
         journal = self.journal(JOURNAL)
         if not journal and (rollback is not None or unfinished is not None):
@@ -128,6 +139,7 @@ class _Reading:
                 for record in self.journal(reopening_journal(self.incident).name)
                 if record.get("event") == REOPENED
             ),
+            earlier_rollbacks={name: found for name in before if (found := self._rollback(name)) is not None},
             rollback=rollback,
             unfinished=unfinished,
             superseded=self._json(SUPERSEDED, _started),
@@ -168,13 +180,13 @@ class _Reading:
             self._doubt(name, f"{len(records) - len(whole)} records do not say what happened when")
         return tuple(whole)
 
-    def _rollback(self) -> RollbackRecord | None:
+    def _rollback(self, name: str) -> RollbackRecord | None:
         try:
-            return self.incident.rollback()
+            return self.incident.rollback(name)
         except Problem as problem:
-            self._doubt(ROLLBACK, f"how the rollback ended is not known: {problem.observed}")
+            self._doubt(name, f"how the rollback ended is not known: {problem.observed}")
         except OverflowError as error:
-            self._doubt(ROLLBACK, f"how the rollback ended is not known: {error}")
+            self._doubt(name, f"how the rollback ended is not known: {error}")
         return None
 
     def _contacts(self) -> tuple[ContactRecord | None, Mapping[str, float]]:

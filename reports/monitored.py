@@ -51,10 +51,9 @@ def monitored(record: IncidentRecord) -> Monitored | None:
 
 
 def _began(record: IncidentRecord) -> Moment | None:
-    """Return the beginning of the rollback that ended, as the downtime counts; else of the first one."""
-    if record.rollback is not None:
-        return record.rollback.started
-    return next(iter(rollback_began(record)), None)
+    """Return when the first rollback began: what came after it says how the rollbacks went."""
+    start = record.incident.started
+    return min(rollback_began(record), key=lambda moment: moment.seconds_since(start), default=None)
 
 
 def _bands(record: IncidentRecord) -> tuple[Bands, float, bool]:

@@ -109,7 +109,7 @@ def post_mortem(folder: Path, redact: Callable[[str], str] = _TOKENS.text) -> st
     downtime_section(page, record, facts.timeline, facts.verdict)
     data_section(page, record)
     people_section(page, record, facts.timeline)
-    failures_section(page, facts.timeline)
+    failures_section(page, facts.timeline, facts.verdict)
     unverified_section(page, facts.timeline, facts.verdict)
     return page.text()
 

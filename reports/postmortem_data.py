@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from reports.incident_record import ACCOUNTS, IncidentRecord
 from reports.page import Page
+from reports.timeline_rollback import ended_rollbacks, wanted
 
 _MEANINGS = {
     "kept": "there before, and there now as it was",
@@ -21,17 +22,19 @@ _MEANINGS = {
 def data_section(page: Page, record: IncidentRecord) -> None:
     """Write the counts of the whole, those of each store, and where what was taken away is kept."""
     page.heading("Data")
-    counts = record.rollback.records if record.rollback else None
-    if counts is None:
+    if record.rollback is None or record.rollback.records is None:
         page.paragraph(_none(record))
-        if not record.accounts:
-            _kept(page, record)
-            return
-    page.table(
-        ("records", "how many", "meaning"),
-        ((name, f"{count:,}", _MEANINGS.get(name)) for name, count in (counts or {}).items()),
-        "The counts of the whole are not recorded.",
-    )
+    told = [one for one in ended_rollbacks(record).values() if one.records is not None]
+    for rollback in told:
+        if record.earlier_rollbacks:
+            page.heading(f"What the {wanted(rollback.kind, rollback.names, rollback.commit)} came to", 3)
+        page.table(
+            ("records", "how many", "meaning"),
+            ((name, f"{count:,}", _MEANINGS.get(name)) for name, count in (rollback.records or {}).items()),
+            "No record is counted.",
+        )
+    if record.accounts and not told:
+        page.paragraph("The counts of the whole are not recorded.")
     for window, accounts in record.accounts.items():
         page.heading(f"By store, {window}", 3)
         names = list(dict.fromkeys(name for one in accounts.values() for name in _counts(one)))
@@ -49,7 +52,8 @@ def _none(record: IncidentRecord) -> str:
     if record.rollback is None:
         return "No end of a rollback is recorded: what became of the data is not known."
     if record.rollback.kind in {"service", "full"}:
-        return f"A {record.rollback.kind} rollback puts no data back."
+        last = ", the last of this incident," if record.earlier_rollbacks else ""
+        return f"A {record.rollback.kind} rollback{last} puts no data back."
     return "The rollback did not come to the accounts: what became of the data is not known."
 
 

@@ -129,7 +129,7 @@ def _milestones(
     rows.append(("T+60 min", "POST-MORTEM", moment, "nobody was called to one"))
     short = {
         "ROLLBACK COMPLETE": ended.verdict if ended else None,
-        "VERIFICATION COMPLETE": verdict.verdict if verified else None,
+        "VERIFICATION COMPLETE": _of_checks(verdict) if verified else None,
     }
     for planned, name, at, none in rows:
         result = short.get(name)
@@ -157,12 +157,13 @@ def _boxes(
         seconds = f"{(after[0].at - looked[0].at).total_seconds():.0f} s" if after else "no end is recorded"
         yield "INVESTIGATE", f"{looked[0].deadline:g} s", seconds
     yield "DECISION: ROLLBACK?", None, _listed(decided, timeline) or "no decision is recorded"
-    rollback, budget = _rolled_back(timeline), limit_of(record, "rollback")
-    if rollback is None:
-        yield "EXECUTE ROLLBACK", f"< {budget}", _not_ended(record)
-    else:
-        late = ", LATE" if (rollback.seconds or 0.0) > budget.seconds else ""
-        yield "EXECUTE ROLLBACK", f"< {budget}", f"{rollback.text}, {rollback.seconds:.1f} s{late}"
+    budget = limit_of(record, "rollback")
+    ended = [
+        f"{event.text}, {event.seconds:.1f} s{', LATE' if event.seconds > budget.seconds else ''}"
+        for event in timeline.of(Kind.ROLLBACK)
+        if event.seconds is not None
+    ]
+    yield "EXECUTE ROLLBACK", f"< {budget}", "; ".join(ended) or _not_ended(record)
     yield "VERIFY ROLLBACK", f"< {limit_of(record, 'verification')}", _verified(timeline, verdict)
     yield "RESUME OPERATIONS or MANUAL INTERVENTION", None, _ending(timeline, verdict)
 
@@ -183,7 +184,12 @@ def _verified(timeline: Timeline, verdict: RunVerdict) -> str:
         f"{(_required(_last_end(events)) - events[0].at).total_seconds():.1f} s"
         for source, events in runs.items()
     ]
-    return f"{verdict.verdict}; {'; '.join(took)}"
+    return f"{_of_checks(verdict)}; {'; '.join(took)}"
+
+
+def _of_checks(verdict: RunVerdict) -> Verdict:
+    """Return what the checks came to: a downtime beyond the objective is failed, and every check passed."""
+    return Verdict.PASSED if verdict.verified else verdict.verdict
 
 
 def _ending(timeline: Timeline, verdict: RunVerdict) -> str:

@@ -14,15 +14,17 @@ from reports.timeline import Timeline
 _DONE = (Kind.ROLLBACK, Kind.DEPLOYMENT, Kind.ACTION, Kind.RESPONSE, Kind.CHECK, Kind.CONTACT)
 
 
-def failures_section(page: Page, timeline: Timeline) -> None:
+def failures_section(page: Page, timeline: Timeline, verdict: RunVerdict) -> None:
     """Write what failed and why, and what was late."""
     page.heading("What failed, and why")
     failed = (event for event in timeline.of(*_DONE) if event.verdict is Verdict.FAILED)
     page.table(("when", "what", "", "where"), (_row(e, timeline) for e in failed), "Nothing is recorded.")
-    late = [event for event in timeline.events if event.late]
+    late = [f"{e.text}: {e.seconds:.1f} s of {e.deadline:.1f} s" for e in timeline.events if e.late]
+    if verdict.late is not None:
+        late.insert(0, verdict.late.removeprefix("late: "))
     if late:
         page.paragraph("Later than it was to be:")
-        page.bullets((f"{e.text}: {e.seconds:.1f} s of {e.deadline:.1f} s" for e in late), "")
+        page.bullets(late, "")
 
 
 def unverified_section(page: Page, timeline: Timeline, verdict: RunVerdict) -> None:

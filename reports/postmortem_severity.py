@@ -56,10 +56,13 @@ def _seen(seen: Monitored, since: str) -> str:
     """Return what the monitor's samples came to, `since` when, and by which bands."""
     until = "all" if seen.began is None else "until the rollback began"
     met = "; ".join(f"{one.severity}, {one.band}: {one.text}" for one in seen.assessment.of(Standing.MET))
+    unknown = seen.assessment.of(Standing.UNKNOWN)
+    why = ", ".join(dict.fromkeys(one.text for one in unknown))
+    none = f"no band is met, and of {len(unknown)} it is not known ({why})" if unknown else "no band is met"
     whose = "the profile's" if seen.recorded else "the runbook's: none are recorded"
     return (
         f"By the {len(seen.samples)} samples of the monitor that are kept in {SAMPLES}, {until}, it was "
-        f"{seen.assessment.severity}: {met or 'no band is met'}{since}. The bands are {whose}."
+        f"{seen.assessment.severity}: {met or none}{since}. The bands are {whose}."
     )
 
 

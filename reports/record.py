@@ -13,21 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.clock import Moment
-from fixtures.downtime import judged_downtime
 from fixtures.errors import ExitCode, Problem
 from fixtures.files import write_whole
 from fixtures.final_scan import record_of
 from fixtures.given import recorded_facts
 from fixtures.incident import CHANGE, JOURNAL
-from fixtures.ledger import Result
-from fixtures.stages import PHASES
 from fixtures.tally import tally
 from fixtures.verdict import RunVerdict, Verdict
 from fixtures.verification import VERIFICATION, Verification
 from reports.allure_metadata import RESULTS, write_metadata
 from reports.allure_results import write_unreported
 from reports.checksums import add_checksums
+from reports.downtime_result import downtime_result
 from reports.drawing import draw, remove_pictures
 from reports.environment import environment, executor
 from reports.gate_page import GATE_PAGE, gate_page
@@ -41,10 +38,6 @@ from reports.processes import NoReport
 from reports.redactor import redactor_of
 from reports.summary import append_job_summary, lines, markdown
 from reports.verdict import write_verdict
-
-# No check of the runbook is called so: it is judged when all of these have ended.
-_DOWNTIME = "checks/verification/downtime.py::test_downtime_is_within_the_objective"
-_HINT = "HINT: the timeline says what took how long; the objective is rto_seconds in the profile"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -152,12 +145,10 @@ class _Record:
 
     def _show_downtime(self, verdict: RunVerdict) -> None:
         """Show the downtime among the checks: it is judged as they are, when the last of them has ended."""
-        if not verdict.verified or getattr(self._config.option, "allure_report_dir", None) is None:
+        if getattr(self._config.option, "allure_report_dir", None) is None:
             return
-        _, said = judged_downtime(self._incident, self._incident.rollback())
-        if said is not None:
-            judged = Verdict.PASSED if verdict.late is None else Verdict.FAILED
-            result = Result(_DOWNTIME, PHASES[-1], judged, 0.0, f"{said}\n{_HINT}", Moment.now())
+        result = downtime_result(self._incident, verdict)
+        if result is not None:
             write_unreported(self._verification, result.phase, result.check, result)
 
     def _draw(self, verdict: RunVerdict) -> None:

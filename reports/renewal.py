@@ -21,6 +21,7 @@ from fixtures.verdict import RunVerdict
 from reports.allure_metadata import RESULTS, write_metadata
 from reports.allure_results import NODE_ID, RedactingLogger, unreported
 from reports.checksums import add_checksums
+from reports.downtime_result import downtime_result
 from reports.drawing import draw
 from reports.environment import environment_of, unknown_executor
 from reports.html import render
@@ -48,7 +49,7 @@ def renew(folder: Path, say: Callable[[str], None]) -> RunVerdict:
     record = read_record(folder)
     try:
         verdict = _verdict(record)
-        add_checksums(folder, _complete_results(record))
+        add_checksums(folder, _complete_results(record, verdict))
         _draw(folder, say)
         if record.incident.kind != CHANGE:
             write_post_mortem(folder)
@@ -86,8 +87,11 @@ def _verdict(record: IncidentRecord) -> RunVerdict:
     return verdict
 
 
-def _complete_results(record: IncidentRecord) -> set[str]:
-    """Write a result for each check of each run that has none since the run began; return their files."""
+def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> set[str]:
+    """Write a result for each check of each run that has none since the run began; return their files.
+
+    The downtime that the last run came to is one more.
+    """
     folder, incident = record.incident.folder / RESULTS, record.incident
     folder.mkdir(exist_ok=True)
     if not (folder / "environment.properties").exists():
@@ -95,10 +99,16 @@ def _complete_results(record: IncidentRecord) -> set[str]:
         write_metadata(folder, incident, rows, unknown_executor(incident.id))
     there, written = list(_results(folder)), set()
     redactor, room = Redactor(), Room(folder, workers=1)
+    downtime = downtime_result(incident, verdict)
     for run in record.runs:
         began = _milliseconds(run.started or incident.started)
-        for stage, planned in run.plan.items():
-            for planned_id in planned.checks if stage in TITLES else ():
+        wanted = {stage: planned.checks for stage, planned in run.plan.items()}
+        recorded = dict(run.results)
+        if downtime is not None and run is record.runs[-1]:
+            wanted[downtime.phase] = (*wanted.get(downtime.phase, ()), downtime.check)
+            recorded[downtime.check] = downtime
+        for stage, checks in wanted.items():
+            for planned_id in checks if stage in TITLES else ():
                 # Half a character, from a plan that was damaged, is written nowhere.
                 node_id = planned_id.encode("utf-8", "backslashreplace").decode()
                 identity = str(uuid5(NAMESPACE_URL, f"{incident.id}/{run.number}/{node_id}"))
@@ -108,7 +118,7 @@ def _complete_results(record: IncidentRecord) -> set[str]:
                     # It was being written while an earlier renewal looked.
                     path.unlink(missing_ok=True)
                     continue
-                result = unreported(incident.id, stage, node_id, run.results.get(planned_id), began)
+                result = unreported(incident.id, stage, node_id, recorded.get(planned_id), began)
                 result.uuid = identity
                 RedactingLogger(_Whole(path), redactor, room).report_result(result)
     return written

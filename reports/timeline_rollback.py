@@ -22,32 +22,41 @@ def rollback_began(record: IncidentRecord) -> list[Moment]:
     begun = [entry["at"] for entry in record.journal if entry["event"] == ROLLBACK_BEGAN]
     begun += [entry["started"] for entry in (record.unfinished, record.superseded) if entry is not None]
     moments = [Moment.from_record(entry) for entry in begun]
-    return moments if record.rollback is None else [*moments, record.rollback.started]
+    return [*moments, *(rollback.started for rollback in ended_rollbacks(record).values())]
+
+
+def ended_rollbacks(record: IncidentRecord) -> dict[str, RollbackRecord]:
+    """Return the rollbacks that ended, the last one last, by the files that say how."""
+    last = {} if record.rollback is None else {ROLLBACK: record.rollback}
+    return {**record.earlier_rollbacks, **last}
 
 
 def rollback_events(record: IncidentRecord, converter: Converter) -> Iterator[Event]:
-    """Yield each beginning of a rollback, and how the last one ended."""
+    """Yield each beginning of a rollback, and how it ended."""
     begins = [entry for entry in record.journal if entry["event"] == ROLLBACK_BEGAN]
 
-    def began(numbered: tuple[int, Mapping[str, Any]]) -> list[Event]:
-        number, entry = numbered
-        word = "begins" if number == 0 else "begins again, or goes on"
+    seen: set[str] = set()
+
+    def began(entry: Mapping[str, Any]) -> list[Event]:
         what = wanted(str(entry["kind"]), str(entry["names"]).split(), str(entry["commit"]))
+        word = "begins again, or goes on" if what in seen else "begins"
+        seen.add(what)
         head = f", from {str(entry['head'])[:_SHOWN]}" if entry.get("head") else ""
         at = converter.at(Moment.from_record(entry["at"]))
         return [Event(at, Kind.ROLLBACK, line_of(f"{what}{head} {word}"), JOURNAL)]
 
-    def ended(rollback: RollbackRecord) -> list[Event]:
+    def ended(named: tuple[str, RollbackRecord]) -> list[Event]:
+        name, rollback = named
         what = wanted(rollback.kind, rollback.names, rollback.commit)
         return [
             Event(
                 at=converter.at(rollback.started),
                 kind=Kind.ROLLBACK,
                 text=line_of(f"{what}: {rollback.verdict}"),
-                source=ROLLBACK,
+                source=name,
                 verdict=Verdict(rollback.verdict),
                 seconds=rollback.seconds,
-                deadline=budget_of(record),
+                deadline=_budget_of(record, rollback),
             )
         ]
 
@@ -60,8 +69,9 @@ def rollback_events(record: IncidentRecord, converter: Converter) -> Iterator[Ev
         text = line_of(f"incident {entry['by']} has done what it had to")
         return [Event(at, Kind.ROLLBACK, text, SUPERSEDED)]
 
-    yield from converter.each(enumerate(begins), began, JOURNAL)
-    yield from converter.each([record.rollback] if record.rollback else [], ended, ROLLBACK)
+    yield from converter.each(begins, began, JOURNAL)
+    for named in ended_rollbacks(record).items():
+        yield from converter.each([named], ended, named[0])
     yield from converter.each([record.unfinished] if record.unfinished else [], not_ended, UNFINISHED)
     yield from converter.each([record.superseded] if record.superseded else [], superseded, SUPERSEDED)
 
@@ -72,7 +82,12 @@ def wanted(kind: str, names: list[str] | tuple[str, ...], commit: str) -> str:
     return f"{kind} rollback{of} to {commit[:_SHOWN]}"
 
 
-def budget_of(record: IncidentRecord) -> float | None:
+def _budget_of(record: IncidentRecord, rollback: RollbackRecord) -> float | None:
     """Return the seconds that the profile gave the rollback, None where that is not recorded."""
-    found = [entry.get("budget_seconds") for entry in record.journal if entry["event"] == ROLLBACK_BEGAN]
+    found = [
+        entry.get("budget_seconds")
+        for entry in record.journal
+        if entry["event"] == ROLLBACK_BEGAN
+        and rollback.finished.seconds_since(Moment.from_record(entry["at"])) >= 0
+    ]
     return next((float(seconds) for seconds in reversed(found) if is_seconds(seconds)), None)

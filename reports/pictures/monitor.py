@@ -28,7 +28,7 @@ _PANELS = (
     ("Latency, milliseconds (logarithmic)", LATENCY),
     ("Resources, %: memory and connections of their limit, disk of all", RESOURCES),
 )
-_LEFT, _RIGHT, _HEAD, _FOOT, _PANEL, _BETWEEN, _LANE = 0.5, 1.3, 0.55, 0.55, 1.35, 0.35, 0.15
+_LEFT, _RIGHT, _HEAD, _FOOT, _PANEL, _BETWEEN, _LANE = 0.5, 1.3, 0.66, 0.55, 1.35, 0.35, 0.15
 _LABEL_GAP = 0.13
 _PERCENT = 100
 

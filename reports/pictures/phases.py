@@ -130,7 +130,9 @@ def _draw_names(figure: Figure, height: float, lines: Sequence[tuple[str, ...]])
         for number, text in enumerate([title, *rest]):
             line = (middle + (1 - number) * 0.15) / height
             weight = "normal" if number else "bold"
-            figure.text(0.01, line, fitting(text, _LEFT - 0.2, SMALL), size=SMALL, va="center", weight=weight)
+            figure.text(
+                0.01, line, fitting(text, _LEFT - 0.2, SMALL, weight), size=SMALL, va="center", weight=weight
+            )
 
 
 def _spans(record: IncidentRecord, phases: Mapping[str, PhaseVerdict]) -> dict[str, _Span]:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from fixtures.errors import Unverifiable
 from reports.incident_record import ACCOUNTS, OTHER_SHAPE, ROLLBACK, IncidentRecord
 from reports.pictures.style import INK, SMALL, TEXT, WIDTH, Look, fitting, new_figure, svg, width_of
+from reports.timeline_rollback import ended_rollbacks, wanted
 
 # What the picture has a column for, whether there are such records or not.
 _ALWAYS = ("kept", "restored", "exported", "revived", "unaccounted")
@@ -50,20 +51,24 @@ class _Store:
 
 
 def draw(record: IncidentRecord) -> bytes | None:
-    """Return the picture, None where no store was restored.
+    """Return the picture, None where no store was restored; of several rollbacks the newest that did.
 
     Raises:
         Unverifiable: the accounts are damaged, or not those of the newest rollback.
     """
     if record.rollback is None and (record.incident.folder / ROLLBACK).exists():
         raise _not_its_own({}, f"no {ROLLBACK} that can be read")
-    if record.rollback is None or record.rollback.records is None:
+    told = [one for one in ended_rollbacks(record).values() if one.records is not None]
+    if not told:
         return None
-    stores = _stores(record, record.rollback.records)
+    shown = told[-1]
+    stores = _stores(record, shown.records or {})
     if not stores:
         return None
     columns = [name for name in (*_ALWAYS[:4], *_RARE, _ALWAYS[4]) if name in _ALWAYS or _any(stores, name)]
     notes = [f"{store.name}: not known: {store.unknown}" for store in stores if store.unknown]
+    if record.earlier_rollbacks:
+        notes.append(f"of the {wanted(shown.kind, shown.names, shown.commit)}, the last that restored data")
     height = _HEAD + _ROW * (len(stores) + 1) + _FOOT + 0.16 * len(notes)
     figure = new_figure(height)
     foot = _FOOT + 0.16 * len(notes)
@@ -131,7 +136,7 @@ def _length(count: int) -> float:
 
 
 def _stores(record: IncidentRecord, counted: Mapping[str, int]) -> list[_Store]:
-    """Return the accounts whose sum the newest rollback has recorded."""
+    """Return the accounts whose sum the newest rollback that restored data has recorded."""
     for account in reversed([*record.accounts.values()]):
         try:
             stores = [_store(name, account[name]) for name in sorted(account)]

@@ -104,23 +104,23 @@ def plain(text: str) -> str:
     return " ".join(printable.split())
 
 
-def width_of(text: str, size: float = TEXT) -> float:
+def width_of(text: str, size: float = TEXT, weight: str = "normal") -> float:
     """Return how wide `text` is, in inches."""
-    font = get_font(findfont(FontProperties(family=_FAMILIES[0])))
+    font = get_font(findfont(FontProperties(family=_FAMILIES[0], weight=weight)))
     font.set_size(size, _POINTS)
     font.set_text(text)
     return float(font.get_width_height()[0]) / _SUBPIXELS / _POINTS
 
 
-def fitting(text: str, inches: float, size: float = TEXT) -> str:
+def fitting(text: str, inches: float, size: float = TEXT, weight: str = "normal") -> str:
     """Return `text` in one line, cut short with an ellipsis where it is wider than `inches`."""
     text = plain(text)
-    if width_of(text, size) <= inches:
+    if width_of(text, size, weight) <= inches:
         return text
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        if width_of(f"{text[:middle]}…", size) <= inches:
+        if width_of(f"{text[:middle]}…", size, weight) <= inches:
             low = middle
         else:
             high = middle - 1

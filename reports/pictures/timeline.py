@@ -196,9 +196,10 @@ def _draw_events(axes: Axes, scale: _Scale, shown: Sequence[Event]) -> None:
         )
         time = _clock(scale.minutes(event.at))
         axes.text(_LABELS, label, time, va="center", size=SMALL, weight="bold")
-        left = _LABELS + width_of(time, SMALL) * 1.12 + 0.08
-        text = fitting(_label(event), WIDTH - 0.08 - left, SMALL)
-        axes.text(left, label, text, va="center", size=SMALL, weight="bold" if wrong else "normal")
+        left = _LABELS + width_of(time, SMALL, "bold") + 0.08
+        weight = "bold" if wrong else "normal"
+        text = fitting(_label(event), WIDTH - 0.08 - left, SMALL, weight)
+        axes.text(left, label, text, va="center", size=SMALL, weight=weight)
 
 
 def _draw_foot(axes: Axes, place: float, left_out: int, doubts: int) -> None:

@@ -127,12 +127,12 @@ class MadeIncident:
             self.write_rollback(began)
         return ExitCode.VERIFIED
 
-    def begin(self, journal: Journal) -> None:
+    def begin(self, journal: Journal, *, kind: str = "emergency", names: str = "") -> None:
         """Write that the rollback begins."""
         journal.write(
             ROLLBACK_BEGAN,
-            kind="emergency",
-            names="",
+            kind=kind,
+            names=names,
             commit=COMMIT,
             head=BAD,
             revisions=BAD,
@@ -149,7 +149,26 @@ class MadeIncident:
             yield result
             self.clock.turn(seconds)
 
-    def write_rollback(self, began: Moment, verdict: Verdict = Verdict.PASSED) -> None:
+    def roll_back_backend(self) -> None:
+        """Roll one service back in 23 s, after another rollback of this incident."""
+        began, journal = Moment.now(), Journal(self.folder / JOURNAL, str)
+        self.incident.set_rollback_aside()
+        self.incident.reopen()
+        with journal.step("rollback service backend", user="ada", host="here", pid="1"):
+            self.begin(journal, kind="service", names="backend")
+            with self.step(journal, "start backend on its recorded image", 23.0, 60.0):
+                pass
+            self.write_rollback(began, kind="service", names=("backend",), records=None)
+
+    def write_rollback(
+        self,
+        began: Moment,
+        verdict: Verdict = Verdict.PASSED,
+        *,
+        kind: str = "emergency",
+        names: tuple[str, ...] = (),
+        records: dict[str, int] | None = RECORDS,
+    ) -> None:
         """Write how the rollback ended."""
         ended = Moment.now()
         self.incident.write_rollback(
@@ -159,7 +178,9 @@ class MadeIncident:
                 seconds=ended.seconds_since(began),
                 started=began,
                 finished=ended,
-                records=RECORDS,
+                kind=kind,
+                names=names,
+                records=records,
                 origin=Origin(BAD, (BAD,)),
             )
         )

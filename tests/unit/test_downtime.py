@@ -14,6 +14,7 @@ from fixtures.downtime import DOWNTIME, forget_unreadable, judged_downtime, read
 from fixtures.errors import UsageProblem
 from fixtures.incident import Incident, RollbackRecord
 from fixtures.kept_samples import SAMPLES
+from fixtures.rollbacks import ROLLBACK_BEGAN
 from fixtures.samples import Sample, SampleWriter
 from fixtures.tally import tally
 from fixtures.target import Target
@@ -96,6 +97,29 @@ def test_it_is_judged_as_it_is_shown(target: Target, incident: Incident, seconds
     assert found is not None
     assert found.late is late
     assert ("observed 80.1 s" in str(found)) is late
+
+
+def test_it_lasts_until_one_of_several_rollbacks_is_verified(target: Target, incident: Incident) -> None:
+    began = replace(Moment.now(), since_boot=Moment.now().since_boot - 900)
+    journal = Journal(incident.folder / "journal.jsonl", lambda text: text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Moment, "now", lambda: began)
+        journal.write(ROLLBACK_BEGAN, kind="emergency", names="", commit="c" * 40, head=None)
+    _rolled_back(incident)
+    journal.write(ROLLBACK_BEGAN, kind="service", names="backend", commit="c" * 40, head=None)
+
+    found = record_downtime(target, incident, VERIFIED)
+    assert found is not None
+    assert found.since == began
+    assert found.seconds == pytest.approx(900 + VERIFIED, abs=1)
+    assert found.late
+
+    # What is rolled back after that is an outage of its own, whatever the response said of the first.
+    Journal(incident.folder / "response.jsonl", str).write("assessed", first_bad=json.dumps(began.record()))
+    rollback = _rolled_back(incident, 60.0)
+    again = record_downtime(target, incident, VERIFIED)
+    assert again is not None
+    assert (again.since, again.seconds) == (rollback.started, VERIFIED)
 
 
 def _none_kept(_: Incident) -> None:

@@ -7,7 +7,8 @@ import json
 import re
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -325,3 +326,37 @@ def test_a_profile_says_what_is_personal(tmp_path: Path) -> None:
     other = load_target(write_profile(tmp_path, '[redaction]\nfields = ["redis/*.nick"]\n'))
     assert not other.personal.covers("mysql", "imagedb.users", "email")
     assert other.personal.covers("redis", "0:*", "nick")
+
+
+WRITERS: Mapping[str, Callable[[object], str]] = {
+    "JSON": json.dumps,
+    "JSON with letters": partial(json.dumps, ensure_ascii=False),
+    "JSON in JSON": lambda record: json.dumps({"body": json.dumps(record)}),
+    "JSON in Python": lambda record: repr(json.dumps(record)),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("name", ["Ada O'Brien", 'Ada "The" Lovelace', "Jörg Müller", "Änne"])
+def test_a_name_is_hidden_whole_however_it_is_escaped(name: str, writer: str) -> None:
+    write = WRITERS[writer]
+    clean = Redactor(personal=Personal(FIELDS, ["secret"])).text(write({"full_name": name, "b": "'stays'"}))
+    (shown,) = re.findall(r"~[0-9a-f]{8}", clean)
+    assert clean == write({"full_name": shown, "b": "'stays'"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "user_name=o'brien went",
+        "user_name=u'o_brien' went",
+        r"user_name=j\u00f6rg_brien went",
+        "to Jörg.Brien@example.org it",
+        "to brienö@example.org it",
+        "to brien@münchen.de it",
+        r"to brien\u00f6@example.org it",
+    ],
+)
+def test_a_name_is_hidden_whole_without_quotes_too(text: str) -> None:
+    clean = Redactor(personal=Personal(FIELDS, ["secret"])).text(text)
+    assert re.fullmatch(r"(user_name=|to )~[0-9a-f]{8}'? (went|it)", clean), clean

@@ -16,7 +16,7 @@ from fixtures.incident import CHANGE
 from fixtures.verdict import Verdict
 from reports.drawing import EVERY, FOLDER, MONITOR, PHASES, RECORDS, TIMELINE
 from reports.pictures.album import Album, draw_pictures
-from reports.pictures.style import fitting, plain, settings, spread, width_of
+from reports.pictures.style import SMALL, TEXT, WIDTH, fitting, plain, settings, spread, width_of
 from tests.unit.drawn_incident import KEPT, Drawn, account, drawn_incident, moment
 
 LARGEST = 150_000
@@ -90,6 +90,28 @@ def test_a_change_has_no_pictures(made: Drawn) -> None:
     path.write_bytes(canonical_json({**json.loads(path.read_text()), "kind": CHANGE}))
 
     assert draw_pictures(made.folder).pictures == ()
+
+
+def test_what_went_wrong_is_bold_and_fits_all_the_same(made: Drawn) -> None:
+    made.journal("response.jsonl", [(1, "ended", {"ending": "manual intervention", "reason": "m" * 200})])
+    drawn(made)
+
+    root = ET.fromstring((made.folder / FOLDER / TIMELINE).read_bytes())  # noqa: S314 - made by ourselves
+    every = [text for text in root.iter(f"{SVG}text") if "font-weight: 700" in text.attrib["style"]]
+    (wrong,) = [text for text in every if "mmm" in (text.text or "")]
+    with settings():
+        assert float(wrong.attrib["x"]) / 72 + width_of(wrong.text or "", SMALL, "bold") <= WIDTH
+
+
+def test_no_title_of_the_monitor_s_picture_is_over_another(made: Drawn) -> None:
+    # Nothing was decided while it looked: the panels begin right below the head.
+    made.sampled(last=-600)
+    drawn(made)
+
+    root = ET.fromstring((made.folder / FOLDER / MONITOR).read_bytes())  # noqa: S314 - made by ourselves
+    heights = {"".join(text.itertext()): float(text.attrib["y"]) for text in root.iter(f"{SVG}text")}
+    (head,) = [height for text, height in heights.items() if "samples;" in text]
+    assert heights["Failed, % of those asked"] - head > 1.5 * TEXT
 
 
 def test_texts_of_the_record_are_shown_as_they_are(made: Drawn) -> None:
@@ -250,6 +272,16 @@ def test_a_rollback_without_data_has_no_picture_of_records(made: Drawn) -> None:
     made.rolled_back(records=None)
 
     assert [picture.name for picture in drawn(made).pictures] == [TIMELINE, PHASES, MONITOR]
+
+
+def test_the_records_of_an_earlier_rollback_are_shown_as_its_own(made: Drawn) -> None:
+    made.incident.set_rollback_aside()
+    made.rolled_back(kind="service", names=("backend",), records=None)
+
+    assert [picture.name for picture in drawn(made).pictures] == [TIMELINE, PHASES, MONITOR, RECORDS]
+    shown = texts(made, RECORDS)
+    assert "140,233" in shown
+    assert "of the emergency rollback to 4f2a9c17d03b, the last that restored data" in shown
 
 
 def test_the_monitor_s_picture_marks_the_moments_of_decision(made: Drawn) -> None:

@@ -110,6 +110,47 @@ def test_without_a_response_the_monitor_s_samples_are_the_early_checks(made: Mad
     assert (made.folder / POST_MORTEM).read_text() == page
 
 
+def test_every_rollback_of_an_incident_is_told(made: MadeIncident) -> None:
+    made.roll_back()
+    made.check(wrong=True)
+    made.roll_back_backend()
+    made.check()
+
+    page = post_mortem(made.folder)
+
+    timeline = section(page, "Timeline")
+    emergency, service = "emergency rollback to aaaaaaaaaaaa", "service rollback of backend to aaaaaaaaaaaa"
+    for what, took in ((emergency, "62.0 s"), (service, "23.0 s")):
+        assert f"| rollback | {what}, from bbbbbbbbbbbb begins | — |" in timeline
+        assert f"| rollback | ✅ {what}: passed | {took} |" in timeline
+    flow = {row[0]: row[2] for row in rows(page, "Emergency flow")}
+    assert flow["EXECUTE ROLLBACK"] == f"{emergency}: passed, 62.0 s; {service}: passed, 23.0 s"
+    data = section(page, "Data")
+    assert "A service rollback, the last of this incident, puts no data back." in data
+    assert f"### What the {emergency} came to\n\n" in data
+    assert "| kept | 1,683 | there before" in data
+    assert "The counts of the whole are not recorded" not in data
+
+
+def test_an_earlier_rollback_that_cannot_be_read_is_a_doubt(made: MadeIncident) -> None:
+    made.roll_back()
+    made.roll_back_backend()
+    (made.folder / "earlier-rollback-01.json").write_text("{")
+
+    page = post_mortem(made.folder)
+
+    assert "earlier-rollback-01.json: how the rollback ended is not known" in page
+    assert "| rollback | ✅ service rollback of backend to aaaaaaaaaaaa: passed | 23.0 s |" in page
+
+
+def test_what_the_monitor_does_not_say_is_told_as_such(made: MadeIncident) -> None:
+    made.watch()
+    made.clock.turn(20)
+    made.roll_back()
+    said = section(post_mortem(made.folder), "Severity and decision")
+    assert "it was unknown: no band is met, and of 10 it is not known (no sample of now)." in said
+
+
 def test_bands_that_no_run_recorded_are_the_runbooks(made: MadeIncident) -> None:
     made.watch()
     made.roll_back()
@@ -192,6 +233,11 @@ def test_a_late_downtime_is_judged_as_the_verification_did(clock: Clock, tmp_pat
     assert row[1:] == [f"{found.seconds:.0f} s", "70 s", "EXCEEDED"]
     assert row[0].endswith("to the verified end")
     assert "verified, later than the objective; nobody ran a response" in section(page, "Emergency flow")
+    # The checks are complete, and have passed: what has failed is the objective.
+    assert "| VERIFY ROLLBACK | \\< 180 s | passed; run 1" in section(page, "Emergency flow")
+    assert "not complete" not in section(page, "Timeline")
+    failed = section(page, "What failed, and why")
+    assert "- downtime, from the first bad sample" in failed or "- downtime, from the beginning" in failed
 
 
 def test_a_rollback_that_nobody_verified_has_no_end(made: MadeIncident) -> None:

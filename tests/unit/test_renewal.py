@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from fixtures.downtime import record_downtime
 from fixtures.errors import ExitCode
 from fixtures.incident import CHANGE, JOURNAL, find_change
 from fixtures.ledger import Run
@@ -79,6 +80,24 @@ def test_a_killed_run_is_reported_and_twice_the_same(made: MadeIncident, rendere
     assert statuses == ["broken"] * 5 + ["passed"] * 3
     lost = next(result for result in results(made).values() if result["status"] == "broken")
     assert lost["statusDetails"]["message"] == "no result: the check was planned and never reported"
+    assert tree(made.folder) == first
+
+
+def test_a_late_downtime_is_a_failure_among_the_results(made: MadeIncident, rendered: list[Path]) -> None:
+    made.roll_back()
+    made.check()
+    found = record_downtime(made.target, made.incident, 5000.0)
+    assert found is not None
+
+    assert report(made.folder).startswith("FAILED: ")
+    first = tree(made.folder)
+    report(made.folder)
+
+    assert len(rendered) == 2
+    statuses = sorted(result["status"] for result in results(made).values())
+    assert statuses == ["failed"] + ["passed"] * 8
+    (late,) = [result for result in results(made).values() if result["status"] == "failed"]
+    assert late["statusDetails"]["message"].startswith(f"{found}\nHINT: ")
     assert tree(made.folder) == first
 
 

@@ -270,3 +270,10 @@ def test_the_first_bad_sample_is_of_the_monitor_that_saw_it() -> None:
     both = (*(replace(one, at=replace(one.at, since_boot=one.at.since_boot - 600)) for one in before), *again)
     seen_by_both = Assessed(assess(Bands(), both, BEAT), both, monitored=True)
     assert seen_by_both.first_bad == again[0].at
+
+
+def test_an_outage_during_which_the_monitor_was_started_anew_is_one() -> None:
+    every = samples(30, lambda _: {"memory": value(97, ok=False)})
+    # The new one has come to the number of the beat with which the outage began.
+    both = tuple(replace(one, beat=one.beat - 20 if one.beat >= 20 else one.beat) for one in every)
+    assert Assessed(assess(Bands(), both, BEAT), both, monitored=True).first_bad == every[0].at

@@ -224,3 +224,14 @@ def test_the_worst_band_decides_and_says_which_samples_led_to_it() -> None:
         ("memory", (0, 13), "99 % of a limit, for 65 s"),
         ("page", (0, 13), "9,000 ms, for 65 s"),
     ]
+
+
+def test_an_outage_longer_than_its_band_counts_from_its_first_failure() -> None:
+    # A sample without a failure among the others does not end it.
+    made = samples(200, lambda n: {"requests": requests(20 * (n % 5 != 3))}, well_before=100)
+    assert first_bad(assess(Bands(), made, BEAT)) == made[100].at
+
+
+def test_an_earlier_outage_that_was_over_does_not_count() -> None:
+    made = samples(200, lambda n: {"requests": requests(20 * (not 40 <= n < 100))})
+    assert first_bad(assess(Bands(), made, BEAT)) == made[100].at

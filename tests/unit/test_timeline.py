@@ -39,7 +39,7 @@ def test_a_whole_response_is_told_in_order(made: MadeIncident) -> None:
 
     assert timeline.doubts == ()
     assert [event.at for event in timeline.events] == sorted(event.at for event in timeline.events)
-    # Fourteen bad samples, five seconds apart: the band of errors looks back on twelve of them.
+    # Fourteen bad samples, five seconds apart: the first counts, though the band needs no more than twelve.
     assert timeline.zero_is == "the first bad sample"
     (assessed,) = timeline.of(Kind.ASSESSMENT)
     assert assessed.severity is Severity.CRITICAL
