@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.files import write_whole
-from fixtures.incident import Incident, load_incident
+from fixtures.incident import ROLLBACK, Incident, load_incident
 from fixtures.verdict import RunVerdict
 from reports.allure_metadata import RESULTS, report_name
 from reports.categories import CATEGORIES
@@ -35,7 +35,7 @@ _HIDDEN_LABELS = ["framework", "host", "language", "nodeId", "package", "parentS
 _ATTACHED = (
     POST_MORTEM,
     *(f"{FOLDER}/{name}" for name in EVERY),
-    *(VERDICT, "rollback.json", LIMITS, JOURNAL_END),
+    *(VERDICT, ROLLBACK, LIMITS, JOURNAL_END),
 )
 
 # Allure has no setting that leaves its analytics out.

@@ -18,9 +18,9 @@ from fixtures.contact_record import CONTACTS, ContactRecord, record_of
 from fixtures.errors import Problem
 from fixtures.files import read_regular, strict_json
 from fixtures.incident import (
-    EARLIER_ROLLBACK,
     JOURNAL,
     LOST_WINDOW,
+    ROLLBACK,
     UNFINISHED,
     Incident,
     RollbackRecord,
@@ -35,7 +35,7 @@ from fixtures.rollbacks import ROLLBACK_BEGAN
 from fixtures.samples import Sample, sample_of
 from reports.checksums import CHECKSUMS, broken_seals
 
-ROLLBACK, CLOSED, SUPERSEDED = "rollback.json", "closed.json", "superseded.json"
+CLOSED, SUPERSEDED = "closed.json", "superseded.json"
 ACCOUNTS = "accounting.json"
 # What files say that this version did not write, or that were damaged.
 OTHER_SHAPE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
@@ -111,7 +111,7 @@ class _Reading:
     def record(self) -> IncidentRecord:
         folder = self.incident.folder
         rollback = self._rollback(ROLLBACK)
-        before = sorted(path.name for path in folder.glob(EARLIER_ROLLBACK.format("*")))
+        before = self.incident.earlier_rollback_names()
         unfinished = self._json(UNFINISHED, _started)
         journal = self.journal(JOURNAL)
         if not journal and (rollback is not None or unfinished is not None):

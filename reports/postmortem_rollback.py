@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fixtures.downtime import Downtime, read_downtime
+from fixtures.downtime import Downtime, downtime_of
 from fixtures.errors import UsageProblem
 from fixtures.response_record import ENDED
 from fixtures.verdict import RunVerdict
@@ -63,11 +63,9 @@ def _downtime(
 def _recorded(record: IncidentRecord) -> Downtime | None:
     """Return the downtime that the verification wrote down; None where there is none of this rollback."""
     try:
-        found = read_downtime(record.incident)
+        return downtime_of(record.incident, record.rollback)
     except UsageProblem:
         return None  # the verdict says so
-    same = found is not None and record.rollback is not None and found.rollback == record.rollback.finished
-    return found if same else None
 
 
 def _seconds(record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> tuple[float | None, str]:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fixtures.clock import Moment
-from fixtures.incident import JOURNAL, UNFINISHED, RollbackRecord
+from fixtures.incident import JOURNAL, ROLLBACK, UNFINISHED, RollbackRecord
 from fixtures.rollbacks import ROLLBACK_BEGAN
 from fixtures.verdict import Verdict
 from reports.converted import Converter, line_of
 from reports.event import Event, Kind
-from reports.incident_record import ROLLBACK, SUPERSEDED, IncidentRecord
+from reports.incident_record import SUPERSEDED, IncidentRecord
 from reports.limits import is_seconds
 
 _SHOWN = 12

@@ -30,7 +30,7 @@ from fixtures.contact_record import (
 from fixtures.contacts import Due, Flow, flow_of, t_plus
 from fixtures.contacts_profile import LONGEST_WAIT_SECONDS
 from fixtures.errors import UsageProblem
-from fixtures.incident import UNFINISHED, Incident
+from fixtures.incident import ROLLBACK, UNFINISHED, Incident
 from fixtures.target import Target
 from rollback_actions.contact_alert import Series
 from rollback_actions.contact_message import body_of, title_of
@@ -175,7 +175,7 @@ class ContactClock:
         """Write down what the incident itself says: that a rollback has begun, that it is closed."""
         folder = self.incident.folder
         record = read_contacts(folder)
-        rolling_back = (folder / UNFINISHED).exists() or (folder / "rollback.json").exists()
+        rolling_back = (folder / UNFINISHED).exists() or (folder / ROLLBACK).exists()
         if rolling_back and not record.decisions:
             with self._journal() as journal:
                 text, name = Decision.ROLL_BACK, "the rollback in this incident"

@@ -10,7 +10,8 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from fixtures.errors import Unverifiable
-from reports.incident_record import ACCOUNTS, OTHER_SHAPE, ROLLBACK, IncidentRecord
+from fixtures.incident import ROLLBACK
+from reports.incident_record import ACCOUNTS, OTHER_SHAPE, IncidentRecord
 from reports.pictures.style import INK, SMALL, TEXT, WIDTH, Look, fitting, new_figure, svg, width_of
 from reports.timeline_rollback import ended_rollbacks, wanted
 

@@ -17,7 +17,7 @@ from fixtures.engines.factory import open_engine
 from fixtures.errors import Problem
 from fixtures.files import read_lines
 from fixtures.git import head
-from fixtures.incident import UNFINISHED
+from fixtures.incident import ROLLBACK, UNFINISHED
 from fixtures.journal import verify_journal
 from fixtures.target import Target, load_target
 from rollback_actions.rollback import restore_step
@@ -230,7 +230,7 @@ class Killer:
 
     def _is_left(self, incident: Path) -> bool:
         """Tell whether there is anything to go on with, or to do for the first time."""
-        return (incident / UNFINISHED).exists() or not (incident / "rollback.json").exists()
+        return (incident / UNFINISHED).exists() or not (incident / ROLLBACK).exists()
 
     def _go_on(self, action: Action, incident: Path) -> str:
         """Go on with what was killed, as an operator would; return what was wrong with that."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.files import read_lines
-from fixtures.incident import UNFINISHED
+from fixtures.incident import ROLLBACK, UNFINISHED
 from rollback_actions.lost_window import FOLDER, MANIFEST
 from staging.kills.mark import Mark
 
@@ -52,7 +52,7 @@ class Expected:
 
 def read_outcome(incident: Path, backups: Path) -> Outcome:
     """Return what the rollback of `incident` left in it, and in its safety copies below `backups`."""
-    path = incident / "rollback.json"
+    path = incident / ROLLBACK
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return Outcome(
         verdict=record.get("verdict", "not recorded"),
