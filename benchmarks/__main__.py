@@ -1,4 +1,4 @@
-"""`./run bench`: what is claimed about speed, measured side by side in one run. Ratios count, not seconds."""
+"""`./run bench`: the claims about speed, measured side by side in one run. Ratios count, not seconds."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from benchmarks.rollback import measure_rollback
 from benchmarks.servers import mysql_server
 from fixtures.engines.factory import open_engine
 from fixtures.errors import UsageProblem
-from fixtures.stores.profiles import MilvusProfile, MongodbProfile, QdrantProfile
-from fixtures.target import load_target
-from rollback_actions.compose import ComposeControl
-from rollback_actions.guard import guarded
-from rollback_actions.progress import Progress
-from staging.apart import PROFILE
+from fixtures.stores.milvus.descriptor import MilvusProfile
+from fixtures.stores.mongodb.descriptor import MongodbProfile
+from fixtures.stores.qdrant.descriptor import QdrantProfile
+from fixtures.target.profile import load_target
+from rollback_actions.cli.guard import guarded
+from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.session.progress import Progress
 from staging.fresh import fresh_stores
 from staging.kills.wreckage import wreck_all
 from staging.operators import Operators
@@ -62,7 +63,7 @@ def bench(
             _show(title, compared(measures, measures[-1]))
     stack = Stack(ROOT)
     for run in (run for name, run in _ON_STACK.items() if name in wanted):
-        # Stores of its own: a seed wants them empty, and what one leaves slows another down.
+        # Fresh stores for each run: a seed needs empty ones, and leftovers of one run slow the next.
         with Progress() as progress, fresh_stores(stack, progress):
             run(stack, progress, scale)
 
@@ -70,28 +71,28 @@ def bench(
 def _phases(stack: Stack, progress: Progress, _scale: float) -> None:
     bring_up_application(stack, progress, 1.0)
     with progress.step("run the four phases both ways"):
-        parallel, plain = measure_phases(ROOT / PROFILE, ORDER)
+        parallel, plain = measure_phases(stack.profile, ORDER)
     _show("The four phases of the staging stack", compared([parallel, plain], plain))
 
 
 def _record(stack: Stack, progress: Progress, _scale: float) -> None:
     bring_up_application(stack, progress, 1.0)
     with progress.step("run the four phases both ways"):
-        with_record, without = measure_phases(ROOT / PROFILE, RECORD)
+        with_record, without = measure_phases(stack.profile, RECORD)
     _show("The four phases, with what the record costs", compared([with_record, without], without))
 
 
 def _rollback(stack: Stack, progress: Progress, _scale: float) -> None:
     bring_up_application(stack, progress, 1.0)
-    target = load_target(ROOT / PROFILE)
+    target = load_target(stack.profile)
     with ExitStack() as opened, progress.step("roll back both ways"):
         operators = Operators(target, open_engine(target.engine), opened)
         ours, bare = measure_rollback(stack, target, lambda: wreck_all(operators))
     _show("Emergency rollback of the staging stack", compared([ours, bare], bare))
 
 
-def _mysql(_stack: Stack, progress: Progress, scale: float) -> None:
-    target = load_target(ROOT / PROFILE)
+def _mysql(stack: Stack, progress: Progress, scale: float) -> None:
+    target = load_target(stack.profile)
     engine, control = open_engine(target.engine), ComposeControl(target.engine)
     size = int(2_000_000 * scale)
     with (
@@ -112,8 +113,8 @@ def _mysql(_stack: Stack, progress: Progress, scale: float) -> None:
         _show_noticed(noticed)
 
 
-def _mongodb(_stack: Stack, progress: Progress, scale: float) -> None:
-    target = load_target(ROOT / PROFILE)
+def _mongodb(stack: Stack, progress: Progress, scale: float) -> None:
+    target = load_target(stack.profile)
     profile = target.stores["mongodb"]
     assert isinstance(profile, MongodbProfile)
     endpoint = open_engine(target.engine).resolve(profile.address)
@@ -122,8 +123,8 @@ def _mongodb(_stack: Stack, progress: Progress, scale: float) -> None:
         mongodb.compare(endpoint, profile.operator, int(500_000 * scale), connections=2)
 
 
-def _vectors(_stack: Stack, progress: Progress, scale: float) -> None:
-    target = load_target(ROOT / PROFILE)
+def _vectors(stack: Stack, progress: Progress, scale: float) -> None:
+    target = load_target(stack.profile)
     engine, count = open_engine(target.engine), int(100_000 * scale)
     milvus, qdrant = target.stores["milvus"], target.stores["qdrant"]
     assert isinstance(milvus, MilvusProfile)
@@ -149,7 +150,7 @@ _ON_STACK: dict[str, Callable[[Stack, Progress, float], None]] = {
 
 
 def _show(title: str, rows: Sequence[Row | Measure]) -> None:
-    """Print medians, each with its ratio to the one that is compared with."""
+    """Print each row's median and its ratio to the reference."""
     table = Table("what", "median, s", "ratio", title=title)
     for row in rows:
         if isinstance(row, Measure):

@@ -1,4 +1,4 @@
-"""How long something took, some times over, and how that compares."""
+"""Time an action several times, and compare the medians."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """The seconds of each run of what `name` says."""
+    """Seconds of each run of the action called `name`."""
 
     name: str
     seconds: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """Return the run in the middle."""
+        """Return the median of the runs' seconds."""
         return statistics.median(self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of a comparison: the median, and how many times that of ours it is; or why there is none."""
+    """A line of a comparison: the median and its ratio to ours, or the reason it was skipped."""
 
     name: str
     seconds: float | None
@@ -32,7 +32,7 @@ class Row:
 
 
 def measure(name: str, action: Callable[[], object], times: int) -> Measure:
-    """Run `action` so many times."""
+    """Run `action` as often as `times` says, and time each run."""
     seconds = []
     for _ in range(times):
         started = time.perf_counter()
@@ -42,7 +42,7 @@ def measure(name: str, action: Callable[[], object], times: int) -> Measure:
 
 
 def side_by_side(ways: Mapping[str, Callable[[], object]], times: int) -> list[Measure]:
-    """Run each of `ways` in turn, and all of them so many times: what slows the machine down slows all."""
+    """Run all `ways` in turn, `times` rounds: a slowdown of the machine then slows them all."""
     seconds: dict[str, tuple[float, ...]] = dict.fromkeys(ways, ())
     for _ in range(times):
         for name, way in ways.items():
@@ -51,7 +51,7 @@ def side_by_side(ways: Mapping[str, Callable[[], object]], times: int) -> list[M
 
 
 def compared(measures: Sequence[Measure | Row], ours: Measure) -> list[Row]:
-    """Return a line for each, with its ratio to `ours`; what was skipped stays as it is."""
+    """Return a line for each measure with its ratio to `ours`; skipped rows stay as they are."""
     return [
         one if isinstance(one, Row) else Row(one.name, one.median, one.median / ours.median)
         for one in measures

@@ -1,6 +1,6 @@
-"""MongoDB: content digests beside the server's own `dbHash`, and what both do to an application that writes.
+"""MongoDB: content digests and the server's own `dbHash`, and how both delay an application that writes.
 
-The account must be able to write, and to run `dbHash`. A database is made for it, and dropped at the end.
+The account must be able to write and to run `dbHash`. The benchmark's own database is dropped at the end.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from pymongo import MongoClient
 
 from benchmarks.measure import Measure, measure, side_by_side
 from fixtures.engines.engine import Endpoint
-from fixtures.stores.content import Digest, Pace
-from fixtures.stores.mongodb import Document, connect
-from fixtures.stores.mongodb_content import Content
-from fixtures.stores.profiles import Account, Address, MongodbProfile
-from fixtures.stores.reach import Reach
+from fixtures.stores.contract import Digest, Pace
+from fixtures.stores.mongodb.content import Content
+from fixtures.stores.mongodb.descriptor import MongodbProfile
+from fixtures.stores.mongodb.view import Document, connect
+from fixtures.stores.reach import Reach, Readable
+from fixtures.target.sections import Account, Address
 
 DATABASE, COLLECTION = "rollproof_benchmark", "documents"
 BATCH = 10_000
@@ -31,11 +32,11 @@ PART = 20_000
 RUNS = 5
 DEADLINE = 120.0
 Write = tuple[float, float]
-"""When a write began, and how long it took."""
+"""Start of a write and its duration, both in seconds."""
 
 
 def fill(client: MongoClient[Document], documents: int) -> float:
-    """Make the documents; return how many bytes one has."""
+    """Insert the documents; return a document's average size in bytes."""
     if DATABASE in client.list_database_names():
         raise typer.BadParameter(f"database {DATABASE} is there already: drop it first")
     random = Random(1)  # noqa: S311 - the same documents each time
@@ -56,7 +57,7 @@ def fill(client: MongoClient[Document], documents: int) -> float:
 
 
 def _write(reach: Reach, stop: Event, writes: Queue[list[Write]]) -> None:
-    """Write one small document after another, until told to stop."""
+    """Write small documents one by one until `stop` is set."""
     found: list[Write] = []
     with connect(reach, "admin") as client:
         collection = client[DATABASE]["writes"]
@@ -70,14 +71,14 @@ def _write(reach: Reach, stop: Event, writes: Queue[list[Write]]) -> None:
 
 @contextmanager
 def writer(reach: Reach, found: list[Write]) -> Iterator[None]:
-    """Let another process write meanwhile; `found` has its writes afterwards."""
+    """Let another process write during the block; `found` holds its writes afterwards."""
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     writes = cast("Queue[list[Write]]", context.Queue())
     process = context.Process(target=_write, args=(reach, stop, writes))
     process.start()
     try:
-        time.sleep(3)  # until it has started, and some writes while nothing else happens
+        time.sleep(3)  # let it start, and write a while undisturbed
         yield
     finally:
         stop.set()
@@ -86,7 +87,7 @@ def writer(reach: Reach, found: list[Write]) -> Iterator[None]:
 
 
 def longest(writes: list[Write], windows: list[Write]) -> Measure:
-    """Return the writes that were under way in any of `windows`, the longest alone."""
+    """Return the longest of the writes that were under way in any of `windows`."""
     inside = [
         took
         for began, took in writes
@@ -96,7 +97,7 @@ def longest(writes: list[Write], windows: list[Write]) -> Measure:
 
 
 def compare(endpoint: Endpoint, account: Account, documents: int, connections: int) -> None:
-    """Measure on a running server, and say what was measured."""
+    """Measure on a running server, and print the measures."""
     profile = MongodbProfile(
         kind="mongodb",
         address=Address(host=endpoint.host, port=endpoint.port),
@@ -108,7 +109,7 @@ def compare(endpoint: Endpoint, account: Account, documents: int, connections: i
         operator=account,
     )
     reach = Reach("mongodb", endpoint, account, DEADLINE)
-    with connect(reach, "admin") as client, Content("mongodb", profile, endpoint) as content:
+    with connect(reach, "admin") as client, Content(Readable("mongodb", profile, endpoint)) as content:
         size = fill(client, documents)
         try:
             typer.echo(
@@ -136,7 +137,7 @@ def _compare(client: MongoClient[Document], content: Content, reach: Reach, conn
         "dbHash": theirs,
         "division": lambda: content.divide(name, PART),
     }
-    for run in compared.values():  # what is not in memory yet is nobody's merit
+    for run in compared.values():  # a first run each, so that caches are warm
         run()
     measures = side_by_side(compared, RUNS)
     for taken in measures:

@@ -1,7 +1,7 @@
-"""Readers of MySQL and MariaDB side by side: time, memory as tables grow, and what each of them notices.
+"""Readers of MySQL and MariaDB side by side: time, memory as tables grow, and the corruptions each notices.
 
-The server is a scratch one: everything happens in a database of its own, which is dropped at the end. Neither
-password nor key is ever on a command line.
+The server is a scratch one: the benchmark has a database of its own there, which it drops at the end.
+No command line holds a password or a key.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from benchmarks.measure import Measure, Row, compared, measure
 from benchmarks.mysql_tables import CORRUPTIONS, DATABASE, SAVED, make_database, make_table
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import Problem
-from fixtures.stores.content import Digest, Pace
-from fixtures.stores.mysql import connect, rows
-from fixtures.stores.mysql_content import Content
-from fixtures.stores.profiles import Account, Address, MysqlProfile
-from fixtures.stores.reach import Reach
+from fixtures.stores.contract import Digest, Pace
+from fixtures.stores.mysql.content import Content
+from fixtures.stores.mysql.descriptor import MysqlProfile
+from fixtures.stores.mysql.view import connect, rows
+from fixtures.stores.reach import Reach, Readable
+from fixtures.target.sections import Account, Address
 from staging.packages import install
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +41,7 @@ PASSWORD = "ROLLPROOF_BENCH_PASSWORD"  # noqa: S105 - the name of a variable
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server, and an account that may do everything there."""
+    """A running server, with an account that may do everything on it."""
 
     host: str
     port: int
@@ -49,12 +50,12 @@ class Server:
 
     @property
     def endpoint(self) -> Endpoint:
-        """Where it listens."""
+        """The server's address."""
         return Endpoint(self.host, self.port)
 
     @property
     def profile(self) -> MysqlProfile:
-        """A profile of it, with the database of these tables."""
+        """A store profile for this server, with the benchmark's database."""
         account = Account(user=self.user, password=self.password)
         return MysqlProfile(
             kind="mysql",
@@ -70,7 +71,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What reading a table of so many rows took: the medians, and the peak of our process."""
+    """The cost of reading a table of `rows` rows: median seconds, and our process's peak memory."""
 
     rows: int
     seconds: float
@@ -79,14 +80,14 @@ class Growth:
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """A planted corruption, and which readers noticed it; None for one that could not be run."""
+    """A planted corruption, and whether each reader noticed it; None if the reader was not run."""
 
     corruption: str
     by: Mapping[str, bool | None]
 
 
 def compare(server: Server, size: int = 2_000_000, times: int = 5) -> list[Row]:
-    """Return how long each reader takes for a table of `size` rows, and two of them."""
+    """Return each reader's times for a table of `size` rows, and for two such tables."""
     with _database(server) as connection, tempfile.TemporaryDirectory() as folder:
         make_table(connection, "t", size)
         make_table(connection, "u", size)
@@ -106,7 +107,7 @@ def compare(server: Server, size: int = 2_000_000, times: int = 5) -> list[Row]:
 
 
 def grow(server: Server, sizes: Sequence[int] = (200_000, 2_000_000), times: int = 3) -> list[Growth]:
-    """Return time and peak memory for tables of `sizes`, each read by a process of its own."""
+    """Return time and peak memory for each table size, each table read by a separate process."""
     found = []
     environment = {**os.environ, PASSWORD: server.password.get_secret_value()}
     command = [sys.executable, "-m", "benchmarks.mysql", server.host, str(server.port), server.user]
@@ -132,7 +133,7 @@ def grow(server: Server, sizes: Sequence[int] = (200_000, 2_000_000), times: int
 
 
 def detect(server: Server) -> list[Noticed]:
-    """Return which reader notices which of the planted corruptions."""
+    """Plant each corruption in turn; return the readers that noticed it."""
     found = []
     with _database(server) as connection, tempfile.TemporaryDirectory() as folder:
         peers = Peers(server, Path(folder))
@@ -166,10 +167,10 @@ def detect(server: Server) -> list[Noticed]:
 
 
 class Peers:
-    """Other readers: Percona Toolkit of Debian, and reladiff in an environment that is thrown away."""
+    """Other readers: Debian's Percona Toolkit, and reladiff in a throw-away environment."""
 
     def __init__(self, server: Server, folder: Path) -> None:
-        """Write their settings, which only this account may read, into `folder`."""
+        """Write the peers' settings into `folder`, readable by this account only."""
         self._folder = folder
         self._server = server
         password = server.password.get_secret_value()
@@ -187,7 +188,7 @@ class Peers:
         )
 
     def without_percona(self) -> str:
-        """Return why pt-table-checksum cannot be run, "" if it can; install it where that can be done."""
+        """Install pt-table-checksum if it is missing; return the reason it cannot be run, or ""."""
         if shutil.which("pt-table-checksum") is None:
             try:
                 install(["percona-toolkit"], print)
@@ -196,7 +197,7 @@ class Peers:
         return ""
 
     def without_reladiff(self) -> str:
-        """Return why reladiff cannot be run, "" if it can."""
+        """Install reladiff if it is missing; return the reason it cannot be run, or ""."""
         uv = str(ROOT / ".venv" / "bin" / "uv")
         environment = self._folder / "reladiff"
         if not environment.exists():
@@ -209,7 +210,7 @@ class Peers:
         return ""
 
     def percona(self, table: str) -> str:
-        """Run pt-table-checksum over one table; its checksums are in a table beside it."""
+        """Run pt-table-checksum over one table; it writes its checksums into the table `checksums`."""
         return self._run(
             [
                 "pt-table-checksum", "--no-check-binlog-format", "--recursion-method=none",
@@ -222,7 +223,7 @@ class Peers:
 
     @staticmethod
     def checksums(connection: Connection[Cursor]) -> object:
-        """Return what pt-table-checksum found last, and clear it."""
+        """Return pt-table-checksum's last checksums, and delete them."""
         found = rows(
             connection, "SELECT chunk, this_crc, this_cnt FROM checksums WHERE tbl = 't' ORDER BY chunk"
         )
@@ -275,7 +276,7 @@ def _database(server: Server) -> Iterator[Connection[Cursor]]:
 
 def _digest(server: Server, table: str, connections: int, *, divide: bool = False) -> Digest:
     name = f"{DATABASE}.{table}"
-    with Content("benchmark", server.profile, server.endpoint) as content:
+    with Content(Readable("benchmark", server.profile, server.endpoint)) as content:
         key = (server.port, name)
         if divide or key not in _DIVISIONS:
             _DIVISIONS[key] = content.divide(name, PART)
@@ -284,12 +285,12 @@ def _digest(server: Server, table: str, connections: int, *, divide: bool = Fals
         return sum((digest for _, digest in parts), Digest(0, 0))
 
 
-# As a baseline keeps them.
+# Kept between reads, as a baseline keeps a division.
 _DIVISIONS: dict[tuple[int, str], tuple[str, ...]] = {}
 
 
 def _everything(server: Server) -> object:
-    with Content("benchmark", server.profile, server.endpoint) as content:
+    with Content(Readable("benchmark", server.profile, server.endpoint)) as content:
         schemas = {name: schema for name, schema in content.schemas().items() if "checksums" not in name}
         digests = list(content.digest(f"{DATABASE}.t", ("",), [0], Pace()))
         return schemas, digests
@@ -303,7 +304,7 @@ def _measured(name: str, refused: str, action: Callable[[], object], times: int)
 
 
 def _main(host: str, port: str, user: str) -> None:
-    """Digest the table once; print the seconds, and the peak memory of this process in MiB."""
+    """Digest the table once; print the seconds and this process's peak memory in MiB."""
     import resource  # noqa: PLC0415 - only here
 
     server = Server(host, int(port), SecretStr(os.environ[PASSWORD]), user)

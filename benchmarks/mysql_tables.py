@@ -1,4 +1,4 @@
-"""The table that readers of MySQL and MariaDB are compared on, and what is planted in it."""
+"""The table that the readers of MySQL and MariaDB are compared on, and the corruptions planted in it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from fixtures.stores.mysql import rows, server
+from fixtures.stores.mysql.view import rows, server
 
 DATABASE = "rollproof_bench"
-# Made in transactions of so many rows.
+# Rows of one transaction that fills a table.
 BLOCK = 100_000
 COLUMNS = """
   id bigint NOT NULL AUTO_INCREMENT, owner int NOT NULL, name varchar(80) NOT NULL,
@@ -31,7 +31,7 @@ FROM n
 
 
 def make_database(connection: Connection[Cursor]) -> None:
-    """Make the database of these tables, empty."""
+    """Create the benchmark's database, empty."""
     rows(connection, f"DROP DATABASE IF EXISTS {DATABASE}")
     rows(connection, f"CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4")
     connection.select_db(DATABASE)
@@ -40,7 +40,7 @@ def make_database(connection: Connection[Cursor]) -> None:
 
 
 def make_table(connection: Connection[Cursor], name: str, size: int, seed: int = 1) -> None:
-    """Make a table of `size` rows of about 230 bytes, the same for the same seed."""
+    """Create a table of `size` rows of about 230 bytes, the same for the same seed."""
     rows(connection, f"DROP TABLE IF EXISTS {name}")
     rows(connection, f"CREATE TABLE {name} ({COLUMNS.format(name=name)})")
     for first in range(1, size + 1, BLOCK):
@@ -50,7 +50,7 @@ def make_table(connection: Connection[Cursor], name: str, size: int, seed: int =
 
 
 _OTHERS = "owner, name, status, size, score, ratio, created, changed, note, more, sum"
-# What is planted in table t of `make_table`, and the statements that do it.
+# Corruptions of table t of `make_table`, and the statements that plant them.
 CORRUPTIONS: dict[str, Sequence[str]] = {
     "a row lost": ("DELETE FROM t WHERE id = 500",),
     "a row added": (f"INSERT INTO t SELECT 10001, {_OTHERS} FROM t WHERE id = 500",),  # noqa: S608 - constants
@@ -100,4 +100,4 @@ CORRUPTIONS: dict[str, Sequence[str]] = {
     ),
 }
 SAVED = "SAVED"
-"""Between the statements of a planting: here the good state is looked at."""
+"""Stands between a corruption's statements, where the good state is read."""

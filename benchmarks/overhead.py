@@ -1,4 +1,4 @@
-"""What order, gates, windows and verdicts cost: trivial checks under the plugin, and in plain pytest."""
+"""The cost of order, gates, windows and verdicts: trivial checks under the plugin, and in plain pytest."""
 
 from __future__ import annotations
 
@@ -26,22 +26,23 @@ markers = {markers}
 """
 _PLUGINS = """
 pytest_plugins = [
-    "fixtures.windows", "fixtures.phases", "fixtures.recorder", "fixtures.watchdog", "fixtures.leftovers"
+    "fixtures.gating.windows", "fixtures.gating.phases", "fixtures.gating.recorder",
+    "fixtures.gating.watchdog", "fixtures.gating.leftovers",
 ]
 """
 _PROFILE_ALONE = """
 from pathlib import Path
-from fixtures.target import load_target
+from fixtures.target.profile import load_target
 load_target(Path(__file__).with_name("profile.toml"))
 """
 _PHASES = ("phase1", "phase2", "phase3", "phase4")
 
 
 def measure_overhead(workers: int = 0) -> list[Measure]:
-    """Return the times of all three, run in turns, each with Allure's results and a limit for each check.
+    """Return the times of all three ways, run in turns, each with Allure's results and a limit per check.
 
-    Order: with the plugins; plain pytest that loads the profile too, which checks need whoever runs them; and
-    plain pytest that does not.
+    Order: with the plugins; plain pytest that also loads the profile, which all checks need; plain pytest
+    without the profile.
     """
     names = ("with order, gates, windows and verdicts", "plain pytest, profile loaded", "plain pytest")
     conftests = (_PLUGINS, _PROFILE_ALONE, "")
@@ -52,7 +53,8 @@ def measure_overhead(workers: int = 0) -> list[Measure]:
             markers = "[]" if conftest is _PLUGINS else str(list(_PHASES)).replace("'", '"')
             _write(projects[name], conftest, markers)
         for turn in range(TIMES):
-            # Who goes first pays for a machine that has just slowed down or sped up.
+            # The first in a round pays for a machine that has just slowed down or sped up: alternate the
+            # order.
             for name in names if turn % 2 else reversed(names):
                 seconds[name].append(_run(projects[name], workers, named=name == names[0]))
     return [Measure(name, tuple(times)) for name, times in seconds.items()]
@@ -73,7 +75,7 @@ def _write(project: Path, plugins: str, markers: str) -> None:
 
 
 def _run(project: Path, workers: int, *, named: bool) -> float:
-    """Run it; return the seconds. It must be green, else it measured something else."""
+    """Run the project's checks; return the seconds. Raise unless it is green: its time would mean nothing."""
     started = time.perf_counter()
     subprocess.run(
         [

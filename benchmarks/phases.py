@@ -17,12 +17,12 @@ from tests.conftest import ROOT
 TIMES = 3
 SECONDS = 300
 Ways = Mapping[str, tuple[str, ...]]
-"""The options of pytest that each way of a comparison has, by its name; ours comes first."""
+"""Each way's options of pytest, by the way's name; ours comes first."""
 _RECORD = (
-    "reports.scrubbing",
-    "reports.allure_results",
-    "reports.annotations",
-    "reports.record",
+    "reports.run.scrubbing",
+    "reports.allure.results",
+    "reports.run.annotations",
+    "reports.run.record",
     "allure_pytest",
 )
 ORDER: Ways = {
@@ -36,10 +36,10 @@ RECORD: Ways = {
 
 
 def measure_phases(profile: Path, ways: Ways) -> list[Measure]:
-    """Return the times of `ways`, run in turns on the target of `profile`, which must be in order.
+    """Return the times of `ways`, run in turns on the target of `profile`, which must be healthy.
 
     Raises:
-        ActionFailed: a run was not green, so that its time says nothing.
+        ActionFailed: a run was not green, so its time means nothing.
     """
     with tempfile.TemporaryDirectory() as folder:
         environment = {

@@ -1,8 +1,8 @@
-"""The emergency rollback of a staging stack, beside the bare commands that it wraps.
+"""The emergency rollback of a staging stack, compared with the bare commands that it wraps.
 
 Bare: stop the application, let each store's restore client put its backup back, all side by side, check the
-commit out, and `docker compose up`. No plan, lock or journal, no copy of what is overwritten, no export of
-what was written since, no account of the records.
+commit out, and `docker compose up`. It lacks the plan, lock and journal, the copy of overwritten records, the
+export of later writes, and the account of the records.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from pathlib import Path
 
 from benchmarks.measure import Measure, side_by_side
 from fixtures.engines.factory import open_engine
-from fixtures.git import git, head
-from fixtures.target import Target
-from rollback_actions.backup import each_store, find_backup
-from rollback_actions.compose import ComposeControl
-from rollback_actions.stores.factory import open_keepers
+from fixtures.git.repository import git, head
+from fixtures.system.side_by_side import every
+from fixtures.target.profile import Target
+from rollback_actions.backup.sets import find_backup
+from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.stores.registry import open_keepers
 from staging.apart import apart, require_action
 from staging.stack import Stack
 from tests.conftest import ROOT
@@ -28,15 +29,15 @@ SECONDS = 300
 
 
 def measure_rollback(stack: Stack, target: Target, wreck: Callable[[], None]) -> list[Measure]:
-    """Return the times of both, run in turns, each on data that `wreck` has made wrong; ours comes first.
+    """Return the times of both ways, run in turns on data that `wreck` has damaged; ours comes first.
 
     Raises:
-        ActionFailed: a rollback did not end well, so that its time says nothing.
+        ActionFailed: a rollback failed, so its time means nothing.
     """
     commit = head(target.application.repository)
     with tempfile.TemporaryDirectory() as folder:
         backups = Path(folder) / "backups"
-        environment = apart(Path(folder), HOLD_SECONDS="0")
+        environment = apart(stack.profile, Path(folder), HOLD_SECONDS="0")
         for command in ("backup", "capture"):
             _actions(environment, command)
         ours = partial(_actions, environment, "rollback", "emergency", commit)
@@ -51,7 +52,7 @@ def measure_rollback(stack: Stack, target: Target, wreck: Callable[[], None]) ->
 
 
 def _wrecked(wreck: Callable[[], None], roll_back: Callable[[], None]) -> None:
-    # What it takes is in both times, and is little.
+    # Both times include the wrecking, which is short.
     wreck()
     roll_back()
 
@@ -62,7 +63,7 @@ def _bare(stack: Stack, target: Target, backups: Path, commit: str) -> None:
     stack.compose("stop", *services, seconds=SECONDS, hint=hint)
     keepers = open_keepers(target, open_engine(target.engine), ComposeControl(target.engine))
     backup = find_backup(backups, target.name, commit)
-    each_store(keepers, lambda name: keepers[name].restore(backup.folder / name))
+    every(lambda name: keepers[name].restore(backup.folder / name), keepers, name="restore")
     git(target.application.repository, "checkout", "--quiet", commit)
     up = ["--detach", "--no-build", "--no-deps", "--force-recreate", "--wait"]
     stack.compose("up", *up, *services, seconds=SECONDS, hint=hint)

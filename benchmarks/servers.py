@@ -1,4 +1,4 @@
-"""The servers of the staging stack as benchmarks use them: accounts that may make databases of their own."""
+"""The staging stack's servers for benchmarks, with accounts that may create databases."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from benchmarks.mysql import Server
 from fixtures.engines.engine import ContainerEngine
-from fixtures.stores.profiles import MysqlProfile
-from fixtures.target import Target
-from rollback_actions.containers import ContainerControl
+from fixtures.stores.mysql.descriptor import MysqlProfile
+from fixtures.target.profile import Target
+from rollback_actions.containers.control import ContainerControl
 from tests.stack.mysql_server import MysqlServer
 
 _USER = "benchmark"
@@ -23,7 +23,7 @@ _USER = "benchmark"
 def mysql_server(
     target: Target, engine: ContainerEngine, control: ContainerControl, folder: Path
 ) -> Iterator[Server]:
-    """Give the stack's MySQL with an account that may do everything, and take the account away at the end."""
+    """Yield the stack's MySQL with an account that may do everything; drop the account at the end."""
     profile = target.stores["mysql"]
     if not isinstance(profile, MysqlProfile):
         raise TypeError(f"store mysql is of kind {profile.kind}")

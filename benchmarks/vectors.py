@@ -1,6 +1,6 @@
-"""What a digest of vectors costs beside a bare reading of the same points, on servers that run.
+"""The cost of a digest of vectors, compared with a bare read of the same points, on running servers.
 
-It makes a collection of its own, reads it five times in each way, in turn, and drops it.
+The benchmark creates a collection, reads it five times in each way, in turn, and drops it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import httpx
+import httpx2
 
 from benchmarks.measure import Measure, side_by_side
 from fixtures.engines.engine import Endpoint
-from fixtures.stores.content import ContentView, Pace
-from fixtures.stores.profiles import Account, Address, ApiKey, MilvusProfile, QdrantProfile
-from fixtures.stores.qdrant import Rest, path_of
+from fixtures.stores.contract import ContentView, Pace
+from fixtures.stores.milvus.descriptor import MilvusProfile
+from fixtures.stores.qdrant.descriptor import QdrantProfile
+from fixtures.stores.qdrant.view import Rest, path_of
+from fixtures.stores.reach import Reach, Readable, account_of
+from fixtures.target.sections import Account, Address, ApiKey
 
 DIMENSION = 384
 BATCH = 1000
@@ -32,7 +35,7 @@ SEED = 20
 
 
 def records(count: int) -> Iterator[list[dict[str, Any]]]:
-    """Yield records in batches, the same ones each time."""
+    """Yield records in batches, the same records each time."""
     numbers = random.Random(SEED)  # noqa: S311 - reproducible
     for start in range(0, count, BATCH):
         yield [
@@ -48,10 +51,13 @@ def records(count: int) -> Iterator[list[dict[str, Any]]]:
 
 @contextmanager
 def qdrant(endpoint: Endpoint, key: ApiKey, count: int) -> Iterator[tuple[ContentView, str]]:
-    """Give a reader and a collection of Qdrant."""
-    from fixtures.stores.qdrant_content import Content  # noqa: PLC0415 - a driver a store
+    """Yield a content reader and a filled collection of Qdrant; drop the collection at the end."""
+    from fixtures.stores.qdrant.content import Content  # noqa: PLC0415 - a driver a store
 
-    rest, name = Rest("qdrant", endpoint, key, SECONDS), f"benchmark_{uuid.uuid4().hex[:8]}"
+    rest, name = (
+        Rest(Reach("qdrant", endpoint, account_of(key), SECONDS)),
+        f"benchmark_{uuid.uuid4().hex[:8]}",
+    )
     rest.call("PUT", path_of(name), {"vectors": {"size": DIMENSION, "distance": "Cosine"}})
     try:
         for batch in records(count):
@@ -66,16 +72,16 @@ def qdrant(endpoint: Endpoint, key: ApiKey, count: int) -> Iterator[tuple[Conten
             deadline_seconds=SECONDS,
             reader=key,
         )
-        yield Content("qdrant", profile, endpoint), name
+        yield Content(Readable("qdrant", profile, endpoint)), name
     finally:
         rest.call("DELETE", path_of(name))
 
 
 def scroll(endpoint: Endpoint, key: ApiKey, collection: str, batch: int) -> int:
-    """Read all points with payload and vector on one connection, as a script would; return their number."""
+    """Read all points with payload and vector on one connection, as a script would; return their count."""
     request: dict[str, Any] = {"limit": batch, "with_payload": True, "with_vector": True}
     read = 0
-    with httpx.Client(
+    with httpx2.Client(
         base_url=f"http://{endpoint.host}:{endpoint.port}",
         headers={"api-key": key.key.get_secret_value()},
         timeout=SECONDS,
@@ -92,11 +98,11 @@ def scroll(endpoint: Endpoint, key: ApiKey, collection: str, batch: int) -> int:
 
 @contextmanager
 def milvus(endpoint: Endpoint, account: Account, count: int) -> Iterator[tuple[ContentView, str]]:
-    """Give a reader and a loaded collection of Milvus."""
+    """Yield a content reader and a filled collection of Milvus; drop the collection at the end."""
     from pymilvus import DataType  # noqa: PLC0415 - a driver a store
 
-    from fixtures.stores.milvus import connect  # noqa: PLC0415
-    from fixtures.stores.milvus_content import Content  # noqa: PLC0415
+    from fixtures.stores.milvus.content import Content  # noqa: PLC0415
+    from fixtures.stores.milvus.view import connect  # noqa: PLC0415
     from fixtures.stores.reach import Reach  # noqa: PLC0415
 
     client, name = (
@@ -124,7 +130,7 @@ def milvus(endpoint: Endpoint, account: Account, count: int) -> Iterator[tuple[C
             deadline_seconds=SECONDS,
             reader=account,
         )
-        with Content("milvus", profile, endpoint) as content:
+        with Content(Readable("milvus", profile, endpoint)) as content:
             yield content, name
     finally:
         client.drop_collection(name, timeout=SECONDS)
@@ -132,8 +138,8 @@ def milvus(endpoint: Endpoint, account: Account, count: int) -> Iterator[tuple[C
 
 
 def iterate(endpoint: Endpoint, account: Account, collection: str, batch: int) -> int:
-    """Read all entities with all fields by the client's own iterator; return their number."""
-    from fixtures.stores.milvus import connect  # noqa: PLC0415 - a driver a store
+    """Read all entities with all fields by the client's own iterator; return their count."""
+    from fixtures.stores.milvus.view import connect  # noqa: PLC0415 - a driver a store
     from fixtures.stores.reach import Reach  # noqa: PLC0415
 
     client, read = connect(Reach("milvus", endpoint, account, SECONDS), "default"), 0
@@ -154,7 +160,7 @@ def iterate(endpoint: Endpoint, account: Account, collection: str, batch: int) -
 
 
 def digest(content: ContentView, collection: str, connections: int) -> int:
-    """Return how many records a digest of the whole collection saw, its division made anew."""
+    """Divide and digest the whole collection; return the digest's count of records."""
     division = content.divide(collection, PART)
     pace = Pace(connections=connections)
     parts = content.digest(collection, division, range(len(division)), pace)
@@ -162,14 +168,14 @@ def digest(content: ContentView, collection: str, connections: int) -> int:
 
 
 def compare_qdrant(endpoint: Endpoint, key: ApiKey, count: int, batch: int = READ) -> list[Measure]:
-    """Return the times of a bare scroll and of digests, of the same points in the same run."""
+    """Return the times of a bare scroll and of digests, for the same points in the same run."""
     with qdrant(endpoint, key, count) as (content, name):
         bare = partial(scroll, endpoint, key, name, batch)
         return side_by_side(_ways("bare scroll", bare, content, name, count), TIMES)
 
 
 def compare_milvus(endpoint: Endpoint, account: Account, count: int, batch: int = READ) -> list[Measure]:
-    """Return the times of a bare iteration and of digests, of the same entities in the same run."""
+    """Return the times of a bare iteration and of digests, for the same entities in the same run."""
     with milvus(endpoint, account, count) as (content, name):
         bare = partial(iterate, endpoint, account, name, batch)
         return side_by_side(_ways("bare iteration", bare, content, name, count), TIMES)
@@ -187,7 +193,7 @@ def _ways(
 
 
 def _reading_all(name: str, way: Callable[[], int], count: int) -> Callable[[], None]:
-    """Return `way` as one that fails unless it sees `count` records: else it measured something else."""
+    """Wrap `way` so that it raises unless it sees `count` records: a partial read's time means nothing."""
 
     def run() -> None:
         seen = way()

@@ -1,1 +1,1 @@
-"""What is verified. Reads like the runbook; knows no driver, writes nothing."""
+"""The runbook's checks. They read like the runbook; they know no driver and write nothing."""

@@ -1,1 +1,4 @@
-"""What may change the target. Nothing else does."""
+"""Everything that may change the target. Its own module is the command line.
+
+May import `fixtures`, `rollback_actions.cli`.
+"""

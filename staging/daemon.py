@@ -1,4 +1,4 @@
-"""A long-running process, ended by its identity alone: see `fixtures.process`."""
+"""A long-running process, ended only by its identity: see `fixtures.system.process`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from fixtures.errors import Problem
-from fixtures.process import Process
+from fixtures.system.process import Process
 
 POLL_SECONDS = 0.05
 
@@ -21,13 +21,13 @@ class Daemon(Process):
     """A process that is ended by its identity."""
 
     def lives(self, program: str) -> bool:
-        """Return whether this very process still runs, and runs `program`."""
+        """Return True if this very process still runs `program`."""
         return Daemon.of(self.pid) == self and runs(self.pid, program)
 
     def end(self, program: str, *, seconds: float) -> bool:
-        """Send SIGTERM, and SIGKILL after `seconds`; return whether SIGTERM was enough.
+        """Send SIGTERM, and SIGKILL after `seconds`; return True if SIGTERM was enough.
 
-        A process that is not this very one is left alone.
+        Another process with the same id is left alone.
 
         Raises:
             Problem: It survived SIGKILL.
@@ -57,7 +57,7 @@ class Daemon(Process):
 
 
 def reap(pid: int) -> None:
-    """Collect the exit status of a child that has ended; somebody else's child is none of ours."""
+    """Collect the exit status of a child that has ended; ignore other processes' children."""
     try:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
@@ -65,7 +65,7 @@ def reap(pid: int) -> None:
 
 
 def runs(pid: int, program: str) -> bool:
-    """Return whether that process was started as `program`."""
+    """Return True if the process `pid` was started as `program`."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except (FileNotFoundError, ProcessLookupError):
@@ -75,13 +75,13 @@ def runs(pid: int, program: str) -> bool:
 
 @dataclass(frozen=True)
 class Record:
-    """What a pid file says: which process, and whether it is meant to outlive the command that started it."""
+    """A pid file's content: the process, and whether it outlives the command that started it."""
 
     daemon: Daemon
     keep: bool
 
     def write(self, path: Path) -> None:
-        """Write it in one step, so that a kill leaves the old file or the new one."""
+        """Write the record in one step: a kill leaves the old file or the new one."""
         path.parent.mkdir(parents=True, exist_ok=True)
         staged = path.with_suffix(".new")
         staged.write_text(json.dumps(asdict(self)))
@@ -89,10 +89,10 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Return what the file says; None when there is no file.
+        """Read the file; return None if there is no file.
 
         Raises:
-            Problem: The file is there and says something else.
+            Problem: The file exists and holds something else.
         """
         try:
             text = path.read_text()

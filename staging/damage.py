@@ -1,7 +1,7 @@
-"""What the migration of release 2 damages, store by store: what a rollback has to undo.
+"""The damage of release 2's migration, store by store, which a rollback has to undo.
 
-The migration is `staging/application/release2/app/migrations/consolidation.py`. It ends well by its own
-account, and the health endpoint says UP before, while and after.
+The migration is `staging/application/release2/app/migrations/consolidation.py`. It reports success, and the
+health endpoint says UP before, during and after it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One thing that is wrong afterwards; `count_changes` says whether counting records would show it."""
+    """One kind of damage; `count_changes` is True if counting records would show it."""
 
     store: str
     collection: str

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Deploy a commit of the application on the staging stack: what a rehearsal of a migration runs.
+# Deploy a commit of the application on the staging stack: the command that a migration's rehearsal runs.
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rollback_actions.commit import check_out
+from rollback_actions.rollback.checkout import check_out
 from staging.stack import Stack
 
 APPLICATION_SERVICES = ("backend", "worker", "frontend", "nginx")
@@ -35,11 +35,11 @@ class Deployment:
         )
 
     def seed(self, scale: float) -> str:
-        """Fill the empty stores; return the last line that the seeding printed."""
+        """Fill the empty stores; return the seeding's last line of output."""
         return self._tool("seed", "--scale", str(scale), seconds=SEED_SECONDS)
 
     def migrate(self) -> str:
-        """Run the migration of the release that is checked out; return its last line."""
+        """Run the migration of the checked-out release; return its last line of output."""
         return self._tool("migrate", seconds=MIGRATE_SECONDS)
 
     def start(self) -> None:

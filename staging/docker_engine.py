@@ -1,8 +1,8 @@
-"""A Docker engine to work with: one that answers, else one that is installed and started here.
+"""Provides a Docker engine: a running one, else one that is installed and started here.
 
-Whoever starts an engine stops it, by the identity of its process. The record `.staging/dockerd.pid` outlives
-a starter that is killed: the next command that needs the engine takes it over and stops it in its stead.
-Users of one engine share a lock, so that the first to finish does not take it away from the others.
+Whoever starts an engine stops it, by its process's identity. The record `.staging/dockerd.pid` outlives a
+killed starter: the next command that needs the engine takes it over and stops it. Users of one engine share
+a lock, so that the first to finish does not take it away from the others.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 from fixtures.errors import Problem
@@ -39,15 +38,15 @@ EXEC_POLL_SECONDS = 0.005
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """Where an engine and its traces are.
+    """Locations and commands of an engine.
 
     Attributes:
         state: The folder of the record, the lock and the log.
-        address: The engine's address; None is the environment's, as the docker command reads it.
-        command: How to start an engine.
+        address: The engine's address; None means the environment's, as the docker command reads it.
+        command: The command that starts an engine.
         program: The name of the program that `command` becomes.
-        pid_file: Where dockerd itself keeps its process id.
-        containerd_pid_file: Where dockerd keeps that of the containerd which it starts.
+        pid_file: The file where dockerd itself keeps its process id.
+        containerd_pid_file: The file where dockerd keeps the process id of its containerd.
     """
 
     state: Path
@@ -59,22 +58,22 @@ class EngineSettings:
 
     @property
     def record(self) -> Path:
-        """The file that says which engine was started here."""
+        """The file that names the engine started here."""
         return self.state / "dockerd.pid"
 
     @property
     def lock(self) -> Path:
-        """The file that users of the engine hold a lock on."""
+        """The file on which the engine's users hold a lock."""
         return self.state / "dockerd.lock"
 
     @property
     def log(self) -> Path:
-        """What the engine that was started here writes."""
+        """The log of the engine started here."""
         return self.state / "dockerd.log"
 
 
 def answers(address: str | None = None) -> bool:
-    """Return whether an engine answers a ping within its deadline."""
+    """Return True if an engine answers a ping within its deadline."""
     address = address or os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
     if address.startswith("unix://") and not _listens(Path(address.removeprefix("unix://"))):
         return False
@@ -96,7 +95,7 @@ def answers(address: str | None = None) -> bool:
 
 
 def _listens(path: Path) -> bool:
-    """Return whether anything accepts connections there; the SDK would leak a socket to find out."""
+    """Return True if the socket accepts connections; asking through the SDK would leak a socket."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(PING_SECONDS)
         try:
@@ -110,19 +109,19 @@ def _listens(path: Path) -> bool:
 def docker_engine(
     report: Report, settings: EngineSettings | None = None, *, keep: bool = False
 ) -> Iterator[bool]:
-    """Have an engine for the time of the block, and say whether it was started for it.
+    """Provide an engine for the block; yield True if it was started for it.
 
-    An engine that was there before is left alone. One that was started here is stopped at the end, also on
-    Ctrl-C, SIGTERM and failure, unless another user of it is left, or `keep` is set: then it stays until
-    `stop_kept_engine`. Containers are the caller's to take down before the block ends.
+    An engine that ran before is left alone. An engine started here is stopped at the end, also on Ctrl-C,
+    SIGTERM and failure, unless another user is left. With `keep` it stays on until `stop_kept_engine`.
+    Containers are the caller's to take down before the block ends.
 
     Args:
-        report: Is told what takes time.
-        settings: Where the engine is; None is the machine's own, with its traces in `.staging`.
+        report: Is told of steps that take time.
+        settings: The engine's locations; None means the machine's own, with its traces in `.staging`.
         keep: Leave the engine on at the end.
 
     Raises:
-        Problem: There is no engine, and none can be had; the hint says what to do.
+        Problem: There is no engine, and none can be started; the hint says what to do.
     """
     settings = settings or default_settings()
     settings.state.mkdir(parents=True, exist_ok=True)
@@ -137,10 +136,10 @@ def docker_engine(
 
 
 def stop_kept_engine(report: Report, settings: EngineSettings | None = None) -> None:
-    """Stop the engine that an earlier command started and left on; without one, do nothing.
+    """Stop the engine that an earlier command started and left on, if there is one.
 
     Raises:
-        Problem: Another command still uses it.
+        Problem: Another command still uses the engine.
     """
     settings = settings or default_settings()
     settings.state.mkdir(parents=True, exist_ok=True)
@@ -170,7 +169,7 @@ def _take(lock: IO[str], kind: int) -> bool:
 
 
 def _enter(lock: IO[str], report: Report, settings: EngineSettings) -> bool:
-    """Hold a shared lock on an engine that answers; alone, and without one, start it, and say so."""
+    """Take a shared lock on an answering engine, starting one if needed; return True if it was started."""
     give_up = time.monotonic() + LOCK_SECONDS
     while time.monotonic() < give_up:
         if _take(lock, fcntl.LOCK_EX):
@@ -192,7 +191,7 @@ def _enter(lock: IO[str], report: Report, settings: EngineSettings) -> bool:
 
 
 def _ensure(report: Report, settings: EngineSettings) -> bool:
-    """Make an engine answer, and return whether it was started here. The caller is the only user."""
+    """Make an engine answer; return True if it was started here. The caller must be the only user."""
     if answers(settings.address):
         install_missing(report)
         return False
@@ -220,7 +219,7 @@ def _ensure(report: Report, settings: EngineSettings) -> bool:
 
 
 def _present(settings: EngineSettings) -> Daemon | None:
-    """Return an engine that runs without answering yet; clear away what a dead one left."""
+    """Return an engine that runs but does not answer yet; remove the leftovers of a dead one."""
     record = Record.read(settings.record)
     if record is not None:
         if record.daemon.lives(settings.program):
@@ -231,7 +230,7 @@ def _present(settings: EngineSettings) -> Daemon | None:
         return None
     if runs(pid, settings.program):
         return Daemon.of(pid)
-    # dockerd refuses to start while any process has the id in this file, whatever that process is.
+    # dockerd refuses to start while any process has the id in this file, even if it is another program.
     settings.pid_file.unlink()
     return None
 
@@ -244,7 +243,7 @@ def _pid_in(path: Path) -> int | None:
 
 
 def _adopt_installed(settings: EngineSettings) -> None:
-    """Own the engine that its package's installation started, unless the machine's systemd does."""
+    """Record the engine that its package's installation started as ours, unless systemd manages it."""
     pid = _pid_in(settings.pid_file)
     daemon = None if pid is None else Daemon.of(pid)
     if daemon is not None and not Path("/run/systemd/system").exists():
@@ -252,7 +251,7 @@ def _adopt_installed(settings: EngineSettings) -> None:
 
 
 def _start(report: Report, settings: EngineSettings) -> Daemon:
-    """Start an engine in a session of its own, where a Ctrl-C in this terminal does not reach it."""
+    """Start an engine in its own session, where a Ctrl-C in this terminal does not reach it."""
     report(f"engine: starting {settings.program}")
     log = os.open(settings.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -313,7 +312,7 @@ def _died(settings: EngineSettings) -> Problem:
 
 
 def _claim(settings: EngineSettings, *, keep: bool) -> None:
-    """Write down that an engine started here is to be kept; once kept, it stays kept."""
+    """Record that an engine started here is to be kept; once kept, it stays kept."""
     record = Record.read(settings.record)
     if record is None:
         return
@@ -324,7 +323,7 @@ def _claim(settings: EngineSettings, *, keep: bool) -> None:
 
 
 def _leave(lock: IO[str], report: Report, settings: EngineSettings) -> None:
-    """Stop the engine when it was started here, is not kept, and has no other user."""
+    """Stop the engine if it was started here, is not kept, and has no other user."""
     record = Record.read(settings.record)
     if record is None or record.keep:
         return
@@ -335,7 +334,7 @@ def _leave(lock: IO[str], report: Report, settings: EngineSettings) -> None:
 
 
 def _stop(report: Report, settings: EngineSettings) -> None:
-    """Stop the recorded engine, and the containerd that it started. The caller is the only user."""
+    """Stop the recorded engine and its containerd. The caller must be the only user."""
     record = Record.read(settings.record)
     if record is None:
         return
@@ -352,15 +351,13 @@ def _stop(report: Report, settings: EngineSettings) -> None:
 
 @contextmanager
 def _signals_unwind() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise, as Ctrl-C does, so that everything on the way out is done."""
+    """Make SIGTERM and SIGHUP raise as Ctrl-C does, so that all cleanup runs."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def unwind(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, unwind) for number in (signal.SIGTERM, signal.SIGHUP)}
+    as_ctrl_c = signal.default_int_handler
+    before = {number: signal.signal(number, as_ctrl_c) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
@@ -370,7 +367,7 @@ def _signals_unwind() -> Iterator[None]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Hold back Ctrl-C and its kin over steps that must not be cut in half, and have their own deadlines."""
+    """Hold back Ctrl-C, SIGTERM and SIGHUP during steps that must not be interrupted and have deadlines."""
     if threading.current_thread() is not threading.main_thread():
         # Signals never disturb another thread.
         yield
@@ -380,7 +377,7 @@ def undisturbed() -> Iterator[None]:
     def hold(number: int, _frame: object) -> None:
         held.append(number)
 
-    # Blocking them would not do: another thread takes the signal, and Python raises it in this one.
+    # Blocking them does not help: another thread takes the signal, and Python raises it in this one.
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, hold) for number in signals}
     try:

@@ -1,51 +1,76 @@
-"""A stack that is brought up for one command, and gone after it."""
+"""Brings up stacks for one command, and takes them down after it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from fixtures.errors import UsageProblem
-from rollback_actions.progress import Progress
+from fixtures.system.side_by_side import every
+from rollback_actions.session.progress import Progress
 from staging.docker_engine import docker_engine, undisturbed
 from staging.holder import Holder, hold
 from staging.rehearsal import bring_up_stores
+from staging.slot import SLOTS, Slot
 from staging.stack import Stack
 
 
 @contextmanager
 def fresh_stores(stack: Stack, progress: Progress) -> Iterator[None]:
-    """Have stores that are up and empty, and take everything down at the end, however it ends."""
+    """Provide a stack's empty stores for the block, and take everything down at the end, however it ends."""
+    with fresh_stacks([stack], progress):
+        yield
+
+
+@contextmanager
+def fresh_stacks(stacks: Sequence[Stack], progress: Progress) -> Iterator[None]:
+    """Provide the empty stores of several stacks, slots of one checkout, as `fresh_stores` does for one."""
     with docker_engine(progress.say) as started:
-        clear_abandoned(stack, progress, unused=started)
+        take_down_abandoned(stacks[0].root, progress)
+        for stack in stacks:
+            clear_abandoned(stack, progress, unused=started)
         try:
-            hold(stack.project)
-            bring_up_stores(stack, progress)
+            for stack in stacks:
+                hold(stack.project)
+            # Images are built once; the stores of all stacks start side by side.
+            bring_up_stores(stacks[0], progress)
+            side_by_side(lambda stack: bring_up_stores(stack, progress), stacks[1:])
             yield
         finally:
-            # Ctrl-C comes twice, from the terminal and from tox: the second must not leave half a stack.
+            # Ctrl-C arrives twice, from the terminal and from tox: the second must not leave half a stack.
             with undisturbed(), progress.step("take the stack down"):
-                stack.down(progress.say)
+                side_by_side(lambda stack: stack.down(progress.say), stacks)
+
+
+def side_by_side(do: Callable[[Stack], object], stacks: Sequence[Stack]) -> None:
+    """Do the same with all stacks at once; a failure is raised after all have ended."""
+    every(do, stacks, name="stack")
+
+
+def take_down_abandoned(root: Path, progress: Progress) -> None:
+    """Take down the stacks that killed commands left in any slot of the checkout `root`."""
+    for number in range(1, SLOTS + 1):
+        stack = Stack(root, Slot(number))
+        if _abandoned(Holder.read(stack.project)):
+            _take_down(stack, progress)
 
 
 def clear_abandoned(stack: Stack, progress: Progress, *, unused: bool) -> None:
-    """Take down what a killed command left of this stack; refuse to go on when somebody uses it.
+    """Take down this stack if a killed command left it; refuse if somebody uses it.
 
     Args:
-        stack: Whose containers are looked for.
-        progress: Is told of what is taken down.
-        unused: Nobody can be using it: the engine has only just been started.
+        stack: The stack whose containers are searched for.
+        progress: Is told of the stacks that are taken down.
+        unused: Nobody can be using the stack: the engine has only just been started.
 
     Raises:
-        UsageProblem: It runs, and is not this command's to take down.
+        UsageProblem: The stack runs, and is not this command's to take down.
     """
     stack.prepare()
-    holder = Holder.read(stack.project)
-    abandoned = holder is not None and not holder.lives
-    running = stack.status()
-    if abandoned or (running and unused):
-        with undisturbed(), progress.step("take down the stack that a killed command left"):
-            stack.down(progress.say)
+    running, holder = stack.status(), Holder.read(stack.project)
+    if _abandoned(holder) or (running and unused):
+        _take_down(stack, progress)
         return
     if running or holder is not None:
         held = "" if holder is None else f", held by process {holder.process.pid}"
@@ -56,3 +81,12 @@ def clear_abandoned(stack: Stack, progress: Progress, *, unused: bool) -> None:
             source="the Docker engine",
             hint="take that stack down first: ./run down",
         )
+
+
+def _abandoned(holder: Holder | None) -> bool:
+    return holder is not None and not holder.lives
+
+
+def _take_down(stack: Stack, progress: Progress) -> None:
+    with undisturbed(), progress.step(f"take down {stack.project}, which a killed command left"):
+        stack.down(progress.say)

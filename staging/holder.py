@@ -1,8 +1,8 @@
-"""Who holds a stack: the command that brought it up for itself, written where the stack is.
+"""The holder of a stack: the command that brought it up for itself, recorded next to the stack.
 
-A command that is killed cannot take its stack down. The next one has to tell what such a command left, which
-it clears away, from a stack that somebody uses. The note is an empty volume of the stack's project, so that
-it is found from any checkout, and goes away with the stack's other volumes.
+A killed command cannot take its stack down. The next command clears away such a stack, but not one that
+somebody uses, so it has to tell them apart. The note is an empty volume of the stack's project: it is found
+from any checkout, and removed with the stack's other volumes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Self
 
-from fixtures.process import Process
+from fixtures.system.process import Process
 from staging.processes import run
 
 LABEL = "rollproof.holder"
@@ -28,7 +28,7 @@ class Holder:
 
     @classmethod
     def read(cls, project: str) -> Self | None:
-        """Return who holds the stack of `project`; None when nobody wrote it down, as after `./run up`.
+        """Return the holder of the stack of `project`, or None if none is recorded, as after `./run up`.
 
         Raises:
             Problem: The engine does not answer.
@@ -42,12 +42,12 @@ class Holder:
 
     @property
     def lives(self) -> bool:
-        """Whether that very process still runs."""
+        """Whether the holder, the very same process, still runs."""
         return Process.of(self.process.pid) == self.process
 
 
 def hold(project: str) -> None:
-    """Write down that this process holds the stack of `project`; nobody may hold it yet.
+    """Record this process as the holder of the stack of `project`; nobody may hold it yet.
 
     Raises:
         Problem: The engine does not answer.
@@ -59,7 +59,7 @@ def hold(project: str) -> None:
 
 
 def release(project: str) -> None:
-    """Remove the note, if there is one."""
+    """Remove the holder's note, if there is one."""
     run(["docker", "volume", "rm", "--force", _volume(project)], seconds=ASK_SECONDS, hint=HINT)
 
 

@@ -1,7 +1,7 @@
-"""The images of the stores: built from images/, once for each content.
+"""The stores' images: built from images/, once for each content.
 
-Each image carries a label with the hash of what it was built from; an image whose label matches is not built
-again, so that a warm run costs one question to the engine.
+Each image has a label with the hash of its sources. An image with a matching label is not built again, so a
+warm run costs a single request to the engine.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fixtures.errors import Problem
+from fixtures.system.side_by_side import Workers
 from staging.packages import install
 from staging.processes import run
 
@@ -37,7 +38,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Recipe:
-    """One image to be: its tag, and the folder that it is built from."""
+    """An image's recipe: its tag, its folder, and the hash of its content."""
 
     tag: str
     folder: Path
@@ -45,7 +46,7 @@ class Recipe:
 
     @classmethod
     def of(cls, tag: str, folder: Path, foundation: str) -> Recipe:
-        """Return the recipe whose content is all files of `folder`, their modes, and its `foundation`."""
+        """Return the recipe; its content covers all files of `folder`, their modes, and the `foundation`."""
         digest = hashlib.sha256(foundation.encode())
         for path in sorted(folder.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
@@ -64,10 +65,10 @@ class Images:
     certificates: Path
 
     def build(self, report: Report, stores: Collection[str] = STORES) -> None:
-        """Build what is missing or out of date, and say which server answers to the name mysql.
+        """Build the images that are missing or out of date, and report the server that the name mysql means.
 
         Args:
-            report: Is told what takes time.
+            report: Is told of steps that take time.
             stores: The stores to build.
 
         Raises:
@@ -79,22 +80,11 @@ class Images:
             self._build_base(base, report)
         wanted = [self._store(store, base) for store in stores if store != "mysql"]
         missing = [recipe for recipe in wanted if present.get(recipe.tag) != recipe.content]
-        cancelled = threading.Event()
-        with ThreadPoolExecutor(BUILDS_AT_ONCE) as pool:
-            # MySQL first: it takes longest.
-            builds = [
-                pool.submit(self._build_mysql, base, present, report, cancelled)
-                for store in stores
-                if store == "mysql"
-            ]
-            builds += [pool.submit(self._build, recipe, report, cancelled) for recipe in missing]
-            try:
-                for build in as_completed(builds):
-                    build.result()
-            except BaseException:
-                cancelled.set()
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        # MySQL first: it takes longest.
+        builds = [partial(self._build_mysql, base, present) for store in stores if store == "mysql"]
+        builds += [partial(self._build, recipe) for recipe in missing]
+        with Workers(BUILDS_AT_ONCE, "build") as workers:
+            list(workers.merged(lambda build: [build(report, workers.stopped)], builds))
 
     def _store(self, store: str, base: Recipe, folder: str | None = None) -> Recipe:
         return Recipe.of(store, self.recipes / (folder or store), base.content)
@@ -105,7 +95,7 @@ class Images:
     def _build_mysql(
         self, base: Recipe, present: Mapping[str, str], report: Report, cancelled: threading.Event
     ) -> None:
-        """Build MySQL, and MariaDB in its stead when that fails or when it is asked for."""
+        """Build MySQL; build MariaDB instead if MySQL fails or MariaDB is asked for."""
         choice = os.environ.get(MYSQL_CHOICE, "")
         if choice not in {"", "mysql", "mariadb"}:
             raise Problem(
@@ -188,7 +178,7 @@ def contents() -> dict[str, str]:
 
 
 def debian(report: Report) -> str:
-    """Return the tag of a Debian image: here already, else pulled, else bootstrapped from a mirror."""
+    """Return the tag of a Debian image: a present one, else pulled, else bootstrapped from a mirror."""
     for tag in (DEBIAN, BOOTSTRAPPED):
         if _has(tag):
             return tag
@@ -212,10 +202,10 @@ def _has(tag: str) -> bool:
 
 
 def bootstrap(tag: str, report: Report) -> None:
-    """Make a small Debian image with mmdebstrap, which is installed when missing.
+    """Build a small Debian image with mmdebstrap, which is installed if missing.
 
     Raises:
-        Problem: It could not be installed, or did not end well in time.
+        Problem: mmdebstrap could not be installed, failed, or timed out.
     """
     if shutil.which("mmdebstrap") is None:
         install(["mmdebstrap"], report)

@@ -1,4 +1,4 @@
-"""The operators' hands on the stores of a stack: what may do anything to them."""
+"""The operators' connections to a stack's stores, with accounts that may do everything."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from pymongo import MongoClient
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import UsageProblem
-from fixtures.stores import milvus, mongodb, mysql, qdrant, s3
-from fixtures.stores import redis as redis_view
-from fixtures.stores.profiles import (
-    Account,
-    KafkaProfile,
-    MilvusProfile,
-    MongodbProfile,
-    MysqlProfile,
-    QdrantProfile,
-    RedisProfile,
-    S3Profile,
-)
-from fixtures.stores.reach import NOBODY, Reach
-from fixtures.target import Target
+from fixtures.stores.kafka.descriptor import KafkaProfile
+from fixtures.stores.milvus import view as milvus
+from fixtures.stores.milvus.descriptor import MilvusProfile
+from fixtures.stores.mongodb import view as mongodb
+from fixtures.stores.mongodb.descriptor import MongodbProfile
+from fixtures.stores.mysql import view as mysql
+from fixtures.stores.mysql.descriptor import MysqlProfile
+from fixtures.stores.qdrant import view as qdrant
+from fixtures.stores.qdrant.descriptor import QdrantProfile
+from fixtures.stores.reach import NOBODY, Reach, account_of
+from fixtures.stores.redis import view as redis_view
+from fixtures.stores.redis.descriptor import RedisProfile
+from fixtures.stores.s3 import view as s3
+from fixtures.stores.s3.descriptor import S3Profile
+from fixtures.target.profile import Target
+from fixtures.target.sections import Account
 
 SECONDS = 30.0
 Kind = TypeVar("Kind")
@@ -36,14 +38,14 @@ Kind = TypeVar("Kind")
 
 @dataclass(frozen=True)
 class Operators:
-    """The operators' connections to the stores of a stack, each opened with its first use."""
+    """The operators' connections to a stack's stores, each opened at its first use."""
 
     target: Target
     engine: ContainerEngine
     opened: ExitStack
 
     def sql(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Run one statement in the application's database, for good; return its rows."""
+        """Run one statement in the application's database and commit it; return its rows."""
         profile = self._profile("mysql", MysqlProfile)
         with closing(mysql.connect(self._reach("mysql", profile.operator))) as connection:
             connection.select_db(profile.databases[0])
@@ -75,7 +77,8 @@ class Operators:
     def qdrant(self) -> qdrant.Rest:
         """Qdrant."""
         endpoint = self.engine.resolve(self.target.stores["qdrant"].address)
-        return qdrant.Rest("qdrant", endpoint, self._profile("qdrant", QdrantProfile).operator, SECONDS)
+        account = account_of(self._profile("qdrant", QdrantProfile).operator)
+        return qdrant.Rest(Reach("qdrant", endpoint, account, SECONDS))
 
     @cached_property
     def s3(self) -> Minio:
@@ -85,7 +88,7 @@ class Operators:
 
     @property
     def kafka(self) -> Reach:
-        """Where the broker is, and as whom: the library's clients are made for one use each."""
+        """The broker's address and account: the library's clients are made for one use each."""
         return self._reach("kafka", self._profile("kafka", KafkaProfile).operator)
 
     def _profile(self, name: str, kind: type[Kind]) -> Kind:
@@ -107,7 +110,7 @@ class Operators:
 
 @contextmanager
 def undone(undo: Callable[[], object]) -> Iterator[None]:
-    """Run `undo` at the end, however it ends."""
+    """Run `undo` at the end of the block, however it ends."""
     try:
         yield
     finally:

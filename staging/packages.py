@@ -1,4 +1,4 @@
-"""The Debian packages that an engine, its commands and the browser of the tests come from."""
+"""The Debian packages of the engine, its commands and the tests' browser."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from staging.processes import run
 UPDATE_SECONDS = 180
 INSTALL_SECONDS = 600
 VERSION_SECONDS = 20
-# A program, and the package that it comes from.
+# Each program with its package.
 _BROWSER = (("chromium", "chromium"), ("chromedriver", "chromium-driver"))
 
 
 def missing_packages(*, engine: bool) -> list[str]:
-    """Return the packages of what is not there: docker, its plugins, git, and dockerd for an engine."""
+    """Return the packages of missing programs: docker, its plugins, git, and dockerd for an engine."""
     missing = []
     if engine and shutil.which("dockerd") is None:
         missing.append("docker.io")
@@ -32,7 +32,7 @@ def missing_packages(*, engine: bool) -> list[str]:
 
 
 def has_plugin(name: str) -> bool:
-    """Return whether docker knows that plugin."""
+    """Return True if docker knows the plugin `name`."""
     answer = subprocess.run(
         ["docker", name, "version"],
         check=False,
@@ -45,14 +45,14 @@ def has_plugin(name: str) -> bool:
 
 
 def install_missing(report: Callable[[str], None], *, engine: bool = False) -> None:
-    """Install what is missing, with apt-get, as root.
+    """Install the missing packages with apt-get, as root.
 
     Args:
-        report: Is told what is installed.
+        report: Is told of the installation.
         engine: Whether dockerd is needed too.
 
     Raises:
-        Problem: Something is missing and this is not Debian, or not root, or apt-get failed.
+        Problem: A program is missing and this is not Debian, or not root, or apt-get failed.
     """
     missing = missing_packages(engine=engine)
     if not missing:
@@ -70,10 +70,10 @@ def install_missing(report: Callable[[str], None], *, engine: bool = False) -> N
 
 
 def install_browser(report: Callable[[str], None]) -> None:
-    """Install what opens a report in the tests, with apt-get, as root; nothing where it is there.
+    """Install the browser that opens reports in the tests, with apt-get, as root, unless it is present.
 
     Raises:
-        Problem: It is missing and this is not Debian, or not root, or apt-get failed.
+        Problem: The browser is missing and this is not Debian, or not root, or apt-get failed.
     """
     missing = [package for program, package in _BROWSER if shutil.which(program) is None]
     if missing:
@@ -94,7 +94,7 @@ def install(
     expected: str = "an engine that answers, with compose, buildx and git",
     instead: str = "start Docker and put yourself in its group",
 ) -> None:
-    """Install packages with apt-get; `what`, `expected` and `instead` are for the error where it cannot.
+    """Install packages with apt-get; `what`, `expected` and `instead` word the error if that is impossible.
 
     Raises:
         Problem: This is not Debian, or not root, or apt-get failed.

@@ -1,4 +1,4 @@
-"""Run other programs: within a deadline, and without leaving anything behind."""
+"""Run other programs within a deadline, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TAIL_LINES = 20
 
 
 def tail(text: str, lines: int = TAIL_LINES) -> str:
-    """Return the last lines of a text that hold anything."""
+    """Return the last lines of a text that are not blank."""
     return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
 
 
@@ -31,22 +31,22 @@ def run(
     environment: Mapping[str, str] | None = None,
     cancelled: threading.Event | None = None,
 ) -> str:
-    """Run a program and return what it wrote to its standard output.
+    """Run a program and return its standard output.
 
-    The program gets a session of its own: a Ctrl-C in the terminal reaches this process alone, which then
-    ends the program and everything that the program started.
+    The program gets its own session: a Ctrl-C in the terminal reaches this process alone, which then ends the
+    program and all its children.
 
     Args:
         arguments: The program and its arguments; no shell sees them.
         seconds: The deadline.
-        hint: What the reader can do when it fails.
+        hint: The reader's remedy if it fails.
         folder: The working directory.
         environment: Variables on top of this process's own.
-        cancelled: Ends the program early once it is set, as a deadline would.
+        cancelled: Ends the program early once set, as a deadline would.
 
     Raises:
-        Problem: It is not there, did not end in time, or ended with another code than 0; the message holds
-            the last lines that it wrote.
+        Problem: The program is missing, timed out, or ended with another code than 0; the message holds its
+            last lines.
     """
     command = " ".join(arguments)
     try:
@@ -96,7 +96,7 @@ def run(
 def _wait(
     process: subprocess.Popen[str], seconds: float, cancelled: threading.Event
 ) -> tuple[str, str] | None:
-    """Return what the program wrote, once it has ended by itself; None when it did not in time."""
+    """Return the program's output once it has ended by itself; None if it timed out or was cancelled."""
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up and not cancelled.is_set():
         try:
@@ -107,7 +107,7 @@ def _wait(
 
 
 def end(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """End a program and what it started: SIGTERM, then SIGKILL; return what it had written."""
+    """End a program and its children by SIGTERM, then SIGKILL; return its output."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)

@@ -1,25 +1,26 @@
-"""The rehearsal: a bad migration of a real stack, rolled back and verified, and the record of it."""
+"""The rehearsal: a bad migration of a real stack is rolled back, verified and recorded."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fixtures.errors import ActionFailed
-from fixtures.incident import JOURNAL, Incident, new_incident
-from fixtures.target import load_target
+from fixtures.incident.incident import JOURNAL, Incident, new_incident
+from fixtures.incident.journal_steps import Step
+from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
-from reports.node import find_allure
-from rollback_actions.journal import Journal
-from rollback_actions.lock import open_lock
-from rollback_actions.progress import Progress
-from rollback_actions.rehearsal import Rehearsal as Rehearsed
-from rollback_actions.steps import Recorder
-from staging.apart import PROFILE
+from reports.tools.node import find_allure
+from rollback_actions.gate.rehearsal import Rehearsal as Rehearsed
+from rollback_actions.rollback.unfinished import unfinished_of
+from rollback_actions.session.journal import Journal
+from rollback_actions.session.lock import open_lock
+from rollback_actions.session.progress import Progress
+from rollback_actions.session.steps import Recorder
 from staging.deployment import Deployment
 from staging.processes import run
 from staging.repository import Releases, create_repository
@@ -39,25 +40,30 @@ class Rehearsal:
     progress: Progress
 
     def run(self, scale: float) -> tuple[Incident, Verdict]:
-        """Do all of it; return the incident and its verdict.
+        """Run the whole rehearsal; return the incident and its verdict.
 
         Raises:
-            Problem: a step could not be done; the stack is left as it is, for the caller to take down.
+            Problem: a step failed; the stack is left as it is, for the caller to take down.
         """
         with self.progress.step("find what renders the report"):
             find_allure(self.progress.say)
         releases = bring_up_application(self.stack, self.progress, scale)
-        profile = self.stack.root / PROFILE
+        profile = self.stack.profile
         target = load_target(profile)
+        write_off_rollbacks(target, self.progress.say)
         incident = new_incident(target.folders.incidents, target.name)
         journal = Journal(incident.folder / JOURNAL, target.redactor().text)
-        with self._monitor(), team_channel(), open_lock(target, "rehearsal") as lock:
+        with (
+            self._monitor(),
+            team_channel(self.stack.slot.channel_port),
+            open_lock(target, "rehearsal") as lock,
+        ):
             lock.declare(incident.id)
             steps = Recorder(journal, self.progress, lock.require)
             self._tell_the_team(releases, steps)
             outcome = Rehearsed(target, profile, releases.release2, incident, steps).run()
         if outcome.migrated is not Verdict.FAILED:
-            # A rehearsal of a rollback that had nothing to roll back would prove nothing.
+            # A rollback without damage to undo would prove nothing.
             raise ActionFailed(
                 what="checks of the migrated stack",
                 expected="failed: something is wrong",
@@ -68,24 +74,27 @@ class Rehearsal:
         return incident, outcome.rolled_back
 
     def _tell_the_team(self, releases: Releases, steps: Recorder) -> None:
-        with steps("tell the team, and have an engineer acknowledge"):
+        with steps(Step.TELL_TEAM):
             document = self.stack.state.folder / "change.md"
             write_change_document(document, releases.release2, releases.release1)
             self._command("notify", releases.release2)
             self._command("acknowledge", releases.release2, "--as", ENGINEER)
 
     def _command(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "rollback_actions", *arguments, f"--target={PROFILE}"]
+        command = [sys.executable, "-m", "rollback_actions", *arguments, f"--target={self.stack.profile}"]
         hint = f"run it by hand: {' '.join(command[1:])}"
         run(command, seconds=COMMAND_SECONDS, hint=hint, folder=self.stack.root)
 
     @contextmanager
     def _monitor(self) -> Iterator[None]:
-        """Have the target monitored, by the runbook's own command, while the body runs."""
+        """Monitor the target with the runbook's own command during the block."""
         log = self.stack.state.folder / "monitor.log"
         with log.open("w", encoding="utf-8") as output:
             monitor = subprocess.Popen(
-                [str(self.stack.root / "deploy" / "scripts" / "monitor_migration.sh"), f"--target={PROFILE}"],
+                [
+                    str(self.stack.root / "deploy" / "scripts" / "monitor_migration.sh"),
+                    f"--target={self.stack.profile}",
+                ],
                 cwd=self.stack.root,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -107,7 +116,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def bring_up_application(stack: Stack, progress: Progress, scale: float) -> Releases:
-    """Deploy and seed release 1 on stores that are up and empty; return the application's releases."""
+    """Deploy and seed release 1 on running, empty stores; return the application's releases."""
     deployment = Deployment(stack)
     with progress.step("create the application's repository"):
         releases = create_repository(stack.state.application)
@@ -120,8 +129,22 @@ def bring_up_application(stack: Stack, progress: Progress, scale: float) -> Rele
     return releases
 
 
+def write_off_rollbacks(target: Target, say: Callable[[str], None]) -> None:
+    """Write off the unfinished rollbacks of an earlier stack; this one is new.
+
+    The data that they restored in part is gone with that stack. Otherwise they would keep the gate closed,
+    and a resume would restore the old stack's data into this one.
+
+    Raises:
+        UsageProblem: a rollback's record cannot be read.
+    """
+    for unfinished in unfinished_of(target.folders.incidents, target.name):
+        unfinished.write_off("the stack that it was of is gone")
+        say(f"the rollback of incident {unfinished.incident.id} is written off: its stack is gone")
+
+
 def bring_up_stores(stack: Stack, progress: Progress) -> None:
-    """Build what is missing and start the stores."""
+    """Build missing images, and start the stores."""
     stack.prepare()
     with progress.step("build the stores' images"):
         stack.build(progress.say)

@@ -1,8 +1,8 @@
 """The application's git repository: two releases, built from `staging/application`.
 
-Commits carry fixed names and dates, so that their ids are the same on every machine and change only with the
-files. The second release is the first one with new files beside it and a patch upon it: what a reviewer would
-have seen. To change the patch: create the repository, check out release-2, edit, and write
+Commits have fixed names and dates, so their ids are the same on every machine and change only with the files.
+The second release is the first one with new files and a patch, which a reviewer would have seen.
+To change the patch: create the repository, check out release-2, edit, and write
 `git diff release-1 -- . ':!app/migrations/consolidation.py'` over `release2/changes.patch`.
 """
 
@@ -33,12 +33,12 @@ class Releases:
 
 
 def create_repository(destination: Path) -> Releases:
-    """Create the repository anew at `destination` and leave its work tree at release 1.
+    """Create the repository at `destination`, and leave its work tree at release 1.
 
-    What an earlier call has created there is replaced.
+    A repository from an earlier call is replaced.
 
     Raises:
-        Problem: `destination` holds something else, or git fails; the message ends with what git said.
+        Problem: `destination` holds something else, or git fails; the message ends with git's error.
     """
     marker = destination / ".git" / MARKER
     if destination.exists() and any(destination.iterdir()) and not marker.exists():
@@ -66,7 +66,7 @@ def create_repository(destination: Path) -> Releases:
 
 
 def _lay(source: Path, destination: Path) -> None:
-    """Copy a tree with the permissions that git would give: a checkout's umask must not change commit ids."""
+    """Copy a tree with git's own permissions: a checkout's umask must not change commit ids."""
     for path in sorted(source.rglob("*")):
         if path.is_dir() or "__pycache__" in path.parts:
             continue
@@ -83,7 +83,7 @@ def _commit(repository: Path, message: str, date: str) -> str:
 
 
 def _git(repository: Path, *arguments: str, date: str = _DATES[0]) -> str:
-    """Run git, apart from the settings of whoever runs it, and return what it printed."""
+    """Run git without the user's settings, and return its output."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment = inherited | {
         "GIT_CONFIG_GLOBAL": os.devnull,
@@ -122,5 +122,5 @@ def _failure(command: list[str], observed: str, repository: Path) -> Problem:
         expected=f"{' '.join(command[:2])} to succeed",
         observed=observed,
         source=str(repository),
-        hint="install git; if the patch does not apply, make staging/application/release2/changes.patch anew",
+        hint="install git; if the patch does not apply, rewrite staging/application/release2/changes.patch",
     )

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fixtures.errors import Problem, UsageProblem
-from rollback_actions.lock_volumes import LockVolumes
+from rollback_actions.session.lock import LockVolumes
 from staging.holder import PROJECT_LABEL, release
 from staging.images import Images
 from staging.processes import run
+from staging.slot import Slot, first_slot
 from staging.state import State
 
-PROJECT = "rollproof-staging"
 STORE_SERVICES = ("mysql", "mongodb", "redis", "milvus", "qdrant", "minio", "kafka", "kafka-host")
 IMAGES_CHOICE = "ROLLPROOF_IMAGES"
 UP_SECONDS = 180
@@ -44,19 +44,30 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class Stack:
-    """The staging stack of the project in `root`."""
+    """The staging stack in one slot of the checkout in `root`; without a slot, in the first."""
 
     root: Path
-    project: str = PROJECT
+    slot: Slot = field(default_factory=lambda: Slot(first_slot()))
+    name: str = ""
+
+    @property
+    def project(self) -> str:
+        """The compose project: the slot's, unless the stack has its own name."""
+        return self.name or self.slot.project
+
+    @property
+    def profile(self) -> Path:
+        """The profile of this stack as a target."""
+        return self.slot.profile(self.root)
 
     @property
     def state(self) -> State:
         """The secrets and settings of this stack."""
-        return State(self.root / ".staging")
+        return State(self.slot.folder(self.root), self.slot, self.root)
 
     @property
     def official(self) -> bool:
-        """Whether the stores run from the images that their makers publish.
+        """Whether the stores run from their makers' images.
 
         Raises:
             UsageProblem: The environment asks for something else.
@@ -74,7 +85,7 @@ class Stack:
 
     @property
     def files(self) -> list[Path]:
-        """The compose files, the application's included once its repository is there."""
+        """The compose files, including the application's once its repository exists."""
         files = [self.root / "staging" / "compose.yaml"]
         if self.official:
             files.append(self.root / "staging" / "compose.official.yaml")
@@ -86,24 +97,24 @@ class Stack:
     def compose(
         self, *arguments: str, seconds: float, hint: str, environment: Mapping[str, str] | None = None
     ) -> str:
-        """Run docker compose on this stack and return what it wrote to its standard output.
+        """Run docker compose on this stack and return its standard output.
 
         Raises:
-            Problem: It failed, or did not end within `seconds`.
+            Problem: The command failed, or timed out after `seconds`.
         """
         files = [f"--file={file}" for file in self.files]
         base = ["docker", "compose", f"--project-name={self.project}", f"--env-file={self.state.environment}"]
         return run([*base, *files, *arguments], seconds=seconds, hint=hint, environment=environment)
 
     def prepare(self) -> None:
-        """Make the secrets and settings that are not there yet."""
+        """Create missing secrets and settings."""
         self.state.prepare()
 
     def build(self, report: Report) -> None:
-        """Build the stores' images that are missing or out of date; with official images, pull those.
+        """Build the stores' images that are missing or out of date, or pull the official ones.
 
         Raises:
-            Problem: An image cannot be had.
+            Problem: An image cannot be built or pulled.
         """
         images = Images(self.root / "staging" / "images", self.state.certificates)
         if self.official:
@@ -115,10 +126,10 @@ class Stack:
         images.build(report)
 
     def up_stores(self, report: Report) -> None:
-        """Start the stores and wait until each answers what the application would ask.
+        """Start the stores and wait until each is healthy for the application's requests.
 
         Raises:
-            Problem: One does not; the message names it and what its healthcheck said.
+            Problem: A store is not; the message names it and its healthcheck's output.
         """
         report("starting the stores")
         options = ["--detach", "--wait", f"--wait-timeout={UP_SECONDS}", "--no-build", "--quiet-pull"]
@@ -126,7 +137,7 @@ class Stack:
         try:
             self.compose("up", *options, *STORE_SERVICES, seconds=UP_SECONDS + ASK_SECONDS, hint=hint)
         except Problem as problem:
-            # A container that was only created waits for compose, whose own error says more.
+            # A container that is only created waits for compose, whose own error says more.
             unwell = [status for status in self.status() if not status.well and status.state != "created"]
             if not unwell:
                 raise
@@ -139,7 +150,7 @@ class Stack:
             ) from problem
 
     def status(self) -> list[ServiceStatus]:
-        """Return the stack's containers, ended ones included, in the order of their services' names."""
+        """Return the stack's containers, including ended ones, by service name."""
         hint = "see that the Docker engine answers"
         listed = self.compose("ps", "--all", "--format=json", seconds=ASK_SECONDS, hint=hint)
         rows = [json.loads(line) for line in listed.splitlines() if line.strip()]
@@ -147,15 +158,15 @@ class Stack:
         return sorted(found, key=lambda status: status.service)
 
     def down(self, report: Report) -> None:
-        """Remove the stack's containers, networks and volumes, the application's included.
+        """Remove the stack's containers, networks and volumes, including the application's.
 
         Raises:
-            Problem: Something of it is left.
+            Problem: A part of the stack is left.
         """
         self.prepare()
         report("taking the stack down")
         hint = f"remove what `docker ps --all --filter label={PROJECT_LABEL}={self.project}` lists"
-        # The data goes away with the volumes: nothing is gained by letting the stores write it out first.
+        # The data is removed with the volumes, so the stores need not write it out first.
         self.compose("kill", "--remove-orphans", seconds=DOWN_SECONDS, hint=hint)
         self.compose("down", "--volumes", "--remove-orphans", seconds=DOWN_SECONDS, hint=hint)
         release(self.project)
@@ -185,7 +196,7 @@ class Stack:
         return left
 
     def _describe(self, status: ServiceStatus) -> str:
-        """Return a container's state and the last words of its healthcheck, or of its ended log."""
+        """Return a container's state with the end of its healthcheck's output, or of its log if it ended."""
         if status.state == "running":
             words = run(
                 ["docker", "inspect", "--format={{json .State.Health.Log}}", status.container],

@@ -7,7 +7,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from staging.team import CHANNEL
+from staging.slot import Slot
+from staging.team import channel_address
 
 SECRET_BYTES = 24
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -40,13 +41,15 @@ SECRETS = (
 
 @dataclass(frozen=True)
 class State:
-    """The folder `.staging` of a project."""
+    """The state folder of one slot of the checkout in `root`."""
 
     folder: Path
+    slot: Slot
+    root: Path
 
     @property
     def secrets(self) -> Path:
-        """One file a secret, without a newline, readable by its owner alone."""
+        """The folder of secrets: one file each, without a newline, readable by its owner alone."""
         return self.folder / "secrets"
 
     @property
@@ -56,16 +59,16 @@ class State:
 
     @property
     def environment(self) -> Path:
-        """What docker compose puts into the compose files; it holds no secret."""
+        """The file with the compose files' variables; it holds no secret."""
         return self.folder / "compose.env"
 
     @property
     def certificates(self) -> Path:
-        """The certificates that image builds trust; empty when this machine names none."""
+        """The certificates that image builds trust; empty if this machine names none."""
         return self.folder / "ca.crt"
 
     def prepare(self) -> None:
-        """Make what is not there yet. Secrets that exist are kept: stores know them."""
+        """Create missing files. Existing secrets are kept, because the stores know them."""
         for folder in (self.folder, self.secrets, self.folder / "backups", self.folder / "baselines"):
             folder.mkdir(parents=True, exist_ok=True)
         self.secrets.chmod(0o700)
@@ -73,10 +76,12 @@ class State:
             path = self.secrets / name
             if not path.exists():
                 _write_private(path, secrets.token_urlsafe(SECRET_BYTES))
-        channel = self.secrets / "team_channel"
-        if not channel.exists() or channel.read_text() != CHANNEL:
+        channel, address = self.secrets / "team_channel", channel_address(self.slot.channel_port)
+        if not channel.exists() or channel.read_text() != address:
             channel.unlink(missing_ok=True)
-            _write_private(channel, CHANNEL)
+            _write_private(channel, address)
+        if self.slot != Slot():
+            self.slot.profile(self.root).write_text(self.slot.profile_text(self.root), encoding="utf-8")
         trusted = trusted_certificates()
         if not self.certificates.exists() or self.certificates.read_bytes() != trusted:
             self.certificates.write_bytes(trusted)
@@ -84,19 +89,20 @@ class State:
             "STAGING_STATE": self.folder,
             "APPLICATION_DIR": self.application,
             "CA_BUNDLE": self.certificates,
+            **self.slot.settings,
         }
         self.environment.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
 
 def trusted_certificates() -> bytes:
-    """Return the certificates that this machine's own pip would trust; nothing when it names none."""
+    """Return the certificates that this machine's own pip would trust, b"" if it names none."""
     named = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
     path = Path(named) if named else SYSTEM_CERTIFICATES
     return path.read_bytes() if path.is_file() else b""
 
 
 def _write_private(path: Path, content: str) -> None:
-    """Write a file that nobody else can read at any moment; a kill leaves no half of it."""
+    """Write a file that is never readable by others; a kill leaves no partial file."""
     staged = path.with_name(f".{path.name}")
     staged.unlink(missing_ok=True)
     descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,6 +1,6 @@
-"""The team of the staging target: a channel that takes messages, and a change document.
+"""The team of the staging target: a channel that accepts messages, and a change document.
 
-The channel stands in for a chat server: it takes what Apprise posts, and shows it to nobody.
+The channel stands in for a chat server: it accepts Apprise's posts, and shows them to nobody.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-from fixtures.errors import UsageProblem
+from fixtures.errors import UsageProblem, reason_of
 
-CHANNEL_PORT = 22999
-CHANNEL = f"json://127.0.0.1:{CHANNEL_PORT}/"
 _DOCUMENT = """# Migration {commit}
 
 ## Expected changes
@@ -39,23 +37,32 @@ class _Channel(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
+
+
+def channel_address(port: int) -> str:
+    """Return the address of a team's channel at `port`, in Apprise's form.
+
+    >>> channel_address(22999)
+    'json://127.0.0.1:22999/'
+    """
+    return f"json://127.0.0.1:{port}/"
 
 
 @contextmanager
-def team_channel() -> Iterator[None]:
-    """Take messages of the team's channel while the body runs.
+def team_channel(port: int) -> Iterator[None]:
+    """Accept messages of the team's channel at `port` during the block.
 
     Raises:
         UsageProblem: the channel's port is taken.
     """
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", CHANNEL_PORT), _Channel)
+        server = ThreadingHTTPServer(("127.0.0.1", port), _Channel)
     except OSError as error:
         raise UsageProblem(
             what="channel of the staging team",
-            expected=f"port {CHANNEL_PORT} of 127.0.0.1 to be free",
-            observed=error.strerror or type(error).__name__,
+            expected=f"port {port} of 127.0.0.1 to be free",
+            observed=reason_of(error),
             source="bind",
             hint="another rehearsal may be running: wait for its end",
         ) from None
@@ -70,5 +77,5 @@ def team_channel() -> Iterator[None]:
 
 
 def write_change_document(path: Path, commit: str, known_good: str) -> None:
-    """Write what the team is told of the migration to `commit`."""
+    """Write the change document that announces the migration to `commit`."""
     path.write_text(_DOCUMENT.format(commit=commit, known_good=known_good[:12]), encoding="utf-8")

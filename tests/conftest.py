@@ -1,4 +1,8 @@
-"""What all tests share."""
+"""Shared parts of all tests.
+
+Pytest loads this file for an operator, too, who names a target that does not exist. It therefore imports
+nothing that only developers have.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +45,12 @@ operator = {user = "operator", password = {file = "canary_password"}}
 
 @pytest.fixture
 def profile(tmp_path: Path) -> Path:
-    """A profile that loads; nothing of what it describes exists."""
+    """A profile that loads; everything it describes is missing."""
     return write_profile(tmp_path)
 
 
 def write_profile(folder: Path, more: str = "") -> Path:
-    """Write a valid profile into `folder`, with `more` TOML at its end, and return its path."""
+    """Write a valid profile into `folder`, with `more` TOML at its end; return its path."""
     (folder / "canary_password").write_text("s3cret-of-the-canary", encoding="utf-8")
     path = folder / "profile.toml"
     path.write_text(PROFILE + more, encoding="utf-8")
@@ -54,14 +58,14 @@ def write_profile(folder: Path, more: str = "") -> Path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `./run tests` insist on the stack, and on a browser."""
+    """Add the options by which `./run tests` requires the stack and a browser, and chooses long tests."""
     parser.addoption("--require-browser", action="store_true", help="fail, not skip, without Chromium")
     parser.addoption("--require-stack", action="store_true", help="fail, not skip, without a staging stack")
-    parser.addoption("--today", action="store_true", help="of the longest stack tests only those of today")
+    parser.addoption("--long", metavar="K/N", help="run that part of the long tests too: 1/1 is all")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let a warning fail a test; a check must not be red because a library is about to change."""
+    """Make warnings fail tests, but not checks: a library's coming change must not turn a check red."""
     config.addinivalue_line("filterwarnings", "error")
-    # That pytest cannot clear the folder of an earlier run is no fault of a test.
+    # If pytest cannot clear an earlier run's folder, no test is at fault.
     config.addinivalue_line("filterwarnings", r"ignore:\(rm_rf\) error removing:pytest.PytestWarning")

@@ -1,1 +1,1 @@
-"""What must hold before a migration is promoted: step by step, as the runbook has it."""
+"""Checks that must pass before a migration is promoted: step by step, as in the runbook."""

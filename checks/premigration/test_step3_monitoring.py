@@ -1,16 +1,15 @@
-"""Step 3, monitoring: somebody is watching the target, on the beat, and sees it."""
+"""Step 3, monitoring: a monitor watches the target, on the beat, and sees it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.errors import Mismatch, listed
-from fixtures.samples import Life, Sample
-from fixtures.target import Target
+from fixtures.errors import listed
+from fixtures.gating.evidence import Expect, Say
+from fixtures.monitoring.samples import Life, Sample, off_the_beat
+from fixtures.target.profile import Target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,141 +17,104 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.premigration, pytest.mark.step3]
 
 START = "start it in a terminal of its own: ./deploy/scripts/monitor_migration.sh"
-WAIT = "wait until it has gone on for a while undisturbed, then ask again"
+WAIT = "let it run undisturbed for a while, then ask again"
 PART_OF_BEAT = 0.1
 OLDEST_BEATS = 2
 
 
+@pytest.fixture
+def expect(expect: Expect, samples_file: Path) -> Expect:
+    """Expect things of the monitor's samples."""
+    return expect.of(samples_file)
+
+
 def test_monitor_is_running(
-    samples: tuple[Sample, ...], samples_file: Path, target: Target, note: Callable[[str], None]
+    samples: tuple[Sample, ...], target: Target, expect: Expect, note: Say
 ) -> None:
-    """The process that wrote the last sample of this target runs still."""
-    last = _last(samples, samples_file, target)
+    """The process that wrote this target's last sample is still running."""
+    last = _last(samples, target, expect)
     life = last.monitor.life()
-    if life is Life.ENDED:
-        raise Mismatch(
-            what="monitor",
-            expected=f"{last.monitor}, which wrote the last sample, running",
-            observed=f"it has ended, {last.at.seconds_ago():.0f} s or less after that sample",
-            source=str(samples_file),
-            hint=START,
-        )
+    ended = f"it has ended, {last.at.seconds_ago():.0f} s or less after that sample"
+    expect(life is not Life.ENDED,
+           what="monitor",
+           expected=f"{last.monitor}, which wrote the last sample, running",
+           observed=ended if life is Life.ENDED else f"it {life}",
+           hint=START)
     if life is Life.ELSEWHERE:
-        # There only its samples tell.
-        _expect_fresh(last, samples_file, target)
+        # On another host, only the monitor's samples show that it runs.
+        _expect_fresh(last, target, expect)
     note(f"{last.monitor} {life}, its last sample is {last.at.seconds_ago():.1f} s old")
 
 
 def test_monitor_is_on_the_beat(
-    samples: tuple[Sample, ...], samples_file: Path, target: Target, note: Callable[[str], None]
+    samples: tuple[Sample, ...], target: Target, expect: Expect, note: Say
 ) -> None:
-    """The last samples come on the beat, none is missing, and the newest is no older than two beats."""
-    last = _last(samples, samples_file, target)
-    monitoring = target.premigration.monitoring
-    _expect_fresh(last, samples_file, target)
+    """The last samples come on the beat without a gap, and the newest is at most two beats old."""
+    last, monitoring = _last(samples, target, expect), target.premigration.monitoring
+    beat, allowed = monitoring.beat_seconds, monitoring.beat_seconds * PART_OF_BEAT
+    _expect_fresh(last, target, expect)
     ours = [sample for sample in samples if sample.monitor == last.monitor and sample.target == target.name]
-    if len(ours) < monitoring.samples:
-        raise Mismatch(
-            what="samples of the monitor",
-            expected=f"{monitoring.samples} of {last.monitor}",
-            observed=len(ours),
-            source=str(samples_file),
-            hint=WAIT,
-        )
-    allowed = monitoring.beat_seconds * PART_OF_BEAT
-    for sample in ours:
-        if abs(sample.late) > allowed:
-            raise _off_the_beat(f"beat {sample.beat}", f"{sample.late:.3f} s late", samples_file, target)
-    for before, after in pairwise(ours):
-        if after.beat != before.beat + 1 or after.missed:
-            observed = f"{after.beat - before.beat - 1} missing before beat {after.beat}"
-            raise _off_the_beat("the last beats", observed, samples_file, target)
-        seconds = after.at.seconds_since(before.at)
-        if abs(seconds - monitoring.beat_seconds) > allowed:
-            raise _off_the_beat(
-                f"beat {after.beat}", f"{seconds:.3f} s after beat {before.beat}", samples_file, target
-            )
+    expect(len(ours) >= monitoring.samples,
+           what="samples of the monitor",
+           expected=f"{monitoring.samples} of {last.monitor}", observed=len(ours),
+           hint=WAIT)
     latest = max(sample.late for sample in ours)
-    note(f"{len(ours)} beats of {monitoring.beat_seconds:g} s, none missing, the latest {latest:.3f} s late")
+    off = next(off_the_beat(ours, beat, allowed), None)
+    what, observed = off or ("the last beats", f"{len(ours)} of them, the latest {latest:.3f} s late")
+    expect(off is None,
+           what=f"monitor, {what}",
+           expected=f"one beat each {beat:g} s, within {allowed:g} s", observed=observed,
+           hint=WAIT)
+    note(f"{len(ours)} beats of {beat:g} s, none missing, the latest {latest:.3f} s late")
 
 
 def test_monitor_sees_the_target(
-    samples: tuple[Sample, ...], samples_file: Path, target: Target, note: Callable[[str], None]
+    samples: tuple[Sample, ...], target: Target, expect: Expect, note: Say
 ) -> None:
-    """In the last sample every probe has answered, that of health among them, and all is well.
+    """In the last sample every probe has answered, health included, and all is well.
 
-    An answer that was too late for the last sample is that of the sample before it.
+    An answer that came too late for the last sample is taken from the sample before.
     """
-    last = _last(samples, samples_file, target)
-    # What was well a while ago says nothing of now.
-    _expect_fresh(last, samples_file, target)
+    last = _last(samples, target, expect)
+    # An old sample says nothing about the present.
+    _expect_fresh(last, target, expect)
     probes = dict(last.probes)
     if len(samples) > 1 and samples[-2].monitor == last.monitor and not last.missed:
         late = (name for name, probe in last.probes.items() if probe.ok is None)
         probes |= {name: samples[-2].probes[name] for name in late if name in samples[-2].probes}
     unknown = [f"{name} ({probe.text})" for name, probe in probes.items() if probe.ok is None]
     unwell = [f"{name} ({probe.text})" for name, probe in probes.items() if probe.ok is False]
-    health = probes.get("health")
-    if health is None or unknown:
-        worse = f"; not well: {listed(unwell)}" if unwell else ""
-        raise Mismatch(
-            what="last sample of the monitor",
-            expected="an answer of every probe, health among them",
-            observed=f"none of {listed(unknown)}{worse}" if unknown else "no probe of health",
-            source=str(samples_file),
-            hint="no data is never healthy: see why there is no answer, then ask again",
-        )
-    if unwell:
-        raise Mismatch(
-            what="last sample of the monitor",
-            expected="all well",
-            observed=f"not well: {listed(unwell)}",
-            source=str(samples_file),
-            hint="a migration starts from a target that is well: mend it first",
-        )
-    note(f"health {health.text}; all of {len(probes)} probes are well")
+    worse = f"; not well: {listed(unwell)}" if unwell else ""
+    known = f"{len(probes)} answers" if "health" in probes else "no probe of health"
+    expect("health" in probes and not unknown,
+           what="last sample of the monitor",
+           expected="an answer of every probe, health among them",
+           observed=f"none of {listed(unknown)}{worse}" if unknown else known,
+           hint="no data is never healthy: see why there is no answer, then ask again")
+    expect(not unwell,
+           what="last sample of the monitor",
+           expected="all well", observed=worse.removeprefix("; ") or "all well",
+           hint="a migration starts from a target that is well: mend it first")
+    note(f"health {probes['health'].text}; all of {len(probes)} probes are well")
 
 
-def _last(samples: tuple[Sample, ...], samples_file: Path, target: Target) -> Sample:
-    if not samples:
-        raise Mismatch(
-            what="monitor",
-            expected=f"samples of {target.name}",
-            observed="none",
-            source=str(samples_file),
-            hint=START,
-        )
-    if samples[-1].target != target.name:
-        raise Mismatch(
-            what="target of the last sample of the monitor",
-            expected=target.name,
-            observed=samples[-1].target,
-            source=str(samples_file),
-            hint=START,
-        )
+def _last(samples: tuple[Sample, ...], target: Target, expect: Expect) -> Sample:
+    expect(samples,
+           what="monitor",
+           expected=f"samples of {target.name}", observed=len(samples) or "none",
+           hint=START)
+    expect(samples[-1].target == target.name,
+           what="target of the last sample of the monitor",
+           expected=target.name, observed=samples[-1].target,
+           hint=START)
     return samples[-1]
 
 
-def _expect_fresh(last: Sample, samples_file: Path, target: Target) -> None:
+def _expect_fresh(last: Sample, target: Target, expect: Expect) -> None:
     oldest = OLDEST_BEATS * target.premigration.monitoring.beat_seconds
     age = last.at.seconds_ago()
-    # One from the future is of a clock that cannot be trusted with an age.
-    if not -oldest <= age <= oldest:
-        raise Mismatch(
-            what="last sample of the monitor",
-            expected=f"no older than {oldest:g} s",
-            observed=f"{age:.1f} s old, of {last.monitor}",
-            source=str(samples_file),
-            hint=f"the monitor hangs, is stopped or has ended; {START}",
-        )
-
-
-def _off_the_beat(what: str, observed: str, samples_file: Path, target: Target) -> Mismatch:
-    seconds = target.premigration.monitoring.beat_seconds
-    return Mismatch(
-        what=f"monitor, {what}",
-        expected=f"one beat each {seconds:g} s, within {seconds * PART_OF_BEAT:g} s",
-        observed=observed,
-        source=str(samples_file),
-        hint=WAIT,
-    )
+    # A sample from the future: that clock cannot be trusted with an age.
+    expect(-oldest <= age <= oldest,
+           what="last sample of the monitor",
+           expected=f"no older than {oldest:g} s", observed=f"{age:.1f} s old, of {last.monitor}",
+           hint=f"the monitor hangs, is stopped or has ended; {START}")

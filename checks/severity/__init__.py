@@ -1,1 +1,1 @@
-"""How bad it is while a migration runs, by the runbook's bands."""
+"""Severity while a migration runs, by the runbook's bands."""

@@ -1,8 +1,8 @@
 """``python -m reports.pictures FOLDER`` draws an incident's pictures.
 
-It is a program of its own for `reports.drawing`: Matplotlib costs a run of checks neither its import nor its
-memory, and whatever goes wrong in it ends nothing else. The last line that it prints is a list in JSON: what
-is wrong with the pictures that could not be drawn, and what of the record none of them shows.
+`reports.tools.drawing` runs it as a separate program: a run of checks is then spared Matplotlib's import and
+memory, and a failure in it ends nothing else. The last line of its output is a JSON list:
+problems of pictures that could not be drawn, and parts of the record that no picture shows.
 """
 
 from __future__ import annotations

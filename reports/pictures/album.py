@@ -1,4 +1,4 @@
-"""All pictures of an incident: each is drawn if there is data for it, whatever becomes of the others."""
+"""All pictures of an incident: each is drawn if it has data, whether or not the others succeed."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.errors import Problem, Unverifiable
-from fixtures.files import write_whole
-from fixtures.incident import CHANGE
-from reports.drawing import FOLDER, MONITOR, PHASES, RECORDS, TIMELINE
-from reports.incident_record import read_record
-from reports.pictures import monitor, phases, records, timeline
+from fixtures.errors import Problem, Unverifiable, reason_of
+from fixtures.incident.incident import CHANGE
+from fixtures.system.files import write_whole
+from reports.incident.incident_record import read_record
+from reports.pictures import beside_the_runbook as timeline
+from reports.pictures import monitor, phases, records
 from reports.pictures.style import settings
-from reports.timeline import timeline_of
+from reports.timeline.timeline import timeline_of
+from reports.tools.drawing import FOLDER, MONITOR, PHASES, RECORDS, TIMELINE
 
 
 @dataclass(frozen=True, slots=True)
 class Album:
-    """The pictures that were drawn, what is wrong with those that could not be, what none of them shows.
+    """The drawn pictures, the problems that kept others from being drawn, and the record's doubts.
 
-    `doubts` is what of the record cannot be trusted, in words.
+    `doubts` names in words the parts of the record that cannot be trusted, and no picture shows.
     """
 
     pictures: tuple[Path, ...]
@@ -31,11 +32,11 @@ class Album:
 def draw_pictures(folder: Path) -> Album:
     """Draw the pictures of the incident in `folder` as SVG into its folder `pictures`.
 
-    There is none of what there is no data for, and none of a change, which is yet to be. One of an earlier
-    time that can no longer be drawn is removed: it shows what is not so any more.
+    A picture is drawn only if it has data. A change, which is yet to happen, has no pictures.
+    An earlier picture that can no longer be drawn is removed: it is out of date.
 
     Raises:
-        UsageProblem: the folder is none of an incident.
+        UsageProblem: the folder holds no incident.
         Unverifiable: the pictures cannot be written.
     """
     record = read_record(folder)
@@ -65,7 +66,7 @@ def draw_pictures(folder: Path) -> Album:
 
 
 def _keep(path: Path, picture: bytes | None) -> None:
-    """Have the picture there, or none."""
+    """Write the picture, or remove the earlier one if it is None."""
     try:
         if picture is None:
             path.unlink(missing_ok=True)
@@ -76,7 +77,7 @@ def _keep(path: Path, picture: bytes | None) -> None:
         raise Unverifiable(
             what="pictures of the incident",
             expected="a folder that can be written",
-            observed=error.strerror or type(error).__name__,
+            observed=reason_of(error),
             source=str(path.parent),
             hint="make room there, or correct the permissions: then python -m reports FOLDER",
         ) from None

@@ -1,4 +1,4 @@
-"""The moments that other pictures mark: what was assessed and decided, and the rollback's two ends."""
+"""The moments that other pictures mark: assessments, decisions, and the rollback's two ends."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from fixtures.severity import Severity
-from reports.event import Kind
-from reports.timeline import Timeline
+from fixtures.monitoring.severity import Severity
+from reports.incident.event import Kind
+from reports.timeline.timeline import Timeline
 
 MOST = 10
-"""So many names of moments have room above a picture."""
-# What goes first where there are more.
+"""Number of moments' names that have room above a picture."""
+# Ranks: the lowest are shown first if there are more moments than room.
 _ROLLBACK, _DECISION, _ASSESSMENT, _AGREEMENT = range(4)
 
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A moment, and a few words for it; of a low `rank` are those without which the others tell nothing."""
+    """A moment and a few words for it; a low `rank` marks moments that the others need to make sense."""
 
     at: datetime
     name: str
@@ -26,14 +26,14 @@ class Marked:
 
 
 def moments_of(timeline: Timeline) -> list[Marked]:
-    """Return all moments of `timeline` that pictures mark, in order; each name once for the same second."""
+    """Return all moments of `timeline` that pictures mark, in order; each name once per second."""
     found = sorted(_found(timeline), key=lambda marked: marked.at)
     seconds = {(f"{marked.at:%Y%m%d%H%M%S}", marked.name): marked for marked in reversed(found)}
     return list(reversed(seconds.values()))
 
 
 def foremost(marked: Sequence[Marked]) -> list[Marked]:
-    """Return those of `marked`, which are in order, that there is room for."""
+    """Return the moments of `marked` that have room, in their order."""
     ranked = sorted(range(len(marked)), key=lambda number: (marked[number].rank, number))
     return [marked[number] for number in sorted(ranked[:MOST])]
 

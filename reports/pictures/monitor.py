@@ -1,28 +1,31 @@
-"""What the monitor saw over time: errors, latency and resources, with the moments of decision marked."""
+"""The monitor's samples over time: errors, latency and resources, with the moments of decision marked."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter
 from matplotlib.transforms import blended_transform_factory
 
-from fixtures.errors import Unverifiable
-from fixtures.files import read_regular
-from fixtures.kept_samples import SAMPLES
-from fixtures.samples import Sample, sample_of
-from reports.converted import Converter
-from reports.incident_record import OTHER_SHAPE, IncidentRecord
+from fixtures.errors import Unverifiable, reason_of
+from fixtures.incident.kept_samples import SAMPLES
+from fixtures.monitoring.samples import Sample, sample_of
+from fixtures.system.files import read_regular
+from reports.incident.converted import Converter
+from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
 from reports.pictures.moments import Marked, foremost, moments_of
 from reports.pictures.series import ERRORS, LATENCY, RESOURCES, Line, Series, gaps, line_of, step_of
 from reports.pictures.style import INK, SMALL, TEXT, WIDTH, new_figure, plain, spread, svg, width_of
-from reports.pictures.time_axis import show_clock
-from reports.timeline import Timeline
+from reports.timeline.timeline import Timeline
 
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
+_MOST_TICKS = 9
+_MINUTE, _DAY = 60, 86400
 _PANELS = (
     ("Failed, % of those asked", ERRORS),
     ("Latency, milliseconds (logarithmic)", LATENCY),
@@ -33,11 +36,29 @@ _LABEL_GAP = 0.13
 _PERCENT = 100
 
 
+def show_clock(axes: Axes, origin: datetime, low: float, high: float) -> None:
+    """Label the x axis, from `low` to `high` seconds after `origin`, with the time of day in UTC."""
+    span = max(high - low, 1.0)
+    step = next(
+        (step for step in _STEPS if span / step <= _MOST_TICKS), _DAY * math.ceil(span / _DAY / _MOST_TICKS)
+    )
+    midnight = origin.replace(hour=0, minute=0, second=0, microsecond=0)
+    offset = (origin - midnight).total_seconds()
+    first = math.ceil((low + offset) / step) * step - offset
+    places = [first + step * number for number in range(int((high - first) // step) + 1)]
+    shape = "%H:%M:%S" if step < _MINUTE else "%H:%M" if step < _DAY else "%d %b"
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(FixedLocator(places))
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda seconds, _: f"{origin + timedelta(seconds=round(seconds)):{shape}}")
+    )
+
+
 def draw(record: IncidentRecord, timeline: Timeline) -> bytes | None:
-    """Return the picture, None where there are no samples.
+    """Return the picture, or None if there are no samples.
 
     Raises:
-        Unverifiable: a line of the samples is none.
+        Unverifiable: the samples cannot be read, or a line is no sample.
     """
     converter = Converter(record.incident)
     path = record.incident.folder / SAMPLES
@@ -80,12 +101,12 @@ def draw(record: IncidentRecord, timeline: Timeline) -> bytes | None:
 
 
 def _read(path: Path) -> list[Sample]:
-    """Return all samples of the incident; a last line that is torn is left out."""
+    """Return all samples of the incident, without a torn last line."""
     found = []
     try:
         lines = read_regular(path).split(b"\n")[:-1]
     except OSError as error:
-        raise _unreadable(path, "a file that can be read", error.strerror or type(error).__name__) from None
+        raise _unreadable(path, "a file that can be read", reason_of(error)) from None
     for number, line in enumerate(lines, start=1):
         try:
             found.append(sample_of(line))
@@ -95,7 +116,7 @@ def _read(path: Path) -> list[Sample]:
 
 
 def _panels(figure: Figure, height: float, head: float) -> list[Axes]:
-    """Return the panels, one below the other, on the same axis of time."""
+    """Add the panels, one below the other, on the same time axis; return them."""
     panels: list[Axes] = []
     for number in range(len(_PANELS)):
         bottom = height - head - _PANEL * (number + 1) - _BETWEEN * number
@@ -123,7 +144,7 @@ def _draw_lines(panel: Axes, every: Sequence[Series], lines: Sequence[Line]) -> 
     drawn = [(series, line) for series, line in zip(every, lines, strict=True) if not line.empty]
     for series, line in drawn:
         panel.plot(line.times, line.values, series.line, color=series.colour, linewidth=1.1)
-        # What has a gap on both sides is no line.
+        # A point with a gap on both sides makes no line.
         panel.plot(
             [line.times[place] for place in line.alone],
             [line.values[place] for place in line.alone],
@@ -157,7 +178,7 @@ def _draw_lines(panel: Axes, every: Sequence[Series], lines: Sequence[Line]) -> 
 
 
 def _height_of(panel: Axes, value: float) -> float:
-    """Return how high `value` is in the panel, from 0 to 1."""
+    """Return the height of `value` in the panel, from 0 to 1."""
     place = panel.transAxes.inverted().transform(panel.transData.transform((0.0, value)))
     return min(1.0, max(0.0, float(place[1])))
 
@@ -168,14 +189,14 @@ def _draw_gaps(panel: Axes, missing: Sequence[tuple[float, float]]) -> None:
 
 
 def _place(marked: Marked, origin: datetime, last: float) -> float:
-    """Return where the moment is, in inches from the left of the panels."""
+    """Return the moment's place, in inches from the panels' left edge."""
     return (marked.at - origin).total_seconds() / last * (WIDTH - _LEFT - _RIGHT)
 
 
 def _lanes(places: Sequence[float], names: Sequence[str]) -> list[int]:
-    """Return how high each name goes, so that it is above the lines of all moments that it reaches over.
+    """Return the lane of each name, above the lines of all later moments that the name reaches over.
 
-    `places` are sorted; a name begins at its own.
+    `places` are sorted; each name begins at its place.
     """
     lanes = [0] * len(places)
     for number in reversed(range(len(places))):

@@ -1,4 +1,4 @@
-"""When each phase of the verification ran, against its window."""
+"""The times of the verification's phases, against their windows."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from fixtures.clock import Moment
 from fixtures.errors import Unverifiable
 from fixtures.stages import PHASES
+from fixtures.system.clock import Moment
 from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict
-from reports.incident_record import IncidentRecord, RecordedRun
+from reports.incident.incident_record import IncidentRecord, RecordedRun
 from reports.pictures.style import INK, LOOKS, PALE, SMALL, TEXT, WIDTH, fitting, new_figure, plain, svg
-from reports.stages import TITLES
-from reports.verdict import VERDICT, read_verdict
+from reports.text.stages import TITLES
+from reports.verdict.verdict import VERDICT, read_verdict
 
-# In inches; those of a row in parts of it.
+# The first four in inches; window and bar as fractions of a row.
 _ROW, _HEAD, _FOOT, _LEFT = 0.68, 0.6, 0.5, 2.75
 _WINDOW, _BAR = 0.5, 0.26
 _COUNTS = ("passed", "failed", "broken", "blocked")
@@ -26,7 +26,7 @@ _COUNTS = ("passed", "failed", "broken", "blocked")
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """From when to when a phase was at work, in seconds after its zero, and when checks of it went wrong."""
+    """Start and end of a phase's checks, and the ends of its unpassed ones, in seconds after its zero."""
 
     start: float
     end: float
@@ -34,11 +34,11 @@ class _Span:
 
 
 def draw(record: IncidentRecord) -> bytes | None:
-    """Return the picture, None where no phase has run.
+    """Return the picture, or None if no phase has run.
 
     Raises:
         UsageProblem: the verdict cannot be read.
-        Unverifiable: the verdict tells of a phase, and the ledger does not say when it ran.
+        Unverifiable: the verdict includes a phase, and the ledger does not say when it ran.
     """
     folder = record.incident.folder
     if not (folder / VERDICT).exists():
@@ -95,7 +95,7 @@ def _draw_row(axes: Axes, place: int, phase: PhaseVerdict | None, span: _Span | 
                 linestyle="--",
             )
         )
-        # Above its window, which others' bars may cross; towards the side where there is more room.
+        # Above the window, which other bars may cross; on the side with more room.
         left = start + end < sum(axes.get_xlim())
         axes.text(
             start if left else end,
@@ -107,7 +107,7 @@ def _draw_row(axes: Axes, place: int, phase: PhaseVerdict | None, span: _Span | 
         )
     if span is not None:
         look = LOOKS[phase.verdict]
-        # A line, for what took no time on this axis.
+        # A line, so that a phase too short for this axis is seen.
         axes.plot([span.start] * 2, [place - _BAR / 2, place + _BAR / 2], color=INK, linewidth=1.2)
         axes.barh(
             place,
@@ -124,7 +124,7 @@ def _draw_row(axes: Axes, place: int, phase: PhaseVerdict | None, span: _Span | 
 
 
 def _draw_names(figure: Figure, height: float, lines: Sequence[tuple[str, ...]]) -> None:
-    """Write what each phase is and came to, left of its row."""
+    """Write each phase's title, result and time, left of its row."""
     for place, (title, *rest) in enumerate(lines):
         middle = height - _HEAD - _ROW * (place + 0.5)
         for number, text in enumerate([title, *rest]):
@@ -136,7 +136,7 @@ def _draw_names(figure: Figure, height: float, lines: Sequence[tuple[str, ...]])
 
 
 def _spans(record: IncidentRecord, phases: Mapping[str, PhaseVerdict]) -> dict[str, _Span]:
-    """Return when each phase ran, by the runs that the verdict was told from; not of a blocked one."""
+    """Return each phase's span, from the runs that the verdict counts; a blocked phase has none."""
     zero = record.rollback.finished if record.rollback is not None else None
     counted = [run for run in record.runs if run.zero is not None and (zero is None or run.zero == zero)]
     spans: dict[str, _Span] = {}
@@ -150,13 +150,13 @@ def _spans(record: IncidentRecord, phases: Mapping[str, PhaseVerdict]) -> dict[s
         if found:
             wrong = tuple(end for _, end, verdict in found if verdict is not Verdict.PASSED)
             spans[name] = _Span(min(start for start, _, _ in found), max(end for _, end, _ in found), wrong)
-        elif phase.passed or phase.failed:
+        elif phase.checks.passed or phase.checks.failed:
             raise _unknown(record, name)
     return spans
 
 
 def _checks(run: RecordedRun, phase: str, zero: Moment) -> Iterator[tuple[float, float, Verdict]]:
-    """Yield start, end and verdict of each check of `phase` that was tried."""
+    """Yield start, end and verdict of each check of `phase` that was not blocked."""
     for check in run.plan[phase].checks:
         result = run.results.get(check)
         if result is not None and result.verdict is not Verdict.BLOCKED:
@@ -180,10 +180,10 @@ def _subtitle(verdict: RunVerdict) -> str:
 
 
 def _lines(name: str, phase: PhaseVerdict | None, span: _Span | None) -> tuple[str, ...]:
-    """Return title, result and time of a phase in words."""
+    """Return a phase's title, result and time in words."""
     if phase is None:
         return TITLES[name], "has not run"
-    counts = ", ".join(f"{count} {word}" for word in _COUNTS if (count := getattr(phase, word)))
+    counts = ", ".join(f"{count} {word}" for word in _COUNTS if (count := getattr(phase.checks, word)))
     result = f"{phase.verdict}: {counts or 'no checks'}"
     if span is None:
         return TITLES[name], result

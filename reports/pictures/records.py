@@ -1,4 +1,4 @@
-"""What became of the records of each store that was restored: kept, exported, revived, and so on."""
+"""The fate of each restored store's records: kept, exported, revived, and so on."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from fixtures.errors import Unverifiable
-from fixtures.incident import ROLLBACK
-from reports.incident_record import ACCOUNTS, OTHER_SHAPE, IncidentRecord
+from fixtures.incident.incident import ROLLBACK
+from reports.incident.incident_record import ACCOUNTS, OTHER_SHAPE, IncidentRecord
 from reports.pictures.style import INK, SMALL, TEXT, WIDTH, Look, fitting, new_figure, svg, width_of
-from reports.timeline_rollback import ended_rollbacks, wanted
+from reports.timeline.rollback import ended_rollbacks, wanted
 
-# What the picture has a column for, whether there are such records or not.
+# Outcomes that have a column even without such records.
 _ALWAYS = ("kept", "restored", "exported", "revived", "unaccounted")
 _RARE = ("expired",)
 _LOOKS: Mapping[str, Look] = {
@@ -27,7 +27,7 @@ _LOOKS: Mapping[str, Look] = {
     "unaccounted": Look("#111111", ""),
 }
 _ROW, _HEAD, _FOOT, _LEFT = 0.27, 0.85, 0.3, 1.1
-# In parts of a column: between two of them, and how long a bar may become in any case.
+# As fractions of a column: the gap between two, and the least share for the longest bar.
 _BETWEEN, _LEAST = 0.06, 0.2
 _BESIDE: Mapping[str, Any] = {
     "xytext": (3, 0),
@@ -39,7 +39,7 @@ _BESIDE: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class _Store:
-    """What became of a store's records; `unknown` says why of what is not known, empty where all is."""
+    """The fate of a store's records; `unknown` gives the reasons for missing facts, "" if all is known."""
 
     name: str
     counts: Mapping[str, int]
@@ -47,15 +47,15 @@ class _Store:
 
     @property
     def silent(self) -> bool:
-        """Whether nothing at all is known of it."""
+        """Whether nothing is known about the store."""
         return bool(self.unknown) and not any(self.counts.values())
 
 
 def draw(record: IncidentRecord) -> bytes | None:
-    """Return the picture, None where no store was restored; of several rollbacks the newest that did.
+    """Return the picture for the newest rollback that restored data, or None if no store was restored.
 
     Raises:
-        Unverifiable: the accounts are damaged, or not those of the newest rollback.
+        Unverifiable: the accounts are damaged, or do not belong to that rollback.
     """
     if record.rollback is None and (record.incident.folder / ROLLBACK).exists():
         raise _not_its_own({}, f"no {ROLLBACK} that can be read")
@@ -88,7 +88,7 @@ def draw(record: IncidentRecord) -> bytes | None:
     )[0]
     rows = [*stores, _total(stores)]
     longest = _length(max([1, *(count for store in rows for count in store.counts.values())]))
-    # Beside the longest bar its number has room.
+    # The longest bar leaves room for its number.
     wide = (0.99 * WIDTH - _LEFT) / (len(columns) + _BETWEEN * (len(columns) - 1))
     number = max(width_of(f"{count:,} *", SMALL) for row in rows for count in row.counts.values())
     limit = longest / max(_LEAST, 1 - (number + 0.1) / wide)
@@ -132,12 +132,12 @@ def _draw_column(panel: Axes, column: str, rows: Sequence[_Store], limit: float)
 
 
 def _length(count: int) -> float:
-    """Return how long the bar of so many records is: there is one of each number but 0."""
+    """Return the length of a bar for `count` records: every count above 0 has a visible bar."""
     return math.log10(1 + count)
 
 
 def _stores(record: IncidentRecord, counted: Mapping[str, int]) -> list[_Store]:
-    """Return the accounts whose sum the newest rollback that restored data has recorded."""
+    """Return the newest accounts whose sum matches `counted`, as that rollback recorded it."""
     for account in reversed([*record.accounts.values()]):
         try:
             stores = [_store(name, account[name]) for name in sorted(account)]

@@ -1,4 +1,4 @@
-"""Figures of the monitor's samples as lines that end where nothing is known."""
+"""Figures of the monitor's samples as lines that break where nothing is known."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from fixtures.samples import Probe, Sample
-from fixtures.severity import CONNECTIONS, DISK, HEALTH, MEMORY, PAGE, REQUESTS
+from fixtures.monitoring.samples import Probe, Sample
+from fixtures.monitoring.severity import CONNECTIONS, DISK, HEALTH, MEMORY, PAGE, REQUESTS
 
 MOST_POINTS = 400
-"""So many points of a line can be told apart in print."""
-# Two samples that are further apart than so many beats have none between them that was left out by chance.
+"""Number of points of a line that can be told apart in print."""
+# A distance of more than this many beats between two samples is a gap, not chance.
 _BEATS = 2.5
 
 Read = Callable[[Sample], float | None]
-"""Reads a figure of a sample; None where nobody knows it."""
+"""Reads a sample's figure; None if it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A figure over time: its name, how its line is drawn, and whether high or low is bad.
+    """A figure over time: its name, its line's style, and whether high or low is bad.
 
-    `line` and `marker` are Matplotlib's words.
+    `line` and `marker` are Matplotlib's format strings.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Points of a series, NaN where there is a gap, and the points that have a gap on both sides."""
+    """Points of a series, NaN at a gap; `alone` are the points with a gap on both sides."""
 
     times: tuple[float, ...]
     values: tuple[float, ...]
@@ -45,17 +45,17 @@ class Line:
 
     @property
     def empty(self) -> bool:
-        """Whether there is no figure at all."""
+        """Whether the line has no figure at all."""
         return all(math.isnan(value) for value in self.values)
 
     @property
     def last(self) -> float:
-        """The newest figure; NaN where there is none."""
+        """The newest figure, NaN if there is none."""
         return next((value for value in reversed(self.values) if not math.isnan(value)), math.nan)
 
 
 def gaps(samples: Sequence[Sample], times: Sequence[float]) -> list[tuple[float, float]]:
-    """Return from when to when there were no samples, by `times`, of which there is one a sample."""
+    """Return the start and end of each gap without samples; `times` has one time per sample."""
     steps = [later - earlier for earlier, later in pairwise(times)]
     if not steps:
         return []
@@ -70,7 +70,7 @@ def gaps(samples: Sequence[Sample], times: Sequence[float]) -> list[tuple[float,
 def line_of(
     series: Series, samples: Sequence[Sample], times: Sequence[float], missing: Sequence[tuple[float, float]]
 ) -> Line:
-    """Return the line of `series`; of more than `MOST_POINTS` samples the worst of each few in a row."""
+    """Return the line of `series`; above `MOST_POINTS` samples, a point is the worst of several in a row."""
     points: list[tuple[float, float]] = []
     ends = {later for _, later in missing}
     worst = min if series.low_is_bad else max
@@ -88,14 +88,14 @@ def line_of(
 
 
 def step_of(count: int) -> int:
-    """Return of how many samples in a row a point is the worst."""
+    """Return the number of samples in a row that one point stands for, by the worst."""
     return max(1, math.ceil(count / MOST_POINTS))
 
 
 def _groups(
     samples: Sequence[Sample], times: Sequence[float], ends: set[float]
 ) -> Iterator[list[tuple[float, Sample]]]:
-    """Yield samples in a row with their times; none of them on both sides of a gap."""
+    """Yield groups of samples in a row with their times; no group spans a gap."""
     step = step_of(len(samples))
     group: list[tuple[float, Sample]] = []
     for time, sample in zip(times, samples, strict=True):
@@ -128,7 +128,7 @@ def _value(name: str) -> Read:
 
 
 def _share(failed: str, asked: str) -> Read:
-    """Return what reads a percentage; of no request there is none."""
+    """Return a reader of a percentage; without any request, it reads None."""
 
     def read(sample: Sample) -> float | None:
         probe = _answer(sample, REQUESTS)

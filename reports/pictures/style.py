@@ -1,4 +1,4 @@
-"""What all pictures have in common: A4's width, white, readable without colour, the same bytes each time."""
+"""The pictures' common style: A4's width, white, readable without colour, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ TEXT, SMALL = 8.0, 7.0
 INK, PALE = "#111111", "#8a8a8a"
 _POINTS, _SUBPIXELS = 72.0, 64.0
 
-# Texts stay texts: a reader can search them, and the scan for secrets sees them. The first family comes with
-# Matplotlib, and is wider than what a reader may have instead: what fits in it fits.
+# Text stays text: readers can search it, and the scan for secrets sees it. The first family comes with
+# Matplotlib, and is wider than its substitutes: a text that fits in it fits in them.
 _FAMILIES = ["DejaVu Sans", "Verdana", "Arial", "sans-serif"]
 _SETTINGS: dict[RcKeyType, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": _FAMILIES,
     "font.size": TEXT,
-    # A text of the record that holds dollars is no formula.
+    # Dollar signs in the record's texts make no formula.
     "text.parse_math": False,
     "axes.titlesize": TEXT,
     "axes.titlelocation": "left",
@@ -46,14 +46,14 @@ _SETTINGS: dict[RcKeyType, Any] = {
     "grid.linewidth": 0.5,
     "hatch.linewidth": 0.7,
     "svg.fonttype": "none",
-    # Else the names in the file are new each time.
+    # Without a fixed salt, the file's ids would differ each time.
     "svg.hashsalt": "rollproof",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How something is filled: no two are told apart by their colour alone."""
+    """A fill: no two are told apart by colour alone."""
 
     colour: str
     hatch: str
@@ -69,11 +69,11 @@ LOOKS: Mapping[Verdict, Look] = {
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """Draw by these settings alone, whatever this machine's own say."""
+    """Draw with these settings alone, whatever the machine's own are."""
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
         mpl.rcParams.update(_SETTINGS)
-        # Only measuring needs a letter of another script: the reader's own font has it.
+        # Only measuring lacks another script's letters: the reader's own font has them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
@@ -86,7 +86,7 @@ def new_figure(height: float) -> Figure:
 
 
 def svg(figure: Figure, title: str, description: str) -> bytes:
-    """Return the picture as SVG that says in words what it shows."""
+    """Return the picture as SVG, described in words in its metadata."""
     stream = io.BytesIO()
     metadata = {
         "Date": None,
@@ -99,13 +99,13 @@ def svg(figure: Figure, title: str, description: str) -> bytes:
 
 
 def plain(text: str) -> str:
-    """Return `text` in one line, without what XML cannot hold."""
+    """Return `text` on one line, without unprintable characters, which XML cannot hold."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     return " ".join(printable.split())
 
 
 def width_of(text: str, size: float = TEXT, weight: str = "normal") -> float:
-    """Return how wide `text` is, in inches."""
+    """Return the width of `text` in inches."""
     font = get_font(findfont(FontProperties(family=_FAMILIES[0], weight=weight)))
     font.set_size(size, _POINTS)
     font.set_text(text)
@@ -113,7 +113,7 @@ def width_of(text: str, size: float = TEXT, weight: str = "normal") -> float:
 
 
 def fitting(text: str, inches: float, size: float = TEXT, weight: str = "normal") -> str:
-    """Return `text` in one line, cut short with an ellipsis where it is wider than `inches`."""
+    """Return `text` on one line, cut with an ellipsis if it is wider than `inches`."""
     text = plain(text)
     if width_of(text, size, weight) <= inches:
         return text
@@ -130,12 +130,12 @@ def fitting(text: str, inches: float, size: float = TEXT, weight: str = "normal"
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Return places near the `wanted` ones, in their order, `gap` apart and between `low` and `high`.
 
-    `wanted` is sorted. Where there is no room for them all, they are as far apart as fits.
+    `wanted` is sorted. Without room for that gap, the places are as far apart as fits.
     """
     if not wanted:
         return []
     gap = min(gap, (high - low) / max(1, len(wanted) - 1))
-    # Neighbours that are too close become one group around the mean of what they want.
+    # Neighbours that are too close become a group around the mean of their wanted places.
     groups: list[list[float]] = []
     for place in wanted:
         groups.append([place])

@@ -1,1 +1,7 @@
-"""The write side of each store: back up, restore. One module a store."""
+"""The write side of stores: back up, restore, list clients.
+
+Each store is a package here, with a module `keeper`, and a module `clients` if it can list its clients.
+
+May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.engines`, `fixtures.stores`,
+`rollback_actions.containers`.
+"""

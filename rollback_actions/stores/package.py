@@ -1,8 +1,8 @@
 """A backup on disk that is whole or refused.
 
-A keeper writes its data files into an empty folder and then calls `write_package`, which writes
+A keeper writes its data files into an empty folder and then calls `write_package`. That writes
 ``backup.json`` last: the size and SHA-256 of every data file, and a SHA-256 of itself. A folder without it is
-a backup that was cut. `read_package` reads all of it again before a restore may touch a store.
+a truncated backup. `read_package` reads everything again before a restore may touch a store.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Never
+from typing import Any, Literal, Never
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from fixtures.errors import ActionFailed
-from fixtures.files import sha256_of
-from rollback_actions.stores.keeper import Kept
+from fixtures.errors import ActionFailed, reason_of
+from fixtures.system.files import create_file, read_regular, sha256_of
+from fixtures.target.store_descriptor import Means
+from rollback_actions.stores.contract import Kept
 
 MANIFEST = "backup.json"
 _UNFINISHED = "backup.json.unfinished"
@@ -27,7 +28,7 @@ _REFUSED = "do not restore from this folder; take another backup, or use an olde
 
 
 class DataFile(BaseModel):
-    """What a data file must be: its bytes on disk and their SHA-256 in hexadecimal."""
+    """The expected state of a data file: its bytes on disk and their SHA-256 in hexadecimal."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -41,12 +42,16 @@ class _Content(BaseModel):
     version: Literal[1]
     kind: str
     method: str
+    # Packages of older versions have none: they can be restored, but never satisfy a risk's demand.
+    means: Means | None = None
     records: dict[str, int]
     details: dict[str, Any]
     files: dict[str, DataFile]
 
     def sha256(self) -> str:
-        text = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=True, allow_nan=False)
+        # A field that an older version did not write is no part of its seal.
+        said = self.model_dump(exclude_unset=True)
+        text = json.dumps(said, sort_keys=True, ensure_ascii=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -61,13 +66,14 @@ class _Manifest(BaseModel):
 class Package:
     """A backup that was read and found whole.
 
-    `records` counts by collection, `files` are relative paths, `details` is what the keeper of this `kind`
-    wrote for itself: JSON, such as the server's version.
+    `records` counts by collection, `files` are relative paths. `details` is JSON that the keeper of this
+    `kind` wrote for itself, such as the server's version. See `Kept` for `method` and `means`.
     """
 
     folder: Path
     kind: str
     method: str
+    means: Means | None
     records: Mapping[str, int]
     details: Mapping[str, Any]
     files: Mapping[str, DataFile]
@@ -78,15 +84,10 @@ class Package:
         return sum(file.size for file in self.files.values())
 
     def path(self, name: str) -> Path:
-        """Return the data file `name`; raises `ActionFailed` when the backup does not list it."""
+        """Return the path of the data file `name`; raises `ActionFailed` if the backup does not list it."""
         if name not in self.files:
             _refuse(self.folder, f"a data file {name}", "none of that name")
         return self.folder / name
-
-
-def create_file(path: Path) -> BinaryIO:
-    """Open a new file for writing that only its owner may read; raises FileExistsError when it is there."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
 
 
 def write_package(
@@ -94,12 +95,13 @@ def write_package(
     *,
     kind: str,
     method: str,
+    means: Means,
     records: Mapping[str, int],
     details: Mapping[str, Any],
 ) -> Kept:
     """Seal the data files in `folder`: hash them, bring them to the disk, then write ``backup.json``.
 
-    `details` must be JSON. Raises `ActionFailed` when the folder is sealed already or cannot be written.
+    `details` must be JSON. Raises `ActionFailed` if the folder is already sealed or cannot be written.
     """
     if (folder / MANIFEST).exists():
         _refuse(folder, "an unsealed backup", f"a {MANIFEST} from an earlier one")
@@ -111,8 +113,9 @@ def write_package(
             version=1,
             kind=kind,
             method=method,
+            means=means,
             records=dict(sorted(records.items())),
-            # As it will be read: JSON has no tuples and no keys but text.
+            # As it will be read: JSON has only text as keys, and no tuples.
             details=json.loads(json.dumps(dict(details), allow_nan=False)),
             files=files,
         )
@@ -129,17 +132,17 @@ def write_package(
         raise ActionFailed(
             what="backup",
             expected="data files that reach the disk",
-            observed=f"{error.strerror}: {error.filename}",
+            observed=f"{reason_of(error)}: {error.filename}",
             source=str(folder),
             hint="check the free space and the permissions of the backup folder",
         ) from error
-    return Kept(method=method, records=content.records, size=sum(file.size for file in files.values()))
+    return Kept(method, content.records, sum(file.size for file in files.values()), means)
 
 
 def read_package(folder: Path, *, kind: str) -> Package:
-    """Return the backup in `folder`, every byte of it read and compared.
+    """Return the backup in `folder`, after reading and comparing every byte.
 
-    Raises `ActionFailed` naming the file that is missing, cut, changed or added, or when the backup is one of
+    Raises `ActionFailed` naming the file that is missing, truncated, changed or added, or if the backup is of
     another kind of store.
     """
     content = _manifest(folder)
@@ -160,11 +163,12 @@ def read_package(folder: Path, *, kind: str) -> Package:
             if sha256_of(folder / name) != file.sha256:
                 _refuse(folder, f"{name} with SHA-256 {file.sha256}", "another one: it was changed")
     except OSError as error:
-        _refuse(folder, "readable data files", f"{error.strerror}: {error.filename}")
+        _refuse(folder, "readable data files", f"{reason_of(error)}: {error.filename}")
     return Package(
         folder=folder,
         kind=kind,
         method=content.method,
+        means=content.means,
         records=content.records,
         details=content.details,
         files=content.files,
@@ -173,11 +177,11 @@ def read_package(folder: Path, *, kind: str) -> Package:
 
 def _manifest(folder: Path) -> _Content:
     try:
-        text = (folder / MANIFEST).read_bytes()
+        text = read_regular(folder / MANIFEST)
     except FileNotFoundError:
         _refuse(folder, f"a {MANIFEST}", "none: the backup was never finished, or the folder is another one")
     except OSError as error:
-        _refuse(folder, f"a readable {MANIFEST}", error.strerror or type(error).__name__)
+        _refuse(folder, f"a readable {MANIFEST}", reason_of(error))
     try:
         manifest = _Manifest.model_validate_json(text)
     except ValidationError as error:
@@ -190,7 +194,7 @@ def _manifest(folder: Path) -> _Content:
 
 
 def _names(folder: Path) -> list[str]:
-    """Return the relative paths of everything in `folder` that is no directory, the manifest left out."""
+    """Return the relative paths of all files in `folder`, without the manifest."""
     names = []
     for path in folder.rglob("*"):
         if path.is_symlink() or not (path.is_dir() or path.is_file()):

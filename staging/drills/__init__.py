@@ -1,1 +1,1 @@
-"""Drills: trouble is made in a stack under a load of real requests, and the monitor must tell which."""
+"""Drills: faults are injected into a stack under real load, and the monitor must tell which one it is."""

@@ -1,4 +1,4 @@
-"""A drill: what goes wrong, and what the monitor's samples must say of it, and when."""
+"""A drill: its fault, and the finding that the monitor's samples must show in time."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from fixtures.decision.tree import Action
 from fixtures.errors import UsageProblem
-from fixtures.severity import Severity
-from rollback_actions.decide import Action
+from fixtures.monitoring.severity import Severity
 from staging.drills.load import Load
 from staging.drills.slow_proxy import SlowProxy
 from staging.operators import Operators, undone
@@ -21,13 +21,13 @@ SECONDS = 60.0
 HINT = "look at the stack: docker ps"
 HEALTH, PAGE = "/api/v1/health/check", "/"
 MAINTENANCE = "/tmp/maintenance"  # noqa: S108 - the profile's own
-# Down for less than a beat, so that health is never seen to fail twice in a row.
+# Down for less than a beat, so that health never fails twice in a row.
 FLAP_DOWN_SECONDS, FLAP_UP_SECONDS = 4.0, 16.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a drill works on."""
+    """The stack, connections, load and proxy of a drill."""
 
     stack: Stack
     operators: Operators
@@ -37,7 +37,7 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Drill:
-    """One drill: `band` of `severity` must be met, and the tree must say `action`, of `names`."""
+    """One drill: `band` of `severity` must be met, and the decision tree must say `action` on `names`."""
 
     name: str
     what: str
@@ -124,7 +124,7 @@ def _flapping(ground: Ground) -> Iterator[None]:
     ended = threading.Event()
 
     def flap() -> None:
-        # Away at once: what is late is counted from here.
+        # Down at once: lateness is counted from here.
         while not ended.is_set():
             with _health_down(ground):
                 time.sleep(FLAP_DOWN_SECONDS)
@@ -177,10 +177,10 @@ DRILLS = (
 
 
 def chosen_drills(patterns: Sequence[str]) -> tuple[Drill, ...]:
-    """Return the drills that `patterns` name, all without one.
+    """Return the drills that `patterns` name, or all drills without a pattern.
 
     Raises:
-        UsageProblem: a pattern names none.
+        UsageProblem: a pattern names no drill.
     """
     for pattern in patterns:
         if not any(fnmatchcase(drill.name, pattern) for drill in DRILLS):

@@ -1,4 +1,4 @@
-"""A round of drills: a real monitor sees each in time, in the right band, with the right answer; or not."""
+"""A round of drills: checks that a real monitor sees each in time, in the right band, and decides right."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fixtures.bands import Band, Bands
-from fixtures.clock import Moment
+from fixtures.decision.tree import decide
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed
-from fixtures.files import write_whole
-from fixtures.monitored import assess_now, monitored_samples
-from fixtures.samples import read_samples, samples_path
-from fixtures.severity import Severity, Standing
-from fixtures.target import Target, load_target
-from rollback_actions.assessment import Assessed, scope_of
-from rollback_actions.decide import decide
-from rollback_actions.progress import Progress
-from staging.apart import PROFILE, apart, require_action
+from fixtures.monitoring.samples import read_samples, samples_path
+from fixtures.monitoring.severity import Severity, Standing, assess_now, monitored_samples
+from fixtures.system.clock import Moment
+from fixtures.system.files import write_whole
+from fixtures.target.bands import Band, Bands
+from fixtures.target.profile import Target, load_target
+from rollback_actions.respond.assessment import Assessed, scope_of
+from rollback_actions.session.progress import Progress
+from staging.apart import apart, require_action
 from staging.drills.drill import Drill, Ground
 from staging.drills.load import Load
 from staging.drills.slow_proxy import SlowProxy, slow_proxy
@@ -38,20 +37,20 @@ from staging.stack import Stack
 
 RECORD = "drills.json"
 END_SECONDS = 30
-# Until what an earlier drill did is over, the longest band included; and how long one is waited for at most.
+# Seconds to wait for an earlier drill's end, by its longest band; and for a band to be met late.
 WELL_SECONDS, LATE_SECONDS = 420.0, 60.0
 POLL_SECONDS = 0.2
-# Those that a soak is read with besides its own: of before it, and of while it is being read.
+# Extra samples read with a soak's own: from before it, and from the time of reading.
 SPARE_SAMPLES = 20
-# Beats after the band's own time within which it must be seen.
+# A band must be seen within this many beats after its own time.
 BEATS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What came of a drill: how many seconds after the band's own time it was met, None when it was not.
+    """A drill's result: the seconds after the band's own time until it was met, None if it was not.
 
-    `decision` is what the tree said then; `wrong` is "" when all was as it should be.
+    `decision` is the decision tree's answer then; `wrong` is "" if everything was as expected.
     """
 
     name: str
@@ -64,15 +63,15 @@ class Seen:
 
     @property
     def passed(self) -> bool:
-        """Whether all was as it should be."""
+        """Whether everything was as expected."""
         return not self.wrong
 
 
 @dataclass
 class Drills:
-    """What a round has found so far. `alarms` are bands that were met while nothing was wrong.
+    """A round's results so far. `alarms` are bands that were met while nothing was wrong.
 
-    `soak` is what the monitor did in that time, None where there was none.
+    `soak` is the monitor's record of that time, or None if there was no soak.
     """
 
     seen: list[Seen] = field(default_factory=list)
@@ -83,37 +82,37 @@ class Drills:
 
     @property
     def passed(self) -> bool:
-        """Whether it was finished, every drill was seen as it should be and nothing else, on the beat."""
+        """Whether the round finished, every drill and nothing else was seen, and no beat was off."""
         on_the_beat = self.soak is None or not self.soak.wrong
         return self.finished and all(seen.passed for seen in self.seen) and not self.alarms and on_the_beat
 
     def record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return the round as a JSON object."""
         return {"passed": self.passed, **asdict(self)}
 
 
 class Watch:
-    """A monitor of the stack in a process of its own, and what its samples say."""
+    """A monitor of the stack in a separate process, and the assessment of its samples."""
 
     def __init__(self, folder: Path, target: Target, pid: int) -> None:
-        """Look at the samples of `target`, whose folders are below `folder`, and at the process `pid`."""
+        """Watch the samples of `target`, whose folders are below `folder`, and the process `pid`."""
         self.pid = pid
         folders = target.folders.model_copy(update={"incidents": folder / "incidents"})
         self.target = target.model_copy(update={"folders": folders})
         self.beat = target.premigration.monitoring.beat_seconds
 
     def assessed(self) -> Assessed:
-        """Assess the target by the samples that an assessment of now looks back on."""
+        """Assess the target now, by the monitor's latest samples."""
         samples = monitored_samples(self.target)
         return Assessed(assess_now(self.target, samples), samples, monitored=True)
 
     def wait_until_well(self) -> None:
-        """Wait until no band is met or on its way to it, and every probe of the newest sample is well.
+        """Wait until no band is met or lasting, and every probe of the newest sample is well.
 
-        A band of shares that is not met for a beat can be met again by what an earlier drill did.
+        A band of shares that is not met for a beat can be met again because of an earlier drill.
 
         Raises:
-            ActionFailed: that does not come.
+            ActionFailed: the stack did not become well in time.
         """
         give_up = time.monotonic() + WELL_SECONDS
         while unwell := self._unwell():
@@ -146,17 +145,19 @@ def run_drills(
     progress: Progress,
     record: Path,
 ) -> Drills:
-    """Run `drills` one after the other, then let `soak_seconds` pass under load; write `record` after each.
+    """Run `drills` in turn, then let `soak_seconds` pass under load; write `record` after each.
 
     Raises:
-        Problem: the stack could not be looked at, or was not well between two drills.
+        Problem: the stack could not be read, or was not well between two drills.
     """
     found = Drills()
-    target = load_target(stack.root / PROFILE)
+    target = load_target(stack.profile)
     with ExitStack() as opened:
         proxy = opened.enter_context(slow_proxy(str(target.application.url).rstrip("/")))
         with progress.step("capture a baseline"):
-            require_action(stack.root, apart(folder), "capture", hint="see that the stack is well")
+            require_action(
+                stack.root, apart(stack.profile, folder), "capture", hint="see that the stack is well"
+            )
         watch = opened.enter_context(_watching(stack, folder, target, proxy))
         load = Load(str(target.application.url))
         opened.enter_context(load.running())
@@ -216,7 +217,7 @@ def _band(bands: Bands, drill: Drill) -> Band:
 
 
 def _soaked(watch: Watch, seconds: float) -> tuple[list[str], Soak]:
-    """Return the bands that were met in that time, each with the sample that said so, and what it cost."""
+    """Return the bands met in that time, each with its sample, and the monitor's soak."""
     alarms, end, last = [], time.monotonic() + seconds, -1
     began, before = Moment.now(), processor_seconds_of(watch.pid)
     while time.monotonic() < end:
@@ -240,7 +241,7 @@ def _watching(stack: Stack, folder: Path, target: Target, proxy: SlowProxy) -> I
         process = subprocess.Popen(
             [sys.executable, "-m", "rollback_actions", "monitor"],
             cwd=stack.root,
-            env=apart(folder, APPLICATION__URL=proxy.url),
+            env=apart(stack.profile, folder, APPLICATION__URL=proxy.url),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -262,7 +263,7 @@ def _keep(found: Drills, record: Path) -> None:
 
 
 def show(found: Drills, console: Console) -> None:
-    """Print the table of a round, and what it comes to."""
+    """Print a round's table and its summary."""
     table = Table(title="Drills")
     for name in ("drill", "band", "its own time, s", "seen after it, s", "decision", "result"):
         table.add_column(name, overflow="fold", justify="right" if name.endswith(", s") else "left")

@@ -1,4 +1,4 @@
-"""A slow way to the application: forwards requests, and lets chosen paths wait."""
+"""A slow proxy of the application: forwards requests, and delays chosen paths."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
+import httpx2
 
 DEADLINE_SECONDS = 10.0
 
 
 @dataclass
 class SlowProxy:
-    """Where it listens, and how many seconds each path waits."""
+    """The proxy's address, and the seconds that each path waits."""
 
     url: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
@@ -24,19 +24,19 @@ class SlowProxy:
 
 @contextmanager
 def slow_proxy(upstream: str) -> Iterator[SlowProxy]:
-    """Run one in front of `upstream`."""
+    """Run a proxy in front of `upstream`."""
     proxy = SlowProxy()
-    # One for all: to make one takes longer than many an answer.
-    client = httpx.Client(base_url=upstream, timeout=DEADLINE_SECONDS, trust_env=False)
+    # One client for all requests: to make a client takes longer than many requests.
+    client = httpx2.Client(base_url=upstream, timeout=DEADLINE_SECONDS, trust_env=False)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            """Forward it, late."""
+            """Forward a request after its path's delay."""
             time.sleep(proxy.seconds.get(self.path, 0.0))
             agent = {"User-Agent": self.headers.get("User-Agent", "")}
             try:
                 answer = client.get(self.path, headers=agent)
-            except httpx.HTTPError:
+            except httpx2.HTTPError:
                 self.send_error(502)
                 return
             self.send_response(answer.status_code)
@@ -46,7 +46,7 @@ def slow_proxy(upstream: str) -> Iterator[SlowProxy]:
             self.wfile.write(answer.content)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

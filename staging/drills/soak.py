@@ -1,4 +1,4 @@
-"""A soak: a long time without trouble, in which the monitor misses no beat, and what it costs."""
+"""A soak: a long time without trouble, in which the monitor must miss no beat; and its cost."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from fixtures.clock import Moment
-from fixtures.process import Process
-from fixtures.samples import Sample
+from fixtures.monitoring.samples import Sample
+from fixtures.system.clock import Moment
+from fixtures.system.process import Process
 
 WITHIN_SECONDS = 0.05
-"""From one beat to the next it may be so much more or less than a beat."""
+"""Allowed deviation of the time between two beats."""
 # utime, stime, cutime and cstime of /proc/PID/stat, counted from the field after the program's name.
 _PROCESSOR = slice(11, 15)
 
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """What a monitor did in `seconds`: how many beats of `beat_seconds`, and how many it missed.
+    """A monitor's record of `seconds`: its beats of `beat_seconds`, and the beats that it missed.
 
-    `shortest` and `longest` are the seconds from one beat to the next, None without two. `core` is the share
-    of one core that it used, children included, 0.03 for 3 %; None where its process was not to be seen.
+    `shortest` and `longest` are the seconds between two beats, None if there were fewer than two. `core` is
+    the share of one core that it used, children included, 0.03 for 3 %; None if its process was gone.
     """
 
     seconds: float
@@ -36,7 +36,7 @@ class Soak:
 
     @property
     def wrong(self) -> tuple[str, ...]:
-        """What is not as it should be, in words."""
+        """All deviations from the expected beat, in words."""
         found = []
         least, most = self.beat_seconds - WITHIN_SECONDS, self.beat_seconds + WITHIN_SECONDS
         if self.missed:
@@ -53,7 +53,7 @@ class Soak:
         return tuple(found)
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return the soak in words."""
         apart = "" if self.shortest is None else f", {self.shortest:.3f} to {self.longest:.3f} s apart"
         core = "" if self.core is None else f", {self.core:.1%} of a core"
         return f"{self.beats} beats in {self.seconds:g} s, {self.missed} missed{apart}{core}"
@@ -62,10 +62,10 @@ class Soak:
 def soak_of(
     samples: Sequence[Sample], began: Moment, ended: Moment, beat_seconds: float, core: float | None
 ) -> Soak:
-    """Return what `samples`, oldest first, say of the time from `began` to `ended`.
+    """Return the soak from `began` to `ended` by `samples`, oldest first.
 
-    Counted from is the last sample before it, so that a beat which was missed at its beginning shows; and a
-    monitor that has been silent since is as late at its end as it then is.
+    It counts from the last sample before `began`, so that a beat missed at the beginning shows. A monitor
+    that has been silent since its last sample counts as late at the end.
     """
     before = [sample for sample in samples if sample.at.seconds_since(began) <= 0][-1:]
     within = [
@@ -84,15 +84,15 @@ def soak_of(
 
 
 def processor_seconds(stat: str, ticks: int) -> float:
-    """Return what a process and those of its children that have ended have computed, in seconds.
+    """Return the processor seconds of a process and of its ended children.
 
-    `stat` is its /proc/PID/stat; `ticks` are a second.
+    `stat` is its /proc/PID/stat; `ticks` is the number of ticks per second.
     """
     return sum(int(number) for number in stat.rpartition(")")[2].split()[_PROCESSOR]) / ticks
 
 
 def processor_seconds_of(pid: int) -> float | None:
-    """Return what the process `pid` has computed so far, None where it has ended."""
+    """Return the processor seconds that the process `pid` has used so far, or None if it has ended."""
     if Process.of(pid) is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""All data faults, and what they are made in."""
+"""All data faults, and the records that they are injected into."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ NOT_MADE = {
     "qdrant": "shards, replicas and quantization, which the stand-in does not have; a damaged graph",
     "milvus": "replicas and resource groups, which one node does not have; a field that was NULL",
 }
-"""Faults of a store that are not among these, and why."""
+"""Faults of a store that are not covered, and the reason."""
 
 
 @contextmanager
 def planted(operators: Operators) -> Iterator[None]:
-    """Have, in every store, the records of the faults' own; all gone at the end."""
+    """Provide the faults' own records in every store; remove them all at the end."""
     with ExitStack() as stack:
         for module in _MODULES:
             stack.enter_context(module.planted(operators))
@@ -33,10 +33,10 @@ def planted(operators: Operators) -> Iterator[None]:
 
 
 def chosen(patterns: Sequence[str]) -> list[Fault]:
-    """Return the faults whose names shell-style `patterns` choose; without one, all.
+    """Return the faults whose names match shell-style `patterns`, or all faults without a pattern.
 
     Raises:
-        UsageProblem: a pattern chooses none.
+        UsageProblem: a pattern matches no fault.
     """
     for pattern in patterns:
         if not any(fnmatchcase(each.name, pattern) for each in FAULTS):

@@ -1,4 +1,4 @@
-"""A data fault: what it breaks, how it is taken back, and which check of phase 4 must see it."""
+"""A data fault: its damage, the way it is undone, and the check of phase 4 that must see it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ Broken = Callable[[Operators], Iterator[None]]
 class Fault:
     """One fault of one store.
 
-    `inject` breaks something and takes it back at its end, however it ends. `caught_by` is the check of
-    phase 4 that must be red meanwhile, with its case in brackets. A fault that is not `exact` leaves a store
-    that is whole, but not the one of before, such as another version of an object: the baseline is then
-    captured again.
+    `inject` breaks something and undoes that at its end, however it ends. `caught_by` is the check of phase 4
+    that must be red meanwhile, with its case in brackets. A fault that is not `exact` leaves a store that is
+    whole but differs from before, for example in an object's version. A new baseline is then captured.
     """
 
     name: str
@@ -30,15 +29,15 @@ class Fault:
 
     @property
     def across(self) -> bool:
-        """Whether it is seen between stores only, by what one says of another."""
+        """Whether only a check of references between stores can see the fault."""
         return self.caught_by.startswith("test_references")
 
 
 class Register:
-    """The faults of one store, in the order in which they are written down; used as a decorator."""
+    """The faults of one store, in the order of their definition; its methods are decorators."""
 
     def __init__(self, store: str) -> None:
-        """Begin without a fault."""
+        """Start without any fault."""
         self.store = store
         self.faults: list[Fault] = []
 
@@ -59,11 +58,11 @@ class Register:
         return self._case(f"test_golden_queries[{self.store}/{collection}]")
 
     def left_over(self) -> Callable[[Broken], Broken]:
-        """Register a fault that is a collection which the baseline does not know."""
+        """Register a fault that leaves a collection which the baseline does not know."""
         return self._case(f"test_store_holds_no_unrecorded_collection[{self.store}]")
 
     def left_over_schema(self) -> Callable[[Broken], Broken]:
-        """Register a fault that is a view, alias or the like which the baseline does not know."""
+        """Register a fault that leaves a view, alias or the like which the baseline does not know."""
         return self._case(f"test_store_holds_no_unrecorded_schema[{self.store}]")
 
     def positions(self) -> Callable[[Broken], Broken]:
@@ -71,7 +70,7 @@ class Register:
         return self._case(f"test_positions[{self.store}]")
 
     def references(self, relation: str) -> Callable[[Broken], Broken]:
-        """Register a fault after which a record names what is not there."""
+        """Register a fault that leaves a reference to a missing record."""
         return self._case(f"test_references[{relation}]")
 
     def _case(self, caught_by: str, *, exact: bool = True) -> Callable[[Broken], Broken]:

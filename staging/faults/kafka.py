@@ -1,6 +1,6 @@
-"""Faults of Kafka, in a topic of the faults' own: a log cannot be changed, so it is made anew each time.
+"""Faults of Kafka, in the faults' own topic: a log cannot be changed, so it is rebuilt each time.
 
-A topic that holds the same records again is the same to phase 4, wherever its offsets begin.
+For phase 4, a topic with the same records is the same, wherever its offsets begin.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from confluent_kafka.admin import AdminClient
 
 from fixtures.errors import Unverifiable
-from fixtures.stores.kafka import settings, translated
-from rollback_actions.stores.kafka_admin import Admin, Topic
-from rollback_actions.stores.kafka_records import CREATED, Record
+from fixtures.stores.kafka.records import CREATED, Record
+from fixtures.stores.kafka.view import settings, translated
+from rollback_actions.stores.kafka.admin import Admin, Topic
 from staging.faults.fault import Register
 from staging.operators import Operators, undone
 
@@ -44,7 +44,7 @@ _RECORDS = tuple(
 
 @contextmanager
 def planted(operators: Operators) -> Iterator[None]:
-    """Have the topic of the faults' own, and a group that has read a part of it."""
+    """Provide the faults' own topic, and a group that has read a part of it."""
     with undone(lambda: _remove(operators)):
         _write(operators, _RECORDS)
         yield
@@ -65,12 +65,12 @@ def _set_offsets(operators: Operators) -> None:
     try:
         Admin(operators.kafka).set_offsets(GROUP, _OFFSETS)
     except Unverifiable:
-        # Tansu ends the connection at the first request for a group that was deleted, and then forgets it.
+        # Tansu ends the connection at the first request for a deleted group, and then forgets the group.
         Admin(operators.kafka).set_offsets(GROUP, _OFFSETS)
 
 
 def _write(operators: Operators, records: Sequence[Record], shape: Topic = _SHAPE) -> None:
-    """Make the topic anew with `records`, and set the group to where it stood."""
+    """Rebuild the topic with `records`, and reset the group to its offsets."""
     reach = operators.kafka
     admin = Admin(reach)
     admin.delete(TOPIC, reach.start())
@@ -86,7 +86,7 @@ def _with(operators: Operators, records: Sequence[Record], shape: Topic = _SHAPE
 
 
 def _changed(operators: Operators, **changes: object) -> Iterator[None]:
-    """Have the topic with one record changed."""
+    """Rebuild the topic with one changed record."""
     yield from _with(operators, [*_RECORDS[:4], _RECORDS[4].model_copy(update=changes), *_RECORDS[5:]])
 
 

@@ -1,4 +1,4 @@
-"""Faults of Milvus: in collections of the faults' own, and in the application's collection of the canary."""
+"""Faults of Milvus: in the faults' own collections, and in the application's canary collection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CANARY = "colqwencanary_3ad08408_2f9a_5103_82a9_579282a0bbd7"
 
 @contextmanager
 def planted(operators: Operators) -> Iterator[None]:
-    """Have the collections of the faults' own, one of them with an alias."""
+    """Provide the faults' own collections, one with an alias."""
     client = operators.milvus
 
     def remove() -> None:
@@ -60,7 +60,7 @@ def _create(
 
 
 def _with(operators: Operators, *entities: dict[str, Any]) -> Iterator[None]:
-    """Have some entities of the faults' own otherwise."""
+    """Change some of the faults' own entities."""
 
     def put(rows: list[dict[str, Any]]) -> None:
         operators.milvus.upsert(ENTITIES, rows, timeout=SECONDS)
@@ -123,7 +123,7 @@ def boundary_shifted(operators: Operators) -> Iterator[None]:
 
 
 def _made_anew(operators: Operators, **shape: Any) -> Iterator[None]:  # noqa: ANN401 - those of `_create`
-    def make(**changes: Any) -> None:  # noqa: ANN401 - likewise
+    def make(**changes: Any) -> None:  # noqa: ANN401 - those of `_create`
         operators.milvus.drop_collection(OTHER, timeout=SECONDS)
         _create(operators, OTHER, **changes)
 

@@ -26,14 +26,14 @@ _DOCUMENTS = 40
 
 @contextmanager
 def planted(operators: Operators) -> Iterator[None]:
-    """Have the collection of the faults' own."""
+    """Provide the faults' own collection."""
     with undone(_collection(operators, RECORDS).drop):
         _fill(operators)
         yield
 
 
 def _fill(operators: Operators) -> None:
-    """Make the collection anew."""
+    """Rebuild the collection with its documents."""
     collection = _collection(operators, RECORDS)
     collection.drop()
     collection.insert_many(
@@ -61,7 +61,7 @@ def _collection(operators: Operators, name: str) -> Collection[dict[str, Any]]:
 
 @contextmanager
 def _kept(operators: Operators, name: str, which: Mapping[str, Any], limit: int = 0) -> Iterator[list[Any]]:
-    """Give the keys of some documents; put these back at the end, byte by byte."""
+    """Yield the keys of some documents; put these documents back at the end, byte by byte."""
     raw = operators.mongodb[DATABASE].get_collection(name, codec_options=DEFAULT_RAW_BSON_OPTIONS)
     documents = list(raw.find(dict(which)).sort("_id").limit(limit))
     if not documents:
@@ -82,7 +82,7 @@ def _kept(operators: Operators, name: str, which: Mapping[str, Any], limit: int 
 
 
 def _record(operators: Operators, *stages: Mapping[str, Any]) -> Iterator[None]:
-    """Change one document of the faults' own by stages of a pipeline."""
+    """Change one of the faults' own documents by stages of a pipeline."""
     with _kept(operators, RECORDS, _RECORD):
         _collection(operators, RECORDS).update_one(_RECORD, list(stages))
         yield
@@ -201,7 +201,7 @@ def boundary_shifted(operators: Operators) -> Iterator[None]:
 
 @contextmanager
 def _without_index(operators: Operators, name: str, index: str) -> Iterator[Collection[dict[str, Any]]]:
-    """Drop an index, and make it again at the end as it was."""
+    """Drop an index, and rebuild it at the end as it was."""
     collection = _collection(operators, name)
     described = dict(collection.index_information()[index])
     keys: Sequence[Any] = described.pop("key")
@@ -244,7 +244,7 @@ def index_in_another_order(operators: Operators) -> Iterator[None]:
 def validator_added(operators: Operators) -> Iterator[None]:
     """The collection refuses documents that it took before."""
     database = operators.mongodb[DATABASE]
-    # Without its validator a collection would still tell how strict that was.
+    # Removing the validator is not enough: the collection would still keep its strictness.
     with undone(lambda: _fill(operators)):
         database.command("collMod", RECORDS, validator={"count": {"$type": "string"}})
         yield

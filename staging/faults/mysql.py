@@ -12,7 +12,7 @@ fault = Register("mysql")
 TABLE = "faults_readings"
 DOCUMENTS = "imagedb.documents"
 READINGS = f"imagedb.{TABLE}"
-# Outside of what the profile names, and so of what phase 4 looks at.
+# A database outside the profile, so that phase 4 does not read it.
 _ASIDE = "imagedb_faults"
 _CREATE = f"""
     CREATE TABLE {TABLE} (
@@ -40,7 +40,7 @@ _FILL = f"""
 
 @contextmanager
 def planted(operators: Operators) -> Iterator[None]:
-    """Have the table of the faults' own."""
+    """Provide the faults' own table."""
 
     def remove() -> None:
         operators.sql(f"DROP DATABASE IF EXISTS {_ASIDE}")
@@ -56,7 +56,7 @@ def planted(operators: Operators) -> Iterator[None]:
 
 @contextmanager
 def _changed(operators: Operators, table: str, *statements: str) -> Iterator[None]:
-    """Run `statements` that change rows of `table`; put back all of its rows, copied inside the server."""
+    """Run `statements` that change rows of `table`; restore all its rows from a copy inside the server."""
     aside = f"{_ASIDE}.{table}"
 
     def put_back() -> None:
@@ -74,7 +74,7 @@ def _changed(operators: Operators, table: str, *statements: str) -> Iterator[Non
 
 @contextmanager
 def _altered(operators: Operators, before: str, after: str) -> Iterator[None]:
-    """Run `before`, a change of a schema, and at the end `after`, which takes it back."""
+    """Run `before`, a change of a schema; at the end run `after`, which undoes it."""
     operators.sql(before)
     with undone(lambda: operators.sql(after)):
         yield

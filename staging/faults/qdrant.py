@@ -1,4 +1,4 @@
-"""Faults of Qdrant: in collections of the faults' own, and in the application's points of files."""
+"""Faults of Qdrant: in the faults' own collections, and in the application's points of files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHAPE: Mapping[str, Any] = {"vectors": {"size": DIMENSIONS, "distance": "Dot"}}
 
 @contextmanager
 def planted(operators: Operators) -> Iterator[None]:
-    """Have the collections of the faults' own, with an alias and an index."""
+    """Provide the faults' own collections, with an alias and an index."""
 
     def remove() -> None:
         _alias(operators, None)
@@ -67,7 +67,7 @@ def _index(operators: Operators) -> None:
 
 
 def _alias(operators: Operators, collection: str | None, name: str = ALIAS) -> None:
-    """Let an alias mean a collection, or none."""
+    """Point an alias at a collection; None deletes the alias."""
     action: dict[str, Any] = {"delete_alias": {"alias_name": name}}
     if collection is not None:
         action = {"create_alias": {"alias_name": name, "collection_name": collection}}
@@ -75,14 +75,14 @@ def _alias(operators: Operators, collection: str | None, name: str = ALIAS) -> N
 
 
 def _with(operators: Operators, *points: Mapping[str, Any]) -> Iterator[None]:
-    """Have some points of the faults' own otherwise."""
+    """Change some of the faults' own points."""
     with undone(lambda: _put(operators, *(_point(point["id"]) for point in points))):
         _put(operators, *points)
         yield
 
 
 def _paid(operators: Operators, **payload: object) -> Iterator[None]:
-    """Have one point with other fields in its payload; one that is ... is not there."""
+    """Change fields in a point's payload; the value ... removes a field."""
     whole = {name: value for name, value in {**_point(7)["payload"], **payload}.items() if value is not ...}
     yield from _with(operators, _point(7, payload=whole))
 

@@ -1,4 +1,4 @@
-"""Faults of Redis: in keys of the faults' own, of each type. See `staging.faults.trial` for their policy."""
+"""Faults of Redis: in the faults' own keys, of each type. See `staging.faults.trial` for their policy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from staging.operators import Operators, undone
 
 fault = Register("redis")
 PREFIX = "faults:"
-# The name of the collection, as the profile's pattern has it.
+# The collection's name, which is the profile's pattern.
 KEYS = f"0:{PREFIX}*"
 TEXT, NUMBER, LIST, SET, HASH, SCORES, STREAM, EXPIRING = (
     PREFIX + name for name in ("text", "number", "list", "set", "hash", "scores", "stream", "expiring")
@@ -20,7 +20,7 @@ _DAYS = 30 * 24 * 3600
 
 @contextmanager
 def planted(operators: Operators) -> Iterator[None]:
-    """Have the keys of the faults' own."""
+    """Provide the faults' own keys."""
     redis = operators.redis
 
     def remove() -> None:
@@ -42,7 +42,7 @@ def planted(operators: Operators) -> Iterator[None]:
 
 @contextmanager
 def _kept(operators: Operators, key: str) -> Iterator[None]:
-    """Put a key back at the end, as the server wrote it down, with the time that it has left."""
+    """Put a key back at the end from the server's own dump, with its remaining time to live."""
     redis = operators.redis
     written, left = redis.dump(key), redis.pttl(key)
 

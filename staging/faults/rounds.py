@@ -1,37 +1,37 @@
-"""A round of data faults: clean runs, each fault on its own, a clean run at the end, and the record of it."""
+"""A round of data faults: clean runs, each fault alone, a clean run at the end, and the record."""
 
 from __future__ import annotations
 
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Lock
+from threading import Lock
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fixtures.files import write_whole
-from rollback_actions.progress import Progress
+from fixtures.system.files import write_whole
+from fixtures.system.side_by_side import Workers
+from rollback_actions.session.progress import Progress
 from staging.faults.catalogue import NOT_MADE, planted
 from staging.faults.fault import Fault
 from staging.faults.trial import Outcome, Trial, Trials
 
 RECORD = "faults.json"
 CLEAN = ("-n", "2")
-# Stores whose faults are made side by side. The first ones mostly wait, for the end of a log or for loading.
+# Number of stores whose faults run side by side. The slowest start first: they mostly wait.
 LANES = 3
 SLOWEST = ("kafka", "milvus")
 
 
 @dataclass
 class Round:
-    """What a round has found so far. `last` is the run of the whole of phase 4 after the last fault."""
+    """A round's results so far. `last` are the runs of phase 4 without a fault after the faults."""
 
     scale: float | None
     clean: list[Outcome] = field(default_factory=list)
@@ -51,11 +51,11 @@ class Round:
 
     @property
     def passed(self) -> bool:
-        """Whether it was finished, every fault was caught, and no run without a fault raised an alarm."""
+        """Whether the round finished, every fault was caught, and no run without a fault was red."""
         return self.finished and bool(self.trials) and not self.missed and not self.alarms
 
     def record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return the round as a JSON object."""
         return {
             "passed": self.passed,
             "finished": self.finished,
@@ -97,7 +97,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 
 @contextmanager
 def folder_for(root: Path, *, keep: bool) -> Iterator[Path]:
-    """Give a folder of a round's own for baselines and incidents; with `keep`, leave it."""
+    """Yield a round's own folder for baselines and incidents; with `keep`, leave it in place."""
     parent = root / ".staging" / "faults"
     parent.mkdir(parents=True, exist_ok=True)
     if keep:
@@ -116,12 +116,12 @@ def run_round(
     progress: Progress,
     record: Path,
 ) -> Round:
-    """Make all runs on a stack that is up and well, and write `record` after each of them.
+    """Make all runs on a healthy stack, and write `record` after each run.
 
-    What the faults are made in is planted before the baseline is captured, and gone at the end.
+    The faults' own records are planted before the baseline is captured, and removed at the end.
 
     Raises:
-        Problem: a run could not be made, or a fault not be injected or taken back.
+        Problem: a run failed, or a fault could not be injected or undone.
     """
     found = Round(scale)
 
@@ -158,12 +158,12 @@ def run_round(
             look(found.clean, f"run {number} of {clean_runs} without a fault")
         exact = [fault for fault in faults if fault.exact]
         _run_lanes(_lanes(exact), attempt)
-        # What is seen between stores is looked at while nothing else is wrong.
+        # Faults that show between stores are injected alone, so that no other fault interferes.
         for fault in exact:
             if fault.across:
                 attempt(fault)
         look(found.last, "a run after the faults, without one")
-        # Only now: a new baseline would call whatever was not taken back good.
+        # Only now: a new baseline would accept anything that was not undone.
         for fault in faults:
             if not fault.exact:
                 attempt(fault)
@@ -176,7 +176,7 @@ def run_round(
 
 
 def _lanes(faults: Sequence[Fault]) -> list[list[Fault]]:
-    """Return the faults that each store's own checks see, by store: they are made beside those of others."""
+    """Return each store's faults that its own checks see: different stores' faults run side by side."""
     lanes: dict[str, list[Fault]] = {store: [] for store in SLOWEST}
     for fault in faults:
         if not fault.across:
@@ -185,24 +185,20 @@ def _lanes(faults: Sequence[Fault]) -> list[list[Fault]]:
 
 
 def _run_lanes(lanes: Sequence[Sequence[Fault]], attempt: Callable[[Fault], None]) -> None:
-    stopping = Event()
+    with Workers(LANES, "lane") as workers:
 
-    def run(lane: Sequence[Fault]) -> None:
-        for fault in lane:
-            if not stopping.is_set():
-                attempt(fault)
+        def run(lane: Sequence[Fault]) -> tuple[()]:
+            for fault in lane:
+                # After Ctrl-C, the running faults are undone, and no more are injected.
+                if not workers.stopped.is_set():
+                    attempt(fault)
+            return ()
 
-    with ThreadPoolExecutor(LANES, thread_name_prefix="lane") as pool:
-        try:
-            for future in as_completed([pool.submit(run, lane) for lane in lanes]):
-                future.result()
-        finally:
-            # After Ctrl-C, what is under way is taken back, and no more is begun.
-            stopping.set()
+        list(workers.merged(run, lanes))
 
 
 def show(found: Round, console: Console) -> None:
-    """Print the table of a round, and what it comes to."""
+    """Print a round's table and its summary."""
     table = Table(title="Data faults")
     for name in ("fault", "store", "what", "caught by", "seconds"):
         table.add_column(name, overflow="fold", justify="right" if name == "seconds" else "left")

@@ -1,4 +1,4 @@
-"""Faults of the S3 server, in the application's bucket: versions that were put over an object are removed."""
+"""Faults of the S3 server, in the application's bucket: versions put on top of an object are removed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TYPE = "text/plain; charset=utf-8"
 
 @contextmanager
 def planted(operators: Operators) -> Iterator[None]:
-    """Have the objects of the faults' own; the first of them has an older version."""
+    """Provide the faults' own objects; the first has an older version."""
     client = operators.s3
 
     def remove() -> None:
@@ -65,7 +65,7 @@ def _versions(client: Minio, key: str) -> set[str]:
 
 @contextmanager
 def _kept(operators: Operators, *keys: str) -> Iterator[Minio]:
-    """Remove, at the end, the versions that came on top of objects: what was below is current again."""
+    """At the end, remove the objects' newer versions, so that the earlier ones are current again."""
     client = operators.s3
     before = {key: _versions(client, key) for key in keys}
 
@@ -79,7 +79,7 @@ def _kept(operators: Operators, *keys: str) -> Iterator[Minio]:
 
 
 def _original(client: Minio) -> str:
-    """Return the key of an object of the application's."""
+    """Return the key of one of the application's objects."""
     listed = client.list_objects(BUCKET, recursive=True)
     return next(str(i.object_name) for i in listed if not str(i.object_name).startswith(PREFIX))
 
@@ -179,7 +179,7 @@ def version_lost(operators: Operators) -> Iterator[None]:
     listed = client.list_objects(BUCKET, ONE, include_version=True)
     older = next(i.version_id for i in listed if i.object_name == ONE and str(i.is_latest).lower() != "true")
 
-    # No version can be made again under its own id: the whole object is, as it was at the beginning.
+    # A version cannot be rebuilt under its old id: rebuild the whole object as it was at the beginning.
     def make_again() -> None:
         for version in _versions(client, ONE):
             client.remove_object(BUCKET, ONE, version)

@@ -14,19 +14,19 @@ from pathlib import Path
 
 from fixtures.engines.factory import open_engine
 from fixtures.errors import Problem
-from fixtures.ledger import runs
-from fixtures.target import load_target
+from fixtures.incident.ledger import runs
 from fixtures.verdict import Verdict
-from staging.apart import PROFILE, apart
+from staging.apart import UNHURRIED, apart, unhurried
 from staging.faults import kafka, redis
 from staging.faults.fault import Fault
 from staging.operators import Operators
+from staging.stack import Stack
 
 CHECKS_SECONDS = 300
 CAPTURE_SECONDS = 300
 OUTPUT_LINES = 15
-# What the faults' own records need in the profile: a pattern, a topic, a group. Redis is compared in full,
-# database 0 alone: in the other, tasks are forgotten after an hour, which is no fault.
+# The profile's settings for the faults' own records: a pattern, a topic, a group. Redis is compared in full,
+# but only database 0: in the other, tasks expire after an hour, which is no fault.
 SETTINGS = {
     "STORES__REDIS__DATABASES": "[0]",
     "STORES__REDIS__PATTERNS": json.dumps([redis.KEYS]),
@@ -38,9 +38,9 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A run of phase 4: how many checks ended, what those said that were red, by name, and seconds.
+    """A run of phase 4: its count of ended checks, the red checks' reasons by name, and its seconds.
 
-    `notes` are those of checks by name, such as that there was no time to read all of a collection.
+    `notes` are the checks' notes by name, for example that time did not suffice to read a whole collection.
     """
 
     checks: int
@@ -51,10 +51,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of a fault: `reason` is what the check said that had to catch it, "" when it did not.
+    """A fault's result: `reason` is the message of the check that had to catch it, "" if it did not.
 
-    `problem` is why the fault could not be injected, looked at or taken back, "" when it could. `notes` are
-    those of that check.
+    `problem` says why the fault could not be injected, checked or undone, "" if it could. `notes` are the
+    notes of that check.
     """
 
     fault: Fault
@@ -66,26 +66,28 @@ class Trial:
 
     @property
     def caught(self) -> bool:
-        """Whether the check that had to be red was, and the fault was taken back."""
+        """Whether the expected check was red, and the fault was undone."""
         return bool(self.reason) and not self.problem
 
 
 @dataclass(frozen=True)
 class Trials:
-    """Runs trials of the stack in `root`; its baselines and incidents lie in `folder`, not in the user's."""
+    """Runs trials of `stack`; their baselines and incidents lie in `folder`, apart from the user's."""
 
-    root: Path
+    stack: Stack
     folder: Path
     environment: Mapping[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the environment of every command: this one's, with other folders and `SETTINGS`."""
-        object.__setattr__(self, "environment", apart(self.folder, **SETTINGS))
+        """Build the commands' environment: this process's, with other folders and `SETTINGS`."""
+        object.__setattr__(
+            self, "environment", apart(self.stack.profile, self.folder, **SETTINGS, **UNHURRIED)
+        )
 
     @contextmanager
     def operators(self) -> Iterator[Operators]:
         """Give the operators' hands on the stack."""
-        target = load_target(self.root / PROFILE)
+        target = unhurried(self.stack.profile)
         with ExitStack() as opened:
             yield Operators(target, open_engine(target.engine), opened)
 
@@ -93,7 +95,7 @@ class Trials:
         """Capture a baseline.
 
         Raises:
-            Problem: it cannot be captured.
+            Problem: the baseline cannot be captured.
         """
         done = self._run([sys.executable, "-m", "rollback_actions", "capture"], CAPTURE_SECONDS)
         if done.returncode:
@@ -121,11 +123,15 @@ class Trials:
         red |= {check.rpartition("::")[2]: "broken: it did not run" for check in planned - results.keys()}
         if not results or done.returncode not in ({0} if not red else {1, 3}):
             raise _failed("phase 4", "results that the exit code says", done)
-        notes = {check.rpartition("::")[2]: result.notes for check, result in results.items() if result.notes}
+        notes = {
+            check.rpartition("::")[2]: tuple(note.text for note in result.notes)
+            for check, result in results.items()
+            if result.notes
+        }
         return Outcome(len(results), red, seconds, notes)
 
     def alone(self, fault: Fault, operators: Operators) -> Trial:
-        """Inject `fault`, run the checks of its store, or of references if those must see it, and undo it."""
+        """Inject `fault`, run its store's checks (or those of references, which see it), and undo it."""
         started = time.monotonic()
         chosen = "references" if fault.across else fault.store
         outcome, problem = Outcome(0, {}, 0.0), ""
@@ -147,7 +153,7 @@ class Trials:
         try:
             return subprocess.run(
                 command,
-                cwd=self.root,
+                cwd=self.stack.root,
                 env=dict(self.environment),
                 capture_output=True,
                 text=True,

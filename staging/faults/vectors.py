@@ -1,4 +1,4 @@
-"""Vectors for the collections of vectors that are the faults' own."""
+"""Vectors for the faults' own collections."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ DIMENSIONS = 8
 
 
 def vector(number: int) -> list[float]:
-    """Return a vector that no other number has; a float of 32 bits holds each of its values exactly."""
+    """Return a vector unique to `number`; 32-bit floats hold its values exactly."""
     return [float(number % (place + 2)) for place in range(DIMENSIONS - 1)] + [number / 8 + 1.0]
 
 
 def next_float(value: float) -> float:
-    """Return the float of 32 bits after a positive `value`: its last bits differ."""
+    """Return the next 32-bit float after a positive `value`: its last bits differ."""
     (bits,) = struct.unpack("<I", struct.pack("<f", value))
     (following,) = struct.unpack("<f", struct.pack("<I", bits + 1))
     return float(following)
@@ -27,5 +27,5 @@ def last_bit_changed(number: int) -> list[float]:
 
 
 def embedded_anew(number: int) -> list[float]:
-    """Return the vector that another model would give `number`."""
+    """Return the vector of another model for `number`."""
     return list(reversed(vector(number)))

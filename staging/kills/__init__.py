@@ -1,1 +1,1 @@
-"""Kills: what becomes of a rollback that is killed at any of its steps."""
+"""Kills: a rollback is killed at each of its steps, resumed, and checked."""

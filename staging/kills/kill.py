@@ -1,8 +1,7 @@
-"""One kill: a rollback that is killed at a step, gone on with, and compared with one that was not."""
+"""One kill: a rollback is killed at a step, resumed, and compared with an undisturbed one."""
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -13,32 +12,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from fixtures.baseline.folder import Baseline, load_baseline
+from fixtures.engines.engine import ContainerEngine
 from fixtures.engines.factory import open_engine
 from fixtures.errors import Problem
-from fixtures.files import read_lines
-from fixtures.git import head
-from fixtures.incident import ROLLBACK, UNFINISHED
-from fixtures.journal import verify_journal
-from fixtures.target import Target, load_target
-from rollback_actions.rollback import restore_step
-from staging.apart import ACTION_SECONDS, PROFILE, apart, run_action
+from fixtures.git.repository import head
+from fixtures.incident.incident import ROLLBACK, UNFINISHED
+from fixtures.incident.journal import verify_journal
+from fixtures.incident.journal_steps import STARTED, RecordedStep, Step, StepId, id_of, steps_in
+from fixtures.system.files import read_lines
+from fixtures.target.profile import Target
+from staging.apart import ACTION_SECONDS, PATIENT, UNHURRIED, apart, run_action, unhurried
 from staging.kills.mark import Mark
 from staging.kills.outcome import Expected, Keys, Outcome, judge, read_outcome
+from staging.kills.standing import wrong_stores
+from staging.stack import Stack
 
+WELL_SECONDS = 60.0
+LOOK_SECONDS = 1.0
 POLL_SECONDS = 0.002
-# So many lines of what a command said are kept.
+# Number of lines that are kept of a command's output.
 WORDS = 12
 # A killed holder leaves the target's lock behind.
 TAKE_OVER = "--take-over"
-RESTORE = restore_step("")
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A rollback: its name, how it is asked for, and how what it puts right is made wrong.
+    """A rollback: its name, its command's arguments, and the damage that it has to undo.
 
-    `stores` are those that it restores. `wreck` returns what it wrote to them, and `mark` writes records to
-    those that take one.
+    `stores` are the stores that it restores. `wreck` returns the keys that it wrote to them, and `mark`
+    writes records to those stores that accept one.
     """
 
     name: str
@@ -50,57 +54,52 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Undisturbed:
-    """A rollback that nobody killed: its steps as they began, each with its seconds, and what it left."""
+    """A rollback that was not killed: its steps in order, each with its seconds, and its outcome.
+
+    `incident` is its incident's name.
+    """
 
     seconds: Mapping[str, float]
     outcome: Outcome
+    incident: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Fall:
-    """How a kill fell: the exit code of what was killed, and the records of its journal then."""
+    """A kill's moment: the exit code of the killed process, and its journal's records then."""
 
     code: int
     journal: Sequence[Mapping[str, Any]]
 
     @property
     def open_steps(self) -> tuple[str, ...]:
-        """The steps that had begun and not ended; the first is the command, which the others are parts of."""
-        under_way: list[str] = []
-        for record in self.journal:
-            match record["event"]:
-                case "started":
-                    under_way.append(record["step"])
-                case "ended" | "failed":
-                    under_way.remove(record["step"])
-                case _:
-                    pass
-        return tuple(under_way)
+        """The steps that had begun and not ended; the first is the command, which contains the others."""
+        return tuple(_named(step) for step in steps_in(self.journal)[0] if step.end is None)
 
     @property
     def untouched(self) -> bool:
-        """Whether no restore had begun."""
-        return not any(step.startswith(RESTORE) for step in self._started)
+        """Whether no restore had begun yet."""
+        return not any(step.step is Step.RESTORE for step in self._started)
 
     def wrong(self, step: str) -> str:
-        """Return why this is no kill in `step`, "" when it is one."""
+        """Return the reason why this is no kill in `step`, "" if it is one."""
         if self.code != -signal.SIGKILL:
             return f"was not killed: it ended by itself with exit code {self.code}"
-        if step not in self._started:
+        if step not in map(str, self._started):
             return f"was not killed in {step}, which had not begun"
         return "" if self.open_steps else "was not killed: it had ended"
 
     @property
-    def _started(self) -> list[str]:
-        return [record["step"] for record in self.journal if record["event"] == "started"]
+    def _started(self) -> list[StepId]:
+        return [found for step in steps_in(self.journal)[0] if (found := step.id) is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """What came of a kill. `open_steps` were under way when it fell; `wrong` is "" when all was well.
+    """A kill's result. `open_steps` were running at the kill; `wrong` is "" if everything was well.
 
-    `code` is the exit code of what was killed, and `marks` are the records that were written before it was
-    gone on with, each by its store and its key.
+    `code` is the exit code of the killed process. `marks` are the records written between kill and resume,
+    each by its store and key.
     """
 
     action: str
@@ -115,62 +114,63 @@ class Kill:
 
     @property
     def passed(self) -> bool:
-        """Whether the rollback was gone on with, and ended as one that was not killed."""
+        """Whether the rollback was resumed, and ended like one that was not killed."""
         return not self.wrong
 
 
 @dataclass(frozen=True)
 class Killer:
-    """Kills rollbacks of the stack in `root`; its baselines, backups and incidents lie in `folder`."""
+    """Kills rollbacks of `stack`; their baselines, backups and incidents lie in `folder`."""
 
-    root: Path
+    stack: Stack
     folder: Path
     environment: Mapping[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the environment of every command: this one's, with other folders, and no hold time."""
-        object.__setattr__(self, "environment", apart(self.folder, HOLD_SECONDS="0"))
+        """Build the commands' environment: this process's, with other folders and patient clocks."""
+        environment = apart(self.stack.profile, self.folder, **PATIENT, **UNHURRIED)
+        object.__setattr__(self, "environment", environment)
 
     @property
     def target(self) -> Target:
         """The target."""
-        return load_target(self.root / PROFILE)
+        return unhurried(self.stack.profile)
 
     def prepare(self) -> None:
         """Take a backup and capture a baseline.
 
         Raises:
-            Problem: that could not be done.
+            Problem: the backup or the capture failed.
         """
         for command in ("backup", "capture"):
             self._expect(command, self.run(command))
 
     def undisturbed(self, action: Action) -> Undisturbed:
-        """Do `action` without a kill; return how that went.
+        """Run `action` without a kill; return its steps and its outcome.
 
         Raises:
-            Problem: it did not end well, or the stack is not as it was then.
+            Problem: the rollback failed, or the stack differs from the baseline.
         """
         written = action.wreck()
         before = self._incidents()
         self._expect(action.name, self.run(*action.arguments, TAKE_OVER))
         (incident,) = self._incidents() - before
         outcome = read_outcome(incident, self.folder / "backups")
-        if wrong := judge(outcome, Expected(action.stores, written)) or self._wrong_stack():
+        if wrong := judge(outcome, Expected(action.stores, written)) or self._wrong_stack(action.stores):
             raise _problem(action.name, wrong)
         records = verify_journal(incident / "journal.jsonl")
-        ended = {record["step"]: record["seconds"] for record in records if record["event"] == "ended"}
-        steps = [record["step"] for record in records if record["event"] == "started"]
-        # The first is the command itself, which every other is a part of.
-        return Undisturbed({step: float(ended[step]) for step in dict.fromkeys(steps[1:])}, outcome)
+        # The first step is the command itself, which contains all others.
+        _, *steps = steps_in(records)[0]
+        seconds = {_named(step): float((step.end or {})["seconds"]) for step in steps}
+        return Undisturbed(seconds, outcome, incident.name)
 
     def kill(self, action: Action, step: str, after: float, undisturbed: Undisturbed) -> Kill:
-        """Kill `action` when `step` has run for `after` seconds, go on with it, and compare.
+        """Kill `action` after `step` has run for `after` seconds, resume it, and compare.
 
-        One that ended before it was killed shows nothing: it is done again, and killed sooner.
+        A rollback that ended before the kill shows nothing: it is repeated, and killed sooner.
 
         Raises:
-            Problem: it never began.
+            Problem: the rollback never began.
         """
         started = time.monotonic()
         for waited in (after, after / 4, 0.0):
@@ -180,7 +180,7 @@ class Killer:
                 break
             if failed := self._go_on(action, incident):
                 wrong = f"{wrong}; {failed}"
-            # One that fails undisturbed is not to be tried until it does not.
+            # A rollback that fails undisturbed must not be repeated until it succeeds by chance.
             if failed or fall.code > 0:
                 break
         marks: list[Mark] = []
@@ -201,12 +201,12 @@ class Killer:
         )
 
     def _kill(self, action: Action, step: str, after: float) -> tuple[Path, Fall]:
-        """Do `action` and kill it; return its incident's folder, and how that fell."""
+        """Run `action` and kill it; return its incident's folder and the kill's moment."""
         before = self._incidents()
         with tempfile.TemporaryFile() as said:
             process = subprocess.Popen(
                 [sys.executable, "-m", "rollback_actions", *action.arguments, TAKE_OVER],
-                cwd=self.root,
+                cwd=self.stack.root,
                 env=dict(self.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=said,
@@ -226,61 +226,58 @@ class Killer:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the actions to its end."""
-        return run_action(self.root, self.environment, *arguments)
+        return run_action(self.stack.root, self.environment, *arguments)
 
     def _is_left(self, incident: Path) -> bool:
-        """Tell whether there is anything to go on with, or to do for the first time."""
+        """Return True if the rollback is to be resumed, or to be started again."""
         return (incident / UNFINISHED).exists() or not (incident / ROLLBACK).exists()
 
     def _go_on(self, action: Action, incident: Path) -> str:
-        """Go on with what was killed, as an operator would; return what was wrong with that."""
+        """Resume the killed rollback as an operator would; return its error, "" if there is none."""
         if not self._is_left(incident):
             return ""
         if (incident / UNFINISHED).exists():
             done = self.run("rollback", "resume", TAKE_OVER)
         else:
-            # It was killed before anything had changed: there is nothing to go on with.
+            # It was killed before it changed anything, so there is nothing to resume: run it again.
             done = self.run(*action.arguments, f"--incident={incident.name}", TAKE_OVER)
         return _words(done) if done.returncode else ""
 
     def _wrong(self, incident: Path, expected: Expected) -> str:
-        """Return how the record, or the stack, is not as after a rollback that was not disturbed."""
+        """Return the differences of the record or the stack from an undisturbed rollback, "" if none."""
         outcome = read_outcome(incident, self.folder / "backups")
         wrong = judge(outcome, expected)
         for mark in expected.marks:
-            # What was written to a store that was not restored any more is there, and rightly so. What was
-            # exported as well should have gone with the restore: the comparison finds it.
+            # A mark in a store that was not restored again is rightly still there. A mark that was also
+            # exported should have disappeared with the restore: the comparison finds it.
             if mark.key not in outcome.exported.get(mark.store, frozenset()) and mark.stays():
                 mark.remove()
-        return wrong or self._wrong_stack()
+        return wrong or self._wrong_stack(expected.stores)
 
-    def _wrong_stack(self) -> str:
+    def wrong_whole(self) -> str:
+        """Return all stores' differences from the baseline, record by record, "" if there are none."""
         compared = self.run("compare", str(self.folder / "baselines" / "current"))
-        if compared.returncode:
-            return _words(compared)
-        return self._wrong_containers()
+        return _words(compared) if compared.returncode else ""
 
-    def _wrong_containers(self) -> str:
-        target = self.target
-        baseline = json.loads((self.folder / "baselines" / "current" / "containers.json").read_text())
-        recorded = {container["service"]: container["image_id"] for container in baseline}
-        for service, found in open_engine(target.engine).containers().items():
-            for container in found:
-                if container.image_id != recorded[service]:
-                    return f"{service} runs on {container.image_id}"
-                if not container.running or container.health not in {None, "healthy"}:
-                    return f"{service} is {container.status} {container.health}"
-        release = json.loads((self.folder / "baselines" / "current" / "release.json").read_text())
-        now = head(target.application.repository)
-        return "" if now == release["commit"] else f"the working copy is at {now}"
+    def _wrong_stack(self, stores: Sequence[str]) -> str:
+        """Return the stack's differences from the baseline; only the records of `stores` are read in full."""
+        target, engine = self.target, open_engine(self.target.engine)
+        baseline = load_baseline(self.folder / "baselines" / "current", target.name, target.baseline_key)
+        if wrong := wrong_stores(target, engine, baseline, stores):
+            return wrong
+        # On a busy machine, a healthcheck may time out: wait for the next ones.
+        give_up = time.monotonic() + WELL_SECONDS
+        while (wrong := _wrong_containers(target, engine, baseline)) and time.monotonic() < give_up:
+            time.sleep(LOOK_SECONDS)
+        return wrong
 
     def _begins(self, process: subprocess.Popen[bytes], before: set[Path], step: str) -> bool:
-        """Wait until `step` begins; tell whether it does before the process ends."""
+        """Wait until `step` begins; return False if the process ends first, or does not begin it in time."""
         give_up = time.monotonic() + ACTION_SECONDS
         while time.monotonic() < give_up and process.poll() is None:
             for incident in self._incidents() - before:
                 records = read_lines(incident / "journal.jsonl")
-                if any(record["event"] == "started" and record["step"] == step for record in records):
+                if any(record["event"] == STARTED and str(id_of(record)) == step for record in records):
                     return True
             time.sleep(POLL_SECONDS)
         return False
@@ -294,13 +291,30 @@ class Killer:
             raise _problem(what, _words(done))
 
 
+def _named(step: RecordedStep) -> str:
+    """Return the id of a step, which this version has written, as text."""
+    return str(step.id)
+
+
+def _wrong_containers(target: Target, engine: ContainerEngine, baseline: Baseline) -> str:
+    recorded = {container.service: container.image_id for container in baseline.facts.containers}
+    for service, found in engine.containers().items():
+        for container in found:
+            if container.image_id != recorded[service]:
+                return f"{service} runs on {container.image_id}"
+            if not container.running or container.health not in {None, "healthy"}:
+                return f"{service} is {container.status} {container.health}"
+    now = head(target.application.repository)
+    return "" if now == baseline.facts.commit else f"the working copy is at {now}"
+
+
 def _last(said: IO[bytes]) -> str:
     said.seek(0)
     return " | ".join(said.read().decode(errors="replace").splitlines()[-12:])
 
 
 def _words(done: subprocess.CompletedProcess[str]) -> str:
-    """Return what a command said: what differs is at the head of a comparison, what failed at the end."""
+    """Return the head and the tail of a command's output: differences come first, errors last."""
     lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
     shown = lines if len(lines) <= WORDS else [*lines[: WORDS // 2], "…", *lines[-WORDS // 2 :]]
     return f"exit code {done.returncode}: {' | '.join(shown)}"

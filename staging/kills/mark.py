@@ -1,4 +1,4 @@
-"""Marks: records that are written between a kill and going on, as a user's might be."""
+"""Marks: records that are written between a kill and a resume, as a user might write them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pymongo.errors import PyMongoError
 from fixtures.errors import Problem
 from staging.operators import Operators
 
-# What a killed client has sent, its server may still be doing.
+# The server may still be executing the killed client's requests.
 SETTLE_SECONDS = 0.5
 _NO_ANSWER = (Problem, pymysql.MySQLError, redis.RedisError, PyMongoError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One record: its store, its key as a lost window names it, whether it is there, and how it goes."""
+    """One record: its store, its key as in a lost window, a test whether it exists, and its removal."""
 
     store: str
     key: str
@@ -30,7 +30,7 @@ class Mark:
     remove: Callable[[], object]
 
     def stays(self) -> bool:
-        """Tell whether it is there; in a store that does not say so it is not."""
+        """Return True if the record exists; False if its store does not answer."""
         try:
             return self.there()
         except _NO_ANSWER:
@@ -38,10 +38,10 @@ class Mark:
 
 
 def write_marks(operators: Operators, stores: Sequence[str]) -> list[Mark]:
-    """Write a record to each of `stores` that takes one now; return those that are there to stay.
+    """Write a record to each of `stores` that accepts one now; return the records that stay.
 
-    A store that is down, or half restored, takes none. What its server was still doing for the killed
-    rollback may sweep a record away: nobody who goes on is to blame for that.
+    A store that is down, or half restored, accepts none. A server that is still working for the killed
+    rollback may sweep a record away: the resumed rollback is not to blame for that.
     """
     written = []
     for store in stores:
@@ -65,7 +65,7 @@ def _mark_mysql(operators: Operators, name: str) -> Mark:
 
     def remove() -> None:
         operators.sql(f"DELETE FROM {users} WHERE id = %s", (number,))  # noqa: S608 - a constant
-        # The number that it took is the next one's again: a comparison sees that.
+        # Give its number back: a comparison would see another next number.
         operators.sql(f"ALTER TABLE {users} AUTO_INCREMENT = %s", (number,))
 
     return Mark(

@@ -1,4 +1,4 @@
-"""What a rollback left in its incident, and whether that is what an undisturbed one leaves."""
+"""Compares a rollback's results in its incident with an undisturbed rollback's."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fixtures.files import read_lines
-from fixtures.incident import ROLLBACK, UNFINISHED
-from rollback_actions.lost_window import FOLDER, MANIFEST
+from fixtures.incident.incident import ROLLBACK, UNFINISHED
+from fixtures.losses.lost_window import FOLDER, MANIFEST
+from fixtures.system.files import read_lines
 from staging.kills.mark import Mark
 
 _SET = "set.json"
@@ -23,9 +23,9 @@ Keys = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a rollback left. `exported` are the records in its sealed lost windows.
+    """A rollback's results. `exported` are the keys of the records in its sealed lost windows.
 
-    `copies` are its safety copies: of each store, how many records of each collection it holds.
+    `copies` are its safety copies: the counts of records of each collection, by store.
     """
 
     verdict: str
@@ -37,10 +37,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What there is to be: `stores` were restored, and had the records `written` that the backup has not.
+    """The expected results: `stores` were restored, and held the records `written` since the backup.
 
-    `undisturbed` is what was left when nobody killed it; `untouched` says that no restore had begun when it
-    was killed. `marks` were written between the kill and going on.
+    `undisturbed` are the results of a rollback that was not killed. `untouched` means that no restore had
+    begun at the kill. `marks` were written between the kill and the resume.
     """
 
     stores: Sequence[str]
@@ -51,7 +51,7 @@ class Expected:
 
 
 def read_outcome(incident: Path, backups: Path) -> Outcome:
-    """Return what the rollback of `incident` left in it, and in its safety copies below `backups`."""
+    """Read the rollback's results from `incident`, and its safety copies from below `backups`."""
     path = incident / ROLLBACK
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return Outcome(
@@ -64,13 +64,15 @@ def read_outcome(incident: Path, backups: Path) -> Outcome:
 
 
 def judge(found: Outcome, expected: Expected) -> str:
-    """Return what is wrong with `found`, "" when nothing is."""
+    """Return the deviations of `found` from `expected`, "" if there are none."""
     if found.verdict != "passed":
         return f"rollback {found.verdict}, records {found.records}"
     if not found.finished:
         return "the incident is unfinished"
     if not expected.stores:
-        return "" if found.records is None else f"records {found.records}, and no data was to be restored"
+        if found.records is not None:
+            return f"records {found.records}, and no data was to be restored"
+        return _lost(found.exported, expected.marks)
     reasons = (
         _wrong_counts(found.records, expected),
         _not_exported(found.exported, expected.written),
@@ -81,13 +83,13 @@ def judge(found: Outcome, expected: Expected) -> str:
 
 
 def _wrong_counts(records: Mapping[str, int] | None, expected: Expected) -> str:
-    """Compare what became of the records with what becomes of them undisturbed.
+    """Compare the counts of the records' fates with an undisturbed rollback's.
 
-    What was written meanwhile may be exported besides. A restore that a kill cut short has put back a part of
-    the records already, which a later account may well count as kept: after such a kill only their sum is
-    the same, and so it is where the kill came so late that nothing was left to restore. An S3 server keeps a
-    version more with each restore, and a log that is left alone the record of each wreckage, so there may be
-    more of those.
+    Records written meanwhile may be exported in addition. A restore that a kill interrupted has already put
+    back a part of the records, which a later account may count as kept. After such a kill only their sum is
+    the same, also if the kill came so late that nothing was left to restore. With each restore, an S3 server
+    keeps one more version; a log that is left alone keeps one more record of each wreckage. Their sums may
+    therefore be larger.
     """
     if records is None:
         return "what became of the records is not recorded"
@@ -114,7 +116,7 @@ def _not_exported(exported: Keys, written: Keys) -> str:
 
 
 def _wrong_copies(copies: Sequence[Mapping[str, Mapping[str, int]]], expected: Expected) -> str:
-    """See that one safety copy holds all that the stores held: they are wrecked the same way each time."""
+    """Check that one safety copy holds all the stores' records: they are wrecked the same way each time."""
     undisturbed = expected.undisturbed
     held = undisturbed.copies[0] if undisturbed is not None and undisturbed.copies else {}
     for copy in copies:
@@ -139,18 +141,18 @@ def _lost(exported: Keys, marks: Sequence[Mark]) -> str:
 def _exported(incident: Path) -> Keys:
     found: dict[str, set[str]] = {}
     for window in sorted(incident.glob(f"{FOLDER}*")):
-        # One without its manifest was cut short: going on reads nothing from it, so nobody else need.
+        # A window without a manifest was interrupted: a resume ignores it, and so does this.
         if not (window / MANIFEST).exists():
             continue
         for file in window.glob("*/*.jsonl"):
-            # A line without a change lists a record that came back: it holds nothing of it.
+            # A line without a change lists a record that came back, without its content.
             keys = (line["key"] for line in read_lines(file) if "change" in line)
             found.setdefault(file.parent.name, set()).update(keys)
     return {store: frozenset(keys) for store, keys in found.items()}
 
 
 def _copies(incident: str, safety: Path) -> Iterator[Mapping[str, Mapping[str, int]]]:
-    # What lacks its manifest is no copy, and one that is being made has another name.
+    # A folder without a manifest is no copy; an unfinished copy has another name.
     for path in sorted(safety.glob(f"{incident}-*/{_SET}")):
         stores = json.loads(path.read_text(encoding="utf-8"))["stores"]
         yield {name: kept["records"] for name, kept in stores.items() if any((path.parent / name).iterdir())}

@@ -1,4 +1,4 @@
-"""The walk: every action, killed at every step that its journal has, and the record of it."""
+"""The walk: every action is killed at every step of its journal, and the results are recorded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -19,50 +18,59 @@ from rich.table import Table
 
 from fixtures.engines.factory import open_engine
 from fixtures.errors import UsageProblem
-from fixtures.files import write_whole
-from fixtures.git import head
-from rollback_actions.progress import Progress
+from fixtures.git.repository import head
+from fixtures.system.files import write_whole
+from rollback_actions.session.progress import Progress
 from staging.kills.kill import Action, Kill, Killer
 from staging.kills.mark import write_marks
-from staging.kills.wreckage import STORES, lengthen_tasks, wreck_service, wreck_stores
+from staging.kills.wreckage import STORES, lengthen_tasks, wreck_code, wreck_service, wreck_stores
 from staging.operators import Operators
 from staging.stack import Stack
 
 RECORD = "kills.json"
-SERVICE = "frontend"
+SERVICE, UNTOUCHED = "frontend", "mongodb"
 
 
 @dataclass
 class Walk:
-    """What a walk has found so far; `steps` are those of each action, as its journal had them undisturbed."""
+    """A walk's results so far; `steps` are each action's steps, from its journal undisturbed.
+
+    `differences` are each action's differences in the stack from before, after all its kills.
+    """
 
     steps: dict[str, list[str]] = field(default_factory=dict)
     kills: list[Kill] = field(default_factory=list)
+    differences: dict[str, str] = field(default_factory=dict)
     finished: bool = False
 
     @property
     def passed(self) -> bool:
-        """Whether it was finished, and every rollback that was killed ended well when it was gone on with."""
-        return self.finished and bool(self.kills) and all(kill.passed for kill in self.kills)
+        """Whether the walk finished, every resumed rollback ended well, and nothing differs at the end."""
+        well = bool(self.kills) and all(kill.passed for kill in self.kills)
+        return self.finished and well and not any(self.differences.values())
 
     def record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return the walk as a JSON object."""
         return {
             "passed": self.passed,
             "finished": self.finished,
             "steps": self.steps,
             "kills": [{**asdict(kill), "passed": kill.passed} for kill in self.kills],
+            "differences": self.differences,
         }
 
 
 def actions(stack: Stack, operators: Operators) -> list[Action]:
-    """Return every action: of one service, of each store, of all code, of all."""
+    """Return all actions: rollbacks of a service, of each store, of all code, and of everything."""
     commit = head(stack.state.application)
 
-    def wreck(stores: Sequence[str], services: Sequence[str]) -> dict[str, frozenset[str]]:
+    def wreck(stores: Sequence[str], services: Sequence[str], *, code: bool) -> dict[str, frozenset[str]]:
         written = wreck_stores(operators, stores)
         for service in services:
             wreck_service(stack, service)
+        if code:
+            # Last: the services belong to the release that was backed up.
+            wreck_code(stack)
         return written
 
     def action(
@@ -71,9 +79,10 @@ def actions(stack: Stack, operators: Operators) -> list[Action]:
         return Action(
             name,
             ("rollback", *arguments),
-            partial(wreck, stores, services),
+            partial(wreck, stores, services, code=name in {"full", "emergency"}),
             tuple(stores),
-            partial(write_marks, operators, stores),
+            # A rollback of code leaves all data alone, so a mark in any store must stay.
+            partial(write_marks, operators, stores or (UNTOUCHED,)),
         )
 
     return [
@@ -84,52 +93,58 @@ def actions(stack: Stack, operators: Operators) -> list[Action]:
     ]
 
 
+def prepare(killer: Killer) -> None:
+    """Take a backup and capture a baseline of a stack in which nothing expires during a walk.
+
+    Raises:
+        Problem: the backup or the capture failed.
+    """
+    with ExitStack() as opened:
+        lengthen_tasks(Operators(killer.target, open_engine(killer.target.engine), opened))
+    killer.prepare()
+
+
 def walk(
     killer: Killer,
-    stack: Stack,
     patterns: Sequence[str],
     choose: Callable[[Sequence[str]], Sequence[str]],
     progress: Progress,
     record: Path,
 ) -> Walk:
-    """Kill every action that `patterns` name at the steps that `choose` picks, and write `record` after each.
+    """Kill each action named by `patterns` at the steps that `choose` picks; write `record` after each.
 
     Raises:
-        Problem: an action does not end well even when nobody disturbs it.
+        Problem: an action fails even undisturbed.
     """
     found = Walk()
-    random = Random(0)  # noqa: S311 - where in a step a kill falls; the same in every walk
     target = killer.target
     with ExitStack() as opened:
         operators = Operators(target, open_engine(target.engine), opened)
-        wanted = _chosen(actions(stack, operators), patterns)
-        with progress.step("back up, capture a baseline"):
-            lengthen_tasks(operators)
-            killer.prepare()
-        for action in wanted:
+        for action in _chosen(actions(killer.stack, operators), patterns):
             with progress.step(f"{action.name}, undisturbed") as step:
                 undisturbed = killer.undisturbed(action)
                 seconds = undisturbed.seconds
                 step.result = f"{len(seconds)} steps"
             found.steps[action.name] = list(seconds)
+            # The kill's moment within a step is the same in every walk, whichever steps are chosen.
+            random = Random(action.name)  # noqa: S311 - no secret
+            shares = {name: random.random() for name in seconds}
             for name in choose(list(seconds)):
                 with progress.step(f"{action.name}, killed in: {name}") as step:
-                    kill = killer.kill(action, name, random.random() * seconds[name], undisturbed)
+                    kill = killer.kill(action, name, shares[name] * seconds[name], undisturbed)
                     step.result = kill.wrong or "as if it had not been"
                 found.kills.append(kill)
                 _keep(found, record)
+            with progress.step(f"{action.name}, compare the whole stack") as step:
+                found.differences[action.name] = killer.wrong_whole()
+                step.result = found.differences[action.name] or "as before"
     found.finished = True
     _keep(found, record)
     return found
 
 
-def of_the_day(steps: Sequence[str]) -> Sequence[str]:
-    """Choose one step, another one each day."""
-    return [steps[datetime.now(UTC).date().toordinal() % len(steps)]]
-
-
 def show(found: Walk, console: Console) -> None:
-    """Print the table of a walk, and what it comes to."""
+    """Print a walk's table and its summary."""
     table = Table(title="Kills")
     for name in ("action", "killed in", "after", "under way then", "seconds", "result"):
         table.add_column(name, overflow="fold", justify="right" if name in {"after", "seconds"} else "left")
@@ -144,6 +159,9 @@ def show(found: Walk, console: Console) -> None:
         )
     console.print(table)
     well = sum(kill.passed for kill in found.kills)
+    for action, difference in found.differences.items():
+        if difference:
+            console.print(f"after {action}: {difference}", markup=False)
     console.print(f"{well} of {len(found.kills)} killed rollbacks ended as one that was not", markup=False)
 
 

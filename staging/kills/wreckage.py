@@ -1,4 +1,4 @@
-"""What a rollback has to put right: wreckage of every store and of services, made quickly and again."""
+"""The damage that a rollback has to undo: quick, repeatable wreckage of every store and of services."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 from confluent_kafka import Producer
 
-from fixtures.stores.kafka import settings
+from fixtures.git.repository import git
+from fixtures.stores.kafka.view import settings
+from staging.images import PREFIX
 from staging.operators import SECONDS, Operators
 from staging.processes import run
 from staging.stack import Stack
@@ -16,12 +18,12 @@ TASK_SECONDS = 86400
 
 
 Wreck = Callable[[Operators], frozenset[str]]
-"""Wrecks a store, the same way each time; returns the keys of the records that it wrote or changed, of which
-a rollback keeps the content. What the canary needs to be answered is left alone."""
+"""Wrecks a store, the same way each time. Returns the keys of records that it wrote or changed and whose
+content a rollback keeps. Records that the canary's answer needs are left alone."""
 
 
 def wreck_mysql(operators: Operators) -> frozenset[str]:
-    """Rows are gone and changed, and there is a table more."""
+    """Delete rows, change rows, and add a table."""
     others = "FROM imagedb.users WHERE username <> 'canary' ORDER BY id LIMIT"
     operators.sql(f"DELETE {others} 3")
     changed = [number for (number,) in operators.sql(f"SELECT id {others} 2")]
@@ -31,7 +33,7 @@ def wreck_mysql(operators: Operators) -> frozenset[str]:
 
 
 def wreck_mongodb(operators: Operators) -> frozenset[str]:
-    """Documents are gone, and one is changed."""
+    """Delete documents, and change one."""
     files = operators.mongodb["mongodb"]["files"]
     others = {"username": {"$ne": "canary"}}
     changed = files.find_one(others, {"_id": 1}, sort=[("_id", 1)])
@@ -41,7 +43,7 @@ def wreck_mongodb(operators: Operators) -> frozenset[str]:
 
 
 def wreck_redis(operators: Operators) -> frozenset[str]:
-    """Every key is gone, and there is another."""
+    """Delete every key, and add another."""
     operators.redis.flushdb()
     key = "token:of-release-2"
     operators.redis.set(key, "x")
@@ -62,18 +64,18 @@ def wreck_milvus(operators: Operators) -> frozenset[str]:
 
 
 def wreck_minio(operators: Operators) -> frozenset[str]:
-    """An object is gone."""
+    """Delete an object."""
     names = (str(item.object_name) for item in operators.s3.list_objects(BUCKET, recursive=True))
     operators.s3.remove_object(BUCKET, next(name for name in names if "canary" not in name))
     return frozenset()
 
 
 def wreck_kafka(operators: Operators) -> frozenset[str]:
-    """A log has one record more, which no worker can process."""
+    """Append a record to a log that no worker can process."""
     producer = Producer(settings(operators.kafka))
     producer.produce(TOPIC, value=b"of release 2", partition=0)
     producer.flush(SECONDS)
-    # Its offset, the key of a record of a log, is the store's to say.
+    # A log's record is keyed by its offset, which only the store knows.
     return frozenset()
 
 
@@ -89,7 +91,7 @@ STORES: Mapping[str, Wreck] = {
 
 
 def wreck_stores(operators: Operators, names: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Wreck stores; return what was written or changed in each."""
+    """Wreck the stores; return the keys written or changed in each."""
     return {name: STORES[name](operators) for name in names}
 
 
@@ -99,7 +101,7 @@ def wreck_all(operators: Operators) -> None:
 
 
 def lengthen_tasks(operators: Operators) -> None:
-    """Let no task expire while a walk lasts: counts of records would differ between its rollbacks."""
+    """Keep tasks from expiring during a walk: their expiry would change the counts between rollbacks."""
     with operators.redis.pipeline() as pipeline:
         pipeline.select(1)
         pipeline.keys("*")
@@ -113,9 +115,14 @@ def lengthen_tasks(operators: Operators) -> None:
 
 
 def wreck_service(stack: Stack, service: str) -> None:
-    """The tag of `service` means another image, and its container runs on it."""
+    """Point the tag of `service` at another image, and run its container on that."""
     hint = "look at the stack: docker ps"
-    other = "rollproof-staging/redis"
-    run(["docker", "tag", other, f"rollproof-staging/{service}:current"], seconds=SECONDS, hint=hint)
+    other = f"{PREFIX}/redis"
+    run(["docker", "tag", other, f"{stack.project}/{service}:current"], seconds=SECONDS, hint=hint)
     options = ["--detach", "--no-build", "--no-deps", "--force-recreate"]
     stack.compose("up", *options, service, seconds=SECONDS, hint=hint)
+
+
+def wreck_code(stack: Stack) -> None:
+    """Check another release out in the working copy."""
+    git(stack.state.application, "checkout", "--quiet", "release-2")

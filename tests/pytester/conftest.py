@@ -1,10 +1,12 @@
-"""A sandbox project with the plugin and checks of its own; every run is a pytest process of its own."""
+"""A sandbox project with the plugin and its own checks; every run is a separate pytest process."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +14,17 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, write_profile
+from tests.fork_server import ForkServer, Order, workers_in
 
-CONFTEST = """
-pytest_plugins = [
-    "fixtures.windows", "fixtures.phases", "fixtures.recorder", "fixtures.watchdog", "fixtures.leftovers"
-]
-"""
+PLUGINS = (
+    *("fixtures.gating.windows", "fixtures.gating.phases", "fixtures.gating.recorder"),
+    *("fixtures.gating.watchdog", "fixtures.gating.leftovers"),
+)
 SETTINGS = """
 [tool.pytest]
 strict = true
 testpaths = ["checks"]
-addopts = ["-p", "no:randomly", "-p", "no:anyio", "-p", "no:platformdirs"]
+addopts = ["-p", "no:randomly", "-p", "no:anyio", "-p", "no:platformdirs", "-p", "no:hypothesispytest"]
 timeout = "60"
 timeout_method = "signal"
 """
@@ -33,11 +35,34 @@ def note(text):
     with open("notes", "a") as notes:
         notes.write(f"{text}\\n")
 """
+NEARLY_UP = """
+from dataclasses import replace
+import pytest
+from fixtures.stages import stage_of
+from fixtures.gating.verification import VERIFICATION
+from fixtures.gating.windows import limit_of
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item):
+    if stage_of(item) == "phase1":
+        facts, gone = item.config.stash[VERIFICATION], limit_of(item).left - 1
+        zero, started = (replace(m, since_boot=m.since_boot - gone) for m in (facts.zero, facts.started))
+        item.config.stash[VERIFICATION] = replace(facts, zero=zero, started=started)
+    return (yield)
+"""
+UNRENDERED = """
+import reports.run.record
+reports.run.record.installed_allure = lambda: None
+"""
+"""For the conftest of runs that need no report.html: to make it takes longer than the run."""
+OPERATORS = "-p no:hypothesispytest"
+"""Hypothesis' plugin imports its library at the end of every run; an operator lacks both."""
+ALONE_AND_WITH_WORKERS = pytest.mark.parametrize("sandbox", [[], ["-n2"]], ids=["alone", "n2"], indirect=True)
+"""For behaviour that xdist's workers could change: order, gates, time, reports, processes."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left: its exit code, output, and the ledger of its incident."""
+    """A run's result: its exit code, its output, and its incident's folder."""
 
     code: int
     text: str
@@ -76,36 +101,105 @@ class Sandbox:
             text = f"{IMPORTS}{body}\n"
             (folder / f"{name}.py").write_text(text, encoding="utf-8")
 
+    def plugins(self, *first: str, then: Sequence[str] = ()) -> None:
+        """Write the project's own conftest: the plugins `first`, then `PLUGINS`, then the others."""
+        text = f"pytest_plugins = {[*first, *PLUGINS, *then]}\n"
+        (self.pytester.path / "conftest.py").write_text(text, encoding="utf-8")
+
+    def settings(self, more: str) -> None:
+        """Append `more` to the project's own conftest."""
+        with (self.pytester.path / "conftest.py").open("a", encoding="utf-8") as conftest:
+            conftest.write(more)
+
+    def grace(self, seconds: float) -> None:
+        """End late checks' processes after `seconds`; an operator's run gives them more."""
+        modules = [f"fixtures.gating.{name}" for name in ("windows", "watchdog", "leftovers")]
+        names = " = ".join(f"{module}.OUTER_GRACE_SECONDS" for module in modules)
+        imports = ", ".join(modules)
+        self.settings(f"import {imports}\n{names} = {seconds}\n")
+
+    def time_is_nearly_up(self) -> None:
+        """Make checks of phase 1 begin with only a second of their time left."""
+        self.settings(NEARLY_UP)
+
     def notes(self) -> list[str]:
-        """Return what the checks noted, in the order in which they did."""
+        """Return the checks' notes, in order."""
         path = self.pytester.path / "notes"
         return path.read_text(encoding="utf-8").split() if path.exists() else []
 
     def command(self, *arguments: str) -> list[str]:
-        """Return the command line of `run`, for a process that is to be watched or killed."""
+        """Return the command line of `run`, for a process to be watched or killed."""
         return [sys.executable, "-m", "pytest", *self.options, *self.parallel, *arguments]
 
     def run(self, *arguments: str) -> Outcome:
-        """Run pytest with the target named, and with the workers of this case."""
+        """Run pytest with the target and this case's workers."""
         result = self.pytester.runpytest_subprocess(*self.options, *self.parallel, *arguments)
-        incidents = sorted((self.pytester.path / "incidents").glob("*/incident.json"))
-        return Outcome(
-            code=int(result.ret),
-            text="\n".join([*result.outlines, *result.errlines]),
-            incident=incidents[-1].parent if incidents else None,
+        return self._outcome(int(result.ret), "\n".join([*result.outlines, *result.errlines]))
+
+    def run_from_nothing(self, *arguments: str) -> Outcome:
+        """Run pytest in a process that has imported nothing yet, as an operator's run."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.pytester.path,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
+        return self._outcome(done.returncode, done.stdout)
+
+    def _outcome(self, code: int, text: str) -> Outcome:
+        incidents = sorted((self.pytester.path / "incidents").glob("*/incident.json"))
+        return Outcome(code=code, text=text, incident=incidents[-1].parent if incidents else None)
 
 
-@pytest.fixture(params=[[], ["-n2"]], ids=["alone", "n2"])
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """The server whose forks are the runs of this process's tests."""
+    server = ForkServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def pytester(
+    pytester: pytest.Pytester, fork_server: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> pytest.Pytester:
+    """Pytest's own fixture, but `python -m MODULE` runs as a fork."""
+    from_nothing = pytester.popen
+
+    def popen(arguments: Sequence[str | os.PathLike[str]], stdout: Any, stderr: Any, **more: Any) -> Any:  # noqa: ANN401 - as pytest's own
+        python, module, *rest = map(str, arguments)
+        if python != sys.executable:
+            return from_nothing(arguments, stdout, stderr, **more)
+        if module == "-m":
+            module, *rest = rest
+        path = os.pathsep.join([str(Path.cwd()), os.environ["PYTHONPATH"]])
+        order = Order(
+            module=module.removeprefix("-m"),
+            arguments=rest,
+            folder=str(Path.cwd()),
+            environment={**os.environ, "PYTHONPATH": path, "PYTEST_ADDOPTS": OPERATORS},
+            workers=workers_in(rest),
+        )
+        return fork_server.start(order, stdout.fileno(), stderr.fileno())
+
+    monkeypatch.setattr(pytester, "popen", popen)
+    return pytester
+
+
+@pytest.fixture
 def sandbox(
     request: pytest.FixtureRequest, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> Sandbox:
-    """A project with the plugin, once without and once with xdist workers."""
+    """A project with the plugin; a test may ask for workers."""
     for name in list(os.environ):
         if name.startswith("ROLLPROOF_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     write_profile(pytester.path)
     (pytester.path / "pyproject.toml").write_text(SETTINGS, encoding="utf-8")
-    (pytester.path / "conftest.py").write_text(CONFTEST, encoding="utf-8")
-    return Sandbox(pytester, [f"--target={pytester.path / 'profile.toml'}"], request.param)
+    made = Sandbox(pytester, [f"--target={pytester.path / 'profile.toml'}"], getattr(request, "param", []))
+    made.plugins()
+    return made

@@ -14,14 +14,12 @@ from typing import Any
 
 import pytest
 
-from fixtures.incident import JOURNAL, new_incident
-from fixtures.rehearsals import BEGAN, ENDED, VERDICT
-from rollback_actions.journal import Journal
+from fixtures.incident.incident import JOURNAL, new_incident
+from fixtures.incident.rehearsals import BEGAN, ENDED, VERDICT
+from fixtures.system.clock import Moment
+from rollback_actions.session.journal import Journal
 from tests.conftest import ROOT
-from tests.pytester.conftest import CONFTEST, Sandbox
-
-# One way of running them is enough: that workers make no difference is shown of the plugin.
-pytestmark = pytest.mark.parametrize("sandbox", [[]], ids=["alone"], indirect=True)
+from tests.pytester.conftest import Sandbox
 
 
 @dataclass
@@ -78,8 +76,7 @@ def staging(sandbox: Sandbox) -> Staging:
     git("checkout", "--quiet", "--detach", first)
     with (path / "profile.toml").open("a", encoding="utf-8") as profile:
         profile.write('\n[premigration.rehearsal]\ntarget = "stage"\nincidents = "staging"\ndays = 7\n')
-    plugins = '"fixtures.evidence", "fixtures.given", "fixtures.given_rehearsals",\n    '
-    (path / "conftest.py").write_text(CONFTEST.replace('"fixtures.windows"', f'{plugins}"fixtures.windows"'))
+    sandbox.plugins("fixtures.gating.evidence", "fixtures.given.given", "fixtures.given.given_rehearsals")
     checks = path / "checks"
     checks.mkdir()
     shutil.copy(ROOT / "checks" / "premigration" / "test_step5_staging.py", checks)
@@ -105,23 +102,13 @@ def aged(folder: Path) -> None:
     (folder / JOURNAL).unlink()
     (folder / JOURNAL).with_suffix(".head").unlink()
     then = (datetime.now(UTC) - timedelta(days=8)).isoformat(timespec="milliseconds")
-    long_ago = {"wall": then, "since_boot": 1.0, "boot": "another"}
+    long_ago = Moment(wall=then, since_boot=1.0, boot="another")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rollback_actions.journal.Moment.now", lambda: Ago(long_ago))
+        patch.setattr("rollback_actions.session.journal.Moment.now", lambda: long_ago)
         journal = Journal(folder / JOURNAL, str)
         for line in lines:
             kept = {k: v for k, v in line.items() if k not in {"sequence", "at", "event", "previous", "hash"}}
             journal.write(line["event"], **kept)
-
-
-@dataclass
-class Ago:
-    """A moment of another day."""
-
-    of: dict[str, Any]
-
-    def record(self) -> dict[str, Any]:
-        return self.of
 
 
 def verdict_replaced(folder: Path) -> None:

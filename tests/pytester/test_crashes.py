@@ -13,9 +13,9 @@ from contextlib import ExitStack
 import pytest
 
 from fixtures.errors import ExitCode
-from tests.pytester.conftest import Sandbox
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 
-SECONDS = 60.0
+SECONDS = 240.0
 PHASES = ("phase1", "phase2", "phase3", "phase4")
 # Two checks a phase. Each notes that it ran.
 CHECK = "@pytest.mark.{phase}\ndef test_{phase}_{number}():\n    note('{phase}_{number}')\n    {body}\n"
@@ -55,6 +55,7 @@ def start(sandbox: Sandbox) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         yield started
 
 
+@ALONE_AND_WITH_WORKERS
 @pytest.mark.parametrize("dies", PHASES)
 def test_a_worker_that_is_killed_breaks_its_check_and_nothing_runs_twice(sandbox: Sandbox, dies: str) -> None:
     die = "os.kill(os.getpid(), signal.SIGKILL)"
@@ -79,9 +80,10 @@ def test_a_worker_that_is_killed_breaks_its_check_and_nothing_runs_twice(sandbox
         assert dies in reason
 
 
+@ALONE_AND_WITH_WORKERS
 def test_checks_that_never_began_because_a_worker_died_are_reported_as_blocked(sandbox: Sandbox) -> None:
     dies = CHECK.format(phase="phase1", number=0, body="os.kill(os.getpid(), signal.SIGKILL)")
-    more = "".join(CHECK.format(phase="phase1", number=n, body="time.sleep(0.5)") for n in range(1, 40))
+    more = "".join(CHECK.format(phase="phase1", number=n, body="time.sleep(0.2)") for n in range(1, 40))
     sandbox.checks(test_a=dies + more, test_b=module("phase2"))
     outcome = sandbox.run("--junitxml=junit.xml")
     if not sandbox.parallel:
@@ -103,6 +105,7 @@ def test_checks_that_never_began_because_a_worker_died_are_reported_as_blocked(s
     assert all(cases[name].find("skipped") is not None for name in blocked)
 
 
+@ALONE_AND_WITH_WORKERS
 def test_a_run_whose_controller_is_killed_can_be_run_again(
     sandbox: Sandbox, start: Callable[..., subprocess.Popen[str]]
 ) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fixtures.errors import ExitCode
-from fixtures.incident import new_incident
-from tests.conftest import write_profile
-from tests.pytester.conftest import Outcome, Sandbox
+from fixtures.incident.incident import new_incident
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Outcome, Sandbox
 
 ONE_A_PHASE = {
     f"test_{number}": f"@pytest.mark.phase{number}\ndef test_p{number}(): note('p{number}')"
@@ -23,6 +22,7 @@ def never_verified(outcome: Outcome) -> None:
         assert not (outcome.incident / "closed.json").exists()
 
 
+@ALONE_AND_WITH_WORKERS
 @pytest.mark.parametrize(
     "skip", ["pytest.importorskip('no_such_module')", "pytest.skip('not here', allow_module_level=True)"]
 )
@@ -73,24 +73,24 @@ def test_a_verified_incident_that_fails_later_is_open_again(sandbox: Sandbox) ->
     never_verified(sandbox.run("--incident=one"))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["--tx", "2*popen", "--dist", "each"],
-        ["--tx", "2*popen", "--dist", "loadscope"],
-        ["-o", "python_functions=test_p1 test_p2 test_p3"],
-        ["-o", "python_files=test_[1-3].py"],
-    ],
-    ids=" ".join,
-)
-def test_options_that_run_twice_or_less(sandbox: Sandbox, options: list[str]) -> None:
+@pytest.mark.parametrize("distribution", ["each", "loadscope"])
+def test_however_checks_are_distributed_none_runs_twice(sandbox: Sandbox, distribution: str) -> None:
     sandbox.checks(**ONE_A_PHASE)
-    outcome = sandbox.run(*options)
-    ran = sandbox.notes()
-    assert len(ran) == len(set(ran)), f"run twice: {ran}"
-    if "--dist" not in options:
-        assert outcome.incident is not None
-        assert not (outcome.incident / "closed.json").exists()
+    assert sandbox.run("--tx", "2*popen", "--dist", distribution).code == ExitCode.VERIFIED
+    assert sandbox.notes() == ["p1", "p2", "p3", "p4"]
+
+
+@ALONE_AND_WITH_WORKERS
+@pytest.mark.parametrize(
+    "setting", ["python_functions=test_p1 test_p2 test_p3", "python_files=test_[1-3].py"]
+)
+def test_settings_that_take_checks_away_close_no_incident(sandbox: Sandbox, setting: str) -> None:
+    sandbox.checks(**ONE_A_PHASE)
+    outcome = sandbox.run("-o", setting)
+    # A phase that ran in part only opens no gate.
+    assert sandbox.notes() == ["p1"]
+    assert outcome.incident is not None
+    assert not (outcome.incident / "closed.json").exists()
 
 
 def test_a_case_that_is_called_notset_is_a_case(sandbox: Sandbox) -> None:
@@ -107,6 +107,7 @@ def test_checks_that_are_reached_through_a_link_are_checks(sandbox: Sandbox) -> 
     never_verified(sandbox.run("--rootdir=link", "link/checks"))
 
 
+@ALONE_AND_WITH_WORKERS
 def test_collecting_only_writes_nothing_and_is_no_error(sandbox: Sandbox) -> None:
     sandbox.checks(**ONE_A_PHASE)
     outcome = sandbox.run("--collect-only", "-q")
@@ -115,6 +116,7 @@ def test_collecting_only_writes_nothing_and_is_no_error(sandbox: Sandbox) -> Non
     assert outcome.incident is None
 
 
+@ALONE_AND_WITH_WORKERS
 @pytest.mark.parametrize(
     "body",
     [
@@ -125,8 +127,8 @@ def test_collecting_only_writes_nothing_and_is_no_error(sandbox: Sandbox) -> Non
 )
 def test_whatever_an_error_says_the_rest_is_run(sandbox: Sandbox, body: str) -> None:
     (sandbox.pytester.path / "conftest.py").write_text(
-        'pytest_plugins = ["fixtures.windows", "fixtures.phases", "fixtures.recorder",'
-        ' "reports.scrubbing"]\n',
+        'pytest_plugins = ["fixtures.gating.windows", "fixtures.gating.phases", "fixtures.gating.recorder",'
+        ' "reports.run.scrubbing"]\n',
         encoding="utf-8",
     )
     sandbox.checks(
@@ -151,6 +153,7 @@ def test_a_record_that_was_damaged_is_a_usage_error(sandbox: Sandbox, file: str,
     never_verified(outcome)
 
 
+@ALONE_AND_WITH_WORKERS
 @pytest.mark.parametrize(
     ("body", "options"),
     [
@@ -162,15 +165,36 @@ def test_a_record_that_was_damaged_is_a_usage_error(sandbox: Sandbox, file: str,
 )
 def test_nobody_waits_for_what_will_never_run(sandbox: Sandbox, body: str, options: list[str]) -> None:
     """The windows are minutes long: waiting for their end would be seen as a run that is killed."""
-    first = f"@pytest.mark.phase1\ndef test_p1():\n    time.sleep(1)\n    {body}"
+    first = f"@pytest.mark.phase1\ndef test_p1():\n    time.sleep(0.5)\n    {body}"
     sandbox.checks(**{**ONE_A_PHASE, "test_1": first})
     never_verified(sandbox.run(*options))
 
 
+# In the controller, once a check has begun: the watchdog is as it would be so much later.
+ALL_TIME_IS_UP = """
+from dataclasses import replace
+import fixtures.gating.watchdog
+from fixtures.gating.verification import VERIFICATION
+fixtures.gating.watchdog._MORE_SECONDS = 0.5
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Later(config))
+class Later:
+    def __init__(self, config):
+        self.config = config
+    def pytest_runtest_logstart(self):
+        facts, plugins = self.config.stash[VERIFICATION], self.config.pluginmanager
+        watchdog = plugins.unregister(name="rollproof-watchdog")
+        watchdog.pytest_sessionfinish()
+        zero = replace(facts.zero, since_boot=facts.zero.since_boot - facts.target.windows.phase4.end)
+        plugins.register(type(watchdog)(replace(facts, zero=zero)), "rollproof-watchdog")
+"""
+
+
+@pytest.mark.parametrize("sandbox", [["-n2"]], ids=["n2"], indirect=True)
 def test_a_worker_that_is_stopped_is_killed_when_all_time_is_up(sandbox: Sandbox) -> None:
-    if not sandbox.parallel:
-        pytest.skip("nothing outlives a process that is stopped, to kill it")
-    write_profile(sandbox.pytester.path, "[windows]\nverification = 20\n")
+    sandbox.grace(0.5)
+    sandbox.settings(ALL_TIME_IS_UP)
     stopped = "@pytest.mark.phase1\ndef test_p1(): os.kill(os.getpid(), 19)"
     sandbox.checks(**{**ONE_A_PHASE, "test_1": stopped})
     outcome = sandbox.run()

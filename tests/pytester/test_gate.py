@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode
-from tests.pytester.conftest import CONFTEST, Outcome, Sandbox
+from reports.tools.node import find_allure
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Outcome, Sandbox
 
 STEPS = {
     f"test_step{number}": f"""
@@ -21,14 +22,15 @@ def test_item_{number}(migration, note): note(f"seen {{migration[:4]}}")
     for number in range(1, 6)
 }
 RED = """
-from fixtures.errors import Mismatch, Unverifiable
+from fixtures.errors import Meaning, Mismatch, Unverifiable
+WRONG = {"what": "state", "expected": "saved | kept", "observed": "none", "source": "there", "hint": "save"}
 @pytest.fixture
 def unreachable():
     raise Unverifiable(what="host", expected="an answer", observed="none", source="here", hint="wait")
 @pytest.mark.premigration
 @pytest.mark.step2
 def test_wrong():
-    raise Mismatch(what="state", expected="saved | kept", observed="none", source="there", hint="save it")
+    raise Mismatch(**WRONG, means=Meaning.DATA_CHANGED)
 @pytest.mark.premigration
 @pytest.mark.step2
 @pytest.mark.parametrize("part", ["redis", "kafka"])
@@ -40,16 +42,14 @@ def test_unknown(unreachable, part): raise AssertionError("its body must not run
 def gate(sandbox: Sandbox) -> Sandbox:
     """A sandbox with all plugins of the gate, and a repository with a commit to promote."""
     path = sandbox.pytester.path
-    more = (
-        "fixtures.waivers",
-        "fixtures.given",
-        "reports.scrubbing",
-        "reports.allure_results",
-        "reports.record",
+    sandbox.plugins(
+        "fixtures.gating.evidence",
+        then=(
+            *("fixtures.gating.waivers", "fixtures.given.given"),
+            *("reports.run.scrubbing", "reports.allure.results", "reports.run.record"),
+        ),
     )
-    first = '[\n    "fixtures.evidence",'
-    names = ", ".join(f'"{name}"' for name in more)
-    (path / "conftest.py").write_text(CONFTEST.replace("[\n", f"{first}\n").replace("\n]", f", {names}\n]"))
+    sandbox.settings(UNRENDERED)
     repository = path / "application"
     repository.mkdir(exist_ok=True)
     git = ["git", "-C", str(repository), "-c", "user.name=N", "-c", "user.email=n@example.org"]
@@ -90,6 +90,7 @@ def waive(gate: Sandbox, item: str, days: int = 1) -> None:
         )
 
 
+@ALONE_AND_WITH_WORKERS
 def test_all_items_hold(gate: Sandbox) -> None:
     outcome = run(gate)
     assert outcome.code == ExitCode.VERIFIED, outcome.text
@@ -103,6 +104,7 @@ def test_all_items_hold(gate: Sandbox) -> None:
     assert outcome.incident.name == f"change-sandbox-{commit_of(gate)[:12]}"
 
 
+@ALONE_AND_WITH_WORKERS
 def test_each_item_that_does_not_hold_is_on_the_page(gate: Sandbox) -> None:
     gate.checks(test_red=RED)
     outcome = run(gate)
@@ -113,14 +115,18 @@ def test_each_item_that_does_not_hold_is_on_the_page(gate: Sandbox) -> None:
     assert "5 of 8 items hold" in page
     assert "| ❌ | wrong | state: expected saved \\| kept, observed none (from there) |" in page
     assert "| ⚠️ | unknown: redis | host: expected an answer, observed none (from here) |" in page
+    assert outcome.results()["test_wrong"]["means"] == "data-changed"
+    assert "means" not in outcome.results()["test_unknown[redis]"]
 
 
+@ALONE_AND_WITH_WORKERS
 def test_a_waiver_lets_an_item_pass_and_shows(gate: Sandbox) -> None:
     gate.checks(test_red=RED)
     waive(gate, "test_wrong")
     waive(gate, "test_unknown[redis]")
     waive(gate, "test_unknow?[[]kafka]")
     waive(gate, "test_gone")
+    waive(gate, "test_wron?")
     outcome = run(gate)
     assert outcome.code == ExitCode.VERIFIED, outcome.text
     page = page_of(outcome)
@@ -129,9 +135,20 @@ def test_a_waiver_lets_an_item_pass_and_shows(gate: Sandbox) -> None:
     assert page.count("| 🏳️ |") == 3
     assert "5 of 8 items hold, 3 waived" in page
     assert page.count("| used |") == 3
+    assert page.count("| not needed |") == 1, "of two of one person, the first lets an item pass"
     assert "| test\\_gone | Ada | known \\| old |" in page
     assert "| covers no item |" in page
     assert "waived by Ada" in outcome.text
+
+
+def test_the_report_is_made_at_the_end_of_the_run(gate: Sandbox) -> None:
+    conftest = gate.pytester.path / "conftest.py"
+    conftest.write_text(conftest.read_text(encoding="utf-8").replace(UNRENDERED, ""), encoding="utf-8")
+    # A run makes nothing ready for it.
+    find_allure(print)
+    outcome = run(gate)
+    assert outcome.incident is not None
+    assert (outcome.incident / "report.html").exists()
 
 
 def test_a_waiver_is_of_checks_and_says_why(gate: Sandbox) -> None:
@@ -172,12 +189,14 @@ def test_what_held_in_an_earlier_run_does_not_count(gate: Sandbox) -> None:
 def test_a_restore_has_longer_than_a_verification(gate: Sandbox) -> None:
     """What ends a hung verification, process and all, leaves the trial of a backup alone."""
     with (gate.pytester.path / "profile.toml").open("a", encoding="utf-8") as profile:
-        profile.write("\n[windows]\nverification = 0.5\n")
-    gate.checks(test_slow="import time\n@pytest.mark.step1\ndef test_slow(): time.sleep(8)")
+        profile.write("\n[windows]\nverification = 0.1\n")
+    gate.grace(0.1)
+    gate.checks(test_slow="import time\n@pytest.mark.step1\ndef test_slow(): time.sleep(1)")
     outcome = run(gate)
     assert outcome.code == ExitCode.VERIFIED, outcome.text
 
 
+@ALONE_AND_WITH_WORKERS
 def test_the_gate_asks_for_a_migration(gate: Sandbox) -> None:
     outcome = gate.run("-m", "premigration")
     assert outcome.code == ExitCode.USAGE
@@ -185,6 +204,7 @@ def test_the_gate_asks_for_a_migration(gate: Sandbox) -> None:
     assert "Traceback" not in outcome.text
 
 
+@ALONE_AND_WITH_WORKERS
 def test_a_migration_has_no_phases(gate: Sandbox) -> None:
     gate.checks(test_p1="@pytest.mark.phase1\ndef test_one(): pass")
     outcome = gate.run(f"--migration={commit_of(gate)}")

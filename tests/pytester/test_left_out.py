@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
-from fixtures.clock import Moment
 from fixtures.errors import ExitCode
-from fixtures.incident import RollbackRecord, new_incident
-from tests.pytester.conftest import Sandbox
+from fixtures.incident.incident import RollbackRecord, new_incident
+from fixtures.system.clock import Moment
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 from tests.pytester.test_fail_closed import ONE_A_PHASE
 
 
+@ALONE_AND_WITH_WORKERS
 @pytest.mark.parametrize("ignored", ["test_0.py", "more", "zero_test.py"])
 def test_what_a_conftest_ignores_is_no_verification(sandbox: Sandbox, ignored: str) -> None:
     sandbox.checks(**ONE_A_PHASE, test_0="@pytest.mark.phase1\ndef test_p0(): assert False")
@@ -29,9 +33,12 @@ THREAD = """import threading
 POOL = """from concurrent.futures import ThreadPoolExecutor
     ThreadPoolExecutor(1).submit(time.sleep, 600)"""
 PROCESS = """import multiprocessing
-    multiprocessing.Process(target=time.sleep, args=(20,), name='child').start()"""
+    child = multiprocessing.Process(target=time.sleep, args=(600,), name='child')
+    child.start()
+    note(f'child={child.pid}')"""
 
 
+@ALONE_AND_WITH_WORKERS
 @pytest.mark.parametrize(
     ("left", "name"),
     [(THREAD, "left"), (POOL, "ThreadPoolExecutor-"), (PROCESS, "child")],
@@ -40,8 +47,14 @@ PROCESS = """import multiprocessing
 def test_what_a_check_leaves_running_does_not_keep_the_process(
     sandbox: Sandbox, left: str, name: str
 ) -> None:
+    sandbox.grace(0.3)
+    # A worker is not waited for either: xdist kills it then.
+    sandbox.settings("import xdist.workermanage\nxdist.workermanage.NodeManager.EXIT_TIMEOUT = 1\n")
     sandbox.checks(**ONE_A_PHASE | {"test_4": f"@pytest.mark.phase4\ndef test_p4():\n    {left}"})
     outcome = sandbox.run()
+    for child in (noted for noted in sandbox.notes() if noted.startswith("child=")):
+        # Nobody else ends it: its parent has not waited.
+        os.kill(int(child.removeprefix("child=")), signal.SIGKILL)
     assert outcome.code == ExitCode.VERIFIED
     if not sandbox.parallel:
         assert f"left running by a check, not waited for: {name}" in outcome.text
@@ -53,12 +66,14 @@ def test_modules_that_nobody_counted_are_no_success_of_one_phase_either(sandbox:
     assert sandbox.run("-m", "phase1").code == ExitCode.BROKEN
 
 
+@ALONE_AND_WITH_WORKERS
 def test_no_check_runs_twice(sandbox: Sandbox) -> None:
     sandbox.checks(**ONE_A_PHASE)
     assert sandbox.run("--keep-duplicates", "checks", "checks").code == ExitCode.VERIFIED
     assert sandbox.notes() == ["p1", "p2", "p3", "p4"]
 
 
+@ALONE_AND_WITH_WORKERS
 def test_checks_are_not_run_without_a_target_however_they_are_named(sandbox: Sandbox) -> None:
     sandbox.checks(**ONE_A_PHASE)
     (sandbox.pytester.path / "checks" / "__init__.py").touch()
@@ -66,6 +81,7 @@ def test_checks_are_not_run_without_a_target_however_they_are_named(sandbox: San
     assert sandbox.notes() == []
 
 
+@ALONE_AND_WITH_WORKERS
 def test_a_class_that_cannot_be_collected_is_no_verification(sandbox: Sandbox) -> None:
     class_ = "@pytest.mark.phase1\nclass TestP0:\n    def __init__(self): pass\n    def test_p0(self): pass"
     sandbox.checks(**ONE_A_PHASE, test_0=class_)
@@ -75,8 +91,8 @@ def test_a_class_that_cannot_be_collected_is_no_verification(sandbox: Sandbox) -
 def test_a_rollback_that_ends_during_the_run_overtakes_it(sandbox: Sandbox) -> None:
     rolls = """
 from pathlib import Path
-from fixtures.clock import Moment
-from fixtures.incident import RollbackRecord, load_incident
+from fixtures.system.clock import Moment
+from fixtures.incident.incident import RollbackRecord, load_incident
 @pytest.mark.phase1
 def test_p1():
     (folder,) = Path("incidents").glob("*/incident.json")
@@ -87,6 +103,7 @@ def test_p1():
     assert sandbox.run().code == ExitCode.BROKEN
 
 
+@ALONE_AND_WITH_WORKERS
 @pytest.mark.parametrize(
     ("body", "options"),
     [
@@ -122,6 +139,7 @@ def test_the_open_incident_is_the_one_where_something_happened_last(sandbox: San
     assert not (incidents / "test-1" / "closed.json").exists()
 
 
+@ALONE_AND_WITH_WORKERS
 @pytest.mark.parametrize(
     "stage", ["import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "import no_such_module"]
 )
@@ -134,6 +152,7 @@ def test_what_dies_while_it_is_collected_is_broken(sandbox: Sandbox, stage: str)
         assert outcome.code not in {ExitCode.VERIFIED, ExitCode.BLOCKED}
 
 
+@pytest.mark.parametrize("sandbox", [["-n2"]], ids=["n2"], indirect=True)
 def test_a_worker_that_dies_after_its_last_report_leaves_the_run_red(sandbox: Sandbox) -> None:
     sandbox.checks(**ONE_A_PHASE)
     (sandbox.pytester.path / "checks" / "conftest.py").write_text(
@@ -141,15 +160,17 @@ def test_a_worker_that_dies_after_its_last_report_leaves_the_run_red(sandbox: Sa
         "    if hasattr(session.config, 'workerinput'): os.kill(os.getpid(), signal.SIGKILL)\n",
         encoding="utf-8",
     )
-    assert sandbox.run().code == (ExitCode.BROKEN if sandbox.parallel else ExitCode.VERIFIED)
+    assert sandbox.run().code == ExitCode.BROKEN
 
 
 def test_a_cleanup_that_waits_too_is_stopped_and_late(sandbox: Sandbox) -> None:
     waits = """@pytest.mark.phase4
-@pytest.mark.timeout(2)
+@pytest.mark.timeout(1)
 def test_p4():
     from concurrent.futures import ThreadPoolExecutor
-    with ThreadPoolExecutor(1) as pool: list(pool.map(time.sleep, [60]))"""
+    with ThreadPoolExecutor(1) as pool: list(pool.map(time.sleep, [600]))"""
+    sandbox.settings("import fixtures.gating.windows\nfixtures.gating.windows._AGAIN_SECONDS = 0.5\n")
+    sandbox.grace(0.3)
     sandbox.checks(**ONE_A_PHASE | {"test_4": waits})
     outcome = sandbox.run()
     assert outcome.code == ExitCode.FAILED

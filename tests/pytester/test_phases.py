@@ -8,17 +8,17 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.clock import Moment
-from fixtures.downtime import DOWNTIME, read_downtime
 from fixtures.errors import ExitCode
-from fixtures.incident import RollbackRecord, load_incident, new_incident
-from fixtures.kept_samples import read_kept, read_taken
-from fixtures.samples import SampleWriter, samples_path
-from fixtures.tally import tally
-from fixtures.target import Windows, load_target
-from reports.verdict import read_verdict
+from fixtures.incident.downtime import DOWNTIME, read_downtime
+from fixtures.incident.incident import RollbackRecord, load_incident, new_incident
+from fixtures.incident.kept_samples import read_kept, read_taken
+from fixtures.incident.tally import tally
+from fixtures.monitoring.samples import SampleWriter, samples_path
+from fixtures.system.clock import Moment
+from fixtures.target.profile import Windows, load_target
+from reports.verdict.verdict import read_verdict
 from tests.conftest import write_profile
-from tests.pytester.conftest import Sandbox
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Sandbox
 from tests.unit.made_samples import samples
 
 FOUR = {
@@ -31,6 +31,7 @@ FOUR = {
 }
 
 
+@ALONE_AND_WITH_WORKERS
 def test_phases_run_in_order_and_all_passed_is_zero(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR)
     outcome = sandbox.run()
@@ -45,6 +46,7 @@ def test_phases_run_in_order_and_all_passed_is_zero(sandbox: Sandbox) -> None:
     assert set(outcome.verdicts().values()) == {"passed"}
 
 
+@ALONE_AND_WITH_WORKERS
 def test_a_phase_waits_for_every_check_of_the_one_before(sandbox: Sandbox) -> None:
     sandbox.checks(
         test_a="@pytest.mark.phase2\ndef test_two(): assert os.path.exists('one-is-done')",
@@ -54,6 +56,7 @@ def test_a_phase_waits_for_every_check_of_the_one_before(sandbox: Sandbox) -> No
     assert sandbox.run().code == ExitCode.VERIFIED
 
 
+@ALONE_AND_WITH_WORKERS
 def test_a_failed_phase_blocks_the_rest_with_the_first_cause(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR, test_e="@pytest.mark.phase1\ndef test_broken_disk(): assert False, 'disk is full'")
     outcome = sandbox.run("-rs")
@@ -78,6 +81,7 @@ def test_a_failed_phase_blocks_the_next_process(sandbox: Sandbox) -> None:
     assert "test_broken_disk" in outcome.results()["test_two"]["reason"]
 
 
+@ALONE_AND_WITH_WORKERS
 def test_phases_in_processes_of_their_own(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR)
     for phase in ("phase1", "phase2", "phase3", "phase4"):
@@ -108,6 +112,7 @@ def test_running_a_phase_again_takes_back_what_came_after(sandbox: Sandbox) -> N
     assert "phase2 must run again" in outcome.results()["test_three"]["reason"]
 
 
+@ALONE_AND_WITH_WORKERS
 def test_steps_run_in_order_before_phases(sandbox: Sandbox) -> None:
     steps = {
         f"test_{'edcba'[number]}": f"@pytest.mark.step{number + 1}\ndef test_step(): note('step{number + 1}')"
@@ -119,21 +124,22 @@ def test_steps_run_in_order_before_phases(sandbox: Sandbox) -> None:
     assert sandbox.notes() == ["step1", "step2", "step3", "step4", "step5", "phase1"]
 
 
+@ALONE_AND_WITH_WORKERS
 @pytest.mark.parametrize(
     "order",
     [
-        ["-p", "randomly", "-p", "no:cacheprovider"],
+        ["-p", "randomly", "-p", "no:cacheprovider", "--randomly-seed=1"],
+        ["-p", "randomly", "-p", "no:cacheprovider", "--randomly-seed=2"],
         ["checks/test_a.py", "checks/test_b.py", "checks/test_c.py", "checks/test_d.py"],
     ],
-    ids=["randomly", "command line"],
+    ids=["randomly", "randomly again", "command line"],
 )
 def test_nothing_else_changes_the_order(sandbox: Sandbox, order: list[str]) -> None:
     sandbox.checks(**FOUR)
-    for _ in range(3 if "randomly" in order else 1):
-        outcome = sandbox.run(*order)
-        phases = [record["phase"] for record in outcome.results().values()]
-        assert phases == sorted(phases)
-        assert len(phases) == 5
+    outcome = sandbox.run(*order)
+    phases = [record["phase"] for record in outcome.results().values()]
+    assert phases == sorted(phases)
+    assert len(phases) == 5
 
 
 @pytest.mark.parametrize("option", ["--ff", "--nf"])
@@ -148,6 +154,7 @@ def test_what_pytest_would_run_first_is_not_run_first(sandbox: Sandbox, option: 
     assert phases == sorted(phases)
 
 
+@ALONE_AND_WITH_WORKERS
 def test_a_partial_selection_never_opens_a_gate(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR)
     assert sandbox.run("-m", "phase1", "-k", "test_one").code == ExitCode.VERIFIED
@@ -163,6 +170,7 @@ def test_a_node_id_is_a_partial_selection(sandbox: Sandbox) -> None:
     assert "node ids" in outcome.results()["test_two"]["reason"]
 
 
+@ALONE_AND_WITH_WORKERS
 @pytest.mark.parametrize(
     ("selection", "words"),
     [
@@ -184,6 +192,7 @@ def test_the_verdict_says_what_is_partial(sandbox: Sandbox, selection: list[str]
     assert sandbox.run("-m", "phase2").code == ExitCode.BLOCKED
 
 
+@ALONE_AND_WITH_WORKERS
 def test_a_module_that_is_not_collected_is_no_verification(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR, test_e="import no_such_module")
     # xdist runs what it could collect; pytest alone stops.
@@ -206,6 +215,7 @@ def test_no_gate_runs_on_and_is_not_a_verification(sandbox: Sandbox) -> None:
     assert not (outcome.incident / "closed.json").exists()
 
 
+@ALONE_AND_WITH_WORKERS
 def test_an_error_is_broken_and_not_failed(sandbox: Sandbox) -> None:
     sandbox.checks(
         test_a="@pytest.mark.phase1\ndef test_one():\n"
@@ -225,11 +235,13 @@ def test_a_skipped_check_is_broken(sandbox: Sandbox) -> None:
     assert outcome.verdicts() == {"test_one": "broken"}
 
 
+@ALONE_AND_WITH_WORKERS
 def test_nothing_selected_is_not_zero(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR)
     assert sandbox.run("-k", "no_such_check").code == ExitCode.NOTHING_SELECTED
 
 
+@ALONE_AND_WITH_WORKERS
 def test_no_target_is_a_usage_error(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR)
     sandbox.options = []
@@ -334,10 +346,8 @@ def test_what_is_verified_and_late_failed_for_that_alone(sandbox: Sandbox) -> No
     # It ended now, and took longer than the objective: the windows of the phases are all kept.
     began = replace(now, since_boot=now.since_boot - 700)
     incident.write_rollback(RollbackRecord("c" * 40, "passed", 700.0, began, now))
-    conftest = sandbox.pytester.path / "conftest.py"
-    recording = '"reports.scrubbing", "reports.allure_results", "reports.record", "fixtures.leftovers"'
-    text = conftest.read_text().replace('"fixtures.leftovers"', recording)
-    conftest.write_text(f"{text}import reports.record\nreports.record.installed_allure = lambda: None\n")
+    sandbox.plugins(then=("reports.run.scrubbing", "reports.allure.results", "reports.run.record"))
+    sandbox.settings(UNRENDERED)
     sandbox.checks(**FOUR)
     outcome = sandbox.run()
     assert outcome.code == ExitCode.FAILED
@@ -348,7 +358,8 @@ def test_what_is_verified_and_late_failed_for_that_alone(sandbox: Sandbox) -> No
     results = [json.loads(p.read_text()) for p in incident.folder.glob("allure-results/*-result.json")]
     (red,) = [result for result in results if result["status"] == "failed"]
     assert red["name"] == "Downtime is within the objective"
-    assert red["statusDetails"]["message"].startswith("late: downtime, from the beginning of the rollback ")
+    assert red["statusDetails"]["message"].startswith("downtime, from the beginning of the rollback ")
+    assert ("means", "late") in [(label["name"], label["value"]) for label in red["labels"]]
     assert len(results) == len(outcome.verdicts()) + 1
     assert read_verdict(incident.folder).late
     assert set(outcome.verdicts().values()) == {"passed"}
@@ -356,7 +367,7 @@ def test_what_is_verified_and_late_failed_for_that_alone(sandbox: Sandbox) -> No
     assert (found.verdict, {phase.verdict for phase in found.phases.values()}) == ("failed", {"passed"})
     assert found.late is not None
     assert found.late.startswith(
-        "late: downtime, from the beginning of the rollback to the verified end: expected at most 600 s"
+        "downtime, from the beginning of the rollback to the verified end: expected at most 600 s"
     )
     assert found.verified
     # Nothing is left to do in that incident, and to verify it again makes it no shorter.
@@ -374,9 +385,7 @@ def test_the_monitor_s_samples_are_read_once_a_run(sandbox: Sandbox) -> None:
     target = load_target(write_profile(sandbox.pytester.path))
     with closing(SampleWriter(samples_path(target))) as writer:
         writer.write(*samples(1, lambda _: {}, target=target.name))
-    conftest = sandbox.pytester.path / "conftest.py"
-    given = '"fixtures.given", "fixtures.given_change", "fixtures.windows"'
-    conftest.write_text(conftest.read_text().replace('"fixtures.windows"', given))
+    sandbox.plugins("fixtures.given.given", "fixtures.given.given_change")
     sandbox.checks(
         test_a="seen = []\n@pytest.mark.phase1\n"
         "def test_one(samples, assessment, samples_file):\n"

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from reports.categories import CATEGORIES
-from reports.html import render
-from reports.room import CHECK_BYTES, INCIDENT_BYTES
+from reports.allure.categories import CATEGORIES
+from reports.html.html import render
+from reports.text.room import CHECK_BYTES, INCIDENT_BYTES
 
 pytest_plugins = ["pytester"]
 
@@ -25,16 +25,17 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from fixtures.clock import Moment
-from fixtures.incident import find_incident
-from fixtures.premigration import Premigration
-from fixtures.ledger import Planned, Run, runs
-from fixtures.personal import Personal
-from fixtures.target import Windows
-from fixtures.verification import VERIFICATION, Verification
+from fixtures.system.clock import Moment
+from fixtures.incident.incident import find_incident
+from fixtures.target.premigration import Premigration
+from fixtures.incident.ledger import Planned, Run, runs
+from fixtures.redaction.personal import Personal
+from fixtures.target.profile import Windows
+from fixtures.gating.verification import VERIFICATION, Verification
 
 pytest_plugins = [
-    "fixtures.evidence", "fixtures.steps", "reports.scrubbing", "reports.allure_results", "reports.record"
+    "fixtures.gating.evidence", "fixtures.system.steps", "reports.run.scrubbing", "reports.allure.results",
+    "reports.run.record",
 ]
 PHASES = ("phase1", "phase2")
 
@@ -58,7 +59,7 @@ class Profile(BaseModel):
 def pytest_configure(config):
     import sys
 
-    sys.modules["reports.record"].installed_allure = lambda: None
+    sys.modules["reports.run.record"].installed_allure = lambda: None
     for phase in PHASES:
         config.addinivalue_line("markers", f"{phase}: a phase")
     incident = find_incident(Path("incidents").absolute(), "canary", "one")
@@ -89,8 +90,9 @@ from pathlib import Path
 import allure
 import pytest
 
-from fixtures.errors import Mismatch, Unverifiable
-from fixtures.steps import step
+from fixtures.errors import Meaning, Mismatch
+from fixtures.stores.contract import Untold
+from fixtures.system.steps import step
 
 ERROR = {"what": "kafka", "expected": "an answer", "observed": "none", "source": "here", "hint": "look"}
 
@@ -102,11 +104,12 @@ def tidy():
 
 @pytest.mark.phase1
 @pytest.mark.parametrize("container", ["mysql", "redis"])
-def test_running(container, evidence, saw, note, tidy):
+def test_running(container, evidence, expect, note, tidy):
     '''Every service has a container
     that *runs*.'''
     with step("container engine: containers"):
-        saw("running", f"running as {container}")
+        expect(container, what="container", expected="running", observed=f"running as {container}",
+               source="engine", hint="look")
     note("seen once")
     evidence("state", f'{{"container": "{container}"}}', "application/json")
 
@@ -118,13 +121,13 @@ def test_answers(collection):
     if Path("die").exists():
         os._exit(9)
     if collection == "kafka" and not Path("mended").exists():
-        raise Unverifiable(**ERROR)
+        raise Untold(**ERROR)  # of a module that lies deeper
 
 
 @pytest.mark.phase2
 def test_health():
     if not Path("mended").exists():
-        raise Mismatch(**ERROR)
+        raise Mismatch(**ERROR, means=Meaning.SERVICE_DOWN)
 
 
 @pytest.mark.phase2
@@ -178,9 +181,17 @@ def test_every_check_has_a_labelled_result(project: pytest.Pytester, distributio
     assert (answers["feature"], answers["story"]) == ("Phase 2: Connectivity", "mysql")
     assert answers["severity"] == "minor"
     assert "story" not in labels(found["Health"])
+    means = {name: labels(result).get("means") for name, result in found.items()}
+    assert {name: code for name, code in means.items() if code} == {
+        "Answers: kafka": "other",
+        "Blocked": "other",
+        "Health": "service-down",
+    }
+    assert found["Health"]["statusDetails"]["trace"].endswith("\n[means:service-down]")
     assert found["Health"]["statusDetails"]["message"] == (
         "kafka: expected an answer, observed none (from here)\nHINT: look"
     )
+    assert found["Answers: kafka"]["statusDetails"]["message"].startswith("kafka: expected an answer")
     (attachment,) = found["Running: redis"]["attachments"]
     folder = project.path / "incidents" / "one" / "allure-results"
     assert (attachment["name"], attachment["type"]) == ("state", "application/json")
@@ -188,7 +199,7 @@ def test_every_check_has_a_labelled_result(project: pytest.Pytester, distributio
     containers = [json.loads(path.read_text()) for path in folder.glob("*-container.json")]
     names = {before["name"] for c in containers for before in c.get("befores", [])}
     assert "tidy" in names
-    assert not {"evidence", "saw", "note"} & names
+    assert not {"evidence", "expect", "note"} & names
     assert all("stop" in after for container in containers for after in container.get("afters", []))
     properties = (folder / "environment.properties").read_text()
     assert "Incident=one\nTarget=canary\n" in properties

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode
-from tests.pytester.conftest import Sandbox
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Sandbox
 
 CHECKS = {
     "test_a": "@pytest.mark.phase1\ndef test_fine(): pass\n"
@@ -27,10 +27,12 @@ CHECKS = {
 def summary(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The page that a job's summary is appended to; the checks' project makes the whole record."""
     (sandbox.pytester.path / "conftest.py").write_text(
-        'pytest_plugins = ["fixtures.windows", "fixtures.phases", "fixtures.recorder", "fixtures.watchdog",'
-        ' "reports.scrubbing", "reports.annotations", "reports.record"]\n',
+        'pytest_plugins = ["fixtures.gating.windows", "fixtures.gating.phases",'
+        ' "fixtures.gating.recorder", "fixtures.gating.watchdog",'
+        ' "reports.run.scrubbing", "reports.run.annotations", "reports.run.record"]\n',
         encoding="utf-8",
     )
+    sandbox.settings(UNRENDERED)
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     page = tmp_path / "summary.md"
     page.write_text("# Before\n", encoding="utf-8")
@@ -38,6 +40,7 @@ def summary(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     return page
 
 
+@ALONE_AND_WITH_WORKERS
 @pytest.mark.usefixtures("summary")
 def test_every_kind_of_end_is_in_junit(sandbox: Sandbox) -> None:
     sandbox.checks(**CHECKS)
@@ -67,6 +70,7 @@ def test_what_is_blocked_says_so_in_the_terminal(sandbox: Sandbox) -> None:
     assert sandbox.run("-m", "phase2").code == ExitCode.BLOCKED
 
 
+@ALONE_AND_WITH_WORKERS
 @pytest.mark.usefixtures("summary")
 def test_what_went_wrong_is_annotated_once(sandbox: Sandbox) -> None:
     sandbox.checks(**CHECKS)
@@ -89,6 +93,7 @@ def test_nothing_is_annotated_where_nobody_reads_it(
     assert "::error" not in sandbox.run().text
 
 
+@ALONE_AND_WITH_WORKERS
 @pytest.mark.usefixtures("summary")
 def test_a_module_that_cannot_be_imported_is_annotated(sandbox: Sandbox) -> None:
     sandbox.checks(test_a="import no_such_module")

@@ -8,8 +8,8 @@ from base64 import b64decode
 
 import pytest
 
-from reports.drawing import EVERY, FOLDER, PHASES, TIMELINE
-from reports.html import render
+from reports.html.html import render
+from reports.tools.drawing import EVERY, FOLDER, PHASES, TIMELINE
 from tests.pytester.test_reports_allure import CONFTEST, ROOT
 from tests.unit.drawn_incident import drawn_incident
 
@@ -68,7 +68,7 @@ def test_pictures_are_drawn_when_all_was_verified_and_go_when_not(project: pytes
     assert of_a_phase == []
     assert of_all == [PHASES, TIMELINE]
     assert pictures(project) == []
-    again.stdout.fnmatch_lines(["  the pictures are to be drawn anew: python -m reports *incidents/one"])
+    again.stdout.fnmatch_lines(["  to draw the pictures again: python -m reports *incidents/one"])
 
 
 def test_what_cannot_be_drawn_is_a_note_of_the_run(project: pytest.Pytester) -> None:

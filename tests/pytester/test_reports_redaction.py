@@ -23,16 +23,21 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from fixtures.clock import Moment
-from fixtures.incident import find_incident
-from fixtures.premigration import Premigration
-from fixtures.ledger import Planned, Run, runs
-from fixtures.secret import secrets_in
-from fixtures.personal import Personal
-from fixtures.target import Windows
-from fixtures.verification import VERIFICATION, Verification
+from fixtures.system.clock import Moment
+from fixtures.incident.incident import find_incident
+from fixtures.target.premigration import Premigration
+from fixtures.incident.ledger import Planned, Run, runs
+from fixtures.redaction.secret import secrets_in
+from fixtures.redaction.personal import Personal
+from fixtures.target.profile import Windows
+from fixtures.gating.verification import VERIFICATION, Verification
 
-pytest_plugins = ["fixtures.evidence", "reports.scrubbing", "reports.allure_results", "reports.record"]
+pytest_plugins = [
+    "fixtures.gating.evidence",
+    "reports.run.scrubbing",
+    "reports.allure.results",
+    "reports.run.record",
+]
 
 
 class Profile(BaseModel):
@@ -68,7 +73,7 @@ def pytest_runtest_logreport(report):
 def pytest_configure(config):
     config.addinivalue_line("markers", "phase1: infrastructure")
     # Rendering has tests of its own.
-    sys.modules["reports.record"].installed_allure = lambda: None
+    sys.modules["reports.run.record"].installed_allure = lambda: None
     incident = find_incident(Path("incidents").absolute(), "canary", "one")
     worker = hasattr(config, "workerinput")
     zero = Moment.now()

@@ -1,4 +1,4 @@
-"""One staging stack for all tests here. Without one they are skipped, and say so; `./run tests` insists."""
+"""One staging stack for all tests here. Without a stack they are skipped; `./run tests` requires one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,48 +14,60 @@ from xdist.scheduler import LoadScopeScheduling
 from fixtures.engines.engine import ContainerEngine
 from fixtures.engines.factory import open_engine
 from fixtures.errors import Problem
-from fixtures.target import Target, load_target
-from rollback_actions.compose import ComposeControl
-from rollback_actions.containers import ContainerControl
+from fixtures.target.profile import Target, load_target
+from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.containers.control import ContainerControl
+from staging.kills.kill import Killer
+from staging.kills.wreckage import lengthen_tasks
 from staging.operators import Operators
+from staging.slot import Slot, first_slot
 from staging.stack import Stack
 from tests.conftest import ROOT
+from tests.running.cut import Long, Share, cut
 from tests.stack.container_faults import Containers
 from tests.stack.mysql_server import SERVERS, MysqlServer, running_server
 from tests.stack.verifier import Verifier
 
 WELL_SECONDS = 90.0
-# These write to names of their own in one store, or to a store of their own, and stop nothing of the stack:
-# those of several stores run side by side.
-OF_ONE_STORE = re.compile(r"test_(?P<store>[a-z0-9]+)_(?P<what>content|export|keeper|schemas|view)\.py")
-# These have a compose project or collections of their own.
-APART = re.compile(r"test_(compose_control|compose_engine|qdrant_stand_in)\.py")
-
-
-# Minutes each: with `--today` one of these groups is run a day, and the others are counted as deselected.
-LONGEST = (
-    ("test_rollback_faults.py", "test_lost_window.py", "test_drills.py"),
-    ("test_quiet_writers.py", "test_rollback_database.py", "test_checks_step3.py"),
-    ("test_checks_step1.py", "test_checks_step2.py", "test_emergency.py"),
-    ("test_respond.py", "test_faults.py"),
+# The tests of a contract begin their parameters with the store.
+OF_A_STORE = re.compile(r"tests/stack/(?P<contract>reading|keeping)/test_\w+\.py.*?\[(?P<store>[a-z0-9]+)")
+# These take minutes each, and begin first: begun last, they would be waited for alone. A worker takes a
+# second file as soon as it has begun its first one, so that three short ones stand between them.
+LONGEST_FIRST = (
+    *("test_gate.py", "test_respond.py", "test_kills.py"),
+    *("test_holder.py", "test_sampling.py", "test_store_clients.py"),
+    *("test_emergency.py", "test_faults.py"),
 )
+# Of these each test may go to another worker.
+OF_ITSELF = re.compile(r"test_(\w+_walk|drills)\.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the marker of the tests that may run side by side."""
-    config.addinivalue_line("markers", "alongside: stops nothing, and uses names of its own in one store")
+    """Name the markers of these tests."""
+    for line in (
+        "long(minutes=…): a walk or a long clock, of about so many minutes; not in the default run",
+        "alone: a long test that wants a machine on which nothing else runs",
+    ):
+        config.addinivalue_line("markers", line)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests that may run side by side; leave to the next day what is not today's."""
-    for item in items:
-        if OF_ONE_STORE.fullmatch(item.path.name) or APART.fullmatch(item.path.name):
-            item.add_marker(pytest.mark.alongside)
-    if config.getoption("today"):
-        today = LONGEST[datetime.now(UTC).date().toordinal() % len(LONGEST)]
-        left = {name for group in LONGEST if group is not today for name in group}
-        config.hook.pytest_deselected(items=[item for item in items if item.path.name in left])
-        items[:] = [item for item in items if item.path.name not in left]
+    """Choose the long tests that ``--long`` asks for; the others are of its first part."""
+    long = {item.nodeid: found for item in items if (found := Long.of(item))}
+    share = Share.read(config.getoption("long")) if config.getoption("long") else None
+    chosen = cut(long, share.of)[share.number - 1] if share else {}
+    kept = [
+        item
+        for item in items
+        if (item.nodeid in chosen if item.nodeid in long else share is None or share.first)
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = sorted(kept, key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """Return when the tests of a file have their turn; those with the same one stay in their order."""
+    return LONGEST_FIRST.index(item.path.name) if item.path.name in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 class ByStore(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
@@ -66,13 +77,12 @@ class ByStore(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        name = OF_ONE_STORE.fullmatch(Path(nodeid.split("::", 1)[0]).name)
-        if name is None:
-            scope: str = super()._split_scope(nodeid)
-            return scope
-        # What stops a Milvus has one of its own.
-        alone = (name["store"], name["what"]) == ("milvus", "keeper")
-        return f"{name['store']} alone" if alone else name["store"]
+        if OF_ITSELF.fullmatch(Path(nodeid.split("::", 1)[0]).name):
+            return nodeid
+        if found := OF_A_STORE.match(nodeid):
+            return f"{found['contract']} {found['store']}"
+        scope: str = super()._split_scope(nodeid)
+        return scope
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByStore | None:
@@ -81,9 +91,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByStore |
 
 
 @pytest.fixture(scope="session")
-def stack(pytestconfig: pytest.Config) -> Stack:
-    """The staging stack, running."""
-    stack = Stack(ROOT)
+def stack(pytestconfig: pytest.Config, worker_id: str) -> Stack:
+    """The staging stack, running; each worker has one of its own, in the slots from the first on."""
+    worker = 0 if worker_id == "master" else int(worker_id.removeprefix("gw"))
+    stack = Stack(ROOT, Slot(first_slot() + worker))
     stack.prepare()
     try:
         running = [status.service for status in stack.status()]
@@ -101,7 +112,7 @@ def stack(pytestconfig: pytest.Config) -> Stack:
 @pytest.fixture(scope="session")
 def target(stack: Stack) -> Target:
     """The staging target."""
-    return load_target(stack.root / "targets" / "staging.toml")
+    return load_target(stack.profile)
 
 
 @pytest.fixture(scope="session")
@@ -130,14 +141,43 @@ def operators(target: Target, engine: ContainerEngine) -> Iterator[Operators]:
 
 
 @pytest.fixture(scope="session")
-def verifier(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Verifier:
+def verifier(stack: Stack, operators: Operators, tmp_path_factory: pytest.TempPathFactory) -> Verifier:
     """Runs of checks as an operator makes them, with folders of their own and a baseline of the stack."""
     _wait_until_well(stack)
-    verifier = Verifier(stack.root, tmp_path_factory.mktemp("verifier"))
+    # However long the tests take, no record expires meanwhile.
+    lengthen_tasks(operators)
+    verifier = Verifier(stack, tmp_path_factory.mktemp("verifier"))
     # A run of the tests that was killed may have left the lock behind.
-    captured = verifier.actions("capture", "--take-over")
-    assert captured.returncode == 0, captured.stderr
+    verifier.capture("--take-over")
     return verifier
+
+
+@pytest.fixture(scope="session")
+def backup(verifier: Verifier) -> Path:
+    """A backup set of the stack as its baseline has it, for all files: tests give the stack back so."""
+    return verifier.take_backup()
+
+
+@pytest.fixture(scope="module")
+def whole(verifier: Verifier, backup: Path) -> Iterator[None]:
+    """When a module is done, every store is as the baseline has it, record by record; else it is put back."""
+    assert backup.is_dir()
+    yield
+    verifier.give_back()
+
+
+@pytest.fixture
+def settled(verifier: Verifier) -> Iterator[None]:
+    """When a test is done, no rollback is unfinished: all others would be refused."""
+    yield
+    verifier.settle()
+
+
+@pytest.fixture(scope="session")
+def killer(verifier: Verifier, backup: Path) -> Killer:
+    """Kills rollbacks of the stack, in the folders of `verifier`."""
+    assert backup.is_dir()
+    return Killer(verifier.stack, verifier.folder)
 
 
 @pytest.fixture(scope="module", params=SERVERS)

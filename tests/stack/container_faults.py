@@ -1,4 +1,4 @@
-"""Faults of single containers of the stack; each is a context manager that takes it back."""
+"""Faults of the stack's single containers; each is a context manager that undoes it at its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from fixtures.engines.engine import Container, ContainerEngine
 from staging.operators import undone
 from staging.stack import Stack
-from tests.stack.scratch_project import docker
+from tests.stack.scratch_project import docker, pause
 
 WAIT_SECONDS = 60.0
 RECREATION_SECONDS = 90.0
@@ -86,7 +86,7 @@ class Containers:
 def paused(containers: Containers, *services: str) -> Iterator[None]:
     """The services hold their connections, and answer nothing."""
     ids = [containers.of(service).id for service in services]
-    docker("pause", *ids)
+    pause(*ids)
 
     def unpause() -> None:
         docker("unpause", *ids)
@@ -101,7 +101,7 @@ def paused(containers: Containers, *services: str) -> Iterator[None]:
 def hanging_milvus(containers: Containers) -> Iterator[None]:
     """Milvus answers nothing. Having slept too long, it would end itself when it wakes up: start it anew."""
     milvus = containers.of("milvus").id
-    docker("pause", milvus)
+    pause(milvus)
 
     def start_anew() -> None:
         docker("unpause", milvus)

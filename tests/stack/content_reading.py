@@ -1,4 +1,4 @@
-"""What the tests of content readers share: what one says of a collection, and that it agrees with itself."""
+"""Shared parts of the content readers' tests: a reader's results for a collection, and their consistency."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from fixtures.stores.content import (
+from fixtures.stores.contract import (
+    FIELD_BITS,
+    HASH_BITS,
     ContentView,
     Digest,
     Neighbours,
@@ -32,7 +34,8 @@ class Reading:
             if before is None or after is None:
                 found[key] = None
             elif before.hash != after.hash:
-                found[key] = {n for n in before.fields if before.fields[n] != after.fields[n]}
+                names = before.fields.keys() | after.fields.keys()
+                found[key] = {n for n in names if before.fields.get(n) != after.fields.get(n)}
         return found
 
 
@@ -75,6 +78,8 @@ def read(view: ContentView, collection: str, division: Sequence[str] = ("",)) ->
     order = []
     for part, record in recorded(view, collection, division, parts[::-1]):
         sums[part] += Digest(1, record.hash)
+        assert 0 <= record.hash < 2**HASH_BITS
+        assert all(0 <= value < 2**FIELD_BITS for value in record.fields.values())
         assert record.key not in records
         records[record.key] = record
         order.append(part)
@@ -97,27 +102,6 @@ def expect_parts_are_whole(view: ContentView, collection: str, sizes: Sequence[i
         assert dict(view.digest(collection, division, chosen, Pace())) == {
             part: reading.digests[part] for part in chosen
         }
-
-
-def expect_full_parts(view: ContentView, collection: str, size: int, records: int) -> None:
-    """Divide: no more parts than `records` need, none of them too large, that add up to the whole."""
-    division = view.divide(collection, size)
-    assert len(division) == -(-records // size)
-    parts = digests(view, collection, division)
-    assert all(part.records <= size for part in parts)
-    assert sum(parts, Digest(0, 0)) == whole(view, collection)
-
-
-def expect_a_caller_may_stop(view: ContentView, collection: str, records: int) -> None:
-    """Leave digests and records after the first of many: the next answer is whole again."""
-    division = view.divide(collection, 1)
-    stopping = view.digest(collection, division, range(len(division)), Pace())
-    assert next(stopping)[1].records == 1
-    stopping.close()  # type: ignore[attr-defined]
-    reading = view.records(collection, division, range(len(division)), Pace())
-    assert next(reading)[0] == 0
-    reading.close()  # type: ignore[attr-defined]
-    assert whole(view, collection).records == records
 
 
 def expect_golden_again(view: SearchableContent, collection: str) -> tuple[Neighbours, ...]:

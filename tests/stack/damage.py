@@ -1,12 +1,17 @@
-"""Faults of single stores, made by their operators; each is a context manager that takes it back."""
+"""Faults of single stores, made by their operators; each is a context manager that undoes it at its end."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
+from fixtures.engines.engine import ContainerEngine
+from fixtures.stores.mysql import view as mysql
+from fixtures.stores.mysql.descriptor import MysqlProfile
+from fixtures.stores.reach import Reach
+from fixtures.target.profile import Target
 from staging.operators import SECONDS, Operators, undone
 
 
@@ -245,4 +250,16 @@ def object_added(operators: Operators, bucket: str, key: str) -> Iterator[None]:
     """A versioned bucket has one more object."""
     made = operators.s3.put_object(bucket, key, io.BytesIO(b"x"), 1)
     with undone(lambda: operators.s3.remove_object(bucket, key, made.version_id)):
+        yield
+
+
+@contextmanager
+def tables_held(target: Target, engine: ContainerEngine) -> Iterator[None]:
+    """No table of users can be dropped in MySQL: an operator, who is no writer, reads one."""
+    profile = target.stores["mysql"]
+    assert isinstance(profile, MysqlProfile)
+    reach = Reach("mysql", engine.resolve(profile.address), profile.operator, SECONDS)
+    with closing(mysql.connect(reach)) as connection:
+        mysql.rows(connection, "START TRANSACTION")
+        mysql.rows(connection, "SELECT COUNT(*) FROM imagedb.users")
         yield

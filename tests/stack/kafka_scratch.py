@@ -1,4 +1,4 @@
-"""Topics of a test's own, and what is in them."""
+"""A test's own topics, and their records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from fixtures.stores.kafka import Log, beginnings, settings
+from fixtures.stores.kafka.view import Log, beginnings, settings
 from fixtures.stores.reach import Reach
 
 SECONDS = 20.0

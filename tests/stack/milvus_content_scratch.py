@@ -1,9 +1,8 @@
-"""Milvus collections with a field of every type, and ways to damage their entities and their schemas."""
+"""Milvus collections with a field of every type."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from typing import Any
 
 from pymilvus import DataType, MilvusClient
@@ -128,75 +127,3 @@ class Scratch:
             params=params or {"M": 8, "efConstruction": 64},
         )
         self.client.create_collection(collection, schema=schema, index_params=index, timeout=SECONDS)
-
-
-def _lost_and_added(scratch: Scratch) -> None:
-    scratch.delete(7)
-    scratch.put(entity(7, pk=700))
-
-
-Damage = Callable[[Scratch], None]
-
-DAMAGE: dict[str, Damage] = {
-    "an entity lost": lambda scratch: scratch.delete(7),
-    "an entity added": lambda scratch: scratch.put(entity(900)),
-    "an entity twice": lambda scratch: scratch.put(entity(7, pk=900)),
-    "one lost and one added": _lost_and_added,
-    "two words swapped": lambda scratch: scratch.put(entity(7, word="word 8"), entity(8, word="word 7")),
-    "two vectors swapped": lambda scratch: scratch.put(
-        entity(7, vector=vector(8)), entity(8, vector=vector(7))
-    ),
-    "every vector embedded anew": lambda scratch: scratch.put(
-        *(entity(number, vector=[each * 1.001 for each in vector(number)]) for number in range(ENTITIES))
-    ),
-    "a vector's last bit": lambda scratch: scratch.put(entity(7, vector=[*vector(7)[:3], next_float(0.25)])),
-    "a trailing space": lambda scratch: scratch.put(entity(7, word="word 7 ")),
-    "another case": lambda scratch: scratch.put(entity(7, word="Word 7")),
-    "an empty text": lambda scratch: scratch.put(entity(7, word="")),
-    "a boundary shifted": lambda scratch: scratch.put(entity(7, first="a", second="bc")),
-    "not true": lambda scratch: scratch.put(entity(7, yes=False)),
-    "another number": lambda scratch: scratch.put(entity(7, whole=-7)),
-    "the last bit of a float": lambda scratch: scratch.put(entity(7, single=next_float(7 / 8))),
-    "less precision": lambda scratch: scratch.put(entity(7, double=2.3333333)),
-    "a float for an integer": lambda scratch: scratch.put(
-        entity(7, json={"b": 7.0, "a": [1, 1.0, "1", True, None]})
-    ),
-    "a text for an integer": lambda scratch: scratch.put(
-        entity(7, json={"b": "7", "a": [1, 1.0, "1", True, None]})
-    ),
-    "a list in another order": lambda scratch: scratch.put(
-        entity(7, json={"b": 7, "a": [1.0, 1, "1", True, None]})
-    ),
-    "an array in another order": lambda scratch: scratch.put(entity(7, floats=[1.5, 0.5])),
-    "an array cut": lambda scratch: scratch.put(entity(7, floats=[0.5])),
-    "a float for an integer of its own": lambda scratch: scratch.put(entity(7, own=1.0)),
-    "a truth for an integer of its own": lambda scratch: scratch.put(entity(7, own=True)),
-    "NULL is empty": lambda scratch: scratch.put(entity(7, nothing="")),
-    "NULL is nothing": lambda scratch: scratch.put(entity(7, nothing=...)),
-    "a field of its own renamed": lambda scratch: scratch.put(entity(7, own=..., Own=1)),
-}
-"""Each changes the digest of `full`."""
-
-SCHEMA_DAMAGE: dict[str, Damage] = {
-    "another metric": lambda scratch: scratch.make_anew(metric_type="IP"),
-    "another dimension": lambda scratch: scratch.make_anew(dimension=8),
-    "another index": lambda scratch: scratch.make_anew(index_type="IVF_FLAT", params={"nlist": 8}),
-    "another graph": lambda scratch: scratch.make_anew(params={"M": 16, "efConstruction": 64}),
-    "another length": lambda scratch: scratch.make_anew(length=60),
-    "another key": lambda scratch: scratch.make_anew(key=DataType.VARCHAR),
-    "automatic keys": lambda scratch: scratch.make_anew(automatic=True),
-    "a partition key": lambda scratch: scratch.make_anew(partitioned=True),
-    "dynamic fields": lambda scratch: scratch.make_anew(dynamic=True),
-    "a partition added": lambda scratch: scratch.client.create_partition(
-        scratch.other, "late", timeout=SECONDS
-    ),
-    "an alias moved": lambda scratch: scratch.client.alter_alias(
-        scratch.other, f"{scratch.name}alias", timeout=SECONDS
-    ),
-    "an alias added": lambda scratch: scratch.client.create_alias(
-        scratch.other, f"{scratch.name}second", timeout=SECONDS
-    ),
-    "not loaded": lambda scratch: scratch.client.release_collection(scratch.other, timeout=SECONDS),
-    "a collection lost": lambda scratch: scratch.client.drop_collection(scratch.other, timeout=SECONDS),
-}
-"""Each changes the schemas."""

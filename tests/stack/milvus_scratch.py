@@ -1,4 +1,4 @@
-"""Milvus collections of a test's own, and what is in them."""
+"""A test's own Milvus collections, and their content."""
 
 from __future__ import annotations
 

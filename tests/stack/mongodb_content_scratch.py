@@ -1,4 +1,4 @@
-"""A MongoDB database of a test's own, and papers to fill it with."""
+"""A test's own MongoDB database, and papers to fill it with."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bson import Decimal128
 from pymongo import MongoClient
 
 from fixtures.engines.engine import Endpoint
-from fixtures.stores.mongodb import Document, connect
-from fixtures.stores.profiles import MongodbProfile
+from fixtures.stores.mongodb.descriptor import MongodbProfile
+from fixtures.stores.mongodb.view import Document, connect
 from fixtures.stores.reach import Reach
-from fixtures.target import Target
+from fixtures.target.profile import Target
 from tests.stack.scratch_stores import changed
 
 DATABASE = "scratch_content"

@@ -1,4 +1,4 @@
-"""Databases that are hard to give back, what shows that they are back, and ways to damage them."""
+"""Databases that are hard to restore, queries that prove their restore, and ways to damage them."""
 
 CONTENT = r"""
 ALTER DATABASE scratch_first CHARACTER SET latin1 COLLATE latin1_german1_ci;

@@ -1,4 +1,4 @@
-"""A MySQL or MariaDB server for tests: an account that may do everything to scratch databases, and root."""
+"""A MySQL or MariaDB server for tests: an account with all rights on scratch databases, and root."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from pymysql.cursors import Cursor
 
 from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import ContainerEngine, Endpoint
-from fixtures.stores.mysql import Flavour, connect, rows, server
-from fixtures.stores.profiles import Account, Address, MysqlProfile
+from fixtures.stores.mysql.descriptor import MysqlProfile
+from fixtures.stores.mysql.view import Flavour, connect, rows, server
 from fixtures.stores.reach import Reach
-from fixtures.target import Engine, Target
-from rollback_actions.compose import ComposeControl
-from rollback_actions.containers import ContainerControl
+from fixtures.target.profile import Engine, Target
+from fixtures.target.sections import Account, Address
+from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.containers.control import ContainerControl
 from staging.stack import Stack
 from tests.stack.scratch_stores import SECRET, changed
 
@@ -100,7 +101,7 @@ def running_server(
 ) -> Iterator[MysqlServer]:
     """Give the stack's server, whichever of the two it is; or a MariaDB of the test's own."""
     if kind == "mariadb":
-        with mariadb_server(stack.root, folder) as own:
+        with mariadb_server(stack, folder) as own:
             yield own
         return
     profile = changed(cast("MysqlProfile", target.stores["mysql"]))
@@ -138,12 +139,12 @@ def stack_server(
 
 
 @contextmanager
-def mariadb_server(root: Path, folder: Path) -> Iterator[MysqlServer]:
+def mariadb_server(stack: Stack, folder: Path) -> Iterator[MysqlServer]:
     """Give a MariaDB of its own, built from the stack's recipe, and remove its container at the end."""
-    recipe = root / "staging" / "images" / "mariadb"
+    recipe = stack.root / "staging" / "images" / "mariadb"
     _docker("build", "--quiet", f"--tag={IMAGE}", str(recipe), seconds=600)
     file = folder / "compose.yaml"
-    file.write_text(COMPOSE_FILE.format(image=IMAGE, secrets=root / ".staging" / "secrets"), encoding="utf-8")
+    file.write_text(COMPOSE_FILE.format(image=IMAGE, secrets=stack.state.secrets), encoding="utf-8")
     name = f"rollproof-test-{uuid.uuid4().hex[:8]}"
     project = ("compose", "--project-name", name, "--file", str(file))
     account = Account(user=OPERATOR, password=SecretStr(SECRET))

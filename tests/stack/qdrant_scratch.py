@@ -1,13 +1,12 @@
-"""Qdrant collections of a test's own, with every kind of id, payload and vector, and ways to damage them."""
+"""A test's own Qdrant collections, with every kind of id, payload and vector."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from fixtures.stores.qdrant import Rest, path_of
+from fixtures.stores.qdrant.view import Rest, path_of
 
 NUMBERS = 30
 UUIDS = 10
@@ -116,114 +115,3 @@ class Scratch:
     def clear(self) -> None:
         for collection in self.rest.collections([f"{self.name}*"]):
             self.rest.call("DELETE", path_of(collection))
-
-
-def _lost_and_added(scratch: Scratch) -> None:
-    scratch.delete(7)
-    scratch.put(7, at=700)
-
-
-def _words_swapped(scratch: Scratch) -> None:
-    scratch.put(7, word="word 8")
-    scratch.put(8, word="word 7")
-
-
-def _vectors_swapped(scratch: Scratch) -> None:
-    scratch.put(7, vector=vectors(8))
-    scratch.put(8, vector=vectors(7))
-
-
-def _embedded_anew(scratch: Scratch) -> None:
-    for number in range(NUMBERS + UUIDS):
-        image = [value * 1.001 for value in vectors(number)["image"]]
-        scratch.put(number, vector={"image": image})
-
-
-def _moved_to_a_uuid(scratch: Scratch) -> None:
-    scratch.delete(7)
-    scratch.put(7, at=str(UUID(int=7)))
-
-
-def _field_renamed(scratch: Scratch) -> None:
-    content = payload(7)
-    content["Word"] = content.pop("word")
-    scratch.put(7, content=content)
-
-
-def _without(number: int, field: str) -> dict[str, Any]:
-    return {name: value for name, value in payload(number).items() if name != field}
-
-
-def _without_a_vector(scratch: Scratch) -> None:
-    body = {"points": [7], "vector": ["pages"]}
-    scratch.rest.call("POST", f"{path_of(scratch.full)}/points/vectors/delete?wait=true", body)
-
-
-def _index_of_another_type(scratch: Scratch) -> None:
-    scratch.drop_index("word")
-    scratch.index("word", "text")
-
-
-DAMAGE: dict[str, Callable[[Scratch], None]] = {
-    "a point lost": lambda scratch: scratch.delete(7),
-    "a point with a UUID lost": lambda scratch: scratch.delete(identity(NUMBERS + 1)),
-    "a point added": lambda scratch: scratch.put(7, at=900, word="new"),
-    "a point twice": lambda scratch: scratch.put(7, at=901),
-    "one lost and one added": _lost_and_added,
-    "a UUID instead of a number": _moved_to_a_uuid,
-    "two words swapped": _words_swapped,
-    "two vectors swapped": _vectors_swapped,
-    "every vector embedded anew": _embedded_anew,
-    "a vector's last bit": lambda scratch: scratch.put(7, vector={"image": [1.0, next_float(7 / 7), -7 / 3]}),
-    "a bit of a multivector": lambda scratch: scratch.put(
-        7, vector={"pages": [[1.0, 7 / 9], [7 / 5, next_float(0.5)]]}
-    ),
-    "two rows of a multivector swapped": lambda scratch: scratch.put(
-        7, vector={"pages": vectors(7)["pages"][::-1]}
-    ),
-    "a multivector cut elsewhere": lambda scratch: scratch.put(
-        7, vector={"pages": [*vectors(7)["pages"], [0.0, 0.0]]}
-    ),
-    "a bit of a sparse vector": lambda scratch: scratch.put(
-        7, vector={"terms": {"indices": [7, 15], "values": [0.25, next_float(7.5)]}}
-    ),
-    "an index of a sparse vector": lambda scratch: scratch.put(
-        7, vector={"terms": {"indices": [7, 16], "values": [0.25, 7.5]}}
-    ),
-    "a named vector lost": _without_a_vector,
-    "NULL is empty": lambda scratch: scratch.put(7, nothing=""),
-    "NULL is nothing": lambda scratch: scratch.put(7, content=_without(7, "nothing")),
-    "a trailing space": lambda scratch: scratch.put(7, word="word 7 "),
-    "another case": lambda scratch: scratch.put(7, word="Word 7"),
-    "less precision": lambda scratch: scratch.put(7, part=2.3333333),
-    "a float for an integer": lambda scratch: scratch.put(7, small=1.0),
-    "a text for an integer": lambda scratch: scratch.put(7, small="1"),
-    "a truth for an integer": lambda scratch: scratch.put(7, small=True),
-    "a boundary shifted": lambda scratch: scratch.put(7, first="a", second="bc"),
-    "a list in another order": lambda scratch: scratch.put(7, list=[1.0, 1, "1", True, None]),
-    "a change deep inside": lambda scratch: scratch.put(7, deep={"b": 7, "a": {"c": [7, []]}}),
-    "a field renamed": _field_renamed,
-    "a field added": lambda scratch: scratch.put(7, more=[]),
-    "a payload lost": lambda scratch: scratch.put(7, content={}),
-}
-"""Each changes the digest of `full`."""
-
-SCHEMA_DAMAGE: dict[str, Callable[[Scratch], None]] = {
-    "another metric": lambda scratch: scratch.make_anew({"size": 4, "distance": "Euclid"}),
-    "another dimension": lambda scratch: scratch.make_anew({"size": 5, "distance": "Cosine"}),
-    "another datatype": lambda scratch: scratch.make_anew(
-        {"size": 4, "distance": "Cosine", "datatype": "float16"}
-    ),
-    "vectors on disk": lambda scratch: scratch.make_anew({"size": 4, "distance": "Cosine", "on_disk": True}),
-    "another graph": lambda scratch: scratch.make_anew(
-        {"size": 4, "distance": "Cosine", "hnsw_config": {"m": 32}}
-    ),
-    "an index lost": lambda scratch: scratch.drop_index("word"),
-    "an index added": lambda scratch: scratch.index("small", "integer"),
-    "an index of another type": _index_of_another_type,
-    "an alias moved": lambda scratch: scratch.point(scratch.alias, scratch.other),
-    "an alias added": lambda scratch: scratch.point(f"{scratch.name}second", scratch.full),
-    "a collection lost": lambda scratch: scratch.rest.call("DELETE", path_of(scratch.other)),
-    "a collection added": lambda scratch: scratch.create(f"{scratch.name}later"),
-}
-"""Each changes the schemas."""

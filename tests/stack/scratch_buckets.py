@@ -1,4 +1,4 @@
-"""Buckets of a test's own, and all that can be seen of the objects in one."""
+"""A test's own buckets, and everything visible of their objects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 from contextlib import closing
 
-import httpx
+import httpx2
 from minio import Minio
 from minio.commonconfig import ENABLED, Tags
 from minio.versioningconfig import VersioningConfig
@@ -64,7 +64,7 @@ def put_expiring(client: Minio, bucket: str, key: str) -> None:
     """Put an object with a header that the library takes for one of its users'."""
     headers = {"Expires": "Thu, 01 Dec 2050 16:00:00 GMT"}
     url = client.presigned_put_object(bucket, key)
-    assert httpx.put(url, content=b"x", headers=headers, timeout=20).is_success
+    assert httpx2.put(url, content=b"x", headers=headers, timeout=20).is_success
 
 
 def observe(client: Minio, bucket: str) -> object:

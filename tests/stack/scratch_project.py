@@ -1,8 +1,9 @@
-"""A compose project of a test's own, on an image of the stack, for what must not be done to the stack."""
+"""A test's own compose project, on an image of the stack, for tests that must not touch the stack."""
 
 from __future__ import annotations
 
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +12,10 @@ from pathlib import Path
 
 from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import Container
-from fixtures.target import Engine
-from rollback_actions.compose import ComposeControl
+from fixtures.target.profile import Engine
+from rollback_actions.containers.compose import ComposeControl
 
+PAUSES = 5
 # `data` holds a volume, is healthy until /data/sick exists, and gives up when /data/dead exists at its start.
 COMPOSE_FILE = """
 services:
@@ -79,6 +81,18 @@ class ScratchProject:
 def compose(project: ScratchProject, *arguments: str) -> None:
     """Run docker compose on `project`."""
     docker("compose", "--project-name", project.name, "--file", str(project.file), *arguments)
+
+
+def pause(*containers: str) -> None:
+    """Freeze containers, by id or name. The kernel may refuse while processes fork: it is asked again."""
+    for container in containers:
+        command = ["docker", "pause", container]
+        for _ in range(PAUSES):
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+            if not done.returncode:
+                break
+            time.sleep(1)
+        assert done.returncode == 0, done.stderr
 
 
 def docker(*arguments: str) -> str:

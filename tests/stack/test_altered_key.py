@@ -7,19 +7,22 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from fixtures.command import Deadline
 from fixtures.engines.compose import ComposeEngine
-from fixtures.stores.mysql import rows
-from fixtures.target import Target
-from rollback_actions import changes
-from rollback_actions.accounting import account_store
-from rollback_actions.lost_window import Window
-from rollback_actions.window_export import export_store
+from fixtures.losses import changes
+from fixtures.losses.accounting import account_store
+from fixtures.losses.lost_window import Window
+from fixtures.losses.window_export import export_store
+from fixtures.stores.mysql.view import rows
+from fixtures.system.command import Deadline
+from fixtures.target.profile import Target
 from tests.stack.mysql_server import MysqlServer, prepared
 
 TABLE = "scratch_first.t"
 
 
+@pytest.mark.parametrize(
+    "running", ["stack", pytest.param("mariadb", marks=pytest.mark.long(minutes=0.5))], indirect=True
+)
 def test_records_divided_by_a_key_that_is_gone_are_accounted_for(
     target: Target, running: MysqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

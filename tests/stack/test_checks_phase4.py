@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 
-from fixtures.recorded import Facts
-from fixtures.target import Target
+from fixtures.baseline.facts import Facts
+from fixtures.target.profile import Target
 from staging.drills.drill import document_row_gone
 from staging.operators import Operators
 from tests.stack import damage
@@ -40,111 +41,6 @@ def extra_in(store: str) -> str:
 def vectors(verifier: Verifier) -> list[str]:
     """The Milvus collections of the baseline."""
     return sorted(verifier.baseline.facts.stores["milvus"].counts)
-
-
-def test_an_undamaged_stack_is_green(verifier: Verifier) -> None:
-    outcome = verifier.run("phase4", "--no-gate")
-    expect(outcome, {})
-    assert len(outcome.results()) > 30
-
-
-def test_records_that_are_gone_and_collections_that_are_gone_or_new(
-    verifier: Verifier, operators: Operators, vectors: list[str]
-) -> None:
-    recorded = verifier.baseline.facts.stores
-
-    def one_less(store: str, name: str) -> str:
-        count = recorded[store].counts[name]
-        return f"expected {count}, observed {count - 1} (-1)"
-
-    faults = (
-        document_row_gone(operators),
-        damage.document_gone(operators, "files", {}),
-        damage.key_gone(operators, "token:*"),
-        damage.point_gone(operators),
-        damage.entities_gone(operators, vectors[0], "page_number == 1"),
-        damage.object_gone(operators, "minio-file"),
-        damage.table_renamed(operators, "alembic_version", "scratch_left_over"),
-        damage.collection_renamed(operators, "model_config", "scratch_left_over"),
-        damage.vectors_renamed(operators, vectors[1], "scratch_left_over"),
-        damage.points_collection(operators, "scratch_left_over", []),
-    )
-    fewer = {
-        "mysql": "imagedb.documents",
-        "mongodb": "mongodb.files",
-        "qdrant": "files",
-        "minio": "minio-file",
-    }
-    renamed = {
-        "mysql": "imagedb.alembic_version",
-        "mongodb": "mongodb.model_config",
-        "milvus": vectors[1],
-    }
-    with ExitStack() as stack:
-        for fault in faults:
-            stack.enter_context(fault)
-        outcome = verifier.run("phase4", "--no-gate", *COUNTED)
-    expect(
-        outcome,
-        {
-            **{count_of(store, name): ("failed", one_less(store, name)) for store, name in fewer.items()},
-            count_of("milvus", vectors[0]): ("failed", f"expected {recorded['milvus'].counts[vectors[0]]}, "),
-            **{
-                count_of(store, name): (
-                    "failed",
-                    f"collection {name} of {store}",
-                    "observed no such collection",
-                )
-                for store, name in renamed.items()
-            },
-            **{
-                extra_in(store): ("failed", "expected none", f"observed {name}")
-                for store, name in NAMES.items()
-            },
-        },
-    )
-    verifier.capture()
-
-
-def test_records_that_are_too_many(verifier: Verifier, operators: Operators, vectors: list[str]) -> None:
-    """Sessions come and go, and the log may have grown: neither is a difference under its policy."""
-
-    def fewer_vectors(facts: Facts) -> Facts:
-        return store_facts(facts, "milvus", {vectors[2]: facts.stores["milvus"].counts[vectors[2]] - 1})
-
-    faults = (
-        damage.row_added(operators, "scratchuser"),
-        damage.document_added(
-            operators, "knowledge_bases", {"knowledge_base_id": "scratch", "is_delete": True}
-        ),
-        damage.redis_command(operators, ["SET", "token:scratch", "x"], ["DEL", "token:scratch"]),
-        damage.point_added(operators),
-        damage.object_added(operators, "minio-file", "scratch"),
-    )
-    with ExitStack() as stack:
-        for fault in faults:
-            stack.enter_context(fault)
-        # What the worker cannot read, it passes over; a record cannot be taken out of a log again.
-        KafkaScratch(operators.kafka, "task_").produce("task_generation", 1, 1)
-        outcome = verifier.run(
-            "phase4", "--no-gate", *COUNTED, f"--baseline={verifier.restated(fewer_vectors)}"
-        )
-    more = {
-        "mysql": "imagedb.users",
-        "mongodb": "mongodb.knowledge_bases",
-        "qdrant": "files",
-        "milvus": vectors[2],
-        "minio": "minio-file",
-    }
-    expect(
-        outcome,
-        {
-            count_of(store, name): ("failed", f"records in {name} of {store}", "(+1)")
-            for store, name in more.items()
-        },
-    )
-    # A row that came and went has moved the table's counter on.
-    verifier.capture()
 
 
 def test_a_person_compares_with_a_baseline(verifier: Verifier, operators: Operators) -> None:
@@ -186,10 +82,10 @@ def test_policies_and_what_a_baseline_must_hold(verifier: Verifier, operators: O
     expect(
         outcome,
         {
-            count_of("kafka", "task_generation"): ("failed", " or more, observed ", "policy grows"),
+            count_of("kafka", "task_generation"): ("failed", " records or more, policy grows, observed "),
             count_of("kafka", "gone"): (
                 "failed",
-                "expected 3 records, policy grows, observed no such collection",
+                "expected 3 records or more, policy grows, observed no such collection",
             ),
             count_of("minio", "gone"): (
                 "failed",
@@ -197,7 +93,7 @@ def test_policies_and_what_a_baseline_must_hold(verifier: Verifier, operators: O
             ),
             extra_in("minio"): ("failed", "expected none, observed minio-file"),
             count_of("redis", "0:token:*"): ("failed", "(+1)", "policy exact"),
-            **{count_of("mysql", name): ("failed", "expected 0, ") for name in empty},
+            **{count_of("mysql", name): ("failed", "expected 0 records, policy exact, ") for name in empty},
             "test_store_was_compared[mysql]": ("broken", "expected at least 1, observed 0"),
             "test_store_was_compared[qdrant]": ("broken", "expected a record in the baseline, observed none"),
             extra_in("qdrant"): ("broken", "expected a record in the baseline, observed none"),
@@ -239,5 +135,122 @@ def test_a_baseline_with_one_flipped_byte_is_refused(verifier: Verifier) -> None
     assert outcome.code == 3
 
 
-def test_an_undamaged_stack_is_green_again(verifier: Verifier) -> None:
-    expect(verifier.run("phase4", "--no-gate"), {})
+@pytest.fixture
+def captured_anew(verifier: Verifier) -> Iterator[None]:
+    """At the end there is a new baseline: records that came and went leave other ids and counters behind."""
+    yield
+    verifier.capture()
+
+
+def expect_records_that_are_gone_and_collections_that_are_gone_or_new(
+    verifier: Verifier, operators: Operators, vectors: list[str]
+) -> None:
+    recorded = verifier.baseline.facts.stores
+
+    def one_less(store: str, name: str) -> str:
+        count = recorded[store].counts[name]
+        return f"expected {count} records, policy exact, observed {count - 1} (-1)"
+
+    faults = (
+        document_row_gone(operators),
+        damage.document_gone(operators, "files", {}),
+        damage.key_gone(operators, "token:*"),
+        damage.point_gone(operators),
+        damage.entities_gone(operators, vectors[0], "page_number == 1"),
+        damage.object_gone(operators, "minio-file"),
+        damage.table_renamed(operators, "alembic_version", "scratch_left_over"),
+        damage.collection_renamed(operators, "model_config", "scratch_left_over"),
+        damage.vectors_renamed(operators, vectors[1], "scratch_left_over"),
+        damage.points_collection(operators, "scratch_left_over", []),
+    )
+    fewer = {
+        "mysql": "imagedb.documents",
+        "mongodb": "mongodb.files",
+        "qdrant": "files",
+        "minio": "minio-file",
+    }
+    renamed = {
+        "mysql": "imagedb.alembic_version",
+        "mongodb": "mongodb.model_config",
+        "milvus": vectors[1],
+    }
+    with ExitStack() as stack:
+        for fault in faults:
+            stack.enter_context(fault)
+        outcome = verifier.run("phase4", "--no-gate", *COUNTED)
+    expect(
+        outcome,
+        {
+            **{count_of(store, name): ("failed", one_less(store, name)) for store, name in fewer.items()},
+            count_of("milvus", vectors[0]): (
+                "failed",
+                f"expected {recorded['milvus'].counts[vectors[0]]} records, ",
+            ),
+            **{
+                count_of(store, name): (
+                    "failed",
+                    f"collection {name} of {store}",
+                    "observed no such collection",
+                )
+                for store, name in renamed.items()
+            },
+            **{
+                extra_in(store): ("failed", "expected none", f"observed {name}")
+                for store, name in NAMES.items()
+            },
+        },
+    )
+
+
+def expect_records_that_are_too_many(verifier: Verifier, operators: Operators, vectors: list[str]) -> None:
+    """Sessions come and go, and the log may have grown: neither is a difference under its policy."""
+
+    def fewer_vectors(facts: Facts) -> Facts:
+        return store_facts(facts, "milvus", {vectors[2]: facts.stores["milvus"].counts[vectors[2]] - 1})
+
+    faults = (
+        damage.row_added(operators, "scratchuser"),
+        damage.document_added(
+            operators, "knowledge_bases", {"knowledge_base_id": "scratch", "is_delete": True}
+        ),
+        damage.redis_command(operators, ["SET", "token:scratch", "x"], ["DEL", "token:scratch"]),
+        damage.point_added(operators),
+        damage.object_added(operators, "minio-file", "scratch"),
+    )
+    with ExitStack() as stack:
+        for fault in faults:
+            stack.enter_context(fault)
+        # What the worker cannot read, it passes over; a record cannot be taken out of a log again.
+        KafkaScratch(operators.kafka, "task_").produce("task_generation", 1, 1)
+        outcome = verifier.run(
+            "phase4", "--no-gate", *COUNTED, f"--baseline={verifier.restated(fewer_vectors)}"
+        )
+    more = {
+        "mysql": "imagedb.users",
+        "mongodb": "mongodb.knowledge_bases",
+        "qdrant": "files",
+        "milvus": vectors[2],
+        "minio": "minio-file",
+    }
+    expect(
+        outcome,
+        {
+            count_of(store, name): ("failed", f"records in {name} of {store}", "(+1)")
+            for store, name in more.items()
+        },
+    )
+
+
+@pytest.mark.usefixtures("captured_anew")
+def test_records_that_are_gone_or_too_many_and_collections_that_are_gone_or_new(
+    verifier: Verifier, operators: Operators, vectors: list[str]
+) -> None:
+    expect_records_that_are_gone_and_collections_that_are_gone_or_new(verifier, operators, vectors)
+    expect_records_that_are_too_many(verifier, operators, vectors)
+
+
+def test_an_undamaged_stack_is_green(verifier: Verifier) -> None:
+    """Last: every fault of this module was taken back."""
+    outcome = verifier.run("phase4", "--no-gate")
+    expect(outcome, {})
+    assert len(outcome.results()) > 30

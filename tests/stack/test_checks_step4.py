@@ -1,4 +1,4 @@
-"""Step 4 on the real stack, with a real channel: a team that does not know, or has not answered, is red."""
+"""Step 4 on the real stack, with a real channel: it is red for a team that was not told or did not answer."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.git import git, head
-from fixtures.target import Target
+from fixtures.git.repository import git, head
+from fixtures.target.profile import Target
 from staging.rehearsal import ENGINEER
 from staging.team import team_channel, write_change_document
 from tests.pytester.conftest import Outcome
-from tests.stack.verifier import Verifier, expect
+from tests.stack.verifier import Red, Verifier, expect
 
 DOCUMENTED, NOTIFIED, ACKNOWLEDGED = (
     "test_change_is_documented",
@@ -55,41 +55,41 @@ def change(verifier: Verifier, target: Target) -> Iterator[Change]:
 
 
 def test_a_team_that_does_not_know_is_red_until_it_has_answered(change: Change) -> None:
-    untold = {
+    whole = change.document.read_text()
+    nobody: Red = ("failed", "acknowledgement by an engineer on call", "observed none")
+    change.document.write_text("# A migration\n")
+    untold: dict[str, Red] = {
+        DOCUMENTED: ("failed", "change document: expected the migration's commit in it"),
         NOTIFIED: ("failed", "notification of the team", "observed none"),
-        ACKNOWLEDGED: ("failed", "acknowledgement by an engineer on call", "observed none"),
+        ACKNOWLEDGED: nobody,
     }
     expect(change.run(), untold)
     assert change.acknowledge() != 0, "an acknowledgement of what nobody was told"
 
     # Nobody listens at the channel.
+    change.document.write_text(whole)
     assert change.notify() == 1
-    expect(change.run(), {**untold, NOTIFIED: ("failed", "did not take it")})
+    expect(change.run(), {NOTIFIED: ("failed", "did not take it"), ACKNOWLEDGED: nobody})
 
-    with team_channel():
+    with team_channel(change.verifier.stack.slot.channel_port):
         assert change.notify() == 0
-    expect(change.run(), {ACKNOWLEDGED: untold[ACKNOWLEDGED]})
     assert change.acknowledge("a passer-by") != 0
-
     assert change.acknowledge() == 0
     outcome = change.run()
     expect(outcome, {})
     assert ENGINEER in " ".join(outcome.results()[ACKNOWLEDGED]["notes"])
 
-    others = change.run(PREMIGRATION__TEAM__ON_CALL='["somebody else"]')
-    expect(others, {ACKNOWLEDGED: ("failed", f"{ENGINEER}'s is of nobody on call")})
-    expired = change.run(PREMIGRATION__TEAM__ACKNOWLEDGED_SECONDS="1")
-    expect(expired, {ACKNOWLEDGED: ("failed", "min old, not at most")})
-
     # What they were told of was another document.
-    change.document.write_text(change.document.read_text() + "\nAnd a table less.\n")
-    edited = {NOTIFIED: ("failed", "was told before the change document was edited")}
-    expect(change.run(), edited)
-    with team_channel():
+    change.document.write_text(f"{whole}\nAnd a table less.\n")
+    edited: Red = ("failed", "was told before the change document was edited")
+    for variables, reason in (
+        ({"PREMIGRATION__TEAM__ON_CALL": '["somebody else"]'}, f"{ENGINEER}'s is of nobody on call"),
+        ({"PREMIGRATION__TEAM__ACKNOWLEDGED_SECONDS": "1"}, "min old, not at most"),
+    ):
+        expect(change.run(**variables), {NOTIFIED: edited, ACKNOWLEDGED: ("failed", reason)})
+    with team_channel(change.verifier.stack.slot.channel_port):
         assert change.notify() == 0
-    expect(change.run(), {ACKNOWLEDGED: ("failed", "came before the team was told for the last time")})
-
-    change.document.write_text("# A migration\n")
-    assert change.run().results()[DOCUMENTED]["verdict"] == "failed"
     change.document.unlink()
-    assert change.run().results()[DOCUMENTED]["verdict"] != "passed"
+    gone: Red = ("failed", "change document: ", "observed no such file")
+    late: Red = ("failed", "came before the team was told for the last time")
+    expect(change.run(), {DOCUMENTED: gone, NOTIFIED: gone, ACKNOWLEDGED: late})

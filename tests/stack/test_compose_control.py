@@ -2,22 +2,21 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from fixtures.command import Deadline
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.target import Engine, Target
-from rollback_actions import volumes
-from rollback_actions.compose import ComposeControl
-from rollback_actions.compose_document import read_document, with_environment
-from rollback_actions.volumes import HELPER_LABEL
-from tests.stack.scratch_project import ScratchProject, docker, scratch_project
+from fixtures.system.command import Deadline
+from fixtures.target.profile import Engine, Target
+from rollback_actions.containers import volumes
+from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.containers.volumes import HELPER_LABEL
+from rollback_actions.rollback.configuration import read_document, with_environment
+from tests.stack.scratch_project import ScratchProject, docker, pause, scratch_project
 
 SECRET = "correct horse battery staple"  # noqa: S105 - what must not be seen
 FINGERPRINT = r"""
@@ -148,32 +147,9 @@ def test_a_start_that_ends_sick_is_a_failure_at_the_deadline(project: ScratchPro
 def test_a_start_that_ends_dead_is_a_failure_at_once(project: ScratchProject) -> None:
     project.shell("touch /data/dead")
     project.control.stop(["data"], deadline=20)
-    started = time.monotonic()
+    # A deadline that this test has not: whoever waited for it would be stopped.
     with pytest.raises(ActionFailed, match=r"observed .* exited with exit code 1"):
-        project.control.start(["data"], deadline=30)
-    assert time.monotonic() - started < 10
-
-
-def test_pause_freezes_and_unpause_lets_go(project: ScratchProject) -> None:
-    project.control.pause(["data", "other"], deadline=10)
-    assert {project.container(service).status for service in ("data", "other")} == {"paused"}
-    project.control.pause(["data"], deadline=10)
-    project.control.unpause(["data"], deadline=10)
-    assert project.container("data").status == "running"
-    assert project.container("other").status == "paused"
-    project.control.unpause(["data", "other"], deadline=10)
-    assert project.container("other").status == "running"
-
-
-def test_pause_freezes_all_or_none_and_leaves_frozen_what_was(project: ScratchProject) -> None:
-    project.control.stop(["other"], deadline=10)
-    with pytest.raises(ActionFailed, match="is not running"):
-        project.control.pause(["data", "other"], deadline=10)
-    assert project.container("data").status == "running"
-    project.control.pause(["data"], deadline=10)
-    with pytest.raises(ActionFailed, match="is not running"):
-        project.control.pause(["data", "other"], deadline=10)
-    assert project.container("data").status == "paused"
+        project.control.start(["data"], deadline=3600)
 
 
 @pytest.mark.parametrize("still", ["paused", "stopped"])
@@ -182,9 +158,9 @@ def test_a_volume_comes_back_as_it_was(project: ScratchProject, tmp_path: Path, 
     project.shell(FILL)
     fingerprint = project.shell(FINGERPRINT)
     if still == "paused":
-        control.pause(["data"], deadline=10)
+        pause(project.container("data").id)
         files = control.save_volumes(["data"], tmp_path, deadline=60)
-        control.unpause(["data"], deadline=10)
+        docker("unpause", project.container("data").id)
     else:
         control.stop(["data"], deadline=10)
         files = control.save_volumes(["data"], tmp_path, deadline=60)
@@ -209,11 +185,11 @@ def test_a_volume_in_use_is_neither_saved_nor_loaded(project: ScratchProject, tm
     control = project.control
     with pytest.raises(ActionFailed, match="expected every container that mounts it stopped or paused"):
         control.save_volumes(["data"], tmp_path, deadline=30)
-    control.pause(["data"], deadline=10)
+    pause(project.container("data").id)
     control.save_volumes(["data"], tmp_path, deadline=30)
     with pytest.raises(ActionFailed, match="-data-1 is paused"):
         control.load_volumes(["data"], tmp_path, deadline=30)
-    control.unpause(["data"], deadline=10)
+    docker("unpause", project.container("data").id)
     with pytest.raises(ActionFailed, match="-data-1 is running"):
         control.load_volumes(["data"], tmp_path, deadline=30)
 

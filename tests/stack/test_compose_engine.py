@@ -6,12 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from fixtures.engines.engine import ContainerEngine, Endpoint
+from fixtures.engines.host import Host
 from fixtures.errors import Unverifiable
-from fixtures.host import Host
-from fixtures.stores.profiles import Address
-from fixtures.target import Target
-from rollback_actions.request_log import Cursor, stamped
-from tests.stack.scratch_project import ScratchProject, compose, docker, scratch_project
+from fixtures.probes.request_probe import Cursor, stamped
+from fixtures.target.profile import Target
+from fixtures.target.sections import Address
+from tests.stack.container_faults import PERIOD_MICROSECONDS, QUOTA_MICROSECONDS
+from tests.stack.scratch_project import ScratchProject, compose, docker, pause, scratch_project
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def project(
 def test_a_container_is_described_as_it_is(project: ScratchProject) -> None:
     data = project.container("data")
     assert (data.running, data.status, data.health, data.restarts) == (True, "running", "healthy", 0)
-    assert (data.memory_limit, data.pids_limit, data.revision) == (64 * 1024**2, 40, "1234abcd")
+    assert (data.pids_limit, data.revision) == (40, "1234abcd")
     assert data.image_id == project.image
     assert [(m.kind, m.name, m.destination) for m in data.mounts if m.destination == "/data"] == [
         ("volume", f"{project.name}_data", "/data")
@@ -64,11 +65,15 @@ def test_death_by_the_memory_limit_is_seen(project: ScratchProject) -> None:
 
 
 def test_cpu_is_in_percent_of_what_the_container_may_use(project: ScratchProject) -> None:
-    identifier = project.container("data").id
-    assert project.engine.usage()[identifier].cpu_percent < 50
-    docker("exec", "--detach", identifier, "timeout", "5", "sh", "-c", "while :; do :; done")
-    # Half a core is all that it may use, and it uses it.
-    busy = max(project.engine.usage()[identifier].cpu_percent for _ in range(4))
+    identifier = project.container("other").id
+    # A tenth of a core is all that it may use: also of a machine whose cores others use, it gets that.
+    docker("update", f"--cpu-period={PERIOD_MICROSECONDS}", f"--cpu-quota={QUOTA_MICROSECONDS}", identifier)
+    try:
+        assert project.engine.usage()[identifier].cpu_percent < 50
+        docker("exec", "--detach", identifier, "sh", "-c", "while :; do :; done")
+        busy = max(project.engine.usage()[identifier].cpu_percent for _ in range(4))
+    finally:
+        project.bring_up()
     assert busy == pytest.approx(100, abs=35)
 
 
@@ -132,7 +137,7 @@ def test_what_was_run_once_runs_too(project: ScratchProject) -> None:
             f"{project.name}-other-1": ("other", False),
             f"{project.name}-once": ("other", True),
         }
-        docker("pause", f"{project.name}-other-1")
+        pause(f"{project.name}-other-1")
         assert f"{project.name}-other-1" not in {one.name for one in project.engine.running()}
         docker("unpause", f"{project.name}-other-1")
     finally:
@@ -149,21 +154,15 @@ def test_a_volume_is_seen_through_its_container_and_from_this_host(project: Scra
     seen = Host(10).volume(data, mount)
     assert seen.path == f"{project.name}_data"
     assert 0 < seen.free_percent <= 100
-    docker("pause", data.id)
+    pause(data.id)
     try:
         assert Host(10).volume(project.container("data"), mount).size == seen.size
     finally:
         docker("unpause", data.id)
 
 
-def test_the_whole_stack_is_asked_in_one_round(engine: ContainerEngine) -> None:
-    engine.containers()
-    started = time.monotonic()
-    containers = engine.containers()
-    assert time.monotonic() - started < 1
-    started = time.monotonic()
-    usage = engine.usage()
-    assert time.monotonic() - started < 2
+def test_the_whole_stack_is_asked_for_what_it_uses(engine: ContainerEngine) -> None:
+    containers, usage = engine.containers(), engine.usage()
     running = {c.id for instances in containers.values() for c in instances if c.running}
     assert set(usage) == running
     assert all(figures.memory > 0 for figures in usage.values())

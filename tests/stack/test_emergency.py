@@ -1,24 +1,59 @@
-"""The emergency rollback on the real stack: refused in time, killed, run again, verified."""
+"""The emergency rollback on the real stack: it accounts for all later records, and is verified.
+
+`test_respond.py` kills one while it runs.
+"""
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ExitCode
-from fixtures.git import head
-from fixtures.journal import verify_journal
-from fixtures.target import Target
+from fixtures.git.repository import head
+from fixtures.losses.lost_window import FOLDER
+from fixtures.stores.kafka.view import Log, beginnings, settings
+from fixtures.target.profile import Target
+from rollback_actions.rollback.losses import ACCOUNTS
+from staging.kills.kill import Action, Killer, Undisturbed
+from staging.kills.wreckage import STORES, wreck_code, wreck_service
 from staging.operators import Operators
 from staging.stack import Stack
 from tests.stack.verifier import Verifier, expect
 
+# Many commands one after the other, on a machine that others use too.
+pytestmark = [pytest.mark.timeout(2400), pytest.mark.usefixtures("settled")]
 SCRIPT = "rollback/emergency_rollback.sh"
 STEP_SECONDS = 180
+KAFKA_SECONDS = 60.0
+BUCKET, TOPIC = "minio-file", "task_generation"
+POINT = 900_001
+# What there is of each store besides what it lost, by the plan's own words. A log keeps what came since, so
+# that there is more of it after each rollback.
+WRITTEN = {
+    "mysql": "1 new, 1 changed, 1 deleted",
+    "mongodb": "1 new, 0 changed, 1 deleted",
+    "qdrant": "1 new, 0 changed, 0 deleted",
+    "minio": "1 new, 1 changed, 1 deleted",
+}
+CHANGES = {
+    "mysql": ["changed", "new"],
+    "mongodb": ["new"],
+    "redis": ["new"],
+    "qdrant": ["new"],
+    "milvus": ["new"],
+    "minio": ["changed", "new"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,117 +62,183 @@ def commit(stack: Stack) -> str:
     return head(stack.state.application)
 
 
+@dataclass
+class Wreckage:
+    """Every store has lost something and holds something that was written since; a service is another one.
+
+    `gone` are the records that were lost of stores that lost all of something; `plan` is what was said then.
+    """
+
+    verifier: Verifier
+    operators: Operators
+    gone: dict[str, int] = field(default_factory=dict)
+    plan: str = ""
+
+    def wreck(self) -> Mapping[str, frozenset[str]]:
+        """Make it; return the keys of what was written, where a store gives the same ones each time."""
+        sql, database = self.operators.sql, self.operators.mongodb["mongodb"]
+        ((changed,),) = sql("SELECT id FROM users WHERE username <> 'canary' ORDER BY id LIMIT 1")
+        sql("DELETE FROM users WHERE username <> 'canary' ORDER BY id DESC LIMIT 1")
+        sql("UPDATE users SET email = 'x@example.org' WHERE id = %s", (changed,))
+        sql("INSERT INTO users (username, email, hashed_password) VALUES ('newcomer', 'n', '-')")
+        ((newcomer,),) = sql("SELECT id FROM users WHERE username = 'newcomer'")
+        sql("CREATE TABLE IF NOT EXISTS consolidated (number int)")
+        database["conversations"].insert_one({"_id": "since", "turns": [{"text": "a\nb"}]})
+        database["files"].delete_one({"filename": {"$ne": "lamp.txt"}})
+        self.gone["redis"] = self.operators.redis.dbsize()
+        self.operators.redis.flushdb()
+        self.operators.redis.set("token:since", b"\x00\xff", ex=3600)
+        self._add_point()
+        self._wreck_milvus()
+        self._wreck_objects()
+        self._append_task()
+        wreck_service(self.verifier.stack, "frontend")
+        wreck_code(self.verifier.stack)
+        if not self.plan:
+            done = self.verifier.actions("plan", "--corrupt")
+            assert done.returncode == ExitCode.VERIFIED, done.stderr
+            self.plan = done.stdout
+        return {
+            "mysql": frozenset({str(changed), str(newcomer)}),
+            "mongodb": frozenset({'"since"'}),
+            "redis": frozenset({"token:since"}),
+            "qdrant": frozenset({str(POINT)}),
+        }
+
+    def _add_point(self) -> None:
+        path, question = "/collections/files/points", {"limit": 1, "with_vector": True, "with_payload": False}
+        answer: Any = self.operators.qdrant.call("POST", f"{path}/scroll", question)
+        point = {"id": POINT, "vector": answer["points"][0]["vector"], "payload": {"file_id": "since"}}
+        self.operators.qdrant.call("PUT", f"{path}?wait=true", {"points": [point]})
+
+    def _wreck_milvus(self) -> None:
+        milvus = self.operators.milvus
+        names = [name for name in sorted(milvus.list_collections()) if "canary" not in name]
+        self.gone["milvus"] = self.verifier.baseline.facts.stores["milvus"].counts[names[0]]
+        milvus.drop_collection(names[0])
+        row = milvus.query(names[-1], filter="page_number >= 0", output_fields=["*"], limit=1)[0]
+        # The proxy's own key is made anew; a page of another number is another record.
+        milvus.insert(names[-1], {**{k: v for k, v in row.items() if k != "pk"}, "page_number": 4242})
+        milvus.flush(names[-1])
+
+    def _wreck_objects(self) -> None:
+        s3 = self.operators.s3
+        s3.put_object(BUCKET, "since.txt", io.BytesIO(b"written since"), 13)
+        names = [str(item.object_name) for item in s3.list_objects(BUCKET, recursive=True)]
+        first, *others = [name for name in names if "canary" not in name and name != "since.txt"]
+        s3.put_object(BUCKET, first, io.BytesIO(b"overwritten"), 11)
+        s3.remove_object(BUCKET, others[0])
+
+    def _append_task(self) -> None:
+        """Append a record to a log, and wait until a reader is told of it: the broker tells its end late."""
+        producer, value = Producer(settings(self.operators.kafka)), f"since {time.time_ns()}".encode()
+        producer.produce(TOPIC, value=value, partition=0)
+        assert producer.flush(int(KAFKA_SECONDS)) == 0
+        give_up = time.monotonic() + KAFKA_SECONDS
+        with Log(self.operators.kafka) as log:
+            starts = beginnings(log.topics([TOPIC]))
+            while not any(m.value() == value for m in log.records(starts, self.operators.kafka.start())):
+                assert time.monotonic() < give_up, "the broker tells nobody of the record"
+
+
 @pytest.fixture(scope="module")
-def backup(verifier: Verifier, commit: str) -> Path:
-    """A complete backup set of the stack as it is, taken by the runbook's own command."""
-    folder = verifier.back_up()
-    assert json.loads((folder / "set.json").read_text())["commit"] == commit
-    return folder
+def wreckage(verifier: Verifier, operators: Operators) -> Wreckage:
+    return Wreckage(verifier, operators)
 
 
-def _refused(verifier: Verifier, commit: str, code: ExitCode = ExitCode.USAGE, **variables: str) -> str:
-    incidents = verifier.folder / "incidents"
-    before = sorted(incidents.iterdir()) if incidents.exists() else []
-    done = subprocess.run(
-        [str(verifier.root / "deploy" / SCRIPT), commit],
-        env={**verifier.environment, **variables},
-        capture_output=True,
-        text=True,
-        timeout=STEP_SECONDS,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
-    assert "HINT: " in done.stderr
-    assert "Traceback" not in done.stderr
-    assert (sorted(incidents.iterdir()) if incidents.exists() else []) == before
-    return done.stderr
+@pytest.fixture(scope="module")
+def undisturbed(killer: Killer, wreckage: Wreckage, commit: str) -> Undisturbed:
+    """A rollback of that wreckage, after which all that the baseline holds is as it was."""
+    wish = ("rollback", "emergency", commit[:10])
+    return killer.undisturbed(Action("emergency", wish, wreckage.wreck, tuple(STORES)))
 
 
-@pytest.mark.parametrize("name", ["$(touch /tmp/pwned)", "HEAD", "release-1", "0" * 40])
-def test_what_is_no_commit_is_refused(verifier: Verifier, name: str) -> None:
-    assert "commit" in _refused(verifier, name)
+def _lines(incident: Path, store: str) -> list[dict[str, Any]]:
+    return [
+        json.loads(line)
+        for file in sorted((incident / FOLDER / store).glob("*.jsonl"))
+        if file.name != "revived.jsonl"
+        for line in file.read_text().splitlines()
+    ]
 
 
-def test_a_commit_without_a_baseline_is_refused(verifier: Verifier, commit: str, tmp_path: Path) -> None:
-    text = _refused(verifier, commit, ROLLPROOF_FOLDERS__BASELINES=str(tmp_path))
-    assert text.startswith("baseline: expected one of commit")
+def _revived(incident: Path, store: str) -> list[str]:
+    lines = (incident / FOLDER / store / "revived.jsonl").read_text().splitlines()
+    return [json.loads(line)["collection"] for line in lines]
 
 
-def test_a_commit_without_a_backup_is_refused(verifier: Verifier, commit: str, tmp_path: Path) -> None:
-    text = _refused(verifier, commit, ROLLPROOF_FOLDERS__BACKUPS=str(tmp_path))
-    assert text.startswith("backup: expected a complete backup set of commit")
-
-
-def _damage(operators: Operators) -> None:
-    operators.sql("DELETE FROM imagedb.users WHERE username <> 'canary' LIMIT 3")
-    operators.mongodb["mongodb"]["files"].delete_one({})
-    operators.redis.flushdb()
-    operators.qdrant.call("DELETE", "/collections/files")
-    operators.milvus.drop_collection(min(operators.milvus.list_collections()))
-    first = next(iter(operators.s3.list_objects("minio-file", recursive=True)))
-    operators.s3.remove_object("minio-file", str(first.object_name))
-
-
-def test_a_rollback_that_is_killed_is_run_again_and_verified(
-    verifier: Verifier,
-    backup: Path,
-    commit: str,
-    operators: Operators,
-    target: Target,
-    engine: ContainerEngine,
+def test_every_record_that_was_written_since_is_exported_and_accounted_for(
+    verifier: Verifier, wreckage: Wreckage, undisturbed: Undisturbed
 ) -> None:
-    assert backup.is_dir()
-    _damage(operators)
-    # Milvus is stopped in about two seconds, then its volume is loaded.
-    folder = verifier.killed(SCRIPT, commit, at="restore milvus", after=4)
-    again = verifier.script(SCRIPT, commit[:10], "--take-over")
-    assert again.returncode == ExitCode.VERIFIED, again.stderr
-    # The second run went on in the first one's incident, and kept nothing over what the first had kept.
-    assert f"incident: {folder}" in again.stdout
-    kept = (verifier.folder / "backups" / "safety").glob(f"{folder.name}-*")
-    assert [path.name for path in kept] == [f"{folder.name}-01"]
-    records = verify_journal(folder / "journal.jsonl")
-    # Begun and ended once; what was written between the two runs is exported by the second.
-    assert sum(record.get("step") == "back up mysql" for record in records) == 2
-    assert not (folder / "unfinished.json").exists()
-    outcome = verifier.run("verification", "-n2", incident=folder.name)
-    expect(outcome, {})
+    for store, counted in WRITTEN.items():
+        assert f"lost:   {store}: {counted}" in wreckage.plan, wreckage.plan
+    tasks = re.search(r"lost:   kafka: (\d+) new, 0 changed, 0 deleted", wreckage.plan)
+    assert tasks is not None, wreckage.plan
+    for store in ("redis", "milvus"):
+        assert re.search(rf"lost:   {store}: 1 new, 0 changed, [1-9]\d* deleted", wreckage.plan), (
+            wreckage.plan
+        )
+
+    incident = verifier.folder / "incidents" / undisturbed.incident
+    records = json.loads((incident / "rollback.json").read_text())["records"]
+    gone = wreckage.gone["redis"] + wreckage.gone["milvus"]
+    # A row, a document and an object besides. What came to the log since is exported, and is there.
+    counts = {"restored": 2, "exported": 8, "revived": gone + 3, "unaccounted": 0}
+    assert {name: count for name, count in records.items() if name != "kept"} == counts
+    assert records["kept"] > 1000
+    accounts = json.loads((incident / FOLDER / ACCOUNTS).read_text())
+    assert not any(account["unknown"] for account in accounts.values()), accounts
+    found = {store: _lines(incident, store) for store in accounts}
+    changes = {store: sorted(line["change"] for line in lines) for store, lines in found.items()}
+    assert changes == {**CHANGES, "kafka": ["new"] * int(tasks[1])}
+    assert "newcomer" in json.dumps(found["mysql"])
+    assert any(line["key"].endswith("since.txt") for line in found["minio"])
+    assert _revived(incident, "mysql") == ["imagedb.users"]
+    assert _revived(incident, "mongodb") == ["mongodb.files"]
+    assert ((incident / FOLDER).stat().st_mode & 0o777) == 0o700
+
+
+def test_it_is_verified(
+    verifier: Verifier, undisturbed: Undisturbed, target: Target, engine: ContainerEngine
+) -> None:
+    folder = verifier.folder / "incidents" / undisturbed.incident
+    expect(verifier.run("verification", incident=folder.name), {})
     verdict = json.loads((folder / "verdict.json").read_text())
     assert verdict["verdict"] == "passed"
     assert verdict["rollback"]["verdict"] == "passed"
     assert verdict["rto_seconds"] >= verdict["rollback"]["seconds"]
     assert set(verdict["phases"]) == {"phase1", "phase2", "phase3", "phase4"}
+    assert verdict["records"] == json.loads((folder / "rollback.json").read_text())["records"]
     # What the tags mean is what runs: the next `docker compose up` changes nothing.
     for service in target.application.services:
         (container,) = engine.containers()[service]
-        tagged = subprocess.run(
-            [
-                "docker",
-                "image",
-                "inspect",
-                "--format={{.Id}}",
-                f"rollproof-staging/{_image(service)}:current",
-            ],
-            capture_output=True,
-            text=True,
-            timeout=STEP_SECONDS,
-            check=True,
-        )
-        assert tagged.stdout.strip() == container.image_id
+        assert _id(f"{verifier.stack.project}/{_image(service)}:current") == container.image_id
 
 
 def _image(service: str) -> str:
     return "backend" if service == "worker" else service
 
 
+def _id(tag: str) -> str:
+    command = ["docker", "image", "inspect", "--format={{.Id}}", tag]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=STEP_SECONDS, check=True)
+    return done.stdout.strip()
+
+
 def test_a_damaged_backup_is_refused_before_its_store_is_touched(
     verifier: Verifier, backup: Path, commit: str
 ) -> None:
+    incidents = verifier.folder / "incidents"
+    before = sorted(incidents.iterdir())
     victim = max((backup / "mysql").iterdir(), key=lambda path: path.stat().st_size)
     whole = victim.read_bytes()
     victim.write_bytes(whole[:-1])
     try:
-        text = _refused(verifier, commit, ExitCode.FAILED)
+        done = verifier.script(SCRIPT, commit[:10])
     finally:
         victim.write_bytes(whole)
-    assert victim.name in text
+    assert done.returncode == ExitCode.FAILED, done.stderr
+    assert victim.name in done.stderr
+    assert "HINT: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert sorted(incidents.iterdir()) == before

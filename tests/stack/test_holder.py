@@ -1,4 +1,4 @@
-"""A stack that a killed command left is cleared away by the next; one that is in use is not touched."""
+"""A stack that a killed command left is cleared by the next command; a stack in use stays untouched."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dataclasses import replace
 import pytest
 
 from fixtures.errors import UsageProblem
-from rollback_actions.lock_volumes import LockVolumes
-from rollback_actions.progress import Progress
+from rollback_actions.session.lock import LockVolumes
+from rollback_actions.session.progress import Progress
 from staging.fresh import clear_abandoned
 from staging.holder import Holder
 from staging.stack import Stack
@@ -27,7 +27,7 @@ START_SECONDS = 60
 @pytest.fixture
 def other_stack(stack: Stack) -> Iterator[Stack]:
     """A stack beside the one that all tests share, of one container that was never started."""
-    other = replace(stack, project=f"rollproof-{uuid.uuid4().hex[:8]}")
+    other = replace(stack, name=f"rollproof-{uuid.uuid4().hex[:8]}")
     try:
         other.compose("create", "--no-build", "redis", seconds=START_SECONDS, hint="see its error")
         assert [status.state for status in other.status()] == ["created"]

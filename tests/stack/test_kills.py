@@ -1,51 +1,171 @@
-"""A kill of each kind of rollback on the real stack, another step each day; `./run killtest` does all."""
+"""Kills of rollbacks of one service, of one store and of all code on the real stack, and their results.
+
+Each rollback first runs once without a kill. An emergency rollback is killed in `test_respond.py`, and
+`test_kill_walk.py` kills all of them at every step.
+"""
 
 from __future__ import annotations
 
-import signal
-from collections import Counter
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fixtures.incident import load_incident
-from fixtures.journal import verify_journal
-from rollback_actions.progress import Progress
-from staging.kills.kill import Killer
-from staging.kills.walk import of_the_day, walk
-from staging.kills.wreckage import STORES
-from staging.stack import Stack
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import ExitCode
+from fixtures.incident.incident import UNFINISHED
+from fixtures.incident.journal import verify_journal
+from fixtures.incident.journal_steps import Step, StepId
+from fixtures.target.profile import Target
+from staging.kills.kill import Action, Killer
+from staging.kills.mark import Mark, write_marks
+from staging.kills.outcome import Keys
+from staging.kills.walk import SERVICE, actions
+from staging.operators import Operators
+from tests.stack.damage import tables_held
+from tests.stack.users import User
+from tests.stack.verifier import Verifier, expect
+
+# So long after its beginning none of the steps in which a kill falls here has come to its end.
+INTO_SECONDS = 1.0
+# Many commands one after the other, on a machine that others use too.
+pytestmark = [pytest.mark.timeout(2400), pytest.mark.usefixtures("whole", "settled")]
 
 
-@pytest.mark.timeout(1800)
-def test_rollbacks_that_are_killed_end_as_those_that_were_not(stack: Stack, tmp_path: Path) -> None:
-    store = sorted(STORES)[datetime.now(UTC).date().toordinal() % len(STORES)]
-    names = ("service", f"database {store}", "full", "emergency")
-    with Progress() as progress:
-        found = walk(
-            Killer(stack.root, tmp_path), stack, names, of_the_day, progress, tmp_path / "kills.json"
-        )
-    assert found.passed, found.record()
-    assert [kill.action for kill in found.kills] == list(names)
-    for kill in found.kills:
-        incident = tmp_path / "incidents" / kill.incident
-        events = Counter(_events_of_commands(incident))
-        assert kill.code == -signal.SIGKILL
-        assert events["started"] > events["ended"], "no run of the incident was cut short"
-        assert not events["failed"]
-        assert kill.step in {record.get("step") for record in verify_journal(incident / "journal.jsonl")}
-        rollback = load_incident(incident).rollback()
-        assert rollback is not None
-        assert rollback.verdict == "passed"
-        assert (rollback.records is None) == (kill.action in {"service", "full"})
-        assert rollback.records is None or list(incident.glob("lost-window*/window.json"))
+@pytest.fixture(scope="module")
+def known(killer: Killer, operators: Operators) -> dict[str, Action]:
+    """The rollbacks as the walk knows them, by their names."""
+    return {action.name: action for action in actions(killer.stack, operators)}
 
 
-def _events_of_commands(incident: Path) -> Iterator[str]:
-    """Yield what the journal says of the command itself, which every other step is a part of."""
-    first, *rest = verify_journal(incident / "journal.jsonl")
-    for record in (first, *rest):
-        if record.get("step") == first["step"]:
-            yield record["event"]
+def _containers(engine: ContainerEngine) -> dict[str, str]:
+    return {service: container.id for service, (container,) in engine.containers().items()}
+
+
+def _refused(verifier: Verifier, incident: str, *arguments: str) -> str:
+    done = verifier.actions("rollback", *arguments)
+    assert done.returncode == ExitCode.USAGE, done.stdout
+    assert incident in done.stderr
+    return done.stderr
+
+
+def test_a_rollback_of_a_service_that_is_killed_is_taken_over_and_resumed(
+    verifier: Verifier, killer: Killer, known: dict[str, Action], engine: ContainerEngine
+) -> None:
+    action, before = known["service"], _containers(engine)
+    undisturbed = killer.undisturbed(action)
+
+    def looked_at() -> list[Mark]:
+        status = verifier.actions("rollback", "status")
+        assert ", which has ended; add --take-over\n" in status.stdout
+        assert "rollback resume --take-over --target=" in status.stdout.splitlines()[-1]
+        assert "which has ended; add --take-over" in verifier.actions("card").stdout
+        incident = verifier.incident_of(status.stdout).name
+        assert "--take-over" in _refused(verifier, f"incident {incident}, since", "resume")
+        return action.mark()
+
+    step = str(StepId(Step.RECREATE, SERVICE))
+    kill = killer.kill(replace(action, mark=looked_at), step, INTO_SECONDS, undisturbed)
+    assert kill.passed, kill
+    incident = verifier.folder / "incidents" / kill.incident
+    (over,) = [one for one in verify_journal(incident / "journal.jsonl") if one["event"] == "took over"]
+    assert (over["incident"], over["life"]) == (incident.name, "which has ended")
+    after = _containers(engine)
+    assert {service for service in after if after[service] != before[service]} == {SERVICE}
+    status = verifier.actions("rollback", "status")
+    assert status.returncode == ExitCode.VERIFIED, status.stdout + status.stderr
+    assert f"rollback: service {SERVICE} to {verifier.baseline.facts.commit}" in status.stdout
+    assert f"--incident={incident.name}" in status.stdout
+    assert "\nlock: free\n" in status.stdout
+
+
+def test_a_restore_of_a_store_that_is_killed_is_resumed_before_anything_else(
+    verifier: Verifier,
+    killer: Killer,
+    known: dict[str, Action],
+    operators: Operators,
+    target: Target,
+    engine: ContainerEngine,
+) -> None:
+    action, held = known["database mysql"], ExitStack()
+    undisturbed = killer.undisturbed(action)
+
+    def wreck() -> Keys:
+        written = action.wreck()
+        # Some tables are put back then, and some are not.
+        held.enter_context(tables_held(target, engine))
+        return written
+
+    def looked_at() -> list[Mark]:
+        status = verifier.actions("rollback", "status")
+        assert status.returncode == ExitCode.BROKEN, status.stderr
+        assert "cut off  restore mysql" in status.stdout
+        incident = verifier.incident_of(status.stdout).name
+        # Nothing else is taken for the same, or started on data that is half restored.
+        _refused(verifier, incident, "database", "redis", "--take-over")
+        _refused(verifier, incident, "service", SERVICE, "--take-over")
+        held.close()
+        return write_marks(operators, ("mongodb", *action.stores))
+
+    step = str(StepId(Step.RESTORE, "mysql"))
+    with held:
+        killed = replace(action, wreck=wreck, mark=looked_at)
+        kill = killer.kill(killed, step, INTO_SECONDS, undisturbed)
+    assert kill.passed, kill
+    assert step in kill.open_steps
+    incident = verifier.folder / "incidents" / kill.incident
+    assert not (incident / UNFINISHED).exists()
+    _expect_one_kept(verifier, incident, "mysql")
+    assert verifier.actions("rollback", "resume").returncode == ExitCode.USAGE
+
+
+def _expect_one_kept(verifier: Verifier, incident: Path, store: str) -> None:
+    """Assert that the safety copy is of that store, once."""
+    kept = list((verifier.folder / "backups" / "safety").glob(f"{incident.name}-*"))
+    assert [path.name for path in kept] == [f"{incident.name}-01"]
+    assert [path.name for path in kept[0].iterdir() if path.is_dir()] == [store]
+
+
+def test_a_full_rollback_that_is_killed_tells_users_to_come_again_until_its_end(
+    verifier: Verifier, killer: Killer, known: dict[str, Action], target: Target, engine: ContainerEngine
+) -> None:
+    user, action = User(target), known["full"]
+    stores = _of_stores(engine, target)
+    with ExitStack() as wrecked:
+
+        def wreck() -> Keys:
+            written = action.wreck()
+            wrecked.enter_context(user.asking())
+            return written
+
+        undisturbed = killer.undisturbed(replace(action, wreck=wreck))
+    # Until then the page was another image's.
+    _expect_told(user.told("page"), "page")
+    _expect_told(user.told("JSON"), "JSON")
+    assert str(StepId(Step.KEEP)) not in undisturbed.seconds
+
+    def looked_at() -> list[Mark]:
+        assert User(target).ask("/") == "503, come again, page"
+        return action.mark()
+
+    step = str(StepId(Step.RECREATE))
+    kill = killer.kill(replace(action, mark=looked_at), step, INTO_SECONDS, undisturbed)
+    assert kill.passed, kill
+    assert step in kill.open_steps
+    assert len(kill.marks) == 1
+    assert _of_stores(engine, target) == stores
+    assert User(target).ask("/") == "200, page"
+    expect(verifier.run("phase1 or phase2", incident=kill.incident), {})
+
+
+def _of_stores(engine: ContainerEngine, target: Target) -> dict[str, str]:
+    found = _containers(engine)
+    return {service: one for service, one in found.items() if service not in target.application.services}
+
+
+def _expect_told(told: list[str], kind: str) -> None:
+    """Assert that users were told to come again once, and then that all is well."""
+    away = f"503, come again, {kind}"
+    assert told[-2:] == [away, f"200, {kind}"], told
+    assert told.count(away) == 1, told

@@ -1,4 +1,4 @@
-"""The lock of a target, kept by the real engine: between processes, after a kill, with the engine away."""
+"""A target's lock, held by the real engine: between processes, after a kill, with the engine away."""
 
 from __future__ import annotations
 
@@ -15,29 +15,24 @@ from typing import IO
 
 import pytest
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ActionFailed, ExitCode, Unverifiable, UsageProblem
-from fixtures.incident import UNFINISHED
-from fixtures.journal import verify_journal
-from fixtures.target import Target
-from rollback_actions.holder import Holder
-from rollback_actions.lock import TargetLock, lock_state
-from rollback_actions.lock_volumes import LABEL, LockVolumes
+from fixtures.errors import ActionFailed, Unverifiable, UsageProblem
+from fixtures.target.profile import Target
+from rollback_actions.session.holder import Holder
+from rollback_actions.session.lock import LABEL, LockVolumes, TargetLock, lock_state
 from staging.stack import Stack
 from tests.conftest import ROOT
 from tests.stack.scratch_project import docker
-from tests.stack.verifier import ACTIONS_SECONDS, Verifier, expect
 from tests.unit.lock_stand_in import elsewhere, ended
 
 SECONDS = 60
-ROUNDS = 25
+ROUNDS = 8
 
 # At each line it is given, it tries to take the lock; a line more, and it gives back what it got.
 TAKER = """
 import sys
 from fixtures.errors import UsageProblem
-from rollback_actions.lock import TargetLock
-from rollback_actions.lock_volumes import LockVolumes
+from rollback_actions.session.lock import TargetLock
+from rollback_actions.session.lock import LockVolumes
 place = LockVolumes(sys.argv[1], 10)
 for line in sys.stdin:
     lock = TargetLock(place, "t", "try", take_over=line == "over\\n")
@@ -222,7 +217,9 @@ def test_an_engine_that_is_away_or_silent_is_said(
             Unverifiable, match=r"lock of project .*an answer within 1 s.*\nHINT: see that the"
         ):
             _lock(impatient).__enter__()
-        assert str(lock_state(target)).startswith("cannot be read: lock of project rollproof-staging: ")
+        assert str(lock_state(target)).startswith(
+            f"cannot be read: lock of project {target.engine.project}: "
+        )
         patched.setenv("DOCKER_HOST", f"unix://{tmp_path}/silent.sock")
         with _silent(tmp_path / "silent.sock"), pytest.raises(Unverifiable, match="within 1 s"):
             _lock(impatient).__enter__()
@@ -231,63 +228,3 @@ def test_an_engine_that_is_away_or_silent_is_said(
         with pytest.raises(Unverifiable):
             lock.require()
         assert not lock.lost
-
-
-def _started(verifier: Verifier, opened: ExitStack) -> subprocess.Popen[str]:
-    return opened.enter_context(
-        subprocess.Popen(
-            [str(verifier.root / "deploy/rollback/service_frontend.sh")],
-            env=verifier.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    )
-
-
-def test_of_two_rollbacks_at_the_same_instant_one_runs(verifier: Verifier, engine: ContainerEngine) -> None:
-    incidents = verifier.folder / "incidents"
-    before = set(incidents.iterdir())
-    with ExitStack() as opened:
-        both = [_started(verifier, opened) for _ in range(2)]
-        said = {process.pid: process.communicate(timeout=ACTIONS_SECONDS) for process in both}
-    codes = {process.pid: process.returncode for process in both}
-    assert sorted(codes.values()) == [ExitCode.VERIFIED, ExitCode.USAGE], said
-    ran, refused = sorted(codes, key=lambda pid: codes[pid])
-    assert "rollback: passed in" in said[ran][0]
-    error = said[refused][1]
-    assert f", process {ran} (rollback service frontend to {verifier.baseline.facts.commit}" in error
-    assert "which still runs" in error
-    assert "\nHINT: wait for it" in error
-    assert "Traceback" not in error
-    (incident,) = set(incidents.iterdir()) - before
-    steps = [record["step"] for record in verify_journal(incident / "journal.jsonl") if "step" in record]
-    assert steps.count("stop frontend") == 2  # its begin and its end
-    (container,) = engine.containers()["frontend"]
-    assert container.health == "healthy"
-    expect(verifier.run("phase1", "-n2"), {})
-
-
-def test_a_rollback_that_was_killed_is_taken_over_and_gone_on_with(
-    verifier: Verifier, engine: ContainerEngine
-) -> None:
-    folder = verifier.killed("rollback/service_frontend.sh", at="stop frontend")
-    status = verifier.actions("rollback", "status")
-    assert ", which has ended; add --take-over\n" in status.stdout
-    assert "rollback resume --take-over --target=" in status.stdout.splitlines()[-1]
-    assert "which has ended; add --take-over" in verifier.actions("card").stdout
-    refused = verifier.actions("rollback", "resume")
-    assert refused.returncode == ExitCode.USAGE, refused.stdout
-    assert f"incident {folder.name}, since" in refused.stderr
-    assert "\nHINT: nobody will give it back: add --take-over" in refused.stderr
-    done = verifier.actions("rollback", "resume", "--take-over")
-    assert done.returncode == ExitCode.VERIFIED, done.stderr
-    assert not (folder / UNFINISHED).exists()
-    (over,) = [
-        record for record in verify_journal(folder / "journal.jsonl") if record["event"] == "took over"
-    ]
-    assert (over["incident"], over["life"]) == (folder.name, "which has ended")
-    assert "\nlock: free\n" in verifier.actions("rollback", "status").stdout
-    (container,) = engine.containers()["frontend"]
-    assert container.health == "healthy"
-    expect(verifier.run("phase1", "-n2"), {})

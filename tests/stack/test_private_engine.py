@@ -1,7 +1,7 @@
 """The engine's bootstrap with a real dockerd, which shares nothing with the machine's own.
 
-Its files are in the test's folder and its network is a namespace of its own: a dockerd that is started with
-`--bridge=none` deletes the bridge docker0 of the namespace that it is in, which is the other engine's.
+Its files are in the test's folder, and its network is a separate namespace. A dockerd started with
+`--bridge=none` deletes the bridge docker0 of its namespace, which would be the other engine's.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import UsageProblem
-from rollback_actions.lock import TargetLock
-from rollback_actions.lock_volumes import LockVolumes
+from rollback_actions.session.lock import LockVolumes, TargetLock
 from staging.daemon import Daemon, Record
 from staging.docker_engine import EngineSettings, answers, docker_engine
 
@@ -26,30 +26,37 @@ WITHIN_SECONDS = 20
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Iterator[EngineSettings]:
+def short() -> Iterator[Path]:
+    """A folder with a short name: the path of a socket has 104 characters at most."""
+    with tempfile.TemporaryDirectory(prefix="dockerd-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def settings(short: Path) -> Iterator[EngineSettings]:
     """Settings of a dockerd with folders and a network of its own."""
     if os.geteuid() != 0 or shutil.which("dockerd") is None or shutil.which("unshare") is None:
         pytest.skip("a dockerd of its own needs root, dockerd and unshare")
-    address = f"unix://{tmp_path}/docker.sock"
+    address = f"unix://{short}/docker.sock"
     yield EngineSettings(
-        state=tmp_path / "state",
+        state=short / "state",
         address=address,
         command=(
             "unshare",
             "--net",
             "dockerd",
             f"--host={address}",
-            f"--data-root={tmp_path}/data",
-            f"--exec-root={tmp_path}/run",
-            f"--pidfile={tmp_path}/docker.pid",
+            f"--data-root={short}/data",
+            f"--exec-root={short}/run",
+            f"--pidfile={short}/docker.pid",
             "--bridge=none",
             "--iptables=false",
             "--ip6tables=false",
         ),
-        pid_file=tmp_path / "docker.pid",
-        containerd_pid_file=tmp_path / "run" / "containerd" / "containerd.pid",
+        pid_file=short / "docker.pid",
+        containerd_pid_file=short / "run" / "containerd" / "containerd.pid",
     )
-    data = str(tmp_path / "data")
+    data = str(short / "data")
     # dockerd mounts its folder onto itself; one that is killed leaves that, and nobody can remove the folder.
     # Of the same file system on itself `is_mount` knows nothing.
     while data in [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]:

@@ -1,4 +1,4 @@
-"""References between the stores of the stack, followed both ways, whole and broken."""
+"""References between the stack's stores, followed both ways, intact and broken."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from app.identity import vector_collection
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Mismatch, Unverifiable, UsageProblem
-from fixtures.opened import Opened
-from fixtures.personal import Personal
-from fixtures.references import follow, require_whole
-from fixtures.stores.factory import open_view
-from fixtures.stores.profiles import Place, Reference
-from fixtures.stores.view import ReferenceView, StoreView
-from fixtures.target import Target
+from fixtures.redaction.personal import Personal
+from fixtures.stores.contract import ReferenceView, StoreView
+from fixtures.stores.references import follow, require_whole
+from fixtures.stores.registry import open_view
+from fixtures.system.rounds import Opened
+from fixtures.target.profile import Target
+from fixtures.target.sections import Place, Reference
 from staging.operators import Operators
 from tests.stack import damage
 

@@ -1,4 +1,4 @@
-"""The response on the real stack: a monitor sees trouble, and it is answered to the verified end."""
+"""The response on the real stack: a monitor sees a fault, and the response runs to its verified end."""
 
 from __future__ import annotations
 
@@ -14,25 +14,32 @@ from typing import Any
 
 import pytest
 
-from fixtures.journal import verify_journal
-from fixtures.monitored import assess_now, monitored_samples
-from fixtures.response_record import RESPONSE
-from fixtures.severity import Severity
-from fixtures.target import Target
+from fixtures.errors import ExitCode
+from fixtures.incident.incident import UNFINISHED
+from fixtures.incident.journal import verify_journal
+from fixtures.incident.journal_steps import STARTED, id_of
+from fixtures.incident.response_record import RESPONSE
+from fixtures.monitoring.severity import Severity, assess_now, monitored_samples
+from fixtures.system.files import read_lines
+from fixtures.target.profile import Target
+from staging.kills.outcome import Expected, judge, read_outcome
+from staging.kills.wreckage import STORES, wreck_stores
 from staging.operators import Operators
 from tests.stack import container_faults as faults
 from tests.stack.container_faults import Containers
-from tests.stack.verifier import Verifier
+from tests.stack.verifier import Verifier, patient
 
-WAIT_SECONDS = 120.0
-STEP_SECONDS = 400
+# Many commands one after the other, on a machine that others use too.
+pytestmark = [pytest.mark.timeout(2400), pytest.mark.usefixtures("settled")]
+WAIT_SECONDS = 600.0
+STEP_SECONDS = 1500
 AUTO = {"ROLLPROOF_RESPONDING__AUTO": "true"}
 
 
 @pytest.fixture(scope="module")
-def watched(verifier: Verifier, target: Target) -> Iterator[Callable[[], Severity]]:
+def watched(verifier: Verifier, backup: Path, target: Target) -> Iterator[Callable[[], Severity]]:
     """Gives how bad it is, by the samples of a monitor that runs; a backup and a baseline are there."""
-    verifier.back_up()
+    assert backup.is_dir()
     folders = target.folders.model_copy(update={"incidents": verifier.folder / "incidents"})
     there = target.model_copy(update={"folders": folders})
     with verifier.monitored():
@@ -52,7 +59,7 @@ def _respond(
     return subprocess.run(
         [sys.executable, "-m", "rollback_actions", "respond", *arguments],
         cwd=verifier.root,
-        env={**verifier.environment, **variables},
+        env={**verifier.environment, **patient(), **variables},
         input=said,
         capture_output=True,
         text=True,
@@ -71,15 +78,16 @@ def test_a_lost_record_is_answered_although_the_response_is_killed(
     verifier: Verifier, watched: Callable[[], Severity], operators: Operators
 ) -> None:
     _wait_for(watched, Severity.HEALTHY)
-    rows = operators.sql("SELECT COUNT(*) FROM documents")
     operators.sql("DELETE FROM documents ORDER BY file_id LIMIT 1")
     _wait_for(watched, Severity.CRITICAL)
+    # Afterwards: what is answered is the row that is gone, and a store in trouble might be seen before it.
+    written = wreck_stores(operators, STORES)
     incidents = verifier.folder / "incidents"
     before = set(incidents.glob(f"*/{RESPONSE}"))
     with subprocess.Popen(
         [sys.executable, "-m", "rollback_actions", "respond", "--auto"],
         cwd=verifier.root,
-        env={**verifier.environment, **AUTO},
+        env={**verifier.environment, **patient(), **AUTO},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.STDOUT,
@@ -89,10 +97,13 @@ def test_a_lost_record_is_answered_although_the_response_is_killed(
             _wait_until_restoring(incidents, before, killed)
         finally:
             # With the rollback that it runs, as when the machine goes down.
-            os.killpg(killed.pid, signal.SIGKILL)
+            _kill_all(killed.pid)
+    status = verifier.actions("rollback", "status")
+    assert status.returncode == ExitCode.BROKEN, status.stderr
+    assert "cut off  restore mysql" in status.stdout
     done = _respond(verifier, "--auto", **AUTO)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "going on with the response of incident" in done.stdout
+    assert "resuming the response of incident" in done.stdout
     folder, response = _response(done.stdout)
     assert response["assessed"]["severity"] == "critical"
     assert "records lost" in response["assessed"]["findings"]
@@ -100,16 +111,36 @@ def test_a_lost_record_is_answered_although_the_response_is_killed(
     assert response["agreed"]["by"] == "--auto, which the profile allows"
     assert response["ended"]["ending"] == "resume operations"
     assert 0 < response["ended"]["downtime_seconds"] <= response["ended"]["objective_seconds"]
-    assert operators.sql("SELECT COUNT(*) FROM documents") == rows
     verdict = json.loads((folder / "verdict.json").read_text())
     assert (verdict["verdict"], verdict["rollback"]["verdict"]) == ("passed", "passed")
-    assert verdict["records"]["unaccounted"] == 0
+    # Nothing was kept over what was kept at first, and what was written since the backup is exported.
+    safety = verifier.folder / "backups" / "safety"
+    assert [path.name for path in safety.glob(f"{folder.name}-*")] == [f"{folder.name}-01"]
+    assert not (folder / UNFINISHED).exists()
+    expected = Expected(tuple(STORES), written, untouched=False)
+    assert judge(read_outcome(folder, safety.parent), expected) == ""
+    verifier.compare()
     # What began it is over: there is nothing to respond to.
-    _wait_for(watched, Severity.HEALTHY)
-    again = _respond(verifier, "--auto", **AUTO)
+    give_up = time.monotonic() + WAIT_SECONDS
+    while True:
+        _wait_for(watched, Severity.HEALTHY)
+        again = _respond(verifier, "--auto", **AUTO)
+        # On a busy machine a page may be slow again by now, which is no severity yet: it is looked at again.
+        if again.returncode != ExitCode.BROKEN or time.monotonic() > give_up:
+            break
     assert again.returncode == 0, again.stdout + again.stderr
     assert "severity: healthy" in again.stdout
     assert set(incidents.glob(f"*/{RESPONSE}")) - before == {folder / RESPONSE}
+
+
+def _kill_all(pid: int) -> None:
+    """Kill a process and everything that it started, in whatever group that is."""
+    # Stopped first: it starts nothing more while its children are looked for.
+    os.kill(pid, signal.SIGSTOP)
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in thread.read_text().split():
+            _kill_all(int(child))
+    os.kill(pid, signal.SIGKILL)
 
 
 def _wait_until_restoring(incidents: Path, before: set[Path], process: subprocess.Popen[bytes]) -> None:
@@ -118,12 +149,15 @@ def _wait_until_restoring(incidents: Path, before: set[Path], process: subproces
         assert process.poll() is None, f"it ended by itself, with exit code {process.returncode}"
         for path in set(incidents.glob(f"*/{RESPONSE}")) - before:
             journal = path.with_name("journal.jsonl")
-            if journal.exists() and '"step": "restore mysql"' in journal.read_text():
+            records = read_lines(journal) if journal.exists() else []
+            begun = [str(id_of(record)) for record in records if record["event"] == STARTED]
+            if "restore mysql" in begun:
                 return
         time.sleep(0.1)
     pytest.fail("it never came to restore a store")
 
 
+@pytest.mark.long(minutes=5)
 def test_a_store_that_is_down_is_rolled_back_when_a_person_says_yes(
     verifier: Verifier, watched: Callable[[], Severity], containers: Containers
 ) -> None:

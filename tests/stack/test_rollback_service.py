@@ -1,25 +1,27 @@
-"""Rollbacks of code on the real stack: one service or all of them, whatever the tags mean; data stays."""
+"""Rollbacks of one service on the real stack, whatever its tag means; killed ones are tested elsewhere."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ExitCode
-from fixtures.git import git, head
-from fixtures.target import Target
-from rollback_actions.commit import check_out
-from rollback_actions.containers import ContainerControl
-from staging.operators import Operators, undone
+from fixtures.incident.journal import verify_journal
+from fixtures.incident.journal_steps import steps_in
+from rollback_actions.containers.control import ContainerControl
+from staging.images import PREFIX
+from staging.operators import undone
 from staging.stack import Stack
-from tests.stack.verifier import Verifier, expect
+from tests.stack.container_faults import Containers
+from tests.stack.verifier import ACTIONS_SECONDS, Verifier, expect
 
+# Many commands one after the other, on a machine that others use too.
+pytestmark = [pytest.mark.timeout(2400), pytest.mark.usefixtures("settled")]
 SECONDS = 120.0
 
 
@@ -28,15 +30,15 @@ def _id(tag: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True).stdout.strip()
 
 
-def _tag(service: str) -> str:
-    return f"rollproof-staging/{'backend' if service == 'worker' else service}:current"
+def _tag(stack: Stack, service: str) -> str:
+    return f"{stack.project}/{'backend' if service == 'worker' else service}:current"
 
 
 @contextmanager
 def _on_another_image(stack: Stack, *services: str) -> Iterator[None]:
     """The tags of `services` mean another image, and containers run on it."""
-    other = _id("rollproof-staging/nginx:current" if "nginx" not in services else "rollproof-staging/redis")
-    before = {_tag(service): _id(_tag(service)) for service in services}
+    other = _id(_tag(stack, "nginx") if "nginx" not in services else f"{PREFIX}/redis")
+    before = {_tag(stack, service): _id(_tag(stack, service)) for service in services}
 
     def mean(image: str, tag: str) -> None:
         subprocess.run(["docker", "tag", image, tag], timeout=SECONDS, check=True)
@@ -57,47 +59,25 @@ def _containers(engine: ContainerEngine) -> dict[str, str]:
     return {service: container.id for service, (container,) in engine.containers().items()}
 
 
-@contextmanager
-def _marked(operators: Operators) -> Iterator[None]:
-    """Data that came after the baseline is there, and is there still at the end."""
-    marks = operators.mongodb["mongodb"]["written_since"]
-    marks.insert_one({"written": "since"})
-    with undone(lambda: operators.mongodb["mongodb"].drop_collection("written_since")):
-        yield
-        assert marks.count_documents({}) == 1
-
-
-@pytest.mark.parametrize("service", ["frontend", "backend", "nginx"])
+@pytest.mark.parametrize("service", ["backend", "nginx"])
 def test_a_service_goes_back_to_the_image_that_was_recorded(
-    verifier: Verifier,
-    stack: Stack,
-    engine: ContainerEngine,
-    operators: Operators,
-    service: str,
+    verifier: Verifier, stack: Stack, engine: ContainerEngine, service: str
 ) -> None:
     recorded = {c.service: c.image_id for c in verifier.baseline.facts.containers}
-    with _marked(operators), _on_another_image(stack, service):
+    with _on_another_image(stack, service):
         before = _containers(engine)
         assert engine.containers()[service][0].image_id != recorded[service]
-        plan = verifier.actions("plan", "--service", service)
-        assert f"next: {stack.root}/deploy/rollback/service_{service}.sh" in plan.stdout, plan.stderr
         done = verifier.script(f"rollback/service_{service}.sh")
         assert done.returncode == ExitCode.VERIFIED, done.stderr
         (container,) = engine.containers()[service]
         assert (container.image_id, container.health) == (recorded[service], "healthy")
         # The next `docker compose up` finds what runs.
-        assert _id(_tag(service)) == recorded[service]
+        assert _id(_tag(stack, service)) == recorded[service]
         after = _containers(engine)
         assert {name for name in after if after[name] != before[name]} == {service}
-    status = verifier.actions("rollback", "status")
-    assert status.returncode == ExitCode.VERIFIED, status.stdout + status.stderr
-    assert f"rollback: service {service} to {verifier.baseline.facts.commit}" in status.stdout
-    incident = Path(next(line for line in done.stdout.splitlines() if line.startswith("incident: "))[10:])
-    assert f"--incident={incident.name}" in status.stdout
-    expect(verifier.run("phase1 or phase2", "-n2", incident=incident.name), {})
 
 
-def test_the_card_is_of_this_moment(
+def test_the_card_and_the_plan_are_of_this_moment(
     verifier: Verifier, engine: ContainerEngine, control: ContainerControl
 ) -> None:
     said = verifier.actions("card")
@@ -107,6 +87,8 @@ def test_the_card_is_of_this_moment(
     (health,) = (line.strip() for line in said.stdout.splitlines() if line.startswith("  curl "))
     asked = subprocess.run(health.split(), capture_output=True, text=True, timeout=SECONDS, check=True)
     assert "UP" in asked.stdout
+    plan = verifier.actions("plan", "--service", "frontend")
+    assert f"next: {verifier.root}/deploy/rollback/service_frontend.sh" in plan.stdout, plan.stderr
     try:
         control.stop(["frontend"], deadline=SECONDS)
         assert "in trouble: frontend" in verifier.actions("card").stdout
@@ -115,40 +97,47 @@ def test_the_card_is_of_this_moment(
     assert engine.containers()["frontend"][0].health == "healthy"
 
 
-def test_a_service_that_is_gone_is_created_anew(verifier: Verifier, engine: ContainerEngine) -> None:
+def _started(verifier: Verifier, opened: ExitStack) -> subprocess.Popen[str]:
+    return opened.enter_context(
+        subprocess.Popen(
+            [str(verifier.root / "deploy/rollback/service_frontend.sh")],
+            env=verifier.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    )
+
+
+def test_of_two_rollbacks_at_the_same_instant_one_runs_and_creates_what_is_gone(
+    verifier: Verifier, engine: ContainerEngine, containers: Containers
+) -> None:
     (container,) = engine.containers()["frontend"]
     subprocess.run(
         ["docker", "rm", "--force", container.id], timeout=SECONDS, check=True, capture_output=True
     )
-    done = verifier.script("rollback/service_frontend.sh")
-    assert done.returncode == ExitCode.VERIFIED, done.stderr
+    incidents = verifier.folder / "incidents"
+    before = set(incidents.iterdir())
+    with ExitStack() as opened:
+        both = [_started(verifier, opened) for _ in range(2)]
+        said = {process.pid: process.communicate(timeout=ACTIONS_SECONDS) for process in both}
+    codes = {process.pid: process.returncode for process in both}
+    assert sorted(codes.values()) == [ExitCode.VERIFIED, ExitCode.USAGE], said
+    ran, refused = sorted(codes, key=lambda pid: codes[pid])
+    assert "rollback: passed in" in said[ran][0]
+    error = said[refused][1]
+    assert f", process {ran} (rollback service frontend to {verifier.baseline.facts.commit}" in error
+    assert "which still runs" in error
+    assert "\nHINT: wait for it" in error
+    assert "Traceback" not in error
+    (incident,) = set(incidents.iterdir()) - before
+    steps, _ = steps_in(verify_journal(incident / "journal.jsonl"))
+    assert [step.end is not None for step in steps if str(step.id) == "stop frontend"] == [True]
     (again,) = engine.containers()["frontend"]
     assert (again.image_id, again.health) == (container.image_id, "healthy")
-
-
-def test_a_full_rollback_puts_code_and_images_back_and_leaves_data(
-    verifier: Verifier,
-    stack: Stack,
-    engine: ContainerEngine,
-    operators: Operators,
-    target: Target,
-    tmp_path: Path,
-) -> None:
-    facts, repository = verifier.baseline.facts, target.application.repository
-    services = target.application.services
-    recorded = {c.service: c.image_id for c in facts.containers if c.service in services}
-    with _marked(operators), undone(lambda: check_out(repository, facts.commit, tmp_path)):
-        check_out(repository, git(repository, "rev-parse", "release-2^{commit}"), tmp_path)
-        with _on_another_image(stack, "frontend", "backend"):
-            stores = {name: one for name, one in _containers(engine).items() if name not in services}
-            done = verifier.actions("rollback", "full", facts.commit[:10])
-            assert done.returncode == ExitCode.VERIFIED, done.stderr
-        assert head(repository) == facts.commit
-        now = engine.containers()
-        assert {service: now[service][0].image_id for service in services} == recorded
-        assert {name: one for name, one in _containers(engine).items() if name not in services} == stores
-    assert "keep what is there now" not in done.stderr
-    expect(verifier.run("phase1 or phase2", "-n2"), {})
+    # Without its frontend it was not well, and it is asked every ten seconds.
+    containers.wait_until("nginx", health="healthy")
+    expect(verifier.run("phase1"), {})
 
 
 def test_an_image_that_is_gone_is_found_before_anything_stops(

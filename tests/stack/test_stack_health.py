@@ -1,4 +1,4 @@
-"""Each store's healthcheck goes red while the store refuses what the application asks, and recovers."""
+"""Each store's healthcheck fails while the store refuses the application's requests, and recovers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from docker.models.containers import Container
 from staging.stack import STORE_SERVICES, Stack
 
 CALL_SECONDS = 30
-RECOVERY_SECONDS = 60
-TURN_SECONDS = 60
+RECOVERY_SECONDS = 120
+TURN_SECONDS = 120
 # A Kafka broker that lost its log goes on answering from what it read some seconds before.
-NOTICE_SECONDS = 20
+NOTICE_SECONDS = 60
 
 
 def execute(container: Container, command: list[str]) -> tuple[int, str]:
@@ -48,11 +48,12 @@ class Stores:
         return output
 
     def recovers(self, service: str) -> None:
-        """Wait until the healthcheck passes again."""
+        """Wait until the healthcheck passes again, and says nothing."""
         give_up = time.monotonic() + RECOVERY_SECONDS
         while (outcome := self.check(service))[0] != 0:
             assert time.monotonic() < give_up, outcome
             time.sleep(0.3)
+        assert outcome == (0, "")
 
 
 @pytest.fixture(scope="module")
@@ -226,13 +227,37 @@ FAULTS: dict[str, tuple[str, Fault]] = {
 }
 
 
-@pytest.mark.parametrize("service", STORE_SERVICES)
-def test_a_store_in_order_is_healthy(stores: Stores, service: str) -> None:
-    assert stores.check(service) == (0, "")
+# One of each service; they end in order, which is where its healthcheck is seen green.
+ONE_OF_EACH = {
+    "mysql-account-gone",
+    "mongodb-no-primary",
+    "redis-account-off",
+    "milvus-other-password",
+    "qdrant-stopped",
+    "minio-not-versioned-yet",
+    "kafka-without-its-log",
+    "kafka-host-stopped",
+}
 
 
-@pytest.mark.parametrize(("service", "fault"), FAULTS.values(), ids=FAULTS)
-def test_a_store_that_refuses_queries_is_unhealthy(stores: Stores, service: str, fault: Fault) -> None:
+def test_every_service_of_a_store_has_a_fault_here() -> None:
+    assert {FAULTS[name][0] for name in ONE_OF_EACH} == set(STORE_SERVICES)
+
+
+@pytest.mark.parametrize(
+    ("service", "fault"),
+    [
+        pytest.param(
+            *FAULTS[name],
+            id=name,
+            marks=() if name in ONE_OF_EACH else pytest.mark.long(minutes=0.2),
+        )
+        for name in FAULTS
+    ],
+)
+def test_a_store_that_refuses_queries_is_unhealthy_until_it_is_in_order(
+    stores: Stores, service: str, fault: Fault
+) -> None:
     with fault(stores):
         give_up = time.monotonic() + NOTICE_SECONDS
         while (outcome := stores.check(service))[0] == 0 and time.monotonic() < give_up:

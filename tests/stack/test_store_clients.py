@@ -1,4 +1,4 @@
-"""Who is connected, as the real stores tell it: other accounts, idle too; not ours, not health checks."""
+"""The connected clients, by the real stores: other accounts, idle too; not ours, not health checks."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from pydantic import SecretStr
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Unverifiable
-from fixtures.stores import mongodb, mysql
-from fixtures.stores import redis as redis_view
-from fixtures.stores.profiles import Account, MongodbProfile, RedisProfile
+from fixtures.stores.mongodb import view as mongodb
+from fixtures.stores.mongodb.descriptor import MongodbProfile
+from fixtures.stores.mysql import view as mysql
 from fixtures.stores.reach import Reach
-from fixtures.target import Target
-from rollback_actions.stores.clients import Blind
-from rollback_actions.stores.factory import open_clients
-from rollback_actions.stores.mysql_clients import Clients
+from fixtures.stores.redis import view as redis_view
+from fixtures.stores.redis.descriptor import RedisProfile
+from fixtures.target.profile import Target
+from fixtures.target.sections import Account
+from rollback_actions.stores.contract import Blind
+from rollback_actions.stores.mysql.clients import Clients
+from rollback_actions.stores.registry import open_clients
+from rollback_actions.stores.writable import Operated
 from staging.stack import Stack
 from tests.stack.mysql_server import OPERATOR, MysqlServer, prepared
 from tests.stack.scratch_stores import changed, nowhere
@@ -32,7 +36,7 @@ def _account(stack: Stack, store: str, user: str) -> Account:
 
 def test_mysql_tells_with_the_privilege_alone(stack: Stack, running: MysqlServer) -> None:
     app = Reach("mysql", running.endpoint, _account(stack, "mysql", "app"), SECONDS)
-    clients = Clients("mysql", running.profile, running.endpoint)
+    clients = Clients(Operated("mysql", running.profile, running.endpoint))
     with prepared(running), closing(mysql.connect(app)) as connection, closing(clients):
         with pytest.raises(Blind, match="expected the privilege PROCESS"):
             clients.others()
@@ -111,7 +115,7 @@ def test_an_account_without_the_right_is_blind(
 
 
 def test_a_store_that_is_not_there_is_no_blindness(running: MysqlServer) -> None:
-    clients = Clients("mysql", running.profile, nowhere())
+    clients = Clients(Operated("mysql", running.profile, nowhere()))
     with closing(clients), pytest.raises(Unverifiable) as caught:
         clients.others()
     assert not isinstance(caught.value, Blind)

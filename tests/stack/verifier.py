@@ -1,7 +1,8 @@
-"""Runs checks as an operator would, in a process of their own, and says which of them were red."""
+"""Runs checks as an operator would, in a separate process, and returns the red ones."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -9,40 +10,73 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Event, Thread
 from typing import Any
 
-from fixtures.baseline import Baseline, BaselineDraft, load_baseline
-from fixtures.recorded import Facts
-from staging.apart import apart
+import pytest
+
+from fixtures.baseline.facts import Facts
+from fixtures.baseline.folder import Baseline, BaselineDraft, load_baseline
+from fixtures.errors import ExitCode
+from fixtures.incident.incident import UNFINISHED
+from fixtures.incident.journal_steps import STARTED, id_of
+from fixtures.system.files import read_lines
+from fixtures.target.profile import PREFIX
+from rollback_actions.__main__ import COMMANDS, CONTACTS, ROLLBACK
+from rollback_actions.cli.lazy import At
+from staging.apart import PATIENT, UNHURRIED, apart
+from staging.stack import Stack
+from tests.fork_server import ForkServer, Order, workers_in
 from tests.pytester.conftest import Outcome
 
 # A test ends sooner by its own limit, unless it says that it takes long.
-CHECKS_SECONDS = 400
+CHECKS_SECONDS = 1500
 ACTIONS_SECONDS = 900
 # Checks warn of nothing, in no state of the stack. That pytest cannot clear an old folder is not theirs.
 STRICT = ("-Werror", "-Wignore:(rm_rf) error removing:pytest.PytestWarning")
+# What commands import when they need it. Some of it takes a second, in each of hundreds of processes.
+DRIVERS = ("pymysql", "pymongo", "redis", "minio", "confluent_kafka", "pymilvus")
 # A verdict, and words that the reason holds.
 Red = tuple[str, ...]
+
+
+@cache
+def forks() -> ForkServer:
+    """What commands are forks of, which have to do with the stack what an operator's would.
+
+    That they work from nothing too is shown where the runbook's scripts are run, and the gate.
+    """
+    every = (*COMMANDS.values(), *ROLLBACK.values(), *CONTACTS.values())
+    commands = {at.module for at in every if isinstance(at, At)}
+    server = ForkServer(("rollback_actions.__main__", *sorted(commands), *DRIVERS))
+    atexit.register(server.close)
+    return server
 
 
 @dataclass(frozen=True)
 class Verifier:
     """Checks and actions of the staging stack, in folders of a test's own, not in the user's."""
 
-    root: Path
+    stack: Stack
     folder: Path
 
     @property
+    def root(self) -> Path:
+        """The checkout that the commands are run in."""
+        return self.stack.root
+
+    @property
     def environment(self) -> dict[str, str]:
-        """The environment of every command: this one's, with the three folders replaced."""
-        # Tests roll back to one commit again and again.
-        return {**apart(self.folder, HOLD_SECONDS="0"), "PYTHONDONTWRITEBYTECODE": "1"}
+        """The environment of every command: this one's, with three folders replaced and patient clocks."""
+        return {**apart(self.stack.profile, self.folder, **PATIENT), "PYTEST_ADDOPTS": "-p tests.unrendered"}
 
     @property
     def baseline(self) -> Baseline:
@@ -58,32 +92,30 @@ class Verifier:
 
     def actions(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the command line of the actions to its end, `variables` added; output and errors are kept."""
+        return self._fork("rollback_actions", arguments, variables, ACTIONS_SECONDS)
+
+    def _fork(
+        self, module: str, arguments: Sequence[str], variables: Mapping[str, str], seconds: float
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `python -m module` to its end in a process that has imported everything already."""
+        environment = {**self.environment, **variables}
+        order = Order(module, list(arguments), str(self.root), environment, workers_in(arguments))
+        with TemporaryFile("w+") as said, TemporaryFile("w+") as errors:
+            code = forks().start(order, said.fileno(), errors.fileno()).wait(seconds)
+            for file in (said, errors):
+                file.seek(0)
+            return subprocess.CompletedProcess([module, *arguments], code, said.read(), errors.read())
+
+    def script(self, name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the runbook's own commands below `deploy` to its end; output and errors are kept."""
         return subprocess.run(
-            [sys.executable, "-m", "rollback_actions", *arguments],
-            cwd=self.root,
+            [str(self.root / "deploy" / name), *arguments],
             env={**self.environment, **variables},
             capture_output=True,
             text=True,
             check=False,
             timeout=ACTIONS_SECONDS,
         )
-
-    def script(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one of the runbook's own commands below `deploy` to its end; output and errors are kept."""
-        return subprocess.run(
-            [str(self.root / "deploy" / name), *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=ACTIONS_SECONDS,
-        )
-
-    def killed(self, name: str, *arguments: str, at: str, after: float = 0.0) -> Path:
-        """Kill one of the runbook's commands `after` seconds of step `at`; return its incident's folder."""
-        with self.begun(name, *arguments, at=at) as (_, folder):
-            time.sleep(after)
-        return folder
 
     @contextmanager
     def begun(
@@ -93,11 +125,26 @@ class Verifier:
 
         It is killed at the end of the body, if it is still there. What it says is in its standard output.
         """
-        incidents = self.folder / "incidents"
-        before = set(incidents.glob("*-staging-*"))
+        with self._begun([str(self.root / "deploy" / name), *arguments], at, variables) as found:
+            yield found
+
+    @contextmanager
+    def resumed(self, *, at: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+        """Give the newest unfinished rollback, resumed, that has come to step `at` again; like `begun`."""
+        command = [sys.executable, "-m", "rollback_actions", "rollback", "resume", "--take-over"]
+        with self._begun(command, at, variables) as found:
+            yield found
+
+    @contextmanager
+    def _begun(
+        self, command: Sequence[str], step: str, variables: Mapping[str, str]
+    ) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+        before = self._times(step)
         process = subprocess.Popen(
-            [str(self.root / "deploy" / name), *arguments],
+            command,
+            cwd=self.root,
             env={**self.environment, **variables},
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -105,23 +152,26 @@ class Verifier:
         )
         give_up = time.monotonic() + ACTIONS_SECONDS
         try:
-            while (folder := self._at(set(incidents.glob("*-staging-*")) - before, at)) is None:
-                assert process.poll() is None, f"it ended before it came to the step {at}"
-                assert time.monotonic() < give_up, f"it never came to the step {at}"
+            while not (come := [path for path, times in self._times(step).items() if times > before[path]]):
+                assert process.poll() is None, f"it ended before it came to the step {step}"
+                assert time.monotonic() < give_up, f"it never came to the step {step}"
                 time.sleep(0.1)
-            yield process, folder
+            yield process, come[0]
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate(timeout=ACTIONS_SECONDS)
 
-    def _at(self, folders: set[Path], step: str) -> Path | None:
-        """Return the folder whose journal has come to `step`."""
-        for folder in folders:
-            journal = folder / "journal.jsonl"
-            if journal.exists() and f'"step": "{step}"' in journal.read_text():
-                return folder
-        return None
+    def _times(self, step: str) -> Counter[Path]:
+        """Return how often each incident has begun the step of that id, such as "restore mysql"."""
+        return Counter(
+            {
+                journal.parent: [
+                    str(id_of(record)) for record in read_lines(journal) if record["event"] == STARTED
+                ].count(step)
+                for journal in self.folder.glob("incidents/*-staging-*/journal.jsonl")
+            }
+        )
 
     @contextmanager
     def monitored(self) -> Iterator[None]:
@@ -139,18 +189,47 @@ class Verifier:
             process.send_signal(signal.SIGTERM)
             process.wait(ACTIONS_SECONDS)
 
-    def back_up(self) -> Path:
-        """Take a backup set of the stack as it is, and a baseline; return the set's folder."""
-        done = self.script("scripts/backup.sh")
+    def take_backup(self) -> Path:
+        """Take a backup set of the stack as it is, by the runbook's own command; return its folder."""
+        done = self.script("scripts/backup.sh", **patient())
         assert done.returncode == 0, done.stderr
-        self.capture()
         (folder,) = (line for line in done.stdout.splitlines() if line.startswith("backup: "))
         return Path(folder.removeprefix("backup: "))
 
-    def capture(self) -> None:
+    def back_up(self) -> Path:
+        """Take a backup set of the stack as it is, and a baseline; return the set's folder."""
+        folder = self.take_backup()
+        self.capture()
+        return folder
+
+    def capture(self, *options: str) -> None:
         """Capture anew, after a fault whose undo leaves other ids behind, such as those that Milvus makes."""
-        done = self.actions("capture")
+        done = self.actions("capture", *options, **patient())
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def compare(self) -> None:
+        """See that every store is as the baseline has it, record by record."""
+        done = self.actions("compare", str(self.folder / "baselines" / "current"), **patient())
+        assert done.returncode == ExitCode.VERIFIED, done.stdout + done.stderr
+
+    def settle(self) -> None:
+        """Resume what is unfinished; fail where something is."""
+        if left := list(self.folder.glob(f"incidents/*/{UNFINISHED}")):
+            done = self.actions("rollback", "resume", "--take-over")
+            pytest.fail(f"unfinished: {left}; resumed: {done.stdout}{done.stderr}")
+
+    def give_back(self) -> None:
+        """See that every store is as the baseline has it; put it back where it is not, and fail."""
+        try:
+            self.compare()
+        except AssertionError:
+            self.script("rollback/emergency_rollback.sh", self.baseline.facts.commit, "--take-over")
+            raise
+
+    def incident_of(self, said: str) -> Path:
+        """Return the folder of the incident that a command has named."""
+        (folder,) = {line for line in said.splitlines() if line.startswith("incident: ")}
+        return Path(folder.removeprefix("incident: "))
 
     def run(self, markers: str, *options: str, incident: str = "", **variables: str) -> Outcome:
         """Run the checks that `markers` select; `variables` replace keys of the profile.
@@ -159,17 +238,17 @@ class Verifier:
         """
         incident = incident or f"checks-{uuid.uuid4().hex[:12]}"
         selected = ("-m", markers, f"--incident={incident}")
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", *STRICT, *selected, *options],
-            cwd=self.root,
-            env={**self.environment, **{f"ROLLPROOF_{name}": value for name, value in variables.items()}},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=CHECKS_SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
+        arguments = ("-q", *STRICT, *selected, *options)
+        done = self._fork("pytest", arguments, patient(**variables), CHECKS_SECONDS)
         return Outcome(done.returncode, done.stdout + done.stderr, self.folder / "incidents" / incident)
+
+
+def patient(**variables: str) -> dict[str, str]:
+    """Return the environment of a command that waits as long as it has to, with other keys of the profile.
+
+    No test is about how fast a machine is on which much else runs; one that is about time sets its own.
+    """
+    return {f"{PREFIX}{name}": value for name, value in {**UNHURRIED, **variables}.items()}
 
 
 def expect(outcome: Outcome, expected: Mapping[str, Red]) -> None:

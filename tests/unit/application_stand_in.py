@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from pydantic import SecretStr
 
-from fixtures.application import Session
-from fixtures.target import Application
+from fixtures.application.client import Session
+from fixtures.target.profile import Application
 
 PASSWORD = "correct horse"  # noqa: S105 - what must not be seen
 TOKEN = "battery.staple"  # noqa: S105
@@ -29,6 +29,12 @@ class Exchange:
     path: str
     headers: dict[str, str]
     body: bytes
+    application: StandIn
+
+    def trickle(self, piece: Callable[[], None]) -> None:
+        """Send a piece now and then, for as long as the client stays: nothing but its deadline ends that."""
+        while not self.application.ended.wait(0.02):
+            piece()
 
     def reply(self, status: int, body: object) -> None:
         content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
@@ -63,6 +69,7 @@ class StandIn:
     url: str
     answers: dict[str, Handler] = field(default_factory=dict)
     seen: list[Exchange] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
 
 
 @contextmanager
@@ -74,7 +81,7 @@ def running() -> Iterator[StandIn]:
 
         def _serve(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
-            exchange = Exchange(self, self.path, dict(self.headers), self.rfile.read(length))
+            exchange = Exchange(self, self.path, dict(self.headers), self.rfile.read(length), application)
             application.seen.append(exchange)
             with suppress(BrokenPipeError, ConnectionResetError):  # some tests make the client leave
                 application.answers[f"{self.command} {self.path}"](exchange)
@@ -93,11 +100,12 @@ def running() -> Iterator[StandIn]:
         try:
             yield application
         finally:
+            application.ended.set()
             server.shutdown()
             thread.join()
 
 
-def profile(url: str) -> Application:
+def profile(url: str, seconds: float = 30) -> Application:
     return Application.model_validate(
         {
             "url": url,
@@ -110,8 +118,8 @@ def profile(url: str) -> Application:
             },
             "services": ["backend"],
             "repository": ".",
-            "deadline_seconds": 1,
-            "chat_seconds": 1,
+            "deadline_seconds": seconds,
+            "chat_seconds": seconds,
         }
     )
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.clock import Moment
+from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode
-from fixtures.incident import Incident, new_incident
+from fixtures.incident.incident import Incident, new_incident
+from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
 from rollback_actions.__main__ import main
-from rollback_actions.journal import Journal
-from rollback_actions.unfinished import Unfinished
-from rollback_actions.wish import Kind, Wish
+from rollback_actions.rollback.unfinished import Unfinished
+from rollback_actions.session.journal import Journal
 from tests.unit.sandbox import SECRET, Sandbox
 
 

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+import typer.main
+import typer.testing
+from hypothesis import HealthCheck, settings
 
-from fixtures.incident import Incident, new_incident
-from fixtures.personal import personal_data
-from fixtures.secret import forget_secrets
-from fixtures.target import Target, load_target
+from fixtures.incident.incident import Incident, new_incident
+from fixtures.redaction.personal import personal_data
+from fixtures.redaction.secret import forget_secrets
+from fixtures.target.profile import Target, load_target
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, keep_locks_in_memory
-from tests.unit.sandbox import Sandbox, make_sandbox
+from tests.unit.rolled_back import History, make_history
+from tests.unit.sandbox import Releases, Sandbox, make_releases, make_sandbox
+
+# Laws are tried with the same few examples in every run, and with others by
+# `-p hypothesispytest --hypothesis-profile=many`. How long one takes says nothing where machines are busy.
+_EVERY_RUN = settings(
+    derandomize=True,
+    max_examples=40,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
+settings.register_profile("every-run", _EVERY_RUN)
+settings.register_profile("many", _EVERY_RUN, derandomize=False, max_examples=1000)
+settings.load_profile("every-run")
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +40,16 @@ def nothing_is_known() -> None:
     """Let no test redact what another one read."""
     forget_secrets()
     personal_data.set(None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_are_built_once() -> Iterator[None]:
+    """Build each command line once, as a process of an operator does: it takes longer than most tests."""
+    with pytest.MonkeyPatch.context() as patched:
+        built = cache(typer.main.get_command)
+        patched.setattr("typer.main.get_command", built)
+        patched.setattr("typer.testing._get_command", built)
+        yield
 
 
 @pytest.fixture
@@ -37,11 +67,23 @@ def place(monkeypatch: pytest.MonkeyPatch) -> StandInPlace:
     return keep_locks_in_memory(monkeypatch)
 
 
+@pytest.fixture(scope="session")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Releases:
+    """The files that every sandbox is a copy of; nobody changes them."""
+    return make_releases(tmp_path_factory.mktemp("releases"))
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory: pytest.TempPathFactory, releases: Releases) -> History:
+    """The files of a sandbox after a rollback; nobody changes them."""
+    return make_history(tmp_path_factory.mktemp("history"), releases)
+
+
 @pytest.fixture
-def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     # No engine answers: what needs one has to say so.
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
-    return make_sandbox(tmp_path)
+    return make_sandbox(tmp_path, releases)
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from fixtures.baseline import Baseline
+from fixtures.baseline.blocks import new_blocks, write_block
+from fixtures.baseline.facts import RecordedCollection, RecordedContent, RecordedStore
+from fixtures.baseline.folder import Baseline
+from fixtures.collection import Json
 from fixtures.errors import Unverifiable
-from fixtures.record_blocks import new_blocks, write_block
-from fixtures.recorded import RecordedCollection, RecordedContent, RecordedStore
-from fixtures.stores.content import Digest, Json, Neighbours, Pace, RecordHash
+from fixtures.stores.contract import Digest, Neighbours, Pace, RecordHash
 from tests.unit.test_baseline import FACTS
 
 Records = Mapping[str, Sequence[RecordHash]]

@@ -10,16 +10,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from fixtures.clock import Moment
-from fixtures.files import canonical_json, write_whole
-from fixtures.incident import Incident, RollbackRecord, load_incident
-from fixtures.journal import FIRST, hash_of, head_of
-from fixtures.ledger import Planned, Result, Run
-from fixtures.samples import Sample
-from fixtures.tally import tally
-from fixtures.target import Windows
+from fixtures.incident.incident import Incident, RollbackRecord, load_incident
+from fixtures.incident.journal import FIRST, hash_of, head_of
+from fixtures.incident.ledger import Planned, Result, Run
+from fixtures.incident.tally import tally
+from fixtures.monitoring.samples import Sample
+from fixtures.system.clock import Moment
+from fixtures.system.files import canonical_json, write_whole
+from fixtures.system.record_files import as_json
+from fixtures.target.profile import Windows
 from fixtures.verdict import Verdict
-from reports.verdict import write_verdict
+from reports.verdict.verdict import write_verdict
 from tests.unit.made_samples import BEAT, MONITOR, WELL, Probes, requests, value
 
 IDENTITY = "20260314T091000Z-staging-0a1b"
@@ -80,7 +81,7 @@ class Drawn:
             seconds = first + number * BEAT
             probes = {**WELL, **(of or _seen)(seconds)}
             sample = Sample("staging", MONITOR, number, moment(seconds), 0.001, 0, probes)
-            lines.append(json.dumps(sample.record()))
+            lines.append(json.dumps(as_json(sample)))
         (self.folder / "samples.jsonl").write_text("".join(f"{line}\n" for line in lines))
 
     def accounted(self, accounts: Mapping[str, Mapping[str, Any]]) -> None:
@@ -105,7 +106,7 @@ class Drawn:
     def verified(self, verdicts: Mapping[str, Verdict] | None = None) -> None:
         """Write a run of the phases, and its verdict; one check of those in `verdicts` came to that."""
         run = Run.begin(self.folder, moment(57.2), gated=True)
-        facts = {**run.facts(), "started": moment(58).record(), "pid": 1}
+        facts = {**as_json(run.facts()), "started": moment(58).record(), "pid": 1}
         write_whole(run.folder / "run.json", canonical_json(facts))
         names = {
             phase: [f"checks/test_{phase}.py::test_{n}" for n in range(count)]

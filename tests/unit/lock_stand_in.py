@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from fixtures.process import Process
-from rollback_actions import lock
-from rollback_actions.holder import Holder
-from rollback_actions.lock import Place, TargetLock
+from fixtures.system.process import Process
+from rollback_actions.session import lock
+from rollback_actions.session.holder import Holder
+from rollback_actions.session.lock import Place, TargetLock
 
 
 @dataclass

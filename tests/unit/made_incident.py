@@ -11,9 +11,30 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.bands import Bands
-from fixtures.clock import Moment
-from fixtures.contact_record import (
+from fixtures.decision.tree import Decision
+from fixtures.errors import ExitCode, UsageProblem
+from fixtures.incident.downtime import Downtime, record_downtime
+from fixtures.incident.incident import (
+    JOURNAL,
+    LOST_WINDOW,
+    UNFINISHED,
+    Incident,
+    RollbackRecord,
+    find_incident,
+)
+from fixtures.incident.journal_steps import Step, StepId
+from fixtures.incident.kept_samples import SAMPLES
+from fixtures.incident.ledger import Note, Planned, Result, Run
+from fixtures.incident.limits import limits_of
+from fixtures.incident.origin import Origin
+from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
+from fixtures.incident.rollbacks import ROLLBACK_BEGAN
+from fixtures.monitoring.samples import SampleWriter
+from fixtures.monitoring.severity import assess
+from fixtures.system.clock import Moment
+from fixtures.target.bands import Bands
+from fixtures.target.profile import Target
+from fixtures.team.contact_record import (
     ACKNOWLEDGED,
     ALERTED,
     ALERTING,
@@ -24,22 +45,10 @@ from fixtures.contact_record import (
     NOT_ALERTED,
     Alert,
 )
-from fixtures.errors import ExitCode
-from fixtures.incident import JOURNAL, LOST_WINDOW, UNFINISHED, Incident, RollbackRecord, find_incident
-from fixtures.kept_samples import SAMPLES
-from fixtures.ledger import Planned, Result, Run
-from fixtures.limits import limits_of
-from fixtures.origin import Origin
-from fixtures.response_record import RESPONSE, RESPONSE_SAMPLES
-from fixtures.rollbacks import ROLLBACK_BEGAN
-from fixtures.samples import SampleWriter
-from fixtures.severity import assess
-from fixtures.target import Target
 from fixtures.verdict import Verdict
-from rollback_actions.assessment import Assessed
-from rollback_actions.decide import Decision
-from rollback_actions.journal import Journal
-from rollback_actions.response import Response
+from rollback_actions.respond.assessment import Assessed
+from rollback_actions.respond.response import Response
+from rollback_actions.session.journal import Journal
 from tests.unit.made_samples import BEAT, requests, samples
 
 COMMIT, BAD = "a" * 40, "b" * 40
@@ -111,13 +120,13 @@ class MadeIncident:
         """Roll back in 62 s; the start of the application takes longer than it should."""
         del decision, begun
         began, journal = Moment.now(), Journal(self.folder / JOURNAL, str)
-        with journal.step(f"rollback emergency {COMMIT}", user="ada", host="here", pid="1"):
+        with journal.step(f"rollback emergency {COMMIT}", id=Step.ROLLBACK, user="ada", host="here", pid="1"):
             self.begin(journal)
-            with self.step(journal, "stop the application", 2.0, 10.0):
+            with self.step(journal, StepId(Step.STOP), 2.0, 10.0):
                 pass
-            with self.step(journal, "restore mysql", 40.0, 60.0) as result:
+            with self.step(journal, StepId(Step.RESTORE, "mysql"), 40.0, 60.0) as result:
                 result["result"] = "145 records"
-            with self.step(journal, "start the application on the recorded images", 20.0, 15.0):
+            with self.step(journal, StepId(Step.RECREATE), 20.0, 15.0):
                 pass
             window = self.folder / LOST_WINDOW
             window.mkdir(mode=0o700, exist_ok=True)
@@ -142,10 +151,11 @@ class MadeIncident:
 
     @contextmanager
     def step(
-        self, journal: Journal, name: str, seconds: float, deadline: float
+        self, journal: Journal, step: StepId, seconds: float, deadline: float
     ) -> Iterator[dict[str, str | float]]:
         """Open a step that takes so long."""
-        with journal.step(name, deadline_seconds=deadline) as result:
+        name = step.step.sentence(step.of)
+        with journal.step(name, id=step.step, of=step.of, deadline_seconds=deadline) as result:
             yield result
             self.clock.turn(seconds)
 
@@ -154,9 +164,9 @@ class MadeIncident:
         began, journal = Moment.now(), Journal(self.folder / JOURNAL, str)
         self.incident.set_rollback_aside()
         self.incident.reopen()
-        with journal.step("rollback service backend", user="ada", host="here", pid="1"):
+        with journal.step("rollback service backend", id=Step.ROLLBACK, user="ada", host="here", pid="1"):
             self.begin(journal, kind="service", names="backend")
-            with self.step(journal, "start backend on its recorded image", 23.0, 60.0):
+            with self.step(journal, StepId(Step.RECREATE, "backend"), 23.0, 60.0):
                 pass
             self.write_rollback(began, kind="service", names=("backend",), records=None)
 
@@ -213,7 +223,7 @@ class MadeIncident:
                 verdict, reason = (
                     (Verdict.FAILED, "users: expected 3, observed 2") if bad else (Verdict.PASSED, "")
                 )
-                notes = ("blind spot: updated_at is excluded",) if number == 1 else ()
+                notes = (Note("blind spot: updated_at is excluded"),) if number == 1 else ()
                 writer.append(Result(check, phase, verdict, 1.5, reason, Moment.now(), notes))
         writer.close()
         return run
@@ -246,6 +256,10 @@ class MadeIncident:
     def assess(self) -> Assessed:
         raise AssertionError("an incident that is critical is not assessed again")
 
+    def show(self, decision: Decision) -> tuple[UsageProblem, ...]:
+        del decision
+        return ()
+
     def agree(self, decision: Decision) -> str | None:
         del decision
         self.clock.turn(30)
@@ -254,6 +268,11 @@ class MadeIncident:
     def verify(self) -> ExitCode:
         self.check(wrong=self.checks is not ExitCode.VERIFIED)
         return self.checks
+
+    def downtime(self, verified: Moment) -> Downtime | None:
+        rollback = self.incident.rollback()
+        assert rollback is not None
+        return record_downtime(self.target, self.incident, verified.seconds_since(rollback.started))
 
     def wait(self, seconds: float) -> None:
         self.clock.turn(seconds)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from fixtures.clock import Moment
-from fixtures.process import Process
-from fixtures.samples import Monitor, Probe, Sample
+from fixtures.monitoring.samples import Monitor, Probe, Sample
+from fixtures.system.clock import Moment
 
 BEAT = 5.0
-MONITOR = Monitor("here", Process(1, 2, "boot"), "namespace")
+MONITOR = Monitor("here", 1, 2, "boot", "namespace")
 Probes = Mapping[str, Probe]
 
 

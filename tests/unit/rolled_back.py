@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode
-from fixtures.incident import JOURNAL, Incident, new_incident
-from fixtures.rehearsals import BEGAN, ENDED, VERDICT
-from fixtures.target import load_target
-from rollback_actions.backup import new_backup_folder
-from rollback_actions.journal import Journal
-from rollback_actions.plan import Plan, plan_emergency
+from fixtures.incident.incident import JOURNAL, Incident, load_incident, new_incident
+from fixtures.incident.rehearsals import BEGAN, ENDED, VERDICT
+from fixtures.target.profile import load_target
+from rollback_actions.backup.sets import new_backup_folder
+from rollback_actions.rollback.plan import Plan, plan_emergency
+from rollback_actions.session.journal import Journal
 from tests.unit.command_line import Ran, incident_of
-from tests.unit.sandbox import SERVICES, Deployed, Sandbox, back_up, git, make_rollable
+from tests.unit.sandbox import SERVICES, STORES, Deployed, Releases, Sandbox, back_up, git, make_rollable
+from tests.unit.word_store import WordStore
 
 MIGRATION_FILE = "migrations/0002.sql"
 CAUSE = "the index was dropped before its successor was built"
@@ -100,17 +101,38 @@ def commit(sandbox: Sandbox, parent: str, files: dict[str, str]) -> str:
     return made
 
 
-def make_rolled_back(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> RolledBack:
+@dataclass(frozen=True)
+class History:
+    """The files of a sandbox that was rolled back from `bad` in an incident, and a commit `fix` upon it."""
+
+    releases: Releases
+    incident: str
+    fix: str
+
+
+def make_history(folder: Path, releases: Releases) -> History:
     """Make it in `folder`; its profile has the store whose package of words can be verified."""
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/no-engine.sock")
-    sandbox = make_rollable(folder, monkeypatch)
-    sandbox.profile.write_text(sandbox.profile.read_text().partition("[stores.mysql]")[0])
-    sandbox.target = load_target(sandbox.profile)
-    del sandbox.keepers["mysql"], sandbox.clients["mysql"]
-    sandbox.bad = commit(sandbox, sandbox.bad, {MIGRATION_FILE: "DROP INDEX by_name;\n"})
-    incident = roll_back(sandbox)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/no-engine.sock")
+        sandbox = make_rollable(folder, releases, monkeypatch)
+        sandbox.profile.write_text(sandbox.profile.read_text().partition("[stores.mysql]")[0])
+        sandbox.target = load_target(sandbox.profile)
+        del sandbox.keepers["mysql"], sandbox.clients["mysql"]
+        sandbox.bad = commit(sandbox, sandbox.bad, {MIGRATION_FILE: "DROP INDEX by_name;\n"})
+        incident = roll_back(sandbox)
     fix = commit(sandbox, sandbox.bad, {MIGRATION_FILE: "CREATE INDEX by_name_2 ON users (name);\n"})
+    return History(Releases(folder, sandbox.commit, sandbox.bad), incident.id, fix)
+
+
+def make_rolled_back(
+    folder: Path, history: History, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> RolledBack:
+    """Make a copy of it in `folder`."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/no-engine.sock")
+    sandbox = make_rollable(folder, history.releases, monkeypatch)
+    del sandbox.keepers["mysql"], sandbox.clients["mysql"]
+    sandbox.keepers["redis"] = WordStore("redis", STORES["redis"])
+    sandbox.engine.containers.return_value = dict.fromkeys(SERVICES, (Deployed(sandbox.bad),))
+    incident = load_incident(sandbox.target.folders.incidents / history.incident)
     capsys.readouterr()
-    return RolledBack(Ran(sandbox, monkeypatch, capsys), sandbox, incident, fix)
+    return RolledBack(Ran(sandbox, monkeypatch, capsys), sandbox, incident, history.fix)

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
 
 import pytest
 
-from fixtures.baseline import save_baseline
+from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer
+from fixtures.baseline.folder import save_baseline
 from fixtures.engines.compose import ComposeEngine
 from fixtures.errors import ActionFailed
-from fixtures.incident import Incident, RollbackRecord
-from fixtures.journal import verify_journal
-from fixtures.recorded import Facts, RecordedCanary, RecordedContainer
-from fixtures.target import Target, load_target
-from rollback_actions import rollback, writers
-from rollback_actions.backup import take_backup
-from rollback_actions.compose import ComposeControl
-from rollback_actions.index import write_index
-from rollback_actions.journal import Journal
-from rollback_actions.plan import Plan
-from rollback_actions.progress import Progress
-from rollback_actions.rollback import roll_back
-from rollback_actions.steps import Recorder
-from rollback_actions.stores.clients import Blind
+from fixtures.incident.incident import Incident, RollbackRecord
+from fixtures.incident.journal import verify_journal
+from fixtures.incident.journal_steps import Step, StepId
+from fixtures.losses.index import write_index
+from fixtures.target.profile import Target, load_target
+from rollback_actions.backup.sets import take_backup
+from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.rollback import engine as rollback
+from rollback_actions.rollback import writers
+from rollback_actions.rollback.engine import roll_back
+from rollback_actions.rollback.plan import Plan
+from rollback_actions.session.journal import Journal
+from rollback_actions.session.progress import Progress
+from rollback_actions.session.steps import Recorder
+from rollback_actions.stores.contract import Blind
 from tests.conftest import PROFILE
 from tests.unit.application_stand_in import Exchange, StandIn, running
 from tests.unit.word_store import WordStore, readable
@@ -62,6 +65,21 @@ COMPOSE_FILE = "services: {backend: {image: t/python:current}} # release 1\n"
 def image(service: str) -> str:
     """Return the image id that the baseline records of `service`."""
     return f"sha256:{SERVICES.index(service):064x}"
+
+
+@cache
+def _specified(kind: type) -> Any:  # noqa: ANN401 - a mock
+    return create_autospec(kind, instance=True)
+
+
+def stand_in(kind: type) -> Any:  # noqa: ANN401 - a mock
+    """Return what stands in for the one object of `kind` that a test has, as new.
+
+    It is the same for every test: to find out all signatures takes longer than most tests.
+    """
+    made = _specified(kind)
+    made.reset_mock(return_value=True, side_effect=True)
+    return made
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -125,13 +143,13 @@ class Sandbox:
     target: Target
     commit: str
     bad: str
-    control: Any = field(default_factory=lambda: create_autospec(ComposeControl, instance=True))
-    engine: Any = field(default_factory=lambda: create_autospec(ComposeEngine, instance=True))
+    control: Any = field(default_factory=lambda: stand_in(ComposeControl))
+    engine: Any = field(default_factory=lambda: stand_in(ComposeEngine))
     keepers: dict[str, WordStore] = field(default_factory=dict)
     clients: dict[str, StandInClients] = field(default_factory=dict)
 
-    def run(self, plan: Plan, incident: Incident, interrupt: int | None = None) -> RollbackRecord:
-        """Roll back by `plan`; with `interrupt`, as if Ctrl-C were pressed in that step of the journal."""
+    def run(self, plan: Plan, incident: Incident, interrupt: StepId | None = None) -> RollbackRecord:
+        """Roll back by `plan`; with `interrupt`, as if Ctrl-C were pressed in that step of it."""
         journal = Journal(incident.folder / "journal.jsonl", str)
         with Progress() as progress, readable(self.keepers):
             steps = Recorder(journal, progress, free)
@@ -145,19 +163,18 @@ def free() -> None:
 
 
 class Ended(Recorder):
-    """Steps of which one, counted from 0, is interrupted as it begins."""
+    """Steps of which one is interrupted as it begins."""
 
-    def __init__(self, journal: Journal, progress: Progress, number: int) -> None:
+    def __init__(self, journal: Journal, progress: Progress, interrupted: StepId) -> None:
         super().__init__(journal, progress, free)
-        self._left = number
+        self._interrupted = interrupted
 
     @contextmanager
-    def __call__(self, name: str, deadline: float | None = None) -> Iterator[Any]:
-        with super().__call__(name, deadline) as step:
-            self._left -= 1
-            if self._left == -1:
+    def __call__(self, step: Step, of: str = "", deadline: float | None = None) -> Iterator[Any]:
+        with super().__call__(step, of, deadline) as shown:
+            if self._interrupted == StepId(step, of):
                 raise KeyboardInterrupt
-            yield step
+            yield shown
 
 
 @contextmanager
@@ -173,49 +190,81 @@ def proxied(sandbox: Sandbox) -> Iterator[StandInProxy]:
         yield proxy
 
 
-def make_sandbox(folder: Path) -> Sandbox:
-    """Make it in `folder`."""
+@dataclass(frozen=True)
+class Releases:
+    """The files of a target on release 2, which every sandbox is a copy of: repository, baseline, backup.
+
+    `commit` and `bad` are releases 1 and 2 of its repository.
+    """
+
+    folder: Path
+    commit: str
+    bad: str
+
+
+def make_releases(folder: Path) -> Releases:
+    """Make them in `folder`."""
     (folder / "canary_password").write_text(SECRET, encoding="utf-8")
     repository = folder / "application"
     repository.mkdir()
-    git(repository, "init", "--quiet")
+    # Without the samples of hooks: they would be copied each time.
+    git(repository, "init", "--quiet", "--template=")
     commits = []
     for release in ("1", "2"):
         (repository / "compose.yaml").write_text(COMPOSE_FILE.replace("release 1", f"release {release}"))
         git(repository, "add", "compose.yaml")
         git(repository, "commit", "--quiet", "--message", f"release {release}, {SECRET}")
         commits.append(git(repository, "rev-parse", "HEAD"))
-    profile = folder / "profile.toml"
-    profile.write_text(_profile(), encoding="utf-8")
-    target = load_target(profile)
-    save_baseline(target.folders.baselines, target.name, facts(commits[0]))
-    keepers = {name: WordStore(name, kind) for name, kind in STORES.items()}
-    clients = {name: StandInClients() for name in STORES}
-    sandbox = Sandbox(folder, profile, target, commits[0], commits[1], keepers=keepers, clients=clients)
-    back_up(sandbox, commits[0])
-    for keeper in keepers.values():
+    (folder / "profile.toml").write_text(_profile(), encoding="utf-8")
+    releases = Releases(folder, commits[0], commits[1])
+    sandbox = _sandbox(folder, releases)
+    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(releases.commit))
+    back_up(sandbox, releases.commit)
+    return releases
+
+
+def make_sandbox(folder: Path, releases: Releases) -> Sandbox:
+    """Make it in `folder`."""
+    shutil.copytree(releases.folder, folder, symlinks=True, dirs_exist_ok=True)
+    sandbox = _sandbox(folder, releases)
+    for keeper in sandbox.keepers.values():
         keeper.words["a"] = "of release 2"
-    deployed = (Deployed(commits[1]),)
+    deployed = (Deployed(releases.bad),)
     containers = {**dict.fromkeys(SERVICES, deployed), "redis": (Deployed(None),)}
     sandbox.engine.containers.return_value = containers
     sandbox.engine.running.return_value = ()
     return sandbox
 
 
-def make_rollable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+def make_rollable(folder: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """Make it in `folder`, with the stores behind its words in the place of real ones."""
-    sandbox = make_sandbox(folder)
+    sandbox = make_sandbox(folder, releases)
     monkeypatch.setattr(rollback, "open_keeper", lambda name, *_: sandbox.keepers[name])
     monkeypatch.setattr(writers, "open_clients", lambda name, *_: sandbox.clients[name])
     monkeypatch.setattr(writers, "POLL_SECONDS", 0.01)
     return sandbox
 
 
+def _sandbox(folder: Path, releases: Releases) -> Sandbox:
+    profile = folder / "profile.toml"
+    keepers = {name: WordStore(name, kind) for name, kind in STORES.items()}
+    clients = {name: StandInClients() for name in STORES}
+    return Sandbox(
+        folder,
+        profile,
+        load_target(profile),
+        releases.commit,
+        releases.bad,
+        keepers=keepers,
+        clients=clients,
+    )
+
+
 def begun(incident: Incident) -> dict[str, str]:
-    """Return the steps that the journal of `incident` holds, each with its last result or error."""
+    """Return the ids of the steps in the journal of `incident`, each with its last result or error."""
     records = verify_journal(incident.folder / "journal.jsonl")
     return {
-        record["step"]: str(record.get("result") or record.get("error") or "")
+        f"{record['id']} {record['of']}".strip(): str(record.get("result") or record.get("error") or "")
         for record in records
         if "step" in record
     }

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from fixtures.target import load_target
+from fixtures.target.profile import load_target
 from tests.conftest import ROOT
 from tests.pytester.conftest import Outcome
 from tests.unit.sandbox import Sandbox
@@ -66,7 +66,7 @@ def channels() -> Iterator[Channels]:
             name = self.path.rsplit("/", maxsplit=1)[-1]
             there.sent.append((name, json.loads(body), login))
             if name in there.hangs:
-                there.finished.wait(60)
+                there.finished.wait()
             fails = there.failing.get(name, 0)
             there.failing[name] = fails - 1
             self.send_response(500 if fails > 0 else there.statuses.get(name, 200))

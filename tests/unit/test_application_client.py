@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from fixtures.application import ApplicationClient, Refused
+from fixtures.application.client import ApplicationClient, Refused
 from fixtures.errors import Mismatch, Unverifiable
 from tests.unit.application_stand_in import (
     PASSWORD,
@@ -39,18 +39,18 @@ def test_health_is_what_was_said_whatever_the_status(stand_in: StandIn, client: 
     stand_in.answers["GET /api/v1/health/check"] = answer(503, {"status": "DOWN"})
     health = client.health()
     assert (health.status_code, health.body) == (503, {"status": "DOWN"})
-    assert 0 < health.milliseconds < 1000
+    assert health.milliseconds > 0
     stand_in.answers["GET /api/v1/health/check"] = answer(200, "<html>up</html>")
     assert client.health().body == "<html>up</html>"
 
 
 def test_health_latency_is_measured(stand_in: StandIn, client: ApplicationClient) -> None:
     def slow(exchange: Exchange) -> None:
-        time.sleep(0.3)
+        time.sleep(0.05)
         exchange.reply(200, {})
 
     stand_in.answers["GET /api/v1/health/check"] = slow
-    assert 300 <= client.health().milliseconds < 900
+    assert client.health().milliseconds >= 50
 
 
 def test_every_call_has_a_connection_of_its_own(stand_in: StandIn, client: ApplicationClient) -> None:
@@ -79,40 +79,30 @@ def test_nobody_there_is_unverifiable() -> None:
 
 
 def _hang(exchange: Exchange) -> None:
-    time.sleep(3)
-    exchange.reply(200, {})
+    exchange.application.ended.wait()
 
 
 def _trickle_body(exchange: Exchange) -> None:
-    exchange.start(200, {"Content-Length": "1000"})
-    for _ in range(30):
-        exchange.write(b" ")
-        time.sleep(0.1)
+    exchange.start(200, {"Content-Length": "1000000"})
+    exchange.trickle(lambda: exchange.write(b" "))
 
 
 def _trickle_without_length(exchange: Exchange) -> None:
     exchange.start(200, {})
-    for _ in range(30):
-        exchange.write(b" ")
-        time.sleep(0.1)
+    exchange.trickle(lambda: exchange.write(b" "))
 
 
 def _trickle_headers(exchange: Exchange) -> None:
     exchange.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-    for _ in range(30):
-        exchange.write(b"x")
-        time.sleep(0.1)
+    exchange.trickle(lambda: exchange.write(b"x"))
 
 
 @pytest.mark.parametrize("slow", [_hang, _trickle_body, _trickle_without_length, _trickle_headers])
-def test_no_way_of_being_slow_outlasts_the_deadline(
-    stand_in: StandIn, client: ApplicationClient, slow: Handler
-) -> None:
+def test_no_way_of_being_slow_outlasts_the_deadline(stand_in: StandIn, slow: Handler) -> None:
+    """Each of them would go on for good."""
     stand_in.answers["GET /api/v1/health/check"] = slow
-    started = time.monotonic()
-    with pytest.raises(Unverifiable, match="expected a whole answer within 1 s, observed"):
-        client.health()
-    assert 0.9 < time.monotonic() - started < 1.8
+    with pytest.raises(Unverifiable, match=r"expected a whole answer within 0\.3 s, observed"):
+        ApplicationClient(profile(stand_in.url, 0.3)).health()
 
 
 def test_an_answer_cut_short_is_unverifiable(stand_in: StandIn, client: ApplicationClient) -> None:
@@ -179,9 +169,9 @@ def test_the_token_travels_as_bearer_and_is_in_no_error(stand_in: StandIn, clien
     stand_in.answers["GET /api/v1/auth/verify-token"] = answer(200, {"username": "canary"})
     assert client.verify_token(SESSION) == "canary"
     assert stand_in.seen[0].headers["Authorization"] == f"Bearer {TOKEN}"
-    stand_in.answers["POST /api/v1/auth/logout"] = answer(500, {"message": f"bad token {TOKEN}"})
+    stand_in.answers["GET /api/v1/auth/verify-token"] = answer(500, {"message": f"bad token {TOKEN}"})
     with pytest.raises(Refused) as caught:
-        client.logout(SESSION)
+        client.verify_token(SESSION)
     assert "bad token [redacted]" in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""The house: arrows run one way, modules stay small, documents say what is there."""
+"""The house: imports obey the table of layers, documents say what is there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -15,43 +18,217 @@ from packaging.utils import canonicalize_name
 
 from fixtures.errors import ExitCode
 from fixtures.stages import PHASES
+from fixtures.target.kinds import kinds
+from fixtures.target.sections import StoreProfile
 from tests.conftest import ROOT
+from tests.unit.layers import DIVIDED, LAYERS, LONGEST_CHAIN, MOST_MODULES, OF_EACH_STORE
 
-ROOMS = {
-    "checks": {"fixtures"},
-    "fixtures": set(),
-    "rollback_actions": {"fixtures"},
-    "reports": {"fixtures"},
-    "staging": {"fixtures", "rollback_actions", "reports"},
-    # Not of the house: it measures the house, and makes projects as the tests do.
-    "benchmarks": {"fixtures", "rollback_actions", "staging", "tests"},
+ROOMS = {package.split(".")[0] for package in LAYERS}
+MODULES = {
+    path: ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for room in sorted(ROOMS)
+    for path in sorted((ROOT / room).rglob("*.py"))
+    if path.relative_to(ROOT).parts[:2] not in {("staging", "application"), ("staging", "images")}
 }
-MODULES = sorted(
-    path for room in ROOMS for path in (ROOT / room).rglob("*.py") if "application" not in path.parts
-)
-LONGEST = 400
+
+OF_ONE_KIND = {descriptor.profile.__name__ for descriptor in kinds().values()}
 
 
 def _imports(path: Path) -> set[str]:
+    """Return the modules that `path` imports, and what it takes from each, which may be a module as well."""
+    return _imported_by(path.read_text(encoding="utf-8"), path.relative_to(ROOT).parts[:-1])
+
+
+def _imported_by(source: str, package: tuple[str, ...]) -> set[str]:
+    """Return the same of a module's text; `package` is the one that its relative imports begin in."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            found |= {name.name.split(".")[0] for name in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.split(".")[0])
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else ()
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {module, *(f"{module}.{name.name}" for name in node.names)}
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_run_one_way(path: Path) -> None:
-    room = path.relative_to(ROOT).parts[0]
-    ours = _imports(path) & {*ROOMS, "tests"}
-    assert ours <= ROOMS[room] | {room}
+def _row_of(name: str) -> str:
+    """Return the row of the table that speaks for a module; its own name where none does."""
+    parts = name.split(".")
+    above = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((row for row in above if row in LAYERS), name)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_modules_are_small(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+def _imported() -> dict[str, set[str]]:
+    """Return, by row of the table, the other rows that its modules import."""
+    modules = {name.removesuffix(".__init__") for name in MODULES.values()}
+    found: dict[str, set[str]] = {row: set() for row in LAYERS}
+    for path, name in MODULES.items():
+        row = _row_of(name)
+        of_ours = {one for one in _imports(path) if one in modules or one.split(".")[0] == "tests"}
+        found[row] |= {_row_of(one) for one in of_ours} - {row}
+    return found
+
+
+def _chain(row: str, imported: Mapping[str, set[str]]) -> tuple[str, ...]:
+    """Return the longest chain of packages of one room that begins with `row`."""
+    room = row.split(".", maxsplit=1)[0]
+    further = (_chain(one, imported) for one in imported[row] if one.split(".")[0] == room)
+    return (row, *max(further, key=len, default=()))
+
+
+def _against_the_table(imported: Mapping[str, set[str]]) -> Iterator[str]:
+    rows = list(LAYERS)
+    for place, row in enumerate(rows):
+        named = {one for one in LAYERS[row] if not one.endswith(".*")}
+        yield from (f"{row} stands below {one}" for one in named - {*rows[:place]})
+        yield from (f"{row} need not name {one}" for one in named - imported[row])
+        yield from (
+            f"{row} imports {one}"
+            for one in imported[row] - named
+            if f"{one.split('.')[0]}.*" not in LAYERS[row]
+        )
+
+
+def _wrong_packages() -> Iterator[str]:
+    folders = Counter(path.parent for path in MODULES if path.name != "__init__.py")
+    for package in {".".join(folder.relative_to(ROOT).parts) for folder in folders} | {*LAYERS}:
+        if package.split(".")[0] not in DIVIDED:
+            continue
+        folder = ROOT / Path(*package.split("."))
+        if package not in LAYERS:
+            yield f"{package} has no row"
+            continue
+        if folders[folder] > MOST_MODULES:
+            yield f"{package} has {folders[folder]} modules"
+        named = ", ".join(f"`{one}`" for one in LAYERS[package]) or "nothing of ours"
+        body = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
+        said = " ".join((ast.get_docstring(body) or "").split())
+        if len(body.body) != 1 or not said.endswith(f". May import {named}."):
+            yield f"{package}/__init__.py is no docstring that says what it owns, and: May import {named}."
+
+
+def _repeated_names() -> Iterator[str]:
+    names: dict[tuple[str, str], list[str]] = {}
+    for path, module in MODULES.items():
+        if path.stem not in {"__init__", "__main__"}:
+            names.setdefault((module.split(".")[0], path.stem), []).append(module)
+    for (room, name), modules in names.items():
+        of_stores = name in OF_EACH_STORE and all(".stores." in module for module in modules)
+        if len(modules) > 1 and room in DIVIDED and not of_stores:
+            yield f"one name: {', '.join(modules)}"
+
+
+def test_the_house_obeys_the_table_of_layers() -> None:
+    imported = _imported()
+    # A cycle needs an import that the table does not allow: only without one has a chain an end.
+    assert not sorted(_against_the_table(imported))
+    chains = [_chain(row, imported) for row in LAYERS if row.split(".")[0] in DIVIDED]
+    assert not {" -> ".join(chain) for chain in chains if len(chain) > LONGEST_CHAIN}
+    assert not sorted([*_wrong_packages(), *_repeated_names()])
+
+
+def test_contributing_lists_the_packages_of_each_room_from_the_bottom_up() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for room in DIVIDED:
+        table = text.partition(f"| package of `{room}/` |")[2].partition("\n\n")[0]
+        listed = [re.findall(r"`(\w+)`", line.split("|")[1]) for line in table.splitlines()[2:]]
+        row_of = {f"{room}.{name}": number for number, names in enumerate(listed) for name in names}
+        assert {one for one in LAYERS if one.count(".") == 1 and one.startswith(f"{room}.")} == {*row_of}
+        assert not [
+            f"{package} is listed above {one}"
+            for package, number in row_of.items()
+            for one in LAYERS[package]
+            if row_of.get(one, 0) > number
+        ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import fixtures.stores.registry",
+        "from fixtures.stores import registry",
+        "from ..stores import registry",
+        "from ..stores.registry import open_view",
+        "from .. import stores; from ..stores import registry",
+        "if TYPE_CHECKING:\n    from fixtures.stores.registry import open_view",
+        "def late():\n    from ..stores import registry",
+    ],
+)
+def test_every_way_to_import_a_module_is_found(source: str) -> None:
+    assert "fixtures.stores.registry" in _imported_by(source, ("fixtures", "system"))
+
+
+def _of_a_store(name: str) -> bool:
+    """Tell whether a module is in the package of a store."""
+    room, stores, *kind = name.split(".")[:3]
+    return room in {"fixtures", "rollback_actions"} and stores == "stores" and kind[0] in kinds()
+
+
+def _sections(section: type[StoreProfile] = StoreProfile) -> set[str]:
+    """Return the names of all sections of a profile that are a store's."""
+    below = section.__subclasses__()
+    return {one.__name__ for one in below} | {name for one in below for name in _sections(one)}
+
+
+def _switches(source: str) -> Iterator[str]:
+    """Yield where `source` decides by the kind of a store: names a kind, its section, or its package."""
+    tree = ast.parse(source)
+    # What SQL is written in is no kind of store, though one has its name.
+    dialects = {
+        id(keyword.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "dialect"
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if text in kinds() and id(node) not in dialects:
+                yield f"{node.lineno}: names {text}"
+            case ast.Name(id=name) | ast.alias(name=name) | ast.Attribute(attr=name) if name in OF_ONE_KIND:
+                yield f"{node.lineno}: names {name}"
+            case ast.Call(func=ast.Name(id="isinstance"), args=[_, kind]):
+                judged = {one.id for one in ast.walk(kind) if isinstance(one, ast.Name)} & _sections()
+                yield from (f"{node.lineno}: judges by {name}" for name in judged - OF_ONE_KIND)
+            case ast.MatchClass(cls=ast.Name(id=name)) if name in _sections() - OF_ONE_KIND:
+                yield f"{node.cls.lineno}: judges by {name}"
+            case ast.ImportFrom(module=str(module)) if _of_a_store(f"{module}..") and not node.level:
+                yield f"{node.lineno}: imports {module}"
+
+
+def test_no_module_decides_by_the_kind_of_a_store() -> None:
+    """What depends on it is in the descriptor, or in the packages of the store.
+
+    Staging and benchmarks are made of stores that they choose themselves.
+    """
+    found = {
+        str(path.relative_to(ROOT)): sorted(_switches(path.read_text(encoding="utf-8")))
+        for path, name in MODULES.items()
+        if name.split(".")[0] in {"fixtures", "rollback_actions", "reports", "checks"}
+        and not _of_a_store(f"{name}..")
+    }
+    assert not {path: switches for path, switches in found.items() if switches}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'if store.kind == "mysql": pass',
+        'if store.kind in {"milvus", "qdrant"}: pass',
+        'LEAST = {"redis": "low"}',
+        'match kind:\n    case "s3": pass',
+        "match store:\n    case KafkaProfile(): pass",
+        "match store:\n    case WatchedProfile(): pass",
+        "isinstance(store, RedisProfile)",
+        "isinstance(store, WatchedProfile | int)",
+        "isinstance(store, sections.S3Profile)",
+        "from fixtures.stores.mongodb.view import connect",
+        "from rollback_actions.stores.mysql.dump import read_dump",
+    ],
+)
+def test_every_way_to_decide_by_the_kind_of_a_store_is_found(source: str) -> None:
+    assert list(_switches(source))
 
 
 def test_checks_know_no_driver() -> None:
@@ -64,10 +241,13 @@ def test_checks_know_no_driver() -> None:
         "confluent_kafka",
         "qdrant_client",
         "pymilvus",
-        "httpx",
+        "httpx2",
     }
-    for path in (ROOT / "checks").rglob("*.py"):
-        assert not _imports(path) & drivers, path
+    known = {
+        path.relative_to(ROOT): {name.split(".")[0] for name in _imports(path)} & drivers
+        for path in (ROOT / "checks").rglob("*.py")
+    }
+    assert not {str(path): sorted(names) for path, names in known.items() if names}
 
 
 def test_phase_1_is_collected_without_a_store_driver(tmp_path: Path) -> None:
@@ -76,7 +256,8 @@ def test_phase_1_is_collected_without_a_store_driver(tmp_path: Path) -> None:
         "import sys, pytest\n"
         "pytest.main(['checks', '--collect-only', '-q', '-m', 'phase1', '--target', sys.argv[1]])\n"
         "drivers = {'pymysql', 'pymongo', 'redis', 'minio', 'confluent_kafka', 'qdrant_client', 'pymilvus',"
-        " 'numpy', 'httpx', 'matplotlib'}\n"
+        " 'numpy', 'httpx', 'httpx2', 'matplotlib', 'docker', 'requests', 'urllib3', 'rich', 'typer',"
+        " 'sqlglot', 'apprise', 'prometheus_client', 'cryptography', 'hypothesis'}\n"
         "print('IMPORTED', sorted(drivers & set(sys.modules)))\n"
     )
     from tests.conftest import write_profile  # noqa: PLC0415 - shares the sandbox's profile
@@ -94,26 +275,58 @@ def test_phase_1_is_collected_without_a_store_driver(tmp_path: Path) -> None:
 
 def test_the_readme_names_every_door_marker_and_exit_code() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name in re.findall(
-        r"^\[testenv:(.+)\]$", (ROOT / "tox.ini").read_text(encoding="utf-8"), re.MULTILINE
-    ):
-        assert f"./run {name}" in readme + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    for phase in PHASES:
-        assert f"| `{phase}` |" in readme
-    for code in ExitCode:
-        assert re.search(rf"^\| {code.value} \|", readme, re.MULTILINE), code
+    both = readme + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    doors = re.findall(r"^\[testenv:(.+)\]$", (ROOT / "tox.ini").read_text(encoding="utf-8"), re.MULTILINE)
+    assert doors
+    unnamed = [f"./run {name}" for name in doors if f"./run {name}" not in both]
+    unnamed += [phase for phase in PHASES if f"| `{phase}` |" not in readme]
+    unnamed += [
+        code.name for code in ExitCode if not re.search(rf"^\| {code.value} \|", readme, re.MULTILINE)
+    ]
+    assert not unnamed
 
 
 def test_the_lock_satisfies_what_is_declared() -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    wanted = [*declared["project"]["dependencies"], *declared["dependency-groups"]["dev"]]
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    locked = dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", lock, re.MULTILINE))
-    for text in wanted:
-        requirement = Requirement(text)
-        version = locked.get(canonicalize_name(requirement.name))
-        assert version is not None, f"{text} is not in requirements.lock"
-        assert requirement.specifier.contains(version), f"{text}, locked {version}"
+    project = declared["project"]
+    operators = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    developers = declared["dependency-groups"]["dev"]
+    for name, wanted in (("requirements", [*operators, *developers]), ("operators", operators)):
+        locked = _locked(name)
+        found = {text: locked.get(canonicalize_name(Requirement(text).name)) for text in wanted}
+        assert not {
+            text: version
+            for text, version in found.items()
+            if version is None or not Requirement(text).specifier.contains(version)
+        }
+    # What operators have is what was tested, and nothing of the developers' own.
+    assert _locked("operators").items() <= _locked("requirements").items()
+    assert not _own(developers) & {*_locked("operators")}
+
+
+def _locked(name: str) -> dict[str, str]:
+    """Return the versions of the lock `name`, by package."""
+    lock = (ROOT / f"{name}.lock").read_text(encoding="utf-8")
+    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", lock, re.MULTILINE))
+
+
+def _own(developers: list[str]) -> set[str]:
+    """Return the packages of developers that no library of an operator's needs as well."""
+    return {str(canonicalize_name(Requirement(text).name)) for text in developers} - {"numpy", "packaging"}
+
+
+def test_the_licence_is_the_one_that_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["license"] == "Apache-2.0"
+    (name,) = project["license-files"]
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert [line.strip() for line in text.split("\n", 3)[1:3]] == [
+        "Apache License",
+        "Version 2.0, January 2004",
+    ]
+    # All of it, from its first section to its appendix.
+    assert re.findall(r"^   (\d)\. ", text, re.MULTILINE) == list("123456789")
+    assert "END OF TERMS AND CONDITIONS" in text
 
 
 def test_no_registry_is_named() -> None:
@@ -125,7 +338,6 @@ def test_no_registry_is_named() -> None:
         check=True,
     )
     host = re.compile(r"https?://[a-z.]*(debian|pypi|pythonhosted|npmjs)[.]")
-    for name in listed.stdout.splitlines():
-        path = ROOT / name
-        if path.is_file():
-            assert not host.search(path.read_text(encoding="utf-8", errors="ignore")), name
+    files = [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+    assert files
+    assert not [str(path) for path in files if host.search(path.read_text(encoding="utf-8", errors="ignore"))]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode
-from fixtures.samples import Sample, SampleWriter, samples_path
-from rollback_actions import assessment
-from rollback_actions.monitor import COLLECTED
+from fixtures.monitor.monitor import COLLECTED
+from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
+from rollback_actions.respond import assessment
 from tests.unit.command_line import Ran
 from tests.unit.made_samples import Probes, requests, samples, value
 
@@ -34,7 +34,7 @@ CRITICAL: dict[str, tuple[Callable[[int], Probes], str]] = {
         lambda _: {"memory": value(99, ok=False, services=("worker",))},
         "service rollback of worker: ",
     ),
-    "disk": (lambda _: {"disk": value(1, ok=False)}, "investigate: nothing is said to be in trouble"),
+    "disk": (lambda _: {"disk": value(1, ok=False)}, "investigate: no trouble was named"),
 }
 
 

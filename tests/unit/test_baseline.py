@@ -9,11 +9,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from fixtures.baseline import BaselineDraft, load_baseline, save_baseline
-from fixtures.errors import Unverifiable
-from fixtures.files import canonical_json
-from fixtures.record_blocks import read_block, write_block
-from fixtures.recorded import (
+from fixtures.baseline.blocks import read_block, write_block
+from fixtures.baseline.facts import (
     Facts,
     RecordedCanary,
     RecordedCollection,
@@ -21,7 +18,10 @@ from fixtures.recorded import (
     RecordedContent,
     RecordedStore,
 )
-from fixtures.stores.content import Digest, Neighbours, RecordHash
+from fixtures.baseline.folder import BaselineDraft, load_baseline, save_baseline
+from fixtures.errors import Unverifiable
+from fixtures.stores.contract import Digest, Neighbours, RecordHash
+from fixtures.system.files import canonical_json
 
 FACTS = Facts(
     commit="c" * 40,

@@ -15,12 +15,12 @@ import pytest
 from _pytest.mark import ParameterSet
 from pydantic import SecretStr
 
-from fixtures.baseline import BaselineDraft, _digest, _signature, load_baseline
+from fixtures.baseline.blocks import new_blocks, read_block, write_block
+from fixtures.baseline.facts import RecordedCollection, RecordedContent
+from fixtures.baseline.folder import BaselineDraft, _digest, _signature, load_baseline
 from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.files import canonical_json
-from fixtures.record_blocks import new_blocks, read_block, write_block
-from fixtures.recorded import RecordedCollection, RecordedContent
-from fixtures.stores.content import Digest, RecordHash
+from fixtures.stores.contract import Digest, RecordHash
+from fixtures.system.files import canonical_json
 from tests.unit.test_baseline import FACTS
 
 KEY = SecretStr("correct horse")

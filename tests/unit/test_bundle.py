@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ActionFailed, ExitCode
-from fixtures.files import canonical_json
-from fixtures.redaction import Redactor
-from fixtures.target import load_target
-from rollback_actions import bundle, bundle_check
+from fixtures.redaction.redactor import Redactor
+from fixtures.system.files import canonical_json
+from fixtures.target.profile import load_target
+from reports.bundle import bundle, bundle_check
+from reports.bundle.bundle import MANIFEST, write_bundle
+from reports.bundle.bundle_check import BundleWrong, verify_bundle
 from rollback_actions.__main__ import main
-from rollback_actions.bundle import MANIFEST, write_bundle
-from rollback_actions.bundle_check import BundleWrong, verify_bundle
 from tests.conftest import PROFILE
 from tests.unit.made_incident import Clock, MadeIncident, clock
 
@@ -175,14 +175,19 @@ def test_a_corrupt_incident_is_a_problem(made: MadeIncident, run: Command) -> No
     assert "a readable incident.json" in run("bundle", "one", code=ExitCode.USAGE)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [lambda content: content.replace(b"passed", b"failed"), lambda content: content + b"\n"],
+    ids=["others", "more"],
+)
 def test_a_file_that_is_written_meanwhile_is_a_problem(
-    made: MadeIncident, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    made: MadeIncident, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: Callable[[bytes], bytes]
 ) -> None:
     whole = bundle.sealed
 
     def late(manifest: bundle.Manifest) -> bytes:
         path = made.folder / "rollback.json"
-        path.write_bytes(path.read_bytes().replace(b"passed", b"failed"))
+        path.write_bytes(written(path.read_bytes()))
         return whole(manifest)
 
     monkeypatch.setattr(bundle, "sealed", late)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.channel_secrets import parts_of
-from fixtures.channels import channels_of, said_of
-from fixtures.redaction import Redactor
-from fixtures.target import Target, load_target
+from fixtures.redaction.redactor import Redactor
+from fixtures.target.channel_secrets import parts_of
+from fixtures.target.channels import channels_of, said_of
+from fixtures.target.profile import Target, load_target
 from tests.conftest import write_profile
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from checks.premigration import test_step3_monitoring as step3
-from fixtures.clock import Moment
 from fixtures.errors import Mismatch
-from fixtures.process import Process
-from fixtures.samples import Monitor, Probe, Sample
-from fixtures.target import Target
+from fixtures.gating.evidence import Expect
+from fixtures.monitoring.samples import Monitor, Probe, Sample
+from fixtures.system.clock import Moment
+from fixtures.target.profile import Target
 
 BEAT = 5.0
 WELL = {"health": Probe(True, 0.01, "200 status UP, 9 ms", 9.0), "store redis": Probe(True, 0.01, "40")}
-Check = Callable[[tuple[Sample, ...], Path, Target, Callable[[str], None]], None]
+Check = Callable[[tuple[Sample, ...], Target, Expect, Callable[[str], None]], None]
 
 
 def _ago(seconds: float) -> Moment:
@@ -49,14 +49,14 @@ def _changed(number: int, **changes: object) -> tuple[Sample, ...]:
 
 def _note(check: Check, samples: tuple[Sample, ...], target: Target) -> str:
     notes: list[str] = []
-    check(samples, Path("samples"), target, notes.append)
+    check(samples, target, Expect([], source=Path("samples")), notes.append)
     (note,) = notes
     return note
 
 
 def _red(check: Check, samples: tuple[Sample, ...], target: Target) -> str:
     with pytest.raises(Mismatch) as told:
-        check(samples, Path("samples"), target, lambda _: None)
+        check(samples, target, Expect([], source=Path("samples")), lambda _: None)
     text = str(told.value)
     assert "\nHINT: " in text
     return text
@@ -89,14 +89,15 @@ def test_samples_of_another_target_are_red(target: Target, check: Check) -> None
 
 def test_a_monitor_that_has_ended_is_red(target: Target) -> None:
     me = Monitor.this()
-    process = Process(me.process.pid, me.process.started - 1, me.process.boot)
-    said = _red(step3.test_monitor_is_running, _changed(-1, monitor=replace(me, process=process)), target)
-    assert f"expected process {process.pid} of {me.host}, which wrote the last sample, running" in said
+    said = _red(
+        step3.test_monitor_is_running, _changed(-1, monitor=replace(me, started=me.started - 1)), target
+    )
+    assert f"expected process {me.pid} of {me.host}, which wrote the last sample, running" in said
     assert "observed it has ended" in said
 
 
 def test_one_elsewhere_is_believed_while_its_samples_are_fresh(target: Target) -> None:
-    elsewhere = replace(Monitor.this(), host="elsewhere", process=Process(1, 1, "another boot"))
+    elsewhere = replace(Monitor.this(), host="elsewhere", pid=1, started=1, boot="another boot")
     samples = tuple(replace(sample, monitor=elsewhere) for sample in _samples())
     said = _note(step3.test_monitor_is_running, samples, target)
     assert said.startswith("process 1 of elsewhere is on another machine, or in another container, its last")

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from fixtures import command
-from fixtures.command import Deadline, run_command
 from fixtures.errors import ActionFailed, Unverifiable
+from fixtures.system import command
+from fixtures.system.command import Deadline, inherited, run_command, run_program
 
 SECRET = "correct horse battery staple"  # noqa: S105 - what must not be seen
 
@@ -52,22 +55,25 @@ def test_a_secret_that_is_cut_by_the_tail_is_not_seen_in_part(monkeypatch: pytes
     assert ": ok" in str(caught.value)
 
 
-def test_the_deadline_ends_the_program_and_its_children(tmp_path: Path) -> None:
+def test_the_deadline_ends_the_program_and_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     alive = tmp_path / "alive"
-    started = time.monotonic()
+    monkeypatch.setattr(command, "GRACE_SECONDS", 0.2)
     with pytest.raises(Unverifiable, match=r"within 0\.3 s"):
         run(f"trap '' TERM; (trap '' TERM; while :; do touch {alive}; sleep 0.05; done) & wait", 0.3)
-    assert time.monotonic() - started < 0.3 + 2 * command.GRACE_SECONDS + 1
-    alive.unlink()
+    alive.unlink(missing_ok=True)
     time.sleep(0.3)
     assert not alive.exists()
 
 
 def test_one_deadline_covers_several_steps() -> None:
-    deadline = Deadline(0.4)
-    run_command(["sleep", "0.3"], what="first", deadline=deadline)
-    with pytest.raises(Unverifiable):
-        run_command(["sleep", "0.3"], what="second", deadline=deadline)
+    deadline = Deadline(60.0)
+    run_command(["true"], what="first", deadline=deadline)
+    # As if the first one had taken nearly all of it.
+    deadline = replace(deadline, started=deadline.started - 59.9)
+    with pytest.raises(Unverifiable, match="second: expected an end"):
+        run_command(["sleep", "3600"], what="second", deadline=deadline)
 
 
 def test_a_file_is_read_and_another_written(tmp_path: Path) -> None:
@@ -96,3 +102,90 @@ def test_output_too_long_for_memory_is_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_an_engine_that_is_away_is_not_a_failed_action() -> None:
     with pytest.raises(Unverifiable, match="docker version"):
         run("echo 'Cannot connect to the Docker daemon at unix:///x. Is it running?' >&2; exit 1")
+
+
+def test_a_program_that_is_not_there_is_named() -> None:
+    with pytest.raises(Unverifiable, match="observed No such file or directory: /nonexistent/git"):
+        run_command(["/nonexistent/git"], what="git", deadline=Deadline(10))
+
+
+def ended(script: str, folder: Path, environment: dict[str, str], **options: object) -> int | None:
+    return run_program(
+        ["/bin/sh", "-c", script],
+        Deadline(20),
+        output=None,
+        errors=None,
+        environment=environment,
+        folder=folder,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def test_who_judges_the_exit_code_gets_it(tmp_path: Path) -> None:
+    assert ended("exit 7", tmp_path, inherited()) == 7
+    assert ended("kill -9 $$", tmp_path, inherited()) == -signal.SIGKILL
+
+
+def test_a_program_has_the_environment_that_it_is_given_and_no_input(tmp_path: Path) -> None:
+    (tmp_path / "typed").write_text("TYPED=by somebody\n")
+    ours = os.dup(0)
+    try:
+        with (tmp_path / "typed").open() as typed:
+            os.dup2(typed.fileno(), 0)
+        assert ended("env > found; cat >> found", tmp_path, {"ONLY": "this"}) == 0
+    finally:
+        os.dup2(ours, 0)
+        os.close(ours)
+    found = (tmp_path / "found").read_text().splitlines()
+    # The shell adds where it is.
+    assert [line for line in found if not line.startswith(("PWD=", "SHLVL=", "OLDPWD=", "_="))] == [
+        "ONLY=this"
+    ]
+
+
+def test_what_a_hook_of_git_sets_leads_no_program_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_DIR", "/elsewhere")
+    monkeypatch.setenv("DOCKER_CONTEXT", "another")
+    assert "GIT_DIR" not in inherited()
+    assert inherited({"MORE": "1"}).items() >= {"DOCKER_CONTEXT": "default", "MORE": "1"}.items()
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_ctrl_c_ends_the_program_and_its_children(tmp_path: Path, first: signal.Signals) -> None:
+    """What is deaf to the first signal is killed; who has an end to make, makes it."""
+    name = first.name.removeprefix("SIG")
+    script = f"trap 'touch told; exit' {name}; sh -c \"trap '' TERM INT; touch deaf; exec sleep 60\" & wait"
+    pid = tmp_path / "pid"
+
+    def interrupt() -> None:
+        while not (tmp_path / "deaf").exists():
+            time.sleep(0.02)
+        # Was the one who waits about to, the signal is seen with the next one.
+        while not (tmp_path / "told").exists():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ended(f"echo $$ > {pid}; {script}", tmp_path, inherited(), first=first, grace=20.0)
+    finally:
+        interrupting.join()
+        signal.signal(signal.SIGINT, before)
+    group = int(pid.read_text())
+    while _runs(group):
+        time.sleep(0.02)
+
+
+def _runs(group: int) -> bool:
+    """Tell whether a process of the group runs: one that has ended waits until init collects it."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(its_group) == group and state != "Z":
+            return True
+    return False

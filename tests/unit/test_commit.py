@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import command
 from fixtures.errors import ActionFailed, Unverifiable, UsageProblem
-from fixtures.git import head, resolve_commit
-from rollback_actions.commit import check_out, files_at
+from fixtures.git.repository import head, resolve_commit
+from fixtures.system import command
+from rollback_actions.rollback.checkout import check_out, files_at
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -240,7 +240,7 @@ def test_an_index_that_another_git_has_locked_is_waited_for_and_then_named(
 ) -> None:
     lock = repository / ".git" / "index.lock"
     lock.touch()
-    monkeypatch.setattr("rollback_actions.commit._UNLOCKED_SECONDS", 0.3)
+    monkeypatch.setattr("rollback_actions.rollback.checkout._UNLOCKED_SECONDS", 0.3)
     with pytest.raises(ActionFailed, match=rf"rm {re.escape(str(lock))}"):
         check_out(repository, head(repository), tmp_path / "kept")
     monkeypatch.undo()

@@ -10,18 +10,19 @@ from typing import cast
 import pytest
 import typer
 
-import rollback_actions.__main__ as command_line
-import rollback_actions.compare
-import rollback_actions.contents
-from fixtures.contents import golden_answers, recorded_collection
+import fixtures.baseline.recording
+import fixtures.baseline.target_comparison
+import rollback_actions.cli.state_commands as command_line
+from fixtures.baseline.folder import recorded_collection
+from fixtures.baseline.recording import record_content
+from fixtures.baseline.target_comparison import Finding, compare_target
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, ExitCode, Unverifiable
-from fixtures.given import _of_baseline, recorded_store
-from fixtures.stores.content import RecordHash
-from fixtures.target import Target, load_target
+from fixtures.given.contents import golden_answers
+from fixtures.given.given import _of_baseline, recorded_store
+from fixtures.stores.contract import RecordHash
+from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
-from rollback_actions.compare import Finding, compare_target
-from rollback_actions.contents import record_content
 from tests.conftest import write_profile
 from tests.unit.content_stand_in import Recorder, Searchable, StandIn, opener
 
@@ -38,7 +39,7 @@ def with_policy(folder: Path, policy: str) -> Target:
 def found(
     target: Target, recorder: Recorder, content: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[str, Verdict]]:
-    monkeypatch.setattr(rollback_actions.compare, "open_content", opener(content))
+    monkeypatch.setattr(fixtures.baseline.target_comparison, "open_content", opener(content))
     findings = compare_target(target, ENGINE, recorder.baseline)
     return [(f"{finding.store}/{finding.name}", finding.verdict) for finding in findings]
 
@@ -131,20 +132,22 @@ def test_a_store_that_is_of_another_kind_now(
     ]
 
 
-def test_no_secret_is_printed(
+def test_what_is_wrong_comes_last_and_no_secret_is_printed(
     profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recorder = Recorder(tmp_path).add(StandIn("redis", BOTH, blind_spots=("not s3cret-of-the-canary",)))
     finding = Finding("redis", "0:token:*", Verdict.FAILED, f"missing 2 (token:{JWT}, s3cret-of-the-canary)")
+    passed = Finding("redis", "0:session:*", Verdict.PASSED, "exact")
     monkeypatch.setattr(command_line, "load_baseline", lambda *_: recorder.baseline)
     monkeypatch.setattr(command_line, "open_engine", lambda _: ENGINE)
-    monkeypatch.setattr(command_line, "compare_target", lambda *_: [finding])
+    monkeypatch.setattr(command_line, "compare_target", lambda *_: [finding, passed])
     with pytest.raises(typer.Exit) as caught:
         command_line.compare_command(tmp_path, profile)
     assert caught.value.exit_code == ExitCode.FAILED
     assert capsys.readouterr().out.splitlines() == [
-        "failed redis/0:token:*: missing 2 (token:[redacted], [redacted])",
         "blind spot of redis: not [redacted]",
+        "passed redis/0:session:*: exact",
+        "failed redis/0:token:*: missing 2 (token:[redacted], [redacted])",
         f"compared with {tmp_path.name}: failed",
     ]
 
@@ -153,7 +156,7 @@ def test_a_capture_reads_all_that_was_counted(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = StandIn("redis", {**BOTH, "versions a": RECORDS, "view c": []}, hidden=frozenset("b"))
-    monkeypatch.setattr(rollback_actions.contents, "open_content", opener(content))
+    monkeypatch.setattr(fixtures.baseline.recording, "open_content", opener(content))
     with pytest.raises(ActionFailed, match="no schema of b"):
         record_content(target, ENGINE, "redis", {"a": 2, "b": 2}, tmp_path)
     recorded = record_content(target, ENGINE, "redis", {"a": 2}, tmp_path)
@@ -167,7 +170,7 @@ def test_a_capture_of_a_store_that_is_all_volatile_makes_no_folder(
 ) -> None:
     """No file would be in it, and a baseline with such a folder is refused."""
     content = StandIn("redis", BOTH, hidden=frozenset("b"))
-    monkeypatch.setattr(rollback_actions.contents, "open_content", opener(content))
+    monkeypatch.setattr(fixtures.baseline.recording, "open_content", opener(content))
     target = with_policy(tmp_path, '{"*" = "volatile"}')
     assert not record_content(target, ENGINE, "redis", {"a": 2, "b": 2}, tmp_path).collections
     assert not (tmp_path / "records").exists()

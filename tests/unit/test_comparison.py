@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.comparison import Comparison, compare
+from fixtures.baseline.blocks import read_block, write_block
+from fixtures.baseline.comparison import Comparison, compare
+from fixtures.baseline.differences import same_neighbours, schema_differences
+from fixtures.baseline.facts import RecordedCollection
+from fixtures.baseline.sampling import Coverage, Plan, plan, shares
+from fixtures.collection import Json
 from fixtures.errors import Unverifiable
-from fixtures.neighbours import same_neighbours
-from fixtures.record_blocks import read_block, write_block
-from fixtures.recorded import RecordedCollection
-from fixtures.sampling import Coverage, Plan, plan, shares
-from fixtures.schemas import schema_differences
-from fixtures.stores.content import Digest, Json, Neighbours, Pace, RecordHash
+from fixtures.stores.contract import Digest, Neighbours, Pace, RecordHash
 
 RECORDS, PART = 100, 10
 
@@ -228,7 +228,7 @@ def test_a_reader_that_reads_something_else_is_no_comparison(
 def test_a_part_too_large_for_the_memory_is_compared_all_the_same(
     recorded: tuple[RecordedCollection, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fixtures.comparison.IN_MEMORY", 3)
+    monkeypatch.setattr("fixtures.baseline.comparison.IN_MEMORY", 3)
     content = StandIn(fresh())
     del content.records_by_key[3]
     content.records_by_key[4] *= 2

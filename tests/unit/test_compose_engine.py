@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +12,7 @@ from fixtures.engines import compose
 from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import Unverifiable
-from fixtures.stores.profiles import Address
+from fixtures.target.sections import Address
 
 
 def raw(**settings: object) -> dict[str, Any]:
@@ -26,7 +25,7 @@ def raw(**settings: object) -> dict[str, Any]:
 def reading(read: str, cpu: int = 0, **memory: object) -> dict[str, Any]:
     return {
         "read": read,
-        "cpu_stats": {"cpu_usage": {"total_usage": cpu}},
+        "cpu_stats": {"cpu_usage": {"total_usage": cpu}, "online_cpus": 1},
         "memory_stats": memory,
         "pids_stats": {"current": 3},
     }
@@ -60,7 +59,7 @@ def test_cpu_is_in_percent_of_the_allowance() -> None:
 @pytest.mark.parametrize("key", ["inactive_file", "total_inactive_file"])
 def test_memory_that_the_kernel_may_drop_is_not_in_use(key: str) -> None:
     after = reading("2026-01-01T00:00:00Z", usage=900, limit=1000, stats={key: 400})
-    usage = compose._usage(raw(host={"PidsLimit": None}), after, after, 1)
+    usage = compose._usage(raw(host={"PidsLimit": None}), after, after)
     assert (usage.memory, usage.memory_percent, usage.pids, usage.pids_limit) == (500, 50, 3, 0)
 
 
@@ -141,7 +140,5 @@ def test_an_engine_that_never_answers_is_unverifiable_at_the_deadline(
     monkeypatch: pytest.MonkeyPatch, silent_engine: str
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", silent_engine)
-    started = time.monotonic()
-    with pytest.raises(Unverifiable, match="within 1 s"):
-        ComposeEngine("p", 1).containers()
-    assert time.monotonic() - started < 3
+    with pytest.raises(Unverifiable, match=r"within 0\.2 s"):
+        ComposeEngine("p", 0.2).containers()

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fixtures.baseline import save_baseline
+from fixtures.baseline.folder import save_baseline
 from fixtures.errors import UsageProblem
-from fixtures.incident import new_incident
-from rollback_actions.compose_document import (
+from fixtures.incident.incident import new_incident
+from rollback_actions.rollback.configuration import (
+    configuration_at,
     entries,
     interpolated,
     read_document,
     said_by,
     with_environment,
 )
-from rollback_actions.configuration import configuration_at
-from rollback_actions.plan import plan_full, plan_service
-from tests.unit.sandbox import Sandbox, facts, git, make_rollable
+from rollback_actions.rollback.plan import plan_full, plan_service
+from tests.unit.sandbox import Releases, Sandbox, facts, git, make_rollable
 
 BEFORE, SINCE = "of the known-good commit", "of the bad one"
 # Each way to refer to files that the service needs as they were: a compose file, and what it refers to.
@@ -72,8 +72,8 @@ FILES = {
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    return make_rollable(tmp_path, monkeypatch)
+def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    return make_rollable(tmp_path, releases, monkeypatch)
 
 
 def _repository(sandbox: Sandbox) -> Path:

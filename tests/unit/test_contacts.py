@@ -9,14 +9,13 @@ from typing import Any, Self
 
 import pytest
 
-from fixtures.channels import Channel
-from fixtures.clock import Moment
-from fixtures.contact_channels import contact_channels
-from fixtures.contact_record import Alert, record_of
-from fixtures.contacts import Due, Flow, State, Step, flow_of, t_plus
-from fixtures.contacts_profile import Contacts, Minutes
-from fixtures.profile_errors import ProfileProblem
-from fixtures.target import load_target
+from fixtures.system.clock import Moment
+from fixtures.target.channels import Channel
+from fixtures.target.contacts import Contacts, Minutes
+from fixtures.target.mistakes import ProfileProblem
+from fixtures.target.profile import load_target
+from fixtures.team.contact_flow import Due, Flow, State, Step, contact_channels, flow_of, t_plus
+from fixtures.team.contact_record import Alert, record_of
 from tests.conftest import write_profile
 
 CONTACTS = Contacts()

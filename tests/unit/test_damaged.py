@@ -10,31 +10,33 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.clock import Moment
+from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ActionFailed, UsageProblem
-from fixtures.incident import Incident, RollbackRecord, load_incident, new_incident
-from fixtures.journal import JournalBroken, verify_journal
+from fixtures.incident.incident import Incident, RollbackRecord, load_incident, new_incident
+from fixtures.incident.journal import JournalBroken, verify_journal
+from fixtures.incident.journal_steps import Step
+from fixtures.system.clock import Moment
+from fixtures.target.store_descriptor import Means
 from fixtures.verdict import Verdict
-from rollback_actions.backup import find_backup, manifest_text
-from rollback_actions.journal import Journal
-from rollback_actions.leaks import SecretInRecord
-from rollback_actions.lock import TargetLock
-from rollback_actions.outline import losses
-from rollback_actions.plan import plan_database, plan_emergency, plan_full, plan_unfinished
-from rollback_actions.refusals import Allowed, refuse
-from rollback_actions.session import Session, open_session
-from rollback_actions.status import Ran, State, newest_rollback
-from rollback_actions.unfinished import Unfinished
-from rollback_actions.wish import Kind, Wish
+from rollback_actions.backup.sets import find_backup, manifest_text
+from rollback_actions.rollback.outline import losses
+from rollback_actions.rollback.plan import plan_database, plan_emergency, plan_full, plan_unfinished
+from rollback_actions.rollback.refusals import Allowed, refusals
+from rollback_actions.rollback.status import Ran, State, newest_rollback
+from rollback_actions.rollback.unfinished import Unfinished
+from rollback_actions.session.journal import Journal
+from rollback_actions.session.leaks import SecretInRecord
+from rollback_actions.session.lock import TargetLock
+from rollback_actions.session.session import Session, open_session
 from tests.unit.lock_stand_in import StandInPlace
-from tests.unit.sandbox import SECRET, Sandbox, make_sandbox
+from tests.unit.sandbox import SECRET, Releases, Sandbox, make_sandbox
 
 DAMAGED = ["{", "[]", "null", '{"commit": 1}', "\0\0", '{"names": 5}', "[" * 100_000]
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path) -> Sandbox:
-    return make_sandbox(tmp_path)
+def sandbox(tmp_path: Path, releases: Releases) -> Sandbox:
+    return make_sandbox(tmp_path, releases)
 
 
 def _failed(sandbox: Sandbox) -> Incident:
@@ -58,9 +60,13 @@ def test_a_damaged_record_of_another_day_stops_no_rollback(
         (incidents / "stray").mkdir(parents=True)
         (incidents / "stray" / "rollback.json").write_text(text)
     else:
-        (new_incident(incidents, target).folder / "rollback.json").write_text(text)
+        folder = new_incident(incidents, target).folder
+        (folder / "rollback.json").write_text(text)
+        record = json.loads((folder / "incident.json").read_text())
+        record["started"]["wall"] = "2020-01-01T00:00:00.000+00:00"
+        (folder / "incident.json").write_text(json.dumps(record))
     newest = _failed(sandbox)
-    refuse(sandbox.target, plan_emergency(sandbox.target, sandbox.commit), Allowed())
+    assert not list(refusals(sandbox.target, plan_emergency(sandbox.target, sandbox.commit), Allowed()))
     assert newest_rollback(incidents, sandbox.target.name, _not_running).incident.id == newest.id
 
 
@@ -123,6 +129,20 @@ def test_a_field_more_damages_no_manifest(sandbox: Sandbox) -> None:
     assert found.folder == manifest.parent
 
 
+@pytest.mark.parametrize(("means", "read"), [("copies", Means.COPIES), (None, None)])
+def test_a_set_says_by_what_means_it_was_taken_or_is_of_an_older_version(
+    sandbox: Sandbox, means: str | None, read: Means | None
+) -> None:
+    (manifest,) = sandbox.target.folders.backups.glob("*/set.json")
+    record = json.loads(manifest.read_text())
+    assert record["stores"]["mysql"].pop("means") == "copies"
+    if means is not None:
+        record["stores"]["mysql"]["means"] = means
+    manifest.write_bytes(manifest_text(record))
+    found = find_backup(sandbox.target.folders.backups, sandbox.target.name, sandbox.commit)
+    assert found.stores["mysql"].means is read
+
+
 def test_a_manifest_that_was_changed_is_a_damaged_set(sandbox: Sandbox) -> None:
     (manifest,) = sandbox.target.folders.backups.glob("*/set.json")
     manifest.write_text(manifest.read_text().replace('"size": ', '"size": 1'))
@@ -175,9 +195,9 @@ def test_a_backup_whose_index_is_damaged_is_refused(sandbox: Sandbox, damage: Ca
 
 def _act(sandbox: Sandbox, incident: Incident, act: object = None) -> None:
     lock = TargetLock(StandInPlace(), sandbox.target.name, "rollback x")
-    with open_session(sandbox.target, lock, lambda: incident.id) as session:
+    with open_session(sandbox.target, lock, Step.ROLLBACK, lambda: incident.id) as session:
         assert isinstance(session, Session)
-        with session.steps("restore"):
+        with session.steps(Step.RESTORE):
             if callable(act):
                 act()
 

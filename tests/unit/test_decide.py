@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 import pytest
 
-from fixtures.severity import Severity
-from rollback_actions.decide import Action, Decision, Scope, decide
-from rollback_actions.wish import Kind
+from fixtures.decision.tree import Action, Decision, Scope, decide
+from fixtures.decision.wish import Kind
+from fixtures.monitoring.severity import Severity
 
 CRITICAL, NON_CRITICAL = Severity.CRITICAL, Severity.NON_CRITICAL
 ONE = Scope(services=("backend",))

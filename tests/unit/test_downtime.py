@@ -9,17 +9,23 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.clock import Moment
-from fixtures.downtime import DOWNTIME, forget_unreadable, judged_downtime, read_downtime, record_downtime
 from fixtures.errors import UsageProblem
-from fixtures.incident import Incident, RollbackRecord
-from fixtures.kept_samples import SAMPLES
-from fixtures.rollbacks import ROLLBACK_BEGAN
-from fixtures.samples import Sample, SampleWriter
-from fixtures.tally import tally
-from fixtures.target import Target
+from fixtures.incident.downtime import (
+    DOWNTIME,
+    forget_unreadable,
+    judged_downtime,
+    read_downtime,
+    record_downtime,
+)
+from fixtures.incident.incident import Incident, RollbackRecord
+from fixtures.incident.kept_samples import SAMPLES
+from fixtures.incident.rollbacks import ROLLBACK_BEGAN
+from fixtures.incident.tally import tally
+from fixtures.monitoring.samples import Sample, SampleWriter
+from fixtures.system.clock import Moment
+from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
-from rollback_actions.journal import Journal
+from rollback_actions.session.journal import Journal
 from tests.unit.made_samples import BEAT, Probes, requests, samples, value
 
 VERIFIED = 90.0
@@ -63,7 +69,7 @@ def test_it_begins_with_the_first_bad_sample_before_the_rollback(target: Target,
     late, said = judged_downtime(incident, rollback)
     assert not late
     assert said is not None
-    assert said.startswith("downtime, from the first bad sample to the verified end: expected at most 600 s")
+    assert said.startswith("downtime, from the first bad sample of the monitor to the verified end: expected")
 
 
 def test_a_response_knows_which_sample_that_was(target: Target, incident: Incident) -> None:
@@ -86,7 +92,7 @@ def test_it_is_later_than_the_objective_and_says_so(target: Target, incident: In
     found = record_downtime(target.model_copy(update={"rto_seconds": 80}), incident, VERIFIED)
     assert found is not None
     assert found.late
-    text = "late: downtime, from the beginning of the rollback to the verified end: "
+    text = "downtime, from the beginning of the rollback to the verified end: "
     assert judged_downtime(incident, rollback) == (True, f"{text}expected at most 80 s, observed 90.0 s")
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.redaction import Redactor
-from fixtures.shapes import MARKER
-from reports.drawing import EVERY, FOLDER, TIMELINE, draw, pictures_of, remove_pictures
-from reports.processes import NoReport
+from fixtures.redaction.redactor import Redactor
+from fixtures.redaction.shapes import MARKER
+from reports.tools.drawing import EVERY, FOLDER, TIMELINE, draw, pictures_of, remove_pictures
+from reports.tools.processes import NoReport
 from tests.unit.drawn_incident import Drawn, drawn_incident
 
 CANARY = "correct-horse-&-battery"

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
+import certifi
 import pytest
 from pydantic import SecretStr
 
 from fixtures.errors import Unverifiable
-from fixtures.exchanges import BODY_BYTES, LATEST, Exchange, keep, latest, without_secret_fields
-from fixtures.http import Request, fetch
+from fixtures.system.http import (
+    BODY_BYTES,
+    LATEST,
+    Exchange,
+    Request,
+    _certificates,
+    fetch,
+    keep,
+    latest,
+    without_secret_fields,
+)
 
 
 @contextmanager
@@ -82,3 +93,16 @@ def test_the_latest_are_kept() -> None:
 )
 def test_fields_that_are_called_secrets_are_redacted(text: str, clean: str) -> None:
     assert without_secret_fields(text) == clean
+
+
+def test_https_trusts_whom_the_environment_names_else_certifi_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    every = Path(certifi.where()).read_text(encoding="utf-8")
+    ending = "-----END CERTIFICATE-----"
+    assert len(_certificates.__wrapped__().get_ca_certs()) == every.count(ending)
+    (tmp_path / "one.pem").write_text(every.partition(ending)[0] + ending, encoding="utf-8")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "one.pem"))
+    assert len(_certificates.__wrapped__().get_ca_certs()) == 1

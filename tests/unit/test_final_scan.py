@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.final_scan import record_of
-from fixtures.redaction import Redactor
+from fixtures.incident.incident import record_of
+from fixtures.redaction.redactor import Redactor
 
 TOKEN = "kT9vQx2R7mWpL4sZ8nB1cY6hD3fG0aJ5"  # noqa: S105 - a canary
 AWKWARD = 'p@ss/wörd\'with "all" <of>\\them&'
@@ -37,6 +37,16 @@ def test_scan_says_where_and_not_what(tmp_path: Path) -> None:
     } <= places
     assert {finding.file.name for finding in findings} == {"page.html", "dump.bin", "cut.txt", "jwt.txt"}
     assert all(TOKEN[:12] not in str(finding) for finding in findings)
+
+
+def test_a_secret_that_is_learned_after_a_scan_is_found_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_text(f"it was {AWKWARD} all along")
+    redactor = Redactor([TOKEN])
+    assert redactor.scan(tmp_path) == []
+
+    redactor.add(AWKWARD)
+
+    assert [finding.kind for finding in redactor.scan(tmp_path)] == ["plain"]
 
 
 def test_scan_of_what_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

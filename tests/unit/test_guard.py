@@ -13,11 +13,11 @@ import pytest
 import typer
 
 from fixtures.errors import ExitCode, UsageProblem
-from fixtures.profile_errors import ProfileProblem
-from fixtures.secret import remember
-from fixtures.spellings import spellings
-from fixtures.target import load_target
-from rollback_actions.guard import guarded
+from fixtures.redaction.secret import remember
+from fixtures.redaction.spellings import spellings
+from fixtures.target.mistakes import ProfileProblem
+from fixtures.target.profile import load_target
+from rollback_actions.cli.guard import guarded
 from tests.conftest import write_profile
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import journal as reading
-from fixtures.command import OUTPUT_CHARACTERS, Deadline, observed, run_command
 from fixtures.errors import ActionFailed, Problem
-from fixtures.files import append_line
-from fixtures.journal import JournalBroken, read_journal, verify_journal
-from rollback_actions import journal as journal_module
-from rollback_actions.journal import Journal, set_aside
+from fixtures.incident import journal as reading
+from fixtures.incident.journal import JournalBroken, read_journal, verify_journal
+from fixtures.system.command import OUTPUT_CHARACTERS, Deadline, observed, run_command
+from fixtures.system.files import append_line, json_line
+from rollback_actions.session import journal as journal_module
+from rollback_actions.session.journal import Journal, set_aside
 
 
 @pytest.fixture
@@ -46,6 +46,27 @@ def test_it_goes_on_where_it_ended(path: Path) -> None:
 def test_an_edited_record_is_seen(path: Path) -> None:
     path.write_text(path.read_text().replace("2 stopped", "3 stopped"))
     with pytest.raises(Problem, match="record 2 of the journal"):
+        verify_journal(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"event": []}, "a list of 0 as event, not a valid string"),
+        ({"event": None}, "None as event"),
+        ({"at": "today"}, "'today' as at, not an object"),
+        ({"note": ["x"]}, "neither text nor number as 'note'"),
+        ({"id": {}}, "neither text nor number as 'id'"),
+    ],
+)
+def test_a_record_of_another_shape_breaks_the_chain_though_its_hash_holds(
+    path: Path, change: dict[str, object], said: str
+) -> None:
+    first = {**verify_journal(path)[0], **change}
+    first["hash"] = reading.hash_of({key: value for key, value in first.items() if key != "hash"})
+    path.write_bytes(json_line(first))
+    path.with_suffix(".head").unlink()
+    with pytest.raises(JournalBroken, match=f"expected a record of a journal, observed {said}"):
         verify_journal(path)
 
 

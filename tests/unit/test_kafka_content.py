@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.stores.content import Json
-from fixtures.stores.kafka_positions import positions_of, strays
-from fixtures.stores.kafka_ranges import Extent, Segment, divided, runs, segments, shifted
+from fixtures.collection import Json
+from fixtures.stores.kafka.positions import positions_of, strays
+from fixtures.stores.kafka.ranges import Extent, Segment, divided, runs, segments, shifted
 
 EXTENTS = {0: Extent(0, 25), 1: Extent(100, 100), 2: Extent(40, 45)}
 DIVISION = ("", "0:0", "0:10", "0:20", "1:100", "2:40")

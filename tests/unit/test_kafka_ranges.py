@@ -9,14 +9,15 @@ from confluent_kafka import Producer
 
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import Unverifiable
-from fixtures.stores import kafka_content
-from fixtures.stores.content import Digest, Pace
-from fixtures.stores.kafka import settings
-from fixtures.stores.kafka_content import Content
-from fixtures.stores.kafka_inventory import Inventory
-from fixtures.stores.kafka_ranges import RangeLog, Segment
-from fixtures.stores.profiles import Address, KafkaProfile
-from fixtures.stores.reach import NOBODY, Reach
+from fixtures.stores.contract import Digest, Pace
+from fixtures.stores.kafka import content as kafka_content
+from fixtures.stores.kafka.content import Content
+from fixtures.stores.kafka.descriptor import KafkaProfile
+from fixtures.stores.kafka.inventory import Inventory
+from fixtures.stores.kafka.ranges import RangeLog, Segment
+from fixtures.stores.kafka.view import settings
+from fixtures.stores.reach import NOBODY, Reach, Readable
+from fixtures.target.sections import Address
 from tests.stack.content_reading import expect_parts_are_whole, read
 
 TOPIC = "jobs"
@@ -59,7 +60,9 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     endpoint = Endpoint(address.host, address.port)
     # That broker keeps no configuration.
     monkeypatch.setattr(Inventory, "retention", lambda *_: None)
-    return Broker(Reach("kafka", endpoint, NOBODY, SECONDS), Content("kafka", profile, endpoint), owner)
+    return Broker(
+        Reach("kafka", endpoint, NOBODY, SECONDS), Content(Readable("kafka", profile, endpoint)), owner
+    )
 
 
 def test_any_division_holds_every_record_once(broker: Broker) -> None:
@@ -87,7 +90,7 @@ def test_a_log_that_begins_before_its_range_was_made_anew(broker: Broker) -> Non
     broker.produce(5, 0)
     with (
         RangeLog(broker.reach) as log,
-        pytest.raises(Unverifiable, match="made anew meanwhile"),
+        pytest.raises(Unverifiable, match="re-created meanwhile"),
     ):
         list(log.read(TOPIC, [Segment(0, 0, 100, 200)], Pace()))
 

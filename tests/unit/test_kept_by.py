@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollback_actions.stores.keeper import Kept, kept_by
+from rollback_actions.stores.contract import Kept, kept_by
 from tests.unit.word_store import WordStore
 
 
@@ -15,7 +15,7 @@ class SafeWords(WordStore):
 
     def keep_safe(self, folder: Path) -> Kept:
         """Keep nothing of it."""
-        return Kept(f"safe in {folder.name}", {}, 0)
+        return Kept(f"safe in {folder.name}", {}, 0, None)
 
 
 @dataclass
@@ -24,7 +24,7 @@ class StoppedWords(WordStore):
 
     def keep_aside(self, folder: Path, *, up: bool) -> Kept:
         """Keep nothing of it."""
-        return Kept(f"aside in {folder.name}, up: {up}", {}, 0)
+        return Kept(f"aside in {folder.name}, up: {up}", {}, 0, None)
 
 
 def _method(store: WordStore, folder: Path, *, up: bool) -> str:

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import kept_samples
-from fixtures.clock import Moment
 from fixtures.errors import Unverifiable, UsageProblem
-from fixtures.incident import Incident, find_change
-from fixtures.kept_samples import (
+from fixtures.incident import kept_samples
+from fixtures.incident.incident import Incident, find_change
+from fixtures.incident.kept_samples import (
     SAMPLES,
     TAKEN,
     KeptSamples,
@@ -23,8 +22,9 @@ from fixtures.kept_samples import (
     read_taken,
     samples_kept,
 )
-from fixtures.samples import Sample, SampleWriter, read_samples, samples_path
-from fixtures.target import Target
+from fixtures.monitoring.samples import Sample, SampleWriter, read_samples, samples_path
+from fixtures.system.clock import Moment
+from fixtures.target.profile import Target
 from tests.unit.made_samples import BEAT, samples
 
 
@@ -183,7 +183,8 @@ def test_where_nothing_can_be_written_nothing_fails(
     def full(path: Path, *_: object, **__: object) -> None:
         raise OSError(28, os.strerror(28), str(path))
 
-    monkeypatch.setattr(kept_samples, "write_whole", full)
+    for written in ("write_whole", "write_record"):
+        monkeypatch.setattr(kept_samples, written, full)
     assert "No space left on device" in str(keep_samples(target, incident).problem)
     assert read_taken(incident.folder) is None
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.incident import UNFINISHED
-from fixtures.target import PREFIX
+from fixtures.incident.incident import UNFINISHED
+from fixtures.target.profile import PREFIX
 from staging.kills.kill import Action, Fall, Kill, Killer, Undisturbed
 from staging.kills.mark import Mark
 from staging.kills.outcome import Expected, Outcome, judge, read_outcome
 from staging.kills.walk import Walk
+from staging.stack import Stack
 
 ROOT = Path(__file__).parents[2]
 # Killed in place of the actions: it ends by itself, or waits in a step until it is killed; `resume` ends.
@@ -23,7 +24,7 @@ STAND_IN = """
 import json, os, sys, time
 from pathlib import Path
 
-from rollback_actions.journal import Journal
+from rollback_actions.session.journal import Journal
 
 incidents = Path(os.environ[PREFIX + "FOLDERS__INCIDENTS"])
 first = sys.argv[1]
@@ -38,9 +39,9 @@ else:
     journal = Journal(folder / "journal.jsonl", str)
     (folder / "incident.json").write_text("{}")
     (folder / UNFINISHED).write_text("{}")
-    with journal.step("command"):
+    with journal.step("a command", id="rollback"):
         if first == "waits":
-            with journal.step("restore mysql"):
+            with journal.step("a sentence", id="restore", of="mysql"):
                 time.sleep(600)
 """
 RECORDS = {"kept": 140, "restored": 2, "exported": 2, "revived": 3, "unaccounted": 0}
@@ -51,12 +52,12 @@ WELL = Outcome(
     copies=[{"mysql": {"imagedb.users": 17}}],
 )
 EXPECTED = Expected(("mysql",), {"mysql": frozenset({"5", "6"})}, WELL)
-COMMAND, STEP = "rollback database mysql", "restore mysql"
+COMMAND, STEP = "rollback", "restore mysql"
 JOURNAL = [
-    {"event": "started", "step": COMMAND},
-    {"event": "started", "step": "keep what is there now"},
-    {"event": "ended", "step": "keep what is there now"},
-    {"event": "started", "step": STEP},
+    {"sequence": 0, "event": "started", "id": "rollback", "step": "it says one thing"},
+    {"sequence": 1, "event": "started", "id": "keep", "of": "", "step": "or another"},
+    {"sequence": 2, "event": "ended", "id": "keep", "of": "", "step": "or the next", "began": 1},
+    {"sequence": 3, "event": "started", "id": "restore", "of": "mysql", "step": "no matter which"},
 ]
 
 
@@ -76,7 +77,7 @@ def killer(tmp_path: Path) -> Killer:
     (package / "__init__.py").write_text("\n".join(lines))
     names = f"PREFIX, UNFINISHED, RECORDS = {(PREFIX, UNFINISHED, RECORDS)!r}\n"
     (package / "__main__.py").write_text(names + STAND_IN)
-    return Killer(tmp_path, tmp_path)
+    return Killer(Stack(tmp_path), tmp_path)
 
 
 def _kill(killer: Killer, first: str, *marks: Mark) -> Kill:
@@ -124,7 +125,7 @@ def test_what_had_not_come_to_the_step_was_not_killed_in_it() -> None:
 
 
 def test_what_had_ended_was_not_killed() -> None:
-    ends = [{"event": "ended", "step": STEP}, {"event": "ended", "step": COMMAND}]
+    ends = [{"event": "ended", "began": number} for number in (3, 0)]
     assert "had ended" in Fall(-signal.SIGKILL, [*JOURNAL, *ends]).wrong(STEP)
 
 
@@ -164,6 +165,8 @@ def test_what_a_killed_restore_put_back_may_count_as_kept() -> None:
 def test_a_rollback_that_restores_nothing_has_no_records() -> None:
     assert judge(Outcome("passed", None), Expected(())) == ""
     assert judge(WELL, Expected(()))
+    assert judge(Outcome("passed", None), Expected((), marks=[_mark(there=True)])) == ""
+    assert "lost: mysql 99" in judge(Outcome("passed", None), Expected((), marks=[_mark()]))
 
 
 @pytest.mark.parametrize(
@@ -219,6 +222,8 @@ def test_an_outcome_is_read_from_sealed_windows_and_whole_copies(tmp_path: Path)
 def test_a_walk_passes_when_it_is_finished_and_every_kill_ended_well() -> None:
     kill = Kill("service", "i-1", "stop frontend", 0.1, -signal.SIGKILL, ("stop frontend",), (), 1.0, "")
     assert Walk(kills=[kill], finished=True).passed
+    assert Walk(kills=[kill], differences={"service": ""}, finished=True).passed
+    assert not Walk(kills=[kill], differences={"service": "a row is gone"}, finished=True).passed
     assert not Walk(kills=[kill]).passed
     assert not Walk(finished=True).passed
     assert not Walk(kills=[kill, replace(kill, wrong="was not killed")], finished=True).passed

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.clock import Moment
 from fixtures.errors import ActionFailed, ExitCode
-from fixtures.incident import Incident
-from fixtures.redaction import Redactor
+from fixtures.incident.incident import Incident
+from fixtures.redaction.redactor import Redactor
+from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
-from rollback_actions import rollback_commands
-from rollback_actions.leaks import SecretInRecord, without_leaks
-from rollback_actions.plan import Plan
-from rollback_actions.unfinished import Unfinished
+from rollback_actions.cli import rollback_commands
+from rollback_actions.rollback.plan import Plan
+from rollback_actions.rollback.unfinished import Unfinished
+from rollback_actions.session.leaks import SecretInRecord, without_leaks
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SECRET
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.clock import Moment
-from fixtures.gate import gate_of
-from fixtures.incident import Incident, RollbackRecord, new_incident
-from fixtures.ledger import Planned, Result, Run, runs
+from fixtures.errors import Meaning
+from fixtures.gating.gate import gate_of
+from fixtures.incident.incident import Incident, RollbackRecord, new_incident
+from fixtures.incident.ledger import Planned, Result, Run, runs
+from fixtures.incident.tally import same_zero, tally
 from fixtures.stages import PHASES
-from fixtures.tally import same_zero, tally
-from fixtures.target import Windows
+from fixtures.system.clock import Moment
+from fixtures.target.profile import Windows
 from fixtures.verdict import Verdict, combine
 
 
@@ -40,7 +41,9 @@ def _rolled_back(incident: Incident, verdict: str = "passed") -> None:
 
 
 def _zero(run: Run) -> Moment:
-    return Moment.from_record(run.facts()["zero"])
+    facts = run.facts()
+    assert facts is not None
+    return facts.zero
 
 
 def test_numbers_are_taken_once(incident: Incident) -> None:
@@ -61,7 +64,7 @@ def test_a_lost_check_is_broken(incident: Incident) -> None:
     _run(incident, *PHASES, report=False)
     verdict = tally(incident, Windows())
     assert verdict.verdict is Verdict.BROKEN
-    assert verdict.phases["phase1"].broken == 1
+    assert verdict.phases["phase1"].checks.broken == 1
     reason = "no result: the check was planned and never reported"
     assert verdict.phases["phase1"].first == ("phase1::check", reason)
 
@@ -154,3 +157,17 @@ def test_blocked_checks_take_no_time(incident: Incident) -> None:
         results.append(Result("ran", "phase1", Verdict.PASSED, 2.0, "", ran))
         results.append(Result("blocked", "phase1", Verdict.BLOCKED, 0.0, "why", late))
     assert tally(incident, Windows()).phases["phase1"].seconds == 2.0
+
+
+def test_a_result_keeps_what_it_means_and_an_older_one_means_nothing_special(incident: Incident) -> None:
+    run = Run.begin(incident.folder, Moment.now(), gated=True)
+    with closing(run.writer()) as results:
+        results.append(Result("lost", "phase4", Verdict.FAILED, 1, "", Moment.now(), (), Meaning.DATA_LOSS))
+        results.append(Result("other", "phase4", Verdict.FAILED, 1, "", Moment.now()))
+    assert {name: result.means for name, result in run.results().items()} == {
+        "lost": Meaning.DATA_LOSS,
+        "other": Meaning.OTHER,
+    }
+    first, second = (run.folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    assert '"means":"data-loss"' in first.replace(" ", "")
+    assert "means" not in second

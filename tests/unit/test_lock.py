@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from fixtures import process
 from fixtures.errors import ActionFailed, Problem, Unverifiable, UsageProblem
-from fixtures.process import Process
-from rollback_actions.holder import Holder, Life
-from rollback_actions.lock import Place, TargetLock
+from fixtures.system import process
+from fixtures.system.process import Process
+from rollback_actions.session.holder import Holder, Life
+from rollback_actions.session.lock import Place, TargetLock
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
 
 ME = f", process {os.getpid()} "

@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 
 from fixtures.errors import ActionFailed
-from fixtures.incident import Incident, new_incident
-from fixtures.target import load_target
+from fixtures.incident.incident import Incident, new_incident
+from fixtures.incident.journal_steps import Step, StepId
+from fixtures.losses.changes import FILES, aligned
+from fixtures.losses.lost_window import FOLDER, read_window
+from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
-from rollback_actions.changes import FILES, aligned
-from rollback_actions.losses import ACCOUNTS
-from rollback_actions.lost_window import FOLDER
-from rollback_actions.plan import Plan, plan_database
-from rollback_actions.rollback import RecordsMissing, RecordsUnknown
-from rollback_actions.written_since import written_since
-from tests.unit.sandbox import Sandbox, make_rollable
+from rollback_actions.backup.written_since import written_since
+from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown
+from rollback_actions.rollback.losses import ACCOUNTS
+from rollback_actions.rollback.plan import Plan, plan_database
+from tests.unit.sandbox import Releases, Sandbox, make_rollable
 from tests.unit.word_store import readable
 
 # Since the backup "a" was changed and "b" was not; see make_sandbox.
@@ -28,8 +29,8 @@ CHANGED = {"kept": 1, "restored": 1, "exported": 1, "revived": 0, "unaccounted":
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    return make_rollable(tmp_path, monkeypatch)
+def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    return make_rollable(tmp_path, releases, monkeypatch)
 
 
 @pytest.fixture
@@ -129,7 +130,7 @@ def test_a_collection_whose_key_was_altered_is_accounted_for_as_a_whole(
     sandbox: Sandbox, incident: Incident, plan: Plan, monkeypatch: pytest.MonkeyPatch, in_memory: int
 ) -> None:
     """Before the restore it is divided by a key that is gone afterwards: no part is one of after."""
-    monkeypatch.setattr("rollback_actions.changes.IN_MEMORY", in_memory)
+    monkeypatch.setattr("fixtures.losses.changes.IN_MEMORY", in_memory)
     store = sandbox.keepers["mysql"]
     store.words, store.bounds = {"a": "of release 1", "c": "new"}, ("", "b")
     store.meanwhile = lambda: setattr(store, "bounds", ("",))
@@ -181,9 +182,8 @@ def test_what_cannot_be_asked_is_unknown_and_no_success(
 def test_a_run_after_an_interruption_accounts_for_what_was_there_before_the_first(
     sandbox: Sandbox, incident: Incident, plan: Plan
 ) -> None:
-    # Steps of a database rollback: stop, up, quiet, keep, export, back up, restore, account, watched, start.
     with pytest.raises(KeyboardInterrupt):
-        sandbox.run(plan, incident, interrupt=7)
+        sandbox.run(plan, incident, interrupt=StepId(Step.ACCOUNT, "mysql"))
     assert sandbox.keepers["mysql"].words["a"] == "of release 1"
     assert sandbox.run(plan, incident).records == CHANGED
     assert set(_exported(incident)) == {"a"}
@@ -194,7 +194,7 @@ def test_a_window_that_was_changed_is_unknown_and_leaves_nothing_stopped(
     sandbox: Sandbox, incident: Incident, plan: Plan, text: str | None
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        sandbox.run(plan, incident, interrupt=7)
+        sandbox.run(plan, incident, interrupt=StepId(Step.ACCOUNT, "mysql"))
     window = incident.folder / FOLDER / "window.json"
     window.unlink() if text is None else window.write_text(text)
     with pytest.raises(RecordsUnknown):
@@ -208,13 +208,28 @@ def test_what_was_written_between_two_runs_is_exported_too(
     sandbox: Sandbox, incident: Incident, plan: Plan
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        sandbox.run(plan, incident, interrupt=7)
+        sandbox.run(plan, incident, interrupt=StepId(Step.ACCOUNT, "mysql"))
     # Not restored yet: what the first run has exported is there still.
     sandbox.keepers["mysql"].words["c"] = "between"
     record = sandbox.run(plan, incident)
     assert record.records == {**CHANGED, "exported": 2}
     assert set(_exported(incident)) == {"a"}
     assert set(_exported(incident, folder=f"{FOLDER}-2")) == {"c"}
+
+
+def test_a_record_that_is_lost_between_two_runs_fails_the_rollback(
+    sandbox: Sandbox, incident: Incident, plan: Plan
+) -> None:
+    store = sandbox.keepers["mysql"]
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run(plan, incident, interrupt=StepId(Step.ACCOUNT, "mysql"))
+    store.words["c"], store.loses = "between", frozenset({"c"})
+    with pytest.raises(RecordsMissing, match="observed 1 that are neither"):
+        sandbox.run(plan, incident)
+    record = incident.rollback()
+    assert record is not None
+    assert record.records == {**CHANGED, "unaccounted": 1}
+    assert json.loads((incident.folder / FOLDER / ACCOUNTS).read_text())["mysql"]["first"] == ["words c"]
 
 
 def test_what_was_written_since_the_restore_is_not_restored_over(
@@ -249,7 +264,7 @@ def test_no_room_for_the_window_stops_before_anything_is_overwritten(
     def full(*_: Any) -> None:  # noqa: ANN401 - a stand-in
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rollback_actions.window_export.write_block", full)
+    monkeypatch.setattr("fixtures.losses.window_export.write_block", full)
     with pytest.raises(ActionFailed, match="observed No space left on device"):
         sandbox.run(plan, incident)
     assert sandbox.keepers["mysql"].words["a"] == "of release 2"
@@ -266,8 +281,8 @@ def test_accounts_that_cannot_be_written_are_unknown_or_to_be_resumed(
         raise OSError(ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("rollback_actions.losses.account_store", full)
-        patch.setattr("rollback_actions.losses.write_whole", full)
+        patch.setattr("rollback_actions.rollback.losses.account_store", full)
+        patch.setattr("rollback_actions.rollback.losses.write_whole", full)
         with pytest.raises(ActionFailed, match=r"accounts of the records: .* observed No space left"):
             sandbox.run(plan, incident)
     assert (incident.folder / "unfinished.json").exists()
@@ -280,8 +295,23 @@ def test_a_store_whose_account_cannot_be_written_is_unknown(
     def full(*_: object, **__: object) -> None:
         raise OSError(ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("rollback_actions.losses.account_store", full)
+    monkeypatch.setattr("rollback_actions.rollback.losses.account_store", full)
     with pytest.raises(RecordsUnknown):
         sandbox.run(plan, incident)
     account = json.loads((incident.folder / FOLDER / ACCOUNTS).read_text())["mysql"]
     assert "No space left" in account["unknown"]["mysql"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"backup": "a", "backup": "b", "stores": {}}', "no JSON: a name is there twice"),
+        ('{"backup": "a", "stores": {}, "more": 1}', "the unknown name more"),
+        ("[" * 100_000, "no JSON: nested too deeply"),
+        ("", "no JSON: "),
+    ],
+)
+def test_a_window_is_read_as_strictly_as_every_record(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "window.json").write_text(text)
+    with pytest.raises(ActionFailed, match=f"expected a readable window.json, observed .*{said}"):
+        read_window(tmp_path)

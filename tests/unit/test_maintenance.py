@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 from fixtures.errors import ActionFailed
-from fixtures.incident import Incident, new_incident
-from fixtures.target import Target
-from rollback_actions.advice import Advice
-from rollback_actions.maintenance import OFF, ON, in_maintenance, left_on
-from rollback_actions.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
+from fixtures.incident.incident import Incident, new_incident
+from fixtures.incident.journal_steps import Step
+from fixtures.target.profile import Target
+from rollback_actions.rollback.advice import Advice
+from rollback_actions.rollback.maintenance import in_maintenance, left_on
+from rollback_actions.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from tests.unit.sandbox import (
     MAINTAINED,
     WRITERS,
+    Releases,
     Sandbox,
     StandInProxy,
     begun,
@@ -29,14 +31,14 @@ Planned = Callable[[Target, str], Plan]
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    return make_rollable(tmp_path, monkeypatch)
+def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    return make_rollable(tmp_path, releases, monkeypatch)
 
 
 @pytest.fixture
 def proxy(sandbox: Sandbox) -> Iterator[StandInProxy]:
     with proxied(sandbox) as proxy:
-        application = sandbox.target.application.model_copy(update={"deadline_seconds": 0.3})
+        application = sandbox.target.application.model_copy(update={"deadline_seconds": 1.0})
         sandbox.target = sandbox.target.model_copy(update={"application": application})
         yield proxy
 
@@ -94,7 +96,7 @@ def test_its_service_is_re_created_last(
 def test_a_service_alone_needs_none(sandbox: Sandbox, incident: Incident) -> None:
     sandbox.run(plan_service(sandbox.target, MAINTAINED), incident)
     sandbox.control.run.assert_not_called()
-    assert not {ON, OFF} & set(begun(incident))
+    assert not {Step.MAINTENANCE_ON, Step.MAINTENANCE_OFF} & set(begun(incident))
 
 
 def _deaf(*_: object, **__: object) -> str:

@@ -11,11 +11,14 @@ from bson import Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Times
 from bson.binary import Binary
 from bson.errors import InvalidBSON
 
-from fixtures.stores.mongodb_bson import (
+from fixtures.stores.mongodb.bson import (
+    ORDER,
     answered,
     bound_key,
     bound_text,
     elements,
+    fields,
+    hashes,
     joined,
     key_text,
     record_key,
@@ -23,7 +26,6 @@ from fixtures.stores.mongodb_bson import (
     tree,
     without,
 )
-from fixtures.stores.mongodb_hashes import ORDER, fields, hashes
 
 VALUES: list[Any] = [
     *(1.5, "text", "", {"a": 1}, [1, {"b": 2}], b"bytes", Binary(b"\0", 5), ObjectId(b"1" * 12), True),

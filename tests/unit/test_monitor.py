@@ -7,32 +7,30 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
-from statistics import median
+from time import sleep
 
 import pytest
 
-from fixtures import samples
-from fixtures.clock import Moment
 from fixtures.errors import Mismatch, Unverifiable
-from fixtures.files import read_lines
-from fixtures.samples import Sample, read_samples, samples_path
-from fixtures.target import load_target
-from rollback_actions import monitor
-from rollback_actions.monitor import Beats, Summary
-from rollback_actions.monitor_view import line_of
-from rollback_actions.probes import Answering
-from rollback_actions.reading import Probe, Reading
+from fixtures.monitor.monitor import Beats, Summary
+from fixtures.monitoring import samples
+from fixtures.monitoring.samples import Sample, read_samples, samples_path
+from fixtures.probes.probe import Probe, Reading
+from fixtures.probes.probes import Answering
+from fixtures.system.clock import Moment
+from fixtures.system.files import read_lines
+from fixtures.target.profile import load_target
+from rollback_actions.__main__ import main
+from rollback_actions.session.monitor_view import line_of
 from tests.conftest import ROOT
+from tests.unit.turned_time import TurnedTime, turned
 
 BEAT = 0.2
-# The machine may be busy with other things: then a single beat is late, and most are not.
-EXACT, LATE = 0.02, 0.15
+Here = Callable[..., tuple[int, str, str]]
 _ANSWER = "expected an answer by now"
 
 
@@ -41,21 +39,23 @@ class Told:
 
     deadline = BEAT
 
-    def __init__(self, name: str, seconds: float = 0.0, error: Exception | None = None) -> None:
+    def __init__(
+        self, name: str, time: TurnedTime, seconds: float = 0.0, error: Exception | None = None
+    ) -> None:
         self.name = name
+        self.time = time
         self.seconds = seconds
         self.error = error
         self.asked = 0
         self.inside = 0
         self.most = 0
         self.closed = False
-        self.go_on = threading.Event()
 
     def ask(self) -> Reading:
         self.asked += 1
         self.inside += 1
         self.most = max(self.most, self.inside)
-        self.go_on.wait(self.seconds)
+        self.time.take(self.seconds)
         self.inside -= 1
         if self.error is not None:
             raise self.error
@@ -63,6 +63,12 @@ class Told:
 
     def close(self) -> None:
         self.closed = True
+
+
+@pytest.fixture
+def time() -> Iterator[TurnedTime]:
+    with turned() as passing:
+        yield passing
 
 
 def _problem(kind: type[Unverifiable | Mismatch]) -> Unverifiable | Mismatch:
@@ -76,28 +82,26 @@ def _beats(*probes: Probe) -> Iterator[Iterator[Sample]]:
         yield iter(watched)
 
 
-def _intervals(samples: Sequence[Sample]) -> list[float]:
-    return [after.at.seconds_since(before.at) for before, after in pairwise(samples)]
-
-
-def test_the_beat_is_exact_whatever_the_probes_cost() -> None:
-    slow, hung = Told("slow", BEAT * 0.4), Told("hung", 60)
-    with _beats(Told("quick"), slow, hung) as beats:
+def test_the_beat_is_exact_whatever_the_probes_cost(time: TurnedTime) -> None:
+    quick, slow, hung = Told("quick", time), Told("slow", time, BEAT * 0.4), Told("hung", time, 3600)
+    with _beats(quick, slow, hung) as beats:
         samples = list(islice(beats, 20))
-        hung.go_on.set()
     assert [sample.beat for sample in samples] == list(range(20))
-    assert median(abs(seconds - BEAT) for seconds in _intervals(samples)) < EXACT, _intervals(samples)
-    # No drift: the last beat is where the first one says.
-    assert abs(samples[-1].at.seconds_since(samples[0].at) - 19 * BEAT) < LATE
-    assert median(bool(sample.probes["slow"].ok) for sample in samples)
+    # Each is where the first one says, and none is late.
+    beginning = samples[0].at
+    assert [sample.at.seconds_since(beginning) for sample in samples] == pytest.approx(
+        [number * BEAT for number in range(20)]
+    )
+    assert max(sample.late for sample in samples) < 1e-6
+    assert all(sample.probes["slow"].ok for sample in samples)
     assert hung.most == hung.asked == 1
     for sample in samples:
         assert sample.probes["hung"].ok is None
         assert sample.probes["hung"].text.startswith("unknown: still waiting since ")
 
 
-def test_an_answer_that_comes_late_is_none_and_the_next_one_counts() -> None:
-    probe = Told("late", BEAT * 1.3)
+def test_an_answer_that_comes_late_is_none_and_the_next_one_counts(time: TurnedTime) -> None:
+    probe = Told("late", time, BEAT * 1.3)
     with _beats(probe) as beats:
         samples = list(islice(beats, 6))
         probe.seconds = 0.0
@@ -107,27 +111,23 @@ def test_an_answer_that_comes_late_is_none_and_the_next_one_counts() -> None:
     assert probe.most == 1
 
 
-def test_beats_that_were_missed_are_counted() -> None:
-    with _beats(Told("quick")) as beats:
+def test_beats_that_were_missed_are_counted(time: TurnedTime) -> None:
+    with _beats(Told("quick", time)) as beats:
         first = next(beats)
         time.sleep(3.5 * BEAT)  # as a process that was stopped, or a machine that was suspended
         second, third = next(beats), next(beats)
     assert (first.beat, first.missed) == (0, 0)
     assert second.beat == second.missed + 1 == 4
     assert (third.beat, third.missed) == (second.beat + 1, 0)
-    assert abs(third.at.seconds_since(first.at) - third.beat * BEAT) < LATE
+    assert third.at.seconds_since(first.at) == pytest.approx(third.beat * BEAT)
 
 
-def test_a_suspended_machine_is_seen_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    ahead = 0.0
-    real = monitor.clock
-    monkeypatch.setattr(monitor, "clock", lambda: real() + ahead)
-    with _beats(Told("quick")) as beats:
+def test_a_suspended_machine_is_seen_by_the_clock(time: TurnedTime) -> None:
+    with _beats(Told("quick", time)) as beats:
         next(beats)
-        ahead = 10 * BEAT
+        time.sleep(10.5 * BEAT)
         sample = next(beats)
-    assert sample.missed in {9, 10}
-    assert sample.beat == sample.missed + 1
+    assert (sample.missed, sample.beat) == (10, 11)
 
 
 @pytest.mark.parametrize(
@@ -142,30 +142,34 @@ def test_a_suspended_machine_is_seen_by_the_clock(monkeypatch: pytest.MonkeyPatc
         ),
     ],
 )
-def test_what_a_probe_raises_is_its_answer(error: Exception, ok: bool | None, text: str) -> None:  # noqa: FBT001 - of a table
-    with _beats(Told("raises", error=error), Told("other")) as beats:
+def test_what_a_probe_raises_is_its_answer(
+    time: TurnedTime,
+    error: Exception,
+    ok: bool | None,  # noqa: FBT001 - of a table
+    text: str,
+) -> None:
+    with _beats(Told("raises", time, error=error), Told("other", time)) as beats:
         sample = next(beats)
     assert (sample.probes["raises"].ok, sample.probes["raises"].text) == (ok, text)
     assert sample.probes["other"].ok is True
 
 
-def test_what_must_answer_and_cannot_be_reached_is_down_and_not_unknown() -> None:
+def test_what_must_answer_and_cannot_be_reached_is_down_and_not_unknown(time: TurnedTime) -> None:
     clock = iter([0.0, 0.01, 0.0, BEAT])
-    probe = Answering(Told("health", error=_problem(Unverifiable)), lambda: next(clock))
+    probe = Answering(Told("health", time, error=_problem(Unverifiable)), lambda: next(clock))
     assert probe.ask().ok is False
     with pytest.raises(Unverifiable):
         probe.ask()
 
 
-def test_probes_are_closed_at_the_end_but_for_one_that_hangs() -> None:
-    quick, hung = Told("quick"), Told("hung", 60)
-    started = time.monotonic()
+def test_probes_are_closed_at_the_end_but_for_one_that_hangs(time: TurnedTime) -> None:
+    quick, hung = Told("quick", time), Told("hung", time, 3600)
     with _beats(quick, hung) as beats:
         next(beats)
+        began = time.now
     assert quick.closed
     assert not hung.closed
-    assert time.monotonic() - started < 5
-    hung.go_on.set()
+    assert time.now - began < 5
 
 
 def test_a_line_says_what_is_wrong_first() -> None:
@@ -180,9 +184,9 @@ def test_a_line_says_what_is_wrong_first() -> None:
     assert "UNKNOWN disk: unknown: RuntimeError: x; health asked 2; 2 stores answer" in line
 
 
-def test_a_summary_counts() -> None:
+def test_a_summary_counts(time: TurnedTime) -> None:
     summary = Summary()
-    with _beats(Told("a")) as beats:
+    with _beats(Told("a", time)) as beats:
         for sample in islice(beats, 3):
             summary.add(sample)
     assert str(summary).startswith("3 beats, 3 of them all well, 0 missed, the latest 0.0")
@@ -192,12 +196,30 @@ def test_a_summary_counts() -> None:
 def command(profile: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The monitor of a target of which nothing exists, with a short beat."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{profile.parent}/no-engine.sock")
-    monkeypatch.setenv("ROLLPROOF_PREMIGRATION__MONITORING__BEAT_SECONDS", "0.5")
+    monkeypatch.setenv("ROLLPROOF_PREMIGRATION__MONITORING__BEAT_SECONDS", "0.3")
     return [sys.executable, "-m", "rollback_actions", "monitor", f"--target={profile}"]
 
 
-def _ran(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+@pytest.fixture
+def here(
+    command: list[str],
+    time: TurnedTime,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Here:
+    """Run that command in this process, on a time that passes at once."""
+    assert time.now == 0
+    # What is started beside this process must not be slowed down by it.
+    monkeypatch.setattr("os.setpriority", lambda *_: None)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", [*command[2:], *arguments])
+        code = main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return code, said.out, said.err
+
+    return run
 
 
 @contextmanager
@@ -206,40 +228,35 @@ def _started(command: Sequence[str], path: Path) -> Iterator[subprocess.Popen[st
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     try:
-        give_up = time.monotonic() + 30
         while not (path.exists() and path.stat().st_size):
-            assert time.monotonic() < give_up
             assert process.poll() is None
-            time.sleep(0.05)
+            sleep(0.02)
         yield process
     finally:
         process.kill()
         process.communicate(timeout=30)
 
 
-def test_it_says_a_line_a_beat_and_what_it_came_to(command: list[str], profile: Path) -> None:
-    done = _ran([*command, "--beats=3"])
-    assert done.returncode == 0, done.stderr
-    *beats, last = done.stdout.splitlines()
+def test_it_says_a_line_a_beat_and_what_it_came_to(here: Here, profile: Path) -> None:
+    code, said, errors = here("--beats=3")
+    assert (code, errors) == (0, "")
+    *beats, last = said.splitlines()
     assert [line.split("beat ")[1].split()[0] for line in beats] == ["0", "1", "2"]
     assert "WRONG health: application: expected a whole answer" in beats[-1]
     assert "UNKNOWN containers: unknown: containers: expected an answer" in beats[-1]
     assert last.startswith("monitor of sandbox: 3 beats, 0 of them all well, 0 missed, the latest ")
-    assert done.stderr == ""
     samples = read_samples(samples_path(load_target(profile)), 6)
     assert [sample.beat for sample in samples] == [0, 1, 2]
     assert samples[0].probes["disk"].ok is None  # the engine is not there to say where its data is
 
 
-def test_json_goes_to_standard_output_alone_and_an_incident_keeps_its_own(
-    command: list[str], profile: Path
-) -> None:
-    done = _ran([*command, "--beats=2", "--json", "--incident=watched"])
-    assert done.returncode == 0, done.stderr
-    records = [json.loads(line) for line in done.stdout.splitlines()]
+def test_json_goes_to_standard_output_alone_and_an_incident_keeps_its_own(here: Here, profile: Path) -> None:
+    code, said, errors = here("--beats=2", "--json", "--incident=watched")
+    assert code == 0, errors
+    records = [json.loads(line) for line in said.splitlines()]
     assert [record["beat"] for record in records] == [0, 1]
     assert records == read_lines(profile.parent / "incidents" / "watched" / "watched.jsonl")
-    assert "monitor of sandbox: 2 beats" in done.stderr
+    assert "monitor of sandbox: 2 beats" in errors
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -252,16 +269,18 @@ def test_a_signal_ends_it_cleanly(command: list[str], profile: Path, number: sig
     assert "Traceback" not in said
 
 
-def test_there_is_one_a_target_and_the_second_names_the_first(command: list[str], profile: Path) -> None:
+def test_there_is_one_a_target_and_the_second_names_the_first(
+    command: list[str], here: Here, profile: Path
+) -> None:
     with _started(command, samples_path(load_target(profile))) as process:
-        done = _ran([*command, "--beats=1"])
-        assert done.returncode == 4
-        assert f"process {process.pid} (monitor sandbox, since " in done.stderr
-        assert "lock to monitor sandbox: expected free, observed held by " in done.stderr
+        code, _, errors = here("--beats=1")
+        assert code == 4
+        assert f"process {process.pid} (monitor sandbox, since " in errors
+        assert "lock to monitor sandbox: expected free, observed held by " in errors
         os.kill(process.pid, signal.SIGKILL)
-        process.wait(timeout=30)
+        process.wait(timeout=60)
     # A killed one holds nothing.
-    assert _ran([*command, "--beats=1"]).returncode == 0
+    assert here("--beats=1")[0] == 0
 
 
 def test_it_goes_on_when_nobody_reads(command: list[str], profile: Path) -> None:
@@ -273,12 +292,9 @@ def test_it_goes_on_when_nobody_reads(command: list[str], profile: Path) -> None
     assert done.returncode == 3  # its summary is for somebody
 
 
-def test_samples_that_cannot_be_written_end_it(command: list[str], profile: Path) -> None:
+def test_samples_that_cannot_be_written_end_it(here: Here, profile: Path) -> None:
     path = samples_path(load_target(profile))
     path.mkdir(parents=True)
-    done = _ran([*command, "--beats=1"])
-    assert done.returncode == 1
-    assert (
-        "samples of the monitor: expected a file that can be added to, observed Is a directory" in done.stderr
-    )
-    assert "Traceback" not in done.stderr
+    code, _, errors = here("--beats=1")
+    assert code == 1
+    assert "samples of the monitor: expected a file that can be added to, observed Is a directory" in errors

@@ -8,31 +8,34 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from time import sleep
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fixtures.errors import UsageProblem
-from fixtures.samples import Probe, Sample, SampleWriter, samples_path
-from fixtures.severity import Severity, Standing
-from fixtures.target import Target
-from rollback_actions import metrics_server
-from rollback_actions.metrics_server import scraped
-from rollback_actions.monitor import Beats
-from rollback_actions.monitor_metrics import MonitorMetrics
+from fixtures.errors import ExitCode, UsageProblem
+from fixtures.monitor import metrics_server
+from fixtures.monitor.metrics_server import scraped
+from fixtures.monitor.monitor import Beats
+from fixtures.monitor.monitor_metrics import MonitorMetrics
+from fixtures.monitoring.samples import Probe, Sample, SampleWriter, samples_path
+from fixtures.monitoring.severity import Severity, Standing
+from fixtures.target.profile import Target
+from rollback_actions.__main__ import main
 from tests.conftest import ROOT
 from tests.unit.made_samples import BEAT, requests, samples, value
 from tests.unit.test_monitor import Told
+from tests.unit.turned_time import turned
 
 Labels = Mapping[str, str]
 SECONDS = 20
-HALF = 0.5
+SHORT_BEAT = 1.0
 
 
 @dataclass(frozen=True)
@@ -154,8 +157,8 @@ def test_every_figure_is_told_in_base_units(watched: Watched) -> None:
     ]
     for name, labels, number in expected:
         assert found.one(f"rollproof_{name}", target="sandbox", **labels) == pytest.approx(number), name
-    at = found.one("rollproof_monitor_last_sample_timestamp_seconds")
-    assert abs(at - time.time()) < SECONDS
+    at = datetime.fromisoformat(sample.at.wall).timestamp()
+    assert found.one("rollproof_monitor_last_sample_timestamp_seconds") == pytest.approx(at)
 
 
 def test_the_names_are_as_prometheus_has_them(watched: Watched) -> None:
@@ -271,6 +274,13 @@ def _hung(port: int, sent: bytes) -> Iterator[socket.socket]:
         yield connection
 
 
+def _served(watched: Watched) -> Scraped:
+    """Scrape as soon as there is a place: that of who has just gone may not be free yet."""
+    while True:
+        with suppress(OSError, http.client.HTTPException):
+            return watched.scrape()
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET /metr", b"GET /metrics HTTP/1.0\r\n\r\n"])
 def test_scrapers_that_hang_keep_no_beat_and_no_other_scraper_waiting(
     watched: Watched, sent: bytes, monkeypatch: pytest.MonkeyPatch
@@ -278,17 +288,17 @@ def test_scrapers_that_hang_keep_no_beat_and_no_other_scraper_waiting(
     """One says nothing, one stops in the middle of its request, one never reads the answer."""
     # Nobody gives them up while this runs: whatever waited for one would wait for good.
     monkeypatch.setattr(metrics_server._Handler, "timeout", 3600.0)
-    with ExitStack() as opened:
+    with turned() as time, ExitStack() as opened:
         for _ in range(metrics_server._MOST - 1):
             opened.enter_context(_hung(watched.port, sent))
         beats = opened.enter_context(
-            closing(Beats("sandbox", (Told("quick"),), 0.2, lambda: False, lambda text: text))
+            closing(Beats("sandbox", (Told("quick", time),), 0.2, lambda: False, lambda text: text))
         )
         seen = []
         for sample in islice(iter(beats), 10):
             watched.metrics.show(sample)
             seen.append(sample)
-            assert watched.scrape().one("rollproof_probe_ok", probe="quick") == 1
+            assert _served(watched).one("rollproof_probe_ok", probe="quick") == 1
     assert len(seen) == 10
 
 
@@ -304,23 +314,14 @@ def test_more_scrapers_than_there_are_places_are_turned_away(watched: Watched) -
             opened.enter_context(_hung(watched.port, b"GET"))
         with _hung(watched.port, b"") as connection:
             assert connection.recv(1) == b""
-    give_up = time.monotonic() + SECONDS
-    while time.monotonic() < give_up:
-        try:
-            assert watched.scrape().one("rollproof_monitor_beats_total") == 0
-        except (OSError, http.client.HTTPException):
-            time.sleep(0.05)  # the places of those who have just gone are not free yet
-        else:
-            break
-    else:
-        pytest.fail("the places were not given back")
+    assert _served(watched).one("rollproof_monitor_beats_total") == 0
 
 
 @pytest.fixture
 def command(profile: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The monitor of a target of which nothing exists, with a short beat."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{profile.parent}/no-engine.sock")
-    monkeypatch.setenv("ROLLPROOF_PREMIGRATION__MONITORING__BEAT_SECONDS", str(HALF))
+    monkeypatch.setenv("ROLLPROOF_PREMIGRATION__MONITORING__BEAT_SECONDS", str(SHORT_BEAT))
     return [sys.executable, "-m", "rollback_actions", "monitor", f"--target={profile}"]
 
 
@@ -334,15 +335,13 @@ def test_the_command_is_scraped_while_it_runs(command: list[str]) -> None:
         text=True,
     )
     try:
-        give_up, found = time.monotonic() + 3 * SECONDS, Scraped([])
+        found = Scraped([])
         # What is imported first may make an answer late.
-        while found.all("rollproof_probe_ok", probe="health") != [0] and time.monotonic() < give_up:
+        while found.all("rollproof_probe_ok", probe="health") != [0]:
             assert process.poll() is None
-            time.sleep(0.1)
-            try:
+            sleep(0.05)
+            with suppress(OSError):  # not yet
                 found = _scrape(port)
-            except OSError:
-                continue  # not yet
         assert found.one("rollproof_probe_ok", probe="health") == 0
         # There is no engine: what it would have told is unknown, and so is how bad it is, or worse.
         assert math.isnan(found.one("rollproof_probe_ok", probe="containers"))
@@ -356,19 +355,19 @@ def test_the_command_is_scraped_while_it_runs(command: list[str]) -> None:
         process.wait(timeout=SECONDS)
 
 
-def test_the_command_says_that_a_port_is_in_use(command: list[str], watched: Watched) -> None:
-    done = subprocess.run(
-        [*command, f"--prometheus-port={watched.port}", "--beats=1"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 4
-    assert "port for the metrics of the monitor: expected one that is free" in done.stderr
-    assert "HINT: name others: --prometheus-port and --prometheus-address" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_the_command_says_that_a_port_is_in_use(
+    command: list[str],
+    watched: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", [*command[2:], f"--prometheus-port={watched.port}", "--beats=1"])
+    monkeypatch.setattr("os.setpriority", lambda *_: None)
+    assert main() is ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "port for the metrics of the monitor: expected one that is free" in said
+    assert "HINT: name others: --prometheus-port and --prometheus-address" in said
+    assert "Traceback" not in said
 
 
 def test_the_library_is_imported_by_who_is_scraped_alone(command: list[str]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_actions.stores.mysql_dump import read_dump
+from rollback_actions.stores.mysql.dump import read_dump
 
 MYSQL = rb"""-- MySQL dump 10.13
 /*!40000 DROP DATABASE IF EXISTS `shop`*/;

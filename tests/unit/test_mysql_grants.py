@@ -6,7 +6,7 @@ import pytest
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from rollback_actions.stores import mysql_grants
+from rollback_actions.stores.mysql import grants as mysql_grants
 
 
 def _grants(monkeypatch: pytest.MonkeyPatch, *texts: str) -> mysql_grants.Grants:

@@ -11,20 +11,23 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fixtures.downtime import DOWNTIME
-from fixtures.errors import ExitCode
-from fixtures.files import open_regular, read_regular
-from fixtures.incident import JOURNAL, UNFINISHED
-from fixtures.kept_samples import SAMPLES
-from fixtures.response_record import RESPONSE, RESPONSE_SAMPLES
-from fixtures.target import load_target
-from reports import renewal
+from fixtures.errors import ActionFailed, ExitCode
+from fixtures.incident.downtime import DOWNTIME
+from fixtures.incident.incident import JOURNAL, UNFINISHED
+from fixtures.incident.kept_samples import SAMPLES
+from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
+from fixtures.losses.index import read_index
+from fixtures.losses.lost_window import read_window
+from fixtures.system.files import open_regular, read_regular
+from fixtures.target.profile import load_target
 from reports.__main__ import app
-from reports.html import render
+from reports.bundle.bundle_check import verify_bundle
+from reports.html.html import render
 from reports.pictures.album import draw_pictures
-from reports.postmortem import post_mortem
-from reports.processes import NoReport
-from rollback_actions.bundle_check import verify_bundle
+from reports.postmortem.postmortem import post_mortem
+from reports.run import completion, renewal
+from reports.tools.processes import NoReport
+from rollback_actions.stores.package import read_package
 from tests.unit.made_incident import Clock, MadeIncident, clock
 
 __all__ = ["clock"]
@@ -76,7 +79,7 @@ def _deadline() -> Iterator[None]:
 def made(profile: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> MadeIncident:
     """An incident of which everything is recorded; Allure and the pictures are tried elsewhere."""
     monkeypatch.setattr(renewal, "render", lambda *_, **__: None)
-    monkeypatch.setattr(renewal, "draw", lambda *_: [])
+    monkeypatch.setattr(completion, "draw", lambda *_: [])
     incident = MadeIncident(load_target(profile), clock)
     incident.tell()
     incident.respond()
@@ -180,3 +183,17 @@ def test_a_bundle_that_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
         verify_bundle(tmp_path / "one.tar.gz")
 
     assert "HINT: " in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_a_manifest_that_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
+    for name in ("window.json", "mysql.json", "backup.json"):
+        NO_FILES[kind](tmp_path / name)
+    (tmp_path / "index").symlink_to(".")
+    for read in (
+        lambda: read_window(tmp_path),
+        lambda: read_index(tmp_path, "mysql", {}),
+        lambda: read_package(tmp_path, kind="mysql"),
+    ):
+        with pytest.raises(ActionFailed, match=r"observed (Not a regular file|Is a directory)"):
+            read()

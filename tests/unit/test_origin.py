@@ -8,20 +8,21 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import Unverifiable, UsageProblem
-from fixtures.git import contains
-from fixtures.incident import Incident, new_incident
-from fixtures.journal import verify_journal
-from fixtures.origin import Origin
-from fixtures.rollbacks import ROLLBACK_BEGAN, rollbacks_in
-from rollback_actions.origin import origin_of
-from rollback_actions.plan import plan_database, plan_emergency
-from rollback_actions.unfinished import read_unfinished
-from tests.unit.sandbox import Deployed, Sandbox, git, make_rollable
+from fixtures.git.repository import contains
+from fixtures.incident.incident import Incident, new_incident
+from fixtures.incident.journal import verify_journal
+from fixtures.incident.journal_steps import Step, StepId
+from fixtures.incident.origin import Origin
+from fixtures.incident.rollbacks import ROLLBACK_BEGAN, rollbacks_in
+from rollback_actions.rollback.engine import origin_of
+from rollback_actions.rollback.plan import plan_database, plan_emergency
+from rollback_actions.rollback.unfinished import read_unfinished
+from tests.unit.sandbox import Deployed, Releases, Sandbox, git, make_rollable
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
-    return make_rollable(tmp_path, monkeypatch)
+def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    return make_rollable(tmp_path, releases, monkeypatch)
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_a_label_that_is_no_id_names_no_commit(sandbox: Sandbox) -> None:
 def test_one_that_is_gone_on_with_says_what_the_first_run_found(sandbox: Sandbox, incident: Incident) -> None:
     plan = plan_emergency(sandbox.target, sandbox.commit)
     with pytest.raises(KeyboardInterrupt):
-        sandbox.run(plan, incident, interrupt=15)
+        sandbox.run(plan, incident, interrupt=StepId(Step.WATCHED))
     unfinished = read_unfinished(incident)
     assert unfinished is not None
     assert unfinished.origin == Origin(sandbox.bad, (sandbox.bad,))

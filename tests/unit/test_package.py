@@ -1,5 +1,6 @@
 """A backup that was cut, changed, added to or never finished is refused by name."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ActionFailed
-from rollback_actions.stores.package import MANIFEST, create_file, read_package, write_package
+from fixtures.system.files import create_file
+from fixtures.target.store_descriptor import Means
+from rollback_actions.stores.package import MANIFEST, read_package, write_package
 
 
 @pytest.fixture
@@ -22,6 +25,7 @@ def folder(tmp_path: Path) -> Path:
         tmp_path,
         kind="mongodb",
         method="dump",
+        means=Means.DOCUMENTS,
         records={"b.two": 2, "a.one": 1},
         details={"server": "6.0.5", "numbers": {3: (1, 2), 20: None}},
     )
@@ -107,10 +111,37 @@ def test_a_backup_of_another_kind_is_refused(folder: Path) -> None:
 
 def test_a_sealed_folder_is_not_sealed_again(folder: Path) -> None:
     with pytest.raises(ActionFailed, match="from an earlier one"):
-        write_package(folder, kind="mongodb", method="dump", records={}, details={})
+        write_package(folder, kind="mongodb", method="dump", means=Means.DOCUMENTS, records={}, details={})
 
 
 def test_a_backup_killed_before_the_rename_is_refused(folder: Path) -> None:
     (folder / MANIFEST).rename(folder / "backup.json.unfinished")
     with pytest.raises(ActionFailed, match="never finished"):
+        read_package(folder, kind="mongodb")
+
+
+def _as_an_older_version_wrote_it(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    del manifest["content"]["means"]
+    text = json.dumps(manifest["content"], sort_keys=True, ensure_ascii=True, allow_nan=False)
+    manifest["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_a_package_says_by_what_means_it_was_taken(folder: Path) -> None:
+    assert read_package(folder, kind="mongodb").means is Means.DOCUMENTS
+    assert json.loads((folder / MANIFEST).read_text())["content"]["means"] == "documents"
+
+
+def test_a_package_of_an_older_version_is_read_and_says_nothing_of_its_means(folder: Path) -> None:
+    _as_an_older_version_wrote_it(folder)
+    package = read_package(folder, kind="mongodb")
+    assert (package.means, package.method) == (None, "dump")
+
+
+def test_means_that_nobody_knows_are_refused(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["content"]["means"] = "telepathy"
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ActionFailed, match="means"):
         read_package(folder, kind="mongodb")

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.baseline import save_baseline
+from fixtures.baseline.folder import save_baseline
+from fixtures.baseline.known_good import baseline_of
+from fixtures.decision.wish import Kind
 from fixtures.errors import ActionFailed, UsageProblem
-from fixtures.incident import new_incident
-from rollback_actions.known_good import baseline_of
-from rollback_actions.plan import (
+from fixtures.incident.incident import new_incident
+from rollback_actions.rollback.plan import (
     Plan,
     plan_database,
     plan_emergency,
@@ -19,16 +20,15 @@ from rollback_actions.plan import (
     plan_service,
     plan_unfinished,
 )
-from rollback_actions.unfinished import Unfinished
-from rollback_actions.wish import Kind
-from tests.unit.sandbox import SERVICES, Sandbox, back_up, facts, image, make_sandbox
+from rollback_actions.rollback.unfinished import Unfinished
+from tests.unit.sandbox import SERVICES, Releases, Sandbox, back_up, facts, image, make_sandbox
 
 WRITERS_FIRST = (("backend", "worker"), ("frontend",))
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path) -> Sandbox:
-    return make_sandbox(tmp_path)
+def sandbox(tmp_path: Path, releases: Releases) -> Sandbox:
+    return make_sandbox(tmp_path, releases)
 
 
 def _plans(sandbox: Sandbox) -> list[Plan]:

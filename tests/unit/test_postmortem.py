@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.downtime import record_downtime
 from fixtures.errors import ExitCode, Unverifiable
-from fixtures.incident import JOURNAL
-from fixtures.kept_samples import SAMPLES
-from fixtures.redaction import Redactor
-from fixtures.samples import SampleWriter
-from fixtures.tally import tally
-from fixtures.target import load_target
+from fixtures.incident.downtime import record_downtime
+from fixtures.incident.incident import JOURNAL
+from fixtures.incident.kept_samples import SAMPLES
+from fixtures.incident.tally import tally
+from fixtures.monitoring.samples import SampleWriter
+from fixtures.redaction.redactor import Redactor
+from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
-from reports.incident_record import read_record
-from reports.page import Page
-from reports.postmortem import BY_PEOPLE, POST_MORTEM, post_mortem, write_post_mortem
-from reports.recount import recounted
-from rollback_actions.journal import Journal
+from reports.incident.incident_record import read_record
+from reports.postmortem.postmortem import BY_PEOPLE, POST_MORTEM, post_mortem, write_post_mortem
+from reports.text.page import Page
+from reports.verdict.recount import recounted
+from rollback_actions.session.journal import Journal
 from tests.conftest import write_profile
 from tests.unit.made_incident import SECRET_KEY, Clock, MadeIncident, clock
 from tests.unit.made_samples import samples, value

@@ -15,12 +15,12 @@ import pytest
 from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import Usage
 from fixtures.errors import Mismatch, Unverifiable
-from fixtures.stores.factory import open_view
-from fixtures.target import Target, load_target
-from rollback_actions import held_view
-from rollback_actions.probes import Answering, ContainersProbe, MemoryProbe, StoreProbe, probes_of
-from rollback_actions.reading import Reading, Unheld
-from rollback_actions.web_probes import HealthProbe, PageProbe, usual_milliseconds
+from fixtures.probes import held_view
+from fixtures.probes.probe import Reading, Unheld
+from fixtures.probes.probes import Answering, ContainersProbe, MemoryProbe, StoreProbe, probes_of
+from fixtures.probes.web_probes import HealthProbe, PageProbe, usual_milliseconds
+from fixtures.stores.registry import open_view
+from fixtures.target.profile import Target, load_target
 from tests.conftest import ROOT, write_profile
 from tests.unit.application_stand_in import StandIn, answer, running
 from tests.unit.sandbox import MYSQL
@@ -56,8 +56,8 @@ def test_each_target_has_the_probes_of_what_it_is_made_of(tmp_path: Path) -> Non
 def test_no_driver_is_imported_before_a_store_is_asked(tmp_path: Path) -> None:
     profile = write_profile(tmp_path, MYSQL + STORES)
     script = (
-        "import sys; from pathlib import Path; from fixtures.target import load_target\n"
-        "from rollback_actions.probes import probes_of\n"
+        "import sys; from pathlib import Path; from fixtures.target.profile import load_target\n"
+        "from fixtures.probes.probes import probes_of\n"
         "probes_of(load_target(Path(sys.argv[1])), 4.0, lambda: 0.0)\n"
         "drivers = {'pymysql', 'pymongo', 'redis', 'minio', 'confluent_kafka', 'pymilvus', 'numpy'}\n"
         "print('IMPORTED', sorted(drivers & set(sys.modules)))\n"

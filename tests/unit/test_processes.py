@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -61,11 +60,9 @@ def test_a_deadline_ends_the_program_and_its_children(tmp_path: Path) -> None:
 
 def test_a_program_can_be_cancelled() -> None:
     cancelled = threading.Event()
-    threading.Timer(0.3, cancelled.set).start()
-    started = time.monotonic()
+    threading.Timer(0.1, cancelled.set).start()
     with pytest.raises(Problem, match="uninterrupted"):
-        run([*SHELL, "sleep 60"], seconds=60, hint="none", cancelled=cancelled)
-    assert time.monotonic() - started < 10
+        run([*SHELL, "sleep 3600"], seconds=3600, hint="none", cancelled=cancelled)
 
 
 def test_tail_leaves_out_empty_lines() -> None:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import thread_time
 from typing import Any, cast
 
 import pytest
 
-from fixtures.baseline import save_baseline
+from fixtures.baseline.facts import RecordedStore
+from fixtures.baseline.folder import save_baseline
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Problem, Unverifiable, UsageProblem
-from fixtures.recorded import RecordedStore
-from fixtures.target import Target, load_target
-from rollback_actions import held_view
-from rollback_actions.reading import Reading
-from rollback_actions.record_probe import RecordsProbe, StoreCounts, ordinal
-from rollback_actions.usual import CurrentUsual
+from fixtures.probes import held_view
+from fixtures.probes.probe import Reading
+from fixtures.probes.record_probe import RecordsProbe, StoreCounts, ordinal
+from fixtures.probes.usual import CurrentUsual
+from fixtures.target.profile import Target, load_target
 from tests.conftest import write_profile
 from tests.unit.sandbox import MYSQL
 from tests.unit.test_baseline import FACTS
+from tests.unit.turned_time import TurnedTime, turned
 
 ENGINE = cast("ContainerEngine", None)
 DEADLINE = 1.0
@@ -40,18 +40,18 @@ class Counting:
 
     name: str
     found: dict[str, int]
+    time: TurnedTime
     problem: Exception | None = None
     seconds: float = 0.0
     busy_seconds: float = 0.0
     asked: int = 0
     closed: int = 0
-    go_on: threading.Event = field(default_factory=threading.Event)
 
     def counts(self) -> Mapping[str, int]:
         self.asked += 1
-        self.go_on.wait(self.seconds)
-        give_up = time.thread_time() + self.busy_seconds
-        while time.thread_time() < give_up:
+        self.time.take(self.seconds)
+        give_up = thread_time() + self.busy_seconds
+        while thread_time() < give_up:
             pass
         if self.problem is not None:
             raise self.problem
@@ -66,11 +66,10 @@ Stores = dict[str, Counting]
 
 @pytest.fixture
 def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    made = {name: Counting(name, dict(counts)) for name, counts in BEFORE.items()}
-    monkeypatch.setattr(held_view, "open_view", lambda name, *_: made[name])
-    yield made
-    for store in made.values():
-        store.go_on.set()
+    with turned() as time:
+        made = {name: Counting(name, dict(counts), time) for name, counts in BEFORE.items()}
+        monkeypatch.setattr(held_view, "open_view", lambda name, *_: made[name])
+        yield made
 
 
 @pytest.fixture
@@ -148,9 +147,9 @@ def test_one_that_hangs_is_unknown_in_time_and_keeps_nobody(target: Target, stor
     stores["redis"].seconds = 60
     stores["mysql"].found["imagedb.users"] -= 1
     with probing(target) as ask:
-        started = time.monotonic()
+        began = stores["redis"].time.now
         reading = ask()
-        assert time.monotonic() - started < 10
+        assert stores["redis"].time.now - began <= DEADLINE
         assert reading.value == 1.0
         assert "unknown: records of redis: expected an answer by now, observed still being counted" in (
             reading.text
@@ -168,8 +167,6 @@ def test_one_that_is_late_once_stands_by_its_last_count_and_then_hangs(
         assert ask().text == "all 2,503 there; redis by its last count"
         with pytest.raises(Unverifiable, match="redis: expected an answer by now, observed still being"):
             ask()
-        stores["redis"].seconds = 0.0
-        stores["redis"].go_on.set()
 
 
 @pytest.mark.usefixtures("stores")

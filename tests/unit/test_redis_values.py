@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.stores.redis_values import (
+from fixtures.stores.redis.values import (
     SLICE_BYTES,
     Changed,
     Command,

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from fixtures.clock import Moment
+from fixtures.baseline.folder import save_baseline
+from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode, UsageProblem
-from fixtures.incident import Incident, RollbackRecord, new_incident
-from fixtures.target import load_target
+from fixtures.incident.incident import Incident, RollbackRecord, new_incident
+from fixtures.system.clock import Moment
+from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
-from rollback_actions.plan import Plan, plan_database, plan_emergency, plan_service
-from rollback_actions.refusals import Allowed, refuse
-from rollback_actions.schedule import Schedule, Stage, schedule_of
-from rollback_actions.unfinished import Unfinished
-from rollback_actions.wish import Kind, Wish
-from tests.unit.sandbox import Sandbox, make_sandbox
+from rollback_actions.rollback.plan import Plan, Stage, plan_database, plan_emergency, plan_service
+from rollback_actions.rollback.refusals import Allowed, refusals
+from rollback_actions.rollback.schedule import Schedule, schedule_of
+from rollback_actions.rollback.unfinished import Unfinished
+from tests.unit.sandbox import Releases, Sandbox, facts, make_sandbox
 
 
 class Disk(NamedTuple):
@@ -30,8 +32,14 @@ class Disk(NamedTuple):
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path) -> Sandbox:
-    return make_sandbox(tmp_path)
+def sandbox(tmp_path: Path, releases: Releases) -> Sandbox:
+    return make_sandbox(tmp_path, releases)
+
+
+def refuse(target: Target, plan: Plan, allowed: Allowed, *, resumed: bool = False) -> None:
+    """Raise the first refusal, as the command of a rollback does."""
+    for refusal in refusals(target, plan, allowed, resumed=resumed):
+        raise refusal
 
 
 def _set(sandbox: Sandbox, line: str) -> None:
@@ -113,6 +121,96 @@ def test_the_same_is_not_done_again_within_the_hold_time(
     refuse(sandbox.target, plan, Allowed(), resumed=True)
     _set(sandbox, "hold_seconds = 0")
     refuse(sandbox.target, plan, Allowed())
+
+
+def _verified(incident: Incident) -> None:
+    """All four phases passed."""
+    incident.close()
+
+
+def _not_verified(_: Incident) -> None:
+    """No check has run since."""
+
+
+def _verification_failed(incident: Incident) -> None:
+    """A run of checks opens the incident, and closes it again only when all of it passed."""
+    incident.close()
+    incident.reopen()
+
+
+def _resumable(incident: Incident) -> None:
+    """It failed: the same command goes on with it."""
+    (incident.folder / "unfinished.json").touch()
+
+
+ACCOUNTED = {"kept": 1, "unaccounted": 0}
+MISSING = {"kept": 1, "unaccounted": 1}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "records", "then", "held"),
+    [
+        (Verdict.PASSED, ACCOUNTED, _verified, False),
+        (Verdict.PASSED, ACCOUNTED, _not_verified, True),
+        (Verdict.PASSED, ACCOUNTED, _verification_failed, True),
+        # MANUAL INTERVENTION, and there is nothing to go on with.
+        (Verdict.FAILED, MISSING, _not_verified, True),
+        (Verdict.BROKEN, {"unaccounted": 0, "unknown": 1}, _not_verified, True),
+        # MANUAL INTERVENTION, and it is resumed, which repeats nothing.
+        (Verdict.FAILED, None, _resumable, False),
+    ],
+    ids=["verified", "not verified", "not well", "records missing", "records unknown", "to be resumed"],
+)
+def test_only_what_did_not_help_or_is_not_known_to_holds_the_same_up(
+    sandbox: Sandbox,
+    verdict: Verdict,
+    records: dict[str, int] | None,
+    then: Callable[[Incident], None],
+    *,
+    held: bool,
+) -> None:
+    plan = plan_emergency(sandbox.target, sandbox.commit)
+    incident = _rolled_back(sandbox, plan.wish, verdict, records)
+    then(incident)
+    found = [refusal.source for refusal in refusals(sandbox.target, plan, Allowed())]
+    assert found == (["hold_seconds of the profile"] if held else [])
+
+
+def test_a_rollback_of_another_target_holds_nobody_up(sandbox: Sandbox) -> None:
+    plan = plan_emergency(sandbox.target, sandbox.commit)
+    incident = _rolled_back(sandbox, plan.wish)
+    record = json.loads((incident.folder / "incident.json").read_text())
+    (incident.folder / "incident.json").write_text(json.dumps({**record, "target": "another"}))
+    refuse(sandbox.target, plan, Allowed())
+
+
+def test_what_was_verified_before_the_next_rollback_in_its_incident_stays_so(sandbox: Sandbox) -> None:
+    redis, mysql = (plan_database(sandbox.target, name) for name in ("redis", "mysql"))
+    incident = _rolled_back(sandbox, redis.wish)
+    incident.close()
+    unfinished = Unfinished.begin(incident, mysql.wish)
+    assert not incident.closed
+    incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
+    unfinished.end()
+    refuse(sandbox.target, redis, Allowed())
+    with pytest.raises(UsageProblem, match="observed database mysql to "):
+        refuse(sandbox.target, mysql, Allowed())
+    assert [(one.names, one.verified) for one in incident.earlier_rollbacks()] == [(("redis",), True)]
+
+
+def test_a_baseline_that_was_captured_since_is_another_state_to_go_back_to(sandbox: Sandbox) -> None:
+    """As before each rehearsal, whatever the one before came to: see `rollback_actions.gate.rehearsal`."""
+    before = plan_emergency(sandbox.target, sandbox.commit)
+    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    unfinished = Unfinished.begin(incident, before.wish, before.baseline.id)
+    incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
+    unfinished.end()
+    with pytest.raises(UsageProblem, match="that is not verified"):
+        refuse(sandbox.target, before, Allowed())
+    folder = save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(sandbox.commit))
+    after = plan_emergency(sandbox.target, sandbox.commit)
+    assert after.baseline.id == folder.name != before.baseline.id
+    refuse(sandbox.target, after, Allowed())
 
 
 def test_one_that_failed_holds_nobody_up(sandbox: Sandbox) -> None:

@@ -9,18 +9,22 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode
-from fixtures.incident import UNFINISHED, new_incident
-from fixtures.journal import JournalBroken, verify_journal
-from fixtures.reopening import read_reopenings
-from rollback_actions.journal import Journal
+from fixtures.incident.incident import UNFINISHED, new_incident
+from fixtures.incident.journal import JournalBroken, verify_journal
+from fixtures.incident.reopening import read_reopenings
+from fixtures.system.clock import Moment
+from rollback_actions.backup.sets import MANIFEST, manifest_text
+from rollback_actions.session.journal import Journal
 from tests.unit.command_line import tree
-from tests.unit.rolled_back import CAUSE, RolledBack, commit, make_rolled_back, roll_back
+from tests.unit.rolled_back import CAUSE, History, RolledBack, commit, make_rolled_back, roll_back
 from tests.unit.sandbox import SECRET, git
 
 
 @pytest.fixture
-def rolled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RolledBack:
-    return make_rolled_back(tmp_path, monkeypatch, capsys)
+def rolled(
+    tmp_path: Path, history: History, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> RolledBack:
+    return make_rolled_back(tmp_path, history, monkeypatch, capsys)
 
 
 def _refused(rolled: RolledBack, *options: str) -> str:
@@ -224,6 +228,18 @@ def test_a_backup_of_before_the_rollback_is_refused(rolled: RolledBack) -> None:
     said = _refused(rolled)
     assert "backup set since the rollback: expected one that is whole, begun after " in said
     assert "observed begun " in said
+
+
+def test_a_backup_that_was_begun_before_the_rollback_ended_is_refused(rolled: RolledBack) -> None:
+    rolled.rehearse(rolled.fix)
+    path, ended = rolled.back_up() / MANIFEST, rolled.incident.rollback()
+    assert ended is not None
+    manifest = json.loads(path.read_text())
+    began, done = manifest["taken"]["redis"]
+    began["since_boot"] = ended.finished.since_boot - 1
+    path.write_bytes(manifest_text(manifest))
+    assert Moment.from_record(done).seconds_since(ended.finished) > 0
+    assert f"observed begun {began['wall']}" in _refused(rolled)
 
 
 def test_no_backup_is_refused(rolled: RolledBack) -> None:

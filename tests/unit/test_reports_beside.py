@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.clock import Moment
-from fixtures.incident import Incident, RollbackRecord
-from fixtures.ledger import Run
-from fixtures.origin import Origin
-from fixtures.premigration import Waiver
-from fixtures.recorded import Facts, RecordedCanary, RecordedContent
-from fixtures.target import load_target
+from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContent
+from fixtures.gating.verification import Verification
+from fixtures.incident.incident import Incident, RollbackRecord
+from fixtures.incident.ledger import Run
+from fixtures.incident.origin import Origin
+from fixtures.system.clock import Moment
+from fixtures.target.premigration import Waiver
+from fixtures.target.profile import load_target
 from fixtures.verdict import RunVerdict, Verdict
-from fixtures.verification import Verification
-from reports.checksums import add_checksums, broken_seals
-from reports.environment import environment, executor
-from reports.journal_end import LONGEST, RECORDS, journal_end
-from reports.known_limits import limits_page
-from rollback_actions.journal import Journal
+from reports.allure.checksums import add_checksums, broken_seals
+from reports.incident.journal_end import LONGEST, RECORDS, journal_end
+from reports.run.environment import environment, executor
+from reports.verdict.known_limits import limits_page
+from rollback_actions.session.journal import Journal
 
 COMMIT, OTHER = "a" * 40, "b" * 40
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.clock import Moment
 from fixtures.errors import UsageProblem
-from reports import html
-from reports.html import render, sealed
-from reports.node import Allure
-from reports.processes import NoReport
+from fixtures.system.clock import Moment
+from reports.html import html
+from reports.html.html import render, sealed
+from reports.tools.node import Allure
+from reports.tools.processes import NoReport
 
 ANALYTICS = """<script async src="https://www.googletagmanager.com/gtag/js?id=G-1"></script>
     <script>

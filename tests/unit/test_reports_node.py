@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.node import LOCK, WHEEL, find_allure, installed_allure
-from reports.processes import NoReport
+from reports.tools.node import LOCK, WHEEL, find_allure, installed_allure
+from reports.tools.processes import NoReport
 
 FAKE_NPM = """#!/bin/sh
 echo "npm $*" >> "$CALLS"

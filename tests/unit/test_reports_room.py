@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reports.room import CHECK_BYTES, INCIDENT_BYTES, Room, shortened
+from reports.text.room import CHECK_BYTES, INCIDENT_BYTES, Room, shortened
 
 
 def test_what_fits_is_left_as_it_is(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,37 +9,37 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import UsageProblem
-from fixtures.verdict import PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
-from reports.summary import append_job_summary, markdown, print_summary
-from reports.verdict import read_verdict, write_verdict
+from fixtures.verdict import CheckCounts, FirstRed, PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
+from reports.verdict.summary import append_job_summary, lines, markdown
+from reports.verdict.verdict import read_verdict, write_verdict
 
 PASSED = RunVerdict(
     incident="20261124T151500Z-staging-1a2b",
     target="staging",
     verdict=Verdict.PASSED,
     phases={
-        "phase1": PhaseVerdict(Verdict.PASSED, 11.25, (0.0, 120.0), passed=34),
-        "phase2": PhaseVerdict(Verdict.PASSED, 6.5, (120.0, 180.5), passed=8),
+        "phase1": PhaseVerdict(Verdict.PASSED, 11.25, (0.0, 120.0), CheckCounts(34)),
+        "phase2": PhaseVerdict(Verdict.PASSED, 6.5, (120.0, 180.5), CheckCounts(8)),
     },
     rollback=RollbackVerdict(Verdict.PASSED, 41.25),
     rto_seconds=98.375,
     started="2026-11-24T15:15:00.000+00:00",
     finished="2026-11-24T15:16:38.375+00:00",
 )
-CAUSE = (
+CAUSE = FirstRed(
     "checks/a.py::test_answers[kafka]",
     "kafka: expected an answer, observed none (from 127.0.0.1)\nHINT: x",
 )
-BLOCKED = ("checks/b.py::test_login", "phase2 did not pass")
+BLOCKED = FirstRed("checks/b.py::test_login", "phase2 did not pass")
 FAILED = replace(
     PASSED,
     verdict=Verdict.FAILED,
     phases={
         **PASSED.phases,
         "phase2": PhaseVerdict(
-            Verdict.FAILED, 6.5, (120.0, 180.0), 6, 1, 1, first=CAUSE, partial="1 deselected"
+            Verdict.FAILED, 6.5, (120.0, 180.0), CheckCounts(6, 1, 1), first=CAUSE, partial="1 deselected"
         ),
-        "phase3": PhaseVerdict(Verdict.BROKEN, 0.0, (180.0, 300.0), blocked=3, first=BLOCKED),
+        "phase3": PhaseVerdict(Verdict.BROKEN, 0.0, (180.0, 300.0), CheckCounts(blocked=3), first=BLOCKED),
     },
     rollback=None,
     rto_seconds=None,
@@ -49,7 +48,7 @@ FAILED = replace(
 LATE = replace(
     PASSED,
     verdict=Verdict.FAILED,
-    late="late: downtime, from a to b: expected at most 600 s, observed 700.0 s",
+    late="downtime, from a to b: expected at most 600 s, observed 700.0 s",
 )
 
 
@@ -112,43 +111,37 @@ def test_an_unknown_verdict_is_refused(tmp_path: Path) -> None:
         path.read_text().replace('"verdict": "passed",\n  "phases"', '"verdict": "green",\n  "phases"')
     )
 
-    with pytest.raises(UsageProblem, match="'green' is not a valid Verdict"):
+    with pytest.raises(UsageProblem, match="observed 'green' as verdict, not 'passed', 'failed'"):
         read_verdict(tmp_path)
+
+
+def _plain(verdict: RunVerdict, folder: Path) -> list[str]:
+    return [f"{lead}{rest}" for lead, rest, _style in lines(verdict, folder)]
 
 
 def test_the_summary_says_what_is_wrong(tmp_path: Path) -> None:
     write_verdict(tmp_path, FAILED)
-    stream = io.StringIO()
-
-    print_summary(FAILED, tmp_path, stream)
-
-    lines = stream.getvalue().splitlines()
-    assert len(lines) <= 12
-    assert lines[0] == "FAILED: something was verified, and it is wrong (staging)"
+    said = _plain(FAILED, tmp_path)
+    assert len(said) <= 12
+    assert said[0] == "FAILED: something was verified, and it is wrong (staging)"
     assert (
-        "  failed  Phase 2: Connectivity       6.5 s  window 120-180 s   6 passed, 1 failed, 1 broken"
-        in lines
+        "  failed  Phase 2: Connectivity       6.5 s  window 120-180 s   6 passed, 1 failed, 1 broken" in said
     )
-    assert "  broken  Phase 3: Functionality      0.0 s  window 180-300 s   3 blocked" in lines
-    assert [line for line in lines if line.startswith("  first")] == [
+    assert "  broken  Phase 3: Functionality      0.0 s  window 180-300 s   3 blocked" in said
+    assert [line for line in said if line.startswith("  first")] == [
         f"  first   {CAUSE[0]}: kafka: expected an answer, observed none (from 127.0.0.1)"
     ]
-    assert "  not covered: phase4 has not run" in lines
-    assert lines[-1] == f"  record  {tmp_path}: verdict.json"
-    assert "\x1b" not in stream.getvalue()
+    assert "  not covered: phase4 has not run" in said
+    assert said[-1] == f"  record  {tmp_path}: verdict.json"
 
 
 def test_what_is_late_and_verified_says_that_nothing_else_is_wrong(tmp_path: Path) -> None:
-    stream = io.StringIO()
-
-    print_summary(LATE, tmp_path, stream)
-
-    lines = stream.getvalue().splitlines()
+    said = _plain(LATE, tmp_path)
     meaning = (
         "every check of all four phases ran and passed, but the target was down for longer than its objective"
     )
-    assert lines[0] == f"FAILED: {meaning} (staging)"
-    assert "  late    downtime, from a to b: expected at most 600 s, observed 700.0 s" in lines
+    assert said[0] == f"FAILED: {meaning} (staging)"
+    assert "  late    downtime, from a to b: expected at most 600 s, observed 700.0 s" in said
     page = markdown(LATE, tmp_path)
     assert f"❌ Failed: {meaning}" in page
     assert "\nLate: downtime, from a to b: expected at most 600 s, observed 700.0 s\n" in page
@@ -156,26 +149,17 @@ def test_what_is_late_and_verified_says_that_nothing_else_is_wrong(tmp_path: Pat
     assert (LATE.verified, PASSED.verified, FAILED.verified) == (True, True, False)
 
 
-def test_the_summary_has_colour_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    stream = Terminal()
-
-    print_summary(PASSED, tmp_path, stream)
-
-    assert stream.getvalue().startswith(
-        "\x1b[1;32mPASSED\x1b[0m: every check of all four phases ran and passed (staging)\n"
-    )
-    assert "rollback passed in 41.2 s, verified after 98.4 s in all" in stream.getvalue()
+def test_the_summary_leads_in_colour(tmp_path: Path) -> None:
+    (lead, rest, style), (_, rollback, plain), *_ = lines(PASSED, tmp_path)
+    assert (lead, rest) == ("PASSED", ": every check of all four phases ran and passed (staging)")
+    assert "green" in style
+    assert rollback.strip() == "rollback passed in 41.2 s, verified after 98.4 s in all"
+    assert not plain
 
 
 def test_the_markdown_is_a_table_and_quotes_what_checks_said(tmp_path: Path) -> None:
     reason = "users: expected <b>1</b> | 2, observed *none*"
-    phase = replace(FAILED.phases["phase2"], first=("checks/a.py::test_x", reason))
+    phase = replace(FAILED.phases["phase2"], first=FirstRed("checks/a.py::test_x", reason))
 
     page = markdown(replace(FAILED, phases={"phase2": phase}), tmp_path)
 

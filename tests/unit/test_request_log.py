@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from fixtures.access_log import Requests
 from fixtures.errors import Unverifiable
-from fixtures.http import AGENT
-from rollback_actions.request_log import Cursor, Tally, percentile, stamped
+from fixtures.probes.request_probe import Cursor, Tally, percentile, stamped
+from fixtures.system.http import AGENT
+from fixtures.target.access_log import Requests
 
 NGINX = Requests(service="nginx")
 START = 1_795_640_400  # 2026-11-25 21:00:00 UTC

@@ -10,13 +10,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from fixtures.access_log import Prometheus, Requests
 from fixtures.engines.engine import ContainerEngine, RunningContainer
 from fixtures.errors import Unverifiable
-from fixtures.http import AGENT
-from fixtures.target import load_target
-from rollback_actions import request_probe
-from rollback_actions.request_probe import LogProbe, PrometheusProbe, open_requests
+from fixtures.probes import request_probe
+from fixtures.probes.request_probe import LogProbe, PrometheusProbe, open_requests
+from fixtures.system.http import AGENT
+from fixtures.target.access_log import Prometheus, Requests
+from fixtures.target.profile import load_target
 from tests.conftest import write_profile
 from tests.unit.application_stand_in import Exchange, StandIn, running
 from tests.unit.test_request_log import line, log

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import io
 import json
 from collections.abc import Callable, Sequence
@@ -13,27 +14,27 @@ from types import SimpleNamespace
 
 import pytest
 
-from fixtures.clock import Moment
+from fixtures.decision.tree import Action, Decision
+from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode
-from fixtures.incident import load_incident, new_incident
-from fixtures.journal import verify_journal
-from fixtures.kept_samples import SAMPLES as KEPT
-from fixtures.kept_samples import read_kept
-from fixtures.response_record import RESPONSE, RESPONSE_SAMPLES
-from fixtures.samples import Sample, SampleWriter, samples_path
-from fixtures.target import Target
+from fixtures.incident.incident import RollbackRecord, load_incident, new_incident
+from fixtures.incident.journal import verify_journal
+from fixtures.incident.kept_samples import SAMPLES as KEPT
+from fixtures.incident.kept_samples import read_kept
+from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
+from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
+from fixtures.system.clock import Moment
+from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
-from rollback_actions import respond_commands
-from rollback_actions.check_run import CheckRun
-from rollback_actions.decide import Action, Decision
-from rollback_actions.holder import Holder
-from rollback_actions.journal import Journal
-from rollback_actions.refusals import Allowed
-from rollback_actions.unfinished import Unfinished
-from rollback_actions.wish import Kind, Wish
+from rollback_actions.cli import respond_commands
+from rollback_actions.gate.check_run import CheckRun
+from rollback_actions.rollback.refusals import Allowed
+from rollback_actions.rollback.unfinished import Unfinished
+from rollback_actions.session.holder import Holder
+from rollback_actions.session.journal import Journal
 from tests.unit.command_line import Ran
 from tests.unit.contacts_stand_in import reach
-from tests.unit.lock_stand_in import StandInPlace, ended
+from tests.unit.lock_stand_in import StandInPlace, ended, held, keep_locks_in_memory
 from tests.unit.made_samples import Probes, requests, samples, value
 from tests.unit.team_stand_in import channels
 
@@ -64,6 +65,14 @@ def _critical(_: int) -> Probes:
 
 def _incident(said: str) -> Path:
     return Path(next(line for line in said.splitlines() if line.startswith("incident: "))[10:])
+
+
+@pytest.fixture(autouse=True)
+def now(monkeypatch: pytest.MonkeyPatch) -> Moment:
+    """The moment of a whole test: samples are of now however busy this machine is."""
+    moment = Moment.now()
+    monkeypatch.setattr(Moment, "now", lambda: moment)
+    return moment
 
 
 @pytest.fixture
@@ -122,7 +131,7 @@ def test_nobody_at_the_keyboard_is_not_a_yes(run: Ran, answer: Callable[[str], N
     # Asked again, it goes on with that, and does not assess anew.
     answer("n\n")
     said = run("respond", code=ExitCode.INVESTIGATE)
-    assert f"going on with the response of incident {incident.name}" in said
+    assert f"resuming the response of incident {incident.name}" in said
     assert "severity: " not in said
 
 
@@ -131,7 +140,7 @@ def test_a_rollback_that_cannot_be_done_calls_for_hands(run: Ran, answer: Callab
     answer("y\n")
     said = run("respond", code=ExitCode.FAILED)
     assert "response: manual intervention: the full rollback ended with exit code 3" in said
-    assert "MANUAL INTERVENTION: what to type next\n  nothing was changed; decide anew: " in said
+    assert "MANUAL INTERVENTION: what to type next\n  nothing was changed; decide again: " in said
     assert "rollback resume" not in said
 
 
@@ -154,7 +163,7 @@ def test_one_that_did_not_succeed_is_gone_on_with_and_taken_over_only_where_that
     said = run("respond", code=ExitCode.FAILED)
     assert "  how far it came:  " in said
     assert "rollback status" in said
-    (line,) = [line for line in said.splitlines() if "  then go on:" in line]
+    (line,) = [line for line in said.splitlines() if "  then resume:" in line]
     assert "rollback resume" in line
     assert ("--take-over" in line) is (holder is not None)
     assert "-m verification" in said
@@ -212,7 +221,7 @@ def test_what_is_wrong_now_is_no_part_of_a_response_that_has_ended(
     folder = _incident(run("respond", code=ExitCode.INVESTIGATE))
     before = (folder / RESPONSE).read_bytes()
     said = run("respond", f"--incident={folder.name}", code=ExitCode.USAGE)
-    assert f"response of incident {folder.name}: expected none yet, or one to go on with" in said
+    assert f"response of incident {folder.name}: expected none yet, or one to resume" in said
     assert "observed one that has ended: declined: nobody said yes" in said
     assert "severity: " not in said
     assert (folder / RESPONSE).read_bytes() == before
@@ -236,7 +245,7 @@ def test_responses_of_others_and_damaged_ones_keep_nobody_from_what_is_wrong_now
     _monitored(run.sandbox.target, _critical)
     answer("n\n")
     said = run("respond", code=ExitCode.INVESTIGATE)
-    assert "not gone on with: record 0 of the journal: expected an object in JSON, observed 7 bytes" in said
+    assert "not resumed: record 0 of the journal: expected an object in JSON, observed 7 bytes" in said
     assert f"{incidents / 'unreadable' / 'incident.json'}" in said
     assert "elsewhere" not in said
     assert "response: declined" in said
@@ -265,15 +274,171 @@ def test_what_is_verified_and_late_calls_for_no_hands(
             incident.reopen()
         return ExitCode.FAILED
 
-    monkeypatch.setattr(respond_commands._Hands, "roll_back", lambda *_, **__: ExitCode.VERIFIED)
+    def roll_back(hands: respond_commands._Hands, *_: object) -> ExitCode:
+        now = Moment.now()
+        hands.incident.write_rollback(RollbackRecord("c" * 40, Verdict.PASSED, 0.0, now, now))
+        return ExitCode.VERIFIED
+
+    monkeypatch.setattr(respond_commands._Hands, "roll_back", roll_back)
     monkeypatch.setattr(CheckRun, "run", check)
-    monkeypatch.setattr(respond_commands, "tally", lambda *_: SimpleNamespace(late="late: downtime"))
+    monkeypatch.setattr(respond_commands, "tally", lambda *_: SimpleNamespace(late="downtime"))
     monkeypatch.setenv("ROLLPROOF_RTO_SECONDS", "5")
     _monitored(run.sandbox.target, _critical)
     answer("y\n")
     said = run("respond", code=ExitCode.FAILED)
     assert ("response: resume operations, later than the objective: downtime: " in said) is not secret
     assert ("MANUAL INTERVENTION" in said) is secret
+
+
+def _held(run: Ran) -> None:
+    """Leave the same rollback as done a moment ago, and not verified."""
+    target, now = run.sandbox.target, Moment.now()
+    record = RollbackRecord(run.sandbox.commit, Verdict.PASSED, 1.0, now, now, kind=Kind.FULL)
+    new_incident(target.folders.incidents, target.name).write_rollback(record)
+
+
+def _protected(run: Ran) -> None:
+    run.monkeypatch.setenv("ROLLPROOF_PROTECTED", "true")
+
+
+def _over_budget(run: Ran) -> None:
+    run.monkeypatch.setenv("ROLLPROOF_ROLLBACK_SECONDS", "1")
+
+
+def _locked(run: Ran) -> None:
+    """Have a lock in the engine that nobody will give back."""
+    stand_in = keep_locks_in_memory(run.monkeypatch)
+    stand_in.kept = {1: ended("backup").record()}
+
+
+ALLOWED = [
+    (_held, "--again", "hold_seconds of the profile", {"again": True}),
+    (_protected, "--confirm=sandbox", "add --confirm sandbox", {"confirm": "sandbox"}),
+    (_over_budget, "--over-budget", "add --over-budget", {"over_budget": True}),
+    (_locked, "--take-over", "add --take-over", {"take_over": True}),
+]
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands of rollbacks that were run; each is as one that succeeds."""
+    ran: list[list[str]] = []
+
+    def succeed(hands: respond_commands._Hands, words: list[str]) -> ExitCode:
+        ran.append(words)
+        unfinished = Unfinished.begin(hands.incident, Wish(Kind.FULL, "c" * 40))
+        hands.incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
+        unfinished.end()
+        return ExitCode.VERIFIED
+
+    monkeypatch.setattr(respond_commands._Hands, "_run", succeed)
+    monkeypatch.setattr(respond_commands._Hands, "verify", lambda _: ExitCode.VERIFIED)
+    return ran
+
+
+@pytest.mark.parametrize("auto", [False, True], ids=["asked", "auto"])
+@pytest.mark.parametrize(
+    ("refused", "option", "hint", "allowed"), ALLOWED, ids=["hold", "protected", "over budget", "lock"]
+)
+def test_nobody_is_asked_for_what_is_refused_until_it_is_allowed(
+    run: Ran,
+    answer: Callable[[str], None],
+    commands: list[list[str]],
+    refused: Callable[[Ran], None],
+    option: str,
+    hint: str,
+    allowed: dict[str, str | bool],
+    *,
+    auto: bool,
+) -> None:
+    words = ["--auto"] if auto else []
+    run.monkeypatch.setenv("ROLLPROOF_RESPONDING__AUTO", "true")
+    refused(run)
+    _monitored(run.sandbox.target, _critical)
+    answer("y\n")
+    said = run("respond", *words, code=ExitCode.USAGE)
+    assert "Roll back now?" not in said
+    (line,) = [line for line in said.splitlines() if line.startswith("refused: ")]
+    assert hint in line + said.partition(line)[2]
+    assert option.partition("=")[0] in line
+    assert commands == []
+    assert [record["event"] for record in verify_journal(_incident(said) / RESPONSE)] == [
+        *("assessed", "decided", "ended"),
+    ]
+    # The samples are to be of now, however long that took.
+    _monitored(run.sandbox.target, _critical)
+    answer("y\n")
+    said = run("respond", *words, option)
+    assert ("Roll back now?" in said) is not auto
+    assert "refused: " not in said
+    ((*_, last),) = commands
+    assert last == f"--incident={_incident(said).name}"
+    assert option in commands[0]
+    first, *_ = verify_journal(_incident(said) / RESPONSE)
+    assert (first["event"], first["by"]) == ("allowed", getpass.getuser())
+    assert allowed.items() <= first.items()
+
+
+def test_what_no_option_allows_is_not_asked_for_either(
+    run: Ran, answer: Callable[[str], None], place: StandInPlace, commands: list[list[str]]
+) -> None:
+    """Another one works on the target, or has left its data half restored."""
+    _monitored(run.sandbox.target, _critical)
+    answer("y\n")
+    with held(place):
+        said = run("respond", "--take-over", code=ExitCode.USAGE)
+    assert "refused: lock of target sandbox: expected free" in said
+    target = run.sandbox.target
+    left = new_incident(target.folders.incidents, target.name)
+    Unfinished.begin(left, Wish(Kind.DATABASE, run.sandbox.commit, ("redis",)))
+    _monitored(target, _critical)
+    answer("y\n")
+    said = run("respond", "--again", "--over-budget", "--take-over", code=ExitCode.USAGE)
+    assert "refused: data of sandbox: expected none that is half restored, observed the rollback" in said
+    assert "rollback resume" in said
+    assert commands == []
+
+
+def test_one_that_was_killed_keeps_what_was_allowed(
+    run: Ran, answer: Callable[[str], None], commands: list[list[str]]
+) -> None:
+    _held(run)
+    _over_budget(run)
+    _monitored(run.sandbox.target, _critical)
+    # Killed while it asked; by then somebody has allowed both.
+    answer("")
+    incident = _incident(run("respond", "--again", "--over-budget", code=ExitCode.INTERRUPTED))
+    answer("y\n")
+    said = run("respond")
+    assert f"resuming the response of incident {incident.name}" in said
+    assert "allowed: --over-budget --again" in said
+    ((*words, _),) = commands
+    assert {"--again", "--over-budget"} <= set(words)
+    events = [record["event"] for record in verify_journal(incident / RESPONSE)]
+    assert events.count("allowed") == 1
+
+
+def test_a_rollback_that_was_cut_off_is_resumed_with_what_was_allowed(
+    run: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = run.sandbox.target
+    incident = new_incident(target.folders.incidents, target.name)
+    Unfinished.begin(incident, Wish(Kind.FULL, run.sandbox.commit))
+    asked: list[list[str]] = []
+
+    def command(_: object, words: list[str]) -> ExitCode:
+        asked.append(words)
+        return ExitCode.USAGE
+
+    monkeypatch.setattr(respond_commands._Hands, "_run", command)
+    allowed = Allowed("sandbox", over_budget=True, again=True)
+    hands = respond_commands._Hands(target, run.sandbox.profile, incident, allowed, None, auto=True)
+    # It has begun: that it is not gone on with is no refusal that has changed nothing.
+    assert hands.roll_back(Decision(Action.FULL, "its requests fail"), Moment.now()) is ExitCode.FAILED
+    ((*_, resume, confirm, over_budget, take_over, _),) = asked
+    assert (resume, confirm, over_budget, take_over) == (
+        *("resume", "--confirm=sandbox", "--over-budget", "--take-over"),
+    )
 
 
 def test_auto_is_the_profiles_to_allow(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,8 +459,7 @@ def test_the_engineer_on_call_is_alerted_first(run: Ran, answer: Callable[[str],
         run("respond", code=ExitCode.INVESTIGATE)
         assert [path.rpartition("/")[2] for path, *_ in server.sent] == ["ada"]
         assert "critical" in server.sent[0][1]["message"]
-        # Whom it does not reach stops nothing. The samples are to be of now, however long that took.
-        _monitored(run.sandbox.target, _critical)
+        # Whom it does not reach stops nothing.
         server.statuses["ada"] = 500
         answer("n\n")
         run("respond", code=ExitCode.INVESTIGATE)

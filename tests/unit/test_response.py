@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from fixtures.bands import Bands
-from fixtures.clock import Moment
-from fixtures.errors import ExitCode
-from fixtures.journal import verify_journal
-from fixtures.response_record import RESPONSE
-from fixtures.severity import assess
-from fixtures.target import Target, load_target
-from rollback_actions import response
-from rollback_actions.assessment import Assessed
-from rollback_actions.decide import Decision
-from rollback_actions.journal import Journal
-from rollback_actions.response import Ending, Outcome, Response
+from fixtures.decision.tree import Decision
+from fixtures.errors import ExitCode, UsageProblem
+from fixtures.incident.downtime import Downtime, Since
+from fixtures.incident.journal import verify_journal
+from fixtures.incident.response_record import RESPONSE, Ending
+from fixtures.monitoring.severity import assess
+from fixtures.system.clock import Moment
+from fixtures.target.bands import Bands
+from fixtures.target.profile import Target, load_target
+from rollback_actions.respond import response
+from rollback_actions.respond.assessment import Assessed
+from rollback_actions.respond.response import CODES, Outcome, Response, allow, allowed_in, is_open
+from rollback_actions.rollback.refusals import Allowed
+from rollback_actions.session.journal import Journal
 from tests.unit.made_samples import BEAT, Probes, requests, samples, value
 
 
@@ -45,10 +47,12 @@ class StandInHands:
     """Does nothing, and says what it is told to; may be cut off in one of its deeds."""
 
     now: Iterator[Assessed] = field(default_factory=lambda: iter(()))
+    refused: Sequence[UsageProblem] = ()
     who: str | None = "ada"
     rollback: ExitCode = ExitCode.VERIFIED
     verification: ExitCode = ExitCode.VERIFIED
     cut_off: str = ""
+    objective: float = 600.0
     done: list[str] = field(default_factory=list)
     clock: list[float] = field(default_factory=lambda: [0.0])
 
@@ -62,6 +66,9 @@ class StandInHands:
         self._do("assess")
         return next(self.now)
 
+    def show(self, decision: Decision) -> Sequence[UsageProblem]:
+        return self.refused
+
     def agree(self, decision: Decision) -> str | None:
         self._do(f"agree {decision.action}")
         return self.who
@@ -73,6 +80,11 @@ class StandInHands:
     def verify(self) -> ExitCode:
         self._do("verify")
         return self.verification
+
+    def downtime(self, verified: Moment) -> Downtime:
+        assert CRITICAL.first_bad is not None
+        seconds = verified.seconds_since(CRITICAL.first_bad)
+        return Downtime(CRITICAL.first_bad, Since.RESPONSE, seconds, self.objective, verified)
 
     def wait(self, seconds: float) -> None:
         self._do("wait")
@@ -123,6 +135,45 @@ def test_nobody_says_yes(begun: Begun) -> None:
     assert hands.done == ["agree full rollback"]
 
 
+REFUSAL = UsageProblem(what="plan", expected="300 s", observed="700 s", source="p", hint="add --over-budget")
+
+
+def test_nobody_is_asked_for_what_is_refused(begun: Begun) -> None:
+    hands = StandInHands(refused=(REFUSAL,))
+    outcome = begun.run(hands, CRITICAL)
+    assert outcome.ending is Ending.REFUSED
+    assert REFUSAL.summary in outcome.reason
+    assert CODES[outcome.ending] is ExitCode.USAGE
+    assert hands.done == []
+    assert begun.events() == ["assessed", "decided", "ended"]
+
+
+def test_what_was_refused_only_when_it_began_is_no_failure(begun: Begun) -> None:
+    """Another one was quicker while a person thought about it."""
+    hands = StandInHands(rollback=ExitCode.USAGE)
+    assert begun.run(hands, CRITICAL).ending is Ending.REFUSED
+    assert "verify" not in hands.done
+
+
+def test_what_is_allowed_is_written_down_once_with_who_it_was(begun: Begun) -> None:
+    journal = Journal(begun.folder / RESPONSE, str)
+
+    def given(by: str, allowed: Allowed) -> Allowed:
+        return allow(journal, verify_journal(journal.path), allowed, by)
+
+    assert given("ada", Allowed()) == Allowed()
+    assert given("ada", Allowed(again=True)) == Allowed(again=True)
+    assert given("ada", Allowed(again=True)) == Allowed(again=True)
+    # Who goes on with it, allows the same, and may allow more.
+    assert given("bob", Allowed("sandbox")) == Allowed("sandbox", again=True)
+    assert given("eve", Allowed()) == Allowed("sandbox", again=True)
+    records = verify_journal(journal.path)
+    assert [(record["event"], record["by"]) for record in records] == [("allowed", "ada"), ("allowed", "bob")]
+    assert allowed_in(records) == Allowed("sandbox", again=True)
+    # Only what was assessed can be gone on with.
+    assert not is_open(records)
+
+
 @pytest.mark.parametrize(
     ("hands", "said"),
     [
@@ -137,8 +188,7 @@ def test_a_failure_calls_for_hands(begun: Begun, hands: StandInHands, said: str)
 
 
 def test_a_downtime_beyond_the_objective_is_a_failure_that_says_so(begun: Begun) -> None:
-    target = begun.target.model_copy(update={"rto_seconds": 50})
-    outcome = Begun(target, begun.folder).run(StandInHands(), CRITICAL)
+    outcome = begun.run(StandInHands(objective=50.0), CRITICAL)
     assert outcome.ending is Ending.LATE
     assert outcome.reason.startswith("downtime: expected at most 50 s, observed ")
 
@@ -161,7 +211,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
             return Slowed(moment.wall, BEGAN.since_boot + waited[0], moment.boot)
 
     monkeypatch.setattr(response, "Moment", Slowed)
-    monkeypatch.setattr("rollback_actions.journal.Moment", Slowed)
+    monkeypatch.setattr("rollback_actions.session.journal.Moment", Slowed)
     return waited
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.clock import Moment
 from fixtures.errors import ExitCode, Unverifiable
-from fixtures.incident import Incident
+from fixtures.incident.incident import Incident
+from fixtures.incident.journal_steps import Step
+from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
-from rollback_actions import rollback_commands
-from rollback_actions.plan import Plan
-from rollback_actions.steps import Recorder
-from rollback_actions.unfinished import Unfinished
+from rollback_actions.cli import rollback_commands
+from rollback_actions.rollback.plan import Plan
+from rollback_actions.rollback.unfinished import Unfinished
+from rollback_actions.session.steps import Recorder
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, elsewhere
 
@@ -42,10 +43,10 @@ def test_who_has_lost_the_lock_stops_before_the_next_step(
         assert isinstance(incident, Incident)
         assert isinstance(steps, Recorder)
         Unfinished.begin(incident, plan.wish)
-        with steps("the first"):
+        with steps(Step.STOP):
             did.append("the first")
         place.add(max(place.kept) + 1, elsewhere().record())
-        with steps("the second"):
+        with steps(Step.START):
             did.append("the second")
 
     monkeypatch.setattr(rollback_commands, "roll_back", roll_back)

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from fixtures.clock import Moment
+from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode
-from fixtures.incident import new_incident
+from fixtures.incident.incident import new_incident
+from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
-from rollback_actions.journal import Journal
-from rollback_actions.unfinished import Unfinished, read_unfinished
-from rollback_actions.wish import Kind, Wish
+from rollback_actions.rollback.unfinished import Unfinished, read_unfinished
+from rollback_actions.session.journal import Journal
 from tests.unit.command_line import Ran, begin, tree
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
 
@@ -37,6 +37,28 @@ def test_the_status_of_one_that_failed(run: Ran) -> None:
     assert "failed   restore redis (1.0 s): it is gone" in said
     assert "verdict: failed in " in said
     assert "logs --tail=100 -f redis" in said.splitlines()[-1]
+
+
+def test_half_a_character_of_a_file_name_is_said_escaped(run: Ran) -> None:
+    incident = begin(run.sandbox)
+    with Journal(incident.folder / "journal.jsonl", str).step("look at a name") as result:
+        result["result"] = "caf\udce9"
+    assert "ended    look at a name (0.0 s): caf\\udce9\n" in run("rollback", "status", code=ExitCode.BROKEN)
+
+
+@pytest.mark.parametrize(
+    ("event", "details"),
+    [("started", {}), ("started", {"id": "rollback"}), ("ended", {"began": 0.0}),
+     ("ended", {"began": 0.0, "seconds": "long"})],
+)  # fmt: skip
+def test_the_status_of_one_with_a_step_of_another_shape(
+    run: Ran, event: str, details: dict[str, str | float]
+) -> None:
+    incident = begin(run.sandbox)
+    Journal(incident.folder / "journal.jsonl", str).write(event, **details)
+    said = run("rollback", "status", code=ExitCode.BROKEN)
+    assert "broken   the journal: a step in it is of another shape\n" in said
+    assert "verdict: none, it was cut off" in said
 
 
 def test_the_status_of_one_that_runs(run: Ran, place: StandInPlace) -> None:

@@ -16,13 +16,14 @@ from urllib3.exceptions import MaxRetryError
 
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import Unverifiable
-from fixtures.stores import s3_listing
-from fixtures.stores.profiles import Account, Address, S3Profile
-from fixtures.stores.reach import Reach
-from fixtures.stores.s3 import translated
-from fixtures.stores.s3_content import Content, expires_at, version_record
-from fixtures.stores.s3_listing import BATCH, UNIT_BYTES, Listed, batch_of, divided, in_parts
-from fixtures.stores.s3_settings import plain
+from fixtures.stores.reach import Reach, Readable
+from fixtures.stores.s3 import listing as s3_listing
+from fixtures.stores.s3.content import Content, expires_at, version_record
+from fixtures.stores.s3.descriptor import S3Profile
+from fixtures.stores.s3.listing import BATCH, UNIT_BYTES, Listed, batch_of, divided, in_parts
+from fixtures.stores.s3.settings import plain
+from fixtures.stores.s3.view import translated
+from fixtures.target.sections import Account, Address
 
 
 def _listed(key: str, size: int = 1) -> Listed:
@@ -129,7 +130,7 @@ def test_of_an_object_that_cannot_be_asked_for_the_bucket_is_named(key: str) -> 
         operator=nobody,
     )
     with (
-        Content("minio", profile, Endpoint("127.0.0.1", 9)) as content,
+        Content(Readable("minio", profile, Endpoint("127.0.0.1", 9))) as content,
         pytest.raises(Unverifiable, match=r"expected keys of bucket files .*, observed one with them"),
     ):
         content._object("files", key, frozenset())

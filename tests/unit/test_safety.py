@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.profile_errors import ProfileProblem
-from fixtures.safety import means_of
-from fixtures.stores.profiles import AnyStore
-from fixtures.target import load_target
-from rollback_actions.stores import kafka, milvus, qdrant
+from fixtures.target.mistakes import ProfileProblem
+from fixtures.target.profile import load_target
+from fixtures.target.safety import means_of
+from fixtures.target.sections import StoreProfile
+from fixtures.target.store_descriptor import Means
 from tests.conftest import write_profile
 
 ACCOUNT = '{user = "reader", password = {file = "canary_password"}}'
@@ -27,7 +27,7 @@ MORE = {
 FLUSHED, VERSIONS = 'restore = "flush"', 'backup = "versions"'
 
 
-def store(folder: Path, kind: str, risk: str, more: str = "") -> AnyStore:
+def store(folder: Path, kind: str, risk: str, more: str = "") -> StoreProfile:
     """Load a profile with a store of that kind and risk."""
     text = (
         f'[stores.one]\nkind = "{kind}"\naddress = {{host = "127.0.0.1", port = 9}}\n'
@@ -73,33 +73,21 @@ def test_what_is_weaker_is_refused(tmp_path: Path, kind: str, risk: str, more: s
 
 
 @pytest.mark.parametrize(
-    ("kind", "more", "method", "fits"),
+    ("kind", "more", "means"),
     [
-        ("mysql", "", "mysqldump --single-transaction, with routines, triggers and events", True),
-        ("mysql", "", "mysqldump --single-transaction; not of one moment, having no transactions: a", False),
-        ("mysql", "", "mysqldump --single-transaction; left out: view a", False),
-        ("mysql", "", "mysqldump --lock-tables", False),
-        ("mongodb", "", "raw BSON of each document, read at one moment (snapshot session)", True),
-        ("mongodb", "", "mongoexport of some", False),
-        ("qdrant", "", qdrant.METHOD, True),
-        ("qdrant", "", "nothing", False),
-        ("milvus", "", milvus.METHOD, True),
-        ("milvus", "", f"{milvus.METHOD}, as they lay: it did not start", False),
-        ("milvus", "", "export of each collection", False),
-        ("kafka", "", kafka.METHOD, True),
-        ("kafka", "", "offsets alone", False),
-        ("redis", "", "DUMP of each key with its expiry (each key whole; not all keys at one moment)", True),
-        ("redis", "", "nothing kept: a cache", False),
-        ("redis", FLUSHED, "nothing kept: a cache", True),
-        ("s3", "", "listing of all objects with versions and SHA-256, and a copy of each", True),
-        ("s3", "", "listing of all objects, whose contents are the bucket's own versions (a copy)", False),
-        ("s3", "", "listing of all objects, and a copy of each; bucket a is not there", False),
-        ("s3", VERSIONS, "listing of all objects, whose contents are the bucket's own versions", True),
-        ("s3", VERSIONS, "listing of all objects, and a copy of each", False),
+        ("mysql", "", Means.TRANSACTION),
+        ("mongodb", "", Means.DOCUMENTS),
+        ("qdrant", "", Means.COLLECTIONS),
+        ("milvus", "", Means.VOLUMES),
+        ("kafka", "", Means.LOG),
+        ("redis", "", Means.KEYS),
+        ("redis", FLUSHED, Means.NOTHING),
+        ("s3", "", Means.COPIES),
+        ("s3", VERSIONS, Means.VERSIONS),
     ],
-)  # fmt: skip
-def test_the_means_of_a_backup_are_told_apart(
-    tmp_path: Path, kind: str, more: str, method: str, *, fits: bool
+)
+def test_what_a_backup_must_be_follows_from_the_settings_of_a_store(
+    tmp_path: Path, kind: str, more: str, means: Means
 ) -> None:
     risk = {"mongodb": "medium", "qdrant": "medium", "milvus": "high"}.get(kind, "low")
-    assert means_of(store(tmp_path, kind, risk, more)).fits(method) is fits
+    assert means_of(store(tmp_path, kind, risk, more)) is means

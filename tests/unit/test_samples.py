@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.clock import Moment
 from fixtures.errors import Unverifiable
-from fixtures.process import Process
-from fixtures.samples import Life, Monitor, Probe, Sample, SampleWriter, read_samples
+from fixtures.monitoring.samples import Life, Monitor, Probe, Sample, SampleWriter, read_samples
+from fixtures.system.clock import Moment
+from fixtures.system.record_files import as_json
 
 PROBES = {"health": Probe(True, 0.01, "200 status UP", 9.5), "disk": Probe(None, 4.0, "unknown: late")}
 
@@ -63,12 +63,12 @@ def test_a_torn_last_line_is_left_out_and_cut_off(path: Path, torn: bytes) -> No
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (b"garbage", "JSONDecodeError"),
-        (b"\xff\xfe", "UnicodeDecodeError"),
-        (b"[]", "TypeError"),
-        (b"{}", "KeyError: 'version'"),
-        (b'{"version": 1}', "version 1, not 2"),
-        (b"", "JSONDecodeError"),
+        (b"garbage", "no JSON: Expecting value"),
+        (b"\xff\xfe", "no JSON: 'utf-8' codec"),
+        (b"[]", "a list of 0 as the record, not an object"),
+        (b"{}", "no target, and 6 more"),
+        (b'{"version": 1}', "1 as version, not version 2"),
+        (b"", "no JSON: Expecting value"),
     ],
 )
 def test_a_damaged_line_is_named(path: Path, line: bytes, said: str) -> None:
@@ -100,7 +100,7 @@ _PROBE = {"ok": True, "seconds": 0.1, "text": "", "value": 1.0, "figures": {}, "
     ],
 )
 def test_a_sample_of_another_shape_is_named(path: Path, key: str, value: object) -> None:
-    record = {**_sample(1).record(), key: value}
+    record = {**as_json(_sample(1)), key: value}
     path.write_text(json.dumps(record) + "\n", encoding="utf-8")
     with pytest.raises(Unverifiable, match="sample 1 from the end"):
         read_samples(path, 6)
@@ -116,10 +116,9 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 
 def test_whether_a_monitor_runs_is_a_fact_or_unknown() -> None:
     me = Monitor.this()
-    other = Process(me.process.pid, me.process.started - 1, me.process.boot)
-    rebooted = Process(me.process.pid, me.process.started, "0" * 36)
+    other, rebooted = replace(me, started=me.started - 1), replace(me, boot="0" * 36)
     assert me.life() is Life.RUNS
-    assert replace(me, process=other).life() is Life.ENDED
-    assert replace(me, process=rebooted).life() is Life.ENDED
-    assert replace(me, host="elsewhere", process=rebooted).life() is Life.ELSEWHERE
+    assert other.life() is Life.ENDED
+    assert rebooted.life() is Life.ENDED
+    assert replace(rebooted, host="elsewhere").life() is Life.ELSEWHERE
     assert replace(me, namespace="pid:[1]").life() is Life.ELSEWHERE

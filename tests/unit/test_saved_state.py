@@ -6,19 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.baseline import load_baseline
+from fixtures.baseline.folder import load_baseline
+from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ActionFailed, ExitCode, Unverifiable, UsageProblem
-from fixtures.incident import new_incident
-from fixtures.migration_files import changed_names, content_at, names_at
-from fixtures.saved_state import Trial, read_saved_commit
-from fixtures.working_copy import read_working_copy
-from rollback_actions import rollback_trial
-from rollback_actions.holder import Life
-from rollback_actions.lock import LockState
-from rollback_actions.rollback_trial import RollbackTrial
-from rollback_actions.saved_state import save_state
-from rollback_actions.unfinished import Unfinished
-from rollback_actions.wish import Kind, Wish
+from fixtures.git.migration_files import changed_names, content_at, names_at
+from fixtures.git.repository import read_working_copy
+from fixtures.git.saved_commit import read_saved_commit
+from fixtures.incident.incident import new_incident
+from fixtures.incident.trials import PartTrial
+from rollback_actions.gate.saved_state import save_state
+from rollback_actions.rollback import rollback_trial
+from rollback_actions.rollback.rollback_trial import RollbackTrial
+from rollback_actions.rollback.unfinished import Unfinished
+from rollback_actions.session.holder import Life
+from rollback_actions.session.lock import LockState
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SERVICES, Sandbox, git, image
 
@@ -89,7 +90,9 @@ def test_save_state_needs_a_commit(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 def test_a_clean_working_copy_has_no_differences(repository: Path) -> None:
-    (repository / ".git" / "info" / "exclude").write_text("ignored\n")
+    exclude = repository / ".git" / "info" / "exclude"
+    exclude.parent.mkdir(exist_ok=True)
+    exclude.write_text("ignored\n")
     (repository / "ignored").write_text("x")
     assert read_working_copy(repository).differences == ()
 
@@ -190,7 +193,7 @@ def trial(sandbox: Sandbox, repository: Path, monkeypatch: pytest.MonkeyPatch) -
     return RollbackTrial(target, baseline)
 
 
-def problem(trial: Trial) -> str:
+def problem(trial: PartTrial) -> str:
     assert trial.problem is not None, trial
     return str(trial.problem)
 
@@ -222,7 +225,7 @@ def test_a_backup_that_is_gone_is_seen_by_the_plan(trial: RollbackTrial, sandbox
 def test_an_image_that_is_gone_is_seen_alone(trial: RollbackTrial, sandbox: Sandbox) -> None:
     gone = ActionFailed(what="image", expected="a", observed="no such image", source="docker", hint="x")
     sandbox.control.require_images.side_effect = gone
-    assert trial.of("images") == Trial("images", problem=gone)
+    assert trial.of("images") == PartTrial("images", problem=gone)
     assert [part for part in PARTS if trial.of(part).problem] == ["images"]
 
 
@@ -266,7 +269,7 @@ def test_no_room_for_what_a_rollback_keeps_is_seen(
     class Full:
         free = 0
 
-    monkeypatch.setattr("rollback_actions.refusals.shutil.disk_usage", lambda _: Full)
+    monkeypatch.setattr("rollback_actions.rollback.refusals.shutil.disk_usage", lambda _: Full)
     found = problem(trial.of("refusals"))
     assert "room for what the stores hold now" in found
 
@@ -276,7 +279,7 @@ def test_a_lock_of_one_who_has_ended_or_that_cannot_be_read_is_seen(
 ) -> None:
     unreadable = Unverifiable(what="lock", expected="a", observed="no engine", source="b", hint="c")
     monkeypatch.setattr(rollback_trial, "lock_state", lambda _: LockState(problem=unreadable))
-    assert trial.of("refusals") == Trial("refusals", problem=unreadable)
+    assert trial.of("refusals") == PartTrial("refusals", problem=unreadable)
     ended = LockState(life=Life.ENDED)
     monkeypatch.setattr(rollback_trial, "lock_state", lambda _: ended)
     again = RollbackTrial(sandbox.target, trial._baseline)

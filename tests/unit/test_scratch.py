@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from copy import deepcopy
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 
+from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.errors import ActionFailed, Mismatch, Unverifiable
-from fixtures.trials import Trial, of_problem
+from fixtures.incident.trials import Trial, of_problem
+from fixtures.stores.kafka.descriptor import KafkaProfile
+from fixtures.stores.reach import Readable
+from fixtures.system.record_files import as_json, record_of
+from fixtures.target.profile import Target
+from fixtures.target.sections import Address
 from fixtures.verdict import Verdict
-from rollback_actions.scratch_apart import require_apart
+from rollback_actions.backup.scratch import require_apart, require_own_address
 
 Record = dict[str, Any]
 TARGET: Record = {
@@ -134,18 +141,62 @@ def test_all_that_is_shared_is_named() -> None:
     assert "pid host of store, port 3306 of store" in str(raised.value)
 
 
+def test_no_word_of_an_error_is_taken_for_its_hint() -> None:
+    said = of_problem(
+        ActionFailed(what="x", expected="a", observed="b\nHINT: not ours", source="here", hint="mend it")
+    )
+    assert said.hint == "mend it"
+    assert said.texts == ("x: expected a, observed b",)
+
+
 def test_a_trial_survives_its_record() -> None:
-    words = {"what": "x", "expected": "a", "observed": "b", "source": "here", "hint": "mend it"}
+    words: dict[str, Any] = {
+        "what": "x",
+        "expected": "a",
+        "observed": "b",
+        "source": "here",
+        "hint": "mend it",
+    }
     stores = {
         "wrong": of_problem(Mismatch(**words)),
         "refused": of_problem(ActionFailed(**words)),
         "unknown": of_problem(Unverifiable(**words)),
     }
     trial = Trial("set", "baseline", stores, 1.5)
-    assert Trial.from_record(trial.record()) == trial
+    assert record_of(Trial, as_json(trial)) == trial
     assert [store.verdict for store in stores.values()] == [Verdict.FAILED, Verdict.FAILED, Verdict.BROKEN]
     assert stores["wrong"].texts == ("x: expected a, observed b (from here)",)
     assert stores["wrong"].hint == "mend it"
     words_of = trial.in_words(lambda text: text.replace("here", "[redacted]"))
     assert words_of.stores["wrong"].texts == ("x: expected a, observed b (from [redacted])",)
     assert set(words_of.stores) == set(stores)
+
+
+@pytest.mark.parametrize("named", [["10.0.0.9:9092"], ["10.0.0.9:9092", "target:9092"], ["target:9092"], []])
+def test_a_store_that_sends_its_clients_elsewhere_is_not_restored(
+    named: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Endpoint("10.0.0.9", 9092)
+    asked: list[Readable[KafkaProfile]] = []
+
+    def brokers(readable: Readable[KafkaProfile]) -> list[str]:
+        asked.append(readable)
+        return named
+
+    monkeypatch.setattr("fixtures.stores.kafka.view.brokers", brokers)
+    engine = create_autospec(ContainerEngine, instance=True)
+    engine.resolve.return_value = own
+    address = Address(service="kafka", port=9092)
+    profile = KafkaProfile(kind="kafka", address=address, services=("kafka",), risk="low", topics=("*",))
+    if named == ["10.0.0.9:9092"]:
+        require_own_address("kafka", profile, engine)
+    else:
+        with pytest.raises(Mismatch, match="itself alone"):
+            require_own_address("kafka", profile, engine)
+    assert [readable.endpoint for readable in asked] == [own]
+
+
+def test_a_store_that_names_no_address_is_not_asked_for_one(target: Target) -> None:
+    engine = create_autospec(ContainerEngine, instance=True)
+    require_own_address("redis", target.stores["redis"], engine)
+    engine.resolve.assert_not_called()

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
-from fixtures.bands import Band, Bands
-from fixtures.clock import Moment
-from fixtures.samples import Probe
-from fixtures.severity import Assessment, Finding, Severity, Standing, assess, first_bad
+from fixtures.monitoring.samples import Probe
+from fixtures.monitoring.severity import Assessment, Finding, Severity, Standing, assess, first_bad
+from fixtures.system.clock import Moment
+from fixtures.target.bands import Band, Bands
 from tests.unit.made_samples import BEAT, WELL, Probes, requests, samples, value
 
 
@@ -153,8 +153,11 @@ def test_a_band_of_which_a_part_is_changed_keeps_the_rest_of_the_runbooks() -> N
     [
         ({"errors": {"limit": 0}}, "greater than 0"),
         ({"memory": {"limit": -1}}, "greater than 0"),
-        ({"memory": {"limit": 950}}, "a limit of at most 100 %, since 950 % is never reached"),
-        ({"disk_free": {"limit": 100}}, "a limit below 100 %, since no more than 100 % is ever free"),
+        ({"memory": {"limit": 950}}, "expected at most 100 %, since more is never reached, observed 950 %"),
+        (
+            {"disk_free": {"limit": 100}},
+            "expected less than 100 %, since no more is ever free, observed 100 %",
+        ),
         ({"memory": {"limt": 95}}, "Extra inputs are not permitted"),
         ({"memory": {"samples": 0}}, "greater than 0"),
         ({"memory": {"limit": float("nan")}}, "finite number"),

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from threading import Thread
+from typing import Any
 
 import pytest
 
 from fixtures.errors import Mismatch, Problem, Unverifiable
-from fixtures.rounds import ask_all
-from fixtures.steps import MOST, Steps, _Now, step
+from fixtures.system.rounds import ask_all
+from fixtures.system.steps import MOST, Steps, _Now, step
 
-ERROR = {"what": "kafka", "expected": "an answer", "observed": "none", "source": "here", "hint": "look"}
+ERROR: dict[str, Any] = {
+    "what": "kafka",
+    "expected": "an answer",
+    "observed": "none",
+    "source": "here",
+    "hint": "look",
+}
 
 
 @pytest.fixture

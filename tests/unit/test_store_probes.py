@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Self, cast
 
 import pytest
 
+from fixtures.collection import Json
 from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.errors import Unverifiable
-from fixtures.stores.content import Json, LaggingContent
-from fixtures.stores.kafka_content import Content
-from fixtures.stores.kafka_positions import lags
-from fixtures.stores.profiles import KafkaProfile, QdrantProfile
+from fixtures.probes import held_view
+from fixtures.probes.store_probes import ConnectionsProbe, LagProbe, VectorProbe
+from fixtures.stores.contract import Answer, ConnectionsView, Hit, LaggingContent, Search, VectorView
+from fixtures.stores.kafka.positions import lags
+from fixtures.stores.qdrant.descriptor import QdrantProfile
 from fixtures.stores.reach import NOBODY, Reach
-from fixtures.stores.view import Answer, ConnectionsView, Hit, Search, VectorView
-from fixtures.target import Target, load_target
-from rollback_actions import held_view
-from rollback_actions.store_probes import ConnectionsProbe, LagProbe, VectorProbe
+from fixtures.stores.registry import content_at, view_at
+from fixtures.target.kinds import descriptor_of
+from fixtures.target.profile import Target, load_target
+from fixtures.target.store_descriptor import Trait
 from tests.conftest import write_profile
 from tests.unit.sandbox import MYSQL
+from tests.unit.turned_time import TurnedTime, turned
 
 ENGINE = cast("ContainerEngine", None)
 DEADLINE = 1.0
@@ -60,6 +61,7 @@ class Told:
     """A store that tells what it is told to tell."""
 
     name: str
+    time: TurnedTime
     kind: str = "stand-in"
     told: tuple[int, int] | Exception = (12, 151)
     behind: Mapping[str, int] | Exception = field(default_factory=lambda: {"workers": 3})
@@ -69,10 +71,9 @@ class Told:
     opened: int = 0
     closed: int = 0
     asked: int = 0
-    go_on: threading.Event = field(default_factory=threading.Event)
 
     def connections(self) -> tuple[int, int]:
-        self.go_on.wait(self.seconds)
+        self.time.take(self.seconds)
         if isinstance(self.told, Exception):
             raise self.told
         return self.told
@@ -118,17 +119,16 @@ def target(tmp_path: Path) -> Target:
 
 @pytest.fixture
 def stores(target: Target, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
-    made = {name: Told(name) for name in target.stores}
+    with turned() as time:
+        made = {name: Told(name, time) for name in target.stores}
 
-    def opened(name: str, *_: object) -> Told:
-        made[name].opened += 1
-        return made[name]
+        def opened(name: str, *_: object) -> Told:
+            made[name].opened += 1
+            return made[name]
 
-    monkeypatch.setattr(held_view, "open_view", opened)
-    monkeypatch.setattr(held_view, "open_content", opened)
-    yield made
-    for store in made.values():
-        store.go_on.set()
+        monkeypatch.setattr(held_view, "open_view", opened)
+        monkeypatch.setattr(held_view, "open_content", opened)
+        yield made
 
 
 @pytest.fixture
@@ -288,10 +288,10 @@ def test_a_store_of_another_kind_is_said_to_be_one(target: Target, monkeypatch: 
 
 def test_the_real_readers_offer_what_is_asked_of_them(target: Target) -> None:
     nowhere = Endpoint("127.0.0.1", 9)
-    for kind in ("mysql", "redis", "mongodb"):
-        view = import_module(f"fixtures.stores.{kind}").View(kind, target.stores[kind], nowhere)
-        assert isinstance(view, ConnectionsView), kind
-    for kind in ("qdrant", "milvus"):
-        profile = target.stores["qdrant"].model_copy(update={"kind": kind})
-        assert isinstance(import_module(f"fixtures.stores.{kind}").View(kind, profile, nowhere), VectorView)
-    assert isinstance(Content("kafka", cast("KafkaProfile", target.stores["kafka"]), nowhere), LaggingContent)
+    for trait, offered in ((Trait.CONNECTIONS, ConnectionsView), (Trait.VECTORS, VectorView)):
+        for name, profile in target.stores.items():
+            with view_at(name, profile, nowhere) as view:
+                assert isinstance(view, offered) is (trait in descriptor_of(profile).traits), (name, trait)
+    for name, profile in target.stores.items():
+        with content_at(name, profile, nowhere) as content:
+            assert isinstance(content, LaggingContent) is (Trait.LOG in descriptor_of(profile).traits), name

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode
-from fixtures.profile_errors import ProfileProblem
-from fixtures.target import Target, load_target
+from fixtures.target.mistakes import ProfileProblem
+from fixtures.target.profile import Target, load_target
 from tests.conftest import ROOT, write_profile
 
 
@@ -72,10 +72,10 @@ def test_an_unknown_variable_is_refused(profile: Path, monkeypatch: pytest.Monke
         ('host = "127.0.0.1"', 'hots = "127.0.0.1"', ["stores.redis.address.hots: expected one of", "did you mean host?"]),
         ("port = 9}", "port = 70000}", ["stores.redis.address.port: expected less than or equal to 65535"]),
         ("port = 9}", 'port = "many"}', ["stores.redis.address.port: expected a valid integer"]),
-        ('host = "127.0.0.1", port', 'host = "127.0.0.1", service = "redis", port', ["expected exactly one of host and service, observed both or none"]),
+        ('host = "127.0.0.1", port', 'host = "127.0.0.1", service = "redis", port', ["expected exactly one of host and service, observed both"]),
         ("port = 9}", 'port = 9, ca = "nowhere.pem"}', ["stores.redis.address.ca: expected a path that exists"]),
         ('risk = "low"', 'risk = "tiny"', ["stores.redis.risk: expected 'low', 'medium' or 'high'"]),
-        ('kind = "redis"', 'kind = "rediss"', ["stores.redis.kind: expected 'mysql'", "observed 'rediss'"]),
+        ('kind = "redis"', 'kind = "rediss"', ["stores.redis.kind: expected 'kafka'", "observed 'rediss'"]),
         ('{file = "canary_password"}}\noperator', '"hunter22"}\noperator', ['stores.redis.reader.password: expected {env = "VARIABLE"} or {file = "path"}']),
         ('{file = "canary_password"}}\noperator', '{file = "gone"}}\noperator', ["stores.redis.reader.password: expected a readable secret file, observed No such file"]),
         ('{file = "canary_password"}}\noperator', '{env = "NOT_SET"}}\noperator', ["stores.redis.reader.password: expected the environment variable NOT_SET to be set"]),
@@ -84,7 +84,7 @@ def test_an_unknown_variable_is_refused(profile: Path, monkeypatch: pytest.Monke
         ('incidents = "incidents"', 'incidents = "~nouser/x"', ["folders.incidents: expected a path"]),
         ('services = ["backend"]', 'services = ["backend"]\nrequests = {service = "proxy"}', ["expected requests.service to be one of backend, observed proxy"]),
         ('services = ["backend"]', 'services = ["backend"]\nrequests = {service = "backend", pattern = "x"}', ["application.requests.pattern: expected the groups status, path, method, observed none named status, path, method"]),
-        ('services = ["backend"]', 'services = ["backend"]\nrequests = {}', ["application.requests: expected exactly one of service and prometheus, observed both or none"]),
+        ('services = ["backend"]', 'services = ["backend"]\nrequests = {}', ["application.requests: expected exactly one of service and prometheus, observed none"]),
         ('services = ["backend"]', 'services = ["backend"]\nwriters = ["worker"]', ["expected writers among services, observed worker"]),
         ('services = ["backend"]', 'services = ["backend"]\nmaintenance = {service = "nginx", on = ["a"], off = ["b"]}', ["expected maintenance.service to be a service that is no writer (backend), observed nginx"]),
         ('services = ["backend"]', 'services = ["backend"]\nwriters = ["backend"]\nmaintenance = {service = "backend", on = ["a"], off = ["b"]}', ["no writer (there is none), observed backend"]),

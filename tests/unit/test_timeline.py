@@ -10,14 +10,18 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode, UsageProblem
-from fixtures.incident import JOURNAL, UNFINISHED
-from fixtures.severity import Severity
-from fixtures.target import load_target
+from fixtures.incident.incident import JOURNAL, UNFINISHED
+from fixtures.incident.response_record import RESPONSE
+from fixtures.monitoring.severity import Severity
+from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
-from reports.event import Kind
-from reports.timeline import Timeline, read_timeline
-from rollback_actions.journal import Journal
-from rollback_actions.session import open_journal
+from reports.incident.event import Kind
+from reports.incident.incident_record import read_record
+from reports.timeline.timeline import Timeline, timeline_of
+from rollback_actions.respond.response import allow
+from rollback_actions.rollback.refusals import Allowed
+from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import open_journal
 from tests.unit.made_incident import Clock, MadeIncident, clock
 
 __all__ = ["clock"]
@@ -35,7 +39,7 @@ def texts(timeline: Timeline, *kinds: Kind) -> list[str]:
 def test_a_whole_response_is_told_in_order(made: MadeIncident) -> None:
     made.respond()
 
-    timeline = read_timeline(made.folder)
+    timeline = timeline_of(read_record(made.folder))
 
     assert timeline.doubts == ()
     assert [event.at for event in timeline.events] == sorted(event.at for event in timeline.events)
@@ -67,13 +71,23 @@ def test_a_whole_response_is_told_in_order(made: MadeIncident) -> None:
     assert timeline.after(timeline.end) == 65 + 30 + 62 + 12
 
 
+def test_what_a_person_allowed_is_told_as_it_was_typed_and_is_no_decision(made: MadeIncident) -> None:
+    journal = Journal(made.folder / RESPONSE, str)
+    allow(journal, [], Allowed("staging", over_budget=True), "ada")
+    made.respond()
+    timeline = timeline_of(read_record(made.folder))
+    assert timeline.doubts == ()
+    assert texts(timeline, Kind.RESPONSE)[0] == "allowed by ada: --confirm staging, --over-budget"
+    assert len(texts(timeline, Kind.DECISION)) == 2
+
+
 def test_without_a_response_the_monitor_says_since_when_it_was_bad(made: MadeIncident) -> None:
     made.watch()
     made.clock.turn(2)
     made.roll_back()
     made.watch(5, 0)
 
-    timeline = read_timeline(made.folder)
+    timeline = timeline_of(read_record(made.folder))
 
     assert timeline.doubts == ()
     assert timeline.zero_is == "the first bad sample of the monitor"
@@ -88,7 +102,7 @@ def test_a_monitor_that_saw_nothing_bad_moves_no_beginning(made: MadeIncident) -
     made.clock.turn(2)
     made.roll_back()
 
-    timeline = read_timeline(made.folder)
+    timeline = timeline_of(read_record(made.folder))
 
     assert timeline.zero_is == "the beginning of the rollback"
     assert len(timeline.of(Kind.SAMPLE)) == 18
@@ -98,7 +112,7 @@ def test_a_response_knows_better_than_the_monitor(made: MadeIncident) -> None:
     made.watch(200, 0)
     made.respond()
 
-    timeline = read_timeline(made.folder)
+    timeline = timeline_of(read_record(made.folder))
 
     assert timeline.zero_is == "the first bad sample"
     assert {event.source for event in timeline.of(Kind.SAMPLE)} == {"assessed.jsonl"}
@@ -107,7 +121,7 @@ def test_a_response_knows_better_than_the_monitor(made: MadeIncident) -> None:
 def test_people_are_in_it(made: MadeIncident) -> None:
     made.tell()
 
-    timeline = read_timeline(made.folder)
+    timeline = timeline_of(read_record(made.folder))
 
     assert timeline.zero_is == "the detection"
     assert [(event.text, event.verdict) for event in timeline.of(Kind.CONTACT)] == [
@@ -124,7 +138,7 @@ def test_an_alert_without_an_end_may_have_arrived_or_not(made: MadeIncident) -> 
     (made.folder / "contacts.jsonl").write_bytes(b"".join(lines[:2]))
     (made.folder / "contacts.head").unlink()
 
-    timeline = read_timeline(made.folder)
+    timeline = timeline_of(read_record(made.folder))
 
     (alert,) = timeline.of(Kind.CONTACT)
     assert alert.verdict is Verdict.BROKEN
@@ -135,7 +149,7 @@ def test_an_alert_without_an_end_may_have_arrived_or_not(made: MadeIncident) -> 
 def test_a_step_that_was_killed_has_no_end(made: MadeIncident) -> None:
     made.cut_off()
 
-    timeline = read_timeline(made.folder)
+    timeline = timeline_of(read_record(made.folder))
 
     assert [(event.text, event.verdict, event.seconds) for event in timeline.of(Kind.ACTION)] == [
         (f"rollback emergency {'a' * 40}: it has no end in the journal", Verdict.BROKEN, None),
@@ -148,7 +162,7 @@ def test_a_step_that_was_killed_has_no_end(made: MadeIncident) -> None:
 def test_checks_that_never_reported_are_there(made: MadeIncident) -> None:
     made.check(reported=3)
 
-    timeline = read_timeline(made.folder)
+    timeline = timeline_of(read_record(made.folder))
 
     lost = timeline.of(Kind.CHECK)
     assert [event.text.partition("::")[0] for event in lost] == [
@@ -171,7 +185,7 @@ def test_a_wall_clock_that_is_set_back_does_not_turn_the_order_around(made: Made
     with journal.step("second"):
         made.clock.turn(1)
 
-    timeline = read_timeline(made.folder)
+    timeline = timeline_of(read_record(made.folder))
 
     assert texts(timeline, Kind.ACTION) == ["first", "second"]
     assert [timeline.after(event.at) for event in timeline.of(Kind.ACTION)] == [0, 5]
@@ -183,7 +197,7 @@ def test_zero_is_the_rollback_else_the_incident(made: MadeIncident, zero: str) -
     if zero == "unfinished":
         made.cut_off()
 
-    timeline = read_timeline(made.folder)
+    timeline = timeline_of(read_record(made.folder))
 
     is_rollback = zero == "unfinished"
     assert timeline.zero_is == (
@@ -232,10 +246,10 @@ def test_a_damaged_journal_is_read_as_far_as_it_can_be_trusted(
     made: MadeIncident, damage: Callable[[Path], None], said: str, *, restored: bool
 ) -> None:
     made.roll_back()
-    whole = read_timeline(made.folder)
+    whole = timeline_of(read_record(made.folder))
     damage(made.folder / JOURNAL)
 
-    timeline = read_timeline(made.folder)
+    timeline = timeline_of(read_record(made.folder))
 
     assert whole.doubts == ()
     assert any(doubt.startswith(JOURNAL) and said in doubt for doubt in timeline.doubts)
@@ -251,7 +265,7 @@ def test_a_journal_that_was_set_aside_is_told_as_far_as_it_holds(made: MadeIncid
     with open_journal(made.folder / JOURNAL, str, print).step("look again"):
         pass
 
-    timeline = read_timeline(made.folder)
+    timeline = timeline_of(read_record(made.folder))
 
     assert "stop the application" in texts(timeline, Kind.ACTION)
     assert "look again" in texts(timeline, Kind.ACTION)
@@ -288,7 +302,7 @@ def test_whatever_is_damaged_the_timeline_is_made_and_says_so(
     (made.folder / UNFINISHED).write_text(json.dumps({"started": made.incident.started.record()}))
     (made.folder / name).write_bytes(content)
 
-    timeline = read_timeline(made.folder)
+    timeline = timeline_of(read_record(made.folder))
 
     assert "restore mysql: 145 records" in texts(timeline, Kind.ACTION)
     # An empty file of lines is one in which nothing was written yet, but where something was known to be.
@@ -300,7 +314,7 @@ def test_a_rollback_of_which_no_file_says_how_it_ended_is_a_doubt(made: MadeInci
     made.roll_back()
     (made.folder / "rollback.json").unlink()
 
-    timeline = read_timeline(made.folder)
+    timeline = timeline_of(read_record(made.folder))
 
     assert any("no file says how it ended" in doubt for doubt in timeline.doubts)
 
@@ -311,12 +325,12 @@ def test_a_copy_elsewhere_says_the_same(made: MadeIncident, tmp_path: Path) -> N
     copy = tmp_path / "elsewhere" / made.identity
     shutil.copytree(made.folder, copy)
 
-    ours, theirs = read_timeline(made.folder), read_timeline(copy)
+    ours, theirs = timeline_of(read_record(made.folder)), timeline_of(read_record(copy))
 
     assert (ours.events, ours.doubts, ours.zero) == (theirs.events, theirs.doubts, theirs.zero)
 
 
 def test_what_is_no_incident_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match=r"a readable incident\.json") as refused:
-        read_timeline(tmp_path)
+        timeline_of(read_record(tmp_path))
     assert refused.value.exit_code is ExitCode.USAGE

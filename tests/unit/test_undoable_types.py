@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContent, RecordedStore
 from fixtures.migration_lint.column_types import NotComparable, narrows, narrows_charset
 from fixtures.migration_lint.schema_before import SchemaBefore, schema_before
-from fixtures.recorded import Facts, RecordedCanary, RecordedContent, RecordedStore
 
 HOLDS = [
     ("int", "int"),

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import UsageProblem
-from fixtures.incident import Incident, find_incident, new_incident
+from fixtures.incident.incident import Incident, find_incident, new_incident
 from fixtures.verdict import Verdict
-from rollback_actions.unfinished import (
+from rollback_actions.rollback.unfinished import (
     Unfinished,
     interrupted,
     refuse_over_half_restored,
@@ -19,7 +20,6 @@ from rollback_actions.unfinished import (
     supersede_covered,
     unfinished_of,
 )
-from rollback_actions.wish import Kind, Wish
 
 COMMIT = "c" * 40
 EMERGENCY = Wish(Kind.EMERGENCY, COMMIT)
@@ -153,7 +153,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
 def test_a_record_that_is_no_file_is_named_and_not_waited_for(tmp_path: Path) -> None:
     incident = new_incident(tmp_path, "staging")
     os.mkfifo(incident.folder / "unfinished.json")
-    with pytest.raises(UsageProblem, match=r"record of an unfinished rollback: .* observed OSError"):
+    with pytest.raises(UsageProblem, match=r"an unfinished rollback: .* observed Not a regular file"):
         unfinished_of(tmp_path, "staging")
     (incident.folder / "incident.json").write_text("{")
     assert unfinished_of(tmp_path, "production") == []

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from fixtures.stores.content import Pace
-from fixtures.stores.vector_scan import BLOCK_BYTES
-from rollback_actions.stores.export import ExportedRecord
-from rollback_actions.stores.vector_export import exported_by_key
+from fixtures.stores.contract import ExportedRecord, Pace, Selection
+from fixtures.stores.vectors import BLOCK_BYTES, exported_by_key
 
 COUNT = 5000
-WANTED = {
-    part: frozenset((f"{key:05}", key) for key in range(part * 1000, (part + 1) * 1000))
-    for part in range(COUNT // 1000)
-}
+WANTED = Selection(
+    "vectors",
+    (),
+    {
+        part: frozenset((f"{key:05}", key) for key in range(part * 1000, (part + 1) * 1000))
+        for part in range(COUNT // 1000)
+    },
+)
 
 
 @pytest.mark.parametrize("size", [1, 1000, BLOCK_BYTES // 20, 2 * BLOCK_BYTES])
@@ -42,5 +45,5 @@ def test_what_is_gone_or_another_is_left_out() -> None:
 
     found = {record.key for record in exported_by_key(WANTED, read, Pace())}
     assert found == {f"{key:05}" for key in range(COUNT) if key % 3 == 1}
-    assert list(exported_by_key({0: frozenset()}, read, Pace())) == []
+    assert list(exported_by_key(replace(WANTED, wanted={0: frozenset()}), read, Pace())) == []
     assert list(exported_by_key(WANTED, lambda _: [], Pace())) == []

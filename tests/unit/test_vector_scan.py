@@ -8,8 +8,8 @@ from itertools import product
 
 import pytest
 
-from fixtures.stores.content import Digest, Pace, RecordHash
-from fixtures.stores.vector_scan import BLOCK_BYTES, Hashed, Scan, ranked
+from fixtures.stores.contract import Digest, Pace, RecordHash
+from fixtures.stores.vectors import BLOCK_BYTES, Hashed, Scan, ranked
 
 
 @dataclass

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.command import Deadline
-from rollback_actions import volumes
+from fixtures.system.command import Deadline
+from rollback_actions.containers import volumes
 
 
 def test_a_helper_sees_one_volume_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, Self
 from unittest.mock import patch
 
+from fixtures.collection import Json
 from fixtures.errors import Unverifiable
-from fixtures.stores.content import Digest, Json, Pace, RecordHash
-from rollback_actions import accounting, index, lost_window, window_export, written_since
-from rollback_actions.stores.export import ExportedRecord, Wanted
-from rollback_actions.stores.keeper import Kept, Restored
+from fixtures.losses import accounting, index, lost_window, window_export
+from fixtures.stores.contract import Digest, ExportedRecord, Pace, RecordHash, Selection
+from fixtures.target.store_descriptor import Means
+from rollback_actions.backup import written_since
+from rollback_actions.stores.contract import Kept, Restored
 from rollback_actions.stores.package import write_package
 
 COLLECTION = "words"
@@ -42,7 +44,9 @@ class WordStore:
         for key, word in self.words.items():
             (folder / key).write_text(word)
         records = {COLLECTION: len(self.words)}
-        return write_package(folder, kind=self.kind, method="words", records=records, details={})
+        return write_package(
+            folder, kind=self.kind, method="words", means=Means.COPIES, records=records, details={}
+        )
 
     def restore(self, folder: Path) -> Restored:
         """Put the words back; what else happens in that time happens too."""
@@ -99,15 +103,9 @@ class WordReader:
     def how_to_replay(self, collection: str) -> str:
         return f"put {collection}"
 
-    def export(
-        self,
-        collection: str,
-        division: Sequence[str],
-        wanted: Mapping[int, Wanted],
-        folder: Path,
-        pace: Pace,
-    ) -> Iterator[ExportedRecord]:
-        for part, record in self.records(collection, division, tuple(wanted), pace):
+    def export(self, selection: Selection, folder: Path, pace: Pace) -> Iterator[ExportedRecord]:
+        wanted = selection.wanted
+        for part, record in self.records(selection.collection, selection.division, tuple(wanted), pace):
             if (record.key, record.hash) in wanted.get(part, ()) and record.key not in self.store.loses:
                 word = self.store.words[record.key]
                 yield ExportedRecord(record.key, record.hash, word, f"{record.key}={word}")

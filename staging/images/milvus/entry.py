@@ -17,9 +17,9 @@ import milvus
 
 PROGRAMS = Path("/opt/milvus/bin")
 DATA = Path("/var/lib/milvus")
-# What a server that was killed leaves behind blocks its successor for so long: 10 s instead of 30 s. Less is
+# What a server that was killed leaves behind blocks its successor for so long: 20 s instead of 30 s. Less is
 # no gain: a server that a busy machine held up for longer than this ends itself.
-SESSION_SECONDS = 10
+SESSION_SECONDS = 20
 TEMPLATE_TTL = "    ttl: 30 # ttl value"
 ETCD = "http://127.0.0.1:2379/v3"
 SESSIONS, SESSIONS_END = "by-dev/meta/session/", "by-dev/meta/session0"

@@ -1,4 +1,4 @@
-"""Who is asking: tokens, and the rule that a user reaches only what is his."""
+"""Authentication: tokens, and the rule that users reach only their own records."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -15,7 +15,7 @@ LIFETIME = timedelta(days=25)
 
 
 class Refusal(Exception):
-    """A request that is answered with a status and `{"message"}`."""
+    """Refuses a request with a status and `{"message"}`."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class Refusal(Exception):
 
 
 def issue_token(username: str, issued_at: datetime | None = None) -> str:
-    """Sign a token; it is worth nothing before `remember_token`."""
+    """Sign a token; it is invalid before `remember_token`."""
     at = issued_at or datetime.now(UTC)
     claims = {"sub": username, "iat": at, "exp": at + LIFETIME}
     return jwt.encode(claims, settings().jwt_key.get_secret_value(), algorithm=_ALGORITHM)
@@ -39,12 +39,12 @@ def remember_token(username: str, token: str) -> None:
 
 
 def forget_user(username: str) -> None:
-    """Delete the user's entry; tokens that were issued keep working, as in LAYRA."""
+    """Delete the user's entry; issued tokens stay valid, as in LAYRA."""
     redis(TOKENS).delete(f"user:{username}")
 
 
 def username_in(token: str) -> str:
-    """Return the user whom a token names.
+    """Return a token's user name.
 
     Raises:
         jwt.PyJWTError: The token is not ours, or is too old.
@@ -54,10 +54,10 @@ def username_in(token: str) -> str:
 
 
 def bearer_token(authorization: Annotated[str | None, Header()] = None) -> str:
-    """Return the token that a request carries.
+    """Return the request's bearer token.
 
     Raises:
-        Refusal: 401, it carries none.
+        Refusal: 401, the request has no token.
     """
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token:
@@ -69,7 +69,7 @@ Token = Annotated[str, Depends(bearer_token)]
 
 
 def current_user(token: Token) -> str:
-    """Return who is asking.
+    """Return the name of the request's user.
 
     Raises:
         Refusal: 404, the token is not in Redis; 401, its signature or its time is wrong.
@@ -86,7 +86,7 @@ User = Annotated[str, Depends(current_user)]
 
 
 def require_owner(user: str, identifier: str) -> None:
-    """Let pass only the user whose name or id this is.
+    """Require that the user owns this name or id.
 
     Raises:
         Refusal: 403.

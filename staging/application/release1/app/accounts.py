@@ -26,7 +26,7 @@ class Account:
 
 @dataclass(frozen=True)
 class DocumentRecord:
-    """What MySQL knows of a file: whose it is, where it belongs, and how to tell that it is whole."""
+    """MySQL's record of a file: its owner, its knowledge base, its size and its checksum."""
 
     file_id: str
     username: str
@@ -56,10 +56,10 @@ def register(username: str, email: str, password: str) -> Account:
 
 
 def authenticate(username: str, password: str) -> Account | None:
-    """Return the user whose password this is, or None.
+    """Return the user if the password is right, else None.
 
     Raises:
-        ValueError: The stored hash is not whole.
+        ValueError: The stored hash is incomplete.
     """
     with mysql() as cursor:
         cursor.execute(
@@ -72,7 +72,7 @@ def authenticate(username: str, password: str) -> Account | None:
 
 
 def record_documents(records: Sequence[DocumentRecord]) -> None:
-    """Register files; a file that is registered already keeps its row."""
+    """Register files; an already registered file keeps its row."""
     with mysql() as cursor:
         cursor.executemany(
             "INSERT IGNORE INTO documents"

@@ -1,4 +1,4 @@
-"""The canary: a user, a knowledge base and a question whose right answer is known, for probes to use."""
+"""The canary: a user, a knowledge base and a question with a known answer, for probes."""
 
 from app.identity import stable_id
 
@@ -8,7 +8,7 @@ KNOWLEDGE_BASE_NAME = "Lighthouse handbook"
 QUESTION = "How often must the keeper wind the clockwork of the lamp?"
 ANSWER_FILE = "lamp.txt"
 ANSWER_WORDS = "every four hours"
-"""What an answer to the question must hold."""
+"""Words that the answer to the question must hold."""
 
 FILES = {
     "lamp.txt": (

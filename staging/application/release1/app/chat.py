@@ -1,4 +1,4 @@
-"""Questions and answers: nearest files and chunks, the best sentences of the best chunk, the turn kept."""
+"""Questions and answers: find the nearest files and chunks, answer with the best sentences, keep the turn."""
 
 import json
 import time
@@ -18,7 +18,7 @@ from app.vectors import ChunkHit
 _CHUNKS, _FILES, _SOURCES, _SENTENCES = 10, 5, 3, 3
 _FILE_WEIGHT = 0.25
 _WORTH = 0.5
-"""A passage, and a sentence, is used when it is worth more than this part of the best one."""
+"""Passages and sentences are used above this fraction of the best one's score."""
 NO_ANSWER = "No document of the selected knowledge bases speaks of this."
 
 
@@ -34,7 +34,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Source:
-    """A chunk that the answer may rest on, with what the library knows of its file."""
+    """A chunk that the answer may use, with the library's facts about its file."""
 
     hit: ChunkHit
     score: float
@@ -89,10 +89,10 @@ def answer(question: Question) -> Iterator[str]:
 
 
 def retrieve(question: Question, knowledge_base_ids: list[str]) -> list[Source]:
-    """Return the best chunks for a question: what Milvus finds, lifted where Qdrant finds the file too.
+    """Return the best chunks for a question: Milvus's hits, raised if Qdrant finds the file too.
 
-    A hit whose page the library does not know is taken for what a deleted file left behind: that file's
-    vectors are dropped.
+    A hit on a page that the library does not know is a deleted file's leftover: that file's vectors are
+    dropped.
     """
     (vector,) = embed([question.user_message])
     sources: list[Source] = []
@@ -111,7 +111,7 @@ def retrieve(question: Question, knowledge_base_ids: list[str]) -> list[Source]:
 
 
 def compose(question: str, sources: list[Source]) -> str:
-    """Return the sentences of the best chunk that are nearest to the question, in their own order."""
+    """Return the best chunk's sentences that are nearest to the question, in their own order."""
     if not sources:
         return NO_ANSWER
     candidates = sentences(sources[0].hit.chunk.text)

@@ -1,4 +1,4 @@
-"""Text in, overlapping windows of words out."""
+"""Cuts texts into overlapping windows of words."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""One client a store, made at first use, each with a deadline on every call."""
+"""One client per store, created at first use, with a deadline on every call."""
 
 import logging
 import warnings
@@ -26,19 +26,19 @@ MongoDocument = dict[str, Any]
 TOKENS, TASKS = 0, 1
 """Redis databases: tokens, and the state of tasks."""
 
-# The stores share a private network with the application: plain HTTP is meant.
+# The stores share a private network with the application, so plain HTTP is intended.
 warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
-# The driver prints each failure with its whole stack before it raises it: the caller's report is enough.
+# The driver logs each failure with its whole stack before it raises: the caller's report is enough.
 logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-# A line a request says nothing that the store's own log does not.
+# A log line per request adds nothing to the store's own log.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @contextmanager
 def mysql(deadline: float = STORE_DEADLINE) -> Iterator[DictCursor]:
-    """Open a connection, give a cursor, commit when the block ends well and roll back when it does not.
+    """Open a connection and yield a cursor; commit at the block's end, roll back on failure.
 
-    A connection a block, because a pooled one does not survive a restart of the server.
+    Each block has its own connection, because a pooled one does not survive a restart of the server.
     """
     here = settings()
     connection = pymysql.connect(
@@ -92,8 +92,8 @@ def redis(database: int) -> "redis_driver.Redis":
         decode_responses=True,
         socket_timeout=STORE_DEADLINE,
         socket_connect_timeout=STORE_DEADLINE,
-        # One retry: that a restarted server has dropped a connection is found out by using it. None after the
-        # deadline, which it would double.
+        # One retry: a connection dropped by a server's restart only shows in use. None after a timeout: it
+        # would double the deadline.
         retry=Retry(NoBackoff(), 1, supported_errors=(redis_driver.ConnectionError,)),
     )
 
@@ -118,7 +118,7 @@ def s3() -> Minio:
 
 @cache
 def milvus() -> MilvusClient:
-    """Return the Milvus client; its calls take a deadline each."""
+    """Return the Milvus client; each call takes its own deadline."""
     here = settings()
     return MilvusClient(
         uri=here.milvus_uri,

@@ -1,4 +1,4 @@
-"""Names and ids: who owns one, and what it is called in each store."""
+"""Names and ids: their owners, and their forms in each store."""
 
 import re
 import uuid
@@ -8,12 +8,12 @@ _USERNAME = re.compile(r"[A-Za-z0-9]+")
 
 
 def is_username(name: str) -> bool:
-    """Tell whether ids can be built from this name: `-`, `_` and spaces have a meaning inside ids."""
+    """Return True if ids can be built from this name: `-`, `_` and spaces have a meaning inside ids."""
     return _USERNAME.fullmatch(name) is not None
 
 
 def owner_of(identifier: str) -> str:
-    """Return the user whose id this is: the text before its first `_`."""
+    """Return an id's user: the text before its first `_`."""
     return identifier.split("_", 1)[0]
 
 

@@ -1,4 +1,4 @@
-"""From an original to searchable chunks. The worker does it a file at a time, the seed in bulk."""
+"""Turns an original into searchable chunks: one file at a time in the worker, in bulk in the seed."""
 
 import hashlib
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ class Ingested:
 
 
 def prepare(job: Job, content: bytes, created_at: datetime, url: str) -> Ingested:
-    """Cut and embed an original, and write the records that tell of it.
+    """Cut and embed an original, and build its records.
 
     Raises:
-        ValueError: The original is not text, or holds none.
+        ValueError: The original is not text, or is empty.
     """
     texts = chunk(content.decode())
     if not texts:

@@ -16,14 +16,14 @@ TASK_SECONDS = 3600
 """How long the state of a task is kept after it was opened."""
 
 RETENTION_SECONDS = 7 * 24 * 3600
-"""How long a job can be read again."""
+"""Seconds that the topic keeps a job."""
 
 Field = bytes | bytearray | memoryview | str | int | float
-"""What a Redis hash takes as a field and as a value."""
+"""Types that a Redis hash accepts as field and value."""
 
 
 class DeliveryError(Exception):
-    """The broker did not take every message in time."""
+    """The broker did not accept every message in time."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Job:
 
 
 def encode(job: Job) -> bytes:
-    """Return the message of a job."""
+    """Return a job as a message."""
     return json.dumps({"type": "file_embedding", **asdict(job)}).encode()
 
 
@@ -47,7 +47,7 @@ def decode(message: bytes) -> Job:
     """Read a message.
 
     Raises:
-        ValueError: It is not a job's message.
+        ValueError: The message is not a job's.
     """
     try:
         fields = json.loads(message)
@@ -59,7 +59,7 @@ def decode(message: bytes) -> Job:
 
 
 def send(messages: Sequence[tuple[bytes, bytes, int]], topic: str = TOPIC) -> None:
-    """Produce (key, value, partition) messages, -1 for a partition by key, and wait until they are taken.
+    """Produce (key, value, partition) messages, -1 for a partition by key; wait for their acknowledgement.
 
     Raises:
         DeliveryError: A message was refused or not taken within the deadline.

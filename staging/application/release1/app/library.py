@@ -59,7 +59,7 @@ def knowledge_bases(username: str) -> list[MongoDocument]:
 
 
 def delete_knowledge_base(knowledge_base_id: str) -> list[MongoDocument]:
-    """Delete a knowledge base with its files' documents, and return those."""
+    """Delete a knowledge base with its files' documents, and return these documents."""
     database = mongodb()
     files = list(database["files"].find({"knowledge_db_id": knowledge_base_id}))
     database["files"].delete_many({"knowledge_db_id": knowledge_base_id})
@@ -81,7 +81,7 @@ def add_file(document: MongoDocument) -> None:
 
 
 def page_of_file(file_id: str, image_id: str) -> MongoDocument | None:
-    """Return the file's document with this one page in its list, or None when either is missing."""
+    """Return the file's document with only this page in its list, or None if either is missing."""
     return mongodb()["files"].find_one(
         {"file_id": file_id, f"{PAGES}.images_id": image_id},
         {"file_id": 1, "filename": 1, "minio_url": 1, "knowledge_db_id": 1, f"{PAGES}.$": 1},
@@ -89,7 +89,7 @@ def page_of_file(file_id: str, image_id: str) -> MongoDocument | None:
 
 
 def create_conversation(conversation_id: str, username: str, name: str, settings: dict[str, Any]) -> None:
-    """Store a conversation without turns; one that is there already is left as it is."""
+    """Store a conversation without turns; an existing conversation stays unchanged."""
     now = datetime.now(UTC)
     mongodb()["conversations"].update_one(
         {"conversation_id": conversation_id},
@@ -134,7 +134,7 @@ def append_turn(conversation_id: str, turn: MongoDocument) -> None:
 
 
 def delete_conversation(conversation_id: str) -> bool:
-    """Delete a conversation, and tell whether there was one."""
+    """Delete a conversation; return False if it did not exist."""
     return mongodb()["conversations"].delete_one({"conversation_id": conversation_id}).deleted_count == 1
 
 

@@ -13,7 +13,7 @@ _log = logging.getLogger("app.migrate")
 
 @dataclass(frozen=True)
 class Step:
-    """A migration: the revision it leads to, and what it does."""
+    """A migration: the revision it leads to, and its function."""
 
     revision: str
     upgrade: Callable[[], None]
@@ -23,7 +23,7 @@ STEPS = (Step(initial.REVISION, initial.upgrade),)
 
 
 def current_revision() -> str | None:
-    """Return the revision that the database says it has, or None for a database that was never migrated."""
+    """Return the database's recorded revision, or None for a database that was never migrated."""
     with mysql(BULK_DEADLINE) as cursor:
         cursor.execute(
             "CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"

@@ -11,7 +11,7 @@ from app.settings import settings
 
 
 def create_bucket() -> None:
-    """Create the bucket, versioned, unless there is one: then it is as whoever made it wanted it."""
+    """Create the versioned bucket; an existing bucket keeps its settings."""
     bucket = settings().s3_bucket
     if not s3().bucket_exists(bucket):
         s3().make_bucket(bucket)

@@ -1,4 +1,4 @@
-"""Who and what the seed makes, as plain data: the same for the same scale and corpus, on any machine."""
+"""The seed's users and records as plain data: the same for the same scale and corpus, on any machine."""
 
 import math
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from app.identity import object_key, stable_id, stable_uuid
 from app.jobs import Job
 
 EPOCH = datetime(2025, 1, 6, 9, tzinfo=UTC)
-"""When the first seeded record says that it was made; each later one says a minute more."""
+"""Creation time of the first seeded record; each later record is created one minute later."""
 
 USERS, FEWEST_USERS, FEWEST_FILES = 500, 20, 4
 _FIRST = [
@@ -55,7 +55,7 @@ _SECOND = [
 
 @dataclass(frozen=True)
 class File:
-    """A file to be seeded: the job that would have brought it, its text and its time."""
+    """A file to be seeded: its upload's job, its text and its time."""
 
     job: Job
     text: str
@@ -74,7 +74,7 @@ class KnowledgeBase:
 
 
 def usernames(scale: float) -> list[str]:
-    """Return the seeded users' names: 500 at scale 1, never fewer than 20; the canary is not one of them."""
+    """Return the seeded users' names, without the canary: 500 at scale 1, never fewer than 20."""
     count = max(FEWEST_USERS, round(USERS * scale))
     pairs = len(_FIRST) * len(_SECOND)
     return [
@@ -84,7 +84,7 @@ def usernames(scale: float) -> list[str]:
 
 
 def knowledge_bases(documents: list[Document], scale: float) -> Iterator[KnowledgeBase]:
-    """Yield the canary's knowledge base, then one a topic; above scale 1 topics repeat for others."""
+    """Yield the canary's knowledge base, then one per topic; above scale 1, topics repeat for other users."""
     canary_files = [Document("canary", name, text) for name, text in canary.FILES.items()]
     yield _knowledge_base(canary.USERNAME, canary.KNOWLEDGE_BASE, canary.KNOWLEDGE_BASE_NAME, canary_files, 0)
     topics = [(name, list(group)) for name, group in groupby(documents, key=lambda document: document.topic)]

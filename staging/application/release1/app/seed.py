@@ -40,7 +40,7 @@ class NotEmptyError(Exception):
 
 
 def seed(scale: float, documents: list[corpus.Document]) -> dict[str, int]:
-    """Fill every store, and return what was written: users, knowledge bases, files, chunks.
+    """Fill every store; return the counts of users, knowledge bases, files and chunks.
 
     Raises:
         NotEmptyError: There are users already.
@@ -91,7 +91,7 @@ def seed(scale: float, documents: list[corpus.Document]) -> dict[str, int]:
 
 
 def password_of(username: str) -> str:
-    """Return a seeded user's password: the canary's secret, or one derived from it that nobody else can tell.
+    """Return a seeded user's password: the canary's secret, or one derived from it that nobody can guess.
 
     Raises:
         LookupError: The canary's secret is missing.
@@ -232,7 +232,7 @@ def _redis(users: list[str], bases: list[KnowledgeBase]) -> None:
 
 
 def _kafka(bases: list[KnowledgeBase]) -> None:
-    """Write the history: a message a file, all of them processed."""
+    """Write the history: one processed message for each file."""
     history = [file.job for base in bases for file in base.files]
     messages = [
         (job.file_id.encode(), jobs.encode(job), number % jobs.PARTITIONS)
@@ -256,7 +256,7 @@ def _object_id(*parts: object) -> ObjectId:
 
 
 def main() -> int:
-    """Seed at the scale that the command line names; returns the exit code."""
+    """Seed at the command line's scale; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="1: 500 users, 2,900 files, 20,000 chunks")
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="file that app.corpus wrote")

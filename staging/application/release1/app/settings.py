@@ -7,14 +7,14 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 STORE_DEADLINE = 5.0
-"""Seconds that any one call to a store may take while a request waits for it."""
+"""Seconds that a call to a store may take while a request waits for it."""
 
 BULK_DEADLINE = 60.0
-"""Seconds that one call may take in the seed and in a migration, where nobody waits."""
+"""Seconds that a call may take in the seed and in a migration, where nobody waits."""
 
 
 class Settings(BaseSettings):
-    """Where the stores are and who the application is there. A secret's field is its file's name."""
+    """The stores' addresses and the application's accounts there. A secret's field is its file's name."""
 
     model_config = SettingsConfigDict(frozen=True, hide_input_in_errors=True)
 

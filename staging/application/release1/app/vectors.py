@@ -1,4 +1,4 @@
-"""Vectors: chunks in a Milvus collection a knowledge base, files as points of one Qdrant collection."""
+"""Vectors: chunks in one Milvus collection per knowledge base, files as points of one Qdrant collection."""
 
 import json
 from collections.abc import Sequence
@@ -49,9 +49,9 @@ def create_collection(
     load: bool = True,
     **index: Any,  # noqa: ANN401 -- index parameters are the store's own
 ) -> None:
-    """Create a knowledge base's collection with its index, of which `index` replaces parts.
+    """Create a knowledge base's collection with its index; `index` overrides the index's parameters.
 
-    A collection of that name is dropped first.
+    An existing collection with this name is dropped first.
     """
     name, client = vector_collection(knowledge_base_id), milvus()
     if client.has_collection(name, timeout=STORE_DEADLINE):
@@ -72,7 +72,7 @@ def create_collection(
 
 
 def flush(name: str) -> None:
-    """Seal what was inserted into a collection, and write it to the store's own storage."""
+    """Seal a collection's inserted rows, and write them to the store's own storage."""
     milvus().flush(name, timeout=BULK_DEADLINE)
 
 

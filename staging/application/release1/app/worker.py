@@ -29,13 +29,13 @@ async def run() -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    # Not librdkafka: its consumer dies of a segmentation fault when the topic is deleted and created anew.
+    # Not librdkafka: its consumer crashes with a segmentation fault when the topic is deleted and re-created.
     consumer = AIOKafkaConsumer(
         jobs.TOPIC,
         bootstrap_servers=settings().kafka_address,
         group_id=jobs.GROUP,
         enable_auto_commit=False,
-        # A group without offsets must not skip what was queued before it was first seen.
+        # A group without offsets must not skip messages queued before its first start.
         auto_offset_reset="earliest",
         session_timeout_ms=6000,
         heartbeat_interval_ms=1000,
@@ -81,7 +81,7 @@ async def _committed(consumer: AIOKafkaConsumer, partition: TopicPartition, reco
 
 
 def process(record: ConsumerRecord) -> None:
-    """Ingest the file of one message; what goes wrong is logged and told in its task."""
+    """Ingest a message's file; an error is logged and recorded in its task."""
     try:
         job = jobs.decode(record.value or b"")
     except ValueError as error:
@@ -100,7 +100,7 @@ def _tell_failure(job: jobs.Job, error: Exception) -> None:
     try:
         jobs.fail_task(job.task_id, f"{job.filename}: {type(error).__name__}")
     except RedisError:
-        # Its state then ends by its time to live; the log above has the failure itself.
+        # The task's state then expires; the log above has the failure itself.
         _log.exception("task %s", job.task_id)
 
 

@@ -1,1 +1,1 @@
-"""What brings the stores from one release's shape to the next one's, a module a step."""
+"""Migrations of the stores from one release's shape to the next one's, one module per step."""

@@ -37,7 +37,7 @@ _TABLES = (
 
 
 def upgrade() -> None:
-    """Create tables, indexes, bucket, collection and topic where they are missing."""
+    """Create missing tables, indexes, bucket, collection and topic."""
     with mysql(BULK_DEADLINE) as cursor:
         for table in _TABLES:
             cursor.execute(table)

@@ -1,0 +1,48 @@
+"""The facts about a run that Allure shows next to its results: environment, executor, categories."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from fixtures.incident.incident import Incident
+from fixtures.system.files import write_whole
+from reports.allure.categories import CATEGORIES
+
+RESULTS = "allure-results"
+
+_DASH = "\N{EN DASH}"
+_ASCII = 128
+
+
+def report_name(incident: Incident) -> str:
+    """Return the report's title."""
+    return f"Rollproof {_DASH} {incident.target} {_DASH} incident {incident.id}"
+
+
+def write_metadata(
+    folder: Path, incident: Incident, environment: Mapping[str, str], ran: Mapping[str, str]
+) -> None:
+    """Write the three files into `folder`; a later run of the same incident replaces them.
+
+    `ran` names the person or job that ran the checks, see `reports.run.environment`.
+    """
+    properties = "".join(f"{_property(key)}={_property(value)}\n" for key, value in environment.items())
+    write_whole(folder / "environment.properties", properties.encode("ascii"))
+    named = {**ran, "reportName": report_name(incident)}
+    write_whole(folder / "executor.json", json.dumps(named, indent=1).encode())
+    write_whole(folder / "categories.json", json.dumps(CATEGORIES, indent=1).encode())
+
+
+def _property(text: str) -> str:
+    r"""Escape `text` for a Java properties file: one line, ASCII, no unintended separator.
+
+    >>> _property("a b=ü")
+    'a\\ b\\=\\u00fc'
+    """
+    special = str.maketrans({c: f"\\{c}" for c in "\\:=#! "} | {"\n": "\\n", "\r": "\\r", "\t": "\\t"})
+    escaped = text.translate(special)
+    units = escaped.encode("utf-16-be", "surrogatepass")
+    pairs = (units[i : i + 2] for i in range(0, len(units), 2))
+    return "".join(chr(n) if (n := int.from_bytes(p, "big")) < _ASCII else f"\\u{n:04x}" for p in pairs)

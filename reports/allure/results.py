@@ -1,0 +1,297 @@
+"""Pytest plugin: Allure results go to the incident's folder, labelled, with evidence, without secrets.
+
+Each incident has one folder `allure-results`, which is never cleaned: `-m phase1` and then `-m phase2` are
+two runs of one record. A check is known by its node id: when it ran twice, the report shows it once, with
+its latest result, and the earlier results as retries.
+
+`fixtures.gating.phases` must have found the incident when `pytest_configure` here is called, and
+allure-pytest must not be configured yet. The first hook is `tryfirst`; installed plugins are configured
+after a conftest's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+import uuid
+from collections.abc import Generator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import allure_commons
+import attrs
+import pytest
+from allure_commons.logger import AllureFileLogger
+from allure_commons.model2 import Globals, Label, Status, StatusDetails, TestResult, TestResultContainer
+from allure_commons.types import LabelType
+from allure_pytest.listener import AllureListener
+from allure_pytest.utils import ParsedPytestNodeId, allure_label, allure_title
+
+from fixtures.errors import Meaning
+from fixtures.gating.evidence import EVIDENCE
+from fixtures.gating.failing import parameters_of
+from fixtures.gating.recorder import judge
+from fixtures.gating.verification import VERIFICATION, Verification
+from fixtures.incident.ledger import Result
+from fixtures.redaction.redactor import Redactor
+from fixtures.stages import stage_of
+from fixtures.verdict import Verdict
+from reports.allure.categories import code_of
+from reports.allure.description import description, note_error, steps
+from reports.allure.metadata import RESULTS
+from reports.text.redactor import redactor_of
+from reports.text.room import TRACE_CHARACTERS, Room, shortened
+from reports.text.stages import TITLES, heading_of, severity_of
+
+NODE_ID = "nodeId"
+MEANS = "means"
+# Pytest begins an error's message with its class, which says less than the suite's own words.
+_OWN_ERROR = re.compile(r"^(?:checks|fixtures|rollback_actions)(?:\.\w+)+: ")
+_STATUSES = {
+    Verdict.PASSED: Status.PASSED,
+    Verdict.FAILED: Status.FAILED,
+    Verdict.BROKEN: Status.BROKEN,
+    Verdict.BLOCKED: Status.SKIPPED,
+}
+# Fixtures through which a check reports: the record does not list them.
+_PLUMBING = frozenset({"evidence", "note", "expect", "redact"})
+_means = pytest.StashKey[Meaning]()
+_NEVER_REPORTED = "no result: the check was planned and never reported"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Send Allure's results to the incident's folder, unless the operator named another."""
+    verification = config.stash.get(VERIFICATION, None)
+    if verification is None or config.option.collectonly or not _in_use(config):
+        return
+    if config.option.allure_report_dir is None:
+        config.option.allure_report_dir = str(verification.incident.folder / RESULTS)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Replace Allure's logger with a redacting one."""
+    manager = allure_commons.plugin_manager
+    original = next((p for p in manager.get_plugins() if type(p) is AllureFileLogger), None)
+    if original is None:
+        return
+    config = session.config
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    room = Room(Path(config.option.allure_report_dir), workers)
+    ours = RedactingLogger(original, redactor_of(config), room)
+    manager.unregister(original)
+    manager.register(ours)
+
+    def restore() -> None:
+        # Allure's own clean-up expects the logger that it registered.
+        manager.unregister(ours)
+        manager.register(original)
+
+    session.config.add_cleanup(restore)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Label each check with its incident, stage, subject, severity and node id."""
+    verification = config.stash.get(VERIFICATION, None)
+    if verification is None or not _in_use(config):
+        return
+    for item in items:
+        for name, value in _labels(
+            item.nodeid, verification.incident.id, stage_of(item), _story(item, redactor_of(config))
+        ).items():
+            if not allure_label(item, name):
+                item.add_marker(pytest.mark.allure_label(value, label_type=name))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """After a check's teardown, attach its evidence and describe its steps and values."""
+    report = yield
+    note_error(item, call.excinfo.value if call.excinfo is not None else None)
+    verdict, _, means = judge(item, report, call)
+    if verdict in {Verdict.FAILED, Verdict.BROKEN}:
+        # The first error counts, as in Allure's own view.
+        item.stash.setdefault(_means, means)
+    if call.when == "teardown":
+        _describe(item)
+        for evidence in item.stash.get(EVIDENCE, []):
+            allure_commons.plugin_manager.hook.attach_data(
+                body=evidence.text,
+                name=evidence.name,
+                attachment_type=evidence.media_type,
+                extension=None,
+            )
+    return report
+
+
+def _describe(item: pytest.Item) -> None:
+    """Give the result its title, description and steps; a title that the check set stays."""
+    plugins = allure_commons.plugin_manager.get_plugins()
+    listener = next((plugin for plugin in plugins if isinstance(plugin, AllureListener)), None)
+    result = listener.allure_logger.get_test(None) if listener is not None else None
+    if result is None:
+        return
+    if not allure_title(item):
+        result.name = heading_of(item.name)
+    result.description = description(item)
+    if _means in item.stash:
+        result.labels.append(Label(name=MEANS, value=item.stash[_means].value))
+    result.steps.extend(steps(item))
+
+
+def _in_use(config: pytest.Config) -> bool:
+    """Return True unless allure-pytest is switched off."""
+    return hasattr(config.option, "allure_report_dir")
+
+
+def _labels(node_id: str, incident: str, stage: str | None, story: str | None) -> dict[str, str]:
+    labels = {NODE_ID: node_id, LabelType.EPIC: incident}
+    if stage is not None:
+        labels |= {LabelType.FEATURE: TITLES[stage], LabelType.SEVERITY: severity_of(stage)}
+    if story is not None:
+        labels[LabelType.STORY] = story
+    return labels
+
+
+def _story(item: pytest.Item, redactor: Redactor) -> str | None:
+    """Return the container or store that a check examines: its first parameter, up to a slash.
+
+    Checks of one table, mount or collection are parametrised with ``mysql/users`` and the like.
+    """
+    first = next(iter(parameters_of(item).values()), None)
+    # Redact before the cut: the redactor cannot recognise a part of a secret.
+    return redactor.text(first).split("/")[0] if isinstance(first, str) and first else None
+
+
+class RedactingLogger:
+    """Lets Allure's logger write redacted results and attachments, identified by their node ids."""
+
+    def __init__(self, inner: Any, redactor: Redactor, room: Room) -> None:  # noqa: ANN401 - it is not typed
+        self._inner = inner
+        self._redactor = redactor
+        self._room = room
+
+    @allure_commons.hookimpl
+    def report_result(self, result: TestResult) -> None:
+        """Write a result."""
+        node_id = next((label.value for label in result.labels if label.name == NODE_ID), None)
+        if node_id is not None:
+            _identify(result, node_id)
+        if result.statusDetails is not None and result.statusDetails.message:
+            result.statusDetails.message = _OWN_ERROR.sub("", result.statusDetails.message)
+        result = _redacted(result, self._redactor)
+        if result.statusDetails is not None and result.statusDetails.trace:
+            # Only after redaction: a secret that is cut has lost its shape.
+            result.statusDetails.trace = shortened(result.statusDetails.trace, TRACE_CHARACTERS)
+        _add_code(result)
+        self._inner.report_result(result)
+        self._room.next_check()
+
+    @allure_commons.hookimpl
+    def report_container(self, container: TestResultContainer) -> None:
+        """Write the fixtures that set up and tear down.
+
+        Leave out pytest's own finalizers, which end when Allure has stopped watching.
+        """
+        container.afters = [after for after in container.afters if after.stop is not None]
+        container.befores = [before for before in container.befores if before.name not in _PLUMBING]
+        if container.befores or container.afters:
+            self._inner.report_container(_redacted(container, self._redactor))
+
+    @allure_commons.hookimpl
+    def report_globals(self, globals_item: Globals) -> None:
+        """Write attachments and errors that belong to no check."""
+        self._inner.report_globals(_redacted(globals_item, self._redactor))
+
+    @allure_commons.hookimpl
+    def report_attached_file(self, source: str, file_name: str) -> None:
+        """Write a redacted copy of an attached file; the original stays unchanged."""
+        self.report_attached_data(Path(source).read_bytes(), file_name)
+
+    @allure_commons.hookimpl
+    def report_attached_data(self, body: str | bytes, file_name: str) -> None:
+        """Write attached text or bytes."""
+        text = isinstance(body, str)
+        clean = _text(body, self._redactor).encode() if isinstance(body, str) else self._redactor.data(body)
+        self._inner.report_attached_data(self._room.fit(clean, text=text), file_name)
+
+
+def _add_code(result: TestResult) -> None:
+    """End the trace with the code of the result's meaning: categories match this code, never a sentence."""
+    codes = [code_of(Meaning(label.value)) for label in result.labels if label.name == MEANS]
+    if codes and result.statusDetails is not None:
+        result.statusDetails.trace = "\n".join(filter(None, (result.statusDetails.trace, codes[0])))
+
+
+def _text(value: str, redactor: Redactor) -> str:
+    """Return `value` redacted, with lone surrogates (from a name that is no UTF-8) spelled out."""
+    return redactor.text(value).encode("utf-8", "backslashreplace").decode()
+
+
+def _redacted(value: Any, redactor: Redactor) -> Any:  # noqa: ANN401 - Allure's models hold anything
+    """Redact all texts within `value`; return it."""
+    if isinstance(value, str) and not isinstance(value, Enum):
+        return _text(value, redactor)
+    if isinstance(value, list):
+        return [_redacted(item, redactor) for item in value]
+    if attrs.has(type(value)):
+        for field in attrs.fields(type(value)):
+            setattr(value, field.name, _redacted(getattr(value, field.name), redactor))
+    return value
+
+
+def _identify(result: TestResult, node_id: str) -> None:
+    """Make the node id the identity: a check's results, of all runs, belong to one test case.
+
+    Allure would compute a history id from the test case and the parameters, so the parameters are excluded
+    from it. The result of a check that never ran has no parameters.
+    """
+    identity = hashlib.md5(node_id.encode(), usedforsecurity=False).hexdigest()
+    result.testCaseId = result.historyId = identity
+    for parameter in result.parameters:
+        parameter.excluded = True
+
+
+def write_unreported(
+    verification: Verification, phase: str, node_id: str, recorded: Result | None = None
+) -> None:
+    """Write a result for a check that wrote none itself: its worker died, or the check never began."""
+    moment = int(time.time() * 1000)
+    result = unreported(verification.incident.id, phase, node_id, recorded, moment)
+    allure_commons.plugin_manager.hook.report_result(result=result)
+
+
+def unreported(
+    incident: str, stage: str, node_id: str, recorded: Result | None, milliseconds: int
+) -> TestResult:
+    """Return the result of a check that wrote none itself.
+
+    It follows the ledger's `recorded` result, or is *broken* without one. Start and end are `milliseconds`
+    after 1970.
+    """
+    verdict = Verdict.BROKEN if recorded is None else recorded.verdict
+    labels = _labels(node_id, incident, stage, None)
+    if verdict in {Verdict.FAILED, Verdict.BROKEN}:
+        labels[MEANS] = (Meaning.CRASH if recorded is None else recorded.means).value
+    return TestResult(
+        uuid=str(uuid.uuid4()),
+        name=heading_of(node_id),
+        fullName=_full_name(node_id),
+        status=_STATUSES[verdict],
+        statusDetails=StatusDetails(message=recorded.reason if recorded else _NEVER_REPORTED),
+        labels=[Label(name=name, value=value) for name, value in labels.items()],
+        start=milliseconds,
+        stop=milliseconds,
+    )
+
+
+def _full_name(node_id: str) -> str:
+    """Return Allure's name of a check, or the node id itself if it names no test, as in a damaged plan."""
+    if "::" not in node_id:
+        return node_id
+    parsed = ParsedPytestNodeId(node_id)
+    return f"{parsed.package}#{parsed.test_function}"

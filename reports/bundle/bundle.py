@@ -1,0 +1,243 @@
+"""A bundle: one archive of an incident to hand on, with a manifest of the SHA-256 of every file in it.
+
+The same folder makes the same bytes: files are sorted, and owners, modes and times are fixed. Records that a
+restore overwrote are users' data: they are left out unless asked for, and the manifest names them.
+The manifest's hashes reveal damage and changes, unless whoever changed a file changed the manifest too.
+Against that, the SHA-256 of the whole bundle is to be passed on separately from it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fixtures.errors import ActionFailed, Problem, UsageProblem, reason_of
+from fixtures.incident.incident import LOST_WINDOW, Incident
+from fixtures.redaction.redactor import Redactor
+from fixtures.system.files import canonical_json, sha256_of
+
+MANIFEST = "bundle.json"
+MODE = 0o644
+_RECORDS = "records of users: --with-records includes them"
+_REMAINS = "what a kill left of a file, or a lock"
+_NO_FILE = "neither a file nor a folder"
+
+
+class Held(BaseModel):
+    """A bundled file's required size in bytes, and its SHA-256 in hexadecimal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    size: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Manifest(BaseModel):
+    """The bundled files, and in `left_out` the files that are not bundled, with the reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: Literal[1] = 1
+    incident: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+    target: str
+    files: dict[str, Held]
+    left_out: dict[str, str]
+
+    @property
+    def size(self) -> int:
+        """Total bytes of all files."""
+        return sum(file.size for file in self.files.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A written bundle: its path, its own SHA-256, and its manifest."""
+
+    path: Path
+    sha256: str
+    manifest: Manifest
+
+
+def write_bundle(
+    incident: Incident, output: Path, redactor: Redactor, *, with_records: bool = False
+) -> Bundle:
+    """Write the bundle of `incident` as `output`, whole or not at all.
+
+    Raises:
+        UsageProblem: `output` exists or lies within the incident, or a file's name cannot be bundled.
+        ActionFailed: a file holds a secret that `redactor` knows, was written to meanwhile, or `output`
+            cannot be written.
+        Problem: a file cannot be read.
+    """
+    _require_new(incident, output)
+    try:
+        left_out: dict[str, str] = {}
+        files = list(_files(incident.folder, left_out, with_records=with_records))
+        _require_no_secret(incident, [path for path in files if not _of_users(incident, path)], redactor)
+        manifest = _manifest(incident, files, left_out)
+    except OSError as error:
+        raise Problem(
+            what="bundle",
+            expected="files of the incident that can be read",
+            observed=reason_of(error),
+            source=str(error.filename or incident.folder),
+            hint="correct the permissions, or run this as the user who owns the incident",
+        ) from None
+    temporary = output.with_name(f".{output.name}.part")
+    try:
+        _write(temporary, incident, manifest)
+        digest = sha256_of(temporary)
+        temporary.replace(output)
+    except OSError as error:
+        raise ActionFailed(
+            what="bundle",
+            expected="a file that can be written",
+            observed=reason_of(error),
+            source=str(output),
+            hint="make room there, or name another place: --output=…",
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Bundle(output, digest, manifest)
+
+
+def sealed(manifest: Manifest) -> bytes:
+    """Return the manifest's bytes in the bundle, with the SHA-256 of its content."""
+    content = manifest.model_dump()
+    return canonical_json({"content": content, "sha256": hashlib.sha256(canonical_json(content)).hexdigest()})
+
+
+def _require_new(incident: Incident, output: Path) -> None:
+    within = output.resolve().is_relative_to(incident.folder.resolve())
+    if within or output.exists():
+        raise UsageProblem(
+            what="bundle",
+            expected="a new file outside of the incident",
+            observed="one within it" if within else "a file that is there",
+            source=str(output),
+            hint="name another one: --output=…",
+        )
+
+
+def _files(folder: Path, left_out: dict[str, str], *, with_records: bool) -> Iterator[Path]:
+    """Yield the files to bundle, sorted by name; add the others to `left_out`."""
+    for path in sorted(folder.iterdir(), key=lambda one: one.name):
+        records = path.name.startswith(LOST_WINDOW)
+        if records and not with_records:
+            left_out[path.name] = _RECORDS
+        elif path.is_symlink() or not (path.is_file() or path.is_dir()):
+            left_out[path.name] = _NO_FILE
+        elif path.name.startswith(".") or path.name == MANIFEST:
+            left_out[path.name] = _REMAINS
+        elif path.is_file():
+            yield path
+        else:
+            below: dict[str, str] = {}
+            yield from _files(path, below, with_records=True)
+            left_out |= {f"{path.name}/{name}": why for name, why in below.items()}
+
+
+def _of_users(incident: Incident, path: Path) -> bool:
+    """Return True for a file of records that a restore overwrote, which include users' sessions."""
+    return path.relative_to(incident.folder).parts[0].startswith(LOST_WINDOW)
+
+
+def _require_no_secret(incident: Incident, files: list[Path], redactor: Redactor) -> None:
+    found = next((finding for path in files for finding in redactor.scan(path)), None)
+    if found is not None:
+        raise ActionFailed(
+            what="secret in the record",
+            expected="none",
+            observed=f"one ({found.kind}) at byte {found.offset}",
+            source=f"{incident.folder / found.file}:{found.line}",
+            hint="take it out of that file, and replace the secret in the target; nothing is bundled",
+        )
+
+
+def _manifest(incident: Incident, files: list[Path], left_out: dict[str, str]) -> Manifest:
+    held = {}
+    for path in files:
+        name = path.relative_to(incident.folder).as_posix()
+        if not _plain(name):
+            raise UsageProblem(
+                what="name of a file in the incident",
+                expected="one that every machine can have",
+                observed=ascii(name),
+                source=str(incident.folder),
+                hint="give that file another name",
+            )
+        held[name] = Held(size=path.stat().st_size, sha256=sha256_of(path))
+    return Manifest(incident=_id(incident), target=incident.target, files=held, left_out=left_out)
+
+
+def _plain(name: str) -> bool:
+    return name.isprintable() and "\\" not in name and name == name.encode(errors="replace").decode()
+
+
+def _id(incident: Incident) -> str:
+    try:
+        return Manifest(incident=incident.id, target="", files={}, left_out={}).incident
+    except ValueError:
+        raise UsageProblem(
+            what="name of the incident's folder",
+            expected="letters, digits, '.', '_' and '-', 80 at most",
+            observed=repr(incident.id),
+            source=str(incident.folder),
+            hint="copy the folder under the id of the incident",
+        ) from None
+
+
+def _write(path: Path, incident: Incident, manifest: Manifest) -> None:
+    # Like the folder, it may hold users' data: only this account may read it.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with (
+        os.fdopen(descriptor, "wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        text = sealed(manifest)
+        archive.addfile(member_of(manifest, MANIFEST, len(text)), BytesIO(text))
+        for name, held in manifest.files.items():
+            with (incident.folder / name).open("rb") as stream:
+                hashed = _Hashed(stream)
+                archive.addfile(member_of(manifest, name, held.size), hashed)
+                if hashed.digest() != held.sha256 or stream.read(1):
+                    raise ActionFailed(
+                        what="file of the incident",
+                        expected="one that nobody writes",
+                        observed="other bytes than a moment ago",
+                        source=str(incident.folder / name),
+                        hint="wait until what runs in the incident has ended, then bundle it again",
+                    )
+
+
+def member_of(manifest: Manifest, name: str, size: int) -> tarfile.TarInfo:
+    """Return the archive's header for a file of that name and size."""
+    member = tarfile.TarInfo(f"{manifest.incident}/{name}")
+    member.size, member.mode = size, MODE
+    return member
+
+
+class _Hashed:
+    """A stream that hashes the bytes read from it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._stream.read(size)
+        self._hash.update(data)
+        return data
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()

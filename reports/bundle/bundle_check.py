@@ -1,0 +1,278 @@
+"""Verify a bundle: every file by its hash, nothing missing, added or changed.
+
+Nothing is unpacked. The file may come from an attacker: the sizes it claims are bounded before it is read.
+
+The bytes around the files (headers, padding, ends) are checked too, since readers of archives ignore them
+and something could hide there. All of them must be as `write_bundle` writes them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO
+
+from pydantic import ValidationError
+
+from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem, reason_of
+from fixtures.system.files import canonical_json, open_regular, strict_json
+from reports.bundle.bundle import MANIFEST, MODE, Bundle, Manifest, member_of
+
+_CHUNK = 1024 * 1024
+# Start of a gzip file: its kind, no flags, no time; the next bytes depend on the packer.
+_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
+_WITH_HEAD = 16 + zlib.MAX_WBITS
+# An incident has some megabytes; the records of a large window can add much more.
+MOST_BYTES = 64 * 1024**3
+MOST_FILES = 200_000
+_LARGEST_MANIFEST = 64 * 1024**2
+# Errors that the readers of archives raise for a file of another format.
+_NO_ARCHIVE = (
+    gzip.BadGzipFile,
+    EOFError,
+    zlib.error,
+    tarfile.TarError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+)
+
+
+def wrong_frame(raw: BinaryIO, manifest: Manifest, members: Iterable[tuple[str, int]]) -> str:
+    """Return the first deviation around the `members` (names and sizes, in order), or "".
+
+    Raises:
+        zlib.error: `raw` is no packed file.
+        OSError: `raw` cannot be read.
+    """
+    raw.seek(0)
+    if raw.read(len(_HEAD)) != _HEAD:
+        return "a comment, name or time in the head of the packed file"
+    raw.seek(0)
+    unpacked = _Unpacked(raw)
+    for name, size in members:
+        header = member_of(manifest, name, size).tobuf(tarfile.PAX_FORMAT)
+        if unpacked.read(len(header)) != header:
+            return f"another header of {name!a}"
+        unpacked.skip(size)
+        if any(unpacked.read(-size % tarfile.BLOCKSIZE)):
+            return f"something in the padding after {name!a}"
+    while data := unpacked.read(_CHUNK):
+        if any(data):
+            return "something after the last file"
+    return "something after the end of the packed file" if unpacked.rest() else ""
+
+
+class _Unpacked:
+    """Reads the unpacked bytes of a stream's first packed file in sequence."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._inflate = zlib.decompressobj(_WITH_HEAD)
+        self._left = b""
+
+    def read(self, size: int) -> bytes:
+        """Return the next `size` bytes, fewer at the end."""
+        while len(self._left) < size and not self._inflate.eof:
+            packed = self._inflate.unconsumed_tail or self._raw.read(_CHUNK)
+            if not packed:
+                break
+            self._left += self._inflate.decompress(packed, _CHUNK)
+        found, self._left = self._left[:size], self._left[size:]
+        return found
+
+    def skip(self, size: int) -> None:
+        """Skip the next `size` bytes."""
+        while size > 0 and (data := self.read(min(size, _CHUNK))):
+            size -= len(data)
+
+    def rest(self) -> bytes:
+        """Return the first bytes after the packed file, b"" if there are none."""
+        return self._inflate.unused_data or self._raw.read(1)
+
+
+class BundleWrong(Problem):
+    """The bundle can be read, but is not as it was written."""
+
+    exit_code = ExitCode.FAILED
+
+
+def verify_bundle(path: Path, sha256: str | None = None) -> Bundle:
+    """Verify every byte of the bundle at `path`, and return its contents.
+
+    `sha256` is the expected digest of the whole file, if known from elsewhere.
+
+    Raises:
+        BundleWrong: the file is no bundle, or is not as it was written.
+        UsageProblem: there is no such file.
+        Unverifiable: the file cannot be read.
+    """
+    try:
+        with open_regular(path) as raw:
+            digest = hashlib.file_digest(raw, "sha256").hexdigest()
+            if sha256 is not None and digest != sha256.lower():
+                raise _wrong(path, f"the SHA-256 {sha256}", digest)
+            raw.seek(0)
+            with _Bounded(raw, path) as bounded:
+                with tarfile.open(fileobj=bounded, mode="r:") as archive:
+                    check = _Check(path, archive)
+                    manifest = check.manifest()
+                _require_end(bounded, path)
+            if wrong := wrong_frame(raw, manifest, check.members):
+                raise _wrong(path, "nothing but the files", wrong)
+    except FileNotFoundError:
+        raise UsageProblem(
+            what="bundle",
+            expected="a file",
+            observed="none",
+            source=str(path),
+            hint="python -m rollback_actions bundle ID makes one",
+        ) from None
+    except _NO_ARCHIVE as error:
+        raise _wrong(path, "a whole archive", f"{type(error).__name__}: {error}") from None
+    except OSError as error:
+        raise Unverifiable(
+            what="bundle",
+            expected="a file that can be read",
+            observed=reason_of(error),
+            source=str(path),
+            hint="correct its permissions, or copy it to another disk",
+        ) from None
+    return Bundle(path, digest, manifest)
+
+
+class _Check:
+    """Reads the archive's members once, in order."""
+
+    def __init__(self, path: Path, archive: tarfile.TarFile) -> None:
+        self._path = path
+        self._archive = archive
+        self._seen: set[str] = set()
+        self.members: list[tuple[str, int]] = []
+
+    def manifest(self) -> Manifest:
+        """Return the manifest, after checking that the archive holds exactly the files it lists."""
+        first = self._archive.next()
+        if first is None or PurePosixPath(first.name).name != MANIFEST:
+            raise self._wrong(f"{MANIFEST} first", "nothing" if first is None else ascii(first.name))
+        self._require_plain(first, first.name)
+        manifest = self._sealed(first)
+        if first.name != f"{manifest.incident}/{MANIFEST}":
+            raise self._wrong(f"{manifest.incident}/{MANIFEST}", ascii(first.name))
+        if len(manifest.files) > MOST_FILES or manifest.size > MOST_BYTES:
+            limits = f"{MOST_FILES:,} files and {MOST_BYTES:,} bytes at most"
+            raise self._wrong(limits, f"{len(manifest.files):,} and {manifest.size:,}")
+        self.members.append((MANIFEST, first.size))
+        while (member := self._archive.next()) is not None:
+            self._check(member, manifest)
+        missing = sorted(manifest.files.keys() - self._seen)
+        if missing:
+            raise self._wrong(f"{len(manifest.files)} files", f"{len(missing)} missing, such as {missing[0]}")
+        return manifest
+
+    def _check(self, member: tarfile.TarInfo, manifest: Manifest) -> None:
+        prefix = f"{manifest.incident}/"
+        name = member.name.removeprefix(prefix)
+        parts = PurePosixPath(member.name).parts
+        if not member.name.startswith(prefix) or ".." in parts or "/".join(parts) != member.name:
+            raise self._wrong(f"names below {prefix}", ascii(member.name))
+        self._require_plain(member, name)
+        if name in self._seen:
+            raise self._wrong("each file once", f"{name} twice")
+        self._seen.add(name)
+        self.members.append((name, member.size))
+        held = manifest.files.get(name)
+        if held is None:
+            raise self._wrong("only what the manifest lists", f"{name!a} too")
+        if member.size != held.size:
+            raise self._wrong(f"{name} with {held.size:,} bytes", f"{member.size:,}")
+        digest = self._digest(member)
+        if digest != held.sha256:
+            raise self._wrong(f"{name} with the SHA-256 {held.sha256}", digest)
+
+    def _require_plain(self, member: tarfile.TarInfo, name: str) -> None:
+        if member.type != tarfile.REGTYPE or member.issparse() or member.linkname:
+            raise self._wrong("plain files only", f"{name!a}, which is another kind of entry")
+        if not member.pax_headers.keys() <= {"path", "size"} or self._archive.pax_headers:
+            raise self._wrong("no further headers", f"some at {name!a}")
+        if (member.mode, member.uid, member.gid, member.mtime) != (MODE, 0, 0, 0):
+            raise self._wrong("the mode, owner and time that every file has", f"others at {name!a}")
+
+    def _sealed(self, member: tarfile.TarInfo) -> Manifest:
+        if member.size > _LARGEST_MANIFEST:
+            raise self._wrong(f"a manifest of {_LARGEST_MANIFEST:,} bytes at most", f"{member.size:,}")
+        try:
+            sealed = strict_json(b"".join(_chunks(self._stream(member))))
+            content = sealed["content"]
+            digest = hashlib.sha256(canonical_json(content)).hexdigest()
+            if sealed.keys() != {"content", "sha256"} or sealed["sha256"] != digest:
+                raise self._wrong(f"a manifest with the SHA-256 {digest}", ascii(sealed["sha256"])[:80])
+            return Manifest.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise self._wrong("a manifest", f"{where!a}: {first['msg']}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._wrong("a manifest", f"{type(error).__name__}: {error}") from None
+
+    def _digest(self, member: tarfile.TarInfo) -> str:
+        digest = hashlib.sha256()
+        for data in _chunks(self._stream(member)):
+            digest.update(data)
+        return digest.hexdigest()
+
+    def _stream(self, member: tarfile.TarInfo) -> IO[bytes]:
+        stream = self._archive.extractfile(member)
+        if stream is None:
+            raise self._wrong("plain files only", ascii(member.name))
+        return stream
+
+    def _wrong(self, expected: str, observed: str) -> BundleWrong:
+        return _wrong(self._path, expected, observed)
+
+
+class _Bounded(gzip.GzipFile):
+    """The unpacked bytes of a bundle; a single read is limited, so that memory is never exhausted."""
+
+    def __init__(self, raw: BinaryIO, path: Path) -> None:
+        super().__init__(fileobj=raw, mode="rb")
+        self._path = path
+
+    def read(self, size: int | None = -1) -> bytes:
+        # A header this large is an attempt to fill the memory.
+        if size is None or not 0 <= size <= _LARGEST_MANIFEST:
+            raise _wrong(self._path, f"entries of {_LARGEST_MANIFEST:,} bytes at most at once", f"{size}")
+        return super().read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        if not 0 <= offset <= 2 * MOST_BYTES:
+            raise _wrong(self._path, f"{MOST_BYTES:,} bytes at most", f"{offset:,}")
+        return super().seek(offset, whence)
+
+
+def _require_end(bounded: _Bounded, path: Path) -> None:
+    """Check that nothing follows the archive: readers would ignore it."""
+    left = _CHUNK
+    while data := bounded.read(_CHUNK):
+        left -= len(data)
+        if any(data) or left < 0:
+            raise _wrong(path, "nothing after the last file", "something")
+
+
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
+    while data := stream.read(_CHUNK):
+        yield data
+
+
+def _wrong(path: Path, expected: str, observed: str) -> BundleWrong:
+    return BundleWrong(
+        what="bundle",
+        expected=expected,
+        observed=observed,
+        source=str(path),
+        hint="do not use it: fetch it again, or have it bundled again from the incident",
+    )

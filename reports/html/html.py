@@ -1,0 +1,225 @@
+"""`report.html`: one file with everything in it; opening it makes no request."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from fixtures.errors import reason_of
+from fixtures.incident.incident import ROLLBACK, Incident, load_incident
+from fixtures.system.files import write_whole
+from fixtures.verdict import RunVerdict
+from reports.allure.categories import CATEGORIES
+from reports.allure.metadata import RESULTS, report_name
+from reports.html.history import MOST_REPORTS, earlier_reports, history_of, write_history
+from reports.incident.journal_end import JOURNAL_END
+from reports.postmortem.postmortem import POST_MORTEM
+from reports.text.stages import TITLES
+from reports.tools.drawing import EVERY, FOLDER
+from reports.tools.node import TOOLS, find_allure
+from reports.tools.processes import NoReport, run
+from reports.verdict.known_limits import LIMITS
+from reports.verdict.verdict import VERDICT, read_verdict
+
+REPORT = "report.html"
+RENDER_SECONDS = 120.0
+# Labels of every result that no reader needs.
+_HIDDEN_LABELS = ["framework", "host", "language", "nodeId", "package", "parentSuite", "suite", "thread"]
+# The incident's files that are shown next to the results, if they exist.
+_ATTACHED = (
+    POST_MORTEM,
+    *(f"{FOLDER}/{name}" for name in EVERY),
+    *(VERDICT, ROLLBACK, LIMITS, JOURNAL_END),
+)
+
+# Allure has no setting that leaves its analytics out.
+_ANALYTICS = re.compile(
+    r'<script async src="https://www\.googletagmanager\.com/[^"]*"></script>\s*'
+    r"<script>(?:(?!</script>).)*gtag\('config'(?:(?!</script>).)*</script>",
+    re.DOTALL,
+)
+# The browser then blocks every request, whatever an attachment or a later Allure contains.
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline' data:; "
+    "img-src data: blob:; media-src data: blob:; font-src data:; connect-src data: blob:; "
+    "frame-src data: blob:; form-action 'none'"
+)
+_LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" fill="none" stroke-linecap="round"
+ stroke-linejoin="round"><path d="M6.5 12A10.5 10.5 0 1 1 5.6 17" stroke="#0f766e" stroke-width="3"/>
+<path d="M5.5 5v7.5H13" stroke="#0f766e" stroke-width="3"/><path d="m11.5 16.5 3.5 3.5 6.5-7" stroke="#16a34a"
+ stroke-width="3"/></svg>"""
+
+
+def render(
+    incident_folder: Path,
+    *,
+    tools: Path = TOOLS,
+    progress: Callable[[str], None] = lambda _text: None,
+    seconds: float = RENDER_SECONDS,
+    bare: bool = False,
+) -> Path:
+    """Make `report.html` from all results of the incident in `incident_folder`, and return its path.
+
+    With `bare`, make it even without any result, from the attached files.
+
+    Raises:
+        UsageProblem: there is no incident in the folder.
+        NoReport: a result is missing or no file; Allure is missing, fails or times out after `seconds`; the
+            target's history cannot be read; or the report cannot be written, or after it the history.
+    """
+    incident = load_incident(incident_folder)
+    if not bare and not any((incident_folder / RESULTS).glob("*-result.json")):
+        raise NoReport(
+            what="results of the incident",
+            expected="one a check",
+            observed="none",
+            source=str(incident_folder / RESULTS),
+            hint="run the checks first: pytest -m verification --target PROFILE",
+        )
+    _require_files(incident_folder / RESULTS)
+    allure = find_allure(progress, tools)
+    kept = history_of(incident)
+    earlier, damaged = earlier_reports(kept, report_name(incident))
+    if damaged:
+        progress(f"{damaged} damaged lines of {kept.name} are left out")
+    with tempfile.TemporaryDirectory(prefix="rollproof-report-") as temporary:
+        config, history = Path(temporary) / "allurerc.json", Path(temporary) / "history.jsonl"
+        history.write_bytes(b"".join(line + b"\n" for line in earlier))
+        config.write_text(json.dumps(_configuration(incident, history)), encoding="utf-8")
+        output = Path(temporary) / "report"
+        run(
+            [
+                *(allure.node, str(allure.script), "generate"),
+                *("--config", str(config), "--output", str(output), "--cwd", str(incident_folder)),
+                # A relative path: Allure treats it as a pattern.
+                RESULTS,
+            ],
+            what="report",
+            hint=f"the results are untouched; try again, or open {RESULTS} with another Allure",
+            seconds=seconds,
+            folder=incident_folder,
+            environment=_environment(temporary),
+        )
+        page = sealed((output / "index.html").read_text(encoding="utf-8"))
+        now = history.read_bytes().splitlines()
+    report = incident_folder / REPORT
+    try:
+        write_whole(report, page.encode())
+    except OSError as error:
+        raise NoReport(
+            what="report",
+            expected="a file that can be written",
+            observed=reason_of(error),
+            source=str(report),
+            hint="make room there, or correct the permissions: then python -m reports FOLDER",
+        ) from None
+    write_history(kept, now)
+    return report
+
+
+def _require_files(results: Path) -> None:
+    """Check that Allure will read files only: it would wait for a pipe, and read a device without end."""
+    odd = sorted(path for path in results.glob("*.*") if not path.is_file())
+    if odd:
+        raise NoReport(
+            what="results of the incident",
+            expected="files",
+            observed=f"{len(odd)} that are none",
+            source=str(odd[0]),
+            hint="take out what is no file, then: python -m reports FOLDER",
+        )
+
+
+def sealed(page: str) -> str:
+    """Return the `page` that Allure made, without its analytics and with a policy that forbids any request.
+
+    Raises:
+        NoReport: the known analytics tag is missing, or the page would fetch something else.
+    """
+    page, removed = _ANALYTICS.subn("", page)
+    fetched = _fetched(page)
+    bundles = (
+        base64.b64decode(data) for data in re.findall(r'src="data:text/javascript;base64,([^"]*)"', page)
+    )
+    if removed != 1 or fetched or any(b"googletagmanager" in bundle for bundle in bundles):
+        raise NoReport(
+            what="requests of the report",
+            expected="one known analytics tag, which is removed, and none else",
+            observed=f"{removed} such tags, and {', '.join(fetched) or 'none else in the page itself'}",
+            source="the page that Allure made",
+            hint="reports/html/html.py knows Allure's page by version: see what the new one fetches",
+        )
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+    return page.replace("<head>", f"<head>\n    {policy}", 1)
+
+
+def _fetched(page: str) -> list[str]:
+    """Return the tags of `page` that would make a browser fetch something."""
+    parser = _Fetches()
+    parser.feed(page)
+    return parser.found
+
+
+class _Fetches(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            link = tag == "a" or name not in {"src", "href", "srcset", "data", "action", "poster", "ping"}
+            if not link and value and not value.startswith(("data:", "#")):
+                self.found.append(f"<{tag} {name}={value[:80]}>")
+
+
+def _configuration(incident: Incident, history: Path) -> dict[str, Any]:
+    logo = base64.b64encode(_LOGO.encode()).decode()
+    options = {
+        "singleFile": True,
+        "reportLanguage": "en",
+        "groupBy": ["feature", "story"],
+        # Titles sort in the stages' order. By time, a phase that ran again would come last.
+        "defaultSortBy": "name,asc",
+        "logo": f"data:image/svg+xml;base64,{logo}",
+    }
+    return {
+        "name": report_name(incident),
+        "plugins": {"awesome": {"options": options}},
+        "hideLabels": _HIDDEN_LABELS,
+        "historyPath": str(history),
+        "historyLimit": MOST_REPORTS,
+        "categories": CATEGORIES,
+        "globalAttachments": [name for name in _ATTACHED if (incident.folder / name).is_file()],
+        "variables": _variables(read_verdict(incident.folder))
+        if (incident.folder / VERDICT).exists()
+        else {},
+    }
+
+
+def _variables(verdict: RunVerdict) -> dict[str, str]:
+    """Return the verdict's rows for the top of the page."""
+    rows = {"Verdict": verdict.verdict.upper()}
+    if verdict.rollback is not None:
+        rows["Rollback"] = f"{verdict.rollback.verdict} in {verdict.rollback.seconds:.1f} s"
+    if verdict.rto_seconds is not None:
+        rows["Time to recovery"] = f"{verdict.rto_seconds:.0f} s"
+    for name, phase in verdict.phases.items():
+        rows[TITLES[name].split(":")[0]] = f"{phase.verdict} in {phase.seconds:.1f} s"
+    if verdict.late is not None:
+        rows["Late"] = verdict.late
+    if verdict.partial:
+        rows["Not covered"] = "; ".join(verdict.partial)
+    return rows
+
+
+def _environment(temporary: str) -> dict[str, str]:
+    """Return this process's environment without Allure's variables, which could redirect its output."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ALLURE_")}
+    return {**kept, "TMPDIR": temporary}

@@ -1,0 +1,298 @@
+"""Everything in an incident's folder that can be trusted, and in words the parts that cannot.
+
+Journals are read as far as their hash chain holds; other files as far as their shape is right. A damaged
+file raises nothing: a post-mortem is written about incidents that went wrong. `doubts` names the parts that
+are missing from the record, and why.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fixtures.errors import Problem, reason_of
+from fixtures.incident.incident import (
+    JOURNAL,
+    LOST_WINDOW,
+    ROLLBACK,
+    UNFINISHED,
+    Closed,
+    Incident,
+    RollbackRecord,
+    load_incident,
+)
+from fixtures.incident.journal import head_of, read_journal
+from fixtures.incident.kept_samples import SAMPLES
+from fixtures.incident.ledger import Planned, Result, Run, runs
+from fixtures.incident.reopening import REOPENED, reopening_journal
+from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
+from fixtures.incident.rollbacks import ROLLBACK_BEGAN
+from fixtures.monitoring.samples import Sample, sample_of
+from fixtures.system.clock import Moment
+from fixtures.system.files import read_regular, strict_json
+from fixtures.system.record_files import record_of as read_of
+from fixtures.team.contact_record import CONTACTS, ContactRecord, record_of
+from reports.allure.checksums import CHECKSUMS, broken_seals
+
+CLOSED, SUPERSEDED = "closed.json", "superseded.json"
+ACCOUNTS = "accounting.json"
+# Errors that reading raises for files that are damaged, or written by another version.
+OTHER_SHAPE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+_Read = TypeVar("_Read")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """One run of checks: its start, its plan and its reported results.
+
+    `started` and `zero` are None if the run does not say. `limits` are the profile's, by name, empty if an
+    earlier version did not write them. `whole` is False if a part of the run could not be read.
+    """
+
+    number: int
+    started: Moment | None
+    zero: Moment | None
+    gated: bool
+    limits: Mapping[str, Any]
+    plan: Mapping[str, Planned]
+    results: Mapping[str, Result]
+    halted: str
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRecord:
+    """The record of `incident`. Journals are lists of records, oldest first.
+
+    `earlier` are broken journals that were set aside, by file name. `rollback` is the last rollback, and
+    `earlier_rollbacks` ended before it began. `accounts` gives the fate of each store's records, by lost
+    window; `lost_windows` are those folders' names. `samples` are those of the first assessment, `kept` those
+    of the monitor, oldest first.
+    """
+
+    incident: Incident
+    journal: tuple[Mapping[str, Any], ...]
+    earlier: Mapping[str, tuple[Mapping[str, Any], ...]]
+    response: tuple[Mapping[str, Any], ...]
+    contacts: ContactRecord | None
+    contact_minutes: Mapping[str, float]
+    reopenings: tuple[Mapping[str, Any], ...]
+    earlier_rollbacks: Mapping[str, RollbackRecord]
+    rollback: RollbackRecord | None
+    unfinished: Mapping[str, Any] | None
+    superseded: Mapping[str, Any] | None
+    closed: Moment | None
+    runs: tuple[RecordedRun, ...]
+    samples: tuple[Sample, ...]
+    kept: tuple[Sample, ...]
+    lost_windows: tuple[str, ...]
+    accounts: Mapping[str, Mapping[str, Any]]
+    doubts: tuple[str, ...]
+
+
+def read_record(folder: Path) -> IncidentRecord:
+    """Read the record of the incident in `folder`; nothing outside of the folder is read.
+
+    Raises:
+        UsageProblem: the folder holds no incident, or its incident.json cannot be read.
+    """
+    incident = load_incident(folder.resolve())
+    return _Reading(incident).record()
+
+
+@dataclass(slots=True)
+class _Reading:
+    """Reads the folder file by file, and collects doubts."""
+
+    incident: Incident
+    doubts: list[str] = field(default_factory=list)
+
+    def record(self) -> IncidentRecord:
+        folder = self.incident.folder
+        rollback = self._rollback(ROLLBACK)
+        before = self.incident.earlier_rollback_names()
+        unfinished = self._json(UNFINISHED, _started)
+        journal = self.journal(JOURNAL)
+        if not journal and (rollback is not None or unfinished is not None):
+            self._doubt(JOURNAL, "a rollback is recorded, and no step of it: what was done is not known")
+        if rollback is None and unfinished is None and any(e["event"] == ROLLBACK_BEGAN for e in journal):
+            self._doubt(ROLLBACK, "a rollback began, and no file says how it ended or that it did not")
+        contacts, minutes = self._contacts()
+        for broken in self._part(CHECKSUMS, lambda: list(broken_seals(folder))) or ():
+            self._doubt(CHECKSUMS, broken)
+        windows = sorted(path.name for path in folder.glob(f"{LOST_WINDOW}*") if path.is_dir())
+        closed = self._json(CLOSED, lambda record: read_of(Closed, record))
+        accounts = {name: self._json(f"{name}/{ACCOUNTS}", _accounts) for name in windows}
+        return IncidentRecord(
+            incident=self.incident,
+            journal=journal,
+            earlier={
+                path.name: self.journal(path.name)
+                for path in sorted(folder.glob("*-broken-*.jsonl"))
+                if path.name.startswith(Path(JOURNAL).stem)
+            },
+            response=self.journal(RESPONSE),
+            contacts=contacts,
+            contact_minutes=minutes,
+            reopenings=tuple(
+                record
+                for record in self.journal(reopening_journal(self.incident).name)
+                if record.get("event") == REOPENED
+            ),
+            earlier_rollbacks={name: found for name in before if (found := self._rollback(name)) is not None},
+            rollback=rollback,
+            unfinished=unfinished,
+            superseded=self._json(SUPERSEDED, _started),
+            closed=closed.closed if closed is not None else None,
+            runs=tuple(self._runs()),
+            samples=tuple(self._samples(RESPONSE_SAMPLES)),
+            kept=tuple(self._samples(SAMPLES)),
+            lost_windows=tuple(windows),
+            accounts={name: account for name, account in accounts.items() if account is not None},
+            doubts=tuple(self.doubts),
+        )
+
+    def journal(self, name: str) -> tuple[Mapping[str, Any], ...]:
+        """Return a journal's records as far as its hash chain holds."""
+        path = self.incident.folder / name
+        if not path.exists() and not head_of(path).exists():
+            return ()
+        try:
+            records, broken = read_journal(path)
+            text = read_regular(path) if path.exists() else b""
+        except Problem as problem:
+            self._doubt(name, said(problem))
+            return ()
+        except OSError as error:
+            self._doubt(name, f"it cannot be read: {reason_of(error)}")
+            return ()
+        torn = len(text) - (text.rfind(b"\n") + 1)
+        if torn:
+            self._doubt(
+                name, f"its last line is torn, {torn} bytes: a kill cut it off, or it is being written"
+            )
+        if broken is not None:
+            lines = text.count(b"\n") - len(records)
+            left = f"; {lines} records after that are not trusted" if lines > 0 else ""
+            self._doubt(name, f"its hash chain holds for {len(records)} records only: {said(broken)}{left}")
+        whole = [record for record in records if _has_time(record)]
+        if len(whole) < len(records):
+            self._doubt(name, f"{len(records) - len(whole)} records do not say what happened when")
+        return tuple(whole)
+
+    def _rollback(self, name: str) -> RollbackRecord | None:
+        try:
+            return self.incident.rollback(name)
+        except Problem as problem:
+            self._doubt(name, f"how the rollback ended is not known: {problem.observed}")
+        except OverflowError as error:
+            self._doubt(name, f"how the rollback ended is not known: {error}")
+        return None
+
+    def _contacts(self) -> tuple[ContactRecord | None, Mapping[str, float]]:
+        records = self.journal(CONTACTS)
+        try:
+            minutes: Any = next((record["minutes"] for record in records if "minutes" in record), "{}")
+            found = record_of(records) if records else None
+            return found, {str(name): float(value) for name, value in json.loads(minutes).items()}
+        except OTHER_SHAPE as error:
+            self._doubt(CONTACTS, f"it is of another shape: {_shown(error)}")
+            return None, {}
+
+    def _json(self, name: str, read: Callable[[Any], _Read]) -> _Read | None:
+        """Apply `read` to a file's JSON; return None if the file is missing or of another shape."""
+        path = self.incident.folder / name
+        return self._part(name, lambda: read(strict_json(read_regular(path)))) if path.exists() else None
+
+    def _runs(self) -> list[RecordedRun]:
+        return [self._run(run) for run in runs(self.incident.folder)]
+
+    def _run(self, run: Run) -> RecordedRun:
+        name = f"ledger/{run.folder.name}"
+        before = len(self.doubts)
+        facts = self._part(f"{name}/run.json", run.facts)
+        plan = self._part(f"{name}/plan.json", run.plan) or {}
+        results = {result.check: result for result in self._results(run, name)}
+        halted = self._part(f"{name}/halted.json", run.halted) or ""
+        if facts is None:
+            self._doubt(f"{name}/run.json", "the run does not say when it began")
+        if not plan:
+            self._doubt(name, "the run was ended before it knew what it would check")
+        return RecordedRun(
+            number=run.number,
+            started=facts.started if facts is not None else None,
+            zero=facts.zero if facts is not None else None,
+            gated=facts is not None and facts.gated,
+            limits=facts.limits if facts is not None else {},
+            plan=plan,
+            results=results,
+            halted=halted,
+            whole=len(self.doubts) == before,
+        )
+
+    def _results(self, run: Run, name: str) -> list[Result]:
+        self._lines(f"{name}/results.jsonl")
+        found = self._part(f"{name}/results.jsonl", run.results)
+        return list(found.values()) if found is not None else []
+
+    def _part(self, name: str, read: Callable[[], _Read]) -> _Read | None:
+        try:
+            return read()
+        except OSError as error:
+            self._doubt(name, f"it cannot be read: {reason_of(error)}")
+        except OTHER_SHAPE as error:
+            self._doubt(name, f"it is damaged, or of another shape: {_shown(error)}")
+        return None
+
+    def _samples(self, name: str) -> list[Sample]:
+        samples, wrong = [], []
+        for number, line in enumerate(self._lines(name).split(b"\n")[:-1], start=1):
+            try:
+                samples.append(sample_of(line))
+            except ValueError as error:
+                wrong.append(f"line {number} is no sample: {error}")
+        if wrong:
+            self._doubt(name, f"{wrong[0]}; nor are {len(wrong) - 1} more" if wrong[1:] else wrong[0])
+        return samples
+
+    def _lines(self, name: str) -> bytes:
+        """Return the bytes of a file of lines, b"" if it is missing; doubt a torn last line."""
+        path = self.incident.folder / name
+        text = self._part(name, lambda: read_regular(path)) if path.exists() else None
+        if text and not text.endswith(b"\n"):
+            self._doubt(name, "its last line is torn: a kill cut it off, or it is being written")
+        return text or b""
+
+    def _doubt(self, name: str, text: str) -> None:
+        doubt = f"{name}: {text}"
+        if doubt not in self.doubts:
+            self.doubts.append(doubt)
+
+
+def said(problem: Problem) -> str:
+    """Return a problem's text without its source: a copy of the folder then says the same."""
+    return f"{problem.what}: expected {problem.expected}, observed {problem.observed}"
+
+
+def _shown(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _has_time(record: Mapping[str, Any]) -> bool:
+    try:
+        Moment.from_record(record["at"])
+    except OTHER_SHAPE:
+        return False
+    return isinstance(record.get("event"), str)
+
+
+def _started(record: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever JSON held
+    Moment.from_record(record["started"])
+    return dict(record)
+
+
+def _accounts(record: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever JSON held
+    return {str(store): dict(account) for store, account in record.items()}

@@ -1,0 +1,44 @@
+"""`journal-end.txt`: the journal's last records, one per line, for readers who have only the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fixtures.errors import Problem
+from fixtures.incident.journal import read_journal
+from reports.text.room import shortened
+
+JOURNAL_END = "journal-end.txt"
+RECORDS = 60
+LONGEST = 400
+_CHAIN = frozenset({"sequence", "at", "event", "previous", "hash"})
+
+
+def journal_end(journal: Path) -> str | None:
+    """Return the last records of `journal` as text, or None if there is no journal.
+
+    The text says so if the journal's hash chain is broken, or the journal cannot be read.
+    """
+    if not journal.exists():
+        return None
+    try:
+        records, broken = read_journal(journal)
+    except Problem as problem:
+        return f"{problem}\n"
+    lines = [_line(record) for record in records[-RECORDS:]]
+    if len(records) > RECORDS:
+        lines.insert(0, f"[{len(records) - RECORDS} records before these are in {journal.name}]")
+    if broken is not None:
+        lines.append(f"[what follows cannot be trusted: {broken.summary}]")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    """Return a record's line: number, time, event and its other fields."""
+    at = record.get("at")
+    wall = at.get("wall", "") if isinstance(at, Mapping) else ""
+    rest = ", ".join(f"{name}: {value}" for name, value in record.items() if name not in _CHAIN)
+    text = f"{record.get('sequence')} {wall} {record.get('event')} {rest}"
+    return shortened(" ".join(text.split()), LONGEST)

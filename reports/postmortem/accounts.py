@@ -1,0 +1,79 @@
+"""The post-mortem's account of the data: the fate of every record. Counts only: keys are users' data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from reports.incident.incident_record import ACCOUNTS, IncidentRecord
+from reports.text.page import Page
+from reports.timeline.rollback import ended_rollbacks, wanted
+
+_MEANINGS = {
+    "kept": "there before, and there now as it was",
+    "restored": "written since the backup, and back as it was in the backup",
+    "exported": "written since the backup, and kept in the lost window",
+    "revived": "deleted since the backup, and back with the restore",
+    "expired": "over by its own time",
+    "unaccounted": "neither there nor exported: LOST, unless it is in the safety copy",
+    "unknown": "collections that could not be read: what they held is in the safety copy",
+}
+
+
+def data_section(page: Page, record: IncidentRecord) -> None:
+    """Write the total counts, the counts by store, and the folder that keeps the removed records."""
+    page.heading("Data")
+    if record.rollback is None or record.rollback.records is None:
+        page.paragraph(_none(record))
+    told = [one for one in ended_rollbacks(record).values() if one.records is not None]
+    for rollback in told:
+        if record.earlier_rollbacks:
+            page.heading(f"What the {wanted(rollback.kind, rollback.names, rollback.commit)} came to", 3)
+        page.table(
+            ("records", "how many", "meaning"),
+            ((name, f"{count:,}", _MEANINGS.get(name)) for name, count in (rollback.records or {}).items()),
+            "No record is counted.",
+        )
+    if record.accounts and not told:
+        page.paragraph("The counts of the whole are not recorded.")
+    for window, accounts in record.accounts.items():
+        page.heading(f"By store, {window}", 3)
+        names = list(dict.fromkeys(name for one in accounts.values() for name in _counts(one)))
+        rows = ((store, *(_counts(one).get(name) for name in names)) for store, one in accounts.items())
+        page.table(("store", *names), rows, "No store is accounted for.")
+        unknown = [text for store, one in accounts.items() for text in _unknown(store, one)]
+        if unknown:
+            page.paragraph("Not known:")
+            page.bullets(unknown, "")
+        page.paragraph(f"The first of each store that are unaccounted are named in {window}/{ACCOUNTS}.")
+    _kept(page, record)
+
+
+def _none(record: IncidentRecord) -> str:
+    if record.rollback is None:
+        return "No end of a rollback is recorded: what became of the data is not known."
+    if record.rollback.kind in {"service", "full"}:
+        last = ", the last of this incident," if record.earlier_rollbacks else ""
+        return f"A {record.rollback.kind} rollback{last} puts no data back."
+    return "The rollback did not come to the accounts: what became of the data is not known."
+
+
+def _kept(page: Page, record: IncidentRecord) -> None:
+    if record.lost_windows:
+        page.paragraph(
+            f"What was written since the backup is in {', '.join(record.lost_windows)}, beside this page on "
+            "the machine of the rollback. It is the data of users: do not attach it, or anything of it, here."
+        )
+
+
+def _counts(account: Mapping[str, object]) -> dict[str, str]:
+    return {
+        name: f"{count:,}"
+        for name, count in account.items()
+        if isinstance(count, int) and not isinstance(count, bool)
+    }
+
+
+def _unknown(store: str, account: Mapping[str, object]) -> Iterator[str]:
+    unknown = account.get("unknown")
+    if isinstance(unknown, dict):
+        yield from (f"{store}, {name}: {reason}" for name, reason in unknown.items())

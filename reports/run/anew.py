@@ -1,0 +1,39 @@
+"""Rebuilds an incident's record from its folder alone, and prints the result."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from fixtures.errors import ExitCode, Problem
+from fixtures.incident.incident import load_incident, named_incident, record_of
+from fixtures.redaction.redactor import Redactor
+from fixtures.system.process import escape_half_characters
+from reports.html.history import history_of
+from reports.html.html import REPORT
+from reports.incident.incident_record import read_record
+from reports.run.renewal import renew
+from reports.verdict.summary import lines
+
+
+def report_anew(incident: str, incidents: Path) -> ExitCode:
+    """Rebuild the whole record of `incident`, named by its folder or by its id in `incidents`."""
+    escape_half_characters()
+    try:
+        folder = named_incident(incident, incidents).folder
+        verdict = renew(folder, lambda text: print(text, file=sys.stderr))  # noqa: T201
+        doubts = read_record(folder).doubts
+        history = history_of(load_incident(folder))
+    except Problem as problem:
+        print(problem, file=sys.stderr)  # noqa: T201
+        return problem.exit_code
+    for lead, rest, _style in lines(verdict, folder):
+        print(f"{lead}{rest}")  # noqa: T201
+    for doubt in doubts:
+        print(f"  not trusted  {doubt}")  # noqa: T201
+    print(folder / REPORT)  # noqa: T201
+    # No profile is at hand: search by the secrets' shapes alone.
+    wrong = Redactor().wrong_in([*record_of(folder), *([history] if history.exists() else [])])
+    for text in wrong:
+        print(text, file=sys.stderr)  # noqa: T201
+    return ExitCode.FAILED if wrong else ExitCode.VERIFIED

@@ -1,0 +1,82 @@
+"""The report's facts about the run: the environment, and the person or job that ran the checks."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import tomllib
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from fixtures.baseline.facts import Facts
+from fixtures.gating.verification import Verification
+from fixtures.incident.incident import Incident, RollbackRecord
+
+_PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
+
+
+def environment(verification: Verification, recorded: Facts | None) -> dict[str, str]:
+    """Return target, commits, incident and versions, by the names that a report shows.
+
+    `recorded` are the facts of the baseline, such as commit and images of the good state, if there is one.
+    """
+    rows = {"Profile": verification.profile.name}
+    if verification.migration is not None:
+        rows["Migration to"] = verification.migration
+    if recorded is not None:
+        rows["Baseline of commit"] = recorded.commit
+        rows |= {f"Image of {c.service}": c.image for c in recorded.containers}
+    incident = verification.incident
+    return (
+        environment_of(incident, incident.rollback())
+        | rows
+        | {
+            "Rollproof": tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["version"],
+            "Host": platform.node(),
+            "Python": platform.python_version(),
+            "pytest": version("pytest"),
+            "allure-pytest": version("allure-pytest"),
+        }
+    )
+
+
+def environment_of(incident: Incident, rollback: RollbackRecord | None) -> dict[str, str]:
+    """Return the facts from the incident's own record, by the same names."""
+    rows = {"Incident": incident.id, "Target": incident.target, "Incident began": incident.started.wall}
+    if rollback is not None:
+        rows["Rollback"] = " ".join([rollback.kind, *rollback.names])
+        rows["Rolled back to"] = rollback.commit
+        if rollback.origin is not None:
+            rows["Rolled back from"] = ", ".join(rollback.origin.commits)
+    return rows
+
+
+def unknown_executor(incident: str) -> dict[str, str]:
+    """Return the executor's facts for a run that was killed before it recorded them."""
+    return {"name": "not recorded", "type": "rollproof", "buildName": incident}
+
+
+def executor(incident: str, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the executor in Allure's form: the job of GitHub Actions, else the user and host."""
+    if variables.get("GITHUB_ACTIONS") == "true":
+        server, repository = variables.get("GITHUB_SERVER_URL", ""), variables.get("GITHUB_REPOSITORY", "")
+        run = variables.get("GITHUB_RUN_ID", "")
+        page = f"{server}/{repository}"
+        return {
+            "name": "GitHub Actions",
+            "type": "github",
+            "url": page,
+            "buildName": f"{variables.get('GITHUB_WORKFLOW', 'run')} {run}, incident {incident}",
+            "buildUrl": f"{page}/actions/runs/{run}",
+        }
+    return {"name": f"{_user()} at {platform.node()}", "type": "rollproof", "buildName": incident}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a user id without an account.
+        return f"user {os.getuid()}"

@@ -1,0 +1,177 @@
+"""Pytest plugin: completes the record at the end of a run.
+
+In this order: results for checks that never reported, `verdict.json` and the downtime, Allure's metadata, the
+results' checksums, the pictures, `postmortem.md`, `report.html`. Last comes a scan of all that for secrets.
+Then the summary is printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode
+from fixtures.gating.verification import VERIFICATION, Verification
+from fixtures.given.given import recorded_facts
+from fixtures.incident.incident import CHANGE, JOURNAL, record_of
+from fixtures.incident.tally import tally
+from fixtures.system.files import write_whole
+from fixtures.verdict import RunVerdict, Verdict
+from reports.allure.metadata import write_metadata
+from reports.allure.results import write_unreported
+from reports.html.history import history_of
+from reports.html.html import REPORT, render
+from reports.incident.journal_end import JOURNAL_END, journal_end
+from reports.run.completion import complete
+from reports.run.environment import environment, executor
+from reports.text.redactor import redactor_of
+from reports.tools.node import installed_allure
+from reports.verdict.downtime_result import downtime_result
+from reports.verdict.gate_page import GATE_PAGE, gate_page
+from reports.verdict.known_limits import LIMITS, limits_page
+from reports.verdict.summary import append_job_summary, lines, markdown
+from reports.verdict.verdict import write_verdict
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the record's plugin in the controller, for a run that belongs to an incident."""
+    verification = config.stash.get(VERIFICATION, None)
+    if verification is not None and not config.option.collectonly and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Record(config, verification), "rollproof-record")
+
+
+class _Record:
+    def __init__(self, config: pytest.Config, verification: Verification) -> None:
+        self._config = config
+        self._verification = verification
+        self._incident = verification.incident
+        self._reported: set[str] = set()
+        self._verdict: RunVerdict | None = None
+        self._notes: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note that a check was torn down, so its process has written its result."""
+        if report.when == "teardown":
+            self._reported.add(report.nodeid)
+
+    # A wrapper ends after the ledger is closed and JUnit's file written, but before the terminal's summary.
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Complete the record."""
+        yield
+        self._complete_results()
+        self._verdict = tally(self._incident, self._verification.target.windows)
+        write_verdict(self._incident.folder, self._verdict)
+        self._show_downtime(self._verdict)
+        page = self._page(self._verdict)
+        self._write_beside(self._verdict)
+        # Draw only when everything was verified, so that a run of a single phase takes no longer.
+        drawn = not self._verdict.partial and self._incident.kind != CHANGE
+        folder, redactor = self._incident.folder, redactor_of(self._config)
+        problems = complete(folder, redactor, self._notes.append, self._render, drawn=drawn)
+        self._notes += map(str, problems)
+        wrong = redactor_of(self._config).wrong_in(self._places())
+        self._notes += wrong
+        if wrong:
+            self._incident.reopen()
+            self._verdict = _with_secret(self._verdict)
+            write_verdict(self._incident.folder, self._verdict)
+            if session.exitstatus == ExitCode.VERIFIED:
+                session.exitstatus = ExitCode.FAILED
+                page = self._blocked(page)
+        try:
+            append_job_summary(redactor_of(self._config).text(page))
+        except OSError as error:
+            self._notes.append(f"  the job's summary page was not written: {error}")
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the verdict on the incident so far."""
+        if self._verdict is None:
+            return
+        terminalreporter.section(f"incident {self._incident.id}")
+        for lead, rest, style in lines(self._verdict, self._incident.folder):
+            terminalreporter.write(lead, **dict.fromkeys(style.split(), True))
+            terminalreporter.line(rest)
+        for note in self._notes:
+            terminalreporter.line(redactor_of(self._config).text(note))
+
+    def _page(self, verdict: RunVerdict) -> str:
+        """Return the run's Markdown page; for the gate before a migration, also write it into the record."""
+        if self._incident.kind != CHANGE:
+            return markdown(verdict, self._incident.folder)
+        waivers = self._verification.target.premigration.waivers
+        page = gate_page(verdict, self._verification.run, waivers)
+        page = redactor_of(self._config).text(page)
+        write_whole(self._incident.folder / GATE_PAGE, page.encode(), mode=0o644)
+        return page
+
+    def _write_beside(self, verdict: RunVerdict) -> None:
+        """Write the files that the report shows next to the results: known limits, end of the journal."""
+        folder = self._incident.folder
+        limits = limits_page(verdict, self._verification.target, recorded_facts(self._config))
+        texts = {LIMITS: limits, JOURNAL_END: journal_end(folder / JOURNAL)}
+        for name, text in texts.items():
+            if text is not None:
+                clean = redactor_of(self._config).text(text).encode("utf-8", "backslashreplace")
+                write_whole(folder / name, clean, mode=0o644)
+
+    def _blocked(self, page: str) -> str:
+        """Mark the page of a run whose record holds a secret, and save the gate's: it may promote nothing."""
+        page = f"# ❌ A secret is in the record of this run: see what its checks printed last\n\n{page}"
+        if self._incident.kind == CHANGE:
+            write_whole(self._incident.folder / GATE_PAGE, page.encode(), mode=0o644)
+        return page
+
+    def _complete_results(self) -> None:
+        results = getattr(self._config.option, "allure_report_dir", None)
+        if results is None:
+            # Allure was switched off on the command line.
+            return
+        run = self._verification.run
+        recorded = run.results()
+        for phase, planned in run.plan().items():
+            for node_id in planned.checks:
+                if node_id not in self._reported:
+                    write_unreported(self._verification, phase, node_id, recorded.get(node_id))
+        rows = environment(self._verification, recorded_facts(self._config))
+        write_metadata(Path(results), self._incident, rows, executor(self._incident.id))
+
+    def _show_downtime(self, verdict: RunVerdict) -> None:
+        """Add the downtime to the results: it is judged like a check, after the last check has ended."""
+        if getattr(self._config.option, "allure_report_dir", None) is None:
+            return
+        result = downtime_result(self._incident, verdict)
+        if result is not None:
+            write_unreported(self._verification, result.phase, result.check, result)
+
+    def _render(self) -> None:
+        """Render the report if Allure is installed; an incident is no time to install it."""
+        folder = self._incident.folder
+        if installed_allure() is None:
+            self._notes.append(f"  {REPORT} was not made; this makes it: python -m reports {folder}")
+        else:
+            render(folder)
+
+    def _places(self) -> Iterator[Path]:
+        """Yield the paths that this run wrote."""
+        option = self._config.option
+        written = [getattr(option, name, None) for name in ("allure_report_dir", "xmlpath", "log_file")]
+        folder = self._incident.folder.resolve()
+        yield from record_of(folder)
+        if history_of(self._incident).exists():
+            # The history outlives the incident.
+            yield history_of(self._incident)
+        for path in dict.fromkeys(Path(path).resolve() for path in written if path):
+            if path.exists() and not path.is_relative_to(folder):
+                yield path
+
+
+def _with_secret(verdict: RunVerdict) -> RunVerdict:
+    """Return the verdict of an incident whose record holds a secret and must not be handed on."""
+    kept = verdict.verdict if verdict.verdict is Verdict.BROKEN else Verdict.FAILED
+    late = () if verdict.late is None else (verdict.late,)
+    notes = (*verdict.notes, *late, "a secret is in the record of this incident: hand nothing of it on")
+    return replace(verdict, verdict=kept, notes=notes, late=None)

@@ -1,0 +1,4 @@
+"""Shared by all pages of a record: Markdown of untrusted texts, titles, room for evidence, the redactor.
+
+May import `fixtures`, `fixtures.redaction`.
+"""

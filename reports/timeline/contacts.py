@@ -1,0 +1,64 @@
+"""The people in a timeline: alerts, acknowledgements, decisions and assessments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fixtures.monitoring.severity import Severity
+from fixtures.system.clock import Moment
+from fixtures.team.contact_record import ALERTED, ALERTING, CONTACTS, Attempt, ContactRecord, Word
+from fixtures.verdict import Verdict
+from reports.incident.converted import Converter, line_of
+from reports.incident.event import Event, Kind
+from reports.incident.incident_record import IncidentRecord
+
+_VERDICTS = {ALERTED: Verdict.PASSED, ALERTING: Verdict.BROKEN}
+
+
+def contact_events(record: IncidentRecord, converter: Converter) -> Iterator[Event]:
+    """Yield the events of the contacts' journal."""
+    contacts = record.contacts
+    if contacts is None:
+        return
+
+    def moment(known: tuple[Moment, str]) -> list[Event]:
+        at, text = known
+        severity = Severity(contacts.severity) if contacts.severity in set(Severity) else None
+        return [Event(converter.at(at), Kind.INCIDENT, line_of(text), CONTACTS, severity=severity)]
+
+    def attempt(one: Attempt) -> list[Event]:
+        verdict = _VERDICTS.get(one.event, Verdict.FAILED)
+        how = {
+            Verdict.PASSED: "told",
+            Verdict.BROKEN: "begun, and nobody knows whether it arrived",
+            Verdict.FAILED: f"not delivered: {one.reason}",
+        }[verdict]
+        text = line_of(f"{one.alert} by {one.channel}: {how}")
+        return [Event(converter.at(one.at), Kind.CONTACT, text, CONTACTS, verdict)]
+
+    def word(said: tuple[Kind, str, Word]) -> list[Event]:
+        kind, verb, one = said
+        text = line_of(f"{one.name} {verb}{f': {one.text}' if one.text else ''}")
+        return [Event(converter.at(one.at), kind, text, CONTACTS)]
+
+    known = [(contacts.detected, f"detected: {contacts.severity or 'of no known severity'}")]
+    known.append((contacts.closed, "closed, as the contacts were told"))
+    yield from converter.each([(at, text) for at, text in known if at is not None], moment, CONTACTS)
+    yield from converter.each(_last_of_each(contacts), attempt, CONTACTS)
+    words = [(Kind.ACKNOWLEDGEMENT, "acknowledged", one) for one in contacts.acknowledgements]
+    words += [(Kind.DECISION, "decided", one) for one in contacts.decisions]
+    words += [(Kind.ASSESSMENT, "assessed", one) for one in contacts.assessments]
+    yield from converter.each(words, word, CONTACTS)
+
+
+def _last_of_each(contacts: ContactRecord) -> Iterator[Attempt]:
+    """Yield each attempt once: its end, or its beginning if it has no end."""
+    for number, attempt in enumerate(contacts.attempts):
+        later = contacts.attempts[number + 1 :]
+        if attempt.event != ALERTING or not any(_ends(attempt, other) for other in later):
+            yield attempt
+
+
+def _ends(begun: Attempt, other: Attempt) -> bool:
+    same = (other.alert, other.fingerprint, other.left) == (begun.alert, begun.fingerprint, begun.left)
+    return same and other.event != ALERTING

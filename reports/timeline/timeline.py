@@ -1,0 +1,127 @@
+"""The timeline of an incident: all its events, in order, from its folder alone.
+
+Times of the same boot count from the incident's start by the machine's own clock. To set the wall
+clock during the incident does therefore not change the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from fixtures.incident.downtime import Since, counted_from
+from fixtures.incident.incident import Incident
+from reports.incident.converted import Converter
+from reports.incident.event import Event, Kind
+from reports.incident.incident_record import CLOSED, OTHER_SHAPE, IncidentRecord
+from reports.timeline.checks import check_events
+from reports.timeline.contacts import contact_events
+from reports.timeline.journal import journal_events, reopening_events
+from reports.timeline.monitored import monitored
+from reports.timeline.response import first_bad, response_events, sample_events
+from reports.timeline.rollback import rollback_began, rollback_events
+
+_SOURCES = (
+    sample_events,
+    response_events,
+    contact_events,
+    journal_events,
+    rollback_events,
+    check_events,
+    reopening_events,
+)
+
+# In the runbook, the issue is detected this long after the migration's start.
+DETECTED_MINUTES = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The events of `incident`, in order, and in `doubts` the parts of its record that cannot be trusted.
+
+    `zero` is T+0, the moment that the runbook counts from, and `zero_is` names it. That is the response's
+    first bad sample. Without one, it is the earliest of three: the monitor's first bad sample, the detection
+    that the contact flow counts from, and the rollback's beginning. Without any of them, it is the incident's
+    start.
+    """
+
+    incident: Incident
+    zero: datetime
+    zero_is: str
+    events: tuple[Event, ...]
+    doubts: tuple[str, ...]
+
+    def of(self, *kinds: Kind) -> tuple[Event, ...]:
+        """Return the events of the given kinds."""
+        return tuple(event for event in self.events if event.kind in kinds)
+
+    @property
+    def migration_began(self) -> tuple[datetime, str]:
+        """The T+0 of the runbook's own timeline, and in words the event it is aligned by."""
+        deployed = next((event.at for event in self.events if event.kind is Kind.DEPLOYMENT), None)
+        if deployed is not None:
+            return deployed, f"T+0 is the deployment, {deployed:%d %B %Y, %H:%M:%S} UTC"
+        aligned = f"T+{DETECTED_MINUTES:g} is {self.zero_is}, {self.zero:%d %B %Y, %H:%M:%S} UTC"
+        return self.zero - timedelta(minutes=DETECTED_MINUTES), aligned
+
+    @property
+    def end(self) -> datetime:
+        """The end of the last event, as far as the record says."""
+        return max([self.zero, *(event.ends for event in self.events)])
+
+    def after(self, moment: datetime) -> float:
+        """Return the seconds from T+0 to `moment`, negative if it is earlier."""
+        return (moment - self.zero).total_seconds()
+
+
+def timeline_of(record: IncidentRecord) -> Timeline:
+    """Return the timeline of a record."""
+    converter = Converter(record.incident)
+    events = [*_of_incident(record, converter)]
+    for source in _SOURCES:
+        events += source(record, converter)
+    zero, zero_is = _zero(record, converter)
+    doubts = dict.fromkeys([*record.doubts, *converter.doubts])
+    return Timeline(
+        incident=record.incident,
+        zero=zero.astimezone(UTC),
+        zero_is=zero_is,
+        events=tuple(sorted(events, key=lambda event: event.at)),
+        doubts=tuple(doubts),
+    )
+
+
+def _of_incident(record: IncidentRecord, converter: Converter) -> Iterator[Event]:
+    incident = record.incident
+    text = f"the record of {incident.kind} {incident.id} of target {incident.target} begins"
+    yield Event(converter.at(incident.started), Kind.INCIDENT, text, "incident.json")
+    closed = [record.closed] if record.closed else []
+    yield from converter.each(
+        closed,
+        lambda moment: [Event(converter.at(moment), Kind.INCIDENT, "closed: verified in full", CLOSED)],
+        CLOSED,
+    )
+
+
+def _zero(record: IncidentRecord, converter: Converter) -> tuple[datetime, str]:
+    detected = record.contacts.detected if record.contacts else None
+    seen = monitored(record)
+    wanted = [
+        (Since.RESPONSE, first_bad(record)),
+        (Since.MONITOR, seen.first_bad if seen is not None else None),
+        (Since.DETECTION, detected),
+        *((Since.ROLLBACK, moment) for moment in rollback_began(record)),
+    ]
+    found = []
+    for since, moment in wanted:
+        if moment is None:
+            continue
+        try:
+            found.append((since, converter.at(moment)))
+        except OTHER_SHAPE:
+            # Its event is missing for the same reason, and is among the doubts.
+            continue
+    start = Since.START, converter.at(record.incident.started)
+    zero_is, zero = counted_from(found, datetime.timestamp) or start
+    return zero, zero_is

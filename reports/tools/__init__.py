@@ -1,0 +1,4 @@
+"""Programs that are run for a report: Node and Allure, and a separate process that draws pictures.
+
+May import `fixtures`, `fixtures.redaction`, `fixtures.system`.
+"""

@@ -1,0 +1,52 @@
+"""`known-limits.md`: the known limits of the verdict, such as blind spots and waivers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fixtures.baseline.facts import Facts
+from fixtures.gating.waivers import holds
+from fixtures.target.profile import Target
+from fixtures.verdict import RunVerdict
+from reports.text.page import escaped
+
+LIMITS = "known-limits.md"
+
+
+def limits_page(verdict: RunVerdict, target: Target, recorded: Facts | None) -> str:
+    """Return the page; `recorded` are the facts of a readable baseline, if there is one."""
+    sections = [
+        ("Not covered by this run", verdict.partial),
+        ("Waivers", tuple(_waivers(target))),
+        ("Left out by the profile", tuple(_left_out(target))),
+        ("Blind spots of the stores", tuple(_blind_spots(recorded))),
+        ("Said by the checks", verdict.notes),
+    ]
+    page = ["# Known blind spots and waivers", ""]
+    for title, texts in sections:
+        page += [f"## {title}", "", *(f"- {escaped(text)}" for text in texts or ("none",)), ""]
+    return "\n".join(page)
+
+
+def _waivers(target: Target) -> Iterator[str]:
+    for waiver in target.premigration.waivers:
+        state = f"until {waiver.expires}" if holds(waiver) else f"EXPIRED {waiver.expires}, so without effect"
+        yield f"{waiver.item}: waived by {waiver.name}, {state}: {waiver.reason}"
+
+
+def _left_out(target: Target) -> Iterator[str]:
+    for name, store in target.stores.items():
+        for pattern, fields in store.exclude.items():
+            yield f"{name}/{pattern}: fields not compared: {', '.join(fields)}"
+        for pattern, policy in store.policy.items():
+            if policy == "volatile":
+                yield f"{name}/{pattern}: counted, not compared (policy volatile)"
+
+
+def _blind_spots(recorded: Facts | None) -> Iterator[str]:
+    if recorded is None:
+        yield "not known: there is no baseline that could be read"
+        return
+    for name, content in recorded.contents.items():
+        for spot in content.blind_spots:
+            yield f"{name}: {spot}"

@@ -1,0 +1,170 @@
+"""The verdict in a dozen lines: for a terminal, for a log, and as Markdown for a job's summary page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from fixtures.stages import STEPS
+from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict
+from reports.allure.metadata import RESULTS
+from reports.text.page import MARKS, escaped
+from reports.text.stages import TITLES
+from reports.verdict.verdict import VERDICT
+
+_STYLES = {
+    Verdict.PASSED: "bold green",
+    Verdict.FAILED: "bold red",
+    Verdict.BROKEN: "bold yellow",
+    Verdict.BLOCKED: "bold blue",
+}
+_MEANINGS = {
+    Verdict.PASSED: "every check of all four phases ran and passed",
+    Verdict.FAILED: "something was verified, and it is wrong",
+    Verdict.BROKEN: "not everything could be verified",
+    Verdict.BLOCKED: "nothing was tried",
+}
+# The meanings for the gate before a migration.
+_GATE_MEANINGS = {
+    Verdict.PASSED: "every item of the gate holds, or is waived",
+    Verdict.FAILED: "do not promote: an item of the gate does not hold",
+    Verdict.BROKEN: "do not promote: not every item of the gate could be verified",
+    Verdict.BLOCKED: "do not promote: nothing was tried",
+}
+_LATE = "every check of all four phases ran and passed, but the target was down for longer than its objective"
+_LONGEST_REASON = 200
+_RECORD = (VERDICT, "gate.md", "report.html", "postmortem.md", RESULTS)
+# GitHub and its imitations show the file that this variable names.
+_SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+
+
+def lines(verdict: RunVerdict, folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield each line as its lead, its rest, and the lead's style in the words of rich and pytest."""
+    style = _STYLES[verdict.verdict]
+    yield verdict.verdict.upper(), f": {meaning(verdict)} ({verdict.target})", style
+    if verdict.rollback is not None:
+        yield "", f"  {_rollback(verdict)}", ""
+    for name, phase in verdict.phases.items():
+        window = f"window {_window(phase):<10}  " if phase.window is not None else ""
+        rest = f" {TITLES[name]:<24} {phase.seconds:6.1f} s  {window}{_counts(phase)}"
+        yield f"  {phase.verdict:<7}", rest, _STYLES[phase.verdict]
+    for check, reason in _firsts(verdict):
+        yield "  first", f"   {check}: {reason}", style
+    for name, reason in _blocked(verdict):
+        yield "  blocked", f" {TITLES[name]}: {reason}", _STYLES[Verdict.BLOCKED]
+    if verdict.late is not None:
+        yield "  late", f"    {verdict.late}", style
+    if verdict.partial:
+        yield "  not covered", f": {'; '.join(verdict.partial)}", style
+    for text in verdict.notes:
+        yield "  note", f"    {text}", ""
+    yield "", f"  record  {_shown(folder)}: {', '.join(_record(folder))}", ""
+
+
+def markdown(verdict: RunVerdict, folder: Path) -> str:
+    """Return the summary of the incident in `folder` as Markdown."""
+    page = [
+        f"## {MARKS[verdict.verdict]} {verdict.verdict.capitalize()}: {meaning(verdict)}",
+        "",
+        f"Target `{verdict.target}`, incident `{verdict.incident}`, {verdict.started} to {verdict.finished}.",
+        *([f"{_rollback(verdict).capitalize()}."] if verdict.rollback is not None else []),
+        "",
+        "| stage | verdict | seconds | window | passed | failed | broken | blocked |",
+        "|---|---|---:|---|---:|---:|---:|---:|",
+    ]
+    for name, phase in verdict.phases.items():
+        cells = [
+            TITLES[name],
+            f"{MARKS[phase.verdict]} {phase.verdict}",
+            f"{phase.seconds:.1f}",
+            _window(phase),
+            *(str(count) for count in asdict(phase.checks).values()),
+        ]
+        page.append(f"| {' | '.join(cells)} |")
+    firsts = [f"- `{check}`: {escaped(reason)}" for check, reason in _firsts(verdict)]
+    if firsts:
+        page += ["", "First checks that did not pass:", "", *firsts]
+    blocked = [f"- {TITLES[name]}: {escaped(reason)}" for name, reason in _blocked(verdict)]
+    if blocked:
+        page += ["", "Blocked:", "", *blocked]
+    if verdict.late is not None:
+        page += ["", f"Late: {escaped(verdict.late)}"]
+    if verdict.partial:
+        page += ["", "Not covered:", "", *(f"- {escaped(reason)}" for reason in verdict.partial)]
+    if verdict.notes:
+        page += ["", "Notes:", "", *(f"- {escaped(text)}" for text in verdict.notes)]
+    page += ["", f"Record: `{_shown(folder)}` ({', '.join(_record(folder))})"]
+    return "\n".join([*page, ""])
+
+
+def append_job_summary(page: str) -> None:
+    """Append a page of Markdown to the job's summary page, if the runner has one."""
+    path = os.environ.get(_SUMMARY_VARIABLE)
+    if path:
+        with Path(path).open("a", encoding="utf-8") as stream:
+            stream.write(page)
+
+
+def meaning(verdict: RunVerdict) -> str:
+    """Return the verdict's meaning in a sentence."""
+    if verdict.late is not None:
+        return _LATE
+    of_gate = bool(verdict.phases) and set(verdict.phases) <= set(STEPS)
+    return (_GATE_MEANINGS if of_gate else _MEANINGS)[verdict.verdict]
+
+
+def _rollback(verdict: RunVerdict) -> str:
+    if verdict.rollback is None:
+        return ""
+    text = f"rollback {verdict.rollback.verdict} in {verdict.rollback.seconds:.1f} s"
+    if verdict.rto_seconds is not None:
+        text = f"{text}, verified after {verdict.rto_seconds:.1f} s in all"
+    if verdict.records is None:
+        return text
+    counts = ", ".join(f"{count:,} {name}" for name, count in verdict.records.items())
+    return f"{text}; records: {counts}"
+
+
+def _counts(phase: PhaseVerdict) -> str:
+    counts = asdict(phase.checks).items()
+    return ", ".join(f"{count} {name}" for name, count in counts if count) or "no checks"
+
+
+def _window(phase: PhaseVerdict) -> str:
+    return "none" if phase.window is None else f"{phase.window[0]:g}-{phase.window[1]:g} s"
+
+
+def _firsts(verdict: RunVerdict) -> Iterator[tuple[str, str]]:
+    """Yield each tried phase's first unpassed check with its reason: these are the causes."""
+    for phase in verdict.phases.values():
+        if phase.first is not None and (phase.checks.failed or phase.checks.broken):
+            check, reason = phase.first
+            yield check, _line(reason)
+
+
+def _blocked(verdict: RunVerdict) -> Iterator[tuple[str, str]]:
+    """Yield each phase that was only blocked, with the reason."""
+    for name, phase in verdict.phases.items():
+        if (
+            phase.checks.blocked
+            and phase.first is not None
+            and not (phase.checks.failed or phase.checks.broken)
+        ):
+            yield name, _line(phase.first[1])
+
+
+def _line(reason: str) -> str:
+    line = reason.splitlines()[0] if reason else "no reason given"
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
+
+
+def _record(folder: Path) -> list[str]:
+    """Return the names of the record's existing files."""
+    return [name for name in _RECORD if (folder / name).exists()]
+
+
+def _shown(folder: Path) -> Path:
+    """Return `folder` relative to the working directory if it lies below it."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

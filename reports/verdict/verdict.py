@@ -1,0 +1,41 @@
+"""`verdict.json`: the verdict of an incident, for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from fixtures.errors import UsageProblem
+from fixtures.system.files import write_whole
+from fixtures.system.record_files import as_json, read_record
+from fixtures.verdict import RunVerdict
+
+VERDICT = "verdict.json"
+# Prefix of a late downtime's text in verdicts of earlier versions.
+_LATE_OF_BEFORE = "late: "
+
+
+def write_verdict(folder: Path, verdict: RunVerdict) -> Path:
+    """Write the verdict into the incident's folder, whole or not at all; return its path."""
+    path = folder / VERDICT
+    text = json.dumps(as_json(verdict), ensure_ascii=False, allow_nan=False, indent=2)
+    # A lone surrogate, from a damaged record, is written as JSON escapes it.
+    write_whole(path, f"{text}\n".encode("utf-8", "backslashreplace"), mode=0o644)
+    return path
+
+
+def read_verdict(folder: Path) -> RunVerdict:
+    """Return the verdict that `write_verdict` wrote into the incident's folder.
+
+    Raises:
+        UsageProblem: the file is missing, or holds no verdict.
+    """
+    path = folder / VERDICT
+    what, hint = "verdict", "run the checks again: pytest -m verification --target PROFILE"
+    found = read_record(RunVerdict, path, what=what, hint=hint)
+    if found is None:
+        raise UsageProblem(
+            what=what, expected=f"a readable {VERDICT}", observed="no such file", source=str(path), hint=hint
+        )
+    return replace(found, late=found.late.removeprefix(_LATE_OF_BEFORE)) if found.late else found

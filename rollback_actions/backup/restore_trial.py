@@ -1,0 +1,192 @@
+"""The trial of a backup: it is restored into a scratch instance and compared with the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass
+
+from fixtures.baseline.folder import Baseline
+from fixtures.baseline.target_comparison import Finding, compare_target
+from fixtures.collection import VERSIONS
+from fixtures.engines.engine import ContainerEngine
+from fixtures.engines.factory import open_engine
+from fixtures.errors import Mismatch, Problem
+from fixtures.incident.trials import Trial, TrialOfStore, of_problem
+from fixtures.stores.registry import open_view
+from fixtures.system.clock import Moment
+from fixtures.system.command import Deadline
+from fixtures.system.side_by_side import Workers
+from fixtures.target.kinds import descriptor_of
+from fixtures.target.profile import Target
+from fixtures.target.safety import means_of
+from fixtures.target.sections import StoreProfile
+from fixtures.target.store_descriptor import Means, Trait
+from fixtures.verdict import Verdict, combine
+from rollback_actions.backup.scratch import Scratch, require_own_address, scratch_of
+from rollback_actions.backup.sets import BackupSet
+from rollback_actions.stores.contract import Kept, StoppedKeeper, StoreKeeper
+from rollback_actions.stores.registry import open_keeper
+
+_FLUSHED = "a rollback flushes it: there is nothing to restore"
+_ABSENT = "the backup set does not hold it"
+_ELSEWHERE = "its contents are versions in the target's own buckets, which no scratch instance has"
+_COPY = 'set backup = "copies" for that store in the profile, or waive its restore: premigration.waivers'
+_CONNECTIONS = 12
+
+
+def try_backup(target: Target, backup: BackupSet, baseline: Baseline) -> Trial:
+    """Restore every store of `backup` into a scratch instance and compare it with `baseline`.
+
+    A failure of one store is that store's verdict; the target itself is only read.
+
+    Raises:
+        Mismatch, Problem: there is no scratch instance to try the stores in.
+    """
+    limit, began = Deadline(target.premigration.scratch.seconds), Moment.now()
+    with scratch_of(target, limit) as scratch, Workers(len(target.stores) + 1, "trial") as workers:
+        trials = {
+            name: _StoreTrial(name, scratch, open_engine(scratch.target.engine), backup, baseline)
+            for name in target.stores
+        }
+        # A store that is restored stopped need not run before; and the others need not wait for it.
+        started = workers.begin(scratch.start, [name for name in trials if not trials[name].stopped])
+        stores = dict(
+            zip(trials, workers.in_order(lambda trial: trial.run(started), trials.values()), strict=True)
+        )
+    return Trial(backup.folder.name, baseline.id, stores, round(Moment.now().seconds_since(began), 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _StoreTrial:
+    """The trial of one store."""
+
+    name: str
+    scratch: Scratch
+    engine: ContainerEngine
+    backup: BackupSet
+    baseline: Baseline
+
+    @property
+    def profile(self) -> StoreProfile:
+        return self.scratch.target.stores[self.name]
+
+    @property
+    def _traits(self) -> frozenset[Trait]:
+        traits: frozenset[Trait] = descriptor_of(self.profile).traits
+        return traits
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the store is restored while it is stopped."""
+        return isinstance(self._keeper(), StoppedKeeper)
+
+    def run(self, started: Future[None]) -> TrialOfStore:
+        """Restore and compare, once the store is `started`; a failure is the result."""
+        try:
+            if self.name not in self.backup.stores:
+                return TrialOfStore(Verdict.FAILED, (_ABSENT,))
+            if means_of(self.profile) is Means.VERSIONS:
+                return TrialOfStore(Verdict.BROKEN, (_ELSEWHERE,), _COPY)
+            if self.profile.emptied:
+                return TrialOfStore(Verdict.PASSED, (_FLUSHED,))
+            if not self.stopped:
+                self._await(started)
+            return self._try()
+        except (Mismatch, Problem) as problem:
+            return of_problem(problem)
+
+    def _await(self, started: Future[None]) -> None:
+        """Wait until the store runs, even if others that were `started` with it failed."""
+        failure: Problem | None = None
+        try:
+            started.result()
+        except Problem as problem:
+            failure = problem
+        try:
+            self.scratch.await_health(self.name)
+        except Problem as problem:
+            raise failure or problem from None
+
+    def _try(self) -> TrialOfStore:
+        require_own_address(self.name, self.profile, self.engine)
+        kept = self.backup.stores[self.name]
+        began = Moment.now()
+        restored = self._keeper().restore(self.backup.folder / self.name).records
+        after = Moment.now()
+        # Records that have expired since are missing: the keeper has compared the others.
+        if Trait.EXPIRING not in self._traits:
+            _require_all(self.name, kept, restored)
+        findings = self._compare()
+        verdicts = [finding.verdict for finding in findings]
+        # If a whole store is volatile, the return of all its records is all that can be checked.
+        known = self.baseline.facts.stores.get(self.name)
+        volatile = bool(known and known.counts) and any(restored.values()) == any(kept.records.values())
+        verdict = combine(verdicts) if verdicts else Verdict.PASSED if volatile else Verdict.BROKEN
+        seconds = f"restored in {after.seconds_since(began):.1f} s, compared in {after.seconds_ago():.1f} s"
+        compared = f"{verdicts.count(Verdict.PASSED)} of {len(verdicts)} comparisons hold"
+        counted = "volatile, counted" if volatile else "nothing to compare"
+        said = f"{sum(restored.values()):,} records, {seconds}; {compared if verdicts else counted}"
+        if self.scratch.limit.passed:
+            raise _late(self.scratch.limit)
+        return TrialOfStore(
+            verdict,
+            (said, *(_text(finding) for finding in findings if finding.verdict is not Verdict.PASSED)),
+        )
+
+    def _compare(self) -> list[Finding]:
+        profile = self._readable()
+        # Nobody else uses a scratch instance: it need not be spared.
+        load = profile.load.model_copy(update={"connections": max(_CONNECTIONS, profile.load.connections)})
+        profile = profile.model_copy(update={"load": load})
+        target = self.scratch.target.model_copy(update={"stores": {self.name: profile}})
+        findings = [f for f in compare_target(target, self.engine, self.baseline) if f.store == self.name]
+        # A version belongs to the bucket that it was made in: a copy of its objects has other versions.
+        return [f for f in findings if not (Trait.VERSIONED in self._traits and f.name.startswith(VERSIONS))]
+
+    def _readable(self) -> StoreProfile:
+        """Return the store's profile as its reader sees it, or with its operator if there is no reader."""
+        try:
+            with closing(open_view(self.name, self.profile, self.engine)) as view:
+                view.counts()
+        except Problem:
+            return self.profile.model_copy(update={"reader": self.profile.operator})
+        return self.profile
+
+    def _keeper(self) -> StoreKeeper:
+        return open_keeper(
+            self.name, self.profile, self.engine, self.scratch.control, self.scratch.limit.remaining
+        )
+
+
+def _late(limit: Deadline) -> Mismatch:
+    return Mismatch(
+        what="restore and comparison",
+        expected=f"done within {limit.seconds:g} s",
+        observed="later",
+        source="premigration.scratch.seconds in the profile",
+        hint="see what takes so long; where it has to, give it more time there",
+    )
+
+
+def _require_all(name: str, kept: Kept, restored: Mapping[str, int]) -> None:
+    """Check that every record in the backup was put back: no baseline knows the volatile ones."""
+    wrong = {
+        collection: (count, restored.get(collection, 0))
+        for collection, count in kept.records.items()
+        if restored.get(collection, 0) != count
+    }
+    if wrong:
+        texts = [f"{collection}: {was} kept, {now} restored" for collection, (was, now) in wrong.items()]
+        raise Mismatch(
+            what=f"records of {name} after the restore",
+            expected="as many as its backup holds",
+            observed="; ".join(texts),
+            source="the scratch instance",
+            hint="the backup does not hold what it says: take another one",
+        )
+
+
+def _text(finding: Finding) -> str:
+    return f"{finding.name} {finding.verdict}: {finding.text}"

@@ -1,0 +1,88 @@
+"""The command `python -m rollback_actions assess`."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fixtures.decision.tree import decide
+from fixtures.errors import ExitCode, UsageProblem
+from fixtures.monitoring.severity import Severity
+from fixtures.system.clock import Moment
+from fixtures.target.profile import load_target
+from rollback_actions.respond.assessment import assess_again, assess_target, assessment_lines, scope_of
+from rollback_actions.session.session import Profile
+
+CODES = {
+    Severity.HEALTHY: ExitCode.VERIFIED,
+    Severity.CRITICAL: ExitCode.FAILED,
+    Severity.UNKNOWN: ExitCode.BROKEN,
+    Severity.NON_CRITICAL: ExitCode.INVESTIGATE,
+}
+
+
+def assess_command(
+    profile: Profile,
+    samples: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of samples to assess, as of the last one (default: the current samples).",
+            show_default=False,
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="With --samples: time of the assessment, ISO 8601 with its zone.", show_default=False
+        ),
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Assess severity within 30 s, from the monitor's samples or its own; changes nothing."""
+    target = load_target(profile)
+    redact = target.redactor().text
+    say = partial(typer.echo, err=as_json)
+    moment = _moment(at, samples)
+    assessed = assess_again(target, samples, moment) if samples else assess_target(target, say)
+    assessment = assessed.assessment
+    decision = decide(assessment.severity, scope_of(target, assessed))
+    if as_json:
+        record = {
+            **assessment.record(),
+            "monitored": assessed.monitored,
+            "decision": {"action": decision.action, "names": decision.names, "reason": decision.reason},
+        }
+        typer.echo(redact(json.dumps(record, sort_keys=True, ensure_ascii=False)))
+    else:
+        for line in assessment_lines(assessed):
+            typer.echo(redact(line))
+        names = f" of {', '.join(decision.names)}" if decision.names else ""
+        typer.echo(f"decision: {decision.action}{names}: {decision.reason}")
+    if assessment.severity is not Severity.HEALTHY:
+        raise typer.Exit(CODES[assessment.severity])
+
+
+def _moment(at: str | None, samples: Path | None) -> Moment | None:
+    """Return the named moment, as the wall clock has it, or None."""
+    if at is None:
+        return None
+    try:
+        moment = Moment.from_record({"wall": at, "since_boot": 0, "boot": ""})
+    except ValueError as error:
+        observed = str(error)
+    else:
+        if samples is not None:
+            return moment
+        observed = "no --samples"
+    raise UsageProblem(
+        what=f"--at {at}",
+        expected="a time with its zone, of samples that are named",
+        observed=observed,
+        source="the command line",
+        hint="such as --samples incidents/ID/samples.jsonl --at 2026-01-31T12:00:00+00:00",
+    )

@@ -1,0 +1,74 @@
+"""The commands `python -m rollback_actions bundle` and `verify-bundle`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fixtures.incident.incident import named_incident
+from fixtures.redaction.redactor import Redactor
+from fixtures.target.profile import load_target
+from reports.bundle.bundle import Bundle, write_bundle
+from reports.bundle.bundle_check import verify_bundle
+
+_INCIDENTS = Path(__file__).resolve().parents[2] / "incidents"
+
+
+def bundle_command(
+    incident: Annotated[str, typer.Argument(help="Id of an incident, or its folder.", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option(help="File to write (default: ID.tar.gz here).", show_default=False)
+    ] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--target",
+            envvar="ROLLPROOF_TARGET",
+            help="Profile of the target, for its incidents and its secrets.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    with_records: Annotated[
+        bool,
+        typer.Option("--with-records", help="Include the records that a restore overwrote: users' data."),
+    ] = False,
+) -> None:
+    """Pack INCIDENT into one archive, with every file's hash and without users' data."""
+    target = load_target(profile) if profile else None
+    redactor = target.redactor() if target else Redactor()
+    found = named_incident(incident, target.folders.incidents if target else _INCIDENTS)
+    bundle = write_bundle(found, output or Path(f"{found.id}.tar.gz"), redactor, with_records=with_records)
+    if target is None:
+        typer.echo("no profile is named: only what looks like a token was looked for, no secret by name")
+    _say(bundle, redactor)
+    if with_records and any(name.startswith("lost-window") for name in bundle.manifest.files):
+        typer.echo("WITH RECORDS: it holds the data of users; hand it on to nobody who may not see that")
+    typer.echo(f"bundle: {bundle.path}")
+
+
+def verify_bundle_command(
+    bundle: Annotated[Path, typer.Argument(help="File that the command bundle made.", show_default=False)],
+    sha256: Annotated[
+        str | None,
+        typer.Option(help="SHA-256 of the whole file, from another source.", show_default=False),
+    ] = None,
+) -> None:
+    """Verify BUNDLE: every hash matches, and nothing is missing, added or changed."""
+    found = verify_bundle(bundle, sha256)
+    _say(found, Redactor())
+    if sha256 is None:
+        typer.echo(
+            "compare that SHA-256 with what its maker says: who changes a bundle can change its hashes"
+        )
+    typer.echo(f"verified: {found.path}")
+
+
+def _say(bundle: Bundle, redactor: Redactor) -> None:
+    manifest = bundle.manifest
+    typer.echo(redactor.text(f"incident {manifest.incident} of target {ascii(manifest.target)[1:-1]}"))
+    typer.echo(f"{len(manifest.files):,} files, {manifest.size:,} bytes; sha256 {bundle.sha256}")
+    for name, why in manifest.left_out.items():
+        typer.echo(redactor.text(f"left out: {ascii(name)[1:-1]} ({ascii(why)[1:-1]})"))

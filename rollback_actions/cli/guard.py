@@ -1,0 +1,108 @@
+"""The edge of every command line: errors become two lines and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+
+from typer.exceptions import Abort, TyperException
+
+from fixtures.errors import ExitCode, Problem, describe, reason_of
+from fixtures.system.process import escape_half_characters
+
+_CTRL_C = 130
+
+
+def guarded(command: Callable[..., object]) -> ExitCode:
+    """Run a Typer application and return its exit code.
+
+    An unforeseen error is a bug of ours: its traceback goes to a file, for the person who fixes it. Both the
+    messages and that file are redacted: secrets known to this process, and personal data of its target.
+    """
+    escape_half_characters()
+    try:
+        code = command(standalone_mode=False)
+    except TyperException as error:
+        text = describe(
+            what="command line",
+            expected="a command and arguments that --help lists",
+            observed=error.format_message(),
+            source="the arguments",
+            hint="add --help",
+        )
+        _say(text)
+        return ExitCode.USAGE
+    except (KeyboardInterrupt, Abort):
+        return _interrupted()
+    except Problem as problem:
+        _say("\n".join([str(problem), *getattr(problem, "__notes__", [])]))
+        return problem.exit_code
+    except SystemExit:
+        # Typer's way out when nobody reads the output; its code would mean that an action failed.
+        return _unread()
+    except Exception as error:  # noqa: BLE001 - the edge: nothing may pass it unformatted
+        _say(f"internal error: {type(error).__name__}; {_kept(error)}")
+        _say("HINT: report it with that; what was done up to then is in the journal")
+        return ExitCode.BROKEN
+    return _code_of_exit(code)
+
+
+def _code_of_exit(code: object) -> ExitCode:
+    """Return the exit code of a command that ended without an error.
+
+    Outside its standalone mode, Typer returns the code of an exit, even of an exit that it made of Ctrl-C.
+    """
+    if code == _CTRL_C:
+        return _interrupted()
+    if not isinstance(code, int):
+        return ExitCode.VERIFIED
+    return ExitCode(code) if code in set(ExitCode) else ExitCode.BROKEN
+
+
+def _unread() -> ExitCode:
+    text = describe(
+        what="standard output",
+        expected="somebody who reads it",
+        observed="nobody",
+        source="the pipe that it goes to",
+        hint="how an action went is in its incident: python -m rollback_actions rollback status",
+    )
+    _say(text)
+    return ExitCode.BROKEN
+
+
+def _interrupted() -> ExitCode:
+    _say("interrupted")
+    return ExitCode.INTERRUPTED
+
+
+def _say(text: str) -> None:
+    text = _redacted(text)
+    # Standard error may be closed and nobody read it; the exit code still tells the result.
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def _kept(error: Exception) -> str:
+    """Keep the traceback in a file; return its name, or the reason for none and the place of the error."""
+    text = "".join(traceback.format_exception(error))
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="rollproof-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            file.write(_redacted(text))
+    except OSError as unkept:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        began = f"{frame.filename}:{frame.lineno}"
+        return f"its traceback cannot be kept, {reason_of(unkept)}; it began in {began}"
+    return f"traceback in {file.name}"
+
+
+def _redacted(text: str) -> str:
+    from fixtures.redaction.personal import personal_data  # noqa: PLC0415 - help is said without it
+    from fixtures.redaction.redactor import Redactor  # noqa: PLC0415
+
+    return Redactor(personal=personal_data.get()).text(text)

@@ -1,0 +1,70 @@
+"""Commands in a table: name, one line of help, and place. A command is imported only when it is asked for.
+
+Help is plain: it needs only Typer's own library, and never truncates a line at 80 columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """The place of a command, such as `package.module:function`, and the first line of its help."""
+
+    place: str
+    help: str
+
+    @property
+    def module(self) -> str:
+        """The module that is imported for it."""
+        return self.place.partition(":")[0]
+
+    def load(self, name: str) -> TyperCommand:
+        """Import the command, and return it under its name."""
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command(name)(getattr(import_module(self.module), self.place.partition(":")[2]))
+        command = get_command(app)
+        assert isinstance(command, TyperCommand)  # noqa: S101 - one command makes no group
+        return command
+
+
+class _Listed(TyperCommand):
+    """A command that is known only by the table until its arguments are read."""
+
+    def __init__(self, name: str, at: At) -> None:
+        super().__init__(name, help=at.help)
+        self._name, self._at = name, at
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """Return the whole line, however long: help breaks it."""
+        return self._at.help
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401 - as Typer's
+        """Read the arguments with the command itself, which then runs."""
+        return self._at.load(self._name).make_context(info_name, args, parent, **extra)
+
+
+class _Table(TyperGroup):
+    """The command line of a table; it shows the table if no command is named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - as Typer's
+        """Read the name of a command."""
+        if not args:
+            typer.echo(ctx.get_help())
+        return super().parse_args(ctx, args)
+
+
+def commands(about: str, table: Mapping[str, At | TyperGroup]) -> TyperGroup:
+    """Return the command line of a table; a group in it has its own command line."""
+    found = _Table(help=about, rich_markup_mode=None)
+    for name, one in table.items():
+        found.add_command(_Listed(name, one) if isinstance(one, At) else one, name)
+    return found

@@ -1,0 +1,131 @@
+"""The command `python -m rollback_actions monitor`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fixtures.errors import ActionFailed, reason_of
+from fixtures.incident.incident import find_incident
+from fixtures.monitor.monitor import COLLECTED, Beats, Summary, clock
+from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
+from fixtures.probes.probes import probes_of
+from fixtures.target.profile import Target, load_target
+from rollback_actions.session.file_lock import file_lock
+from rollback_actions.session.monitor_view import View
+from rollback_actions.session.session import Profile
+from rollback_actions.session.stopping import stopping
+
+Show = Callable[[Sample], None]
+# Not the file of all samples around the incident, which others write whole: this one is appended to.
+_WATCHED = "watched.jsonl"
+_PRIORITY = -10  # if this user may set it
+
+
+def monitor(
+    profile: Profile,
+    beats: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="End after this many beats (default: run until Ctrl-C).", show_default=False
+        ),
+    ] = None,
+    incident: Annotated[
+        str | None,
+        typer.Option("--incident", help="Incident that also gets the samples.", show_default=False),
+    ] = None,
+    prometheus_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port for a Prometheus to scrape.", show_default=False),
+    ] = None,
+    prometheus_address: Annotated[
+        str, typer.Option(help="Address of this machine to listen on.")
+    ] = "127.0.0.1",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print samples as JSON lines.")] = False,
+) -> None:
+    """Watch the target on an exact beat until Ctrl-C; changes nothing."""
+    target = load_target(profile)
+    path = samples_path(target)
+    seconds = target.premigration.monitoring.beat_seconds
+    summary = Summary()
+    # A target in trouble makes its machine busy, and then its samples matter most. They cost little.
+    with suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
+    with (
+        file_lock(path.with_suffix(".lock"), f"monitor {target.name}"),
+        stopping() as stopped,
+        _written(path, target, incident) as write,
+        _scraped(target, prometheus_address, prometheus_port) as tell,
+        View(sys.stdout, as_json=as_json) as view,
+        closing(
+            Beats(
+                target.name,
+                probes_of(target, seconds * COLLECTED, clock),
+                seconds,
+                stopped,
+                target.redactor().text,
+            )
+        ) as watched,
+    ):
+        for sample in watched:
+            write(sample)
+            tell(sample)
+            view.show(sample)
+            summary.add(sample)
+            if summary.beats == beats:
+                break
+    typer.echo(f"monitor of {target.name}: {summary}; samples: {path}", err=as_json)
+
+
+@contextmanager
+def _scraped(target: Target, address: str, port: int | None) -> Iterator[Show]:
+    """Yield a function that shows a sample to scrapers; without a port it does nothing."""
+    if port is None:
+        yield lambda _: None
+        return
+    # Only a scraped monitor needs the library.
+    from fixtures.monitor.metrics_server import scraped  # noqa: PLC0415
+    from fixtures.monitor.monitor_metrics import MonitorMetrics  # noqa: PLC0415
+
+    metrics = MonitorMetrics(target)
+    with scraped(metrics, address, port):
+        yield metrics.show
+
+
+@contextmanager
+def _written(path: Path, target: Target, incident: str | None) -> Iterator[Show]:
+    """Yield a function that writes a sample to the target's file, and to the incident's if one is named."""
+    paths = [path]
+    if incident is not None:
+        paths.append(find_incident(target.folders.incidents, target.name, incident).folder / _WATCHED)
+    with ExitStack() as opened:
+        try:
+            writers = [opened.enter_context(closing(SampleWriter(one))) for one in paths]
+        except OSError as error:
+            raise _unwritten(path, error) from None
+
+        def write(sample: Sample) -> None:
+            try:
+                for writer in writers:
+                    writer.write(sample)
+            except OSError as error:
+                raise _unwritten(path, error) from None
+
+        yield write
+
+
+def _unwritten(path: Path, error: OSError) -> ActionFailed:
+    return ActionFailed(
+        what="samples of the monitor",
+        expected="a file that can be added to",
+        observed=reason_of(error),
+        source=str(path),
+        hint="make room there, or correct the permissions; then start the monitor again",
+    )

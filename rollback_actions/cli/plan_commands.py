@@ -1,0 +1,59 @@
+"""The commands `python -m rollback_actions plan` and `… card`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fixtures.decision.tree import Scope, decide
+from fixtures.engines.factory import open_engine
+from fixtures.monitoring.severity import Severity
+from fixtures.target.profile import load_target
+from rollback_actions.respond.card import card
+from rollback_actions.respond.decision import decision_lines
+from rollback_actions.rollback.plan import require_services, require_stores
+from rollback_actions.rollback.refusals import advice_of
+from rollback_actions.session.session import Profile
+
+
+def plan_command(
+    profile: Profile,
+    services: Annotated[list[str] | None, typer.Option("--service", help="A service in trouble.")] = None,
+    stores: Annotated[list[str] | None, typer.Option("--store", help="A store in trouble.")] = None,
+    severity: Annotated[Severity, typer.Option(help="Severity of the incident.")] = Severity.CRITICAL,
+    commit: Annotated[
+        str | None, typer.Option(help="Hash of the commit to go back to (default: the known-good commit).")
+    ] = None,
+    *,
+    corrupt: Annotated[bool, typer.Option("--corrupt", help="Data is corrupt.")] = False,
+    whole: Annotated[bool, typer.Option("--whole", help="The whole system is in trouble.")] = False,
+    still_bad: Annotated[
+        bool | None,
+        typer.Option(
+            "--still-bad/--over", help="Result of the five-minute investigation.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Decide what to do by the runbook's tree and print the exact steps; changes nothing."""
+    target = load_target(profile)
+    scope = Scope(tuple(services or ()), tuple(stores or ()), corrupt, whole)
+    require_services(target, scope.services)
+    require_stores(target, scope.stores)
+    decision = decide(severity, scope, still_bad=still_bad)
+    redact = target.redactor().text
+    for line in decision_lines(advice_of(target, profile), decision, commit):
+        typer.echo(redact(line))
+
+
+def card_command(profile: Profile) -> None:
+    """Print the runbook's command card, filled in for this target and this moment; changes nothing."""
+    target = load_target(profile)
+    redact = target.redactor().text
+    typer.echo(f"EMERGENCY COMMANDS for {target.name}")
+    for entry in card(advice_of(target, profile), open_engine(target.engine)):
+        typer.echo(f"\n{entry.title}:")
+        if entry.command:
+            typer.echo(redact(f"  {entry.command}"))
+        for line in entry.lines:
+            typer.echo(redact(f"    {line}"))

@@ -1,0 +1,87 @@
+"""The commands `python -m rollback_actions backup`, `… capture`, `… save-state` and `… compare`."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fixtures.baseline.folder import load_baseline
+from fixtures.baseline.target_comparison import compare_target
+from fixtures.engines.factory import open_engine
+from fixtures.errors import ExitCode
+from fixtures.git.repository import head
+from fixtures.incident.journal_steps import Step
+from fixtures.losses.index import write_index
+from fixtures.target.profile import load_target
+from fixtures.verdict import Verdict, combine
+from rollback_actions.backup.capture import capture
+from rollback_actions.backup.sets import new_backup_folder, take_backup
+from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.gate.saved_state import save_state
+from rollback_actions.rollback.unfinished import refuse_unfinished
+from rollback_actions.session.lock import open_lock
+from rollback_actions.session.session import IncidentId, Profile, TakeOver, open_session
+from rollback_actions.stores.registry import open_keepers
+
+
+def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
+    """Back up every store in parallel, into a new backup set of the current commit."""
+    target = load_target(profile)
+    lock = open_lock(target, "backup", take_over=take_over)
+    with open_session(target, lock, Step.BACKUP, lambda: incident) as session:
+        refuse_unfinished(target.folders.incidents, target.name)
+        engine, control = open_engine(target.engine), ComposeControl(target.engine)
+        keepers = open_keepers(target, engine, control)
+        folder = new_backup_folder(target.folders.backups, target.name)
+        commit = head(target.application.repository)
+        taken = take_backup(
+            folder, target.name, commit, keepers, session.steps, partial(write_index, target, engine)
+        )
+    typer.echo(f"backup: {taken.folder}")
+
+
+def capture_command(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
+    """Capture a baseline and make it current: commit, images, records, what the canary sees."""
+    target = load_target(profile)
+    lock = open_lock(target, "capture", take_over=take_over)
+    with open_session(target, lock, Step.CAPTURE, lambda: incident) as session:
+        refuse_unfinished(target.folders.incidents, target.name)
+        folder = capture(target, session.steps)
+    typer.echo(f"baseline: {folder}")
+
+
+def save_state_command(profile: Profile) -> None:
+    """Write the commit of the working copy into the file that the profile names, before a migration."""
+    target = load_target(profile)
+    commit = save_state(target)
+    typer.echo(f"saved: {commit} in {target.premigration.state.commit_file}")
+
+
+def compare_command(
+    baseline: Annotated[Path, typer.Argument(help="Folder of the baseline.")], profile: Profile
+) -> None:
+    """Compare the target with BASELINE, record by record; changes nothing."""
+    target = load_target(profile)
+    loaded = load_baseline(baseline, target.name, target.baseline_key)
+    findings = compare_target(target, open_engine(target.engine), loaded)
+    verdict = combine(finding.verdict for finding in findings)
+    # Findings that are wrong come last: a terminal, and a truncated log, show their end.
+    findings.sort(key=lambda finding: finding.verdict is not Verdict.PASSED)
+    lines = [
+        *(
+            f"blind spot of {store}: {spot}"
+            for store, content in loaded.facts.contents.items()
+            for spot in content.blind_spots
+        ),
+        *(f"{finding.verdict:<6} {finding.store}/{finding.name}: {finding.text}" for finding in findings),
+        f"compared with {loaded.id}: {verdict}",
+    ]
+    # Keys of records may be secrets themselves, such as tokens of sessions.
+    redactor = target.redactor()
+    for line in lines:
+        typer.echo(redactor.text(line))
+    if verdict is not Verdict.PASSED:
+        raise typer.Exit(ExitCode.FAILED if verdict is Verdict.FAILED else ExitCode.BROKEN)

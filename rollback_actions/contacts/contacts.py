@@ -1,0 +1,217 @@
+"""Does what an incident's contact flow asks for: alerts people, and records the results.
+
+Each attempt to reach a channel is on the disk before it is made, and its result directly after. The record is
+locked only for a moment, so that somebody can acknowledge while a channel hangs. The clock itself is kept by
+one process at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential
+
+from fixtures.errors import UsageProblem
+from fixtures.incident.incident import ROLLBACK, UNFINISHED, Incident
+from fixtures.system.clock import Moment
+from fixtures.target.contacts import LONGEST_WAIT_SECONDS
+from fixtures.target.profile import Target
+from fixtures.team.contact_flow import ContactChannels, Due, Flow, contact_channels, flow_of, t_plus
+from fixtures.team.contact_message import body_of, title_of
+from fixtures.team.contact_record import (
+    CLOSED,
+    CONTACTS,
+    DECIDED,
+    DETECTED,
+    ContactRecord,
+    Decision,
+    read_contacts,
+)
+from rollback_actions.contacts.contact_alert import Series
+from rollback_actions.session.file_lock import file_lock
+from rollback_actions.session.holder import author
+from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import open_journal
+
+# A writer holds the record for a moment; a slow disk may make that longer.
+_RECORD_SECONDS = 10.0
+# Additions to the record by others are seen within the first time, signals within the second.
+_POLL_SECONDS, _SLICE_SECONDS = 1.0, 0.2
+_WHAT = "contacts"
+
+
+@contextmanager
+def contact_journal(target: Target, incident: Incident, say: Callable[[str], None]) -> Iterator[Journal]:
+    """Yield the journal of the incident's contacts, locked against other writers.
+
+    Raises:
+        UsageProblem: another process holds it for too long. `ActionFailed`: it cannot be read or written.
+    """
+    redact = target.redactor().text
+    lock = _lock_of(incident, "contacts")
+    with file_lock(lock, f"write the contacts of {incident.id}", wait_seconds=_RECORD_SECONDS):
+        yield open_journal(incident.folder / CONTACTS, redact, say)
+
+
+@contextmanager
+def the_clock(incident: Incident) -> Iterator[None]:
+    """Keep the clock of an incident while the body runs; only one process may.
+
+    Raises:
+        UsageProblem: another process keeps it.
+    """
+    with file_lock(_lock_of(incident, "clock"), f"keep the contact clock of {incident.id}"):
+        yield
+
+
+def require_contacts(target: Target) -> None:
+    """Raise `UsageProblem` unless the profile has channels to the engineer on call and to the tech lead."""
+    contacts = target.contacts
+    for name, contact in (("on_call", contacts.on_call), ("tech_lead", contacts.tech_lead)):
+        if not contact.channels:
+            raise UsageProblem(
+                what=f"channels of {name.replace('_', ' ')}",
+                expected="at least one",
+                observed="none",
+                source=f"contacts.{name}.channels in the profile",
+                hint='channels = [{file = "path"}] there; each file holds one Apprise URL',
+            )
+
+
+def read_flow(target: Target, incident: Incident, channels: ContactChannels) -> Flow:
+    """Return the present state of an incident's contact flow.
+
+    Raises:
+        UsageProblem: its clock has not begun. `Problem`: its record is damaged, or cannot be read.
+    """
+    return flow_of(target.contacts, channels.of, require_begun(incident), Moment.now())
+
+
+def require_begun(incident: Incident) -> ContactRecord:
+    """Return the record of the incident's contacts.
+
+    Raises:
+        UsageProblem: its clock has not begun. `Problem`: its record is damaged, or cannot be read.
+    """
+    record = read_contacts(incident.folder)
+    if record.detected is None:
+        raise UsageProblem(
+            what=f"contact clock of {incident.id}",
+            expected="one that has begun",
+            observed="none",
+            source=str(incident.folder / CONTACTS),
+            hint=f"begin it: python -m rollback_actions contacts run --incident {incident.id}",
+        )
+    return record
+
+
+@dataclass
+class ContactClock:
+    """Keeps the contact flow of one incident; `failures` are the failed deliveries, in words.
+
+    `stopped` tells whether the end was requested; a running delivery is finished first.
+    """
+
+    target: Target
+    profile: Path
+    incident: Incident
+    say: Callable[[str], None]
+    stopped: Callable[[], bool]
+    failures: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Fingerprint the channels once: that takes a while for each."""
+        self._channels = contact_channels(self.target, self.incident.id)
+        self._redact = self.target.redactor().text
+
+    def begin(self, severity: str) -> None:
+        """Record that the incident was detected, unless it is recorded: this is T+0.
+
+        Raises:
+            UsageProblem: the incident is closed, and nobody was told yet.
+        """
+        with self._journal() as journal:
+            if read_contacts(self.incident.folder).detected is not None:
+                return
+            if self.incident.closed:
+                raise UsageProblem(
+                    what=f"incident {self.incident.id}",
+                    expected="one that is open",
+                    observed="closed: it was verified",
+                    source=str(self.incident.folder / "closed.json"),
+                    hint="name another incident, or none for a new one",
+                )
+            journal.write(
+                DETECTED,
+                target=self.target.name,
+                incident=self.incident.id,
+                severity=severity,
+                minutes=json.dumps(self.target.contacts.minutes.model_dump(), sort_keys=True),
+                **author(_WHAT),
+            )
+
+    def keep(self, *, once: bool) -> Flow:
+        """Do what is due until the flow is over or stopped; with `once`, until nothing is due."""
+        while True:
+            self._observe()
+            flow = read_flow(self.target, self.incident, self._channels)
+            if self.stopped():
+                return flow
+            if flow.due:
+                self._tell(flow, flow.due[0])
+            elif once or flow.over:
+                return flow
+            else:
+                wait = _POLL_SECONDS if flow.wait_seconds is None else min(flow.wait_seconds, _POLL_SECONDS)
+                self._sleep(wait)
+
+    def _observe(self) -> None:
+        """Record what the incident itself shows: a rollback has begun, or the incident is closed."""
+        folder = self.incident.folder
+        record = read_contacts(folder)
+        rolling_back = (folder / UNFINISHED).exists() or (folder / ROLLBACK).exists()
+        if rolling_back and not record.decisions:
+            with self._journal() as journal:
+                text, name = Decision.ROLL_BACK, "the rollback in this incident"
+                journal.write(DECIDED, name=name, text=text, **author(_WHAT))
+        if self.incident.closed and record.closed is None:
+            with self._journal() as journal:
+                journal.write(CLOSED, **author(_WHAT))
+
+    def _tell(self, flow: Flow, due: Due) -> None:
+        """Make one alert: try each channel until it takes the message, or its attempts are used up."""
+        contacts = self.target.contacts
+        record = read_contacts(self.incident.folder)
+        body = body_of(self.target, self.profile, self.incident, record, flow, due)
+        message = self._redact(title_of(self.target, self.incident, due.alert)), self._redact(body)
+        series = Series(contacts, self._channels.urls, due, message, self._journal, self._redact, self.say)
+        self.say(f"{t_plus(flow.elapsed)} {due.alert}: {self._redact(due.because)}")
+        Retrying(
+            retry=retry_if_result(bool),
+            stop=self._enough,
+            wait=wait_exponential(multiplier=contacts.retry_seconds, max=LONGEST_WAIT_SECONDS),
+            sleep=self._sleep,
+            # A failed last attempt is no error of this process: it is recorded, and reported at the end.
+            retry_error_callback=lambda _: series.reasons,
+        )(lambda: [] if self.stopped() else series.attempt())
+        self.failures += [f"{due.alert}, {reason}" for reason in series.reasons]
+
+    def _enough(self, state: RetryCallState) -> bool:
+        return self.stopped() or state.attempt_number >= self.target.contacts.attempts
+
+    def _journal(self) -> AbstractContextManager[Journal]:
+        return contact_journal(self.target, self.incident, self.say)
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self.stopped():
+            time.sleep(min(left, _SLICE_SECONDS))
+
+
+def _lock_of(incident: Incident, what: str) -> Path:
+    return incident.folder.with_name(f".{incident.folder.name}.{what}.lock")

@@ -1,0 +1,303 @@
+"""The write side of a docker compose project: run, stop, start, snapshot, re-create."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from fixtures.engines.compose import ComposeEngine
+from fixtures.engines.engine import Container, Endpoint
+from fixtures.errors import ActionFailed, Problem
+from fixtures.system.command import Deadline, run_command
+from fixtures.target.profile import Engine
+from fixtures.target.sections import Address
+from rollback_actions.containers import volumes
+
+POLL_SECONDS = 0.2
+# Marks the processes of one `run`, so that they can be found in the container when their client is ended.
+RUN_VARIABLE = "ROLLPROOF_RUN"
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
+# Ends every process of this user that carries the mark; repeats, since a process may fork meanwhile.
+KILL_SCRIPT = """
+for round in 1 2 3; do
+    for folder in /proc/[0-9]*; do
+        if grep -q "$1" "$folder/environ" 2>/dev/null; then kill -9 "${folder#/proc/}"; fi
+    done
+done
+"""
+KILL_SECONDS = 5.0
+
+
+class ComposeControl:
+    """The actions on the containers of one compose project. See `ContainerControl`."""
+
+    def __init__(self, profile: Engine) -> None:
+        """Take the project, its compose files and its environment file from `profile`; connect to nothing."""
+        self._profile = profile
+        self._engine = ComposeEngine(profile.project, profile.deadline_seconds)
+
+    def run(
+        self,
+        service: str,
+        command: Sequence[str],
+        *,
+        deadline: float,
+        environment: Mapping[str, SecretStr] | None = None,
+        stdin: Path | None = None,
+        stdout: Path | None = None,
+    ) -> str:
+        """Run `command` in the container of `service`; return its output, or "" if `stdout` takes it.
+
+        `environment` is passed through the client's environment, never on a command line. At the deadline the
+        command is ended inside the container too; this needs a shell and grep there.
+        """
+        limit = Deadline(deadline)
+        container = self._containers([service])[0]
+        what = f"{command[0]} in {container.name}"
+        if not container.running or container.status == "paused":
+            raise ActionFailed(
+                what=what,
+                expected="a running container",
+                observed=container.status,
+                source=f"project {self._profile.project}",
+                hint=f"start service {service} first",
+            )
+        mark = uuid.uuid4().hex
+        options = ["-e", f"{RUN_VARIABLE}={mark}"]
+        for name in environment or {}:
+            if not VARIABLE_NAME.fullmatch(name):
+                raise ValueError(f"expected the name of a variable, observed {len(name)} other characters")
+            options += ["-e", name]
+        if stdin is not None:
+            options.append("-i")
+        try:
+            return run_command(
+                ["docker", "exec", *options, container.id, *command],
+                what=what,
+                deadline=limit,
+                environment=environment,
+                stdin=stdin,
+                stdout=stdout,
+            )
+        except ActionFailed:
+            raise
+        except BaseException as error:
+            self._kill_inside(container, mark, error)
+            raise
+
+    def stop(self, services: Iterable[str], *, deadline: float) -> None:
+        """Stop the containers of `services` and check that they are stopped.
+
+        Each gets the grace period of its compose file; a paused one is stopped as it is.
+        """
+        limit = Deadline(deadline)
+        services = tuple(services)
+        running = [c.id for c in self._containers(services) if c.running]
+        if running:
+            run_command(["docker", "stop", *running], what=f"stop of {_list(services)}", deadline=limit)
+        self._expect(services, "stopped", lambda c: not c.running and not c.restarting)
+
+    def start(self, services: Iterable[str], *, deadline: float) -> None:
+        """Start the containers of `services`; wait until they run and, with a health check, are healthy."""
+        limit = Deadline(deadline)
+        services = tuple(services)
+        stopped = [c.id for c in self._containers(services) if not c.running]
+        if stopped:
+            run_command(["docker", "start", *stopped], what=f"start of {_list(services)}", deadline=limit)
+        self._await_health(services, limit)
+
+    def save_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> Sequence[Path]:
+        """Write each data volume of `services` to `folder/<volume>.tar`; they must be stopped or paused."""
+        return volumes.save(self._containers(services), folder, Deadline(deadline))
+
+    def load_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> None:
+        """Make each data volume of `services` equal to its tar in `folder`; the services must be stopped.
+
+        All tars are read to their end before the first volume is changed. After a failure in the middle the
+        volumes are neither old nor new: run it again.
+        """
+        volumes.load(self._containers(services), folder, Deadline(deadline))
+
+    def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
+        """Check that the image ids `images`, by service, exist."""
+        self._expect_images(images, Deadline(deadline))
+
+    def described(self, *, deadline: float, files: Sequence[Path] | None = None) -> frozenset[str]:
+        """Return the services in the compose files, after compose could read these as they are.
+
+        `files` are read in place of the profile's, as if they stood there.
+        """
+        return frozenset(self._described(files, Deadline(deadline)))
+
+    def up(
+        self,
+        services: Iterable[str],
+        images: Mapping[str, str],
+        *,
+        deadline: float,
+        files: Sequence[Path] | None = None,
+    ) -> None:
+        """Re-create `services` by the profile's compose files on the image ids `images`; wait for health.
+
+        The compose files' names for those images point to them from then on, so that the next
+        `docker compose up` finds the running images. A service that `images` does not name keeps its compose
+        file's image. Nothing is built or pulled, and no other service is touched. `files` are read in place
+        of the profile's, as if they stood there.
+        """
+        limit = Deadline(deadline)
+        services = tuple(services)
+        chosen = {service: images[service] for service in services if service in images}
+        self._expect_images(chosen, limit)
+        names = self._image_names(chosen, files, limit)
+        for service, name in names.items():
+            run_command(["docker", "tag", chosen[service], name], what=f"tag {name}", deadline=limit)
+        with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
+            override = Path(folder) / "images.yaml"
+            override.write_text(_override({**chosen, **names}), encoding="utf-8")
+            create = ["up", "--detach", "--no-build", "--no-deps", "--force-recreate"]
+            run_command(
+                [*self._compose(files), "--file", str(override), *create, *services],
+                what=f"re-creation of {_list(services)}",
+                deadline=limit,
+            )
+        self._await_health(services, limit)
+        self._expect(
+            chosen,
+            f"images {_list(sorted(set(chosen.values())))}",
+            lambda c: c.image_id == chosen[c.service],
+        )
+
+    def _image_names(
+        self, images: Mapping[str, str], files: Sequence[Path] | None, limit: Deadline
+    ) -> dict[str, str]:
+        """Return the compose files' name for each service's image, if that name can move to another."""
+        described = self._described(files, limit)
+        names = {
+            service: str(described.get(service, {}).get("image") or f"{self._profile.project}-{service}")
+            for service in images
+        }
+        wanted: dict[str, set[str]] = {}
+        for service, name in names.items():
+            wanted.setdefault(name, set()).add(images[service])
+        # An id or a digest always means one image; and one name cannot mean two.
+        return {s: name for s, name in names.items() if "sha256:" not in name and len(wanted[name]) == 1}
+
+    def _described(self, files: Sequence[Path] | None, limit: Deadline) -> Mapping[str, Mapping[str, object]]:
+        read = run_command(
+            [*self._compose(files), "config", "--format", "json"],
+            what="reading of compose files",
+            deadline=limit,
+            private=True,  # it contains the containers' environment
+        )
+        services: Mapping[str, Mapping[str, object]] = json.loads(read)["services"]
+        return services
+
+    def _await_health(self, services: Iterable[str], limit: Deadline) -> None:
+        # Not `docker compose up --wait`: it fails on a service whose health check is switched off.
+        while not all(_ready(c) for c in self._containers(services)):
+            if limit.passed:
+                self._expect(services, f"healthy within {limit.seconds:g} s", _ready)
+            # A container that ended or is paused stays unhealthy, however long the wait.
+            self._expect(services, "running", lambda c: c.status in {"running", "restarting"})
+            time.sleep(POLL_SECONDS)
+
+    def resolve(self, address: Address) -> Endpoint:
+        """Return the endpoint of `address` for a client on this host, now: a start can move a service."""
+        return self._engine.resolve(address)
+
+    def _compose(self, replaced: Sequence[Path] | None) -> list[str]:
+        if not self._profile.files:
+            raise ActionFailed(
+                what="re-creation of services",
+                expected="compose files in the profile",
+                observed="none",
+                source="engine.files",
+                hint='add files = ["…/compose.yaml"] to [engine]',
+            )
+        environment = ["--env-file", str(self._profile.env_file)] if self._profile.env_file else []
+        read = self._profile.files if replaced is None else replaced
+        files = [option for file in read for option in ("--file", str(file))]
+        # Compose takes relative paths from the first file's folder, wherever a copy of that file stands.
+        folder = ["--project-directory", str(self._profile.files[0].parent)]
+        return ["docker", "compose", "--project-name", self._profile.project, *folder, *environment, *files]
+
+    def _containers(self, services: Iterable[str]) -> list[Container]:
+        """Return the containers of `services`, each of which must have one."""
+        existing = self._engine.containers()
+        wanted = tuple(dict.fromkeys(services))
+        missing = [service for service in wanted if service not in existing]
+        if missing:
+            raise ActionFailed(
+                what=f"service {_list(missing)}",
+                expected="a container",
+                observed=f"containers of {_list(existing) or 'no service'}",
+                source=f"project {self._profile.project}",
+                hint="correct the service's name in the profile, or create its container",
+            )
+        return [container for service in wanted for container in existing[service]]
+
+    def _expect(self, services: Iterable[str], expected: str, right: Callable[[Container], bool]) -> None:
+        wrong = [container for container in self._containers(services) if not right(container)]
+        if wrong:
+            raise ActionFailed(
+                what=f"containers of {_list(sorted({c.service for c in wrong}))}",
+                expected=expected,
+                observed=", ".join(_describe(container) for container in wrong),
+                source=f"project {self._profile.project}",
+                hint=f"docker logs {wrong[0].name}",
+            )
+
+    def _expect_images(self, images: Mapping[str, str], limit: Deadline) -> None:
+        for service, image in images.items():
+            if not IMAGE_ID.fullmatch(image):
+                raise ActionFailed(
+                    what=f"image of {service}",
+                    expected="an image id, sha256: and 64 digits",
+                    observed=repr(image),
+                    source="the rollback's plan",
+                    hint="a name can have been moved to another image: use the id that the baseline recorded",
+                )
+            inspect = ["docker", "image", "inspect", "--format", "{{.Id}}", image]
+            run_command(inspect, what=f"look for the image of {service}, {image}", deadline=limit)
+
+    def _kill_inside(self, container: Container, mark: str, error: BaseException) -> None:
+        script = ["sh", "-c", KILL_SCRIPT, "sh", f"{RUN_VARIABLE}={mark}"]
+        try:
+            run_command(
+                ["docker", "exec", container.id, *script],
+                what=f"end of the command in {container.name}",
+                deadline=Deadline(KILL_SECONDS),
+            )
+        except Problem as problem:
+            error.add_note(f"it may still run inside {container.name}: {problem}")
+
+
+def _ready(container: Container) -> bool:
+    return container.status == "running" and container.health in {None, "healthy"}
+
+
+def _describe(container: Container) -> str:
+    health = f", {container.health}" if container.running and container.health else ""
+    ended = "" if container.running else f" with exit code {container.exit_code}"
+    return f"{container.name} {container.status}{ended}{health}, image {container.image_id[:19]}"
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _override(images: Mapping[str, str]) -> str:
+    # `!reset` is compose's own YAML tag: without it, compose may build a service that has a build section.
+    services = "".join(
+        f"  {json.dumps(service)}: {{image: {json.dumps(image)}, build: !reset null, pull_policy: never}}\n"
+        for service, image in images.items()
+    )
+    return f"services:\n{services}" if services else "services: {}\n"

@@ -1,0 +1,81 @@
+"""The actions on a target's containers. The read side is `fixtures.engines`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from fixtures.engines.engine import Endpoint
+from fixtures.target.sections import Address
+
+
+class ContainerControl(Protocol):
+    """Write side of a container engine. Every call has a deadline in seconds.
+
+    Raises `ActionFailed` if a command ends with an exit code other than 0 (with the last lines of its
+    standard error, secrets of `environment` removed). Raises `Unverifiable` if the engine does not answer in
+    time.
+    """
+
+    def run(
+        self,
+        service: str,
+        command: Sequence[str],
+        *,
+        deadline: float,
+        environment: Mapping[str, SecretStr] | None = None,
+        stdin: Path | None = None,
+        stdout: Path | None = None,
+    ) -> str:
+        """Run `command` in the running container of `service`.
+
+        Returns its output, or "" if `stdout` takes it.
+        `environment` is passed through the client's environment, never on a command line.
+        """
+        ...
+
+    def stop(self, services: Iterable[str], *, deadline: float) -> None:
+        """Stop the containers of `services` and check that they are stopped."""
+        ...
+
+    def start(self, services: Iterable[str], *, deadline: float) -> None:
+        """Start the containers of `services`; wait until they run and, with a health check, are healthy."""
+        ...
+
+    def save_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> Sequence[Path]:
+        """Write each data volume of `services` to `folder/<volume>.tar`; they must be stopped or paused."""
+        ...
+
+    def load_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> None:
+        """Make each data volume of `services` equal to its tar in `folder`; the services must be stopped."""
+        ...
+
+    def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
+        """Check that the image ids `images`, by service, exist."""
+        ...
+
+    def described(self, *, deadline: float, files: Sequence[Path] | None = None) -> frozenset[str]:
+        """Return the services in `files`, or in the profile's, after compose could read these as they are."""
+        ...
+
+    def up(
+        self,
+        services: Iterable[str],
+        images: Mapping[str, str],
+        *,
+        deadline: float,
+        files: Sequence[Path] | None = None,
+    ) -> None:
+        """Re-create `services` by the profile's compose files on the image ids `images`; wait for health.
+
+        The compose files' names for those images point to them from then on. `files` are read in place of the
+        profile's, as if they stood there.
+        """
+        ...
+
+    def resolve(self, address: Address) -> Endpoint:
+        """Return the endpoint of `address` for a client on this host, now: a start can move a service."""
+        ...

@@ -1,0 +1,179 @@
+"""Volumes as tar files: saved and loaded by a helper container of the store's own image.
+
+A helper sees one volume and nothing else: no network, no other mount. It uses the store's image, because only
+that image is certain to be there. The image must hold GNU tar, find and a shell.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from fixtures.engines.engine import Container
+from fixtures.errors import ActionFailed
+from fixtures.system.command import Deadline, run_command
+
+HELPER_LABEL = "rollproof.helper"
+# The deadline for removing a helper whose work was interrupted.
+CLEANUP_SECONDS = 20.0
+# The folder where a helper sees its volume.
+INSIDE = "/volume"
+# GNU tar ends an archive with two blocks of zeros; it accepts a truncated archive without them.
+END_OF_ARCHIVE = bytes(1024)
+REPLACE_SCRIPT = f"""
+find {INSIDE} -mindepth 1 -delete &&
+exec tar --extract --numeric-owner --same-owner --preserve-permissions --directory={INSIDE} --file=-
+"""
+
+
+def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> Sequence[Path]:
+    """Write each volume of `containers` to `folder/<volume>.tar` (mode 600); return the files.
+
+    A file that appears is complete. Bind mounts are not data volumes and are left out.
+
+    Raises:
+        ActionFailed: there is no volume, a container that can write to one runs, or the tar is not whole.
+        Unverifiable: the deadline passed.
+    """
+    images = _images(containers)
+    for volume in images:
+        _remove_helpers(volume, deadline)
+        _refuse_users(volume, ("running", "restarting"), "stopped or paused", deadline)
+    files = []
+    for volume, image in images.items():
+        file = folder / f"{volume}.tar"
+        # The POSIX format keeps fractions of seconds, long names and large files alike.
+        options = ["--create", "--format=posix", "--sparse", "--numeric-owner"]
+        options += [f"--directory={INSIDE}", "--file=-", "."]
+        _help(volume, image, ["tar", *options], deadline, read_only=True, stdout=file)
+        _refuse_cut(volume, image, file, deadline)
+        files.append(file)
+    return files
+
+
+def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> None:
+    """Make each volume of `containers` equal to `folder/<volume>.tar`. A second run ends in the same state.
+
+    Each tar is first read to its end. That does not show that its content is what was saved: for that there
+    are the checksums of a backup's manifest.
+
+    Raises:
+        ActionFailed: a tar is missing, truncated or of another volume, or a container that uses a volume
+            runs; nothing was changed then. Also if the extraction failed.
+        Unverifiable: the deadline passed; the volumes may be half loaded.
+    """
+    images = _images(containers)
+    expected = {f"{volume}.tar" for volume in images}
+    observed = {file.name for file in folder.glob("*.tar")}
+    if expected != observed:
+        raise ActionFailed(
+            what="saved volumes",
+            expected=", ".join(sorted(expected)),
+            observed=", ".join(sorted(observed)) or "no tar at all",
+            source=str(folder),
+            hint="give the folder that was saved for these services, whole",
+        )
+    for volume, image in images.items():
+        _remove_helpers(volume, deadline)
+        _refuse_users(volume, ("running", "restarting", "paused"), "stopped", deadline)
+        _refuse_cut(volume, image, folder / f"{volume}.tar", deadline)
+    for volume, image in images.items():
+        _help(volume, image, ["sh", "-c", REPLACE_SCRIPT], deadline, stdin=folder / f"{volume}.tar")
+
+
+def _images(containers: Iterable[Container]) -> Mapping[str, str]:
+    """Return, for each volume that `containers` mount, the image of one of these containers."""
+    found: dict[str, str] = {}
+    names = []
+    for container in containers:
+        names.append(container.name)
+        for mount in container.mounts:
+            if mount.kind == "volume":
+                found.setdefault(mount.name, container.image_id)
+    if not found:
+        raise ActionFailed(
+            what="data volumes",
+            expected="at least one",
+            observed="none",
+            source=f"mounts of {', '.join(names) or 'no container'}",
+            hint="name the services that hold the data in the store's `services`; bind mounts do not count",
+        )
+    return found
+
+
+def _refuse_users(volume: str, states: Iterable[str], allowed: str, deadline: Deadline) -> None:
+    """Refuse if a container in one of `states` mounts `volume`, whatever its project."""
+    filters = [f"--filter=status={state}" for state in states]
+    listing = ["docker", "ps", f"--filter=volume={volume}", *filters, "--format={{.Names}} is {{.State}}"]
+    users = run_command(listing, what=f"look for users of volume {volume}", deadline=deadline).split("\n")
+    if users != [""]:
+        raise ActionFailed(
+            what=f"volume {volume}",
+            expected=f"every container that mounts it {allowed}",
+            observed=", ".join(filter(None, users)),
+            source="docker ps",
+            hint="a volume that is in use cannot be copied whole",
+        )
+
+
+def _refuse_cut(volume: str, image: str, file: Path, deadline: Deadline) -> None:
+    with file.open("rb") as archive:
+        size = archive.seek(0, os.SEEK_END)
+        archive.seek(max(0, size - len(END_OF_ARCHIVE)))
+        end = archive.read()
+    if end != END_OF_ARCHIVE or size % 512:
+        raise ActionFailed(
+            what=f"saved volume {volume}",
+            expected="a tar archive with its end marker",
+            observed=f"{size} bytes that do not end like one",
+            source=str(file),
+            hint="it was cut short or changed: use another backup",
+        )
+    # Read by the same program that would extract it.
+    _help(volume, image, ["tar", "--list", "--file=-"], deadline, read_only=True, stdin=file, discard=True)
+
+
+def _help(
+    volume: str,
+    image: str,
+    command: Sequence[str],
+    deadline: Deadline,
+    *,
+    read_only: bool = False,
+    stdin: Path | None = None,
+    stdout: Path | None = None,
+    discard: bool = False,
+) -> None:
+    name = f"rollproof-helper-{uuid.uuid4().hex[:12]}"
+    mount = f"type=volume,source={volume},destination={INSIDE},volume-nocopy"
+    if read_only:
+        mount += ",readonly"
+    options = ["--rm", "--name", name, f"--label={HELPER_LABEL}={volume}", "--pull=never", "--no-healthcheck"]
+    # No log: the engine would write the whole archive into it a second time.
+    options += ["--log-driver=none", "--network=none", "--user=0:0", "--mount", mount]
+    options.append(f"--entrypoint={command[0]}")
+    if stdin is not None:
+        options.append("--interactive")
+    try:
+        run_command(
+            ["docker", "run", *options, image, *command[1:]],
+            what=f"{command[0]} of volume {volume}",
+            deadline=deadline,
+            stdin=stdin,
+            stdout=stdout,
+            discard=discard,
+        )
+    except BaseException:
+        _remove_helpers(volume, Deadline(CLEANUP_SECONDS))
+        raise
+
+
+def _remove_helpers(volume: str, deadline: Deadline) -> None:
+    """Remove helpers of `volume`, also those that a killed run left running."""
+    listing = ["docker", "ps", "--all", "--quiet", f"--filter=label={HELPER_LABEL}={volume}"]
+    helpers = run_command(listing, what="look for helpers", deadline=deadline).split()
+    if helpers:
+        removal = ["docker", "rm", "--force", "--volumes", *helpers]
+        run_command(removal, what=f"removal of helpers of {volume}", deadline=deadline)

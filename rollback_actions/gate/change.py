@@ -1,0 +1,168 @@
+"""The notice of a planned migration: the team is told, and an engineer acknowledges it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from fixtures.baseline.known_good import current_baseline
+from fixtures.errors import Mismatch, Problem, UsageProblem, listed
+from fixtures.git.repository import git
+from fixtures.incident.incident import find_change
+from fixtures.system.clock import Moment
+from fixtures.target.channels import Channel, channels_of
+from fixtures.target.profile import Target
+from fixtures.team.change import ACKNOWLEDGED, NOTIFIED, change_journal, read_change
+from fixtures.team.change_document import ChangeDocument, read_document
+from rollback_actions.contacts.delivery import Delivery, deliver
+from rollback_actions.session.file_lock import file_lock
+from rollback_actions.session.holder import author
+from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import open_journal
+
+# A process that tells the team holds the record while the channels answer.
+_LONGER_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The result of telling one channel."""
+
+    channel: Channel
+    delivery: Delivery
+
+
+def notify(
+    target: Target, profile: Path, migration: str, when: str | None, say: Callable[[str], None]
+) -> list[Told]:
+    """Tell every channel of the migration to commit `migration`, a full id, and record the deliveries.
+
+    Raises:
+        UsageProblem: there is no channel, or no change document that the team could read.
+    """
+    channels = channels_of(target, migration)
+    if not channels:
+        raise UsageProblem(
+            what="channels of the team",
+            expected="at least one",
+            observed="none",
+            source="premigration.team.channels in the profile",
+            hint='channels = [{file = "path"}] there; each file holds one Apprise URL',
+        )
+    document = _document(target)
+    redact = target.redactor().text
+    title = f"Migration of {target.name} to {migration[:12]} is planned"
+    body = redact(_message(target, profile, migration, document, when))
+    team = target.premigration.team
+    with _record(target, migration, redact, say) as journal:
+        details = {"target": target.name, "migration": migration, "document": document.digest}
+        journal.write("telling", **details, channels=len(channels), message=body, **author("change"))
+        deliveries = deliver(team.channels, redact(title), body, team.delivery_seconds, redact)
+        told = [Told(one, delivery) for one, delivery in zip(channels, deliveries, strict=True)]
+        for one in told:
+            journal.write(
+                NOTIFIED,
+                **details,
+                channel=one.channel.name,
+                fingerprint=one.channel.fingerprint,
+                delivered=one.delivery.delivered,
+                reason=one.delivery.reason,
+                seconds=round(one.delivery.seconds, 3),
+            )
+    return told
+
+
+def acknowledge(
+    target: Target, migration: str, name: str, source: str | None, say: Callable[[str], None]
+) -> None:
+    """Record that `name` knows of the migration to commit `migration` and will be there.
+
+    Raises:
+        UsageProblem: the profile does not list that name as on call, or no notice was delivered yet.
+    """
+    on_call = target.premigration.team.on_call
+    if not name.strip() or (on_call and name not in on_call):
+        near = get_close_matches(name, on_call, n=3, cutoff=0.5)
+        raise UsageProblem(
+            what="engineer who acknowledges",
+            expected=f"one of {listed(on_call)}" if on_call else "a name",
+            observed=repr(name[:80]),
+            source="--as, against premigration.team.on_call in the profile",
+            hint=f"did you mean {', '.join(near)}?" if near else "name somebody who is on call",
+        )
+    redact = target.redactor().text
+    with _record(target, migration, redact, say) as journal:
+        told = read_change(target, migration).told
+        if told is None:
+            raise UsageProblem(
+                what=f"notification of the migration to {migration[:12]}",
+                expected="one that was delivered",
+                observed="none",
+                source=str(journal.path),
+                hint=f"tell the team first: python -m rollback_actions notify {migration[:12]}",
+            )
+        journal.write(
+            ACKNOWLEDGED,
+            target=target.name,
+            migration=migration,
+            name=name,
+            source=source,
+            document=told.document,
+            **author("change"),
+        )
+
+
+@contextmanager
+def _record(
+    target: Target, migration: str, redact: Callable[[str], str], say: Callable[[str], None]
+) -> Iterator[Journal]:
+    """Yield the journal of the change, locked against other writers."""
+    folder = find_change(target.folders.incidents, target.name, migration).folder
+    wait = target.premigration.team.delivery_seconds + _LONGER_SECONDS
+    lock = folder.with_name(f".{folder.name}.lock")
+    with file_lock(lock, f"write the record of {folder.name}", wait_seconds=wait):
+        yield open_journal(change_journal(target, migration), redact, say)
+
+
+def _document(target: Target) -> ChangeDocument:
+    try:
+        return read_document(target)
+    except Mismatch as wrong:
+        raise UsageProblem(
+            what="change document, which the team is told of",
+            expected=wrong.expected,
+            observed=wrong.observed,
+            source=str(target.premigration.team.document or "premigration.team.document in the profile"),
+            hint="write it, and name it in the profile; then tell the team",
+        ) from None
+
+
+def _message(
+    target: Target, profile: Path, migration: str, document: ChangeDocument, when: str | None
+) -> str:
+    """Return the text of the notice to the team."""
+    subject = git(target.application.repository, "log", "-1", "--format=%s", migration)
+    try:
+        baseline = current_baseline(target)
+        known_good = f"{baseline.facts.commit} (baseline {baseline.id})"
+    except Problem as problem:
+        known_good = f"none yet: {problem.summary}"
+    command = shlex.join(
+        ["python", "-m", "rollback_actions", "acknowledge", migration[:12], "--target", str(profile)]
+    )
+    return "\n".join(
+        [
+            f"Target: {target.name}",
+            f"Migration: {migration} {subject}",
+            f"Known good, to roll back to: {known_good}",
+            f"When: {when or 'as soon as everything that must hold before it does'}",
+            f"Told: {Moment.now().wall}",
+            f"Change document: {document.path} (SHA-256 {document.digest})",
+            f"On call: {listed(target.premigration.team.on_call) or 'whoever acknowledges'}",
+            f"Acknowledge: {command} --as NAME",
+        ]
+    )

@@ -1,0 +1,194 @@
+"""A rehearsal: a migration of a staging target, deployed, checked, rolled back and verified, on record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from fixtures.engines.factory import open_engine
+from fixtures.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed, reason_of
+from fixtures.git.repository import head, resolve_commit
+from fixtures.incident.incident import Incident
+from fixtures.incident.journal_steps import Step
+from fixtures.incident.kept_samples import samples_kept
+from fixtures.incident.rehearsals import BEGAN, ENDED, VERDICT
+from fixtures.incident.tally import tally
+from fixtures.losses.index import write_index
+from fixtures.system.command import Deadline, run_command
+from fixtures.target.profile import Target
+from fixtures.verdict import Verdict
+from rollback_actions.backup.capture import capture
+from rollback_actions.backup.sets import new_backup_folder, take_backup
+from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.gate.check_run import CheckRun
+from rollback_actions.gate.saved_state import save_state
+from rollback_actions.rollback.engine import roll_back
+from rollback_actions.rollback.plan import plan_emergency
+from rollback_actions.session.steps import Recorder
+from rollback_actions.stores.registry import open_keepers
+
+# Step 5 is left out: it asks for this rehearsal.
+_GATE = "step1 or step2 or step3 or step4"
+_MIGRATED = "phase2 or phase3"
+_COMMIT = "{commit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The results of a rehearsal: the checks of the migrated target, and the verification of its rollback."""
+
+    migrated: Verdict
+    rolled_back: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """One rehearsal of the migration to the commit `migration`, a full id, in `incident`."""
+
+    target: Target
+    profile: Path
+    migration: str
+    incident: Incident
+    steps: Recorder
+
+    def run(self) -> Outcome:
+        """Run the whole rehearsal.
+
+        Raises:
+            Problem: a step could not be done. If the migration had begun, its rollback is tried first.
+        """
+        known_good = head(self.target.application.repository)
+        self.steps.record(BEGAN, migration=self.migration, known_good=known_good)
+        self._prepare(known_good)
+        self._pass_gate()
+        try:
+            migrated = self._migrate()
+        finally:
+            # Whatever the migration did or failed to do, the target must leave it.
+            self._roll_back(known_good)
+        outcome = Outcome(migrated, self._verify())
+        self.steps.record(
+            ENDED,
+            migration=self.migration,
+            migrated=outcome.migrated,
+            rolled_back=outcome.rolled_back,
+            verdict_sha256=self._verdict_sha256(),
+        )
+        return outcome
+
+    def _verdict_sha256(self) -> str:
+        path = self.incident.folder / VERDICT
+        try:
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise ActionFailed(
+                what="verdict of the rollback",
+                expected="written by the checks",
+                observed=reason_of(error),
+                source=str(path),
+                hint="see what the checks said above",
+            ) from None
+
+    def _prepare(self, known_good: str) -> None:
+        target, engine = self.target, open_engine(self.target.engine)
+        keepers = open_keepers(target, engine, ComposeControl(target.engine))
+        folder = new_backup_folder(target.folders.backups, target.name)
+        take_backup(
+            folder, target.name, known_good, keepers, self.steps, partial(write_index, target, engine)
+        )
+        capture(target, self.steps)
+        with self.steps(Step.SAVE_COMMIT) as step:
+            step.result = str(save_state(target))
+
+    def _pass_gate(self) -> None:
+        with self.steps(Step.PASS_GATE) as step:
+            code = self._checks(_GATE, f"--migration={self.migration}")
+            if code is not ExitCode.VERIFIED:
+                raise ActionFailed(
+                    what="gate before the migration",
+                    expected="every item of steps 1 to 4 to hold",
+                    observed=f"exit code {code:d}",
+                    source="pytest -m premigration",
+                    hint="its page says which do not hold: gate.md in the record of the change",
+                )
+            step.result = "every item holds"
+
+    def _migrate(self) -> Verdict:
+        try:
+            self._deploy()
+        except Problem as problem:
+            self.steps.note(f"the migration failed: {problem.summary}")
+            return Verdict.FAILED
+        with self.steps(Step.SEE_MIGRATED) as step:
+            wrong = self._not_migrated()
+            step.result = f"not so: {listed(wrong)}" if wrong else "every service of the application"
+        if wrong:
+            return Verdict.FAILED
+        with self.steps(Step.CHECK_MIGRATED) as step:
+            beside = f"{self.incident.id}-migrated"
+            code = self._checks(_MIGRATED, f"--incident={beside}", "--no-gate", quiet=True)
+            step.result = f"exit code {code:d}; see {beside}"
+        return _verdict_of(code)
+
+    def _not_migrated(self) -> list[str]:
+        """Return the application's services that run another commit, or do not run."""
+        found = open_engine(self.target.engine).containers()
+        return [
+            f"{service} ({', '.join(str(c.revision) for c in found.get(service, ())) or 'no container'})"
+            for service in self.target.application.services
+            if {c.revision for c in found.get(service, ())} != {self.migration}
+        ]
+
+    def _deploy(self) -> None:
+        limit = Deadline(self.target.premigration.rehearsal.deploy_seconds)
+        for command in self.target.premigration.rehearsal.deploy:
+            words = [word.replace(_COMMIT, self.migration) for word in command]
+            with self.steps(Step.DEPLOY, f"{self.migration[:12]}: {Path(words[0]).name}"):
+                program = _from(self.profile.resolve().parent, words)
+                run_command(program, what=f"deployment: {words[0]}", deadline=limit)
+
+    def _roll_back(self, known_good: str) -> None:
+        engine, control = open_engine(self.target.engine), ComposeControl(self.target.engine)
+        plan = plan_emergency(self.target, known_good)
+        with samples_kept(self.target, self.incident):
+            roll_back(self.target, plan, self.incident, engine, control, self.steps)
+
+    def _verify(self) -> Verdict:
+        with self.steps(Step.VERIFY) as step:
+            code = self._checks("verification", f"--incident={self.incident.id}")
+            step.result = f"exit code {code:d}"
+        verdict = tally(self.incident, self.target.windows).verdict
+        # Only the exit code shows failures outside the checks, such as a secret in the record.
+        return Verdict.FAILED if code and verdict is Verdict.PASSED else verdict
+
+    def _checks(self, markers: str, *options: str, quiet: bool = False) -> ExitCode:
+        return CheckRun.of(self.target, self.profile).run(markers, *options, quiet=quiet)
+
+
+def require_rehearsable(target: Target, migration: str) -> str:
+    """Return the full id of the commit `migration`, which can be rehearsed on `target`.
+
+    Raises:
+        UsageProblem: the commit is not there, or the target is not fit for rehearsals.
+    """
+    if target.protected or not target.premigration.rehearsal.deploy:
+        raise UsageProblem(
+            what=f"rehearsal on {target.name}",
+            expected="a staging target: not protected, with commands in premigration.rehearsal.deploy",
+            observed="a protected target" if target.protected else "no command to deploy with",
+            source="the profile",
+            hint="name the profile of a staging target: --target=…",
+        )
+    return resolve_commit(target.application.repository, migration)
+
+
+def _from(folder: Path, words: Sequence[str]) -> list[str]:
+    """Return a command whose program, if it is a path, is taken from `folder`."""
+    return [str(folder / words[0]) if "/" in words[0] else words[0], *words[1:]]
+
+
+def _verdict_of(code: ExitCode) -> Verdict:
+    return {ExitCode.VERIFIED: Verdict.PASSED, ExitCode.FAILED: Verdict.FAILED}.get(code, Verdict.BROKEN)

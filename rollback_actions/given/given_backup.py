@@ -1,0 +1,96 @@
+"""The pytest fixtures of step 1: the newest backup set, and the result of trying it, once for a whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fixtures.baseline.folder import Baseline
+from fixtures.errors import Mismatch, Problem, Unverifiable
+from fixtures.gating.verification import VERIFICATION, verification_of
+from fixtures.incident.kept_backups import KeptSet, KeptStore, KeptStoreOf
+from fixtures.incident.trials import Trial, TrialOfStore, of_problem
+from fixtures.system.record_files import load_record, write_record
+from fixtures.system.rounds import Wrong, answer_of, ask_all
+from fixtures.target.profile import Target
+
+if TYPE_CHECKING:
+    from rollback_actions.backup.sets import BackupSet
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give a check of a trial the time that the profile gives the trial."""
+    verification = item.config.stash.get(VERIFICATION, None)
+    if verification is not None and "restored" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.timeout(verification.target.premigration.scratch.whole_seconds))
+
+
+@pytest.fixture(scope="session")
+def _backup(target: Target) -> BackupSet:
+    # Only these checks need keepers and their drivers: a run of another stage does not wait for them.
+    from rollback_actions.backup.newest_backup import newest_backup  # noqa: PLC0415
+
+    return newest_backup(target.folders.backups, target.name)
+
+
+@pytest.fixture(scope="session")
+def backup_set(_backup: BackupSet) -> KeptSet:
+    """The newest backup set of the target; without a complete one its checks fail."""
+    return KeptSet(_backup.folder, _backup.commit, tuple(_backup.stores), _backup.taken)
+
+
+@pytest.fixture(scope="session")
+def kept_store(_backup: BackupSet, target: Target) -> KeptStoreOf:
+    """Reads the backup of a store, by its name, completely and once."""
+    from rollback_actions.backup.newest_backup import read_store  # noqa: PLC0415
+
+    @cache
+    def read(name: str) -> Mapping[str, KeptStore | Wrong]:
+        return ask_all(
+            [name], lambda name: read_store(_backup, name, target.stores[name]), question="read backup"
+        )
+
+    return lambda name: answer_of(read(name), name)
+
+
+@pytest.fixture(scope="session")
+def restored(
+    _backup: BackupSet, target: Target, baseline: Baseline, pytestconfig: pytest.Config
+) -> Callable[[str], TrialOfStore]:
+    """Restores the set into a scratch instance and compares it; gives the result of one store, by its name.
+
+    It is done once a run, by the first process that asks; the others wait for it.
+    """
+    from rollback_actions.session.file_lock import file_lock  # noqa: PLC0415
+
+    verification = verification_of(pytestconfig)
+    record = verification.incident.folder / "restores" / f"{verification.run.number:04d}.json"
+    seconds = target.premigration.scratch.whole_seconds
+    with file_lock(record.with_suffix(".lock"), "try a backup", wait_seconds=seconds):
+        if not record.exists():
+            write_record(record, _tried(target, _backup, baseline))
+    trial = load_record(Trial, record)
+    if (trial.backup, trial.baseline) != (_backup.folder.name, baseline.id):
+        raise Unverifiable(
+            what="backup set that was tried",
+            expected=f"{_backup.folder.name}, against {baseline.id}",
+            observed=f"{trial.backup}, against {trial.baseline}",
+            source=str(record),
+            hint="another one was made meanwhile: run the checks again",
+        )
+    return lambda name: trial.stores[name]
+
+
+def _tried(target: Target, backup: BackupSet, baseline: Baseline) -> Trial:
+    """Return the results of trying the whole set; a problem that prevents it counts for every store."""
+    from rollback_actions.backup.restore_trial import try_backup  # noqa: PLC0415
+
+    try:
+        trial = try_backup(target, backup, baseline)
+    except (Mismatch, Problem) as wrong:
+        trial = Trial(backup.folder.name, baseline.id, dict.fromkeys(target.stores, of_problem(wrong)), 0.0)
+    # Keys of records may be secrets themselves, such as tokens of sessions.
+    return trial.in_words(target.redactor().text)

@@ -1,0 +1,142 @@
+"""An assessment of a target by its monitor's samples, or by its own samples if no monitor runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from fixtures.decision.tree import Scope
+from fixtures.errors import UsageProblem
+from fixtures.incident.kept_samples import BEFORE_SECONDS
+from fixtures.monitor.monitor import COLLECTED, Beats, clock
+from fixtures.monitoring.samples import Sample, read_samples
+from fixtures.monitoring.severity import (
+    RECORDS_LOST,
+    STORE,
+    Assessment,
+    Severity,
+    Standing,
+    assess,
+    assess_now,
+    first_bad,
+    is_monitored,
+    monitored_samples,
+    samples_of,
+)
+from fixtures.probes.probes import probes_of
+from fixtures.system.clock import Moment
+from fixtures.target.profile import Target
+
+# The runbook gives an assessment 30 s. The rest is for the program to start, which imports every driver, and
+# for it to end, which waits for hanging probes. At the longest beat there is time for two samples.
+OWN_SECONDS, LONGEST_BEAT = 26.0, 9.0
+# A rollback frees no disk space.
+_NOT_TO_BE_ROLLED_BACK = frozenset({"disk"})
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """An assessment, its samples, and whether a running monitor made them."""
+
+    assessment: Assessment
+    samples: tuple[Sample, ...]
+    monitored: bool
+
+    @property
+    def first_bad(self) -> Moment | None:
+        """The moment of the first sample beyond the worst bands that are met, or None if no band is."""
+        return first_bad(self.assessment)
+
+
+def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
+    """Return the severity now: by the monitor's last samples, or else by new ones, within 30 s.
+
+    Raises:
+        Unverifiable: the samples' file is damaged.
+    """
+    samples = monitored_samples(target, seconds=BEFORE_SECONDS)
+    if is_monitored(target, samples):
+        return Assessed(assess_now(target, samples), samples, monitored=True)
+    beat = min(target.premigration.monitoring.beat_seconds, LONGEST_BEAT)
+    # The first round takes at most a beat, and each sample is made within that part of its beat.
+    count = int((OWN_SECONDS - (1 + COLLECTED) * beat) / beat) + 1
+    say(f"no monitor runs: {count} samples of {beat:g} s are taken now")
+    with closing(
+        Beats(
+            target.name,
+            probes_of(target, beat * COLLECTED, clock),
+            beat,
+            lambda: False,
+            target.redactor().text,
+        )
+    ) as beats:
+        own = tuple(islice(beats, count))
+    return Assessed(assess(target.severity, own, beat), own, monitored=False)
+
+
+def assess_again(target: Target, path: Path, at: Moment | None = None) -> Assessed:
+    """Return the severity by the samples in the file `path`, as of `at`, or by default of the last sample.
+
+    Raises:
+        UsageProblem: there is no such file, or it is of another target.
+        Unverifiable: it is damaged, or cannot be read.
+    """
+    if not path.is_file():
+        raise UsageProblem(
+            what="samples of a monitor",
+            expected="a file",
+            observed="none",
+            source=str(path),
+            hint="those of an incident are in its folder, those of now in monitor/ beside the incidents",
+        )
+    beat = target.premigration.monitoring.beat_seconds
+    samples = read_samples(path, samples_of(target.severity, beat, BEFORE_SECONDS), at)
+    other = next((sample.target for sample in samples if sample.target != target.name), None)
+    if other is not None:
+        raise UsageProblem(
+            what="samples of a monitor",
+            expected=f"those of target {target.name}",
+            observed=f"one of target {other}",
+            source=str(path),
+            hint="the bands of a profile are those of its own target: use the profile of that one",
+        )
+    return Assessed(assess(target.severity, samples, beat, at), samples, monitored=True)
+
+
+def scope_of(target: Target, assessed: Assessed) -> Scope:
+    """Return the services and stores in trouble, told from the bands that are met and the newest sample.
+
+    If there are none, the whole system counts: its requests fail, and no probe shows the place. Lost records,
+    or only a full disk, are exceptions.
+    """
+    met = {finding.band for finding in assessed.assessment.of(Standing.MET)}
+    if not met or not assessed.samples:
+        return Scope()
+    probes = assessed.samples[-1].probes
+    unwell = {service for probe in probes.values() if probe.ok is not True for service in probe.services}
+    silent = {name.removeprefix(STORE) for name, probe in probes.items() if probe.ok is not True}
+    stores = tuple(
+        name for name, store in target.stores.items() if name in silent or unwell.intersection(store.services)
+    )
+    services = tuple(service for service in target.application.services if service in unwell)
+    corrupt = RECORDS_LOST in met
+    whole = not (services or stores or corrupt) and not met <= _NOT_TO_BE_ROLLED_BACK
+    return Scope(services=services, stores=stores, corrupt=corrupt, whole=whole)
+
+
+def assessment_lines(assessed: Assessed) -> Iterator[str]:
+    """Yield the assessment for people: the severity, and the state of each band, the worst first."""
+    assessment = assessed.assessment
+    yield f"severity: {assessment.severity}"
+    for standing in (Standing.MET, Standing.LASTING, Standing.UNKNOWN):
+        for finding in assessment.of(standing):
+            beats = f" (beats {finding.beats[0]} to {finding.beats[1]})" if finding.beats else ""
+            yield f"{standing}: {finding.severity}, {finding.band}: {finding.text}{beats}"
+    clear = [f"{finding.band} {finding.text}" for finding in assessment.of(Standing.CLEAR)]
+    if clear:
+        yield f"clear: {'; '.join(dict.fromkeys(clear))}"
+    if not assessed.monitored and assessment.severity is not Severity.CRITICAL:
+        yield "not judged: what takes longer than these samples; start the monitor"

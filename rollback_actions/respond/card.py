@@ -1,0 +1,103 @@
+"""The runbook's command reference card, filled in for one target at this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fixtures.baseline.known_good import current_baseline
+from fixtures.decision.wish import Kind, Wish
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import Problem
+from fixtures.git.repository import git
+from fixtures.system.clock import age
+from rollback_actions.backup.sets import find_backup
+from rollback_actions.rollback.advice import Advice
+from rollback_actions.rollback.unfinished import unfinished_of
+from rollback_actions.session.holder import Life
+from rollback_actions.session.lock import LockState, lock_state
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the card: its purpose, the command to type, and remarks."""
+
+    title: str
+    command: str = ""
+    lines: tuple[str, ...] = ()
+
+
+def card(advice: Advice, engine: ContainerEngine) -> Iterator[Entry]:
+    """Yield the entries of the card; an entry that cannot be determined gives the reason instead."""
+    target = advice.target
+    yield _emergency(advice)
+    yield Entry("Quick health check", advice.health())
+    yield Entry(
+        "Recent commits",
+        advice.commits(),
+        tuple(_said(lambda: git(target.application.repository, "log", "--oneline", "-10").splitlines())),
+    )
+    yield _logs(advice, engine)
+    lock = lock_state(target)
+    yield Entry("Lock", lines=(str(lock),))
+    yield _next(advice, lock)
+
+
+def _emergency(advice: Advice) -> Entry:
+    title = "One-line emergency rollback"
+    target = advice.target
+    try:
+        baseline = current_baseline(target)
+    except Problem as problem:
+        return Entry(title, lines=tuple(str(problem).splitlines()))
+    commit = baseline.facts.commit
+    command = advice.rollback(Wish(Kind.EMERGENCY, commit))
+
+    def backup() -> list[str]:
+        found = find_backup(target.folders.backups, target.name, commit)
+        return [f"data goes back to {found.finished.wall}, {age(found.finished.seconds_ago())} ago"]
+
+    return Entry(title, command, (f"known good: baseline {baseline.id}", *_said(backup)))
+
+
+def _logs(advice: Advice, engine: ContainerEngine) -> Entry:
+    services = advice.target.application.services
+    title = "Logs"
+    try:
+        there = engine.containers()
+    except Problem as problem:
+        return Entry(title, advice.logs(services), tuple(str(problem).splitlines()[:1]))
+    unwell = [
+        service
+        for service in advice.target.services
+        if not any(c.running and c.health in {None, "healthy"} for c in there.get(service, ()))
+    ]
+    if not unwell:
+        return Entry(title, advice.logs(services), ("every service runs, and is healthy where it says so",))
+    return Entry(title, advice.logs(unwell), (f"in trouble: {', '.join(unwell)}",))
+
+
+def _next(advice: Advice, lock: LockState) -> Entry:
+    target, title = advice.target, "What next"
+    if lock.holder is not None and not lock.ended:
+        what = "an action is running" if lock.life is Life.RUNS else "an action may be running"
+        return Entry(title, advice.status(), (f"{what}: see how far it is",))
+    try:
+        unfinished = unfinished_of(target.folders.incidents, target.name)
+    except Problem as problem:
+        return Entry(title, lines=tuple(str(problem).splitlines()))
+    if unfinished:
+        one = unfinished[0]
+        return Entry(
+            title,
+            advice.resume(take_over=lock.ended),
+            (f"{one.wish}, incident {one.incident.id}, did not succeed: resume",),
+        )
+    return Entry(title, advice.plan(), ("decide: say what is in trouble, see what would be done and lost",))
+
+
+def _said(ask: Callable[[], list[str]]) -> list[str]:
+    try:
+        return ask()
+    except Problem as problem:
+        return str(problem).splitlines()[:1]

@@ -1,0 +1,136 @@
+"""The losses of a rollback: exported before the restore, accounted for after it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import ActionFailed, Problem, reason_of
+from fixtures.incident.journal_steps import Step
+from fixtures.losses.accounting import Account, account_store
+from fixtures.losses.index import StoreIndex, read_index
+from fixtures.losses.lost_window import Window, WindowStore, new_window, read_window, replays, write_window
+from fixtures.losses.window_export import export_store
+from fixtures.system.command import Deadline
+from fixtures.system.files import canonical_json, write_whole
+from fixtures.system.side_by_side import every
+from fixtures.target.profile import Target
+from rollback_actions.backup.sets import BackupSet
+from rollback_actions.rollback.unfinished import Unfinished
+from rollback_actions.session.steps import Recorder
+
+ACCOUNTS = "accounting.json"
+
+
+@dataclass(slots=True)
+class Losses:
+    """The losses of the rollback `unfinished`, which goes back to `backup`. Usable from threads."""
+
+    target: Target
+    engine: ContainerEngine
+    backup: BackupSet
+    unfinished: Unfinished
+    accounts: dict[str, Account] = field(default_factory=dict)
+    _indexes: dict[str, StoreIndex | None] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def export(self, names: Iterable[str], down: Collection[str], steps: Recorder, limit: Deadline) -> None:
+        """Export the data written since the backup to the stores `names`; those in `down` cannot be asked.
+
+        Data that an earlier run of this rollback has exported is not exported again.
+
+        Raises:
+            ActionFailed: data that was read could not be written.
+        """
+        folder = new_window(self.unfinished.incident.folder)
+        earlier = list(self._whole_windows(steps))
+
+        def export(name: str) -> WindowStore:
+            if name in down:
+                return WindowStore(collections={}, unknown={name: "it is not up"})
+            with steps(Step.EXPORT, name, limit.remaining) as step:
+                index = self._index(name, steps)
+                found = export_store(self.target, self.engine, name, index, earlier, folder / name, limit)
+                step.result = str(found)
+            return found
+
+        stores = every(export, names, name="export")
+        window = Window(backup=self.backup.folder.name, stores=stores)
+        write_window(folder, window, dict(replays(self.target, self.engine, stores)))
+        self.unfinished.seal(folder.name)
+
+    def account(self, name: str, steps: Recorder, limit: Deadline) -> None:
+        """Account for the records of store `name`, which has been restored.
+
+        Records that cannot be accounted for are unknown: no reason to leave a restored target stopped.
+        """
+        with steps(Step.ACCOUNT, name, limit.remaining) as step:
+            try:
+                windows = [read_window(folder) for folder in self._folders()]
+                account = account_store(
+                    self.target, self.engine, name, self._index(name, steps), windows, limit
+                )
+            except Problem as problem:
+                account = Account(unknown={name: problem.summary})
+            except OSError as error:
+                reason = reason_of(error)
+                account = Account(unknown={name: f"its account could not be written: {reason}"})
+            step.result = str(account)
+        with self._lock:
+            self.accounts[name] = account
+
+    def finish(self) -> Mapping[str, int]:
+        """Write all stores' accounts, record that the stores are restored, and return the total counts.
+
+        Raises:
+            ActionFailed: the accounts could not be written.
+        """
+        total = Account()
+        for account in self.accounts.values():
+            total += account
+        record = {
+            name: {**account.counts(), "first": account.first.first, "unknown": account.unknown}
+            for name, account in self.accounts.items()
+        }
+        path = self._folders()[0] / ACCOUNTS
+        try:
+            write_whole(path, canonical_json(record))
+        except OSError as error:
+            raise ActionFailed(
+                what="accounts of the records",
+                expected="a file that can be written",
+                observed=reason_of(error),
+                source=str(path),
+                hint="make room there, or correct the permissions, then resume: the stores are restored",
+            ) from None
+        self.unfinished.restored(total.counts())
+        return total.counts()
+
+    def _folders(self) -> list[Path]:
+        return [self.unfinished.incident.folder / name for name in self.unfinished.windows]
+
+    def _whole_windows(self, steps: Recorder) -> Iterator[Window]:
+        for folder in self._folders():
+            try:
+                yield read_window(folder)
+            except ActionFailed as problem:
+                steps.note(f"what {folder.name} holds is exported again where it is there: {problem.summary}")
+
+    def _index(self, name: str, steps: Recorder) -> StoreIndex | None:
+        """Return the index of a store, or None if the backup is not known to hold any of its records."""
+        if name not in self._indexes:
+            # Only once: reading it hashes all of its files.
+            self._indexes[name] = self._read_index(name, steps)
+        return self._indexes[name]
+
+    def _read_index(self, name: str, steps: Recorder) -> StoreIndex | None:
+        if self.target.stores[name].emptied:  # the restore loses all records, not only the new ones
+            return None
+        try:
+            return read_index(self.backup.folder, name, self.backup.index)
+        except ActionFailed as problem:
+            steps.note(f"no record of {name} is known to be in the backup: {problem.summary}")
+            return None

@@ -1,0 +1,123 @@
+"""Maintenance: while services are stopped, every request gets 503 with Retry-After, not a refusal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from fixtures.errors import ActionFailed, Problem, Unverifiable
+from fixtures.incident.journal_steps import Step
+from fixtures.system.command import Deadline
+from fixtures.system.http import Request, opened
+from fixtures.target.profile import Application, Maintenance
+from rollback_actions.containers.control import ContainerControl
+from rollback_actions.rollback.advice import Advice
+from rollback_actions.session.steps import Recorder
+
+POLL_SECONDS = 0.2
+SHORTEST_SECONDS = 0.1
+# After a failure a person waits for this message.
+GLANCE_SECONDS = 3.0
+_UNAVAILABLE = 503
+
+
+class MaintenanceMode:
+    """The maintenance of one rollback: on before the first writer stops, off when all services are healthy.
+
+    Where it cannot be put on, its service is stopped like the others: a broken proxy must not prevent a
+    rollback.
+    """
+
+    def __init__(
+        self, application: Application, profile: Maintenance, control: ContainerControl, steps: Recorder
+    ) -> None:
+        """Take `profile` of `application`; change nothing yet."""
+        self._application = application
+        self._profile = profile
+        self._control = control
+        self._steps = steps
+        self._on = False
+
+    def begin(self) -> Sequence[tuple[str, ...]]:
+        """Put maintenance on and check it; if that fails, return the group of services to stop as well."""
+        try:
+            with self._steps(Step.MAINTENANCE_ON):
+                self._run(self._profile.on)
+                self._await(on=True)
+        except Problem as problem:
+            self._steps.note(
+                f"{self._profile.service} is stopped too, maintenance is not on: {problem.summary}"
+            )
+            return ((self._profile.service,),)
+        self._on = True
+        return ()
+
+    def end(self, bring_up: Callable[[], None]) -> None:
+        """Take maintenance off and check it; `bring_up` makes its service the wanted one, and healthy.
+
+        The other services are healthy by now.
+        """
+        with self._steps(Step.MAINTENANCE_OFF):
+            if self._on:
+                # First: the service's health may depend on it.
+                self._run(self._profile.off)
+                bring_up()
+                self._await(on=False)
+                return
+            bring_up()
+            try:
+                lasting = in_maintenance(self._application, self._application.deadline_seconds)
+            except Unverifiable as problem:
+                self._steps.note(f"it cannot be seen whether maintenance is off: {problem.summary}")
+                return
+            if lasting:  # an earlier run has put it on, and a start does not take it off
+                self._run(self._profile.off)
+                self._await(on=False)
+
+    def _run(self, command: Sequence[str]) -> None:
+        self._control.run(self._profile.service, command, deadline=self._application.deadline_seconds)
+
+    def _await(self, *, on: bool) -> None:
+        limit = Deadline(self._application.deadline_seconds)
+        while not self._seen(limit, on=on):
+            if limit.passed:
+                raise ActionFailed(
+                    what=f"maintenance of {self._profile.service}",
+                    expected=f"{'503 with' if on else 'an answer other than 503 with'} Retry-After",
+                    observed=f"{'another answer' if on else 'that'} after {limit.seconds:g} s",
+                    source=str(self._application.url),
+                    hint="see what on and off of application.maintenance do in that container",
+                )
+            time.sleep(POLL_SECONDS)
+
+    def _seen(self, limit: Deadline, *, on: bool) -> bool:
+        try:
+            return in_maintenance(self._application, max(limit.remaining, SHORTEST_SECONDS)) is on
+        except Unverifiable:
+            if limit.passed:
+                raise
+            return False
+
+
+def in_maintenance(application: Application, seconds: float) -> bool:
+    """Ask once, as a user would; tell whether the answer is an application's in maintenance.
+
+    Raises:
+        Unverifiable: there is no answer within `seconds`.
+    """
+    with opened(Request("GET", str(application.url)), seconds) as (response, _):
+        return response.status_code == _UNAVAILABLE and "Retry-After" in response.headers
+
+
+def left_on(advice: Advice) -> list[str]:
+    """Return the lines about maintenance after a rollback that did not succeed; none when it is off."""
+    application = advice.target.application
+    if application.maintenance is None:
+        return []
+    try:
+        if not in_maintenance(application, GLANCE_SECONDS):
+            return []
+        state = "maintenance is on, and stays on until the rollback has succeeded: every request gets 503"
+    except Unverifiable:
+        state = "maintenance may be on, the application does not answer"
+    return [f"  {state}", f"  to take it off:   {advice.maintenance_off(application.maintenance)}"]

@@ -1,0 +1,139 @@
+"""A plan in words: its steps in order, the changes of each, and the losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from fixtures.decision.wish import Kind
+from fixtures.errors import listed
+from fixtures.incident.journal_steps import Step
+from fixtures.losses.changes import Written
+from fixtures.system.clock import age
+from fixtures.target.profile import Target
+from rollback_actions.rollback.plan import Plan, PlannedStep
+
+
+def outline(target: Target, plan: Plan) -> Iterator[tuple[PlannedStep, str]]:
+    """Yield the steps of `plan` in order, each with its changes; a step within another is left out."""
+    for planned in plan.steps:
+        if planned.part_of is None:
+            changes = _CHANGES.get(planned.id.step, _nothing)
+            yield planned, changes(target, plan, planned.id.of)
+
+
+def _nothing(*_: object) -> str:
+    return "changes nothing"
+
+
+def _maintenance_on(_: Target, plan: Plan, __: str) -> str:
+    return f"{plan.maintained} says 503 with Retry-After to every request, from here to the last step"
+
+
+def _stop(_: Target, plan: Plan, __: str) -> str:
+    order = ", then ".join(", ".join(group) for group in plan.stops)
+    return f"stops {order}" + ("" if plan.maintained else ": not served from here to the last step")
+
+
+def _up(target: Target, _: Plan, store: str) -> str:
+    return f"starts {', '.join(target.stores[store].services)} where stopped"
+
+
+def _quiet(*_: object) -> str:
+    return "changes nothing; fails while a writer is there, and watches on"
+
+
+def _keep(target: Target, _: Plan, __: str) -> str:
+    folder = target.folders.backups / "safety"
+    return f"writes what was written since the backup into the incident, a copy of all to {folder}"
+
+
+def _check_out(target: Target, plan: Plan, _: str) -> str:
+    repository = target.application.repository
+    return f"{repository} goes to {plan.commit[:12]}; changes that are not committed are kept"
+
+
+def _restore(_: Target, plan: Plan, store: str) -> str:
+    if plan.backup is None:
+        return _nothing()
+    kept = plan.backup.stores.get(store)
+    records = sum(kept.records.values()) if kept is not None else 0
+    return f"{store} goes back to {records:,} records of {plan.backup.folder.name}"
+
+
+def _watched(*_: object) -> str:
+    return "changes nothing; fails when a writer was seen"
+
+
+def _start(_: Target, plan: Plan, __: str) -> str:
+    return "; ".join(_of_start(plan, plan.stopped))
+
+
+def _maintenance_off(_: Target, plan: Plan, __: str) -> str:
+    again = _of_start(plan, (plan.maintained,)) if plan.images else ()
+    return "; ".join((f"{plan.maintained} answers again", *again))
+
+
+# The changes of each step, in words; a step that is not listed changes nothing.
+_CHANGES: Mapping[Step, Callable[[Target, Plan, str], str]] = {
+    Step.MAINTENANCE_ON: _maintenance_on,
+    Step.STOP: _stop,
+    Step.UP: _up,
+    Step.QUIET: _quiet,
+    Step.KEEP: _keep,
+    Step.CHECK_OUT: _check_out,
+    Step.RESTORE: _restore,
+    Step.WATCHED: _watched,
+    Step.START: _start,
+    Step.RECREATE: _start,
+    Step.MAINTENANCE_OFF: _maintenance_off,
+}
+
+
+def losses(plan: Plan, written: Mapping[str, Written | str]) -> Iterator[str]:
+    """Yield the losses of `plan`, in words; `written` is the data written to its stores since the backup."""
+    if plan.backup is None:
+        yield "no data: stores are not touched"
+    else:
+        finished = plan.backup.finished
+        yield (
+            f"what was written to {', '.join(plan.stores)} since the backup of {finished.wall}, "
+            f"{age(finished.seconds_ago())} ago; it is exported, and is in the safety copy"
+        )
+        if plan.backup.passed_over:
+            yield f"what newer sets held, which are damaged: {listed(plan.backup.passed_over)}"
+        for name, what in written.items():
+            yield f"  {name}: {what if isinstance(what, Written) else f'not known: {what}'}"
+    if plan.kind is not Kind.SERVICE:
+        yield "requests that are being answered when the application stops"
+    else:
+        yield f"requests that {plan.stopped[0]} is answering when it stops"
+
+
+def cautions(target: Target, plan: Plan, head: str) -> Iterator[str]:
+    """Yield the risks of rolling one part back while the rest stays on commit `head`."""
+    if plan.checks_out:
+        return
+    if head != plan.commit:
+        part = ", ".join(plan.wish.names)
+        yield f"{part} goes to {plan.commit[:12]}, the rest stays on {head[:12]}: see that the two fit"
+    ours = {c.image for c in plan.baseline.facts.containers if c.service in plan.images}
+    sharing = sorted(
+        c.service
+        for c in plan.baseline.facts.containers
+        if c.image in ours and c.service not in plan.images and c.service in target.application.services
+    )
+    if sharing:
+        yield f"the tag goes back too, and {', '.join(sharing)} with it when next re-created"
+
+
+def _of_start(plan: Plan, services: Sequence[str]) -> Iterator[str]:
+    if not plan.images:
+        yield f"starts {', '.join(services)} as they are"
+        return
+    yield "re-creates " + ", ".join(
+        f"{service} on {plan.images[service].removeprefix('sha256:')[:12]}" for service in services
+    )
+    facts = plan.baseline.facts
+    tags = {c.image for c in facts.containers if c.service in services and "sha256:" not in c.image}
+    if tags:
+        yield f"moves {', '.join(sorted(tags))} there"

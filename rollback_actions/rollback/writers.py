@@ -1,0 +1,224 @@
+"""A watch for writers while data is restored: a writer that is seen fails the rollback, by its name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from typing import Protocol, Self
+
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import ActionFailed, Problem, listed
+from fixtures.system.clock import Moment
+from fixtures.system.command import Deadline
+from fixtures.system.side_by_side import Workers
+from fixtures.target.profile import Target
+from fixtures.target.sections import StoreProfile
+from rollback_actions.session.steps import Recorder
+from rollback_actions.stores.contract import Blind, StoreClients
+from rollback_actions.stores.registry import open_clients, tells_clients
+
+POLL_SECONDS = 1.0
+# A client that was stopped a moment ago may still have open connections.
+SETTLE_SECONDS = 10.0
+
+
+class Place(Protocol):
+    """A place where writers can be seen: the containers, or the clients of one store."""
+
+    name: str
+
+    def writers(self) -> Sequence[str]:
+        """Return the writers that are there now, in words. Raises `Problem`; `Blind` when it is permanent."""
+        ...
+
+    def close(self) -> None:
+        """Release the connection, if there is one."""
+        ...
+
+
+@dataclass
+class Containers:
+    """The writers' containers: started, run next to their service, or brought back by a restart policy.
+
+    A one-off container counts too when the profile does not know its service: a migration, for example.
+    """
+
+    target: Target
+    engine: ContainerEngine
+    name: str = "the containers"
+
+    def writers(self) -> list[str]:
+        """Return the containers that run, or are about to run again."""
+        writers, known = self.target.application.writers, self.target.services
+        return [
+            f"container {one.name} of {one.service}"
+            for one in self.engine.running()
+            if one.service in writers or (one.one_off and one.service not in known)
+        ]
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+
+@dataclass
+class Connections:
+    """The connections to one store. It is opened again after each failure: a restart can move the store."""
+
+    name: str
+    profile: StoreProfile
+    engine: ContainerEngine
+    _clients: StoreClients | None = None
+
+    def writers(self) -> list[str]:
+        """Return the connected clients that may write."""
+        if self._clients is None:
+            self._clients = open_clients(self.name, self.profile, self.engine)
+        try:
+            return [f"client {client} of {self.name}" for client in self._clients.others()]
+        except Problem:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the watch's own connection."""
+        if self._clients is not None:
+            self._clients.close()
+            self._clients = None
+
+
+@dataclass
+class Watched:
+    """A place, the number of looks at it, and the failure that kept the watch from seeing it."""
+
+    place: Place
+    looks: int = 0
+    blind: bool = False
+    failure: Problem | None = None
+
+
+@dataclass
+class Watch:
+    """Looks about once a second, at all places side by side. Close it, or use it as a context manager.
+
+    Some stores do not tell who is connected; the result names those as blind.
+    """
+
+    target: Target
+    stores: Sequence[str]
+    engine: ContainerEngine
+    steps: Recorder
+    seen: dict[str, Moment] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Look at nothing yet."""
+        self._untold = [name for name in self.stores if not tells_clients(self.target.stores[name])]
+        self._watched = [Watched(place) for place in self._places()]
+        self._workers = Workers(len(self._watched), "writers")
+        self._running: list[Future[None]] = []
+        self._ended = Event()
+        self._lock = Lock()
+
+    def __enter__(self) -> Self:
+        """Return the watch."""
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """End the watch; add the writers that were seen to another error."""
+        self.close()
+        if error is not None and self.seen and not isinstance(error, WriterSeen):
+            error.add_note(f"also, while data was restored: {self._described()}")
+
+    def begin(self) -> str:
+        """Check that there is no writer now, and keep watching.
+
+        Raises:
+            WriterSeen: a writer is there, and did not leave within `SETTLE_SECONDS`.
+        """
+        limit = Deadline(SETTLE_SECONDS)
+        while self._look_everywhere():
+            if limit.passed:
+                raise self._failure("before it is overwritten")
+            self.seen.clear()
+            time.sleep(POLL_SECONDS)
+        self._running = [self._workers.begin(self._go_on, one) for one in self._watched]
+        return self._described()
+
+    def end(self) -> str:
+        """Look a last time and end the watch; return the places that were looked at, and the unseen ones.
+
+        Raises:
+            WriterSeen: a writer was seen since the watch began. `Problem`: the containers could not be seen.
+        """
+        self._ended.set()
+        for one in self._running:
+            one.result()
+        self._look_everywhere()
+        self.close()
+        if self.seen:
+            raise self._failure("while it was restored")
+        containers = self._watched[0]
+        if containers.failure is not None:  # no other place shows the containers
+            raise containers.failure
+        return self._described()
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._ended.set()
+        self._workers.close()
+        for one in self._watched:
+            one.place.close()
+
+    def _places(self) -> Iterator[Place]:
+        yield Containers(self.target, self.engine)
+        for name in self.stores:
+            if name not in self._untold:
+                yield Connections(name, self.target.stores[name], self.engine)
+
+    def _look_everywhere(self) -> bool:
+        list(self._workers.in_order(self._look, self._watched))
+        return bool(self.seen)
+
+    def _go_on(self, watched: Watched) -> None:
+        while not self._ended.wait(POLL_SECONDS):
+            self._look(watched)
+
+    def _look(self, watched: Watched) -> None:
+        if watched.blind:
+            return
+        try:
+            writers = watched.place.writers()
+        except Problem as problem:
+            first = watched.failure is None
+            watched.failure, watched.blind = problem, isinstance(problem, Blind)
+            if first:
+                self.steps.note(f"writers cannot be seen at {watched.place.name}: {problem.summary}")
+            return
+        watched.looks, watched.failure = watched.looks + 1, None
+        with self._lock:
+            for writer in writers:
+                self.seen.setdefault(writer, Moment.now())
+
+    def _failure(self, when: str) -> WriterSeen:
+        return WriterSeen(
+            what=f"data of {', '.join(self.stores)}",
+            expected=f"no writer {when}",
+            observed=self._described(),
+            source="the containers, and the stores' own lists of clients",
+            hint="stop it, or name an account that writes nothing in bystanders of its store; then resume",
+        )
+
+    def _described(self) -> str:
+        if self.seen:
+            return listed([f"{writer}, seen at {moment.wall}" for writer, moment in self.seen.items()])
+        looked = [one.place.name for one in self._watched if one.looks]
+        unseen = [one.place.name for one in self._watched if one.failure]
+        text = f"nobody at {', '.join(looked) or 'no place'}"
+        text += f"; could not look at {', '.join(unseen)}" if unseen else ""
+        return text + (f"; blind at {', '.join(self._untold)}" if self._untold else "")
+
+
+class WriterSeen(ActionFailed):
+    """Somebody may have written to data while it was restored: it is neither old nor new."""

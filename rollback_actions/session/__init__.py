@@ -1,0 +1,5 @@
+"""The means of every action: the target's lock, the journal as it is written, progress, the scan for leaks.
+
+May import `fixtures`, `fixtures.redaction`, `fixtures.system`, `fixtures.target`, `fixtures.engines`,
+`fixtures.monitoring`, `fixtures.incident`.
+"""

@@ -1,0 +1,165 @@
+"""The journal of an incident, as it is written: each record is on the disk before the next action."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fixtures.errors import ActionFailed
+from fixtures.incident.journal import (
+    FIRST,
+    JournalLine,
+    hash_of,
+    head_of,
+    out_of_reach,
+    verify_journal,
+    whole_lines,
+)
+from fixtures.system.clock import Moment
+from fixtures.system.command import Ran
+from fixtures.system.files import append_line, complete_lines, sync_folder
+from fixtures.system.record_files import as_json
+
+
+class Journal:
+    """Writes the journal of one incident; usable from threads, but not from two processes: see `lock`."""
+
+    def __init__(self, path: Path, redact: Callable[[str], str]) -> None:
+        """Continue the journal at `path`; every text goes through `redact` before it is written.
+
+        Raises:
+            JournalBroken: the existing records' chain is broken. `ActionFailed`: it cannot be read.
+        """
+        self.path = path
+        self._redact = redact
+        self._lock = threading.Lock()
+        # Before the records: additions by another process between the two are seen at the first write.
+        self._size = len(whole_lines(path))
+        records = verify_journal(path)
+        self._previous = records[-1]["hash"] if records else FIRST
+        self._sequence = len(records)
+
+    def write(self, event: str, **details: str | float | None) -> int:
+        """Append one record; it is on the disk when this returns. Return its number.
+
+        Raises:
+            ActionFailed: it could not be written, or another process writes the same journal.
+        """
+        with self._lock:
+            record: dict[str, Any] = {
+                **as_json(JournalLine(self._sequence, Moment.now(), event, self._previous)),
+                **{k: self._redact(v) if isinstance(v, str) else v for k, v in details.items()},
+            }
+            record["hash"] = hash_of(record)
+            try:
+                self._append(record)
+                # After the record: a kill between the two leaves a head that is a record behind.
+                _write_head(self.path, record["sequence"], record["hash"])
+            except OSError as error:
+                raise out_of_reach(self.path, "written", error) from None
+            return int(record["sequence"])
+
+    def _append(self, record: dict[str, Any]) -> None:
+        if self._added():
+            raise self._not_ours("other records after them")
+        try:
+            append_line(self.path, record)
+        finally:
+            # Also when the disk failed: the line may exist all the same.
+            added = self._added()
+            if added.count(b"\n") == 1:
+                self._size += len(added)
+                self._previous = record["hash"]
+                self._sequence += 1
+
+    def _added(self) -> bytes:
+        """Return the whole lines after the last line written or read by this process."""
+        if not self.path.exists() and not self._size:
+            return b""
+        with self.path.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < self._size:
+                raise self._not_ours("fewer")
+            file.seek(self._size)
+            return complete_lines(file.read())
+
+    def _not_ours(self, observed: str) -> ActionFailed:
+        return ActionFailed(
+            what="journal",
+            expected=f"{self._sequence} records, as this process has left it",
+            observed=observed,
+            source=str(self.path),
+            hint="another process has taken over and writes it: see what it does (rollback status)",
+        )
+
+    def ran(self, ran: Ran) -> None:
+        """Record that a program runs, or that it ran: its command, exit code and output."""
+        if ran.seconds or ran.code is not None:
+            seconds = round(ran.seconds, 3)
+            # Cut only after redaction: a part of a secret would not be recognised.
+            output = self._redact(ran.output)[: ran.shown].strip()
+            self.write("ran", command=ran.command, code=ran.code, output=output, seconds=seconds)
+        else:
+            self.write("runs", command=ran.command)
+
+    @contextmanager
+    def step(self, name: str, **details: str | float | None) -> Iterator[dict[str, str | float]]:
+        """Write `started` before the body, `ended` or `failed` after it; the body may add to the result.
+
+        `name` is for people. `id` and `of` among the `details` identify the step, in both records.
+        """
+        started = Moment.now()
+        began = self.write("started", step=name, **details)
+        known = {key: value for key, value in details.items() if key in {"id", "of"}}
+        same: dict[str, Any] = {"step": name, **known, "began": began}
+        result: dict[str, str | float] = {}
+        try:
+            yield result
+        except BaseException as error:
+            seconds = round(Moment.now().seconds_since(started), 3)
+            try:
+                self.write("failed", **same, seconds=seconds, error=f"{type(error).__name__}: {error}")
+            except ActionFailed as unwritten:
+                # The first failure matters; this one may be the same.
+                if str(unwritten) not in [str(error), *getattr(error, "__notes__", [])]:
+                    error.add_note(str(unwritten))
+            raise
+        seconds = round(Moment.now().seconds_since(started), 3)
+        self.write("ended", **same, seconds=seconds, **result)
+
+
+def set_aside(path: Path) -> tuple[Path, str]:
+    """Keep a broken journal and its head under another name; return the new path and its SHA-256.
+
+    Raises:
+        ActionFailed: it cannot be moved.
+    """
+    number = 1
+    while head_of(kept := path.with_stem(f"{path.stem}-broken-{number}")).exists() or kept.exists():
+        number += 1
+    try:
+        # The journal first: after a kill between the two, the head alone still shows that there was more.
+        digest = "none"
+        if path.exists():
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            path.rename(kept)
+        if head_of(path).exists():
+            head_of(path).rename(head_of(kept))
+        sync_folder(path.parent)
+    except OSError as error:
+        raise out_of_reach(path, "moved", error) from None
+    return kept, digest
+
+
+def _write_head(path: Path, sequence: int, digest: str) -> None:
+    # One line of constant length, written in one go: the file holds either the old head or the new one.
+    descriptor = os.open(head_of(path), os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        os.pwrite(descriptor, f"{sequence:012d} {digest}\n".encode(), 0)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

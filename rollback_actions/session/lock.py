@@ -1,0 +1,330 @@
+"""The lock of a target: one action on it at a time, from whatever machine. The target's engine keeps it.
+
+The lock is a series of numbered records. The highest counts: it names the holder, or says that the
+lock is free. To take the lock, take it over, give it back or add details about itself, a process adds the
+next number. Only one process can do that; it then checks whether its number is the highest. The highest
+record is never removed, so no number is used again. A process that read the records long ago adds a number
+below the highest, and sees that.
+
+A single record, removed and created again, would not do. A process that is slow to remove a dead holder's
+record would remove the next holder's.
+
+The records are empty volumes of the engine, told by their labels. Creating an existing volume changes
+nothing, and returns the first creator's labels: of any number of creators, on whatever machines, one is the
+first. A volume outlives containers, `docker container prune`, and a restart of the engine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+import typer
+from docker.errors import NotFound
+
+from fixtures.engines.questions import asking
+from fixtures.errors import ActionFailed, Problem, UsageProblem, describe
+from fixtures.target.profile import Target
+from rollback_actions.session.holder import Holder, Life
+
+LABEL = "rollproof.lock"
+TAKE_OVER = "--take-over"
+# A process that comes second looks again; only an endless series of other holders uses all attempts.
+_ATTEMPTS = 20
+_FREE = {"free": "yes"}
+
+
+class LockVolumes:
+    """The numbered records of a compose project's lock: see `rollback_actions.session.lock.Place`."""
+
+    def __init__(self, project: str, deadline_seconds: float) -> None:
+        """Ask nothing yet; every later question has `deadline_seconds`."""
+        self.project = project
+        self.deadline_seconds = deadline_seconds
+        self._prefix = f"rollproof-lock-{project}-"
+        self._what = f"lock of project {project}"
+
+    def name(self, number: int) -> str:
+        """Return the engine's name for record `number`."""
+        return f"{self._prefix}{number}"
+
+    def records(self) -> Mapping[int, Mapping[str, str]]:
+        """Return the content of all records, by number."""
+        wanted = f"^{re.escape(self._prefix)}[0-9]+$"
+        with asking(self._what, self.project, self.deadline_seconds) as api:
+            found = {}
+            for volume in api.volumes(filters={"name": wanted})["Volumes"] or ():
+                name, labels = str(volume["Name"]), volume.get("Labels")
+                if not labels:
+                    # The list shows a volume a moment before its labels; this question waits for them.
+                    try:
+                        labels = api.inspect_volume(name).get("Labels")
+                    except NotFound:
+                        continue  # removed since it was listed
+                found[int(name.removeprefix(self._prefix))] = _words(labels)
+        return found
+
+    def add(self, number: int, record: Mapping[str, str]) -> Mapping[str, str]:
+        """Write record `number` unless it exists; return its content after that."""
+        labels = {LABEL: self.project, **{f"{LABEL}.{key}": value for key, value in record.items()}}
+        with asking(self._what, self.project, self.deadline_seconds) as api:
+            return _words(api.create_volume(self.name(number), labels=labels).get("Labels"))
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Remove the records `numbers`, if they still exist."""
+        with asking(self._what, self.project, self.deadline_seconds) as api:
+            for number in numbers:
+                try:
+                    api.remove_volume(self.name(number))
+                except NotFound:
+                    continue  # another process was quicker
+
+    def clear(self) -> None:
+        """Remove every record, whoever holds the lock: for a target that is gone."""
+        self.remove(self.records())
+
+
+def _words(labels: Mapping[str, str] | None) -> Mapping[str, str]:
+    return {
+        key.removeprefix(f"{LABEL}."): value
+        for key, value in (labels or {}).items()
+        if key.startswith(f"{LABEL}.")
+    }
+
+
+class Place(Protocol):
+    """The place where the records of one lock are."""
+
+    def name(self, number: int) -> str:
+        """Return the name of record `number` in this place."""
+        ...
+
+    def records(self) -> Mapping[int, Mapping[str, str]]:
+        """Return the content of all records, by number."""
+        ...
+
+    def add(self, number: int, record: Mapping[str, str]) -> Mapping[str, str]:
+        """Write record `number` unless it exists; return its content after that."""
+        ...
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """Remove the records `numbers`, if they still exist."""
+        ...
+
+
+class TargetLock:
+    """The lock of one target for one process, held while its body runs. A context manager."""
+
+    def __init__(self, place: Place, target: str, what: str, *, take_over: bool = False) -> None:
+        """Hold nothing yet. `what` is the action under the lock; `take_over` is the operator's word."""
+        self.holder = Holder.this(what)
+        self.taken_from: Holder | None = None
+        self.lost = False  # another process has taken it over
+        self.left_behind = False  # it could not be given back
+        self._place = place
+        self._target = target
+        self._take_over = take_over
+        self._declared = False
+        self._tried = False  # a record of this process may be there
+
+    def __enter__(self) -> Self:
+        """Take the lock.
+
+        Raises:
+            UsageProblem: somebody holds it; the message names the holder.
+            Unverifiable: the engine does not answer.
+        """
+        try:
+            self._take()
+        except BaseException:
+            # Whatever failed, the lock may name this process already: nobody else could give it back.
+            if self._tried:
+                self._release()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Give the lock back, unless another process has taken it over."""
+        self._release()
+
+    def declare(self, incident: str) -> None:
+        """Add the incident to the lock's record. Before that, a lock taken over goes back to its old holder.
+
+        Raises:
+            ActionFailed: another process has taken the lock over.
+        """
+        number = self._require()
+        declared = replace(self.holder, incident=incident)
+        self._add(number + 1, declared.record())
+        self._require()
+        self.holder = declared
+        self._declared = True
+
+    def require(self) -> None:
+        """Check that this process still holds the lock.
+
+        Raises:
+            ActionFailed: another process has taken it over, or it is gone.
+        """
+        self._require()
+
+    def _require(self) -> int:
+        number, holder = _read(self._place)
+        if holder is None or holder.token != self.holder.token:
+            self.lost = True
+            raise ActionFailed(
+                what=f"lock of target {self._target}",
+                expected="held by this process still",
+                observed=f"held by {holder}" if holder else "nobody's",
+                source=self._place.name(number),
+                hint="it was taken over, so this one stops; see what the other does: rollback status",
+            )
+        return number
+
+    def _take(self) -> None:
+        for _ in range(_ATTEMPTS):
+            number, holder = _read(self._place)
+            if holder is not None:
+                self._refuse(number, holder)
+            self.taken_from = holder
+            self._tried = True
+            if self._add(number + 1, self.holder.record()):
+                return
+        raise UsageProblem(
+            what=f"lock of target {self._target}",
+            expected="free, or held by one for more than a moment",
+            observed=f"taken by others {_ATTEMPTS} times before this process",
+            source=self._place.name(number),
+            hint="something takes it again and again: end that first",
+        )
+
+    def refuse_held(self) -> None:
+        """Refuse if taking the lock now would be refused; takes nothing.
+
+        Raises:
+            UsageProblem: somebody holds it, who is named. `Problem`: the engine does not answer.
+        """
+        number, holder = _read(self._place)
+        if holder is not None:
+            self._refuse(number, holder)
+
+    def _refuse(self, number: int, holder: Holder) -> None:
+        """Refuse to take the lock from `holder`, unless a takeover is wanted and it may have ended."""
+        life = holder.life()
+        if self._take_over and life is not Life.RUNS:
+            return
+        raise UsageProblem(
+            what=f"lock of target {self._target}",
+            expected="free",
+            observed=f"held by {holder}, {life}",
+            source=self._place.name(number),
+            hint={
+                Life.RUNS: "wait for it (rollback status says how far it is), or end it first",
+                Life.ENDED: f"nobody will give it back: add {TAKE_OVER}",
+                Life.UNKNOWN: f"ask {holder.user}, or look there; when it has ended, add {TAKE_OVER}",
+            }[life],
+        )
+
+    def _add(self, number: int, record: Mapping[str, str]) -> bool:
+        """Make `record` the highest, with `number`; tell whether it is."""
+        if self._place.add(number, record) != record:
+            return False
+        numbers = self._place.records()
+        highest = max(numbers, default=0)
+        self._place.remove(one for one in numbers if one < highest)
+        return highest == number
+
+    def _release(self) -> None:
+        # Reported, not raised: the action is done, whatever happens to the lock.
+        try:
+            number, holder = _read(self._place)
+            if holder is None or holder.token != self.holder.token:
+                return
+            before = None if self._declared else self.taken_from
+            self._add(number + 1, before.record() if before else _FREE)
+        except Problem as problem:
+            self.left_behind = True
+            text = describe(
+                what=f"lock of target {self._target}",
+                expected="given back",
+                observed=problem.observed,
+                source=problem.source,
+                hint=f"it may name this process still: add {TAKE_OVER} to the next command",
+            )
+            with suppress(OSError):
+                typer.echo(text, err=True)
+
+
+@dataclass(frozen=True, slots=True)
+class LockState:
+    """The readable facts about a lock that is not taken: its holder, nobody, or why it cannot be read."""
+
+    holder: Holder | None = None
+    life: Life | None = None
+    problem: Problem | None = None
+
+    def runs(self, incident: str) -> bool | None:
+        """Return True if an action in `incident` runs now, False if none does, None if unknown."""
+        if self.problem is not None or self.life is Life.UNKNOWN:
+            return None
+        if self.holder is None or self.life is Life.ENDED:
+            return False
+        return self.holder.incident == incident if self.holder.incident else None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the lock's holder has certainly ended."""
+        return self.life is Life.ENDED
+
+    def __str__(self) -> str:
+        """Return the state in words."""
+        if self.problem is not None:
+            return f"cannot be read: {self.problem.summary}"
+        if self.life is None:
+            return "free"
+        what_to_do = {
+            Life.RUNS: "",
+            Life.ENDED: f"; add {TAKE_OVER}",
+            Life.UNKNOWN: f"; when it has ended, add {TAKE_OVER}",
+        }
+        return f"held by {self.holder}, {self.life}{what_to_do[self.life]}"
+
+
+def open_lock(target: Target, what: str, *, take_over: bool = False) -> TargetLock:
+    """Return the lock of `target`, not taken yet."""
+    return TargetLock(_place_of(target), target.name, what, take_over=take_over)
+
+
+def lock_state(target: Target) -> LockState:
+    """Return the state of the lock of `target`; changes nothing."""
+    try:
+        _, holder = _read(_place_of(target))
+    except Problem as problem:
+        return LockState(problem=problem)
+    return LockState(holder, holder.life() if holder else None)
+
+
+def _place_of(target: Target) -> Place:
+    return LockVolumes(target.engine.project, target.engine.deadline_seconds)
+
+
+def _read(place: Place) -> tuple[int, Holder | None]:
+    """Return the highest number, 0 if there is none yet, and the holder in its record, or None."""
+    records = place.records()
+    number = max(records, default=0)
+    record = records.get(number, _FREE)
+    if record == _FREE:
+        return number, None
+    try:
+        return number, Holder.of_record(record)
+    except (ValueError, KeyError) as error:
+        raise Problem(
+            what="record of the lock",
+            expected="its holder",
+            observed=f"labels without it: {type(error).__name__}",
+            source=f"volume {place.name(number)}",
+            hint=f"when nobody acts on the target, remove it: docker volume rm {place.name(number)}",
+        ) from None

@@ -1,0 +1,123 @@
+"""The things that a command needs for its changes: the target's lock, an incident, its journal."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fixtures.incident.incident import JOURNAL, Incident, find_incident, new_incident
+from fixtures.incident.journal import JournalBroken
+from fixtures.incident.journal_steps import Step
+from fixtures.system.command import observed
+from fixtures.target.profile import Target
+from rollback_actions.session.holder import Holder, Life
+from rollback_actions.session.journal import Journal, set_aside
+from rollback_actions.session.leaks import without_leaks
+from rollback_actions.session.lock import TargetLock
+from rollback_actions.session.progress import Progress
+from rollback_actions.session.steps import Recorder
+
+Profile = Annotated[
+    Path,
+    typer.Option("--target", envvar="ROLLPROOF_TARGET", help="Profile of the target.", show_default=False),
+]
+IncidentId = Annotated[
+    str | None,
+    typer.Option("--incident", help="Incident to add to (default: a new one).", show_default=False),
+]
+# The permissions to override refusals of a rollback: see `rollback_actions.rollback.refusals.Allowed`.
+Confirm = Annotated[
+    str | None,
+    typer.Option(help="Name of the target, required when it is protected.", show_default=False),
+]
+OverBudget = Annotated[
+    bool,
+    typer.Option("--over-budget", help="Roll back although the plan is expected to exceed its time budget."),
+]
+Again = Annotated[bool, typer.Option("--again", help="Repeat a rollback within the hold time.")]
+TakeOver = Annotated[
+    bool,
+    typer.Option("--take-over", help="Take over the target's lock when its holder has ended."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The things that every command works with."""
+
+    target: Target
+    incident: Incident
+    steps: Recorder
+
+
+@contextmanager
+def open_session(
+    target: Target, lock: TargetLock, command: Step, choose: Callable[[], str | None]
+) -> Iterator[Session]:
+    """Take the target's lock, open the journal for `command`; at the end, print the record's place.
+
+    `choose` is called under the lock; it names the incident to add to, or returns None for a new one.
+
+    Raises:
+        SecretInRecord: the body ended well, and the record holds a secret.
+    """
+    incidents = target.folders.incidents
+    redactor = target.redactor()
+    with unhung(), lock, Progress(redact=redactor.text) as progress:
+        wanted = choose()
+        found = (
+            find_incident(incidents, target.name, wanted) if wanted else new_incident(incidents, target.name)
+        )
+        journal = open_journal(found.folder / JOURNAL, redactor.text, progress.say)
+        me = lock.holder
+        with (
+            without_leaks(found.folder, redactor),
+            observed(journal.ran),
+            journal.step(me.what, id=command, user=me.user, host=me.host, pid=str(me.process.pid)),
+        ):
+            if lock.taken_from is not None:
+                _record_taking_over(lock.taken_from, journal, progress)
+            lock.declare(found.id)
+            yield Session(target, found, Recorder(journal, progress, lock.require))
+    typer.echo(f"incident: {found.folder}")
+
+
+@contextmanager
+def unhung() -> Iterator[None]:
+    """Ignore a lost terminal while the body changes things; only the main thread can set that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def open_journal(path: Path, redact: Callable[[str], str], say: Callable[[str], None]) -> Journal:
+    """Continue the journal; a broken one is kept next to it, and a new one begins with that fact."""
+    try:
+        return Journal(path, redact)
+    except JournalBroken as broken:
+        kept, digest = set_aside(path)
+        journal = Journal(path, redact)
+        journal.write("journal broken", kept=kept.name, sha256=digest, reason=broken.summary)
+        say(redact(f"the journal was broken, is kept as {kept}, and starts over: {broken.summary}"))
+        return journal
+
+
+def _record_taking_over(before: Holder, journal: Journal, progress: Progress) -> None:
+    life = before.life()
+    journal.write(
+        "took over", **{name: value for name, value in before.record().items() if name != "token"}, life=life
+    )
+    word = ": that it has ended is your word" if life is Life.UNKNOWN else ""
+    progress.say(f"took the lock over from {before}, {life}{word}")

@@ -1,0 +1,253 @@
+"""Milvus, write side: a snapshot of all its volumes together, taken while it is stopped.
+
+Stopped, not paused. A paused snapshot restores as well, but Milvus notices the pause. Milvus 2.3.5 with
+sessions of 5 s survived a pause of 2 s, and after a pause of 3 s it ended itself. Copying 180 MB took 5 to
+11 s. A stop has no such limit. It costs a start in addition to the copy.
+
+The volumes hold the accounts too: a restore brings back the accounts at the time of the backup.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+from pymilvus import MilvusClient
+from pymilvus.client.types import LoadState
+
+from fixtures.errors import Problem, Unverifiable
+from fixtures.stores.milvus.descriptor import MilvusProfile
+from fixtures.stores.milvus.view import WORKERS, chosen, connect, count, translated
+from fixtures.stores.reach import Countdown
+from fixtures.system.command import Deadline
+from fixtures.system.side_by_side import each
+from fixtures.target.store_descriptor import Means
+from rollback_actions.stores.contract import Kept, Restored
+from rollback_actions.stores.package import read_package, write_package
+from rollback_actions.stores.writable import StoreWriter
+
+METHOD = "snapshot of all volumes together, stopped"
+POLL_SECONDS = 0.3
+STOP_SECONDS, START_SECONDS = 120.0, 180.0
+
+
+class _Collection(BaseModel):
+    """A collection at the time of the backup. `records` is None for a collection that was not loaded."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    loaded: bool
+    records: int | None
+
+
+class _Details(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    server: str
+    collections: dict[str, _Collection]
+
+
+class Keeper(StoreWriter[MilvusProfile]):
+    """Write side of one Milvus. See `StoreKeeper`.
+
+    The deadline is for stop and copy. A start after them has its own, since it is due however they ended, and
+    what is to be loaded then has `ready_seconds`.
+    """
+
+    def back_up(self, folder: Path) -> Kept:
+        """Flush, stop, copy every volume, start again, and check that nothing was written meanwhile.
+
+        The services run again when this returns or raises.
+        """
+        countdown = self._whole.start()
+        before = self._flushed()
+        try:
+            self._copy(folder, countdown)
+        finally:
+            self._start()
+        self._wait_until(before, "start after the backup")
+        return self._package(folder, before)
+
+    def keep_aside(self, folder: Path, *, up: bool) -> Kept:
+        """Flush, stop, copy every volume, and stay stopped: a start costs more than the copy.
+
+        A server that is not `up` cannot be flushed or asked: its volumes are copied as they lie. So are those
+        of a server that answers the account but cannot flush or count: the rollback may have to cure that.
+        """
+        countdown = self._whole.start()
+        before: _Details | None = None
+        reason = "it did not start"
+        if up:
+            self._collections()
+            try:
+                before = self._flushed()
+            except Unverifiable as problem:
+                reason = f"it could not be flushed and counted: {problem.summary}"
+        self._copy(folder, countdown)
+        return self._package(folder, before, reason)
+
+    def _collections(self) -> list[str]:
+        """Return the names of all collections, a question open to any account that may connect."""
+        client = connect(self._reach, self._profile.database)
+        try:
+            with translated(self._reach, "the list of collections"):
+                names: list[str] = client.list_collections(timeout=self._reach.deadline)
+            return names
+        finally:
+            client.close()
+
+    def restore(self, folder: Path) -> Restored:
+        """Stop, make every volume equal to `folder`, start, and wait for a real count of each collection.
+
+        Collections are loaded or released as recorded. When the volumes could not be loaded, the services
+        stay stopped: the volumes may be half old, half new.
+        """
+        countdown = self._whole.start()
+        details = read_package(folder, kind=self.kind).details
+        recorded = _Details.model_validate(details) if details else None
+        self._stop(countdown)
+        try:
+            self._control.load_volumes(self._profile.services, folder, deadline=countdown.left())
+        except Problem as problem:
+            problem.add_note(
+                f"{', '.join(self._profile.services)} stay stopped: their volumes may be half restored. "
+                f"Restore again before starting them."
+            )
+            raise
+        self._start()
+        if recorded is None:
+            unasked = "it could not be asked when it was kept: nothing to compare with"
+            return Restored(records={}, notes=(unasked,))
+        server = self._wait_until(recorded, "restore")
+        notes = [
+            f"{name} was not loaded when it was backed up: it is back, and was not counted"
+            for name, collection in sorted(recorded.collections.items())
+            if collection.records is None
+        ]
+        if server != recorded.server:
+            notes.append(f"the backup is of Milvus {recorded.server}, the server is {server}")
+        return Restored(records=self._records(recorded), notes=tuple(notes))
+
+    def _copy(self, folder: Path, countdown: Countdown) -> None:
+        self._stop(countdown)
+        self._control.save_volumes(self._profile.services, folder, deadline=countdown.left())
+
+    def _package(self, folder: Path, details: _Details | None, reason: str = "") -> Kept:
+        return write_package(
+            folder,
+            kind=self.kind,
+            method=METHOD if details else f"{METHOD}, as they lay: {reason}",
+            means=Means.VOLUMES if details else Means.PARTIAL,
+            records=self._records(details) if details else {},
+            details=details.model_dump() if details else {},
+        )
+
+    def _stop(self, countdown: Countdown) -> None:
+        # The grace is the compose file's. Milvus 2.3.5 alone uses all of it, and is then killed.
+        self._control.stop(self._profile.services, deadline=min(countdown.left(), STOP_SECONDS))
+
+    def _start(self) -> None:
+        self._control.start(self._profile.services, deadline=min(self._whole.deadline, START_SECONDS))
+        # A service without a published port of its own may have another address than before.
+        endpoint = self._control.resolve(self._profile.address)
+        self._reach = replace(self._reach, endpoint=endpoint)
+
+    def _flushed(self) -> _Details:
+        """Seal the inserted records, and return the state of all collections."""
+        client = connect(self._reach, self._profile.database)
+        try:
+            with translated(self._reach, "a flush of every collection"):
+                names = client.list_collections(timeout=self._reach.deadline)
+                # The longer deadline is for the server's limit on flushes: they queue.
+                each(lambda name: client.flush(name, timeout=60.0), names, workers=WORKERS, name="milvus")
+            return self._observe(client, Deadline(self._profile.ready_seconds))
+        finally:
+            client.close()
+
+    def _observe(self, client: MilvusClient, patience: Deadline) -> _Details:
+        """Return every collection of the database with its load state and, if it is loaded, its count.
+
+        A collection that is being loaded, as after a start, is waited for within `patience`.
+        """
+        deadline = self._reach.deadline
+
+        def look(name: str) -> _Collection:
+            while (state := client.get_load_state(name, timeout=deadline)["state"]) == LoadState.Loading:
+                if patience.passed:
+                    raise self._reach.failed(
+                        "loading",
+                        expected=f"{name} loaded or not loaded",
+                        hint="wait until it is loaded, then try again",
+                    )
+                time.sleep(POLL_SECONDS)
+            loaded = state == LoadState.Loaded
+            return _Collection(loaded=loaded, records=count(client, name, deadline) if loaded else None)
+
+        with translated(self._reach, "the state of every collection"):
+            names = sorted(client.list_collections(timeout=deadline))
+            collections = each(look, names, workers=WORKERS, name="milvus")
+            server = client.get_server_version(timeout=deadline)
+        return _Details(server=server, collections=collections)
+
+    def _wait_until(self, expected: _Details, after: str) -> str:
+        """Wait until the collections are as `expected`, loading and releasing them; return the version.
+
+        Raises `ActionFailed` if that takes longer than the profile's `ready_seconds`.
+        """
+        end = time.monotonic() + self._profile.ready_seconds
+        while True:
+            observed: object
+            try:
+                found = self._settle(expected)
+            except Unverifiable as error:
+                observed = error.observed
+            else:
+                if found.collections == expected.collections:
+                    return found.server
+                observed = _difference(expected.collections, found.collections)
+            if time.monotonic() > end:
+                raise self._failed(
+                    f"collections after the {after}",
+                    expected=f"those of the backup within {self._profile.ready_seconds} s",
+                    observed=observed,
+                    hint="a difference in counts: something writes, stop the application's writers first; "
+                    "no answer: see the server's log, and raise `ready_seconds` when it only needs longer",
+                )
+            time.sleep(POLL_SECONDS)
+
+    def _settle(self, expected: _Details) -> _Details:
+        """Load and release collections as `expected`; return the state after that."""
+        client = connect(self._reach, self._profile.database)
+        deadline = self._reach.deadline
+        try:
+            with translated(self._reach, "load states"):
+                for name in client.list_collections(timeout=deadline):
+                    wanted = expected.collections.get(name)
+                    state = client.get_load_state(name, timeout=deadline)["state"]
+                    if wanted is not None and wanted.loaded and state == LoadState.NotLoad:
+                        client.load_collection(name, timeout=deadline)
+                    elif wanted is not None and not wanted.loaded and state != LoadState.NotLoad:
+                        client.release_collection(name, timeout=deadline)
+            return self._observe(client, Deadline(0.0))
+        finally:
+            client.close()
+
+    def _records(self, details: _Details) -> Mapping[str, int]:
+        """Return the counts of the collections that the profile chooses."""
+        counts = {name: c.records for name, c in details.collections.items() if c.records is not None}
+        return {name: counts[name] for name in chosen(counts, self._profile.collections)}
+
+
+def _difference(expected: Mapping[str, _Collection], found: Mapping[str, _Collection]) -> str:
+    def text(collection: _Collection | None) -> str:
+        if collection is None:
+            return "absent"
+        return f"{collection.records} records" if collection.loaded else "not loaded"
+
+    names = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    return ", ".join(
+        f"{name} {text(found.get(name))} instead of {text(expected.get(name))}" for name in names
+    )

@@ -1,0 +1,56 @@
+"""The clients that are connected to MongoDB."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.errors import OperationFailure
+
+from fixtures.stores.mongodb.descriptor import MongodbProfile
+from fixtures.stores.mongodb.view import connect, within
+from rollback_actions.stores.contract import Client, blind, host_of, strangers
+from rollback_actions.stores.writable import Operated
+
+_UNAUTHORIZED = 13
+# The account that the members of a replica set use among themselves.
+_SYSTEM = "__system"
+# A connection without a login has no users: drivers keep one in addition to the others, to watch the server.
+_PIPELINE = (
+    {"$currentOp": {"allUsers": True, "idleConnections": True}},
+    {"$match": {"client": {"$exists": True}, "effectiveUsers.user": {"$exists": True}}},
+    {"$project": {"client": 1, "effectiveUsers": 1}},
+)
+
+
+class Clients:
+    """The clients of one MongoDB server. See `StoreClients`."""
+
+    def __init__(self, operated: Operated[MongodbProfile]) -> None:
+        """Remember how to connect; the first question connects."""
+        self._profile = operated.profile
+        self._reach = operated.reach
+        self._client = connect(self._reach, operated.profile.authentication_database)
+
+    def others(self) -> list[str]:
+        """Return the connections of other accounts, idle ones included."""
+        with within(self._reach):
+            try:
+                found = list(self._client.admin.aggregate(list(_PIPELINE)))
+            except OperationFailure as error:
+                if error.code != _UNAUTHORIZED:
+                    raise
+                raise blind(
+                    self._reach, "the action inprog (role clusterMonitor)", "not authorised"
+                ) from None
+        return strangers((client for one in found for client in _clients(one)), self._profile)
+
+    def close(self) -> None:
+        """Close the client."""
+        self._client.close()
+
+
+def _clients(operation: Mapping[str, Any]) -> list[Client]:
+    host = host_of(str(operation["client"]))
+    users = [str(user["user"]) for user in operation["effectiveUsers"]]
+    return [Client(user, host) for user in users if user != _SYSTEM]

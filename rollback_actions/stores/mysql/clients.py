@@ -1,0 +1,61 @@
+"""The clients that are connected to MySQL or MariaDB."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from fixtures.stores.mysql.descriptor import MysqlProfile
+from fixtures.stores.mysql.view import connect, rows, server, translated
+from rollback_actions.stores.contract import Client, blind, host_of, strangers
+from rollback_actions.stores.mysql.grants import may_see_others, read_grants
+from rollback_actions.stores.writable import Operated
+
+# Threads of the server itself, and connections whose account is not known yet.
+_NOBODY = frozenset({"system user", "event_scheduler", "unauthenticated user"})
+# Replicas: they only read.
+_READING = frozenset({"Binlog Dump", "Binlog Dump GTID"})
+
+
+class Clients:
+    """The clients of a MySQL or MariaDB server. See `StoreClients`."""
+
+    def __init__(self, operated: Operated[MysqlProfile]) -> None:
+        """Remember how to connect; the first question connects."""
+        self._profile = operated.profile
+        self._reach = operated.reach
+        self._connection: Connection[Cursor] | None = None
+
+    def others(self) -> list[str]:
+        """Return the connections of other accounts."""
+        with translated(self._reach):
+            if self._connection is None:
+                self._connection = self._open()
+            found = rows(self._connection, "SHOW PROCESSLIST")
+        return strangers(
+            (
+                Client(str(user), host_of(str(host)))
+                for _, user, host, _, command, *_ in found
+                if user not in _NOBODY and command not in _READING
+            ),
+            self._profile,
+        )
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> Connection[Cursor]:
+        with ExitStack() as undo:
+            connection = connect(self._reach)
+            undo.callback(connection.close)
+            flavour, _ = server(connection)
+            # Without it an account sees only its own connections, and no hint that there are more.
+            if not may_see_others(read_grants(connection, flavour)):
+                raise blind(self._reach, "the privilege PROCESS", "an account without it")
+            undo.pop_all()
+        return connection

@@ -1,0 +1,45 @@
+"""The clients that are connected to Redis."""
+
+from __future__ import annotations
+
+import redis
+
+from fixtures.stores.redis.descriptor import RedisProfile
+from fixtures.stores.redis.view import connect, translated
+from rollback_actions.stores.contract import Client, blind, host_of, strangers
+from rollback_actions.stores.writable import Operated
+
+# The flags of a replica, and of the server that this one replicates.
+_SERVERS = frozenset("SM")
+# The last command of a connection that has not sent any yet.
+_NOTHING = "NULL"
+
+
+class Clients:
+    """The clients of a Redis server. See `StoreClients`."""
+
+    def __init__(self, operated: Operated[RedisProfile]) -> None:
+        """Remember how to connect; the first question connects."""
+        self._profile = operated.profile
+        self._reach = operated.reach
+        self._client = connect(self._reach, operated.profile.databases[0])
+
+    def others(self) -> list[str]:
+        """Return the connections of other accounts."""
+        with translated(self._reach):
+            try:
+                found: list[dict[str, str]] = self._client.client_list()
+            except redis.exceptions.NoPermissionError:
+                raise blind(self._reach, "the right to CLIENT LIST", "an account without it") from None
+        return strangers(
+            (
+                Client(one.get("user", "default"), host_of(one["addr"]))
+                for one in found
+                if not _SERVERS & set(one["flags"]) and one["cmd"] != _NOTHING
+            ),
+            self._profile,
+        )
+
+    def close(self) -> None:
+        """Close the client."""
+        self._client.close()

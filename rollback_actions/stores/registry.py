@@ -1,0 +1,75 @@
+"""From a store's profile to its keeper. A driver is imported when its store is first used, not before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fixtures.engines.engine import Endpoint
+from fixtures.errors import Unverifiable
+from fixtures.stores.drivers import at_place
+from fixtures.target.kinds import descriptor_of
+from rollback_actions.stores.writable import Operated, Writable
+
+if TYPE_CHECKING:
+    from fixtures.engines.engine import ContainerEngine
+    from fixtures.target.profile import Target
+    from fixtures.target.sections import StoreProfile
+    from rollback_actions.containers.control import ContainerControl
+    from rollback_actions.stores.contract import StoreClients, StoreKeeper
+
+# For a backup, which nobody waits for while production is down.
+BACKUP_SECONDS = 600.0
+
+
+def open_keepers(
+    target: Target, engine: ContainerEngine, control: ContainerControl
+) -> dict[str, StoreKeeper]:
+    """Return the write side of every store of `target`, by name."""
+    return {
+        name: open_keeper(name, profile, engine, control, BACKUP_SECONDS)
+        for name, profile in target.stores.items()
+    }
+
+
+def open_keeper(
+    name: str, profile: StoreProfile, engine: ContainerEngine, control: ContainerControl, deadline: float
+) -> StoreKeeper:
+    """Return the write side of the store `name`.
+
+    `deadline` is in seconds, for one uninterrupted step of the store; each keeper says which.
+    """
+    return keeper_at(name, profile, _endpoint(profile, engine), control, deadline)
+
+
+def keeper_at(
+    name: str, profile: StoreProfile, endpoint: Endpoint, control: ContainerControl, deadline: float
+) -> StoreKeeper:
+    """Return the write side of the store `name` at `endpoint`."""
+    keeper: StoreKeeper = at_place(descriptor_of(profile).keeper)(
+        Writable(name, profile, endpoint, control, deadline)
+    )
+    return keeper
+
+
+def tells_clients(profile: StoreProfile) -> bool:
+    """Return True if a store of this kind can list its clients; imports nothing."""
+    return bool(descriptor_of(profile).clients)
+
+
+def open_clients(name: str, profile: StoreProfile, engine: ContainerEngine) -> StoreClients:
+    """Return the clients of the store `name`, whose kind can list them."""
+    clients: StoreClients = at_place(descriptor_of(profile).clients)(
+        Operated(name, profile, engine.resolve(profile.address))
+    )
+    return clients
+
+
+def _endpoint(profile: StoreProfile, engine: ContainerEngine) -> Endpoint:
+    try:
+        return engine.resolve(profile.address)
+    except Unverifiable:
+        # A store that is down has no address yet. A store that is restored by its volumes gets one when its
+        # keeper has started it. Any other is looked for under its service's name, and not found there.
+        if profile.address.service is None:
+            raise
+        return Endpoint(profile.address.service, profile.address.port)

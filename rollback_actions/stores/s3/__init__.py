@@ -1,0 +1,5 @@
+"""S3, write side.
+
+May import `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.s3`,
+`rollback_actions.stores`.
+"""

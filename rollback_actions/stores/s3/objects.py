@@ -1,0 +1,146 @@
+"""One object of S3: reading it, and putting the same object back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+from minio import Minio
+from minio.commonconfig import COPY, REPLACE, CopySource, Tags
+
+PIECE_BYTES = 1 << 20
+# The version of an object that was put before its bucket began to keep versions.
+NO_VERSION = "null"
+# Headers that belong to an object and are restored with it, in addition to users' own.
+HEADERS = frozenset(
+    {
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "expires",
+    }
+)
+# The client cannot send this one, and makes a user's header of it. Only copying a version restores it.
+UNSENDABLE = "expires"
+USER_HEADER = "x-amz-meta-"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object as it was read: `headers` have names in lower case, `sha256` is of the stored bytes.
+
+    `version` is None if the bucket keeps no versions. After a multipart upload or under encryption, `etag`
+    says nothing about the content, but equal values mean equal content.
+    """
+
+    bucket: str
+    key: str
+    version: str | None
+    etag: str
+    size: int
+    sha256: str
+    headers: dict[str, str]
+    tags: dict[str, str]
+
+    def like(self, other: StoredObject) -> bool:
+        """Return True if both have the same name, content, headers and tags, in whatever version."""
+        return replace(self, version=None, etag="") == replace(other, version=None, etag="")
+
+
+def read_object(
+    client: Minio, bucket: str, key: str, version: str | None = None, sink: IO[bytes] | None = None
+) -> StoredObject:
+    """Read the content of an object to its end, into `sink` if there is one."""
+    # An object without a version can only be requested as the current one.
+    asked = None if version == NO_VERSION else version
+    response = client.get_object(bucket, key, version_id=asked)
+    digest, size = hashlib.sha256(), 0
+    with closing(response):
+        # The stored bytes: by default the HTTP library would unpack objects that were put as gzip.
+        for piece in response.stream(PIECE_BYTES, decode_content=False):
+            digest.update(piece)
+            size += len(piece)
+            if sink:
+                sink.write(piece)
+        headers = _lower(response.headers)
+        response.release_conn()
+    return StoredObject(
+        bucket=bucket,
+        key=key,
+        version=version,
+        etag=headers.get("etag", "").strip('"'),
+        size=size,
+        sha256=digest.hexdigest(),
+        headers=_own(headers),
+        tags=_tags(client, bucket, key, asked, headers),
+    )
+
+
+def same_headers(client: Minio, kept: StoredObject) -> bool:
+    """Return True if the current object has the headers and tags of `kept`; its content is not read."""
+    headers = _lower(client.stat_object(kept.bucket, kept.key).metadata or {})
+    if _own(headers) != kept.headers:
+        return False
+    return _tags(client, kept.bucket, kept.key, None, headers) == kept.tags
+
+
+def copy_version(client: Minio, kept: StoredObject) -> None:
+    """Make the recorded version of `kept` the current one again, by a copy inside the server."""
+    # A version's headers never change. A server may, however, refuse a copy onto itself that changes none.
+    theirs = UNSENDABLE in kept.headers
+    client.copy_object(
+        kept.bucket,
+        kept.key,
+        CopySource(kept.bucket, kept.key, version_id=kept.version),
+        metadata=None if theirs else dict(kept.headers),
+        tags=_to_tags(kept.tags),
+        metadata_directive=COPY if theirs else REPLACE,
+        # A version's tags can change after the backup: the recorded ones count.
+        tagging_directive=REPLACE,
+    )
+
+
+def put_copy(client: Minio, kept: StoredObject, content: Path) -> None:
+    """Put `kept` again, from the file `content`."""
+    others = {name: value for name, value in kept.headers.items() if name != "content-type"}
+    client.fput_object(
+        kept.bucket,
+        kept.key,
+        str(content),
+        content_type=kept.headers.get("content-type", "application/octet-stream"),
+        metadata=dict(others),
+        tags=_to_tags(kept.tags),
+    )
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _own(headers: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in sorted(headers.items())
+        if name in HEADERS or name.startswith(USER_HEADER)
+    }
+
+
+def _tags(
+    client: Minio, bucket: str, key: str, version: str | None, headers: Mapping[str, str]
+) -> dict[str, str]:
+    # Servers count the tags in a header; fetching them costs another request.
+    if headers.get("x-amz-tagging-count", "0") == "0":
+        return {}
+    return dict(sorted((client.get_object_tags(bucket, key, version_id=version) or {}).items()))
+
+
+def _to_tags(tags: Mapping[str, str]) -> Tags | None:
+    made = Tags.new_object_tags()
+    made.update(tags)
+    return made if tags else None

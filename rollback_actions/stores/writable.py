@@ -1,0 +1,109 @@
+"""The base of a store's write side: its access, the common part of all keepers, their refusals and errors.
+
+Each writer is given a `Writable`: the operator's account, and the control of the store's containers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Generic
+
+from fixtures.engines.engine import Endpoint
+from fixtures.errors import ActionFailed
+from fixtures.stores.reach import Reach, account_of
+from fixtures.target.store_descriptor import Profile
+from rollback_actions.containers.control import ContainerControl
+from rollback_actions.stores.package import Package
+
+
+@dataclass(frozen=True, slots=True)
+class Operated(Generic[Profile]):
+    """One store as its operator reaches it."""
+
+    store: str
+    profile: Profile
+    endpoint: Endpoint
+
+    @property
+    def reach(self) -> Reach:
+        """The operator's way to it, for one request."""
+        account = account_of(self.profile.operator)
+        return Reach(self.store, self.endpoint, account, self.profile.deadline_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Writable(Operated[Profile]):
+    """One store as its keeper is given it. `deadline` is in seconds, for a whole backup or restore."""
+
+    control: ContainerControl
+    deadline: float
+
+
+class StoreWriter(Generic[Profile]):
+    """The common part of all keepers. See `StoreKeeper`."""
+
+    def __init__(self, writable: Writable[Profile]) -> None:
+        """Remember how to connect; the first call connects."""
+        self.name = writable.store
+        self.kind = writable.profile.kind
+        self._profile = writable.profile
+        self._control = writable.control
+        self._reach = writable.reach
+        # The same way, for steps that take as long as a backup or a restore.
+        self._whole = replace(self._reach, deadline=writable.deadline)
+
+    def _failed(self, what: str, *, expected: object, observed: object, hint: str) -> ActionFailed:
+        return action_failed(self._reach, what, expected=expected, observed=observed, hint=hint)
+
+    def _not_restored(
+        self, observed: str, *, of: str = "", expected: str = "what the backup holds"
+    ) -> ActionFailed:
+        """Return the error of a restore, of the whole store or of a part, that ended otherwise."""
+        return self._failed(
+            f"restore of {of}" if of else "restore",
+            expected=expected,
+            observed=observed,
+            hint="the store is neither old nor new: stop everything that writes to it, and restore again",
+        )
+
+    def _expect_same(self, package: Package, what: str, kept: object, wanted: object) -> None:
+        """Refuse a backup that differs from the present profile or server."""
+        if kept != wanted:
+            raise ActionFailed(
+                what=f"restore of store {self.name}",
+                expected=f"a backup with {what} {_told(wanted)}, as the store is now",
+                observed=f"one with {_told(kept)}",
+                source=str(package.folder),
+                hint="this backup belongs to another target, or the profile has changed since",
+            )
+
+    def _expect_release(self, product: str, kept: str, observed: str) -> None:
+        """Refuse a server that is older than the backed-up one."""
+        if release(observed) < release(kept):
+            raise self._failed(
+                "restore",
+                expected=f"a server of {product} {kept} or later",
+                observed=f"{product} {observed}",
+                hint="an older server may not know what the backup holds: bring back its version first",
+            )
+
+
+def action_failed(reach: Reach, what: str, *, expected: object, observed: object, hint: str) -> ActionFailed:
+    """Return the error of a step on the store of `reach`."""
+    return ActionFailed(
+        what=f"{what} of store {reach.store}",
+        expected=expected,
+        observed=observed,
+        source=reach.address,
+        hint=hint,
+    )
+
+
+def release(version: str) -> tuple[int, int]:
+    """Return the major and minor number of a server's version."""
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
+def _told(value: object) -> str:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)

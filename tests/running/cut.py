@@ -1,0 +1,88 @@
+"""Cuts the long tests into parts of about equal length, the same on every day and every machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import pytest
+
+from fixtures.errors import UsageProblem
+
+STACKS = 3
+"""Number of stacks that share the tests of the real servers."""
+# Minutes of the default run, which belongs to the first part.
+DEFAULT_MINUTES = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share of the tests: ``2/4`` is the second of four."""
+
+    number: int
+    of: int
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read a share such as ``2/4``.
+
+        Raises:
+            UsageProblem: `text` is no share.
+        """
+        found = re.fullmatch(r"([1-9][0-9]?)/([1-9][0-9]?)", text)
+        if found is None or int(found[1]) > int(found[2]):
+            raise UsageProblem(
+                what="part of the tests",
+                expected="K/N, such as 2/4: the second of four",
+                observed=text or "nothing",
+                source="--part",
+                hint="./run tests --all --part 1/4",
+            )
+        return cls(int(found[1]), int(found[2]))
+
+    @property
+    def first(self) -> bool:
+        """Whether the share includes the default run."""
+        return self.number == 1
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+
+@dataclass(frozen=True, slots=True)
+class Long:
+    """A long test: its minutes, and whether it must run alone."""
+
+    minutes: float
+    alone: bool = False
+
+    @classmethod
+    def of(cls, item: pytest.Item) -> Self | None:
+        """Read a test's markers; return None for a test of the default run."""
+        marker = item.get_closest_marker("long")
+        if marker is None:
+            return None
+        return cls(minutes=marker.kwargs["minutes"], alone=item.get_closest_marker("alone") is not None)
+
+    @property
+    def weight(self) -> float:
+        """The machine's minutes for the test: stacks share them, unless it runs alone."""
+        return self.minutes if self.alone else self.minutes / STACKS
+
+
+def cut(tests: Mapping[str, Long], parts: int) -> list[dict[str, Long]]:
+    """Cut `tests` into `parts`: the longest first, each into the part with the least minutes so far."""
+    found: list[dict[str, Long]] = [{} for _ in range(parts)]
+    minutes = [DEFAULT_MINUTES, *([0.0] * (parts - 1))]
+    for test, long in sorted(tests.items(), key=lambda item: (-item[1].weight, item[0])):
+        least = min(range(parts), key=lambda part: (minutes[part], part))
+        found[least][test] = long
+        minutes[least] += long.weight
+    return found
+
+
+def minutes(tests: Mapping[str, Long]) -> float:
+    """Return the estimated minutes of `tests` on this machine."""
+    return sum(long.weight for long in tests.values())

@@ -1,0 +1,74 @@
+"""Pytest plugin that writes a run's events as lines of JSON into the file that a variable names.
+
+The runner reads them during the run. With xdist, the controller writes the events of all its workers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.running.cut import Long
+
+VARIABLE = "ROLLPROOF_TESTS_TOLD"
+
+
+class Teller:
+    """Appends events to the file at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seconds: dict[str, float] = {}
+        self._outcome: dict[str, str] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Write the planned tests; with workers, theirs are written instead."""
+        if session.items:
+            long = {item.nodeid: asdict(found) for item in session.items if (found := Long.of(item))}
+            self._tell("collected", tests=[item.nodeid for item in session.items], long=long)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: object, ids: Sequence[str]) -> None:
+        """Write the planned tests: each worker collects all of them."""
+        self._tell("collected", tests=list(ids), long={})
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Write that a test begins."""
+        self._tell("started", test=nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Sum the durations of a test's phases; its worst phase is its outcome."""
+        test = report.nodeid
+        self._seconds[test] = self._seconds.get(test, 0.0) + report.duration
+        outcome = "failed" if report.failed else "skipped" if report.skipped else "passed"
+        if self._outcome.get(test) != "failed":
+            self._outcome[test] = outcome if self._outcome.get(test) != "skipped" else "skipped"
+        if report.failed:
+            self._tell("failed", test=test, when=report.when, text=report.longreprtext)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Write a test's outcome and duration."""
+        outcome, seconds = self._outcome.pop(nodeid, "failed"), self._seconds.pop(nodeid, 0.0)
+        self._tell("ended", test=nodeid, outcome=outcome, seconds=seconds)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Write a collection error."""
+        if report.failed:
+            self._tell("failed", test=report.nodeid, when="collect", text=report.longreprtext)
+
+    def _tell(self, event: str, **what: Any) -> None:  # noqa: ANN401 - what JSON holds
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"event": event, **what}) + "\n")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the teller in the process that the runner started, but in none of its workers."""
+    path = os.environ.pop(VARIABLE, "")
+    if path and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Teller(Path(path)), "rollproof-teller")

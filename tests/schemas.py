@@ -1,0 +1,84 @@
+"""`python -m tests.schemas`: writes `docs/schemas`, the JSON Schema of each record for other programs.
+
+Each schema is made from the dataclass that reads the record. `tests/unit/test_schemas.py` is red if a
+dataclass was changed and this was not run again.
+"""
+
+from __future__ import annotations
+
+import json
+
+from fixtures.baseline.facts import ContentFile, RecordedCanary, RecordedContainer, RecordedStore, Release
+from fixtures.incident.downtime import Downtime
+from fixtures.incident.incident import Closed, IncidentFile, RollbackRecord
+from fixtures.incident.journal import JournalLine
+from fixtures.incident.kept_samples import KeptSamples
+from fixtures.incident.ledger import Halted, Planned, Result, RunFacts
+from fixtures.incident.trials import Trial
+from fixtures.monitoring.samples import Sample
+from fixtures.system.record_files import Positive, adapter_of
+from fixtures.verdict import RunVerdict
+from rollback_actions.backup.sets import SetManifest
+from rollback_actions.rollback.unfinished import UnfinishedFile
+from tests.conftest import ROOT
+
+FOLDER = ROOT / "docs" / "schemas"
+# Each schema's type, and the files that it describes.
+RECORDS: dict[str, tuple[object, str]] = {
+    "incident": (IncidentFile, "incidents/ID/incident.json"),
+    "closed": (Closed, "incidents/ID/closed.json"),
+    "rollback": (RollbackRecord, "incidents/ID/rollback.json, earlier-rollback-NN.json"),
+    "unfinished": (UnfinishedFile, "incidents/ID/unfinished.json"),
+    "downtime": (Downtime, "incidents/ID/downtime.json"),
+    "verdict": (RunVerdict, "incidents/ID/verdict.json"),
+    "journal-line": (JournalLine, "a line of incidents/ID/journal.jsonl, contacts.jsonl, response.jsonl"),
+    "ledger-run": (RunFacts, "incidents/ID/ledger/NNNN/run.json"),
+    "ledger-plan": (dict[str, Planned], "incidents/ID/ledger/NNNN/plan.json"),
+    "ledger-line": (Result, "a line of incidents/ID/ledger/NNNN/results.jsonl"),
+    "ledger-halted": (Halted, "incidents/ID/ledger/NNNN/halted.json"),
+    "trial": (Trial, "incidents/ID/restores/NNNN.json"),
+    "sample": (
+        Sample,
+        "a line of incidents/ID/samples.jsonl, incidents/monitor/TARGET.jsonl",
+    ),
+    "samples": (KeptSamples, "incidents/ID/samples.json"),
+    "backup-set": (SetManifest, "backups/SET/set.json, beside its seal `sha256`"),
+    "baseline-release": (Release, "baselines/ID/release.json"),
+    "baseline-containers": (tuple[RecordedContainer, ...], "baselines/ID/containers.json"),
+    "baseline-stores": (dict[str, RecordedStore], "baselines/ID/stores.json"),
+    "baseline-canary": (RecordedCanary, "baselines/ID/canary.json"),
+    "baseline-milliseconds": (dict[str, Positive], "baselines/ID/milliseconds.json"),
+    "baseline-content": (ContentFile, "baselines/ID/content/STORE.json"),
+}
+
+
+def schemas() -> dict[str, str]:
+    """Return each record's schema, by file name."""
+    return {
+        f"{name}.schema.json": json.dumps(
+            {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "$comment": f"of {files}; written by `./run schemas`",
+                **adapter_of(kind).json_schema(),
+            },
+            indent=2,
+            ensure_ascii=False,
+        )
+        + "\n"
+        for name, (kind, files) in RECORDS.items()
+    }
+
+
+def main() -> None:
+    """Write all schemas, and remove the files of those that no longer exist."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    every = schemas()
+    for path in FOLDER.glob("*.schema.json"):
+        if path.name not in every:
+            path.unlink()
+    for name, text in every.items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,313 @@
+"""What a store has to offer so that its export and its keeper can be held to the contract."""
+
+from __future__ import annotations
+
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self, cast
+
+import pytest
+from pydantic import SecretStr
+
+from fixtures.engines.engine import ContainerEngine, Endpoint
+from fixtures.stores.contract import ContentView, ExportedRecord, RecordExport, RecordHash, StoreView
+from fixtures.stores.registry import content_at, export_at, view_at
+from fixtures.target.profile import Target
+from fixtures.target.sections import StoreProfile
+from rollback_actions.containers.control import ContainerControl
+from rollback_actions.stores.contract import Kept, StoreKeeper
+from rollback_actions.stores.registry import keeper_at
+from staging.stack import Stack
+from tests.stack.scratch_stores import changed
+
+ROLES = ("reader", "operator")
+WRONG = "another-horse-battery-staple"
+WHOLE_SECONDS = 60.0
+"""The deadline of a backup or restore."""
+WHOLE = ""
+"""The kind of backup of a store that knows only one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a subject is made of: the stack, its stores, and a folder of its own."""
+
+    stack: Stack
+    target: Target
+    engine: ContainerEngine
+    control: ContainerControl
+    folder: Path
+
+    def new_folder(self, name: str) -> Path:
+        """Make a folder of that name for one subject: on one worker a second may follow."""
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+
+
+class Watched:
+    """A control whose calls are written down: what was on a command line can be looked at afterwards."""
+
+    def __init__(self, control: ContainerControl) -> None:
+        self._control = control
+        self.calls: list[tuple[str, tuple[object, ...], dict[str, Any]]] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._control, name)
+
+        def call(*arguments: object, **named: object) -> Any:  # noqa: ANN401 - whatever the control returns
+            self.calls.append((name, arguments, named))
+            return method(*arguments, **named)
+
+        return call
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Names of the tests' own in a running server, and the ways in that a profile of them opens."""
+
+    name: str
+    profile: StoreProfile
+    endpoint: Endpoint
+    control: ContainerControl
+
+    def at(self, endpoint: Endpoint) -> Self:
+        """Return this place with the server elsewhere."""
+        return replace(self, endpoint=endpoint)
+
+    def but(self, **changes: object) -> Self:
+        """Return this place with some fields of its profile changed."""
+        return replace(self, profile=changed(self.profile, **changes))
+
+    def locked(self) -> Self:
+        """Return this place with secrets that the server refuses."""
+        wrong = {}
+        for role in ROLES:
+            account = getattr(self.profile, role, None)
+            if account is not None:
+                secret = "key" if hasattr(account, "key") else "password"
+                wrong[role] = account.model_copy(update={secret: SecretStr(WRONG)})
+        return self.but(**wrong)
+
+    def view(self) -> StoreView:
+        return view_at(self.name, self.profile, self.endpoint)
+
+    def content(self) -> ContentView:
+        return content_at(self.name, self.profile, self.endpoint)
+
+    def export(self) -> RecordExport:
+        return export_at(self.name, self.profile, self.endpoint)
+
+    def keeper(self, *, deadline: float = WHOLE_SECONDS) -> StoreKeeper:
+        return keeper_at(self.name, self.profile, self.endpoint, self.control, deadline)
+
+    def secrets(self) -> list[str]:
+        """Return every secret of the profile."""
+        accounts = [getattr(self.profile, role, None) for role in ROLES]
+        secrets = [
+            getattr(account, "password", None) or getattr(account, "key", None) for account in accounts
+        ]
+        return [secret.get_secret_value() for secret in secrets if secret is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A collection whose records are exported, spoiled, and written again from their lines."""
+
+    name: str
+    damage: Callable[[], object]
+    """Leaves no record as it was."""
+    size: int = 7
+    """Records of a part."""
+    exact: Callable[[], object] = lambda: None
+    """What must be as it was too, though no digest tells of it."""
+    look: Callable[[Sequence[ExportedRecord], Path], object] = lambda _records, _folder: None
+    """What else is to be seen in what was exported."""
+    stays: Callable[[RecordHash], Hashable] = lambda record: (record.key, record.hash)
+    """What of a record is as it was; less where the server gives names of its own."""
+    small: bool = False
+    """Export it in the smallest requests that there are: see `Subject.small`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Records of a collection that are wanted; `spoil` removes or changes all of them but those `left`."""
+
+    name: str
+    keys: Collection[str]
+    spoil: Callable[[], object]
+    left: Collection[str]
+    size: int = 5
+
+
+Damage = Callable[[Any], object]
+"""What is done to a subject."""
+
+
+class Subject(ABC):
+    """One server of one store with names of the tests' own in it.
+
+    What the contract asks of all is abstract here; what has a value here is told where it is another.
+    """
+
+    place: Place
+    watched: Watched
+    """The control of the place."""
+
+    # The export.
+    exported: ClassVar[Mapping[str, Callable[[Any], Exported]]]
+    """Collections, by what makes each in an empty place. The first has what `shown` and `exclude` name."""
+    shown: ClassVar[Mapping[str, Mapping[str, object]]]
+    """Parts of what people read of records of the first collection, by key."""
+    exclude: ClassVar[tuple[str, ...]]
+    """Fields of the first collection that a profile may leave out of digests."""
+    absent: ClassVar[str] = ""
+    """A collection that is not there, where asking for it is an error."""
+    locked: ClassVar[bool] = True
+    """Whether the server asks for a secret."""
+    sizes: ClassVar[bool] = False
+    """Whether `small` makes a difference."""
+    commands: ClassVar[bool] = False
+    """Whether the command of the export can be run here, which is given a secret by `environment`."""
+    stack: ClassVar[bool] = True
+    """Whether the server is the stack's."""
+
+    # The keeper.
+    kinds: ClassVar[tuple[str, ...]] = (WHOLE,)
+    """Kinds of backup, or of data that backups differ by."""
+    rounds: ClassVar[Mapping[str, Mapping[str, Damage]]]
+    """Damage that one restore has to mend, by round and in order; each shows after the ones before it."""
+    notes: frozenset[str]
+    """What a restore says of what `add` has added."""
+    always: ClassVar[frozenset[str]] = frozenset()
+    """What every restore says."""
+    words: ClassVar[tuple[str, ...]] = ()
+    """Words of the method of a backup."""
+    kills: ClassVar[tuple[float, ...]]
+    """Where in a restore it is killed."""
+    strangers: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+    """Changes of a profile that make a backup one of another target, by a name for them."""
+    drops: ClassVar[tuple[str, ...]] = ("everything",)
+    """What `drop` can drop."""
+    gone: ClassVar[str] = ""
+    """What a backup says of what was dropped, where it refuses that."""
+    stops: ClassVar[bool] = False
+    """Whether the server is stopped by its keeper: then most of these tests are long."""
+    programs: ClassVar[bool] = False
+    """Whether the keeper runs programs, which might be told a secret."""
+    disturbed: ClassVar[str] = ""
+    """What a backup says of a write that it was disturbed by, where that spoils it."""
+
+    @abstractmethod
+    def __init__(self, bench: Bench, opened: ExitStack) -> None:
+        """Settle somewhere, beside a neighbour; `opened` takes all of that away at the end."""
+
+    def settle(self, name: str, profile: StoreProfile, endpoint: Endpoint, control: ContainerControl) -> None:
+        """Name the place."""
+        self.watched = Watched(control)
+        self.place = Place(name, profile, endpoint, cast("ContainerControl", self.watched))
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Take everything away, whatever an earlier test left."""
+
+    @abstractmethod
+    def choose(self) -> Chosen:
+        """Make a collection in an empty place, and choose some of its records."""
+
+    @abstractmethod
+    def replay(
+        self, export: RecordExport, name: str, records: Sequence[ExportedRecord], folder: Path
+    ) -> None:
+        """Write records again by their lines, and see that each is taken."""
+
+    @abstractmethod
+    def how(self) -> tuple[str, ...]:
+        """Return what is in the command that replays the first collection."""
+
+    def environment(self, secret: str, folder: Path) -> Mapping[str, str]:
+        """Return the variables by which the command of an export is given `secret`; may write to `folder`."""
+        raise NotImplementedError
+
+    def small(self, patch: pytest.MonkeyPatch) -> None:
+        """Let every request be as small as it can be."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def fill(self, kind: str = WHOLE) -> Mapping[str, int]:
+        """Make anew what a backup of `kind` has to keep; return its records by collection."""
+
+    def counts(self) -> Mapping[str, int]:
+        """Return what the store's own view counts."""
+        with self.place.view() as view:
+            return view.counts()
+
+    @abstractmethod
+    def observe(self) -> object:
+        """Return all that a restore has to bring back, comparable."""
+
+    @abstractmethod
+    def beside(self) -> object:
+        """Return what is there of the neighbour, None where a server has no room for one."""
+
+    @abstractmethod
+    def add(self) -> None:
+        """Add what a restore has to take away, and no more."""
+
+    @abstractmethod
+    def step(self, keeper: StoreKeeper) -> tuple[object, str]:
+        """Return what a restore by `keeper` does several times: the method of that name of an object."""
+
+    def killed(self, keeper: StoreKeeper, part: float, patch: pytest.MonkeyPatch) -> None:
+        """Let a restore by `keeper` be killed on its way: after so many steps."""
+        owner, name = self.step(keeper)
+        original, left = getattr(owner, name), iter(range(int(part)))
+
+        def step(*arguments: object, **named: object) -> Any:  # noqa: ANN401 - whatever it returns
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return original(*arguments, **named)
+
+        patch.setattr(owner, name, step)
+
+    def drop(self, what: str) -> Mapping[str, int]:
+        """Drop `what`; return the records by collection that are kept before a restore."""
+        self.clear()
+        return {}
+
+    def dropped(self) -> object:
+        """Return what is seen after a restore of what was dropped; that is not always as it was dropped."""
+        return self.observe()
+
+    def reading(self, keeper: StoreKeeper) -> tuple[object, str, Callable[[], object]]:
+        """Return a method that a backup by `keeper` reads by, and a write that disturbs it."""
+        raise NotImplementedError
+
+    def disturb(self, keeper: StoreKeeper, patch: pytest.MonkeyPatch) -> None:
+        """Let something be written when `keeper` has read what it backs up."""
+        owner, name, write = self.reading(keeper)
+        original = getattr(owner, name)
+
+        def read_and_write(*arguments: object, **named: object) -> Any:  # noqa: ANN401 - whatever it returns
+            found = original(*arguments, **named)
+            write()
+            return found
+
+        patch.setattr(owner, name, read_and_write)
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup of what a subject was filled with, and what was seen before and after it was taken."""
+
+    subject: Subject
+    kind: str
+    folder: Path
+    kept: Kept
+    records: Mapping[str, int]
+    before: object
+    after: object
+    beside: object
+    keeper: StoreKeeper

@@ -1,0 +1,170 @@
+"""Every store's export: what is written again from its lines is what was there, as far as it was wanted."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import Unverifiable
+from fixtures.stores.contract import ContentView, ExportedRecord, Pace, RecordExport, Selection
+from tests.stack.keeping.answers import place_that
+from tests.stack.keeping.records import exported, replayed, wanted_of
+from tests.stack.keeping.subject import WRONG, Bench, Exported, Subject
+
+
+def _made(subject: Subject, collection: str = "") -> Exported:
+    """Make `collection`, or the first one, in an empty place."""
+    subject.clear()
+    return subject.exported[collection or next(iter(subject.exported))](subject)
+
+
+def _seen(content: ContentView, made: Exported) -> Counter[object]:
+    return Counter(made.stays(record) for _, record in content.records(made.name, ("",), [0], Pace()))
+
+
+def _expect_all(
+    export: RecordExport, content: ContentView, made: Exported, folder: Path
+) -> list[ExportedRecord]:
+    """Export every record, in several parts: each comes as often as it is there."""
+    division = content.divide(made.name, made.size)
+    wanted = wanted_of(content, made.name, division)
+    records = exported(export, made.name, wanted, folder, division)
+    there = content.records(made.name, division, range(len(division)), Pace())
+    assert Counter((record.key, record.hash) for record in records) == Counter(
+        (record.key, record.hash) for _, record in there
+    )
+    return records
+
+
+def test_what_is_written_again_is_what_was_there(
+    subject: Subject, collection: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = _made(subject, collection)
+    if made.small:
+        subject.small(monkeypatch)
+    with subject.place.content() as content, subject.place.export() as export:
+        before, exact = _seen(content, made), made.exact()
+        assert before
+        records = _expect_all(export, content, made, tmp_path)
+        made.look(records, tmp_path)
+        made.damage()
+        assert not before & _seen(content, made)
+        subject.replay(export, made.name, records, tmp_path)
+        assert _seen(content, made) == before
+        assert made.exact() == exact
+
+
+def test_only_what_is_wanted_and_still_there(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, small: bool
+) -> None:
+    subject.clear()
+    chosen = subject.choose()
+    if small:
+        subject.small(monkeypatch)
+    with subject.place.content() as content, subject.place.export() as export:
+        division = content.divide(chosen.name, chosen.size)
+        assert len(division) > 1
+        nothing = {part: frozenset[tuple[str, int]]() for part in range(len(division))}
+        wanted = nothing | wanted_of(content, chosen.name, division, chosen.keys)
+
+        def keys() -> list[str]:
+            found = exported(export, chosen.name, wanted, tmp_path, division)
+            return sorted(record.key for record in found)
+
+        assert keys() == sorted(chosen.keys)
+        chosen.spoil()
+        assert keys() == sorted(chosen.left)
+
+
+def test_fields_that_digests_leave_out_are_exported(subject: Subject, tmp_path: Path) -> None:
+    made = _made(subject)
+    less = subject.place.but(exclude={made.name: subject.exclude})
+    with less.content() as content, less.export() as export, subject.place.content() as whole:
+        before = _seen(whole, made)
+        assert _seen(content, made) != before
+        records = _expect_all(export, content, made, tmp_path)
+        made.damage()
+        subject.replay(export, made.name, records, tmp_path)
+        assert _seen(whole, made) == before
+
+
+def test_people_can_read_it(subject: Subject, tmp_path: Path) -> None:
+    made = _made(subject)
+    with subject.place.content() as content, subject.place.export() as export:
+        wanted = wanted_of(content, made.name, keys=subject.shown)
+        found = {record.key: record.content for record in exported(export, made.name, wanted, tmp_path)}
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found.keys() == subject.shown.keys()
+    for key, shown in subject.shown.items():
+        content_of_key = found[key]
+        assert isinstance(content_of_key, dict)
+        assert {name: content_of_key[name] for name in shown} == shown
+
+
+def test_a_caller_may_stop(subject: Subject, tmp_path: Path) -> None:
+    made = _made(subject)
+    with subject.place.content() as content, subject.place.export() as export:
+        wanted = wanted_of(content, made.name)
+        selection = Selection(made.name, ("",), wanted)
+        with closing(export.export(selection, tmp_path, Pace())) as stopping:  # type: ignore[type-var]
+            next(stopping)
+        found = exported(export, made.name, wanted, tmp_path)
+        assert {(record.key, record.hash) for record in found} == wanted[0]
+
+
+def test_how_to_replay_names_the_place_and_no_secret(subject: Subject) -> None:
+    made = _made(subject)
+    with subject.place.export() as export:
+        command = export.how_to_replay(made.name)
+    for words in subject.how():
+        assert words in command
+    for secret in subject.place.secrets():
+        assert secret not in command
+
+
+@pytest.mark.usefixtures("commands")
+def test_a_replay_with_another_secret_fails(subject: Subject, tmp_path: Path) -> None:
+    made = _made(subject)
+    with subject.place.content() as content, subject.place.export() as export:
+        records = exported(export, made.name, wanted_of(content, made.name), tmp_path)
+        for secret in ("", WRONG):
+            variables = subject.environment(secret, tmp_path)
+            done = replayed(export, made.name, records[:2], tmp_path, variables)
+            assert done.returncode != 0
+            assert WRONG not in done.stderr
+
+
+def test_a_collection_that_is_gone_is_no_export(subject: Subject, absent: str, tmp_path: Path) -> None:
+    with subject.place.export() as export, pytest.raises(Unverifiable):
+        exported(export, absent, {0: frozenset({("1", 1)})}, tmp_path)
+
+
+def test_a_server_that_does_not_answer_is_no_export(subject: Subject, way: str, tmp_path: Path) -> None:
+    name = _made(subject).name
+    with (
+        place_that(subject.place, way) as away,
+        away.export() as export,
+        pytest.raises(Unverifiable, match="HINT: ") as failure,
+    ):
+        exported(export, name, {0: frozenset({("1", 1)})}, tmp_path)
+    for secret in (WRONG, *subject.place.secrets()):
+        assert secret not in str(failure.value)
+
+
+@pytest.mark.usefixtures("real")
+def test_the_reader_of_the_profile_can_export(subject: Subject, bench: Bench, tmp_path: Path) -> None:
+    """What the stack's application has written, on the account that reads there."""
+    place = subject.place
+    theirs = replace(place, profile=bench.target.stores[place.name])
+    with theirs.view() as view:
+        counts = view.counts()
+    name = min((name for name in counts if counts[name]), key=lambda name: counts[name])
+    with theirs.export() as export, theirs.content() as content:
+        wanted = wanted_of(content, name)
+        found = exported(export, name, wanted, tmp_path)
+        assert {(record.key, record.hash) for record in found} == wanted[0]

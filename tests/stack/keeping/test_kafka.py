@@ -1,0 +1,194 @@
+"""What is true of Kafka alone: a log cannot be wound back, and groups have members."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from pydantic import SecretStr
+
+from fixtures.errors import ActionFailed
+from fixtures.stores.kafka.view import settings
+from fixtures.target.sections import Account
+from rollback_actions.stores.contract import StoreKeeper
+from rollback_actions.stores.kafka import keeper as kafka
+from tests.stack.kafka_scratch import Scratch
+from tests.stack.keeping.kafka import CONFIGURATION, PARTITIONS, Kafka, observed
+from tests.stack.keeping.records import exported, replayed, wanted_of
+from tests.stack.keeping.subject import Place
+from tests.stack.scratch_stores import SECRET
+
+pytestmark = pytest.mark.of("kafka")
+
+OFFSETS = {0: 23, 1: 10, 2: 0}
+RECORDS = 90
+# Ends in good order at the end of its input.
+MEMBER = """
+import json, sys, threading
+from confluent_kafka import Consumer
+consumer = Consumer(json.loads(sys.argv[1]))
+consumer.subscribe([sys.argv[2]])
+over = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+told = False
+while not over.is_set():
+    consumer.poll(0.2)
+    if consumer.assignment() and not told:
+        told = True
+        print("joined", flush=True)
+consumer.close()
+"""
+
+
+@pytest.fixture
+def scratch(subject: Kafka) -> Iterator[Scratch]:
+    """A topic that a group has read in part; of other names each time, since a group may keep members."""
+    made = Scratch(subject.scratch.reach, f"scratch_{uuid.uuid4().hex[:8]}_")
+    made.create(made.topic, PARTITIONS, CONFIGURATION)
+    made.produce(made.topic, RECORDS, PARTITIONS)
+    made.commit(made.topic, OFFSETS)
+    yield made
+    made.clear()
+
+
+@pytest.fixture
+def place(subject: Kafka, scratch: Scratch) -> Place:
+    return subject.place.but(topics=(f"{scratch.name}*",), groups=(f"{scratch.name}*",))
+
+
+@pytest.fixture
+def keeper(place: Place, monkeypatch: pytest.MonkeyPatch) -> StoreKeeper:
+    monkeypatch.setattr(kafka, "IDLE_SECONDS", 1)
+    return place.keeper()
+
+
+# The export.
+
+
+def test_records_of_a_part_of_a_log_follow_those_that_are_there(
+    place: Place, scratch: Scratch, tmp_path: Path
+) -> None:
+    with place.content() as content, place.export() as export:
+        before = wanted_of(content, scratch.topic)[0]
+        chosen = {f"0/{offset}" for offset in range(10)}
+        some = exported(export, scratch.topic, wanted_of(content, scratch.topic, keys=chosen), tmp_path)
+        done = replayed(export, scratch.topic, some, tmp_path, {})
+        assert (done.returncode, done.stderr) == (0, "")
+        grown = wanted_of(content, scratch.topic)[0]
+    assert before < grown
+    assert len(grown) == RECORDS + 10
+
+
+def test_a_topic_that_had_begun_later_has_the_keys_of_its_division(
+    place: Place, scratch: Scratch, tmp_path: Path
+) -> None:
+    division = ("", "0:500", "0:502", "1:0", "2:7")
+    with place.content() as content, place.export() as export:
+        wanted = wanted_of(content, scratch.topic, division)
+        found = exported(export, scratch.topic, {1: wanted[1]}, tmp_path, division)
+    assert [record.key for record in found] == ["0/500", "0/501"]
+    offsets = [cast("Mapping[str, Any]", record.content)["offset"] for record in found]
+    assert offsets == [0, 1]
+
+
+def test_a_replay_that_is_refused_fails(place: Place, scratch: Scratch, tmp_path: Path) -> None:
+    with place.content() as content, place.export() as export:
+        wanted = wanted_of(content, scratch.topic, keys={"2/0"})
+        records = exported(export, scratch.topic, wanted, tmp_path)
+        scratch.delete(scratch.topic)
+        scratch.create(scratch.topic, 1)
+        done = replayed(export, scratch.topic, records, tmp_path, {})
+    assert done.returncode != 0
+    assert "partition" in done.stderr
+
+
+def test_the_password_is_in_no_command(subject: Kafka) -> None:
+    operator = Account(user="operator", password=SecretStr(SECRET))
+    with subject.place.but(operator=operator).export() as export:
+        command = export.how_to_replay("topic")
+    assert "KAFKA_PASSWORD" in command
+    assert SECRET not in command
+
+
+# The keeper.
+
+
+def test_a_log_that_only_grew_is_left_alone_and_replayed(
+    scratch: Scratch, keeper: StoreKeeper, tmp_path: Path
+) -> None:
+    keeper.back_up(tmp_path)
+    scratch.produce(scratch.topic, 8, PARTITIONS, word="later")
+    scratch.commit(scratch.topic, {0: 25, 1: 25, 2: 24, 3: 24})
+    grown = scratch.records(scratch.topic)
+    left_alone, keeps = keeper.restore(tmp_path).notes
+    assert "left alone; 8 later ones remain" in left_alone
+    assert keeps.endswith("partitions 3")
+    assert scratch.records(scratch.topic) == grown
+    # What it had committed where nothing was recorded cannot be taken away; that is what the note says.
+    assert scratch.offsets() == {(scratch.topic, n): o for n, o in OFFSETS.items()} | {(scratch.topic, 3): 24}
+
+
+def test_a_topic_made_anew_keeps_the_next_record_of_its_groups(
+    scratch: Scratch, keeper: StoreKeeper, tmp_path: Path
+) -> None:
+    """When the recorded log no longer began at 0, the offsets are translated."""
+    keeper.back_up(tmp_path)
+    records = tmp_path / f"{scratch.topic}.jsonl"
+    assert kafka._renumbered(records, {"0": 23, "2": 0}) == {"0": 23, "2": 0}
+    lines = records.read_text().splitlines(keepends=True)
+    # As if retention had removed the first 10 records of partition 0 before the backup.
+    kept = [line for line in lines if not any(f'"partition":0,"offset":{n},' in line for n in range(10))]
+    assert len(kept) == len(lines) - 10
+    records.write_text("".join(kept))
+    assert kafka._renumbered(records, {"0": 23, "1": 5}) == {"0": 13, "1": 5}
+
+
+@contextmanager
+def member(scratch: Scratch) -> Iterator[subprocess.Popen[str]]:
+    """Give a process that is a member of the group; it leaves in good order unless it was killed."""
+    given = settings(scratch.reach) | {"group.id": scratch.group, "session.timeout.ms": 6000}
+    given |= {"enable.auto.commit": False}
+    command = [sys.executable, "-c", MEMBER, json.dumps(given), scratch.topic]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "joined\n"
+            yield process
+            process.stdin.close()
+            process.wait(30)
+        finally:
+            process.kill()
+
+
+def test_a_group_with_a_member_stops_a_restore_before_anything_changes(
+    scratch: Scratch, keeper: StoreKeeper, tmp_path: Path
+) -> None:
+    keeper.back_up(tmp_path)
+    with member(scratch):
+        scratch.create(f"{scratch.name}later", 1)
+        before = observed(scratch)
+        with pytest.raises(ActionFailed, match="stop the consumers first"):
+            keeper.restore(tmp_path)
+        assert observed(scratch) == before
+    keeper.restore(tmp_path)
+    assert scratch.topics() == {scratch.topic: PARTITIONS}
+
+
+def test_a_member_that_was_killed_does_not_stop_a_restore(
+    scratch: Scratch, keeper: StoreKeeper, tmp_path: Path
+) -> None:
+    """Some brokers keep one as a member for ever, until another one has come and gone."""
+    keeper.back_up(tmp_path)
+    with member(scratch) as process:
+        process.kill()
+        before = observed(scratch)
+        keeper.restore(tmp_path)
+    assert observed(scratch) == before

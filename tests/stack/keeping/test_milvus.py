@@ -1,0 +1,66 @@
+"""What is true of Milvus alone: it is stopped to be kept, and must run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rollback_actions.stores.milvus.keeper import Keeper
+from rollback_actions.stores.package import MANIFEST
+from tests.stack.keeping.milvus import Milvus
+from tests.stack.keeping.subject import Backup
+from tests.stack.milvus_scratch import SECONDS
+
+pytestmark = [pytest.mark.of("milvus"), pytest.mark.long(minutes=2), pytest.mark.timeout(900)]
+
+
+def test_the_server_runs_again_after_a_backup_that_failed(
+    subject: Milvus, kept: Backup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_services_and_folder: object, **_deadline: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subject.watched, "save_volumes", interrupted, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        kept.keeper.back_up(tmp_path)
+    assert not (tmp_path / MANIFEST).exists()
+    assert subject.running()
+    assert subject.observe() == kept.before
+
+
+def test_what_is_kept_aside_can_be_put_back(subject: Milvus, kept: Backup, tmp_path: Path) -> None:
+    """Of a server that is up, of one whose account may list and not flush, and of one that is down."""
+    folders = {name: tmp_path / name for name in ("up", "unflushed", "down")}
+    for folder in folders.values():
+        folder.mkdir()
+    keeper = kept.keeper
+    assert isinstance(keeper, Keeper)
+    asked = keeper.keep_aside(folders["up"], up=True)
+    assert asked.records == kept.records
+    assert not subject.running()
+
+    subject.clear()
+    subject.add()
+    damaged = subject.observe()
+    reader = subject.profile.reader
+    assert reader is not None
+    lesser = subject.place.but(operator=reader.model_copy(update={"user": "reader"})).keeper()
+    assert isinstance(lesser, Keeper)
+    unflushed = lesser.keep_aside(folders["unflushed"], up=True)
+    assert not unflushed.records
+    assert "could not be flushed" in unflushed.method
+    assert not subject.running()
+    down = keeper.keep_aside(folders["down"], up=False)
+    assert not down.records
+    assert not subject.running()
+
+    assert not {UNASKED} & set(keeper.restore(folders["up"]).notes)
+    assert subject.observe() == kept.before
+    for name in ("unflushed", "down"):
+        assert UNASKED in keeper.restore(folders[name]).notes
+        assert subject.observe() == damaged
+        subject.control.stop(["milvus"], deadline=SECONDS)
+
+
+UNASKED = "it could not be asked when it was kept: nothing to compare with"

@@ -1,0 +1,81 @@
+"""What is true of Redis alone: keys that expire, and databases that are caches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.stores.redis.export import Export
+from fixtures.stores.redis.values import Command
+from rollback_actions.stores.contract import kept_by
+from tests.stack.keeping.records import exported, wanted_of
+from tests.stack.keeping.redis import FIRST, REST, SECOND, TOKENS, Redis
+
+pytestmark = pytest.mark.of("redis")
+
+
+def test_what_changes_while_it_is_read_is_not_exported(
+    subject: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject.clear()
+    scratch = subject.first
+    scratch.mset({"steady": 1, "changing": 1, "going": 1, "turning": 1})
+    changes: Iterator[tuple[str, Callable[[], object]]] = iter(
+        [
+            ("TYPE", lambda: (scratch.delete("turning"), scratch.rpush("turning", 1))),
+            ("DUMP", lambda: (scratch.set("changing", 2), scratch.delete("going"))),
+        ]
+    )
+    with subject.place.content() as content, subject.place.export() as export:
+        assert isinstance(export, Export)
+        wanted = wanted_of(content, REST)
+        ask = export._ask
+
+        def while_written(database: int, commands: list[Command]) -> list[Any]:
+            answers = ask(database, commands)
+            if (following := next(changes, None)) is not None:
+                assert commands[0][0] == following[0]
+                following[1]()
+            return answers
+
+        monkeypatch.setattr(export, "_ask", while_written)
+        assert [record.key for record in exported(export, REST, wanted, tmp_path)] == ["steady"]
+
+
+def test_a_key_that_has_expired_since_is_not_brought_back_to_life(subject: Redis, tmp_path: Path) -> None:
+    subject.clear()
+    subject.first.set("token:soon", 1, px=1500)
+    subject.first.set("token:stays", 1)
+    keeper = subject.place.keeper()
+    assert keeper.back_up(tmp_path).records[TOKENS] == 2
+    while subject.first.exists("token:soon"):
+        time.sleep(0.1)
+    restored = keeper.restore(tmp_path)
+    assert restored.records[TOKENS] == 1
+    assert restored.notes == (f"1 keys of database {FIRST} had expired since the backup",)
+    assert subject.first.keys() == [b"token:stays"]
+
+
+def test_a_cache_is_kept_before_it_is_flushed(subject: Redis, tmp_path: Path) -> None:
+    records = subject.fill()
+    before = subject.observe()
+    keeper = subject.place.but(restore="flush").keeper()
+    backup, safety = tmp_path / "backup", tmp_path / "safety"
+    backup.mkdir()
+    safety.mkdir()
+    kept = keeper.back_up(backup)
+    assert sum(kept.records.values()) == 0
+    assert "flushed" in kept.method
+    aside = kept_by(keeper, up=True)
+    assert aside is not None
+    safe = aside.back_up(safety)
+    assert safe.records == records
+    assert "DUMP of each key" in safe.method
+    assert keeper.restore(backup).notes == (f"flushed database {FIRST}", f"flushed database {SECOND}")
+    assert [client.dbsize() for client in (subject.first, subject.second)] == [0, 0]
+    keeper.restore(safety)
+    assert subject.observe() == before

@@ -1,0 +1,224 @@
+"""What is true of S3 alone: versions are neither lost nor trusted, and objects travel side by side."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import tracemalloc
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from minio.commonconfig import ENABLED
+from minio.versioningconfig import SUSPENDED, VersioningConfig
+
+from fixtures.errors import ActionFailed
+from fixtures.stores.s3.export import OBJECTS
+from rollback_actions.stores.contract import kept_by
+from rollback_actions.stores.s3 import keeper as s3_keeper
+from tests.stack.keeping.records import exported, replayed, wanted_of
+from tests.stack.keeping.s3 import BUCKET, PART, S3, VERSIONS
+from tests.stack.keeping.subject import Backup
+from tests.stack.scratch_buckets import erase, make, put, put_expiring
+
+pytestmark = pytest.mark.of("s3")
+
+
+@pytest.fixture
+def empty(subject: S3) -> S3:
+    subject.clear()
+    return subject
+
+
+def _export(
+    subject: S3, folder: Path, collection: str = BUCKET, keys: Sequence[str] | None = None
+) -> dict[str, Mapping[str, Any]]:
+    """Export records of `collection`; return what they hold, by key."""
+    with subject.place.content() as content, subject.place.export() as export:
+        found = exported(export, collection, wanted_of(content, collection, keys=keys), folder)
+    return {record.key: cast("Mapping[str, Any]", record.content) for record in found}
+
+
+# The export.
+
+
+@pytest.mark.usefixtures("commands")
+def test_the_aws_command_line_takes_the_lines(empty: S3, tmp_path: Path) -> None:
+    made = empty.exported["objects"](empty)
+    chosen = {"expiring", "all", "empty", "it's", "file:/etc/passwd", "-rf", "nl\nx", "ü/日本/😀"}
+    (secret,) = set(empty.place.secrets()[1:])
+    with empty.place.content() as content, empty.place.export() as export:
+        before = wanted_of(content, BUCKET)
+        records = exported(export, BUCKET, wanted_of(content, BUCKET, keys=chosen), tmp_path)
+        for key in chosen:
+            empty.client.remove_object(BUCKET, key)
+        assert wanted_of(content, BUCKET) != before
+        done = replayed(export, made.name, records, tmp_path, empty.environment(secret, tmp_path))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert wanted_of(content, BUCKET) == before
+
+
+def test_what_a_kill_left_is_written_over(empty: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(empty.client, BUCKET, "all", b"x")
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "unlink", lambda *_, **__: None)
+        killed.setattr(Path, "replace", lambda *_: None)
+        _export(empty, tmp_path)
+    assert [file.suffix for file in (tmp_path / OBJECTS).iterdir()] == [".part"]
+    found = _export(empty, tmp_path)
+    assert [file.name for file in (tmp_path / OBJECTS).iterdir()] == [Path(found["all"]["file"]).name]
+
+
+def test_what_was_read_of_an_object_that_changed_is_not_kept(empty: S3, tmp_path: Path) -> None:
+    for key in ("gone", "changed", "same"):
+        put(empty.client, BUCKET, key, key.encode())
+    with empty.place.content() as content, empty.place.export() as export:
+        wanted = wanted_of(content, BUCKET)
+        empty.client.remove_object(BUCKET, "gone")
+        put(empty.client, BUCKET, "changed", b"another")
+        (record,) = exported(export, BUCKET, wanted, tmp_path)
+    assert [file.read_bytes() for file in (tmp_path / OBJECTS).iterdir()] == [b"same"]
+    assert record.key == "same"
+
+
+def test_versions_that_are_gone_or_not_wanted_are_left_out(empty: S3, tmp_path: Path) -> None:
+    for number in range(3):
+        put(empty.client, BUCKET, "kept", b"version %d" % number)
+    empty.client.remove_object(BUCKET, "kept")
+    listed = list(empty.client.list_objects(BUCKET, include_version=True))
+    newest, middle, _ = (item for item in listed if not item.is_delete_marker)
+    names = {f"kept?versionId={item.version_id}" for item in (newest, middle)}
+    with empty.place.content() as content, empty.place.export() as export:
+        wanted = wanted_of(content, VERSIONS, keys=names)
+        empty.client.remove_object(BUCKET, "kept", newest.version_id)
+        (record,) = exported(export, VERSIONS, wanted, tmp_path)
+    assert record.key == f"kept?versionId={middle.version_id}"
+    file = tmp_path / cast("Mapping[str, Any]", record.content)["file"]
+    assert file.read_bytes() == b"version 1"
+
+
+def test_a_version_of_the_time_before_versions_is_exported(empty: S3, tmp_path: Path) -> None:
+    make(empty.client, BUCKET, versioned=False)
+    put(empty.client, BUCKET, "small", b"old")
+    empty.client.put_object(BUCKET, "parts", io.BytesIO(b"p" * (PART + 1)), -1, part_size=PART)
+    empty.client.set_bucket_versioning(BUCKET, VersioningConfig(ENABLED))
+    put(empty.client, BUCKET, "small", b"new")
+    found = _export(empty, tmp_path, VERSIONS)
+    assert len(found) == 3
+    assert (tmp_path / found["small?versionId=null"]["file"]).read_bytes() == b"old"
+    assert (tmp_path / found["parts?versionId=null"]["file"]).stat().st_size == PART + 1
+
+
+def test_a_large_object_is_not_held(empty: S3, tmp_path: Path) -> None:
+    size = 48 << 20
+    empty.client.put_object(BUCKET, "large", io.BytesIO(os.urandom(1 << 20) * 48), size)
+    with empty.place.content() as content, empty.place.export() as export:
+        wanted = wanted_of(content, BUCKET)
+        tracemalloc.start()
+        (record,) = exported(export, BUCKET, wanted, tmp_path)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert (tmp_path / cast("Mapping[str, Any]", record.content)["file"]).stat().st_size == size
+    assert peak < size / 4
+
+
+# The keeper.
+
+
+def test_no_version_is_lost_by_a_restore(subject: S3, kept: Backup) -> None:
+    put(subject.client, BUCKET, "late", b"x")
+    put(subject.client, BUCKET, "again", b"evidence of what went wrong")
+
+    def versions() -> set[tuple[str | None, str | None]]:
+        listed = subject.client.list_objects(BUCKET, recursive=True, include_version=True)
+        return {(item.object_name, item.version_id) for item in listed}
+
+    before = versions()
+    notes = kept.keeper.restore(kept.folder).notes
+    assert before < versions()
+    assert notes == (
+        f"put back 1 objects of bucket {BUCKET}",
+        f"deleted 1 objects of bucket {BUCKET} that came after the backup",
+    )
+
+
+def test_a_moment_of_expiry_comes_back_from_a_version_and_not_from_a_copy(empty: S3, tmp_path: Path) -> None:
+    put_expiring(empty.client, BUCKET, "expiring")
+    before = empty.observe()
+    keeper = empty.place.keeper()
+    keeper.back_up(tmp_path)
+    put(empty.client, BUCKET, "expiring", b"another")
+    keeper.restore(tmp_path)
+    assert empty.observe() == before
+    erase(empty.client, BUCKET)
+    with pytest.raises(ActionFailed, match="an object with other content, headers or tags"):
+        keeper.restore(tmp_path)
+
+
+def test_copies_bring_back_a_bucket_that_is_gone_and_one_that_is_suspended(subject: S3, kept: Backup) -> None:
+    erase(subject.client, BUCKET)
+    assert kept.keeper.restore(kept.folder).notes[0] == f"made bucket {BUCKET}, which was gone"
+    assert subject.observe() == kept.before
+    subject.client.set_bucket_versioning(BUCKET, VersioningConfig(SUSPENDED))
+    put(subject.client, BUCKET, "again", b"lost")
+    kept.keeper.restore(kept.folder)
+    assert subject.observe() == kept.before
+
+
+def test_versions_that_were_removed_are_found_out_before_anything_changes(
+    subject: S3, tmp_path: Path
+) -> None:
+    subject.fill("versions, versioned")
+    keeper = subject.place.keeper()
+    keeper.back_up(tmp_path)
+    put(subject.client, BUCKET, "late", b"x")
+    for item in list(subject.client.list_objects(BUCKET, prefix="again", include_version=True)):
+        subject.client.remove_object(BUCKET, "again", item.version_id)
+    before = subject.observe()
+    with pytest.raises(ActionFailed, match=f"1 versions gone, of {BUCKET} "):
+        keeper.restore(tmp_path)
+    assert subject.observe() == before
+
+
+@pytest.mark.parametrize("backup", ["copies", "versions"])
+def test_a_bucket_that_is_not_there_is_kept_as_absent(subject: S3, tmp_path: Path, backup: str) -> None:
+    erase(subject.client, BUCKET)
+    keeper = subject.place.but(backup=backup).keeper()
+    aside = kept_by(keeper, up=True)
+    assert aside is not None
+    safe = aside.back_up(tmp_path)
+    assert safe.records == {BUCKET: 0}
+    assert f"bucket {BUCKET} is not there" in safe.method
+    assert keeper.restore(tmp_path).notes == ()
+    assert subject.observe() is None
+
+
+def test_objects_travel_side_by_side(empty: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many at once as there are workers: none of them gets through before all are under way."""
+    workers = s3_keeper.WORKERS
+    for number in range(workers):
+        put(empty.client, BUCKET, f"{number}", b"%d" % number)
+    together = threading.Barrier(workers, timeout=60)
+
+    def waiting(name: str) -> Callable[..., object]:
+        original = getattr(s3_keeper, name)
+
+        def wait(*arguments: object, **named: object) -> object:
+            together.wait()
+            return original(*arguments, **named)
+
+        return wait
+
+    keeper = empty.place.keeper()
+    with monkeypatch.context() as patch:
+        patch.setattr(s3_keeper, "read_object", waiting("read_object"))
+        assert keeper.back_up(tmp_path).records == {BUCKET: workers}
+    before = empty.observe()
+    for number in range(workers):
+        put(empty.client, BUCKET, f"{number}", b"another")
+    with monkeypatch.context() as patch:
+        patch.setattr(s3_keeper, "put_copy", waiting("put_copy"))
+        keeper.restore(tmp_path)
+    assert empty.observe() == before

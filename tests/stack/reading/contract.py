@@ -1,0 +1,78 @@
+"""How subjects of any registry are given to the contract of readers: the cases of each test, and fixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+
+from fixtures.stores.contract import ContentView
+from tests.stack.content_reading import Reading, read
+from tests.stack.reading.subject import Given, Subject
+
+# An argument of a test, and the table of a subject that has its cases.
+CASES = {
+    "change": "changes",
+    "equal": "equals",
+    "schema_change": "schema_changes",
+    "shape": "shapes",
+    "way": "ways",
+    "attempt": "attempts",
+    "bound": "garbled",
+}
+ONLY = "only(attribute): of the contract, for subjects that have this"
+
+
+def parametrize(metafunc: pytest.Metafunc, subjects: Mapping[str, type[Subject]]) -> None:
+    """Give each test the stores it is for, of which `STORES` of its module are a choice, and their cases."""
+    if "subject" not in metafunc.fixturenames:
+        return
+    only = metafunc.definition.get_closest_marker("only")
+    names: Iterable[str] = [
+        name
+        for name in getattr(metafunc.module, "STORES", subjects)
+        if only is None or getattr(subjects[name], only.args[0])
+    ]
+    case = next((argument for argument in CASES if argument in metafunc.fixturenames), None)
+    if case is None:
+        metafunc.parametrize("subject", names, indirect=True, scope="package")
+        return
+    table = CASES[case]
+    pairs = [(name, each) for name in names for each in getattr(subjects[name], table)]
+    ids = [f"{name}-{each}" for name, each in pairs]
+    metafunc.parametrize(("subject", case), pairs, indirect=["subject"], scope="package", ids=ids)
+
+
+@contextmanager
+def filled(kind: type[Subject], given: Given) -> Iterator[Subject]:
+    """Give a subject, filled, and clear it."""
+    subject = kind(given)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for limit in subject.limits:
+            monkeypatch.setattr(*limit)
+        try:
+            subject.fill()
+            yield subject
+        finally:
+            subject.clear()
+
+
+@pytest.fixture
+def mended(subject: Subject) -> Iterator[None]:
+    """See that the records are known again at the end of the test."""
+    yield
+    subject.mend()
+
+
+@pytest.fixture(scope="package")
+def content(subject: Subject) -> Iterator[ContentView]:
+    """The content reader, open for as long as the store is filled."""
+    with subject.content() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="package")
+def before(subject: Subject, content: ContentView) -> Reading:
+    """What there is to read of `full`."""
+    return read(content, subject.full)

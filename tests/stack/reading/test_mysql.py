@@ -1,0 +1,188 @@
+"""MySQL and MariaDB alone: locks, moments, keys that are none, and what an account may not see."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+from pydantic import SecretStr
+
+from fixtures.errors import Unverifiable
+from fixtures.stores.contract import ContentView, Digest, Pace
+from fixtures.stores.mysql.view import rows
+from fixtures.target.sections import Account
+from tests.stack.content_reading import digests, recorded, whole
+from tests.stack.reading.mysql import Mysql
+from tests.stack.scratch_stores import SECRET, expect_unverifiable
+
+STORES = ("mysql", "mariadb")
+SHAPE = "scratch_first.shape"
+pytestmark = pytest.mark.usefixtures("mended")
+
+
+def _made(subject: Mysql, columns: str, *values: str) -> str:
+    """Make a table; `mended` drops it."""
+    rows(subject.sql, f"CREATE TABLE shape ({columns})")
+    if values:
+        rows(subject.sql, f"INSERT INTO shape VALUES {', '.join(values)}")  # noqa: S608 - constants
+    return SHAPE
+
+
+def test_what_comes_first_and_last_is_in_the_first_and_last_part(
+    subject: Mysql, content: ContentView
+) -> None:
+    made = _made(subject, "id int PRIMARY KEY, v int", "(10, 1)", "(20, 1)", "(30, 1)", "(40, 1)")
+    division = content.divide(made, 2)
+    assert division == ("", '{"id": "30"}')
+    rows(subject.sql, "INSERT INTO shape VALUES (-7, 1), (1000, 1)")
+    assert [digest.records for digest in digests(content, made, division)] == [3, 3]
+    assert [(part, record.key) for part, record in recorded(content, made, division)] == [
+        (0, "-7"), (0, "10"), (0, "20"), (1, "30"), (1, "40"), (1, "1000"),
+    ]  # fmt: skip
+
+
+def test_a_table_without_a_key_is_one_part(subject: Mysql, content: ContentView) -> None:
+    made = _made(subject, "a int, b varchar(9)", "(1, 'x')", "(1, 'x')", "(NULL, NULL)", "(NULL, '')")
+    assert content.divide(made, 1) == ("",)
+    before = whole(content, made)
+    found = [record.hash for _, record in recorded(content, made)]
+    assert before == Digest(4, sum(found))
+    rows(subject.sql, "DELETE FROM shape WHERE a = 1 LIMIT 1")
+    rows(subject.sql, "INSERT INTO shape VALUES (NULL, '')")
+    after = whole(content, made)
+    assert after.records == 4
+    assert after.total != before.total
+
+
+def test_an_index_that_is_switched_off_is_no_key(subject: Mysql, content: ContentView) -> None:
+    off = "INVISIBLE" if subject.running.flavour == "mysql" else "IGNORED"
+    columns = f"a int NOT NULL, b int NOT NULL, UNIQUE KEY last (a), UNIQUE KEY first (b) {off}"
+    made = _made(subject, columns, "(1, 2)", "(2, 1)")
+    division = content.divide(made, 1)
+    assert division == ("", '{"a": "2"}')
+    assert [digest.records for digest in digests(content, made, division)] == [1, 1]
+
+
+class _Slow(Pace):
+    """The smallest requests there are, none of them waited for, counted."""
+
+    requests = 0
+
+    def next_size(self, records: int, seconds: float) -> int:
+        assert records
+        assert seconds >= 0
+        self.requests += 1
+        return self.SMALLEST
+
+
+def test_a_part_is_read_by_many_requests_at_one_moment(
+    subject: Mysql, content: ContentView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = _made(subject, "id int PRIMARY KEY, v int NOT NULL")
+    with closing(subject.sql.cursor()) as cursor:
+        cursor.executemany("INSERT INTO shape VALUES (%s, 1)", [(n * 1003,) for n in range(-2000, 2000)])
+    before = whole(content, made)
+    monkeypatch.setattr("fixtures.stores.mysql.content.FIRST_ROWS", 100)
+    slow = _Slow()
+    found = content.records(made, ("",), [0], slow)
+    first = next(found)
+    rows(subject.sql, "UPDATE shape SET v = 2")
+    assert sum((Digest(1, record.hash) for _, record in [first, *found]), Digest(0, 0)) == before
+    assert slow.requests > 10
+    after = dict(content.digest(made, ("",), [0], _Slow()))
+    assert after == {0: whole(content, made)}
+    assert after[0] != before
+
+
+def test_a_locked_table_is_no_answer_until_it_is_free(subject: Mysql) -> None:
+    rows(subject.sql, "LOCK TABLES many WRITE")
+    try:
+        expect_unverifiable(subject.view(deadline_seconds=1.0), "within 1 s")
+        with (
+            subject.content(deadline_seconds=1.0) as content,
+            pytest.raises(Unverifiable, match="within 1 s"),
+        ):
+            list(content.digest(subject.many, ("",), [0], Pace()))
+        with subject.view(deadline_seconds=5.0) as view:
+            with pytest.raises(Unverifiable, match="within 5 s"):
+                view.counts()
+            rows(subject.sql, "UNLOCK TABLES")
+            assert view.counts() == subject.counts
+    finally:
+        rows(subject.sql, "UNLOCK TABLES")
+
+
+def test_a_busy_server_is_waited_for(subject: Mysql, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fixtures.stores.mysql.content.OTHERS", -10)
+    with subject.content(deadline_seconds=0.5) as impatient:
+        pace = Pace(chunk_seconds=0.1)
+        assert list(impatient.digest(subject.empty, ("",), [0], pace)) == [(0, Digest(0, 0))]
+    assert pace.paused_seconds > 0
+
+
+def test_a_database_dropped_is_no_schema(subject: Mysql) -> None:
+    with (
+        subject.content(databases=("scratch_first", "scratch_dropped")) as content,
+        pytest.raises(Unverifiable, match="scratch_dropped"),
+    ):
+        content.schemas()
+
+
+def test_a_schema_has_every_part(subject: Mysql, content: ContentView) -> None:
+    subject.define()
+    try:
+        schemas = content.schemas()
+    finally:
+        subject.undefine()
+    assert {name.partition(" ")[0] for name in schemas if not name.startswith("scratch")} == {
+        "database", "event", "function", "procedure", "trigger", "view",
+    }  # fmt: skip
+    parent, child = schemas["scratch_first.parent"], schemas["scratch_first.child"]
+    assert isinstance(parent, dict)
+    assert isinstance(child, dict)
+    assert parent["auto_increment"] == 503
+    for part, name in (("columns", "length"), ("indexes", "by_name"), ("checks", "")):
+        found = parent[part]
+        assert isinstance(found, dict)
+        assert any(name in one for one in found)
+    keys = child["foreign_keys"]
+    assert isinstance(keys, dict)
+    key = keys["of_parent"]
+    assert isinstance(key, dict)
+    assert {"references", "on_update", "on_delete", "columns"} == key.keys()
+    assert key["references"] == "scratch_first.parent"
+    assert key["columns"] == [{"column": "parent", "referenced": "id"}]
+
+
+def test_the_counter_of_a_table_that_grows_is_not_compared(subject: Mysql) -> None:
+    made = _made(subject, "id int PRIMARY KEY AUTO_INCREMENT, v int")
+    with subject.content(policy={made: "grows"}) as grows, subject.content() as exact:
+        before = grows.schemas(), exact.schemas()
+        rows(subject.sql, "INSERT INTO shape (v) VALUES (1), (2), (3)")
+        assert grows.schemas() == before[0]
+        assert exact.schemas() != before[1]
+
+
+def test_what_the_account_may_not_see_is_a_blind_spot(subject: Mysql) -> None:
+    subject.define()
+    root = subject.running.root
+    try:
+        with subject.content() as content:
+            content.schemas()
+            assert not [spot for spot in content.blind_spots if "privilege" in spot]
+        root(
+            f"CREATE USER scratch_blind@'%' IDENTIFIED BY '{SECRET}';"
+            f" GRANT SELECT ON `scratch\\_first`.* TO scratch_blind@'%'"
+        )
+        blind = Account(user="scratch_blind", password=SecretStr(SECRET))
+        with subject.content(reader=blind, databases=("scratch_first",)) as content:
+            schemas = content.schemas()
+            spots = "\n".join(content.blind_spots)
+        assert not [name for name in schemas if name.startswith(("trigger", "event", "procedure"))]
+        assert "triggers of scratch_first: the account has no privilege of TRIGGER" in spots
+        assert "events of scratch_first: the account has no privilege of EVENT" in spots
+        assert "routines of scratch_first" in spots
+        assert "the body of view scratch_first.seen" in spots
+    finally:
+        root("DROP USER IF EXISTS scratch_blind@'%'")
+        subject.undefine()

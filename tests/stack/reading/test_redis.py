@@ -1,0 +1,148 @@
+"""Redis alone: patterns and keys of any bytes, and values that move while they are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fixtures.errors import Unverifiable, UsageProblem
+from fixtures.stores.contract import ContentView
+from fixtures.stores.redis import content as redis_content
+from fixtures.stores.redis import values as redis_values
+from fixtures.stores.redis.view import KeyGroups
+from tests.stack.content_reading import Reading, digests, read
+from tests.stack.reading.redis import DATABASE, FAR, LIBRARY, REST, SHAPED, Redis, RedisInSlices
+
+STORES = ("redis",)
+pytestmark = pytest.mark.usefixtures("mended")
+NAMES = (
+    *("abc", "ac", "a\nc", "ax", "bx", "dx", "*x", "^x", "-x", ".x", "[x", "]x", "a|b", "(x)", "x", "", "a"),
+    "\\x",
+)
+GLOBS = (
+    *("*", "", "a?c", "a*c", "[abc]x", "[a-c]x", "[c-a]x", "[^a]x", "[^a-c]x", r"\*x", r"[\^]x", "[.]x"),
+    *("a|b", "[[]x", "(x)", "[]x"),
+)
+
+
+def test_slices_add_up_to_the_whole(
+    content: ContentView, before: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in RedisInSlices.limits:
+        monkeypatch.setattr(*limit)
+    sliced = read(content, REST)
+    assert sliced.digests == before.digests
+    assert {key: record.hash for key, record in sliced.records.items()} == {
+        key: record.hash for key, record in before.records.items()
+    }
+
+
+def test_few_buckets_see_a_key_that_comes_or_goes(subject: Redis, content: ContentView) -> None:
+    subject.shaped("buckets")
+    division = content.divide(SHAPED, 5)
+    assert division[:2] == ("", "bucket 2 of 20")
+    before = digests(content, SHAPED, division)
+    subject.stir("buckets")
+    after = digests(content, SHAPED, division)
+    assert sum(new != old for new, old in zip(after, before, strict=True)) in (1, 2)
+
+
+def test_keys_of_any_bytes_are_told_apart(subject: Redis, content: ContentView, before: Reading) -> None:
+    keys = [
+        b"\xff",
+        b"\\xff",
+        b"\\\\xff",
+        b"a\nb",
+        b"a\\nb",
+        "ä".encode(),
+        b"\xc3",
+        b"\xc3\\xa4",
+        b"",
+        b"\x00",
+    ]
+    for key in keys:
+        subject.client.set(key, 1)
+    records = read(content, REST).records
+    assert len(records) == len(before.records) + len(keys)
+    assert {"\\xff", "\\\\xff", "ä", "a\\x0ab"} <= records.keys()
+    assert all(key.isprintable() for key in records)
+
+
+def test_fields_and_times_to_expire_are_told(before: Reading) -> None:
+    assert set(before.records["pair"].fields) == {"type", "expiry", "field first", "field second"}
+    assert (before.records["expiring"].expires, before.records["number"].expires) == (FAR + 0.5, None)
+
+
+def test_a_value_that_never_stays_is_no_answer(subject: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in RedisInSlices.limits:
+        monkeypatch.setattr(*limit)
+    subject.client.set("moving", "x" * 1000)
+    content: Any = subject.content()
+    ask = content._ask
+
+    def while_written(database: int, commands: list[redis_values.Command]) -> list[Any]:
+        subject.client.append("moving", "x")
+        return list(ask(database, commands))
+
+    monkeypatch.setattr(content, "_ask", while_written)
+    with content, pytest.raises(Unverifiable, match="such as moving"):
+        digests(content, REST)
+
+
+def test_a_key_that_goes_meanwhile_is_left_out(
+    subject: Redis, before: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject.client.hset("going", "a", 1)
+    content: Any = subject.content()
+    ask = content._ask
+
+    def while_deleted(database: int, commands: list[redis_values.Command]) -> list[Any]:
+        if any(command[0] == "HGETALL" for command in commands):
+            subject.client.delete("going")
+        return list(ask(database, commands))
+
+    monkeypatch.setattr(content, "_ask", while_deleted)
+    with content:
+        found = read(content, REST).records
+    assert found.keys() == before.records.keys()
+
+
+def test_values_of_modules_are_refused(content: ContentView, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_content, "READINGS", {b"list": redis_values.READINGS[b"list"]})
+    with pytest.raises(Unverifiable, match="a key of type"):
+        digests(content, REST)
+
+
+def test_function_libraries_are_schemas(subject: Redis, content: ContentView) -> None:
+    before = content.schemas()
+    assert subject.client.function_load(LIBRARY) == b"scratch"
+    try:
+        after = content.schemas()
+    finally:
+        subject.undefine()
+    assert {name: after[name] for name in after if name not in before} == {
+        "library scratch": {"engine": "LUA", "code": LIBRARY.replace("\n", "\\x0a")}
+    }
+
+
+def test_a_pattern_without_a_database_of_the_profile_is_refused(subject: Redis) -> None:
+    for pattern in ("token:*", "3:token:*", "12"):
+        with pytest.raises(UsageProblem, match="pattern of Redis keys"):
+            subject.view(patterns=(pattern,))
+
+
+def test_patterns_match_what_the_server_says_they_match(subject: Redis) -> None:
+    client = subject.client
+    client.flushdb()
+    try:
+        client.mset(dict.fromkeys(NAMES, 1))
+        for glob in GLOBS:
+            pattern = f"{DATABASE}:{glob}"
+            groups = KeyGroups([DATABASE], [pattern])
+            matched = {n for n in NAMES if groups.count(DATABASE, frozenset({n.encode()}))[pattern]}
+            if glob == "*":  # the rest has the same name
+                matched = set(NAMES)
+            assert matched == {key.decode() for key in client.scan_iter(match=glob, count=1000)}, glob
+    finally:
+        subject.fill()

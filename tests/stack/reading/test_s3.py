@@ -1,0 +1,120 @@
+"""S3 alone: versions, settings that a reader may not read, and buckets that come and go."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.collection import VERSIONS
+from fixtures.errors import Unverifiable
+from fixtures.stores.contract import ContentView, Digest, Pace
+from tests.stack.content_reading import digests, read
+from tests.stack.reading.s3 import BUCKET, GONE, PLAIN, S3, SET, SHAPED
+from tests.stack.scratch_buckets import make, put, tags
+
+STORES = ("s3",)
+pytestmark = pytest.mark.usefixtures("mended")
+
+
+def test_versions_are_told_apart(subject: S3, content: ContentView) -> None:
+    make(subject.client, SHAPED, versioned=True)
+    for key, text in (("other", b"x"), ("left", b"left side"), ("left", b"second")):
+        put(subject.client, SHAPED, key, text)
+    versions = f"{VERSIONS}{SHAPED}"
+    before = read(content, versions)
+    (first, second) = [key for key in before.records if key.startswith("left?")]
+    assert len(before.records) == 3
+    subject.client.remove_object(SHAPED, "left")
+    marked = read(content, versions)
+    (marker,) = before.changed(marked)
+    assert marker.startswith("left?versionId=")
+    listed = subject.client.list_objects(SHAPED, prefix="left", include_version=True)
+    oldest = next(item for item in listed if not item.is_delete_marker)
+    subject.client.remove_object(SHAPED, "left", oldest.version_id)
+    gone = f"left?versionId={oldest.version_id}"
+    assert gone in {first, second}
+    assert marked.changed(read(content, versions)) == {gone: None}
+    # The current objects do not tell: that one was deleted before.
+    assert "left" not in read(content, SHAPED).records
+
+
+def test_versions_only_ever_come_on_top(subject: S3, content: ContentView) -> None:
+    before = read(content, f"{VERSIONS}{BUCKET}")
+    for change in ("one bit", "lost"):
+        subject.make(change)
+    subject.mend()
+    assert before.records.items() < read(content, f"{VERSIONS}{BUCKET}").records.items()
+
+
+def test_no_versions_are_one_empty_part(content: ContentView) -> None:
+    assert content.divide(f"{VERSIONS}{SET}", 100) == ("",)
+    assert digests(content, f"{VERSIONS}{SET}") == [Digest(0, 0)]
+
+
+def test_a_division_is_of_keys_evenly_spread(subject: S3, content: ContentView) -> None:
+    make(subject.client, SHAPED, versioned=False)
+    for number in range(10):
+        put(subject.client, SHAPED, f"key {number}", b"x")
+    division = content.divide(SHAPED, 2)
+    assert division == ("", "key 2", "key 4", "key 6", "key 8")
+    before = read(content, SHAPED, division)
+    for key in ("before", "key 99", "zz"):
+        put(subject.client, SHAPED, key, b"x")
+    for key in ("key 4", "key 5"):
+        subject.client.remove_object(SHAPED, key)
+    after = read(content, SHAPED, division)
+    assert [after.digests[part].records for part in range(5)] == [3, 2, 0, 2, 4]
+    assert before.changed(after) == dict.fromkeys(["before", "key 4", "key 5", "key 99", "zz"])
+
+
+def test_fields_of_versions_are_excluded(subject: S3, content: ContentView) -> None:
+    versions = f"{VERSIONS}{BUCKET}"
+    with subject.content(exclude={versions: ("etag",)}) as blind:
+        found, whole = read(blind, versions), read(content, versions)
+        assert found.records.keys() == whole.records.keys()
+        assert found.digests != whole.digests
+        exclude = {BUCKET: ("metadata", "content")}
+    with subject.content(exclude=exclude) as other:
+        fields = read(other, BUCKET).records["all"].fields.keys()
+    assert fields == {"size", "content_type", "headers", "tags"}
+
+
+def test_a_bucket_that_is_gone_has_no_schema(subject: S3) -> None:
+    with subject.content(buckets=(GONE,)) as content:
+        assert content.schemas() == {}
+        with pytest.raises(Unverifiable, match="NoSuchBucket"):
+            list(content.digest(f"{VERSIONS}{GONE}", ("",), [0], Pace()))
+    with subject.view(buckets=(BUCKET, GONE)) as view, pytest.raises(Unverifiable, match="NoSuchBucket"):
+        view.counts()
+
+
+def test_empty_buckets_are_seen_as_empty(subject: S3) -> None:
+    with subject.view(buckets=(subject.empty, SET)) as view:
+        assert view.counts() == {subject.empty: 0, SET: 0}
+        assert view.ask().records == 0
+
+
+def test_a_bucket_without_versions_has_one_collection(subject: S3) -> None:
+    with subject.content(buckets=(PLAIN,)) as content:
+        assert list(content.schemas()) == [PLAIN]
+
+
+def test_settings_that_the_reader_may_not_read_are_told(subject: S3, content: ContentView) -> None:
+    assert content.schemas()[SET] == {
+        "versioning": "Enabled",
+        "lifecycle": "none",
+        "policy": "none",
+        "cors": "none",
+        "encryption": "denied",
+        "tags": "denied",
+        "object_lock": "denied",
+    }
+    with subject.content(reader=getattr(subject.profile, "operator")) as trusted:  # noqa: B009 - not every profile has one
+        before = trusted.schemas()
+        assert "denied" not in str(before)
+        subject.client.set_bucket_tags(SET, tags({"a": "b"}))
+        try:
+            assert trusted.schemas() != before
+            subject.schema_changes["versioning"](subject)
+            assert trusted.schemas()[f"{VERSIONS}{SET}"] == {"versioning": "Suspended"}
+        finally:
+            subject.undefine()

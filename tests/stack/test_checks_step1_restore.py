@@ -1,0 +1,158 @@
+"""Step 1's restore on the real stack: it runs apart from the target, and is red for missing records."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from fixtures.git.repository import git
+from fixtures.system.files import sha256_of
+from staging.operators import undone
+from staging.stack import Stack
+from tests.pytester.conftest import Outcome
+from tests.stack.backup_copies import RESTORES, STORES, Backups, flip_a_bit, of
+from tests.stack.scratch_project import docker
+from tests.stack.verifier import Verifier, expect
+
+WAIT_SECONDS = 300.0
+
+
+@pytest.fixture(scope="module")
+def backup(verifier: Verifier) -> Path:
+    """A backup of the stack as it is, and a baseline to compare it with."""
+    return verifier.back_up()
+
+
+@pytest.fixture(scope="module")
+def migration(stack: Stack) -> str:
+    """The commit that is to be promoted; step 1 does not look into it."""
+    return git(stack.state.application, "rev-parse", "release-2")
+
+
+@pytest.fixture
+def killed(verifier: Verifier, backup: Path, migration: str) -> None:
+    """A run of the check was killed while its scratch instance was there."""
+    assert backup.is_dir()
+    chosen = ["-m", "step1", "-k", RESTORES, f"--migration={migration}", "--incident=killed"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-q", *chosen],
+        cwd=verifier.root,
+        env=verifier.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    give_up = time.monotonic() + WAIT_SECONDS
+    try:
+        while len(scratch_containers(verifier.stack)) < len(STORES):
+            assert process.poll() is None
+            assert time.monotonic() < give_up
+            time.sleep(0.2)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert scratch_containers(verifier.stack)
+
+
+def of_the_scratch(stack: Stack) -> str:
+    """What filters those of the scratch instance."""
+    return f"--filter=label=com.docker.compose.project={stack.project}-scratch"
+
+
+def scratch_containers(stack: Stack) -> list[str]:
+    return docker("ps", "--all", "--quiet", of_the_scratch(stack)).split()
+
+
+def expect_one_trial(outcome: Outcome, stack: Stack) -> None:
+    """See that the set was restored once for all workers, and that nothing is left of it."""
+    assert set(outcome.results()) == {of(RESTORES, store) for store in STORES}
+    assert outcome.incident is not None
+    (record,) = outcome.incident.glob("restores/*.json")
+    assert set(json.loads(record.read_text())["stores"]) == set(STORES)
+    assert not scratch_containers(stack)
+    volumes = docker("volume", "ls", "--quiet", of_the_scratch(stack))
+    assert not volumes.split()
+
+
+def comparisons_hold(outcome: Outcome, *stores: str) -> bool:
+    results = outcome.results()
+    return all("comparisons hold" in " ".join(results[of(RESTORES, store)]["notes"]) for store in stores)
+
+
+def seal_another_email(backups: Backups) -> None:
+    """Have another email in the dump of MySQL, and seal it so: no file of the set is other than it says."""
+    dump = backups.file("mysql", ".sql")
+    content = dump.read_bytes()
+    assert content.count(b"'canary@example.org'") == 1
+    dump.write_bytes(content.replace(b"'canary@example.org'", b"'canary@example.com'"))
+    sealed = {"size": dump.stat().st_size, "sha256": sha256_of(dump)}
+    backups.repack("mysql", lambda package: package["files"].update({dump.name: sealed}))
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("killed")
+def test_what_does_not_come_back_as_it_was_is_red_and_the_rest_restores(
+    verifier: Verifier, stack: Stack, migration: str, backup: Path, tmp_path: Path
+) -> None:
+    """Beside what a run left behind that was killed; two workers restore it once."""
+    shutil.copytree(backup, tmp_path / "backups" / backup.name)
+    with ExitStack() as undo:
+        backups = Backups(verifier, migration, tmp_path / "backups", undo)
+        seal_another_email(backups)
+        flip_a_bit(backups.file("qdrant", ".snapshot"))
+        backups.file("minio", "").unlink()
+        outcome = verifier.run(
+            "step1",
+            *("-k", RESTORES, f"--migration={migration}", "-n", "2"),
+            FOLDERS__BACKUPS=str(backups.folder),
+        )
+    expect(
+        outcome,
+        {
+            of(RESTORES, "mysql"): ("failed", "imagedb.users", "differing: changed 1 "),
+            of(RESTORES, "qdrant"): ("failed", "with SHA-256"),
+            of(RESTORES, "minio"): ("failed", "it is missing"),
+        },
+    )
+    assert comparisons_hold(outcome, "mongodb", "milvus")
+    expect_one_trial(outcome, stack)
+
+
+@pytest.mark.usefixtures("backup")
+def test_a_volume_of_somebody_else_is_not_removed_by_its_name(
+    verifier: Verifier, stack: Stack, migration: str, tmp_path: Path
+) -> None:
+    volume = f"{stack.project}-of-somebody-else"
+    file = tmp_path / "scratch.yaml"
+    file.write_text(
+        f"services: {{redis: {{volumes: [theirs:/theirs]}}}}\nvolumes: {{theirs: {{name: {volume}}}}}\n"
+    )
+    files = [str(verifier.root / "staging" / "compose.scratch.yaml"), str(file)]
+    docker("volume", "create", volume)
+    with undone(lambda: docker("volume", "rm", volume)):
+        outcome = verifier.run(
+            "step1",
+            *(f"--migration={migration}", "-k", RESTORES),
+            PREMIGRATION__SCRATCH__FILES=json.dumps(files),
+        )
+    refused = ("broken", f"volume {volume}, which it did not make")
+    expect(outcome, dict.fromkeys((of(RESTORES, store) for store in STORES), refused))
+
+
+@pytest.mark.long(minutes=2)
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("backup")
+def test_a_whole_backup_restores_beside_the_target(verifier: Verifier, stack: Stack, migration: str) -> None:
+    outcome = verifier.run("step1", f"--migration={migration}", "-k", RESTORES)
+    expect(outcome, {})
+    assert comparisons_hold(outcome, *(store for store in STORES if store not in {"redis", "kafka"}))
+    expect_one_trial(outcome, stack)

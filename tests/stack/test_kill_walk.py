@@ -1,0 +1,52 @@
+"""Every rollback killed at every step of its journal, and resumed: the walk of `./run killtest`.
+
+It is divided into shares, each of which may run on its own stack. A share of three kills the first step, the
+fourth, the seventh and so on, after one rollback without a kill.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rollback_actions.session.progress import Progress
+from staging.kills.kill import Killer
+from staging.kills.walk import walk
+from staging.kills.wreckage import STORES
+
+# Into how many shares each action's steps are divided; about so many minutes each share takes.
+SHARES = {
+    "service": (1, 4),
+    **{f"database {store}": (2, 6) for store in STORES},
+    "full": (1, 7),
+    "emergency": (8, 9),
+}
+
+
+@pytest.mark.timeout(2400)
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize(
+    ("action", "first", "shares"),
+    [
+        pytest.param(
+            action,
+            first,
+            shares,
+            id=f"{action.replace(' ', '-')}-{first + 1}-of-{shares}",
+            marks=pytest.mark.long(minutes=minutes),
+        )
+        for action, (shares, minutes) in SHARES.items()
+        for first in range(shares)
+    ],
+)
+def test_rollbacks_that_are_killed_end_as_those_that_were_not(
+    killer: Killer, tmp_path: Path, action: str, first: int, shares: int
+) -> None:
+    with Progress() as progress:
+        found = walk(
+            killer, [action], lambda steps: sorted(steps)[first::shares], progress, tmp_path / "kills.json"
+        )
+    assert found.passed, found.record()
+    steps = found.steps[action]
+    assert [kill.step for kill in found.kills] == sorted(steps)[first::shares]

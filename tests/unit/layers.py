@@ -1,0 +1,177 @@
+"""The table of layers: every package of the house, from the bottom up, and what each may import.
+
+A package may import itself and what its row names, for typing too. A row names only rows above it in this
+file, so that there can be no cycle. A row speaks for the folders below it that have none of their own.
+`ROOM.*` is every package of a room. The docstring of a package says the same as its row.
+
+Descriptors of stores name modules by text, imported when they are first used: no row speaks of that.
+"""
+
+from __future__ import annotations
+
+_ROWS = {
+    "fixtures": "",
+    "fixtures.redaction": "fixtures",
+    "fixtures.system": "fixtures fixtures.redaction",
+    "fixtures.target": "fixtures fixtures.redaction",
+    "fixtures.git": "fixtures fixtures.system",
+    "fixtures.engines": "fixtures fixtures.system fixtures.target",
+    "fixtures.monitoring": "fixtures fixtures.system fixtures.target",
+    "fixtures.stores": "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines",
+    "fixtures.decision": "fixtures.monitoring",
+    "fixtures.incident": "fixtures fixtures.system fixtures.target fixtures.git fixtures.monitoring",
+    "fixtures.stores.mysql": "fixtures fixtures.system fixtures.target fixtures.stores",
+    "fixtures.stores.mongodb": "fixtures fixtures.system fixtures.target fixtures.stores",
+    "fixtures.stores.redis": "fixtures fixtures.target fixtures.stores",
+    "fixtures.stores.s3": "fixtures fixtures.system fixtures.target fixtures.stores",
+    "fixtures.stores.kafka": "fixtures fixtures.target fixtures.stores",
+    "fixtures.stores.qdrant": "fixtures fixtures.system fixtures.target fixtures.stores",
+    "fixtures.stores.milvus": "fixtures fixtures.system fixtures.target fixtures.stores",
+    "fixtures.baseline": "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores",
+    "fixtures.team": "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.incident",
+    "fixtures.gating": (
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.incident"
+    ),
+    "fixtures.application": (
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.stores"
+    ),
+    "fixtures.probes": (
+        "fixtures fixtures.system fixtures.target fixtures.engines fixtures.monitoring fixtures.stores "
+        "fixtures.baseline"
+    ),
+    "fixtures.monitor": "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.probes",
+    "fixtures.losses": (
+        "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores fixtures.incident "
+        "fixtures.baseline"
+    ),
+    "fixtures.migration_lint": "fixtures fixtures.target fixtures.baseline",
+    "fixtures.given": (
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
+        "fixtures.stores fixtures.incident fixtures.baseline fixtures.team fixtures.gating "
+        "fixtures.application fixtures.migration_lint"
+    ),
+    "reports.text": "fixtures fixtures.redaction",
+    "reports.tools": "fixtures fixtures.redaction fixtures.system",
+    "reports.bundle": "fixtures fixtures.redaction fixtures.system fixtures.incident",
+    "reports.allure": (
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.gating "
+        "reports.text"
+    ),
+    "reports.incident": (
+        "fixtures fixtures.system fixtures.monitoring fixtures.incident fixtures.team reports.text "
+        "reports.allure"
+    ),
+    "reports.verdict": (
+        "fixtures fixtures.system fixtures.target fixtures.incident fixtures.baseline fixtures.gating "
+        "reports.text reports.allure reports.incident"
+    ),
+    "reports.timeline": (
+        "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.incident fixtures.team "
+        "reports.text reports.incident"
+    ),
+    "reports.postmortem": (
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.monitoring "
+        "fixtures.incident fixtures.team reports.text reports.incident reports.verdict reports.timeline"
+    ),
+    "reports.pictures": (
+        "fixtures fixtures.system fixtures.monitoring fixtures.incident reports.text reports.tools "
+        "reports.incident reports.verdict reports.timeline"
+    ),
+    "reports.html": (
+        "fixtures fixtures.system fixtures.incident reports.text reports.tools reports.allure "
+        "reports.incident reports.verdict reports.postmortem"
+    ),
+    "reports.run": (
+        "fixtures fixtures.redaction fixtures.system fixtures.incident fixtures.baseline fixtures.gating "
+        "fixtures.given reports.text reports.tools reports.allure reports.incident reports.verdict "
+        "reports.postmortem reports.html"
+    ),
+    "reports": "reports.run",
+    "rollback_actions.session": (
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.monitoring "
+        "fixtures.incident"
+    ),
+    "rollback_actions.containers": "fixtures fixtures.system fixtures.target fixtures.engines",
+    "rollback_actions.stores": (
+        "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores "
+        "rollback_actions.containers"
+    ),
+    "rollback_actions.contacts": (
+        "fixtures fixtures.system fixtures.target fixtures.incident fixtures.team rollback_actions.session"
+    ),
+    "rollback_actions.stores.mysql": (
+        "fixtures fixtures.system fixtures.target fixtures.stores fixtures.stores.mysql "
+        "rollback_actions.containers rollback_actions.stores"
+    ),
+    "rollback_actions.stores.mongodb": (
+        "fixtures.system fixtures.target fixtures.stores.mongodb rollback_actions.stores"
+    ),
+    "rollback_actions.stores.redis": (
+        "fixtures.system fixtures.target fixtures.stores fixtures.stores.redis rollback_actions.stores"
+    ),
+    "rollback_actions.stores.s3": (
+        "fixtures.system fixtures.target fixtures.stores fixtures.stores.s3 rollback_actions.stores"
+    ),
+    "rollback_actions.stores.kafka": (
+        "fixtures.system fixtures.target fixtures.stores fixtures.stores.kafka rollback_actions.stores"
+    ),
+    "rollback_actions.stores.qdrant": (
+        "fixtures.system fixtures.target fixtures.stores fixtures.stores.qdrant rollback_actions.stores"
+    ),
+    "rollback_actions.stores.milvus": (
+        "fixtures fixtures.system fixtures.target fixtures.stores fixtures.stores.milvus "
+        "rollback_actions.stores"
+    ),
+    "rollback_actions.backup": (
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
+        "fixtures.incident fixtures.baseline fixtures.application fixtures.probes fixtures.losses "
+        "rollback_actions.session rollback_actions.containers rollback_actions.stores"
+    ),
+    "rollback_actions.rollback": (
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.decision "
+        "fixtures.incident fixtures.baseline fixtures.losses rollback_actions.session "
+        "rollback_actions.containers rollback_actions.stores rollback_actions.backup"
+    ),
+    "rollback_actions.gate": (
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.incident "
+        "fixtures.baseline fixtures.team fixtures.losses rollback_actions.session "
+        "rollback_actions.containers rollback_actions.stores rollback_actions.contacts "
+        "rollback_actions.backup rollback_actions.rollback"
+    ),
+    "rollback_actions.respond": (
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
+        "fixtures.decision fixtures.incident fixtures.baseline fixtures.probes fixtures.losses "
+        "fixtures.monitor rollback_actions.session rollback_actions.backup "
+        "rollback_actions.rollback"
+    ),
+    "rollback_actions.given": (
+        "fixtures fixtures.system fixtures.target fixtures.incident fixtures.baseline fixtures.gating "
+        "rollback_actions.session rollback_actions.backup rollback_actions.rollback"
+    ),
+    "rollback_actions.cli": (
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
+        "fixtures.monitoring fixtures.decision fixtures.incident fixtures.baseline fixtures.team "
+        "fixtures.probes fixtures.losses reports.bundle rollback_actions.session "
+        "rollback_actions.containers rollback_actions.stores fixtures.monitor "
+        "rollback_actions.contacts rollback_actions.backup rollback_actions.rollback "
+        "rollback_actions.gate rollback_actions.respond"
+    ),
+    "rollback_actions": "fixtures rollback_actions.cli",
+    "checks": "",
+    "checks.premigration": "fixtures.*",
+    "checks.severity": "fixtures.*",
+    "checks.verification": "fixtures.*",
+    "staging": "fixtures.* reports.* rollback_actions.*",
+    # Not of the house: it measures the house, and makes projects as the tests do.
+    "benchmarks": "fixtures.* rollback_actions.* staging.* tests.*",
+}
+LAYERS = {package: tuple(names.split()) for package, names in _ROWS.items()}
+
+DIVIDED = ("fixtures", "reports", "rollback_actions")
+"""Rooms that are divided into packages, to which the rules below apply."""
+MOST_MODULES = 15
+"""Of a package, `__init__.py` apart."""
+LONGEST_CHAIN = 8
+"""Packages of one room, each of which imports the next."""
+OF_EACH_STORE = ("descriptor", "view", "content", "export", "keeper", "clients", "schema")
+"""Parts that several stores have: beside `__main__` the only names that a room has more than once."""

@@ -1,0 +1,87 @@
+"""Counts and schemas of phase 4, by their cases: red for each way to be wrong, each with its meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from checks.verification import test_phase4_data_integrity as phase4
+from fixtures.collection import Json
+from fixtures.errors import Meaning, Mismatch
+from fixtures.gating.evidence import Expect, Sides
+from fixtures.given.cases import Case, CountCase, SchemaCase
+from fixtures.target.sections import Policy
+
+
+def test_a_case_is_named_as_its_parameter_and_in_words() -> None:
+    case = Case.named("s3/bucket/with/slashes")
+    assert (case.store, case.name, case.id) == ("s3", "bucket/with/slashes", "s3/bucket/with/slashes")
+    assert str(CountCase("mysql", "shop.users", "exact", 3)) == "shop.users of mysql"
+
+
+def _count(policy: Policy, counts: Mapping[str, int]) -> list[Sides]:
+    sides: list[Sides] = []
+    case = CountCase("mysql", "users", policy, 100)
+    phase4.test_collection_count(case, lambda _: counts, Expect(sides))
+    return sides
+
+
+@pytest.mark.parametrize(("policy", "live"), [("exact", 100), ("grows", 101), ("volatile", 3)])
+def test_a_right_count_is_green_and_kept(policy: Policy, live: int) -> None:
+    assert _count(policy, {"users": live})[-1].observed == f"{live} ({live - 100:+d})"
+
+
+@pytest.mark.parametrize(
+    ("policy", "counts", "means", "said"),
+    [
+        (
+            "exact",
+            {"users": 98},
+            Meaning.DATA_LOSS,
+            "records in users of mysql: expected 100 records, policy exact, observed 98 (-2)",
+        ),
+        (
+            "exact",
+            {"users": 101},
+            Meaning.DATA_CHANGED,
+            "expected 100 records, policy exact, observed 101 (+1)",
+        ),
+        (
+            "grows",
+            {"users": 99},
+            Meaning.DATA_LOSS,
+            "expected 100 records or more, policy grows, observed 99 (-1)",
+        ),
+        (
+            "grows",
+            {},
+            Meaning.DATA_LOSS,
+            "expected 100 records or more, policy grows, observed no such collection",
+        ),
+        (
+            "volatile",
+            {},
+            Meaning.DATA_LOSS,
+            "expected 100 records, policy volatile, observed no such collection",
+        ),
+    ],
+)
+def test_a_wrong_count_is_red(policy: Policy, counts: Mapping[str, int], means: Meaning, said: str) -> None:
+    with pytest.raises(Mismatch) as raised:
+        _count(policy, counts)
+    assert said in str(raised.value)
+    assert raised.value.means is means
+
+
+@pytest.mark.parametrize(
+    ("live", "means"),
+    [({"users": {"columns": 2}}, Meaning.DATA_CHANGED), ({"other": {"columns": 1}}, Meaning.DATA_LOSS)],
+)
+def test_a_schema_that_differs_or_is_gone_is_red(live: Mapping[str, Json], means: Meaning) -> None:
+    kept: list[str] = []
+    case = SchemaCase("mysql", "users", {"columns": 1})
+    with pytest.raises(Mismatch) as raised:
+        phase4.test_schema(case, lambda _: live, Expect([]), lambda *said: kept.append(said[0]))
+    assert raised.value.means is means
+    assert kept == (["differences"] if means is Meaning.DATA_CHANGED else [])

@@ -1,0 +1,95 @@
+"""What an environment may lack: an optional driver, the library of pictures, what only developers have."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from fixtures.engines.engine import ContainerEngine, Endpoint
+from fixtures.errors import ExitCode, Unverifiable
+from fixtures.redaction.redactor import Redactor
+from fixtures.stores.drivers import at_place
+from fixtures.stores.milvus.descriptor import MilvusProfile
+from fixtures.stores.registry import open_view
+from fixtures.target.sections import Address
+from reports.tools.drawing import draw
+from reports.tools.processes import NoReport
+from tests.conftest import ROOT, write_profile
+
+# Of the group `dev`, what Python code imports.
+DEVELOPERS = ["hypothesis", "selenium", "sklearn", "aiokafka", "jwt", "fastapi", "uvicorn", "qdrant_client"]
+WITHOUT = f"""
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {DEVELOPERS}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Hidden())
+import pytest
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def test_a_store_whose_driver_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("fixtures.stores.milvus")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pymilvus", None)
+    profile = MilvusProfile(
+        kind="milvus", address=Address(host="127.0.0.1", port=9), services=("milvus",), risk="high"
+    )
+    engine = SimpleNamespace(resolve=lambda _: Endpoint("127.0.0.1", 9))
+    with pytest.raises(Unverifiable) as caught:
+        open_view("milvus", profile, cast("ContainerEngine", engine))
+    assert str(caught.value) == (
+        "fixtures.stores.milvus.view: expected the package pymilvus, observed none"
+        f" (from the environment {sys.prefix})\n"
+        "HINT: install all that operators.lock names: uv pip sync operators.lock"
+    )
+
+
+def test_a_module_of_ours_that_is_missing_is_a_bug() -> None:
+    with pytest.raises(ModuleNotFoundError):
+        at_place("fixtures.stores.redis.no_such_part:View")
+
+
+def test_without_the_library_of_pictures_there_is_a_note_and_no_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(NoReport) as caught:
+        draw(tmp_path, Redactor())
+    assert "pictures of the incident: expected the package matplotlib, observed none" in str(caught.value)
+    assert "HINT: install all that operators.lock names; the rest of the record does not depend on it" in str(
+        caught.value
+    )
+    assert not [*tmp_path.iterdir()]
+
+
+def _operator_s(*arguments: str) -> tuple[int, str]:
+    """Run pytest with all hidden that only developers have; return its exit code and what it said."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, "-m", "phase1", "--collect-only", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_run_of_an_operator_needs_nothing_that_only_developers_have(tmp_path: Path) -> None:
+    code, said = _operator_s(f"--target={write_profile(tmp_path)}")
+    assert code == ExitCode.VERIFIED, said
+
+
+def test_a_target_that_is_not_there_is_named_to_an_operator_too() -> None:
+    code, said = _operator_s("--target", "targets/no-such-target")
+    assert code == ExitCode.USAGE, said
+    assert "targets/no-such-target" in said
+    assert "Traceback" not in said

@@ -1,0 +1,165 @@
+"""Mistakes in a profile: both sides of each, told by its class and never by its words."""
+
+from __future__ import annotations
+
+import ast
+import pickle
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode, Wrong
+from fixtures.target.mistakes import ProfileProblem, mistake
+from fixtures.target.profile import load_target
+from tests.conftest import ROOT, write_profile
+
+READER = '{file = "canary_password"}}\noperator'
+SERVICES = 'services = ["backend"]'
+REQUESTS = f'{SERVICES}\nrequests = {{service = "backend"'
+ADDRESS = 'host = "127.0.0.1", port = 9}'
+NAME = 'name = "sandbox"'
+WAIVER = '[[premigration.waivers]]\nitem = "backup"\nname = "a"\nreason = "b"\nexpires = 2030-01-01\n'
+REDIS = '{store = "redis", collection = "x", fields = ["y"]}'
+OTHER = '{store = "redi", collection = "x", fields = ["y", "z"]}'
+NOWHERE = '{store = "redi", collection = "x", fields = ["y"]}'
+
+
+def _mistakes(path: Path) -> ProfileProblem:
+    with pytest.raises(ProfileProblem) as caught:
+        load_target(path)
+    return caught.value
+
+
+def _written(folder: Path, old: str, new: str) -> Path:
+    """Write a profile with `old` replaced by `new`, or with `new` at its end."""
+    path = write_profile(folder, "" if old else f"\n{new}\n")
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1) if old else text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "expected", "observed"),
+    [
+        ('incidents = "incidents"', 'incidents = "~nouser/x"', "folders.incidents", "a path", "Could not determine"),
+        ("port = 9}", 'port = 9, tls = true, ca = "gone.pem"}', "stores.redis.address.ca", "a path that exists", "gone.pem"),
+        (READER, '"hunter22"}\noperator', "stores.redis.reader.password", '{env = "VARIABLE"} or {file = "path"}', "text"),
+        (READER, '{env = "A", file = "b"}}\noperator', "stores.redis.reader.password", '{env = "VARIABLE"} or', "a table of 2 keys"),
+        (READER, "{env = 7}}\noperator", "stores.redis.reader.password", "text after env", "a whole number"),
+        (READER, '{env = "NOT_SET"}}\noperator', "stores.redis.reader.password", "the environment variable NOT_SET to be set", "none"),
+        (READER, '{env = "EMPTY"}}\noperator', "stores.redis.reader.password", "the environment variable EMPTY to be set", "an empty one"),
+        (READER, '{file = "gone"}}\noperator', "stores.redis.reader.password", "a readable secret file", "No such file"),
+        (READER, '{file = "empty"}}\noperator', "stores.redis.reader.password", "a secret", "an empty file: "),
+        (ADDRESS, "port = 9}", "stores.redis.address", "exactly one of host and service", "none"),
+        (ADDRESS, 'host = "a", service = "b", port = 9}', "stores.redis.address", "exactly one of host and service", "both"),
+        ("port = 9}", 'port = 9, ca = "canary_password"}', "stores.redis.address", "tls = true beside ca", "tls = false"),
+        ("", f"[references.one]\nreferencing = {REDIS}\nreferenced = {OTHER}", "references.one", "as many fields", "1 and 2"),
+        ("", f"[references.one]\nreferencing = {REDIS}\nreferenced = {REDIS}", "references.one", "a store whose records hold names", "redis of kind redis"),
+        ("", f"[references.one]\nreferencing = {NOWHERE}\nreferenced = {REDIS}", "references.one", "a store of redis", "redi"),
+        ('risk = "low"', 'risk = "high"', "stores.redis.risk", "low or medium, since", "high"),
+        ("", WAIVER, "premigration.waivers.0.item", "the name of a check", "'backup'"),
+        ("", "[contacts.minutes]\ndecision = 6", "contacts.minutes", "decision not after tech_lead", "6 and 5 minutes"),
+        ("", "[severity.critical.memory]\nlimit = 950", "severity.critical.memory.limit", "at most 100 %", "950 %"),
+        ("", "[severity.critical.disk_free]\nlimit = 100", "severity.critical.disk_free.limit", "less than 100 %", "100 %"),
+        (SERVICES, f'{REQUESTS}, notices = "("}}', "application.requests.notices", "a regular expression", "'(': missing )"),
+        (SERVICES, f'{REQUESTS}, pattern = "x"}}', "application.requests.pattern", "the groups status", "none named status"),
+        (SERVICES, f"{SERVICES}\nrequests = {{}}", "application.requests", "exactly one of service and prometheus", "none"),
+        (SERVICES, f'{SERVICES}\nwriters = ["worker"]', "application", "writers among services", "worker"),
+        (SERVICES, f'{SERVICES}\nrequests = {{service = "proxy"}}', "application", "requests.service to be one of backend", "proxy"),
+        (SERVICES, f'{SERVICES}\nmaintenance = {{service = "nginx", on = ["a"], off = ["b"]}}', "application", "maintenance.service to be", "nginx"),
+        ("", "[windows.phase1]\nstart = 9\nend = 3", "windows.phase1", "start before end", "9 and 3"),
+        # What pydantic itself refuses.
+        ("port = 9}", "port = 70000}", "stores.redis.address.port", "less than or equal to 65535", "70000"),
+        ("port = 9}", 'port = "many"}', "stores.redis.address.port", "a valid integer", "text"),
+        ("port = 9}", "port = [9]}", "stores.redis.address.port", "a valid integer", "a list of 1 item"),
+        ('risk = "low"', f'risk = "{"x" * 999}"', "stores.redis.risk", "'low', 'medium' or 'high'", "'xxx"),
+        (NAME, 'name = "Sand Box"', "name", "string should match pattern", "'Sand Box'"),
+        (NAME, f'{NAME}\nbaseline_key = "hunter22"', "baseline_key", "{env = ", "text"),
+        ('url = "http://127.0.0.1:9"', 'url = "http://a:hunter22@["', "application.url", "a valid URL", "text"),
+        (SERVICES, "services = []", "application.services", "at least 1 item", "a list of 0 items"),
+        ("", "[limits]\nmemory_percent = nan", "limits.memory_percent", "", "nan"),
+    ],
+)  # fmt: skip
+def test_a_mistake_has_both_sides(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    old: str,
+    new: str,
+    key: str,
+    expected: str,
+    observed: str,
+) -> None:
+    (tmp_path / "empty").write_text("\n", encoding="utf-8")
+    monkeypatch.delenv("NOT_SET", raising=False)
+    monkeypatch.setenv("EMPTY", "")
+    problem = _mistakes(_written(tmp_path, old, new))
+    (one,) = problem.mistakes
+    assert (one.what, problem.what) == (key, key)
+    assert str(one.expected).startswith(expected)
+    assert observed in str(one.observed)
+    assert len(str(one.observed)) < 200
+    assert not str(one.observed).startswith("something else")
+    assert "hunter22" not in str(problem)
+    assert (problem.exit_code, len(str(problem).splitlines())) == (ExitCode.USAGE, 2)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_missing"),
+    [
+        (READER, '{file = "gone"}}\noperator', True),
+        ("port = 9}", 'port = 9, tls = true, ca = "gone.pem"}', True),
+        (READER, '{file = "."}}\noperator', False),
+        # Its own words say what a missing file's would.
+        ("", WAIVER.replace("backup", "No such file or directory"), False),
+        ("", WAIVER.replace("backup", "x: expected a path that exists, observed y"), False),
+    ],
+)
+def test_only_a_missing_file_is_to_be_made(tmp_path: Path, old: str, new: str, *, is_missing: bool) -> None:
+    problem = _mistakes(_written(tmp_path, old, new))
+    assert problem.hint.startswith("make that file") is is_missing
+
+
+def test_several_mistakes_are_a_line_each_and_their_hints_are_said_once(tmp_path: Path) -> None:
+    problem = _mistakes(
+        _written(tmp_path, "", '[limits]\ncpu_percent = 101\nmemory_percent = -1\nx = "HINT: y"')
+    )
+    lines = str(problem).splitlines()
+    assert [line.split(":")[0] for line in lines[:3]] == [
+        "limits.memory_percent", "limits.cpu_percent", "limits.x",
+    ]  # fmt: skip
+    assert lines[3:] == ["HINT: correct that in profile.toml", "HINT: remove limits.x"]
+    assert problem.what == "profile"
+    assert problem.observed == "3: limits.memory_percent, limits.cpu_percent, limits.x"
+    assert problem.hint == "correct that in profile.toml; remove limits.x"
+
+
+def test_words_of_another_are_one_line_and_no_hint() -> None:
+    one = mistake(what="a", expected="b", observed="c\nHINT: not ours", source="d", hint="e")
+    assert str(ProfileProblem([one])) == "a: expected b, observed c HINT: not ours (from d)\nHINT: e"
+
+
+def test_a_problem_survives_the_way_between_processes() -> None:
+    one = mistake(what="a", expected="b", observed="c", source="d", hint="e")
+    two = pickle.loads(pickle.dumps(ProfileProblem([one, one])))  # noqa: S301 - our own bytes
+    assert (two.what, two.hint, len(two.texts)) == ("profile", "e", 2)
+    assert str(two) == str(ProfileProblem([one, one]))
+    wrong = pickle.loads(pickle.dumps(Wrong("b", "c", "a", missing=True)))  # noqa: S301
+    assert (str(wrong), wrong.missing) == ("a: expected b, observed c", True)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*sorted((ROOT / "fixtures/target").glob("*.py")), ROOT / "fixtures/redaction/secret.py"],
+    ids=lambda path: path.stem,
+)
+def test_no_validator_raises_words_alone(path: Path) -> None:
+    """Pydantic reports these three, and their text is all that would be known of a mistake."""
+    bare = {"ValueError", "AssertionError", "PydanticCustomError"}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+            assert ast.unparse(raised).split(".")[-1] not in bare, f"line {node.lineno}"

@@ -1,0 +1,126 @@
+"""What the product does in one place: it starts programs, and threads, nowhere else without a reason."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from tests.conftest import ROOT
+
+PRODUCT = ("checks", "fixtures", "reports", "rollback_actions")
+
+PROGRAMS: Mapping[str, str] = {
+    "fixtures/system/command.py": "the runner of programs",
+    "fixtures/engines/host.py": "testinfra starts what its modules ask by, here under `timeout`",
+}
+THREADS: Mapping[str, str] = {
+    "fixtures/system/side_by_side.py": "the engine of parts side by side",
+    "fixtures/system/http.py": "a timer that cuts the connection of an answer that comes too slowly",
+    "fixtures/gating/watchdog.py": "a timer that kills what is stuck, when nothing else of the run may work",
+    "fixtures/gating/leftovers.py": "a timer that ends the process while Python waits for its threads",
+    "rollback_actions/session/monitor_view.py": "one thread shows samples: a beat never waits for a reader",
+    "fixtures/monitor/metrics_server.py": "one thread serves for as long as the monitor beats",
+}
+
+STARTS_PROGRAMS = {"subprocess", "multiprocessing", "pty", "testinfra", "pexpect", "sh", "plumbum", "invoke"}
+STARTS_THREADS = {"concurrent", "_thread", "multiprocessing", "joblib"}
+OF_OS = ("exec", "fork", "popen", "posix_spawn", "spawn", "startfile", "system")
+OF_THREADING = {"Thread", "Timer"}
+OF_ASYNCIO = {"create_subprocess_exec", "create_subprocess_shell"}
+# A future is what `Workers.begin` returns: who only names its type starts nothing.
+ONLY_NAMED = {"Future"}
+
+
+def _names(source: str) -> Iterator[tuple[str, str]]:
+    """Yield what a module takes from other modules: which one, and the name in it, "" for all of it."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import():
+                yield from ((alias.name, "") for alias in node.names)
+            case ast.ImportFrom(module=str(module), level=0):
+                yield from ((module, alias.name) for alias in node.names)
+            case ast.Attribute(value=ast.Name(id=module), attr=name):
+                yield module, name
+            case _:
+                pass
+
+
+def _starts_programs(source: str) -> bool:
+    return any(
+        module.split(".")[0] in STARTS_PROGRAMS
+        or (module == "os" and name.startswith(OF_OS))
+        or (module.split(".")[0] == "asyncio" and name in OF_ASYNCIO)
+        for module, name in _names(source)
+    )
+
+
+def _starts_threads(source: str) -> bool:
+    return any(
+        (module.split(".")[0] in STARTS_THREADS and name not in ONLY_NAMED)
+        or (module == "threading" and name in OF_THREADING)
+        or (module.split(".")[0] == "asyncio" and name == "to_thread")
+        for module, name in _names(source)
+    )
+
+
+def _product() -> dict[str, str]:
+    paths = [
+        ROOT / "conftest.py",
+        *(path for room in PRODUCT for path in sorted((ROOT / room).rglob("*.py"))),
+    ]
+    return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in paths}
+
+
+def test_programs_are_started_in_one_place() -> None:
+    """Who is named here beside the runner says why; who starts none any more is named no longer."""
+    assert {path for path, source in _product().items() if _starts_programs(source)} == {*PROGRAMS}
+
+
+def test_threads_are_started_in_one_place() -> None:
+    """Who is named here beside the engine says why; who starts none any more is named no longer."""
+    assert {path for path, source in _product().items() if _starts_threads(source)} == {*THREADS}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import subprocess",
+        "from subprocess import run",
+        "import os\npid = os.fork()",
+        "import os\nos.execvp('git', ['git'])",
+        "from os import posix_spawn",
+        "import os\nos.system('git status')",
+        "from multiprocessing import Process",
+        "import asyncio\nasyncio.create_subprocess_exec('git')",
+        "def late():\n    import subprocess",
+        "from testinfra.host import Host",
+    ],
+)
+def test_every_way_to_start_a_program_is_found(source: str) -> None:
+    assert _starts_programs(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import concurrent.futures",
+        "from concurrent.futures import ThreadPoolExecutor",
+        "from concurrent import futures",
+        "import threading\nthreading.Thread(target=print).start()",
+        "from threading import Timer",
+        "from multiprocessing.pool import ThreadPool",
+        "import asyncio\nasyncio.to_thread(print)",
+    ],
+)
+def test_every_way_to_start_a_thread_is_found(source: str) -> None:
+    assert _starts_threads(source)
+
+
+def test_locks_and_futures_start_nothing() -> None:
+    source = (
+        "import os\nfrom concurrent.futures import Future\nfrom threading import Lock\nos.replace('a', 'b')"
+    )
+    assert not _starts_threads(source)
+    assert not _starts_programs(source)

@@ -1,0 +1,119 @@
+"""What reads a store holds no secret of its operator, wherever one looks in it."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import FunctionType, ModuleType
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from fixtures.engines.engine import Endpoint
+from fixtures.stores.reach import Readable
+from fixtures.stores.registry import content_at, export_at, view_at
+from fixtures.target.kinds import kinds
+from fixtures.target.sections import Account, Address, ApiKey, StoreProfile
+from fixtures.target.store_descriptor import Trait
+
+READER, OPERATOR = "secret-of-the-reader", "secret-of-the-operator"
+NOWHERE = Endpoint("127.0.0.1", 9)
+NEEDED = dict.fromkeys(("databases", "buckets", "topics"), ("one",))
+
+
+def section(kind: str) -> StoreProfile:
+    section = kinds()[kind].profile
+
+    def identity(role: str, secret: str) -> Account | ApiKey:
+        if "ApiKey" in str(section.model_fields[role].annotation):
+            return ApiKey(key=SecretStr(secret))
+        return Account(user=role, password=SecretStr(secret))
+
+    needed = {name: value for name, value in NEEDED.items() if _wanted(section, name)}
+    profile: StoreProfile = section(
+        kind=kind,
+        address=Address(host="127.0.0.1", port=9),
+        services=("one",),
+        risk="high",
+        reader=identity("reader", READER),
+        operator=identity("operator", OPERATOR),
+        **needed,
+    )
+    return profile
+
+
+def _wanted(section: type[StoreProfile], name: str) -> bool:
+    return name in section.model_fields and section.model_fields[name].is_required()
+
+
+def _held(thing: object) -> set[str]:
+    """Return every text that can be reached from `thing`: attributes, slots, closures, what they refer to."""
+    found, seen, waiting = set[str](), set[int](), [thing]
+    while waiting:
+        one = waiting.pop()
+        # What all of the process shares belongs to no reader.
+        if id(one) in seen or isinstance(one, type | ModuleType):
+            continue
+        seen.add(id(one))
+        if isinstance(one, str | bytes):
+            found.add(one if isinstance(one, str) else one.decode(errors="replace"))
+        elif isinstance(one, FunctionType):
+            waiting += [one.__closure__, one.__defaults__, one.__kwdefaults__, one.__dict__]
+        else:
+            waiting += gc.get_referents(one)
+            waiting += _slots(one)
+    return found
+
+
+def _slots(thing: object) -> Iterator[object]:
+    for owner in type(thing).__mro__:
+        names = owner.__dict__.get("__slots__", ())
+        for name in (names,) if isinstance(names, str) else names:
+            yield getattr(thing, name, None)
+
+
+def _holds(thing: object, secret: str) -> bool:
+    return any(secret in text for text in _held(thing))
+
+
+@pytest.mark.parametrize("kind", kinds())
+@pytest.mark.parametrize("opened", [view_at, content_at, export_at])
+def test_what_reads_a_store_holds_no_secret_of_its_operator(
+    kind: str, opened: Callable[[str, StoreProfile, Endpoint], Any]
+) -> None:
+    profile = section(kind)
+    assert _holds(profile, OPERATOR)
+    with opened("one", profile, NOWHERE) as reader:
+        as_operator = opened is export_at and Trait.OPERATORS_EXPORT in kinds()[kind].traits
+        assert _holds(reader, OPERATOR) is as_operator
+        assert _holds(reader, READER) is not as_operator
+
+
+def test_only_s3_is_exported_as_the_operator() -> None:
+    """MinIO lets no reader read old versions; a second kind wants a reason as good."""
+    assert [kind for kind, known in kinds().items() if Trait.OPERATORS_EXPORT in known.traits] == ["s3"]
+
+
+def test_a_secret_is_found_wherever_it_is() -> None:
+    profile = section("mysql")
+
+    class Slotted:
+        __slots__ = ("hidden",)
+
+        def __init__(self) -> None:
+            self.hidden = {1: [profile]}
+
+    def closure() -> object:
+        return profile
+
+    for holder in (Slotted(), closure, partial(print, profile), {"a": (profile,)}, [closure].append):
+        assert _holds(holder, OPERATOR)
+
+
+def test_who_is_the_operator_is_known_to_who_writes_commands_down() -> None:
+    for kind in kinds():
+        operator = Readable("one", section(kind), NOWHERE).profile.operator
+        assert operator is not None
+        assert not isinstance(operator, Account) or operator.user == "operator"

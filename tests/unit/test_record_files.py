@@ -1,0 +1,223 @@
+"""Records on disk: read strictly or refused in words, written as they always were."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+
+from fixtures.errors import Problem, Unverifiable, UsageProblem
+from fixtures.incident.incident import RollbackRecord
+from fixtures.incident.ledger import Note, NoteKind, Result
+from fixtures.redaction.secret import remember
+from fixtures.system import record_files
+from fixtures.system.clock import Moment
+from fixtures.system.files import canonical_json
+from fixtures.system.record_files import (
+    LEFT_OUT,
+    Must,
+    WrongRecord,
+    as_json,
+    load_lines,
+    parse_record,
+    read_record,
+    record_of,
+    rounded,
+    write_record,
+)
+from fixtures.verdict import Verdict
+from tests.conftest import ROOT
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    size: int
+    share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    name: Annotated[str, Must("a short name", lambda name: len(name) < 80)]
+    parts: tuple[Part, ...] = ()
+    colour: Colour = Colour.RED
+    seconds: float = field(default=0.0, metadata=rounded(3))
+    counts: Mapping[str, int] | None = None
+    ready: bool = field(default=False, metadata=LEFT_OUT)
+
+
+WHOLE = Kept("one", (Part(1), Part(2, 0.5)), Colour.RED, 1.25, {"users": 3}, ready=True)
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "kept.json"
+    for record in (WHOLE, Kept("two")):
+        write_record(path, record)
+        assert read_record(Kept, path, what="kept", hint="x") == record
+    assert read_record(Kept, tmp_path / "none", what="kept", hint="x") is None
+
+
+def test_it_is_written_with_sorted_names_rounded_and_without_what_goes_without_saying(tmp_path: Path) -> None:
+    write_record(tmp_path / "kept.json", Kept("one", (Part(1),), seconds=1.23456))
+    said = {
+        "colour": "red",
+        "counts": None,
+        "name": "one",
+        "parts": [{"share": 1.0, "size": 1}],
+        "seconds": 1.235,
+    }
+    assert (tmp_path / "kept.json").read_bytes() == canonical_json(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"name": "a", "name": "b"}', "a name is there twice"),
+        ('{"name": "a", "parts": [{"size": 1, "size": 2}]}', "a name is there twice"),
+        ('{"name": "a", "nmae": "b"}', "the unknown name nmae"),
+        ('{"name": "a", "parts": [{"size": 1, "x": 2}]}', "the unknown name parts.0.x"),
+        ("{}", "no name"),
+        ('{"name": 1}', "1 as name, not a valid string"),
+        ('{"name": "a", "parts": [{"size": "1"}]}', "'1' as parts.0.size, not a valid integer"),
+        ('{"name": "a", "parts": [{"size": 1.0}]}', "1.0 as parts.0.size, not a valid integer"),
+        ('{"name": "a", "parts": [{"size": true}]}', "True as parts.0.size, not a valid integer"),
+        ('{"name": "a", "seconds": true}', "True as seconds, not a valid number"),
+        ('{"name": "a", "seconds": NaN}', "no JSON: NaN is no number"),
+        ('{"name": "a", "seconds": 1e999}', "is no number"),
+        ('{"name": "a", "seconds": 1%s}' % ("0" * 400), "a large number as seconds"),
+        ('{"name": "a", "ready": 1}', "1 as ready, not a valid boolean"),
+        ('{"name": "a", "colour": "blue"}', "'blue' as colour, not 'red'"),
+        ('{"name": "a", "parts": {}}', "an object of 0 names as parts, not a valid tuple"),
+        ('{"name": "%s"}' % ("a" * 80), "as name, not a short name"),
+        ('{"name": 1, "ready": 1}', "1 as name, not a valid string, and 1 more"),
+        ("[1]", "a list of 1 as the record, not an object"),
+        ("null", "None as the record, not an object"),
+        ("[" * 200_000, "nested too deeply"),
+        ("{", "no JSON: "),
+        ("", "no JSON: "),
+    ],
+)
+def test_another_shape_is_one_error_of_the_class_that_is_asked_for(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "kept.json"
+    path.write_text(text)
+    for problem in (UsageProblem, Unverifiable):
+        with pytest.raises(problem) as raised:
+            read_record(Kept, path, what="what was kept", hint="do this", problem=problem)
+        line, hint = str(raised.value).splitlines()
+        assert line.startswith("what was kept: expected a readable kept.json, observed ")
+        assert said in line
+        assert line.endswith(f"(from {path})")
+        assert hint == "HINT: do this"
+        assert len(line) < 400
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "kept.json").write_bytes(b'{"name": "\xff"}')
+    with pytest.raises(Problem, match="observed no JSON: 'utf-8' codec"):
+        read_record(Kept, tmp_path / "kept.json", what="kept", hint="x")
+
+
+def test_what_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_record(tmp_path / "kept.json", WHOLE)
+    monkeypatch.setattr(record_files, "LARGEST_BYTES", 20)
+    with pytest.raises(Problem, match="observed more than 20 bytes"):
+        read_record(Kept, tmp_path / "kept.json", what="kept", hint="x")
+
+
+@pytest.mark.parametrize(
+    "place", ['"name": "a", "colour": "%s"', '"name": "a", "%s": 1', '"name": "a", "seconds": "%s"']
+)
+def test_no_secret_is_in_the_error(place: str) -> None:
+    secret = "correct-horse-battery"  # noqa: S105 - what must not be seen
+    remember(secret)
+    with pytest.raises(WrongRecord) as raised:
+        parse_record(Kept, f"{{{place % f'x {secret} y'}}}".encode())
+    # Neither whole nor its beginning, however it is cut.
+    assert secret[:8] not in str(raised.value)
+
+
+def test_a_long_value_is_not_shown_in_full() -> None:
+    with pytest.raises(WrongRecord) as raised:
+        record_of(Kept, {"name": "a", "seconds": "x" * 5000, "parts": 5})
+    assert len(str(raised.value)) < 200
+
+
+def test_half_a_character_is_read_as_it_was_written(tmp_path: Path) -> None:
+    record = Kept("a name that is no UTF-8: \udcff", counts={"\udcfe": 1})
+    write_record(tmp_path / "kept.json", record)
+    assert read_record(Kept, tmp_path / "kept.json", what="kept", hint="x") == record
+
+
+def test_a_later_version_may_say_more_where_that_is_fine() -> None:
+    assert record_of(Kept, {"name": "a", "more": 1}, more=True) == Kept("a")
+    with pytest.raises(WrongRecord, match="unknown name more"):
+        record_of(Kept, {"name": "a", "more": 1})
+
+
+def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    assert list(load_lines(Kept, path)) == []
+    path.write_text('{"name": "a"}\n{"name": "b"}\n{"na')
+    assert [one.name for one in load_lines(Kept, path)] == ["a", "b"]
+
+
+def test_a_result_of_before_kinds_and_one_of_today_are_read() -> None:
+    now = Moment.now()
+    result = Result(
+        "c", "phase1", Verdict.PASSED, 1.0, "", now, (Note("said"), Note("w", NoteKind.WAIVED, "Ada"))
+    )
+    said = as_json(result)
+    assert said["notes"] == ["said", {"kind": "waived", "by": "Ada", "text": "w"}]
+    assert "means" not in said
+    assert record_of(Result, said) == result
+
+
+def test_a_rollback_of_an_earlier_version_is_read() -> None:
+    now = Moment.now()
+    said = as_json(RollbackRecord("c", "passed", 1.0, now, now))
+    first = {name: said[name] for name in ("commit", "verdict", "seconds", "started", "finished")}
+    assert record_of(RollbackRecord, first) == RollbackRecord("c", "passed", 1.0, now, now)
+    for wrong in (
+        {"verdict": "green"},
+        {"seconds": -1},
+        {"started": {**said["started"], "wall": "2026-01-01T00:00"}},
+    ):
+        with pytest.raises(WrongRecord, match=next(iter(wrong))):
+            record_of(RollbackRecord, {**said, **wrong})
+
+
+def test_pydantic_is_imported_when_the_first_record_is_read() -> None:
+    script = (
+        "import sys\n"
+        "import fixtures.incident.incident, fixtures.incident.ledger, fixtures.incident.journal\n"
+        "from fixtures.system.clock import Moment\n"
+        "now = Moment.now().record()\n"
+        "before = 'pydantic' in sys.modules\n"
+        "Moment.from_record(now)\n"
+        "print(before, 'pydantic' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_a_reader_is_made_once() -> None:
+    before = record_files._validator.cache_info()
+    for _ in range(3):
+        record_of(Kept, json.loads('{"name": "a"}'))
+    after = record_files._validator.cache_info()
+    assert after.misses - before.misses <= 1
+    assert after.hits - before.hits >= 2

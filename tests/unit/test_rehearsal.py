@@ -1,0 +1,235 @@
+"""Rehearsals in a row: each on a stack of its own, over the records that those before it left behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from fixtures.baseline.folder import save_baseline
+from fixtures.baseline.known_good import current_baseline
+from fixtures.decision.wish import Kind, Wish
+from fixtures.errors import ActionFailed, ExitCode
+from fixtures.incident.incident import JOURNAL, UNFINISHED, load_incident, new_incident
+from fixtures.incident.journal import verify_journal
+from fixtures.incident.rehearsals import ENDED, VERDICT
+from fixtures.system.clock import Moment
+from fixtures.target.profile import load_target
+from fixtures.verdict import Verdict
+from reports.incident.event import Kind as Event
+from reports.incident.incident_record import read_record
+from reports.timeline.timeline import timeline_of
+from rollback_actions.backup.newest_backup import newest_backup
+from rollback_actions.gate import rehearsal
+from rollback_actions.gate.check_run import CheckRun
+from rollback_actions.rollback import rollback_trial
+from rollback_actions.rollback.rollback_trial import RollbackTrial
+from rollback_actions.rollback.unfinished import SUPERSEDED, Unfinished, unfinished_of
+from rollback_actions.session.progress import Progress
+from staging import rehearsal as staged
+from staging.repository import Releases
+from staging.stack import Stack
+from tests.unit.lock_stand_in import StandInPlace
+from tests.unit.sandbox import SERVICES, Deployed, Sandbox, facts, git, make_rollable
+from tests.unit.sandbox import Releases as SandboxReleases
+from tests.unit.word_store import readable
+
+PARTS = ("plan", "images", "checkout", "compose files", "refusals")
+SAVED = "\n[premigration.state]\ncommit_file = 'commit.txt'\n"
+DEPLOY = "\n[premigration.rehearsal]\ndeploy = [['deploy', '{commit}']]\n"
+
+
+class KilledError(Exception):
+    """The process ended here."""
+
+
+def _passed() -> ExitCode:
+    return ExitCode.VERIFIED
+
+
+def _failed() -> ExitCode:
+    return ExitCode.FAILED
+
+
+def _killed() -> ExitCode:
+    raise KilledError
+
+
+class Rehearsed:
+    """Rehearses on the sandbox as `./run rehearsal` does on its stack: the checks are stand-ins.
+
+    Those of the gate are the rollback trial's own, and see that backup and baseline are of this rehearsal.
+    `verification` is how phases 1 to 4 end.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.verification: Callable[[], ExitCode] = _passed
+        self.refused: list[str] = []
+
+    def __call__(self) -> tuple[Path, Verdict]:
+        with Progress() as progress, readable(self.sandbox.keepers):
+            incident, verdict = staged.Rehearsal(Stack(self.sandbox.folder), progress).run(1.0)
+        return incident.folder, verdict
+
+    def bring_up(self, *_: object) -> Releases:
+        """Have a new stack, on release 1, whose stores are as they were seeded."""
+        for keeper in self.sandbox.keepers.values():
+            keeper.words, keeper.dead = {"a": "of release 1", "b": "of both"}, False
+        self._run_on(self.sandbox.commit)
+        return Releases(self.sandbox.commit, self.sandbox.bad)
+
+    def migrate(self, *_: object, **__: object) -> None:
+        for keeper in self.sandbox.keepers.values():
+            keeper.words = {"a": "of release 2"}
+        self._run_on(self.sandbox.bad)
+
+    def check(self, markers: str, *options: str, quiet: bool = False) -> ExitCode:
+        if "step1" in markers:
+            return self._gate()
+        if quiet:
+            return ExitCode.FAILED  # the migration did its damage
+        folder = self.sandbox.target.folders.incidents / options[0].partition("=")[2]
+        code = self.verification()
+        (folder / VERDICT).write_text("{}")
+        if code is ExitCode.VERIFIED:
+            load_incident(folder).close()
+        return code
+
+    def _gate(self) -> ExitCode:
+        target = self.sandbox.target
+        baseline = current_baseline(target)
+        assert newest_backup(target.folders.backups, target.name).commit == self.sandbox.commit
+        trial = RollbackTrial(target, baseline)
+        found = [trial.of(part).problem for part in PARTS]
+        self.refused = [str(problem) for problem in found if problem is not None]
+        return ExitCode.FAILED if self.refused else ExitCode.VERIFIED
+
+    def _run_on(self, commit: str) -> None:
+        git(self.sandbox.target.application.repository, "checkout", "--quiet", "--detach", commit)
+        self.sandbox.engine.containers.return_value = dict.fromkeys(SERVICES, (Deployed(commit),))
+
+
+@pytest.fixture
+def rehearse(
+    tmp_path: Path, releases: SandboxReleases, monkeypatch: pytest.MonkeyPatch, place: StandInPlace
+) -> Rehearsed:
+    sandbox = make_rollable(tmp_path, releases, monkeypatch)
+    sandbox.profile.write_text(sandbox.profile.read_text() + SAVED + DEPLOY)
+    sandbox.target = load_target(sandbox.profile)
+    sandbox.control.described.return_value = frozenset(SERVICES)
+    rehearsed = Rehearsed(sandbox)
+
+    def captured(*_: object) -> Path:
+        return save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(sandbox.commit))
+
+    monkeypatch.setattr(Stack, "profile", sandbox.profile)
+    monkeypatch.setattr(staged, "find_allure", lambda _: None)
+    monkeypatch.setattr(staged, "bring_up_application", rehearsed.bring_up)
+    monkeypatch.setattr(staged, "team_channel", nullcontext)
+    monkeypatch.setattr(staged.Rehearsal, "_monitor", lambda _: nullcontext())
+    monkeypatch.setattr(staged.Rehearsal, "_tell_the_team", lambda *_: None)
+    monkeypatch.setattr(rehearsal, "open_engine", lambda _: sandbox.engine)
+    monkeypatch.setattr(rehearsal, "open_keepers", lambda *_: sandbox.keepers)
+    monkeypatch.setattr(rehearsal, "capture", captured)
+    monkeypatch.setattr(rehearsal, "run_command", rehearsed.migrate)
+    monkeypatch.setattr(rehearsal, "tally", lambda *_: SimpleNamespace(verdict=Verdict.PASSED))
+    for module in (rehearsal, rollback_trial):
+        monkeypatch.setattr(module, "ComposeControl", lambda _: sandbox.control)
+    monkeypatch.setattr(CheckRun, "run", lambda _, *arguments, **more: rehearsed.check(*arguments, **more))
+    assert place.kept == {}
+    return rehearsed
+
+
+def _rollback_fails(rehearse: Rehearsed) -> None:
+    """Its first rehearsal could not restore a store: the stack is taken down with that half done."""
+
+    def lost() -> None:
+        raise ActionFailed(what="restore", expected="a", observed="no answer", source="b", hint="c")
+
+    redis = rehearse.sandbox.keepers["redis"]
+    redis.meanwhile = lost
+    with pytest.raises(ActionFailed, match="no answer"):
+        rehearse()
+    redis.meanwhile = lambda: None
+
+
+def _ends_with(verification: Callable[[], ExitCode], verdict: Verdict) -> Callable[[Rehearsed], None]:
+    def first(rehearse: Rehearsed) -> None:
+        rehearse.verification = verification
+        assert rehearse()[1] is verdict
+        rehearse.verification = _passed
+
+    return first
+
+
+def _is_killed(rehearse: Rehearsed) -> None:
+    rehearse.verification = _killed
+    with pytest.raises(KilledError):
+        rehearse()
+    rehearse.verification = _passed
+
+
+def _was_left_by_hand(rehearse: Rehearsed) -> None:
+    """Somebody tried rollbacks on an earlier stack: one was cut off, and nobody has verified the other."""
+    sandbox = rehearse.sandbox
+    target = sandbox.target
+    cut_off, done = (new_incident(target.folders.incidents, target.name) for _ in range(2))
+    Unfinished.begin(cut_off, Wish(Kind.DATABASE, sandbox.commit, ("mysql",)), "current")
+    baseline = current_baseline(target).id
+    unfinished = Unfinished.begin(done, Wish(Kind.EMERGENCY, sandbox.commit), baseline)
+    done.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
+    unfinished.end()
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        _ends_with(_passed, Verdict.PASSED),
+        _ends_with(_failed, Verdict.FAILED),
+        _is_killed,
+        _rollback_fails,
+        _was_left_by_hand,
+    ],
+    ids=["passed", "not verified", "killed", "rollback failed", "by hand"],
+)
+def test_any_number_of_rehearsals_in_a_row_pass_whatever_the_first_came_to(
+    rehearse: Rehearsed, first: Callable[[Rehearsed], None]
+) -> None:
+    first(rehearse)
+    target = rehearse.sandbox.target
+    for _ in range(2):
+        folder, verdict = rehearse()
+        assert rehearse.refused == []
+        assert verdict is Verdict.PASSED
+        assert verify_journal(folder / JOURNAL)[-1]["event"] == ENDED
+        assert load_incident(folder).closed
+        # What an earlier stack left to be resumed is nobody's any more.
+        assert unfinished_of(target.folders.incidents, target.name) == []
+    assert not list(target.folders.incidents.glob(f"*/{UNFINISHED}"))
+
+
+def test_one_that_is_written_off_says_why_and_stays_not_passed(rehearse: Rehearsed) -> None:
+    _rollback_fails(rehearse)
+    target = rehearse.sandbox.target
+    (left,) = unfinished_of(target.folders.incidents, target.name)
+    rehearse()
+    said = json.loads((left.incident.folder / SUPERSEDED).read_text())
+    assert said["by"] is None
+    assert left.incident.rollback_verdicts() == [Verdict.FAILED]
+    texts = [event.text for event in timeline_of(read_record(left.incident.folder)).of(Event.ROLLBACK)]
+    assert any(text == f"it was written off: {said['why']}" for text in texts)
+
+
+def test_the_gate_of_a_rehearsal_still_sees_what_would_refuse_a_rollback(rehearse: Rehearsed) -> None:
+    """Of this very stack: nothing but that ends with the stack."""
+    rehearse.sandbox.control.require_images.side_effect = ActionFailed(
+        what="image", expected="a", observed="no such image", source="docker", hint="x"
+    )
+    with pytest.raises(ActionFailed, match="every item of steps 1 to 4"):
+        rehearse()
+    assert len(rehearse.refused) == 1

@@ -1,0 +1,248 @@
+"""Parts side by side: what `Workers` promise to whoever reads what the parts make."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar, copy_context
+from itertools import count
+
+import pytest
+
+from fixtures.errors import Problem
+from fixtures.system.side_by_side import AHEAD, Workers, batched, each, every
+
+LONG = 30.0
+"""Seconds that nothing takes which goes as it should."""
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    last = threading.Event()
+
+    def part(number: int) -> int:
+        if number == 3:
+            last.set()
+        assert last.wait(LONG)
+        return number * number
+
+    assert each(part, range(4), workers=4, name="part") == {0: 0, 1: 1, 2: 4, 3: 9}
+    assert list(each(part, range(4), workers=4, name="part")) == [0, 1, 2, 3]
+
+
+def test_no_more_run_than_there_are_workers() -> None:
+    lock, two = threading.Lock(), threading.Barrier(2)
+    running, most = 0, 0
+
+    def part(_: int) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        two.wait(LONG)  # both workers are in use at once
+        with lock:
+            running -= 1
+
+    each(part, range(20), workers=2, name="part")
+    assert most == 2
+
+
+def test_threads_have_the_name_of_what_they_do() -> None:
+    (name,) = each(lambda _: threading.current_thread().name, [1], workers=1, name="digest").values()
+    assert name.startswith("digest")
+
+
+def test_the_first_error_ends_it() -> None:
+    begun = []
+
+    def part(number: int) -> None:
+        begun.append(number)
+        if number == 1:
+            raise ValueError(number)
+
+    with pytest.raises(ValueError, match="1"):
+        each(part, range(100), workers=1, name="part")
+    assert begun == [0, 1]
+
+
+def test_what_comes_before_an_error_is_not_lost() -> None:
+    failed = threading.Event()
+
+    def part(number: int) -> int:
+        if number == 1:
+            failed.set()
+            raise ValueError("the second")
+        assert failed.wait(LONG)
+        return number
+
+    with Workers(2, "part") as workers:
+        results = workers.in_order(part, [0, 1, 2])
+        assert next(results) == 0
+        with pytest.raises(ValueError, match="the second"):
+            next(results)
+
+
+def test_all_come_to_their_end_and_every_error_is_told() -> None:
+    ended = []
+
+    def part(name: str) -> str:
+        ended.append(name)
+        if name != "b":
+            raise Problem(what=name, expected=1, observed=2, source="test", hint="none")
+        return name
+
+    with pytest.raises(Problem, match="a: expected 1") as caught:
+        every(part, "abc", name="part")
+    assert sorted(ended) == ["a", "b", "c"]
+    assert [note.partition(":")[0] for note in caught.value.__notes__] == ["c"]
+    assert every(part, ["b"], name="part") == {"b": "b"}
+    assert every(part, [], name="part") == {}
+
+
+def test_a_deadline_leaves_what_hangs_to_itself() -> None:
+    free, ended = threading.Event(), threading.Event()
+
+    def part(number: int) -> int:
+        if number:
+            free.wait(LONG)
+            ended.set()
+        return number
+
+    try:
+        with Workers(2, "part") as workers:
+            results = workers.in_order(part, [0, 1], seconds=0.2)
+            assert next(results) == 0
+            with pytest.raises(TimeoutError):
+                next(results)
+        assert not ended.is_set()
+    finally:
+        free.set()
+    assert ended.wait(LONG)
+
+
+def test_what_is_merged_comes_as_it_comes() -> None:
+    seen = threading.Event()
+
+    def part(number: int) -> Iterator[tuple[int, str]]:
+        yield number, "begun"
+        if number == 0:
+            assert seen.wait(LONG)
+        yield number, "ended"
+
+    found = []
+    with Workers(2, "part") as workers:
+        for one in workers.merged(part, [0, 1]):
+            found.append(one)
+            if one == (1, "ended"):  # while the other waits
+                seen.set()
+    assert found[-1] == (0, "ended")
+    assert sorted(found) == [(0, "begun"), (0, "ended"), (1, "begun"), (1, "ended")]
+
+
+def test_the_first_error_of_what_is_merged_stops_the_others() -> None:
+    told = []
+
+    with Workers(2, "part") as workers:
+
+        def part(number: int) -> Iterator[int]:
+            if number == 1:
+                raise ValueError("the second")
+            told.append(workers.stopped.wait(LONG))
+            yield number
+
+        with pytest.raises(ValueError, match="the second"):
+            list(workers.merged(part, [0, 1, *range(2, 50)]))
+    assert told == [True]
+
+
+def _in_order(workers: Workers, do: Callable[[int], int], items: Iterable[int]) -> Iterator[int]:
+    return workers.in_order(do, items)
+
+
+def _merged(workers: Workers, do: Callable[[int], int], items: Iterable[int]) -> Iterator[int]:
+    return workers.merged(lambda item: [do(item)], items)
+
+
+Way = Callable[[Workers, Callable[[int], int], Iterable[int]], Iterator[int]]
+BOTH = pytest.mark.parametrize("way", [_in_order, _merged])
+
+
+@BOTH
+def test_few_items_are_taken_before_their_turn(way: Way) -> None:
+    taken = count()
+    with Workers(2, "part") as workers:
+        results = way(workers, lambda number: number, (next(taken) for _ in count()))
+        assert {next(results) for _ in range(3)}
+        results.close()  # type: ignore[attr-defined]
+    assert next(taken) <= 2 * AHEAD + 3
+
+
+@BOTH
+def test_who_reads_no_further_stops_it(way: Way) -> None:
+    begun = []
+
+    with Workers(1, "part") as workers:
+
+        def part(number: int) -> int:
+            begun.append(number)
+            if number:
+                assert workers.stopped.wait(LONG)
+            return number
+
+        results = way(workers, part, range(50))
+        assert next(results) == 0
+        results.close()  # type: ignore[attr-defined]
+    assert begun in ([0], [0, 1])
+
+
+@BOTH
+def test_ctrl_c_begins_nothing_more_and_waits_for_what_runs(way: Way) -> None:
+    begun, ended = [], []
+
+    def interrupted(workers: Workers) -> None:
+        def part(number: int) -> int:
+            begun.append(number)
+            if number == 1:
+                # The reader waits by now. Was it about to, the signal is seen with the next one.
+                while not workers.stopped.wait(0.5):
+                    os.kill(os.getpid(), signal.SIGINT)
+                ended.append(number)
+            return number
+
+        with workers:
+            list(way(workers, part, range(50)))
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(Workers(1, "part"))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert begun == [0, 1]
+    assert ended == [1]
+
+
+@BOTH
+def test_the_context_of_the_caller_is_carried(way: Way) -> None:
+    shown: ContextVar[str] = ContextVar("shown", default="nothing")
+
+    def part(number: int) -> int:
+        seen.append(shown.get())
+        shown.set("another part's")
+        return number
+
+    def caller() -> None:
+        shown.set("the caller's")
+        with Workers(1, "part") as workers:
+            assert list(way(workers, part, range(3))) == [0, 1, 2]
+            workers.begin(part, 4).result()
+
+    seen: list[str] = []
+    copy_context().run(caller)
+    assert seen == ["the caller's"] * 4
+
+
+def test_batches_are_of_one_size_but_for_the_last() -> None:
+    assert list(batched(iter("abcde"), 2)) == [["a", "b"], ["c", "d"], ["e"]]
+    assert list(batched([], 2)) == []

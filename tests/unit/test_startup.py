@@ -1,0 +1,134 @@
+"""What a start imports: help is said without what the commands work with, and in one place."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+
+import pytest
+from typer.core import TyperGroup
+
+import rollback_actions.__main__ as actions
+import staging.__main__ as stack
+from fixtures.errors import ExitCode
+from rollback_actions.cli.lazy import At
+from tests.conftest import ROOT
+
+# What no start of a command line needs before a command runs. (Typer reads a group's options with pydantic.)
+HEAVY = {
+    "allure_commons",
+    "apprise",
+    "asyncio",
+    "confluent_kafka",
+    "cryptography",
+    "docker",
+    "grpc",
+    "httpx",
+    "httpx2",
+    "matplotlib",
+    "minio",
+    "numpy",
+    "prometheus_client",
+    "pydantic_settings",
+    "pymilvus",
+    "pymongo",
+    "pymysql",
+    "pytest",
+    "qdrant_client",
+    "redis",
+    "requests",
+    "rich",
+    "sqlglot",
+    "testinfra",
+    "urllib3",
+    "yaml",
+}
+DOORS = [
+    "rollback_actions",
+    "rollback_actions rollback",
+    "rollback_actions contacts",
+    "reports",
+    "staging",
+    "tests",
+]
+TABLES: list[Mapping[str, At | TyperGroup]] = [
+    actions.COMMANDS,
+    actions.ROLLBACK,
+    actions.CONTACTS,
+    stack.COMMANDS,
+]
+COMMANDS = [(name, at) for table in TABLES for name, at in table.items() if isinstance(at, At)]
+
+
+def _started(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command line in a process of its own, which says at its end what it has imported."""
+    script = (
+        "import runpy, sys\n"
+        "sys.argv = sys.argv[1:]\n"
+        "try:\n    runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
+        "finally:\n    print('IMPORTED', *sys.modules)\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_help_imports_nothing_that_commands_work_with(door: str) -> None:
+    done = _started(*door.split(), "--help")
+    said, _, imported = done.stdout.partition("IMPORTED")
+    assert done.returncode == 0, done.stderr
+    assert "--help" in said
+    assert not HEAVY & set(imported.split())
+
+
+@pytest.mark.parametrize(("name", "at"), COMMANDS)
+def test_the_table_says_what_the_command_says_of_itself(name: str, at: At) -> None:
+    command = getattr(import_module(at.module), at.place.partition(":")[2])
+    first = (inspect.getdoc(command) or "").split("\n\n")[0]
+    assert at.help == " ".join(first.split())
+    assert at.load(name).name == name
+
+
+@pytest.mark.parametrize(("name", "at"), COMMANDS)
+def test_help_says_what_each_option_and_argument_is(name: str, at: At) -> None:
+    assert not [one.name for one in at.load(name).params if not getattr(one, "help", None)]
+
+
+@pytest.mark.parametrize(
+    ("words", "observed"),
+    [
+        ("rollback_actions pla", "No such command 'pla'. Did you mean 'plan'?"),
+        ("rollback_actions rollback ful", "No such command 'ful'. Did you mean 'full'?"),
+        ("rollback_actions rollback", "Missing command."),
+        ("rollback_actions plan", "Missing option '--target'"),
+        ("rollback_actions plan --targe x", "No such option: --targe (Possible options: --store, --target)"),
+        ("staging rehersal", "No such command 'rehersal'. Did you mean 'rehearsal'?"),
+    ],
+)
+def test_a_mistake_is_one_error(words: str, observed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ROLLPROOF_TARGET", raising=False)
+    done = _started(*words.split())
+    assert done.returncode == ExitCode.USAGE
+    assert done.stderr.count("expected a command and arguments that --help lists") == 1
+    assert observed in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_table_alone_shows_its_commands() -> None:
+    done = _started("rollback_actions")
+    assert done.returncode == ExitCode.USAGE
+    shown = " ".join(done.stdout.partition("IMPORTED")[0].split())
+    assert not [name for name, at in actions.COMMANDS.items() if f" {name} {_line(at)}" not in shown]
+
+
+def _line(at: At | TyperGroup) -> str:
+    return at.help or ""

@@ -1,0 +1,30 @@
+"""What the suite asks of a folder of files."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fixtures.redaction.secret import ProfilePath
+from fixtures.target.sections import StoreProfile
+from fixtures.target.store_descriptor import Descriptor, Means
+
+
+class FolderProfile(StoreProfile):
+    """A folder. Each folder in it is a collection, and each file in that a record."""
+
+    kind: Literal["folder"]
+    folder: ProfilePath
+    collections: tuple[str, ...] = ("*",)
+
+
+DESCRIPTOR = Descriptor(
+    profile=FolderProfile,
+    least_risk="low",
+    means=lambda _: Means.COPIES,
+    keys=("name",),
+    view="tests.unit.toy_store.view:View",
+    content="tests.unit.toy_store.content:Content",
+    export="tests.unit.toy_store.export:Export",
+    keeper="tests.unit.toy_store.keeper:Keeper",
+    sweep="tests.unit.toy_store.view:sweep",
+)

@@ -1,0 +1,61 @@
+"""A container engine that says what a target in order has: one container a service, running and healthy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fixtures.engines.engine import Container, Endpoint, RunningContainer, Usage
+from fixtures.git.repository import head
+from fixtures.target.profile import Target
+from fixtures.target.sections import Address
+
+
+class StandInEngine:
+    """Read-only view of containers that are not there. See `ContainerEngine`."""
+
+    def __init__(self, target: Target) -> None:
+        """Say that the images are of the commit that the working copy is on."""
+        self._services = target.services
+        self._commit = head(target.application.repository)
+
+    def containers(self) -> Mapping[str, tuple[Container, ...]]:
+        return {service: (self._container(service),) for service in self._services}
+
+    def running(self) -> Sequence[RunningContainer]:
+        return [RunningContainer(f"toy-{service}", service, one_off=False) for service in self._services]
+
+    def usage(self) -> Mapping[str, Usage]:
+        return {service: Usage(1_000_000, 1.0, 1.0, 1, 100) for service in self._services}
+
+    def logs(self, container: str, lines: int = 50) -> str:
+        return ""
+
+    def logs_since(self, container: str, since: float, most: int) -> str:
+        return ""
+
+    def data_root(self) -> str:
+        return "/"
+
+    def resolve(self, address: Address) -> Endpoint:
+        return Endpoint(str(address.host), address.port)
+
+    def _container(self, service: str) -> Container:
+        return Container(
+            id=service,
+            name=f"toy-{service}",
+            service=service,
+            running=True,
+            status="running",
+            health="healthy",
+            restarts=0,
+            restarting=False,
+            oom_killed=False,
+            exit_code=0,
+            started="2026-01-01T00:00:00Z",
+            image=f"toy/{service}:1",
+            image_id=f"sha256:{service}",
+            revision=self._commit,
+            configuration="one",
+            pids_limit=100,
+            mounts=(),
+        )

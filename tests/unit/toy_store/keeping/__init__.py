@@ -1,0 +1,1 @@
+"""The toy store, held to the contracts of exports and keepers."""

@@ -1,0 +1,1 @@
+"""The toy store, held to the contract of readers."""

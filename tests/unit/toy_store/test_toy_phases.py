@@ -1,0 +1,159 @@
+"""A target whose one store is the toy store is captured, and verified by the four phases as any other."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode
+from fixtures.stages import PHASES
+from tests.conftest import ROOT
+from tests.pytester.conftest import SETTINGS, UNRENDERED
+from tests.unit.application_stand_in import PASSWORD, running
+from tests.unit.toy_store.application import DOCUMENTS, Answers
+from tests.unit.toy_store.conftest import INSTALLED
+from tests.unit.toy_store.made_up import put
+from tests.unit.toy_store.view import TOKENS
+
+PROFILE = """
+name = "toy"
+engine = {{kind = "compose", project = "toy"}}
+folders = {{incidents = "incidents", baselines = "baselines", backups = "backups"}}
+limits = {{disk_free_percent = 0, inodes_free_percent = 0}}
+[application]
+url = "{url}"
+services = ["backend"]
+repository = "application"
+[application.canary]
+user = "canary"
+password = {{file = "canary_password"}}
+knowledge_base = "canary_1"
+question = "Who keeps the light?"
+expected_file = "lamp.txt"
+[application.canary.sweeper]
+store = "files"
+account = {{user = "sweeper", password = {{file = "canary_password"}}}}
+[stores.files]
+kind = "folder"
+address = {{host = "127.0.0.1", port = 9}}
+services = ["files"]
+risk = "low"
+folder = "store"
+policy = {{tokens = "volatile"}}
+"""
+ENGINE = """
+import pytest
+from tests.unit.toy_store.engine import StandInEngine
+
+@pytest.fixture(scope="session")
+def engine(target):
+    return StandInEngine(target)
+"""
+CAPTURE = """
+import sys
+from pathlib import Path
+from fixtures.target.profile import load_target
+from rollback_actions.backup import capture
+from rollback_actions.session.progress import Progress
+from tests.unit.toy_store.engine import StandInEngine
+
+target = load_target(Path(sys.argv[1]))
+capture.open_engine = lambda _: StandInEngine(target)
+with Progress() as progress:
+    capture.capture(target, progress.step)
+"""
+
+
+@dataclass
+class Project:
+    """A target with its profile, and checks of the suite as they are."""
+
+    folder: Path
+
+    def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run Python where the distribution of the toy store is installed, and nothing else is told of it."""
+        known = {name: value for name, value in os.environ.items() if not name.startswith("ROLLPROOF_")}
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env={**known, "PYTHONPATH": os.pathsep.join([str(ROOT), str(INSTALLED)])},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def phase(self, phase: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Verify one phase in a process of its own, as an operator does."""
+        return self.python("-m", "pytest", "-m", phase, "--target=profile.toml", "-rA", *arguments)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The target, captured as it is."""
+    folder = tmp_path_factory.mktemp("toy")
+    for name in (DOCUMENTS, TOKENS):
+        (folder / "store" / name).mkdir(parents=True)
+    put(folder / "store" / DOCUMENTS / "lamp.txt", b"The keeper keeps the light.")
+    put(folder / "store" / DOCUMENTS / "other.txt", b"Nobody asks for this.")
+    (folder / "canary_password").write_text(PASSWORD)
+    application = folder / "application"
+    application.mkdir()
+    _git(application, "init", "--quiet")
+    _git(application, "commit", "--quiet", "--allow-empty", "--message=Release 1")
+    shutil.copytree(ROOT / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "pyproject.toml").write_text(SETTINGS)
+    wiring = (ROOT / "conftest.py").read_text(encoding="utf-8")
+    (folder / "conftest.py").write_text(f"{wiring}{ENGINE}{UNRENDERED}", encoding="utf-8")
+    with running() as served:
+        served.answers = Answers(folder / "store", PASSWORD)
+        (folder / "profile.toml").write_text(PROFILE.format(url=served.url))
+        project = Project(folder)
+        captured = project.python("-c", CAPTURE, "profile.toml")
+        assert captured.returncode == 0, captured.stdout
+        yield project
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=Toy", "-c", "user.email=toy@example.org"]
+    subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True)
+
+
+def test_the_four_phases_verify_it(project: Project) -> None:
+    for phase in PHASES:
+        done = project.phase(phase)
+        assert done.returncode == ExitCode.VERIFIED, done.stdout
+        if phase != "phase1":
+            assert "files" in done.stdout, phase
+    assert list((project.folder / "store" / TOKENS).iterdir()) == []
+
+
+def test_what_is_another_in_it_is_found_and_named(project: Project) -> None:
+    document = project.folder / "store" / DOCUMENTS / "other.txt"
+    before = document.read_bytes()
+    put(document, b"Somebody wrote this.")
+    try:
+        done = project.phase("phase4", "--no-gate")
+    finally:
+        put(document, before)
+    assert done.returncode == ExitCode.FAILED, done.stdout
+    assert "files/documents" in done.stdout
+    assert "other.txt" in done.stdout
+
+
+def test_where_it_is_not_installed_its_kind_is_refused(project: Project) -> None:
+    load = "from pathlib import Path; from fixtures.target.profile import load_target as load"
+    load += "; load(Path('profile.toml'))"
+    known = project.python("-c", load)
+    assert known.returncode == 0, known.stdout
+    unknown = project.python("-c", f"import sys; sys.path.remove({str(INSTALLED)!r}); {load}")
+    assert "stores.files.kind: expected 'kafka', 'milvus'" in unknown.stdout
+    assert "observed 'folder'" in unknown.stdout
