@@ -152,10 +152,10 @@ def verifier(stack: Stack, operators: Operators, tmp_path_factory: pytest.TempPa
     return verifier
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def backup(verifier: Verifier) -> Path:
-    """A backup set of the stack as its baseline has it, for all files: tests give the stack back so."""
-    return verifier.take_backup()
+    """A backup set of the stack as its baseline has it; one for all files between two captures."""
+    return verifier.backed_up()
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def settled(verifier: Verifier) -> Iterator[None]:
     verifier.settle()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def killer(verifier: Verifier, backup: Path) -> Killer:
     """Kills rollbacks of the stack, in the folders of `verifier`."""
     assert backup.is_dir()

@@ -13,7 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -67,6 +67,7 @@ class Verifier:
 
     stack: Stack
     folder: Path
+    _sets: dict[str, Path] = field(default_factory=dict, init=False)
 
     @property
     def root(self) -> Path:
@@ -196,11 +197,20 @@ class Verifier:
         (folder,) = (line for line in done.stdout.splitlines() if line.startswith("backup: "))
         return Path(folder.removeprefix("backup: "))
 
+    def backed_up(self) -> Path:
+        """Return a backup set of the stack as its current baseline has it; take one where there is none.
+
+        A set that is older than the baseline may have other ids, to which a rollback would go back.
+        """
+        captured = self.baseline.folder.resolve().name
+        if captured not in self._sets:
+            self._sets[captured] = self.take_backup()
+        return self._sets[captured]
+
     def back_up(self) -> Path:
-        """Take a backup set of the stack as it is, and a baseline; return the set's folder."""
-        folder = self.take_backup()
+        """Capture a baseline of the stack as it is, and take a backup set; return the set's folder."""
         self.capture()
-        return folder
+        return self.backed_up()
 
     def capture(self, *options: str) -> None:
         """Capture anew, after a fault whose undo leaves other ids behind, such as those that Milvus makes."""
