@@ -110,6 +110,8 @@ class Part:
                 text=True,
                 start_new_session=True,
             )
+        if self.background:
+            _yield_as_a_session(self._process.pid)
 
     def look(self) -> bool:
         """Read new events; return True while the process runs."""
@@ -143,3 +145,13 @@ class Part:
             while (line := file.readline()).endswith("\n"):
                 self.told.take(json.loads(line))
                 self._read = file.tell()
+
+
+def _yield_as_a_session(leader: int) -> None:
+    """Give the session of process `leader` the niceness of its processes.
+
+    A kernel that groups processes by session weighs sessions first, and niceness within each one alone.
+    """
+    group = Path(f"/proc/{leader}/autogroup")
+    if group.exists():
+        group.write_text(str(NICENESS))

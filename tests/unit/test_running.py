@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.running import all_tests
 from tests.running.all_tests import Parts
 from tests.running.board import WIDTH, Durations, board, clock, show, state, wait_for
 from tests.running.cut import Long, Share
-from tests.running.part import Part, Told
+from tests.running.part import NICENESS, Part, Told
 
 MODULE = """
 import pytest
@@ -95,6 +96,21 @@ def test_a_worker_that_dies_is_a_failure(tests: Path) -> None:
     run(part)
     assert not part.passed
     assert [failure.test for failure in part.told.failures] == ["test_some.py::test_dies"]
+
+
+def test_a_part_in_the_background_yields_as_a_session_too(tests: Path) -> None:
+    said = "print('group', group.read_text() if (group := Path('/proc/self/autogroup')).exists() else '')"
+    nice = "print('nice', os.nice(0))"
+    (tests / "test_some.py").write_text(
+        f"import os\nfrom pathlib import Path\ndef test_says():\n    {said}\n    {nice}\n"
+    )
+    part = Part("some", [str(tests), "-s", "-c", str(tests / "pytest.ini")], tests, background=True)
+    run(part)
+    assert part.passed
+    lines = part.log.read_text().splitlines()
+    assert any(line.endswith(f"nice {min(os.nice(0) + NICENESS, 19)}") for line in lines), lines
+    if Path("/proc/self/autogroup").exists():
+        assert any(line.endswith(f" nice {NICENESS}") and "group" in line for line in lines), lines
 
 
 def test_what_is_stopped_leaves_no_process(tests: Path) -> None:
