@@ -108,9 +108,8 @@ def expect_golden_again(view: SearchableContent, collection: str) -> tuple[Neigh
     """Make golden queries and search for them again: the same is found; return them."""
     golden = view.golden(collection, 3, 5)
     assert len(golden) == 3
-    for query in golden:
+    for query, again in zip(golden, view.search_again(collection, golden), strict=True):
         assert len(query.keys) == len(query.scores) == 5
-        again = view.search_again(collection, query)
         assert (again.vector, again.keys) == (query.vector, query.keys)
         assert again.scores == pytest.approx(query.scores, abs=1e-5)
     return golden

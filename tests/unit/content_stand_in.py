@@ -73,9 +73,9 @@ class Searchable(StandIn):
     def golden(self, collection: str, queries: int, limit: int) -> tuple[Neighbours, ...]:
         return (Neighbours((1.0,), ("k1",), (1.0,)),)
 
-    def search_again(self, collection: str, golden: Neighbours) -> Neighbours:
-        keys = [record.key for record in self.found(collection)]
-        return golden if set(golden.keys) <= set(keys) else replace(golden, scores=(0.5,))
+    def search_again(self, collection: str, golden: Sequence[Neighbours]) -> tuple[Neighbours, ...]:
+        keys = {record.key for record in self.found(collection)}
+        return tuple(one if set(one.keys) <= keys else replace(one, scores=(0.5,)) for one in golden)
 
     def positions(self) -> Mapping[str, Json]:
         return {"group": 1}
