@@ -14,7 +14,6 @@ from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
 from rollback_actions.session.progress import Progress
 from staging.deployment import Deployment
-from staging.docker_engine import docker_engine, stop_kept_engine, undisturbed
 from staging.drills import round as drill_round
 from staging.drills.drill import chosen_drills
 from staging.faults.catalogue import chosen
@@ -23,6 +22,7 @@ from staging.faults.trial import Trials
 from staging.fresh import clear_abandoned, fresh_stores, take_down_abandoned
 from staging.kills import walk as kills
 from staging.kills.kill import Killer
+from staging.machine.docker_engine import docker_engine, stop_kept_engine, undisturbed
 from staging.rehearsal import Rehearsal, bring_up_application, bring_up_stores, write_off_rollbacks
 from staging.slot import SLOTS, Slot
 from staging.stack import Stack

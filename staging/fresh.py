@@ -9,8 +9,8 @@ from pathlib import Path
 from fixtures.errors import UsageProblem
 from fixtures.system.side_by_side import every
 from rollback_actions.session.progress import Progress
-from staging.docker_engine import docker_engine, undisturbed
 from staging.holder import Holder, hold
+from staging.machine.docker_engine import docker_engine, undisturbed
 from staging.rehearsal import bring_up_stores
 from staging.slot import SLOTS, Slot
 from staging.stack import Stack

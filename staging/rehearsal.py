@@ -22,7 +22,7 @@ from rollback_actions.session.lock import open_lock
 from rollback_actions.session.progress import Progress
 from rollback_actions.session.steps import Recorder
 from staging.deployment import Deployment
-from staging.processes import run
+from staging.machine.processes import run
 from staging.repository import Releases, create_repository
 from staging.stack import Stack
 from staging.team import team_channel, write_change_document

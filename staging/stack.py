@@ -12,7 +12,7 @@ from fixtures.errors import Problem, UsageProblem
 from rollback_actions.session.lock import LockVolumes
 from staging.holder import PROJECT_LABEL, release
 from staging.images import Images
-from staging.processes import run
+from staging.machine.processes import run
 from staging.slot import Slot, first_slot
 from staging.state import State
 

@@ -9,8 +9,8 @@ from confluent_kafka import Producer
 from fixtures.git.repository import git
 from fixtures.stores.kafka.view import settings
 from staging.images import PREFIX
+from staging.machine.processes import run
 from staging.operators import SECONDS, Operators
-from staging.processes import run
 from staging.stack import Stack
 
 BUCKET, TOPIC = "minio-file", "task_generation"

@@ -14,9 +14,9 @@ from rich.console import Console
 
 from fixtures.errors import ExitCode
 from rollback_actions.session.progress import Progress
-from staging.docker_engine import undisturbed
 from staging.fresh import fresh_stacks, side_by_side
-from staging.packages import install_browser
+from staging.machine.debian_packages import install_browser
+from staging.machine.docker_engine import undisturbed
 from staging.rehearsal import bring_up_application
 from staging.slot import Slot, first_slot
 from staging.stack import Stack
