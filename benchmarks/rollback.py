@@ -21,7 +21,7 @@ from rollback_actions.backup.sets import find_backup
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.registry import open_keepers
 from staging.apart import apart, require_action
-from staging.stack import Stack
+from staging.stack.stack import Stack
 from tests.conftest import ROOT
 
 TIMES = 3

@@ -19,13 +19,13 @@ from staging.drills.drill import chosen_drills
 from staging.faults.catalogue import chosen
 from staging.faults.rounds import RECORD, folder_for, run_round, show
 from staging.faults.trial import Trials
-from staging.fresh import clear_abandoned, fresh_stores, take_down_abandoned
 from staging.kills import walk as kills
 from staging.kills.kill import Killer
 from staging.machine.docker_engine import docker_engine, stop_kept_engine, undisturbed
-from staging.rehearsal import Rehearsal, bring_up_application, bring_up_stores, write_off_rollbacks
-from staging.slot import SLOTS, Slot
-from staging.stack import Stack
+from staging.rehearsal import Rehearsal, bring_up_application, write_off_rollbacks
+from staging.stack.fresh_stacks import bring_up_stores, clear_abandoned, fresh_stores, take_down_abandoned
+from staging.stack.slot import SLOTS, Slot
+from staging.stack.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL_SCALE = 0.05

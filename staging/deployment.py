@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rollback_actions.rollback.checkout import check_out
-from staging.stack import Stack
+from staging.stack.stack import Stack
 
 APPLICATION_SERVICES = ("backend", "worker", "frontend", "nginx")
 BUILD_SECONDS = 600

@@ -24,7 +24,7 @@ from rollback_actions.session.steps import Recorder
 from staging.deployment import Deployment
 from staging.machine.processes import run
 from staging.repository import Releases, create_repository
-from staging.stack import Stack
+from staging.stack.stack import Stack
 from staging.team import team_channel, write_change_document
 
 COMMAND_SECONDS = 60
@@ -141,12 +141,3 @@ def write_off_rollbacks(target: Target, say: Callable[[str], None]) -> None:
     for unfinished in unfinished_of(target.folders.incidents, target.name):
         unfinished.write_off("the stack that it was of is gone")
         say(f"the rollback of incident {unfinished.incident.id} is written off: its stack is gone")
-
-
-def bring_up_stores(stack: Stack, progress: Progress) -> None:
-    """Build missing images, and start the stores."""
-    stack.prepare()
-    with progress.step("build the stores' images"):
-        stack.build(progress.say)
-    with progress.step("start the stores"):
-        stack.up_stores(progress.say)

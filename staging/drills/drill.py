@@ -15,7 +15,7 @@ from fixtures.monitoring.severity import Severity
 from staging.drills.load import Load
 from staging.drills.slow_proxy import SlowProxy
 from staging.operators import Operators, undone
-from staging.stack import Stack
+from staging.stack.stack import Stack
 
 SECONDS = 60.0
 HINT = "look at the stack: docker ps"

@@ -33,7 +33,7 @@ from staging.drills.load import Load
 from staging.drills.slow_proxy import SlowProxy, slow_proxy
 from staging.drills.soak import Soak, processor_seconds_of, soak_of
 from staging.operators import Operators
-from staging.stack import Stack
+from staging.stack.stack import Stack
 
 RECORD = "drills.json"
 END_SECONDS = 30

@@ -20,7 +20,7 @@ from staging.apart import UNHURRIED, apart, unhurried
 from staging.faults import kafka, redis
 from staging.faults.fault import Fault
 from staging.operators import Operators
-from staging.stack import Stack
+from staging.stack.stack import Stack
 
 CHECKS_SECONDS = 300
 CAPTURE_SECONDS = 300

@@ -26,7 +26,7 @@ from staging.apart import ACTION_SECONDS, PATIENT, UNHURRIED, apart, run_action,
 from staging.kills.mark import Mark
 from staging.kills.outcome import Expected, Keys, Outcome, judge, read_outcome
 from staging.kills.standing import wrong_stores
-from staging.stack import Stack
+from staging.stack.stack import Stack
 
 WELL_SECONDS = 60.0
 LOOK_SECONDS = 1.0

@@ -25,7 +25,7 @@ from staging.kills.kill import Action, Kill, Killer
 from staging.kills.mark import write_marks
 from staging.kills.wreckage import STORES, lengthen_tasks, wreck_code, wreck_service, wreck_stores
 from staging.operators import Operators
-from staging.stack import Stack
+from staging.stack.stack import Stack
 
 RECORD = "kills.json"
 SERVICE, UNTOUCHED = "frontend", "mongodb"

@@ -13,7 +13,7 @@ from typing import Any
 
 from fixtures.engines.engine import Container, ContainerEngine
 from staging.operators import undone
-from staging.stack import Stack
+from staging.stack.stack import Stack
 from tests.stack.scratch_project import docker, pause
 
 WAIT_SECONDS = 60.0

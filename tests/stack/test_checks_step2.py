@@ -26,7 +26,7 @@ from fixtures.verdict import Verdict
 from rollback_actions.rollback.unfinished import Unfinished
 from rollback_actions.session.lock import open_lock
 from staging.operators import undone
-from staging.stack import Stack
+from staging.stack.stack import Stack
 from tests.pytester.conftest import Outcome
 from tests.stack import container_faults as faults
 from tests.stack.container_faults import Containers

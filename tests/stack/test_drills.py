@@ -9,7 +9,7 @@ import pytest
 from rollback_actions.session.progress import Progress
 from staging.drills.drill import DRILLS, Drill
 from staging.drills.round import run_drills
-from staging.stack import Stack
+from staging.stack.stack import Stack
 
 
 def _minutes(drill: Drill) -> int:

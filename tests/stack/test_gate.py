@@ -16,7 +16,7 @@ from fixtures.git.repository import git, head
 from fixtures.incident.rehearsals import ENDED
 from fixtures.target.profile import Target
 from staging.rehearsal import ENGINEER
-from staging.stack import Stack
+from staging.stack.stack import Stack
 from staging.team import team_channel, write_change_document
 from tests.stack.backup_copies import RESTORES
 from tests.stack.verifier import Verifier, expect, patient

@@ -11,7 +11,7 @@ import pytest
 
 from rollback_actions.session.progress import Progress
 from staging.drills.round import run_drills
-from staging.stack import Stack
+from staging.stack.stack import Stack
 
 SOAK_SECONDS = 1800.0
 

@@ -33,7 +33,7 @@ from fixtures.target.profile import PREFIX
 from rollback_actions.__main__ import COMMANDS, CONTACTS, ROLLBACK
 from rollback_actions.cli.lazy import At
 from staging.apart import PATIENT, UNHURRIED, apart
-from staging.stack import Stack
+from staging.stack.stack import Stack
 from tests.fork_server import ForkServer, Order, workers_in
 from tests.pytester.conftest import Outcome
 

@@ -16,7 +16,7 @@ from staging.kills.kill import Action, Fall, Kill, Killer, Undisturbed
 from staging.kills.mark import Mark
 from staging.kills.outcome import Expected, Outcome, judge, read_outcome
 from staging.kills.walk import Walk
-from staging.stack import Stack
+from staging.stack.stack import Stack
 
 ROOT = Path(__file__).parents[2]
 # Killed in place of the actions: it ends by itself, or waits in a step until it is killed; `resume` ends.

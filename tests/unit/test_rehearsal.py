@@ -32,7 +32,7 @@ from rollback_actions.rollback.unfinished import SUPERSEDED, Unfinished, unfinis
 from rollback_actions.session.progress import Progress
 from staging import rehearsal as staged
 from staging.repository import Releases
-from staging.stack import Stack
+from staging.stack.stack import Stack
 from tests.unit.lock_stand_in import StandInPlace
 from tests.unit.sandbox import SERVICES, Deployed, Sandbox, facts, git, make_rollable
 from tests.unit.sandbox import Releases as SandboxReleases
