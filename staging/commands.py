@@ -13,7 +13,6 @@ from fixtures.git.repository import resolve_commit
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
 from rollback_actions.session.progress import Progress
-from staging.deployment import Deployment
 from staging.drills import round as drill_round
 from staging.drills.drill import chosen_drills
 from staging.faults.catalogue import chosen
@@ -22,7 +21,8 @@ from staging.faults.trial import Trials
 from staging.kills import walk as kills
 from staging.kills.kill import Killer
 from staging.machine.docker_engine import docker_engine, stop_kept_engine, undisturbed
-from staging.rehearsal import Rehearsal, bring_up_application, write_off_rollbacks
+from staging.rehearsal.rehearsal import Rehearsal, write_off_rollbacks
+from staging.releases.deployment import Deployment, bring_up_application
 from staging.stack.fresh_stacks import bring_up_stores, clear_abandoned, fresh_stores, take_down_abandoned
 from staging.stack.slot import SLOTS, Slot
 from staging.stack.stack import Stack

@@ -14,8 +14,8 @@ from fixtures.errors import UsageProblem
 from fixtures.monitoring.severity import Severity
 from staging.drills.load import Load
 from staging.drills.slow_proxy import SlowProxy
-from staging.operators import Operators, undone
 from staging.stack.stack import Stack
+from staging.target.operators import Operators, undone
 
 SECONDS = 60.0
 HINT = "look at the stack: docker ps"

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from fixtures.errors import UsageProblem
 from staging.faults import kafka, milvus, mongodb, mysql, qdrant, redis, s3
 from staging.faults.fault import Fault
-from staging.operators import Operators
+from staging.target.operators import Operators
 
 _MODULES = (mysql, mongodb, redis, s3, kafka, qdrant, milvus)
 FAULTS: tuple[Fault, ...] = tuple(each for module in _MODULES for each in module.fault.faults)

@@ -16,11 +16,11 @@ from fixtures.engines.factory import open_engine
 from fixtures.errors import Problem
 from fixtures.incident.ledger import runs
 from fixtures.verdict import Verdict
-from staging.apart import UNHURRIED, apart, unhurried
 from staging.faults import kafka, redis
 from staging.faults.fault import Fault
-from staging.operators import Operators
 from staging.stack.stack import Stack
+from staging.target.action_runs import UNHURRIED, apart, unhurried
+from staging.target.operators import Operators
 
 CHECKS_SECONDS = 300
 CAPTURE_SECONDS = 300

@@ -9,9 +9,9 @@ from confluent_kafka import Producer
 from fixtures.git.repository import git
 from fixtures.stores.kafka.view import settings
 from staging.machine.processes import run
-from staging.operators import SECONDS, Operators
 from staging.stack.stack import Stack
 from staging.stack.store_images import PREFIX
+from staging.target.operators import SECONDS, Operators
 
 BUCKET, TOPIC = "minio-file", "task_generation"
 TASK_SECONDS = 86400

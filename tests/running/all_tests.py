@@ -16,7 +16,7 @@ from fixtures.errors import ExitCode
 from rollback_actions.session.progress import Progress
 from staging.machine.debian_packages import install_browser
 from staging.machine.docker_engine import undisturbed
-from staging.rehearsal import bring_up_application
+from staging.releases.deployment import bring_up_application
 from staging.stack.fresh_stacks import fresh_stacks, side_by_side
 from staging.stack.slot import Slot, first_slot
 from staging.stack.stack import Stack

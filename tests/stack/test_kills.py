@@ -22,7 +22,7 @@ from staging.kills.kill import Action, Killer
 from staging.kills.mark import Mark, write_marks
 from staging.kills.outcome import Keys
 from staging.kills.walk import SERVICE, actions
-from staging.operators import Operators
+from staging.target.operators import Operators
 from tests.stack.damage import tables_held
 from tests.stack.users import User
 from tests.stack.verifier import Verifier, expect

@@ -21,11 +21,11 @@ from rollback_actions.session.journal import Journal
 from rollback_actions.session.lock import open_lock
 from rollback_actions.session.progress import Progress
 from rollback_actions.session.steps import Recorder
-from staging.deployment import Deployment
 from staging.machine.processes import run
-from staging.repository import Releases, create_repository
+from staging.rehearsal.staging_team import team_channel, write_change_document
+from staging.releases.deployment import bring_up_application
+from staging.releases.release_repository import Releases
 from staging.stack.stack import Stack
-from staging.team import team_channel, write_change_document
 
 COMMAND_SECONDS = 60
 MONITOR_END_SECONDS = 20
@@ -113,20 +113,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(MONITOR_END_SECONDS)
-
-
-def bring_up_application(stack: Stack, progress: Progress, scale: float) -> Releases:
-    """Deploy and seed release 1 on running, empty stores; return the application's releases."""
-    deployment = Deployment(stack)
-    with progress.step("create the application's repository"):
-        releases = create_repository(stack.state.application)
-    with progress.step("build release 1"):
-        deployment.build(releases.release1)
-    with progress.step("seed the stores") as step:
-        step.result = deployment.seed(scale)
-    with progress.step("start release 1"):
-        deployment.start()
-    return releases
 
 
 def write_off_rollbacks(target: Target, say: Callable[[str], None]) -> None:
