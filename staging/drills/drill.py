@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from fixtures.decision.tree import Action
 from fixtures.errors import UsageProblem
 from fixtures.monitoring.severity import Severity
-from staging.drills.load import Load
+from staging.drills.request_load import Load
 from staging.drills.slow_proxy import SlowProxy
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, undone

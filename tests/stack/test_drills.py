@@ -8,7 +8,7 @@ import pytest
 
 from rollback_actions.session.progress import Progress
 from staging.drills.drill import DRILLS, Drill
-from staging.drills.round import run_drills
+from staging.drills.drill_round import run_drills
 from staging.stack.stack import Stack
 
 

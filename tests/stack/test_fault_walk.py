@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from rollback_actions.session.progress import Progress
-from staging.faults.catalogue import chosen
-from staging.faults.rounds import run_round
-from staging.faults.trial import Trials
+from staging.faults.fault_catalogue import chosen
+from staging.faults.fault_round import run_round
+from staging.faults.fault_trial import Trials
 from staging.stack.stack import Stack
 
 # About as many minutes as the faults of a store take, with a run without one before and after them.

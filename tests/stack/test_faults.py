@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from staging.faults.catalogue import FAULTS, chosen, planted
-from staging.faults.trial import Outcome, Trials
+from staging.faults.fault_catalogue import FAULTS, chosen, planted
+from staging.faults.fault_trial import Outcome, Trials
 from staging.stack.stack import Stack
 from staging.target.operators import Operators
 

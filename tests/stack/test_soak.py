@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rollback_actions.session.progress import Progress
-from staging.drills.round import run_drills
+from staging.drills.drill_round import run_drills
 from staging.stack.stack import Stack
 
 SOAK_SECONDS = 1800.0

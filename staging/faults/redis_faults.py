@@ -1,4 +1,4 @@
-"""Faults of Redis: in the faults' own keys, of each type. See `staging.faults.trial` for their policy."""
+"""Faults of Redis: in the faults' own keys, of each type; `staging.faults.fault_trial` has their policy."""
 
 from __future__ import annotations
 

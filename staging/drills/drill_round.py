@@ -28,7 +28,7 @@ from fixtures.target.profile import Target, load_target
 from rollback_actions.respond.assessment import Assessed, scope_of
 from rollback_actions.session.progress import Progress
 from staging.drills.drill import Drill, Ground
-from staging.drills.load import Load
+from staging.drills.request_load import Load
 from staging.drills.slow_proxy import SlowProxy, slow_proxy
 from staging.drills.soak import Soak, processor_seconds_of, soak_of
 from staging.stack.stack import Stack
