@@ -27,11 +27,11 @@ from fixtures.target.profile import load_target
 from rollback_actions.cli.guard import guarded
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.session.progress import Progress
-from staging.fresh import fresh_stores
 from staging.kills.wreckage import wreck_all
-from staging.operators import Operators
-from staging.rehearsal import bring_up_application
-from staging.stack import Stack
+from staging.releases.deployment import bring_up_application
+from staging.stack.fresh_stacks import fresh_stores
+from staging.stack.stack import Stack
+from staging.target.operators import Operators
 
 ROOT = Path(__file__).resolve().parent.parent
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)

@@ -30,7 +30,7 @@ from fixtures.stores.mysql.descriptor import MysqlProfile
 from fixtures.stores.mysql.view import connect, rows
 from fixtures.stores.reach import Reach, Readable
 from fixtures.target.sections import Account, Address
-from staging.packages import install
+from staging.machine.debian_packages import install
 
 ROOT = Path(__file__).parents[1]
 PART = 100_000

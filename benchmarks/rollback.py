@@ -20,8 +20,8 @@ from fixtures.target.profile import Target
 from rollback_actions.backup.sets import find_backup
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.registry import open_keepers
-from staging.apart import apart, require_action
-from staging.stack import Stack
+from staging.stack.stack import Stack
+from staging.target.action_runs import apart, require_action
 from tests.conftest import ROOT
 
 TIMES = 3

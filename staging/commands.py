@@ -13,19 +13,19 @@ from fixtures.git.repository import resolve_commit
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
 from rollback_actions.session.progress import Progress
-from staging.deployment import Deployment
-from staging.docker_engine import docker_engine, stop_kept_engine, undisturbed
-from staging.drills import round as drill_round
+from staging.drills import drill_round
 from staging.drills.drill import chosen_drills
-from staging.faults.catalogue import chosen
-from staging.faults.rounds import RECORD, folder_for, run_round, show
-from staging.faults.trial import Trials
-from staging.fresh import clear_abandoned, fresh_stores, take_down_abandoned
-from staging.kills import walk as kills
+from staging.faults.fault_catalogue import chosen
+from staging.faults.fault_round import RECORD, folder_for, run_round, show
+from staging.faults.fault_trial import Trials
+from staging.kills import kill_walk
 from staging.kills.kill import Killer
-from staging.rehearsal import Rehearsal, bring_up_application, bring_up_stores, write_off_rollbacks
-from staging.slot import SLOTS, Slot
-from staging.stack import Stack
+from staging.machine.docker_engine import docker_engine, stop_kept_engine, undisturbed
+from staging.rehearsal.rehearsal import Rehearsal, write_off_rollbacks
+from staging.releases.deployment import Deployment, bring_up_application
+from staging.stack.fresh_stacks import bring_up_stores, clear_abandoned, fresh_stores, take_down_abandoned
+from staging.stack.slot import SLOTS, Slot
+from staging.stack.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL_SCALE = 0.05
@@ -128,14 +128,14 @@ def killtest(
 ) -> None:
     """Kill every rollback at every step of its journal, resume it, and compare the end."""
     stack = Stack(ROOT)
-    record = ROOT / "incidents" / kills.RECORD
+    record = ROOT / "incidents" / kill_walk.RECORD
     with Progress() as progress, fresh_stores(stack, progress), folder_for(ROOT, keep=False) as folder:
         bring_up_application(stack, progress, scale)
         killer = Killer(stack, folder)
         with progress.step("back up, capture a baseline"):
-            kills.prepare(killer)
-        found = kills.walk(killer, names or [], list, progress, record)
-    kills.show(found, Console(highlight=False))
+            kill_walk.prepare(killer)
+        found = kill_walk.walk(killer, names or [], list, progress, record)
+    kill_walk.show(found, Console(highlight=False))
     _end(record, passed=found.passed)
 
 

@@ -12,10 +12,10 @@ from fnmatch import fnmatchcase
 from fixtures.decision.tree import Action
 from fixtures.errors import UsageProblem
 from fixtures.monitoring.severity import Severity
-from staging.drills.load import Load
+from staging.drills.request_load import Load
 from staging.drills.slow_proxy import SlowProxy
-from staging.operators import Operators, undone
-from staging.stack import Stack
+from staging.stack.stack import Stack
+from staging.target.operators import Operators, undone
 
 SECONDS = 60.0
 HINT = "look at the stack: docker ps"

@@ -1,1 +1,4 @@
-"""Data faults: each breaks one thing in the real stores, and says which check must see it."""
+"""Data faults: each breaks one thing in the real stores, and says which check must see it.
+
+May import `fixtures.*`, `rollback_actions.*`, `staging.stack`, `staging.target`.
+"""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
-from staging.operators import Operators
+from staging.target.operators import Operators
 
 Broken = Callable[[Operators], Iterator[None]]
 

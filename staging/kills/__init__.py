@@ -1,1 +1,4 @@
-"""Kills: a rollback is killed at each of its steps, resumed, and checked."""
+"""Kills: a rollback is killed at each of its steps, resumed, and checked.
+
+May import `fixtures.*`, `rollback_actions.*`, `staging.machine`, `staging.stack`, `staging.target`.
+"""

@@ -22,11 +22,11 @@ from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import STARTED, RecordedStep, Step, StepId, id_of, steps_in
 from fixtures.system.files import read_lines
 from fixtures.target.profile import Target
-from staging.apart import ACTION_SECONDS, PATIENT, UNHURRIED, apart, run_action, unhurried
-from staging.kills.mark import Mark
-from staging.kills.outcome import Expected, Keys, Outcome, judge, read_outcome
-from staging.kills.standing import wrong_stores
-from staging.stack import Stack
+from staging.kills.kill_mark import Mark
+from staging.kills.rollback_outcome import Expected, Keys, Outcome, judge, read_outcome
+from staging.kills.wrong_stores import wrong_stores
+from staging.stack.stack import Stack
+from staging.target.action_runs import ACTION_SECONDS, PATIENT, UNHURRIED, apart, run_action, unhurried
 
 WELL_SECONDS = 60.0
 LOOK_SECONDS = 1.0

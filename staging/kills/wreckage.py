@@ -8,10 +8,10 @@ from confluent_kafka import Producer
 
 from fixtures.git.repository import git
 from fixtures.stores.kafka.view import settings
-from staging.images import PREFIX
-from staging.operators import SECONDS, Operators
-from staging.processes import run
-from staging.stack import Stack
+from staging.machine.processes import run
+from staging.stack.stack import Stack
+from staging.stack.store_images import PREFIX
+from staging.target.operators import SECONDS, Operators
 
 BUCKET, TOPIC = "minio-file", "task_generation"
 TASK_SECONDS = 86400

@@ -14,12 +14,12 @@ from rich.console import Console
 
 from fixtures.errors import ExitCode
 from rollback_actions.session.progress import Progress
-from staging.docker_engine import undisturbed
-from staging.fresh import fresh_stacks, side_by_side
-from staging.packages import install_browser
-from staging.rehearsal import bring_up_application
-from staging.slot import Slot, first_slot
-from staging.stack import Stack
+from staging.machine.debian_packages import install_browser
+from staging.machine.docker_engine import undisturbed
+from staging.releases.deployment import bring_up_application
+from staging.stack.fresh_stacks import fresh_stacks, side_by_side
+from staging.stack.slot import Slot, first_slot
+from staging.stack.stack import Stack
 from tests.conftest import ROOT
 from tests.running.board import POLL_SECONDS, Durations, board, show, wait_for
 from tests.running.cut import DEFAULT_MINUTES, STACKS, Long, Share, minutes

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.errors import ExitCode
-from staging.processes import end
+from staging.machine.processes import end
 from tests.conftest import ROOT
 from tests.running.cut import Long
 from tests.running.telling import VARIABLE

@@ -19,9 +19,9 @@ from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.containers.control import ContainerControl
 from staging.kills.kill import Killer
 from staging.kills.wreckage import lengthen_tasks
-from staging.operators import Operators
-from staging.slot import Slot, first_slot
-from staging.stack import Stack
+from staging.stack.slot import Slot, first_slot
+from staging.stack.stack import Stack
+from staging.target.operators import Operators
 from tests.conftest import ROOT
 from tests.running.cut import Long, Share, cut
 from tests.stack.container_faults import Containers

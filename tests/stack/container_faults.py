@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fixtures.engines.engine import Container, ContainerEngine
-from staging.operators import undone
-from staging.stack import Stack
+from staging.stack.stack import Stack
+from staging.target.operators import undone
 from tests.stack.scratch_project import docker, pause
 
 WAIT_SECONDS = 60.0

@@ -12,7 +12,7 @@ from fixtures.stores.mysql import view as mysql
 from fixtures.stores.mysql.descriptor import MysqlProfile
 from fixtures.stores.reach import Reach
 from fixtures.target.profile import Target
-from staging.operators import SECONDS, Operators, undone
+from staging.target.operators import SECONDS, Operators, undone
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from fixtures.target.profile import Engine, Target
 from fixtures.target.sections import Account, Address
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.containers.control import ContainerControl
-from staging.stack import Stack
+from staging.stack.stack import Stack
 from tests.stack.scratch_stores import SECRET, changed
 
 IMAGE = "rollproof-test/mariadb"

@@ -15,8 +15,8 @@ import pytest
 from app import canary
 
 from fixtures.target.profile import Target
-from staging.operators import Operators
-from staging.stack import Stack
+from staging.stack.stack import Stack
+from staging.target.operators import Operators
 from tests.stack import container_faults as faults
 from tests.stack.container_faults import Containers
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from fixtures.baseline.facts import Facts, RecordedContainer
 from fixtures.engines.engine import Container
 from fixtures.git.repository import git
-from staging.operators import Operators, undone
-from staging.stack import Stack
+from staging.stack.stack import Stack
+from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
 from tests.stack import damage
 from tests.stack.container_faults import Containers

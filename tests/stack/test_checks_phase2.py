@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 import pytest
 
 from fixtures.baseline.facts import Facts
-from staging.operators import Operators
+from staging.target.operators import Operators
 from tests.stack import container_faults as faults
 from tests.stack import damage, milvus_scratch, scratch_buckets
 from tests.stack.container_faults import Containers

@@ -16,7 +16,7 @@ from app.passwords import hash_password
 
 from fixtures.errors import ExitCode
 from fixtures.target.profile import Target
-from staging.operators import Operators
+from staging.target.operators import Operators
 from tests.stack import damage
 from tests.stack.verifier import Reply, Verifier, expect, small_server
 

@@ -12,7 +12,7 @@ import pytest
 from fixtures.baseline.facts import Facts
 from fixtures.target.profile import Target
 from staging.drills.drill import document_row_gone
-from staging.operators import Operators
+from staging.target.operators import Operators
 from tests.stack import damage
 from tests.stack.kafka_scratch import Scratch as KafkaScratch
 from tests.stack.verifier import Verifier, expect, store_facts

@@ -22,8 +22,8 @@ from fixtures.incident.kept_backups import UNRECORDED
 from fixtures.system.files import sha256_of
 from fixtures.target.store_descriptor import Means
 from rollback_actions.backup.sets import MANIFEST
-from staging.operators import Operators
-from staging.stack import Stack
+from staging.stack.stack import Stack
+from staging.target.operators import Operators
 from tests.stack.backup_copies import STORES, Backups, Record, cut, flip_a_bit, of
 from tests.stack.kafka_scratch import Scratch as KafkaScratch
 from tests.stack.scratch_project import docker, pause

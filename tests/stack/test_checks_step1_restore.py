@@ -15,8 +15,8 @@ import pytest
 
 from fixtures.git.repository import git
 from fixtures.system.files import sha256_of
-from staging.operators import undone
-from staging.stack import Stack
+from staging.stack.stack import Stack
+from staging.target.operators import undone
 from tests.pytester.conftest import Outcome
 from tests.stack.backup_copies import RESTORES, STORES, Backups, flip_a_bit, of
 from tests.stack.scratch_project import docker

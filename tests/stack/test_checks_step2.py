@@ -25,8 +25,8 @@ from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
 from rollback_actions.rollback.unfinished import Unfinished
 from rollback_actions.session.lock import open_lock
-from staging.operators import undone
-from staging.stack import Stack
+from staging.stack.stack import Stack
+from staging.target.operators import undone
 from tests.pytester.conftest import Outcome
 from tests.stack import container_faults as faults
 from tests.stack.container_faults import Containers

@@ -16,7 +16,7 @@ import pytest
 from fixtures.git.repository import git
 from fixtures.monitoring.samples import Sample, read_samples
 from fixtures.target.profile import Target
-from staging.operators import undone
+from staging.target.operators import undone
 from tests.pytester.conftest import Outcome
 from tests.stack import container_faults as faults
 from tests.stack.container_faults import Containers

@@ -10,8 +10,8 @@ import pytest
 
 from fixtures.git.repository import git, head
 from fixtures.target.profile import Target
-from staging.rehearsal import ENGINEER
-from staging.team import team_channel, write_change_document
+from staging.rehearsal.rehearsal import ENGINEER
+from staging.rehearsal.staging_team import team_channel, write_change_document
 from tests.pytester.conftest import Outcome
 from tests.stack.verifier import Red, Verifier, expect
 

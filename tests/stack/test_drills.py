@@ -8,8 +8,8 @@ import pytest
 
 from rollback_actions.session.progress import Progress
 from staging.drills.drill import DRILLS, Drill
-from staging.drills.round import run_drills
-from staging.stack import Stack
+from staging.drills.drill_round import run_drills
+from staging.stack.stack import Stack
 
 
 def _minutes(drill: Drill) -> int:

@@ -27,8 +27,8 @@ from fixtures.target.profile import Target
 from rollback_actions.rollback.losses import ACCOUNTS
 from staging.kills.kill import Action, Killer, Undisturbed
 from staging.kills.wreckage import STORES, wreck_code, wreck_service
-from staging.operators import Operators
-from staging.stack import Stack
+from staging.stack.stack import Stack
+from staging.target.operators import Operators
 from tests.stack.verifier import Verifier, expect
 
 # Many commands one after the other, on a machine that others use too.

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from rollback_actions.session.progress import Progress
-from staging.faults.catalogue import chosen
-from staging.faults.rounds import run_round
-from staging.faults.trial import Trials
-from staging.stack import Stack
+from staging.faults.fault_catalogue import chosen
+from staging.faults.fault_round import run_round
+from staging.faults.fault_trial import Trials
+from staging.stack.stack import Stack
 
 # About as many minutes as the faults of a store take, with a run without one before and after them.
 MINUTES = {"mysql": 4, "mongodb": 4, "redis": 2, "minio": 3, "kafka": 5, "qdrant": 3, "milvus": 5}

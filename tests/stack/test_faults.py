@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from staging.faults.catalogue import FAULTS, chosen, planted
-from staging.faults.trial import Outcome, Trials
-from staging.operators import Operators
-from staging.stack import Stack
+from staging.faults.fault_catalogue import FAULTS, chosen, planted
+from staging.faults.fault_trial import Outcome, Trials
+from staging.stack.stack import Stack
+from staging.target.operators import Operators
 
 OF_RECORDS = (
     *("mysql-bit-flipped", "mysql-unique-no-more", "mysql-trigger-left"),

@@ -15,9 +15,9 @@ from fixtures.errors import ExitCode
 from fixtures.git.repository import git, head
 from fixtures.incident.rehearsals import ENDED
 from fixtures.target.profile import Target
-from staging.rehearsal import ENGINEER
-from staging.stack import Stack
-from staging.team import team_channel, write_change_document
+from staging.rehearsal.rehearsal import ENGINEER
+from staging.rehearsal.staging_team import team_channel, write_change_document
+from staging.stack.stack import Stack
 from tests.stack.backup_copies import RESTORES
 from tests.stack.verifier import Verifier, expect, patient
 

@@ -14,13 +14,20 @@ import pytest
 from fixtures.errors import UsageProblem
 from rollback_actions.session.lock import LockVolumes
 from rollback_actions.session.progress import Progress
-from staging.fresh import clear_abandoned
-from staging.holder import Holder
-from staging.stack import Stack
+from staging.stack.fresh_stacks import clear_abandoned
+from staging.stack.stack import Stack
+from staging.stack.stack_holder import Holder
 from tests.conftest import ROOT
 from tests.unit.lock_stand_in import ended
 
-HOLD = "import sys; from staging.holder import hold; hold(sys.argv[1]); print('held', flush=True); input()"
+HOLD = """
+import sys
+from staging.stack.stack_holder import hold
+
+hold(sys.argv[1])
+print("held", flush=True)
+input()
+"""
 START_SECONDS = 60
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from rollback_actions.session.progress import Progress
 from staging.kills.kill import Killer
-from staging.kills.walk import walk
+from staging.kills.kill_walk import walk
 from staging.kills.wreckage import STORES
 
 # Into how many shares each action's steps are divided; about so many minutes each share takes.

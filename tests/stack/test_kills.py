@@ -19,10 +19,10 @@ from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import Step, StepId
 from fixtures.target.profile import Target
 from staging.kills.kill import Action, Killer
-from staging.kills.mark import Mark, write_marks
-from staging.kills.outcome import Keys
-from staging.kills.walk import SERVICE, actions
-from staging.operators import Operators
+from staging.kills.kill_mark import Mark, write_marks
+from staging.kills.kill_walk import SERVICE, actions
+from staging.kills.rollback_outcome import Keys
+from staging.target.operators import Operators
 from tests.stack.damage import tables_held
 from tests.stack.users import User
 from tests.stack.verifier import Verifier, expect

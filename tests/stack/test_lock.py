@@ -19,7 +19,7 @@ from fixtures.errors import ActionFailed, Unverifiable, UsageProblem
 from fixtures.target.profile import Target
 from rollback_actions.session.holder import Holder
 from rollback_actions.session.lock import LABEL, LockVolumes, TargetLock, lock_state
-from staging.stack import Stack
+from staging.stack.stack import Stack
 from tests.conftest import ROOT
 from tests.stack.scratch_project import docker
 from tests.unit.lock_stand_in import elsewhere, ended

@@ -26,7 +26,7 @@ from fixtures.stores.redis import view as redis
 from fixtures.stores.redis.descriptor import RedisProfile
 from fixtures.target.profile import Target
 from staging.drills.drill import document_row_gone
-from staging.operators import Operators, undone
+from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
 from tests.stack.container_faults import Containers
 from tests.stack.kafka_scratch import Scratch

@@ -19,8 +19,8 @@ import pytest
 
 from fixtures.errors import UsageProblem
 from rollback_actions.session.lock import LockVolumes, TargetLock
-from staging.daemon import Daemon, Record
-from staging.docker_engine import EngineSettings, answers, docker_engine
+from staging.machine.daemon import Daemon, Record
+from staging.machine.docker_engine import EngineSettings, answers, docker_engine
 
 WITHIN_SECONDS = 20
 

@@ -17,7 +17,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from staging.stack import Stack
+from staging.stack.stack import Stack
 
 DEADLINE_SECONDS = 20
 SIZE = 8

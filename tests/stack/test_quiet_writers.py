@@ -17,8 +17,8 @@ from fixtures.stores.reach import Reach
 from fixtures.target.profile import Target
 from fixtures.target.sections import Account
 from rollback_actions.containers.control import ContainerControl
-from staging.images import PREFIX
-from staging.stack import Stack
+from staging.stack.stack import Stack
+from staging.stack.store_images import PREFIX
 from tests.stack.damage import tables_held
 from tests.stack.users import User
 from tests.stack.verifier import ACTIONS_SECONDS, Verifier

@@ -17,7 +17,7 @@ from fixtures.stores.registry import open_view
 from fixtures.system.rounds import Opened
 from fixtures.target.profile import Target
 from fixtures.target.sections import Place, Reference
-from staging.operators import Operators
+from staging.target.operators import Operators
 from tests.stack import damage
 
 CHUNKS = vector_collection(canary.KNOWLEDGE_BASE)

@@ -22,9 +22,9 @@ from fixtures.incident.response_record import RESPONSE
 from fixtures.monitoring.severity import Severity, assess_now, monitored_samples
 from fixtures.system.files import read_lines
 from fixtures.target.profile import Target
-from staging.kills.outcome import Expected, judge, read_outcome
+from staging.kills.rollback_outcome import Expected, judge, read_outcome
 from staging.kills.wreckage import STORES, wreck_stores
-from staging.operators import Operators
+from staging.target.operators import Operators
 from tests.stack import container_faults as faults
 from tests.stack.container_faults import Containers
 from tests.stack.verifier import Verifier, patient

@@ -14,7 +14,7 @@ from fixtures.errors import ExitCode
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import Step, StepId, steps_in
 from fixtures.target.profile import Target
-from staging.operators import Operators, undone
+from staging.target.operators import Operators, undone
 from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker
 from tests.stack.users import User

@@ -14,9 +14,9 @@ from fixtures.errors import ExitCode
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import steps_in
 from rollback_actions.containers.control import ContainerControl
-from staging.images import PREFIX
-from staging.operators import undone
-from staging.stack import Stack
+from staging.stack.stack import Stack
+from staging.stack.store_images import PREFIX
+from staging.target.operators import undone
 from tests.stack.container_faults import Containers
 from tests.stack.verifier import ACTIONS_SECONDS, Verifier, expect
 

@@ -12,12 +12,12 @@ from fixtures.errors import ExitCode
 from fixtures.git.repository import head
 from fixtures.target.profile import load_target
 from rollback_actions.session.progress import Progress
-from staging.fresh import fresh_stores
 from staging.kills.wreckage import wreck_all
-from staging.operators import Operators
-from staging.rehearsal import bring_up_application
-from staging.slot import Slot, first_slot
-from staging.stack import Stack
+from staging.releases.deployment import bring_up_application
+from staging.stack.fresh_stacks import fresh_stores
+from staging.stack.slot import Slot, first_slot
+from staging.stack.stack import Stack
+from staging.target.operators import Operators
 from tests.conftest import ROOT
 from tests.running.cut import STACKS
 from tests.stack.verifier import Verifier, expect

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from rollback_actions.session.progress import Progress
-from staging.drills.round import run_drills
-from staging.stack import Stack
+from staging.drills.drill_round import run_drills
+from staging.stack.stack import Stack
 
 SOAK_SECONDS = 1800.0
 

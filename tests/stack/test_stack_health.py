@@ -11,7 +11,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from staging.stack import STORE_SERVICES, Stack
+from staging.stack.stack import STORE_SERVICES, Stack
 
 CALL_SECONDS = 30
 RECOVERY_SECONDS = 120

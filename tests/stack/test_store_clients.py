@@ -22,7 +22,7 @@ from rollback_actions.stores.contract import Blind
 from rollback_actions.stores.mysql.clients import Clients
 from rollback_actions.stores.registry import open_clients
 from rollback_actions.stores.writable import Operated
-from staging.stack import Stack
+from staging.stack.stack import Stack
 from tests.stack.mysql_server import OPERATOR, MysqlServer, prepared
 from tests.stack.scratch_stores import changed, nowhere
 

@@ -32,8 +32,8 @@ from fixtures.system.files import read_lines
 from fixtures.target.profile import PREFIX
 from rollback_actions.__main__ import COMMANDS, CONTACTS, ROLLBACK
 from rollback_actions.cli.lazy import At
-from staging.apart import PATIENT, UNHURRIED, apart
-from staging.stack import Stack
+from staging.stack.stack import Stack
+from staging.target.action_runs import PATIENT, UNHURRIED, apart
 from tests.fork_server import ForkServer, Order, workers_in
 from tests.pytester.conftest import Outcome
 

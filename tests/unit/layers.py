@@ -161,13 +161,26 @@ _ROWS = {
     "checks.premigration": "fixtures.*",
     "checks.severity": "fixtures.*",
     "checks.verification": "fixtures.*",
-    "staging": "fixtures.* reports.* rollback_actions.*",
+    "staging.machine": "fixtures.*",
+    "staging.stack": "fixtures.* rollback_actions.* staging.machine",
+    "staging.target": "fixtures.*",
+    "staging.releases": "fixtures.* rollback_actions.* staging.stack",
+    "staging.rehearsal": (
+        "fixtures.* reports.* rollback_actions.* staging.machine staging.stack staging.releases"
+    ),
+    "staging.drills": "fixtures.* rollback_actions.* staging.stack staging.target",
+    "staging.faults": "fixtures.* rollback_actions.* staging.stack staging.target",
+    "staging.kills": "fixtures.* rollback_actions.* staging.machine staging.stack staging.target",
+    "staging": (
+        "fixtures.* rollback_actions.* staging.machine staging.stack staging.releases staging.rehearsal "
+        "staging.drills staging.faults staging.kills"
+    ),
     # Not of the house: it measures the house, and makes projects as the tests do.
     "benchmarks": "fixtures.* rollback_actions.* staging.* tests.*",
 }
 LAYERS = {package: tuple(names.split()) for package, names in _ROWS.items()}
 
-DIVIDED = ("fixtures", "reports", "rollback_actions")
+DIVIDED = ("fixtures", "reports", "rollback_actions", "staging")
 """Rooms that are divided into packages, to which the rules below apply."""
 MOST_MODULES = 15
 """Of a package, `__init__.py` apart."""

@@ -15,7 +15,7 @@ from app.jobs import Job, decode, encode
 from app.passwords import hash_password, verify_password
 
 from fixtures.errors import Problem
-from staging.repository import Releases, create_repository
+from staging.releases.release_repository import Releases, create_repository
 from tests.conftest import ROOT
 
 SALT = bytes(range(16))

@@ -17,9 +17,15 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import Problem
-from staging import docker_engine as module
-from staging.daemon import Daemon, Record
-from staging.docker_engine import EngineSettings, answers, docker_engine, stop_kept_engine, undisturbed
+from staging.machine import docker_engine as module
+from staging.machine.daemon import Daemon, Record
+from staging.machine.docker_engine import (
+    EngineSettings,
+    answers,
+    docker_engine,
+    stop_kept_engine,
+    undisturbed,
+)
 
 ROOT = Path(__file__).parents[2]
 WITHIN_SECONDS = 60
@@ -48,7 +54,7 @@ ENGINE = """
 STARTER = """
     import signal, sys, time
     from pathlib import Path
-    from staging.docker_engine import EngineSettings, docker_engine
+    from staging.machine.docker_engine import EngineSettings, docker_engine
 
     # A command that runs in the background inherits a Ctrl-C that is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)

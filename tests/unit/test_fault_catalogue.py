@@ -9,10 +9,10 @@ from collections import Counter
 import pytest
 
 from fixtures.errors import UsageProblem
-from staging.faults.catalogue import FAULTS, NOT_MADE, chosen
 from staging.faults.fault import Fault
-from staging.faults.rounds import Round
-from staging.faults.trial import Outcome, Trial
+from staging.faults.fault_catalogue import FAULTS, NOT_MADE, chosen
+from staging.faults.fault_round import Round
+from staging.faults.fault_trial import Outcome, Trial
 from tests.conftest import ROOT
 
 CHECKS = ROOT / "checks" / "verification" / "test_phase4_data_integrity.py"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import Problem
-from staging import images as module
-from staging.images import STORES, Images, Recipe
+from staging.stack import store_images as module
+from staging.stack.store_images import STORES, Images, Recipe
 
 FOLDERS = ("base", "mariadb", *STORES)
 

@@ -13,10 +13,10 @@ import pytest
 from fixtures.incident.incident import UNFINISHED
 from fixtures.target.profile import PREFIX
 from staging.kills.kill import Action, Fall, Kill, Killer, Undisturbed
-from staging.kills.mark import Mark
-from staging.kills.outcome import Expected, Outcome, judge, read_outcome
-from staging.kills.walk import Walk
-from staging.stack import Stack
+from staging.kills.kill_mark import Mark
+from staging.kills.kill_walk import Walk
+from staging.kills.rollback_outcome import Expected, Outcome, judge, read_outcome
+from staging.stack.stack import Stack
 
 ROOT = Path(__file__).parents[2]
 # Killed in place of the actions: it ends by itself, or waits in a step until it is killed; `resume` ends.

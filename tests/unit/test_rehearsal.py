@@ -30,9 +30,9 @@ from rollback_actions.rollback import rollback_trial
 from rollback_actions.rollback.rollback_trial import RollbackTrial
 from rollback_actions.rollback.unfinished import SUPERSEDED, Unfinished, unfinished_of
 from rollback_actions.session.progress import Progress
-from staging import rehearsal as staged
-from staging.repository import Releases
-from staging.stack import Stack
+from staging.rehearsal import rehearsal as staged
+from staging.releases.release_repository import Releases
+from staging.stack.stack import Stack
 from tests.unit.lock_stand_in import StandInPlace
 from tests.unit.sandbox import SERVICES, Deployed, Sandbox, facts, git, make_rollable
 from tests.unit.sandbox import Releases as SandboxReleases

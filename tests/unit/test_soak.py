@@ -14,7 +14,7 @@ from rich.console import Console
 
 from fixtures.monitoring.samples import Sample
 from fixtures.system.clock import Moment
-from staging.drills.round import Drills, show
+from staging.drills.drill_round import Drills, show
 from staging.drills.soak import Soak, processor_seconds, processor_seconds_of, soak_of
 from tests.unit.made_samples import BEAT, samples
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import UsageProblem
-from staging.slot import PROFILE, SLOTS, Slot
-from staging.stack import Stack
-from staging.state import SECRETS, State
+from staging.stack.slot import PROFILE, SLOTS, Slot
+from staging.stack.stack import Stack
+from staging.stack.stack_state import SECRETS, State
 from tests.conftest import ROOT
 
 COMPOSE = Path(__file__).parents[2] / "staging" / "compose.yaml"

@@ -11,7 +11,7 @@ import pytest
 from fixtures.engines.engine import ContainerEngine
 from fixtures.target.profile import Target
 from rollback_actions.containers.control import ContainerControl
-from staging.stack import Stack
+from staging.stack.stack import Stack
 from tests.stack.keeping.contract import MARKERS, kept, latest, parametrize
 from tests.stack.keeping.registry import SUBJECTS
 from tests.stack.keeping.subject import Bench, Subject

@@ -21,7 +21,7 @@ from fixtures.target.sections import StoreProfile
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.stores.contract import Kept, StoreKeeper
 from rollback_actions.stores.registry import keeper_at
-from staging.stack import Stack
+from staging.stack.stack import Stack
 from tests.stack.scratch_stores import changed
 
 ROLES = ("reader", "operator")

@@ -9,7 +9,7 @@ import pytest
 from fixtures.engines.engine import ContainerEngine
 from fixtures.target.profile import Target
 from rollback_actions.containers.control import ContainerControl
-from staging.stack import Stack
+from staging.stack.stack import Stack
 from tests.stack.reading.contract import ONLY, before, content, filled, mended, parametrize
 from tests.stack.reading.registry import SUBJECTS
 from tests.stack.reading.subject import Given, Subject

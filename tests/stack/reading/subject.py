@@ -18,7 +18,7 @@ from fixtures.target.sections import Account, Address, Port, StoreProfile
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.stores.contract import StoreKeeper
 from rollback_actions.stores.registry import open_keeper
-from staging.stack import Stack
+from staging.stack.stack import Stack
 from tests.stack.scratch_stores import SECRET, changed
 
 PATIENCE = 60.0

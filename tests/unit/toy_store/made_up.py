@@ -8,7 +8,7 @@ from typing import cast
 from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.target.sections import Address
 from rollback_actions.containers.control import ContainerControl
-from staging.stack import Stack
+from staging.stack.stack import Stack
 from tests.unit.toy_store.descriptor import FolderProfile
 
 STORE = "files"

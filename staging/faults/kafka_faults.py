@@ -16,7 +16,7 @@ from fixtures.stores.kafka.records import CREATED, Record
 from fixtures.stores.kafka.view import settings, translated
 from rollback_actions.stores.kafka.admin import Admin, Topic
 from staging.faults.fault import Register
-from staging.operators import Operators, undone
+from staging.target.operators import Operators, undone
 
 fault = Register("kafka")
 TOPIC, GROUP = "faults_jobs", "faults_readers"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from fixtures.system.process import Process
-from staging.processes import run
+from staging.machine.processes import run
 
 LABEL = "rollproof.holder"
 PROJECT_LABEL = "com.docker.compose.project"

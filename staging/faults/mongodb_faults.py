@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 
 from fixtures.errors import Mismatch
 from staging.faults.fault import Register
-from staging.operators import Operators, undone
+from staging.target.operators import Operators, undone
 
 fault = Register("mongodb")
 DATABASE, RECORDS = "mongodb", "faults_records"

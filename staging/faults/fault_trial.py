@@ -16,11 +16,11 @@ from fixtures.engines.factory import open_engine
 from fixtures.errors import Problem
 from fixtures.incident.ledger import runs
 from fixtures.verdict import Verdict
-from staging.apart import UNHURRIED, apart, unhurried
-from staging.faults import kafka, redis
+from staging.faults import kafka_faults, redis_faults
 from staging.faults.fault import Fault
-from staging.operators import Operators
-from staging.stack import Stack
+from staging.stack.stack import Stack
+from staging.target.action_runs import UNHURRIED, apart, unhurried
+from staging.target.operators import Operators
 
 CHECKS_SECONDS = 300
 CAPTURE_SECONDS = 300
@@ -29,10 +29,10 @@ OUTPUT_LINES = 15
 # but only database 0: in the other, tasks expire after an hour, which is no fault.
 SETTINGS = {
     "STORES__REDIS__DATABASES": "[0]",
-    "STORES__REDIS__PATTERNS": json.dumps([redis.KEYS]),
+    "STORES__REDIS__PATTERNS": json.dumps([redis_faults.KEYS]),
     "STORES__REDIS__POLICY": json.dumps({"*": "exact"}),
     "STORES__KAFKA__TOPICS": json.dumps(["task_generation", "faults_*"]),
-    "STORES__KAFKA__GROUPS": json.dumps(["task_consumer_group", kafka.GROUP]),
+    "STORES__KAFKA__GROUPS": json.dumps(["task_consumer_group", kafka_faults.GROUP]),
 }
 
 

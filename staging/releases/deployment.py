@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rollback_actions.rollback.checkout import check_out
-from staging.stack import Stack
+from rollback_actions.session.progress import Progress
+from staging.releases.release_repository import Releases, create_repository
+from staging.stack.stack import Stack
 
 APPLICATION_SERVICES = ("backend", "worker", "frontend", "nginx")
 BUILD_SECONDS = 600
@@ -69,3 +71,17 @@ class Deployment:
         )
         lines = [line for line in words.splitlines() if line.strip()]
         return lines[-1] if lines else "done"
+
+
+def bring_up_application(stack: Stack, progress: Progress, scale: float) -> Releases:
+    """Deploy and seed release 1 on running, empty stores; return the application's releases."""
+    deployment = Deployment(stack)
+    with progress.step("create the application's repository"):
+        releases = create_repository(stack.state.application)
+    with progress.step("build release 1"):
+        deployment.build(releases.release1)
+    with progress.step("seed the stores") as step:
+        step.result = deployment.seed(scale)
+    with progress.step("start release 1"):
+        deployment.start()
+    return releases

@@ -10,8 +10,8 @@ from pymilvus import DataType
 
 from fixtures.errors import Mismatch
 from staging.faults.fault import Register
-from staging.faults.vectors import COUNT, DIMENSIONS, embedded_anew, last_bit_changed, vector
-from staging.operators import SECONDS, Operators, undone
+from staging.faults.fault_vectors import COUNT, DIMENSIONS, embedded_anew, last_bit_changed, vector
+from staging.target.operators import SECONDS, Operators, undone
 
 fault = Register("milvus")
 ENTITIES, OTHER, ALIAS = "faults_entities", "faults_other", "faults_alias"

@@ -7,11 +7,19 @@ from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
 
 from fixtures.errors import UsageProblem
-from staging.faults import kafka, milvus, mongodb, mysql, qdrant, redis, s3
+from staging.faults import (
+    kafka_faults,
+    milvus_faults,
+    mongodb_faults,
+    mysql_faults,
+    qdrant_faults,
+    redis_faults,
+    s3_faults,
+)
 from staging.faults.fault import Fault
-from staging.operators import Operators
+from staging.target.operators import Operators
 
-_MODULES = (mysql, mongodb, redis, s3, kafka, qdrant, milvus)
+_MODULES = (mysql_faults, mongodb_faults, redis_faults, s3_faults, kafka_faults, qdrant_faults, milvus_faults)
 FAULTS: tuple[Fault, ...] = tuple(each for module in _MODULES for each in module.fault.faults)
 
 NOT_MADE = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from staging.faults.fault import Register
-from staging.operators import Operators, undone
+from staging.target.operators import Operators, undone
 
 fault = Register("mysql")
 TABLE = "faults_readings"

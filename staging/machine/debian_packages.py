@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable
 
 from fixtures.errors import Problem
-from staging.processes import run
+from staging.machine.processes import run
 
 UPDATE_SECONDS = 180
 INSTALL_SECONDS = 600

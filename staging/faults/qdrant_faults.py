@@ -8,8 +8,8 @@ from typing import Any
 
 from fixtures.errors import Unverifiable
 from staging.faults.fault import Register
-from staging.faults.vectors import COUNT, DIMENSIONS, embedded_anew, last_bit_changed, vector
-from staging.operators import Operators, undone
+from staging.faults.fault_vectors import COUNT, DIMENSIONS, embedded_anew, last_bit_changed, vector
+from staging.target.operators import Operators, undone
 
 fault = Register("qdrant")
 POINTS, OTHER, ALIAS = "faults_points", "faults_other", "faults_alias"

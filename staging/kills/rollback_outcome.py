@@ -11,7 +11,7 @@ from typing import Any
 from fixtures.incident.incident import ROLLBACK, UNFINISHED
 from fixtures.losses.lost_window import FOLDER, MANIFEST
 from fixtures.system.files import read_lines
-from staging.kills.mark import Mark
+from staging.kills.kill_mark import Mark
 
 _SET = "set.json"
 _BACK = ("kept", "restored", "revived")

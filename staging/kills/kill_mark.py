@@ -13,7 +13,7 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from fixtures.errors import Problem
-from staging.operators import Operators
+from staging.target.operators import Operators
 
 # The server may still be executing the killed client's requests.
 SETTLE_SECONDS = 0.5

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from fixtures.errors import Problem
 from fixtures.system.side_by_side import Workers
-from staging.packages import install
-from staging.processes import run
+from staging.machine.debian_packages import install
+from staging.machine.processes import run
 
 PREFIX = "rollproof-staging"
 CONTENT_LABEL = "rollproof.content"

@@ -7,8 +7,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from staging.slot import Slot
-from staging.team import channel_address
+from staging.stack.slot import Slot
 
 SECRET_BYTES = 24
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -76,7 +75,7 @@ class State:
             path = self.secrets / name
             if not path.exists():
                 _write_private(path, secrets.token_urlsafe(SECRET_BYTES))
-        channel, address = self.secrets / "team_channel", channel_address(self.slot.channel_port)
+        channel, address = self.secrets / "team_channel", self.slot.channel_address
         if not channel.exists() or channel.read_text() != address:
             channel.unlink(missing_ok=True)
             _write_private(channel, address)

@@ -1,4 +1,4 @@
-"""Faults of Redis: in the faults' own keys, of each type. See `staging.faults.trial` for their policy."""
+"""Faults of Redis: in the faults' own keys, of each type; `staging.faults.fault_trial` has their policy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from staging.faults.fault import Register
-from staging.operators import Operators, undone
+from staging.target.operators import Operators, undone
 
 fault = Register("redis")
 PREFIX = "faults:"

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import IO
 
 from fixtures.errors import Problem
-from staging.daemon import Daemon, Record, reap, runs
-from staging.packages import install_missing
-from staging.processes import tail
+from staging.machine.daemon import Daemon, Record, reap, runs
+from staging.machine.debian_packages import install_missing
+from staging.machine.processes import tail
 
 Report = Callable[[str], None]
 
@@ -157,7 +157,7 @@ def stop_kept_engine(report: Report, settings: EngineSettings | None = None) -> 
 
 def default_settings() -> EngineSettings:
     """Return the settings of the machine's own engine."""
-    return EngineSettings(state=Path(__file__).parent.parent / ".staging")
+    return EngineSettings(state=Path(__file__).parents[2] / ".staging")
 
 
 def _take(lock: IO[str], kind: int) -> bool:

@@ -27,13 +27,13 @@ from fixtures.target.bands import Band, Bands
 from fixtures.target.profile import Target, load_target
 from rollback_actions.respond.assessment import Assessed, scope_of
 from rollback_actions.session.progress import Progress
-from staging.apart import apart, require_action
 from staging.drills.drill import Drill, Ground
-from staging.drills.load import Load
+from staging.drills.request_load import Load
 from staging.drills.slow_proxy import SlowProxy, slow_proxy
 from staging.drills.soak import Soak, processor_seconds_of, soak_of
-from staging.operators import Operators
-from staging.stack import Stack
+from staging.stack.stack import Stack
+from staging.target.action_runs import apart, require_action
+from staging.target.operators import Operators
 
 RECORD = "drills.json"
 END_SECONDS = 30

@@ -21,11 +21,11 @@ from rollback_actions.session.journal import Journal
 from rollback_actions.session.lock import open_lock
 from rollback_actions.session.progress import Progress
 from rollback_actions.session.steps import Recorder
-from staging.deployment import Deployment
-from staging.processes import run
-from staging.repository import Releases, create_repository
-from staging.stack import Stack
-from staging.team import team_channel, write_change_document
+from staging.machine.processes import run
+from staging.rehearsal.staging_team import team_channel, write_change_document
+from staging.releases.deployment import bring_up_application
+from staging.releases.release_repository import Releases
+from staging.stack.stack import Stack
 
 COMMAND_SECONDS = 60
 MONITOR_END_SECONDS = 20
@@ -115,20 +115,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(MONITOR_END_SECONDS)
 
 
-def bring_up_application(stack: Stack, progress: Progress, scale: float) -> Releases:
-    """Deploy and seed release 1 on running, empty stores; return the application's releases."""
-    deployment = Deployment(stack)
-    with progress.step("create the application's repository"):
-        releases = create_repository(stack.state.application)
-    with progress.step("build release 1"):
-        deployment.build(releases.release1)
-    with progress.step("seed the stores") as step:
-        step.result = deployment.seed(scale)
-    with progress.step("start release 1"):
-        deployment.start()
-    return releases
-
-
 def write_off_rollbacks(target: Target, say: Callable[[str], None]) -> None:
     """Write off the unfinished rollbacks of an earlier stack; this one is new.
 
@@ -141,12 +127,3 @@ def write_off_rollbacks(target: Target, say: Callable[[str], None]) -> None:
     for unfinished in unfinished_of(target.folders.incidents, target.name):
         unfinished.write_off("the stack that it was of is gone")
         say(f"the rollback of incident {unfinished.incident.id} is written off: its stack is gone")
-
-
-def bring_up_stores(stack: Stack, progress: Progress) -> None:
-    """Build missing images, and start the stores."""
-    stack.prepare()
-    with progress.step("build the stores' images"):
-        stack.build(progress.say)
-    with progress.step("start the stores"):
-        stack.up_stores(progress.say)

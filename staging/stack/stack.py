@@ -10,11 +10,11 @@ from pathlib import Path
 
 from fixtures.errors import Problem, UsageProblem
 from rollback_actions.session.lock import LockVolumes
-from staging.holder import PROJECT_LABEL, release
-from staging.images import Images
-from staging.processes import run
-from staging.slot import Slot, first_slot
-from staging.state import State
+from staging.machine.processes import run
+from staging.stack.slot import Slot, first_slot
+from staging.stack.stack_holder import PROJECT_LABEL, release
+from staging.stack.stack_state import State
+from staging.stack.store_images import Images
 
 STORE_SERVICES = ("mysql", "mongodb", "redis", "milvus", "qdrant", "minio", "kafka", "kafka-host")
 IMAGES_CHOICE = "ROLLPROOF_IMAGES"

@@ -40,15 +40,6 @@ class _Channel(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-def channel_address(port: int) -> str:
-    """Return the address of a team's channel at `port`, in Apprise's form.
-
-    >>> channel_address(22999)
-    'json://127.0.0.1:22999/'
-    """
-    return f"json://127.0.0.1:{port}/"
-
-
 @contextmanager
 def team_channel(port: int) -> Iterator[None]:
     """Accept messages of the team's channel at `port` during the block.

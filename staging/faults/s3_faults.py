@@ -12,7 +12,7 @@ from minio.commonconfig import ENABLED, Tags
 from minio.versioningconfig import SUSPENDED, VersioningConfig
 
 from staging.faults.fault import Register
-from staging.operators import Operators, undone
+from staging.target.operators import Operators, undone
 
 fault = Register("minio")
 BUCKET, PREFIX = "minio-file", "faults/"

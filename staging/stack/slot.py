@@ -52,6 +52,15 @@ class Slot:
         return int(f"{self.ports}999")
 
     @property
+    def channel_address(self) -> str:
+        """The address of the team's channel, in Apprise's form.
+
+        >>> Slot().channel_address
+        'json://127.0.0.1:22999/'
+        """
+        return f"json://127.0.0.1:{self.channel_port}/"
+
+    @property
     def settings(self) -> dict[str, object]:
         """The variables of the compose files, by name."""
         return {

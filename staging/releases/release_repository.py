@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fixtures.errors import Problem
 
-SOURCE = Path(__file__).parent / "application"
+SOURCE = Path(__file__).parents[1] / "application"
 MARKER = "rollproof-staging"
 GIT_SECONDS = 30
 _AUTHOR = "Release Manager"

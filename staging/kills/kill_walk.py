@@ -22,10 +22,10 @@ from fixtures.git.repository import head
 from fixtures.system.files import write_whole
 from rollback_actions.session.progress import Progress
 from staging.kills.kill import Action, Kill, Killer
-from staging.kills.mark import write_marks
+from staging.kills.kill_mark import write_marks
 from staging.kills.wreckage import STORES, lengthen_tasks, wreck_code, wreck_service, wreck_stores
-from staging.operators import Operators
-from staging.stack import Stack
+from staging.stack.stack import Stack
+from staging.target.operators import Operators
 
 RECORD = "kills.json"
 SERVICE, UNTOUCHED = "frontend", "mongodb"

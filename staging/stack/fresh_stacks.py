@@ -9,11 +9,10 @@ from pathlib import Path
 from fixtures.errors import UsageProblem
 from fixtures.system.side_by_side import every
 from rollback_actions.session.progress import Progress
-from staging.docker_engine import docker_engine, undisturbed
-from staging.holder import Holder, hold
-from staging.rehearsal import bring_up_stores
-from staging.slot import SLOTS, Slot
-from staging.stack import Stack
+from staging.machine.docker_engine import docker_engine, undisturbed
+from staging.stack.slot import SLOTS, Slot
+from staging.stack.stack import Stack
+from staging.stack.stack_holder import Holder, hold
 
 
 @contextmanager
@@ -41,6 +40,15 @@ def fresh_stacks(stacks: Sequence[Stack], progress: Progress) -> Iterator[None]:
             # Ctrl-C arrives twice, from the terminal and from tox: the second must not leave half a stack.
             with undisturbed(), progress.step("take the stack down"):
                 side_by_side(lambda stack: stack.down(progress.say), stacks)
+
+
+def bring_up_stores(stack: Stack, progress: Progress) -> None:
+    """Build missing images, and start the stores."""
+    stack.prepare()
+    with progress.step("build the stores' images"):
+        stack.build(progress.say)
+    with progress.step("start the stores"):
+        stack.up_stores(progress.say)
 
 
 def side_by_side(do: Callable[[Stack], object], stacks: Sequence[Stack]) -> None:
