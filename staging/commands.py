@@ -12,7 +12,7 @@ from fixtures.errors import ExitCode
 from fixtures.git.repository import resolve_commit
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from staging.deployment import Deployment
 from staging.docker_engine import docker_engine, stop_kept_engine, undisturbed
 from staging.drills import round as drill_round

@@ -11,10 +11,11 @@ import typer
 
 from fixtures.decision.tree import decide
 from fixtures.errors import ExitCode, UsageProblem
+from fixtures.monitor.assessment import assess_again, assess_target, scope_of
 from fixtures.monitoring.severity import Severity
 from fixtures.system.clock import Moment
 from fixtures.target.profile import load_target
-from rollback_actions.respond.assessment import assess_again, assess_target, assessment_lines, scope_of
+from reports.terminal.decision import assessment_lines
 from rollback_actions.session.session import Profile
 
 CODES = {

@@ -26,6 +26,7 @@ from fixtures.team.contact_record import (
     read_contacts,
 )
 from fixtures.verdict import combine
+from reports.terminal.progress import Progress
 from rollback_actions.contacts.contacts import (
     ContactClock,
     contact_journal,
@@ -35,7 +36,6 @@ from rollback_actions.contacts.contacts import (
     the_clock,
 )
 from rollback_actions.session.holder import author
-from rollback_actions.session.progress import Progress
 from rollback_actions.session.session import IncidentId, Profile, unhung
 from rollback_actions.session.stopping import stopping
 

@@ -17,8 +17,8 @@ from fixtures.monitor.monitor import COLLECTED, Beats, Summary, clock
 from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
 from fixtures.probes.probes import probes_of
 from fixtures.target.profile import Target, load_target
+from reports.terminal.monitor_view import View
 from rollback_actions.session.file_lock import file_lock
-from rollback_actions.session.monitor_view import View
 from rollback_actions.session.session import Profile
 from rollback_actions.session.stopping import stopping
 

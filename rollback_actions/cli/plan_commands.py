@@ -9,11 +9,11 @@ import typer
 from fixtures.decision.tree import Scope, decide
 from fixtures.engines.factory import open_engine
 from fixtures.monitoring.severity import Severity
+from fixtures.rollback.plan import require_services, require_stores
+from fixtures.rollback.refusals import advice_of
 from fixtures.target.profile import load_target
+from reports.terminal.decision import decision_lines
 from rollback_actions.respond.card import card
-from rollback_actions.respond.decision import decision_lines
-from rollback_actions.rollback.plan import require_services, require_stores
-from rollback_actions.rollback.refusals import advice_of
 from rollback_actions.session.session import Profile
 
 

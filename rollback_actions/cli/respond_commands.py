@@ -22,23 +22,23 @@ from fixtures.incident.journal import verify_journal
 from fixtures.incident.kept_samples import samples_kept
 from fixtures.incident.response_record import ENDED, RESPONSE, RESPONSE_SAMPLES, Ending
 from fixtures.incident.tally import tally
+from fixtures.monitor.assessment import Assessed, assess_target
 from fixtures.monitoring.samples import SampleWriter
 from fixtures.monitoring.severity import Severity
+from fixtures.rollback.advice import Advice
+from fixtures.rollback.plan import Plan, plan_of
+from fixtures.rollback.refusals import Allowed, advice_of
+from fixtures.rollback.unfinished import read_unfinished
 from fixtures.system.clock import Moment
 from fixtures.system.command import STANDARD_OUTPUT
 from fixtures.target.profile import Target, load_target
 from fixtures.team.contact_message import assessment_text, run_command
 from fixtures.verdict import Verdict
+from reports.terminal.decision import assessment_lines, decision_lines
 from rollback_actions.cli.assess_commands import CODES as CODES_OF_SEVERITY
 from rollback_actions.cli.command_refusals import refused_now
 from rollback_actions.gate.check_run import CheckRun, run_ours
-from rollback_actions.respond.assessment import Assessed, assess_target, assessment_lines
-from rollback_actions.respond.decision import decision_lines, plan_of
 from rollback_actions.respond.response import CODES, Outcome, Response, allow, is_open
-from rollback_actions.rollback.advice import Advice
-from rollback_actions.rollback.plan import Plan
-from rollback_actions.rollback.refusals import Allowed, advice_of
-from rollback_actions.rollback.unfinished import read_unfinished
 from rollback_actions.session.file_lock import file_lock
 from rollback_actions.session.lock import lock_state
 from rollback_actions.session.session import (
@@ -211,7 +211,7 @@ class _Hands:
         ours = before is not None and begun is not None and before.finished.seconds_since(begun) > 0
         if before is not None and ours and before.verdict == Verdict.PASSED:
             return ExitCode.VERIFIED
-        plan = plan_of(self._advice, decision)
+        plan = plan_of(self.target, decision)
         if plan is None:
             raise ValueError(f"no rollback: {decision.action}")
         advice = Advice(self.target, self.profile, self.allowed.options())

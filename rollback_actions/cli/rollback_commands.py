@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from fixtures.backups.sets import NEWEST
 from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
@@ -16,16 +17,8 @@ from fixtures.incident.incident import UNFINISHED, Incident, RollbackRecord
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import samples_kept
 from fixtures.losses.lost_window import FOLDER
-from fixtures.target.profile import Target, load_target
-from fixtures.verdict import Verdict
-from rollback_actions.backup.sets import NEWEST
-from rollback_actions.cli.command_refusals import refusals_in, require_the_same
-from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.rollback.advice import Advice
-from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
-from rollback_actions.rollback.losses import ACCOUNTS
-from rollback_actions.rollback.maintenance import left_on
-from rollback_actions.rollback.plan import (
+from fixtures.rollback.advice import Advice
+from fixtures.rollback.plan import (
     Plan,
     plan_database,
     plan_emergency,
@@ -33,9 +26,16 @@ from rollback_actions.rollback.plan import (
     plan_service,
     plan_unfinished,
 )
-from rollback_actions.rollback.refusals import Allowed, advice_of
-from rollback_actions.rollback.status import State, Status, newest_rollback
-from rollback_actions.rollback.unfinished import interrupted, unfinished_of
+from fixtures.rollback.refusals import Allowed, advice_of
+from fixtures.rollback.status import State, Status, newest_rollback
+from fixtures.rollback.unfinished import interrupted, unfinished_of
+from fixtures.target.profile import Target, load_target
+from fixtures.verdict import Verdict
+from rollback_actions.cli.command_refusals import refusals_in, require_the_same
+from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
+from rollback_actions.rollback.losses import ACCOUNTS
+from rollback_actions.rollback.maintenance import left_on
 from rollback_actions.session.holder import Life
 from rollback_actions.session.leaks import SecretInRecord
 from rollback_actions.session.lock import LockState, TargetLock, lock_state, open_lock

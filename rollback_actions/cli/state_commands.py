@@ -8,20 +8,20 @@ from typing import Annotated
 
 import typer
 
+from fixtures.backups.index import write_index
 from fixtures.baseline.folder import load_baseline
 from fixtures.baseline.target_comparison import compare_target
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode
 from fixtures.git.repository import head
 from fixtures.incident.journal_steps import Step
-from fixtures.losses.index import write_index
+from fixtures.rollback.unfinished import refuse_unfinished
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict, combine
 from rollback_actions.backup.capture import capture
-from rollback_actions.backup.sets import new_backup_folder, take_backup
+from rollback_actions.backup.taking import new_backup_folder, take_backup
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.gate.saved_state import save_state
-from rollback_actions.rollback.unfinished import refuse_unfinished
 from rollback_actions.session.lock import open_lock
 from rollback_actions.session.session import IncidentId, Profile, TakeOver, open_session
 from rollback_actions.stores.registry import open_keepers

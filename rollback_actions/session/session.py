@@ -17,11 +17,11 @@ from fixtures.incident.journal import JournalBroken
 from fixtures.incident.journal_steps import Step
 from fixtures.system.command import observed
 from fixtures.target.profile import Target
+from reports.terminal.progress import Progress
 from rollback_actions.session.holder import Holder, Life
 from rollback_actions.session.journal import Journal, set_aside
 from rollback_actions.session.leaks import without_leaks
 from rollback_actions.session.lock import TargetLock
-from rollback_actions.session.progress import Progress
 from rollback_actions.session.steps import Recorder
 
 Profile = Annotated[
@@ -32,7 +32,7 @@ IncidentId = Annotated[
     str | None,
     typer.Option("--incident", help="Incident to add to (default: a new one).", show_default=False),
 ]
-# The permissions to override refusals of a rollback: see `rollback_actions.rollback.refusals.Allowed`.
+# The permissions to override refusals of a rollback: see `fixtures.rollback.refusals.Allowed`.
 Confirm = Annotated[
     str | None,
     typer.Option(help="Name of the target, required when it is protected.", show_default=False),

@@ -13,7 +13,7 @@ from typing import Self
 from rich.console import Console
 
 from fixtures.errors import ExitCode
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from staging.docker_engine import undisturbed
 from staging.fresh import fresh_stacks, side_by_side
 from staging.packages import install_browser

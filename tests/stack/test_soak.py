@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from staging.drills.round import run_drills
 from staging.stack import Stack
 

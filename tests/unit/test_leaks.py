@@ -10,11 +10,11 @@ import pytest
 from fixtures.errors import ActionFailed, ExitCode
 from fixtures.incident.incident import Incident
 from fixtures.redaction.redactor import Redactor
+from fixtures.rollback.plan import Plan
+from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
 from rollback_actions.cli import rollback_commands
-from rollback_actions.rollback.plan import Plan
-from rollback_actions.rollback.unfinished import Unfinished
 from rollback_actions.session.leaks import SecretInRecord, without_leaks
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SECRET

@@ -23,13 +23,13 @@ from fixtures.incident.kept_samples import SAMPLES as KEPT
 from fixtures.incident.kept_samples import read_kept
 from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
+from fixtures.rollback.refusals import Allowed
+from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
 from rollback_actions.cli import respond_commands
 from rollback_actions.gate.check_run import CheckRun
-from rollback_actions.rollback.refusals import Allowed
-from rollback_actions.rollback.unfinished import Unfinished
 from rollback_actions.session.holder import Holder
 from rollback_actions.session.journal import Journal
 from tests.unit.command_line import Ran

@@ -18,12 +18,12 @@ from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import read_kept
 from fixtures.monitoring.samples import SampleWriter, samples_path
+from fixtures.rollback.plan import Plan, plan_database
+from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
 from rollback_actions.__main__ import main
 from rollback_actions.cli import rollback_commands
-from rollback_actions.rollback.plan import Plan, plan_database
-from rollback_actions.rollback.unfinished import Unfinished
 from rollback_actions.session.holder import Holder
 from rollback_actions.session.steps import Recorder
 from tests.unit.command_line import Ran, begin, tree

@@ -7,11 +7,11 @@ import pytest
 from fixtures.errors import ExitCode, Unverifiable
 from fixtures.incident.incident import Incident
 from fixtures.incident.journal_steps import Step
+from fixtures.rollback.plan import Plan
+from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
 from rollback_actions.cli import rollback_commands
-from rollback_actions.rollback.plan import Plan
-from rollback_actions.rollback.unfinished import Unfinished
 from rollback_actions.session.steps import Recorder
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, elsewhere
