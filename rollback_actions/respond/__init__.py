@@ -2,5 +2,6 @@
 
 May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.git`, `fixtures.engines`,
 `fixtures.monitoring`, `fixtures.decision`, `fixtures.incident`, `fixtures.baseline`, `fixtures.backups`,
-`fixtures.monitor`, `fixtures.rollback`, `rollback_actions.session`.
+`fixtures.team`, `fixtures.monitor`, `fixtures.rollback`, `reports.terminal`, `rollback_actions.session`,
+`rollback_actions.rollback`, `rollback_actions.gate`.
 """

@@ -41,6 +41,12 @@ _BEATS = 2
 _INSTANT = 0.001
 
 
+CODES_OF_SEVERITY = {
+    Severity.HEALTHY: ExitCode.VERIFIED,
+    Severity.CRITICAL: ExitCode.FAILED,
+    Severity.UNKNOWN: ExitCode.BROKEN,
+    Severity.NON_CRITICAL: ExitCode.INVESTIGATE,
+}
 CODES = {
     Ending.MONITORING: ExitCode.VERIFIED,
     Ending.DECLINED: ExitCode.INVESTIGATE,

@@ -147,9 +147,9 @@ _ROWS = {
         "rollback_actions.session rollback_actions.containers rollback_actions.stores"
     ),
     "rollback_actions.rollback": (
-        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.incident "
-        "fixtures.baseline fixtures.backups fixtures.losses fixtures.rollback reports.terminal "
-        "rollback_actions.session rollback_actions.containers rollback_actions.stores "
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.decision "
+        "fixtures.incident fixtures.baseline fixtures.backups fixtures.losses fixtures.rollback "
+        "reports.terminal rollback_actions.session rollback_actions.containers rollback_actions.stores "
         "rollback_actions.backup"
     ),
     "rollback_actions.gate": (
@@ -160,8 +160,9 @@ _ROWS = {
     ),
     "rollback_actions.respond": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
-        "fixtures.decision fixtures.incident fixtures.baseline fixtures.backups fixtures.monitor "
-        "fixtures.rollback rollback_actions.session"
+        "fixtures.decision fixtures.incident fixtures.baseline fixtures.backups fixtures.team "
+        "fixtures.monitor fixtures.rollback reports.terminal rollback_actions.session "
+        "rollback_actions.rollback rollback_actions.gate"
     ),
     "rollback_actions.given": (
         "fixtures fixtures.system fixtures.target fixtures.incident fixtures.baseline fixtures.backups "
@@ -170,8 +171,8 @@ _ROWS = {
     "rollback_actions.cli": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
         "fixtures.monitoring fixtures.decision fixtures.incident fixtures.baseline fixtures.backups "
-        "fixtures.team fixtures.probes fixtures.monitor fixtures.losses fixtures.rollback reports.terminal "
-        "reports.bundle rollback_actions.session rollback_actions.containers rollback_actions.stores "
+        "fixtures.team fixtures.probes fixtures.monitor fixtures.rollback reports.terminal reports.bundle "
+        "rollback_actions.session rollback_actions.containers rollback_actions.stores "
         "rollback_actions.contacts rollback_actions.backup rollback_actions.rollback rollback_actions.gate "
         "rollback_actions.respond"
     ),
