@@ -24,9 +24,9 @@ from fixtures.stores.milvus.descriptor import MilvusProfile
 from fixtures.stores.mongodb.descriptor import MongodbProfile
 from fixtures.stores.qdrant.descriptor import QdrantProfile
 from fixtures.target.profile import load_target
+from reports.terminal.progress import Progress
 from rollback_actions.cli.guard import guarded
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.session.progress import Progress
 from staging.kills.wreckage import wreck_all
 from staging.releases.deployment import bring_up_application
 from staging.stack.fresh_stacks import fresh_stores

@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.measure import Measure, side_by_side
+from fixtures.backups.sets import find_backup
 from fixtures.engines.factory import open_engine
 from fixtures.git.repository import git, head
 from fixtures.system.side_by_side import every
 from fixtures.target.profile import Target
-from rollback_actions.backup.sets import find_backup
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.registry import open_keepers
 from staging.stack.stack import Stack

@@ -12,7 +12,7 @@ from fixtures.errors import ExitCode
 from fixtures.git.repository import resolve_commit
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from staging.drills import drill_round
 from staging.drills.drill import chosen_drills
 from staging.faults.fault_catalogue import chosen

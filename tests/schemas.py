@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+from fixtures.backups.sets import SetManifest
 from fixtures.baseline.facts import ContentFile, RecordedCanary, RecordedContainer, RecordedStore, Release
 from fixtures.incident.downtime import Downtime
 from fixtures.incident.incident import Closed, IncidentFile, RollbackRecord
@@ -16,10 +17,9 @@ from fixtures.incident.kept_samples import KeptSamples
 from fixtures.incident.ledger import Halted, Planned, Result, RunFacts
 from fixtures.incident.trials import Trial
 from fixtures.monitoring.samples import Sample
+from fixtures.rollback.unfinished import UnfinishedFile
 from fixtures.system.record_files import Positive, adapter_of
 from fixtures.verdict import RunVerdict
-from rollback_actions.backup.sets import SetManifest
-from rollback_actions.rollback.unfinished import UnfinishedFile
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "docs" / "schemas"

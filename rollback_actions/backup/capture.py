@@ -21,7 +21,7 @@ from fixtures.stores.registry import open_view
 from fixtures.system.rounds import Opened
 from fixtures.system.side_by_side import each
 from fixtures.target.profile import Target
-from rollback_actions.backup.sets import Steps
+from rollback_actions.backup.taking import Steps
 
 
 def capture(target: Target, steps: Steps) -> Path:

@@ -7,6 +7,8 @@ from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 
+from fixtures.backups.package import Kept
+from fixtures.backups.sets import BackupSet
 from fixtures.baseline.folder import Baseline
 from fixtures.baseline.target_comparison import Finding, compare_target
 from fixtures.collection import VERSIONS
@@ -25,8 +27,7 @@ from fixtures.target.sections import StoreProfile
 from fixtures.target.store_descriptor import Means, Trait
 from fixtures.verdict import Verdict, combine
 from rollback_actions.backup.scratch import Scratch, require_own_address, scratch_of
-from rollback_actions.backup.sets import BackupSet
-from rollback_actions.stores.contract import Kept, StoppedKeeper, StoreKeeper
+from rollback_actions.stores.contract import StoppedKeeper, StoreKeeper
 from rollback_actions.stores.registry import open_keeper
 
 _FLUSHED = "a rollback flushes it: there is nothing to restore"

@@ -10,19 +10,10 @@ from typing import Annotated
 import typer
 
 from fixtures.decision.tree import decide
-from fixtures.errors import ExitCode, UsageProblem
+from fixtures.errors import UsageProblem
 from fixtures.monitoring.severity import Severity
 from fixtures.system.clock import Moment
-from fixtures.target.profile import load_target
-from rollback_actions.respond.assessment import assess_again, assess_target, assessment_lines, scope_of
-from rollback_actions.session.session import Profile
-
-CODES = {
-    Severity.HEALTHY: ExitCode.VERIFIED,
-    Severity.CRITICAL: ExitCode.FAILED,
-    Severity.UNKNOWN: ExitCode.BROKEN,
-    Severity.NON_CRITICAL: ExitCode.INVESTIGATE,
-}
+from rollback_actions.cli.options import Profile
 
 
 def assess_command(
@@ -44,6 +35,11 @@ def assess_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Assess severity within 30 s, from the monitor's samples or its own; changes nothing."""
+    from fixtures.monitor.assessment import assess_again, assess_target, scope_of
+    from fixtures.target.profile import load_target
+    from reports.terminal.decision import assessment_lines
+    from rollback_actions.respond.response import CODES_OF_SEVERITY
+
     target = load_target(profile)
     redact = target.redactor().text
     say = partial(typer.echo, err=as_json)
@@ -64,7 +60,7 @@ def assess_command(
         names = f" of {', '.join(decision.names)}" if decision.names else ""
         typer.echo(f"decision: {decision.action}{names}: {decision.reason}")
     if assessment.severity is not Severity.HEALTHY:
-        raise typer.Exit(CODES[assessment.severity])
+        raise typer.Exit(CODES_OF_SEVERITY[assessment.severity])
 
 
 def _moment(at: str | None, samples: Path | None) -> Moment | None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fixtures.incident.incident import named_incident
-from fixtures.redaction.redactor import Redactor
-from fixtures.target.profile import load_target
-from reports.bundle.bundle import Bundle, write_bundle
-from reports.bundle.bundle_check import verify_bundle
+
+if TYPE_CHECKING:
+    from fixtures.redaction.redactor import Redactor
+    from reports.bundle.bundle import Bundle
 
 _INCIDENTS = Path(__file__).resolve().parents[2] / "incidents"
 
@@ -37,6 +37,10 @@ def bundle_command(
     ] = False,
 ) -> None:
     """Pack INCIDENT into one archive, with every file's hash and without users' data."""
+    from fixtures.redaction.redactor import Redactor
+    from fixtures.target.profile import load_target
+    from reports.bundle.bundle import write_bundle
+
     target = load_target(profile) if profile else None
     redactor = target.redactor() if target else Redactor()
     found = named_incident(incident, target.folders.incidents if target else _INCIDENTS)
@@ -57,6 +61,9 @@ def verify_bundle_command(
     ] = None,
 ) -> None:
     """Verify BUNDLE: every hash matches, and nothing is missing, added or changed."""
+    from fixtures.redaction.redactor import Redactor
+    from reports.bundle.bundle_check import verify_bundle
+
     found = verify_bundle(bundle, sha256)
     _say(found, Redactor())
     if sha256 is None:

@@ -8,10 +8,7 @@ from typing import Annotated
 import typer
 
 from fixtures.errors import ExitCode
-from fixtures.git.repository import resolve_commit
-from fixtures.target.profile import load_target
-from rollback_actions.gate.change import acknowledge, notify
-from rollback_actions.session.session import Profile
+from rollback_actions.cli.options import Profile
 
 Migration = Annotated[str, typer.Argument(metavar="COMMIT", help="Hash of the commit to be promoted.")]
 
@@ -24,6 +21,10 @@ def notify_command(
     ] = None,
 ) -> None:
     """Tell the team of the migration to COMMIT, by every channel of the profile."""
+    from fixtures.git.repository import resolve_commit
+    from fixtures.target.profile import load_target
+    from rollback_actions.gate.change import notify
+
     target = load_target(profile)
     commit = resolve_commit(target.application.repository, migration)
     told = notify(target, profile, commit, when, partial(typer.echo, err=True))
@@ -45,6 +46,10 @@ def acknowledge_command(
     ] = None,
 ) -> None:
     """Record that an engineer on call knows of the migration to COMMIT and will be there."""
+    from fixtures.git.repository import resolve_commit
+    from fixtures.target.profile import load_target
+    from rollback_actions.gate.change import acknowledge
+
     target = load_target(profile)
     commit = resolve_commit(target.application.repository, migration)
     acknowledge(target, commit, name, source, partial(typer.echo, err=True))

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fixtures.errors import ActionFailed, ExitCode, UsageProblem, listed
 from fixtures.incident.incident import Incident, find_incident, load_incident, new_incident
-from fixtures.target.profile import Target, load_target
-from fixtures.team.contact_flow import Flow, State, contact_channels, t_plus
-from fixtures.team.contact_message import acknowledge_command, run_command, severity_text
 from fixtures.team.contact_record import (
     ACKNOWLEDGED,
     ALERTED,
@@ -26,18 +23,13 @@ from fixtures.team.contact_record import (
     read_contacts,
 )
 from fixtures.verdict import combine
-from rollback_actions.contacts.contacts import (
-    ContactClock,
-    contact_journal,
-    read_flow,
-    require_begun,
-    require_contacts,
-    the_clock,
-)
+from rollback_actions.cli.options import IncidentId, Profile
 from rollback_actions.session.holder import author
-from rollback_actions.session.progress import Progress
-from rollback_actions.session.session import IncidentId, Profile, unhung
 from rollback_actions.session.stopping import stopping
+
+if TYPE_CHECKING:
+    from fixtures.target.profile import Target
+    from fixtures.team.contact_flow import Flow
 
 Existing = Annotated[str, typer.Option("--incident", help="The incident.", show_default=False)]
 Name = Annotated[str, typer.Option("--as", help="Name of the contact.", show_default=False)]
@@ -54,6 +46,12 @@ def run_contacts(
     once: Annotated[bool, typer.Option("--once", help="Send the alerts that are due now, and end.")] = False,
 ) -> None:
     """Keep the contact clock of an incident until its post-mortem is called; T+0 is when it first began."""
+    from fixtures.target.profile import load_target
+    from fixtures.team.contact_message import acknowledge_command, run_command, severity_text
+    from reports.terminal.progress import Progress
+    from rollback_actions.contacts.contacts import ContactClock, require_contacts, the_clock
+    from rollback_actions.session.session import unhung
+
     target = load_target(profile)
     require_contacts(target)
     incidents = target.folders.incidents
@@ -92,6 +90,9 @@ def acknowledge_contacts(
     ] = None,
 ) -> None:
     """Record that a contact has taken the incident, and what they decided."""
+    from reports.terminal.progress import Progress
+    from rollback_actions.contacts.contacts import contact_journal, require_begun
+
     target, found = _existing(profile, incident)
     _require_contact(target, name)
     redact = target.redactor().text
@@ -120,6 +121,9 @@ def assessed_contacts(
     ],
 ) -> None:
     """Record that the assessment is complete; the rollback's result is read from the incident."""
+    from reports.terminal.progress import Progress
+    from rollback_actions.contacts.contacts import contact_journal, require_begun
+
     target, found = _existing(profile, incident)
     _require_contact(target, name)
     if not text.strip():
@@ -142,6 +146,9 @@ def assessed_contacts(
 
 def contacts_status(profile: Profile, incident: Existing) -> None:
     """Report the contact flow; exit 0 only when nothing is overdue and every alert arrived."""
+    from fixtures.team.contact_flow import contact_channels
+    from rollback_actions.contacts.contacts import read_flow
+
     target, found = _existing(profile, incident)
     flow = read_flow(target, found, contact_channels(target, found.id))
     redact = target.redactor().text
@@ -153,6 +160,8 @@ def contacts_status(profile: Profile, incident: Existing) -> None:
 
 def _status_lines(flow: Flow, record: ContactRecord) -> Iterator[str]:
     """Yield the state of the flow, for people."""
+    from fixtures.team.contact_flow import State, t_plus
+
     yield f"{t_plus(flow.elapsed)}: {record.severity}"
     for step in flow.steps:
         when = f" at {t_plus(step.at)}" if step.at is not None else ""
@@ -174,6 +183,8 @@ def _status_lines(flow: Flow, record: ContactRecord) -> Iterator[str]:
 
 def _existing(profile: Path, wanted: str) -> tuple[Target, Incident]:
     """Return the target, and its existing incident `wanted`."""
+    from fixtures.target.profile import load_target
+
     target = load_target(profile)
     # First, since `find_incident` would create a missing one.
     load_incident(target.folders.incidents / wanted)
@@ -210,6 +221,8 @@ def _undelivered(
     profile: Path, incident: Incident, failures: Sequence[str], flow: Flow, redact: Callable[[str], str]
 ) -> ActionFailed:
     """Return the error of alerts that did not arrive, now or in an earlier run."""
+    from fixtures.team.contact_message import acknowledge_command
+
     earlier = [f"{one.alert}, channel {one.channel}: {one.reason}" for one in flow.undelivered]
     return ActionFailed(
         what=f"alerts of incident {incident.id}",

@@ -7,16 +7,10 @@ from typing import Annotated
 import typer
 
 from fixtures.errors import ExitCode, UsageProblem
-from fixtures.git.repository import resolve_commit
 from fixtures.incident.incident import find_change
 from fixtures.incident.journal_steps import Step
-from fixtures.incident.tally import tally
-from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
-from rollback_actions.gate.check_run import CheckRun
-from rollback_actions.gate.rehearsal import Rehearsal, require_rehearsable
-from rollback_actions.session.lock import open_lock
-from rollback_actions.session.session import Profile, TakeOver, open_session
+from rollback_actions.cli.options import Profile, TakeOver
 
 Migration = Annotated[str, typer.Argument(metavar="COMMIT", help="Hash of the commit to promote.")]
 _PAGE = "gate.md"
@@ -30,6 +24,11 @@ def gate(
     ] = 2,
 ) -> None:
     """Decide whether COMMIT may be promoted: exit 0 promotes. Prints one page of Markdown."""
+    from fixtures.git.repository import resolve_commit
+    from fixtures.incident.tally import tally
+    from fixtures.target.profile import load_target
+    from rollback_actions.gate.check_run import CheckRun
+
     target = load_target(profile)
     commit = resolve_commit(target.application.repository, migration)
     change = find_change(target.folders.incidents, target.name, commit)
@@ -55,6 +54,11 @@ def gate(
 
 def rehearse(migration: Migration, profile: Profile, *, take_over: TakeOver = False) -> None:
     """Rehearse COMMIT on a staging target: gate, deployment, checks, rollback, verification, record."""
+    from fixtures.target.profile import load_target
+    from rollback_actions.gate.rehearsal import Rehearsal, require_rehearsable
+    from rollback_actions.session.lock import open_lock
+    from rollback_actions.session.session import open_session
+
     target = load_target(profile)
     commit = require_rehearsable(target, migration)
     lock = open_lock(target, f"rehearse {commit}", take_over=take_over)

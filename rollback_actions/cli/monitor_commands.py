@@ -7,20 +7,18 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fixtures.errors import ActionFailed, reason_of
 from fixtures.incident.incident import find_incident
-from fixtures.monitor.monitor import COLLECTED, Beats, Summary, clock
 from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
-from fixtures.probes.probes import probes_of
-from fixtures.target.profile import Target, load_target
-from rollback_actions.session.file_lock import file_lock
-from rollback_actions.session.monitor_view import View
-from rollback_actions.session.session import Profile
+from rollback_actions.cli.options import Profile
 from rollback_actions.session.stopping import stopping
+
+if TYPE_CHECKING:
+    from fixtures.target.profile import Target
 
 Show = Callable[[Sample], None]
 # Not the file of all samples around the incident, which others write whole: this one is appended to.
@@ -51,6 +49,12 @@ def monitor(
     as_json: Annotated[bool, typer.Option("--json", help="Print samples as JSON lines.")] = False,
 ) -> None:
     """Watch the target on an exact beat until Ctrl-C; changes nothing."""
+    from fixtures.monitor.monitor import COLLECTED, Beats, Summary, clock
+    from fixtures.probes.probes import probes_of
+    from fixtures.target.profile import load_target
+    from reports.terminal.monitor_view import View
+    from rollback_actions.session.file_lock import file_lock
+
     target = load_target(profile)
     path = samples_path(target)
     seconds = target.premigration.monitoring.beat_seconds
@@ -91,8 +95,8 @@ def _scraped(target: Target, address: str, port: int | None) -> Iterator[Show]:
         yield lambda _: None
         return
     # Only a scraped monitor needs the library.
-    from fixtures.monitor.metrics_server import scraped  # noqa: PLC0415
-    from fixtures.monitor.monitor_metrics import MonitorMetrics  # noqa: PLC0415
+    from fixtures.monitor.metrics_server import scraped
+    from fixtures.monitor.monitor_metrics import MonitorMetrics
 
     metrics = MonitorMetrics(target)
     with scraped(metrics, address, port):

@@ -7,14 +7,8 @@ from typing import Annotated
 import typer
 
 from fixtures.decision.tree import Scope, decide
-from fixtures.engines.factory import open_engine
 from fixtures.monitoring.severity import Severity
-from fixtures.target.profile import load_target
-from rollback_actions.respond.card import card
-from rollback_actions.respond.decision import decision_lines
-from rollback_actions.rollback.plan import require_services, require_stores
-from rollback_actions.rollback.refusals import advice_of
-from rollback_actions.session.session import Profile
+from rollback_actions.cli.options import Profile
 
 
 def plan_command(
@@ -36,6 +30,11 @@ def plan_command(
     ] = None,
 ) -> None:
     """Decide what to do by the runbook's tree and print the exact steps; changes nothing."""
+    from fixtures.rollback.plan import require_services, require_stores
+    from fixtures.rollback.refusals import advice_of
+    from fixtures.target.profile import load_target
+    from reports.terminal.decision import decision_lines
+
     target = load_target(profile)
     scope = Scope(tuple(services or ()), tuple(stores or ()), corrupt, whole)
     require_services(target, scope.services)
@@ -48,6 +47,11 @@ def plan_command(
 
 def card_command(profile: Profile) -> None:
     """Print the runbook's command card, filled in for this target and this moment; changes nothing."""
+    from fixtures.engines.factory import open_engine
+    from fixtures.rollback.refusals import advice_of
+    from fixtures.target.profile import load_target
+    from rollback_actions.respond.card import card
+
     target = load_target(profile)
     redact = target.redactor().text
     typer.echo(f"EMERGENCY COMMANDS for {target.name}")

@@ -9,9 +9,7 @@ from typing import Annotated
 import typer
 
 from fixtures.errors import UsageProblem, reason_of
-from fixtures.target.profile import load_target
-from rollback_actions.gate.reopening import Request, reopen
-from rollback_actions.session.session import Profile
+from rollback_actions.cli.options import Profile
 
 
 def reopen_command(
@@ -35,6 +33,9 @@ def reopen_command(
     ] = None,
 ) -> None:
     """Reopen the gate for the fix of what INCIDENT rolled back; the original stays closed."""
+    from fixtures.target.profile import load_target
+    from rollback_actions.gate.reopening import Request, reopen
+
     target = load_target(profile)
     redact = target.redactor().text
     cause = _root_cause(root_cause, root_cause_file)

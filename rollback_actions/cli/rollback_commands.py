@@ -3,51 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from inspect import Parameter, Signature, signature
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
-from fixtures.decision.wish import Kind, Wish
-from fixtures.engines.factory import open_engine
-from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
-from fixtures.incident.incident import UNFINISHED, Incident, RollbackRecord
-from fixtures.incident.journal_steps import Step
-from fixtures.incident.kept_samples import samples_kept
-from fixtures.losses.lost_window import FOLDER
-from fixtures.target.profile import Target, load_target
-from fixtures.verdict import Verdict
-from rollback_actions.backup.sets import NEWEST
-from rollback_actions.cli.command_refusals import refusals_in, require_the_same
-from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.rollback.advice import Advice
-from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
-from rollback_actions.rollback.losses import ACCOUNTS
-from rollback_actions.rollback.maintenance import left_on
-from rollback_actions.rollback.plan import (
-    Plan,
-    plan_database,
-    plan_emergency,
-    plan_full,
-    plan_service,
-    plan_unfinished,
-)
-from rollback_actions.rollback.refusals import Allowed, advice_of
-from rollback_actions.rollback.status import State, Status, newest_rollback
-from rollback_actions.rollback.unfinished import interrupted, unfinished_of
-from rollback_actions.session.holder import Life
-from rollback_actions.session.leaks import SecretInRecord
-from rollback_actions.session.lock import LockState, TargetLock, lock_state, open_lock
-from rollback_actions.session.session import (
-    Again,
-    Confirm,
-    IncidentId,
-    OverBudget,
-    Profile,
-    TakeOver,
-    open_session,
-)
+from fixtures.decision.wish import Kind
+from rollback_actions.cli.options import Again, Confirm, IncidentId, OverBudget, Profile, TakeOver
 
 Commit = Annotated[str, typer.Argument(help="Hash of the commit to go back to.")]
 BackupName = Annotated[
@@ -61,10 +23,18 @@ BackupName = Annotated[
 ]
 
 
-def _rolls_back(plan_of: Callable[..., Plan]) -> Callable[..., None]:
-    """Return the command that rolls back by a plan, with the options that all such commands have.
+class _Asked(NamedTuple):
+    """The rollback that is asked for: `name` is a service, a store or a commit."""
 
-    `plan_of` takes the target, and by keyword its own arguments and options.
+    kind: Kind
+    name: str
+    backup: str | None = None
+
+
+def _rolls_back(asked_by: Callable[..., _Asked]) -> Callable[..., None]:
+    """Return the command of a rollback, with the options that all such commands have.
+
+    `asked_by` takes, by keyword, its own arguments and options.
     """
 
     def command(
@@ -77,47 +47,45 @@ def _rolls_back(plan_of: Callable[..., Plan]) -> Callable[..., None]:
         again: Again = False,
         **own: str | None,
     ) -> None:
-        target = load_target(profile)
-        # Everything that can be wrong with the wish is found before an incident is opened or a lock taken.
+        from fixtures.rollback.refusals import Allowed
+        from rollback_actions.rollback.rollback_run import begin
+
+        asked = asked_by(**own)
         allowed = Allowed(confirm, over_budget, again, take_over)
-        _run(Advice(target, profile), plan_of(target, **own), incident, allowed, backup=own.get("backup"))
+        begin(profile, asked.kind, asked.name, incident, allowed, asked.backup)
 
     # Typer reads arguments and options from one signature, and gives each by keyword.
     *shared, _own = signature(command, eval_str=True).parameters.values()
-    _target, *own = signature(plan_of, eval_str=True).parameters.values()
+    own = signature(asked_by, eval_str=True).parameters.values()
     given = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in (*shared, *own)]
     command.__signature__ = Signature(given)  # type: ignore[attr-defined]  # `inspect` looks for it
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in given}
-    command.__doc__ = plan_of.__doc__
+    command.__doc__ = asked_by.__doc__
     return command
 
 
 @_rolls_back
-def service(
-    target: Target, *, name: Annotated[str, typer.Argument(help="A service of the application.")]
-) -> Plan:
+def service(*, name: Annotated[str, typer.Argument(help="A service of the application.")]) -> _Asked:
     """Restore service NAME to the known-good commit's image and configuration."""
-    return plan_service(target, name)
+    return _Asked(Kind.SERVICE, name)
 
 
 @_rolls_back
-def database(
-    target: Target, *, name: Annotated[str, typer.Argument(help="A store.")], backup: BackupName = None
-) -> Plan:
+def database(*, name: Annotated[str, typer.Argument(help="A store.")], backup: BackupName = None) -> _Asked:
     """Restore store NAME's data from the known-good commit's backup."""
-    return plan_database(target, name, backup=NEWEST if backup is None else backup)
+    return _Asked(Kind.DATABASE, name, backup)
 
 
 @_rolls_back
-def full(target: Target, *, commit: Commit) -> Plan:
+def full(*, commit: Commit) -> _Asked:
     """Restore the application's code and images to COMMIT; data stays as it is."""
-    return plan_full(target, commit)
+    return _Asked(Kind.FULL, commit)
 
 
 @_rolls_back
-def emergency(target: Target, *, commit: Commit, backup: BackupName = None) -> Plan:
+def emergency(*, commit: Commit, backup: BackupName = None) -> _Asked:
     """Restore code, images and every store's data to COMMIT."""
-    return plan_emergency(target, commit, backup=NEWEST if backup is None else backup)
+    return _Asked(Kind.EMERGENCY, commit, backup)
 
 
 def resume(
@@ -128,197 +96,14 @@ def resume(
     over_budget: OverBudget = False,
 ) -> None:
     """Resume the newest unfinished rollback, in its incident."""
-    target = load_target(profile)
-    incidents = target.folders.incidents
-    unfinished = unfinished_of(incidents, target.name)
-    if not unfinished:
-        raise UsageProblem(
-            what=f"unfinished rollback of {target.name}",
-            expected="one that began and did not succeed",
-            observed="none",
-            source=str(incidents),
-            hint="there is nothing to resume: rollback status says how the last one went",
-        )
-    allowed = Allowed(confirm, over_budget, again=True, take_over=take_over)
-    _run(Advice(target, profile), plan_unfinished(target, unfinished[0]), None, allowed)
+    from fixtures.rollback.refusals import Allowed
+    from rollback_actions.rollback import rollback_run
+
+    rollback_run.resume(profile, Allowed(confirm, over_budget, take_over=take_over))
 
 
 def status(profile: Profile) -> None:
     """Report how the newest rollback went, step by step, and what to do next; changes nothing."""
-    target = load_target(profile)
-    lock = lock_state(target)
-    found = newest_rollback(target.folders.incidents, target.name, lock.runs)
-    redact = target.redactor().text
-    for line in _status_lines(found, lock, advice_of(target, profile)):
-        typer.echo(redact(line))
-    if found.verdict is not Verdict.PASSED:
-        raise typer.Exit(ExitCode.FAILED if found.verdict is Verdict.FAILED else ExitCode.BROKEN)
+    from rollback_actions.rollback.rollback_run import show_status
 
-
-def _run(
-    advice: Advice,
-    plan: Plan,
-    incident: str | None,
-    allowed: Allowed,
-    *,
-    backup: str | None = None,
-) -> None:
-    """Roll back by `plan`; `backup` is the set that a person named for it."""
-    target = advice.target
-    advice = replace(advice, options=allowed.words(target))
-    unfinished = interrupted(target.folders.incidents, target.name, plan.wish)
-    if unfinished is not None:
-        # It resumes with its own baseline and backup, even if there are newer ones by now.
-        require_the_same(unfinished, incident, backup)
-        plan = plan_unfinished(target, unfinished)
-
-    def choose() -> str | None:
-        # Another process's changes in the meantime count too: this is asked before the lock, and under it.
-        for refusal in refusals_in(target, plan, incident, allowed, unfinished):
-            raise refusal
-        now = interrupted(target.folders.incidents, target.name, plan.wish)
-        if (now and now.incident.id) != (unfinished and unfinished.incident.id):
-            raise UsageProblem(
-                what=f"rollback {plan.wish}",
-                expected=f"{'unfinished' if unfinished else 'not begun'}, as a moment ago",
-                observed=f"{'unfinished' if now else 'not unfinished'} now",
-                source=str(target.folders.incidents),
-                hint="another one was quicker: see how that went (rollback status), and decide again",
-            )
-        return unfinished.incident.id if unfinished else incident
-
-    choose()
-    lock = open_lock(target, f"rollback {plan.wish}", take_over=allowed.take_over)
-    begun: Incident | None = None
-    record: RollbackRecord | None = None
-    try:
-        with open_session(target, lock, Step.ROLLBACK, choose) as session:
-            begun = session.incident
-            engine, control = open_engine(target.engine), ComposeControl(target.engine)
-            with samples_kept(target, begun):
-                record = roll_back(target, plan, begun, engine, control, session.steps)
-    except SecretInRecord:
-        if record is not None:
-            typer.echo(_done_line(record))
-        raise
-    except BaseException as error:
-        # Only now is the state of the lock known. A refusal itself says what to do.
-        if record is None and (begun is not None or isinstance(error, Unverifiable)):
-            _call_for_hands(error, advice, _manual(error, advice, plan, begun, lock, backup))
-        raise
-    typer.echo(_done_line(record))
-
-
-def _done_line(record: RollbackRecord) -> str:
-    return f"rollback: {record.verdict} in {record.seconds:.1f} s"
-
-
-def _call_for_hands(error: BaseException, advice: Advice, lines: list[str]) -> None:
-    """Show the commands to type now: after the error if it is shown as it is, else at once."""
-    text = advice.target.redactor().text("\n".join(lines))
-    if isinstance(error, Problem):
-        error.add_note(text)
-    else:
-        typer.echo(text, err=True)
-
-
-def _manual(
-    error: BaseException,
-    advice: Advice,
-    plan: Plan,
-    incident: Incident | None,
-    lock: TargetLock,
-    backup: str | None,
-) -> list[str]:
-    if incident is not None and isinstance(error, RecordsMissing | RecordsUnknown):
-        # Only the accounting failed: the target is as it was at the commit, and runs.
-        return [
-            f"MANUAL INTERVENTION: the rollback {plan.wish} is done, and records are not accounted for",
-            f"  what became of them: {error.source}",
-            f"  verify the target:   {advice.verify(incident.id)}",
-        ]
-    head = f"MANUAL INTERVENTION: the rollback {plan.wish} did not succeed"
-    if incident is not None:
-        head += f"; its record is {incident.folder}"
-    # This process is about to end: a lock that it could not give back is for the next process to take over.
-    over = lock.left_behind
-    if lock.lost:
-        return [head, f"  who continues, and how far: {advice.status()}"]
-    if incident is None or not (incident.folder / UNFINISHED).exists():
-        again = advice.rollback(plan.wish, take_over=over, backup=backup)
-        return [head, f"  nothing was changed; when that is mended: {again}"]
-    services = [*plan.stopped, *(s for name in plan.stores for s in advice.target.stores[name].services)]
-    wider = advice.rollback(Wish(Kind.EMERGENCY, plan.commit), take_over=over, backup=backup)
-    return [
-        head,
-        *advice.go_on(services, take_over=over),
-        *([f"  or roll all back: {wider}"] if plan.kind is not Kind.EMERGENCY else []),
-        *(left_on(advice) if plan.maintained else []),
-    ]
-
-
-def _status_lines(found: Status, lock: LockState, advice: Advice) -> list[str]:
-    what = _what(found)
-    lines = [f"incident: {found.incident.folder}", f"rollback: {what}"]
-    lines += [f"runs: {found.runs}"] if found.runs > 1 else []
-    for step in found.steps:
-        seconds = f" ({step.seconds:.1f} s)" if step.seconds is not None else ""
-        text = f": {step.text}" if step.text else ""
-        lines.append(f"  {step.state:<8} {step.name}{seconds}{text}")
-    lines.append(_ending(found))
-    return [*lines, f"lock: {lock}", f"next: {_next(found, lock, advice)}"]
-
-
-def _ending(found: Status) -> str:
-    if any(step.state is State.RUNNING for step in found.steps):
-        return "verdict: not yet, it is running"
-    if any(step.state is State.OPEN for step in found.steps):
-        return "verdict: none yet; whether it runs cannot be known from here"
-    if found.record is None:
-        return "verdict: none, it was cut off"
-    return f"verdict: {found.record.verdict} in {found.record.seconds:.1f} s"
-
-
-def _what(found: Status) -> str:
-    if found.unfinished is not None:
-        return str(found.unfinished.wish)
-    if found.record is None or found.record.kind not in set(Kind):
-        return "unknown"
-    return str(Wish(Kind(found.record.kind), found.record.commit, found.record.names))
-
-
-def _next(found: Status, lock: LockState, advice: Advice) -> str:
-    if lock.life in {Life.RUNS, Life.UNKNOWN}:
-        return _wait(found, lock, advice)
-    if found.unfinished is not None:
-        return f"see why ({_logs(found, advice)}), then resume: {advice.resume(take_over=lock.ended)}"
-    return _done(found, advice)
-
-
-def _done(found: Status, advice: Advice) -> str:
-    """Return the next action if nothing is left to resume."""
-    verify, folder = advice.verify(found.incident.id), found.incident.folder
-    if any(step.state is State.BROKEN for step in found.steps):
-        return f"keep {folder}, and verify the target: {verify}"
-    records = (found.record and found.record.records) or {}
-    if records.get("unaccounted") or records.get("unknown"):
-        return f"look for records that are not accounted for: {folder / f'{FOLDER}*' / ACCOUNTS}"
-    if found.verdict is not Verdict.PASSED:
-        return f"nothing is left to resume; decide again: {advice.plan()}"
-    return "nothing: it is verified" if found.incident.closed else f"verify it: {verify}"
-
-
-def _wait(found: Status, lock: LockState, advice: Advice) -> str:
-    if lock.life is Life.RUNS:
-        return f"wait for {lock.holder}, and ask again: {advice.status()}"
-    then = advice.resume(take_over=True) if found.unfinished else advice.status()
-    return f"see whether {lock.holder} still runs; when it has ended: {then}"
-
-
-def _logs(found: Status, advice: Advice) -> str:
-    wish = found.unfinished.wish if found.unfinished else None
-    target: Target = advice.target
-    if wish is None or not wish.names:
-        return advice.logs(target.application.services)
-    stores = [s for name in wish.names if name in target.stores for s in target.stores[name].services]
-    return advice.logs(stores or wish.names)
+    show_status(profile)

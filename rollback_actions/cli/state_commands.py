@@ -8,27 +8,25 @@ from typing import Annotated
 
 import typer
 
-from fixtures.baseline.folder import load_baseline
-from fixtures.baseline.target_comparison import compare_target
-from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode
-from fixtures.git.repository import head
 from fixtures.incident.journal_steps import Step
-from fixtures.losses.index import write_index
-from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict, combine
-from rollback_actions.backup.capture import capture
-from rollback_actions.backup.sets import new_backup_folder, take_backup
-from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.gate.saved_state import save_state
-from rollback_actions.rollback.unfinished import refuse_unfinished
-from rollback_actions.session.lock import open_lock
-from rollback_actions.session.session import IncidentId, Profile, TakeOver, open_session
-from rollback_actions.stores.registry import open_keepers
+from rollback_actions.cli.options import IncidentId, Profile, TakeOver
 
 
 def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Back up every store in parallel, into a new backup set of the current commit."""
+    from fixtures.backups.index import write_index
+    from fixtures.engines.factory import open_engine
+    from fixtures.git.repository import head
+    from fixtures.rollback.unfinished import refuse_unfinished
+    from fixtures.target.profile import load_target
+    from rollback_actions.backup.taking import new_backup_folder, take_backup
+    from rollback_actions.containers.compose import ComposeControl
+    from rollback_actions.session.lock import open_lock
+    from rollback_actions.session.session import open_session
+    from rollback_actions.stores.registry import open_keepers
+
     target = load_target(profile)
     lock = open_lock(target, "backup", take_over=take_over)
     with open_session(target, lock, Step.BACKUP, lambda: incident) as session:
@@ -45,6 +43,12 @@ def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver
 
 def capture_command(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Capture a baseline and make it current: commit, images, records, what the canary sees."""
+    from fixtures.rollback.unfinished import refuse_unfinished
+    from fixtures.target.profile import load_target
+    from rollback_actions.backup.capture import capture
+    from rollback_actions.session.lock import open_lock
+    from rollback_actions.session.session import open_session
+
     target = load_target(profile)
     lock = open_lock(target, "capture", take_over=take_over)
     with open_session(target, lock, Step.CAPTURE, lambda: incident) as session:
@@ -55,6 +59,9 @@ def capture_command(profile: Profile, incident: IncidentId = None, *, take_over:
 
 def save_state_command(profile: Profile) -> None:
     """Write the commit of the working copy into the file that the profile names, before a migration."""
+    from fixtures.target.profile import load_target
+    from rollback_actions.gate.saved_state import save_state
+
     target = load_target(profile)
     commit = save_state(target)
     typer.echo(f"saved: {commit} in {target.premigration.state.commit_file}")
@@ -64,6 +71,11 @@ def compare_command(
     baseline: Annotated[Path, typer.Argument(help="Folder of the baseline.")], profile: Profile
 ) -> None:
     """Compare the target with BASELINE, record by record; changes nothing."""
+    from fixtures.baseline.folder import load_baseline
+    from fixtures.baseline.target_comparison import compare_target
+    from fixtures.engines.factory import open_engine
+    from fixtures.target.profile import load_target
+
     target = load_target(profile)
     loaded = load_baseline(baseline, target.name, target.baseline_key)
     findings = compare_target(target, open_engine(target.engine), loaded)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from fixtures.backups.index import write_index
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed, reason_of
 from fixtures.git.repository import head, resolve_commit
@@ -16,17 +17,16 @@ from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import samples_kept
 from fixtures.incident.rehearsals import BEGAN, ENDED, VERDICT
 from fixtures.incident.tally import tally
-from fixtures.losses.index import write_index
+from fixtures.rollback.plan import plan_emergency
 from fixtures.system.command import Deadline, run_command
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
 from rollback_actions.backup.capture import capture
-from rollback_actions.backup.sets import new_backup_folder, take_backup
+from rollback_actions.backup.taking import new_backup_folder, take_backup
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.gate.check_run import CheckRun
 from rollback_actions.gate.saved_state import save_state
 from rollback_actions.rollback.engine import roll_back
-from rollback_actions.rollback.plan import plan_emergency
 from rollback_actions.session.steps import Recorder
 from rollback_actions.stores.registry import open_keepers
 

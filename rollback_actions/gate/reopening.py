@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fixtures.backups.newest_backup import newest_backup, read_store
+from fixtures.backups.sets import BackupSet
 from fixtures.errors import Mismatch, UsageProblem, listed
 from fixtures.git.repository import contains, git, resolve_commit
 from fixtures.incident.incident import UNFINISHED, Incident, load_incident
@@ -16,8 +18,6 @@ from fixtures.incident.rollbacks import RolledBack, rollbacks_in
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
-from rollback_actions.backup.newest_backup import newest_backup, read_store
-from rollback_actions.backup.sets import BackupSet
 from rollback_actions.session.file_lock import file_lock
 from rollback_actions.session.holder import Holder
 from rollback_actions.session.session import open_journal

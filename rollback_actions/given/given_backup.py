@@ -18,7 +18,7 @@ from fixtures.system.rounds import Wrong, answer_of, ask_all
 from fixtures.target.profile import Target
 
 if TYPE_CHECKING:
-    from rollback_actions.backup.sets import BackupSet
+    from fixtures.backups.sets import BackupSet
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -31,7 +31,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def _backup(target: Target) -> BackupSet:
     # Only these checks need keepers and their drivers: a run of another stage does not wait for them.
-    from rollback_actions.backup.newest_backup import newest_backup  # noqa: PLC0415
+    from fixtures.backups.newest_backup import newest_backup  # noqa: PLC0415
 
     return newest_backup(target.folders.backups, target.name)
 
@@ -45,7 +45,7 @@ def backup_set(_backup: BackupSet) -> KeptSet:
 @pytest.fixture(scope="session")
 def kept_store(_backup: BackupSet, target: Target) -> KeptStoreOf:
     """Reads the backup of a store, by its name, completely and once."""
-    from rollback_actions.backup.newest_backup import read_store  # noqa: PLC0415
+    from fixtures.backups.newest_backup import read_store  # noqa: PLC0415
 
     @cache
     def read(name: str) -> Mapping[str, KeptStore | Wrong]:

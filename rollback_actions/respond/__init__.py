@@ -1,7 +1,7 @@
-"""The response to an incident: assessment, decision, the runbook's emergency flow, the reference card.
+"""The response to an incident: the runbook's emergency flow, and its reference card.
 
 May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.git`, `fixtures.engines`,
-`fixtures.monitoring`, `fixtures.decision`, `fixtures.incident`, `fixtures.baseline`, `fixtures.probes`,
-`fixtures.losses`, `fixtures.monitor`, `rollback_actions.session`, `rollback_actions.backup`,
-`rollback_actions.rollback`.
+`fixtures.monitoring`, `fixtures.decision`, `fixtures.incident`, `fixtures.baseline`, `fixtures.backups`,
+`fixtures.team`, `fixtures.monitor`, `fixtures.rollback`, `reports.terminal`, `rollback_actions.session`,
+`rollback_actions.rollback`, `rollback_actions.gate`.
 """

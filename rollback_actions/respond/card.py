@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from fixtures.backups.sets import find_backup
 from fixtures.baseline.known_good import current_baseline
 from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Problem
 from fixtures.git.repository import git
+from fixtures.rollback.advice import Advice
+from fixtures.rollback.unfinished import unfinished_of
 from fixtures.system.clock import age
-from rollback_actions.backup.sets import find_backup
-from rollback_actions.rollback.advice import Advice
-from rollback_actions.rollback.unfinished import unfinished_of
 from rollback_actions.session.holder import Life
 from rollback_actions.session.lock import LockState, lock_state
 

@@ -29,11 +29,11 @@ from fixtures.incident.response_record import (
     VERIFYING,
     Ending,
 )
+from fixtures.monitor.assessment import Assessed, scope_of
 from fixtures.monitoring.severity import Severity
+from fixtures.rollback.refusals import Allowed
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target
-from rollback_actions.respond.assessment import Assessed, scope_of
-from rollback_actions.rollback.refusals import Allowed
 from rollback_actions.session.journal import Journal
 
 # An investigation assesses again every so many beats: a critical result is decided on at once.
@@ -41,6 +41,12 @@ _BEATS = 2
 _INSTANT = 0.001
 
 
+CODES_OF_SEVERITY = {
+    Severity.HEALTHY: ExitCode.VERIFIED,
+    Severity.CRITICAL: ExitCode.FAILED,
+    Severity.UNKNOWN: ExitCode.BROKEN,
+    Severity.NON_CRITICAL: ExitCode.INVESTIGATE,
+}
 CODES = {
     Ending.MONITORING: ExitCode.VERIFIED,
     Ending.DECLINED: ExitCode.INVESTIGATE,

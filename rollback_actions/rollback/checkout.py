@@ -7,8 +7,7 @@ import shlex
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 from fixtures.errors import ActionFailed, reason_of
@@ -87,30 +86,6 @@ def _require_unlocked(repository: Path, limit: Deadline) -> None:
                 hint=f"if no git runs there any more, one was cut off: rm {shlex.quote(str(lock))}",
             )
         time.sleep(_POLL_SECONDS)
-
-
-@contextmanager
-def files_at(repository: Path, commit: str, files: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
-    """Yield copies of `files` as `commit` holds them, or a file itself where the commit lacks it.
-
-    The working copy is not touched.
-    """
-    with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
-        yield tuple(
-            _file_at(repository, commit, file, Path(folder) / f"{number}-{file.name}")
-            for number, file in enumerate(files)
-        )
-
-
-def _file_at(repository: Path, commit: str, file: Path, copy: Path) -> Path:
-    try:
-        name = str(file.resolve().relative_to(repository.resolve()))
-    except ValueError:
-        return file  # it is outside the repository
-    if not git(repository, "ls-tree", "--name-only", commit, "--", name):
-        return file  # the repository ignores it
-    git(repository, "cat-file", "blob", f"{commit}:./{name}", stdout=copy)
-    return copy
 
 
 def _unused(folder: Path, stem: str, suffix: str) -> Path:

@@ -16,22 +16,22 @@ from fixtures.incident.incident import Incident, RollbackRecord
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.origin import Origin, is_commit_id
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
+from fixtures.rollback.configuration import configuration_at
+from fixtures.rollback.plan import Plan, PlannedStep, Stage
+from fixtures.rollback.schedule import Schedule, schedule_of
+from fixtures.rollback.unfinished import Unfinished, supersede_covered, unsettle_others
 from fixtures.system.clock import Moment
 from fixtures.system.command import Deadline
 from fixtures.system.side_by_side import every
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
-from rollback_actions.backup.sets import backup_written, take_backup
+from reports.terminal.progress import Step as Shown
+from rollback_actions.backup.taking import backup_written, take_backup
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.rollback.checkout import check_out
-from rollback_actions.rollback.configuration import configuration_at
 from rollback_actions.rollback.losses import ACCOUNTS, Losses
 from rollback_actions.rollback.maintenance import MaintenanceMode
-from rollback_actions.rollback.plan import Plan, PlannedStep, Stage
-from rollback_actions.rollback.schedule import Schedule, schedule_of
-from rollback_actions.rollback.unfinished import Unfinished, supersede_covered, unsettle_others
 from rollback_actions.rollback.writers import Watch
-from rollback_actions.session.progress import Step as Shown
 from rollback_actions.session.steps import Recorder
 from rollback_actions.stores.contract import BacksUp, StoppedKeeper, StoreKeeper, kept_by
 from rollback_actions.stores.registry import open_keeper

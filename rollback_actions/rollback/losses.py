@@ -7,19 +7,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fixtures.backups.index import StoreIndex, read_index
+from fixtures.backups.sets import BackupSet
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, Problem, reason_of
 from fixtures.incident.journal_steps import Step
 from fixtures.losses.accounting import Account, account_store
-from fixtures.losses.index import StoreIndex, read_index
 from fixtures.losses.lost_window import Window, WindowStore, new_window, read_window, replays, write_window
 from fixtures.losses.window_export import export_store
+from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.command import Deadline
 from fixtures.system.files import canonical_json, write_whole
 from fixtures.system.side_by_side import every
 from fixtures.target.profile import Target
-from rollback_actions.backup.sets import BackupSet
-from rollback_actions.rollback.unfinished import Unfinished
 from rollback_actions.session.steps import Recorder
 
 ACCOUNTS = "accounting.json"

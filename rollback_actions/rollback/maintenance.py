@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 from fixtures.errors import ActionFailed, Problem, Unverifiable
 from fixtures.incident.journal_steps import Step
+from fixtures.rollback.advice import Advice
 from fixtures.system.command import Deadline
 from fixtures.system.http import Request, opened
 from fixtures.target.profile import Application, Maintenance
 from rollback_actions.containers.control import ContainerControl
-from rollback_actions.rollback.advice import Advice
 from rollback_actions.session.steps import Recorder
 
 POLL_SECONDS = 0.2

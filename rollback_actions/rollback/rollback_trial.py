@@ -11,15 +11,14 @@ from pydantic import SecretStr
 
 from fixtures.baseline.folder import Baseline
 from fixtures.errors import ActionFailed, Problem, UsageProblem, listed
-from fixtures.git.repository import GIT_SECONDS, git, head
+from fixtures.git.repository import GIT_SECONDS, files_at, git, head
 from fixtures.incident.trials import PartTrial
+from fixtures.rollback.plan import Plan, plan_emergency
+from fixtures.rollback.refusals import Allowed, refusals
+from fixtures.rollback.unfinished import refuse_unfinished
 from fixtures.system.command import Deadline, run_command
 from fixtures.target.profile import Target
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.rollback.checkout import files_at
-from rollback_actions.rollback.plan import Plan, plan_emergency
-from rollback_actions.rollback.refusals import Allowed, refusals
-from rollback_actions.rollback.unfinished import refuse_unfinished
 from rollback_actions.session.lock import lock_state
 
 SECONDS = 60.0

@@ -27,11 +27,11 @@ from docker.errors import NotFound
 
 from fixtures.engines.questions import asking
 from fixtures.errors import ActionFailed, Problem, UsageProblem, describe
+from fixtures.rollback.advice import TAKE_OVER
 from fixtures.target.profile import Target
 from rollback_actions.session.holder import Holder, Life
 
 LABEL = "rollproof.lock"
-TAKE_OVER = "--take-over"
 # A process that comes second looks again; only an endless series of other holders uses all attempts.
 _ATTEMPTS = 20
 _FREE = {"free": "yes"}

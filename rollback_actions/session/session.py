@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -17,35 +16,12 @@ from fixtures.incident.journal import JournalBroken
 from fixtures.incident.journal_steps import Step
 from fixtures.system.command import observed
 from fixtures.target.profile import Target
+from reports.terminal.progress import Progress
 from rollback_actions.session.holder import Holder, Life
 from rollback_actions.session.journal import Journal, set_aside
 from rollback_actions.session.leaks import without_leaks
 from rollback_actions.session.lock import TargetLock
-from rollback_actions.session.progress import Progress
 from rollback_actions.session.steps import Recorder
-
-Profile = Annotated[
-    Path,
-    typer.Option("--target", envvar="ROLLPROOF_TARGET", help="Profile of the target.", show_default=False),
-]
-IncidentId = Annotated[
-    str | None,
-    typer.Option("--incident", help="Incident to add to (default: a new one).", show_default=False),
-]
-# The permissions to override refusals of a rollback: see `rollback_actions.rollback.refusals.Allowed`.
-Confirm = Annotated[
-    str | None,
-    typer.Option(help="Name of the target, required when it is protected.", show_default=False),
-]
-OverBudget = Annotated[
-    bool,
-    typer.Option("--over-budget", help="Roll back although the plan is expected to exceed its time budget."),
-]
-Again = Annotated[bool, typer.Option("--again", help="Repeat a rollback within the hold time.")]
-TakeOver = Annotated[
-    bool,
-    typer.Option("--take-over", help="Take over the target's lock when its holder has ended."),
-]
 
 
 @dataclass(frozen=True, slots=True)

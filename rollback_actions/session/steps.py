@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from fixtures.incident.journal_steps import Step
+from reports.terminal.progress import Progress
+from reports.terminal.progress import Step as Shown
 from rollback_actions.session.journal import Journal
-from rollback_actions.session.progress import Progress
-from rollback_actions.session.progress import Step as Shown
 
 
 class Recorder:
-    """Steps that are shown and written to the journal, as `rollback_actions.backup.sets.Steps` asks."""
+    """Steps that are shown and written to the journal, as `rollback_actions.backup.taking.Steps` asks."""
 
     def __init__(self, journal: Journal, progress: Progress, require: Callable[[], None]) -> None:
         """Write to `journal`, show on `progress`; `require` is called before each step, and may refuse it."""

@@ -9,24 +9,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from fixtures.backups.package import Kept
 from fixtures.errors import Unverifiable
 from fixtures.stores.reach import Reach
 from fixtures.target.sections import WatchedProfile
-from fixtures.target.store_descriptor import Means
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """The content of a backup: records by collection (the names of `StoreView.counts`) and bytes on disk.
-
-    `method` tells people how it was taken, `means` tells the runbook's data safety matrix. `means` is None in
-    a backup by an older version, which only said so in words.
-    """
-
-    method: str
-    records: Mapping[str, int]
-    size: int
-    means: Means | None = None
 
 
 @dataclass(frozen=True, slots=True)

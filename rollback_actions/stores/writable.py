@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Generic
 
+from fixtures.backups.package import Package
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import ActionFailed
 from fixtures.stores.reach import Reach, account_of
 from fixtures.target.store_descriptor import Profile
 from rollback_actions.containers.control import ContainerControl
-from rollback_actions.stores.package import Package
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,14 @@ from rich.table import Table
 from fixtures.decision.tree import decide
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed
+from fixtures.monitor.assessment import Assessed, scope_of
 from fixtures.monitoring.samples import read_samples, samples_path
 from fixtures.monitoring.severity import Severity, Standing, assess_now, monitored_samples
 from fixtures.system.clock import Moment
 from fixtures.system.files import write_whole
 from fixtures.target.bands import Band, Bands
 from fixtures.target.profile import Target, load_target
-from rollback_actions.respond.assessment import Assessed, scope_of
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from staging.drills.drill import Drill, Ground
 from staging.drills.request_load import Load
 from staging.drills.slow_proxy import SlowProxy, slow_proxy

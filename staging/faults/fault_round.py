@@ -17,7 +17,7 @@ from rich.table import Table
 
 from fixtures.system.files import write_whole
 from fixtures.system.side_by_side import Workers
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from staging.faults.fault import Fault
 from staging.faults.fault_catalogue import NOT_MADE, planted
 from staging.faults.fault_trial import Outcome, Trial, Trials

@@ -1,4 +1,5 @@
 """Kills: a rollback is killed at each of its steps, resumed, and checked.
 
-May import `fixtures.*`, `rollback_actions.*`, `staging.machine`, `staging.stack`, `staging.target`.
+May import `fixtures.*`, `reports.*`, `rollback_actions.*`, `staging.machine`, `staging.stack`,
+`staging.target`.
 """

@@ -20,7 +20,7 @@ from fixtures.engines.factory import open_engine
 from fixtures.errors import UsageProblem
 from fixtures.git.repository import head
 from fixtures.system.files import write_whole
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from staging.kills.kill import Action, Kill, Killer
 from staging.kills.kill_mark import write_marks
 from staging.kills.wreckage import STORES, lengthen_tasks, wreck_code, wreck_service, wreck_stores

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from fixtures.errors import ActionFailed
 from fixtures.incident.incident import JOURNAL, Incident, new_incident
 from fixtures.incident.journal_steps import Step
+from fixtures.rollback.unfinished import unfinished_of
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
+from reports.terminal.progress import Progress
 from reports.tools.node import find_allure
 from rollback_actions.gate.rehearsal import Rehearsal as Rehearsed
-from rollback_actions.rollback.unfinished import unfinished_of
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.lock import open_lock
-from rollback_actions.session.progress import Progress
 from rollback_actions.session.steps import Recorder
 from staging.machine.processes import run
 from staging.rehearsal.staging_team import team_channel, write_change_document

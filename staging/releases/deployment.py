@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reports.terminal.progress import Progress
 from rollback_actions.rollback.checkout import check_out
-from rollback_actions.session.progress import Progress
 from staging.releases.release_repository import Releases, create_repository
 from staging.stack.stack import Stack
 

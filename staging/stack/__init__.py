@@ -1,4 +1,4 @@
 """The stack of stores: its slot, its state folder, its images and its holder; brought up, and taken down.
 
-May import `fixtures.*`, `rollback_actions.*`, `staging.machine`.
+May import `fixtures.*`, `reports.*`, `rollback_actions.*`, `staging.machine`.
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fixtures.errors import UsageProblem
 from fixtures.system.side_by_side import every
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from staging.machine.docker_engine import docker_engine, undisturbed
 from staging.stack.slot import SLOTS, Slot
 from staging.stack.stack import Stack

@@ -13,7 +13,7 @@ from typing import Self
 from rich.console import Console
 
 from fixtures.errors import ExitCode
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from staging.machine.debian_packages import install_browser
 from staging.machine.docker_engine import undisturbed
 from staging.releases.deployment import bring_up_application

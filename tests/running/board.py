@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fixtures.system.files import write_whole
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from tests.running.part import Part
 
 POLL_SECONDS = 0.2

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fixtures.backups import package
+from fixtures.backups.sets import MANIFEST, manifest_text
 from fixtures.system.files import sha256_of
-from rollback_actions.backup.sets import MANIFEST, manifest_text
-from rollback_actions.stores import package
 from tests.pytester.conftest import Outcome
 from tests.stack.verifier import Verifier
 

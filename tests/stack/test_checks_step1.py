@@ -17,11 +17,11 @@ import pytest
 from minio.commonconfig import ENABLED
 from minio.versioningconfig import VersioningConfig
 
+from fixtures.backups.sets import MANIFEST
 from fixtures.git.repository import git
 from fixtures.incident.kept_backups import UNRECORDED
 from fixtures.system.files import sha256_of
 from fixtures.target.store_descriptor import Means
-from rollback_actions.backup.sets import MANIFEST
 from staging.stack.stack import Stack
 from staging.target.operators import Operators
 from tests.stack.backup_copies import STORES, Backups, Record, cut, flip_a_bit, of

@@ -20,10 +20,10 @@ import pytest
 from fixtures.baseline.facts import Facts, RecordedContainer
 from fixtures.decision.wish import Kind, Wish
 from fixtures.incident.incident import RollbackRecord, find_incident, new_incident
+from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
-from rollback_actions.rollback.unfinished import Unfinished
 from rollback_actions.session.lock import open_lock
 from staging.stack.stack import Stack
 from staging.target.operators import undone

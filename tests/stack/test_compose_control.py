@@ -10,12 +10,12 @@ from pydantic import SecretStr
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, Unverifiable
+from fixtures.rollback.configuration import read_document, with_environment
 from fixtures.system.command import Deadline
 from fixtures.target.profile import Engine, Target
 from rollback_actions.containers import volumes
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.containers.volumes import HELPER_LABEL
-from rollback_actions.rollback.configuration import read_document, with_environment
 from tests.stack.scratch_project import ScratchProject, docker, pause, scratch_project
 
 SECRET = "correct horse battery staple"  # noqa: S105 - what must not be seen

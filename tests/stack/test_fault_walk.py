@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from staging.faults.fault_catalogue import chosen
 from staging.faults.fault_round import run_round
 from staging.faults.fault_trial import Trials

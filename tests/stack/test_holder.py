@@ -12,8 +12,8 @@ from dataclasses import replace
 import pytest
 
 from fixtures.errors import UsageProblem
+from reports.terminal.progress import Progress
 from rollback_actions.session.lock import LockVolumes
-from rollback_actions.session.progress import Progress
 from staging.stack.fresh_stacks import clear_abandoned
 from staging.stack.stack import Stack
 from staging.stack.stack_holder import Holder

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from staging.kills.kill import Killer
 from staging.kills.kill_walk import walk
 from staging.kills.wreckage import STORES

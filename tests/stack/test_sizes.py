@@ -11,7 +11,7 @@ from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode
 from fixtures.git.repository import head
 from fixtures.target.profile import load_target
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from staging.kills.wreckage import wreck_all
 from staging.releases.deployment import bring_up_application
 from staging.stack.fresh_stacks import fresh_stores

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from staging.drills.drill_round import run_drills
 from staging.stack.stack import Stack
 

@@ -10,10 +10,10 @@ import pytest
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode
 from fixtures.incident.incident import Incident, new_incident
+from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
 from rollback_actions.__main__ import main
-from rollback_actions.rollback.unfinished import Unfinished
 from rollback_actions.session.journal import Journal
 from tests.unit.sandbox import SECRET, Sandbox
 

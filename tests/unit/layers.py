@@ -28,6 +28,10 @@ _ROWS = {
     "fixtures.stores.qdrant": "fixtures fixtures.system fixtures.target fixtures.stores",
     "fixtures.stores.milvus": "fixtures fixtures.system fixtures.target fixtures.stores",
     "fixtures.baseline": "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores",
+    "fixtures.backups": (
+        "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores fixtures.incident "
+        "fixtures.baseline"
+    ),
     "fixtures.team": "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.incident",
     "fixtures.gating": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.incident"
@@ -39,10 +43,17 @@ _ROWS = {
         "fixtures fixtures.system fixtures.target fixtures.engines fixtures.monitoring fixtures.stores "
         "fixtures.baseline"
     ),
-    "fixtures.monitor": "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.probes",
+    "fixtures.monitor": (
+        "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.decision fixtures.incident "
+        "fixtures.probes"
+    ),
     "fixtures.losses": (
         "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores fixtures.incident "
-        "fixtures.baseline"
+        "fixtures.baseline fixtures.backups"
+    ),
+    "fixtures.rollback": (
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.decision fixtures.incident "
+        "fixtures.baseline fixtures.backups"
     ),
     "fixtures.migration_lint": "fixtures fixtures.target fixtures.baseline",
     "fixtures.given": (
@@ -52,6 +63,10 @@ _ROWS = {
     ),
     "reports.text": "fixtures fixtures.redaction",
     "reports.tools": "fixtures fixtures.redaction fixtures.system",
+    "reports.terminal": (
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
+        "fixtures.decision fixtures.incident fixtures.monitor fixtures.losses fixtures.rollback"
+    ),
     "reports.bundle": "fixtures fixtures.redaction fixtures.system fixtures.incident",
     "reports.allure": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.gating "
@@ -88,73 +103,78 @@ _ROWS = {
     ),
     "reports": "reports.run",
     "rollback_actions.session": (
-        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.monitoring "
-        "fixtures.incident"
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.incident "
+        "fixtures.rollback reports.terminal"
     ),
     "rollback_actions.containers": "fixtures fixtures.system fixtures.target fixtures.engines",
     "rollback_actions.stores": (
-        "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores "
+        "fixtures fixtures.target fixtures.engines fixtures.stores fixtures.backups "
         "rollback_actions.containers"
     ),
     "rollback_actions.contacts": (
         "fixtures fixtures.system fixtures.target fixtures.incident fixtures.team rollback_actions.session"
     ),
     "rollback_actions.stores.mysql": (
-        "fixtures fixtures.system fixtures.target fixtures.stores fixtures.stores.mysql "
+        "fixtures fixtures.system fixtures.target fixtures.stores fixtures.stores.mysql fixtures.backups "
         "rollback_actions.containers rollback_actions.stores"
     ),
     "rollback_actions.stores.mongodb": (
-        "fixtures.system fixtures.target fixtures.stores.mongodb rollback_actions.stores"
+        "fixtures.system fixtures.target fixtures.stores.mongodb fixtures.backups rollback_actions.stores"
     ),
     "rollback_actions.stores.redis": (
-        "fixtures.system fixtures.target fixtures.stores fixtures.stores.redis rollback_actions.stores"
+        "fixtures.system fixtures.target fixtures.stores fixtures.stores.redis fixtures.backups "
+        "rollback_actions.stores"
     ),
     "rollback_actions.stores.s3": (
-        "fixtures.system fixtures.target fixtures.stores fixtures.stores.s3 rollback_actions.stores"
+        "fixtures.system fixtures.target fixtures.stores fixtures.stores.s3 fixtures.backups "
+        "rollback_actions.stores"
     ),
     "rollback_actions.stores.kafka": (
-        "fixtures.system fixtures.target fixtures.stores fixtures.stores.kafka rollback_actions.stores"
+        "fixtures.system fixtures.target fixtures.stores fixtures.stores.kafka fixtures.backups "
+        "rollback_actions.stores"
     ),
     "rollback_actions.stores.qdrant": (
-        "fixtures.system fixtures.target fixtures.stores fixtures.stores.qdrant rollback_actions.stores"
+        "fixtures.system fixtures.target fixtures.stores fixtures.stores.qdrant fixtures.backups "
+        "rollback_actions.stores"
     ),
     "rollback_actions.stores.milvus": (
-        "fixtures fixtures.system fixtures.target fixtures.stores fixtures.stores.milvus "
+        "fixtures fixtures.system fixtures.target fixtures.stores fixtures.stores.milvus fixtures.backups "
         "rollback_actions.stores"
     ),
     "rollback_actions.backup": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
-        "fixtures.incident fixtures.baseline fixtures.application fixtures.probes fixtures.losses "
+        "fixtures.incident fixtures.baseline fixtures.backups fixtures.application fixtures.probes "
         "rollback_actions.session rollback_actions.containers rollback_actions.stores"
     ),
     "rollback_actions.rollback": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.decision "
-        "fixtures.incident fixtures.baseline fixtures.losses rollback_actions.session "
-        "rollback_actions.containers rollback_actions.stores rollback_actions.backup"
+        "fixtures.incident fixtures.baseline fixtures.backups fixtures.losses fixtures.rollback "
+        "reports.terminal rollback_actions.session rollback_actions.containers rollback_actions.stores "
+        "rollback_actions.backup"
     ),
     "rollback_actions.gate": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.incident "
-        "fixtures.baseline fixtures.team fixtures.losses rollback_actions.session "
+        "fixtures.baseline fixtures.backups fixtures.team fixtures.rollback rollback_actions.session "
         "rollback_actions.containers rollback_actions.stores rollback_actions.contacts "
         "rollback_actions.backup rollback_actions.rollback"
     ),
     "rollback_actions.respond": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
-        "fixtures.decision fixtures.incident fixtures.baseline fixtures.probes fixtures.losses "
-        "fixtures.monitor rollback_actions.session rollback_actions.backup "
-        "rollback_actions.rollback"
+        "fixtures.decision fixtures.incident fixtures.baseline fixtures.backups fixtures.team "
+        "fixtures.monitor fixtures.rollback reports.terminal rollback_actions.session "
+        "rollback_actions.rollback rollback_actions.gate"
     ),
     "rollback_actions.given": (
-        "fixtures fixtures.system fixtures.target fixtures.incident fixtures.baseline fixtures.gating "
-        "rollback_actions.session rollback_actions.backup rollback_actions.rollback"
+        "fixtures fixtures.system fixtures.target fixtures.incident fixtures.baseline fixtures.backups "
+        "fixtures.gating rollback_actions.session rollback_actions.backup rollback_actions.rollback"
     ),
     "rollback_actions.cli": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
-        "fixtures.monitoring fixtures.decision fixtures.incident fixtures.baseline fixtures.team "
-        "fixtures.probes fixtures.losses reports.bundle rollback_actions.session "
-        "rollback_actions.containers rollback_actions.stores fixtures.monitor "
-        "rollback_actions.contacts rollback_actions.backup rollback_actions.rollback "
-        "rollback_actions.gate rollback_actions.respond"
+        "fixtures.monitoring fixtures.decision fixtures.incident fixtures.baseline fixtures.backups "
+        "fixtures.team fixtures.probes fixtures.monitor fixtures.rollback reports.terminal reports.bundle "
+        "rollback_actions.session rollback_actions.containers rollback_actions.stores "
+        "rollback_actions.contacts rollback_actions.backup rollback_actions.rollback rollback_actions.gate "
+        "rollback_actions.respond"
     ),
     "rollback_actions": "fixtures rollback_actions.cli",
     "checks": "",
@@ -162,21 +182,21 @@ _ROWS = {
     "checks.severity": "fixtures.*",
     "checks.verification": "fixtures.*",
     "staging.machine": "fixtures.*",
-    "staging.stack": "fixtures.* rollback_actions.* staging.machine",
+    "staging.stack": "fixtures.* reports.* rollback_actions.* staging.machine",
     "staging.target": "fixtures.*",
-    "staging.releases": "fixtures.* rollback_actions.* staging.stack",
+    "staging.releases": "fixtures.* reports.* rollback_actions.* staging.stack",
     "staging.rehearsal": (
         "fixtures.* reports.* rollback_actions.* staging.machine staging.stack staging.releases"
     ),
-    "staging.drills": "fixtures.* rollback_actions.* staging.stack staging.target",
-    "staging.faults": "fixtures.* rollback_actions.* staging.stack staging.target",
-    "staging.kills": "fixtures.* rollback_actions.* staging.machine staging.stack staging.target",
+    "staging.drills": "fixtures.* reports.* rollback_actions.* staging.stack staging.target",
+    "staging.faults": "fixtures.* reports.* rollback_actions.* staging.stack staging.target",
+    "staging.kills": "fixtures.* reports.* rollback_actions.* staging.machine staging.stack staging.target",
     "staging": (
-        "fixtures.* rollback_actions.* staging.machine staging.stack staging.releases staging.rehearsal "
-        "staging.drills staging.faults staging.kills"
+        "fixtures.* reports.* rollback_actions.* staging.machine staging.stack staging.releases "
+        "staging.rehearsal staging.drills staging.faults staging.kills"
     ),
     # Not of the house: it measures the house, and makes projects as the tests do.
-    "benchmarks": "fixtures.* rollback_actions.* staging.* tests.*",
+    "benchmarks": "fixtures.* reports.* rollback_actions.* staging.* tests.*",
 }
 LAYERS = {package: tuple(names.split()) for package, names in _ROWS.items()}
 

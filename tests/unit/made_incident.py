@@ -29,6 +29,7 @@ from fixtures.incident.limits import limits_of
 from fixtures.incident.origin import Origin
 from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
+from fixtures.monitor.assessment import Assessed
 from fixtures.monitoring.samples import SampleWriter
 from fixtures.monitoring.severity import assess
 from fixtures.system.clock import Moment
@@ -46,7 +47,6 @@ from fixtures.team.contact_record import (
     Alert,
 )
 from fixtures.verdict import Verdict
-from rollback_actions.respond.assessment import Assessed
 from rollback_actions.respond.response import Response
 from rollback_actions.session.journal import Journal
 from tests.unit.made_samples import BEAT, requests, samples

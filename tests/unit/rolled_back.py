@@ -12,9 +12,9 @@ import pytest
 from fixtures.errors import ExitCode
 from fixtures.incident.incident import JOURNAL, Incident, load_incident, new_incident
 from fixtures.incident.rehearsals import BEGAN, ENDED, VERDICT
+from fixtures.rollback.plan import Plan, plan_emergency
 from fixtures.target.profile import load_target
-from rollback_actions.backup.sets import new_backup_folder
-from rollback_actions.rollback.plan import Plan, plan_emergency
+from rollback_actions.backup.taking import new_backup_folder
 from rollback_actions.session.journal import Journal
 from tests.unit.command_line import Ran, incident_of
 from tests.unit.sandbox import SERVICES, STORES, Deployed, Releases, Sandbox, back_up, git, make_rollable

@@ -15,6 +15,7 @@ from unittest.mock import create_autospec
 
 import pytest
 
+from fixtures.backups.index import write_index
 from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer
 from fixtures.baseline.folder import save_baseline
 from fixtures.engines.compose import ComposeEngine
@@ -22,16 +23,15 @@ from fixtures.errors import ActionFailed
 from fixtures.incident.incident import Incident, RollbackRecord
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import Step, StepId
-from fixtures.losses.index import write_index
+from fixtures.rollback.plan import Plan
 from fixtures.target.profile import Target, load_target
-from rollback_actions.backup.sets import take_backup
+from reports.terminal.progress import Progress
+from rollback_actions.backup.taking import take_backup
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback import engine as rollback
 from rollback_actions.rollback import writers
 from rollback_actions.rollback.engine import roll_back
-from rollback_actions.rollback.plan import Plan
 from rollback_actions.session.journal import Journal
-from rollback_actions.session.progress import Progress
 from rollback_actions.session.steps import Recorder
 from rollback_actions.stores.contract import Blind
 from tests.conftest import PROFILE

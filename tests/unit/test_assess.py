@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode
+from fixtures.monitor import assessment
 from fixtures.monitor.monitor import COLLECTED
 from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
-from rollback_actions.respond import assessment
 from tests.unit.command_line import Ran
 from tests.unit.made_samples import Probes, requests, samples, value
 

@@ -18,7 +18,7 @@ from fixtures.incident.incident import UNFINISHED, Incident, new_incident
 from fixtures.incident.journal import JournalBroken
 from fixtures.incident.rehearsals import BEGAN, ENDED
 from fixtures.incident.reopening import closings_of
-from rollback_actions.rollback.plan import plan_database, plan_full, plan_service
+from fixtures.rollback.plan import plan_database, plan_full, plan_service
 from rollback_actions.session.journal import Journal
 from tests.pytester.conftest import Outcome
 from tests.unit.command_line import incident_of

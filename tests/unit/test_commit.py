@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ActionFailed, Unverifiable, UsageProblem
-from fixtures.git.repository import head, resolve_commit
+from fixtures.git.repository import files_at, head, resolve_commit
 from fixtures.system import command
-from rollback_actions.rollback.checkout import check_out, files_at
+from rollback_actions.rollback.checkout import check_out
 
 
 def _git(folder: Path, *arguments: str) -> str:

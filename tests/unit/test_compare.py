@@ -12,7 +12,6 @@ import typer
 
 import fixtures.baseline.recording
 import fixtures.baseline.target_comparison
-import rollback_actions.cli.state_commands as command_line
 from fixtures.baseline.folder import recorded_collection
 from fixtures.baseline.recording import record_content
 from fixtures.baseline.target_comparison import Finding, compare_target
@@ -23,6 +22,7 @@ from fixtures.given.given import _of_baseline, recorded_store
 from fixtures.stores.contract import RecordHash
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
+from rollback_actions.cli.state_commands import compare_command
 from tests.conftest import write_profile
 from tests.unit.content_stand_in import Recorder, Searchable, StandIn, opener
 
@@ -138,11 +138,11 @@ def test_what_is_wrong_comes_last_and_no_secret_is_printed(
     recorder = Recorder(tmp_path).add(StandIn("redis", BOTH, blind_spots=("not s3cret-of-the-canary",)))
     finding = Finding("redis", "0:token:*", Verdict.FAILED, f"missing 2 (token:{JWT}, s3cret-of-the-canary)")
     passed = Finding("redis", "0:session:*", Verdict.PASSED, "exact")
-    monkeypatch.setattr(command_line, "load_baseline", lambda *_: recorder.baseline)
-    monkeypatch.setattr(command_line, "open_engine", lambda _: ENGINE)
-    monkeypatch.setattr(command_line, "compare_target", lambda *_: [finding, passed])
+    monkeypatch.setattr("fixtures.baseline.folder.load_baseline", lambda *_: recorder.baseline)
+    monkeypatch.setattr("fixtures.engines.factory.open_engine", lambda _: ENGINE)
+    monkeypatch.setattr("fixtures.baseline.target_comparison.compare_target", lambda *_: [finding, passed])
     with pytest.raises(typer.Exit) as caught:
-        command_line.compare_command(tmp_path, profile)
+        compare_command(tmp_path, profile)
     assert caught.value.exit_code == ExitCode.FAILED
     assert capsys.readouterr().out.splitlines() == [
         "blind spot of redis: not [redacted]",

@@ -11,7 +11,7 @@ import yaml
 from fixtures.baseline.folder import save_baseline
 from fixtures.errors import UsageProblem
 from fixtures.incident.incident import new_incident
-from rollback_actions.rollback.configuration import (
+from fixtures.rollback.configuration import (
     configuration_at,
     entries,
     interpolated,
@@ -19,7 +19,7 @@ from rollback_actions.rollback.configuration import (
     said_by,
     with_environment,
 )
-from rollback_actions.rollback.plan import plan_full, plan_service
+from fixtures.rollback.plan import plan_full, plan_service
 from tests.unit.sandbox import Releases, Sandbox, facts, git, make_rollable
 
 BEFORE, SINCE = "of the known-good commit", "of the bad one"

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.backups.sets import find_backup, manifest_text
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ActionFailed, UsageProblem
 from fixtures.incident.incident import Incident, RollbackRecord, load_incident, new_incident
 from fixtures.incident.journal import JournalBroken, verify_journal
 from fixtures.incident.journal_steps import Step
+from fixtures.rollback.plan import plan_database, plan_emergency, plan_full, plan_unfinished
+from fixtures.rollback.refusals import Allowed, refusals
+from fixtures.rollback.status import Ran, State, newest_rollback
+from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.target.store_descriptor import Means
 from fixtures.verdict import Verdict
-from rollback_actions.backup.sets import find_backup, manifest_text
-from rollback_actions.rollback.outline import losses
-from rollback_actions.rollback.plan import plan_database, plan_emergency, plan_full, plan_unfinished
-from rollback_actions.rollback.refusals import Allowed, refusals
-from rollback_actions.rollback.status import Ran, State, newest_rollback
-from rollback_actions.rollback.unfinished import Unfinished
+from reports.terminal.outline import losses
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.leaks import SecretInRecord
 from rollback_actions.session.lock import TargetLock

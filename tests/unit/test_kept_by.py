@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollback_actions.stores.contract import Kept, kept_by
+from fixtures.backups.package import Kept
+from rollback_actions.stores.contract import kept_by
 from tests.unit.word_store import WordStore
 
 

@@ -10,11 +10,11 @@ import pytest
 from fixtures.errors import ActionFailed, ExitCode
 from fixtures.incident.incident import Incident
 from fixtures.redaction.redactor import Redactor
+from fixtures.rollback.plan import Plan
+from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
-from rollback_actions.cli import rollback_commands
-from rollback_actions.rollback.plan import Plan
-from rollback_actions.rollback.unfinished import Unfinished
+from rollback_actions.rollback import rollback_run
 from rollback_actions.session.leaks import SecretInRecord, without_leaks
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SECRET
@@ -45,7 +45,7 @@ def test_a_rollback_whose_record_holds_a_secret_says_so_and_how_it_went(
         unfinished.end()
         return unfinished.outcome(Verdict.PASSED, Moment.now())
 
-    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    monkeypatch.setattr(rollback_run, "roll_back", roll_back)
     said = run("rollback", "service", "backend", code=ExitCode.FAILED)
     (folder,) = run.sandbox.target.folders.incidents.glob("*-sandbox-*")
     assert f"(from {folder / file}:2)" in said

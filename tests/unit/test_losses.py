@@ -14,12 +14,12 @@ from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal_steps import Step, StepId
 from fixtures.losses.changes import FILES, aligned
 from fixtures.losses.lost_window import FOLDER, read_window
+from fixtures.losses.written_since import written_since
+from fixtures.rollback.plan import Plan, plan_database
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
-from rollback_actions.backup.written_since import written_since
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown
 from rollback_actions.rollback.losses import ACCOUNTS
-from rollback_actions.rollback.plan import Plan, plan_database
 from tests.unit.sandbox import Releases, Sandbox, make_rollable
 from tests.unit.word_store import readable
 

@@ -11,10 +11,10 @@ import pytest
 from fixtures.errors import ActionFailed
 from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal_steps import Step
+from fixtures.rollback.advice import Advice
+from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from fixtures.target.profile import Target
-from rollback_actions.rollback.advice import Advice
 from rollback_actions.rollback.maintenance import in_maintenance, left_on
-from rollback_actions.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from tests.unit.sandbox import (
     MAINTAINED,
     WRITERS,

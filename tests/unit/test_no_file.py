@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from fixtures.backups.index import read_index
+from fixtures.backups.package import read_package
 from fixtures.errors import ActionFailed, ExitCode
 from fixtures.incident.downtime import DOWNTIME
 from fixtures.incident.incident import JOURNAL, UNFINISHED
 from fixtures.incident.kept_samples import SAMPLES
 from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
-from fixtures.losses.index import read_index
 from fixtures.losses.lost_window import read_window
 from fixtures.system.files import open_regular, read_regular
 from fixtures.target.profile import load_target
@@ -27,7 +28,6 @@ from reports.pictures.album import draw_pictures
 from reports.postmortem.postmortem import post_mortem
 from reports.run import completion, renewal
 from reports.tools.processes import NoReport
-from rollback_actions.stores.package import read_package
 from tests.unit.made_incident import Clock, MadeIncident, clock
 
 __all__ = ["clock"]

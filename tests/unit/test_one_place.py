@@ -20,7 +20,7 @@ THREADS: Mapping[str, str] = {
     "fixtures/system/http.py": "a timer that cuts the connection of an answer that comes too slowly",
     "fixtures/gating/watchdog.py": "a timer that kills what is stuck, when nothing else of the run may work",
     "fixtures/gating/leftovers.py": "a timer that ends the process while Python waits for its threads",
-    "rollback_actions/session/monitor_view.py": "one thread shows samples: a beat never waits for a reader",
+    "reports/terminal/monitor_view.py": "one thread shows samples: a beat never waits for a reader",
     "fixtures/monitor/metrics_server.py": "one thread serves for as long as the monitor beats",
 }
 

@@ -14,9 +14,9 @@ from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import Step, StepId
 from fixtures.incident.origin import Origin
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN, rollbacks_in
+from fixtures.rollback.plan import plan_database, plan_emergency
+from fixtures.rollback.unfinished import read_unfinished
 from rollback_actions.rollback.engine import origin_of
-from rollback_actions.rollback.plan import plan_database, plan_emergency
-from rollback_actions.rollback.unfinished import read_unfinished
 from tests.unit.sandbox import Deployed, Releases, Sandbox, git, make_rollable
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.backups.package import MANIFEST, read_package, write_package
 from fixtures.errors import ActionFailed
 from fixtures.system.files import create_file
 from fixtures.target.store_descriptor import Means
-from rollback_actions.stores.package import MANIFEST, read_package, write_package
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from fixtures.baseline.known_good import baseline_of
 from fixtures.decision.wish import Kind
 from fixtures.errors import ActionFailed, UsageProblem
 from fixtures.incident.incident import new_incident
-from rollback_actions.rollback.plan import (
+from fixtures.rollback.plan import (
     Plan,
     plan_database,
     plan_emergency,
@@ -20,7 +20,7 @@ from rollback_actions.rollback.plan import (
     plan_service,
     plan_unfinished,
 )
-from rollback_actions.rollback.unfinished import Unfinished
+from fixtures.rollback.unfinished import Unfinished
 from tests.unit.sandbox import SERVICES, Releases, Sandbox, back_up, facts, image, make_sandbox
 
 WRITERS_FIRST = (("backend", "worker"), ("frontend",))

@@ -8,7 +8,7 @@ import pty
 
 import pytest
 
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 
 
 def test_a_step_is_a_line() -> None:

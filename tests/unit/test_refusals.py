@@ -15,13 +15,13 @@ from fixtures.baseline.folder import save_baseline
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode, UsageProblem
 from fixtures.incident.incident import Incident, RollbackRecord, new_incident
+from fixtures.rollback.plan import Plan, Stage, plan_database, plan_emergency, plan_service
+from fixtures.rollback.refusals import Allowed, refusals
+from fixtures.rollback.schedule import Schedule, schedule_of
+from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
-from rollback_actions.rollback.plan import Plan, Stage, plan_database, plan_emergency, plan_service
-from rollback_actions.rollback.refusals import Allowed, refusals
-from rollback_actions.rollback.schedule import Schedule, schedule_of
-from rollback_actions.rollback.unfinished import Unfinished
 from tests.unit.sandbox import Releases, Sandbox, facts, make_sandbox
 
 

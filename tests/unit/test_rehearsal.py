@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from fixtures.backups.newest_backup import newest_backup
 from fixtures.baseline.folder import save_baseline
 from fixtures.baseline.known_good import current_baseline
 from fixtures.decision.wish import Kind, Wish
@@ -17,19 +18,18 @@ from fixtures.errors import ActionFailed, ExitCode
 from fixtures.incident.incident import JOURNAL, UNFINISHED, load_incident, new_incident
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.rehearsals import ENDED, VERDICT
+from fixtures.rollback.unfinished import SUPERSEDED, Unfinished, unfinished_of
 from fixtures.system.clock import Moment
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
 from reports.incident.event import Kind as Event
 from reports.incident.incident_record import read_record
+from reports.terminal.progress import Progress
 from reports.timeline.timeline import timeline_of
-from rollback_actions.backup.newest_backup import newest_backup
 from rollback_actions.gate import rehearsal
 from rollback_actions.gate.check_run import CheckRun
 from rollback_actions.rollback import rollback_trial
 from rollback_actions.rollback.rollback_trial import RollbackTrial
-from rollback_actions.rollback.unfinished import SUPERSEDED, Unfinished, unfinished_of
-from rollback_actions.session.progress import Progress
 from staging.rehearsal import rehearsal as staged
 from staging.releases.release_repository import Releases
 from staging.stack.stack import Stack

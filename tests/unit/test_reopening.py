@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.backups.sets import MANIFEST, manifest_text
 from fixtures.errors import ExitCode
 from fixtures.incident.incident import UNFINISHED, new_incident
 from fixtures.incident.journal import JournalBroken, verify_journal
 from fixtures.incident.reopening import read_reopenings
 from fixtures.system.clock import Moment
-from rollback_actions.backup.sets import MANIFEST, manifest_text
 from rollback_actions.session.journal import Journal
 from tests.unit.command_line import tree
 from tests.unit.rolled_back import CAUSE, History, RolledBack, commit, make_rolled_back, roll_back

@@ -23,13 +23,13 @@ from fixtures.incident.kept_samples import SAMPLES as KEPT
 from fixtures.incident.kept_samples import read_kept
 from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
+from fixtures.rollback.refusals import Allowed
+from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
-from rollback_actions.cli import respond_commands
 from rollback_actions.gate.check_run import CheckRun
-from rollback_actions.rollback.refusals import Allowed
-from rollback_actions.rollback.unfinished import Unfinished
+from rollback_actions.respond import respond_run
 from rollback_actions.session.holder import Holder
 from rollback_actions.session.journal import Journal
 from tests.unit.command_line import Ran
@@ -152,12 +152,12 @@ def test_one_that_did_not_succeed_is_gone_on_with_and_taken_over_only_where_that
     monkeypatch: pytest.MonkeyPatch,
     holder: Holder | None,
 ) -> None:
-    def roll_back(hands: respond_commands._Hands, *_: object, **__: object) -> ExitCode:
+    def roll_back(hands: respond_run._Hands, *_: object, **__: object) -> ExitCode:
         Unfinished.begin(hands.incident, Wish(Kind.FULL, run.sandbox.commit))
         place.kept = {} if holder is None else {1: holder.record()}
         return ExitCode.FAILED
 
-    monkeypatch.setattr(respond_commands._Hands, "roll_back", roll_back)
+    monkeypatch.setattr(respond_run._Hands, "roll_back", roll_back)
     _monitored(run.sandbox.target, _critical)
     answer("y\n")
     said = run("respond", code=ExitCode.FAILED)
@@ -172,14 +172,14 @@ def test_one_that_did_not_succeed_is_gone_on_with_and_taken_over_only_where_that
 def test_one_that_is_done_and_not_verified_is_not_gone_on_with(
     run: Ran, answer: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def roll_back(hands: respond_commands._Hands, *_: object, **__: object) -> ExitCode:
+    def roll_back(hands: respond_run._Hands, *_: object, **__: object) -> ExitCode:
         unfinished = Unfinished.begin(hands.incident, Wish(Kind.FULL, run.sandbox.commit))
         hands.incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
         unfinished.end()
         return ExitCode.VERIFIED
 
-    monkeypatch.setattr(respond_commands._Hands, "roll_back", roll_back)
-    monkeypatch.setattr(respond_commands._Hands, "verify", lambda _: ExitCode.FAILED)
+    monkeypatch.setattr(respond_run._Hands, "roll_back", roll_back)
+    monkeypatch.setattr(respond_run._Hands, "verify", lambda _: ExitCode.FAILED)
     _monitored(run.sandbox.target, _critical)
     answer("y\n")
     said = run("respond", code=ExitCode.FAILED)
@@ -204,8 +204,8 @@ def test_a_rollback_that_the_incident_had_before_is_not_the_one_that_was_cut_off
         asked.append(words)
         return ExitCode.FAILED
 
-    monkeypatch.setattr(respond_commands._Hands, "_run", command)
-    hands = respond_commands._Hands(target, run.sandbox.profile, incident, Allowed(None), None, auto=True)
+    monkeypatch.setattr(respond_run._Hands, "_run", command)
+    hands = respond_run._Hands(target, run.sandbox.profile, incident, Allowed(None), None, auto=True)
     begun = replace(now, since_boot=now.since_boot - ago)
     code = hands.roll_back(Decision(Action.FULL, "its requests fail"), begun)
     assert len(asked) == commands
@@ -274,14 +274,14 @@ def test_what_is_verified_and_late_calls_for_no_hands(
             incident.reopen()
         return ExitCode.FAILED
 
-    def roll_back(hands: respond_commands._Hands, *_: object) -> ExitCode:
+    def roll_back(hands: respond_run._Hands, *_: object) -> ExitCode:
         now = Moment.now()
         hands.incident.write_rollback(RollbackRecord("c" * 40, Verdict.PASSED, 0.0, now, now))
         return ExitCode.VERIFIED
 
-    monkeypatch.setattr(respond_commands._Hands, "roll_back", roll_back)
+    monkeypatch.setattr(respond_run._Hands, "roll_back", roll_back)
     monkeypatch.setattr(CheckRun, "run", check)
-    monkeypatch.setattr(respond_commands, "tally", lambda *_: SimpleNamespace(late="downtime"))
+    monkeypatch.setattr(respond_run, "tally", lambda *_: SimpleNamespace(late="downtime"))
     monkeypatch.setenv("ROLLPROOF_RTO_SECONDS", "5")
     _monitored(run.sandbox.target, _critical)
     answer("y\n")
@@ -324,15 +324,15 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands of rollbacks that were run; each is as one that succeeds."""
     ran: list[list[str]] = []
 
-    def succeed(hands: respond_commands._Hands, words: list[str]) -> ExitCode:
+    def succeed(hands: respond_run._Hands, words: list[str]) -> ExitCode:
         ran.append(words)
         unfinished = Unfinished.begin(hands.incident, Wish(Kind.FULL, "c" * 40))
         hands.incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
         unfinished.end()
         return ExitCode.VERIFIED
 
-    monkeypatch.setattr(respond_commands._Hands, "_run", succeed)
-    monkeypatch.setattr(respond_commands._Hands, "verify", lambda _: ExitCode.VERIFIED)
+    monkeypatch.setattr(respond_run._Hands, "_run", succeed)
+    monkeypatch.setattr(respond_run._Hands, "verify", lambda _: ExitCode.VERIFIED)
     return ran
 
 
@@ -430,9 +430,9 @@ def test_a_rollback_that_was_cut_off_is_resumed_with_what_was_allowed(
         asked.append(words)
         return ExitCode.USAGE
 
-    monkeypatch.setattr(respond_commands._Hands, "_run", command)
+    monkeypatch.setattr(respond_run._Hands, "_run", command)
     allowed = Allowed("sandbox", over_budget=True, again=True)
-    hands = respond_commands._Hands(target, run.sandbox.profile, incident, allowed, None, auto=True)
+    hands = respond_run._Hands(target, run.sandbox.profile, incident, allowed, None, auto=True)
     # It has begun: that it is not gone on with is no refusal that has changed nothing.
     assert hands.roll_back(Decision(Action.FULL, "its requests fail"), Moment.now()) is ExitCode.FAILED
     ((*_, resume, confirm, over_budget, take_over, _),) = asked

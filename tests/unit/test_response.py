@@ -13,14 +13,14 @@ from fixtures.errors import ExitCode, UsageProblem
 from fixtures.incident.downtime import Downtime, Since
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.response_record import RESPONSE, Ending
+from fixtures.monitor.assessment import Assessed
 from fixtures.monitoring.severity import assess
+from fixtures.rollback.refusals import Allowed
 from fixtures.system.clock import Moment
 from fixtures.target.bands import Bands
 from fixtures.target.profile import Target, load_target
 from rollback_actions.respond import response
-from rollback_actions.respond.assessment import Assessed
 from rollback_actions.respond.response import CODES, Outcome, Response, allow, allowed_in, is_open
-from rollback_actions.rollback.refusals import Allowed
 from rollback_actions.session.journal import Journal
 from tests.unit.made_samples import BEAT, Probes, requests, samples, value
 

@@ -13,19 +13,19 @@ from typing import Any
 
 import pytest
 
+from fixtures.backups.package import Kept
 from fixtures.errors import ActionFailed
 from fixtures.git.repository import head
 from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import Step, StepId, steps_in
 from fixtures.losses.changes import Written
+from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
+from fixtures.rollback.unfinished import interrupted, unfinished_of
 from fixtures.verdict import Verdict
-from rollback_actions.backup import sets as backup
+from reports.terminal.outline import cautions, losses, outline
+from rollback_actions.backup import taking
 from rollback_actions.rollback.engine import RecordsUnknown
-from rollback_actions.rollback.outline import cautions, losses, outline
-from rollback_actions.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
-from rollback_actions.rollback.unfinished import interrupted, unfinished_of
-from rollback_actions.stores.contract import Kept
 from tests.unit.sandbox import (
     COMPOSE_FILE,
     SERVICES,
@@ -262,7 +262,7 @@ def test_a_disk_that_is_full_is_said_and_nothing_is_overwritten(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr(backup, "write_whole", full)
+        patched.setattr(taking, "write_whole", full)
         with pytest.raises(ActionFailed, match=r"backup: expected .*, observed No space left on device"):
             sandbox.run(PLANS["database"](sandbox), incident)
     assert list((sandbox.target.folders.backups / "safety").iterdir()) == []

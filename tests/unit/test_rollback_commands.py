@@ -18,12 +18,12 @@ from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import read_kept
 from fixtures.monitoring.samples import SampleWriter, samples_path
+from fixtures.rollback.plan import Plan, plan_database
+from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
 from rollback_actions.__main__ import main
-from rollback_actions.cli import rollback_commands
-from rollback_actions.rollback.plan import Plan, plan_database
-from rollback_actions.rollback.unfinished import Unfinished
+from rollback_actions.rollback import rollback_run
 from rollback_actions.session.holder import Holder
 from rollback_actions.session.steps import Recorder
 from tests.unit.command_line import Ran, begin, tree
@@ -219,7 +219,7 @@ def rolled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Incident]]:
         unfinished.end()
         return unfinished.outcome(Verdict.PASSED, Moment.now())
 
-    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    monkeypatch.setattr(rollback_run, "roll_back", roll_back)
     return rolled
 
 
@@ -246,7 +246,7 @@ def test_it_keeps_the_samples_around_it_also_those_of_its_own_time(
 
     with closing(SampleWriter(samples_path(target))) as writer:
         writer.write(before)
-    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    monkeypatch.setattr(rollback_run, "roll_back", roll_back)
     run("rollback", "database", "redis", code=ExitCode.FAILED)
     (folder,) = target.folders.incidents.glob("*-sandbox-*")
     assert read_kept(folder) == (before, meanwhile)
@@ -341,7 +341,7 @@ def test_a_rollback_that_fails_calls_for_hands(
         Unfinished.begin(incident, plan.wish)
         raise copy(error)
 
-    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    monkeypatch.setattr(rollback_run, "roll_back", roll_back)
     what = {"service": "backend", "emergency": run.sandbox.commit}[kind]
     said = run("rollback", kind, what, code=code)
     (folder,) = run.sandbox.target.folders.incidents.glob("*-sandbox-*")
@@ -394,7 +394,7 @@ def test_the_backup_set_that_a_person_named_is_the_one(run: Ran, monkeypatch: py
         began.append(plan.backup.folder.name)
         raise ActionFailed(what="restore", expected="b", observed="c", source="d", hint="e")
 
-    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    monkeypatch.setattr(rollback_run, "roll_back", roll_back)
     for name in ("older", "zz newest"):
         back_up(run.sandbox, run.sandbox.commit, name)
     words = ("rollback", "database", "redis")
@@ -422,7 +422,7 @@ def test_what_fails_says_no_secret(run: Ran, monkeypatch: pytest.MonkeyPatch) ->
         failure.add_note(f"besides, B={SECRET}")
         raise failure
 
-    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    monkeypatch.setattr(rollback_run, "roll_back", roll_back)
     said = run("rollback", "service", "backend", code=ExitCode.FAILED)
     shown = ("[redacted] was seen", "noted: [redacted]", "observed A=[redacted] (", "besides, B=[redacted]")
     for words in shown:
@@ -435,7 +435,7 @@ def test_maintenance_that_is_left_on_is_said(run: Ran, monkeypatch: pytest.Monke
         Unfinished.begin(incident, plan.wish)
         raise ActionFailed(what="restore", expected="b", observed="c", source="d", hint="e")
 
-    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    monkeypatch.setattr(rollback_run, "roll_back", roll_back)
     with proxied(run.sandbox) as proxy:
         proxy.on = True
         said = run("rollback", "database", "mysql", code=ExitCode.FAILED)

@@ -7,11 +7,11 @@ import pytest
 from fixtures.errors import ExitCode, Unverifiable
 from fixtures.incident.incident import Incident
 from fixtures.incident.journal_steps import Step
+from fixtures.rollback.plan import Plan
+from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
-from rollback_actions.cli import rollback_commands
-from rollback_actions.rollback.plan import Plan
-from rollback_actions.rollback.unfinished import Unfinished
+from rollback_actions.rollback import rollback_run
 from rollback_actions.session.steps import Recorder
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, elsewhere
@@ -26,7 +26,7 @@ def test_the_lock_names_the_incident(run: Ran, place: StandInPlace, monkeypatch:
         unfinished.end()
         return unfinished.outcome(Verdict.PASSED, Moment.now())
 
-    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    monkeypatch.setattr(rollback_run, "roll_back", roll_back)
     run("rollback", "service", "backend")
     ((named, incident),) = seen
     assert named == incident
@@ -49,7 +49,7 @@ def test_who_has_lost_the_lock_stops_before_the_next_step(
         with steps(Step.START):
             did.append("the second")
 
-    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    monkeypatch.setattr(rollback_run, "roll_back", roll_back)
     said = run("rollback", "service", "backend", code=ExitCode.FAILED)
     assert did == ["the first"]
     assert "expected held by this process still, observed held by anna@elsewhere" in said
@@ -73,7 +73,7 @@ def test_a_lock_that_could_not_be_given_back_is_in_what_to_type(
         place.before = fail
         fail()
 
-    monkeypatch.setattr(rollback_commands, "roll_back", roll_back)
+    monkeypatch.setattr(rollback_run, "roll_back", roll_back)
     said = run("rollback", "service", "backend", code=ExitCode.BROKEN)
     assert "lock of target sandbox: expected given back" in said
     assert "rollback_actions rollback resume --take-over --target=" in said

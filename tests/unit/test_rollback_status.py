@@ -9,9 +9,9 @@ import pytest
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode
 from fixtures.incident.incident import new_incident
+from fixtures.rollback.unfinished import Unfinished, read_unfinished
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
-from rollback_actions.rollback.unfinished import Unfinished, read_unfinished
 from rollback_actions.session.journal import Journal
 from tests.unit.command_line import Ran, begin, tree
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held

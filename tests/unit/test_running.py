@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from tests.running import all_tests
 from tests.running.all_tests import Parts
 from tests.running.board import WIDTH, Durations, board, clock, show, state, wait_for

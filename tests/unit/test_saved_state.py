@@ -14,10 +14,10 @@ from fixtures.git.repository import read_working_copy
 from fixtures.git.saved_commit import read_saved_commit
 from fixtures.incident.incident import new_incident
 from fixtures.incident.trials import PartTrial
+from fixtures.rollback.unfinished import Unfinished
 from rollback_actions.gate.saved_state import save_state
 from rollback_actions.rollback import rollback_trial
 from rollback_actions.rollback.rollback_trial import RollbackTrial
-from rollback_actions.rollback.unfinished import Unfinished
 from rollback_actions.session.holder import Life
 from rollback_actions.session.lock import LockState
 from tests.unit.command_line import Ran
@@ -269,7 +269,7 @@ def test_no_room_for_what_a_rollback_keeps_is_seen(
     class Full:
         free = 0
 
-    monkeypatch.setattr("rollback_actions.rollback.refusals.shutil.disk_usage", lambda _: Full)
+    monkeypatch.setattr("fixtures.rollback.refusals.shutil.disk_usage", lambda _: Full)
     found = problem(trial.of("refusals"))
     assert "room for what the stores hold now" in found
 

@@ -16,6 +16,7 @@ from fixtures.incident.incident import JOURNAL
 from fixtures.incident.journal import FIRST, hash_of, head_of
 from fixtures.incident.journal_steps import Step, StepId, steps_in
 from fixtures.incident.ledger import Note, NoteKind, Planned, Result, Run
+from fixtures.rollback.status import status_of
 from fixtures.stages import STEPS
 from fixtures.system.clock import Moment
 from fixtures.system.record_files import record_of
@@ -29,7 +30,6 @@ from reports.timeline.timeline import Timeline, timeline_of
 from reports.verdict.gate_page import gate_page
 from reports.verdict.recount import recounted
 from reports.verdict.verdict import read_verdict, write_verdict
-from rollback_actions.rollback.status import status_of
 from rollback_actions.session.journal import Journal
 from tests.unit.made_incident import Clock, MadeIncident, clock
 

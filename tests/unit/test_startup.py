@@ -25,6 +25,8 @@ HEAVY = {
     "confluent_kafka",
     "cryptography",
     "docker",
+    "dotenv",
+    "fixtures.target.profile",
     "grpc",
     "httpx",
     "httpx2",
@@ -61,6 +63,11 @@ TABLES: list[Mapping[str, At | TyperGroup]] = [
     stack.COMMANDS,
 ]
 COMMANDS = [(name, at) for table in TABLES for name, at in table.items() if isinstance(at, At)]
+ACTIONS = [
+    *(name for name, at in actions.COMMANDS.items() if isinstance(at, At)),
+    *(f"rollback {name}" for name in actions.ROLLBACK),
+    *(f"contacts {name}" for name in actions.CONTACTS),
+]
 
 
 def _started(*words: str) -> subprocess.CompletedProcess[str]:
@@ -81,7 +88,7 @@ def _started(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("door", [*DOORS, *(f"rollback_actions {name}" for name in ACTIONS)])
 def test_help_imports_nothing_that_commands_work_with(door: str) -> None:
     done = _started(*door.split(), "--help")
     said, _, imported = done.stdout.partition("IMPORTED")

@@ -13,13 +13,13 @@ from fixtures.errors import ExitCode, UsageProblem
 from fixtures.incident.incident import JOURNAL, UNFINISHED
 from fixtures.incident.response_record import RESPONSE
 from fixtures.monitoring.severity import Severity
+from fixtures.rollback.refusals import Allowed
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
 from reports.incident.event import Kind
 from reports.incident.incident_record import read_record
 from reports.timeline.timeline import Timeline, timeline_of
 from rollback_actions.respond.response import allow
-from rollback_actions.rollback.refusals import Allowed
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import open_journal
 from tests.unit.made_incident import Clock, MadeIncident, clock

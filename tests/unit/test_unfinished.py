@@ -11,8 +11,7 @@ import pytest
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import UsageProblem
 from fixtures.incident.incident import Incident, find_incident, new_incident
-from fixtures.verdict import Verdict
-from rollback_actions.rollback.unfinished import (
+from fixtures.rollback.unfinished import (
     Unfinished,
     interrupted,
     refuse_over_half_restored,
@@ -20,6 +19,7 @@ from rollback_actions.rollback.unfinished import (
     supersede_covered,
     unfinished_of,
 )
+from fixtures.verdict import Verdict
 
 COMMIT = "c" * 40
 EMERGENCY = Wish(Kind.EMERGENCY, COMMIT)

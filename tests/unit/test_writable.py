@@ -8,12 +8,12 @@ from typing import cast
 
 import pytest
 
+from fixtures.backups.package import Package
 from fixtures.errors import ActionFailed
 from fixtures.stores.drivers import at_place
 from fixtures.target.kinds import kinds
 from fixtures.target.sections import StoreProfile
 from rollback_actions.containers.control import ContainerControl
-from rollback_actions.stores.package import Package
 from rollback_actions.stores.writable import Operated, StoreWriter, Writable, release
 from tests.unit.test_readers_reach import NOWHERE, OPERATOR, section
 

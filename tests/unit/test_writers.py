@@ -12,12 +12,12 @@ from fixtures.engines.engine import RunningContainer
 from fixtures.errors import Problem, Unverifiable
 from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal_steps import Step
+from fixtures.rollback.plan import plan_database, plan_emergency
 from fixtures.stores.mysql.descriptor import MysqlProfile
+from reports.terminal.progress import Progress
 from rollback_actions.rollback import writers
-from rollback_actions.rollback.plan import plan_database, plan_emergency
 from rollback_actions.rollback.writers import Watch, WriterSeen
 from rollback_actions.session.journal import Journal
-from rollback_actions.session.progress import Progress
 from rollback_actions.session.steps import Recorder
 from rollback_actions.stores.contract import Client, host_of, strangers
 from tests.unit.sandbox import SERVICES, Releases, Sandbox, begun, free, make_rollable

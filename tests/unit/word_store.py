@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Self
 from unittest.mock import patch
 
+from fixtures.backups import index
+from fixtures.backups.package import Kept, write_package
 from fixtures.collection import Json
 from fixtures.errors import Unverifiable
-from fixtures.losses import accounting, index, lost_window, window_export
+from fixtures.losses import accounting, lost_window, window_export, written_since
 from fixtures.stores.contract import Digest, ExportedRecord, Pace, RecordHash, Selection
 from fixtures.target.store_descriptor import Means
-from rollback_actions.backup import written_since
-from rollback_actions.stores.contract import Kept, Restored
-from rollback_actions.stores.package import write_package
+from rollback_actions.stores.contract import Restored
 
 COLLECTION = "words"
 

@@ -1,5 +1,5 @@
 """Kafka, write side.
 
 May import `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.kafka`,
-`rollback_actions.stores`.
+`fixtures.backups`, `rollback_actions.stores`.
 """

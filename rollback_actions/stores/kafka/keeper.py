@@ -16,15 +16,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from fixtures.backups.package import Kept, read_package, write_package
 from fixtures.stores.kafka.descriptor import KafkaProfile
 from fixtures.stores.kafka.records import Record, read_records, record_of
 from fixtures.stores.kafka.view import Log, Partition, beginnings
 from fixtures.stores.reach import Countdown
 from fixtures.system.files import create_file
 from fixtures.target.store_descriptor import Means
-from rollback_actions.stores.contract import Kept, Restored
+from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.kafka.admin import Admin, GroupOffsets, Topic
-from rollback_actions.stores.package import read_package, write_package
 from rollback_actions.stores.writable import StoreWriter
 
 METHOD = "every retained record, configuration and group offsets"

@@ -1,5 +1,5 @@
 """Milvus, write side.
 
 May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.milvus`,
-`rollback_actions.stores`.
+`fixtures.backups`, `rollback_actions.stores`.
 """

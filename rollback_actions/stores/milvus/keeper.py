@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from pymilvus import MilvusClient
 from pymilvus.client.types import LoadState
 
+from fixtures.backups.package import Kept, read_package, write_package
 from fixtures.errors import Problem, Unverifiable
 from fixtures.stores.milvus.descriptor import MilvusProfile
 from fixtures.stores.milvus.view import WORKERS, chosen, connect, count, translated
@@ -25,8 +26,7 @@ from fixtures.stores.reach import Countdown
 from fixtures.system.command import Deadline
 from fixtures.system.side_by_side import each
 from fixtures.target.store_descriptor import Means
-from rollback_actions.stores.contract import Kept, Restored
-from rollback_actions.stores.package import read_package, write_package
+from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter
 
 METHOD = "snapshot of all volumes together, stopped"

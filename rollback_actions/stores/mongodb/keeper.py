@@ -23,12 +23,12 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, PyMongoError
 
+from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.stores.mongodb.descriptor import MongodbProfile
 from fixtures.stores.mongodb.view import Document, connect, holds_data, within
 from fixtures.system.files import create_file
 from fixtures.target.store_descriptor import Means
-from rollback_actions.stores.contract import Kept, Restored
-from rollback_actions.stores.package import Package, read_package, write_package
+from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter
 
 COLLECTIONS = "collections.bson"

@@ -1,5 +1,5 @@
 """MySQL and MariaDB, write side.
 
 May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.mysql`,
-`rollback_actions.containers`, `rollback_actions.stores`.
+`fixtures.backups`, `rollback_actions.containers`, `rollback_actions.stores`.
 """

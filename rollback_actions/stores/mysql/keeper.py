@@ -14,19 +14,19 @@ import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
+from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.errors import ActionFailed
 from fixtures.stores.mysql.descriptor import MysqlProfile
 from fixtures.stores.mysql.view import Flavour, connect, count_rows, quoted, rows, server, tables, translated
 from fixtures.stores.reach import Countdown
 from fixtures.system.files import create_file
 from fixtures.target.store_descriptor import Means
-from rollback_actions.stores.contract import Kept, Restored
+from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.mysql import grants as mysql_grants
 from rollback_actions.stores.mysql import schema as mysql_schema
 from rollback_actions.stores.mysql.dump import TRAILER, Dump, expect_whole, read_dump
 from rollback_actions.stores.mysql.floats import put_floats_back, write_floats
 from rollback_actions.stores.mysql.programs import LOCK, PROGRAMS, Programs
-from rollback_actions.stores.package import Package, read_package, write_package
 from rollback_actions.stores.writable import StoreWriter, Writable
 
 DUMP = "dump.sql"

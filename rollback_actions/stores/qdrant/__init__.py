@@ -1,5 +1,5 @@
 """Qdrant, write side.
 
 May import `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.qdrant`,
-`rollback_actions.stores`.
+`fixtures.backups`, `rollback_actions.stores`.
 """

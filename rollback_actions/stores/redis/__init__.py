@@ -1,5 +1,5 @@
 """Redis, write side.
 
 May import `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.redis`,
-`rollback_actions.stores`.
+`fixtures.backups`, `rollback_actions.stores`.
 """

@@ -22,14 +22,14 @@ from minio.datatypes import Object
 from minio.error import S3Error
 from minio.versioningconfig import OFF, VersioningConfig
 
+from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.stores.reach import Countdown
 from fixtures.stores.s3.descriptor import S3Profile
 from fixtures.stores.s3.view import connect, translated
 from fixtures.system.files import create_file
 from fixtures.system.side_by_side import Workers
 from fixtures.target.store_descriptor import Means
-from rollback_actions.stores.contract import Kept, Restored
-from rollback_actions.stores.package import Package, read_package, write_package
+from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.s3.objects import (
     NO_VERSION,
     UNSENDABLE,

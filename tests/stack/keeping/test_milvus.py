@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.backups.package import MANIFEST
 from rollback_actions.stores.milvus.keeper import Keeper
-from rollback_actions.stores.package import MANIFEST
 from tests.stack.keeping.milvus import Milvus
 from tests.stack.keeping.subject import Backup
 from tests.stack.milvus_scratch import SECONDS

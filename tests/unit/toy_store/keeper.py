@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from fixtures.backups.package import Kept, read_package, write_package
 from fixtures.stores.reach import Readable
 from fixtures.system.files import write_whole
 from fixtures.target.store_descriptor import Means
-from rollback_actions.stores.contract import Kept, Restored
-from rollback_actions.stores.package import read_package, write_package
+from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter, Writable
 from tests.unit.toy_store.content import Content, permissions
 from tests.unit.toy_store.descriptor import FolderProfile

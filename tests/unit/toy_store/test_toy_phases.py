@@ -61,7 +61,7 @@ import sys
 from pathlib import Path
 from fixtures.target.profile import load_target
 from rollback_actions.backup import capture
-from rollback_actions.session.progress import Progress
+from reports.terminal.progress import Progress
 from tests.unit.toy_store.engine import StandInEngine
 
 target = load_target(Path(sys.argv[1]))

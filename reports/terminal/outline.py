@@ -8,9 +8,9 @@ from fixtures.decision.wish import Kind
 from fixtures.errors import listed
 from fixtures.incident.journal_steps import Step
 from fixtures.losses.changes import Written
+from fixtures.rollback.plan import Plan, PlannedStep
 from fixtures.system.clock import age
 from fixtures.target.profile import Target
-from rollback_actions.rollback.plan import Plan, PlannedStep
 
 
 def outline(target: Target, plan: Plan) -> Iterator[tuple[PlannedStep, str]]:

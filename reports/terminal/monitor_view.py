@@ -18,7 +18,7 @@ from rich.text import Text
 from fixtures.monitoring.samples import Probe, Sample
 from fixtures.monitoring.severity import STORE
 from fixtures.system.record_files import as_json
-from rollback_actions.session.progress import Lasting
+from reports.terminal.progress import Lasting
 
 _MARKS = {True: ("ok", "green"), False: ("WRONG", "bold red"), None: ("UNKNOWN", "bold yellow")}
 # A paused terminal takes nothing; a sample that does not fit into this queue is never shown.

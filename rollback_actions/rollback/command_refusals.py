@@ -8,15 +8,15 @@ from functools import partial
 from fixtures.decision.wish import Wish
 from fixtures.errors import Problem, UsageProblem
 from fixtures.incident.incident import CHANGE, load_incident
-from fixtures.target.profile import Target
-from rollback_actions.rollback.plan import Plan
-from rollback_actions.rollback.refusals import Allowed, refusals
-from rollback_actions.rollback.unfinished import (
+from fixtures.rollback.plan import Plan
+from fixtures.rollback.refusals import Allowed, refusals
+from fixtures.rollback.unfinished import (
     Unfinished,
     interrupted,
     refuse_beside_unfinished,
     refuse_over_half_restored,
 )
+from fixtures.target.profile import Target
 from rollback_actions.session.lock import open_lock
 
 

@@ -1,23 +1,38 @@
-"""A decision for people: the action, its steps, losses and expected time, and the command to type."""
+"""An assessment and its decision, in lines for people: steps, losses, expected time, the command to type."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from fixtures.baseline.known_good import current_baseline
 from fixtures.decision.tree import Action, Decision
-from fixtures.decision.wish import Kind
 from fixtures.engines.factory import open_engine
 from fixtures.errors import UsageProblem
-from fixtures.git.repository import head, resolve_commit
+from fixtures.git.repository import head
 from fixtures.losses.changes import Written
+from fixtures.losses.written_since import written_since
+from fixtures.monitor.assessment import Assessed
+from fixtures.monitoring.severity import Severity, Standing
+from fixtures.rollback.advice import Advice
+from fixtures.rollback.plan import Plan, plan_of
+from fixtures.rollback.refusals import Allowed, refusals
+from fixtures.rollback.schedule import schedule_of
 from fixtures.target.profile import Target
-from rollback_actions.backup.written_since import written_since
-from rollback_actions.rollback.advice import Advice
-from rollback_actions.rollback.outline import cautions, losses, outline
-from rollback_actions.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
-from rollback_actions.rollback.refusals import Allowed, refusals
-from rollback_actions.rollback.schedule import schedule_of
+from reports.terminal.outline import cautions, losses, outline
+
+
+def assessment_lines(assessed: Assessed) -> Iterator[str]:
+    """Yield the assessment for people: the severity, and the state of each band, the worst first."""
+    assessment = assessed.assessment
+    yield f"severity: {assessment.severity}"
+    for standing in (Standing.MET, Standing.LASTING, Standing.UNKNOWN):
+        for finding in assessment.of(standing):
+            beats = f" (beats {finding.beats[0]} to {finding.beats[1]})" if finding.beats else ""
+            yield f"{standing}: {finding.severity}, {finding.band}: {finding.text}{beats}"
+    clear = [f"{finding.band} {finding.text}" for finding in assessment.of(Standing.CLEAR)]
+    if clear:
+        yield f"clear: {'; '.join(dict.fromkeys(clear))}"
+    if not assessed.monitored and assessment.severity is not Severity.CRITICAL:
+        yield "not judged: what takes longer than these samples; start the monitor"
 
 
 def decision_lines(
@@ -34,7 +49,7 @@ def decision_lines(
         Problem: the chosen rollback cannot be done; this is known before the first line is yielded.
     """
     target = advice.target
-    plan = plan_of(advice, decision, commit)
+    plan = plan_of(target, decision, commit)
     now = head(target.application.repository) if plan else ""
     names = f" of {', '.join(decision.names)}" if decision.names else ""
     yield f"decision: {decision.action}{names}"
@@ -66,34 +81,3 @@ def _written(target: Target, plan: Plan) -> Mapping[str, Written | str]:
     if plan.backup is None:
         return {}
     return written_since(target, open_engine(target.engine), plan.backup, plan.stores)
-
-
-def plan_of(advice: Advice, decision: Decision, commit: str | None = None) -> Plan | None:
-    """Return the plan of the chosen rollback, or None if the decision is no rollback.
-
-    Raises:
-        Problem: the rollback cannot be done.
-    """
-    target = advice.target
-    if decision.kind is None:
-        return None
-    if commit is None:
-        commit = current_baseline(target).facts.commit
-    match decision.kind:
-        case Kind.FULL:
-            return plan_full(target, commit)
-        case Kind.EMERGENCY:
-            return plan_emergency(target, commit)
-        case Kind.SERVICE:
-            plan = plan_service(target, decision.names[0])
-        case Kind.DATABASE:
-            plan = plan_database(target, decision.names[0])
-    if resolve_commit(target.application.repository, commit) != plan.commit:
-        raise UsageProblem(
-            what=f"commit of a {decision.action}",
-            expected=f"the known-good one, {plan.commit[:12]}",
-            observed=commit,
-            source="--commit",
-            hint="leave --commit out, or roll all back (--whole)",
-        )
-    return plan

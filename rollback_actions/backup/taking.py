@@ -1,0 +1,145 @@
+"""The taking of a backup set: every store of a target side by side, whole or absent."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from fixtures.backups.index import FOLDER
+from fixtures.backups.package import MANIFEST as PACKAGE
+from fixtures.backups.package import Kept
+from fixtures.backups.sets import MANIFEST, BackupSet, SetManifest, manifest_text, set_in
+from fixtures.errors import ActionFailed, reason_of
+from fixtures.incident.journal_steps import Step
+from fixtures.system.clock import Moment
+from fixtures.system.files import sha256_of, write_whole
+from fixtures.system.record_files import as_json
+from fixtures.system.side_by_side import every
+from rollback_actions.stores.contract import BacksUp
+
+
+class StepResult(Protocol):
+    """The object that `Steps` gives to a step's body: the body sets its result."""
+
+    result: str
+
+
+class Steps(Protocol):
+    """Opens a step that is shown and recorded."""
+
+    def __call__(self, step: Step, of: str = "", /) -> AbstractContextManager[StepResult]:
+        """Return `step` of a store."""
+        ...
+
+
+@contextmanager
+def backup_written(folder: Path) -> Iterator[None]:
+    """Turn an `OSError` of the body into an `ActionFailed` about space or permissions of `folder`."""
+    try:
+        yield
+    except OSError as error:
+        raise ActionFailed(
+            what="backup",
+            expected="a folder that it can be written into, and fits",
+            observed=reason_of(error),
+            source=str(error.filename or folder),
+            hint="make room there, or correct folders.backups in the profile, or the folder's permissions",
+        ) from None
+
+
+def take_backup(
+    folder: Path,
+    target: str,
+    commit: str,
+    keepers: Mapping[str, BacksUp],
+    steps: Steps,
+    index: Callable[[str, Path], int] | None = None,
+) -> BackupSet:
+    """Back up every store side by side into `folder`, which must not exist.
+
+    `index` writes the index of a store, by name, into a folder and returns its number of records. All indexes
+    are made before the first backup begins. Records written after that are in the backup, or count as written
+    since, or both.
+
+    Raises:
+        Problem: a store could not be backed up, or the backup not written; the unfinished folder is removed.
+    """
+    with backup_written(folder):
+        return _take(folder, target, commit, keepers, steps, index)
+
+
+def _take(
+    folder: Path,
+    target: str,
+    commit: str,
+    keepers: Mapping[str, BacksUp],
+    steps: Steps,
+    index: Callable[[str, Path], int] | None,
+) -> BackupSet:
+    temporary = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True, mode=0o700)
+    started = Moment.now()
+
+    taken: dict[str, tuple[Moment, Moment]] = {}
+
+    def keep(name: str) -> Kept:
+        began, store = Moment.now(), temporary / name
+        store.mkdir(mode=0o700)
+        with steps(Step.BACK_UP, name) as step:
+            kept = keepers[name].back_up(store)
+            step.result = f"{sum(kept.records.values()):,} records, {kept.size / 1e6:.1f} MB, {kept.method}"
+        taken[name] = began, Moment.now()
+        return kept
+
+    try:
+        indexed = _index(temporary, keepers, steps, index) if index is not None else {}
+        index_seconds = round(Moment.now().seconds_since(started), 3)
+        stores = every(keep, keepers, name="backup")
+        finished = Moment.now()
+        sealed = {name: sha256_of(temporary / name / PACKAGE) for name in stores}
+        manifest = SetManifest(
+            version=1,
+            target=target,
+            commit=commit,
+            started=started,
+            finished=finished,
+            index=indexed,
+            sealed=sealed,
+            taken=taken,
+            index_seconds=index_seconds,
+            stores=stores,
+        )
+        write_whole(temporary / MANIFEST, manifest_text(as_json(manifest)))
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return set_in(folder, manifest)
+
+
+def _index(
+    folder: Path, names: Iterable[str], steps: Steps, index: Callable[[str, Path], int]
+) -> dict[str, str]:
+    """Make the index of every store; return the SHA-256 of each index file, by its path in the set."""
+    below = folder / FOLDER
+    below.mkdir(mode=0o700)
+
+    def make(name: str) -> None:
+        with steps(Step.INDEX, name) as step:
+            step.result = f"{index(name, below):,} records"
+
+    every(make, names, name="index")
+    return {
+        str(path.relative_to(folder)): sha256_of(path) for path in sorted(below.rglob("*")) if path.is_file()
+    }
+
+
+def new_backup_folder(backups: Path, target: str) -> Path:
+    """Return the path of a new backup set; names sort by age."""
+    now = datetime.now(UTC)
+    return backups / f"{now.strftime('%Y%m%dT%H%M%S')}{now.microsecond // 1000:03d}Z-{target}"
