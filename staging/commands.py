@@ -10,19 +10,8 @@ from rich.console import Console
 
 from fixtures.errors import ExitCode
 from fixtures.git.repository import resolve_commit
-from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
 from reports.terminal.progress import Progress
-from staging.drills import drill_round
-from staging.drills.drill import chosen_drills
-from staging.faults.fault_catalogue import chosen
-from staging.faults.fault_round import RECORD, folder_for, run_round, show
-from staging.faults.fault_trial import Trials
-from staging.kills import kill_walk
-from staging.kills.kill import Killer
-from staging.machine.docker_engine import docker_engine, stop_kept_engine, undisturbed
-from staging.rehearsal.rehearsal import Rehearsal, write_off_rollbacks
-from staging.releases.deployment import Deployment, bring_up_application
 from staging.stack.fresh_stacks import bring_up_stores, clear_abandoned, fresh_stores, take_down_abandoned
 from staging.stack.slot import SLOTS, Slot
 from staging.stack.stack import Stack
@@ -38,6 +27,8 @@ Scale = Annotated[
 
 def rehearsal(scale: Scale = 1.0) -> None:
     """Break a staging stack by a migration, roll it back, verify it, write the record."""
+    from staging.rehearsal.rehearsal import Rehearsal
+
     stack = Stack(ROOT)
     with Progress() as progress, fresh_stores(stack, progress):
         incident, verdict = Rehearsal(stack, progress).run(scale)
@@ -49,6 +40,11 @@ def rehearsal(scale: Scale = 1.0) -> None:
 
 def up(scale: Scale = 1.0) -> None:
     """Bring a staging stack up, seeded, and leave it running."""
+    from fixtures.target.profile import load_target
+    from staging.machine.docker_engine import docker_engine, undisturbed
+    from staging.rehearsal.rehearsal import write_off_rollbacks
+    from staging.releases.deployment import bring_up_application
+
     stack = Stack(ROOT)
     with Progress() as progress, docker_engine(progress.say, keep=True) as started:
         clear_abandoned(stack, progress, unused=started)
@@ -68,6 +64,8 @@ def up(scale: Scale = 1.0) -> None:
 
 def down() -> None:
     """Take the staging stack down, and the engine if `up` started it."""
+    from staging.machine.docker_engine import docker_engine, stop_kept_engine
+
     stack = Stack(ROOT)
     with Progress() as progress:
         with docker_engine(progress.say):
@@ -82,6 +80,8 @@ def deploy(
     slot: Annotated[int, typer.Option(min=1, max=SLOTS, help="The slot of the stack.")] = 1,
 ) -> None:
     """Build, migrate to and start a commit of the application, on a stack that is up."""
+    from staging.releases.deployment import Deployment
+
     stack = Stack(ROOT, Slot(slot))
     full = resolve_commit(stack.state.application, commit)
     deployment = Deployment(stack)
@@ -104,6 +104,11 @@ def faults(
     keep: Annotated[bool, typer.Option("--keep", help="Keep baselines and incidents of all runs.")] = False,
 ) -> None:
     """Inject each data fault into a staging stack; see that its check catches it."""
+    from staging.faults.fault_catalogue import chosen
+    from staging.faults.fault_round import RECORD, folder_for, run_round, show
+    from staging.faults.fault_trial import Trials
+    from staging.releases.deployment import bring_up_application
+
     wanted, stack = chosen(names or []), Stack(ROOT)
     record = ROOT / "incidents" / RECORD
     with Progress() as progress, fresh_stores(stack, progress), folder_for(ROOT, keep=keep) as folder:
@@ -127,6 +132,11 @@ def killtest(
     scale: Scale = SMALL_SCALE,
 ) -> None:
     """Kill every rollback at every step of its journal, resume it, and compare the end."""
+    from staging.faults.fault_round import folder_for
+    from staging.kills import kill_walk
+    from staging.kills.kill import Killer
+    from staging.releases.deployment import bring_up_application
+
     stack = Stack(ROOT)
     record = ROOT / "incidents" / kill_walk.RECORD
     with Progress() as progress, fresh_stores(stack, progress), folder_for(ROOT, keep=False) as folder:
@@ -147,6 +157,11 @@ def drills(
     scale: Scale = SMALL_SCALE,
 ) -> None:
     """Make trouble in a staging stack under load; see that the monitor's samples tell which, and when."""
+    from staging.drills import drill_round
+    from staging.drills.drill import chosen_drills
+    from staging.faults.fault_round import folder_for
+    from staging.releases.deployment import bring_up_application
+
     wanted, stack = chosen_drills(names or []), Stack(ROOT)
     record = ROOT / "incidents" / drill_round.RECORD
     with Progress() as progress, fresh_stores(stack, progress), folder_for(ROOT, keep=False) as folder:
