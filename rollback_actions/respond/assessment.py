@@ -12,10 +12,9 @@ from fixtures.decision.tree import Scope
 from fixtures.errors import UsageProblem
 from fixtures.incident.kept_samples import BEFORE_SECONDS
 from fixtures.monitor.monitor import COLLECTED, Beats, clock
-from fixtures.monitoring.samples import Sample, read_samples
+from fixtures.monitoring.samples import ProbeKind, Sample, read_samples
 from fixtures.monitoring.severity import (
     RECORDS_LOST,
-    STORE,
     Assessment,
     Severity,
     Standing,
@@ -115,9 +114,11 @@ def scope_of(target: Target, assessed: Assessed) -> Scope:
     met = {finding.band for finding in assessed.assessment.of(Standing.MET)}
     if not met or not assessed.samples:
         return Scope()
-    probes = assessed.samples[-1].probes
-    unwell = {service for probe in probes.values() if probe.ok is not True for service in probe.services}
-    silent = {name.removeprefix(STORE) for name, probe in probes.items() if probe.ok is not True}
+    newest = assessed.samples[-1]
+    unwell = {
+        service for probe in newest.probes.values() if probe.ok is not True for service in probe.services
+    }
+    silent = {probe.store for probe in newest.of(ProbeKind.STORE) if probe.ok is not True}
     stores = tuple(
         name for name, store in target.stores.items() if name in silent or unwell.intersection(store.services)
     )

@@ -71,6 +71,9 @@ class Rewriter:
             return json.dumps(self.value(json.loads(value)))
         if key == "unknown" and isinstance(value, dict):
             return {name: self.value(one, sentence=True) for name, one in value.items()}
+        if key == "probes" and isinstance(value, dict):
+            # Names of probes are for people too: programs read each probe's kind and store.
+            return {self.value(name, sentence=True): self.value(probe) for name, probe in value.items()}
         return self.value(value, sentence=key in SENTENCES)
 
     def folder(self, folder: Path) -> None:
