@@ -32,6 +32,7 @@ from tests.unit.turned_time import TurnedTime, turned
 BEAT = 0.2
 Here = Callable[..., tuple[int, str, str]]
 _ANSWER = "expected an answer by now"
+_ASKED = "from a question of the monitor"
 
 
 class Told:
@@ -138,7 +139,7 @@ def test_a_suspended_machine_is_seen_by_the_clock(time: TurnedTime) -> None:
         (
             RuntimeError("s3cret"),
             None,
-            f"unknown: store raises: {_ANSWER}, observed RuntimeError: [redacted] (from a question of the monitor)",
+            f"unknown: store raises: {_ANSWER}, observed RuntimeError: [redacted] ({_ASKED})",
         ),
     ],
 )
