@@ -169,7 +169,7 @@ class Drawn:
             [
                 (12, "rollback began", {**wanted, "head": "9be1c0ffee00"}),
                 (12.5, "started", {"step": step}),
-                (16, "ended", {"step": step, "seconds": 3.5, "result": "4 containers"}),
+                (16, "ended", {"step": step, "began": 1, "seconds": 3.5, "result": "4 containers"}),
             ],
         )
 
