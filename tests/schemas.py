@@ -15,6 +15,8 @@ from fixtures.incident.journal import JournalLine
 from fixtures.incident.kept_samples import KeptSamples
 from fixtures.incident.ledger import Halted, Planned, Result, RunFacts
 from fixtures.incident.trials import Trial
+from fixtures.losses.index import IndexFile
+from fixtures.losses.lost_window import WindowFile
 from fixtures.monitoring.samples import Sample
 from fixtures.system.record_files import Positive, adapter_of
 from fixtures.verdict import RunVerdict
@@ -43,6 +45,8 @@ RECORDS: dict[str, tuple[object, str]] = {
     ),
     "samples": (KeptSamples, "incidents/ID/samples.json"),
     "backup-set": (SetManifest, "backups/SET/set.json, beside its seal `sha256`"),
+    "backup-index": (IndexFile, "backups/SET/index/STORE.json"),
+    "window": (WindowFile, "incidents/ID/lost-window/window.json, also of lost-window-N"),
     "baseline-release": (Release, "baselines/ID/release.json"),
     "baseline-containers": (tuple[RecordedContainer, ...], "baselines/ID/containers.json"),
     "baseline-stores": (dict[str, RecordedStore], "baselines/ID/stores.json"),

@@ -58,7 +58,7 @@ class Losses:
             return found
 
         stores = every(export, names, name="export")
-        window = Window(backup=self.backup.folder.name, stores=stores)
+        window = Window(self.backup.folder.name, stores, folder=folder)
         write_window(folder, window, dict(replays(self.target, self.engine, stores)))
         self.unfinished.seal(folder.name)
 
