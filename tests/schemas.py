@@ -14,6 +14,7 @@ from fixtures.incident.incident import Closed, IncidentFile, RollbackRecord
 from fixtures.incident.journal import JournalLine
 from fixtures.incident.kept_samples import KeptSamples
 from fixtures.incident.ledger import Halted, Planned, Result, RunFacts
+from fixtures.incident.record_accounts import StoreAccount
 from fixtures.incident.trials import Trial
 from fixtures.losses.index import IndexFile
 from fixtures.losses.lost_window import WindowFile
@@ -21,7 +22,7 @@ from fixtures.monitoring.samples import Sample
 from fixtures.system.record_files import Positive, adapter_of
 from fixtures.verdict import RunVerdict
 from rollback_actions.backup.sets import SetManifest
-from rollback_actions.rollback.unfinished import UnfinishedFile
+from rollback_actions.rollback.unfinished import SupersededFile, UnfinishedFile
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "docs" / "schemas"
@@ -31,6 +32,7 @@ RECORDS: dict[str, tuple[object, str]] = {
     "closed": (Closed, "incidents/ID/closed.json"),
     "rollback": (RollbackRecord, "incidents/ID/rollback.json, earlier-rollback-NN.json"),
     "unfinished": (UnfinishedFile, "incidents/ID/unfinished.json"),
+    "superseded": (SupersededFile, "incidents/ID/superseded.json"),
     "downtime": (Downtime, "incidents/ID/downtime.json"),
     "verdict": (RunVerdict, "incidents/ID/verdict.json"),
     "journal-line": (JournalLine, "a line of incidents/ID/journal.jsonl, contacts.jsonl, response.jsonl"),
@@ -47,6 +49,10 @@ RECORDS: dict[str, tuple[object, str]] = {
     "backup-set": (SetManifest, "backups/SET/set.json, beside its seal `sha256`"),
     "backup-index": (IndexFile, "backups/SET/index/STORE.json"),
     "window": (WindowFile, "incidents/ID/lost-window/window.json, also of lost-window-N"),
+    "accounting": (
+        dict[str, StoreAccount],
+        "incidents/ID/lost-window/accounting.json, also of lost-window-N",
+    ),
     "baseline-release": (Release, "baselines/ID/release.json"),
     "baseline-containers": (tuple[RecordedContainer, ...], "baselines/ID/containers.json"),
     "baseline-stores": (dict[str, RecordedStore], "baselines/ID/stores.json"),

@@ -27,6 +27,7 @@ from fixtures.incident.incident import (
 from fixtures.incident.journal import head_of, read_journal
 from fixtures.incident.kept_samples import SAMPLES
 from fixtures.incident.ledger import Planned, Result, Run, runs
+from fixtures.incident.record_accounts import ACCOUNTS, StoreAccount
 from fixtures.incident.reopening import REOPENED, reopening_journal
 from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
@@ -38,7 +39,6 @@ from fixtures.team.contact_record import CONTACTS, ContactRecord, record_of
 from reports.allure.checksums import CHECKSUMS, broken_seals
 
 CLOSED, SUPERSEDED = "closed.json", "superseded.json"
-ACCOUNTS = "accounting.json"
 # Errors that reading raises for files that are damaged, or written by another version.
 OTHER_SHAPE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 _Read = TypeVar("_Read")
@@ -89,7 +89,7 @@ class IncidentRecord:
     samples: tuple[Sample, ...]
     kept: tuple[Sample, ...]
     lost_windows: tuple[str, ...]
-    accounts: Mapping[str, Mapping[str, Any]]
+    accounts: Mapping[str, Mapping[str, StoreAccount]]
     doubts: tuple[str, ...]
 
 
@@ -294,5 +294,5 @@ def _started(record: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever JSON 
     return dict(record)
 
 
-def _accounts(record: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever JSON held
-    return {str(store): dict(account) for store, account in record.items()}
+def _accounts(record: object) -> Mapping[str, StoreAccount]:
+    return read_of(dict[str, StoreAccount], record)

@@ -15,6 +15,7 @@ from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
 from fixtures.incident.incident import UNFINISHED, Incident, RollbackRecord
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import samples_kept
+from fixtures.incident.record_accounts import ACCOUNTS
 from fixtures.losses.lost_window import FOLDER
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
@@ -23,7 +24,6 @@ from rollback_actions.cli.command_refusals import refusals_in, require_the_same
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.advice import Advice
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
-from rollback_actions.rollback.losses import ACCOUNTS
 from rollback_actions.rollback.maintenance import left_on
 from rollback_actions.rollback.plan import (
     Plan,

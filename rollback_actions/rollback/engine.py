@@ -15,6 +15,7 @@ from fixtures.git.repository import head
 from fixtures.incident.incident import Incident, RollbackRecord
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.origin import Origin, is_commit_id
+from fixtures.incident.record_accounts import ACCOUNTS
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
 from fixtures.system.clock import Moment
 from fixtures.system.command import Deadline
@@ -25,7 +26,7 @@ from rollback_actions.backup.sets import backup_written, take_backup
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.rollback.configuration import configuration_at
-from rollback_actions.rollback.losses import ACCOUNTS, Losses
+from rollback_actions.rollback.losses import Losses
 from rollback_actions.rollback.maintenance import MaintenanceMode
 from rollback_actions.rollback.plan import Plan, PlannedStep, Stage
 from rollback_actions.rollback.schedule import Schedule, schedule_of

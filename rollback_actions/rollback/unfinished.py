@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from fixtures.decision.wish import Kind, Wish
@@ -18,8 +18,7 @@ from fixtures.incident.incident import (
 )
 from fixtures.incident.origin import Origin
 from fixtures.system.clock import Moment
-from fixtures.system.files import canonical_json, write_whole
-from fixtures.system.record_files import WrongRecord, as_json, load_record, read_record, write_record
+from fixtures.system.record_files import WrongRecord, load_record, read_record, write_record
 from fixtures.verdict import Verdict
 
 SUPERSEDED = "superseded.json"  # an unfinished rollback's file once nothing is left to do
@@ -58,10 +57,11 @@ class UnfinishedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
-    """The start of a rollback that was given up: the only fact read from its record."""
+class SupersededFile(UnfinishedFile):
+    """A rollback that was given up: incident `by` has done its work, or nothing is left to do, and `why`."""
 
-    started: Moment
+    by: str | None = field(kw_only=True)
+    why: str = field(default="", kw_only=True)
 
 
 @dataclass(slots=True)
@@ -133,17 +133,19 @@ class Unfinished:
 
     def supersede(self, by: Incident) -> None:
         """Record that another incident's rollback has done this one's work; this one stays not passed."""
-        self._give_up({"by": by.id})
+        self._give_up(by=by.id)
 
     def write_off(self, why: str) -> None:
         """Record that nothing is left to resume, and `why`; the rollback stays not passed."""
-        self._give_up({"by": None, "why": why})
+        self._give_up(by=None, why=why)
 
-    def _give_up(self, said: Mapping[str, str | None]) -> None:
+    def _give_up(self, by: str | None, why: str = "") -> None:
         if self.incident.rollback() is None:
             now = Moment.now()
             self.incident.write_rollback(self.outcome(Verdict.FAILED, now))
-        write_whole(self.incident.folder / SUPERSEDED, canonical_json({**as_json(self._record()), **said}))
+        record = self._record()
+        facts = {one.name: getattr(record, one.name) for one in fields(record)}
+        write_record(self.incident.folder / SUPERSEDED, SupersededFile(**facts, by=by, why=why))
         self.end()
 
     def outcome(self, verdict: Verdict, finished: Moment) -> RollbackRecord:
@@ -316,7 +318,7 @@ def left_nothing(incident: Incident, record: RollbackRecord) -> bool:
 def _superseded(incident: Incident, record: RollbackRecord) -> bool:
     """Return True if the rollback of `record` is the given-up one of `incident`: see `SUPERSEDED`."""
     try:
-        return load_record(_Begun, incident.folder / SUPERSEDED, more=True).started == record.started
+        return load_record(SupersededFile, incident.folder / SUPERSEDED).started == record.started
     except FileNotFoundError:
         return False
     except (OSError, WrongRecord):

@@ -12,13 +12,13 @@ import pytest
 from fixtures.errors import ActionFailed
 from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal_steps import Step, StepId
+from fixtures.incident.record_accounts import ACCOUNTS
 from fixtures.losses.changes import FILES, aligned
 from fixtures.losses.lost_window import FOLDER, read_window
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
 from rollback_actions.backup.written_since import written_since
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown
-from rollback_actions.rollback.losses import ACCOUNTS
 from rollback_actions.rollback.plan import Plan, plan_database
 from tests.unit.sandbox import Releases, Sandbox, make_rollable
 from tests.unit.word_store import readable
@@ -282,7 +282,7 @@ def test_accounts_that_cannot_be_written_are_unknown_or_to_be_resumed(
 
     with monkeypatch.context() as patch:
         patch.setattr("rollback_actions.rollback.losses.account_store", full)
-        patch.setattr("rollback_actions.rollback.losses.write_whole", full)
+        patch.setattr("rollback_actions.rollback.losses.write_record", full)
         with pytest.raises(ActionFailed, match=r"accounts of the records: .* observed No space left"):
             sandbox.run(plan, incident)
     assert (incident.folder / "unfinished.json").exists()
