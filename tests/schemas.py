@@ -21,8 +21,10 @@ from fixtures.losses.lost_window import WindowFile
 from fixtures.monitoring.samples import Sample
 from fixtures.system.record_files import Positive, adapter_of
 from fixtures.verdict import RunVerdict
+from reports.bundle.bundle import SealedManifest
 from rollback_actions.backup.sets import SetManifest
 from rollback_actions.rollback.unfinished import SupersededFile, UnfinishedFile
+from rollback_actions.stores.package import PackageManifest
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "docs" / "schemas"
@@ -47,12 +49,14 @@ RECORDS: dict[str, tuple[object, str]] = {
     ),
     "samples": (KeptSamples, "incidents/ID/samples.json"),
     "backup-set": (SetManifest, "backups/SET/set.json, beside its seal `sha256`"),
+    "backup": (PackageManifest, "backups/SET/STORE/backup.json"),
     "backup-index": (IndexFile, "backups/SET/index/STORE.json"),
     "window": (WindowFile, "incidents/ID/lost-window/window.json, also of lost-window-N"),
     "accounting": (
         dict[str, StoreAccount],
-        "incidents/ID/lost-window/accounting.json, also of lost-window-N",
+        "incidents/ID/lost-window/accounting.json",
     ),
+    "bundle": (SealedManifest, "the first file of a bundle, ID/bundle.json"),
     "baseline-release": (Release, "baselines/ID/release.json"),
     "baseline-containers": (tuple[RecordedContainer, ...], "baselines/ID/containers.json"),
     "baseline-stores": (dict[str, RecordedStore], "baselines/ID/stores.json"),

@@ -11,54 +11,56 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Never
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Annotated, Any, Never
 
 from fixtures.errors import ActionFailed, reason_of
 from fixtures.system.files import create_file, read_regular, sha256_of
+from fixtures.system.record_files import LEFT_OUT, Must, WrongRecord, as_json, parse_record
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Kept
 
 MANIFEST = "backup.json"
+VERSION = 1
 _UNFINISHED = "backup.json.unfinished"
 _REFUSED = "do not restore from this folder; take another backup, or use an older one"
 
 
-class DataFile(BaseModel):
+@dataclass(frozen=True, slots=True)
+class DataFile:
     """The expected state of a data file: its bytes on disk and their SHA-256 in hexadecimal."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     size: int
     sha256: str
 
 
-class _Content(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+@dataclass(frozen=True, slots=True)
+class PackageContent:
+    """What a backup is, and its data files. `details` is JSON that the keeper wrote for itself.
 
-    version: Literal[1]
+    Packages of older versions have no `means`: they can be restored, but never satisfy a risk's demand.
+    """
+
     kind: str
     method: str
-    # Packages of older versions have none: they can be restored, but never satisfy a risk's demand.
-    means: Means | None = None
-    records: dict[str, int]
-    details: dict[str, Any]
-    files: dict[str, DataFile]
+    records: Mapping[str, int]
+    details: Mapping[str, Any]
+    files: Mapping[str, DataFile]
+    version: Annotated[int, Must(f"version {VERSION}", VERSION.__eq__)]
+    means: Means | None = field(default=None, metadata=LEFT_OUT)
 
     def sha256(self) -> str:
-        # A field that an older version did not write is no part of its seal.
-        said = self.model_dump(exclude_unset=True)
-        text = json.dumps(said, sort_keys=True, ensure_ascii=True, allow_nan=False)
+        """Return the SHA-256 of the content, as it is sealed with."""
+        text = json.dumps(as_json(self), sort_keys=True, ensure_ascii=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-class _Manifest(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+@dataclass(frozen=True, slots=True)
+class PackageManifest:
+    """A backup's ``backup.json``: its content, and the SHA-256 that seals it."""
 
-    content: _Content
+    content: PackageContent
     sha256: str
 
 
@@ -109,8 +111,8 @@ def write_package(
         (folder / _UNFINISHED).unlink(missing_ok=True)
         names = _names(folder)
         files = {name: _seal(folder / name) for name in names}
-        content = _Content(
-            version=1,
+        content = PackageContent(
+            version=VERSION,
             kind=kind,
             method=method,
             means=means,
@@ -119,9 +121,9 @@ def write_package(
             details=json.loads(json.dumps(dict(details), allow_nan=False)),
             files=files,
         )
-        manifest = _Manifest(content=content, sha256=content.sha256())
+        manifest = PackageManifest(content, content.sha256())
         with create_file(folder / _UNFINISHED) as stream:
-            stream.write(json.dumps(manifest.model_dump(), indent=1, sort_keys=True).encode())
+            stream.write(json.dumps(as_json(manifest), indent=1, sort_keys=True).encode())
             stream.flush()
             os.fsync(stream.fileno())
         for directory in sorted({(folder / name).parent for name in names} | {folder}):
@@ -175,7 +177,7 @@ def read_package(folder: Path, *, kind: str) -> Package:
     )
 
 
-def _manifest(folder: Path) -> _Content:
+def _manifest(folder: Path) -> PackageContent:
     try:
         text = read_regular(folder / MANIFEST)
     except FileNotFoundError:
@@ -183,11 +185,9 @@ def _manifest(folder: Path) -> _Content:
     except OSError as error:
         _refuse(folder, f"a readable {MANIFEST}", reason_of(error))
     try:
-        manifest = _Manifest.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        _refuse(folder, f"a {MANIFEST} of this program", f"{first['msg']} at {where}")
+        manifest = parse_record(PackageManifest, text)
+    except WrongRecord as error:
+        _refuse(folder, f"a {MANIFEST} of this program", str(error))
     if manifest.content.sha256() != manifest.sha256:
         _refuse(folder, f"{MANIFEST} with SHA-256 {manifest.sha256}", "another one: it was changed")
     return manifest.content
