@@ -14,6 +14,7 @@ from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal_steps import Step, StepId
 from fixtures.incident.record_accounts import ACCOUNTS
 from fixtures.losses.changes import FILES, aligned
+from fixtures.losses.index import read_index
 from fixtures.losses.lost_window import FOLDER, read_window
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
@@ -315,3 +316,27 @@ def test_a_window_is_read_as_strictly_as_every_record(tmp_path: Path, text: str,
     (tmp_path / "window.json").write_text(text)
     with pytest.raises(ActionFailed, match=f"expected a readable window.json, observed .*{said}"):
         read_window(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "records", "said"),
+    [
+        (
+            {"bound": "", "records": 0, "total": "0", "block": [0, 0]},
+            "../x",
+            "not a file inside of the index",
+        ),
+        ({"bound": "", "records": -1, "total": "0", "block": [0, 0]}, "x", "not 0 or more"),
+        ({"bound": "", "records": 0, "total": "-1", "block": [0, 0]}, "x", "not hexadecimal"),
+        ({"bound": "", "records": 0, "total": "0"}, "x", "no collections.a.parts.0.block"),
+        (None, "x", "not at least one part"),
+    ],
+)
+def test_an_index_is_read_as_strictly_as_every_record(
+    tmp_path: Path, part: dict[str, Any] | None, records: str, said: str
+) -> None:
+    (tmp_path / "index").mkdir()
+    found = {"collections": {"a": {"parts": [part] if part else [], "records": records}}}
+    (tmp_path / "index" / "mysql.json").write_text(json.dumps(found))
+    with pytest.raises(ActionFailed, match=rf"index of a backup set: .*{said}, in mysql.json .*\nHINT: "):
+        read_index(tmp_path, "mysql", {})
