@@ -10,11 +10,10 @@ import json
 
 from fixtures.baseline.facts import ContentFile, RecordedCanary, RecordedContainer, RecordedStore, Release
 from fixtures.incident.downtime import Downtime
-from fixtures.incident.incident import Closed, IncidentFile, RollbackRecord
+from fixtures.incident.incident import Closed, IncidentFile, RollbackRecord, StoreAccount
 from fixtures.incident.journal import JournalLine
 from fixtures.incident.kept_samples import KeptSamples
 from fixtures.incident.ledger import Halted, Planned, Result, RunFacts
-from fixtures.incident.record_accounts import StoreAccount
 from fixtures.incident.trials import Trial
 from fixtures.losses.index import IndexFile
 from fixtures.losses.lost_window import WindowFile

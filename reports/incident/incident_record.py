@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from fixtures.errors import Problem, reason_of
 from fixtures.incident.incident import (
+    ACCOUNTS,
     JOURNAL,
     LOST_WINDOW,
     ROLLBACK,
@@ -22,12 +23,12 @@ from fixtures.incident.incident import (
     Closed,
     Incident,
     RollbackRecord,
+    StoreAccount,
     load_incident,
 )
 from fixtures.incident.journal import head_of, read_journal
 from fixtures.incident.kept_samples import SAMPLES
 from fixtures.incident.ledger import Planned, Result, Run, runs
-from fixtures.incident.record_accounts import ACCOUNTS, StoreAccount
 from fixtures.incident.reopening import REOPENED, reopening_journal
 from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN

@@ -10,8 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from fixtures.errors import Unverifiable
-from fixtures.incident.incident import ROLLBACK
-from fixtures.incident.record_accounts import ACCOUNTS, StoreAccount
+from fixtures.incident.incident import ACCOUNTS, ROLLBACK, StoreAccount
 from reports.incident.incident_record import IncidentRecord
 from reports.pictures.style import INK, SMALL, TEXT, WIDTH, Look, fitting, new_figure, svg, width_of
 from reports.timeline.rollback import ended_rollbacks, wanted

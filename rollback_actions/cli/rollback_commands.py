@@ -12,10 +12,9 @@ import typer
 from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
-from fixtures.incident.incident import UNFINISHED, Incident, RollbackRecord
+from fixtures.incident.incident import ACCOUNTS, UNFINISHED, Incident, RollbackRecord
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import samples_kept
-from fixtures.incident.record_accounts import ACCOUNTS
 from fixtures.losses.lost_window import FOLDER
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict

@@ -12,10 +12,9 @@ from typing import Any
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, Problem, Unverifiable
 from fixtures.git.repository import head
-from fixtures.incident.incident import Incident, RollbackRecord
+from fixtures.incident.incident import ACCOUNTS, Incident, RollbackRecord
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.origin import Origin, is_commit_id
-from fixtures.incident.record_accounts import ACCOUNTS
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
 from fixtures.system.clock import Moment
 from fixtures.system.command import Deadline

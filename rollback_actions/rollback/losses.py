@@ -9,8 +9,8 @@ from pathlib import Path
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, Problem, reason_of
+from fixtures.incident.incident import ACCOUNTS
 from fixtures.incident.journal_steps import Step
-from fixtures.incident.record_accounts import ACCOUNTS
 from fixtures.losses.accounting import Account, account_store
 from fixtures.losses.index import StoreIndex, read_index
 from fixtures.losses.lost_window import Window, WindowStore, new_window, read_window, replays, write_window

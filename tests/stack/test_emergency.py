@@ -21,7 +21,7 @@ from confluent_kafka import Producer
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ExitCode
 from fixtures.git.repository import head
-from fixtures.incident.record_accounts import ACCOUNTS
+from fixtures.incident.incident import ACCOUNTS
 from fixtures.losses.lost_window import FOLDER
 from fixtures.stores.kafka.view import Log, beginnings, settings
 from fixtures.target.profile import Target

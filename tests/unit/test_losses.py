@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from fixtures.errors import ActionFailed
-from fixtures.incident.incident import Incident, new_incident
+from fixtures.incident.incident import ACCOUNTS, Incident, new_incident
 from fixtures.incident.journal_steps import Step, StepId
-from fixtures.incident.record_accounts import ACCOUNTS
 from fixtures.losses.changes import FILES, aligned
 from fixtures.losses.index import read_index
 from fixtures.losses.lost_window import FOLDER, read_window
