@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import json
 
+from fixtures.backups.index import IndexFile
+from fixtures.backups.package import PackageManifest
 from fixtures.backups.sets import SetManifest
 from fixtures.baseline.facts import ContentFile, RecordedCanary, RecordedContainer, RecordedStore, Release
 from fixtures.incident.downtime import Downtime
-from fixtures.incident.incident import Closed, IncidentFile, RollbackRecord
+from fixtures.incident.incident import Closed, IncidentFile, RollbackRecord, StoreAccount
 from fixtures.incident.journal import JournalLine
 from fixtures.incident.kept_samples import KeptSamples
 from fixtures.incident.ledger import Halted, Planned, Result, RunFacts
 from fixtures.incident.trials import Trial
+from fixtures.losses.lost_window import WindowFile
 from fixtures.monitoring.samples import Sample
-from fixtures.rollback.unfinished import UnfinishedFile
+from fixtures.rollback.unfinished import SupersededFile, UnfinishedFile
 from fixtures.system.record_files import Positive, adapter_of
 from fixtures.verdict import RunVerdict
+from reports.bundle.bundle import SealedManifest
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "docs" / "schemas"
@@ -29,6 +33,7 @@ RECORDS: dict[str, tuple[object, str]] = {
     "closed": (Closed, "incidents/ID/closed.json"),
     "rollback": (RollbackRecord, "incidents/ID/rollback.json, earlier-rollback-NN.json"),
     "unfinished": (UnfinishedFile, "incidents/ID/unfinished.json"),
+    "superseded": (SupersededFile, "incidents/ID/superseded.json"),
     "downtime": (Downtime, "incidents/ID/downtime.json"),
     "verdict": (RunVerdict, "incidents/ID/verdict.json"),
     "journal-line": (JournalLine, "a line of incidents/ID/journal.jsonl, contacts.jsonl, response.jsonl"),
@@ -43,6 +48,14 @@ RECORDS: dict[str, tuple[object, str]] = {
     ),
     "samples": (KeptSamples, "incidents/ID/samples.json"),
     "backup-set": (SetManifest, "backups/SET/set.json, beside its seal `sha256`"),
+    "backup": (PackageManifest, "backups/SET/STORE/backup.json"),
+    "backup-index": (IndexFile, "backups/SET/index/STORE.json"),
+    "window": (WindowFile, "incidents/ID/lost-window/window.json, also of lost-window-N"),
+    "accounting": (
+        dict[str, StoreAccount],
+        "incidents/ID/lost-window/accounting.json",
+    ),
+    "bundle": (SealedManifest, "the first file of a bundle, ID/bundle.json"),
     "baseline-release": (Release, "baselines/ID/release.json"),
     "baseline-containers": (tuple[RecordedContainer, ...], "baselines/ID/containers.json"),
     "baseline-stores": (dict[str, RecordedStore], "baselines/ID/stores.json"),

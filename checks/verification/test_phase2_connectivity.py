@@ -9,9 +9,9 @@ import pytest
 
 from fixtures.baseline.facts import RecordedStore
 from fixtures.baseline.folder import Baseline
+from fixtures.collection import Case
 from fixtures.errors import Meaning, Problem
 from fixtures.gating.evidence import Expect
-from fixtures.given.cases import Case
 from fixtures.stores.contract import Answer, Search
 from fixtures.system.rounds import Wrong, answer_of
 from fixtures.target.profile import Target

@@ -10,7 +10,7 @@ import pytest
 from fixtures.baseline.differences import neighbours_text, same_neighbours, schema_differences
 from fixtures.baseline.facts import RecordedContent, RecordedStore
 from fixtures.baseline.folder import Baseline
-from fixtures.collection import Json
+from fixtures.collection import Case, Json
 from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
 from fixtures.given.cases import ContentCase, CountCase, GoldenCase, SchemaCase
@@ -55,13 +55,13 @@ def test_store_holds_no_unrecorded_collection(
 
 def test_collection_content(
     content: ContentCase,
-    comparison_of: Callable[[str], Comparison],
+    comparison_of: Callable[[Case], Comparison],
     evidence: Keep,
     expect: Expect,
     note: Say,
 ) -> None:
     """Every record of the collection is unchanged; by the policy `grows`, more may be there."""
-    comparison = comparison_of(content.id)
+    comparison = comparison_of(content)
     if rows := list(comparison.rows()):
         evidence("differences", table(("difference", "record", "fields"), rows), CSV)
     if content.recorded.excluded:
@@ -112,10 +112,10 @@ def test_golden_queries(
     golden: GoldenCase,
     golden_answers: Mapping[str, Sequence[Neighbours] | Wrong],
     expect: Expect,
-    shown_keys: Callable[[str], Callable[[str], str]],
+    shown_keys: Callable[[Case], Callable[[str], str]],
 ) -> None:
     """Searches for the baseline's vectors find the same neighbours as then."""
-    shown, answers = shown_keys(golden.id), answer_of(golden_answers, golden.id)
+    shown, answers = shown_keys(golden), answer_of(golden_answers, golden.id)
     for number, (before, now) in enumerate(zip(golden.recorded, answers, strict=True), start=1):
         expect(same_neighbours(before, now),
                what=f"neighbours of golden query {number} in {golden}", means=Meaning.DATA_CHANGED,

@@ -29,14 +29,14 @@ from allure_commons.types import LabelType
 from allure_pytest.listener import AllureListener
 from allure_pytest.utils import ParsedPytestNodeId, allure_label, allure_title
 
+from fixtures.collection import Case
 from fixtures.errors import Meaning
 from fixtures.gating.evidence import EVIDENCE
-from fixtures.gating.failing import parameters_of
 from fixtures.gating.recorder import judge
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.incident.ledger import Result
 from fixtures.redaction.redactor import Redactor
-from fixtures.stages import stage_of
+from fixtures.stages import parameters_of, stage_of, store_in
 from fixtures.verdict import Verdict
 from reports.allure.categories import code_of
 from reports.allure.description import description, note_error, steps
@@ -158,13 +158,9 @@ def _labels(node_id: str, incident: str, stage: str | None, story: str | None) -
 
 
 def _story(item: pytest.Item, redactor: Redactor) -> str | None:
-    """Return the container or store that a check examines: its first parameter, up to a slash.
-
-    Checks of one table, mount or collection are parametrised with ``mysql/users`` and the like.
-    """
+    """Return the part that a check examines: its first parameter, such as a container, or a case's store."""
     first = next(iter(parameters_of(item).values()), None)
-    # Redact before the cut: the redactor cannot recognise a part of a secret.
-    return redactor.text(first).split("/")[0] if isinstance(first, str) and first else None
+    return redactor.text(store_in(first)) if isinstance(first, str | Case) and first else None
 
 
 class RedactingLogger:

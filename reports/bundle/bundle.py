@@ -11,51 +11,62 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import IO, Annotated
 
 from fixtures.errors import ActionFailed, Problem, UsageProblem, reason_of
 from fixtures.incident.incident import LOST_WINDOW, Incident
 from fixtures.redaction.redactor import Redactor
 from fixtures.system.files import canonical_json, sha256_of
+from fixtures.system.record_files import Must, Natural, as_json
 
 MANIFEST = "bundle.json"
 MODE = 0o644
+VERSION = 1
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _RECORDS = "records of users: --with-records includes them"
 _REMAINS = "what a kill left of a file, or a lock"
 _NO_FILE = "neither a file nor a folder"
 
 
-class Held(BaseModel):
+Sha256 = Annotated[str, Must("a SHA-256 in hexadecimal", re.compile(r"[0-9a-f]{64}").fullmatch)]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
     """A bundled file's required size in bytes, and its SHA-256 in hexadecimal."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    size: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size: Natural
+    sha256: Sha256
 
 
-class Manifest(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Manifest:
     """The bundled files, and in `left_out` the files that are not bundled, with the reason."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    version: Literal[1] = 1
-    incident: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+    incident: Annotated[str, Must("an id of an incident", _ID.fullmatch)]
     target: str
-    files: dict[str, Held]
-    left_out: dict[str, str]
+    files: Mapping[str, Held]
+    left_out: Mapping[str, str]
+    version: Annotated[int, Must(f"version {VERSION}", VERSION.__eq__)] = VERSION
 
     @property
     def size(self) -> int:
         """Total bytes of all files."""
         return sum(file.size for file in self.files.values())
+
+
+@dataclass(frozen=True, slots=True)
+class SealedManifest:
+    """A manifest as it is in the bundle: with the SHA-256 of its content, written as canonical JSON."""
+
+    content: Manifest
+    sha256: Sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +123,8 @@ def write_bundle(
 
 def sealed(manifest: Manifest) -> bytes:
     """Return the manifest's bytes in the bundle, with the SHA-256 of its content."""
-    content = manifest.model_dump()
-    return canonical_json({"content": content, "sha256": hashlib.sha256(canonical_json(content)).hexdigest()})
+    digest = hashlib.sha256(canonical_json(as_json(manifest))).hexdigest()
+    return canonical_json(as_json(SealedManifest(manifest, digest)))
 
 
 def _require_new(incident: Incident, output: Path) -> None:
@@ -184,16 +195,15 @@ def _plain(name: str) -> bool:
 
 
 def _id(incident: Incident) -> str:
-    try:
-        return Manifest(incident=incident.id, target="", files={}, left_out={}).incident
-    except ValueError:
-        raise UsageProblem(
-            what="name of the incident's folder",
-            expected="letters, digits, '.', '_' and '-', 80 at most",
-            observed=repr(incident.id),
-            source=str(incident.folder),
-            hint="copy the folder under the id of the incident",
-        ) from None
+    if _ID.fullmatch(incident.id):
+        return incident.id
+    raise UsageProblem(
+        what="name of the incident's folder",
+        expected="letters, digits, '.', '_' and '-', 80 at most",
+        observed=repr(incident.id),
+        source=str(incident.folder),
+        hint="copy the folder under the id of the incident",
+    )
 
 
 def _write(path: Path, incident: Incident, manifest: Manifest) -> None:

@@ -16,11 +16,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
-from pydantic import ValidationError
-
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem, reason_of
 from fixtures.system.files import canonical_json, open_regular, strict_json
-from reports.bundle.bundle import MANIFEST, MODE, Bundle, Manifest, member_of
+from fixtures.system.record_files import record_of
+from reports.bundle.bundle import MANIFEST, MODE, Bundle, Manifest, SealedManifest, member_of
 
 _CHUNK = 1024 * 1024
 # Start of a gzip file: its kind, no flags, no time; the next bytes depend on the packer.
@@ -206,18 +205,15 @@ class _Check:
         if member.size > _LARGEST_MANIFEST:
             raise self._wrong(f"a manifest of {_LARGEST_MANIFEST:,} bytes at most", f"{member.size:,}")
         try:
-            sealed = strict_json(b"".join(_chunks(self._stream(member))))
-            content = sealed["content"]
-            digest = hashlib.sha256(canonical_json(content)).hexdigest()
-            if sealed.keys() != {"content", "sha256"} or sealed["sha256"] != digest:
-                raise self._wrong(f"a manifest with the SHA-256 {digest}", ascii(sealed["sha256"])[:80])
-            return Manifest.model_validate(content)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise self._wrong("a manifest", f"{where!a}: {first['msg']}") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise self._wrong("a manifest", f"{type(error).__name__}: {error}") from None
+            value = strict_json(b"".join(_chunks(self._stream(member))))
+            sealed = record_of(SealedManifest, value)
+        except ValueError as error:
+            # Names of the file are in the text: nothing of them may reach a terminal as it is.
+            raise self._wrong("a manifest", str(error).encode("unicode_escape").decode()) from None
+        digest = hashlib.sha256(canonical_json(value["content"])).hexdigest()
+        if sealed.sha256 != digest:
+            raise self._wrong(f"a manifest with the SHA-256 {digest}", sealed.sha256)
+        return sealed.content
 
     def _digest(self, member: tarfile.TarInfo) -> str:
         digest = hashlib.sha256()

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from fixtures.errors import Problem, reason_of
 from fixtures.incident.incident import (
+    ACCOUNTS,
     JOURNAL,
     LOST_WINDOW,
     ROLLBACK,
@@ -22,6 +23,7 @@ from fixtures.incident.incident import (
     Closed,
     Incident,
     RollbackRecord,
+    StoreAccount,
     load_incident,
 )
 from fixtures.incident.journal import head_of, read_journal
@@ -38,7 +40,6 @@ from fixtures.team.contact_record import CONTACTS, ContactRecord, record_of
 from reports.allure.checksums import CHECKSUMS, broken_seals
 
 CLOSED, SUPERSEDED = "closed.json", "superseded.json"
-ACCOUNTS = "accounting.json"
 # Errors that reading raises for files that are damaged, or written by another version.
 OTHER_SHAPE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 _Read = TypeVar("_Read")
@@ -89,7 +90,7 @@ class IncidentRecord:
     samples: tuple[Sample, ...]
     kept: tuple[Sample, ...]
     lost_windows: tuple[str, ...]
-    accounts: Mapping[str, Mapping[str, Any]]
+    accounts: Mapping[str, Mapping[str, StoreAccount]]
     doubts: tuple[str, ...]
 
 
@@ -294,5 +295,5 @@ def _started(record: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever JSON 
     return dict(record)
 
 
-def _accounts(record: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever JSON held
-    return {str(store): dict(account) for store, account in record.items()}
+def _accounts(record: object) -> Mapping[str, StoreAccount]:
+    return read_of(dict[str, StoreAccount], record)

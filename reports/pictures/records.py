@@ -10,8 +10,8 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from fixtures.errors import Unverifiable
-from fixtures.incident.incident import ROLLBACK
-from reports.incident.incident_record import ACCOUNTS, OTHER_SHAPE, IncidentRecord
+from fixtures.incident.incident import ACCOUNTS, ROLLBACK, StoreAccount
+from reports.incident.incident_record import IncidentRecord
 from reports.pictures.style import INK, SMALL, TEXT, WIDTH, Look, fitting, new_figure, svg, width_of
 from reports.timeline.rollback import ended_rollbacks, wanted
 
@@ -139,20 +139,16 @@ def _length(count: int) -> float:
 def _stores(record: IncidentRecord, counted: Mapping[str, int]) -> list[_Store]:
     """Return the newest accounts whose sum matches `counted`, as that rollback recorded it."""
     for account in reversed([*record.accounts.values()]):
-        try:
-            stores = [_store(name, account[name]) for name in sorted(account)]
-        except OTHER_SHAPE as error:
-            raise _not_its_own(counted, f"{type(error).__name__}: {error}") from None
+        stores = [_store(name, account[name]) for name in sorted(account)]
         if all(_total(stores).counts[name] == counted.get(name, 0) for name in (*_ALWAYS, *_RARE)):
             return stores
     observed = f"{len(record.accounts)} accounts, none with that sum" if record.accounts else "no account"
     raise _not_its_own(counted, observed)
 
 
-def _store(name: str, account: Mapping[str, Any]) -> _Store:
-    counts = {column: int(account.get(column, 0)) for column in (*_ALWAYS, *_RARE)}
-    unknown = {str(of): str(reason) for of, reason in account["unknown"].items()}
-    reasons = "; ".join(reason if of == name else f"{of}: {reason}" for of, reason in unknown.items())
+def _store(name: str, account: StoreAccount) -> _Store:
+    counts = {column: getattr(account, column) for column in (*_ALWAYS, *_RARE)}
+    reasons = "; ".join(reason if of == name else f"{of}: {reason}" for of, reason in account.unknown.items())
     return _Store(name, counts, reasons)
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from fixtures.monitoring.samples import Probe, Sample
-from fixtures.monitoring.severity import CONNECTIONS, DISK, HEALTH, MEMORY, PAGE, REQUESTS
+from fixtures.monitoring.samples import Probe, ProbeKind, Sample
 
 MOST_POINTS = 400
 """Number of points of a line that can be told apart in print."""
@@ -114,14 +113,14 @@ def _alone(values: Sequence[float]) -> Iterator[int]:
             yield place
 
 
-def _answer(sample: Sample, name: str) -> Probe | None:
-    probe = sample.probes.get(name)
+def _answer(sample: Sample, kind: ProbeKind) -> Probe | None:
+    probe = sample.one(kind)
     return probe if probe is not None and probe.ok is not None else None
 
 
-def _value(name: str) -> Read:
+def _value(kind: ProbeKind) -> Read:
     def read(sample: Sample) -> float | None:
-        probe = _answer(sample, name)
+        probe = _answer(sample, kind)
         return None if probe is None else probe.value
 
     return read
@@ -131,7 +130,7 @@ def _share(failed: str, asked: str) -> Read:
     """Return a reader of a percentage; without any request, it reads None."""
 
     def read(sample: Sample) -> float | None:
-        probe = _answer(sample, REQUESTS)
+        probe = _answer(sample, ProbeKind.REQUESTS)
         if probe is None or failed not in probe.figures or not probe.figures.get(asked):
             return None
         return 100 * probe.figures[failed] / probe.figures[asked]
@@ -140,7 +139,7 @@ def _share(failed: str, asked: str) -> Read:
 
 
 def _slowest(sample: Sample) -> float | None:
-    probe = _answer(sample, REQUESTS)
+    probe = _answer(sample, ProbeKind.REQUESTS)
     return None if probe is None or not probe.figures.get("requests") else probe.figures.get("p95")
 
 
@@ -150,11 +149,11 @@ ERRORS = (
 )
 LATENCY = (
     Series("95 % of requests", _slowest, "-", "o", "#b02418"),
-    Series("first page", _value(PAGE), "--", "s", "#1f5a94"),
-    Series("health", _value(HEALTH), ":", "^", "#2b6e3f"),
+    Series("first page", _value(ProbeKind.PAGE), "--", "s", "#1f5a94"),
+    Series("health", _value(ProbeKind.HEALTH), ":", "^", "#2b6e3f"),
 )
 RESOURCES = (
-    Series("memory used", _value(MEMORY), "-", "o", "#b02418"),
-    Series("disk free", _value(DISK), "--", "s", "#1f5a94", low_is_bad=True),
-    Series("connections", _value(CONNECTIONS), ":", "^", "#2b6e3f"),
+    Series("memory used", _value(ProbeKind.MEMORY), "-", "o", "#b02418"),
+    Series("disk free", _value(ProbeKind.DISK), "--", "s", "#1f5a94", low_is_bad=True),
+    Series("connections", _value(ProbeKind.CONNECTIONS), ":", "^", "#2b6e3f"),
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from reports.incident.incident_record import ACCOUNTS, IncidentRecord
+from fixtures.incident.incident import ACCOUNTS, StoreAccount
+from fixtures.system.record_files import as_json
+from reports.incident.incident_record import IncidentRecord
 from reports.text.page import Page
 from reports.timeline.rollback import ended_rollbacks, wanted
 
@@ -65,15 +67,9 @@ def _kept(page: Page, record: IncidentRecord) -> None:
         )
 
 
-def _counts(account: Mapping[str, object]) -> dict[str, str]:
-    return {
-        name: f"{count:,}"
-        for name, count in account.items()
-        if isinstance(count, int) and not isinstance(count, bool)
-    }
+def _counts(account: StoreAccount) -> dict[str, str]:
+    return {name: f"{count:,}" for name, count in as_json(account).items() if isinstance(count, int)}
 
 
-def _unknown(store: str, account: Mapping[str, object]) -> Iterator[str]:
-    unknown = account.get("unknown")
-    if isinstance(unknown, dict):
-        yield from (f"{store}, {name}: {reason}" for name, reason in unknown.items())
+def _unknown(store: str, account: StoreAccount) -> Iterator[str]:
+    yield from (f"{store}, {name}: {reason}" for name, reason in account.unknown.items())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fixtures.incident.kept_samples import SAMPLES
-from fixtures.incident.response_record import ASSESSED, DECIDED, RESPONSE_SAMPLES
+from fixtures.incident.response_record import ASSESSED, DECIDED, RESPONSE_SAMPLES, names_in
 from fixtures.monitoring.severity import Standing
 from reports.incident.converted import Converter
 from reports.incident.event import Kind
@@ -89,5 +89,8 @@ def _assessment(entry: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
 
 
 def _names(entry: Mapping[str, Any]) -> list[str]:
-    names = str(entry.get("names", "[]")).strip("[]")
-    return [name.strip('" ') for name in names.split(",") if name.strip('" ')]
+    try:
+        return names_in(entry)
+    except OTHER_SHAPE:
+        # The timeline reports the doubt.
+        return []

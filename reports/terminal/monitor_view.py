@@ -15,8 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from fixtures.monitoring.samples import Probe, Sample
-from fixtures.monitoring.severity import STORE
+from fixtures.monitoring.samples import Probe, ProbeKind, Sample
 from fixtures.system.record_files import as_json
 from reports.terminal.progress import Lasting
 
@@ -30,12 +29,10 @@ def line_of(sample: Sample) -> str:
     """Return a sample as one line: wrong probes first, then well ones; well stores are only counted."""
     at = datetime.fromisoformat(sample.at.wall)
     wrong = {name: probe for name, probe in sample.probes.items() if not probe.ok}
-    stores = [name for name, probe in sample.probes.items() if name.startswith(STORE) and probe.ok]
-    well = [
-        f"{name} {probe.text}" for name, probe in sample.probes.items() if probe.ok and name not in stores
-    ]
-    if stores:
-        well.append(f"{len(stores)} stores answer")
+    others = {name: probe for name, probe in sample.probes.items() if probe.kind is not ProbeKind.STORE}
+    well = [f"{name} {probe.text}" for name, probe in others.items() if probe.ok]
+    if stores := sum(bool(probe.ok) for probe in sample.of(ProbeKind.STORE)):
+        well.append(f"{stores} stores answer")
     said = [f"{_MARKS[probe.ok][0]} {name}: {probe.text}" for name, probe in wrong.items()] or ["all well"]
     missed = f", {sample.missed} missed" if sample.missed else ""
     return f"{at:%H:%M:%S} UTC beat {sample.beat} (+{sample.late:.3f} s{missed}) {'; '.join([*said, *well])}"

@@ -23,6 +23,7 @@ from fixtures.incident.response_record import (
     Ending,
     first_bad_in,
     first_bad_of,
+    names_in,
 )
 from fixtures.monitoring.samples import Sample
 from fixtures.monitoring.severity import Severity, Standing
@@ -101,6 +102,8 @@ def _event_of(entry: Mapping[str, Any], converter: Converter) -> Event:
         case event if event == INVESTIGATING:
             text, deadline = "not critical: the cause is looked for", float(entry["seconds"])
         case event if event == DECIDED:
+            # As above: no decision is without its names.
+            names_in(entry)
             kind, severity = Kind.DECISION, Severity(entry["severity"])
             text = f"{entry['action']}: {entry['reason']}"
         case event if event == ALLOWED:

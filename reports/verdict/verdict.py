@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 from fixtures.errors import UsageProblem
@@ -12,8 +11,6 @@ from fixtures.system.record_files import as_json, read_record
 from fixtures.verdict import RunVerdict
 
 VERDICT = "verdict.json"
-# Prefix of a late downtime's text in verdicts of earlier versions.
-_LATE_OF_BEFORE = "late: "
 
 
 def write_verdict(folder: Path, verdict: RunVerdict) -> Path:
@@ -38,4 +35,4 @@ def read_verdict(folder: Path) -> RunVerdict:
         raise UsageProblem(
             what=what, expected=f"a readable {VERDICT}", observed="no such file", source=str(path), hint=hint
         )
-    return replace(found, late=found.late.removeprefix(_LATE_OF_BEFORE)) if found.late else found
+    return found

@@ -12,7 +12,7 @@ from typing import Any
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, Problem, Unverifiable
 from fixtures.git.repository import head
-from fixtures.incident.incident import Incident, RollbackRecord
+from fixtures.incident.incident import ACCOUNTS, Incident, RollbackRecord
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.origin import Origin, is_commit_id
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
@@ -29,7 +29,7 @@ from reports.terminal.progress import Step as Shown
 from rollback_actions.backup.taking import backup_written, take_backup
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.rollback.checkout import check_out
-from rollback_actions.rollback.losses import ACCOUNTS, Losses
+from rollback_actions.rollback.losses import Losses
 from rollback_actions.rollback.maintenance import MaintenanceMode
 from rollback_actions.rollback.writers import Watch
 from rollback_actions.session.steps import Recorder

@@ -11,18 +11,17 @@ from fixtures.backups.index import StoreIndex, read_index
 from fixtures.backups.sets import BackupSet
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, Problem, reason_of
+from fixtures.incident.incident import ACCOUNTS
 from fixtures.incident.journal_steps import Step
 from fixtures.losses.accounting import Account, account_store
 from fixtures.losses.lost_window import Window, WindowStore, new_window, read_window, replays, write_window
 from fixtures.losses.window_export import export_store
 from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.command import Deadline
-from fixtures.system.files import canonical_json, write_whole
+from fixtures.system.record_files import write_record
 from fixtures.system.side_by_side import every
 from fixtures.target.profile import Target
 from rollback_actions.session.steps import Recorder
-
-ACCOUNTS = "accounting.json"
 
 
 @dataclass(slots=True)
@@ -58,7 +57,7 @@ class Losses:
             return found
 
         stores = every(export, names, name="export")
-        window = Window(backup=self.backup.folder.name, stores=stores)
+        window = Window(self.backup.folder.name, stores, folder=folder)
         write_window(folder, window, dict(replays(self.target, self.engine, stores)))
         self.unfinished.seal(folder.name)
 
@@ -91,13 +90,10 @@ class Losses:
         total = Account()
         for account in self.accounts.values():
             total += account
-        record = {
-            name: {**account.counts(), "first": account.first.first, "unknown": account.unknown}
-            for name, account in self.accounts.items()
-        }
+        record = {name: account.record() for name, account in self.accounts.items()}
         path = self._folders()[0] / ACCOUNTS
         try:
-            write_whole(path, canonical_json(record))
+            write_record(path, record)
         except OSError as error:
             raise ActionFailed(
                 what="accounts of the records",

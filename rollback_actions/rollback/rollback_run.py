@@ -11,7 +11,7 @@ from fixtures.backups.sets import NEWEST
 from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
-from fixtures.incident.incident import UNFINISHED, Incident, RollbackRecord
+from fixtures.incident.incident import ACCOUNTS, UNFINISHED, Incident, RollbackRecord
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import samples_kept
 from fixtures.losses.lost_window import FOLDER
@@ -32,7 +32,6 @@ from fixtures.verdict import Verdict
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.command_refusals import refusals_in, require_the_same
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
-from rollback_actions.rollback.losses import ACCOUNTS
 from rollback_actions.rollback.maintenance import left_on
 from rollback_actions.session.holder import Life
 from rollback_actions.session.leaks import SecretInRecord

@@ -92,6 +92,7 @@ import pytest
 
 from fixtures.errors import Meaning, Mismatch
 from fixtures.stores.contract import Untold
+from fixtures.collection import Case
 from fixtures.system.steps import step
 
 ERROR = {"what": "kafka", "expected": "an answer", "observed": "none", "source": "here", "hint": "look"}
@@ -116,7 +117,7 @@ def test_running(container, evidence, expect, note, tidy):
 
 @allure.severity("minor")
 @pytest.mark.phase2
-@pytest.mark.parametrize("collection", ["mysql/users", "kafka"])
+@pytest.mark.parametrize("collection", [Case("mysql", "users"), "kafka"], ids=["mysql/users", "kafka"])
 def test_answers(collection):
     if Path("die").exists():
         os._exit(9)

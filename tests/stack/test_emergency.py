@@ -21,10 +21,10 @@ from confluent_kafka import Producer
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ExitCode
 from fixtures.git.repository import head
+from fixtures.incident.incident import ACCOUNTS
 from fixtures.losses.lost_window import FOLDER
 from fixtures.stores.kafka.view import Log, beginnings, settings
 from fixtures.target.profile import Target
-from rollback_actions.rollback.losses import ACCOUNTS
 from staging.kills.kill import Action, Killer, Undisturbed
 from staging.kills.wreckage import STORES, wreck_code, wreck_service
 from staging.stack.stack import Stack

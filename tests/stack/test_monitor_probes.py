@@ -55,7 +55,7 @@ def probes(watched: Target) -> Iterator[dict[str, Probe]]:
     They are those of one monitor: each test leaves them well.
     """
     with ExitStack() as opened:
-        made = {probe.name: probe for probe in probes_of(watched, DEADLINE, clock)}
+        made = {str(probe.id): probe for probe in probes_of(watched, DEADLINE, clock)}
         for probe in made.values():
             opened.enter_context(closing(probe))
             asked(probe)

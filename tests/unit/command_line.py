@@ -10,6 +10,7 @@ import pytest
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode
 from fixtures.incident.incident import Incident, new_incident
+from fixtures.incident.journal_steps import Step
 from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
@@ -57,13 +58,13 @@ def begin(sandbox: Sandbox, *, failed: bool = False) -> Incident:
     incident = incident_of(sandbox)
     journal = Journal(incident.folder / "journal.jsonl", str)
     wish = Wish(Kind.DATABASE, sandbox.commit, ("redis",))
-    journal.write("started", step=f"rollback {wish}")
+    command = journal.write("started", step=f"rollback {wish}", id=Step.ROLLBACK)
     with journal.step("stop the application"):
         pass
-    journal.write("started", step="restore redis")
+    restore = journal.write("started", step="restore redis", id=Step.RESTORE, of="redis")
     unfinished = Unfinished.begin(incident, wish, "current")
     if failed:
-        journal.write("failed", step="restore redis", seconds=1.0, error="it is gone\nHINT: x")
-        journal.write("failed", step=f"rollback {wish}", seconds=2.0, error="it is gone")
+        journal.write("failed", step="restore redis", began=restore, seconds=1.0, error="it is gone\nHINT: x")
+        journal.write("failed", step=f"rollback {wish}", began=command, seconds=2.0, error="it is gone")
         incident.write_rollback(unfinished.outcome(Verdict.FAILED, Moment.now()))
     return incident

@@ -21,7 +21,7 @@ from fixtures.system.record_files import as_json
 from fixtures.target.profile import Windows
 from fixtures.verdict import Verdict
 from reports.verdict.verdict import write_verdict
-from tests.unit.made_samples import BEAT, MONITOR, WELL, Probes, requests, value
+from tests.unit.made_samples import BEAT, MONITOR, WELL, Probes, named, requests, value
 
 IDENTITY = "20260314T091000Z-staging-0a1b"
 DAWN = datetime(2026, 3, 14, 9, 10, tzinfo=UTC)
@@ -79,7 +79,7 @@ class Drawn:
         lines = []
         for number in range(round((last - first) / BEAT) + 1):
             seconds = first + number * BEAT
-            probes = {**WELL, **(of or _seen)(seconds)}
+            probes = named({**WELL, **(of or _seen)(seconds)})
             sample = Sample("staging", MONITOR, number, moment(seconds), 0.001, 0, probes)
             lines.append(json.dumps(as_json(sample)))
         (self.folder / "samples.jsonl").write_text("".join(f"{line}\n" for line in lines))
@@ -169,7 +169,7 @@ class Drawn:
             [
                 (12, "rollback began", {**wanted, "head": "9be1c0ffee00"}),
                 (12.5, "started", {"step": step}),
-                (16, "ended", {"step": step, "seconds": 3.5, "result": "4 containers"}),
+                (16, "ended", {"step": step, "began": 1, "seconds": 3.5, "result": "4 containers"}),
             ],
         )
 

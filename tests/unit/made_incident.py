@@ -198,10 +198,12 @@ class MadeIncident:
     def cut_off(self) -> None:
         """Begin a rollback that is killed within a step."""
         journal = Journal(self.folder / JOURNAL, str)
-        journal.write("started", step=f"rollback emergency {COMMIT}", user="ada", host="here", pid="1")
+        journal.write(
+            "started", step=f"rollback emergency {COMMIT}", id=Step.ROLLBACK, user="ada", host="here", pid="1"
+        )
         self.begin(journal)
         (self.folder / UNFINISHED).write_text(json.dumps({"started": Moment.now().record(), "kept": None}))
-        journal.write("started", step="restore mysql", deadline_seconds=60.0)
+        journal.write("started", step="restore mysql", id=Step.RESTORE, of="mysql", deadline_seconds=60.0)
 
     def check(self, *, reported: int = 8, wrong: bool = False) -> Run:
         """Run two checks a phase, of which the first `reported` are; the last one is `wrong` then."""

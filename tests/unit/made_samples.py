@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from fixtures.monitoring.samples import Monitor, Probe, Sample
+from fixtures.monitoring.samples import Monitor, Probe, ProbeKind, Sample
 from fixtures.system.clock import Moment
 
 BEAT = 5.0
@@ -13,35 +13,47 @@ MONITOR = Monitor("here", 1, 2, "boot", "namespace")
 Probes = Mapping[str, Probe]
 
 
+def named(probes: Probes) -> dict[str, Probe]:
+    """Return `probes`, each of the kind and the store in its name."""
+    ids = {name: name.partition(" ") for name in probes}
+    return {
+        name: replace(probe, kind=ProbeKind(ids[name][0]), store=ids[name][2])
+        for name, probe in probes.items()
+    }
+
+
 def requests(
     errors: float = 0, asked: float = 20, log_ins: float = 0, failed: float = 0, p95: float = 90
 ) -> Probe:
     """Return what a beat's requests came to."""
     figures = {"requests": asked, "errors": errors, "log_ins": log_ins, "failed_log_ins": failed, "p95": p95}
-    return Probe(ok=True, seconds=0.01, text="requests", figures=figures)
+    return Probe(ok=True, seconds=0.01, text="requests", figures=figures, kind=ProbeKind.REQUESTS)
 
 
 def value(
     figure: float | None, *, ok: bool | None = True, ratio: float = 1.0, services: tuple[str, ...] = ()
 ) -> Probe:
-    """Return a probe with that figure."""
-    return Probe(ok, seconds=0.01, text="said", value=figure, figures={"ratio": ratio}, services=services)
+    """Return a probe with that figure, whose name says what it is of."""
+    figures = {"ratio": ratio}
+    return Probe(ok, 0.01, "said", figure, figures=figures, services=services, kind=ProbeKind.STORE)
 
 
-WELL: Probes = {
-    "health": value(20),
-    "requests": requests(),
-    "records": value(0),
-    "containers": value(0),
-    "memory": value(40),
-    "disk": value(60),
-    "connections": value(5),
-    "page": value(12),
-    "lag": value(0),
-    "store redis": value(40),
-    "vectors milvus": value(1),
-    "vectors qdrant": value(1),
-}
+WELL: Probes = named(
+    {
+        "health": value(20),
+        "requests": requests(),
+        "records": value(0),
+        "containers": value(0),
+        "memory": value(40),
+        "disk": value(60),
+        "connections": value(5),
+        "page": value(12),
+        "lag": value(0),
+        "store redis": value(40),
+        "vectors milvus": value(1),
+        "vectors qdrant": value(1),
+    }
+)
 
 
 def samples(
@@ -50,7 +62,7 @@ def samples(
     """Return samples a beat apart, the last of now: some that are well, then `count` with other probes."""
     made, every, now = [], well_before + count, Moment.now()
     for beat in range(every):
-        probes = {**WELL, **(of(beat - well_before) if beat >= well_before else {})}
+        probes = named({**WELL, **(of(beat - well_before) if beat >= well_before else {})})
         at = replace(now, since_boot=now.since_boot - (every - 1 - beat) * BEAT)
         made.append(Sample(target, MONITOR, beat, at, 0.001, 0, probes))
     return made

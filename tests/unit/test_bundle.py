@@ -291,6 +291,12 @@ def _of_another_shape(found: Members) -> None:
     found[0] = found[0][0], canonical_json({"content": content, "sha256": digest})
 
 
+def _of_a_hostile_name(found: Members) -> None:
+    content = {**json.loads(found[0][1])["content"], "\x1b[2Jä": 1}
+    digest = hashlib.sha256(canonical_json(content)).hexdigest()
+    found[0] = found[0][0], canonical_json({"content": content, "sha256": digest})
+
+
 def _too_large(found: Members) -> None:
     content = json.loads(found[0][1])["content"]
     content["files"]["rollback.json"]["size"] = bundle_check.MOST_BYTES + 1
@@ -325,7 +331,8 @@ def _empty(found: Members) -> None:
         (_no_manifest, "expected bundle.json first"),
         (_foul_manifest, "expected a manifest"),
         (_edited_manifest, "expected a manifest with the SHA-256"),
-        (_of_another_shape, "expected a manifest, observed 'files.a.size'"),
+        (_of_another_shape, "expected a manifest, observed -1 as content.files.a.size, not 0 or more"),
+        (_of_a_hostile_name, r"expected a manifest, observed the unknown name content.\x1b[2J\xe4"),
         (_too_large, "bytes at most"),
         (_empty, "bundle"),
     ],

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 import pytest
 
 from checks.verification import test_phase4_data_integrity as phase4
-from fixtures.collection import Json
+from fixtures.collection import Case, Json
 from fixtures.errors import Meaning, Mismatch
 from fixtures.gating.evidence import Expect, Sides
-from fixtures.given.cases import Case, CountCase, SchemaCase
+from fixtures.given.cases import CountCase, SchemaCase
 from fixtures.target.sections import Policy
 
 
 def test_a_case_is_named_as_its_parameter_and_in_words() -> None:
-    case = Case.named("s3/bucket/with/slashes")
-    assert (case.store, case.name, case.id) == ("s3", "bucket/with/slashes", "s3/bucket/with/slashes")
+    case = Case("s3", "bucket/with/slashes")
+    assert (case.id, repr(case)) == ("s3/bucket/with/slashes", "'s3/bucket/with/slashes'")
     assert str(CountCase("mysql", "shop.users", "exact", 3)) == "shop.users of mysql"
 
 

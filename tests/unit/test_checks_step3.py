@@ -11,12 +11,17 @@ import pytest
 from checks.premigration import test_step3_monitoring as step3
 from fixtures.errors import Mismatch
 from fixtures.gating.evidence import Expect
-from fixtures.monitoring.samples import Monitor, Probe, Sample
+from fixtures.monitoring.samples import Monitor, Probe, ProbeKind, Sample
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target
 
 BEAT = 5.0
-WELL = {"health": Probe(True, 0.01, "200 status UP, 9 ms", 9.0), "store redis": Probe(True, 0.01, "40")}
+HEALTH, DISK = ProbeKind.HEALTH, ProbeKind.DISK
+WELL = {
+    "health": Probe(True, 0.01, "200 status UP, 9 ms", 9.0, kind=HEALTH),
+    "store redis": Probe(True, 0.01, "40", kind=ProbeKind.STORE, store="redis"),
+}
+REFUSED = replace(WELL["store redis"], ok=False, text="refused")
 Check = Callable[[tuple[Sample, ...], Target, Expect, Callable[[str], None]], None]
 
 
@@ -145,15 +150,24 @@ def test_a_beat_that_is_missing_or_off_is_red(target: Target, samples: tuple[Sam
 @pytest.mark.parametrize(
     ("probes", "said"),
     [
-        ({**WELL, "health": Probe(False, 0.1, "503 status None, 9 ms")}, "not well: health (503 status None"),
-        ({**WELL, "health": Probe(None, 4.0, "unknown: late")}, "observed none of health (unknown: late)"),
-        ({**WELL, "disk": Probe(None, 4.0, "unknown: still")}, "observed none of disk (unknown: still)"),
-        ({**WELL, "store redis": Probe(False, 4.0, "refused")}, "not well: store redis (refused)"),
         (
-            {**WELL, "disk": Probe(None, 4.0, "unknown: still"), "store redis": Probe(False, 4.0, "refused")},
+            {**WELL, "health": Probe(False, 0.1, "503 status None, 9 ms", kind=HEALTH)},
+            "not well: health (503 status None",
+        ),
+        (
+            {**WELL, "health": Probe(None, 4.0, "unknown: late", kind=HEALTH)},
+            "observed none of health (unknown: late)",
+        ),
+        (
+            {**WELL, "disk": Probe(None, 4.0, "unknown: still", kind=DISK)},
+            "observed none of disk (unknown: still)",
+        ),
+        ({**WELL, "store redis": REFUSED}, "not well: store redis (refused)"),
+        (
+            {**WELL, "disk": Probe(None, 4.0, "unknown: still", kind=DISK), "store redis": REFUSED},
             "observed none of disk (unknown: still); not well: store redis (refused)",
         ),
-        ({"disk": Probe(True, 0.1, "fine")}, "observed no probe of health"),
+        ({"disk": Probe(True, 0.1, "fine", kind=DISK)}, "observed no probe of health"),
         ({}, "observed no probe of health"),
     ],
 )
@@ -166,12 +180,12 @@ def test_what_is_unwell_or_unknown_is_red(target: Target, probes: dict[str, Prob
 
 
 def test_an_answer_that_was_late_for_one_beat_is_that_of_the_beat_before(target: Target) -> None:
-    late = {**WELL, "store redis": Probe(None, 4.0, "unknown: late")}
+    late = {**WELL, "store redis": replace(REFUSED, ok=None, text="unknown: late")}
     assert "all of 2 probes are well" in _note(
         step3.test_monitor_sees_the_target, _changed(-1, probes=late), target
     )
     *before, last = _changed(-1, probes=late)
-    refused = replace(before[-1], probes={**WELL, "store redis": Probe(False, 0.1, "refused")})
+    refused = replace(before[-1], probes={**WELL, "store redis": REFUSED})
     said = _red(step3.test_monitor_sees_the_target, (*before[:-1], refused, last), target)
     assert "not well: store redis (refused)" in said
     # Where beats are missing, or another monitor saw it, that says nothing.

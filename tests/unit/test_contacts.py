@@ -372,5 +372,5 @@ def test_one_channel_of_both_contacts_is_told_once(tmp_path: Path) -> None:
 def test_a_mistake_in_the_profile_is_named(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ProfileProblem) as caught:
         load_target(write_profile(tmp_path, f"\n{text}\n"))
-    assert said in "\n".join(caught.value.texts)
-    assert "json://x" not in "\n".join(caught.value.texts)
+    assert said in str(caught.value)
+    assert "json://x" not in str(caught.value)

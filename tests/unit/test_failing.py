@@ -139,6 +139,8 @@ def test_exchanges_are_kept_of_checks_that_use_the_client_alone(monkeypatch: pyt
 CHECKS = """
 import pytest
 
+from fixtures.collection import Case
+
 @pytest.fixture
 def client():
     pass
@@ -147,7 +149,7 @@ def client():
 def test_service(service):
     pass
 
-@pytest.mark.parametrize("content", ["redis/session:*"])
+@pytest.mark.parametrize("content", [Case("redis", "session:*/x")])
 def test_content(content):
     pass
 

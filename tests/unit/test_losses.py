@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from fixtures.backups.index import read_index
 from fixtures.errors import ActionFailed
-from fixtures.incident.incident import Incident, new_incident
+from fixtures.incident.incident import ACCOUNTS, Incident, new_incident
 from fixtures.incident.journal_steps import Step, StepId
 from fixtures.losses.changes import FILES, aligned
 from fixtures.losses.lost_window import FOLDER, read_window
@@ -19,7 +20,6 @@ from fixtures.rollback.plan import Plan, plan_database
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown
-from rollback_actions.rollback.losses import ACCOUNTS
 from tests.unit.sandbox import Releases, Sandbox, make_rollable
 from tests.unit.word_store import readable
 
@@ -282,7 +282,7 @@ def test_accounts_that_cannot_be_written_are_unknown_or_to_be_resumed(
 
     with monkeypatch.context() as patch:
         patch.setattr("rollback_actions.rollback.losses.account_store", full)
-        patch.setattr("rollback_actions.rollback.losses.write_whole", full)
+        patch.setattr("rollback_actions.rollback.losses.write_record", full)
         with pytest.raises(ActionFailed, match=r"accounts of the records: .* observed No space left"):
             sandbox.run(plan, incident)
     assert (incident.folder / "unfinished.json").exists()
@@ -315,3 +315,27 @@ def test_a_window_is_read_as_strictly_as_every_record(tmp_path: Path, text: str,
     (tmp_path / "window.json").write_text(text)
     with pytest.raises(ActionFailed, match=f"expected a readable window.json, observed .*{said}"):
         read_window(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "records", "said"),
+    [
+        (
+            {"bound": "", "records": 0, "total": "0", "block": [0, 0]},
+            "../x",
+            "not a file inside of the index",
+        ),
+        ({"bound": "", "records": -1, "total": "0", "block": [0, 0]}, "x", "not 0 or more"),
+        ({"bound": "", "records": 0, "total": "-1", "block": [0, 0]}, "x", "not hexadecimal"),
+        ({"bound": "", "records": 0, "total": "0"}, "x", "no collections.a.parts.0.block"),
+        (None, "x", "not at least one part"),
+    ],
+)
+def test_an_index_is_read_as_strictly_as_every_record(
+    tmp_path: Path, part: dict[str, Any] | None, records: str, said: str
+) -> None:
+    (tmp_path / "index").mkdir()
+    found = {"collections": {"a": {"parts": [part] if part else [], "records": records}}}
+    (tmp_path / "index" / "mysql.json").write_text(json.dumps(found))
+    with pytest.raises(ActionFailed, match=rf"index of a backup set: .*{said}, in mysql.json .*\nHINT: "):
+        read_index(tmp_path, "mysql", {})

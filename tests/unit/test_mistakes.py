@@ -143,7 +143,7 @@ def test_words_of_another_are_one_line_and_no_hint() -> None:
 def test_a_problem_survives_the_way_between_processes() -> None:
     one = mistake(what="a", expected="b", observed="c", source="d", hint="e")
     two = pickle.loads(pickle.dumps(ProfileProblem([one, one])))  # noqa: S301 - our own bytes
-    assert (two.what, two.hint, len(two.texts)) == ("profile", "e", 2)
+    assert (two.what, two.hint, len(two.mistakes)) == ("profile", "e", 2)
     assert str(two) == str(ProfileProblem([one, one]))
     wrong = pickle.loads(pickle.dumps(Wrong("b", "c", "a", missing=True)))  # noqa: S301
     assert (str(wrong), wrong.missing) == ("a: expected b, observed c", True)

@@ -18,7 +18,7 @@ import pytest
 from fixtures.errors import Mismatch, Unverifiable
 from fixtures.monitor.monitor import Beats, Summary
 from fixtures.monitoring import samples
-from fixtures.monitoring.samples import Sample, read_samples, samples_path
+from fixtures.monitoring.samples import ProbeId, ProbeKind, Sample, read_samples, samples_path
 from fixtures.probes.probe import Probe, Reading
 from fixtures.probes.probes import Answering
 from fixtures.system.clock import Moment
@@ -32,6 +32,7 @@ from tests.unit.turned_time import TurnedTime, turned
 BEAT = 0.2
 Here = Callable[..., tuple[int, str, str]]
 _ANSWER = "expected an answer by now"
+_ASKED = "from a question of the monitor"
 
 
 class Told:
@@ -42,7 +43,7 @@ class Told:
     def __init__(
         self, name: str, time: TurnedTime, seconds: float = 0.0, error: Exception | None = None
     ) -> None:
-        self.name = name
+        self.id = ProbeId(ProbeKind.STORE, name)
         self.time = time
         self.seconds = seconds
         self.error = error
@@ -93,11 +94,11 @@ def test_the_beat_is_exact_whatever_the_probes_cost(time: TurnedTime) -> None:
         [number * BEAT for number in range(20)]
     )
     assert max(sample.late for sample in samples) < 1e-6
-    assert all(sample.probes["slow"].ok for sample in samples)
+    assert all(sample.probes["store slow"].ok for sample in samples)
     assert hung.most == hung.asked == 1
     for sample in samples:
-        assert sample.probes["hung"].ok is None
-        assert sample.probes["hung"].text.startswith("unknown: still waiting since ")
+        assert sample.probes["store hung"].ok is None
+        assert sample.probes["store hung"].text.startswith("unknown: still waiting since ")
 
 
 def test_an_answer_that_comes_late_is_none_and_the_next_one_counts(time: TurnedTime) -> None:
@@ -106,8 +107,8 @@ def test_an_answer_that_comes_late_is_none_and_the_next_one_counts(time: TurnedT
         samples = list(islice(beats, 6))
         probe.seconds = 0.0
         samples += list(islice(beats, 3))
-    assert [sample.probes["late"].ok for sample in samples[:6]] == [None] * 6
-    assert samples[-1].probes["late"].ok is True
+    assert [sample.probes["store late"].ok for sample in samples[:6]] == [None] * 6
+    assert samples[-1].probes["store late"].ok is True
     assert probe.most == 1
 
 
@@ -138,7 +139,7 @@ def test_a_suspended_machine_is_seen_by_the_clock(time: TurnedTime) -> None:
         (
             RuntimeError("s3cret"),
             None,
-            f"unknown: raises: {_ANSWER}, observed RuntimeError: [redacted] (from a question of the monitor)",
+            f"unknown: store raises: {_ANSWER}, observed RuntimeError: [redacted] ({_ASKED})",
         ),
     ],
 )
@@ -150,8 +151,8 @@ def test_what_a_probe_raises_is_its_answer(
 ) -> None:
     with _beats(Told("raises", time, error=error), Told("other", time)) as beats:
         sample = next(beats)
-    assert (sample.probes["raises"].ok, sample.probes["raises"].text) == (ok, text)
-    assert sample.probes["other"].ok is True
+    assert (sample.probes["store raises"].ok, sample.probes["store raises"].text) == (ok, text)
+    assert sample.probes["store other"].ok is True
 
 
 def test_what_must_answer_and_cannot_be_reached_is_down_and_not_unknown(time: TurnedTime) -> None:
@@ -174,10 +175,10 @@ def test_probes_are_closed_at_the_end_but_for_one_that_hangs(time: TurnedTime) -
 
 def test_a_line_says_what_is_wrong_first() -> None:
     probes = {
-        "health": samples.Probe(True, 0.01, "asked 2", 1.0),
-        "store a": samples.Probe(True, 0.01, "asked 2", 1.0),
-        "store b": samples.Probe(True, 0.01, "asked 2", 1.0),
-        "disk": samples.Probe(None, 0.01, "unknown: RuntimeError: x"),
+        "health": samples.Probe(True, 0.01, "asked 2", 1.0, kind=ProbeKind.HEALTH),
+        "store a": samples.Probe(True, 0.01, "asked 2", 1.0, kind=ProbeKind.STORE, store="a"),
+        "store b": samples.Probe(True, 0.01, "asked 2", 1.0, kind=ProbeKind.STORE, store="b"),
+        "disk": samples.Probe(None, 0.01, "unknown: RuntimeError: x", kind=ProbeKind.DISK),
     }
     line = line_of(Sample("t", samples.Monitor.this(), 0, Moment.now(), 0.0, 0, probes))
     assert "\n" not in line

@@ -24,7 +24,7 @@ from fixtures.monitor import metrics_server
 from fixtures.monitor.metrics_server import scraped
 from fixtures.monitor.monitor import Beats
 from fixtures.monitor.monitor_metrics import MonitorMetrics
-from fixtures.monitoring.samples import Probe, Sample, SampleWriter, samples_path
+from fixtures.monitoring.samples import Probe, ProbeKind, Sample, SampleWriter, samples_path
 from fixtures.monitoring.severity import Severity, Standing
 from fixtures.target.profile import Target
 from rollback_actions.__main__ import main
@@ -120,7 +120,7 @@ def test_every_figure_is_told_in_base_units(watched: Watched) -> None:
             figures={**requests(errors=5, log_ins=4, failed=1).figures, "p50": 40, "p99": 900},
         ),
         "health": value(20, ratio=1.5),
-        "connections": Probe(True, 0.1, "", 5, {"mysql": 5.0, "mongodb": 2.0}),
+        "connections": Probe(True, 0.1, "", 5, {"mysql": 5.0, "mongodb": 2.0}, kind=ProbeKind.CONNECTIONS),
         "containers": value(0),
         "lag": value(17),
     }
@@ -298,7 +298,7 @@ def test_scrapers_that_hang_keep_no_beat_and_no_other_scraper_waiting(
         for sample in islice(iter(beats), 10):
             watched.metrics.show(sample)
             seen.append(sample)
-            assert _served(watched).one("rollproof_probe_ok", probe="quick") == 1
+            assert _served(watched).one("rollproof_probe_ok", probe="store quick") == 1
     assert len(seen) == 10
 
 

@@ -80,6 +80,11 @@ def _rewrite(path: Path, change: Callable[[dict[str, dict[str, object]]], object
         ),
         (lambda f: _rewrite(f / MANIFEST, lambda m: m["content"].update(version=2)), "content.version"),
         (lambda f: _rewrite(f / MANIFEST, lambda m: m["content"].update(more=2)), "content.more"),
+        (
+            lambda f: _rewrite(f / MANIFEST, lambda m: m["content"].update(records={"a": True})),
+            "observed True as content.records.a, not a valid integer",
+        ),
+        (lambda f: (f / MANIFEST).write_bytes(b'{"content": 1, "content": 2}'), "observed no JSON: "),
     ],
 )
 def test_damage_is_named(folder: Path, damage: Callable[[Path], object], observed: str) -> None:
@@ -87,6 +92,7 @@ def test_damage_is_named(folder: Path, damage: Callable[[Path], object], observe
     with pytest.raises(ActionFailed) as failure:
         read_package(folder, kind="mongodb")
     assert observed in str(failure.value)
+    assert "\nHINT: do not restore from this folder" in str(failure.value)
     assert str(folder) in str(failure.value)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import fixtures.baseline.target_comparison
 from fixtures.baseline.target_comparison import compare_target
-from fixtures.collection import Json
+from fixtures.collection import Case, Json
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Mismatch, Unverifiable
 from fixtures.given.contents import comparison_of, shown_keys
@@ -300,8 +300,9 @@ def test_the_check_of_a_collection_names_records_by_pseudonyms(
         raise Unverifiable(what=store, expected="a", observed="b", source="c", hint="d")
 
     names = inspect.unwrap(shown_keys)(baseline, target, schemas)
-    name = f"{store}/{collection}"
-    comparison = inspect.unwrap(comparison_of)(baseline, target, opener(content), {name: 10.0}, names)(name)
+    case = Case(store, collection)
+    compared = inspect.unwrap(comparison_of)(baseline, target, opener(content), {case.id: 10.0}, names)
+    comparison = compared(case)
 
     shown = target.personal.pseudonym if personal else str
     assert str(comparison) == (

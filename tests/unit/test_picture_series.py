@@ -10,7 +10,7 @@ import pytest
 from fixtures.monitoring.samples import Sample
 from reports.pictures.series import ERRORS, LATENCY, MOST_POINTS, RESOURCES, Series, gaps, line_of, step_of
 from tests.unit.drawn_incident import moment
-from tests.unit.made_samples import BEAT, MONITOR, WELL, Probes, requests, value
+from tests.unit.made_samples import BEAT, MONITOR, WELL, Probes, named, requests, value
 
 REQUESTS, LOG_INS = ERRORS
 SLOWEST, PAGE, _ = LATENCY
@@ -20,7 +20,7 @@ _, DISK, _ = RESOURCES
 def sampled(*every: Probes) -> tuple[list[Sample], list[float]]:
     """Return a sample a beat, with their times."""
     samples = [
-        Sample("staging", MONITOR, beat, moment(beat * BEAT), 0.001, 0, {**WELL, **probes})
+        Sample("staging", MONITOR, beat, moment(beat * BEAT), 0.001, 0, named({**WELL, **probes}))
         for beat, probes in enumerate(every)
     ]
     return samples, [beat * BEAT for beat in range(len(every))]

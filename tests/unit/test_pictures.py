@@ -177,8 +177,9 @@ def test_the_timeline_sets_the_incident_beside_the_runbook(album: Album) -> None
 
 def test_the_timeline_of_a_deployment_begins_with_it(made: Drawn) -> None:
     step = "deploy 9be1c0ffee00"
-    ended = {"step": step, "seconds": 2.0}
-    made.journal("journal.jsonl", [(-600, "started", {"step": step}), (-598, "ended", ended)])
+    began = {"step": step, "id": "deploy", "of": "9be1c0ffee00"}
+    ended = {**began, "began": 0, "seconds": 2.0}
+    made.journal("journal.jsonl", [(-600, "started", began), (-598, "ended", ended)])
 
     shown = texts(picture(made, TIMELINE))
 

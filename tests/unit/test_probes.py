@@ -15,6 +15,7 @@ import pytest
 from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import Usage
 from fixtures.errors import Mismatch, Unverifiable
+from fixtures.monitoring.samples import ProbeId, ProbeKind
 from fixtures.probes import held_view
 from fixtures.probes.probe import Reading, Unheld
 from fixtures.probes.probes import Answering, ContainersProbe, MemoryProbe, StoreProbe, probes_of
@@ -43,13 +44,13 @@ def engine() -> Any:  # noqa: ANN401 - whose answers a test sets
 
 def test_each_target_has_the_probes_of_what_it_is_made_of(tmp_path: Path) -> None:
     small = load_target(write_profile(tmp_path))
-    names = [probe.name for probe in probes_of(small, 4.0, lambda: 0.0)]
+    names = [str(probe.id) for probe in probes_of(small, 4.0, lambda: 0.0)]
     assert names == [
         *("health", "requests", "records", "containers", "memory", "store redis", "connections"),
         *("page", "disk"),
     ]
     large = load_target(write_profile(tmp_path, MYSQL + STORES))
-    more = {probe.name for probe in probes_of(large, 4.0, lambda: 0.0)} - set(names)
+    more = {str(probe.id) for probe in probes_of(large, 4.0, lambda: 0.0)} - set(names)
     assert more == {"store mysql", "store mongodb", "store kafka", "store qdrant", "lag", "vectors qdrant"}
 
 
@@ -102,7 +103,7 @@ def test_whose_memory_is_used_up_is_asked_only_then(target: Target, engine: Any)
 class Says(Unheld):
     """A probe that says what it is told, or raises it."""
 
-    name, deadline = "store x", 4.0
+    id, deadline = ProbeId(ProbeKind.STORE, "x"), 4.0
 
     def __init__(self, said: Reading | Exception) -> None:
         self._said = said

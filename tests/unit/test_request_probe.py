@@ -172,7 +172,7 @@ def test_few_lines_are_read_and_many_only_when_these_do_not_reach_back(
 def test_the_profile_says_where(tmp_path: Path, more: str) -> None:
     target = load_target(write_profile(tmp_path, more))
     probe = open_requests(target, cast("ContainerEngine", LogEngine(service="backend")), 4.0)
-    assert probe.name == "requests"
+    assert str(probe.id) == "requests"
     with pytest.raises(Unverifiable) as told:
         probe.ask()
     assert ("expected application.requests in the profile, observed none" in str(told.value)) is (not more)

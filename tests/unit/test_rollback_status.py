@@ -9,6 +9,7 @@ import pytest
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode
 from fixtures.incident.incident import new_incident
+from fixtures.incident.journal_steps import Step
 from fixtures.rollback.unfinished import Unfinished, read_unfinished
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
@@ -104,7 +105,7 @@ def test_the_status_is_of_the_newest_and_of_this_target(run: Ran) -> None:
     Unfinished.begin(new_incident(run.sandbox.target.folders.incidents, "other"), Wish(Kind.FULL, "c" * 40))
     journal = Journal(incident.folder / "journal.jsonl", str)
     wish = Wish(Kind.DATABASE, run.sandbox.commit, ("redis",))
-    with journal.step(f"rollback {wish}"), journal.step("restore redis") as step:
+    with journal.step(f"rollback {wish}", id=Step.ROLLBACK), journal.step("restore redis") as step:
         step["result"] = "3 records"
     unfinished = Unfinished.begin(incident, wish)
     incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))

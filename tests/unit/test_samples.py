@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import Unverifiable
-from fixtures.monitoring.samples import Life, Monitor, Probe, Sample, SampleWriter, read_samples
+from fixtures.monitoring.samples import Life, Monitor, Probe, ProbeKind, Sample, SampleWriter, read_samples
 from fixtures.system.clock import Moment
 from fixtures.system.record_files import as_json
 
-PROBES = {"health": Probe(True, 0.01, "200 status UP", 9.5), "disk": Probe(None, 4.0, "unknown: late")}
+PROBES = {
+    "health": Probe(True, 0.01, "200 status UP", 9.5, kind=ProbeKind.HEALTH),
+    "disk": Probe(None, 4.0, "unknown: late", kind=ProbeKind.DISK),
+    "store redis": Probe(False, 0.1, "refused", kind=ProbeKind.STORE, store="redis"),
+}
 
 
 def _sample(beat: int) -> Sample:
@@ -67,7 +71,7 @@ def test_a_torn_last_line_is_left_out_and_cut_off(path: Path, torn: bytes) -> No
         (b"\xff\xfe", "no JSON: 'utf-8' codec"),
         (b"[]", "a list of 0 as the record, not an object"),
         (b"{}", "no target, and 6 more"),
-        (b'{"version": 1}', "1 as version, not version 2"),
+        (b'{"version": 1}', "1 as version, not version 3"),
         (b"", "no JSON: Expecting value"),
     ],
 )

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
-from fixtures.monitoring.samples import Probe
+from fixtures.monitoring.samples import Probe, ProbeKind
 from fixtures.monitoring.severity import Assessment, Finding, Severity, Standing, assess, first_bad
 from fixtures.system.clock import Moment
 from fixtures.target.bands import Band, Bands
@@ -212,7 +212,13 @@ def test_an_error_in_place_of_the_page_is_no_page_that_was_fast(
 
 
 def test_a_source_that_knows_no_log_ins_leaves_their_band_unknown() -> None:
-    few = Probe(ok=True, seconds=0.01, text="few", figures={"requests": 9.0, "errors": 0.0, "p95": 9.0})
+    few = Probe(
+        ok=True,
+        seconds=0.01,
+        text="few",
+        figures={"requests": 9.0, "errors": 0.0, "p95": 9.0},
+        kind=ProbeKind.REQUESTS,
+    )
     assessment = assess(Bands(), samples(3, lambda _: {"requests": few}), BEAT)
     assert found(assessment, "failed log-ins", CRITICAL).standing is Standing.UNKNOWN
     assert found(assessment, "errors", CRITICAL).standing is Standing.CLEAR

@@ -247,7 +247,7 @@ def vectors(target: Target, stores: Stores) -> Iterator[VectorProbe]:
 def test_a_search_that_finds_is_well_over_one_connection(vectors: VectorProbe, stores: Stores) -> None:
     for _ in range(3):
         reading = vectors.ask()
-        assert (vectors.name, reading.ok, reading.text) == ("vectors qdrant", True, "2 hits in files")
+        assert (str(vectors.id), reading.ok, reading.text) == ("vectors qdrant", True, "2 hits in files")
     assert (stores["qdrant"].opened, stores["qdrant"].asked) == (1, 1)
     stores["qdrant"].found = Search("1", ())
     reading = vectors.ask()

@@ -24,10 +24,11 @@ def _problems(path: Path) -> tuple[str, ...]:
     with pytest.raises(ProfileProblem) as caught:
         load_target(path)
     assert caught.value.exit_code is ExitCode.USAGE
-    for text in caught.value.texts:
+    texts = tuple(str(mistake) for mistake in caught.value.mistakes)
+    for text in texts:
         assert "\nHINT: " in text
         assert str(path) in text or "environment" in text
-    return caught.value.texts
+    return texts
 
 
 def _replaced(path: Path, old: str, new: str) -> Path:

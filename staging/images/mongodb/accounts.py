@@ -33,6 +33,10 @@ ROLES: dict[str, list[dict[str, str]]] = {
 }
 
 
+class NoPrimary(Exception):
+    """No member of the replica set takes writes."""
+
+
 def secret(name: str) -> str:
     """Return the secret of that name."""
     return Path("/run/secrets", name).read_text()
@@ -70,7 +74,7 @@ def wait_for_primary(admin: Database[dict[str, Any]]) -> None:
     give_up = time.monotonic() + WITHIN_SECONDS
     while not admin.command("hello").get("isWritablePrimary"):
         if time.monotonic() > give_up:
-            raise TimeoutError(f"replica set: expected a primary, observed none in {WITHIN_SECONDS} s")
+            raise NoPrimary(f"no primary of the replica set in {WITHIN_SECONDS} s")
         time.sleep(0.1)
 
 
@@ -96,7 +100,7 @@ def main() -> int:
     while True:
         try:
             state_accounts()
-        except PyMongoError as error:
+        except (PyMongoError, NoPrimary) as error:
             if time.monotonic() > give_up:
                 print(f"accounts: expected root, app, reader and operator, observed {error}", file=sys.stderr)
                 return 1
