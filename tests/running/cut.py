@@ -11,7 +11,7 @@ import pytest
 
 from fixtures.errors import UsageProblem
 
-STACKS = 3
+STACKS = 2
 """Number of stacks that share the tests of the real servers."""
 # Minutes of the default run, which belongs to the first part.
 DEFAULT_MINUTES = 30.0

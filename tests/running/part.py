@@ -19,7 +19,7 @@ from tests.running.cut import Long
 from tests.running.telling import VARIABLE
 
 # Below the priority of stacks and their tests: those mostly wait, and must run when they can.
-NICENESS = 10
+NICENESS = 5
 LAST_LINES = 60
 
 

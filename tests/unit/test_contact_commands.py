@@ -46,19 +46,19 @@ def server() -> Iterator[Channels]:
 
 @dataclass
 class Shift:
-    """How many minutes later than now it is."""
+    """How many minutes later it is than when the test began: its clock stands still."""
 
     minutes: float = 0.0
 
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Shift:
-    shift, real = Shift(), Moment.now
+    shift, began = Shift(), Moment.now()
 
     def now() -> Moment:
-        moment, seconds = real(), shift.minutes * 60
-        wall = (datetime.fromisoformat(moment.wall) + timedelta(seconds=seconds)).isoformat()
-        return Moment(wall, moment.since_boot + seconds, moment.boot)
+        seconds = shift.minutes * 60
+        wall = (datetime.fromisoformat(began.wall) + timedelta(seconds=seconds)).isoformat()
+        return replace(began, wall=wall, since_boot=began.since_boot + seconds)
 
     monkeypatch.setattr(Moment, "now", now)
     return shift
@@ -113,6 +113,7 @@ def say(away: Ran) -> Callable[..., str]:
 Said = Callable[..., str]
 
 
+@pytest.mark.usefixtures("later")
 def test_the_engineer_on_call_learns_what_there_is_to_know(
     once: Said, sandbox: Sandbox, server: Channels
 ) -> None:
