@@ -23,7 +23,7 @@ from reports.terminal.outline import cautions, losses, outline
 def assessment_lines(assessed: Assessed) -> Iterator[str]:
     """Yield the assessment for people: the severity, and the state of each band, the worst first."""
     assessment = assessed.assessment
-    yield f"severity: {assessment.severity}"
+    yield f"severity: {assessment.said}"
     for standing in (Standing.MET, Standing.LASTING, Standing.UNKNOWN):
         for finding in assessment.of(standing):
             beats = f" (beats {finding.beats[0]} to {finding.beats[1]})" if finding.beats else ""
@@ -31,7 +31,7 @@ def assessment_lines(assessed: Assessed) -> Iterator[str]:
     clear = [f"{finding.band} {finding.text}" for finding in assessment.of(Standing.CLEAR)]
     if clear:
         yield f"clear: {'; '.join(dict.fromkeys(clear))}"
-    if not assessed.monitored and assessment.severity is not Severity.CRITICAL:
+    if not assessed.monitored and assessment.severity is not Severity.CRITICAL and not assessment.cut_off:
         yield "not judged: what takes longer than these samples; start the monitor"
 
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fixtures.monitoring.samples import Probe, ProbeKind, Sample
+from fixtures.monitoring.severity import CUT_OFF
 from fixtures.system.record_files import as_json
 from reports.terminal.progress import Lasting
 
@@ -26,7 +27,10 @@ _END_SECONDS = 1.0
 
 
 def line_of(sample: Sample) -> str:
-    """Return a sample as one line: wrong probes first, then well ones; well stores are only counted."""
+    """Return a sample as one line: wrong probes first, then well ones; well stores are only counted.
+
+    Before all of them it says when this machine may be cut off.
+    """
     at = datetime.fromisoformat(sample.at.wall)
     wrong = {name: probe for name, probe in sample.probes.items() if not probe.ok}
     others = {name: probe for name, probe in sample.probes.items() if probe.kind is not ProbeKind.STORE}
@@ -34,12 +38,14 @@ def line_of(sample: Sample) -> str:
     if stores := sum(bool(probe.ok) for probe in sample.of(ProbeKind.STORE)):
         well.append(f"{stores} stores answer")
     said = [f"{_MARKS[probe.ok][0]} {name}: {probe.text}" for name, probe in wrong.items()] or ["all well"]
+    if sample.cut_off:
+        said.insert(0, CUT_OFF)
     missed = f", {sample.missed} missed" if sample.missed else ""
     return f"{at:%H:%M:%S} UTC beat {sample.beat} (+{sample.late:.3f} s{missed}) {'; '.join([*said, *well])}"
 
 
-def table_of(sample: Sample) -> Table:
-    """Return a sample as a table."""
+def table_of(sample: Sample, check: str = "") -> Table:
+    """Return a sample as a table; `check` is what to type when this machine may be cut off."""
     at = datetime.fromisoformat(sample.at.wall)
     title = f"{sample.target}, beat {sample.beat}, {at:%H:%M:%S} UTC, +{sample.late:.3f} s"
     table = Table(title=f"{title}, {sample.missed} missed" if sample.missed else title)
@@ -47,6 +53,8 @@ def table_of(sample: Sample) -> Table:
         table.add_column(column)
     for name, probe in sample.probes.items():
         table.add_row(*_row(name, probe))
+    if sample.cut_off:
+        table.caption = Text(f"{CUT_OFF}\nHINT: {check}", "bold yellow")
     return table
 
 
@@ -58,8 +66,13 @@ def _row(name: str, probe: Probe) -> tuple[Text, ...]:
 class View:
     """Shows samples in its own thread: a beat never waits for a reader. A context manager."""
 
-    def __init__(self, stream: TextIO, *, as_json: bool) -> None:
-        """Show on `stream`, until nobody reads it."""
+    def __init__(self, stream: TextIO, *, as_json: bool, check: str = "") -> None:
+        """Show on `stream`, until nobody reads it.
+
+        `check` is what to type when this machine may be cut off.
+        """
+        self._check = check
+        self._cut_off = False
         self._lasting = cast("TextIO", Lasting(stream))
         self._console = Console(file=self._lasting, highlight=False)
         self._live: Live | None = None
@@ -97,10 +110,14 @@ class View:
 
     def _shown(self, sample: Sample) -> None:
         if self._live is not None:
-            self._live.update(table_of(sample), refresh=True)
+            self._live.update(table_of(sample, self._check), refresh=True)
             return
         text: Callable[[Sample], str] = _json if self._as_json else line_of
         self._lasting.write(f"{text(sample)}\n")
+        # Once each time, and not at every beat: it is for a person, and long.
+        if sample.cut_off and not self._cut_off and not self._as_json:
+            self._lasting.write(f"HINT: {self._check}\n")
+        self._cut_off = sample.cut_off
         self._lasting.flush()
 
 

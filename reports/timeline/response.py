@@ -16,6 +16,7 @@ from fixtures.incident.response_record import (
     DECIDED,
     ENDED,
     INVESTIGATING,
+    LAPSED,
     RESPONSE,
     RESPONSE_SAMPLES,
     ROLLED_BACK,
@@ -34,7 +35,11 @@ from reports.incident.event import Event, Kind
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
 from reports.timeline.monitored import monitored
 
-_GOOD_ENDINGS = frozenset({Ending.RESUMED, Ending.MONITORING})
+_ENDINGS = {
+    Ending.RESUMED: Verdict.PASSED,
+    Ending.MONITORING: Verdict.PASSED,
+    Ending.CUT_OFF: Verdict.BROKEN,
+}
 
 
 def first_bad(record: IncidentRecord) -> Moment | None:
@@ -110,13 +115,15 @@ def _event_of(entry: Mapping[str, Any], converter: Converter) -> Event:
             text = f"allowed by {entry['by']}: {', '.join(_allowed(entry))}"
         case event if event == AGREED:
             kind, text = Kind.DECISION, f"agreed by {entry['by']}"
+        case event if event == LAPSED:
+            kind, text = Kind.DECISION, f"assessed and asked anew: {entry['reason']}"
         case event if event in {ROLLED_BACK, VERIFIED}:
             code = ExitCode(int(entry["code"]))
             text, verdict = f"{event}: exit code {code:d}", _verdict_of(code)
         case event if event == ENDED:
             ending = line_of(f"{entry['ending']}: {entry['reason']}")
             text = f"ended: {ending}"
-            verdict = Verdict.PASSED if entry["ending"] in _GOOD_ENDINGS else Verdict.FAILED
+            verdict = _ENDINGS.get(entry["ending"], Verdict.FAILED)
         case _:
             pass
     return Event(at, kind, line_of(text), RESPONSE, verdict, severity, deadline=deadline, ending=ending)

@@ -36,6 +36,7 @@ def assess_command(
 ) -> None:
     """Assess severity within 30 s, from the monitor's samples or its own; changes nothing."""
     from fixtures.monitor.assessment import assess_again, assess_target, scope_of
+    from fixtures.rollback.advice import Advice
     from fixtures.target.profile import load_target
     from reports.terminal.decision import assessment_lines
     from rollback_actions.respond.response import CODES_OF_SEVERITY
@@ -47,11 +48,13 @@ def assess_command(
     assessed = assess_again(target, samples, moment) if samples else assess_target(target, say)
     assessment = assessed.assessment
     decision = decide(assessment.severity, scope_of(target, assessed))
+    check = Advice(target, profile).reach() if assessment.cut_off else None
     if as_json:
         record = {
             **assessment.record(),
             "monitored": assessed.monitored,
             "decision": {"action": decision.action, "names": decision.names, "reason": decision.reason},
+            "next": check,
         }
         typer.echo(redact(json.dumps(record, sort_keys=True, ensure_ascii=False)))
     else:
@@ -59,6 +62,8 @@ def assess_command(
             typer.echo(redact(line))
         names = f" of {', '.join(decision.names)}" if decision.names else ""
         typer.echo(f"decision: {decision.action}{names}: {decision.reason}")
+        if check is not None:
+            typer.echo(redact(f"next: {check}"))
     if assessment.severity is not Severity.HEALTHY:
         raise typer.Exit(CODES_OF_SEVERITY[assessment.severity])
 

@@ -51,6 +51,7 @@ def monitor(
     """Watch the target on an exact beat until Ctrl-C; changes nothing."""
     from fixtures.monitor.monitor import COLLECTED, Beats, Summary, clock
     from fixtures.probes.probes import probes_of
+    from fixtures.rollback.advice import Advice
     from fixtures.target.profile import load_target
     from reports.terminal.monitor_view import View
     from rollback_actions.session.file_lock import file_lock
@@ -59,6 +60,7 @@ def monitor(
     path = samples_path(target)
     seconds = target.premigration.monitoring.beat_seconds
     summary = Summary()
+    check = target.redactor().text(Advice(target, profile).reach())
     # A target in trouble makes its machine busy, and then its samples matter most. They cost little.
     with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, _PRIORITY)
@@ -67,7 +69,7 @@ def monitor(
         stopping() as stopped,
         _written(path, target, incident) as write,
         _scraped(target, prometheus_address, prometheus_port) as tell,
-        View(sys.stdout, as_json=as_json) as view,
+        View(sys.stdout, as_json=as_json, check=check) as view,
         closing(
             Beats(
                 target.name,

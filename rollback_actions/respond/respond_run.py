@@ -16,7 +16,14 @@ import typer
 from fixtures.decision.tree import Decision
 from fixtures.errors import ExitCode, Problem, UsageProblem, describe
 from fixtures.incident.downtime import Downtime, record_downtime
-from fixtures.incident.incident import Incident, find_incident, incident_of, load_incident, new_incident
+from fixtures.incident.incident import (
+    Incident,
+    RollbackRecord,
+    find_incident,
+    incident_of,
+    load_incident,
+    new_incident,
+)
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.kept_samples import samples_kept
 from fixtures.incident.response_record import ENDED, RESPONSE, RESPONSE_SAMPLES, Ending
@@ -69,6 +76,8 @@ def run_response(profile: Path, incident: str | None, given: Allowed, *, auto: b
             assessed = assess_target(target, typer.echo)
             for line in assessment_lines(assessed):
                 typer.echo(redact(line))
+            if assessed.assessment.cut_off:
+                typer.echo(redact(f"next: {Advice(target, profile).reach()}"))
             severity = assessed.assessment.severity
             if severity in {Severity.HEALTHY, Severity.UNKNOWN}:
                 raise typer.Exit(CODES_OF_SEVERITY[severity])
@@ -162,6 +171,19 @@ class _Hands:
         """Assess the target now."""
         return assess_target(self.target, typer.echo)
 
+    def assess_anew(self, why: str) -> Assessed:
+        """Say why, assess the target now, and show the assessment."""
+        redact = self.target.redactor().text
+        typer.echo(redact(f"assessed and asked anew: {why}"))
+        assessed = self.assess()
+        for line in assessment_lines(assessed):
+            typer.echo(redact(line))
+        return assessed
+
+    def has_begun(self, since: Moment) -> bool:
+        """Return whether the rollback that was commanded at `since` has left a record of its own."""
+        return read_unfinished(self.incident) is not None or self._finished(since) is not None
+
     def show(self, decision: Decision) -> Sequence[UsageProblem]:
         """Show the plan, and each refusal with the option to type to allow it."""
         redact, found = self.target.redactor().text, list[UsageProblem]()
@@ -188,9 +210,8 @@ class _Hands:
             code = self._run(shlex.split(Advice(self.target, self.profile, words).resume()))
             return _once_begun(code)
         before = self.incident.rollback()
-        # A rollback that the incident had before this one began is another one.
-        ours = before is not None and begun is not None and before.finished.seconds_since(begun) > 0
-        if before is not None and ours and before.verdict == Verdict.PASSED:
+        ours = None if begun is None else self._finished(begun)
+        if ours is not None and ours.verdict == Verdict.PASSED:
             return ExitCode.VERIFIED
         plan = plan_of(self.target, decision)
         if plan is None:
@@ -204,6 +225,11 @@ class _Hands:
         # checks find the secret too.
         passed = after is not None and after != before and after.verdict == Verdict.PASSED
         return ExitCode.VERIFIED if passed else code
+
+    def _finished(self, since: Moment) -> RollbackRecord | None:
+        """Return the record of a rollback that finished after `since`, or None: an earlier one is another."""
+        found = self.incident.rollback()
+        return found if found is not None and found.finished.seconds_since(since) > 0 else None
 
     def verify(self) -> ExitCode:
         """Run phases 1 to 4."""
@@ -263,6 +289,8 @@ def _ending(outcome: Outcome, advice: Advice, incident: Incident) -> Iterator[st
     yield f"response: {outcome.ending}: {outcome.reason}"
     if outcome.downtime is not None:
         yield f"downtime: {outcome.downtime:.0f} s, from the first bad sample to the verified end"
+    if outcome.ending is Ending.CUT_OFF:
+        yield f"next: {advice.reach()}"
     if outcome.ending is Ending.MANUAL:
         yield "MANUAL INTERVENTION: what to type next"
         yield from _by_hand(advice, incident)

@@ -2,7 +2,8 @@
 
 Assess, investigate if it is not critical, decide, ask, roll back, verify; then resume operations, or call for
 hands. Everything is in its own journal, `response.jsonl` in the incident. An interrupted response resumes
-where it was, with its original clock, and does nothing twice.
+where it was, with its original clock, and does nothing twice. A decision and the yes to it lapse with time:
+then the present state is assessed, unless the rollback has begun.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from fixtures.incident.response_record import (
     DECIDED,
     ENDED,
     INVESTIGATING,
+    LAPSED,
     ROLLED_BACK,
     ROLLING_BACK,
     VERIFIED,
@@ -32,7 +34,7 @@ from fixtures.incident.response_record import (
 from fixtures.monitor.assessment import Assessed, scope_of
 from fixtures.monitoring.severity import Severity
 from fixtures.rollback.refusals import Allowed
-from fixtures.system.clock import Moment
+from fixtures.system.clock import Moment, age
 from fixtures.target.profile import Target
 from rollback_actions.session.journal import Journal
 
@@ -55,6 +57,7 @@ CODES = {
     Ending.MANUAL: ExitCode.FAILED,
     # As for a command that rolls back, and is refused.
     Ending.REFUSED: ExitCode.USAGE,
+    Ending.CUT_OFF: CODES_OF_SEVERITY[Severity.UNKNOWN],
 }
 
 
@@ -88,6 +91,14 @@ class Hands(Protocol):
 
     def assess(self) -> Assessed:
         """Assess the target now."""
+        ...
+
+    def assess_anew(self, why: str) -> Assessed:
+        """Say why the decision so far holds no longer; assess the target now, and show the assessment."""
+        ...
+
+    def has_begun(self, since: Moment) -> bool:
+        """Return whether a rollback that was commanded at `since` has begun to change the target."""
         ...
 
     def show(self, decision: Decision) -> Sequence[UsageProblem]:
@@ -155,14 +166,9 @@ class Response:
     def _respond(self, assessed: Assessed | None) -> Outcome:
         if assessed is not None:
             self._assessed(assessed)
-        decision = self._decided(assessed)
-        if decision.action is Action.MONITOR:
-            return Outcome(Ending.MONITORING, decision.reason)
-        if decision.kind is None:
-            return Outcome(Ending.MANUAL, decision.reason)
-        unagreed = self._unagreed(decision)
-        if unagreed is not None:
-            return unagreed
+        decision = self._agreed(assessed)
+        if isinstance(decision, Outcome):
+            return decision
         code = self._rolled_back(decision)
         if code is not ExitCode.VERIFIED:
             return _not_rolled_back(decision, code)
@@ -171,6 +177,50 @@ class Response:
         if code is not ExitCode.VERIFIED:
             return Outcome(Ending.MANUAL, f"the verification ended with exit code {code:d}")
         return self._resumed(Moment.from_record(verified["at"]))
+
+    def _agreed(self, assessed: Assessed | None) -> Decision | Outcome:
+        """Return the rollback that a person said yes to and that still holds, or the outcome without one."""
+        while True:
+            why = self._lapsed()
+            if why is not None:
+                self._write(LAPSED, reason=why)
+            if self._last(ASSESSED) is None:
+                # Also if it was interrupted between the two.
+                assessed = self._hands.assess_anew(self._why_lapsed())
+                self._assessed(assessed)
+            decision = self._decided(assessed)
+            if decision.action is Action.MONITOR:
+                return Outcome(Ending.MONITORING, decision.reason)
+            if decision.kind is None:
+                return Outcome(Ending.CUT_OFF if decision.cut_off else Ending.MANUAL, decision.reason)
+            unagreed = self._unagreed(decision)
+            if unagreed is not None:
+                return unagreed
+            # Somebody may have thought about it for longer than what they were shown holds.
+            if self._lapsed() is None:
+                return decision
+
+    def _lapsed(self) -> str | None:
+        """Return the reason why decision and yes hold no longer, or None if they do or are not there.
+
+        A rollback that has begun is resumed whenever that may be: half of one is worse than either state.
+        """
+        decided = self._last(DECIDED)
+        if decided is None or self._last(ROLLED_BACK) is not None:
+            return None
+        commanded = self._commanded()
+        if commanded is not None and self._hands.has_begun(commanded):
+            return None
+        at, now = Moment.from_record(decided["at"]), Moment.now()
+        seconds, limit = now.seconds_since(at), self._target.responding.agreement_seconds
+        agreed = self._last(AGREED)
+        by = "" if agreed is None else f", agreed to by {agreed['by']},"
+        what = f"the {decided['action']}{by}"
+        if at.boot != now.boot:
+            return f"{what} was decided {age(seconds)} ago, on another boot or machine"
+        if not 0 <= seconds <= limit:
+            return f"{what} was decided {age(seconds)} ago, and holds for {age(limit)}"
+        return None
 
     def _unagreed(self, decision: Decision) -> Outcome | None:
         """Return the outcome without a yes, or None after one. Nobody is asked about a refused plan."""
@@ -215,6 +265,8 @@ class Response:
             assessed = self._hands.assess()
             severity = assessed.assessment.severity
         decision = decide(severity, scope_of(self._target, assessed), still_bad=still_bad)
+        if decision.cut_off:
+            return decision  # nothing was decided: whoever resumes this looks again
         self._write(
             DECIDED,
             severity=severity,
@@ -250,8 +302,7 @@ class Response:
         if done is not None:
             return ExitCode(int(done["code"]))
         # It may have been done without a record: it is asked for again.
-        cut_off = self._last(ROLLING_BACK) is not None
-        begun = Moment.from_record(self._first(ROLLING_BACK)["at"]) if cut_off else None
+        begun = self._commanded()
         self._write(ROLLING_BACK, action=decision.action)
         code = self._hands.roll_back(decision, begun)
         self._write(ROLLED_BACK, code=float(code))
@@ -275,11 +326,26 @@ class Response:
             return None
         return Outcome(Ending(found["ending"]), found["reason"], found["downtime_seconds"])
 
+    def _commanded(self) -> Moment | None:
+        """Return the moment at which the rollback was first commanded, or None if it was not."""
+        if self._last(ROLLING_BACK) is None:
+            return None
+        return Moment.from_record(self._first(ROLLING_BACK)["at"])
+
     def _first(self, event: str) -> dict[str, Any]:
-        return next(record for record in self._records if record["event"] == event)
+        return next(record for record in self._valid() if record["event"] == event)
 
     def _last(self, event: str) -> dict[str, Any] | None:
-        return next((record for record in reversed(self._records) if record["event"] == event), None)
+        return next((record for record in reversed(self._valid()) if record["event"] == event), None)
+
+    def _valid(self) -> list[dict[str, Any]]:
+        """Return the records that still hold: those since the last lapse."""
+        lapses = [number for number, record in enumerate(self._records, 1) if record["event"] == LAPSED]
+        return self._records[lapses[-1] :] if lapses else self._records
+
+    def _why_lapsed(self) -> str:
+        lapsed = next(record for record in reversed(self._records) if record["event"] == LAPSED)
+        return str(lapsed["reason"])
 
     def _write(self, event: str, **details: str | float | None) -> dict[str, Any]:
         self._journal.write(event, **details)

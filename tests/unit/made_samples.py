@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from fixtures.monitoring.samples import Monitor, Probe, ProbeKind, Sample
+from fixtures.monitoring.samples import Monitor, Probe, ProbeKind, Sample, Unreached
 from fixtures.system.clock import Moment
 
 BEAT = 5.0
@@ -38,6 +38,11 @@ def value(
     return Probe(ok, 0.01, "said", figure, figures=figures, services=services, kind=ProbeKind.STORE)
 
 
+def unreached(why: Unreached = Unreached.REFUSED, *, ok: bool | None = None) -> Probe:
+    """Return a probe that reached nobody; a service that must answer is then not `ok`, or unknown."""
+    return Probe(ok, 0.01, "nobody is there", unreached=why, kind=ProbeKind.STORE)
+
+
 WELL: Probes = named(
     {
         "health": value(20),
@@ -66,3 +71,11 @@ def samples(
         at = replace(now, since_boot=now.since_boot - (every - 1 - beat) * BEAT)
         made.append(Sample(target, MONITOR, beat, at, 0.001, 0, probes))
     return made
+
+
+def cut_off(of: Probes | None = None) -> Probes:
+    """Return what a machine sees whose network is gone, as a monitor of before wrote it; `of` are others."""
+    unknown = {name: value(None, ok=None) for name in WELL}
+    engine = {"containers": unreached(), "memory": unreached(Unreached.SILENT)}
+    quick = {name: unreached(ok=False) for name in ("health", "page", "store redis")}
+    return {**unknown, "disk": value(60), **engine, **quick, **(of or {})}

@@ -14,7 +14,7 @@ from fixtures.monitor import assessment
 from fixtures.monitor.monitor import COLLECTED
 from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
 from tests.unit.command_line import Ran
-from tests.unit.made_samples import Probes, requests, samples, value
+from tests.unit.made_samples import Probes, cut_off, requests, samples, value
 
 DOWN = value(None, ok=False)
 # What is in trouble, what that is, and what is to be done.
@@ -85,6 +85,33 @@ def test_programs_get_the_same(run: Ran, tmp_path: Path) -> None:
     assert record["decision"]["action"] == "emergency rollback"
     (met,) = [finding for finding in record["findings"] if finding["standing"] == "met"]
     assert (met["band"], met["beats"]) == ("records lost", [70, 83])
+
+
+REACHES = 'docker version; for at in 127.0.0.1/9; do timeout 3 bash -c "</dev/tcp/$at" && echo'
+
+
+@pytest.mark.parametrize("of", [{}, {"records": value(3, ok=False)}], ids=["nothing", "lost before"])
+@pytest.mark.parametrize("live", [False, True], ids=["a monitor's", "its own"])
+def test_a_machine_that_may_be_cut_off_has_no_plan_and_says_what_to_check(
+    run: Ran,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    of: Probes,
+    live: bool,  # noqa: FBT001 - of a table
+) -> None:
+    path = _write(tmp_path / "samples.jsonl", lambda _: cut_off(of))
+    monkeypatch.setattr(assessment, "Beats", lambda *_: _Seen(lambda _: cut_off(of)))
+    named = () if live else (f"--samples={path}",)
+    said = run("assess", *named, code=ExitCode.BROKEN)
+    lines = [line for line in said.splitlines() if not line.startswith("no monitor runs")]
+    assert lines[0].startswith("severity: unknown: this machine may be cut off: neither the engine nor any")
+    assert lines[-2].startswith("decision: investigate: this machine may be cut off: ")
+    assert lines[-1].startswith(f"next: {REACHES}")
+    assert "rollback" not in said
+    record = json.loads(run("assess", "--json", *named, code=ExitCode.BROKEN).splitlines()[-1])
+    assert (record["severity"], record["cut_off"]) == ("unknown", True)
+    assert record["decision"]["action"] == "investigate"
+    assert record["next"].startswith(REACHES)
 
 
 @pytest.mark.parametrize("at", ["yesterday", "2026-01-31T12:00:00", "", "2026-13-01T00:00:00+00:00"])

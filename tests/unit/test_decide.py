@@ -75,6 +75,17 @@ def test_what_is_well_is_watched_and_what_nobody_knows_is_found_out(scope: Scope
     assert decide(Severity.UNKNOWN, scope).action is Action.INVESTIGATE
 
 
+@pytest.mark.parametrize("severity", Severity)
+@pytest.mark.parametrize("corrupt", [False, True])
+def test_from_a_machine_that_may_be_cut_off_nothing_is_rolled_back(
+    severity: Severity,
+    corrupt: bool,  # noqa: FBT001 - of a table
+) -> None:
+    decision = decide(severity, Scope(("backend",), ("mysql",), corrupt, cut_off=True), still_bad=True)
+    assert (decision.action, decision.kind, decision.cut_off) == (Action.INVESTIGATE, None, True)
+    assert decision.reason.startswith("this machine may be cut off: ")
+
+
 def test_the_four_rollbacks_are_the_four_kinds() -> None:
     kinds = [Decision(action, "").kind for action in Action]
     assert kinds == [None, None, Kind.SERVICE, Kind.DATABASE, Kind.FULL, Kind.EMERGENCY]

@@ -18,7 +18,7 @@ import pytest
 from fixtures.errors import Mismatch, Unverifiable
 from fixtures.monitor.monitor import Beats, Summary
 from fixtures.monitoring import samples
-from fixtures.monitoring.samples import ProbeId, ProbeKind, Sample, read_samples, samples_path
+from fixtures.monitoring.samples import ProbeId, ProbeKind, Sample, Unreached, read_samples, samples_path
 from fixtures.probes.probe import Probe, Reading
 from fixtures.probes.probes import Answering
 from fixtures.system.clock import Moment
@@ -241,13 +241,20 @@ def _started(command: Sequence[str], path: Path) -> Iterator[subprocess.Popen[st
 def test_it_says_a_line_a_beat_and_what_it_came_to(here: Here, profile: Path) -> None:
     code, said, errors = here("--beats=3")
     assert (code, errors) == (0, "")
-    *beats, last = said.splitlines()
+    first, hint, *others, last = said.splitlines()
+    beats = [first, *others]
+    # Said once, and not at every beat.
+    assert hint.startswith("HINT: docker version; for at in 127.0.0.1/9; do ")
     assert [line.split("beat ")[1].split()[0] for line in beats] == ["0", "1", "2"]
-    assert "WRONG health: application: expected a whole answer" in beats[-1]
+    assert all("this machine may be cut off: neither the engine nor any store" in line for line in beats)
+    assert "UNKNOWN health: unknown: application: expected a whole answer" in beats[-1]
+    assert "WRONG" not in said
     assert "UNKNOWN containers: unknown: containers: expected an answer" in beats[-1]
     assert last.startswith("monitor of sandbox: 3 beats, 0 of them all well, 0 missed, the latest ")
     samples = read_samples(samples_path(load_target(profile)), 6)
     assert [sample.beat for sample in samples] == [0, 1, 2]
+    assert all(sample.cut_off for sample in samples)
+    assert samples[0].probes["store redis"].unreached is Unreached.REFUSED
     assert samples[0].probes["disk"].ok is None  # the engine is not there to say where its data is
 
 
@@ -256,6 +263,7 @@ def test_json_goes_to_standard_output_alone_and_an_incident_keeps_its_own(here: 
     assert code == 0, errors
     records = [json.loads(line) for line in said.splitlines()]
     assert [record["beat"] for record in records] == [0, 1]
+    assert records[0]["probes"]["containers"]["unreached"] == "unreachable"
     assert records == read_lines(profile.parent / "incidents" / "watched" / "watched.jsonl")
     assert "monitor of sandbox: 2 beats" in errors
 

@@ -13,11 +13,11 @@ from unittest.mock import create_autospec
 import pytest
 
 from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import Usage
-from fixtures.errors import Mismatch, Unverifiable
-from fixtures.monitoring.samples import ProbeId, ProbeKind
+from fixtures.engines.engine import EngineUnreached, Usage
+from fixtures.errors import Meaning, Mismatch, Unverifiable
+from fixtures.monitoring.samples import ProbeId, ProbeKind, Unreached
 from fixtures.probes import held_view
-from fixtures.probes.probe import Reading, Unheld
+from fixtures.probes.probe import Reading, Unheld, unreached_by
 from fixtures.probes.probes import Answering, ContainersProbe, MemoryProbe, StoreProbe, probes_of
 from fixtures.probes.web_probes import HealthProbe, PageProbe, usual_milliseconds
 from fixtures.stores.registry import open_view
@@ -29,6 +29,7 @@ from tests.unit.test_host import container
 from tests.unit.test_store_probes import STORES
 
 WELL = replace(container(running=True), id="1", name="t-backend-1", service="backend", health="healthy")
+SIDES = {"what": "store", "expected": "an answer", "observed": "none", "source": "a", "hint": "b"}
 SILENT = Unverifiable(what="store", expected="an answer", observed="none", source="a", hint="b")
 
 
@@ -130,6 +131,35 @@ def test_a_store_that_is_down_names_its_services(
     reading = Answering(Says(said), lambda: 0.0, ("a", "b")).ask()
     assert reading.services == services
     assert "HINT" not in reading.text
+
+
+@pytest.mark.parametrize(
+    ("means", "unreached"),
+    [
+        (Meaning.UNREACHABLE, Unreached.REFUSED),
+        (Meaning.TIMEOUT, Unreached.SILENT),
+        (Meaning.OTHER, None),
+        (Meaning.WRONG_VERSION, None),
+    ],
+)
+def test_what_was_not_reached_says_so_by_the_meaning_of_its_error(
+    means: Meaning, unreached: Unreached | None
+) -> None:
+    problem = Unverifiable(**SIDES, means=means)
+    assert unreached_by(problem, ProbeKind.CONTAINERS) is unreached
+    reading = Answering(Says(problem), lambda: 0.0, ("a",)).ask()
+    assert (reading.ok, reading.unreached) == (False, unreached)
+    assert Answering(Says(Reading(ok=False, text="wrong")), lambda: 0.0).ask().unreached is None
+
+
+def test_a_store_whose_place_the_engine_did_not_tell_was_not_asked() -> None:
+    problem = EngineUnreached(**SIDES, means=Meaning.UNREACHABLE)
+    with pytest.raises(EngineUnreached):
+        Answering(Says(problem), lambda: 0.0, ("a",)).ask()
+    kinds = {kind: unreached_by(problem, kind) for kind in ProbeKind}
+    unplaced = {kind for kind, unreached in kinds.items() if unreached is Unreached.UNPLACED}
+    assert unplaced == {ProbeKind.STORE, ProbeKind.VECTORS}
+    assert kinds[ProbeKind.MEMORY] is Unreached.REFUSED
 
 
 def test_a_store_is_looked_for_anew_after_a_failure(

@@ -16,7 +16,7 @@ START = 1_795_640_400  # 2026-11-25 21:00:00 UTC
 
 def line(
     path: str = "/api/v1/base/knowledge_bases",
-    status: int = 200,
+    status: int | str = 200,
     seconds: str | None = "0.012",
     *,
     method: str = "GET",
@@ -90,6 +90,71 @@ def test_no_request_has_no_latency_and_one_without_a_time_makes_it_unknown() -> 
     assert "1 of them without a time" in str(found)
 
 
+@pytest.mark.parametrize(
+    ("status", "errors"),
+    [
+        *(("-", 1), ("000", 1), ("502, 200", 0), ("200, 502", 1), ("502, -", 1), ("-, 200", 0)),
+        *(("- , 404", 0), ("502, 502 : 200", 0), ("200 : -", 1), ("499", 0)),
+    ],
+)
+def test_what_no_upstream_answered_is_an_error_and_else_the_last_ones_answer_counts(
+    status: str, errors: int
+) -> None:
+    found = tally(line(LOG_IN, status, "-", method="POST"))
+    assert (found.requests, found.errors, found.unmatched) == (1, errors, 0)
+    assert (found.log_ins, found.failed_log_ins) == (1, int(errors or "404" in status or status == "499"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "milliseconds"),
+    [
+        *(("0.01, 0.02", 30.0), ("- , 0.3", 300.0), ("-, 0.3", 300.0), ("0.1, -", 100.0)),
+        *(("0.001 : 0.002, 0.003", 6.0), ("2", 2000.0)),
+    ],
+)
+def test_the_time_of_several_upstreams_is_that_of_one_after_the_other(
+    seconds: str, milliseconds: float
+) -> None:
+    found = tally(line(seconds=seconds))
+    assert (found.requests, found.dashed, found.untimed, found.unmatched) == (1, 0, 0, 0)
+    assert found.figures()["p95"] == pytest.approx(milliseconds)
+
+
+@pytest.mark.parametrize("seconds", ["-", "-, -", "- : -"])
+def test_an_unknown_time_is_left_out_of_latency_and_of_nothing_else(seconds: str) -> None:
+    found = tally(line(status=502, seconds=seconds), line(seconds="0.020"))
+    figures = found.figures()
+    assert (figures["requests"], figures["errors"], figures["p50"], figures["p99"]) == (2, 1, 20.0, 20.0)
+    assert "1 of them of no known time" in str(found)
+    # Of such requests alone nobody knows how slow they were, whatever a stream took.
+    found = tally(line(status=502, seconds=seconds), line("/api/v1/sse/chat", seconds="61"))
+    assert found.figures() == {"requests": 2, "errors": 1, "log_ins": 0, "failed_log_ins": 0, "unmatched": 0}
+
+
+@pytest.mark.parametrize(
+    ("text", "requests", "errors"),
+    [
+        ('{"method":"GET","path":"/","status":"","seconds":""}', 1, 1),
+        ('{"method":"GET","path":"/","status":"-","seconds":"-"}', 1, 1),
+        ('{"method":"GET","path":"/","status":"502, 200","seconds":"0.01, 1.5e-05"}', 1, 0),
+        ('{"method":"GET","path":"/","status":"0","seconds":".5"}', 1, 1),
+        ('{"method":"GET","path":"/","status":"bad","seconds":"0.1"}', 0, 0),
+        ('{"method":"GET","path":"/","status":"200","seconds":"12 ms"}', 0, 0),
+        ('{"method":"GET","path":"/","status":"200","seconds":"-1"}', 0, 0),
+        ('{"method":"GET","path":"/","status":"200, bad","seconds":"nan"}', 0, 0),
+    ],
+)
+def test_another_pattern_finds_what_logs_write_and_what_is_none_of_it_is_said(
+    text: str, requests: int, errors: int
+) -> None:
+    pattern = (
+        r'"method":"(?P<method>\w+)","path":"(?P<path>[^"]*)","status":"(?P<status>[^"]*)"'
+        r',"seconds":"(?P<seconds>[^"]*)"'
+    )
+    found = tally(text, source=Requests(service="nginx", pattern=pattern))
+    assert (found.requests, found.errors, found.unmatched) == (requests, errors, 1 - requests)
+
+
 def test_requests_of_this_suite_are_no_users() -> None:
     found = tally(line(status=503, agent=AGENT), line())
     assert (found.requests, found.errors, found.others, found.asked) == (1, 0, 1, 2)
@@ -102,6 +167,8 @@ def test_requests_of_this_suite_are_no_users() -> None:
         '172.18.0.1 - - [25/Nov/2026:21:00:00 +0000] "\\x16\\x03\\x01" 400 150 "-" "-" 0.004',
         '172.18.0.1 - a b [25/Nov/2026:21:00:00 +0000] "GET / HTTP/1.1" 200 1 "\\x22" "x"',
         "::1 - - [25/Nov/2026:21:00:00 +0000] " + line().split("] ")[1],
+        '172.18.0.1 - - [25/Nov/2026:21:00:00 +0000] "GET / HTTP/1.1" 304 - "-" "-" -',
+        '172.18.0.1 - - [25/Nov/2026:21:00:00 +0000] "-" 000 0 "-" "-" -',
     ],
 )
 def test_odd_lines_are_requests_all_the_same(text: str) -> None:

@@ -35,7 +35,7 @@ from rollback_actions.session.journal import Journal
 from tests.unit.command_line import Ran
 from tests.unit.contacts_stand_in import reach
 from tests.unit.lock_stand_in import StandInPlace, ended, held, keep_locks_in_memory
-from tests.unit.made_samples import Probes, requests, samples, value
+from tests.unit.made_samples import Probes, cut_off, requests, samples, value
 from tests.unit.team_stand_in import channels
 
 
@@ -86,6 +86,12 @@ def test_what_is_well_or_unknown_opens_no_incident(run: Ran) -> None:
     assert "severity: healthy" in run("respond")
     _monitored(target, lambda _: {"requests": value(None, ok=None)})
     assert "severity: unknown" in run("respond", code=ExitCode.BROKEN)
+    _monitored(target, lambda _: cut_off())
+    said = run("respond", code=ExitCode.BROKEN)
+    assert said.startswith("severity: unknown: this machine may be cut off: neither the engine nor any store")
+    assert "\nnext: docker version; for at in 127.0.0.1/9; do " in said
+    assert "Roll back now?" not in said
+    assert "decision: " not in said
     assert not list(target.folders.incidents.glob(f"*/{RESPONSE}"))
 
 
@@ -133,6 +139,65 @@ def test_nobody_at_the_keyboard_is_not_a_yes(run: Ran, answer: Callable[[str], N
     said = run("respond", code=ExitCode.INVESTIGATE)
     assert f"resuming the response of incident {incident.name}" in said
     assert "severity: " not in said
+
+
+@pytest.mark.parametrize("boot", [False, True], ids=["long ago", "another boot"])
+@pytest.mark.parametrize("commanded", [False, True], ids=["agreed", "commanded"])
+def test_what_was_agreed_to_long_ago_is_assessed_and_asked_anew(
+    run: Ran,
+    answer: Callable[[str], None],
+    now: Moment,
+    commands: list[list[str]],
+    boot: bool,  # noqa: FBT001 - of a table
+    commanded: bool,  # noqa: FBT001 - of a table
+) -> None:
+    """It was killed once somebody had said yes, and before its rollback had begun."""
+
+    def kill(*_: object) -> ExitCode:
+        raise KeyboardInterrupt
+
+    _monitored(run.sandbox.target, _critical)
+    with run.monkeypatch.context() as patched:
+        name = "roll_back" if commanded else "has_begun"
+        patched.setattr(respond_run._Hands, name, kill)
+        if not commanded:
+            patched.setattr("rollback_actions.respond.response.Response._rolled_back", kill)
+        answer("y\n")
+        incident = _incident(run("respond", code=ExitCode.INTERRUPTED))
+    later = replace(_later(now), boot="another" if boot else now.boot)
+    run.monkeypatch.setattr(Moment, "now", lambda: later)
+    _monitored(run.sandbox.target, _critical)
+    answer("n\n")
+    said = run("respond", code=ExitCode.INVESTIGATE)
+    assert f"resuming the response of incident {incident.name}" in said
+    assert "\nassessed and asked anew: the full rollback, agreed to by " in said
+    assert "\nseverity: critical\n" in said
+    assert "Roll back now?" in said
+    assert commands == []
+    lapsed = [one for one in verify_journal(incident / RESPONSE) if one["event"] == "lapsed"]
+    assert len(lapsed) == 1
+    assert ("another boot" in lapsed[0]["reason"]) is boot
+
+
+def test_a_rollback_that_has_begun_is_resumed_however_long_ago(
+    run: Ran, now: Moment, answer: Callable[[str], None], commands: list[list[str]]
+) -> None:
+    def kill(hands: respond_run._Hands, *_: object) -> ExitCode:
+        Unfinished.begin(hands.incident, Wish(Kind.FULL, run.sandbox.commit))
+        raise KeyboardInterrupt
+
+    _monitored(run.sandbox.target, _critical)
+    with run.monkeypatch.context() as patched:
+        patched.setattr(respond_run._Hands, "roll_back", kill)
+        answer("y\n")
+        run("respond", code=ExitCode.INTERRUPTED)
+    later = replace(_later(now), boot="another")
+    run.monkeypatch.setattr(Moment, "now", lambda: later)
+    answer("")
+    said = run("respond")
+    assert "asked anew" not in said
+    ((*words, _),) = commands
+    assert "resume" in words
 
 
 def test_a_rollback_that_cannot_be_done_calls_for_hands(run: Ran, answer: Callable[[str], None]) -> None:

@@ -22,7 +22,7 @@ from fixtures.target.profile import Target, load_target
 from rollback_actions.respond import response
 from rollback_actions.respond.response import CODES, Outcome, Response, allow, allowed_in, is_open
 from rollback_actions.session.journal import Journal
-from tests.unit.made_samples import BEAT, Probes, requests, samples, value
+from tests.unit.made_samples import BEAT, Probes, cut_off, requests, samples, value
 
 
 class CutOffError(Exception):
@@ -37,6 +37,10 @@ def seen(of: Callable[[int], Probes], count: int = 14) -> Assessed:
 HEALTHY = seen(lambda _: {})
 CRITICAL = seen(lambda _: {"requests": requests(20)})
 SLOW = seen(lambda _: {"page": value(9000), "containers": value(1, ok=False, services=("backend",))})
+SLOW_SERVICE = seen(
+    lambda _: {"health": value(None, ok=False), "containers": value(1, ok=False, services=("backend",))}
+)
+CUT_OFF = seen(lambda _: cut_off())
 UNKNOWN = seen(lambda _: {"requests": value(None, ok=None)})
 # Each test begins then, however long the tests before it took.
 BEGAN = Moment.now()
@@ -49,12 +53,15 @@ class StandInHands:
     now: Iterator[Assessed] = field(default_factory=lambda: iter(()))
     refused: Sequence[UsageProblem] = ()
     who: str | None = "ada"
+    begun: bool = True
     rollback: ExitCode = ExitCode.VERIFIED
     verification: ExitCode = ExitCode.VERIFIED
     cut_off: str = ""
     objective: float = 600.0
     done: list[str] = field(default_factory=list)
     clock: list[float] = field(default_factory=lambda: [0.0])
+    thinking: Iterator[float] = field(default_factory=lambda: iter(()))
+    why: list[str] = field(default_factory=list)
 
     def _do(self, deed: str) -> None:
         self.done.append(deed)
@@ -66,11 +73,19 @@ class StandInHands:
         self._do("assess")
         return next(self.now)
 
+    def assess_anew(self, why: str) -> Assessed:
+        self.why.append(why)
+        return self.assess()
+
+    def has_begun(self, since: Moment) -> bool:
+        return self.begun
+
     def show(self, decision: Decision) -> Sequence[UsageProblem]:
         return self.refused
 
     def agree(self, decision: Decision) -> str | None:
         self._do(f"agree {decision.action}")
+        self.clock[0] += next(self.thinking, 0.0)
         return self.who
 
     def roll_back(self, decision: Decision, begun: Moment | None) -> ExitCode:
@@ -199,16 +214,21 @@ def test_nothing_that_could_be_rolled_back_calls_for_hands(begun: Begun) -> None
     assert "name it" in outcome.reason
 
 
+boots: list[str] = []
+"""Boots after the first."""
+
+
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that were waited, which are all that pass."""
     waited, now = [0.0], Moment.now
+    boots.clear()
 
     class Slowed(Moment):
         @classmethod
         def now(cls) -> Slowed:
             moment = now()
-            return Slowed(moment.wall, BEGAN.since_boot + waited[0], moment.boot)
+            return Slowed(moment.wall, BEGAN.since_boot + waited[0], boots[-1] if boots else moment.boot)
 
     monkeypatch.setattr(response, "Moment", Slowed)
     monkeypatch.setattr("rollback_actions.session.journal.Moment", Slowed)
@@ -221,6 +241,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         (HEALTHY, Ending.MONITORING, None),
         (SLOW, Ending.RESUMED, "service rollback"),
         (UNKNOWN, Ending.MANUAL, None),
+        (CUT_OFF, Ending.CUT_OFF, None),
     ],
 )
 def test_what_is_not_critical_is_looked_into_for_five_minutes(
@@ -284,6 +305,132 @@ def test_one_that_is_cut_off_goes_on_and_does_nothing_twice(begun: Begun, deed: 
     third = StandInHands()
     assert begun.run(third, None) == outcome
     assert third.done == []
+
+
+LIMIT, WEEK = 900.0, 7 * 24 * 3600.0
+LATER = [
+    # Killed while it asked, before the rollback was commanded, and before it had begun.
+    *(
+        (deed, seconds, boot)
+        for deed in ("agree", "roll-back")
+        for seconds, boot in ((LIMIT + 1, ""), (WEEK, ""))
+    ),
+    *((deed, 1.0, "another") for deed in ("agree", "roll-back")),
+]
+
+
+def kill(begun: Begun, deed: str, clock: list[float], seconds: float, boot: str) -> None:
+    with pytest.raises(CutOffError):
+        begun.run(StandInHands(cut_off=deed), CRITICAL)
+    clock[0] += seconds
+    if boot:
+        boots.append(boot)
+
+
+@pytest.mark.parametrize(("deed", "seconds", "boot"), LATER)
+def test_what_was_decided_long_ago_or_on_another_boot_is_assessed_and_asked_anew(
+    begun: Begun, clock: list[float], deed: str, seconds: float, boot: str
+) -> None:
+    kill(begun, deed, clock, seconds, boot)
+    second = StandInHands(objective=10 * WEEK, now=iter([SLOW_SERVICE]), begun=False)
+    assert begun.run(second, None).ending is Ending.RESUMED
+    # What is wrong now is another thing, and what was agreed to is not carried out.
+    assert second.done == ["assess", "agree service rollback", "roll-back service rollback", "verify"]
+    (why,) = second.why
+    assert ("agreed to by ada" in why) is (deed != "agree")
+    assert ("another boot" in why) is bool(boot)
+    lapsed = next(r for r in verify_journal(begun.folder / RESPONSE) if r["event"] == "lapsed")
+    assert lapsed["reason"] == why
+    events = begun.events()
+    assert events[events.index("lapsed") :][:4] == ["lapsed", "assessed", "decided", "agreed"]
+
+
+@pytest.mark.parametrize(
+    ("deed", "seconds", "boot", "hands"),
+    [
+        ("agree", LIMIT - 1, "", StandInHands()),
+        ("roll-back", LIMIT - 1, "", StandInHands(begun=False)),
+        # It has begun: that is resumed whenever it may be.
+        ("roll-back", WEEK, "", StandInHands()),
+        ("roll-back", 1.0, "another", StandInHands()),
+        ("verify", WEEK, "another", StandInHands(begun=False)),
+    ],
+)
+def test_what_holds_or_has_begun_is_resumed_without_another_question(
+    begun: Begun, clock: list[float], deed: str, seconds: float, boot: str, hands: StandInHands
+) -> None:
+    kill(begun, deed, clock, seconds, boot)
+    begun.run(hands, None)
+    assert "assess" not in hands.done
+    assert "lapsed" not in begun.events()
+    assert hands.done[-1] == "verify"
+    assert hands.done.count("agree full rollback") == (deed == "agree")
+
+
+@pytest.mark.parametrize(
+    ("now", "ending", "code"),
+    [
+        (HEALTHY, Ending.MONITORING, ExitCode.VERIFIED),
+        (UNKNOWN, Ending.MANUAL, ExitCode.FAILED),
+        (CUT_OFF, Ending.CUT_OFF, ExitCode.BROKEN),
+    ],
+)
+def test_what_is_over_or_not_known_by_then_is_not_asked_for(
+    begun: Begun, clock: list[float], now: Assessed, ending: Ending, code: ExitCode
+) -> None:
+    kill(begun, "roll-back", clock, WEEK, "")
+    second = StandInHands(now=iter([now]), begun=False)
+    outcome = begun.run(second, None)
+    assert (outcome.ending, CODES[outcome.ending]) == (ending, code)
+    assert second.done == ["assess"]
+
+
+def test_what_is_not_critical_by_then_is_investigated_anew(begun: Begun, clock: list[float]) -> None:
+    kill(begun, "roll-back", clock, WEEK, "")
+    second = StandInHands(objective=10 * WEEK, now=iter([SLOW] * 40), clock=clock, begun=False)
+    before = clock[0]
+    assert begun.run(second, None).ending is Ending.RESUMED
+    assert clock[0] - before == pytest.approx(300.0)
+    assert second.done[-3:] == ["agree service rollback", "roll-back service rollback", "verify"]
+
+
+def test_one_that_was_killed_as_it_assessed_anew_does_so_again(begun: Begun, clock: list[float]) -> None:
+    kill(begun, "roll-back", clock, WEEK, "")
+    with pytest.raises(CutOffError):
+        begun.run(StandInHands(cut_off="assess", begun=False), None)
+    assert begun.events()[-1] == "lapsed"
+    third = StandInHands(objective=10 * WEEK, now=iter([CRITICAL]), begun=False)
+    assert begun.run(third, None).ending is Ending.RESUMED
+    assert third.done == ["assess", "agree full rollback", "roll-back full rollback", "verify"]
+    assert begun.events().count("lapsed") == 1
+
+
+def test_a_yes_to_what_was_shown_long_ago_is_asked_for_anew(begun: Begun, clock: list[float]) -> None:
+    """The question stood on a terminal for an hour."""
+    hands = StandInHands(
+        objective=10 * WEEK, now=iter([SLOW_SERVICE]), clock=clock, thinking=iter([3600.0, 10.0])
+    )
+    assert begun.run(hands, CRITICAL).ending is Ending.RESUMED
+    assert hands.done == [
+        *("agree full rollback", "assess", "agree service rollback", "roll-back service rollback", "verify"),
+    ]
+
+
+def test_the_profile_says_how_long_an_agreement_holds(
+    begun: Begun, clock: list[float], monkeypatch: pytest.MonkeyPatch, profile: Path
+) -> None:
+    monkeypatch.setenv("ROLLPROOF_RESPONDING__AGREEMENT_SECONDS", "60")
+    shorter = Begun(load_target(profile), begun.folder)
+    kill(shorter, "roll-back", clock, 61.0, "")
+    second = StandInHands(now=iter([HEALTHY]), begun=False)
+    assert shorter.run(second, None).ending is Ending.MONITORING
+    assert second.why[0].endswith("and holds for 1 min")
+
+
+def test_a_clock_that_was_set_back_makes_no_agreement_younger(begun: Begun, clock: list[float]) -> None:
+    kill(begun, "roll-back", clock, -7200.0, "")
+    second = StandInHands(now=iter([HEALTHY]), begun=False)
+    assert begun.run(second, None).ending is Ending.MONITORING
 
 
 def test_one_that_is_cut_off_at_its_very_end_does_not_verify_again_and_was_down_no_longer(

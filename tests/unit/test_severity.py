@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
-from fixtures.monitoring.samples import Probe, ProbeKind
+from fixtures.monitoring.samples import Probe, ProbeKind, Unreached
 from fixtures.monitoring.severity import Assessment, Finding, Severity, Standing, assess, first_bad
 from fixtures.system.clock import Moment
 from fixtures.target.bands import Band, Bands
-from tests.unit.made_samples import BEAT, WELL, Probes, requests, samples, value
+from tests.unit.made_samples import BEAT, WELL, Probes, cut_off, requests, samples, unreached, value
 
 
 def found(assessment: Assessment, band: str, severity: Severity) -> Finding:
@@ -244,3 +244,86 @@ def test_an_outage_longer_than_its_band_counts_from_its_first_failure() -> None:
 def test_an_earlier_outage_that_was_over_does_not_count() -> None:
     made = samples(200, lambda n: {"requests": requests(20 * (not 40 <= n < 100))})
     assert first_bad(assess(Bands(), made, BEAT)) == made[100].at
+
+
+HANGS = unreached(Unreached.SILENT)
+NOBODY: dict[str, Probes] = {
+    "refused": {},
+    "no way there": {"store redis": HANGS, "containers": HANGS, "health": HANGS, "page": HANGS},
+    "several stores": {"store mysql": unreached(ok=False), "store s3": HANGS},
+    "stores by the engine": {"store redis": unreached(Unreached.UNPLACED)},
+    # The way to the users' side is another one: what it says is no reason to restore a store.
+    "health by another way": {"health": value(None, ok=False), "page": value(9000, ok=False)},
+    "requests by another way": {"requests": requests(20)},
+    "what was lost before": {"records": value(3, ok=False)},
+}
+
+
+@pytest.mark.parametrize("name", NOBODY)
+def test_a_machine_that_reaches_neither_engine_nor_store_knows_nothing(name: str) -> None:
+    assessment = assess(Bands(), samples(90, lambda _: cut_off(NOBODY[name]), well_before=90), BEAT)
+    assert (assessment.severity, assessment.cut_off) == (Severity.UNKNOWN, True)
+    assert assessment.said.startswith("unknown: this machine may be cut off: ")
+    assert found(assessment, "stores", CRITICAL).standing is Standing.UNKNOWN
+    assert found(assessment, "vectors", OTHER).standing is Standing.UNKNOWN
+    health = found(assessment, "health", CRITICAL).standing
+    assert health is (Standing.MET if name.startswith("health") else Standing.UNKNOWN)
+    assert first_bad(assessment) is None
+    assert assessment.record()["cut_off"] is True
+
+
+REACHED: dict[str, Probes] = {
+    "the engine": {"containers": value(0), "memory": value(40)},
+    "a part of the engine": {"containers": value(0)},
+    "another store": {"store mysql": value(10)},
+    # It answered, and wrongly.
+    "an error of another store": {"store mysql": value(None, ok=False)},
+    "an error of the engine": {"containers": value(None, ok=None)},
+}
+
+
+@pytest.mark.parametrize("name", REACHED)
+def test_a_store_that_is_out_of_reach_of_a_machine_that_reaches_others_is_down(name: str) -> None:
+    assessment = assess(Bands(), samples(14, lambda _: cut_off(REACHED[name]), well_before=9), BEAT)
+    assert (assessment.severity, assessment.cut_off) == (CRITICAL, False)
+    assert found(assessment, "stores", CRITICAL).standing is Standing.MET
+
+
+def test_a_store_that_the_engine_did_not_place_is_not_down_but_unknown() -> None:
+    """The engine is away; a store by host and port answers, and of the others nobody knows where they are."""
+    unplaced = {
+        **dict.fromkeys(("store redis", "vectors milvus", "vectors qdrant"), unreached(Unreached.UNPLACED)),
+        "store mysql": value(10),
+        "health": value(20),
+    }
+    made = samples(90, lambda _: cut_off(unplaced), well_before=90)
+    assessment = assess(Bands(), made, BEAT)
+    assert (assessment.severity, assessment.cut_off) == (Severity.UNKNOWN, False)
+    assert found(assessment, "stores", CRITICAL).standing is Standing.UNKNOWN
+    assert found(assessment, "vectors", OTHER).standing is Standing.UNKNOWN
+    # One that was asked and is down is down all the same.
+    made = samples(90, lambda _: cut_off({**unplaced, "store s3": unreached(ok=False)}), well_before=90)
+    assessment = assess(Bands(), made, BEAT)
+    assert found(assessment, "stores", CRITICAL).text.startswith("1 do not answer")
+
+
+def test_the_time_in_which_it_was_cut_off_is_no_part_of_what_is_bad_since() -> None:
+    down = {"store redis": unreached(ok=False)}
+    for bad, standing in ((4, Standing.LASTING), (8, Standing.MET)):
+        made = samples(60 + bad, lambda n: cut_off() if n < 60 else down, well_before=9)
+        assessment = assess(Bands(), made, BEAT)
+        assert found(assessment, "stores", CRITICAL).standing is standing
+        assert assessment.severity is (CRITICAL if standing is Standing.MET else Severity.UNKNOWN)
+        assert first_bad(assessment) == (made[69].at if standing is Standing.MET else None)
+
+
+def test_without_a_probe_of_engine_or_store_nobody_is_cut_off() -> None:
+    (sample,) = samples(1, lambda _: cut_off())
+    for kind in ("store", "engine"):
+        left = {
+            name: probe
+            for name, probe in sample.probes.items()
+            if (name not in {"containers", "memory"} if kind == "engine" else not name.startswith("store"))
+        }
+        assert sample.cut_off
+        assert not replace(sample, probes=left).cut_off

@@ -81,6 +81,15 @@ def test_what_a_person_allowed_is_told_as_it_was_typed_and_is_no_decision(made: 
     assert len(texts(timeline, Kind.DECISION)) == 2
 
 
+def test_a_decision_that_lapsed_is_told_as_one(made: MadeIncident) -> None:
+    Journal(made.folder / RESPONSE, str).write("lapsed", reason="the full rollback was decided 7 d ago")
+    timeline = timeline_of(read_record(made.folder))
+    assert timeline.doubts == ()
+    assert texts(timeline, Kind.DECISION) == [
+        "assessed and asked anew: the full rollback was decided 7 d ago"
+    ]
+
+
 def test_without_a_response_the_monitor_says_since_when_it_was_bad(made: MadeIncident) -> None:
     made.watch()
     made.clock.turn(2)
