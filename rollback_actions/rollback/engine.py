@@ -22,11 +22,12 @@ from fixtures.rollback.schedule import Schedule, schedule_of
 from fixtures.rollback.unfinished import Unfinished, supersede_covered, unsettle_others
 from fixtures.system.clock import Moment
 from fixtures.system.command import Deadline
+from fixtures.system.files import make_folders
 from fixtures.system.side_by_side import every
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
 from reports.terminal.progress import Step as Shown
-from rollback_actions.backup.taking import backup_written, take_backup
+from rollback_actions.backup.taking import backup_written, finish_sets, take_backup
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.rollback.losses import Losses
@@ -221,7 +222,7 @@ def _put_back(run: _Run, watch: Watch) -> None:
         for watched in plan.of(Step.WATCHED):
             with run.open(watched) as step:
                 step.result = watch.end()
-        losses.finish()
+        losses.finish(watch.blind())
 
 
 def _keep(run: _Run, keep: PlannedStep, losses: Losses, down: Collection[str]) -> None:
@@ -232,12 +233,15 @@ def _keep(run: _Run, keep: PlannedStep, losses: Losses, down: Collection[str]) -
     """
     target, steps = run.target, run.steps
     limit = Deadline(run.schedule.deadline(keep.stage))
+    folder = target.folders.backups / "safety"
     with run.open(keep, limit.remaining) as step:
+        with backup_written(folder):
+            for finished in finish_sets(folder, target.name):
+                steps.note(f"the safety copy {finished} was whole, and has its name now")
         unseen = losses.export(run.plan.stores, down, steps, limit)
         stores = [name for name in run.plan.stores if run.unfinished.kept is None or name in unseen]
         if stores:
             keepers = {name: _keeps(run, name, limit.remaining, down) for name in stores}
-            folder = target.folders.backups / "safety"
             with backup_written(folder):
                 safety = _next_safety(folder, run.unfinished.incident.id)
             take_backup(safety, target.name, f"before the rollback to {run.plan.commit}", keepers, steps)
@@ -316,7 +320,7 @@ def _start_stores(run: _Run) -> set[str]:
 
 def _next_safety(folder: Path, incident: str) -> Path:
     """Return a folder that does not exist yet: an earlier safety copy is never overwritten."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder)
     # Also where an operator has packed or renamed one: its number is not given again.
     numbered = re.compile(rf"{re.escape(incident)}-([0-9]+)(?![0-9]).*", re.ASCII | re.DOTALL)
     numbers = [int(found[1]) for path in folder.iterdir() if (found := numbered.fullmatch(path.name))]

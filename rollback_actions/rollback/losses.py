@@ -85,8 +85,10 @@ class Losses:
         with self._lock:
             self.accounts[name] = account
 
-    def finish(self) -> Mapping[str, int]:
+    def finish(self, blind: Mapping[str, str]) -> Mapping[str, int]:
         """Write all stores' accounts, record that the stores are restored, and return the total counts.
+
+        `blind` are the stores where a writer may have been unseen, each with the reason.
 
         Raises:
             ActionFailed: the accounts could not be written.
@@ -106,7 +108,7 @@ class Losses:
                 source=str(path),
                 hint="make room there, or correct the permissions, then resume: the stores are restored",
             ) from None
-        self.unfinished.restored(total.counts())
+        self.unfinished.restored(total.counts(), blind)
         return total.counts()
 
     def _folders(self) -> list[Path]:
