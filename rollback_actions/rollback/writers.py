@@ -109,9 +109,10 @@ class Connections:
 
     def _reader(self) -> str | None:
         """Return the reader's account, unless it is the operator's too, who writes."""
-        if not isinstance(self.profile, WatchedProfile) or self.profile.reader == self.profile.operator:
+        if not isinstance(self.profile, WatchedProfile):
             return None
-        return self.profile.reader.user
+        reader = self.profile.reader.user
+        return None if reader == self.profile.operator.user else reader
 
 
 @dataclass
