@@ -154,7 +154,7 @@ def _done_line(record: RollbackRecord) -> str:
 
 def _verdict(record: RollbackRecord) -> str:
     """Return the verdict in words, with the stores where a writer may have been unseen."""
-    blind = f"; blind to writers at {', '.join(record.blind)}" if record.blind else ""
+    blind = f"; blind to writers at {', '.join(sorted(record.blind))}" if record.blind else ""
     return f"{record.verdict} in {record.seconds:.1f} s{blind}"
 
 

@@ -236,9 +236,9 @@ def test_the_last_line_and_the_status_say_where_it_was_blind(
 
     monkeypatch.setattr(rollback_run, "roll_back", roll_back)
     said = run("rollback", "database", "redis")
-    assert re.search(r"rollback: passed in \d+\.\d s; blind to writers at redis, kafka\n", said)
+    assert re.search(r"rollback: passed in \d+\.\d s; blind to writers at kafka, redis\n", said)
     said = run("rollback", "status")
-    assert re.search(r"verdict: passed in \d+\.\d s; blind to writers at redis, kafka\n", said)
+    assert re.search(r"verdict: passed in \d+\.\d s; blind to writers at kafka, redis\n", said)
 
 
 def test_resume_goes_on_in_the_incident(run: Ran, rolled: list[tuple[Plan, Incident]]) -> None:
