@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -12,11 +14,19 @@ from typing import Protocol
 from fixtures.backups.index import FOLDER
 from fixtures.backups.package import MANIFEST as PACKAGE
 from fixtures.backups.package import Kept
-from fixtures.backups.sets import MANIFEST, BackupSet, SetManifest, manifest_text, set_in
+from fixtures.backups.sets import (
+    MANIFEST,
+    BackupSet,
+    SetManifest,
+    is_whole,
+    manifest_text,
+    part_of,
+    set_in,
+)
 from fixtures.errors import ActionFailed, reason_of
 from fixtures.incident.journal_steps import Step
 from fixtures.system.clock import Moment
-from fixtures.system.files import sha256_of, write_whole
+from fixtures.system.files import make_folders, rename_whole, sha256_of, sync_tree, write_whole
 from fixtures.system.record_files import as_json
 from fixtures.system.side_by_side import every
 from rollback_actions.stores.contract import BacksUp
@@ -34,6 +44,24 @@ class Steps(Protocol):
     def __call__(self, step: Step, of: str = "", /) -> AbstractContextManager[StepResult]:
         """Return `step` of a store."""
         ...
+
+
+def finish_sets(backups: Path, target: str) -> list[Path]:
+    """Give each whole set of `target` in `backups` that still lacks its name that name; return these sets.
+
+    A crash just before it got its name leaves such a set. It may be the only safety copy of a rollback.
+
+    Raises:
+        OSError: one cannot be renamed.
+    """
+    finished = []
+    for part in sorted(backups.glob(".*.part")):
+        folder = part.with_name(part.name.removeprefix(".").removesuffix(".part"))
+        if not folder.exists() and is_whole(part, target):
+            sync_tree(part)
+            rename_whole(part, folder)
+            finished.append(folder)
+    return finished
 
 
 @contextmanager
@@ -66,7 +94,8 @@ def take_backup(
     since, or both.
 
     Raises:
-        Problem: a store could not be backed up, or the backup not written; the unfinished folder is removed.
+        Problem: a store could not be backed up, or the backup not written; the unfinished folder is removed,
+            unless only its name is missing: see `finish_sets`.
     """
     with backup_written(folder):
         return _take(folder, target, commit, keepers, steps, index)
@@ -80,9 +109,12 @@ def _take(
     steps: Steps,
     index: Callable[[str, Path], int] | None,
 ) -> BackupSet:
-    temporary = folder.with_name(f".{folder.name}.part")
+    finish_sets(folder.parent, target)
+    temporary = part_of(folder)
+    if folder.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True, mode=0o700)
+    make_folders(temporary, 0o700, exist_ok=False)
     started = Moment.now()
 
     taken: dict[str, tuple[Moment, Moment]] = {}
@@ -114,10 +146,13 @@ def _take(
             index_seconds=index_seconds,
             stores=stores,
         )
+        # Before the manifest: where that is after a crash of the machine, all that it seals is there.
+        sync_tree(temporary)
         write_whole(temporary / MANIFEST, manifest_text(as_json(manifest)))
-        temporary.rename(folder)
+        rename_whole(temporary, folder)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if not is_whole(temporary, target):
+            shutil.rmtree(temporary, ignore_errors=True)
         raise
     return set_in(folder, manifest)
 

@@ -8,11 +8,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from fixtures.errors import ActionFailed, reason_of
 from fixtures.git.repository import GIT_SECONDS, git, head
 from fixtures.system.command import Deadline
+from fixtures.system.files import sync_folder, sync_tree
 
 _BLOCK = 1024 * 1024
 # The git of a killed rollback keeps working for a moment.
@@ -116,6 +118,10 @@ def _move_aside(repository: Path, commit: str, kept: Path, limit: Deadline) -> i
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(top / name, target)
+        if in_the_way:
+            with suppress(PermissionError):  # a file that we may not read
+                sync_tree(folder)
+            sync_folder(kept)
     except OSError as error:
         raise ActionFailed(
             what="untracked files that the commit would overwrite",

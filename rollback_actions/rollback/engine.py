@@ -22,11 +22,12 @@ from fixtures.rollback.schedule import Schedule, schedule_of
 from fixtures.rollback.unfinished import Unfinished, supersede_covered, unsettle_others
 from fixtures.system.clock import Moment
 from fixtures.system.command import Deadline
+from fixtures.system.files import make_folders
 from fixtures.system.side_by_side import every
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
 from reports.terminal.progress import Step as Shown
-from rollback_actions.backup.taking import backup_written, take_backup
+from rollback_actions.backup.taking import backup_written, finish_sets, take_backup
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.rollback.losses import Losses
@@ -88,8 +89,8 @@ def roll_back(
     store's current data is kept before it is overwritten, and data written since the backup is exported. When
     the stores are restored, every record is accounted for.
 
-    After an interruption it is run again in the same incident. It repeats every restore from the backup, and
-    keeps nothing twice: the stores may be half restored by then. Their earlier data is kept already.
+    After an interruption it is run again in the same incident, and repeats every restore from the backup. The
+    stores' earlier data is kept already. Data that may have come since is kept in a further safety copy.
     """
     schedule = schedule_of(target, plan)
     for look in plan.of(Step.LOOK):
@@ -162,8 +163,14 @@ def _unsettled(unfinished: Unfinished, observed: str) -> dict[str, Any]:
         "observed": observed,
         "source": str(folder / ACCOUNTS),
         # The rollback is done; another restore would change nothing about the missing records.
-        "hint": f"look for them in the safety copy, {unfinished.kept}; the rollback itself is done",
+        "hint": f"look for them in {_copies(unfinished)}; the rollback itself is done",
     }
+
+
+def _copies(unfinished: Unfinished) -> str:
+    """Return the safety copies in words."""
+    copies = [str(one) for one in unfinished.copies]
+    return f"the safety {'copy' if len(copies) == 1 else 'copies'}, {', '.join(copies)}"
 
 
 def _roll_back(run: _Run) -> None:
@@ -215,27 +222,31 @@ def _put_back(run: _Run, watch: Watch) -> None:
         for watched in plan.of(Step.WATCHED):
             with run.open(watched) as step:
                 step.result = watch.end()
-        losses.finish()
+        losses.finish(watch.blind())
 
 
 def _keep(run: _Run, keep: PlannedStep, losses: Losses, down: Collection[str]) -> None:
     """Keep the stores' current data, and export the data written since the backup.
 
-    A resumed run keeps no second copy: the stores may be half restored. Data written since the first run is
-    exported all the same.
+    Nobody watched for writers between two runs. So a resumed run keeps again each store that may hold data
+    which the earlier runs did not see, and fails when it cannot: see `Losses.export`.
     """
     target, steps = run.target, run.steps
     limit = Deadline(run.schedule.deadline(keep.stage))
+    folder = target.folders.backups / "safety"
     with run.open(keep, limit.remaining) as step:
-        losses.export(run.plan.stores, down, steps, limit)
-        if run.unfinished.kept is None:
-            keepers = {name: _keeps(run, name, limit.remaining, down) for name in run.plan.stores}
-            folder = target.folders.backups / "safety"
+        with backup_written(folder):
+            for finished in finish_sets(folder, target.name):
+                steps.note(f"the safety copy {finished} was whole, and has its name now")
+        unseen = losses.export(run.plan.stores, down, steps, limit)
+        stores = [name for name in run.plan.stores if run.unfinished.kept is None or name in unseen]
+        if stores:
+            keepers = {name: _keeps(run, name, limit.remaining, down) for name in stores}
             with backup_written(folder):
                 safety = _next_safety(folder, run.unfinished.incident.id)
             take_backup(safety, target.name, f"before the rollback to {run.plan.commit}", keepers, steps)
             run.unfinished.keep(safety)
-        step.result = str(run.unfinished.kept)
+        step.result = ", ".join(map(str, run.unfinished.copies))
 
 
 def _keeps(run: _Run, name: str, deadline: float, down: Collection[str]) -> BacksUp:
@@ -309,7 +320,7 @@ def _start_stores(run: _Run) -> set[str]:
 
 def _next_safety(folder: Path, incident: str) -> Path:
     """Return a folder that does not exist yet: an earlier safety copy is never overwritten."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder)
     # Also where an operator has packed or renamed one: its number is not given again.
     numbered = re.compile(rf"{re.escape(incident)}-([0-9]+)(?![0-9]).*", re.ASCII | re.DOTALL)
     numbers = [int(found[1]) for path in folder.iterdir() if (found := numbered.fullmatch(path.name))]

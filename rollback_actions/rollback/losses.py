@@ -36,10 +36,13 @@ class Losses:
     _indexes: dict[str, StoreIndex | None] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def export(self, names: Iterable[str], down: Collection[str], steps: Recorder, limit: Deadline) -> None:
+    def export(
+        self, names: Iterable[str], down: Collection[str], steps: Recorder, limit: Deadline
+    ) -> frozenset[str]:
         """Export the data written since the backup to the stores `names`; those in `down` cannot be asked.
 
-        Data that an earlier run of this rollback has exported is not exported again.
+        Data that an earlier run of this rollback has exported is not exported again. Return the stores that
+        may hold data which no earlier run saw: they hold records to export, or could not be read completely.
 
         Raises:
             ActionFailed: data that was read could not be written.
@@ -60,6 +63,7 @@ class Losses:
         window = Window(self.backup.folder.name, stores, folder=folder)
         write_window(folder, window, dict(replays(self.target, self.engine, stores)))
         self.unfinished.seal(folder.name)
+        return frozenset(name for name, found in stores.items() if found.lines or found.unknown)
 
     def account(self, name: str, steps: Recorder, limit: Deadline) -> None:
         """Account for the records of store `name`, which has been restored.
@@ -81,8 +85,10 @@ class Losses:
         with self._lock:
             self.accounts[name] = account
 
-    def finish(self) -> Mapping[str, int]:
+    def finish(self, blind: Mapping[str, str]) -> Mapping[str, int]:
         """Write all stores' accounts, record that the stores are restored, and return the total counts.
+
+        `blind` are the stores where a writer may have been unseen, each with the reason.
 
         Raises:
             ActionFailed: the accounts could not be written.
@@ -102,7 +108,7 @@ class Losses:
                 source=str(path),
                 hint="make room there, or correct the permissions, then resume: the stores are restored",
             ) from None
-        self.unfinished.restored(total.counts())
+        self.unfinished.restored(total.counts(), blind)
         return total.counts()
 
     def _folders(self) -> list[Path]:

@@ -149,7 +149,13 @@ def _run(
 
 
 def _done_line(record: RollbackRecord) -> str:
-    return f"rollback: {record.verdict} in {record.seconds:.1f} s"
+    return f"rollback: {_verdict(record)}"
+
+
+def _verdict(record: RollbackRecord) -> str:
+    """Return the verdict in words, with the stores where a writer may have been unseen."""
+    blind = f"; blind to writers at {', '.join(sorted(record.blind))}" if record.blind else ""
+    return f"{record.verdict} in {record.seconds:.1f} s{blind}"
 
 
 def _call_for_hands(error: BaseException, advice: Advice, lines: list[str]) -> None:
@@ -215,7 +221,7 @@ def _ending(found: Status) -> str:
         return "verdict: none yet; whether it runs cannot be known from here"
     if found.record is None:
         return "verdict: none, it was cut off"
-    return f"verdict: {found.record.verdict} in {found.record.seconds:.1f} s"
+    return f"verdict: {_verdict(found.record)}"
 
 
 def _what(found: Status) -> str:

@@ -15,7 +15,7 @@ from fixtures.system.clock import Moment
 from fixtures.system.command import Deadline
 from fixtures.system.side_by_side import Workers
 from fixtures.target.profile import Target
-from fixtures.target.sections import StoreProfile
+from fixtures.target.sections import StoreProfile, WatchedProfile
 from rollback_actions.session.steps import Recorder
 from rollback_actions.stores.contract import Blind, StoreClients
 from rollback_actions.stores.registry import open_clients, tells_clients
@@ -25,13 +25,21 @@ POLL_SECONDS = 1.0
 SETTLE_SECONDS = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Who was seen at a place, in words: writers, and others of whom it cannot be told whether they write."""
+
+    writers: Sequence[str]
+    untold: Sequence[str] = ()
+
+
 class Place(Protocol):
     """A place where writers can be seen: the containers, or the clients of one store."""
 
     name: str
 
-    def writers(self) -> Sequence[str]:
-        """Return the writers that are there now, in words. Raises `Problem`; `Blind` when it is permanent."""
+    def look(self) -> Seen:
+        """Return who is there now. Raises `Problem`; `Blind` when it is permanent."""
         ...
 
     def close(self) -> None:
@@ -50,14 +58,16 @@ class Containers:
     engine: ContainerEngine
     name: str = "the containers"
 
-    def writers(self) -> list[str]:
+    def look(self) -> Seen:
         """Return the containers that run, or are about to run again."""
         writers, known = self.target.application.writers, self.target.services
-        return [
-            f"container {one.name} of {one.service}"
-            for one in self.engine.running()
-            if one.service in writers or (one.one_off and one.service not in known)
-        ]
+        return Seen(
+            [
+                f"container {one.name} of {one.service}"
+                for one in self.engine.running()
+                if one.service in writers or (one.one_off and one.service not in known)
+            ]
+        )
 
     def close(self) -> None:
         """Do nothing: there is no connection."""
@@ -65,22 +75,31 @@ class Containers:
 
 @dataclass
 class Connections:
-    """The connections to one store. It is opened again after each failure: a restart can move the store."""
+    """The connections to one store. It is opened again after each failure: a restart can move the store.
+
+    Another process may read with the account that the profile has for readers, such as the monitor. So may an
+    application whose account has more rights than a reader's: whether it writes cannot be told.
+    """
 
     name: str
     profile: StoreProfile
     engine: ContainerEngine
     _clients: StoreClients | None = None
 
-    def writers(self) -> list[str]:
-        """Return the connected clients that may write."""
+    def look(self) -> Seen:
+        """Return the connected clients that this process did not open."""
         if self._clients is None:
             self._clients = open_clients(self.name, self.profile, self.engine)
         try:
-            return [f"client {client} of {self.name}" for client in self._clients.others()]
+            others = self._clients.others()
         except Problem:
             self.close()
             raise
+        reader = self._reader()
+        return Seen(
+            [f"client {one} of {self.name}" for one in others if one.account != reader],
+            [str(one) for one in others if one.account == reader],
+        )
 
     def close(self) -> None:
         """Close the watch's own connection."""
@@ -88,22 +107,39 @@ class Connections:
             self._clients.close()
             self._clients = None
 
+    def _reader(self) -> str | None:
+        """Return the reader's account, unless it is the operator's too, who writes."""
+        if not isinstance(self.profile, WatchedProfile):
+            return None
+        reader = self.profile.reader.user
+        return None if reader == self.profile.operator.user else reader
+
 
 @dataclass
 class Watched:
-    """A place, the number of looks at it, and the failure that kept the watch from seeing it."""
+    """A place, the number of looks at it, and what kept the watch from seeing all: a failure or `untold`."""
 
     place: Place
     looks: int = 0
     blind: bool = False
     failure: Problem | None = None
+    untold: set[str] = field(default_factory=set)
+
+    @property
+    def why_blind(self) -> str:
+        """The reason why a writer may have been there all the same, or ""."""
+        if self.failure is not None:
+            return self.failure.summary
+        if self.untold:
+            return f"{', '.join(sorted(self.untold))} may have written, on the reader's account"
+        return "" if self.looks else "nobody has looked"
 
 
 @dataclass
 class Watch:
     """Looks about once a second, at all places side by side. Close it, or use it as a context manager.
 
-    Some stores do not tell who is connected; the result names those as blind.
+    Some stores do not tell who is connected, or who of them writes; the result names those as blind.
     """
 
     target: Target
@@ -142,6 +178,8 @@ class Watch:
             if limit.passed:
                 raise self._failure("before it is overwritten")
             self.seen.clear()
+            for one in self._watched:
+                one.untold.clear()
             time.sleep(POLL_SECONDS)
         self._running = [self._workers.begin(self._go_on, one) for one in self._watched]
         return self._described()
@@ -163,6 +201,12 @@ class Watch:
         if containers.failure is not None:  # no other place shows the containers
             raise containers.failure
         return self._described()
+
+    def blind(self) -> dict[str, str]:
+        """Return the stores where a writer may have been unseen, by name, each with the reason."""
+        untold = dict.fromkeys(self._untold, "a store of its kind does not tell who is connected")
+        stores = self._watched[1:]  # the first are the containers
+        return {**{one.place.name: one.why_blind for one in stores if one.why_blind}, **untold}
 
     def close(self) -> None:
         """Stop looking."""
@@ -189,7 +233,7 @@ class Watch:
         if watched.blind:
             return
         try:
-            writers = watched.place.writers()
+            seen = watched.place.look()
         except Problem as problem:
             first = watched.failure is None
             watched.failure, watched.blind = problem, isinstance(problem, Blind)
@@ -198,7 +242,8 @@ class Watch:
             return
         watched.looks, watched.failure = watched.looks + 1, None
         with self._lock:
-            for writer in writers:
+            watched.untold.update(seen.untold)
+            for writer in seen.writers:
                 self.seen.setdefault(writer, Moment.now())
 
     def _failure(self, when: str) -> WriterSeen:
@@ -207,17 +252,21 @@ class Watch:
             expected=f"no writer {when}",
             observed=self._described(),
             source="the containers, and the stores' own lists of clients",
-            hint="stop it, or name an account that writes nothing in bystanders of its store; then resume",
+            hint="stop it, or name its account in bystanders of its store if it writes nothing; then resume",
         )
 
     def _described(self) -> str:
         if self.seen:
             return listed([f"{writer}, seen at {moment.wall}" for writer, moment in self.seen.items()])
-        looked = [one.place.name for one in self._watched if one.looks]
-        unseen = [one.place.name for one in self._watched if one.failure]
+        looked = [one.place.name for one in self._watched if one.looks and not one.untold]
+        unseen = [one.place.name for one in self._watched if one.failure and not one.blind]
+        readers = [
+            f"{one.place.name} ({', '.join(sorted(one.untold))})" for one in self._watched if one.untold
+        ]
+        blind = [*(one.place.name for one in self._watched if one.blind), *readers, *self._untold]
         text = f"nobody at {', '.join(looked) or 'no place'}"
         text += f"; could not look at {', '.join(unseen)}" if unseen else ""
-        return text + (f"; blind at {', '.join(self._untold)}" if self._untold else "")
+        return text + (f"; blind at {', '.join(blind)}" if blind else "")
 
 
 class WriterSeen(ActionFailed):

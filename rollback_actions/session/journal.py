@@ -156,6 +156,7 @@ def set_aside(path: Path) -> tuple[Path, str]:
 
 
 def _write_head(path: Path, sequence: int, digest: str) -> None:
+    new = not head_of(path).exists()
     # One line of constant length, written in one go: the file holds either the old head or the new one.
     descriptor = os.open(head_of(path), os.O_WRONLY | os.O_CREAT, 0o600)
     try:
@@ -163,3 +164,5 @@ def _write_head(path: Path, sequence: int, digest: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    if new:
+        sync_folder(path.parent)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,8 +11,6 @@ from typing import Protocol, runtime_checkable
 
 from fixtures.backups.package import Kept
 from fixtures.errors import Unverifiable
-from fixtures.stores.reach import Reach
-from fixtures.target.sections import WatchedProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +97,8 @@ def kept_by(keeper: StoreKeeper, *, up: bool) -> BacksUp:
 class StoreClients(Protocol):
     """The clients of one store, as its operator account sees them. It stays connected between questions."""
 
-    def others(self) -> Sequence[str]:
-        """Return the clients of other accounts, as ``account@host``; ours and the server's own are left out.
+    def others(self) -> Sequence[Client]:
+        """Return the clients that this process did not open, whatever their account; not the server's own.
 
         Raises:
             Blind: the account may not see them. `Unverifiable`: the store did not answer; open new clients.
@@ -118,38 +116,20 @@ class Blind(Unverifiable):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One connection: its account, and the host that the server sees it from."""
+    """One connection: its account, the host that the server sees it from, and the server's number for it."""
 
     account: str
     host: str
+    number: int = field(default=0, compare=False)
+
+    def __str__(self) -> str:
+        """Return account and host in one word."""
+        return f"{self.account}@{self.host}"
 
     @property
     def inside(self) -> bool:
-        """Whether it comes from the store's own container: its health check, or our own programs there."""
+        """Whether it comes from where the server itself runs, as the server sees it."""
         try:
             return self.host in {"", "localhost"} or ip_address(self.host).is_loopback
         except ValueError:  # a name
             return False
-
-
-def strangers(found: Iterable[Client], profile: WatchedProfile) -> list[str]:
-    """Return the clients in `found` that may be writers, each account and host once."""
-    known = {profile.reader.user, profile.operator.user, *profile.bystanders}
-    others = {c for c in found if c.account not in known and not c.inside}
-    return sorted(f"{client.account}@{client.host}" for client in others)
-
-
-def host_of(address: str) -> str:
-    """Return the host of an address that ends with a port: ``10.0.0.1:9``, ``[::1]:9``, ``::1:9``."""
-    return address.rpartition(":")[0].strip("[]") or address
-
-
-def blind(reach: Reach, expected: str, observed: str) -> Blind:
-    """Return the error of an account that lacks the `expected` right."""
-    return Blind(
-        what=f"clients of store {reach.store} as {reach.account.user}",
-        expected=expected,
-        observed=observed,
-        source=reach.address,
-        hint="grant it, so that a writer can be seen while data is restored",
-    )

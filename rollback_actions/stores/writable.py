@@ -5,7 +5,7 @@ Each writer is given a `Writable`: the operator's account, and the control of th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Generic
 
 from fixtures.backups.package import Package
@@ -18,11 +18,15 @@ from rollback_actions.containers.control import ContainerControl
 
 @dataclass(frozen=True, slots=True)
 class Operated(Generic[Profile]):
-    """One store as its operator reaches it."""
+    """One store as its operator reaches it.
+
+    `apart` says that its container shares its network with no other: who comes from there is inside of it.
+    """
 
     store: str
     profile: Profile
     endpoint: Endpoint
+    apart: bool = field(default=False, kw_only=True)
 
     @property
     def reach(self) -> Reach:

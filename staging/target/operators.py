@@ -12,6 +12,7 @@ import redis
 from minio import Minio
 from pymilvus import MilvusClient
 from pymongo import MongoClient
+from redis.connection import AbstractConnection
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import UsageProblem
@@ -33,6 +34,7 @@ from fixtures.target.profile import Target
 from fixtures.target.sections import Account
 
 SECONDS = 30.0
+IDLE_SECONDS = 0.5
 Kind = TypeVar("Kind")
 
 
@@ -57,14 +59,25 @@ class Operators:
     def mongodb(self) -> MongoClient[dict[str, Any]]:
         """MongoDB."""
         profile = self._profile("mongodb", MongodbProfile)
-        client = mongodb.connect(self._reach("mongodb", profile.operator), profile.authentication_database)
+        reach = self._reach("mongodb", profile.operator)
+        # Whoever stays connected while another process rolls back is a writer there.
+        client = mongodb.connect(reach, profile.authentication_database, idle_seconds=IDLE_SECONDS)
         return self.opened.enter_context(closing(client))
 
     @cached_property
     def redis(self) -> redis.Redis:
         """Database 0 of Redis."""
         reach = self._reach("redis", self._profile("redis", RedisProfile).operator)
-        return self.opened.enter_context(closing(redis_view.connect(reach, 0)))
+        client = self.opened.enter_context(closing(redis_view.connect(reach, 0)))
+        pool = client.connection_pool
+        keep = pool.release
+
+        def release(connection: AbstractConnection) -> None:
+            connection.disconnect()  # type: ignore[no-untyped-call]
+            keep(connection)
+
+        pool.release = release  # type: ignore[method-assign]
+        return client
 
     @cached_property
     def milvus(self) -> MilvusClient:

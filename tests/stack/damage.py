@@ -255,10 +255,10 @@ def object_added(operators: Operators, bucket: str, key: str) -> Iterator[None]:
 
 @contextmanager
 def tables_held(target: Target, engine: ContainerEngine) -> Iterator[None]:
-    """No table of users can be dropped in MySQL: an operator, who is no writer, reads one."""
+    """No table of users can be dropped in MySQL: a reader, who is no writer, holds one."""
     profile = target.stores["mysql"]
     assert isinstance(profile, MysqlProfile)
-    reach = Reach("mysql", engine.resolve(profile.address), profile.operator, SECONDS)
+    reach = Reach("mysql", engine.resolve(profile.address), profile.reader, SECONDS)
     with closing(mysql.connect(reach)) as connection:
         mysql.rows(connection, "START TRANSACTION")
         mysql.rows(connection, "SELECT COUNT(*) FROM imagedb.users")

@@ -1,12 +1,18 @@
-"""The connected clients, by the real stores: other accounts, idle too; not ours, not health checks."""
+"""The connected clients, by the real stores: whoever else, idle too; not ours, not health checks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from typing import Any
 
+import pymysql
 import pytest
+import redis
 from pydantic import SecretStr
+from pymongo import MongoClient
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Unverifiable
@@ -34,10 +40,20 @@ def _account(stack: Stack, store: str, user: str) -> Account:
     return Account(user=user, password=SecretStr(secret.read_text(encoding="utf-8")))
 
 
+def _stranger(reach: Reach) -> Connection[Cursor]:
+    """Connect as another process does."""
+    return pymysql.connect(
+        host=reach.endpoint.host,
+        port=reach.endpoint.port,
+        user=reach.account.user,
+        password=reach.account.password.get_secret_value(),
+    )
+
+
 def test_mysql_tells_with_the_privilege_alone(stack: Stack, running: MysqlServer) -> None:
     app = Reach("mysql", running.endpoint, _account(stack, "mysql", "app"), SECONDS)
-    clients = Clients(Operated("mysql", running.profile, running.endpoint))
-    with prepared(running), closing(mysql.connect(app)) as connection, closing(clients):
+    clients = Clients(Operated("mysql", running.profile, running.endpoint, apart=True))
+    with prepared(running), closing(_stranger(app)) as connection, closing(clients):
         with pytest.raises(Blind, match="expected the privilege PROCESS"):
             clients.others()
         running.root(f"GRANT PROCESS ON *.* TO {OPERATOR}@'%'")
@@ -46,7 +62,7 @@ def test_mysql_tells_with_the_privilege_alone(stack: Stack, running: MysqlServer
             "SELECT SUBSTRING_INDEX(host, ':', 1) FROM information_schema.processlist"
             " WHERE id = CONNECTION_ID()",
         )
-        found = clients.others()
+        found = [str(one) for one in clients.others()]
     assert f"app@{host}" in found
     # Neither we ourselves, nor threads of the server, nor anybody inside its container.
     accounts, hosts = {one.partition("@")[0] for one in found}, {one.partition("@")[2] for one in found}
@@ -57,7 +73,15 @@ def test_mysql_tells_with_the_privilege_alone(stack: Stack, running: MysqlServer
 @contextmanager
 def _mongodb_client(profile: MongodbProfile, engine: ContainerEngine, account: Account) -> Iterator[None]:
     reach = Reach("mongodb", engine.resolve(profile.address), account, SECONDS)
-    with closing(mongodb.connect(reach, profile.authentication_database)) as client:
+    client: MongoClient[dict[str, Any]] = MongoClient(
+        reach.endpoint.host,
+        reach.endpoint.port,
+        username=account.user,
+        password=account.password.get_secret_value(),
+        authSource=profile.authentication_database,
+        directConnection=True,
+    )
+    with closing(client):
         client["mongodb"]["users"].find_one({})
         yield
 
@@ -65,7 +89,10 @@ def _mongodb_client(profile: MongodbProfile, engine: ContainerEngine, account: A
 @contextmanager
 def _redis_client(profile: RedisProfile, engine: ContainerEngine, account: Account) -> Iterator[None]:
     reach = Reach("redis", engine.resolve(profile.address), account, SECONDS)
-    with closing(redis_view.connect(reach, 0)) as client:
+    host, port = reach.endpoint.host, reach.endpoint.port
+    with redis.Redis(
+        host, port, username=account.user, password=account.password.get_secret_value()
+    ) as client:
         client.get("nothing")
         yield
 
@@ -89,19 +116,36 @@ def _connected(
             raise AssertionError(other.kind)
 
 
-def test_an_idle_client_of_another_account_is_told(
+@contextmanager
+def _ours(target: Target, engine: ContainerEngine, name: str, account: Account) -> Iterator[None]:
+    """Connect as every reader and keeper of this process does."""
+    reach = Reach(name, engine.resolve(target.stores[name].address), account, SECONDS)
+    if isinstance(profile := target.stores[name], MongodbProfile):
+        with closing(mongodb.connect(reach, profile.authentication_database)) as documents:
+            documents["mongodb"]["users"].find_one({})
+            yield
+    else:
+        with closing(redis_view.connect(reach, 0)) as keys:
+            keys.get("nothing")
+            yield
+
+
+def test_an_idle_client_is_told_whatever_its_account_and_ours_is_not(
     stack: Stack, target: Target, engine: ContainerEngine, store: str
 ) -> None:
     with closing(open_clients(store, target.stores[store], engine)) as clients:
         before = clients.others()
-        assert not [one for one in before if one.startswith(("reader@", "operator@", "__system@"))]
+        assert not [one for one in before if one.account in {"reader", "operator", "__system"}]
         with _connected(target, engine, store, _account(stack, store, "app")):
             # From this host, where nothing of the application runs.
             (new,) = set(clients.others()) - set(before)
-            assert new.startswith("app@")
+            assert new.account == "app"
         for ours in ("reader", "operator"):
-            with _connected(target, engine, store, _account(stack, store, ours)):
-                assert not [one for one in clients.others() if one.startswith(f"{ours}@")]
+            account = _account(stack, store, ours)
+            with _connected(target, engine, store, account):
+                assert [one.account for one in clients.others() if one.account == ours] == [ours]
+            with _ours(target, engine, store, account):
+                assert not [one for one in clients.others() if one.account == ours]
 
 
 def test_an_account_without_the_right_is_blind(

@@ -119,7 +119,8 @@ _ROWS = {
         "rollback_actions.containers rollback_actions.stores"
     ),
     "rollback_actions.stores.mongodb": (
-        "fixtures.system fixtures.target fixtures.stores.mongodb fixtures.backups rollback_actions.stores"
+        "fixtures.system fixtures.target fixtures.stores fixtures.stores.mongodb fixtures.backups "
+        "rollback_actions.stores"
     ),
     "rollback_actions.stores.redis": (
         "fixtures.system fixtures.target fixtures.stores fixtures.stores.redis fixtures.backups "

@@ -33,7 +33,7 @@ from rollback_actions.rollback import writers
 from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
-from rollback_actions.stores.contract import Blind
+from rollback_actions.stores.contract import Blind, Client
 from tests.conftest import PROFILE
 from tests.unit.application_stand_in import Exchange, StandIn, running
 from tests.unit.word_store import WordStore, readable
@@ -121,10 +121,10 @@ class StandInProxy:
 class StandInClients:
     """Who is connected to a store: nobody, until a test says who."""
 
-    found: list[str] = field(default_factory=list)
+    found: list[Client] = field(default_factory=list)
     blind: bool = False
 
-    def others(self) -> list[str]:
+    def others(self) -> list[Client]:
         """Return them."""
         if self.blind:
             raise Blind(what="clients", expected="a privilege", observed="none", source="b", hint="c")

@@ -16,7 +16,7 @@ from fixtures.incident.journal_steps import Step, StepId
 from fixtures.losses.changes import FILES, aligned
 from fixtures.losses.lost_window import FOLDER, read_window
 from fixtures.losses.written_since import written_since
-from fixtures.rollback.plan import Plan, plan_database
+from fixtures.rollback.plan import Plan, plan_database, plan_emergency
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown
@@ -230,6 +230,118 @@ def test_a_record_that_is_lost_between_two_runs_fails_the_rollback(
     assert record is not None
     assert record.records == {**CHANGED, "unaccounted": 1}
     assert json.loads((incident.folder / FOLDER / ACCOUNTS).read_text())["mysql"]["first"] == ["words c"]
+
+
+def _killed_once(sandbox: Sandbox, incident: Incident, plan: Plan, step: Step = Step.ACCOUNT) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run(plan, incident, interrupt=StepId(step, "mysql"))
+
+
+def _copies(sandbox: Sandbox) -> dict[str, dict[str, dict[str, str]]]:
+    """Return the words in each safety copy, by its number and its store."""
+    return {
+        copy.name[-2:]: {
+            store.name: {path.name: path.read_text() for path in store.iterdir() if path.suffix != ".json"}
+            for store in copy.iterdir()
+            if store.is_dir()
+        }
+        for copy in (sandbox.target.folders.backups / "safety").iterdir()
+    }
+
+
+@pytest.mark.parametrize("step", [Step.RESTORE, Step.ACCOUNT])
+def test_what_a_resumed_run_cannot_read_stays_unknown_and_is_kept_again(
+    sandbox: Sandbox, incident: Incident, plan: Plan, step: Step
+) -> None:
+    _killed_once(sandbox, incident, plan, step)
+    store = sandbox.keepers["mysql"]
+    store.words["order"], store.dead = "of a user, between", True
+    with pytest.raises(RecordsUnknown, match="observed 1 collections that could not be read") as caught:
+        sandbox.run(plan, incident)
+    record = incident.rollback()
+    assert record is not None
+    assert record.verdict == Verdict.BROKEN
+    assert record.records == {**CHANGED, "unknown": 1}
+    account = json.loads((incident.folder / FOLDER / ACCOUNTS).read_text())["mysql"]
+    assert list(account["unknown"]) == ["mysql"]
+    copies = _copies(sandbox)
+    assert (sorted(copies), copies["02"]["mysql"]["order"]) == (["01", "02"], "of a user, between")
+    assert [Path(one).name[-2:] for one in record.copies] == ["01", "02"]
+    assert all(one in str(caught.value) for one in record.copies)
+
+
+def test_what_a_resumed_run_cannot_keep_is_not_overwritten(
+    sandbox: Sandbox, incident: Incident, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _killed_once(sandbox, incident, plan)
+    store = sandbox.keepers["mysql"]
+    store.words["order"], store.dead = "of a user, between", True
+
+    def refuse(*_: object) -> None:
+        raise ActionFailed(what="backup", expected="an answer", observed="none", source="-", hint="-")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "back_up", refuse)
+        with pytest.raises(ActionFailed, match="backup: expected an answer"):
+            sandbox.run(plan, incident)
+    assert store.words["order"] == "of a user, between"
+    assert (incident.folder / "unfinished.json").exists()
+    # Once it answers again, its records are exported; what could not be read in between stays unknown.
+    store.dead = False
+    with pytest.raises(RecordsUnknown):
+        sandbox.run(plan, incident)
+    assert set(_exported(incident, folder=f"{FOLDER}-3")) == {"order"}
+    assert _copies(sandbox)["02"]["mysql"]["order"] == "of a user, between"
+
+
+def test_only_stores_that_may_have_been_written_to_are_kept_again(
+    sandbox: Sandbox, incident: Incident
+) -> None:
+    plan = plan_emergency(sandbox.target, sandbox.commit)
+    _killed_once(sandbox, incident, plan)
+    sandbox.keepers["redis"].words["order"] = "of a user, between"
+    assert sandbox.run(plan, incident).verdict == Verdict.PASSED
+    copies = _copies(sandbox)
+    assert {number: sorted(copy) for number, copy in copies.items()} == {
+        "01": ["mysql", "redis"],
+        "02": ["redis"],
+    }
+    assert copies["02"]["redis"]["order"] == "of a user, between"
+    assert set(_exported(incident, "redis", f"{FOLDER}-2")) == {"order"}
+
+
+def test_every_resumed_run_keeps_what_came_before_it(
+    sandbox: Sandbox, incident: Incident, plan: Plan
+) -> None:
+    store = sandbox.keepers["mysql"]
+    for number in range(3):
+        _killed_once(sandbox, incident, plan)
+        store.words[f"order-{number}"] = "between"
+    record = sandbox.run(plan, incident)
+    assert record.verdict == Verdict.PASSED
+    assert [Path(one).name[-2:] for one in record.copies] == ["01", "02", "03", "04"]
+    copies = _copies(sandbox)
+    assert [max(copies[f"0{number + 2}"]["mysql"]) for number in range(3)] == [
+        "order-0",
+        "order-1",
+        "order-2",
+    ]
+
+
+def test_what_nobody_wrote_to_is_kept_once(sandbox: Sandbox, incident: Incident, plan: Plan) -> None:
+    _killed_once(sandbox, incident, plan)
+    assert [Path(one).name[-2:] for one in sandbox.run(plan, incident).copies] == ["01"]
+
+
+def test_what_the_first_run_could_not_read_stays_unknown_after_a_second(
+    sandbox: Sandbox, incident: Incident, plan: Plan
+) -> None:
+    store = sandbox.keepers["mysql"]
+    store.dead = True
+    _killed_once(sandbox, incident, plan)
+    assert not store.dead
+    with pytest.raises(RecordsUnknown):
+        sandbox.run(plan, incident)
 
 
 def test_what_was_written_since_the_restore_is_not_restored_over(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,15 +12,15 @@ import pytest
 from fixtures.engines.engine import RunningContainer
 from fixtures.errors import Problem, Unverifiable
 from fixtures.incident.incident import Incident, new_incident
-from fixtures.incident.journal_steps import Step
+from fixtures.incident.journal_steps import Step, StepId
 from fixtures.rollback.plan import plan_database, plan_emergency
-from fixtures.stores.mysql.descriptor import MysqlProfile
+from fixtures.target.profile import load_target
 from reports.terminal.progress import Progress
 from rollback_actions.rollback import writers
 from rollback_actions.rollback.writers import Watch, WriterSeen
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
-from rollback_actions.stores.contract import Client, host_of, strangers
+from rollback_actions.stores.contract import Client
 from tests.unit.sandbox import SERVICES, Releases, Sandbox, begun, free, make_rollable
 
 WORKER = RunningContainer("sandbox-worker-1", "worker", one_off=False)
@@ -86,7 +87,9 @@ def test_a_container_that_runs_in_the_middle(
 
 
 def test_a_client_fails_it_when_every_restore_has_ended(sandbox: Sandbox, incident: Incident) -> None:
-    sandbox.keepers["redis"].meanwhile = lambda: sandbox.clients["redis"].found.append("app@10.0.0.9")
+    sandbox.keepers["redis"].meanwhile = lambda: sandbox.clients["redis"].found.append(
+        Client("app", "10.0.0.9")
+    )
     with pytest.raises(WriterSeen, match=r"client app@10\.0\.0\.9 of redis, seen at 20"):
         sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
     assert {keeper.words["a"] for keeper in sandbox.keepers.values()} == {"of release 1"}
@@ -94,7 +97,7 @@ def test_a_client_fails_it_when_every_restore_has_ended(sandbox: Sandbox, incide
 
 
 def test_one_that_stays_is_found_before_anything_is_overwritten(sandbox: Sandbox, incident: Incident) -> None:
-    sandbox.clients["mysql"].found.append("app@10.0.0.9")
+    sandbox.clients["mysql"].found.append(Client("app", "10.0.0.9"))
     with pytest.raises(WriterSeen, match="expected no writer before it is overwritten"):
         sandbox.run(plan_database(sandbox.target, "mysql"), incident)
     assert sandbox.keepers["mysql"].words["a"] == "of release 2"
@@ -103,7 +106,7 @@ def test_one_that_stays_is_found_before_anything_is_overwritten(sandbox: Sandbox
 
 
 def test_one_that_was_stopped_may_take_a_moment_to_hang_up(sandbox: Sandbox, incident: Incident) -> None:
-    gone = iter([["app@10.0.0.9"]])
+    gone = iter([[Client("app", "10.0.0.9")]])
     sandbox.clients["mysql"].others = lambda: next(gone, [])  # type: ignore[method-assign]
     sandbox.run(plan_database(sandbox.target, "mysql"), incident)
 
@@ -120,7 +123,7 @@ def test_a_failure_says_beside_itself_who_was_seen(sandbox: Sandbox, incident: I
 
 
 def test_what_could_not_be_seen_is_said(sandbox: Sandbox, incident: Incident) -> None:
-    def unreachable() -> list[str]:
+    def unreachable() -> list[Client]:
         raise Unverifiable(what="redis", expected="an answer", observed="none", source="b", hint="c")
 
     sandbox.clients["mysql"].blind = True
@@ -128,8 +131,11 @@ def test_what_could_not_be_seen_is_said(sandbox: Sandbox, incident: Incident) ->
     sandbox.keepers["mysql"].meanwhile = _runs_for_a_moment(
         sandbox, RunningContainer("sandbox-other-1", "other", one_off=False)
     )
-    sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
-    assert begun(incident)[Step.WATCHED] == "nobody at the containers; could not look at redis, mysql"
+    record = sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
+    assert (
+        begun(incident)[Step.WATCHED] == "nobody at the containers; could not look at redis; blind at mysql"
+    )
+    assert list(record.blind) == ["redis", "mysql"]
     journal = (incident.folder / "journal.jsonl").read_text()
     # Once, however often it was looked at.
     for name in ("mysql", "redis"):
@@ -156,35 +162,54 @@ def test_a_store_that_does_not_tell_is_named(sandbox: Sandbox, incident: Inciden
         with Watch(target, ("redis", "mysql"), sandbox.engine, steps) as watch:
             watch.begin()
             assert watch.end() == "nobody at the containers, redis; blind at mysql"
+            assert watch.blind() == {"mysql": "a store of its kind does not tell who is connected"}
 
 
-@pytest.mark.parametrize(
-    ("client", "counts"),
-    [
-        (Client("app", "172.18.0.9"), True),
-        (Client("app", "::ffff:172.18.0.9"), True),
-        (Client("app", "worker.internal"), True),
-        (Client("", "172.18.0.9"), True),
-        (Client("reader", "172.18.0.9"), False),
-        (Client("operator", "172.18.0.9"), False),
-        (Client("exporter", "172.18.0.9"), False),
-        (Client("app", "127.0.0.1"), False),
-        (Client("app", "::1"), False),
-        (Client("app", "localhost"), False),
-    ],
-    ids=str,
-)
-def test_who_may_be_connected(sandbox: Sandbox, client: Client, *, counts: bool) -> None:
-    profile = sandbox.target.stores["mysql"]
-    assert isinstance(profile, MysqlProfile)
-    profile = profile.model_copy(update={"bystanders": ("exporter",)})
-    expected = [f"{client.account}@{client.host}"] if counts else []
-    assert strangers([client, client], profile) == expected
+def _seen_all_the_time(sandbox: Sandbox, store: str, account: str) -> None:
+    sandbox.clients[store].found.append(Client(account, "10.0.0.9", 7))
 
 
-@pytest.mark.parametrize(
-    ("address", "host"),
-    [("10.0.0.1:9", "10.0.0.1"), ("[::1]:9", "::1"), ("::1:9", "::1"), ("localhost", "localhost"), ("", "")],
-)
-def test_the_host_of_an_address(address: str, host: str) -> None:
-    assert host_of(address) == host
+def test_a_client_on_the_operators_account_is_a_writer_too(sandbox: Sandbox, incident: Incident) -> None:
+    _seen_all_the_time(sandbox, "mysql", "operator")
+    with pytest.raises(WriterSeen, match=r"client operator@10\.0\.0\.9 of mysql, seen at 20"):
+        sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    assert sandbox.keepers["mysql"].words["a"] == "of release 2"
+
+
+def test_where_a_client_is_on_the_readers_account_the_watch_is_blind(
+    sandbox: Sandbox, incident: Incident
+) -> None:
+    """It may be the monitor, or an application that was given that account."""
+    _seen_all_the_time(sandbox, "redis", "reader")
+    record = sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
+    assert begun(incident)[Step.WATCHED] == (
+        "nobody at the containers, mysql; blind at redis (reader@10.0.0.9)"
+    )
+    assert record.blind == {"redis": "reader@10.0.0.9 may have written, on the reader's account"}
+    assert json.loads((incident.folder / "rollback.json").read_text())["blind"] == record.blind
+
+
+def test_one_that_leaves_while_the_watch_begins_blinds_nobody(sandbox: Sandbox, incident: Incident) -> None:
+    found = iter([[Client("reader", "10.0.0.9"), Client("app", "10.0.0.9")]])
+    sandbox.clients["mysql"].others = lambda: next(found, [])  # type: ignore[method-assign]
+    record = sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    assert (record.blind, begun(incident)[Step.WATCHED]) == ({}, "nobody at the containers, mysql")
+
+
+def test_an_account_that_reads_and_operates_is_a_writer(sandbox: Sandbox, incident: Incident) -> None:
+    text = sandbox.profile.read_text(encoding="utf-8")
+    sandbox.profile.write_text(text.replace('operator = {user = "operator"', 'operator = {user = "reader"'))
+    sandbox.target = load_target(sandbox.profile)
+    _seen_all_the_time(sandbox, "mysql", "reader")
+    with pytest.raises(WriterSeen, match=r"client reader@10\.0\.0\.9 of mysql"):
+        sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+
+
+def test_a_resumed_run_whose_data_is_restored_says_still_where_it_was_blind(
+    sandbox: Sandbox, incident: Incident
+) -> None:
+    sandbox.clients["mysql"].blind = True
+    plan = plan_database(sandbox.target, "mysql")
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run(plan, incident, interrupt=StepId(Step.START))
+    assert list(sandbox.run(plan, incident).blind) == ["mysql"]

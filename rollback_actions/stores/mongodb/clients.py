@@ -9,7 +9,9 @@ from pymongo.errors import OperationFailure
 
 from fixtures.stores.mongodb.descriptor import MongodbProfile
 from fixtures.stores.mongodb.view import connect, within
-from rollback_actions.stores.contract import Client, blind, host_of, strangers
+from fixtures.stores.own_connections import NAME
+from rollback_actions.stores.contract import Client
+from rollback_actions.stores.strangers import Strangers, blind, host_of
 from rollback_actions.stores.writable import Operated
 
 _UNAUTHORIZED = 13
@@ -19,7 +21,7 @@ _SYSTEM = "__system"
 _PIPELINE = (
     {"$currentOp": {"allUsers": True, "idleConnections": True}},
     {"$match": {"client": {"$exists": True}, "effectiveUsers.user": {"$exists": True}}},
-    {"$project": {"client": 1, "effectiveUsers": 1}},
+    {"$project": {"client": 1, "effectiveUsers": 1, "appName": 1, "connectionId": 1}},
 )
 
 
@@ -28,12 +30,12 @@ class Clients:
 
     def __init__(self, operated: Operated[MongodbProfile]) -> None:
         """Remember how to connect; the first question connects."""
-        self._profile = operated.profile
+        self._strangers = Strangers(operated)
         self._reach = operated.reach
         self._client = connect(self._reach, operated.profile.authentication_database)
 
-    def others(self) -> list[str]:
-        """Return the connections of other accounts, idle ones included."""
+    def others(self) -> list[Client]:
+        """Return the connections of others, idle ones included."""
         with within(self._reach):
             try:
                 found = list(self._client.admin.aggregate(list(_PIPELINE)))
@@ -43,7 +45,8 @@ class Clients:
                 raise blind(
                     self._reach, "the action inprog (role clusterMonitor)", "not authorised"
                 ) from None
-        return strangers((client for one in found for client in _clients(one)), self._profile)
+        ours = {_number(one) for one in found if one.get("appName") == NAME}
+        return self._strangers.among([client for one in found for client in _clients(one)], ours)
 
     def close(self) -> None:
         """Close the client."""
@@ -53,4 +56,8 @@ class Clients:
 def _clients(operation: Mapping[str, Any]) -> list[Client]:
     host = host_of(str(operation["client"]))
     users = [str(user["user"]) for user in operation["effectiveUsers"]]
-    return [Client(user, host) for user in users if user != _SYSTEM]
+    return [Client(user, host, _number(operation)) for user in users if user != _SYSTEM]
+
+
+def _number(operation: Mapping[str, Any]) -> int:
+    return int(operation["connectionId"])

@@ -9,14 +9,17 @@ from pymysql.cursors import Cursor
 
 from fixtures.stores.mysql.descriptor import MysqlProfile
 from fixtures.stores.mysql.view import connect, rows, server, translated
-from rollback_actions.stores.contract import Client, blind, host_of, strangers
+from rollback_actions.stores.contract import Client
 from rollback_actions.stores.mysql.grants import may_see_others, read_grants
+from rollback_actions.stores.strangers import Strangers, blind, host_of
 from rollback_actions.stores.writable import Operated
 
 # Threads of the server itself, and connections whose account is not known yet.
 _NOBODY = frozenset({"system user", "event_scheduler", "unauthenticated user"})
 # Replicas: they only read.
 _READING = frozenset({"Binlog Dump", "Binlog Dump GTID"})
+# A client is told its number modulo this.
+_NUMBERS = 2**32
 
 
 class Clients:
@@ -24,23 +27,22 @@ class Clients:
 
     def __init__(self, operated: Operated[MysqlProfile]) -> None:
         """Remember how to connect; the first question connects."""
-        self._profile = operated.profile
+        self._strangers = Strangers(operated)
         self._reach = operated.reach
         self._connection: Connection[Cursor] | None = None
 
-    def others(self) -> list[str]:
-        """Return the connections of other accounts."""
+    def others(self) -> list[Client]:
+        """Return the connections of others."""
         with translated(self._reach):
             if self._connection is None:
                 self._connection = self._open()
             found = rows(self._connection, "SHOW PROCESSLIST")
-        return strangers(
-            (
-                Client(str(user), host_of(str(host)))
-                for _, user, host, _, command, *_ in found
+        return self._strangers.among(
+            [
+                Client(str(user), host_of(str(host)), int(number) % _NUMBERS)
+                for number, user, host, _, command, *_ in found
                 if user not in _NOBODY and command not in _READING
-            ),
-            self._profile,
+            ]
         )
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from pymysql.cursors import Cursor
 
 from fixtures.stores.mysql.descriptor import MysqlProfile
 from fixtures.stores.mysql.view import Flavour, rows
+from fixtures.stores.own_connections import OWN
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.stores.mysql.dump import ERROR_PREFIX
 
@@ -37,8 +38,9 @@ TABLE_LOCK_SECONDS = 60
 class Programs:
     """Runs them as the operator of `profile`."""
 
-    def __init__(self, profile: MysqlProfile, control: ContainerControl) -> None:
-        """Remember where they are."""
+    def __init__(self, profile: MysqlProfile, control: ContainerControl, address: str) -> None:
+        """Remember where they are, and the `address` at which this process reaches their server."""
+        self._address = address
         self._operator = profile.operator
         self._service = profile.address.service or profile.services[0]
         self._control = control
@@ -76,30 +78,32 @@ class Programs:
             "--",
             *databases,
         ]
-        self._control.run(
-            self._service,
-            ["sh", "-c", FORCED if forced else STRICT, "sh", *command],
-            deadline=deadline,
-            environment={"MYSQL_PWD": self._operator.password},
-            stdout=path,
-        )
+        with OWN.of_a_program(self._address):
+            self._control.run(
+                self._service,
+                ["sh", "-c", FORCED if forced else STRICT, "sh", *command],
+                deadline=deadline,
+                environment={"MYSQL_PWD": self._operator.password},
+                stdout=path,
+            )
 
     def load(self, connection: Connection[Cursor], flavour: Flavour, path: Path, *, deadline: float) -> None:
         """Run the statements of the dump at `path`, within `deadline` seconds."""
         session = f"SET SESSION lock_wait_timeout = {TABLE_LOCK_SECONDS}, @held = GET_LOCK('{LOCK}', 5)"
-        self._control.run(
-            self._service,
-            [
-                *self._client(connection, flavour, PROGRAMS[flavour][1]),
-                # The client takes no data for its own commands, and sends no statement twice.
-                "--binary-mode",
-                "--skip-reconnect",
-                f"--init-command={session}",
-            ],
-            deadline=deadline,
-            environment={"MYSQL_PWD": self._operator.password},
-            stdin=path,
-        )
+        with OWN.of_a_program(self._address):
+            self._control.run(
+                self._service,
+                [
+                    *self._client(connection, flavour, PROGRAMS[flavour][1]),
+                    # The client takes no data for its own commands, and sends no statement twice.
+                    "--binary-mode",
+                    "--skip-reconnect",
+                    f"--init-command={session}",
+                ],
+                deadline=deadline,
+                environment={"MYSQL_PWD": self._operator.password},
+                stdin=path,
+            )
 
     def _client(self, connection: Connection[Cursor], flavour: Flavour, program: str) -> list[str]:
         """Return the beginning of a command line that connects inside the container; it holds no secret."""

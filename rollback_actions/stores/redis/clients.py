@@ -6,7 +6,8 @@ import redis
 
 from fixtures.stores.redis.descriptor import RedisProfile
 from fixtures.stores.redis.view import connect, translated
-from rollback_actions.stores.contract import Client, blind, host_of, strangers
+from rollback_actions.stores.contract import Client
+from rollback_actions.stores.strangers import Strangers, blind, host_of
 from rollback_actions.stores.writable import Operated
 
 # The flags of a replica, and of the server that this one replicates.
@@ -20,24 +21,23 @@ class Clients:
 
     def __init__(self, operated: Operated[RedisProfile]) -> None:
         """Remember how to connect; the first question connects."""
-        self._profile = operated.profile
+        self._strangers = Strangers(operated)
         self._reach = operated.reach
         self._client = connect(self._reach, operated.profile.databases[0])
 
-    def others(self) -> list[str]:
-        """Return the connections of other accounts."""
+    def others(self) -> list[Client]:
+        """Return the connections of others."""
         with translated(self._reach):
             try:
                 found: list[dict[str, str]] = self._client.client_list()
             except redis.exceptions.NoPermissionError:
                 raise blind(self._reach, "the right to CLIENT LIST", "an account without it") from None
-        return strangers(
-            (
-                Client(one.get("user", "default"), host_of(one["addr"]))
+        return self._strangers.among(
+            [
+                Client(one.get("user", "default"), host_of(one["addr"]), int(one["id"]))
                 for one in found
                 if not _SERVERS & set(one["flags"]) and one["cmd"] != _NOTHING
-            ),
-            self._profile,
+            ]
         )
 
     def close(self) -> None:

@@ -1,0 +1,237 @@
+"""What a crash of the machine leaves: what was said is on the disk, and what is whole gets its name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fixtures.backups.sets import is_whole, part_of
+from fixtures.baseline.folder import BaselineDraft, load_baseline, save_baseline
+from fixtures.errors import ActionFailed
+from fixtures.incident.incident import Incident, RollbackRecord, new_incident
+from fixtures.incident.journal_steps import Step, StepId
+from fixtures.rollback.plan import plan_database
+from fixtures.rollback.unfinished import read_unfinished
+from fixtures.system.clock import Moment
+from fixtures.system.command import Deadline, run_command
+from fixtures.verdict import Verdict
+from rollback_actions.backup.taking import finish_sets
+from rollback_actions.session.journal import Journal
+from tests.unit.sandbox import Releases, Sandbox, back_up, facts, make_rollable
+
+
+class Disk:
+    """What is on the disk by now: each file and folder that was synced, with its content then."""
+
+    def __init__(self) -> None:
+        self.synced: dict[Path, object] = {}
+
+    def fsync(self, descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        self.synced[path] = _content(path)
+
+    def holds(self, path: Path) -> bool:
+        """Return True if a crash now would leave `path` as it is, with its name and everything below it."""
+        below = [path, *path.rglob("*")] if path.is_dir() else [path]
+        return _listed(self.synced.get(path.parent), path.name) and all(
+            self.synced.get(one) == _content(one) or self._renamed(one) for one in below
+        )
+
+    def _renamed(self, path: Path) -> bool:
+        """A folder or a file may have been synced under the name that it had then."""
+        return _content(path) in self.synced.values()
+
+
+def _content(path: Path) -> object:
+    return frozenset(one.name for one in path.iterdir()) if path.is_dir() else path.read_bytes()
+
+
+def _listed(content: object, name: str) -> bool:
+    return isinstance(content, frozenset) and name in content
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk()
+    monkeypatch.setattr(os, "fsync", disk.fsync)
+    return disk
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    return make_rollable(tmp_path, releases, monkeypatch)
+
+
+@pytest.fixture
+def incident(sandbox: Sandbox) -> Incident:
+    return new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+
+
+@contextmanager
+def cut(ending: str) -> Iterator[None]:
+    """Cut the power just before what has a name that ends so gets its last name."""
+    rename = Path.rename
+
+    def fall(path: Path, name: Path) -> Path:
+        if path.name.endswith(ending):
+            raise KeyboardInterrupt
+        return rename(path, name)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Path, "rename", fall)
+        try:
+            yield
+        except KeyboardInterrupt:
+            return
+    raise AssertionError(f"nothing was renamed from {ending}")
+
+
+def test_a_backup_set_is_on_the_disk_with_its_name(sandbox: Sandbox, disk: Disk) -> None:
+    back_up(sandbox, sandbox.commit, "synced")
+    assert disk.holds(sandbox.target.folders.backups / "synced")
+
+
+def test_a_baseline_is_on_the_disk_with_its_name_and_is_the_current_one(tmp_path: Path, disk: Disk) -> None:
+    folder = save_baseline(tmp_path / "baselines", "staging", facts("c" * 40))
+    assert disk.holds(folder)
+    assert _listed(disk.synced[tmp_path / "baselines"], "current")
+    assert _listed(disk.synced[tmp_path], "baselines")
+
+
+def test_what_a_rollback_needs_after_a_crash_is_on_the_disk_before_it_restores(
+    sandbox: Sandbox, incident: Incident, disk: Disk
+) -> None:
+    seen: list[bool] = []
+
+    def look() -> None:
+        safety = sandbox.target.folders.backups / "safety"
+        seen.append(disk.holds(safety / f"{incident.id}-01"))
+        seen.append(_listed(disk.synced.get(safety.parent), "safety"))
+        seen.append(disk.holds(incident.folder / "lost-window"))
+        seen.extend(disk.holds(incident.folder / name) for name in ("unfinished.json", "journal.jsonl"))
+
+    sandbox.keepers["mysql"].meanwhile = look
+    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    assert seen == [True] * 5
+    # What was unfinished does not come back.
+    assert not _listed(disk.synced[incident.folder], "unfinished.json")
+    assert disk.holds(incident.folder / "rollback.json")
+
+
+def test_a_safety_copy_that_lacks_only_its_name_gets_it(sandbox: Sandbox, incident: Incident) -> None:
+    plan, safety = plan_database(sandbox.target, "mysql"), sandbox.target.folders.backups / "safety"
+    with cut("-01.part"):
+        sandbox.run(plan, incident)
+    assert [path.name for path in safety.iterdir()] == [f".{incident.id}-01.part"]
+    assert sandbox.run(plan, incident).verdict == Verdict.PASSED
+    assert sorted(path.name for path in safety.iterdir()) == [f"{incident.id}-01", f"{incident.id}-02"]
+    assert (safety / f"{incident.id}-01" / "mysql" / "a").read_text() == "of release 2"
+    assert (
+        f"{incident.id}-01 was whole, and has its name now" in (incident.folder / "journal.jsonl").read_text()
+    )
+
+
+def test_the_only_safety_copy_is_known_under_the_name_that_it_was_written_under(
+    sandbox: Sandbox, incident: Incident
+) -> None:
+    """An earlier version renamed it without a sync: its record was on the disk, and its name was not."""
+    plan, safety = plan_database(sandbox.target, "mysql"), sandbox.target.folders.backups / "safety"
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run(plan, incident, interrupt=StepId(Step.ACCOUNT, "mysql"))
+    copy = safety / f"{incident.id}-01"
+    copy.rename(part_of(copy))
+    unfinished = read_unfinished(incident)
+    assert unfinished is not None
+    assert unfinished.kept == copy
+    assert list(sandbox.run(plan, incident).copies) == [str(copy)]
+    assert [path.name for path in safety.iterdir()] == [copy.name]
+    assert (copy / "mysql" / "a").read_text() == "of release 2"
+
+
+@pytest.mark.parametrize(
+    "damage", ["set.json", "mysql/backup.json", "index/mysql.json", "mysql", "another target", "taken"]
+)
+def test_a_part_that_is_not_whole_gets_no_name(sandbox: Sandbox, damage: str) -> None:
+    backups, target = sandbox.target.folders.backups, sandbox.target.name
+    back_up(sandbox, sandbox.commit, "one")
+    part = part_of(backups / "one")
+    (backups / "one").rename(part)
+    match damage:
+        case "mysql":
+            shutil.rmtree(part / "mysql")
+        case "another target":
+            target = "another"
+        case "taken":
+            (backups / "one").mkdir()
+        case name:
+            (part / name).write_bytes((part / name).read_bytes()[:-9])
+    assert finish_sets(backups, target) == []
+    assert part.exists()
+
+
+def test_one_that_is_whole_gets_it_at_the_next_backup(sandbox: Sandbox) -> None:
+    backups = sandbox.target.folders.backups
+    with cut(".one.part"):
+        back_up(sandbox, sandbox.commit, "one")
+    back_up(sandbox, sandbox.commit, "two")
+    assert {"one", "two"} <= {path.name for path in backups.iterdir()}
+    assert is_whole(backups / "one", sandbox.target.name)
+    with pytest.raises(ActionFailed, match="observed File exists"):
+        back_up(sandbox, sandbox.commit, "one")
+    assert is_whole(backups / "one", sandbox.target.name)
+
+
+def test_a_baseline_that_lacks_only_its_name_gets_it_at_the_next_capture(tmp_path: Path) -> None:
+    first = save_baseline(tmp_path, "staging", facts("a" * 40))
+    with cut(".part"):
+        save_baseline(tmp_path, "staging", facts("b" * 40))
+    (part,) = tmp_path.glob(".*.part")
+    assert (tmp_path / "current").resolve() == first
+    # Another target's capture leaves it alone; so does one that does not end, but for its name.
+    with BaselineDraft(tmp_path, "another"):
+        assert part.exists()
+    with BaselineDraft(tmp_path, "staging"):
+        assert not part.exists()
+    (second,) = set(tmp_path.glob("2*-staging")) - {first}
+    assert load_baseline(second, "staging").facts.commit == "b" * 40
+    assert (tmp_path / "current").resolve() == first
+    assert list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.parametrize("damage", ["manifest.json", "release.json", "more"])
+def test_a_draft_that_is_not_whole_gets_no_name(tmp_path: Path, damage: str) -> None:
+    with cut(".part"):
+        save_baseline(tmp_path, "staging", facts("b" * 40))
+    (part,) = tmp_path.glob(".*.part")
+    (part / damage).write_bytes(b"{}")
+    save_baseline(tmp_path, "staging", facts("c" * 40))
+    assert part.exists()
+    assert len(list(tmp_path.glob("2*-staging"))) == 1
+
+
+def test_a_record_that_is_put_aside_or_taken_away_stays_so(incident: Incident, disk: Disk) -> None:
+    now = Moment.now()
+    incident.write_rollback(RollbackRecord("c" * 40, Verdict.PASSED, 1.0, now, now))
+    incident.close()
+    incident.set_rollback_aside()
+    assert disk.synced[incident.folder] == _content(incident.folder)
+    incident.reopen()
+    assert disk.synced[incident.folder] == _content(incident.folder)
+
+
+def test_a_new_incident_and_its_journal_are_on_the_disk(tmp_path: Path, disk: Disk) -> None:
+    incident = new_incident(tmp_path / "incidents", "staging")
+    assert _listed(disk.synced[tmp_path], "incidents")
+    assert _listed(disk.synced[tmp_path / "incidents"], incident.id)
+    Journal(incident.folder / "journal.jsonl", str).write("began")
+    assert disk.synced[incident.folder] == _content(incident.folder)
+
+
+def test_the_output_of_a_program_is_on_the_disk_with_its_name(tmp_path: Path, disk: Disk) -> None:
+    run_command(["echo", "all"], what="echo", deadline=Deadline(10.0), stdout=tmp_path / "kept")
+    assert disk.holds(tmp_path / "kept")
