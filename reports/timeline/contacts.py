@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fixtures.monitoring.severity import Severity
 from fixtures.system.clock import Moment
 from fixtures.team.contact_record import ALERTED, ALERTING, CONTACTS, Attempt, ContactRecord, Word
 from fixtures.verdict import Verdict
@@ -23,8 +22,7 @@ def contact_events(record: IncidentRecord, converter: Converter) -> Iterator[Eve
 
     def moment(known: tuple[Moment, str]) -> list[Event]:
         at, text = known
-        severity = Severity(contacts.severity) if contacts.severity in set(Severity) else None
-        return [Event(converter.at(at), Kind.INCIDENT, line_of(text), CONTACTS, severity=severity)]
+        return [Event(converter.at(at), Kind.INCIDENT, line_of(text), CONTACTS)]
 
     def attempt(one: Attempt) -> list[Event]:
         verdict = _VERDICTS.get(one.event, Verdict.FAILED)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -135,19 +134,6 @@ class Sandbox:
         """Run pytest with the target and this case's workers."""
         result = self.pytester.runpytest_subprocess(*self.options, *self.parallel, *arguments)
         return self._outcome(int(result.ret), "\n".join([*result.outlines, *result.errlines]))
-
-    def run_from_nothing(self, *arguments: str) -> Outcome:
-        """Run pytest in a process that has imported nothing yet, as an operator's run."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.pytester.path,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        return self._outcome(done.returncode, done.stdout)
 
     def _outcome(self, code: int, text: str) -> Outcome:
         incidents = sorted((self.pytester.path / "incidents").glob("*/incident.json"))

@@ -44,14 +44,6 @@ def table_renamed(operators: Operators, name: str, other: str) -> Iterator[None]
 
 
 @contextmanager
-def table_added(operators: Operators, name: str) -> Iterator[None]:
-    """There is one more table."""
-    operators.sql(f"CREATE TABLE {name} (number int)")
-    with undone(lambda: operators.sql(f"DROP TABLE {name}")):
-        yield
-
-
-@contextmanager
 def document_gone(operators: Operators, collection: str, which: Mapping[str, Any]) -> Iterator[None]:
     """One document is gone."""
     found = operators.mongodb["mongodb"][collection]

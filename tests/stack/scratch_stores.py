@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import pytest
-from pydantic import SecretStr
 
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import Unverifiable
 from fixtures.stores.contract import StoreView
-from fixtures.target.sections import Account, StoreProfile
+from fixtures.target.sections import StoreProfile
 from tests.stack.faults import closed_port, silent_port
 
 SECRET = "correct-horse-battery-staple"  # noqa: S105 - what must not be seen
@@ -22,12 +21,6 @@ Profile = TypeVar("Profile", bound=StoreProfile)
 def changed(profile: Profile, **changes: object) -> Profile:
     """Return a copy of `profile` with some fields changed, its policies left out."""
     return profile.model_copy(update={"policy": {}, **changes})
-
-
-def with_wrong_password(profile: Profile) -> Profile:
-    """Return a copy of `profile` whose reader is refused."""
-    user = getattr(profile, "reader").user  # noqa: B009 - not every profile has one
-    return changed(profile, reader=Account(user=user, password=SecretStr(SECRET)))
 
 
 @contextmanager

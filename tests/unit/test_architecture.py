@@ -31,6 +31,8 @@ MODULES = {
     if path.relative_to(ROOT).parts[:2] not in {("staging", "application"), ("staging", "images")}
 }
 
+OUTSIDE = {"app", "conftest", "tests"}
+"""What else can be imported from a checkout. Only who wires or measures the house, or tests it, may."""
 OF_ONE_KIND = {descriptor.profile.__name__ for descriptor in kinds().values()}
 
 
@@ -61,13 +63,23 @@ def _row_of(name: str) -> str:
 
 def _imported() -> dict[str, set[str]]:
     """Return, by row of the table, the other rows that its modules import."""
-    modules = {name.removesuffix(".__init__") for name in MODULES.values()}
     found: dict[str, set[str]] = {row: set() for row in LAYERS}
     for path, name in MODULES.items():
         row = _row_of(name)
-        of_ours = {one for one in _imports(path) if one in modules or one.split(".")[0] == "tests"}
-        found[row] |= {_row_of(one) for one in of_ours} - {row}
+        found[row] |= {_row_of(one) for one in _imports(path) if _is_ours(one)} - {row}
     return found
+
+
+def _is_ours(name: str) -> bool:
+    return name.split(".", maxsplit=1)[0] in ROOMS | OUTSIDE
+
+
+def _in_cycles(imported: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Return what is in a cycle, or leads to one: what stays when all that import no other are removed."""
+    left = {name: set(others) for name, others in imported.items()}
+    while done := {name for name, others in left.items() if not others & left.keys()}:
+        left = {name: others for name, others in left.items() if name not in done}
+    return left
 
 
 def _chain(row: str, imported: Mapping[str, set[str]]) -> tuple[str, ...]:
@@ -128,6 +140,19 @@ def test_the_house_obeys_the_table_of_layers() -> None:
     assert not sorted([*_wrong_packages(), *_repeated_names()])
 
 
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Not within a package either, of which the table says nothing; imports for typing count."""
+    modules = set(MODULES.values())
+    assert not _in_cycles(
+        {
+            name: (_imports(path) & modules) - {name}
+            for path, name in MODULES.items()
+            if path.stem != "__init__"
+        }
+    )
+    assert _in_cycles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}).keys() == {"a", "b", "c"}
+
+
 def test_contributing_lists_the_packages_of_each_room_from_the_bottom_up() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     for room in DIVIDED:
@@ -159,6 +184,14 @@ def test_every_way_to_import_a_module_is_found(source: str) -> None:
     assert "fixtures.stores.registry" in _imported_by(source, ("fixtures", "system"))
 
 
+@pytest.mark.parametrize(
+    "name", ["app.settings", "conftest", "staging.application.release1.app", "tests.unit"]
+)
+def test_what_lies_beside_the_house_is_no_library(name: str) -> None:
+    assert _is_ours(name)
+    assert not _is_ours("fnmatch")
+
+
 def _of_a_store(name: str) -> bool:
     """Tell whether a module is in the package of a store."""
     room, stores, *kind = name.split(".")[:3]
@@ -188,13 +221,26 @@ def _switches(source: str) -> Iterator[str]:
                 yield f"{node.lineno}: names {text}"
             case ast.Name(id=name) | ast.alias(name=name) | ast.Attribute(attr=name) if name in OF_ONE_KIND:
                 yield f"{node.lineno}: names {name}"
-            case ast.Call(func=ast.Name(id="isinstance"), args=[_, kind]):
-                judged = {one.id for one in ast.walk(kind) if isinstance(one, ast.Name)} & _sections()
-                yield from (f"{node.lineno}: judges by {name}" for name in judged - OF_ONE_KIND)
-            case ast.MatchClass(cls=ast.Name(id=name)) if name in _sections() - OF_ONE_KIND:
-                yield f"{node.cls.lineno}: judges by {name}"
-            case ast.ImportFrom(module=str(module)) if _of_a_store(f"{module}..") and not node.level:
-                yield f"{node.lineno}: imports {module}"
+            case ast.Call(func=ast.Name(id="isinstance" | "issubclass"), args=[_, kind]):
+                yield from _judging(kind)
+            case ast.Compare(left=ast.Call(func=ast.Name(id="type")), comparators=others):
+                for kind in others:
+                    yield from _judging(kind)
+            case ast.MatchClass(cls=kind):
+                yield from _judging(kind)
+            case _:
+                pass
+    yield from (f"imports {name}" for name in _imported_by(source, ()) if _of_a_store(f"{name}.."))
+
+
+def _judging(kind: ast.expr) -> Iterator[str]:
+    """Yield the sections of a profile that `kind` names and that several kinds of store have."""
+    named = {
+        one.id if isinstance(one, ast.Name) else one.attr
+        for one in ast.walk(kind)
+        if isinstance(one, ast.Name | ast.Attribute)
+    }
+    yield from (f"{kind.lineno}: judges by {name}" for name in named & _sections() - OF_ONE_KIND)
 
 
 def test_no_module_decides_by_the_kind_of_a_store() -> None:
@@ -223,7 +269,13 @@ def test_no_module_decides_by_the_kind_of_a_store() -> None:
         "isinstance(store, RedisProfile)",
         "isinstance(store, WatchedProfile | int)",
         "isinstance(store, sections.S3Profile)",
+        "isinstance(store, sections.WatchedProfile)",
+        "match store:\n    case sections.WatchedProfile(): pass",
+        "issubclass(type(store), WatchedProfile)",
+        "if type(store) is WatchedProfile: pass",
         "from fixtures.stores.mongodb.view import connect",
+        "from fixtures.stores import mongodb",
+        "import fixtures.stores.mongodb.view",
         "from rollback_actions.stores.mysql.dump import read_dump",
     ],
 )

@@ -1,4 +1,7 @@
-"""What the product does in one place: it starts programs, and threads, nowhere else without a reason."""
+"""What the product does in one place: it starts programs and threads, and imports by text, nowhere else.
+
+Whoever else does is named with a reason.
+"""
 
 from __future__ import annotations
 
@@ -23,26 +26,50 @@ THREADS: Mapping[str, str] = {
     "reports/terminal/monitor_view.py": "one thread shows samples: a beat never waits for a reader",
     "fixtures/monitor/metrics_server.py": "one thread serves for as long as the monitor beats",
 }
+BY_TEXT: Mapping[str, str] = {
+    "fixtures/stores/drivers.py": "what a descriptor names is imported when its store is used",
+    "fixtures/target/kinds.py": "a kind of store is found by its package, and named nowhere",
+    "rollback_actions/cli/lazy.py": "a command is imported when it is asked for",
+}
 
 STARTS_PROGRAMS = {"subprocess", "multiprocessing", "pty", "testinfra", "pexpect", "sh", "plumbum", "invoke"}
 STARTS_THREADS = {"concurrent", "_thread", "multiprocessing", "joblib"}
 OF_OS = ("exec", "fork", "popen", "posix_spawn", "spawn", "startfile", "system")
-OF_THREADING = {"Thread", "Timer"}
-OF_ASYNCIO = {"create_subprocess_exec", "create_subprocess_shell"}
+OF_THREADING = {"Thread", "Timer", "*"}
+OF_ASYNCIO = {"create_subprocess_exec", "create_subprocess_shell", "subprocess"}
+OF_SERVERS = {
+    "http.server",
+    "socketserver",
+    "prometheus_client",
+    "prometheus_client.exposition",
+    "logging.handlers",
+}
+THREADED = ("Threading", "QueueListener", "start_")
+IMPORTERS = {"importlib": "import_module", "pkgutil": "resolve_name", "runpy": "run_"}
 # A future is what `Workers.begin` returns: who only names its type starts nothing.
 ONLY_NAMED = {"Future"}
 
 
 def _names(source: str) -> Iterator[tuple[str, str]]:
     """Yield what a module takes from other modules: which one, and the name in it, "" for all of it."""
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    aliases = {
+        alias.asname: alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+        if alias.asname
+    }
+    for node in ast.walk(tree):
         match node:
             case ast.Import():
                 yield from ((alias.name, "") for alias in node.names)
             case ast.ImportFrom(module=str(module), level=0):
                 yield from ((module, alias.name) for alias in node.names)
             case ast.Attribute(value=ast.Name(id=module), attr=name):
-                yield module, name
+                yield aliases.get(module, module), name
+            case ast.Name(id="__import__"):
+                yield "importlib", "import_module"
             case _:
                 pass
 
@@ -61,8 +88,14 @@ def _starts_threads(source: str) -> bool:
         (module.split(".")[0] in STARTS_THREADS and name not in ONLY_NAMED)
         or (module == "threading" and name in OF_THREADING)
         or (module.split(".")[0] == "asyncio" and name == "to_thread")
+        or (module in OF_SERVERS and name.startswith(THREADED))
+        or name == "run_in_executor"
         for module, name in _names(source)
     )
+
+
+def _imports_by_text(source: str) -> bool:
+    return any(module in IMPORTERS and name.startswith(IMPORTERS[module]) for module, name in _names(source))
 
 
 def _product() -> dict[str, str]:
@@ -83,6 +116,26 @@ def test_threads_are_started_in_one_place() -> None:
     assert {path for path, source in _product().items() if _starts_threads(source)} == {*THREADS}
 
 
+def test_modules_are_imported_by_text_in_one_place() -> None:
+    """No table of layers knows of such an import, so each has its reason."""
+    assert {path for path, source in _product().items() if _imports_by_text(source)} == {*BY_TEXT}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from importlib import import_module",
+        "import importlib\nimportlib.import_module('fixtures.stores.registry')",
+        "__import__('fixtures.stores.registry')",
+        "from pkgutil import resolve_name",
+        "from runpy import run_module",
+    ],
+)
+def test_every_way_to_import_by_text_is_found(source: str) -> None:
+    assert _imports_by_text(source)
+    assert not _imports_by_text("from importlib.metadata import version\nimport importlib")
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -96,6 +149,9 @@ def test_threads_are_started_in_one_place() -> None:
         "import asyncio\nasyncio.create_subprocess_exec('git')",
         "def late():\n    import subprocess",
         "from testinfra.host import Host",
+        "import os as system\nsystem.fork()",
+        "import asyncio as a\na.create_subprocess_exec('git')",
+        "from asyncio import subprocess",
     ],
 )
 def test_every_way_to_start_a_program_is_found(source: str) -> None:
@@ -112,6 +168,13 @@ def test_every_way_to_start_a_program_is_found(source: str) -> None:
         "from threading import Timer",
         "from multiprocessing.pool import ThreadPool",
         "import asyncio\nasyncio.to_thread(print)",
+        "import threading as t\nt.Thread(target=print).start()",
+        "from threading import *",
+        "from http.server import ThreadingHTTPServer",
+        "import socketserver\nsocketserver.ThreadingMixIn",
+        "from prometheus_client import start_http_server",
+        "from prometheus_client.exposition import ThreadingWSGIServer",
+        "loop.run_in_executor(None, print)",
     ],
 )
 def test_every_way_to_start_a_thread_is_found(source: str) -> None:

@@ -22,6 +22,7 @@ from fixtures.system.clock import Moment
 from fixtures.system.record_files import record_of
 from fixtures.target.premigration import Waiver
 from fixtures.target.profile import load_target
+from fixtures.team.contact_record import DETECTED
 from fixtures.verdict import Verdict
 from reports.incident.incident_record import read_record
 from reports.pictures.album import draw_pictures
@@ -39,10 +40,10 @@ SENTENCES = frozenset(
     {"step", "result", "error", "text", "reason", "because", "message", "since_is", "partial", "why", "notes"}
 )
 """Keys of records whose values people read."""
-FIGURE = re.compile(r" *(T[+-].*|\S+|[\d.]+ s) *")
+SAID_OF: Mapping[str, frozenset[str]] = {DETECTED: frozenset({"severity"})}
+"""Others, by the event of the record: who starts the contacts' clock says how bad it is in any words."""
 DRAWN = re.compile(r'<path d="[^"]*" clip-path[^>]*>|<use xlink:href="#m[^>]*>')
 CHAINED = ("journal.jsonl", "response.jsonl", "contacts.jsonl")
-PREPARED = (StepId(Step.BACK_UP, "mysql"), StepId(Step.SAVE_COMMIT), StepId(Step.DEPLOY, "b: deploy.sh"))
 WAIVER = Waiver(item="test_a", name="Ada", reason="known", expires=date(2999, 1, 1))
 
 
@@ -62,11 +63,12 @@ class Rewriter:
             case list():
                 return [self.value(one, sentence=sentence) for one in value]
             case dict():
-                return {key: self._entry(key, one) for key, one in value.items()}
+                said = SENTENCES | SAID_OF.get(str(value.get("event")), frozenset())
+                return {key: self._entry(key, one, said) for key, one in value.items()}
             case _:
                 return value
 
-    def _entry(self, key: str, value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    def _entry(self, key: str, value: Any, said: frozenset[str]) -> Any:  # noqa: ANN401 - whatever JSON holds
         if key == "findings" and isinstance(value, str):
             return json.dumps(self.value(json.loads(value)))
         if key == "unknown" and isinstance(value, dict):
@@ -74,7 +76,7 @@ class Rewriter:
         if key == "probes" and isinstance(value, dict):
             # Names of probes are for people too: programs read each probe's kind and store.
             return {self.value(name, sentence=True): self.value(probe) for name, probe in value.items()}
-        return self.value(value, sentence=key in SENTENCES)
+        return self.value(value, sentence=key in said)
 
     def folder(self, folder: Path) -> None:
         """Rewrite every record in `folder`, and seal the journals again."""

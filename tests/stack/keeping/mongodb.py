@@ -26,7 +26,7 @@ from fixtures.stores.reach import Reach
 from rollback_actions.stores.contract import StoreKeeper
 from tests.stack.keeping.records import exported, wanted_of
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
-from tests.stack.mongodb_content_scratch import paper
+from tests.stack.mongodb_papers import paper
 from tests.stack.scratch_stores import changed
 
 FIRST, SECOND, BESIDE = "scratch_first", "scratch_second", "scratch_beside"

@@ -16,7 +16,7 @@ from fixtures.stores.mongodb.bson import ORDER
 from fixtures.stores.mongodb.descriptor import MongodbProfile
 from fixtures.stores.mongodb.view import Document, connect
 from fixtures.stores.reach import Reach
-from tests.stack.mongodb_content_scratch import START, paper
+from tests.stack.mongodb_papers import START, paper
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, ways
 from tests.stack.scratch_stores import changed
 

@@ -1,7 +1,7 @@
 # ruff: noqa: INP001 -- the package is release 1's: this file is laid upon it
 """Release 2: leaner records. It changes every store, reports success, and damages what it changes.
 
-It is written like a real migration; `staging/releases/migration_damage.py` lists its damage, store by store.
+It is written like a real migration: the checks of phase 4 name its damage, store by store.
 """
 
 import io
