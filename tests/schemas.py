@@ -16,7 +16,7 @@ from fixtures.incident.downtime import Downtime
 from fixtures.incident.incident import Closed, IncidentFile, RollbackRecord, StoreAccount
 from fixtures.incident.journal import JournalLine
 from fixtures.incident.kept_samples import KeptSamples
-from fixtures.incident.ledger import Halted, Planned, Result, RunFacts
+from fixtures.incident.ledger import Begun, Halted, Planned, Result, RunFacts
 from fixtures.incident.trials import Trial
 from fixtures.losses.lost_window import WindowFile
 from fixtures.monitoring.samples import Sample
@@ -40,6 +40,7 @@ RECORDS: dict[str, tuple[object, str]] = {
     "ledger-run": (RunFacts, "incidents/ID/ledger/NNNN/run.json"),
     "ledger-plan": (dict[str, Planned], "incidents/ID/ledger/NNNN/plan.json"),
     "ledger-line": (Result, "a line of incidents/ID/ledger/NNNN/results.jsonl"),
+    "ledger-begun": (Begun, "incidents/ID/ledger/NNNN/begun-PHASE.json"),
     "ledger-halted": (Halted, "incidents/ID/ledger/NNNN/halted.json"),
     "trial": (Trial, "incidents/ID/restores/NNNN.json"),
     "sample": (

@@ -211,9 +211,10 @@ def _variables(verdict: RunVerdict) -> dict[str, str]:
     if verdict.rto_seconds is not None:
         rows["Time to recovery"] = f"{verdict.rto_seconds:.0f} s"
     for name, phase in verdict.phases.items():
-        rows[TITLES[name].split(":")[0]] = f"{phase.verdict} in {phase.seconds:.1f} s"
-    if verdict.late is not None:
-        rows["Late"] = verdict.late
+        late = ", late" if phase.late else ""
+        rows[TITLES[name].split(":")[0]] = f"{phase.verdict} in {phase.seconds:.1f} s{late}"
+    if verdict.late is not None or verdict.late_phases is not None:
+        rows["Late"] = "; ".join(filter(None, (verdict.late_phases, verdict.late)))
     if verdict.partial:
         rows["Not covered"] = "; ".join(verdict.partial)
     return rows

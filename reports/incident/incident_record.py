@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,11 +29,12 @@ from fixtures.incident.incident import (
 )
 from fixtures.incident.journal import head_of, read_journal
 from fixtures.incident.kept_samples import SAMPLES
-from fixtures.incident.ledger import Planned, Result, Run, runs
+from fixtures.incident.ledger import BEGUN, Planned, Result, Run, runs
 from fixtures.incident.reopening import REOPENED, reopening_journal
 from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
 from fixtures.monitoring.samples import Sample, sample_of
+from fixtures.stages import PHASES
 from fixtures.system.clock import Moment
 from fixtures.system.files import read_regular, strict_json
 from fixtures.system.record_files import record_of as read_of
@@ -218,6 +220,8 @@ class _Reading:
         plan = self._part(f"{name}/plan.json", run.plan) or {}
         results = {result.check: result for result in self._results(run, name)}
         halted = self._part(f"{name}/halted.json", run.halted) or ""
+        for phase in PHASES:
+            self._part(f"{name}/{BEGUN.format(phase)}", partial(run.begun, phase))
         if facts is None:
             self._doubt(f"{name}/run.json", "the run does not say when it began")
         if not plan:

@@ -174,6 +174,8 @@ def _subtitle(verdict: RunVerdict) -> str:
         text += f"; the rollback {verdict.rollback.verdict} in {verdict.rollback.seconds:.1f} s"
     if verdict.rto_seconds is not None:
         text += f", verified {verdict.rto_seconds:.0f} s after its start"
+    if verdict.late_phases is not None:
+        text += "; late: not within the windows"
     if verdict.late is not None:
         text += "; late: down for longer than the objective"
     return text

@@ -19,9 +19,13 @@ def failures_section(page: Page, timeline: Timeline, verdict: RunVerdict) -> Non
     page.heading("What failed, and why")
     failed = (event for event in timeline.of(*_DONE) if event.verdict is Verdict.FAILED)
     page.table(("when", "what", "", "where"), (_row(e, timeline) for e in failed), "Nothing is recorded.")
-    late = [f"{e.text}: {e.seconds:.1f} s of {e.deadline:.1f} s" for e in timeline.events if e.late]
-    if verdict.late is not None:
-        late.insert(0, verdict.late)
+    late = [text for text in (verdict.late, verdict.late_phases) if text is not None]
+    # A phase's lateness is told once, with its window.
+    late += [
+        f"{e.text}: {e.seconds:.1f} s of {e.deadline:.1f} s"
+        for e in timeline.events
+        if e.late and (e.kind is not Kind.PHASE or verdict.late_phases is None)
+    ]
     if late:
         page.paragraph("Later than it was to be:")
         page.bullets(late, "")

@@ -192,8 +192,8 @@ def _verified(timeline: Timeline, verdict: RunVerdict) -> str:
 
 
 def _of_checks(verdict: RunVerdict) -> Verdict:
-    """Return the checks' verdict alone: if every check passed, a late downtime does not fail it."""
-    return Verdict.PASSED if verdict.verified else verdict.verdict
+    """Return the checks' verdict alone, whatever was late."""
+    return Verdict.PASSED if verdict.verified else verdict.found or verdict.verdict
 
 
 def _ending(timeline: Timeline, verdict: RunVerdict) -> str:
@@ -202,7 +202,8 @@ def _ending(timeline: Timeline, verdict: RunVerdict) -> str:
         return f"{ends[-1].ending}, {t_plus(timeline.after(ends[-1].at))}"
     if not verdict.verified:
         return "not verified; no end of a response is recorded"
-    late = ", later than the objective" if verdict.late is not None else ""
+    late = ", later than the windows of its phases" if verdict.late_phases is not None else ""
+    late += ", later than the objective" if verdict.late is not None else ""
     return f"verified{late}; nobody ran a response"
 
 

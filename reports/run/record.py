@@ -29,7 +29,7 @@ from reports.run.completion import complete
 from reports.run.environment import environment, executor
 from reports.text.redactor import redactor_of
 from reports.tools.node import installed_allure
-from reports.verdict.downtime_result import downtime_result
+from reports.verdict.downtime_result import downtime_result, windows_result
 from reports.verdict.gate_page import GATE_PAGE, gate_page
 from reports.verdict.known_limits import LIMITS, limits_page
 from reports.verdict.summary import append_job_summary, lines, markdown
@@ -65,7 +65,7 @@ class _Record:
         self._complete_results()
         self._verdict = tally(self._incident, self._verification.target.windows)
         write_verdict(self._incident.folder, self._verdict)
-        self._show_downtime(self._verdict)
+        self._show_times(self._verdict)
         page = self._page(self._verdict)
         self._write_beside(self._verdict)
         # Draw only when everything was verified, so that a run of a single phase takes no longer.
@@ -139,13 +139,13 @@ class _Record:
         rows = environment(self._verification, recorded_facts(self._config))
         write_metadata(Path(results), self._incident, rows, executor(self._incident.id))
 
-    def _show_downtime(self, verdict: RunVerdict) -> None:
-        """Add the downtime to the results: it is judged like a check, after the last check has ended."""
+    def _show_times(self, verdict: RunVerdict) -> None:
+        """Add downtime and windows to the results: they are judged after the last check has ended."""
         if getattr(self._config.option, "allure_report_dir", None) is None:
             return
-        result = downtime_result(self._incident, verdict)
-        if result is not None:
-            write_unreported(self._verification, result.phase, result.check, result)
+        for result in (downtime_result(self._incident, verdict), windows_result(verdict)):
+            if result is not None:
+                write_unreported(self._verification, result.phase, result.check, result)
 
     def _render(self) -> None:
         """Render the report if Allure is installed; an incident is no time to install it."""
@@ -174,4 +174,4 @@ def _with_secret(verdict: RunVerdict) -> RunVerdict:
     kept = verdict.verdict if verdict.verdict is Verdict.BROKEN else Verdict.FAILED
     late = () if verdict.late is None else (verdict.late,)
     notes = (*verdict.notes, *late, "a secret is in the record of this incident: hand nothing of it on")
-    return replace(verdict, verdict=kept, notes=notes, late=None)
+    return replace(verdict, verdict=kept, notes=notes, late=None, found=verdict.found and kept)

@@ -26,7 +26,7 @@ from reports.run.completion import complete
 from reports.run.environment import environment_of, unknown_executor
 from reports.text.room import Room
 from reports.text.stages import TITLES
-from reports.verdict.downtime_result import downtime_result
+from reports.verdict.downtime_result import downtime_result, windows_result
 from reports.verdict.recount import recounted
 from reports.verdict.verdict import VERDICT, read_verdict, write_verdict
 
@@ -77,7 +77,7 @@ def _verdict(record: IncidentRecord) -> RunVerdict:
 def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> set[str]:
     """Write a result for each run's checks that have none since the run began; return the files' names.
 
-    The last run's downtime is one more result.
+    Downtime and late phases are results of the last run.
     """
     folder, incident = record.incident.folder / RESULTS, record.incident
     folder.mkdir(exist_ok=True)
@@ -86,14 +86,14 @@ def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> set[str]:
         write_metadata(folder, incident, rows, unknown_executor(incident.id))
     there, written = list(_results(folder)), set()
     redactor, room = Redactor(), Room(folder, workers=1)
-    downtime = downtime_result(incident, verdict)
+    judged = [one for one in (downtime_result(incident, verdict), windows_result(verdict)) if one is not None]
     for run in record.runs:
         began = _milliseconds(run.started or incident.started)
         wanted = {stage: planned.checks for stage, planned in run.plan.items()}
         recorded = dict(run.results)
-        if downtime is not None and run is record.runs[-1]:
-            wanted[downtime.phase] = (*wanted.get(downtime.phase, ()), downtime.check)
-            recorded[downtime.check] = downtime
+        for result in judged if run is record.runs[-1] else ():
+            wanted[result.phase] = (*wanted.get(result.phase, ()), result.check)
+            recorded[result.check] = result
         for stage, checks in wanted.items():
             for planned_id in checks if stage in TITLES else ():
                 # A damaged plan may hold lone surrogates, which cannot be written.

@@ -48,7 +48,8 @@ def _stage(name: str, planned: Planned, run: RecordedRun, converter: Converter, 
     limit = _limit(run.limits, name)
     deadline = None
     if limit is not None and run.zero is not None:
-        deadline = (converter.at(run.zero) + timedelta(seconds=limit) - start).total_seconds()
+        # Of a phase that began after its window, nothing is left.
+        deadline = max(0.0, (converter.at(run.zero) + timedelta(seconds=limit) - start).total_seconds())
     return Event(
         at=start,
         kind=Kind.PHASE,

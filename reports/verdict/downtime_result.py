@@ -1,4 +1,4 @@
-"""The downtime as one of the checks' results: judged like a check, after the last check has ended."""
+"""Downtime and windows as results like those of checks: each judged once, after the last check has ended."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from fixtures.stages import PHASES
 from fixtures.system.clock import Moment
 from fixtures.verdict import RunVerdict, Verdict
 
-# No real check has this name: the downtime is judged after the last check has ended.
+# No real check has these names: both are judged after the last check has ended.
 DOWNTIME_CHECK = "checks/verification/downtime.py::test_downtime_is_within_the_objective"
+WINDOWS_CHECK = "checks/verification/windows.py::test_phases_are_within_their_windows"
+_WINDOWS_HINT = "HINT: what the checks found holds all the same; the limits are windows.* in the profile"
 _HINT = "HINT: the timeline says what took how long; the objective is rto_seconds in the profile"
 
 
@@ -27,3 +29,12 @@ def downtime_result(incident: Incident, verdict: RunVerdict) -> Result | None:
     judged = Verdict.PASSED if verdict.late is None else Verdict.FAILED
     text, means = f"{said}\n{_HINT}", Meaning.OTHER if verdict.late is None else Meaning.LATE
     return Result(DOWNTIME_CHECK, PHASES[-1], judged, 0.0, text, Moment.now(), means=means)
+
+
+def windows_result(verdict: RunVerdict) -> Result | None:
+    """Return the result of the phases' windows, or None unless a phase was late."""
+    if verdict.late_phases is None:
+        return None
+    stage = next((name for name, phase in verdict.phases.items() if phase.late), PHASES[-1])
+    text = f"{verdict.late_phases}\n{_WINDOWS_HINT}"
+    return Result(WINDOWS_CHECK, stage, Verdict.FAILED, 0.0, text, Moment.now(), means=Meaning.LATE)

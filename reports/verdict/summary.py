@@ -34,6 +34,7 @@ _GATE_MEANINGS = {
     Verdict.BLOCKED: "do not promote: nothing was tried",
 }
 _LATE = "every check of all four phases ran and passed, but the target was down for longer than its objective"
+_NOT_IN_TIME = "every check of all four phases ran and passed, but not in time"
 _LONGEST_REASON = 200
 _RECORD = (VERDICT, "gate.md", "report.html", "postmortem.md", RESULTS)
 # GitHub and its imitations show the file that this variable names.
@@ -54,8 +55,8 @@ def lines(verdict: RunVerdict, folder: Path) -> Iterator[tuple[str, str, str]]:
         yield "  first", f"   {check}: {reason}", style
     for name, reason in _blocked(verdict):
         yield "  blocked", f" {TITLES[name]}: {reason}", _STYLES[Verdict.BLOCKED]
-    if verdict.late is not None:
-        yield "  late", f"    {verdict.late}", style
+    for late in _late(verdict):
+        yield "  late", f"    {late}", style
     if verdict.partial:
         yield "  not covered", f": {'; '.join(verdict.partial)}", style
     for text in verdict.notes:
@@ -89,8 +90,8 @@ def markdown(verdict: RunVerdict, folder: Path) -> str:
     blocked = [f"- {TITLES[name]}: {escaped(reason)}" for name, reason in _blocked(verdict)]
     if blocked:
         page += ["", "Blocked:", "", *blocked]
-    if verdict.late is not None:
-        page += ["", f"Late: {escaped(verdict.late)}"]
+    for late in _late(verdict):
+        page += ["", f"Late: {escaped(late)}"]
     if verdict.partial:
         page += ["", "Not covered:", "", *(f"- {escaped(reason)}" for reason in verdict.partial)]
     if verdict.notes:
@@ -109,6 +110,10 @@ def append_job_summary(page: str) -> None:
 
 def meaning(verdict: RunVerdict) -> str:
     """Return the verdict's meaning in a sentence."""
+    if verdict.late_phases is not None:
+        return (
+            _NOT_IN_TIME if verdict.verified else f"{_MEANINGS[verdict.found or verdict.verdict]}; late too"
+        )
     if verdict.late is not None:
         return _LATE
     of_gate = bool(verdict.phases) and set(verdict.phases) <= set(STEPS)
@@ -129,7 +134,13 @@ def _rollback(verdict: RunVerdict) -> str:
 
 def _counts(phase: PhaseVerdict) -> str:
     counts = asdict(phase.checks).items()
-    return ", ".join(f"{count} {name}" for name, count in counts if count) or "no checks"
+    said = ", ".join(f"{count} {name}" for name, count in counts if count) or "no checks"
+    return f"{said}, late" if phase.late else said
+
+
+def _late(verdict: RunVerdict) -> Iterator[str]:
+    """Yield what was late: the phases, and the end of the downtime."""
+    yield from (late for late in (verdict.late_phases, verdict.late) if late is not None)
 
 
 def _window(phase: PhaseVerdict) -> str:
@@ -145,10 +156,11 @@ def _firsts(verdict: RunVerdict) -> Iterator[tuple[str, str]]:
 
 
 def _blocked(verdict: RunVerdict) -> Iterator[tuple[str, str]]:
-    """Yield each phase that was only blocked, with the reason."""
+    """Yield each phase that was only blocked, with the reason; what is late is told in a line of its own."""
     for name, phase in verdict.phases.items():
         if (
             phase.checks.blocked
+            and not phase.late
             and phase.first is not None
             and not (phase.checks.failed or phase.checks.broken)
         ):

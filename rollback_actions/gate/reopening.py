@@ -206,8 +206,11 @@ def _rehearsal(target: Target, fix: str, finished: Moment) -> tuple[Rehearsal, s
     place = RehearsalPlace.of(target)
     found = place.search(fix)
     newest = found.newest
-    if newest is None:
-        observed = f"none; not readable: {listed(found.unreadable)}" if found.unreadable else "none"
+    if found.damaged:
+        # Whatever it says, it may be newer than the one that can be read.
+        newest, observed = None, f"damaged: {listed([str(one) for one in found.damaged])}"
+    elif newest is None:
+        observed = "none"
     else:
         observed = _wrong_with(newest, finished)
     if newest is None or newest.ending is None or observed:

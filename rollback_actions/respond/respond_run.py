@@ -238,8 +238,8 @@ class _Hands:
         if code is not ExitCode.FAILED or not self.incident.closed:
             return code  # also if a secret was found: that opens the incident again
         # Everything was verified, but late: the response judges that itself.
-        late = tally(self.incident, self.target.windows).late is not None
-        return ExitCode.VERIFIED if late else code
+        verified = tally(self.incident, self.target.windows).verified
+        return ExitCode.VERIFIED if verified else code
 
     def downtime(self, verified: Moment) -> Downtime | None:
         """Return the downtime that the verification recorded; record it if it was killed before that."""

@@ -39,11 +39,14 @@ from dataclasses import replace
 import pytest
 from fixtures.stages import stage_of
 from fixtures.gating.verification import VERIFICATION
-from fixtures.gating.windows import limit_of
+from fixtures.system.clock import Moment
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item):
     if stage_of(item) == "phase1":
-        facts, gone = item.config.stash[VERIFICATION], limit_of(item).left - 1
+        facts, now = item.config.stash[VERIFICATION], Moment.now()
+        end = facts.target.windows.phase1.end
+        facts.run.begin_phase("phase1", replace(now, since_boot=now.since_boot - end))
+        gone = end - facts.zero.seconds_ago() - 1
         zero, started = (replace(m, since_boot=m.since_boot - gone) for m in (facts.zero, facts.started))
         item.config.stash[VERIFICATION] = replace(facts, zero=zero, started=started)
     return (yield)

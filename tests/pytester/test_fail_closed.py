@@ -186,8 +186,9 @@ class Later:
         facts, plugins = self.config.stash[VERIFICATION], self.config.pluginmanager
         watchdog = plugins.unregister(name="rollproof-watchdog")
         watchdog.pytest_sessionfinish()
-        zero = replace(facts.zero, since_boot=facts.zero.since_boot - facts.target.windows.phase4.end)
-        plugins.register(type(watchdog)(replace(facts, zero=zero)), "rollproof-watchdog")
+        began = facts.started.since_boot - facts.target.windows.verification
+        started = replace(facts.started, since_boot=began)
+        plugins.register(type(watchdog)(replace(facts, started=started)), "rollproof-watchdog")
 """
 
 

@@ -99,7 +99,9 @@ def test_a_phase_that_never_ran_blocks_the_next(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR)
     outcome = sandbox.run("-m", "phase3")
     assert outcome.code == ExitCode.BLOCKED
-    assert outcome.results()["test_three"]["reason"] == "phase2 has not run in this incident"
+    assert outcome.results()["test_three"]["reason"] == (
+        "phase2 has not run in this span of the incident's verification"
+    )
 
 
 def test_running_a_phase_again_takes_back_what_came_after(sandbox: Sandbox) -> None:

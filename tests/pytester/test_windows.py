@@ -6,17 +6,36 @@ begins. None is so short that a slow machine would make it another case.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from fixtures.errors import ExitCode
-from fixtures.incident.incident import RollbackRecord, new_incident
+from fixtures.incident.incident import RollbackRecord, load_incident, new_incident
+from fixtures.stages import PHASES
 from fixtures.system.clock import Moment
+from reports.verdict.verdict import read_verdict
 from tests.conftest import write_profile
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Outcome, Sandbox
 
 HANGS = "time.sleep(60)"
+# The time of the whole run is over before the first check of phase 2.
+ALL_IS_OVER = """
+from dataclasses import replace
+import pytest
+from fixtures.gating.verification import VERIFICATION
+from fixtures.stages import stage_of
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item):
+    if stage_of(item) == "phase2":
+        facts = item.config.stash[VERIFICATION]
+        item.config.stash[VERIFICATION] = replace(
+            facts, started=replace(facts.started, since_boot=facts.started.since_boot - 200)
+        )
+    return (yield)
+"""
 # What a process says that is ended when nothing else could stop it.
 ENDED = "Timeout (0:"
 
@@ -69,6 +88,8 @@ def test_whatever_hangs_is_late_at_the_checks_own_limit(sandbox: Sandbox, body: 
     reason = outcome.results()["test_one"]["reason"]
     assert reason.startswith("late: phase1: expected done within 120 s")
     assert "its own limit of 1 s over, waiting in test_a.py:" in reason
+    assert outcome.text.count("late: phase1: expected done within 120 s") == outcome.text.count(reason)
+    assert "ERROR at teardown" not in outcome.text or "yield" in body
 
 
 @ALONE_AND_WITH_WORKERS
@@ -170,44 +191,185 @@ def test_a_module_that_hangs_while_it_is_imported_ends_with_its_process(sandbox:
     assert ENDED in outcome.text
 
 
-def test_a_check_that_starts_after_its_window_is_late(sandbox: Sandbox) -> None:
-    write_profile(sandbox.pytester.path, "[windows]\nphase1 = {start = 0, end = 0.01}\n")
-    sandbox.grace(60)
-    sandbox.checks(test_a="@pytest.mark.phase1\ndef test_one(): note('ran')")
+def recorded(sandbox: Sandbox) -> None:
+    """Make each run write its record, without `report.html`."""
+    sandbox.plugins(then=("reports.run.scrubbing", "reports.allure.results", "reports.run.record"))
+    sandbox.settings(UNRENDERED)
+
+
+def told_late(outcome: Outcome) -> list[str]:
+    """Return the terminal's lines about phases after their windows."""
+    return [line for line in outcome.text.splitlines() if line.startswith("  late ")]
+
+
+def late_results(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the report's results that mean lateness."""
+    assert outcome.incident is not None
+    paths = outcome.incident.glob("allure-results/*-result.json")
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return [one for one in found if {"name": "means", "value": "late"} in one["labels"]]
+
+
+FIVE_OF_PHASE_1 = (
+    "@pytest.mark.phase1\n@pytest.mark.parametrize('n', range(5))\n"
+    "def test_one(n):\n    note(f'ran{n}')\n    assert n != 3, 'the disk is full'"
+)
+FOUR = {f"test_{n}": f"@pytest.mark.phase{n}\ndef test_p{n}(): note('p{n}')" for n in range(1, 5)}
+
+
+@ALONE_AND_WITH_WORKERS
+def test_a_phase_begun_after_its_window_runs_all_its_checks_and_is_late_once(sandbox: Sandbox) -> None:
+    recorded(sandbox)
+    sandbox.checks(test_a=FIVE_OF_PHASE_1)
+    rolled_back(sandbox, seconds_ago(400))
+    outcome = sandbox.run("-m", "phase1")
+    assert outcome.code == ExitCode.FAILED
+    assert sorted(sandbox.notes()) == [f"ran{n}" for n in range(5)]
+    assert sorted(outcome.verdicts().values()) == ["failed", *["passed"] * 4]
+    assert "the disk is full" in outcome.results()["test_one[3]"]["reason"]
+    (line,) = told_late(outcome)
+    assert "phase1: expected done within 120 s, observed begun after 4" in line
+    assert "(from end of the rollback)" in line
+    (result,) = late_results(outcome)
+    assert result["name"] == "Phases are within their windows"
+    assert result["status"] == "failed"
+    assert "  first   checks/test_a.py::test_one[3]: " in outcome.text
+    assert outcome.incident is not None
+    verdict = read_verdict(outcome.incident)
+    assert (verdict.verdict, verdict.found, verdict.verified) == ("failed", "failed", False)
+    assert verdict.phases["phase1"].late
+    assert (verdict.phases["phase1"].checks.passed, verdict.phases["phase1"].checks.failed) == (4, 1)
+
+
+@pytest.mark.parametrize("ago", [121, 400, 5000], ids=str)
+def test_a_verification_that_is_late_and_green_says_only_that(sandbox: Sandbox, ago: int) -> None:
+    """Phases after a late one run too: what they see is as true as before."""
+    recorded(sandbox)
+    sandbox.checks(**FOUR)
+    rolled_back(sandbox, seconds_ago(ago))
+    (named,) = (sandbox.pytester.path / "incidents").iterdir()
+    outcome = sandbox.run(f"--incident={named.name}")
+    assert outcome.code == ExitCode.FAILED
+    assert sandbox.notes() == ["p1", "p2", "p3", "p4"]
+    assert set(outcome.verdicts().values()) == {"passed"}
+    assert len(told_late(outcome)) == 1 + (ago > 600)  # the downtime is a finding of its own
+    assert len(late_results(outcome)) == 1 + (ago > 600)
+    assert "FAILED: every check of all four phases ran and passed, but not in time" in outcome.text
+    incident = load_incident(named)
+    verdict = read_verdict(named)
+    assert (verdict.verdict, verdict.found, verdict.verified) == ("failed", "passed", True)
+    late = [name for name, phase in verdict.phases.items() if phase.late]
+    assert late == {121: ["phase1"], 400: ["phase1", "phase2", "phase3"]}.get(ago, list(PHASES))
+    assert {name for name, phase in verdict.phases.items() if phase.verdict == "failed"} == set(late)
+    # As with the downtime: to verify it again makes it no earlier.
+    assert incident.closed
+
+
+def test_a_late_phase_opens_the_next_one_s_gate_in_another_process(sandbox: Sandbox) -> None:
+    sandbox.checks(**FOUR)
+    rolled_back(sandbox, seconds_ago(150))
+    assert sandbox.run("-m", "phase1").code == ExitCode.FAILED
+    outcome = sandbox.run("-m", "phase2")
+    assert outcome.code == ExitCode.VERIFIED
+    assert outcome.verdicts() == {"test_p2": "passed"}
+
+
+def test_a_phase_that_blocks_the_next_blocks_it_by_what_it_found_and_not_by_the_time(
+    sandbox: Sandbox,
+) -> None:
+    sandbox.checks(**FOUR | {"test_1": "@pytest.mark.phase1\ndef test_p1(): assert False, 'down'"})
+    rolled_back(sandbox, seconds_ago(400))
     outcome = sandbox.run()
     assert outcome.code == ExitCode.FAILED
-    reason = outcome.results()["test_one"]["reason"]
-    assert reason.startswith("late: phase1: expected done within 0.01 s, observed not started after ")
-    assert "0.0 s of them its own (from start of the session)" in reason
-    assert sandbox.notes() == []
+    assert outcome.results()["test_p2"]["reason"] == (
+        "phase1 did not pass: checks/test_1.py::test_p1 failed: down"
+    )
 
 
-def test_however_many_checks_are_late_each_of_them_says_so(sandbox: Sandbox) -> None:
-    """What ends a process that hangs does not end one that has much to say."""
-    write_profile(sandbox.pytester.path, "[windows]\nphase1 = {start = 0, end = 0.01}\n")
-    sandbox.grace(1.5)
-    sandbox.settings("import time\ndef pytest_runtest_logfinish(): time.sleep(0.5)\n")
+@ALONE_AND_WITH_WORKERS
+def test_a_phase_begun_shortly_before_its_window_ends_has_its_time_and_is_late(sandbox: Sandbox) -> None:
+    recorded(sandbox)
     sandbox.checks(
-        test_a="@pytest.mark.phase1\n@pytest.mark.parametrize('n', range(4))\ndef test_one(n): pass"
+        test_a="@pytest.mark.phase1\n@pytest.mark.parametrize('n', range(2))\n"
+        "def test_one(n):\n    time.sleep(3.5)\n    note('ran')"
+    )
+    rolled_back(sandbox, seconds_ago(117))
+    outcome = sandbox.run("-m", "phase1")
+    assert sandbox.notes() == ["ran", "ran"]
+    assert set(outcome.verdicts().values()) == {"passed"}
+    assert outcome.code == ExitCode.FAILED
+    (line,) = told_late(outcome)
+    # On a slow machine it may begin after its window, and is late all the same.
+    assert "observed begun after 1" in line
+
+
+@ALONE_AND_WITH_WORKERS
+def test_checks_for_which_no_time_is_left_are_blocked_and_told_in_one_line(sandbox: Sandbox) -> None:
+    recorded(sandbox)
+    sandbox.grace(60)
+    sandbox.settings(ALL_IS_OVER)
+    sandbox.checks(
+        test_a="@pytest.mark.phase1\ndef test_one(): pass",
+        test_b="@pytest.mark.phase2\n@pytest.mark.parametrize('n', range(6))\ndef test_two(n): pass",
+        test_c="@pytest.mark.phase3\ndef test_three(): pass",
     )
     outcome = sandbox.run()
     assert outcome.code == ExitCode.FAILED
-    assert list(outcome.verdicts().values()) == ["failed"] * 4
+    assert sorted(outcome.verdicts().values()) == [*["blocked"] * 7, "passed"]
+    assert "ERROR" not in outcome.text
+    (line,) = told_late(outcome)
+    assert "  verification: expected done within 180 s, observed " in line
+    assert line.endswith(": 7 checks")
+    assert "  blocked " not in outcome.text
+    assert len(late_results(outcome)) == 1 + 7
+
+
+def test_after_a_check_that_hangs_to_the_end_of_its_phase_the_others_have_not_failed(
+    sandbox: Sandbox,
+) -> None:
+    write_profile(sandbox.pytester.path, "[windows]\nphase1 = {start = 0, end = 2}\n")
+    recorded(sandbox)
+    sandbox.grace(60)
+    sandbox.checks(
+        test_a=f"@pytest.mark.phase1\ndef test_hangs(): {HANGS}\n"
+        "@pytest.mark.phase1\n@pytest.mark.parametrize('n', range(6))\ndef test_one(n): pass",
+        test_b="@pytest.mark.phase2\ndef test_two(): pass",
+    )
+    outcome = sandbox.run("--tb=line")
+    assert outcome.code == ExitCode.FAILED
+    assert sorted(outcome.verdicts().values()) == [*["blocked"] * 7, "failed"]
+    assert "observed still running waiting in " in outcome.results()["test_hangs"]["reason"]
+    assert "ERROR" not in outcome.text
+    (line,) = told_late(outcome)
+    assert "phase1: expected done within 2 s, observed begun after " in line
+    assert line.endswith(": 6 checks")
+    assert outcome.results()["test_two"]["reason"].startswith("phase1 did not pass: checks/test_a.py::test_h")
 
 
 @ALONE_AND_WITH_WORKERS
 def test_windows_count_from_the_end_of_the_rollback(sandbox: Sandbox) -> None:
+    recorded(sandbox)
     sandbox.checks(
         test_a="@pytest.mark.phase1\ndef test_one(): pass",
         test_b="@pytest.mark.phase4\ndef test_four(): pass",
     )
-    sandbox.grace(60)
     rolled_back(sandbox, seconds_ago(400))
     outcome = sandbox.run("--no-gate")
-    assert outcome.verdicts() == {"test_one": "failed", "test_four": "passed"}
-    reason = outcome.results()["test_one"]["reason"]
-    assert reason.startswith("late: phase1: expected done within 120 s, observed not started after 4")
-    assert "(from end of the rollback)" in reason
+    assert outcome.code == ExitCode.FAILED
+    assert outcome.verdicts() == {"test_one": "passed", "test_four": "passed"}
+    (line,) = told_late(outcome)
+    assert "phase1" in line
+    assert "phase4" not in line
+    assert "(from end of the rollback)" in line
+
+
+@pytest.mark.parametrize("sandbox", [["-n2"]], ids=["n2"], indirect=True)
+def test_nothing_ends_the_workers_of_a_late_run_before_its_own_time(sandbox: Sandbox) -> None:
+    sandbox.grace(0.2)
+    sandbox.settings("import fixtures.gating.watchdog\nfixtures.gating.watchdog._MORE_SECONDS = 0.2\n")
+    sandbox.checks(**FOUR | {"test_1": "@pytest.mark.phase1\ndef test_p1(): time.sleep(2)"})
+    rolled_back(sandbox, seconds_ago(590))
+    assert set(sandbox.run().verdicts().values()) == {"passed"}
 
 
 @ALONE_AND_WITH_WORKERS
@@ -242,11 +404,16 @@ def test_a_clock_that_is_set_during_the_run_changes_no_window(sandbox: Sandbox) 
 @ALONE_AND_WITH_WORKERS
 def test_verification_as_a_whole_has_a_limit_of_its_own(sandbox: Sandbox) -> None:
     write_profile(sandbox.pytester.path, "[windows]\nverification = 0.01\n")
+    recorded(sandbox)
     sandbox.grace(60)
     sandbox.checks(test_a="@pytest.mark.phase4\ndef test_four(): note('ran')")
     rolled_back(sandbox, seconds_ago(1))
     outcome = sandbox.run("--no-gate")
     assert outcome.code == ExitCode.FAILED
-    reason = outcome.results()["test_four"]["reason"]
-    assert reason.startswith("late: verification: expected done within 0.01 s, observed not started after ")
+    result = outcome.results()["test_four"]
+    assert (result["verdict"], result["means"]) == ("blocked", "late")
+    assert result["reason"].startswith("verification: expected done within 0.01 s, observed not begun after ")
+    assert "(from start of the session)" in result["reason"]
+    (line,) = told_late(outcome)
+    assert "verification: expected done within 0.01 s" in line
     assert sandbox.notes() == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,10 @@ from fixtures.errors import Meaning
 from fixtures.gating.gate import gate_of
 from fixtures.incident.incident import Incident, RollbackRecord, new_incident
 from fixtures.incident.ledger import Planned, Result, Run, runs
-from fixtures.incident.tally import same_zero, tally
+from fixtures.incident.tally import runs_of_span, tally
 from fixtures.stages import PHASES
 from fixtures.system.clock import Moment
-from fixtures.target.profile import Windows
+from fixtures.target.profile import Window, Windows
 from fixtures.verdict import Verdict, combine
 
 
@@ -40,10 +42,10 @@ def _rolled_back(incident: Incident, verdict: str = "passed") -> None:
     incident.write_rollback(RollbackRecord("c" * 40, verdict, 1.0, now, now))
 
 
-def _zero(run: Run) -> Moment:
+def _earlier(incident: Incident, run: Run) -> list[Run]:
     facts = run.facts()
     assert facts is not None
-    return facts.zero
+    return runs_of_span(incident, facts.zero, facts.started, Windows(), before=run.number)
 
 
 def test_numbers_are_taken_once(incident: Incident) -> None:
@@ -91,10 +93,8 @@ def test_runs_before_the_rollback_do_not_count(incident: Incident) -> None:
     _rolled_back(incident)
     assert tally(incident, Windows()).verdict is Verdict.BROKEN
     run = _run(incident, "phase2")
-    rollback = incident.rollback()
-    assert rollback is not None
-    gate = gate_of("phase2", run, same_zero(incident, rollback.finished, before=run.number))
-    assert gate.reason == "phase1 has not run in this incident"
+    gate = gate_of("phase2", run, _earlier(incident, run))
+    assert gate.reason == "phase1 has not run in this span of the incident's verification"
 
 
 def test_the_newest_run_of_a_phase_counts(incident: Incident) -> None:
@@ -139,12 +139,12 @@ def test_a_phase_stands_on_all_before_it(incident: Incident) -> None:
     _run(incident, "phase1", verdict=Verdict.FAILED)
     _run(incident, "phase2")
     run = _run(incident, "phase3", report=False)
-    gate = gate_of("phase3", run, same_zero(incident, _zero(run), before=run.number))
+    gate = gate_of("phase3", run, _earlier(incident, run))
     assert not gate.open
     assert gate.reason.startswith("phase1 did not pass: phase1::check failed")
     _run(incident, "phase1")
     again = _run(incident, "phase3", report=False)
-    gate = gate_of("phase3", again, same_zero(incident, _zero(again), before=again.number))
+    gate = gate_of("phase3", again, _earlier(incident, again))
     assert gate.reason == "phase1 ran after phase2: phase2 must run again"
 
 
@@ -171,3 +171,120 @@ def test_a_result_keeps_what_it_means_and_an_older_one_means_nothing_special(inc
     first, second = (run.folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
     assert '"means":"data-loss"' in first.replace(" ", "")
     assert "means" not in second
+
+
+def _began(run: Run, ago: float) -> None:
+    """Make `run` one that began `ago` seconds earlier than it did."""
+    path = run.folder / "run.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    facts["started"]["since_boot"] -= ago
+    path.write_text(json.dumps(facts), encoding="utf-8")
+
+
+WEEK = 7 * 86400.0
+SPAN = 600.0
+
+
+@pytest.mark.parametrize("rolled_back", [False, True], ids=["without a rollback", "after a rollback"])
+@pytest.mark.parametrize(("ago", "opens"), [(SPAN - 60, True), (SPAN + 60, False), (WEEK, False)])
+def test_a_gate_is_opened_by_phases_of_the_same_span_alone(
+    incident: Incident, *, rolled_back: bool, ago: float, opens: bool
+) -> None:
+    if rolled_back:
+        _rolled_back(incident)
+    _began(_run(incident, "phase1"), ago)
+    run = _run(incident, "phase2")
+    gate = gate_of("phase2", run, _earlier(incident, run))
+    assert gate.open is opens
+    assert opens or gate.reason == "phase1 has not run in this span of the incident's verification"
+
+
+def test_a_gate_asks_for_all_phases_before_it_in_one_span(incident: Incident) -> None:
+    _began(_run(incident, "phase1"), SPAN + 300)
+    _began(_run(incident, "phase2"), 300)
+    run = _run(incident, "phase3")
+    gate = gate_of("phase3", run, _earlier(incident, run))
+    assert not gate.open
+    assert gate.reason == "phase1 has not run in this span of the incident's verification"
+
+
+def test_the_windows_of_the_profile_are_the_span(incident: Incident) -> None:
+    _began(_run(incident, "phase1"), 900)
+    run = _run(incident, "phase2")
+    facts, wide = run.facts(), Windows(phase4=Window(start=300, end=1200))
+    assert facts is not None
+    assert gate_of("phase2", run, runs_of_span(incident, facts.zero, facts.started, wide, before=2)).open
+
+
+def test_phases_of_another_span_are_no_part_of_the_verdict(incident: Incident) -> None:
+    _began(_run(incident, *PHASES[:3]), WEEK)
+    _run(incident, "phase4")
+    verdict = tally(incident, Windows())
+    assert verdict.verdict is Verdict.BROKEN
+    assert verdict.partial[:3] == ("phase1 has not run", "phase2 has not run", "phase3 has not run")
+    # As before, an incident that rests keeps its verdict.
+    for run in runs(incident.folder):
+        _began(run, WEEK)
+    assert tally(incident, Windows()) == verdict
+
+
+def _late(run: Run, phase: str, seconds: float) -> None:
+    """Make `phase` of `run` one that began `seconds` after its zero."""
+    facts = run.facts()
+    assert facts is not None
+    run.begin_phase(phase, replace(facts.zero, since_boot=facts.zero.since_boot + seconds))
+
+
+def test_a_late_phase_is_failed_and_says_what_it_found(incident: Incident) -> None:
+    _rolled_back(incident)
+    run = _run(incident, *PHASES)
+    _late(run, "phase2", 500)
+    verdict = tally(incident, Windows())
+    assert (verdict.verdict, verdict.found, verdict.verified) == (Verdict.FAILED, Verdict.PASSED, True)
+    assert verdict.late_phases is not None
+    assert verdict.late_phases.startswith(
+        "phase2: expected done within 180 s, observed begun after 500.0 s, done after "
+    )
+    assert verdict.late_phases.endswith(" (from end of the rollback)")
+    assert {name: (phase.verdict, phase.late) for name, phase in verdict.phases.items()} == {
+        name: ((Verdict.FAILED, True) if name == "phase2" else (Verdict.PASSED, False)) for name in PHASES
+    }
+
+
+@pytest.mark.parametrize("found", [Verdict.FAILED, Verdict.BROKEN])
+def test_what_a_late_phase_found_is_told_beside_its_lateness(incident: Incident, found: Verdict) -> None:
+    run = _run(incident, *PHASES, verdict=found)
+    _late(run, "phase1", 500)
+    verdict = tally(incident, Windows())
+    assert (verdict.verdict, verdict.found, verdict.verified) == (Verdict.FAILED, found, False)
+    assert verdict.phases["phase1"].first == ("phase1::check", "why")
+
+
+def test_a_run_that_was_killed_in_a_late_phase_is_late(incident: Incident) -> None:
+    run = _run(incident, "phase1", report=False)
+    _late(run, "phase1", 500)
+    verdict = tally(incident, Windows())
+    assert verdict.late_phases == (
+        "phase1: expected done within 120 s, observed begun after 500.0 s (from start of the session)"
+    )
+    assert verdict.found is Verdict.BROKEN
+
+
+def test_a_run_of_an_earlier_version_is_as_late_as_its_checks_say(incident: Incident) -> None:
+    _rolled_back(incident)
+    run = Run.begin(incident.folder, Moment.now(), gated=True)
+    run.write_plan({"phase1": Planned(("phase1::check",))})
+    facts = run.facts()
+    assert facts is not None
+    end = replace(facts.zero, since_boot=facts.zero.since_boot + 400)
+    with closing(run.writer()) as results:
+        results.append(Result("phase1::check", "phase1", Verdict.PASSED, 0.1, "", end))
+    assert tally(incident, Windows()).late_phases is None
+
+
+def test_a_phase_begins_once(incident: Incident) -> None:
+    run = _run(incident, "phase1")
+    first = run.begin_phase("phase1", Moment.now())
+    assert run.begin_phase("phase1", Moment.now()) == first
+    assert run.begun("phase1") == first
+    assert run.begun("phase2") is None

@@ -123,6 +123,7 @@ def test_a_file_is_read_also_by_a_link(tmp_path: Path) -> None:
         *(RESPONSE_SAMPLES, SAMPLES, "lost-window/accounting.json", "closed.json", "superseded.json"),
         *("journal-broken-1.jsonl", UNFINISHED, "rollback.json", "ledger/0001/halted.json"),
         *("ledger/0001/run.json", "ledger/0001/plan.json", "ledger/0001/results.jsonl"),
+        "ledger/0001/begun-phase1.json",
     ],
 )
 def test_a_record_of_what_is_no_file_is_doubted(made: MadeIncident, name: str, kind: str) -> None:

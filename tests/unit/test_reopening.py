@@ -212,6 +212,13 @@ def test_a_rehearsal_whose_record_was_edited_is_refused(rolled: RolledBack) -> N
     assert "whose journal does not hold" in _refused(rolled)
 
 
+def test_a_rehearsal_beside_a_damaged_newer_one_is_refused(rolled: RolledBack) -> None:
+    rolled.prepare()
+    newer = rolled.rehearse(rolled.fix, rolled_back="failed")
+    (newer.folder / "journal.jsonl").write_bytes(b"")
+    assert f"observed damaged: {newer.id} (" in _refused(rolled)
+
+
 def test_a_rehearsal_of_before_the_rollback_is_refused(rolled: RolledBack) -> None:
     rolled.prepare()
     rolled.incident = roll_back(rolled.sandbox)

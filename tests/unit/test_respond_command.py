@@ -346,7 +346,7 @@ def test_what_is_verified_and_late_calls_for_no_hands(
 
     monkeypatch.setattr(respond_run._Hands, "roll_back", roll_back)
     monkeypatch.setattr(CheckRun, "run", check)
-    monkeypatch.setattr(respond_run, "tally", lambda *_: SimpleNamespace(late="downtime"))
+    monkeypatch.setattr(respond_run, "tally", lambda *_: SimpleNamespace(verified=True))
     monkeypatch.setenv("ROLLPROOF_RTO_SECONDS", "5")
     _monitored(run.sandbox.target, _critical)
     answer("y\n")

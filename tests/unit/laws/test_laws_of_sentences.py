@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from fixtures.errors import Meaning, Mismatch, Problem, Unverifiable
 from fixtures.gating.evidence import Expect, Sides
+from fixtures.gating.gate import Gate
 from fixtures.gating.phases import BLOCKED
 from fixtures.gating.recorder import judge
 from fixtures.incident.incident import new_incident
@@ -128,7 +129,7 @@ def test_a_check_is_blocked_by_its_gate_and_by_no_words(words: str) -> None:
     item: Any = _Item()
     report: Any = _Report(skipped=True)
     assert judge(item, report, call)[0] is Verdict.BROKEN
-    item.stash[BLOCKED] = words
+    item.stash[BLOCKED] = Gate(open=False, reason=words)
     assert judge(item, report, call) == (Verdict.BLOCKED, words, Meaning.OTHER)
 
 

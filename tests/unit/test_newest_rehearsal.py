@@ -1,0 +1,191 @@
+"""The newest rehearsal of a migration counts: a damaged one is named, and no older one stands for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fixtures.incident.incident import JOURNAL, Incident, new_incident
+from fixtures.incident.journal import head_of
+from fixtures.incident.rehearsals import BEGAN, ENDED, Found, RehearsalPlace
+from rollback_actions.session.journal import Journal, set_aside
+
+OURS, OTHER = "a" * 40, "b" * 40
+ENDING = {"migrated": "passed", "rolled_back": "passed", "verdict_sha256": "0" * 64}
+
+
+def rehearse(folder: Path, target: str = "stage", migration: str = OURS) -> Incident:
+    """Record a rehearsal that passed."""
+    incident = new_incident(folder, target)
+    journal = Journal(incident.folder / JOURNAL, str)
+    journal.write(BEGAN, migration=migration, known_good="c" * 40)
+    journal.write(ENDED, migration=migration, **ENDING)
+    return incident
+
+
+def search(folder: Path) -> Found:
+    return RehearsalPlace(folder, "stage").search(OURS)
+
+
+def _incident_garbled(folder: Path) -> None:
+    (folder / "incident.json").write_text("{")
+
+
+def _incident_gone(folder: Path) -> None:
+    (folder / "incident.json").unlink()
+
+
+def _edited(folder: Path) -> None:
+    path = folder / JOURNAL
+    path.write_text(path.read_text().replace("c" * 40, "d" * 40))
+
+
+def _first_line_torn(folder: Path) -> None:
+    path = folder / JOURNAL
+    path.write_bytes(path.read_bytes()[20:])
+
+
+def _emptied(folder: Path) -> None:
+    (folder / JOURNAL).write_bytes(b"")
+
+
+def _zeroed(folder: Path) -> None:
+    """Leave what a crash of the machine leaves: the length without the content."""
+    path = folder / JOURNAL
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def _gone(folder: Path) -> None:
+    (folder / JOURNAL).unlink()
+
+
+def _a_folder(folder: Path) -> None:
+    (folder / JOURNAL).unlink()
+    (folder / JOURNAL).mkdir()
+
+
+def _renamed_and_continued(folder: Path) -> None:
+    """Leave it as the next command does: the broken journal is kept, and another one begins."""
+    _first_line_torn(folder)
+    set_aside(folder / JOURNAL)
+    Journal(folder / JOURNAL, str).write(ENDED, migration=OURS, **ENDING)
+
+
+def _gone_and_continued(folder: Path) -> None:
+    _gone(folder)
+    set_aside(folder / JOURNAL)
+    Journal(folder / JOURNAL, str).write("noted", text="another one")
+
+
+def _of_another_shape(folder: Path) -> None:
+    for path in (folder / JOURNAL, head_of(folder / JOURNAL)):
+        path.unlink()
+    journal = Journal(folder / JOURNAL, str)
+    journal.write(BEGAN, migration=OURS, known_good="c" * 40)
+    journal.write(ENDED, migration=OURS, migrated="green")
+
+
+HARMS = (
+    *(_incident_garbled, _incident_gone, _edited, _first_line_torn, _emptied, _zeroed, _gone, _a_folder),
+    *(_renamed_and_continued, _gone_and_continued, _of_another_shape),
+)
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_newer_one_that_is_damaged_is_named(tmp_path: Path, harm: Callable[[Path], None]) -> None:
+    rehearse(tmp_path)
+    newer = rehearse(tmp_path)
+    harm(newer.folder)
+    (damaged,) = search(tmp_path).damaged
+    assert str(damaged).startswith(f"{newer.id} (")
+    # It is the same without another one.
+    shutil.rmtree(next(path for path in tmp_path.iterdir() if path != newer.folder))
+    found = search(tmp_path)
+    assert [one.name for one in found.damaged] == [newer.id]
+    assert found.newest is None
+
+
+def test_one_that_breaks_off_after_its_beginning_is_the_newest(tmp_path: Path) -> None:
+    rehearse(tmp_path)
+    newer = rehearse(tmp_path)
+    path = newer.folder / JOURNAL
+    path.write_text(path.read_text().replace('"migrated": "passed"', '"migrated": "failed"'))
+    found = search(tmp_path)
+    assert found.newest is not None
+    assert found.newest.folder == newer.folder
+    assert found.newest.ending is None
+    assert found.newest.broken
+    # Also once the next command in that incident has set it aside.
+    set_aside(path)
+    Journal(path, str).write(ENDED, migration=OURS, **ENDING)
+    kept = search(tmp_path).newest
+    assert kept is not None
+    assert (kept.folder, kept.ending, kept.began) == (newer.folder, None, found.newest.began)
+    assert "journal-broken-1.jsonl" in kept.broken
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_an_older_one_that_is_damaged_changes_nothing(tmp_path: Path, harm: Callable[[Path], None]) -> None:
+    older = rehearse(tmp_path)
+    harm(older.folder)
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).timestamp()
+    for path in older.folder.iterdir():
+        os.utime(path, (yesterday, yesterday))
+    newer = rehearse(tmp_path)
+    found = search(tmp_path)
+    assert found.damaged == ()
+    assert found.newest is not None
+    assert found.newest.folder == newer.folder
+
+
+def test_a_rehearsal_after_the_damage_is_the_way_out(tmp_path: Path) -> None:
+    _emptied(rehearse(tmp_path).folder)
+    assert search(tmp_path).damaged
+    rehearse(tmp_path)
+    assert search(tmp_path).damaged == ()
+
+
+def test_what_is_of_something_else_does_not_count(tmp_path: Path) -> None:
+    newest = rehearse(tmp_path)
+    of_other = rehearse(tmp_path, migration=OTHER)
+    path = of_other.folder / JOURNAL
+    path.write_bytes(path.read_bytes()[:-9] + b'"oops"\n}\n')
+    for harm in (_emptied, _incident_garbled):
+        harm(rehearse(tmp_path, target="another").folder)
+    whole = new_incident(tmp_path, "stage")
+    Journal(whole.folder / JOURNAL, str).write("noted", text="no rehearsal")
+    _incident_garbled(whole.folder)
+    found = search(tmp_path)
+    assert found.damaged == ()
+    assert found.newest is not None
+    assert found.newest.folder == newest.folder
+
+
+@pytest.mark.parametrize("truncated", [False, True])
+def test_a_broken_journal_of_a_rollback_counts_if_it_may_have_held_more(
+    tmp_path: Path, *, truncated: bool
+) -> None:
+    rehearse(tmp_path)
+    incident = new_incident(tmp_path, "stage")
+    path = incident.folder / JOURNAL
+    journal = Journal(path, str)
+    for number in range(3):
+        journal.write("noted", text=f"step {number}")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(lines[0] if truncated else "".join(lines).replace("step 1", "step 9"))
+    assert [one.name for one in search(tmp_path).damaged] == ([incident.id] if truncated else [])
+
+
+def test_a_broken_journal_of_another_rehearsal_that_names_ours_counts(tmp_path: Path) -> None:
+    rehearse(tmp_path)
+    other = rehearse(tmp_path, migration=OTHER)
+    journal = Journal(other.folder / JOURNAL, str)
+    journal.write(BEGAN, migration=OURS, known_good="c" * 40)
+    path = other.folder / JOURNAL
+    path.write_text(path.read_text().replace("0" * 64, "1" * 64))
+    assert [one.name for one in search(tmp_path).damaged] == [other.id]
