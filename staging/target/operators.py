@@ -12,7 +12,7 @@ import redis
 from minio import Minio
 from pymilvus import MilvusClient
 from pymongo import MongoClient
-from redis.connection import AbstractConnection
+from redis.connection import Connection
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import UsageProblem
@@ -72,7 +72,7 @@ class Operators:
         pool = client.connection_pool
         keep = pool.release
 
-        def release(connection: AbstractConnection) -> None:
+        def release(connection: Connection) -> None:
             connection.disconnect()  # type: ignore[no-untyped-call]
             keep(connection)
 

@@ -160,7 +160,8 @@ def test_one_that_cannot_be_opened_is_not_waited_for() -> None:
 
 
 def test_redis_greets_and_remembers_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    own, connection = OwnConnections(), Connection()
+    own = OwnConnections()
+    connection = Connection()  # type: ignore[no-untyped-call]
     monkeypatch.setattr(redis_view, "OWN", own)
     monkeypatch.setattr(
         Connection, "on_connect", lambda self: setattr(self, "handshake_metadata", {b"id": 7})

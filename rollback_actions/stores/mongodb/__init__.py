@@ -1,5 +1,5 @@
 """MongoDB, write side.
 
-May import `fixtures.system`, `fixtures.target`, `fixtures.stores.mongodb`, `fixtures.backups`,
-`rollback_actions.stores`.
+May import `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.mongodb`,
+`fixtures.backups`, `rollback_actions.stores`.
 """
