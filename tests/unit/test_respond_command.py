@@ -59,6 +59,11 @@ def _later(moment: Moment) -> Moment:
     return replace(moment, wall=wall.isoformat(timespec="milliseconds"), since_boot=moment.since_boot + 3600)
 
 
+def _turn_to(run: Ran, later: Moment) -> None:
+    """Let it be `later`."""
+    run.monkeypatch.setattr(Moment, "now", lambda: later)
+
+
 def _critical(_: int) -> Probes:
     return {"requests": requests(20)}
 
@@ -72,6 +77,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> Moment:
     """The moment of a whole test: samples are of now however busy this machine is."""
     moment = Moment.now()
     monkeypatch.setattr(Moment, "now", lambda: moment)
+    monkeypatch.setattr("fixtures.monitor.assessment.is_monitored", lambda _, made: bool(made))
     return moment
 
 
@@ -88,7 +94,7 @@ def test_what_is_well_or_unknown_opens_no_incident(run: Ran) -> None:
     assert "severity: unknown" in run("respond", code=ExitCode.BROKEN)
     _monitored(target, lambda _: cut_off())
     said = run("respond", code=ExitCode.BROKEN)
-    assert said.startswith("severity: unknown: this machine may be cut off: neither the engine nor any store")
+    assert "severity: unknown: this machine may be cut off: neither the engine nor any store" in said
     assert "\nnext: docker version; for at in 127.0.0.1/9; do " in said
     assert "Roll back now?" not in said
     assert "decision: " not in said
@@ -164,8 +170,7 @@ def test_what_was_agreed_to_long_ago_is_assessed_and_asked_anew(
             patched.setattr("rollback_actions.respond.response.Response._rolled_back", kill)
         answer("y\n")
         incident = _incident(run("respond", code=ExitCode.INTERRUPTED))
-    later = replace(_later(now), boot="another" if boot else now.boot)
-    run.monkeypatch.setattr(Moment, "now", lambda: later)
+    _turn_to(run, replace(_later(now), boot="another" if boot else now.boot))
     _monitored(run.sandbox.target, _critical)
     answer("n\n")
     said = run("respond", code=ExitCode.INVESTIGATE)
@@ -191,10 +196,11 @@ def test_a_rollback_that_has_begun_is_resumed_however_long_ago(
         patched.setattr(respond_run._Hands, "roll_back", kill)
         answer("y\n")
         run("respond", code=ExitCode.INTERRUPTED)
-    later = replace(_later(now), boot="another")
-    run.monkeypatch.setattr(Moment, "now", lambda: later)
+    _turn_to(run, replace(_later(now), boot="another"))
     answer("")
-    said = run("respond")
+    # The clock is that of the beginning: an hour is more than the objective.
+    said = run("respond", code=ExitCode.FAILED)
+    assert "response: resume operations, later than the objective" in said
     assert "asked anew" not in said
     ((*words, _),) = commands
     assert "resume" in words
