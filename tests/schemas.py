@@ -36,7 +36,10 @@ RECORDS: dict[str, tuple[object, str]] = {
     "superseded": (SupersededFile, "incidents/ID/superseded.json"),
     "downtime": (Downtime, "incidents/ID/downtime.json"),
     "verdict": (RunVerdict, "incidents/ID/verdict.json"),
-    "journal-line": (JournalLine, "a line of incidents/ID/journal.jsonl, contacts.jsonl, response.jsonl"),
+    "journal-line": (
+        JournalLine,
+        "a line of incidents/ID/journal.jsonl, contacts.jsonl, response.jsonl, reopening.jsonl",
+    ),
     "ledger-run": (RunFacts, "incidents/ID/ledger/NNNN/run.json"),
     "ledger-plan": (dict[str, Planned], "incidents/ID/ledger/NNNN/plan.json"),
     "ledger-line": (Result, "a line of incidents/ID/ledger/NNNN/results.jsonl"),
@@ -45,7 +48,7 @@ RECORDS: dict[str, tuple[object, str]] = {
     "trial": (Trial, "incidents/ID/restores/NNNN.json"),
     "sample": (
         Sample,
-        "a line of incidents/ID/samples.jsonl, incidents/monitor/TARGET.jsonl",
+        "a line of incidents/ID/samples.jsonl, assessed.jsonl, watched.jsonl, incidents/monitor/TARGET.jsonl",
     ),
     "samples": (KeptSamples, "incidents/ID/samples.json"),
     "backup-set": (SetManifest, "backups/SET/set.json, beside its seal `sha256`"),

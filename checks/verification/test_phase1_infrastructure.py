@@ -38,7 +38,7 @@ def test_container_is_running(container: Container, expect: Expect) -> None:
 
 def test_container_is_healthy(container: Container, expect: Expect) -> None:
     """A container with a health check is healthy; a container without one passes if it runs."""
-    expect(container.health in {None, "healthy"},
+    expect(container.healthy,
            what=f"health of {container.name}", means=Meaning.SERVICE_DOWN,
            expected="healthy", observed=container.health or "no health check",
            hint=f"docker inspect --format '{{{{json .State.Health}}}}' {container.name}")
@@ -147,12 +147,12 @@ def test_no_unrecorded_container(
 
 
 def test_working_copy_is_on_the_recorded_commit(
-    working_copy_commit: str, baseline: Baseline, expect: Expect
+    working_commit: str, baseline: Baseline, expect: Expect
 ) -> None:
     """The application's working copy is on the recorded commit, where the next deployment starts."""
-    expect(working_copy_commit == baseline.facts.commit,
+    expect(working_commit == baseline.facts.commit,
            what="commit of the working copy", means=Meaning.WRONG_VERSION,
-           expected=baseline.facts.commit, observed=working_copy_commit,
+           expected=baseline.facts.commit, observed=working_commit,
            source="git", hint=f"git checkout {baseline.facts.commit[:12]}")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from fixtures.monitoring.samples import Probe, ProbeKind, Sample
+from fixtures.monitoring.samples import ProbeKind, Sample
 
 MOST_POINTS = 400
 """Number of points of a line that can be told apart in print."""
@@ -113,14 +113,9 @@ def _alone(values: Sequence[float]) -> Iterator[int]:
             yield place
 
 
-def _answer(sample: Sample, kind: ProbeKind) -> Probe | None:
-    probe = sample.one(kind)
-    return probe if probe is not None and probe.ok is not None else None
-
-
 def _value(kind: ProbeKind) -> Read:
     def read(sample: Sample) -> float | None:
-        probe = _answer(sample, kind)
+        probe = sample.answered(kind)
         return None if probe is None else probe.value
 
     return read
@@ -130,7 +125,7 @@ def _share(failed: str, asked: str) -> Read:
     """Return a reader of a percentage; without any request, it reads None."""
 
     def read(sample: Sample) -> float | None:
-        probe = _answer(sample, ProbeKind.REQUESTS)
+        probe = sample.answered(ProbeKind.REQUESTS)
         if probe is None or failed not in probe.figures or not probe.figures.get(asked):
             return None
         return 100 * probe.figures[failed] / probe.figures[asked]
@@ -139,7 +134,7 @@ def _share(failed: str, asked: str) -> Read:
 
 
 def _slowest(sample: Sample) -> float | None:
-    probe = _answer(sample, ProbeKind.REQUESTS)
+    probe = sample.answered(ProbeKind.REQUESTS)
     return None if probe is None or not probe.figures.get("requests") else probe.figures.get("p95")
 
 

@@ -29,7 +29,7 @@ from fixtures.incident.response_record import (
 from fixtures.monitoring.samples import Sample
 from fixtures.monitoring.severity import Severity, Standing
 from fixtures.system.clock import Moment
-from fixtures.verdict import Verdict
+from fixtures.verdict import Verdict, verdict_of
 from reports.incident.converted import Converter, line_of
 from reports.incident.event import Event, Kind
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
@@ -119,7 +119,7 @@ def _event_of(entry: Mapping[str, Any], converter: Converter) -> Event:
             kind, text = Kind.DECISION, f"assessed and asked anew: {entry['reason']}"
         case event if event in {ROLLED_BACK, VERIFIED}:
             code = ExitCode(int(entry["code"]))
-            text, verdict = f"{event}: exit code {code:d}", _verdict_of(code)
+            text, verdict = f"{event}: exit code {code:d}", verdict_of(code)
         case event if event == ENDED:
             ending = line_of(f"{entry['ending']}: {entry['reason']}")
             text = f"ended: {ending}"
@@ -133,7 +133,3 @@ def _allowed(entry: Mapping[str, Any]) -> list[str]:
     """Return the allowed options as typed; raise for a record of another shape."""
     confirm = [] if entry["confirm"] is None else [f"--confirm {entry['confirm']}"]
     return [*confirm, *(f"--{name.replace('_', '-')}" for name in ALLOWABLE if entry[name] is True)]
-
-
-def _verdict_of(code: ExitCode) -> Verdict:
-    return {ExitCode.VERIFIED: Verdict.PASSED, ExitCode.FAILED: Verdict.FAILED}.get(code, Verdict.BROKEN)

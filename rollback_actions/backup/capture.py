@@ -85,7 +85,7 @@ def _running(target: Target, engine: ContainerEngine) -> list[RecordedContainer]
 
 
 def _good(container: Container) -> bool:
-    return container.running and container.health in {None, "healthy"}
+    return container.running and container.healthy
 
 
 def _record(container: Container) -> RecordedContainer:

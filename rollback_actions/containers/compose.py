@@ -281,7 +281,7 @@ class ComposeControl:
 
 
 def _ready(container: Container) -> bool:
-    return container.status == "running" and container.health in {None, "healthy"}
+    return container.status == "running" and container.healthy
 
 
 def _describe(container: Container) -> str:

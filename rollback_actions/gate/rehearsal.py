@@ -20,7 +20,7 @@ from fixtures.incident.tally import tally
 from fixtures.rollback.plan import plan_emergency
 from fixtures.system.command import Deadline, run_command
 from fixtures.target.profile import Target
-from fixtures.verdict import Verdict
+from fixtures.verdict import Verdict, verdict_of
 from rollback_actions.backup.capture import capture
 from rollback_actions.backup.taking import new_backup_folder, take_backup
 from rollback_actions.containers.compose import ComposeControl
@@ -131,7 +131,7 @@ class Rehearsal:
             beside = f"{self.incident.id}-migrated"
             code = self._checks(_MIGRATED, f"--incident={beside}", "--no-gate", quiet=True)
             step.result = f"exit code {code:d}; see {beside}"
-        return _verdict_of(code)
+        return verdict_of(code)
 
     def _not_migrated(self) -> list[str]:
         """Return the application's services that run another commit, or do not run."""
@@ -188,7 +188,3 @@ def require_rehearsable(target: Target, migration: str) -> str:
 def _from(folder: Path, words: Sequence[str]) -> list[str]:
     """Return a command whose program, if it is a path, is taken from `folder`."""
     return [str(folder / words[0]) if "/" in words[0] else words[0], *words[1:]]
-
-
-def _verdict_of(code: ExitCode) -> Verdict:
-    return {ExitCode.VERIFIED: Verdict.PASSED, ExitCode.FAILED: Verdict.FAILED}.get(code, Verdict.BROKEN)

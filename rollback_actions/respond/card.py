@@ -70,7 +70,7 @@ def _logs(advice: Advice, engine: ContainerEngine) -> Entry:
     unwell = [
         service
         for service in advice.target.services
-        if not any(c.running and c.health in {None, "healthy"} for c in there.get(service, ()))
+        if not any(c.running and c.healthy for c in there.get(service, ()))
     ]
     if not unwell:
         return Entry(title, advice.logs(services), ("every service runs, and is healthy where it says so",))

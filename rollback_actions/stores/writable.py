@@ -11,7 +11,7 @@ from typing import Generic
 from fixtures.backups.package import Package
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import ActionFailed
-from fixtures.stores.reach import Reach, account_of
+from fixtures.stores.reach import Reach, account_of, release
 from fixtures.target.store_descriptor import Profile
 from rollback_actions.containers.control import ContainerControl
 
@@ -101,12 +101,6 @@ def action_failed(reach: Reach, what: str, *, expected: object, observed: object
         source=reach.address,
         hint=hint,
     )
-
-
-def release(version: str) -> tuple[int, int]:
-    """Return the major and minor number of a server's version."""
-    major, minor = version.split(".")[:2]
-    return int(major), int(minor)
 
 
 def _told(value: object) -> str:

@@ -302,7 +302,7 @@ def _wrong_containers(target: Target, engine: ContainerEngine, baseline: Baselin
         for container in found:
             if container.image_id != recorded[service]:
                 return f"{service} runs on {container.image_id}"
-            if not container.running or container.health not in {None, "healthy"}:
+            if not container.running or not container.healthy:
                 return f"{service} is {container.status} {container.health}"
     now = head(target.application.repository)
     return "" if now == baseline.facts.commit else f"the working copy is at {now}"

@@ -1,4 +1,4 @@
-"""What this machine gives a stack: programs that are run and ended, Debian packages, a Docker engine.
+"""The machine below a stack: programs that are run and ended, Debian packages, a Docker engine.
 
 May import `fixtures.*`.
 """

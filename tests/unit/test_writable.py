@@ -11,10 +11,11 @@ import pytest
 from fixtures.backups.package import Package
 from fixtures.errors import ActionFailed
 from fixtures.stores.drivers import at_place
+from fixtures.stores.reach import release
 from fixtures.target.kinds import kinds
 from fixtures.target.sections import StoreProfile
 from rollback_actions.containers.control import ContainerControl
-from rollback_actions.stores.writable import Operated, StoreWriter, Writable, release
+from rollback_actions.stores.writable import Operated, StoreWriter, Writable
 from tests.unit.test_readers_reach import NOWHERE, OPERATOR, section
 
 SECONDS = 600.0

@@ -17,14 +17,14 @@ from typing import Literal
 import redis
 
 from fixtures.backups.package import Kept, Package, read_package, write_package
-from fixtures.stores.reach import Countdown
+from fixtures.stores.reach import Countdown, release
 from fixtures.stores.redis.descriptor import RedisProfile
 from fixtures.stores.redis.view import KeyGroups, connect, keys, translated, version
 from fixtures.system.files import create_file
 from fixtures.system.side_by_side import batched
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
-from rollback_actions.stores.writable import StoreWriter, Writable, release
+from rollback_actions.stores.writable import StoreWriter, Writable
 
 # Keys in one request: few enough that their values fit in memory, here and on the server.
 CHUNK = 200
