@@ -15,7 +15,7 @@ from fixtures.system.clock import Moment
 from fixtures.system.command import Deadline
 from fixtures.system.side_by_side import Workers
 from fixtures.target.profile import Target
-from fixtures.target.sections import StoreProfile, WatchedProfile
+from fixtures.target.sections import StoreProfile
 from rollback_actions.session.steps import Recorder
 from rollback_actions.stores.contract import Blind, StoreClients
 from rollback_actions.stores.registry import open_clients, tells_clients
@@ -95,10 +95,9 @@ class Connections:
         except Problem:
             self.close()
             raise
-        reader = self._reader()
         return Seen(
-            [f"client {one} of {self.name}" for one in others if one.account != reader],
-            [str(one) for one in others if one.account == reader],
+            [f"client {one} of {self.name}" for one in others if not one.reads],
+            [str(one) for one in others if one.reads],
         )
 
     def close(self) -> None:
@@ -106,13 +105,6 @@ class Connections:
         if self._clients is not None:
             self._clients.close()
             self._clients = None
-
-    def _reader(self) -> str | None:
-        """Return the reader's account, unless it is the operator's too, who writes."""
-        if not isinstance(self.profile, WatchedProfile):
-            return None
-        reader = self.profile.reader.user
-        return None if reader == self.profile.operator.user else reader
 
 
 @dataclass

@@ -116,11 +116,15 @@ class Blind(Unverifiable):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One connection: its account, the host that the server sees it from, and the server's number for it."""
+    """One connection: its account, the host that the server sees it from, and the server's number for it.
+
+    One that `reads` has the profile's account for readers: whether it writes all the same cannot be told.
+    """
 
     account: str
     host: str
     number: int = field(default=0, compare=False)
+    reads: bool = False
 
     def __str__(self) -> str:
         """Return account and host in one word."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from fixtures.stores.own_connections import OWN
@@ -48,7 +49,12 @@ class Strangers(Generic[Watched]):
         known = set(self._profile.bystanders)
         others = [one for one in others if known.isdisjoint({one.account, str(one)})]
         passing = self._programs(others) | self._passing(others)
-        return sorted({one for one in others if one.number not in passing}, key=str)
+        told = {replace(one, reads=self._reads(one)) for one in others if one.number not in passing}
+        return sorted(told, key=str)
+
+    def _reads(self, client: Client) -> bool:
+        """Return True if it has the reader's account, unless that is the operator's too, who writes."""
+        return client.account == self._profile.reader.user != self._profile.operator.user
 
     def _programs(self, others: Sequence[Client]) -> set[int]:
         """Return the numbers of the programs of ours that run in the store's container: the newest there."""

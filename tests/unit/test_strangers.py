@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -96,6 +96,17 @@ def test_a_bystander_is_an_account_or_one_at_a_host() -> None:
         Client("app", "10.0.0.7", 4),
     ]
     assert _told(clients, _operated(bystanders=("exporter", "app@10.0.0.6"))) == ["app@10.0.0.7"]
+
+
+@pytest.mark.parametrize(("reader", "reads"), [("reader", True), ("operator", False), ("another", False)])
+def test_who_has_the_readers_account_reads_unless_the_operator_has_it_too(
+    reader: str, *, reads: bool
+) -> None:
+    operated = _operated()
+    account = operated.profile.reader.model_copy(update={"user": reader})
+    operated = replace(operated, profile=operated.profile.model_copy(update={"reader": account}))
+    found = [OURS, Client("reader" if reads else "operator", "10.0.0.9", 7)]
+    assert [one.reads for one in Strangers(operated).among(found)] == [reads]
 
 
 def test_a_program_of_ours_in_the_container_is_one_client(
