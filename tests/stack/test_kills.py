@@ -123,7 +123,7 @@ def test_a_restore_of_a_store_that_is_killed_is_resumed_before_anything_else(
 
 
 def _expect_kept(verifier: Verifier, incident: Path, store: str, *, copies: int) -> None:
-    """Assert that the safety copies are of that store: one of before the kill, a second of what came since."""
+    """Assert that the safety copies are of that store: of before the kill, and of what came since."""
     kept = sorted((verifier.folder / "backups" / "safety").glob(f"{incident.name}-*"))
     assert [path.name for path in kept] == [
         f"{incident.name}-{number:02d}" for number in range(1, copies + 1)
