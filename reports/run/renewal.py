@@ -91,9 +91,9 @@ def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> set[str]:
         began = _milliseconds(run.started or incident.started)
         wanted = {stage: planned.checks for stage, planned in run.plan.items()}
         recorded = dict(run.results)
-        for result in judged if run is record.runs[-1] else ():
-            wanted[result.phase] = (*wanted.get(result.phase, ()), result.check)
-            recorded[result.check] = result
+        for one in judged if run is record.runs[-1] else ():
+            wanted[one.phase] = (*wanted.get(one.phase, ()), one.check)
+            recorded[one.check] = one
         for stage, checks in wanted.items():
             for planned_id in checks if stage in TITLES else ():
                 # A damaged plan may hold lone surrogates, which cannot be written.
