@@ -14,7 +14,7 @@ from fixtures.errors import UsageProblem
 STACKS = 2
 """Number of stacks that share the tests of the real servers."""
 # Minutes of the default run, which belongs to the first part.
-DEFAULT_MINUTES = 30.0
+DEFAULT_MINUTES = 45.0
 
 
 @dataclass(frozen=True, slots=True)
