@@ -29,7 +29,7 @@ from reports.run.completion import complete
 from reports.run.environment import environment, executor
 from reports.text.redactor import redactor_of
 from reports.tools.node import installed_allure
-from reports.verdict.downtime_result import downtime_result, windows_result
+from reports.verdict.downtime_result import results_of_time
 from reports.verdict.gate_page import GATE_PAGE, gate_page
 from reports.verdict.known_limits import LIMITS, limits_page
 from reports.verdict.summary import append_job_summary, lines, markdown
@@ -143,9 +143,8 @@ class _Record:
         """Add downtime and windows to the results: they are judged after the last check has ended."""
         if getattr(self._config.option, "allure_report_dir", None) is None:
             return
-        for result in (downtime_result(self._incident, verdict), windows_result(verdict)):
-            if result is not None:
-                write_unreported(self._verification, result.phase, result.check, result)
+        for result in results_of_time(self._incident, verdict):
+            write_unreported(self._verification, result.phase, result.check, result)
 
     def _render(self) -> None:
         """Render the report if Allure is installed; an incident is no time to install it."""

@@ -26,7 +26,7 @@ from reports.run.completion import complete
 from reports.run.environment import environment_of, unknown_executor
 from reports.text.room import Room
 from reports.text.stages import TITLES
-from reports.verdict.downtime_result import downtime_result, windows_result
+from reports.verdict.downtime_result import results_of_time
 from reports.verdict.recount import recounted
 from reports.verdict.verdict import VERDICT, read_verdict, write_verdict
 
@@ -86,7 +86,7 @@ def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> set[str]:
         write_metadata(folder, incident, rows, unknown_executor(incident.id))
     there, written = list(_results(folder)), set()
     redactor, room = Redactor(), Room(folder, workers=1)
-    judged = [one for one in (downtime_result(incident, verdict), windows_result(verdict)) if one is not None]
+    judged = results_of_time(incident, verdict)
     for run in record.runs:
         began = _milliseconds(run.started or incident.started)
         wanted = {stage: planned.checks for stage, planned in run.plan.items()}

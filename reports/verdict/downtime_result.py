@@ -17,12 +17,18 @@ _WINDOWS_HINT = "HINT: what the checks found holds all the same; the limits are 
 _HINT = "HINT: the timeline says what took how long; the objective is rto_seconds in the profile"
 
 
-def downtime_result(incident: Incident, verdict: RunVerdict) -> Result | None:
-    """Return the downtime's result, or None unless the checks are verified and a downtime is recorded.
+def results_of_time(incident: Incident, verdict: RunVerdict) -> list[Result]:
+    """Return the results of downtime and windows, as far as there are any.
 
     Raises:
         UsageProblem: the record of the rollback cannot be read.
     """
+    judged = (_of_downtime(incident, verdict), _of_windows(verdict))
+    return [result for result in judged if result is not None]
+
+
+def _of_downtime(incident: Incident, verdict: RunVerdict) -> Result | None:
+    """Return the downtime's result, or None unless the checks are verified and a downtime is recorded."""
     _, said = judged_downtime(incident, incident.rollback()) if verdict.verified else (False, None)
     if said is None:
         return None
@@ -31,7 +37,7 @@ def downtime_result(incident: Incident, verdict: RunVerdict) -> Result | None:
     return Result(DOWNTIME_CHECK, PHASES[-1], judged, 0.0, text, Moment.now(), means=means)
 
 
-def windows_result(verdict: RunVerdict) -> Result | None:
+def _of_windows(verdict: RunVerdict) -> Result | None:
     """Return the result of the phases' windows, or None unless a phase was late."""
     if verdict.late_phases is None:
         return None

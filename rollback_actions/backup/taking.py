@@ -20,13 +20,20 @@ from fixtures.backups.sets import (
     SetManifest,
     is_whole,
     manifest_text,
-    part_of,
     set_in,
 )
 from fixtures.errors import ActionFailed, reason_of
 from fixtures.incident.journal_steps import Step
 from fixtures.system.clock import Moment
-from fixtures.system.files import make_folders, rename_whole, sha256_of, sync_tree, write_whole
+from fixtures.system.files import (
+    finish_parts,
+    make_folders,
+    part_of,
+    rename_whole,
+    sha256_of,
+    sync_tree,
+    write_whole,
+)
 from fixtures.system.record_files import as_json
 from fixtures.system.side_by_side import every
 from rollback_actions.stores.contract import BacksUp
@@ -47,21 +54,14 @@ class Steps(Protocol):
 
 
 def finish_sets(backups: Path, target: str) -> list[Path]:
-    """Give each whole set of `target` in `backups` that still lacks its name that name; return these sets.
+    """Give each whole set of `target` in `backups` that lacks only its name that name; return these sets.
 
-    A crash just before it got its name leaves such a set. It may be the only safety copy of a rollback.
+    One may be the only safety copy of a rollback.
 
     Raises:
         OSError: one cannot be renamed.
     """
-    finished = []
-    for part in sorted(backups.glob(".*.part")):
-        folder = part.with_name(part.name.removeprefix(".").removesuffix(".part"))
-        if not folder.exists() and is_whole(part, target):
-            sync_tree(part)
-            rename_whole(part, folder)
-            finished.append(folder)
-    return finished
+    return finish_parts(backups, lambda part: is_whole(part, target))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.backups.sets import is_whole, part_of
+from fixtures.backups.sets import is_whole
 from fixtures.baseline.folder import BaselineDraft, load_baseline, save_baseline
 from fixtures.errors import ActionFailed
 from fixtures.incident.incident import Incident, RollbackRecord, new_incident
@@ -19,6 +19,7 @@ from fixtures.rollback.plan import plan_database
 from fixtures.rollback.unfinished import read_unfinished
 from fixtures.system.clock import Moment
 from fixtures.system.command import Deadline, run_command
+from fixtures.system.files import part_of
 from fixtures.verdict import Verdict
 from rollback_actions.backup.taking import finish_sets
 from rollback_actions.session.journal import Journal
