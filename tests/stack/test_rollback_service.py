@@ -54,7 +54,9 @@ def _on_another_image(stack: Stack, *services: str) -> Iterator[None]:
         for tag in before:
             mean(other, tag)
         options = ["--detach", "--no-build", "--no-deps", "--force-recreate"]
-        stack.compose("up", *options, *services, seconds=SECONDS, hint="read the log of the test")
+        # One by one: together, each would wait until those that it depends on are well.
+        for service in services:
+            stack.compose("up", *options, service, seconds=SECONDS, hint="read the log of the test")
         yield
 
 
