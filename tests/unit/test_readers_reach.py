@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -17,6 +19,7 @@ from fixtures.stores.registry import content_at, export_at, view_at
 from fixtures.target.kinds import kinds
 from fixtures.target.sections import Account, Address, ApiKey, StoreProfile
 from fixtures.target.store_descriptor import Trait
+from tests.conftest import ROOT
 
 READER, OPERATOR = "secret-of-the-reader", "secret-of-the-operator"
 NOWHERE = Endpoint("127.0.0.1", 9)
@@ -94,6 +97,28 @@ def test_what_reads_a_store_holds_no_secret_of_its_operator(
 def test_only_s3_is_exported_as_the_operator() -> None:
     """MinIO lets no reader read old versions; a second kind wants a reason as good."""
     assert [kind for kind, known in kinds().items() if Trait.OPERATORS_EXPORT in known.traits] == ["s3"]
+
+
+def _operator_for_reader(path: Path) -> Iterator[str]:
+    """Yield where a module gives a reader the operator's account."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        given: list[tuple[str | None, ast.expr]] = []
+        if isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            given = [(str(key.value), value) for key, value in pairs if isinstance(key, ast.Constant)]
+        elif isinstance(node, ast.Call):
+            given = [(keyword.arg, keyword.value) for keyword in node.keywords]
+        for name, value in given:
+            if name == "reader" and isinstance(value, ast.Attribute) and value.attr == "operator":
+                yield f"{path.relative_to(ROOT)}"
+
+
+def test_an_export_alone_takes_the_operator_for_a_reader() -> None:
+    """And only of a kind that says so: where else the reader cannot read, that is an error in words."""
+    rooms = ("checks", "fixtures", "reports", "rollback_actions", "staging")
+    paths = (path for room in rooms for path in (ROOT / room).rglob("*.py"))
+    found = [one for path in paths for one in _operator_for_reader(path)]
+    assert found == ["fixtures/stores/registry.py"]
 
 
 def test_a_secret_is_found_wherever_it_is() -> None:
