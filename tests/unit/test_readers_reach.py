@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import ast
 import gc
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from pydantic import SecretStr
 
-from fixtures.engines.engine import Endpoint
+from fixtures.engines.engine import ContainerEngine, Endpoint
+from fixtures.monitoring.samples import ProbeKind
+from fixtures.probes.held_view import HeldContent, HeldView
+from fixtures.probes.probes import probes_of
 from fixtures.stores.reach import Readable
 from fixtures.stores.registry import content_at, export_at, view_at
 from fixtures.target.kinds import kinds
+from fixtures.target.profile import Target
 from fixtures.target.sections import Account, Address, ApiKey, StoreProfile
 from fixtures.target.store_descriptor import Trait
 from tests.conftest import ROOT
@@ -92,6 +98,20 @@ def test_what_reads_a_store_holds_no_secret_of_its_operator(
         as_operator = opened is export_at and Trait.OPERATORS_EXPORT in kinds()[kind].traits
         assert _holds(reader, OPERATOR) is as_operator
         assert _holds(reader, READER) is not as_operator
+
+
+def test_what_a_monitor_keeps_open_holds_no_secret_of_an_operator(target: Target) -> None:
+    """It stays for days, and reads a store again under an address that it looks up itself."""
+    stores = {kind: section(kind) for kind in kinds()}
+    watched = target.model_copy(update={"stores": stores})
+    assert _holds(watched, OPERATOR)
+    probes = probes_of(watched, 1.0, time.monotonic)
+    assert {probe.id.kind for probe in probes} >= {ProbeKind.STORE, ProbeKind.RECORDS, ProbeKind.LAG}
+    assert [str(probe.id) for probe in probes if _holds(probe, OPERATOR)] == []
+    for opened in (HeldView, HeldContent):
+        held = opened("one", stores["mysql"], create_autospec(ContainerEngine, instance=True), 1.0)
+        assert not _holds(held, OPERATOR)
+        assert _holds(held, READER)
 
 
 def test_only_s3_is_exported_as_the_operator() -> None:
