@@ -7,11 +7,12 @@ from typing import Any
 
 from fixtures.incident.incident import JOURNAL, ROLLBACK, UNFINISHED, RollbackRecord
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
+from fixtures.rollback.unfinished import SUPERSEDED, SupersededFile, UnfinishedFile
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
 from reports.incident.converted import Converter, line_of
 from reports.incident.event import Event, Kind
-from reports.incident.incident_record import SUPERSEDED, IncidentRecord
+from reports.incident.incident_record import IncidentRecord
 from reports.incident.limits import is_seconds
 
 _SHOWN = 12
@@ -19,10 +20,9 @@ _SHOWN = 12
 
 def rollback_began(record: IncidentRecord) -> list[Moment]:
     """Return the start of each recorded rollback, once for each file that has it."""
-    begun = [entry["at"] for entry in record.journal if entry["event"] == ROLLBACK_BEGAN]
-    begun += [entry["started"] for entry in (record.unfinished, record.superseded) if entry is not None]
-    moments = [Moment.from_record(entry) for entry in begun]
-    return [*moments, *(rollback.started for rollback in ended_rollbacks(record).values())]
+    begun = (entry["at"] for entry in record.journal if entry["event"] == ROLLBACK_BEGAN)
+    files = (record.unfinished, record.superseded, *ended_rollbacks(record).values())
+    return [*map(Moment.from_record, begun), *(file.started for file in files if file is not None)]
 
 
 def ended_rollbacks(record: IncidentRecord) -> dict[str, RollbackRecord]:
@@ -60,15 +60,15 @@ def rollback_events(record: IncidentRecord, converter: Converter) -> Iterator[Ev
             )
         ]
 
-    def not_ended(entry: Mapping[str, Any]) -> list[Event]:
-        at = converter.at(Moment.from_record(entry["started"]))
+    def not_ended(file: UnfinishedFile) -> list[Event]:
+        at = converter.at(file.started)
         return [Event(at, Kind.ROLLBACK, "it has not succeeded", UNFINISHED, Verdict.BROKEN)]
 
-    def superseded(entry: Mapping[str, Any]) -> list[Event]:
-        at = converter.at(Moment.from_record(entry["started"]))
+    def superseded(file: SupersededFile) -> list[Event]:
+        at = converter.at(file.started)
         # A rollback is superseded by a later one, which is named, or written off, with a reason.
-        done = f"incident {entry['by']} has done what it had to"
-        text = line_of(done if entry["by"] is not None else f"it was written off: {entry['why']}")
+        done = f"incident {file.by} has done what it had to"
+        text = line_of(done if file.by is not None else f"it was written off: {file.why}")
         return [Event(at, Kind.ROLLBACK, text, SUPERSEDED)]
 
     yield from converter.each(begins, began, JOURNAL)

@@ -73,8 +73,8 @@ _ROWS = {
         "reports.text"
     ),
     "reports.incident": (
-        "fixtures fixtures.system fixtures.monitoring fixtures.incident fixtures.team reports.text "
-        "reports.allure"
+        "fixtures fixtures.system fixtures.monitoring fixtures.incident fixtures.team fixtures.rollback "
+        "reports.text reports.allure"
     ),
     "reports.verdict": (
         "fixtures fixtures.system fixtures.target fixtures.incident fixtures.baseline fixtures.gating "
@@ -82,7 +82,7 @@ _ROWS = {
     ),
     "reports.timeline": (
         "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.incident fixtures.team "
-        "reports.text reports.incident"
+        "fixtures.rollback reports.text reports.incident"
     ),
     "reports.postmortem": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.monitoring "
