@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fixtures.incident.incident import JOURNAL, ROLLBACK, UNFINISHED, RollbackRecord
+from fixtures.incident.journal import texts_in
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
 from fixtures.rollback.unfinished import SUPERSEDED, SupersededFile, UnfinishedFile
 from fixtures.system.clock import Moment
@@ -38,7 +39,7 @@ def rollback_events(record: IncidentRecord, converter: Converter) -> Iterator[Ev
     seen: set[str] = set()
 
     def began(entry: Mapping[str, Any]) -> list[Event]:
-        what = wanted(str(entry["kind"]), str(entry["names"]).split(), str(entry["commit"]))
+        what = wanted(str(entry["kind"]), texts_in(entry["names"]), str(entry["commit"]))
         word = "starts over, or resumes" if what in seen else "begins"
         seen.add(what)
         head = f", from {str(entry['head'])[:_SHOWN]}" if entry.get("head") else ""
@@ -78,7 +79,7 @@ def rollback_events(record: IncidentRecord, converter: Converter) -> Iterator[Ev
     yield from converter.each([record.superseded] if record.superseded else [], superseded, SUPERSEDED)
 
 
-def wanted(kind: str, names: list[str] | tuple[str, ...], commit: str) -> str:
+def wanted(kind: str, names: Sequence[str], commit: str) -> str:
     """Return a rollback's name in words.
 
     >>> wanted("service", ["api"], "0123456789abcdef")

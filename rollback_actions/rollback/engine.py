@@ -138,10 +138,10 @@ def _record_beginning(target: Target, unfinished: Unfinished, steps: Recorder) -
     steps.record(
         ROLLBACK_BEGAN,
         kind=wish.kind,
-        names=" ".join(wish.names),
+        names=wish.names,
         commit=wish.commit,
         head=None if origin is None else origin.head,
-        revisions=None if origin is None else " ".join(origin.revisions),
+        revisions=None if origin is None else origin.revisions,
         budget_seconds=float(target.rollback_seconds),
         objective_seconds=float(target.rto_seconds),
     )
