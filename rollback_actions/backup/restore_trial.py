@@ -11,7 +11,6 @@ from fixtures.backups.package import Kept
 from fixtures.backups.sets import BackupSet
 from fixtures.baseline.folder import Baseline
 from fixtures.baseline.target_comparison import Finding, compare_target
-from fixtures.collection import VERSIONS
 from fixtures.engines.engine import ContainerEngine
 from fixtures.engines.factory import open_engine
 from fixtures.errors import Mismatch, Problem, Unverifiable
@@ -146,7 +145,8 @@ class StoreTrial:
         target = self.scratch.target.model_copy(update={"stores": {self.name: profile}})
         findings = [f for f in compare_target(target, self.engine, self.baseline) if f.store == self.name]
         # A version belongs to the bucket that it was made in: a copy of its objects has other versions.
-        return [f for f in findings if not (Trait.VERSIONED in self._traits and f.name.startswith(VERSIONS))]
+        history_of = descriptor_of(self.profile).history_of
+        return [finding for finding in findings if history_of(finding.name) is None]
 
     def _require_reader(self) -> None:
         """Refuse an instance whose store the reader cannot read: the operator does not stand in for it."""
