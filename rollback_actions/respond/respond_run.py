@@ -32,6 +32,7 @@ from fixtures.monitor.assessment import Assessed, assess_target
 from fixtures.monitoring.samples import SampleWriter
 from fixtures.monitoring.severity import Severity
 from fixtures.rollback.advice import Advice
+from fixtures.rollback.command_refusals import refused_now
 from fixtures.rollback.plan import Plan, plan_of
 from fixtures.rollback.refusals import Allowed, advice_of
 from fixtures.rollback.unfinished import read_unfinished
@@ -43,9 +44,8 @@ from fixtures.verdict import Verdict
 from reports.terminal.decision import assessment_lines, decision_lines
 from rollback_actions.gate.check_run import CheckRun, run_ours
 from rollback_actions.respond.response import CODES, CODES_OF_SEVERITY, Outcome, Response, allow, is_open
-from rollback_actions.rollback.command_refusals import refused_now
 from rollback_actions.session.file_lock import file_lock
-from rollback_actions.session.lock import lock_state
+from rollback_actions.session.lock import lock_state, open_lock
 from rollback_actions.session.session import open_journal
 
 # A rollback has its own deadlines; this is for a rollback that misses them all.
@@ -189,7 +189,8 @@ class _Hands:
         redact, found = self.target.redactor().text, list[UsageProblem]()
 
         def refused(plan: Plan) -> Sequence[UsageProblem]:
-            found.extend(refused_now(self.target, plan, self.incident.id, self.allowed))
+            lock = open_lock(self.target, f"rollback {plan.wish}", take_over=self.allowed.take_over)
+            found.extend(refused_now(self.target, plan, self.incident.id, self.allowed, lock.refuse_held))
             return found
 
         for line in decision_lines(self._advice, decision, None, refused):

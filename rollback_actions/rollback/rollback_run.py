@@ -16,6 +16,7 @@ from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import samples_kept
 from fixtures.losses.lost_window import FOLDER
 from fixtures.rollback.advice import Advice
+from fixtures.rollback.command_refusals import refusals_in, require_the_same
 from fixtures.rollback.plan import (
     Plan,
     plan_database,
@@ -30,7 +31,6 @@ from fixtures.rollback.unfinished import interrupted, unfinished_of
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.rollback.command_refusals import refusals_in, require_the_same
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.rollback.maintenance import left_on
 from rollback_actions.session.holder import Life
