@@ -184,13 +184,13 @@ _ROWS = {
     "checks.verification": "fixtures.*",
     "staging.machine": "fixtures.*",
     "staging.stack": "fixtures.* reports.* rollback_actions.* staging.machine",
-    "staging.target": "fixtures.*",
-    "staging.releases": "fixtures.* reports.* rollback_actions.* staging.stack",
+    "staging.target": "fixtures.* staging.machine",
+    "staging.releases": "fixtures.* reports.* rollback_actions.* staging.machine staging.stack",
     "staging.rehearsal": (
         "fixtures.* reports.* rollback_actions.* staging.machine staging.stack staging.releases"
     ),
     "staging.drills": "fixtures.* reports.* rollback_actions.* staging.stack staging.target",
-    "staging.faults": "fixtures.* reports.* rollback_actions.* staging.stack staging.target",
+    "staging.faults": "fixtures.* reports.* rollback_actions.* staging.machine staging.stack staging.target",
     "staging.kills": "fixtures.* reports.* rollback_actions.* staging.machine staging.stack staging.target",
     "staging": (
         "fixtures.* reports.* rollback_actions.* staging.machine staging.stack staging.releases "
