@@ -14,6 +14,7 @@ from fixtures.git.repository import git
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.unfinished import unfinished_of
 from fixtures.system.clock import age
+from fixtures.system.command import Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Entry:
     """A line of the card: its purpose, the command to type, and remarks."""
 
     title: str
-    command: str = ""
+    command: Command | None = None
     lines: tuple[str, ...] = ()
 
 

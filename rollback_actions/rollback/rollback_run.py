@@ -28,6 +28,7 @@ from fixtures.rollback.plan import (
 from fixtures.rollback.refusals import Allowed, advice_of
 from fixtures.rollback.status import State, Status, newest_rollback
 from fixtures.rollback.unfinished import interrupted, unfinished_of
+from fixtures.system.command import Command
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
 from rollback_actions.containers.compose import ComposeControl
@@ -260,7 +261,7 @@ def _wait(found: Status, lock: LockState, advice: Advice) -> str:
     return f"see whether {lock.holder} still runs; when it has ended: {then}"
 
 
-def _logs(found: Status, advice: Advice) -> str:
+def _logs(found: Status, advice: Advice) -> Command:
     wish = found.unfinished.wish if found.unfinished else None
     target: Target = advice.target
     if wish is None or not wish.names:

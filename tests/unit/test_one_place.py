@@ -126,6 +126,12 @@ def test_staging_runs_programs_to_their_end_in_the_same_place() -> None:
     assert {path for path, source in own.items() if _starts_programs(source)} == {*OF_STAGING}
 
 
+def test_no_text_is_split_into_a_command() -> None:
+    """What is to be run as it was advised carries its words: `fixtures.system.command.Command`."""
+    every = {**_product(), **_of("staging")}
+    assert not [path for path, source in every.items() if ("shlex", "split") in set(_names(source))]
+
+
 def test_threads_are_started_in_one_place() -> None:
     """Who is named here beside the engine says why; who starts none any more is named no longer."""
     assert {path for path, source in _product().items() if _starts_threads(source)} == {*THREADS}
