@@ -12,6 +12,7 @@ from fixtures.backups.index import IndexFile
 from fixtures.backups.package import PackageManifest
 from fixtures.backups.sets import SetManifest
 from fixtures.baseline.facts import ContentFile, RecordedCanary, RecordedContainer, RecordedStore, Release
+from fixtures.baseline.manifest import Manifest
 from fixtures.incident.downtime import Downtime
 from fixtures.incident.incident import Closed, IncidentFile, RollbackRecord, StoreAccount
 from fixtures.incident.journal import JournalLine
@@ -60,6 +61,7 @@ RECORDS: dict[str, tuple[object, str]] = {
         "incidents/ID/lost-window/accounting.json",
     ),
     "bundle": (SealedManifest, "the first file of a bundle, ID/bundle.json"),
+    "baseline": (Manifest, "baselines/ID/manifest.json"),
     "baseline-release": (Release, "baselines/ID/release.json"),
     "baseline-containers": (tuple[RecordedContainer, ...], "baselines/ID/containers.json"),
     "baseline-stores": (dict[str, RecordedStore], "baselines/ID/stores.json"),

@@ -14,6 +14,7 @@ from fixtures.incident.kept_backups import AGAIN, UNRECORDED, KeptSet, KeptStore
 from fixtures.incident.trials import TrialOfStore
 from fixtures.stores.contract import Retention
 from fixtures.stores.policy import in_proportion, policy_of
+from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Target
 from fixtures.target.safety import means_of
 from fixtures.verdict import Verdict
@@ -156,7 +157,8 @@ def test_log_is_retained_past_the_replay_horizon(
 ) -> None:
     """Every topic keeps a record for longer than consumers may have to go back."""
     horizon, found = target.premigration.backup.replay_seconds, retentions_of(log_store)
-    hint = f"kafka-configs --alter --entity-type topics --add-config retention.ms={horizon * 1000} …"
+    retain = descriptor_of(target.stores[log_store]).retain
+    hint = retain(horizon) if retain else ""
     expect(found,
            what=f"topics of {log_store}",
            expected="one at least", observed=len(found) or "none",
@@ -179,19 +181,22 @@ def test_log_is_retained_past_the_replay_horizon(
 
 
 def test_bucket_keeps_versions(
-    versioned_store: str, live_schemas: Callable[[str], Mapping[str, Json]], expect: Expect, note: Say
+    versioned_store: str,
+    live_schemas: Callable[[str], Mapping[str, Json]],
+    target: Target,
+    expect: Expect,
+    note: Say,
 ) -> None:
     """A bucket keeps versions if its backup consists of its own versions."""
-    found = {name: s for name, s in live_schemas(versioned_store).items() if isinstance(s, dict)}
-    versioning = {name: schema["versioning"] for name, schema in found.items() if "versioning" in schema}
-    off = [f"{name}: {said}" for name, said in versioning.items() if said != "Enabled"]
-    expect(versioning and not off,
-           what=f"versioning of {versioned_store}, whose backup is its versions",
-           expected="Enabled for every bucket",
-           observed=listed(off) or ("Enabled for every bucket" if versioning else "no bucket"),
-           source="settings of the buckets",
-           hint='mc version enable ALIAS/BUCKET, or backup = "copies" in the profile')
-    note(f"versions are kept in {listed(list(versioning))}")
+    store, schemas = descriptor_of(target.stores[versioned_store]), live_schemas(versioned_store)
+    keeps = {name: store.keeps_versions(schema) for name, schema in schemas.items()}
+    on, off = ([name for name, kept in keeps.items() if kept is one] for one in (True, False))
+    expect(on and not off,
+           what=f"versions of {versioned_store}, whose backup they are",
+           expected="kept in every bucket",
+           observed=f"not in {listed(off)}" if off else f"in {len(on)} of {len(on)}",
+           source="settings of the buckets", hint=store.keep_versions)
+    note(f"versions are kept in {listed(on)}")
 
 
 def test_backup_restores(

@@ -66,7 +66,7 @@ def test_knowledge_base_holds_the_recorded_files(
            means=Meaning.DATA_LOSS if missing else Meaning.DATA_CHANGED,
            expected=", ".join(recorded), source="application",
            observed=f"missing: {', '.join(missing) or 'none'}; added: {', '.join(added) or 'none'}",
-           hint="documents were not restored: compare MongoDB and the object store with the baseline")
+           hint="documents were not restored: compare the stores of documents and objects with the baseline")
 
 
 def test_references_of_the_canary(

@@ -1,5 +1,5 @@
 """The folder of an incident, as far as it can be trusted, and the events that it tells of.
 
 May import `fixtures`, `fixtures.system`, `fixtures.monitoring`, `fixtures.incident`, `fixtures.team`,
-`reports.text`, `reports.allure`.
+`fixtures.rollback`, `reports.text`, `reports.allure`.
 """

@@ -34,6 +34,7 @@ from fixtures.incident.reopening import REOPENED, reopening_journal
 from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
 from fixtures.monitoring.samples import Sample, sample_of
+from fixtures.rollback.unfinished import SUPERSEDED, SupersededFile, UnfinishedFile
 from fixtures.stages import PHASES
 from fixtures.system.clock import Moment
 from fixtures.system.files import read_regular, strict_json
@@ -41,7 +42,7 @@ from fixtures.system.record_files import record_of as read_of
 from fixtures.team.contact_record import CONTACTS, ContactRecord, record_of
 from reports.allure.checksums import CHECKSUMS, broken_seals
 
-CLOSED, SUPERSEDED = "closed.json", "superseded.json"
+CLOSED = "closed.json"
 # Errors that reading raises for files that are damaged, or written by another version.
 OTHER_SHAPE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 _Read = TypeVar("_Read")
@@ -85,8 +86,8 @@ class IncidentRecord:
     reopenings: tuple[Mapping[str, Any], ...]
     earlier_rollbacks: Mapping[str, RollbackRecord]
     rollback: RollbackRecord | None
-    unfinished: Mapping[str, Any] | None
-    superseded: Mapping[str, Any] | None
+    unfinished: UnfinishedFile | None
+    superseded: SupersededFile | None
     closed: Moment | None
     runs: tuple[RecordedRun, ...]
     samples: tuple[Sample, ...]
@@ -117,7 +118,7 @@ class _Reading:
         folder = self.incident.folder
         rollback = self._rollback(ROLLBACK)
         before = self.incident.earlier_rollback_names()
-        unfinished = self._json(UNFINISHED, _started)
+        unfinished = self._json(UNFINISHED, UnfinishedFile)
         journal = self.journal(JOURNAL)
         if not journal and (rollback is not None or unfinished is not None):
             self._doubt(JOURNAL, "a rollback is recorded, and no step of it: what was done is not known")
@@ -127,8 +128,8 @@ class _Reading:
         for broken in self._part(CHECKSUMS, lambda: list(broken_seals(folder))) or ():
             self._doubt(CHECKSUMS, broken)
         windows = sorted(path.name for path in folder.glob(f"{LOST_WINDOW}*") if path.is_dir())
-        closed = self._json(CLOSED, lambda record: read_of(Closed, record))
-        accounts = {name: self._json(f"{name}/{ACCOUNTS}", _accounts) for name in windows}
+        closed = self._json(CLOSED, Closed)
+        accounts = {name: self._json(f"{name}/{ACCOUNTS}", dict[str, StoreAccount]) for name in windows}
         return IncidentRecord(
             incident=self.incident,
             journal=journal,
@@ -148,7 +149,7 @@ class _Reading:
             earlier_rollbacks={name: found for name in before if (found := self._rollback(name)) is not None},
             rollback=rollback,
             unfinished=unfinished,
-            superseded=self._json(SUPERSEDED, _started),
+            superseded=self._json(SUPERSEDED, SupersededFile),
             closed=closed.closed if closed is not None else None,
             runs=tuple(self._runs()),
             samples=tuple(self._samples(RESPONSE_SAMPLES)),
@@ -205,10 +206,13 @@ class _Reading:
             self._doubt(CONTACTS, f"it is of another shape: {_shown(error)}")
             return None, {}
 
-    def _json(self, name: str, read: Callable[[Any], _Read]) -> _Read | None:
-        """Apply `read` to a file's JSON; return None if the file is missing or of another shape."""
+    def _json(self, name: str, kind: type[_Read]) -> _Read | None:
+        """Return the record in a file; None if the file is missing or of another shape."""
         path = self.incident.folder / name
-        return self._part(name, lambda: read(strict_json(read_regular(path)))) if path.exists() else None
+        if not path.exists():
+            return None
+        # Half a character is refused: what is read here is shown on pages.
+        return self._part(name, lambda: read_of(kind, strict_json(read_regular(path))))
 
     def _runs(self) -> list[RecordedRun]:
         return [self._run(run) for run in runs(self.incident.folder)]
@@ -292,12 +296,3 @@ def _has_time(record: Mapping[str, Any]) -> bool:
     except OTHER_SHAPE:
         return False
     return isinstance(record.get("event"), str)
-
-
-def _started(record: Any) -> Mapping[str, Any]:  # noqa: ANN401 - whatever JSON held
-    Moment.from_record(record["started"])
-    return dict(record)
-
-
-def _accounts(record: object) -> Mapping[str, StoreAccount]:
-    return read_of(dict[str, StoreAccount], record)

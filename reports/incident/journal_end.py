@@ -39,6 +39,10 @@ def _line(record: Mapping[str, Any]) -> str:
     """Return a record's line: number, time, event and its other fields."""
     at = record.get("at")
     wall = at.get("wall", "") if isinstance(at, Mapping) else ""
-    rest = ", ".join(f"{name}: {value}" for name, value in record.items() if name not in _CHAIN)
+    rest = ", ".join(f"{name}: {_shown(value)}" for name, value in record.items() if name not in _CHAIN)
     text = f"{record.get('sequence')} {wall} {record.get('event')} {rest}"
     return shortened(" ".join(text.split()), LONGEST)
+
+
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -88,9 +88,9 @@ def _assessment(entry: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
     yield row
 
 
-def _names(entry: Mapping[str, Any]) -> list[str]:
+def _names(entry: Mapping[str, Any]) -> tuple[str, ...]:
     try:
         return names_in(entry)
     except OTHER_SHAPE:
         # The timeline reports the doubt.
-        return []
+        return ()

@@ -1,6 +1,6 @@
-"""The terminal: progress of steps, the monitor's samples, and a decision with its plan, in lines for people.
+"""The terminal: steps, the monitor's samples, a decision, the card, and contacts, in lines for people.
 
 May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.git`, `fixtures.engines`,
-`fixtures.monitoring`, `fixtures.decision`, `fixtures.incident`, `fixtures.monitor`, `fixtures.losses`,
-`fixtures.rollback`.
+`fixtures.monitoring`, `fixtures.decision`, `fixtures.incident`, `fixtures.baseline`, `fixtures.backups`,
+`fixtures.team`, `fixtures.monitor`, `fixtures.losses`, `fixtures.rollback`.
 """

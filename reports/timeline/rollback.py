@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fixtures.incident.incident import JOURNAL, ROLLBACK, UNFINISHED, RollbackRecord
+from fixtures.incident.journal import texts_in
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
+from fixtures.rollback.unfinished import SUPERSEDED, SupersededFile, UnfinishedFile
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
 from reports.incident.converted import Converter, line_of
 from reports.incident.event import Event, Kind
-from reports.incident.incident_record import SUPERSEDED, IncidentRecord
+from reports.incident.incident_record import IncidentRecord
 from reports.incident.limits import is_seconds
 
 _SHOWN = 12
@@ -19,10 +21,9 @@ _SHOWN = 12
 
 def rollback_began(record: IncidentRecord) -> list[Moment]:
     """Return the start of each recorded rollback, once for each file that has it."""
-    begun = [entry["at"] for entry in record.journal if entry["event"] == ROLLBACK_BEGAN]
-    begun += [entry["started"] for entry in (record.unfinished, record.superseded) if entry is not None]
-    moments = [Moment.from_record(entry) for entry in begun]
-    return [*moments, *(rollback.started for rollback in ended_rollbacks(record).values())]
+    begun = (entry["at"] for entry in record.journal if entry["event"] == ROLLBACK_BEGAN)
+    files = (record.unfinished, record.superseded, *ended_rollbacks(record).values())
+    return [*map(Moment.from_record, begun), *(file.started for file in files if file is not None)]
 
 
 def ended_rollbacks(record: IncidentRecord) -> dict[str, RollbackRecord]:
@@ -38,7 +39,7 @@ def rollback_events(record: IncidentRecord, converter: Converter) -> Iterator[Ev
     seen: set[str] = set()
 
     def began(entry: Mapping[str, Any]) -> list[Event]:
-        what = wanted(str(entry["kind"]), str(entry["names"]).split(), str(entry["commit"]))
+        what = wanted(str(entry["kind"]), texts_in(entry["names"]), str(entry["commit"]))
         word = "starts over, or resumes" if what in seen else "begins"
         seen.add(what)
         head = f", from {str(entry['head'])[:_SHOWN]}" if entry.get("head") else ""
@@ -60,15 +61,15 @@ def rollback_events(record: IncidentRecord, converter: Converter) -> Iterator[Ev
             )
         ]
 
-    def not_ended(entry: Mapping[str, Any]) -> list[Event]:
-        at = converter.at(Moment.from_record(entry["started"]))
+    def not_ended(file: UnfinishedFile) -> list[Event]:
+        at = converter.at(file.started)
         return [Event(at, Kind.ROLLBACK, "it has not succeeded", UNFINISHED, Verdict.BROKEN)]
 
-    def superseded(entry: Mapping[str, Any]) -> list[Event]:
-        at = converter.at(Moment.from_record(entry["started"]))
+    def superseded(file: SupersededFile) -> list[Event]:
+        at = converter.at(file.started)
         # A rollback is superseded by a later one, which is named, or written off, with a reason.
-        done = f"incident {entry['by']} has done what it had to"
-        text = line_of(done if entry["by"] is not None else f"it was written off: {entry['why']}")
+        done = f"incident {file.by} has done what it had to"
+        text = line_of(done if file.by is not None else f"it was written off: {file.why}")
         return [Event(at, Kind.ROLLBACK, text, SUPERSEDED)]
 
     yield from converter.each(begins, began, JOURNAL)
@@ -78,7 +79,7 @@ def rollback_events(record: IncidentRecord, converter: Converter) -> Iterator[Ev
     yield from converter.each([record.superseded] if record.superseded else [], superseded, SUPERSEDED)
 
 
-def wanted(kind: str, names: list[str] | tuple[str, ...], commit: str) -> str:
+def wanted(kind: str, names: Sequence[str], commit: str) -> str:
     """Return a rollback's name in words.
 
     >>> wanted("service", ["api"], "0123456789abcdef")

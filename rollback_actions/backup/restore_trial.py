@@ -11,10 +11,9 @@ from fixtures.backups.package import Kept
 from fixtures.backups.sets import BackupSet
 from fixtures.baseline.folder import Baseline
 from fixtures.baseline.target_comparison import Finding, compare_target
-from fixtures.collection import VERSIONS
 from fixtures.engines.engine import ContainerEngine
 from fixtures.engines.factory import open_engine
-from fixtures.errors import Mismatch, Problem
+from fixtures.errors import Mismatch, Problem, Unverifiable
 from fixtures.incident.trials import Trial, TrialOfStore, of_problem
 from fixtures.stores.registry import open_view
 from fixtures.system.clock import Moment
@@ -48,7 +47,7 @@ def try_backup(target: Target, backup: BackupSet, baseline: Baseline) -> Trial:
     limit, began = Deadline(target.premigration.scratch.seconds), Moment.now()
     with scratch_of(target, limit) as scratch, Workers(len(target.stores) + 1, "trial") as workers:
         trials = {
-            name: _StoreTrial(name, scratch, open_engine(scratch.target.engine), backup, baseline)
+            name: StoreTrial(name, scratch, open_engine(scratch.target.engine), backup, baseline)
             for name in target.stores
         }
         # A store that is restored stopped need not run before; and the others need not wait for it.
@@ -60,7 +59,7 @@ def try_backup(target: Target, backup: BackupSet, baseline: Baseline) -> Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class _StoreTrial:
+class StoreTrial:
     """The trial of one store."""
 
     name: str
@@ -71,6 +70,7 @@ class _StoreTrial:
 
     @property
     def profile(self) -> StoreProfile:
+        """The store in the scratch instance."""
         return self.scratch.target.stores[self.name]
 
     @property
@@ -137,23 +137,31 @@ class _StoreTrial:
         )
 
     def _compare(self) -> list[Finding]:
-        profile = self._readable()
+        self._require_reader()
+        profile = self.profile
         # Nobody else uses a scratch instance: it need not be spared.
         load = profile.load.model_copy(update={"connections": max(_CONNECTIONS, profile.load.connections)})
         profile = profile.model_copy(update={"load": load})
         target = self.scratch.target.model_copy(update={"stores": {self.name: profile}})
         findings = [f for f in compare_target(target, self.engine, self.baseline) if f.store == self.name]
         # A version belongs to the bucket that it was made in: a copy of its objects has other versions.
-        return [f for f in findings if not (Trait.VERSIONED in self._traits and f.name.startswith(VERSIONS))]
+        history_of = descriptor_of(self.profile).history_of
+        return [finding for finding in findings if history_of(finding.name) is None]
 
-    def _readable(self) -> StoreProfile:
-        """Return the store's profile as its reader sees it, or with its operator if there is no reader."""
+    def _require_reader(self) -> None:
+        """Refuse an instance whose store the reader cannot read: the operator does not stand in for it."""
         try:
             with closing(open_view(self.name, self.profile, self.engine)) as view:
                 view.counts()
-        except Problem:
-            return self.profile.model_copy(update={"reader": self.profile.operator})
-        return self.profile
+        except Problem as problem:
+            raise Unverifiable(
+                what=f"reader of {self.name} in the scratch instance",
+                expected="an account that may read it, as at the target",
+                observed=problem.observed,
+                source=problem.source,
+                hint=_reader_hint(self.name),
+                means=problem.means,
+            ) from problem
 
     def _keeper(self) -> StoreKeeper:
         return open_keeper(
@@ -187,6 +195,14 @@ def _require_all(name: str, kept: Kept, restored: Mapping[str, int]) -> None:
             source="the scratch instance",
             hint="the backup does not hold what it says: take another one",
         )
+
+
+def _reader_hint(name: str) -> str:
+    return (
+        f"have the store create the account of stores.{name}.reader at its first start, by a script "
+        f"mounted in a file of premigration.scratch.files; or waive test_backup_restores[[]{name}]: "
+        "premigration.waivers"
+    )
 
 
 def _text(finding: Finding) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,12 +13,9 @@ from fixtures.errors import ActionFailed, ExitCode, UsageProblem, listed
 from fixtures.incident.incident import Incident, find_incident, load_incident, new_incident
 from fixtures.team.contact_record import (
     ACKNOWLEDGED,
-    ALERTED,
-    ALERTING,
     ASSESSED,
     CONTACTS,
     DECIDED,
-    ContactRecord,
     Decision,
     read_contacts,
 )
@@ -48,6 +45,7 @@ def run_contacts(
     """Keep the contact clock of an incident until its post-mortem is called; T+0 is when it first began."""
     from fixtures.target.profile import load_target
     from fixtures.team.contact_message import acknowledge_command, run_command, severity_text
+    from reports.terminal.contact_lines import status_lines
     from reports.terminal.progress import Progress
     from rollback_actions.contacts.contacts import ContactClock, require_contacts, the_clock
     from rollback_actions.session.session import unhung
@@ -65,7 +63,7 @@ def run_contacts(
         clock.begin(" ".join((severity or severity_text(target)).split()))
         say(redact(f"to acknowledge: {acknowledge_command(profile, found)}"))
         flow = clock.keep(once=once)
-    for line in _status_lines(flow, read_contacts(found.folder)):
+    for line in status_lines(flow, read_contacts(found.folder)):
         typer.echo(redact(line))
     typer.echo(f"incident: {found.folder}")
     ended_early = stopped() and not flow.over
@@ -147,38 +145,16 @@ def assessed_contacts(
 def contacts_status(profile: Profile, incident: Existing) -> None:
     """Report the contact flow; exit 0 only when nothing is overdue and every alert arrived."""
     from fixtures.team.contact_flow import contact_channels
+    from reports.terminal.contact_lines import status_lines
     from rollback_actions.contacts.contacts import read_flow
 
     target, found = _existing(profile, incident)
     flow = read_flow(target, found, contact_channels(target, found.id))
     redact = target.redactor().text
-    for line in _status_lines(flow, read_contacts(found.folder)):
+    for line in status_lines(flow, read_contacts(found.folder)):
         typer.echo(redact(line))
     if flow.overdue or flow.undelivered:
         raise typer.Exit(ExitCode.FAILED)
-
-
-def _status_lines(flow: Flow, record: ContactRecord) -> Iterator[str]:
-    """Yield the state of the flow, for people."""
-    from fixtures.team.contact_flow import State, t_plus
-
-    yield f"{t_plus(flow.elapsed)}: {record.severity}"
-    for step in flow.steps:
-        when = f" at {t_plus(step.at)}" if step.at is not None else ""
-        by = f", by {t_plus(step.limit)}" if step.state in {State.DUE, State.OVERDUE} else ""
-        begins = f", at {t_plus(step.begins)}" if step.state is State.WAITING else ""
-        yield f"{step.name}: {step.state}{when}{by}{begins}{f' ({step.text})' if step.text else ''}"
-    latest = {(one.alert, one.fingerprint): one for one in record.attempts}
-    for one in latest.values():
-        if one.event == ALERTED:
-            how = "delivered"
-        else:
-            how = "unknown: no end is recorded" if one.event == ALERTING else f"NOT DELIVERED: {one.reason}"
-        yield f"{one.alert}, channel {one.channel}: {how}"
-    for due in flow.due:
-        yield f"to be done now: {due.alert}, {due.because}"
-    if not flow.due and flow.wait_seconds is not None and not flow.over:
-        yield f"next: at {t_plus(flow.elapsed + flow.wait_seconds)}"
 
 
 def _existing(profile: Path, wanted: str) -> tuple[Target, Incident]:

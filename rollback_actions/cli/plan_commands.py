@@ -50,12 +50,16 @@ def card_command(profile: Profile) -> None:
     from fixtures.engines.factory import open_engine
     from fixtures.rollback.refusals import advice_of
     from fixtures.target.profile import load_target
-    from rollback_actions.respond.card import card
+    from reports.terminal.card import Locked, card
+    from rollback_actions.session.holder import Life
+    from rollback_actions.session.lock import lock_state
 
     target = load_target(profile)
+    state = lock_state(target)
+    lock = Locked(str(state), state.holder is not None, state.life is Life.RUNS, state.ended)
     redact = target.redactor().text
     typer.echo(f"EMERGENCY COMMANDS for {target.name}")
-    for entry in card(advice_of(target, profile), open_engine(target.engine)):
+    for entry in card(advice_of(target, profile), open_engine(target.engine), lock):
         typer.echo(f"\n{entry.title}:")
         if entry.command:
             typer.echo(redact(f"  {entry.command}"))

@@ -76,7 +76,7 @@ def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Outc
             target=target.name,
             incident=incident.id,
             fix=fix,
-            rolled_back=" ".join(left),
+            rolled_back=left,
             root_cause=request.root_cause.strip(),
             rehearsal=rehearsal.folder.name,
             rehearsed_on=rehearsal.target,

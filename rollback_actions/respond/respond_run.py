@@ -32,6 +32,7 @@ from fixtures.monitor.assessment import Assessed, assess_target
 from fixtures.monitoring.samples import SampleWriter
 from fixtures.monitoring.severity import Severity
 from fixtures.rollback.advice import Advice
+from fixtures.rollback.command_refusals import refused_now
 from fixtures.rollback.plan import Plan, plan_of
 from fixtures.rollback.refusals import Allowed, advice_of
 from fixtures.rollback.unfinished import read_unfinished
@@ -43,9 +44,8 @@ from fixtures.verdict import Verdict
 from reports.terminal.decision import assessment_lines, decision_lines
 from rollback_actions.gate.check_run import CheckRun, run_ours
 from rollback_actions.respond.response import CODES, CODES_OF_SEVERITY, Outcome, Response, allow, is_open
-from rollback_actions.rollback.command_refusals import refused_now
 from rollback_actions.session.file_lock import file_lock
-from rollback_actions.session.lock import lock_state
+from rollback_actions.session.lock import lock_state, open_lock
 from rollback_actions.session.session import open_journal
 
 # A rollback has its own deadlines; this is for a rollback that misses them all.
@@ -189,7 +189,8 @@ class _Hands:
         redact, found = self.target.redactor().text, list[UsageProblem]()
 
         def refused(plan: Plan) -> Sequence[UsageProblem]:
-            found.extend(refused_now(self.target, plan, self.incident.id, self.allowed))
+            lock = open_lock(self.target, f"rollback {plan.wish}", take_over=self.allowed.take_over)
+            found.extend(refused_now(self.target, plan, self.incident.id, self.allowed, lock.refuse_held))
             return found
 
         for line in decision_lines(self._advice, decision, None, refused):
@@ -207,7 +208,7 @@ class _Hands:
         if begun is not None and read_unfinished(self.incident) is not None:
             # `--again` is left out, since nothing is done again.
             words = replace(self.allowed, again=False, take_over=True).options()
-            code = self._run(shlex.split(Advice(self.target, self.profile, words).resume()))
+            code = self._run(Advice(self.target, self.profile, words).resume().words)
             return _once_begun(code)
         before = self.incident.rollback()
         ours = None if begun is None else self._finished(begun)
@@ -217,7 +218,7 @@ class _Hands:
         if plan is None:
             raise ValueError(f"no rollback: {decision.action}")
         advice = Advice(self.target, self.profile, self.allowed.options())
-        code = self._run([*shlex.split(advice.rollback(plan.wish)), f"--incident={self.incident.id}"])
+        code = self._run([*advice.rollback(plan.wish).words, f"--incident={self.incident.id}"])
         after = self.incident.rollback()
         if code is ExitCode.USAGE and (after != before or read_unfinished(self.incident) is not None):
             return _once_begun(code)
@@ -257,16 +258,16 @@ class _Hands:
         """Alert the contacts who are due by now. A failed alert stops no response."""
         if not self.target.contacts.urls:
             return
-        command = [*shlex.split(run_command(self.profile, self.incident)), "--once"]
+        command = run_command(self.profile, self.incident)
         said = [] if self.severity is None else [f"--severity={self.severity}"]
-        code = self._run([sys.executable, *command[1:], *said])
+        code = self._run([sys.executable, *command.words[1:], "--once", *said])
         if code is not ExitCode.VERIFIED:
             text = describe(
                 what="contacts",
                 expected="everybody alerted who is to be by now",
                 observed=f"exit code {code:d}",
                 source="contacts run",
-                hint=f"its messages are above; call them yourself, then resume: {shlex.join(command[:-1])}",
+                hint=f"its messages are above; call them yourself, then resume: {command}",
             )
             typer.echo(text, err=True)
 
@@ -274,7 +275,7 @@ class _Hands:
     def _advice(self) -> Advice:
         return advice_of(self.target, self.profile)
 
-    def _run(self, command: list[str]) -> ExitCode:
+    def _run(self, command: Sequence[str]) -> ExitCode:
         seconds = _ROLLBACKS * self.target.rollback_seconds
         code = run_ours(command, seconds, output=STANDARD_OUTPUT)
         return code if isinstance(code, ExitCode) else ExitCode.BROKEN

@@ -30,13 +30,14 @@ from fixtures.incident.response_record import (
     VERIFIED,
     VERIFYING,
     Ending,
+    names_in,
 )
 from fixtures.monitor.assessment import Assessed, scope_of
 from fixtures.monitoring.severity import Severity
 from fixtures.rollback.refusals import Allowed
 from fixtures.system.clock import Moment, age
 from fixtures.target.profile import Target
-from rollback_actions.session.journal import Journal
+from rollback_actions.session.journal import Detail, Journal
 
 # An investigation assesses again every so many beats: a critical result is decided on at once.
 _BEATS = 2
@@ -253,7 +254,7 @@ class Response:
         """Return the decision once it can be made: after an investigation, if the case is not critical."""
         known = self._last(DECIDED)
         if known is not None:
-            return Decision(Action(known["action"]), known["reason"], tuple(json.loads(known["names"])))
+            return Decision(Action(known["action"]), known["reason"], names_in(known))
         severity, still_bad = Severity(self._first(ASSESSED)["severity"]), None
         if severity is Severity.NON_CRITICAL:
             assessed = self._investigated()
@@ -271,7 +272,7 @@ class Response:
             DECIDED,
             severity=severity,
             action=decision.action,
-            names=json.dumps(decision.names),
+            names=decision.names,
             reason=decision.reason,
         )
         return decision
@@ -347,7 +348,7 @@ class Response:
         lapsed = next(record for record in reversed(self._records) if record["event"] == LAPSED)
         return str(lapsed["reason"])
 
-    def _write(self, event: str, **details: str | float | None) -> dict[str, Any]:
+    def _write(self, event: str, **details: Detail) -> dict[str, Any]:
         self._journal.write(event, **details)
         record = {"event": event, "at": Moment.now().record(), **details}
         self._records.append(record)

@@ -20,6 +20,7 @@ from fixtures.rollback.configuration import configuration_at
 from fixtures.rollback.plan import Plan, PlannedStep, Stage
 from fixtures.rollback.schedule import Schedule, schedule_of
 from fixtures.rollback.unfinished import Unfinished, supersede_covered, unsettle_others
+from fixtures.rollback.writers import Watch
 from fixtures.system.clock import Moment
 from fixtures.system.command import Deadline
 from fixtures.system.files import make_folders
@@ -31,9 +32,9 @@ from rollback_actions.backup.images import bring_images
 from rollback_actions.backup.taking import backup_written, finish_sets, take_backup
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.rollback.checkout import check_out
+from rollback_actions.rollback.connections import watch_of
 from rollback_actions.rollback.losses import Losses
 from rollback_actions.rollback.maintenance import MaintenanceMode
-from rollback_actions.rollback.writers import Watch
 from rollback_actions.session.steps import Recorder
 from rollback_actions.stores.contract import BacksUp, StoppedKeeper, StoreKeeper, kept_by
 from rollback_actions.stores.registry import open_keeper
@@ -140,10 +141,10 @@ def _record_beginning(target: Target, unfinished: Unfinished, steps: Recorder) -
     steps.record(
         ROLLBACK_BEGAN,
         kind=wish.kind,
-        names=" ".join(wish.names),
+        names=wish.names,
         commit=wish.commit,
         head=None if origin is None else origin.head,
-        revisions=None if origin is None else " ".join(origin.revisions),
+        revisions=None if origin is None else origin.revisions,
         budget_seconds=float(target.rollback_seconds),
         objective_seconds=float(target.rto_seconds),
     )
@@ -187,7 +188,7 @@ def _roll_back(run: _Run) -> None:
                 for group in (*plan.stops, *besides):
                     present = [service for service in group if service in there]
                     run.control.stop(present, deadline=run.schedule.deadline(stop.stage))
-        with Watch(run.target, plan.stores, run.engine, steps) as watch:
+        with watch_of(run.target, plan.stores, run.engine, steps.note) as watch:
             _put_back(run, watch)
     for start in (*plan.of(Step.START), *plan.of(Step.RECREATE)):
         with run.open(start):

@@ -16,6 +16,7 @@ from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import samples_kept
 from fixtures.losses.lost_window import FOLDER
 from fixtures.rollback.advice import Advice
+from fixtures.rollback.command_refusals import refusals_in, require_the_same
 from fixtures.rollback.plan import (
     Plan,
     plan_database,
@@ -27,10 +28,10 @@ from fixtures.rollback.plan import (
 from fixtures.rollback.refusals import Allowed, advice_of
 from fixtures.rollback.status import State, Status, newest_rollback
 from fixtures.rollback.unfinished import interrupted, unfinished_of
+from fixtures.system.command import Command
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.rollback.command_refusals import refusals_in, require_the_same
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.rollback.maintenance import left_on
 from rollback_actions.session.holder import Life
@@ -260,7 +261,7 @@ def _wait(found: Status, lock: LockState, advice: Advice) -> str:
     return f"see whether {lock.holder} still runs; when it has ended: {then}"
 
 
-def _logs(found: Status, advice: Advice) -> str:
+def _logs(found: Status, advice: Advice) -> Command:
     wish = found.unfinished.wish if found.unfinished else None
     target: Target = advice.target
     if wish is None or not wish.names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from fixtures.system.clock import Moment
 from fixtures.system.command import Ran
 from fixtures.system.files import append_line, complete_lines, sync_folder
 from fixtures.system.record_files import as_json
+
+Detail = str | float | Sequence[str] | None
+"""What a record says by a name; see `JournalLine`."""
 
 
 class Journal:
@@ -44,7 +47,7 @@ class Journal:
         self._previous = records[-1]["hash"] if records else FIRST
         self._sequence = len(records)
 
-    def write(self, event: str, **details: str | float | None) -> int:
+    def write(self, event: str, **details: Detail) -> int:
         """Append one record; it is on the disk when this returns. Return its number.
 
         Raises:
@@ -53,7 +56,7 @@ class Journal:
         with self._lock:
             record: dict[str, Any] = {
                 **as_json(JournalLine(self._sequence, Moment.now(), event, self._previous)),
-                **{k: self._redact(v) if isinstance(v, str) else v for k, v in details.items()},
+                **{name: self._written(value) for name, value in details.items()},
             }
             record["hash"] = hash_of(record)
             try:
@@ -63,6 +66,11 @@ class Journal:
             except OSError as error:
                 raise out_of_reach(self.path, "written", error) from None
             return int(record["sequence"])
+
+    def _written(self, value: Detail) -> Detail:
+        if isinstance(value, str):
+            return self._redact(value)
+        return [self._redact(text) for text in value] if isinstance(value, Sequence) else value
 
     def _append(self, record: dict[str, Any]) -> None:
         if self._added():
@@ -107,7 +115,7 @@ class Journal:
             self.write("runs", command=ran.command)
 
     @contextmanager
-    def step(self, name: str, **details: str | float | None) -> Iterator[dict[str, str | float]]:
+    def step(self, name: str, **details: Detail) -> Iterator[dict[str, str | float]]:
         """Write `started` before the body, `ended` or `failed` after it; the body may add to the result.
 
         `name` is for people. `id` and `of` among the `details` identify the step, in both records.

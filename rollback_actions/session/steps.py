@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from fixtures.incident.journal_steps import Step
 from reports.terminal.progress import Progress
 from reports.terminal.progress import Step as Shown
-from rollback_actions.session.journal import Journal
+from rollback_actions.session.journal import Detail, Journal
 
 
 class Recorder:
@@ -25,7 +25,7 @@ class Recorder:
         self._progress.say(text)
         self._journal.write("noted", text=text)
 
-    def record(self, event: str, **details: str | float | None) -> None:
+    def record(self, event: str, **details: Detail) -> None:
         """Record an event that is no step, for programs."""
         self._journal.write(event, **details)
 

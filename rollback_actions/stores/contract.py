@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from fixtures.backups.package import Kept
-from fixtures.errors import Unverifiable
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +107,6 @@ class StoreClients(Protocol):
     def close(self) -> None:
         """Close the connection."""
         ...
-
-
-class Blind(Unverifiable):
-    """The account may not see who is connected, and will not a second later either."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Generic, TypeVar
 
+from fixtures.stores.contract import Blind
 from fixtures.stores.own_connections import OWN
 from fixtures.stores.reach import Reach
 from fixtures.target.sections import WatchedProfile
-from rollback_actions.stores.contract import Blind, Client
+from rollback_actions.stores.contract import Client
 from rollback_actions.stores.writable import Operated
 
 Watched = TypeVar("Watched", bound=WatchedProfile)

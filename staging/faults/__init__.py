@@ -1,4 +1,5 @@
 """Data faults: each breaks one thing in the real stores, and says which check must see it.
 
-May import `fixtures.*`, `reports.*`, `rollback_actions.*`, `staging.stack`, `staging.target`.
+May import `fixtures.*`, `reports.*`, `rollback_actions.*`, `staging.machine`, `staging.stack`,
+`staging.target`.
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 import uuid
@@ -18,6 +17,7 @@ from fixtures.incident.ledger import runs
 from fixtures.verdict import Verdict
 from staging.faults import kafka_faults, redis_faults
 from staging.faults.fault import Fault
+from staging.machine.processes import Done, finish
 from staging.stack.stack import Stack
 from staging.target.action_runs import UNHURRIED, apart, unhurried
 from staging.target.operators import Operators
@@ -149,29 +149,17 @@ class Trials:
             notes=outcome.notes.get(fault.caught_by, ()),
         )
 
-    def _run(self, command: list[str], seconds: float) -> subprocess.CompletedProcess[str]:
-        try:
-            return subprocess.run(
-                command,
-                cwd=self.stack.root,
-                env=dict(self.environment),
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=seconds,
-                stdin=subprocess.DEVNULL,
-            )
-        except subprocess.TimeoutExpired:
-            raise Problem(
-                what=" ".join(command[1:4]),
-                expected=f"an end within {seconds:g} s",
-                observed="none",
-                source="the staging stack",
-                hint="look at the stack: docker ps",
-            ) from None
+    def _run(self, command: list[str], seconds: float) -> Done:
+        return finish(
+            command,
+            seconds=seconds,
+            hint="look at the stack: docker ps",
+            folder=self.stack.root,
+            environment=self.environment,
+        )
 
 
-def _failed(what: str, expected: str, done: subprocess.CompletedProcess[str]) -> Problem:
+def _failed(what: str, expected: str, done: Done) -> Problem:
     last = " | ".join([*done.stdout.splitlines(), *done.stderr.splitlines()][-OUTPUT_LINES:])
     return Problem(
         what=what,

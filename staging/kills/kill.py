@@ -25,6 +25,7 @@ from fixtures.target.profile import Target
 from staging.kills.kill_mark import Mark
 from staging.kills.rollback_outcome import Expected, Keys, Outcome, judge, read_outcome
 from staging.kills.wrong_stores import wrong_stores
+from staging.machine.processes import Done
 from staging.stack.stack import Stack
 from staging.target.action_runs import ACTION_SECONDS, PATIENT, UNHURRIED, apart, run_action, unhurried
 
@@ -224,7 +225,7 @@ class Killer:
         (incident,) = begun
         return incident, Fall(code, verify_journal(incident / "journal.jsonl"))
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> Done:
         """Run a command of the actions to its end."""
         return run_action(self.stack.root, self.environment, *arguments)
 
@@ -286,7 +287,7 @@ class Killer:
         folder = self.folder / "incidents"
         return {path.parent for path in folder.glob("*-staging-*/incident.json")}
 
-    def _expect(self, what: str, done: subprocess.CompletedProcess[str]) -> None:
+    def _expect(self, what: str, done: Done) -> None:
         if done.returncode:
             raise _problem(what, _words(done))
 
@@ -313,7 +314,7 @@ def _last(said: IO[bytes]) -> str:
     return " | ".join(said.read().decode(errors="replace").splitlines()[-12:])
 
 
-def _words(done: subprocess.CompletedProcess[str]) -> str:
+def _words(done: Done) -> str:
     """Return the head and the tail of a command's output: differences come first, errors last."""
     lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
     shown = lines if len(lines) <= WORDS else [*lines[: WORDS // 2], "…", *lines[-WORDS // 2 :]]

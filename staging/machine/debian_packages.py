@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 
 from fixtures.errors import Problem
-from staging.machine.processes import run
+from staging.machine.processes import finish, run
 
 UPDATE_SECONDS = 180
 INSTALL_SECONDS = 600
@@ -33,15 +32,8 @@ def missing_packages(*, engine: bool) -> list[str]:
 
 def has_plugin(name: str) -> bool:
     """Return True if docker knows the plugin `name`."""
-    answer = subprocess.run(
-        ["docker", name, "version"],
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=VERSION_SECONDS,
-    )
-    return answer.returncode == 0
+    command = ["docker", name, "version"]
+    return finish(command, seconds=VERSION_SECONDS, hint="see why docker does not answer").returncode == 0
 
 
 def install_missing(report: Callable[[str], None], *, engine: bool = False) -> None:

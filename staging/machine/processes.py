@@ -1,25 +1,90 @@
-"""Run other programs within a deadline, and leave nothing behind."""
+"""Programs of the stack, run by `fixtures.system.command` to their end, within a deadline."""
 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
+import tempfile
 import threading
-import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.errors import Problem
+from fixtures.errors import Problem, reason_of
+from fixtures.system.command import MAXIMUM_OUTPUT_BYTES, Deadline, last_lines, run_program
 
-GRACE_SECONDS = 10
-POLL_SECONDS = 0.5
+GRACE_SECONDS = 10.0
 TAIL_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A program that has ended by itself, and its outputs."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 def tail(text: str, lines: int = TAIL_LINES) -> str:
     """Return the last lines of a text that are not blank."""
     return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+
+
+def finish(
+    arguments: Sequence[str],
+    *,
+    seconds: float,
+    hint: str,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    cancelled: threading.Event | None = None,
+) -> Done:
+    """Run a program to its end, and return its exit code and outputs.
+
+    The program gets its own session: a Ctrl-C in the terminal reaches this process alone, which then ends the
+    program and all its children.
+
+    Args:
+        arguments: The program and its arguments; no shell sees them.
+        seconds: The deadline.
+        hint: The reader's remedy if it does not end.
+        folder: The working directory.
+        environment: Its whole environment; this process's own if None.
+        cancelled: Ends the program early once set, as a deadline would.
+
+    Raises:
+        Problem: The program is missing, or timed out; the message holds its last lines.
+    """
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        try:
+            code = run_program(
+                arguments,
+                Deadline(seconds),
+                output=output,
+                errors=errors,
+                environment=os.environ if environment is None else environment,
+                folder=folder,
+                grace=GRACE_SECONDS,
+                cancelled=cancelled,
+            )
+        except OSError as error:
+            raise Problem(
+                what=" ".join(arguments),
+                expected="the program to be installed",
+                observed=f"no {arguments[0]}: {reason_of(error)}",
+                source="PATH",
+                hint=hint,
+            ) from error
+        said, wrong = (last_lines(file, MAXIMUM_OUTPUT_BYTES) for file in (output, errors))
+    if code is None:
+        raise Problem(
+            what=" ".join(arguments),
+            expected=f"an end within {seconds:.0f} s, uninterrupted",
+            observed=f"none; its last lines were\n{tail(said + wrong)}",
+            source="its output",
+            hint=hint,
+        )
+    return Done(code, said, wrong)
 
 
 def run(
@@ -31,90 +96,27 @@ def run(
     environment: Mapping[str, str] | None = None,
     cancelled: threading.Event | None = None,
 ) -> str:
-    """Run a program and return its standard output.
+    """Run a program, which must succeed, and return its standard output; the arguments are those of `finish`.
 
-    The program gets its own session: a Ctrl-C in the terminal reaches this process alone, which then ends the
-    program and all its children.
-
-    Args:
-        arguments: The program and its arguments; no shell sees them.
-        seconds: The deadline.
-        hint: The reader's remedy if it fails.
-        folder: The working directory.
-        environment: Variables on top of this process's own.
-        cancelled: Ends the program early once set, as a deadline would.
+    `environment` are variables on top of this process's own.
 
     Raises:
-        Problem: The program is missing, timed out, or ended with another code than 0; the message holds its
-            last lines.
+        Problem: As `finish`, or it ended with another code than 0; the message holds its last lines.
     """
-    command = " ".join(arguments)
-    try:
-        process = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=folder,
-            env={**os.environ, **(environment or {})},
-            start_new_session=True,
-        )
-    except FileNotFoundError as error:
+    done = finish(
+        arguments,
+        seconds=seconds,
+        hint=hint,
+        folder=folder,
+        environment={**os.environ, **(environment or {})},
+        cancelled=cancelled,
+    )
+    if done.returncode != 0:
         raise Problem(
-            what=command,
-            expected="the program to be installed",
-            observed=f"no {arguments[0]}",
-            source="PATH",
-            hint=hint,
-        ) from error
-    try:
-        finished = _wait(process, seconds, cancelled or threading.Event())
-        output, errors = finished or end(process)
-    except BaseException:
-        end(process)
-        raise
-    if finished is None:
-        raise Problem(
-            what=command,
-            expected=f"an end within {seconds:.0f} s, uninterrupted",
-            observed=f"none; its last lines were\n{tail(output + errors)}",
-            source="its output",
-            hint=hint,
-        )
-    if process.returncode != 0:
-        raise Problem(
-            what=command,
+            what=" ".join(arguments),
             expected="exit code 0",
-            observed=f"{process.returncode}; its last lines were\n{tail(output + errors)}",
+            observed=f"{done.returncode}; its last lines were\n{tail(done.stdout + done.stderr)}",
             source="its output",
             hint=hint,
         )
-    return output
-
-
-def _wait(
-    process: subprocess.Popen[str], seconds: float, cancelled: threading.Event
-) -> tuple[str, str] | None:
-    """Return the program's output once it has ended by itself; None if it timed out or was cancelled."""
-    give_up = time.monotonic() + seconds
-    while time.monotonic() < give_up and not cancelled.is_set():
-        try:
-            return process.communicate(timeout=POLL_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
-    return None
-
-
-def end(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """End a program and its children by SIGTERM, then SIGKILL; return its output."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, number)
-        except ProcessLookupError:
-            break
-        try:
-            return process.communicate(timeout=GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
-    return process.communicate(timeout=GRACE_SECONDS)
+    return done.stdout

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.errors import Problem
+from staging.machine.processes import finish
 
 SOURCE = Path(__file__).parents[1] / "application"
 MARKER = "rollproof-staging"
 GIT_SECONDS = 30
+_HINT = "install git; if the patch does not apply, rewrite staging/application/release2/changes.patch"
 _AUTHOR = "Release Manager"
 _ADDRESS = "releases@example.org"
 _DATES = ("2025-03-03T09:00:00+00:00", "2025-03-17T09:00:00+00:00")
@@ -96,31 +97,15 @@ def _git(repository: Path, *arguments: str, date: str = _DATES[0]) -> str:
         "GIT_COMMITTER_EMAIL": _ADDRESS,
         "GIT_COMMITTER_DATE": date,
     }
-    command = ["git", *arguments]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=repository,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=GIT_SECONDS,
-            check=True,
-        )
-    except FileNotFoundError as error:
-        raise _failure(command, "no such program", repository) from error
-    except subprocess.TimeoutExpired as error:
-        raise _failure(command, f"no end within {GIT_SECONDS} s", repository) from error
-    except subprocess.CalledProcessError as error:
-        raise _failure(command, f"exit {error.returncode}: {error.stderr.strip()}", repository) from error
-    return done.stdout.strip()
-
-
-def _failure(command: list[str], observed: str, repository: Path) -> Problem:
-    return Problem(
-        what="application repository",
-        expected=f"{' '.join(command[:2])} to succeed",
-        observed=observed,
-        source=str(repository),
-        hint="install git; if the patch does not apply, rewrite staging/application/release2/changes.patch",
+    done = finish(
+        ["git", *arguments], seconds=GIT_SECONDS, hint=_HINT, folder=repository, environment=environment
     )
+    if done.returncode != 0:
+        raise Problem(
+            what="application repository",
+            expected=f"git {arguments[0]} to succeed",
+            observed=f"exit {done.returncode}: {done.stderr.strip()}",
+            source=str(repository),
+            hint=_HINT,
+        )
+    return done.stdout.strip()

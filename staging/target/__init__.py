@@ -1,4 +1,4 @@
 """A stack as a target: the operators' connections to its stores, and the actions' commands run on it.
 
-May import `fixtures.*`.
+May import `fixtures.*`, `staging.machine`.
 """

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from fixtures.errors import ActionFailed, ExitCode
 from fixtures.target.profile import PREFIX, Target, load_target
+from staging.machine.processes import Done, finish
 
 ACTION_SECONDS = 900
 # Clocks that never run out, for runs that show how an action ends, however slow the machine.
@@ -58,17 +58,14 @@ def unhurried(profile: Path) -> Target:
 
 def run_action(
     root: Path, environment: Mapping[str, str], *arguments: str, seconds: float = ACTION_SECONDS
-) -> subprocess.CompletedProcess[str]:
+) -> Done:
     """Run a command of the actions to its end, within `seconds`, and capture its output."""
-    return subprocess.run(
+    return finish(
         [sys.executable, "-m", "rollback_actions", *arguments],
-        cwd=root,
-        env=dict(environment),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=seconds,
-        stdin=subprocess.DEVNULL,
+        seconds=seconds,
+        hint="look at the stack: docker ps",
+        folder=root,
+        environment=environment,
     )
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.errors import ExitCode
-from staging.machine.processes import end
+from fixtures.system.command import end_group
+from staging.machine.processes import GRACE_SECONDS
 from tests.conftest import ROOT
 from tests.running.cut import Long
 from tests.running.telling import VARIABLE
@@ -76,7 +77,7 @@ class Part:
     code: int | None = None
     began: float | None = None
     seconds: float = 0.0
-    _process: subprocess.Popen[str] | None = None
+    _process: subprocess.Popen[bytes] | None = None
     _read: int = 0
 
     @property
@@ -107,7 +108,6 @@ class Part:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                text=True,
                 start_new_session=True,
             )
         if self.background:
@@ -126,7 +126,7 @@ class Part:
     def stop(self) -> None:
         """End the process and all its children, if it still runs."""
         if self._process is not None and self._process.poll() is None:
-            end(self._process)
+            end_group(self._process, grace=GRACE_SECONDS)
 
     def last_lines(self) -> str:
         """Return the last lines of its output."""

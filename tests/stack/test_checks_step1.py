@@ -283,7 +283,7 @@ def bucket(*, versioned: bool) -> Fault:
             "STORES__MINIO__READER__PASSWORD__FILE": str(secrets / "s3_operator"),
         }
         kind = "whose contents are versions that the bucket keeps"
-        off: Red = ("failed", "expected Enabled for every bucket", BUCKET)
+        off: Red = ("failed", "expected kept in every bucket", BUCKET)
         return {
             of(KIND, "minio"): ("failed", kind, "a copy of each"),
             of(PROPORTION, "minio"): ("failed", f"{BUCKET}: none of 0"),

@@ -98,6 +98,13 @@ def seal_another_email(backups: Backups) -> None:
     backups.repack("mysql", lambda package: package["files"].update({dump.name: sealed}))
 
 
+def another_reader_of_redis(verifier: Verifier, folder: Path) -> str:
+    """Return the scratch instance's files, by one of which its Redis has another password of the reader."""
+    (folder / "password").write_text("another")
+    (folder / "reader.yaml").write_text(f"secrets: {{redis_reader: {{file: {folder / 'password'}}}}}\n")
+    return json.dumps([str(verifier.root / "staging" / "compose.scratch.yaml"), str(folder / "reader.yaml")])
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("killed")
 def test_what_does_not_come_back_as_it_was_is_red_and_the_rest_restores(
@@ -114,6 +121,7 @@ def test_what_does_not_come_back_as_it_was_is_red_and_the_rest_restores(
             "step1",
             *("-k", RESTORES, f"--migration={migration}", "-n", "2"),
             FOLDERS__BACKUPS=str(backups.folder),
+            PREMIGRATION__SCRATCH__FILES=another_reader_of_redis(verifier, tmp_path),
         )
     expect(
         outcome,
@@ -121,6 +129,7 @@ def test_what_does_not_come_back_as_it_was_is_red_and_the_rest_restores(
             of(RESTORES, "mysql"): ("failed", "imagedb.users", "differing: changed 1 "),
             of(RESTORES, "qdrant"): ("failed", "with SHA-256"),
             of(RESTORES, "minio"): ("failed", "it is missing"),
+            of(RESTORES, "redis"): ("broken", "reader of redis in the scratch instance"),
         },
     )
     assert comparisons_hold(outcome, "mongodb", "milvus")

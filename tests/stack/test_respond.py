@@ -173,7 +173,7 @@ def test_a_store_that_is_down_is_rolled_back_when_a_person_says_yes(
     folder, response = _response(done.stdout)
     assert (response["decided"]["action"], response["decided"]["names"]) == (
         "database rollback",
-        '["qdrant"]',
+        ["qdrant"],
     )
     assert response["ended"]["ending"] == "resume operations"
     assert json.loads((folder / "verdict.json").read_text())["verdict"] == "passed"

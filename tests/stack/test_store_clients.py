@@ -16,6 +16,7 @@ from pymysql.cursors import Cursor
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Unverifiable
+from fixtures.stores.contract import Blind
 from fixtures.stores.mongodb import view as mongodb
 from fixtures.stores.mongodb.descriptor import MongodbProfile
 from fixtures.stores.mysql import view as mysql
@@ -24,7 +25,6 @@ from fixtures.stores.redis import view as redis_view
 from fixtures.stores.redis.descriptor import RedisProfile
 from fixtures.target.profile import Target
 from fixtures.target.sections import Account
-from rollback_actions.stores.contract import Blind
 from rollback_actions.stores.mysql.clients import Clients
 from rollback_actions.stores.registry import open_clients
 from rollback_actions.stores.writable import Operated

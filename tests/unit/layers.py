@@ -52,8 +52,8 @@ _ROWS = {
         "fixtures.baseline fixtures.backups"
     ),
     "fixtures.rollback": (
-        "fixtures fixtures.system fixtures.target fixtures.git fixtures.decision fixtures.incident "
-        "fixtures.baseline fixtures.backups"
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
+        "fixtures.decision fixtures.incident fixtures.baseline fixtures.backups"
     ),
     "fixtures.migration_lint": "fixtures fixtures.target fixtures.baseline",
     "fixtures.given": (
@@ -65,7 +65,8 @@ _ROWS = {
     "reports.tools": "fixtures fixtures.redaction fixtures.system",
     "reports.terminal": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
-        "fixtures.decision fixtures.incident fixtures.monitor fixtures.losses fixtures.rollback"
+        "fixtures.decision fixtures.incident fixtures.baseline fixtures.backups fixtures.team "
+        "fixtures.monitor fixtures.losses fixtures.rollback"
     ),
     "reports.bundle": "fixtures fixtures.redaction fixtures.system fixtures.incident",
     "reports.allure": (
@@ -73,8 +74,8 @@ _ROWS = {
         "reports.text"
     ),
     "reports.incident": (
-        "fixtures fixtures.system fixtures.monitoring fixtures.incident fixtures.team reports.text "
-        "reports.allure"
+        "fixtures fixtures.system fixtures.monitoring fixtures.incident fixtures.team fixtures.rollback "
+        "reports.text reports.allure"
     ),
     "reports.verdict": (
         "fixtures fixtures.system fixtures.target fixtures.incident fixtures.baseline fixtures.gating "
@@ -82,7 +83,7 @@ _ROWS = {
     ),
     "reports.timeline": (
         "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.incident fixtures.team "
-        "reports.text reports.incident"
+        "fixtures.rollback reports.text reports.incident"
     ),
     "reports.postmortem": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.monitoring "
@@ -160,10 +161,9 @@ _ROWS = {
         "rollback_actions.backup rollback_actions.rollback"
     ),
     "rollback_actions.respond": (
-        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
-        "fixtures.decision fixtures.incident fixtures.baseline fixtures.backups fixtures.team "
-        "fixtures.monitor fixtures.rollback reports.terminal rollback_actions.session "
-        "rollback_actions.rollback rollback_actions.gate"
+        "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.decision fixtures.incident "
+        "fixtures.team fixtures.monitor fixtures.rollback reports.terminal rollback_actions.session "
+        "rollback_actions.gate"
     ),
     "rollback_actions.given": (
         "fixtures fixtures.system fixtures.target fixtures.incident fixtures.baseline fixtures.backups "
@@ -184,13 +184,13 @@ _ROWS = {
     "checks.verification": "fixtures.*",
     "staging.machine": "fixtures.*",
     "staging.stack": "fixtures.* reports.* rollback_actions.* staging.machine",
-    "staging.target": "fixtures.*",
-    "staging.releases": "fixtures.* reports.* rollback_actions.* staging.stack",
+    "staging.target": "fixtures.* staging.machine",
+    "staging.releases": "fixtures.* reports.* rollback_actions.* staging.machine staging.stack",
     "staging.rehearsal": (
         "fixtures.* reports.* rollback_actions.* staging.machine staging.stack staging.releases"
     ),
     "staging.drills": "fixtures.* reports.* rollback_actions.* staging.stack staging.target",
-    "staging.faults": "fixtures.* reports.* rollback_actions.* staging.stack staging.target",
+    "staging.faults": "fixtures.* reports.* rollback_actions.* staging.machine staging.stack staging.target",
     "staging.kills": "fixtures.* reports.* rollback_actions.* staging.machine staging.stack staging.target",
     "staging": (
         "fixtures.* reports.* rollback_actions.* staging.machine staging.stack staging.releases "

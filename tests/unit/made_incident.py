@@ -32,7 +32,9 @@ from fixtures.incident.rollbacks import ROLLBACK_BEGAN
 from fixtures.monitor.assessment import Assessed
 from fixtures.monitoring.samples import SampleWriter
 from fixtures.monitoring.severity import assess
+from fixtures.rollback.unfinished import UnfinishedFile
 from fixtures.system.clock import Moment
+from fixtures.system.record_files import write_record
 from fixtures.target.bands import Bands
 from fixtures.target.profile import Target
 from fixtures.team.contact_record import (
@@ -212,7 +214,7 @@ class MadeIncident:
             "started", step=f"rollback emergency {COMMIT}", id=Step.ROLLBACK, user="ada", host="here", pid="1"
         )
         self.begin(journal)
-        (self.folder / UNFINISHED).write_text(json.dumps({"started": Moment.now().record(), "kept": None}))
+        write_record(self.folder / UNFINISHED, UnfinishedFile(COMMIT, Moment.now(), None))
         journal.write("started", step="restore mysql", id=Step.RESTORE, of="mysql", deadline_seconds=60.0)
 
     def check(self, *, reported: int = 8, wrong: bool = False) -> Run:

@@ -23,17 +23,19 @@ from fixtures.errors import ActionFailed
 from fixtures.incident.incident import Incident, RollbackRecord
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import Step, StepId
+from fixtures.rollback import writers
 from fixtures.rollback.plan import Plan
+from fixtures.stores.contract import Blind
 from fixtures.target.profile import Target, load_target
 from reports.terminal.progress import Progress
 from rollback_actions.backup.taking import take_backup
 from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.rollback import connections
 from rollback_actions.rollback import engine as rollback
-from rollback_actions.rollback import writers
 from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
-from rollback_actions.stores.contract import Blind, Client
+from rollback_actions.stores.contract import Client
 from tests.conftest import PROFILE
 from tests.unit.application_stand_in import Exchange, StandIn, running
 from tests.unit.word_store import WordStore, readable
@@ -255,7 +257,7 @@ def make_rollable(folder: Path, releases: Releases, monkeypatch: pytest.MonkeyPa
     """Make it in `folder`, with the stores behind its words in the place of real ones."""
     sandbox = make_sandbox(folder, releases)
     monkeypatch.setattr(rollback, "open_keeper", lambda name, *_: sandbox.keepers[name])
-    monkeypatch.setattr(writers, "open_clients", lambda name, *_: sandbox.clients[name])
+    monkeypatch.setattr(connections, "open_clients", lambda name, *_: sandbox.clients[name])
     monkeypatch.setattr(writers, "POLL_SECONDS", 0.01)
     return sandbox
 

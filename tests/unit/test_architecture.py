@@ -283,6 +283,18 @@ def test_every_way_to_decide_by_the_kind_of_a_store_is_found(source: str) -> Non
     assert list(_switches(source))
 
 
+def test_checks_name_no_kind_of_store() -> None:
+    """Not in a hint either: what a person types for one kind is in its descriptor."""
+    names = re.compile(rf"\b({'|'.join(kinds())})\b", re.IGNORECASE)
+    texts = {
+        f"{path.relative_to(ROOT)}:{node.lineno}": node.value
+        for path in (ROOT / "checks").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert not {place: text for place, text in texts.items() if names.search(text)}
+
+
 def test_checks_know_no_driver() -> None:
     drivers = {
         "docker",

@@ -110,7 +110,7 @@ def test_another_target_is_refused(folder: Path) -> None:
 def test_another_version_is_refused(folder: Path) -> None:
     path = folder / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "version": 3}), encoding="utf-8")
-    assert "expected version 2, observed version 3" in _refusal(folder)
+    assert "observed 3 as version, not version 2" in _refusal(folder)
 
 
 def test_no_baseline_at_all(tmp_path: Path) -> None:

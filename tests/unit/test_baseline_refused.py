@@ -17,7 +17,8 @@ from pydantic import SecretStr
 
 from fixtures.baseline.blocks import new_blocks, read_block, write_block
 from fixtures.baseline.facts import RecordedCollection, RecordedContent
-from fixtures.baseline.folder import BaselineDraft, _digest, _signature, load_baseline
+from fixtures.baseline.folder import BaselineDraft, load_baseline
+from fixtures.baseline.manifest import digest_of, signature_of
 from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.stores.contract import Digest, RecordHash
 from fixtures.system.files import canonical_json
@@ -63,9 +64,9 @@ def put_right(folder: Path, change: Callable[[dict[str, Any]], object] = dict, *
         if isinstance(entry, dict) and "\0" not in name and (folder / name).is_file():
             data = (folder / name).read_bytes()
             entry |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    manifest["digest"] = _digest(manifest)
+    manifest["digest"] = digest_of(manifest)
     if key:
-        manifest["signature"] = _signature(manifest, KEY)
+        manifest["signature"] = signature_of(manifest, KEY)
     path.write_bytes(canonical_json(manifest))
 
 

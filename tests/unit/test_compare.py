@@ -27,6 +27,7 @@ from fixtures.verdict import Verdict
 from rollback_actions.cli.state_commands import compare_command
 from tests.conftest import write_profile
 from tests.unit.content_stand_in import Recorder, Searchable, StandIn, opener
+from tests.unit.test_readers_reach import section
 
 ENGINE = cast("ContainerEngine", None)
 RECORDS = [RecordHash("k1", 1), RecordHash("k2", 2)]
@@ -70,8 +71,14 @@ def test_what_was_volatile_at_the_capture_and_is_exact_now(
         recorded_collection(recorder.baseline, target, "redis", "b")
 
 
+def of_buckets(target: Target) -> Target:
+    """Return `target` with a store that keeps versions in the place of its Redis."""
+    return target.model_copy(update={"stores": {"redis": section("s3")}})
+
+
 def test_versions_of_a_bucket_are_compared_too(target: Target, tmp_path: Path) -> None:
     """They are not counted, and have a schema."""
+    target = of_buckets(target)
     names = {"a": RECORDS, "versions a": RECORDS, "view a": []}
     recorder = Recorder(tmp_path, frozenset({"versions a", "view a"})).add(StandIn("redis", names))
     facts = recorder.baseline.facts
@@ -160,6 +167,7 @@ def test_what_is_wrong_comes_last_and_no_secret_is_printed(
 def test_a_capture_reads_all_that_was_counted(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    target = of_buckets(target)
     content = StandIn("redis", {**BOTH, "versions a": RECORDS, "view c": []}, hidden=frozenset("b"))
     monkeypatch.setattr(fixtures.baseline.recording, "open_content", opener(content))
     with pytest.raises(ActionFailed, match="no schema of b"):

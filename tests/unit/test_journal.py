@@ -12,9 +12,10 @@ import pytest
 
 from fixtures.errors import ActionFailed, Problem
 from fixtures.incident import journal as reading
-from fixtures.incident.journal import JournalBroken, read_journal, verify_journal
+from fixtures.incident.journal import JournalBroken, read_journal, texts_in, verify_journal
 from fixtures.system.command import OUTPUT_CHARACTERS, Deadline, observed, run_command
 from fixtures.system.files import append_line, json_line
+from reports.incident.journal_end import journal_end
 from rollback_actions.session import journal as journal_module
 from rollback_actions.session.journal import Journal, set_aside
 
@@ -55,8 +56,9 @@ def test_an_edited_record_is_seen(path: Path) -> None:
         ({"event": []}, "a list of 0 as event, not a valid string"),
         ({"event": None}, "None as event"),
         ({"at": "today"}, "'today' as at, not an object"),
-        ({"note": ["x"]}, "neither text nor number as 'note'"),
-        ({"id": {}}, "neither text nor number as 'id'"),
+        ({"note": ["x", 1]}, "neither text nor number nor list of texts as 'note'"),
+        ({"note": [["x"]]}, "neither text nor number nor list of texts as 'note'"),
+        ({"id": {}}, "neither text nor number nor list of texts as 'id'"),
     ],
 )
 def test_a_record_of_another_shape_breaks_the_chain_though_its_hash_holds(
@@ -68,6 +70,35 @@ def test_a_record_of_another_shape_breaks_the_chain_though_its_hash_holds(
     path.with_suffix(".head").unlink()
     with pytest.raises(JournalBroken, match=f"expected a record of a journal, observed {said}"):
         verify_journal(path)
+
+
+def test_a_list_is_written_as_one_and_each_of_its_texts_is_redacted(path: Path) -> None:
+    Journal(path, lambda text: text.replace("secret", "[redacted]")).write("named", names=("a", "secret b"))
+    record = verify_journal(path)[-1]
+    assert record["names"] == ["a", "[redacted] b"]
+    assert texts_in(record["names"]) == ("a", "[redacted] b")
+    assert "names: a [redacted] b" in str(journal_end(path))
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("", ()),
+        ("a", ("a",)),
+        ("a b", ("a", "b")),
+        ("[]", ()),
+        ('["a", "b c"]', ("a", "b c")),
+        (["a"], ("a",)),
+    ],
+)
+def test_a_list_of_an_earlier_version_is_read(written: object, read: tuple[str, ...]) -> None:
+    assert texts_in(written) == read
+
+
+@pytest.mark.parametrize("wrong", [None, 1, {}, [1], "[1]", "[", ["a", None]])
+def test_what_is_no_list_of_texts_is_refused(wrong: object) -> None:
+    with pytest.raises(ValueError, match=r"list of texts|Expecting"):
+        texts_in(wrong)
 
 
 def test_a_removed_record_is_seen(path: Path) -> None:

@@ -11,11 +11,13 @@ from typing import get_args
 import pytest
 
 from fixtures.errors import UsageProblem
+from fixtures.stores.policy import compared_of, policy_of
 from fixtures.stores.redis.descriptor import DESCRIPTOR as REDIS
 from fixtures.target.kinds import GROUP, discovered, kinds
 from fixtures.target.profile import load_target
-from fixtures.target.store_descriptor import Descriptor
+from fixtures.target.store_descriptor import Descriptor, Trait
 from tests.conftest import ROOT
+from tests.unit.test_readers_reach import section
 
 PLACES = ("view", "content", "export", "keeper", "clients", "retentions", "addresses", "sweep", "finished")
 
@@ -39,6 +41,19 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 def test_every_package_of_a_store_is_a_kind() -> None:
     folders = {path.parent.name for path in (ROOT / "fixtures" / "stores").glob("*/__init__.py")}
     assert set(kinds()) == folders
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_only_a_kind_that_keeps_versions_has_collections_of_them(kind: str) -> None:
+    """A table may have any name: none is taken for versions by it."""
+    descriptor, profile = kinds()[kind], section(kind)
+    versioned = Trait.VERSIONED in descriptor.traits
+    assert policy_of(profile, "versions x.users") == ("grows" if versioned else "exact")
+    assert descriptor.place_of("versions x.users") == ("x.users" if versioned else "versions x.users")
+    assert compared_of(profile, ["a"], ["a", "versions a"]) == (["a", "versions a"] if versioned else ["a"])
+    assert bool(descriptor.keep_versions) is versioned
+    assert (descriptor.retain is not None) is (Trait.LOG in descriptor.traits)
+    assert bool(profile.consumers) is False
 
 
 @pytest.mark.parametrize("kind", kinds())

@@ -18,6 +18,13 @@ PROGRAMS: Mapping[str, str] = {
     "fixtures/system/command.py": "the runner of programs",
     "fixtures/engines/host.py": "testinfra starts what its modules ask by, here under `timeout`",
 }
+OF_STAGING: Mapping[str, str] = {
+    "staging/machine/docker_engine.py": "an engine, which outlives the command that starts it",
+    "staging/rehearsal/rehearsal.py": "the monitor beside a rehearsal",
+    "staging/drills/drill_round.py": "the monitor beside a drill",
+    "staging/kills/kill.py": "a rollback that is there to be killed",
+}
+"""Programs that run beside what starts them; all others are run to their end by the runner."""
 THREADS: Mapping[str, str] = {
     "fixtures/system/side_by_side.py": "the engine of parts side by side",
     "fixtures/system/http.py": "a timer that cuts the connection of an answer that comes too slowly",
@@ -32,6 +39,7 @@ BY_TEXT: Mapping[str, str] = {
     "rollback_actions/cli/lazy.py": "a command is imported when it is asked for",
 }
 
+IN_CONTAINERS = {"application", "images"}
 STARTS_PROGRAMS = {"subprocess", "multiprocessing", "pty", "testinfra", "pexpect", "sh", "plumbum", "invoke"}
 STARTS_THREADS = {"concurrent", "_thread", "multiprocessing", "joblib"}
 OF_OS = ("exec", "fork", "popen", "posix_spawn", "spawn", "startfile", "system")
@@ -99,16 +107,29 @@ def _imports_by_text(source: str) -> bool:
 
 
 def _product() -> dict[str, str]:
-    paths = [
-        ROOT / "conftest.py",
-        *(path for room in PRODUCT for path in sorted((ROOT / room).rglob("*.py"))),
-    ]
+    return {"conftest.py": (ROOT / "conftest.py").read_text(encoding="utf-8"), **_of(*PRODUCT)}
+
+
+def _of(*rooms: str) -> dict[str, str]:
+    paths = (path for room in rooms for path in sorted((ROOT / room).rglob("*.py")))
     return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in paths}
 
 
 def test_programs_are_started_in_one_place() -> None:
     """Who is named here beside the runner says why; who starts none any more is named no longer."""
     assert {path for path, source in _product().items() if _starts_programs(source)} == {*PROGRAMS}
+
+
+def test_staging_runs_programs_to_their_end_in_the_same_place() -> None:
+    # What the containers run is not of the house.
+    own = {path: source for path, source in _of("staging").items() if path.split("/")[1] not in IN_CONTAINERS}
+    assert {path for path, source in own.items() if _starts_programs(source)} == {*OF_STAGING}
+
+
+def test_no_text_is_split_into_a_command() -> None:
+    """What is to be run as it was advised carries its words: `fixtures.system.command.Command`."""
+    every = {**_product(), **_of("staging")}
+    assert not [path for path, source in every.items() if ("shlex", "split") in set(_names(source))]
 
 
 def test_threads_are_started_in_one_place() -> None:

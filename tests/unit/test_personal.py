@@ -84,8 +84,9 @@ def test_a_pattern_of_one_place_covers_no_other() -> None:
     assert personal.covers("mysql", "imagedb.users", "nick")
     assert not personal.covers("mongodb", "imagedb.users", "nick")
     assert not personal.covers("mysql", "imagedb.users", "email")
-    assert personal.keys("minio", kinds()["s3"].key_fields, "versions avatars", None)(ANNA) != ANNA
-    assert personal.keys("minio", kinds()["s3"].key_fields, "minio-file", None)(ANNA) == ANNA
+    s3 = kinds()["s3"]
+    assert personal.keys("minio", s3.key_fields, s3.place_of("versions avatars"), None)(ANNA) != ANNA
+    assert personal.keys("minio", s3.key_fields, s3.place_of("minio-file"), None)(ANNA) == ANNA
 
 
 @pytest.mark.parametrize(

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import ast
 import gc
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 from pydantic import SecretStr
 
-from fixtures.engines.engine import Endpoint
+from fixtures.engines.engine import ContainerEngine, Endpoint
+from fixtures.monitoring.samples import ProbeKind
+from fixtures.probes.held_view import HeldContent, HeldView
+from fixtures.probes.probes import probes_of
 from fixtures.stores.reach import Readable
 from fixtures.stores.registry import content_at, export_at, view_at
 from fixtures.target.kinds import kinds
+from fixtures.target.profile import Target
 from fixtures.target.sections import Account, Address, ApiKey, StoreProfile
 from fixtures.target.store_descriptor import Trait
+from tests.conftest import ROOT
 
 READER, OPERATOR = "secret-of-the-reader", "secret-of-the-operator"
 NOWHERE = Endpoint("127.0.0.1", 9)
@@ -91,9 +100,45 @@ def test_what_reads_a_store_holds_no_secret_of_its_operator(
         assert _holds(reader, READER) is not as_operator
 
 
+def test_what_a_monitor_keeps_open_holds_no_secret_of_an_operator(target: Target) -> None:
+    """It stays for days, and reads a store again under an address that it looks up itself."""
+    stores = {kind: section(kind) for kind in kinds()}
+    watched = target.model_copy(update={"stores": stores})
+    assert _holds(watched, OPERATOR)
+    probes = probes_of(watched, 1.0, time.monotonic)
+    assert {probe.id.kind for probe in probes} >= {ProbeKind.STORE, ProbeKind.RECORDS, ProbeKind.LAG}
+    assert [str(probe.id) for probe in probes if _holds(probe, OPERATOR)] == []
+    for opened in (HeldView, HeldContent):
+        held = opened("one", stores["mysql"], create_autospec(ContainerEngine, instance=True), 1.0)
+        assert not _holds(held, OPERATOR)
+        assert _holds(held, READER)
+
+
 def test_only_s3_is_exported_as_the_operator() -> None:
     """MinIO lets no reader read old versions; a second kind wants a reason as good."""
     assert [kind for kind, known in kinds().items() if Trait.OPERATORS_EXPORT in known.traits] == ["s3"]
+
+
+def _operator_for_reader(path: Path) -> Iterator[str]:
+    """Yield where a module gives a reader the operator's account."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        given: list[tuple[str | None, ast.expr]] = []
+        if isinstance(node, ast.Dict):
+            pairs = zip(node.keys, node.values, strict=True)
+            given = [(str(key.value), value) for key, value in pairs if isinstance(key, ast.Constant)]
+        elif isinstance(node, ast.Call):
+            given = [(keyword.arg, keyword.value) for keyword in node.keywords]
+        for name, value in given:
+            if name == "reader" and isinstance(value, ast.Attribute) and value.attr == "operator":
+                yield f"{path.relative_to(ROOT)}"
+
+
+def test_an_export_alone_takes_the_operator_for_a_reader() -> None:
+    """And only of a kind that says so: where else the reader cannot read, that is an error in words."""
+    rooms = ("checks", "fixtures", "reports", "rollback_actions", "staging")
+    paths = (path for room in rooms for path in (ROOT / room).rglob("*.py"))
+    found = [one for path in paths for one in _operator_for_reader(path)]
+    assert found == ["fixtures/stores/registry.py"]
 
 
 def test_a_secret_is_found_wherever_it_is() -> None:

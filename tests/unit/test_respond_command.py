@@ -129,7 +129,7 @@ def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], No
     assert again["findings"] == first["findings"]
     decided = verify_journal(folder / RESPONSE)[1]
     assert again["decision"]["action"] == decided["action"]
-    assert again["decision"]["names"] == json.loads(decided["names"])
+    assert again["decision"]["names"] == decided["names"]
     # As of the last, it is well again.
     assert json.loads(run("assess", "--json", f"--samples={folder / KEPT}"))["severity"] == "healthy"
 

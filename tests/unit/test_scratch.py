@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from copy import deepcopy
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 from unittest.mock import create_autospec
 
 import pytest
 
+from fixtures.backups.package import Kept
+from fixtures.backups.sets import BackupSet
+from fixtures.baseline.folder import Baseline
+from fixtures.baseline.target_comparison import Finding
 from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.errors import ActionFailed, Mismatch, Unverifiable
 from fixtures.incident.trials import Trial, of_problem
+from fixtures.stores.contract import StoreView
 from fixtures.stores.kafka.descriptor import KafkaProfile
 from fixtures.stores.reach import Readable
+from fixtures.system.clock import Moment
+from fixtures.system.command import Deadline
 from fixtures.system.record_files import as_json, record_of
 from fixtures.target.profile import Target
-from fixtures.target.sections import Address
+from fixtures.target.sections import Account, Address, ApiKey, StoreProfile
+from fixtures.target.store_descriptor import Means
 from fixtures.verdict import Verdict
-from rollback_actions.backup.scratch import require_apart, require_own_address
+from rollback_actions.backup import restore_trial
+from rollback_actions.backup.restore_trial import StoreTrial
+from rollback_actions.backup.scratch import Scratch, ScratchControl, require_apart, require_own_address
+from rollback_actions.stores.contract import Restored
 
 Record = dict[str, Any]
 TARGET: Record = {
@@ -200,3 +213,66 @@ def test_a_store_that_names_no_address_is_not_asked_for_one(target: Target) -> N
     engine = create_autospec(ContainerEngine, instance=True)
     require_own_address("redis", target.stores["redis"], engine)
     engine.resolve.assert_not_called()
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_restore_is_compared_by_the_reader_or_not_at_all(
+    *, refused: bool, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scratch instance may not have its account: the operator, who has restored, does not stand in."""
+    trial = _trial(target)
+    readers: list[Account | ApiKey | None] = []
+
+    def opened(name: str, profile: StoreProfile, _: ContainerEngine) -> StoreView:
+        readers.append(profile.reader)
+        view = create_autospec(StoreView, instance=True)
+        if refused:
+            view.counts.side_effect = Unverifiable(
+                what=name, expected="an answer", observed="access denied", source="10.0.0.9:6379", hint="none"
+            )
+        return cast("StoreView", view)
+
+    def compared(read: Target, *_: object) -> list[Finding]:
+        readers.append(read.stores["redis"].reader)
+        return [Finding("redis", "0:token:*", Verdict.PASSED, "exact")]
+
+    monkeypatch.setattr(restore_trial, "open_view", opened)
+    monkeypatch.setattr(restore_trial, "compare_target", compared)
+    monkeypatch.setattr(restore_trial, "open_keeper", lambda *_: _Restores())
+    done = trial.run(_begun())
+    assert {id(reader) for reader in readers} == {id(target.stores["redis"].reader)}
+    if refused:
+        assert (done.verdict, len(readers)) == (Verdict.BROKEN, 1)
+        assert "an account that may read it, as at the target, observed access denied" in done.texts[0]
+        assert "premigration.scratch.files" in done.hint
+        assert "test_backup_restores[[]redis]" in done.hint
+    else:
+        assert (done.verdict, len(readers)) == (Verdict.PASSED, 2)
+
+
+class _Restores:
+    """A keeper whose restore puts back what the backup holds."""
+
+    name, kind = "redis", "redis"
+
+    def back_up(self, folder: Path) -> Kept:
+        raise NotImplementedError
+
+    def restore(self, folder: Path) -> Restored:
+        return Restored({"0:token:*": 2})
+
+
+def _trial(target: Target) -> StoreTrial:
+    """Return the trial of one store, in a scratch instance that is there."""
+    engine = create_autospec(ContainerEngine, instance=True)
+    scratch = Scratch(target, create_autospec(ScratchControl, instance=True), Deadline(60.0))
+    baseline = create_autospec(Baseline, instance=True)
+    baseline.facts.stores = {}
+    kept = {"redis": Kept("keys", {"0:token:*": 2}, 10, Means.KEYS)}
+    return StoreTrial("redis", scratch, engine, BackupSet(Path(), "c", Moment.now(), kept), baseline)
+
+
+def _begun() -> Future[None]:
+    started: Future[None] = Future()
+    started.set_result(None)
+    return started

@@ -14,13 +14,14 @@ from redis.connection import Connection
 
 from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.stores import own_connections
+from fixtures.stores.contract import Blind
 from fixtures.stores.mongodb import view as mongodb
 from fixtures.stores.own_connections import NAME, OwnConnections
 from fixtures.stores.reach import Reach
 from fixtures.stores.redis import view as redis_view
 from fixtures.target.sections import Account, Address, WatchedProfile
 from rollback_actions.stores import strangers
-from rollback_actions.stores.contract import Blind, Client
+from rollback_actions.stores.contract import Client
 from rollback_actions.stores.mongodb import clients as mongodb_clients
 from rollback_actions.stores.mysql import clients as mysql_clients
 from rollback_actions.stores.redis import clients as redis_clients

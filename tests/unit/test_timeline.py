@@ -14,6 +14,8 @@ from fixtures.incident.incident import JOURNAL, UNFINISHED
 from fixtures.incident.response_record import RESPONSE
 from fixtures.monitoring.severity import Severity
 from fixtures.rollback.refusals import Allowed
+from fixtures.rollback.unfinished import SUPERSEDED, SupersededFile, UnfinishedFile
+from fixtures.system.record_files import write_record
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
 from reports.incident.event import Kind
@@ -287,6 +289,7 @@ FILES = (
     "rollback.json",
     "closed.json",
     UNFINISHED,
+    SUPERSEDED,
     "contacts.jsonl",
     "response.jsonl",
     "assessed.jsonl",
@@ -308,7 +311,9 @@ def test_whatever_is_damaged_the_timeline_is_made_and_says_so(
     made.respond()
     made.tell()
     made.incident.close()
-    (made.folder / UNFINISHED).write_text(json.dumps({"started": made.incident.started.record()}))
+    unfinished = UnfinishedFile("a" * 40, made.incident.started, None)
+    write_record(made.folder / UNFINISHED, unfinished)
+    write_record(made.folder / SUPERSEDED, SupersededFile("a" * 40, made.incident.started, None, by=None))
     (made.folder / name).write_bytes(content)
 
     timeline = timeline_of(read_record(made.folder))
@@ -317,6 +322,16 @@ def test_whatever_is_damaged_the_timeline_is_made_and_says_so(
     # An empty file of lines is one in which nothing was written yet, but where something was known to be.
     if content or name.endswith(".json") or name.startswith(("contacts", "response")):
         assert any(name.partition("/")[0] in doubt for doubt in timeline.doubts)
+
+
+@pytest.mark.parametrize("name", [UNFINISHED, SUPERSEDED])
+def test_a_file_of_a_rollback_that_says_only_when_it_began_is_a_doubt(made: MadeIncident, name: str) -> None:
+    (made.folder / name).write_text(json.dumps({"started": made.incident.started.record()}))
+
+    timeline = timeline_of(read_record(made.folder))
+
+    assert any(doubt.startswith(f"{name}: it is damaged") for doubt in timeline.doubts)
+    assert not texts(timeline, Kind.ROLLBACK)
 
 
 def test_a_rollback_of_which_no_file_says_how_it_ended_is_a_doubt(made: MadeIncident) -> None:

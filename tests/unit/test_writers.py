@@ -13,10 +13,11 @@ from fixtures.engines.engine import RunningContainer
 from fixtures.errors import Problem, Unverifiable
 from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal_steps import Step, StepId
+from fixtures.rollback import writers
 from fixtures.rollback.plan import plan_database, plan_emergency
+from fixtures.rollback.writers import WriterSeen
 from reports.terminal.progress import Progress
-from rollback_actions.rollback import writers
-from rollback_actions.rollback.writers import Watch, WriterSeen
+from rollback_actions.rollback.connections import watch_of
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
 from rollback_actions.stores.contract import Client
@@ -158,7 +159,7 @@ def test_a_store_that_does_not_tell_is_named(sandbox: Sandbox, incident: Inciden
     target = sandbox.target.model_copy(update={"stores": stores})
     with Progress() as progress:
         steps = Recorder(Journal(incident.folder / "journal.jsonl", str), progress, free)
-        with Watch(target, ("redis", "mysql"), sandbox.engine, steps) as watch:
+        with watch_of(target, ("redis", "mysql"), sandbox.engine, steps.note) as watch:
             watch.begin()
             assert watch.end() == "nobody at the containers, redis; blind at mysql"
             assert watch.blind() == {"mysql": "a store of its kind does not tell who is connected"}

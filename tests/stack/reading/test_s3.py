@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.collection import VERSIONS
 from fixtures.errors import Unverifiable
 from fixtures.stores.contract import ContentView, Digest, Pace
+from fixtures.stores.s3.descriptor import VERSIONS
 from tests.stack.content_reading import digests, read
 from tests.stack.reading.s3 import BUCKET, GONE, PLAIN, S3, SET, SHAPED
 from tests.stack.scratch_buckets import make, put, tags

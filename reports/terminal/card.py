@@ -14,8 +14,21 @@ from fixtures.git.repository import git
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.unfinished import unfinished_of
 from fixtures.system.clock import age
-from rollback_actions.session.holder import Life
-from rollback_actions.session.lock import LockState, lock_state
+from fixtures.system.command import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """The target's lock, as it was read: `text` is for people.
+
+    `held` says that it has a holder, `runs` that this process is known to run, `ended` that it is known to
+    have ended.
+    """
+
+    text: str
+    held: bool
+    runs: bool
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +36,11 @@ class Entry:
     """A line of the card: its purpose, the command to type, and remarks."""
 
     title: str
-    command: str = ""
+    command: Command | None = None
     lines: tuple[str, ...] = ()
 
 
-def card(advice: Advice, engine: ContainerEngine) -> Iterator[Entry]:
+def card(advice: Advice, engine: ContainerEngine, lock: Locked) -> Iterator[Entry]:
     """Yield the entries of the card; an entry that cannot be determined gives the reason instead."""
     target = advice.target
     yield _emergency(advice)
@@ -38,8 +51,7 @@ def card(advice: Advice, engine: ContainerEngine) -> Iterator[Entry]:
         tuple(_said(lambda: git(target.application.repository, "log", "--oneline", "-10").splitlines())),
     )
     yield _logs(advice, engine)
-    lock = lock_state(target)
-    yield Entry("Lock", lines=(str(lock),))
+    yield Entry("Lock", lines=(lock.text,))
     yield _next(advice, lock)
 
 
@@ -77,10 +89,10 @@ def _logs(advice: Advice, engine: ContainerEngine) -> Entry:
     return Entry(title, advice.logs(unwell), (f"in trouble: {', '.join(unwell)}",))
 
 
-def _next(advice: Advice, lock: LockState) -> Entry:
+def _next(advice: Advice, lock: Locked) -> Entry:
     target, title = advice.target, "What next"
-    if lock.holder is not None and not lock.ended:
-        what = "an action is running" if lock.life is Life.RUNS else "an action may be running"
+    if lock.held and not lock.ended:
+        what = "an action is running" if lock.runs else "an action may be running"
         return Entry(title, advice.status(), (f"{what}: see how far it is",))
     try:
         unfinished = unfinished_of(target.folders.incidents, target.name)

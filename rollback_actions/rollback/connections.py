@@ -1,0 +1,58 @@
+"""The connections to stores, where a rollback's watch looks for writers: the operator alone sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import Problem
+from fixtures.rollback.writers import Containers, Seen, Watch
+from fixtures.target.profile import Target
+from fixtures.target.sections import StoreProfile
+from rollback_actions.stores.contract import StoreClients
+from rollback_actions.stores.registry import open_clients, tells_clients
+
+
+@dataclass
+class Connections:
+    """The connections to one store. It is opened again after each failure: a restart can move the store.
+
+    Another process may read with the account that the profile has for readers, such as the monitor. So may an
+    application whose account has more rights than a reader's: whether it writes cannot be told.
+    """
+
+    name: str
+    profile: StoreProfile
+    engine: ContainerEngine
+    _clients: StoreClients | None = None
+
+    def look(self) -> Seen:
+        """Return the connected clients that this process did not open."""
+        if self._clients is None:
+            self._clients = open_clients(self.name, self.profile, self.engine)
+        try:
+            others = self._clients.others()
+        except Problem:
+            self.close()
+            raise
+        return Seen(
+            [f"client {one} of {self.name}" for one in others if not one.reads],
+            [str(one) for one in others if one.reads],
+        )
+
+    def close(self) -> None:
+        """Close the watch's own connection."""
+        if self._clients is not None:
+            self._clients.close()
+            self._clients = None
+
+
+def watch_of(
+    target: Target, stores: Sequence[str], engine: ContainerEngine, note: Callable[[str], None]
+) -> Watch:
+    """Return the watch for writers while `stores` are restored; `note` is told what it cannot see."""
+    told = {name: target.stores[name] for name in stores if tells_clients(target.stores[name])}
+    clients = [Connections(name, profile, engine) for name, profile in told.items()]
+    untold = [name for name in stores if name not in told]
+    return Watch(stores, Containers(target, engine), clients, untold, note)
