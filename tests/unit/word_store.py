@@ -14,7 +14,7 @@ from fixtures.backups import index
 from fixtures.backups.package import Kept, write_package
 from fixtures.collection import Json
 from fixtures.errors import Unverifiable
-from fixtures.losses import accounting, lost_window, window_export, written_since
+from fixtures.losses import accounting, after_restore, lost_window, window_export, written_since
 from fixtures.stores.contract import Digest, ExportedRecord, Pace, RecordHash, Selection
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
@@ -78,6 +78,8 @@ class WordReader:
         return {COLLECTION: {}}
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
+        if self.store.dead:
+            raise Unverifiable(what=self.name, expected="an answer", observed="none", source="-", hint="-")
         return self.store.bounds
 
     def digest(
@@ -90,7 +92,7 @@ class WordReader:
     def records(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
     ) -> Iterator[tuple[int, RecordHash]]:
-        if tuple(division) != self.store.bounds:
+        if self.store.dead or tuple(division) != self.store.bounds:
             raise Unverifiable(what=self.name, expected="a bound", observed="none", source="-", hint="-")
         for part in parts:
             for key, word in self.store.words.items():
@@ -132,6 +134,7 @@ def readable(stores: Mapping[str, WordStore]) -> ExitStack:
         (lost_window, ("open_export",)),
         (window_export, ("open_content", "open_export")),
         (accounting, ("open_content",)),
+        (after_restore, ("open_content",)),
         (written_since, ("open_content",)),
     ):
         for name in names:
