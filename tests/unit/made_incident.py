@@ -188,6 +188,7 @@ class MadeIncident:
         kind: str = "emergency",
         names: tuple[str, ...] = (),
         records: dict[str, int] | None = RECORDS,
+        blind: dict[str, str] | None = None,
     ) -> None:
         """Write how the rollback ended."""
         ended = Moment.now()
@@ -202,6 +203,7 @@ class MadeIncident:
                 names=names,
                 records=records,
                 origin=Origin(BAD, (BAD,)),
+                blind=blind or {},
             )
         )
 
