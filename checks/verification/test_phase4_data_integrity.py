@@ -9,12 +9,11 @@ import pytest
 
 from fixtures.baseline.differences import neighbours_text, same_neighbours, schema_differences
 from fixtures.baseline.facts import RecordedContent, RecordedStore
-from fixtures.baseline.folder import Baseline
 from fixtures.collection import Case, Json
 from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
 from fixtures.given.cases import ContentCase, CountCase, GoldenCase, SchemaCase
-from fixtures.stores.contract import MovingContent, Neighbours, StoreView
+from fixtures.stores.contract import Neighbours, StoreView
 from fixtures.stores.references import require_whole
 from fixtures.system.rounds import Wrong, answer_of
 from fixtures.target.profile import Target
@@ -125,10 +124,10 @@ def test_golden_queries(
 
 
 def test_positions(
-    moving_store: str, baseline: Baseline, moving: Callable[[str], MovingContent], expect: Expect
+    moving_store: str, strayed_of: Callable[[str], Sequence[str]], expect: Expect
 ) -> None:
     """No position, such as a consumer group's offset, was lost, moved back or is beyond the end."""
-    strayed = list(moving(moving_store).strayed(baseline.facts.contents[moving_store].positions))
+    strayed = strayed_of(moving_store)
     expect(not strayed,
            what=f"positions of {moving_store}", means=Meaning.DATA_CHANGED,
            expected="where they were, or further on",

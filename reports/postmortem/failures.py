@@ -10,6 +10,7 @@ from reports.postmortem.flow import t_plus
 from reports.text.page import Page
 from reports.text.stages import TITLES
 from reports.timeline.timeline import Timeline
+from reports.verdict.summary import UNSEEN
 
 _DONE = (Kind.ROLLBACK, Kind.DEPLOYMENT, Kind.ACTION, Kind.RESPONSE, Kind.CHECK, Kind.CONTACT)
 
@@ -38,6 +39,9 @@ def unverified_section(page: Page, timeline: Timeline, verdict: RunVerdict) -> N
     page.table(("when", "what", "", "where"), (_row(e, timeline) for e in broken), "Nothing is recorded.")
     page.paragraph("Not covered:")
     page.bullets([*verdict.partial, *_blocked(verdict)], "Nothing is left out.")
+    page.paragraph(f"{UNSEEN}:")
+    blind = (verdict.blind or {}).items()
+    page.bullets([f"{store}: {reason}" for store, reason in blind], "Nowhere is recorded.")
     page.paragraph("Blind spots, exclusions, samples and waivers, as the checks noted them:")
     page.bullets(verdict.notes, "None was noted.")
 

@@ -8,6 +8,7 @@ from fixtures.decision.tree import Action, Decision
 from fixtures.engines.factory import open_engine
 from fixtures.errors import UsageProblem
 from fixtures.git.repository import head
+from fixtures.losses.after_restore import dangling, unmatched
 from fixtures.losses.changes import Written
 from fixtures.losses.written_since import written_since
 from fixtures.monitor.assessment import Assessed
@@ -17,7 +18,7 @@ from fixtures.rollback.plan import Plan, plan_of
 from fixtures.rollback.refusals import Allowed, refusals
 from fixtures.rollback.schedule import schedule_of
 from fixtures.target.profile import Target
-from reports.terminal.outline import cautions, losses, outline
+from reports.terminal.outline import cautions, losses, mismatches, outline
 
 
 def assessment_lines(assessed: Assessed) -> Iterator[str]:
@@ -66,7 +67,7 @@ def decision_lines(
         yield f"  {number:>2}. {step.name}: {changes} (within {schedule.deadline(step.stage):.0f} s)"
     for loss in losses(plan, _written(target, plan)):
         yield f"lost: {loss}"
-    for caution in cautions(target, plan, now):
+    for caution in (*cautions(target, plan, now), *_mismatches(target, plan)):
         yield f"caution: {caution}"
     yield (
         f"budget: {schedule.budget:g} s (rollback_seconds); about {schedule.seconds:.0f} s expected,"
@@ -75,6 +76,17 @@ def decision_lines(
     for refusal in refusals(target, plan, Allowed()) if refused is None else refused(plan):
         yield f"refused: {refusal.summary}; {refusal.hint}"
     yield f"next: {advice.rollback(plan.wish)}"
+
+
+def _mismatches(target: Target, plan: Plan) -> Iterator[str]:
+    if plan.backup is None:
+        return iter(())
+    engine = open_engine(target.engine)
+    return mismatches(
+        plan,
+        unmatched(target, plan.baseline, plan.backup, plan.stores),
+        dangling(target, engine, plan.backup, plan.stores),
+    )
 
 
 def _written(target: Target, plan: Plan) -> Mapping[str, Written | str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from fixtures.decision.wish import Kind
 from fixtures.errors import listed
 from fixtures.incident.journal_steps import Step
+from fixtures.losses.after_restore import Dangling, Unmatched
 from fixtures.losses.changes import Written
 from fixtures.rollback.plan import Plan, PlannedStep
 from fixtures.system.clock import age
@@ -124,6 +125,29 @@ def cautions(target: Target, plan: Plan, head: str) -> Iterator[str]:
     )
     if sharing:
         yield f"the tag goes back too, and {', '.join(sharing)} with it when next re-created"
+
+
+def mismatches(plan: Plan, unmatched: Iterable[Unmatched], dangling: Iterable[Dangling]) -> Iterator[str]:
+    """Yield what phase 4 will find wrong after the rollback of `plan`, in words."""
+    if plan.backup is None:
+        return
+    backup = plan.backup.finished.wall
+    for one in unmatched:
+        name = f"{one.store}, {one.collection}" if one.collection else one.store
+        yield (
+            f"{name} cannot match baseline {plan.baseline.id} of {plan.baseline.created}: {one.text};"
+            f" the backup is of {backup}"
+        )
+    for each in dangling:
+        of, to = each.reference.referencing, each.reference.referenced
+        lost = each.lost
+        if isinstance(lost, int):
+            lost = f"{lost:,} records of {to.store}, {to.collection}, are not there then"
+        back, stays = (to.store, of.store) if each.goes_back else (of.store, to.store)
+        yield (
+            f"reference {each.name}: {back} goes back and {stays} stays; {lost}, and what {of.store},"
+            f" {of.collection}, names of them dangles; roll both back, or put them in from the lost window"
+        )
 
 
 def _of_start(plan: Plan, services: Sequence[str]) -> Iterator[str]:

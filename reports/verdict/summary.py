@@ -36,6 +36,7 @@ _GATE_MEANINGS = {
 _LATE = "every check of all four phases ran and passed, but the target was down for longer than its objective"
 _NOT_IN_TIME = "every check of all four phases ran and passed, but not in time"
 _LONGEST_REASON = 200
+UNSEEN = "Where a writer may have been unseen while data was restored"
 _RECORD = (VERDICT, "gate.md", "report.html", "postmortem.md", RESULTS)
 # GitHub and its imitations show the file that this variable names.
 _SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -57,6 +58,8 @@ def lines(verdict: RunVerdict, folder: Path) -> Iterator[tuple[str, str, str]]:
         yield "  blocked", f" {TITLES[name]}: {reason}", _STYLES[Verdict.BLOCKED]
     for late in _late(verdict):
         yield "  late", f"    {late}", style
+    for store, reason in (verdict.blind or {}).items():
+        yield "  blind", f"   {store}: {reason}", ""
     if verdict.partial:
         yield "  not covered", f": {'; '.join(verdict.partial)}", style
     for text in verdict.notes:
@@ -92,6 +95,13 @@ def markdown(verdict: RunVerdict, folder: Path) -> str:
         page += ["", "Blocked:", "", *blocked]
     for late in _late(verdict):
         page += ["", f"Late: {escaped(late)}"]
+    if verdict.blind:
+        page += [
+            "",
+            f"{UNSEEN}:",
+            "",
+            *(f"- {store}: {escaped(why)}" for store, why in verdict.blind.items()),
+        ]
     if verdict.partial:
         page += ["", "Not covered:", "", *(f"- {escaped(reason)}" for reason in verdict.partial)]
     if verdict.notes:
@@ -126,10 +136,9 @@ def _rollback(verdict: RunVerdict) -> str:
     text = f"rollback {verdict.rollback.verdict} in {verdict.rollback.seconds:.1f} s"
     if verdict.rto_seconds is not None:
         text = f"{text}, verified after {verdict.rto_seconds:.1f} s in all"
-    if verdict.records is None:
-        return text
-    counts = ", ".join(f"{count:,} {name}" for name, count in verdict.records.items())
-    return f"{text}; records: {counts}"
+    if verdict.records is not None:
+        text += f"; records: {', '.join(f'{count:,} {name}' for name, count in verdict.records.items())}"
+    return f"{text}; blind to writers at {', '.join(sorted(verdict.blind))}" if verdict.blind else text
 
 
 def _counts(phase: PhaseVerdict) -> str:

@@ -190,6 +190,7 @@ class MadeIncident:
         kind: str = "emergency",
         names: tuple[str, ...] = (),
         records: dict[str, int] | None = RECORDS,
+        blind: dict[str, str] | None = None,
     ) -> None:
         """Write how the rollback ended."""
         ended = Moment.now()
@@ -204,6 +205,7 @@ class MadeIncident:
                 names=names,
                 records=records,
                 origin=Origin(BAD, (BAD,)),
+                blind=blind or {},
             )
         )
 

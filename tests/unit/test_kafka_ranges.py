@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
+from fixtures.backups.index import StoreIndex, _index_collection
+from fixtures.baseline.blocks import new_blocks, write_block
+from fixtures.baseline.comparison import compare, strayed_positions
+from fixtures.baseline.facts import RecordedContent
+from fixtures.baseline.recording import record_collection
+from fixtures.baseline.sampling import Plan
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import Unverifiable
+from fixtures.losses.accounting import _Collection
+from fixtures.losses.changes import ground_of
+from fixtures.losses.lost_window import Window, WindowCollection, WindowPart, WindowStore, blocks_file
 from fixtures.stores.contract import Digest, Pace
 from fixtures.stores.kafka import content as kafka_content
 from fixtures.stores.kafka.content import Content
 from fixtures.stores.kafka.descriptor import KafkaProfile
 from fixtures.stores.kafka.inventory import Inventory
 from fixtures.stores.kafka.ranges import RangeLog, Segment
+from fixtures.stores.kafka.upkeep import Upkeep
 from fixtures.stores.kafka.view import settings
 from fixtures.stores.reach import NOBODY, Reach, Readable
+from fixtures.system.command import Deadline
 from fixtures.target.sections import Address
 from tests.stack.content_reading import expect_parts_are_whole, read
 
 TOPIC = "jobs"
 SECONDS = 10.0
+STAMP = 1_700_000_000_000
 
 
 @dataclass(frozen=True)
 class Broker:
     reach: Reach
+    profile: KafkaProfile
     content: Content
     owner: Producer  # the broker lives as long as this does
 
@@ -40,7 +54,7 @@ class Broker:
             producer.init_transactions(SECONDS)
             producer.begin_transaction()
         for number in range(count):
-            producer.produce(TOPIC, value=b"%d" % number, partition=partition)
+            producer.produce(TOPIC, value=b"%d" % number, partition=partition, timestamp=STAMP)
         assert producer.flush(SECONDS) == 0
         if transactional:
             producer.commit_transaction(SECONDS)
@@ -48,6 +62,11 @@ class Broker:
 
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
+    return made_broker(monkeypatch)
+
+
+def made_broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
+    """Return a broker whose topic is empty."""
     owner = Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 1, "log_level": 0})
     (address,) = owner.list_topics(TOPIC, timeout=SECONDS).brokers.values()
     profile = KafkaProfile(
@@ -59,9 +78,12 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     )
     endpoint = Endpoint(address.host, address.port)
     # That broker keeps no configuration.
-    monkeypatch.setattr(Inventory, "retention", lambda *_: None)
+    monkeypatch.setattr(Inventory, "upkeep", lambda *_: Upkeep())
     return Broker(
-        Reach("kafka", endpoint, NOBODY, SECONDS), Content(Readable("kafka", profile, endpoint)), owner
+        Reach("kafka", endpoint, NOBODY, SECONDS),
+        profile,
+        Content(Readable("kafka", profile, endpoint)),
+        owner,
     )
 
 
@@ -115,3 +137,154 @@ def test_an_end_that_comes_late_is_no_stray(broker: Broker, monkeypatch: pytest.
     monkeypatch.setattr(Content, "positions", lambda _: next(answers))
     monkeypatch.setattr(kafka_content, "SETTLE_SECONDS", 0.1)
     assert list(broker.content.strayed(recorded)) == []
+
+
+@pytest.fixture
+def holed(broker: Broker) -> Broker:
+    """A log with a hole in it, at 4, and one at its end, at 7."""
+    _fill(broker, markers=True)
+    return broker
+
+
+def _fill(broker: Broker, *, markers: bool = False) -> None:
+    for number, count in enumerate((2, 2, 1, 1)):
+        broker.produce(count, 0, f"{number}" if markers and number % 2 else "")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_re_created_log_has_no_holes_and_its_records_are_matched_by_position(
+    holed: Broker, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    division = holed.content.divide(TOPIC, size)
+    before = read(holed.content, TOPIC, division)
+    anew = made_broker(monkeypatch)
+    _fill(anew)
+    unmatched = read(anew.content, TOPIC, division)
+    assert set(unmatched.records) == {f"0/{offset}" for offset in range(6)}
+    assert before.changed(unmatched)
+    assert anew.content.renumber(TOPIC, list(before.records))
+    assert read(anew.content, TOPIC, division) == before
+    # It is matched already.
+    assert not anew.content.renumber(TOPIC, list(before.records))
+    # A later record follows the last recorded one.
+    anew.produce(1, 0)
+    assert before.changed(read(anew.content, TOPIC, division)) == {"0/7": None}
+
+
+@pytest.mark.parametrize(
+    ("counts", "seen"), [((2, 2, 1), {"0/6"}), ((2, 1, 1, 1), {"0/3", "0/6"}), ((2, 2, 1, 2), {"0/7"})]
+)
+def test_what_differs_in_a_re_created_log_is_seen(
+    holed: Broker, monkeypatch: pytest.MonkeyPatch, counts: tuple[int, ...], seen: set[str]
+) -> None:
+    before = read(holed.content, TOPIC)
+    anew = made_broker(monkeypatch)
+    for count in counts:
+        anew.produce(count, 0)
+    assert anew.content.renumber(TOPIC, list(before.records))
+    assert set(before.changed(read(anew.content, TOPIC))) == seen
+
+
+def test_a_log_that_is_the_same_keeps_its_offsets(holed: Broker) -> None:
+    before = read(holed.content, TOPIC)
+    assert not holed.content.renumber(TOPIC, list(before.records))
+    holed.produce(3, 0, "third")
+    assert not holed.content.renumber(TOPIC, list(before.records))
+    assert set(before.changed(read(holed.content, TOPIC))) == {"0/8", "0/9", "0/10"}
+
+
+def test_positions_of_a_re_created_log_are_those_of_the_same_records(
+    holed: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_content, "SETTLE_SECONDS", 0.1)
+    partition, group = f"topic {TOPIC} 0", f"group g {TOPIC} 0"
+    recorded = {**holed.content.positions(), group: 5}
+    assert recorded[partition] == {"begin": 0, "end": 8}
+    keys = list(read(holed.content, TOPIC).records)
+    anew = made_broker(monkeypatch)
+    _fill(anew)
+    now = {**anew.content.positions(), group: 4}
+    assert now[partition] == {"begin": 0, "end": 6}
+    monkeypatch.setattr(Content, "positions", lambda _: now)
+    assert len(anew.content.strayed(recorded)) == 2
+    anew.content.renumber(TOPIC, keys)
+    assert anew.content.strayed(recorded) == []
+    now[group] = 3
+    assert anew.content.strayed(recorded) == [f"{group}: expected offset 4 or later, observed 3: 1 again"]
+    now[partition] = {"begin": 0, "end": 5}
+    assert anew.content.strayed(recorded)[0] == f"{partition}: expected to end at 6 or later, observed 5"
+
+
+@pytest.mark.parametrize("upkeep", [Upkeep(), Upkeep(compacted=True)])
+def test_what_compaction_may_take_is_over(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, upkeep: Upkeep
+) -> None:
+    monkeypatch.setattr(Inventory, "upkeep", lambda *_: upkeep)
+    producer = Producer(settings(broker.reach))
+    for partition, key in ((0, b"a"), (0, b"b"), (0, b"a"), (1, b"b")):
+        producer.produce(TOPIC, key=key, value=b"v", partition=partition)
+        assert producer.flush(SECONDS) == 0
+    ends = {key: record.expires for key, record in read(broker.content, TOPIC).records.items()}
+    superseded = 0.0 if upkeep.compacted else None
+    assert ends == {"0/0": superseded, "0/1": None, "0/2": None, "1/0": None}
+
+
+def _indexed(content: Content, folder: Path) -> StoreIndex:
+    (folder / "records").mkdir()
+    found = _index_collection(content, TOPIC, folder, "records/kafka/0000.blocks", Pace())
+    return StoreIndex({TOPIC: found}, folder)
+
+
+def test_a_restore_that_re_creates_a_log_accounts_for_every_record(
+    holed: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The lost window is of before the restore, when the log had its holes and a later record."""
+    index = _indexed(holed.content, tmp_path)
+    holed.produce(1, 0, "later")
+    ground, digests = ground_of(holed.content, TOPIC, index, Pace())
+    digest = digests[1]
+    assert digest.records == 7
+    path = tmp_path / "lost-window" / "kafka" / blocks_file(0, "now")
+    path.parent.parent.mkdir(parents=True)
+    with new_blocks(path) as stream:
+        now = write_block(
+            stream, (record for _, record in holed.content.records(TOPIC, ground.division, [1], Pace()))
+        )
+    parts = (
+        WindowPart("", 0, "0"),
+        WindowPart(ground.division[1], digest.records, f"{digest.total:x}", now=now),
+        *(WindowPart(bound, 0, "0") for bound in ground.division[2:]),
+    )
+    found = WindowCollection(0, parts, indexed=True, file="", lines=0, new=1, changed=0, gone=0)
+    store = WindowStore(collections={TOPIC: found}, unknown={})
+    window = Window("backup", {"kafka": store}, folder=tmp_path / "lost-window")
+    anew = made_broker(monkeypatch)
+    _fill(anew)
+    collection = _Collection(anew.content, TOPIC, index, (window,), "kafka", Pace())
+    account = collection.account(lambda *_: None, Deadline(60.0), there=True)
+    # What came later was not exported here; all others are there, at the same positions.
+    assert account.counts() == {"kept": 6, "restored": 0, "exported": 0, "revived": 0, "unaccounted": 1}
+    assert account.first.first == [f"{TOPIC} 0/8"]
+    # The next rollback takes it for the same log too.
+    again, digests = ground_of(anew.content, TOPIC, index, Pace())
+    assert digests == again.digests
+
+
+def test_the_baseline_is_matched_by_position(
+    holed: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(kafka_content, "SETTLE_SECONDS", 0.1)
+    path = tmp_path / "records" / "kafka" / "0000.blocks"
+    recorded = record_collection(holed.content, holed.profile, TOPIC, path, tmp_path)
+    content = RecordedContent({}, {TOPIC: recorded}, holed.content.positions(), ())
+    anew = made_broker(monkeypatch)
+    _fill(anew)
+    everything = Plan(tuple(range(len(recorded.division))), 60.0)
+    found = compare(anew.content, TOPIC, recorded, path, everything, Pace())
+    assert (found.found, found.wrong("exact")) == (0, False)
+    # Part 2 was empty.
+    anew.produce(1, 1)
+    assert compare(anew.content, TOPIC, recorded, path, everything, Pace()).added.first == ["1/0"]
+    # By another reader, as by another worker.
+    reader = Content(Readable("kafka", anew.profile, anew.reach.endpoint))
+    assert strayed_positions(reader, content, tmp_path) == []

@@ -16,7 +16,7 @@ from fixtures.incident.kept_samples import SAMPLES
 from fixtures.incident.tally import tally
 from fixtures.monitoring.samples import SampleWriter
 from fixtures.redaction.redactor import Redactor
-from fixtures.target.profile import load_target
+from fixtures.target.profile import Windows, load_target
 from fixtures.verdict import Verdict
 from reports.incident.incident_record import read_record
 from reports.postmortem.postmortem import BY_PEOPLE, POST_MORTEM, post_mortem, write_post_mortem
@@ -308,6 +308,18 @@ def test_what_failed_and_what_is_not_known_is_named(made: MadeIncident) -> None:
     # What has ended badly is no milestone that was reached.
     assert "| VERIFICATION COMPLETE | T+11:10 | T+1:10 | ❌ not complete: it has failed |" in page
     assert re.search(r"\\| ROLLBACK COMPLETE \\| [^|]+ \\| [^|]+ \\|  \\|", page)
+
+
+def test_where_a_writer_may_have_been_unseen_is_named(made: MadeIncident) -> None:
+    made.roll_back()
+    rollback = made.incident.rollback()
+    assert rollback is not None
+    made.write_rollback(rollback.started, blind={"redis": "app@10.0.0.9 may have written"})
+    made.check()
+    unknown = section(post_mortem(made.folder), "What could not be verified")
+    assert "- redis: app@10.0.0.9 may have written" in unknown
+    verdict = tally(made.incident, Windows())
+    assert verdict.blind == {"redis": "app@10.0.0.9 may have written"}
 
 
 def test_a_rollback_that_failed_is_not_complete(made: MadeIncident) -> None:

@@ -116,6 +116,7 @@ def test_known_limits_say_waivers_exclusions_and_blind_spots(verification: Verif
         *("one", "sandbox", Verdict.BROKEN, {}, None, None, "", ""),
         partial=("phase4 has not run",),
         notes=("sampled",),
+        blind={"redis": "nobody *has* looked"},
     )
 
     page = limits_page(verdict, changed, facts("time to live of keys"))
@@ -126,6 +127,7 @@ def test_known_limits_say_waivers_exclusions_and_blind_spots(verification: Verif
     assert "- redis/session:\\*: counted, not compared (policy volatile)" in page
     assert "- redis: time to live of keys" in page
     assert "- phase4 has not run" in page
+    assert "- redis: nobody \\*has\\* looked" in page
     assert "- sampled" in page
     assert "there is no baseline that could be read" in limits_page(verdict, changed, None)
 

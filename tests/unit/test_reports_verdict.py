@@ -10,6 +10,7 @@ import pytest
 
 from fixtures.errors import UsageProblem
 from fixtures.verdict import CheckCounts, FirstRed, PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
+from reports.html.html import _variables
 from reports.verdict.summary import append_job_summary, lines, markdown
 from reports.verdict.verdict import read_verdict, write_verdict
 
@@ -180,3 +181,28 @@ def test_the_job_summary_is_appended_where_there_is_one(
     append_job_summary(markdown(PASSED, tmp_path))
 
     assert page.read_text() == f"before\n{markdown(PASSED, tmp_path)}"
+
+
+BLIND = replace(
+    PASSED,
+    blind={"qdrant": "a store of its kind does not tell who is connected", "redis": "app@10.0.0.9 *may*"},
+)
+
+
+def test_where_a_writer_may_have_been_unseen_is_in_the_verdict(tmp_path: Path) -> None:
+    path = write_verdict(tmp_path, BLIND)
+    assert json.loads(path.read_text())["blind"] == BLIND.blind
+    assert read_verdict(tmp_path) == BLIND
+    assert "blind" not in json.loads(write_verdict(tmp_path, PASSED).read_text())
+
+
+def test_where_a_writer_may_have_been_unseen_is_said(tmp_path: Path) -> None:
+    said = "\n".join(f"{lead}{rest}" for lead, rest, _ in lines(BLIND, tmp_path))
+    assert (
+        "rollback passed in 41.2 s, verified after 98.4 s in all; blind to writers at qdrant, redis" in said
+    )
+    assert "  blind   qdrant: a store of its kind does not tell who is connected\n" in said
+    page = markdown(BLIND, tmp_path)
+    assert "- redis: app@10.0.0.9 \\*may\\*" in page
+    assert _variables(BLIND)["Blind to writers"].startswith("qdrant: a store of its kind")
+    assert "Blind to writers" not in _variables(PASSED)

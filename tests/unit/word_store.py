@@ -14,7 +14,7 @@ from fixtures.backups import index
 from fixtures.backups.package import Kept, write_package
 from fixtures.collection import Json
 from fixtures.errors import Unverifiable
-from fixtures.losses import accounting, lost_window, window_export, written_since
+from fixtures.losses import accounting, after_restore, lost_window, window_export, written_since
 from fixtures.stores.contract import Digest, ExportedRecord, Pace, RecordHash, Selection
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
@@ -24,7 +24,9 @@ COLLECTION = "words"
 
 @dataclass
 class WordStore:
-    """A store of words by key; a backup holds them all. `dead` says that it cannot be asked.
+    """A store of words by key; a backup holds them all.
+
+    `dead` says that it cannot be asked, `closed` that its words are not loaded.
 
     `loses` are keys that an export forgets. `meanwhile` is what happens during a restore. `bounds` are the
     only division by key that it takes. One that is `emptied` by a restore gets nothing back.
@@ -38,6 +40,12 @@ class WordStore:
     meanwhile: Callable[[], None] = lambda: None
     bounds: tuple[str, ...] = ("",)
     emptied: bool = False
+    closed: bool = False
+
+    def open_up(self) -> Sequence[str]:
+        """Load the words, if they are closed."""
+        opened, self.closed = self.closed, False
+        return [COLLECTION] if opened else []
 
     def back_up(self, folder: Path) -> Kept:
         """Keep the words."""
@@ -70,7 +78,7 @@ class WordReader:
         return self.store.name
 
     def counts(self) -> Mapping[str, int]:
-        if self.store.dead:
+        if self.store.dead or self.store.closed:
             raise Unverifiable(what=self.name, expected="an answer", observed="none", source="-", hint="-")
         return {COLLECTION: len(self.store.words)}
 
@@ -78,6 +86,8 @@ class WordReader:
         return {COLLECTION: {}}
 
     def divide(self, collection: str, records: int) -> tuple[str, ...]:
+        if self.store.dead:
+            raise Unverifiable(what=self.name, expected="an answer", observed="none", source="-", hint="-")
         return self.store.bounds
 
     def digest(
@@ -90,7 +100,7 @@ class WordReader:
     def records(
         self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
     ) -> Iterator[tuple[int, RecordHash]]:
-        if tuple(division) != self.store.bounds:
+        if self.store.dead or tuple(division) != self.store.bounds:
             raise Unverifiable(what=self.name, expected="a bound", observed="none", source="-", hint="-")
         for part in parts:
             for key, word in self.store.words.items():
@@ -132,6 +142,7 @@ def readable(stores: Mapping[str, WordStore]) -> ExitStack:
         (lost_window, ("open_export",)),
         (window_export, ("open_content", "open_export")),
         (accounting, ("open_content",)),
+        (after_restore, ("open_content",)),
         (written_since, ("open_content",)),
     ):
         for name in names:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.errors import Unverifiable
+from fixtures.errors import Meaning, Unverifiable
 from fixtures.stores.contract import ContentView, MovingContent, Pace, VectorView
 from tests.stack.content_reading import whole
 from tests.stack.faults import closed_port, silent_port
@@ -92,6 +92,8 @@ def test_no_answer_is_unverifiable_and_tells_no_secret(subject: Subject, way: Wa
         assert error.__suppress_context__ or error.__context__ is None, name
         for words in (subject.store, subject.ways[way], "HINT: "):
             assert words in str(error), name
+        # A server that refuses the account was reached.
+        assert (error.means is Meaning.OTHER) is (way == "wrong secret"), name
 
 
 def _calls(subject: Subject, changes: Mapping[str, Any]) -> dict[str, Callable[[], object]]:
