@@ -117,7 +117,7 @@ def test_golden_queries(
     """Searches for the baseline's vectors find the same neighbours as then."""
     shown, answers = shown_keys(golden), answer_of(golden_answers, golden.id)
     for number, (before, now) in enumerate(zip(golden.recorded, answers, strict=True), start=1):
-        expect(same_neighbours(before, now),
+        expect(same_neighbours(before, now, golden.policy),
                what=f"neighbours of golden query {number} in {golden}", means=Meaning.DATA_CHANGED,
                expected=neighbours_text(before, shown), observed=neighbours_text(now, shown),
                source="a search for the recorded vector",
