@@ -22,12 +22,13 @@ from fixtures.target.profile import Target
 if TYPE_CHECKING:
     from fixtures.baseline.comparison import Comparison
 
+Counts = Mapping[str, int | Wrong]
 RESTORE = "restore the collection, or set its policy in the profile if it may change"
 pytestmark = [pytest.mark.verification, pytest.mark.phase4]
 
 
 def test_collection_count(
-    collection: CountCase, live_counts: Callable[[str], Mapping[str, int]], expect: Expect
+    collection: CountCase, live_counts: Callable[[str], Counts], expect: Expect
 ) -> None:
     """The collection holds as many records as before; by the policy `grows`, no fewer."""
     counts = live_counts(collection.store)
@@ -35,15 +36,16 @@ def test_collection_count(
            what=f"collection {collection}", means=Meaning.DATA_LOSS,
            expected=collection.expected, observed=counts.get(collection.name, "no such collection"),
            source=collection.store, hint="it was dropped or renamed: restore it from the backup")
-    more = counts[collection.name] - collection.records
-    expect(collection.allows(counts[collection.name]),
+    records = answer_of(counts, collection.name)
+    more = records - collection.records
+    expect(collection.allows(records),
            what=f"records in {collection}", means=Meaning.DATA_LOSS if more < 0 else Meaning.DATA_CHANGED,
-           expected=collection.expected, observed=f"{counts[collection.name]} ({more:+d})",
+           expected=collection.expected, observed=f"{records} ({more:+d})",
            source=f"exact count in {collection.store}", hint=RESTORE)
 
 
 def test_store_holds_no_unrecorded_collection(
-    store: str, recorded_store: RecordedStore, live_counts: Callable[[str], Mapping[str, int]], expect: Expect
+    store: str, recorded_store: RecordedStore, live_counts: Callable[[str], Counts], expect: Expect
 ) -> None:
     """The store has no collection that the baseline does not know: a left-over of the migration."""
     extra = sorted(set(live_counts(store)) - set(recorded_store.counts))
