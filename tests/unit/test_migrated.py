@@ -63,7 +63,6 @@ def target(tmp_path: Path) -> Target:
 )
 def test_a_store_may_have_other_collections_but_not_lose_all_records(
     target: Target,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     now: Mapping[str, int] | None,
     recorded: Mapping[str, int],
@@ -81,7 +80,7 @@ def test_a_store_may_have_other_collections_but_not_lose_all_records(
 
 
 def test_an_interface_that_does_not_answer_is_that_of_before(
-    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrated, "open_view", lambda *_: Told(OLD))
 
