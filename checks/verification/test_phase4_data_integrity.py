@@ -28,9 +28,12 @@ pytestmark = [pytest.mark.verification, pytest.mark.phase4]
 
 
 def test_collection_count(
-    collection: CountCase, live_counts: Callable[[str], Counts], expect: Expect
+    collection: CountCase,
+    live_counts: Callable[[str], Counts],
+    expired_since: Callable[[Case], int],
+    expect: Expect,
 ) -> None:
-    """The collection holds as many records as before; by the policy `grows`, no fewer."""
+    """The collection holds as many records as before, without expired ones; by `grows`, no fewer."""
     counts = live_counts(collection.store)
     expect(collection.name in counts,
            what=f"collection {collection}", means=Meaning.DATA_LOSS,
@@ -38,9 +41,11 @@ def test_collection_count(
            source=collection.store, hint="it was dropped or renamed: restore it from the backup")
     records = answer_of(counts, collection.name)
     more = records - collection.records
-    expect(collection.allows(records),
+    expired = 0 if collection.allows(records) else expired_since(collection)
+    past = f", {expired} expired since" if expired else ""
+    expect(collection.allows(records, expired),
            what=f"records in {collection}", means=Meaning.DATA_LOSS if more < 0 else Meaning.DATA_CHANGED,
-           expected=collection.expected, observed=f"{records} ({more:+d})",
+           expected=collection.expected, observed=f"{records} ({more:+d}{past})",
            source=f"exact count in {collection.store}", hint=RESTORE)
 
 
