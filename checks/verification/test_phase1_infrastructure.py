@@ -28,29 +28,33 @@ def expect(expect: Expect) -> Expect:
     return expect.of("container engine")
 
 
-def test_container_is_running(container: Container, expect: Expect) -> None:
-    """Every service that was recorded has a container that runs."""
-    expect(container.running and container.status == "running",
+def test_container_is_running(container: Container, recorded: RecordedContainer, expect: Expect) -> None:
+    """Every recorded container runs, or has completed again if it had completed when it was recorded."""
+    runs = container.running and container.status == "running"
+    expect(container.completed if recorded.completed else runs,
            what=f"container {container.name}", means=Meaning.SERVICE_DOWN,
-           expected="running", observed=f"{container.status}, exit code {container.exit_code}",
+           expected="completed, exit code 0" if recorded.completed else "running",
+           observed=f"{container.status}, exit code {container.exit_code}",
            hint=f"docker logs {container.name}")
 
 
-def test_container_is_healthy(container: Container, expect: Expect) -> None:
-    """A container with a health check is healthy; a container without one passes if it runs."""
-    expect(container.healthy,
+def test_container_is_healthy(container: Container, recorded: RecordedContainer, expect: Expect) -> None:
+    """A container with a health check is healthy; without one, or completed as recorded, it passes."""
+    expect(container.healthy or (recorded.completed and container.completed),
            what=f"health of {container.name}", means=Meaning.SERVICE_DOWN,
            expected="healthy", observed=container.health or "no health check",
            hint=f"docker inspect --format '{{{{json .State.Health}}}}' {container.name}")
 
 
-def test_container_is_not_restarting(container: Container, target: Target, expect: Expect) -> None:
-    """No container is in a restart loop."""
-    limit = target.limits.restarts
-    expect(not container.restarting and container.restarts <= limit,
-           what=f"restarts of {container.name}", means=Meaning.SERVICE_DOWN,
+def test_container_is_not_restarting(
+    container: Container, recorded: RecordedContainer, target: Target, expect: Expect
+) -> None:
+    """No container is in a restart loop: it was restarted seldom since the baseline was captured."""
+    limit, restarts = target.limits.restarts, recorded.restarts_of(container)
+    expect(not container.restarting and restarts <= limit,
+           what=f"restarts of {container.name} since the baseline", means=Meaning.SERVICE_DOWN,
            expected=f"at most {limit}, and not restarting now",
-           observed=f"{container.restarts}, {container.status}",
+           observed=f"{restarts}, {container.status}",
            hint=f"docker logs {container.name}")
 
 

@@ -21,28 +21,35 @@ from fixtures.target.profile import Target
 if TYPE_CHECKING:
     from fixtures.baseline.comparison import Comparison
 
+Counts = Mapping[str, int | Wrong]
 RESTORE = "restore the collection, or set its policy in the profile if it may change"
 pytestmark = [pytest.mark.verification, pytest.mark.phase4]
 
 
 def test_collection_count(
-    collection: CountCase, live_counts: Callable[[str], Mapping[str, int]], expect: Expect
+    collection: CountCase,
+    live_counts: Callable[[str], Counts],
+    expired_since: Callable[[Case], int],
+    expect: Expect,
 ) -> None:
-    """The collection holds as many records as before; by the policy `grows`, no fewer."""
+    """The collection holds as many records as before, without expired ones; by `grows`, no fewer."""
     counts = live_counts(collection.store)
     expect(collection.name in counts,
            what=f"collection {collection}", means=Meaning.DATA_LOSS,
            expected=collection.expected, observed=counts.get(collection.name, "no such collection"),
            source=collection.store, hint="it was dropped or renamed: restore it from the backup")
-    more = counts[collection.name] - collection.records
-    expect(collection.allows(counts[collection.name]),
+    records = answer_of(counts, collection.name)
+    more = records - collection.records
+    expired = 0 if collection.allows(records) else expired_since(collection)
+    past = f", {expired} expired since" if expired else ""
+    expect(collection.allows(records, expired),
            what=f"records in {collection}", means=Meaning.DATA_LOSS if more < 0 else Meaning.DATA_CHANGED,
-           expected=collection.expected, observed=f"{counts[collection.name]} ({more:+d})",
+           expected=collection.expected, observed=f"{records} ({more:+d}{past})",
            source=f"exact count in {collection.store}", hint=RESTORE)
 
 
 def test_store_holds_no_unrecorded_collection(
-    store: str, recorded_store: RecordedStore, live_counts: Callable[[str], Mapping[str, int]], expect: Expect
+    store: str, recorded_store: RecordedStore, live_counts: Callable[[str], Counts], expect: Expect
 ) -> None:
     """The store has no collection that the baseline does not know: a left-over of the migration."""
     extra = sorted(set(live_counts(store)) - set(recorded_store.counts))
@@ -116,7 +123,7 @@ def test_golden_queries(
     """Searches for the baseline's vectors find the same neighbours as then."""
     shown, answers = shown_keys(golden), answer_of(golden_answers, golden.id)
     for number, (before, now) in enumerate(zip(golden.recorded, answers, strict=True), start=1):
-        expect(same_neighbours(before, now),
+        expect(same_neighbours(before, now, golden.policy),
                what=f"neighbours of golden query {number} in {golden}", means=Meaning.DATA_CHANGED,
                expected=neighbours_text(before, shown), observed=neighbours_text(now, shown),
                source="a search for the recorded vector",

@@ -97,6 +97,9 @@ def _record(container: Container) -> RecordedContainer:
         revision=container.revision,
         configuration=container.configuration,
         volumes=tuple(mount.name for mount in container.mounts if mount.kind == "volume"),
+        id=container.id,
+        restarts=container.restarts,
+        completed=container.completed,
     )
 
 

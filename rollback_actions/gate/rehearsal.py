@@ -23,6 +23,7 @@ from rollback_actions.backup.capture import capture
 from rollback_actions.backup.whole_backup import back_up
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.gate.check_run import CheckRun
+from rollback_actions.gate.migrated import baseline_of_migrated
 from rollback_actions.gate.saved_state import save_state
 from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.steps import Recorder
@@ -122,7 +123,10 @@ class Rehearsal:
             return Verdict.FAILED
         with self.steps(Step.CHECK_MIGRATED) as step:
             beside = f"{self.incident.id}-migrated"
-            code = self._checks(_MIGRATED, f"--incident={beside}", "--no-gate", quiet=True)
+            engine = open_engine(self.target.engine)
+            baseline = baseline_of_migrated(self.target, engine)
+            options = (f"--incident={beside}", f"--baseline={baseline}", "--no-gate")
+            code = self._checks(_MIGRATED, *options, quiet=True)
             step.result = f"exit code {code:d}; see {beside}"
         return verdict_of(code)
 

@@ -163,7 +163,13 @@ DRILLS = (
     ),
     Drill("slow-page", "the first page takes 3.2 s", _slow_page, "page", OTHER, Action.INVESTIGATE),
     Drill(
-        "record-lost", "one row of MySQL is gone", _record_lost, "records lost", CRITICAL, Action.EMERGENCY
+        "record-lost",
+        "one row of MySQL is gone",
+        _record_lost,
+        "records lost",
+        CRITICAL,
+        Action.DATABASE,
+        ("mysql",),
     ),
     Drill(
         "flapping",

@@ -217,6 +217,39 @@ def test_no_gate_runs_on_and_is_not_a_verification(sandbox: Sandbox) -> None:
     assert not (outcome.incident / "closed.json").exists()
 
 
+CANARY = """
+@pytest.fixture(scope="module")
+def traces():
+    note("left")
+    yield
+    time.sleep(0.5)
+    note("swept")
+@pytest.mark.phase3
+@pytest.mark.parametrize("number", range(4))
+def test_acts(traces, number): time.sleep(0.05 if number else 1.5)
+"""
+COUNTS = """
+@pytest.mark.phase4
+@pytest.mark.parametrize("number", range(4))
+def test_counts(number): note("count")
+"""
+
+
+@ALONE_AND_WITH_WORKERS
+def test_without_a_gate_too_phase_4_sees_nothing_of_what_phase_3_leaves(sandbox: Sandbox) -> None:
+    sandbox.checks(test_c=CANARY, test_d=COUNTS)
+    assert sandbox.run("--no-gate").code == ExitCode.VERIFIED
+    notes = sandbox.notes()
+    assert notes.count("left") == notes.count("swept") > 0
+    assert notes[-4:] == ["count"] * 4
+
+
+@ALONE_AND_WITH_WORKERS
+def test_without_a_gate_a_failed_phase_holds_nothing_up(sandbox: Sandbox) -> None:
+    sandbox.checks(**FOUR | {"test_1": "@pytest.mark.phase1\ndef test_fails(): assert False"})
+    assert sorted(sandbox.run("--no-gate").verdicts().values()) == ["failed", *["passed"] * 5]
+
+
 @ALONE_AND_WITH_WORKERS
 def test_an_error_is_broken_and_not_failed(sandbox: Sandbox) -> None:
     sandbox.checks(

@@ -180,10 +180,12 @@ def point_added(operators: Operators) -> Iterator[None]:
 
 
 @contextmanager
-def points_collection(operators: Operators, name: str, vectors: Sequence[Sequence[float]]) -> Iterator[None]:
-    """Qdrant has one more collection, with the metric Dot."""
+def points_collection(
+    operators: Operators, name: str, vectors: Sequence[Sequence[float]], distance: str = "Dot"
+) -> Iterator[None]:
+    """Qdrant has one more collection."""
     path = f"/collections/{name}"
-    operators.qdrant.call("PUT", path, {"vectors": {"size": 2, "distance": "Dot"}})
+    operators.qdrant.call("PUT", path, {"vectors": {"size": 2, "distance": distance}})
     with undone(lambda: operators.qdrant.call("DELETE", path)):
         points = [{"id": number, "vector": list(vector)} for number, vector in enumerate(vectors, start=1)]
         if points:

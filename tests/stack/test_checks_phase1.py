@@ -7,8 +7,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from fixtures.baseline.facts import Facts, RecordedContainer
-from fixtures.engines.engine import Container
+from fixtures.engines.engine import Container, ContainerEngine
 from fixtures.git.repository import git
+from rollback_actions.backup.capture import _record
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
@@ -121,6 +122,51 @@ def test_every_fault_of_a_container_is_seen_by_its_own_check(
             "test_working_copy_is_on_the_recorded_commit": (
                 "failed",
                 f"expected {verifier.baseline.facts.commit}, observed {other}",
+            ),
+        },
+    )
+
+
+def test_one_shots_and_replicas_are_judged_each_by_itself(
+    verifier: Verifier, containers: Containers, engine: ContainerEngine
+) -> None:
+    """Containers that completed, failed, run twice; those that were restarted before the baseline."""
+    with ExitStack() as undo:
+        for service, script in (
+            ("once", "exit 0"),
+            ("failed", "exit 3"),
+            ("twice", "true"),
+            ("twice", "exit 1"),
+        ):
+            undo.enter_context(faults.extra_container(containers, service, {}, script))
+        undo.enter_context(faults.restarted_by_itself(containers, "nginx"))
+        found = [c for s in ("once", "failed", "twice", "nginx") for c in engine.containers()[s]]
+        scratch = [replace(_record(one), completed=one.service in {"once", "failed"}) for one in found]
+
+        def with_scratch(facts: Facts) -> Facts:
+            others = (one for one in facts.containers if one.service != "nginx")
+            return replace(facts, containers=(*others, *scratch))
+
+        baseline = verifier.restated(with_scratch)
+        outcome = verifier.run("phase1", "--no-gate", "-k", "container", f"--baseline={baseline}")
+    (ended,) = (one for one in found if one.service == "twice" and not one.running)
+    number = 1 + sorted(one.name for one in found if one.service == "twice").index(ended.name)
+    expect(
+        outcome,
+        {
+            **about("is_running", "failed", "expected completed, exit code 0, observed exited, exit code 3"),
+            **dict.fromkeys(
+                (f"test_container_{what}[failed]" for what in ("memory", "cpu", "processes")),
+                ("failed", "expected a running container, observed exited"),
+            ),
+            **dict.fromkeys(
+                (f"test_container_{what}[twice/{number}]" for what in ("memory", "cpu", "processes")),
+                ("failed", "expected a running container, observed exited"),
+            ),
+            f"test_container_is_running[twice/{number}]": (
+                "failed",
+                ended.name,
+                "observed exited, exit code 1",
             ),
         },
     )

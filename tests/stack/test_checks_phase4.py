@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -14,8 +15,10 @@ from fixtures.engines.engine import ContainerEngine
 from fixtures.stores.registry import open_view
 from fixtures.target.profile import Target
 from staging.drills.drill import document_row_gone
-from staging.target.operators import Operators
+from staging.target.operators import Operators, undone
+from tests.stack import container_faults as faults
 from tests.stack import damage
+from tests.stack.container_faults import Containers
 from tests.stack.kafka_scratch import Scratch as KafkaScratch
 from tests.stack.verifier import Verifier, expect, store_facts
 
@@ -255,6 +258,54 @@ def test_records_that_are_gone_or_too_many_and_collections_that_are_gone_or_new(
 ) -> None:
     expect_records_that_are_gone_and_collections_that_are_gone_or_new(verifier, operators, vectors)
     expect_records_that_are_too_many(verifier, operators, vectors)
+
+
+@contextmanager
+def unreadable_table(operators: Operators) -> Iterator[str]:
+    """MySQL has a table whose file is gone: it is listed, and not read."""
+    name = "scratch_unreadable"
+    operators.sql(f"CREATE TABLE imagedb.{name} (number int primary key)")
+    with undone(lambda: operators.sql(f"DROP TABLE imagedb.{name}")):
+        operators.sql(f"ALTER TABLE imagedb.{name} DISCARD TABLESPACE")
+        yield f"imagedb.{name}"
+
+
+@pytest.mark.usefixtures("captured_anew")
+def test_a_collection_that_cannot_be_counted_leaves_its_neighbours_and_a_store_that_hangs_is_asked_once(
+    verifier: Verifier, operators: Operators, containers: Containers, vectors: list[str]
+) -> None:
+    with ExitStack() as undo:
+        table = undo.enter_context(unreadable_table(operators))
+        undo.enter_context(damage.vectors_released(operators, vectors[0]))
+        undo.enter_context(faults.paused(containers, "mongodb"))
+        baseline = verifier.restated(lambda facts: store_facts(facts, "mysql", {table: 0}))
+        started = time.monotonic()
+        outcome = verifier.run(
+            *("phase4", "--no-gate", "-k", "collection_count or collection_content"),
+            f"--baseline={baseline}",
+            STORES__MONGODB__DEADLINE_SECONDS="3",
+        )
+        took = time.monotonic() - started
+    counts = verifier.baseline.facts.stores["mongodb"].counts
+    broken = {
+        name: result["reason"] for name, result in outcome.results().items() if result["verdict"] == "broken"
+    }
+    contents = "test_collection_content"
+    assert set(broken) == {
+        count_of("mysql", table),
+        f"{contents}[mysql/{table}]",
+        count_of("milvus", vectors[0]),
+        f"{contents}[milvus/{vectors[0]}]",
+        *(count_of("mongodb", name) for name in counts),
+        *(f"{contents}[mongodb/{name}]" for name in counts),
+    }
+    assert "error 101" in broken[count_of("milvus", vectors[0])]
+    silent = {reason for name, reason in broken.items() if "[mongodb/" in name}
+    assert len(silent) == 1, silent
+    # Each would have waited for its own 3 s.
+    assert took < 3 * 2 * len(counts) + 20
+    others = {result["verdict"] for name, result in outcome.results().items() if name not in broken}
+    assert others == {"passed"}
 
 
 def test_an_undamaged_stack_is_green(verifier: Verifier) -> None:

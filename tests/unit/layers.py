@@ -155,9 +155,9 @@ _ROWS = {
         "rollback_actions.backup"
     ),
     "rollback_actions.gate": (
-        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.incident "
-        "fixtures.baseline fixtures.backups fixtures.team fixtures.rollback rollback_actions.session "
-        "rollback_actions.containers rollback_actions.contacts "
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
+        "fixtures.incident fixtures.baseline fixtures.backups fixtures.team fixtures.application "
+        "fixtures.rollback rollback_actions.session rollback_actions.containers rollback_actions.contacts "
         "rollback_actions.backup rollback_actions.rollback"
     ),
     "rollback_actions.respond": (

@@ -20,11 +20,24 @@ def test_a_case_is_named_as_its_parameter_and_in_words() -> None:
     assert str(CountCase("mysql", "shop.users", "exact", 3)) == "shop.users of mysql"
 
 
-def _count(policy: Policy, counts: Mapping[str, int]) -> list[Sides]:
+def _count(policy: Policy, counts: Mapping[str, int], expired: int = 0) -> list[Sides]:
     sides: list[Sides] = []
     case = CountCase("mysql", "users", policy, 100)
-    phase4.test_collection_count(case, lambda _: counts, Expect(sides))
+    phase4.test_collection_count(case, lambda _: counts, lambda _: expired, Expect(sides))
     return sides
+
+
+@pytest.mark.parametrize("policy", ["exact", "grows"])
+def test_records_that_have_expired_since_are_not_missed(policy: Policy) -> None:
+    assert _count(policy, {"users": 97}, expired=3)[-1].observed == "97 (-3, 3 expired since)"
+    assert _count(policy, {"users": 98}, expired=3)
+    with pytest.raises(Mismatch, match=r"observed 96 \(-4, 3 expired since\)") as raised:
+        _count(policy, {"users": 96}, expired=3)
+    assert raised.value.means is Meaning.DATA_LOSS
+    # More records than before are none that expired.
+    if policy == "exact":
+        with pytest.raises(Mismatch):
+            _count(policy, {"users": 101}, expired=3)
 
 
 @pytest.mark.parametrize(("policy", "live"), [("exact", 100), ("grows", 101), ("volatile", 3)])

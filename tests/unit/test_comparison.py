@@ -343,3 +343,26 @@ def test_neighbours_are_the_same_but_for_the_last_bits_and_the_last_of_equals(
 ) -> None:
     before = Neighbours((1.0,), ("a", "b", "c"), (0.9, 0.8, 0.7))
     assert same_neighbours(before, Neighbours((1.0,), tuple(keys), scores)) is same
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "same"),
+    [
+        ({"a": 0.9, "b": 0.8, "c": 0.7}, {"a": 0.9, "new": 0.85, "b": 0.8}, True),
+        ({"a": 0.9, "b": 0.8, "c": 0.7}, {"x": 0.99, "y": 0.95, "z": 0.94}, True),
+        ({"a": 0.0, "b": 0.1, "c": 0.3}, {"a": 0.0, "new": 0.05, "b": 0.1}, True),
+        ({"a": 0.0, "b": 0.1, "c": 0.3}, {"a": 0.0, "b": 0.1, "far": 0.4}, False),
+        ({"a": 0.9, "b": 0.8, "c": 0.7}, {"a": 0.9, "b": 0.8, "far": 0.6}, False),
+        ({"a": 0.9, "b": 0.8, "c": 0.7}, {"a": 0.9, "new": 0.85, "c": 0.7}, False),
+        ({"a": 0.9, "b": 0.8, "c": 0.7}, {"new": 0.95, "b": 0.8, "c": 0.7}, False),
+        ({"a": 0.9}, {"new": 0.95}, True),
+    ],
+)
+def test_new_records_may_be_nearer_where_more_may_come(
+    before: dict[str, float],
+    now: dict[str, float],
+    same: bool,  # noqa: FBT001 - a case
+) -> None:
+    recorded, found = (Neighbours((1.0,), tuple(one), tuple(one.values())) for one in (before, now))
+    assert same_neighbours(recorded, found, "grows") is same
+    assert not same_neighbours(recorded, found, "exact")

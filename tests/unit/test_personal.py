@@ -22,6 +22,7 @@ from fixtures.given.contents import comparison_of, shown_keys
 from fixtures.redaction.personal import FIELDS, Personal
 from fixtures.redaction.redactor import Redactor
 from fixtures.stores.contract import RecordHash, StoreView
+from fixtures.stores.counting import Silences
 from fixtures.stores.references import require_whole
 from fixtures.target.kinds import kinds
 from fixtures.target.profile import load_target
@@ -30,6 +31,7 @@ from tests.conftest import ROOT, write_profile
 from tests.unit.content_stand_in import Recorder, Searchable, StandIn, opener
 from tests.unit.sandbox import MYSQL
 
+NEVER_SILENT = Silences(lambda name: cast("StoreView", name))
 ANNA, BERT = "anna.öst@example.org", "bert@example.org"
 PERSONAL = Personal(FIELDS, ["secret-of-a-store"], public=["canary"])
 
@@ -302,7 +304,9 @@ def test_the_check_of_a_collection_names_records_by_pseudonyms(
 
     names = inspect.unwrap(shown_keys)(baseline, target, schemas)
     case = Case(store, collection)
-    compared = inspect.unwrap(comparison_of)(baseline, target, opener(content), {case.id: 10.0}, names)
+    compared = inspect.unwrap(comparison_of)(
+        baseline, target, opener(content), {case.id: 10.0}, names, NEVER_SILENT
+    )
     comparison = compared(case)
 
     shown = target.personal.pseudonym if personal else str

@@ -12,10 +12,11 @@ from typing import Any, cast
 import pytest
 
 from fixtures.baseline.facts import RecordedStore
-from fixtures.baseline.folder import save_baseline
+from fixtures.baseline.folder import Baseline, save_baseline
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Problem, Unverifiable, UsageProblem
-from fixtures.probes import held_view
+from fixtures.probes import held_view, record_probe
+from fixtures.probes.lost_records import LostRecords, Missed
 from fixtures.probes.probe import Reading
 from fixtures.probes.record_probe import RecordsProbe, StoreCounts, ordinal
 from fixtures.probes.usual import CurrentUsual
@@ -64,11 +65,23 @@ class Counting:
 Stores = dict[str, Counting]
 
 
+class Confirmed(LostRecords):
+    """Finds by key what the counts say, at once: these baselines hold counts alone."""
+
+    def look(self, baseline: Baseline, counts: Mapping[str, int]) -> None:
+        before = baseline.facts.stores[self._store].counts
+        self._missed = Missed({name: before[name] - count for name, count in counts.items()})
+
+    def missed(self, counts: Mapping[str, int]) -> Missed:
+        return self._missed
+
+
 @pytest.fixture
 def stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     with turned() as time:
         made = {name: Counting(name, dict(counts), time) for name, counts in BEFORE.items()}
         monkeypatch.setattr(held_view, "open_view", lambda name, *_: made[name])
+        monkeypatch.setattr(record_probe, "LostRecords", Confirmed)
         yield made
 
 

@@ -1,0 +1,101 @@
+"""Searches by every metric on the real stores of vectors: the own record, its equals, and the longer ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+import pytest
+
+from fixtures.baseline.differences import neighbour_differences
+from fixtures.engines.engine import ContainerEngine
+from fixtures.stores.contract import Search, SearchableContent, VectorView
+from fixtures.stores.registry import open_content, open_view
+from fixtures.target.profile import Target
+from staging.target.operators import Operators
+from tests.stack import damage, milvus_scratch
+
+# The own record is the first by its key. Others are longer, the same many times over, or elsewhere.
+LONGER = [[3.0, 4.0], [30.0, 40.0], [4.0, 3.0], [-3.0, 4.0], [0.5, 0.5]]
+EQUAL = [[3.0, 4.0]] * 12
+METRICS = [
+    *(("milvus", metric) for metric in ("L2", "COSINE", "IP")),
+    *(("qdrant", metric) for metric in ("Euclid", "Manhattan", "Cosine", "Dot")),
+]
+INNER = {"IP", "Dot"}
+
+
+@pytest.fixture
+def collection(
+    request: pytest.FixtureRequest, operators: Operators, store: str, metric: str
+) -> Iterator[str]:
+    vectors: Sequence[Sequence[float]] = request.param
+    with ExitStack() as undo:
+        if store == "qdrant":
+            undo.enter_context(damage.points_collection(operators, "scratch_metric", vectors, metric))
+            yield "scratch_metric"
+            return
+        scratch = milvus_scratch.Scratch(operators.milvus, "scratch_")
+        undo.callback(scratch.drop)
+        name = scratch.create("metric", 0, metric=metric)
+        padding = [0.0] * (milvus_scratch.DIMENSION - 2)
+        rows = [
+            {"pk": key, "vector": [*vector, *padding], "file_id": "file"}
+            for key, vector in enumerate(vectors, start=1)
+        ]
+        operators.milvus.insert(name, rows, timeout=milvus_scratch.SECONDS)
+        yield name
+
+
+def searched(target: Target, engine: ContainerEngine, store: str, collection: str) -> Search:
+    with open_view(store, target.stores[store], engine) as view:
+        assert isinstance(view, VectorView)
+        found = view.search(collection)
+    assert found is not None
+    assert len(found.hits) == 5
+    return found
+
+
+@pytest.mark.parametrize("collection", [LONGER], indirect=True, ids=["longer"])
+@pytest.mark.parametrize(("store", "metric"), METRICS)
+def test_the_own_record_is_found_or_outdone_by_a_longer_vector(
+    target: Target, engine: ContainerEngine, store: str, metric: str, collection: str
+) -> None:
+    found = searched(target, engine, store, collection)
+    assert found.probe == "1"
+    assert (found.found, found.outdone) == ((False, True) if metric in INNER else (True, False))
+
+
+@pytest.mark.parametrize("collection", [EQUAL], indirect=True, ids=["equal"])
+@pytest.mark.parametrize(("store", "metric"), METRICS)
+def test_any_of_many_equal_vectors_may_be_first(
+    target: Target, engine: ContainerEngine, store: str, metric: str, collection: str
+) -> None:
+    found = searched(target, engine, store, collection)
+    assert metric
+    assert found.found, found
+
+
+@pytest.mark.parametrize("collection", [LONGER], indirect=True, ids=["longer"])
+@pytest.mark.parametrize(("store", "metric"), [("milvus", "IP"), ("qdrant", "Dot")])
+def test_golden_neighbours_tell_an_outdone_record_whose_neighbours_moved(
+    target: Target, engine: ContainerEngine, operators: Operators, store: str, metric: str, collection: str
+) -> None:
+    assert metric in INNER
+    with open_content(store, target.stores[store], engine) as content:
+        assert isinstance(content, SearchableContent)
+        golden = content.golden(collection, 3, 3)
+        assert golden
+        assert not list(neighbour_differences(golden, content.search_again(collection, golden), "exact", str))
+        if store == "qdrant":
+            points = [{"id": 2, "vector": [50.0, 60.0]}]
+            operators.qdrant.call("PUT", f"/collections/{collection}/points?wait=true", {"points": points})
+        else:
+            row = {"pk": 2, "vector": [50.0, 60.0, *[0.0] * (milvus_scratch.DIMENSION - 2)], "file_id": "x"}
+            operators.milvus.upsert(collection, [row], timeout=milvus_scratch.SECONDS)
+    # The reader of another run: what the server has now.
+    with open_content(store, target.stores[store], engine) as content:
+        assert isinstance(content, SearchableContent)
+        again = content.search_again(collection, golden)
+    assert list(neighbour_differences(golden, again, "exact", str))
+    assert searched(target, engine, store, collection).outdone

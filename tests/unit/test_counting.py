@@ -1,0 +1,162 @@
+"""Neighbours of a fault are judged by themselves; a store that hangs is asked once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import pytest
+
+from checks.verification import test_phase4_data_integrity as phase4
+from fixtures.errors import Meaning, Mismatch, Unverifiable
+from fixtures.gating.evidence import Expect
+from fixtures.given.cases import CountCase
+from fixtures.stores.contract import Answer
+from fixtures.stores.counting import Silences, Silent, counted
+from fixtures.system.rounds import asked_once
+
+
+def problem(means: Meaning, what: str = "x") -> Unverifiable:
+    return Unverifiable(what=what, expected="y", observed="z", source="s", hint="h", means=means)
+
+
+@dataclass
+class View:
+    """A store with three collections; some cannot be counted, and one that is `hanging` answers nothing."""
+
+    faults: Mapping[str, Meaning] = field(default_factory=dict)
+    hanging: bool = False
+    asked: list[str] = field(default_factory=list)
+    name: str = "shop"
+    kind: str = "stand-in"
+
+    def collections(self) -> Sequence[str]:
+        self.asked.append("collections")
+        if self.hanging:
+            raise problem(Meaning.TIMEOUT)
+        return ["a", "b", "c"]
+
+    def counts(self) -> Mapping[str, int]:
+        self.asked.append("counts")
+        if self.faults or self.hanging:
+            raise problem(next(iter(self.faults.values()), Meaning.TIMEOUT))
+        return dict.fromkeys("abc", 3)
+
+    def count(self, collection: str) -> int:
+        self.asked.append(collection)
+        if collection in self.faults:
+            raise problem(self.faults[collection], collection)
+        return 3
+
+    def ask(self) -> Answer:
+        return Answer("count", "a", 3, "1")
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass
+class Whole:
+    """A store that cannot be counted one by one."""
+
+    name: str = "whole"
+    kind: str = "stand-in"
+    counts: Callable[[], Mapping[str, int]] = lambda: {"a": 1}
+    ask = __enter__ = View.ask
+    close = __exit__ = View.close
+
+
+@pytest.mark.parametrize("means", [Meaning.OTHER, Meaning.TIMEOUT])
+def test_one_collection_that_cannot_be_counted_leaves_its_neighbours(means: Meaning) -> None:
+    view = View({"b": means})
+    counts = counted(view)
+    assert (counts["a"], counts["c"]) == (3, 3)
+
+    def check(name: str) -> None:
+        phase4.test_collection_count(
+            CountCase("shop", name, "exact", 3), lambda _: counts, lambda _: 0, Expect([])
+        )
+
+    check("a")
+    check("c")
+    with pytest.raises(Unverifiable, match="b: expected y"):
+        check("b")
+    with pytest.raises(Mismatch, match="no such collection"):
+        check("d")
+
+
+def test_all_are_counted_together_where_that_works() -> None:
+    view = View()
+    assert counted(view) == {"a": 3, "b": 3, "c": 3}
+    assert view.asked == ["collections", "counts"]
+    assert counted(Whole()) == {"a": 1}  # type: ignore[arg-type]
+
+
+def test_a_store_that_hangs_is_asked_once_and_all_of_it_is_broken_by_that_cause() -> None:
+    view = View(hanging=True)
+    silences = Silences(lambda _: view)
+    counts = asked_once(lambda name: silences.ask(name, lambda: counted(view)))
+    for name in "abc":
+        with pytest.raises(Silent, match="x: expected y, observed z"):
+            phase4.test_collection_count(CountCase("shop", name, "exact", 3), counts, lambda _: 0, Expect([]))
+    assert view.asked == ["collections"]
+    # Nor is its content asked for.
+    with pytest.raises(Silent):
+        silences.ask("shop", lambda: view.asked.append("content"))
+    assert view.asked == ["collections"]
+
+
+def test_a_store_that_falls_silent_during_the_counts() -> None:
+    view = View({"b": Meaning.TIMEOUT})
+
+    def hang(collection: str) -> int:
+        view.hanging = True
+        return View.count(view, collection)
+
+    view.count = hang  # type: ignore[method-assign]
+    with pytest.raises(Silent):
+        counted(view)
+    assert view.asked == ["collections", "counts", "a", "b", "collections"]
+
+
+def test_a_question_that_took_too_long_silences_no_store_that_answers() -> None:
+    view = View()
+    silences = Silences(lambda _: view)
+
+    def slow() -> None:
+        raise problem(Meaning.TIMEOUT, "slow")
+
+    for _ in range(2):
+        with pytest.raises(Unverifiable, match="slow"):
+            silences.ask("shop", slow)
+    assert silences.ask("shop", lambda: 7) == 7
+    view.hanging = True
+    with pytest.raises(Unverifiable, match="slow"):
+        silences.ask("shop", slow)
+    with pytest.raises(Silent):
+        silences.require("shop")
+    silences.require("other")
+
+
+def test_a_problem_is_remembered_as_an_answer_is() -> None:
+    asked: list[str] = []
+
+    def ask(name: str) -> str:
+        asked.append(name)
+        if name == "bad":
+            raise problem(Meaning.OTHER)
+        return name
+
+    once = asked_once(ask)
+    assert [once("good"), once("good")] == ["good", "good"]
+    for _ in range(2):
+        with pytest.raises(Unverifiable):
+            once("bad")
+    assert asked == ["good", "bad"]
