@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.verification, pytest.mark.phase4]
 
 
 def test_collection_count(
-    collection: CountCase, live_counts: Callable[[str], Mapping[str, int]], expect: Expect
+    collection: CountCase, live_counts: Callable[[str], Mapping[str, int]], expect: Expect, note: Say
 ) -> None:
     """The collection holds as many records as before; by the policy `grows`, no fewer."""
     counts = live_counts(collection.store)
@@ -36,6 +36,8 @@ def test_collection_count(
            expected=collection.expected, observed=counts.get(collection.name, "no such collection"),
            source=collection.store, hint="it was dropped or renamed: restore it from the backup")
     more = counts[collection.name] - collection.records
+    if collection.is_emptied(counts[collection.name]):
+        note(f"{collection.id}: volatile, and empty now: {collection.records} records then")
     expect(collection.allows(counts[collection.name]),
            what=f"records in {collection}", means=Meaning.DATA_LOSS if more < 0 else Meaning.DATA_CHANGED,
            expected=collection.expected, observed=f"{counts[collection.name]} ({more:+d})",
@@ -57,6 +59,7 @@ def test_collection_content(
     content: ContentCase,
     comparison_of: Callable[[Case], Comparison],
     evidence: Keep,
+    target: Target,
     expect: Expect,
     note: Say,
 ) -> None:
@@ -73,6 +76,13 @@ def test_collection_content(
            means=Meaning.DATA_LOSS if comparison.missing.count else Meaning.DATA_CHANGED,
            expected=f"those of the baseline, policy {content.policy}", observed=comparison,
            source=comparison.coverage, hint=RESTORE)
+    least, covered = target.limits.coverage_percent, comparison.coverage.percent
+    expect(covered >= least,
+           what=f"compared records of {content}", otherwise=Unverifiable,
+           expected=f"at least {least:g} %", observed=f"{covered:.3g} %",
+           source=comparison.coverage,
+           hint="compare it without a window: python -m rollback_actions compare BASELINE; windows.phase4 is "
+                "the time, stores.NAME.load, the least coverage limits.coverage_percent")
 
 
 def test_schema(
@@ -125,10 +135,17 @@ def test_golden_queries(
 
 
 def test_positions(
-    moving_store: str, baseline: Baseline, moving: Callable[[str], MovingContent], expect: Expect
+    moving_store: str,
+    baseline: Baseline,
+    moving: Callable[[str], MovingContent],
+    expect: Expect,
+    note: Say,
 ) -> None:
     """No position, such as a consumer group's offset, was lost, moved back or is beyond the end."""
-    strayed = list(moving(moving_store).strayed(baseline.facts.contents[moving_store].positions))
+    recorded = baseline.facts.contents[moving_store].positions
+    if advanced := moving(moving_store).advanced(recorded):
+        note(f"{moving_store}: read since the capture, or skipped: {listed(advanced, between='; ')}")
+    strayed = list(moving(moving_store).strayed(recorded))
     expect(not strayed,
            what=f"positions of {moving_store}", means=Meaning.DATA_CHANGED,
            expected="where they were, or further on",
