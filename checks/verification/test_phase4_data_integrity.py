@@ -81,8 +81,8 @@ def test_collection_content(
            what=f"compared records of {content}", otherwise=Unverifiable,
            expected=f"at least {least:g} %", observed=f"{covered:.3g} %",
            source=comparison.coverage,
-           hint="compare it without a window: python -m rollback_actions compare BASELINE; windows.phase4 is "
-                "the time, stores.NAME.load, the least coverage limits.coverage_percent")
+           hint="compare it without a window: python -m rollback_actions compare BASELINE; "
+                "or set windows.phase4, stores.NAME.load or limits.coverage_percent in the profile")
 
 
 def test_schema(
