@@ -12,6 +12,7 @@ pytest_plugins = [
     "fixtures.gating.leftovers",
     "fixtures.given.given",
     "fixtures.given.cases",
+    "fixtures.given.given_containers",
     "fixtures.given.given_rehearsals",
     "fixtures.given.asking",
     "fixtures.given.contents",

@@ -69,6 +69,10 @@ COMMANDS: dict[str, At | TyperGroup] = {
         "rollback_actions.cli.state_commands:compare_command",
         "Compare the target with BASELINE, record by record; changes nothing.",
     ),
+    "grants": At(
+        "rollback_actions.cli.state_commands:grants_command",
+        "Print the grants that each store's reader and operator need; asks no store.",
+    ),
     "plan": At(
         "rollback_actions.cli.plan_commands:plan_command",
         "Decide what to do by the runbook's tree and print the exact steps; changes nothing.",

@@ -11,7 +11,15 @@ import json
 from fixtures.backups.index import IndexFile
 from fixtures.backups.package import PackageManifest
 from fixtures.backups.sets import SetManifest
-from fixtures.baseline.facts import ContentFile, RecordedCanary, RecordedContainer, RecordedStore, Release
+from fixtures.baseline.facts import (
+    ContentFile,
+    RecordedCanary,
+    RecordedContainer,
+    RecordedStore,
+    RecordedStrictness,
+    Release,
+    Surroundings,
+)
 from fixtures.incident.downtime import Downtime
 from fixtures.incident.incident import Closed, IncidentFile, RollbackRecord, StoreAccount
 from fixtures.incident.journal import JournalLine
@@ -64,6 +72,8 @@ RECORDS: dict[str, tuple[object, str]] = {
     "baseline-containers": (tuple[RecordedContainer, ...], "baselines/ID/containers.json"),
     "baseline-stores": (dict[str, RecordedStore], "baselines/ID/stores.json"),
     "baseline-canary": (RecordedCanary, "baselines/ID/canary.json"),
+    "baseline-surroundings": (Surroundings, "baselines/ID/surroundings.json"),
+    "baseline-profile": (RecordedStrictness, "baselines/ID/profile.json"),
     "baseline-milliseconds": (dict[str, Positive], "baselines/ID/milliseconds.json"),
     "baseline-content": (ContentFile, "baselines/ID/content/STORE.json"),
 }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fixtures.baseline.facts import RecordedContainer
 from fixtures.baseline.folder import Baseline
-from fixtures.engines.engine import Container, Usage
-from fixtures.errors import Meaning, Unverifiable
-from fixtures.gating.evidence import Expect
+from fixtures.baseline.strictness import CAPTURE, Weaker
+from fixtures.engines.engine import Container, Stranger, Usage
+from fixtures.errors import Meaning, Unverifiable, listed
+from fixtures.gating.evidence import CSV, Expect, Keep, table
+from fixtures.git.repository import WorkingCopy
 from fixtures.target.profile import Target
 
 if TYPE_CHECKING:
@@ -90,6 +92,33 @@ def test_container_runs_the_recorded_commit(
            hint=BACK)
 
 
+def test_container_is_configured_as_recorded(
+    service: str, changed_settings: Sequence[str], evidence: Keep, expect: Expect
+) -> None:
+    """Environment, command, mounts, bound files, networks, limits and rights are the recorded ones."""
+    if changed_settings:
+        evidence("differences", table(("difference",), ((text,) for text in changed_settings)), CSV)
+    expect(not changed_settings,
+           what=f"configuration of {service}", means=Meaning.WRONG_VERSION,
+           expected="the recorded one",
+           observed=listed(changed_settings, between="; ") or "the recorded one",
+           hint=BACK)
+
+
+def test_container_is_unchanged_inside(
+    service: str, changed_inside: Sequence[str], evidence: Keep, expect: Expect
+) -> None:
+    """Nothing was changed inside a container by hand; files of the moment, such as in /tmp, may be there."""
+    if changed_inside:
+        evidence("differences", table(("difference",), ((text,) for text in changed_inside)), CSV)
+    expect(not changed_inside,
+           what=f"files of {service} that are not its image's", means=Meaning.WRONG_VERSION,
+           expected="those of the capture",
+           observed=listed(changed_inside, between="; ") or "those of the capture",
+           source="docker diff",
+           hint="re-create the container; what it changes by itself, name in engine.changing of the profile")
+
+
 def test_container_memory(container: Container, usage: Usage, target: Target, expect: Expect) -> None:
     """Memory is below the threshold of its limit."""
     limit = target.limits.memory_percent
@@ -144,6 +173,34 @@ def test_no_unrecorded_container(
            what="containers that the baseline does not know",
            expected="none", observed=", ".join(extra) or "none",
            hint="remove them, or capture a new baseline if they belong to the target")
+
+
+def test_no_stranger_on_the_networks(strangers: Sequence[Stranger], expect: Expect) -> None:
+    """No other container is on the target's networks or volumes: it may read and write there."""
+    expect(not strangers,
+           what="containers beside the target's own that the baseline does not know",
+           expected="none",
+           observed="; ".join(f"{one.name} shares {listed(one.shares)}" for one in strangers) or "none",
+           hint="stop them, or capture a new baseline if they belong there")
+
+
+def test_profile_asks_no_less_than_at_the_capture(weakened: Sequence[Weaker], expect: Expect) -> None:
+    """The profile asks for all that it asked for when the baseline was captured: else green means less."""
+    expect(not weakened,
+           what="what the profile asks for", otherwise=Unverifiable,
+           expected="no less than when the baseline was captured",
+           observed=listed([str(one) for one in weakened], between="; ") or "no less",
+           source="the profile, against the baseline", hint=CAPTURE)
+
+
+def test_working_copy_is_as_clean_as_recorded(
+    uncommitted: Sequence[str], working_copy: WorkingCopy, expect: Expect
+) -> None:
+    """The working copy has no new uncommitted changes: the next deployment would take them along."""
+    expect(not uncommitted,
+           what="uncommitted changes of the working copy", means=Meaning.WRONG_VERSION,
+           expected="none since the capture", observed=listed(uncommitted) or "none since the capture",
+           source="git", hint=f"git -C {working_copy.repository} status; keep them elsewhere, or remove them")
 
 
 def test_working_copy_is_on_the_recorded_commit(

@@ -10,6 +10,7 @@ import pytest
 from fixtures.baseline.differences import neighbours_text, same_neighbours, schema_differences
 from fixtures.baseline.facts import RecordedContent, RecordedStore
 from fixtures.baseline.folder import Baseline
+from fixtures.baseline.sight import GRANTS
 from fixtures.collection import Case, Json
 from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
@@ -86,10 +87,16 @@ def test_collection_content(
 
 
 def test_schema(
-    schema: SchemaCase, live_schemas: Callable[[str], Mapping[str, Json]], expect: Expect, evidence: Keep
+    schema: SchemaCase,
+    live_schemas: Callable[[str], Mapping[str, Json]],
+    lost_sight: Callable[[str], Sequence[str]],
+    expect: Expect,
+    evidence: Keep,
 ) -> None:
     """The schema, such as columns, indexes, validators and settings, is unchanged."""
     schemas = live_schemas(schema.store)
+    if schemas.get(schema.name) != schema.recorded:
+        _expect_sight(schema.store, lost_sight, expect)
     expect(schema.name in schemas,
            what=str(schema), means=Meaning.DATA_LOSS,
            expected="there, as in the baseline", observed="there" if schema.name in schemas else "none",
@@ -108,6 +115,7 @@ def test_store_holds_no_unrecorded_schema(
     store: str,
     recorded_content: RecordedContent,
     live_schemas: Callable[[str], Mapping[str, Json]],
+    lost_sight: Callable[[str], Sequence[str]],
     expect: Expect,
 ) -> None:
     """The store has no view, trigger, alias or the like that the baseline does not know."""
@@ -116,6 +124,15 @@ def test_store_holds_no_unrecorded_schema(
            what=f"what {store} has and the baseline does not know", means=Meaning.DATA_CHANGED,
            expected="nothing", observed=listed(extra) or "nothing",
            source=store, hint="the migration made it: remove it")
+    _expect_sight(store, lost_sight, expect)
+
+
+@pytest.mark.usefixtures("recorded_content")
+def test_account_sees_as_much_as_at_the_capture(
+    store: str, lost_sight: Callable[[str], Sequence[str]], expect: Expect
+) -> None:
+    """The account sees everything that the store would hide silently, such as MySQL's triggers."""
+    _expect_sight(store, lost_sight, expect)
 
 
 def test_golden_queries(
@@ -180,3 +197,12 @@ def test_store_was_compared(
            observed=sum(recorded_store.counts.values()) if recorded_content.was_read else 0,
            source="baseline",
            hint="capture a baseline of the store with its data, or take the store out of the profile")
+
+
+def _expect_sight(store: str, lost_sight: Callable[[str], Sequence[str]], expect: Expect) -> None:
+    lost = lost_sight(store)
+    expect(not lost,
+           what=f"sight of the reader of {store}", otherwise=Unverifiable,
+           expected="everything that it saw when the baseline was captured",
+           observed=f"hidden from it: {listed(lost, between='; ')}" if lost else "everything",
+           source=store, hint=GRANTS)

@@ -7,13 +7,17 @@ from pathlib import Path
 
 from fixtures.application.canary import Canary, canary_in_use
 from fixtures.application.client import ApplicationClient
+from fixtures.baseline.containers import record_container
 from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer, RecordedContent, RecordedStore
 from fixtures.baseline.folder import BaselineDraft
 from fixtures.baseline.recording import record_content
-from fixtures.engines.engine import Container, ContainerEngine
+from fixtures.baseline.seal import Sealing, new_sealing
+from fixtures.baseline.strictness import record_strictness
+from fixtures.baseline.surroundings import record_surroundings
+from fixtures.engines.engine import Container, ContainerEngine, Inside
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed
-from fixtures.git.repository import head
+from fixtures.git.repository import read_working_copy
 from fixtures.incident.journal_steps import Step
 from fixtures.probes.web_probes import usual_milliseconds
 from fixtures.stores.references import follow_all
@@ -33,8 +37,11 @@ def capture(target: Target, steps: Steps) -> Path:
     """
     engine = open_engine(target.engine)
     with steps(Step.CONTAINERS) as step:
-        containers = tuple(_running(target, engine))
-        commit = head(target.application.repository)
+        sealing = new_sealing(target)
+        containers = tuple(_running(target, engine, sealing))
+        copy = read_working_copy(target.application.repository)
+        surroundings = record_surroundings(engine.strangers(), copy, sealing)
+        commit = copy.head
         step.result = f"{len(containers)} containers, commit {commit[:12]}"
     client = ApplicationClient(target.application)
     with steps(Step.CANARY) as step:
@@ -66,11 +73,13 @@ def capture(target: Target, steps: Steps) -> Path:
             canary=canary,
             contents={name: content for name, (_, content) in found.items()},
             milliseconds=milliseconds,
+            surroundings=surroundings,
+            profile=record_strictness(target),
         )
         return draft.finish(facts, target.baseline_key)
 
 
-def _running(target: Target, engine: ContainerEngine) -> list[RecordedContainer]:
+def _running(target: Target, engine: ContainerEngine, sealing: Sealing) -> list[RecordedContainer]:
     containers = engine.containers()
     bad = [s for s in target.services if not any(_good(c) for c in containers.get(s, ()))]
     if bad:
@@ -81,23 +90,16 @@ def _running(target: Target, engine: ContainerEngine) -> list[RecordedContainer]
             source=f"project {target.engine.project}",
             hint="a baseline is captured of a good state only",
         )
-    return [_record(container) for found in containers.values() for container in found]
+    insides = engine.insides(sealing)
+    return [
+        record_container(container, insides.get(container.id, Inside()), sealing)
+        for found in containers.values()
+        for container in found
+    ]
 
 
 def _good(container: Container) -> bool:
     return container.running and container.healthy
-
-
-def _record(container: Container) -> RecordedContainer:
-    return RecordedContainer(
-        service=container.service,
-        name=container.name,
-        image=container.image,
-        image_id=container.image_id,
-        revision=container.revision,
-        configuration=container.configuration,
-        volumes=tuple(mount.name for mount in container.mounts if mount.kind == "volume"),
-    )
 
 
 def _store(

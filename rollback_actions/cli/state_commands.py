@@ -1,4 +1,4 @@
-"""The commands `python -m rollback_actions backup`, `… capture`, `… save-state` and `… compare`."""
+"""The commands `backup`, `capture`, `save-state`, `compare` and `grants` of `python -m rollback_actions`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fixtures.errors import ExitCode
+from fixtures.errors import ExitCode, UsageProblem
 from fixtures.incident.journal_steps import Step
 from fixtures.verdict import Verdict, combine
 from rollback_actions.cli.options import IncidentId, Profile, TakeOver
@@ -97,3 +97,33 @@ def compare_command(
         typer.echo(redactor.text(line))
     if verdict is not Verdict.PASSED:
         raise typer.Exit(ExitCode.FAILED if verdict is Verdict.FAILED else ExitCode.BROKEN)
+
+
+def grants_command(
+    profile: Profile,
+    store: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this store; may be repeated (default: all).", show_default=False),
+    ] = None,
+) -> None:
+    """Print the grants that each store's reader and operator need; asks no store."""
+    from fixtures.target.kinds import descriptor_of
+    from fixtures.target.profile import load_target
+
+    target = load_target(profile)
+    if unknown := sorted(set(store or ()) - set(target.stores)):
+        raise UsageProblem(
+            what="store",
+            expected=f"one of {', '.join(target.stores)}",
+            observed=", ".join(unknown),
+            source="the command line",
+            hint="without --store the grants of every store are printed",
+        )
+    for name in store or target.stores:
+        section = target.stores[name]
+        needed = descriptor_of(section).grants(section)
+        for account, lines in (("reader", needed.reader), ("operator", needed.operator)):
+            typer.echo(f"# {name} ({section.kind}), {account}")
+            for line in lines or ("# nothing",):
+                typer.echo(line)
+            typer.echo("")

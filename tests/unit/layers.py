@@ -27,7 +27,9 @@ _ROWS = {
     "fixtures.stores.kafka": "fixtures fixtures.target fixtures.stores",
     "fixtures.stores.qdrant": "fixtures fixtures.system fixtures.target fixtures.stores",
     "fixtures.stores.milvus": "fixtures fixtures.system fixtures.target fixtures.stores",
-    "fixtures.baseline": "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores",
+    "fixtures.baseline": (
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores"
+    ),
     "fixtures.backups": (
         "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores fixtures.incident "
         "fixtures.baseline"

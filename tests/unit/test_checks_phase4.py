@@ -146,7 +146,7 @@ def test_a_schema_that_differs_or_is_gone_is_red(live: Mapping[str, Json], means
     kept: list[str] = []
     case = SchemaCase("mysql", "users", {"columns": 1})
     with pytest.raises(Mismatch) as raised:
-        phase4.test_schema(case, lambda _: live, Expect([]), lambda *said: kept.append(said[0]))
+        phase4.test_schema(case, lambda _: live, lambda _: [], Expect([]), lambda *said: kept.append(said[0]))
     assert raised.value.means is means
     assert kept == (["differences"] if means is Meaning.DATA_CHANGED else [])
 
@@ -159,3 +159,20 @@ def test_a_consumer_that_is_ahead_is_said_whatever_else_is_wrong(strayed: list[s
     with pytest.raises(Mismatch) if strayed else nullcontext():
         phase4.test_positions("kafka", baseline, lambda _: moving, Expect([]), notes.append)
     assert notes == ["kafka: read since the capture, or skipped: group g t 1: 5 ahead of offset 1"]
+
+
+def test_a_schema_that_the_account_cannot_see_is_not_verified() -> None:
+    """A trigger that is not shown may be there still, and a new one would not be shown either."""
+    case, hidden = (
+        SchemaCase("mysql", "trigger shop.t", {"body": "x"}),
+        "triggers of shop, for want of TRIGGER",
+    )
+    with pytest.raises(Unverifiable, match=hidden) as raised:
+        phase4.test_schema(case, lambda _: {}, lambda _: [hidden], Expect([]), lambda *_: None)
+    assert "rollback_actions grants" in raised.value.hint
+    phase4.test_schema(
+        case, lambda _: {case.name: case.recorded}, lambda _: [hidden], Expect([]), lambda *_: None
+    )
+    with pytest.raises(Unverifiable, match=hidden):
+        phase4.test_account_sees_as_much_as_at_the_capture("mysql", lambda _: [hidden], Expect([]))
+    phase4.test_account_sees_as_much_as_at_the_capture("mysql", lambda _: [], Expect([]))

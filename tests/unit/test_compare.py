@@ -85,7 +85,8 @@ def test_what_was_exact_at_the_capture_and_is_volatile_now(
     target = with_policy(tmp_path, '{b = "volatile"}')
     recorder = Recorder(tmp_path).add(Searchable("redis", BOTH))
     emptied = Searchable("redis", {"a": RECORDS, "b": []})
-    assert found(target, recorder, emptied, monkeypatch) == [("redis/a", Verdict.PASSED)]
+    wanted = [("redis/b", Verdict.BROKEN), ("redis/a", Verdict.PASSED)]
+    assert found(target, recorder, emptied, monkeypatch) == wanted
     names = _of_baseline(target, recorder.baseline.facts)
     assert names["content"] == names["golden"] == [Case("redis", "a")]
 

@@ -7,8 +7,9 @@ from contextlib import closing
 import pytest
 from pydantic import SecretStr
 
-from fixtures.errors import Unverifiable
-from fixtures.stores.contract import ContentView, Digest, Pace
+from fixtures.baseline.sight import whole_sight
+from fixtures.errors import ActionFailed, Unverifiable
+from fixtures.stores.contract import ContentView, Digest, Pace, SightedContent
 from fixtures.stores.mysql.view import rows
 from fixtures.target.sections import Account
 from tests.stack.content_reading import digests, recorded, whole
@@ -163,13 +164,14 @@ def test_the_counter_of_a_table_that_grows_is_not_compared(subject: Mysql) -> No
         assert exact.schemas() != before[1]
 
 
-def test_what_the_account_may_not_see_is_a_blind_spot(subject: Mysql) -> None:
+def test_what_the_account_may_not_see_is_told_and_no_baseline_is_captured_with_it(subject: Mysql) -> None:
     subject.define()
     root = subject.running.root
     try:
         with subject.content() as content:
-            content.schemas()
-            assert not [spot for spot in content.blind_spots if "privilege" in spot]
+            assert isinstance(content, SightedContent)
+            assert not any(content.sight().values())
+            assert set(whole_sight(content)) >= {"triggers of scratch_first", "views of scratch_second"}
         root(
             f"CREATE USER scratch_blind@'%' IDENTIFIED BY '{SECRET}';"
             f" GRANT SELECT ON `scratch\\_first`.* TO scratch_blind@'%'"
@@ -177,12 +179,15 @@ def test_what_the_account_may_not_see_is_a_blind_spot(subject: Mysql) -> None:
         blind = Account(user="scratch_blind", password=SecretStr(SECRET))
         with subject.content(reader=blind, databases=("scratch_first",)) as content:
             schemas = content.schemas()
-            spots = "\n".join(content.blind_spots)
+            assert isinstance(content, SightedContent)
+            hidden = {what for what, right in content.sight().items() if right}
+            with pytest.raises(ActionFailed, match="triggers of scratch_first, for want of TRIGGER on"):
+                whole_sight(content)
         assert not [name for name in schemas if name.startswith(("trigger", "event", "procedure"))]
-        assert "triggers of scratch_first: the account has no privilege of TRIGGER" in spots
-        assert "events of scratch_first: the account has no privilege of EVENT" in spots
-        assert "routines of scratch_first" in spots
-        assert "the body of view scratch_first.seen" in spots
+        assert hidden == {
+            *(f"{what} of scratch_first" for what in ("views", "triggers", "events", "routines")),
+            "the body of view scratch_first.seen",
+        }
     finally:
         root("DROP USER IF EXISTS scratch_blind@'%'")
         subject.undefine()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fixtures.engines.engine import Container, Endpoint, RunningContainer, Usage
+from fixtures.engines.engine import Container, Endpoint, Inside, RunningContainer, Seal, Stranger, Usage
 from fixtures.git.repository import head
 from fixtures.target.profile import Target
 from fixtures.target.sections import Address
@@ -26,6 +26,12 @@ class StandInEngine:
 
     def usage(self) -> Mapping[str, Usage]:
         return {service: Usage(1_000_000, 1.0, 1.0, 1, 100) for service in self._services}
+
+    def insides(self, _: Seal) -> Mapping[str, Inside]:
+        return {service: Inside() for service in self._services}
+
+    def strangers(self) -> Sequence[Stranger]:
+        return []
 
     def logs(self, container: str, lines: int = 50) -> str:
         return ""
@@ -58,4 +64,5 @@ class StandInEngine:
             configuration="one",
             pids_limit=100,
             mounts=(),
+            settings={"NetworkMode": "toy"},
         )

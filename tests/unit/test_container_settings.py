@@ -1,0 +1,196 @@
+"""A container's configuration: equal after a right rollback, told where it is another, no secret shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from fixtures.baseline.containers import inside_differences, record_container, setting_differences, unexpected
+from fixtures.baseline.facts import RecordedInside
+from fixtures.baseline.seal import Sealing
+from fixtures.engines.compose import _container
+from fixtures.engines.engine import Container, Inside
+from fixtures.system.record_files import as_json
+
+SEAL = Sealing(b"k" * 32)
+ID, OTHER = "a" * 64, "b" * 64
+TWO, FOUR = "2" * 8, "4" * 8
+SECRET = "hunter2"  # noqa: S105 - what must not be seen
+RAW: dict[str, Any] = {
+    "Id": ID,
+    "Name": "/t-backend-1",
+    "Image": "sha256:1",
+    "RestartCount": 0,
+    "State": {
+        "Status": "running",
+        "Running": True,
+        "Restarting": False,
+        "OOMKilled": False,
+        "ExitCode": 0,
+        "StartedAt": "2026-01-01T00:00:00Z",
+    },
+    "Config": {
+        "Image": "t/backend",
+        "Hostname": ID[:12],
+        "User": "app",
+        "AttachStdout": False,
+        "Env": ["PATH=/bin", f"S3_SECRET={SECRET}"],
+        "Cmd": ["serve", "--token", SECRET],
+        "Entrypoint": ["/entry"],
+        "Labels": {
+            "com.docker.compose.service": "backend",
+            "com.docker.compose.project.config_files": "/tmp/1/compose.yaml",  # noqa: S108 - a text
+            "traefik.http": "on",
+        },
+        "Healthcheck": {"Test": ["CMD", "true"]},
+    },
+    "HostConfig": {
+        "NetworkMode": "t_default",
+        "PidMode": "",
+        "Memory": 1000,
+        "CapAdd": None,
+        "Privileged": False,
+        "ReadonlyRootfs": True,
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8090"}]},
+        "LogConfig": {"Type": "json-file", "Config": {}},
+        "ContainerIDFile": "",
+    },
+    "Mounts": [
+        {"Type": "volume", "Name": "c" * 64, "Source": "/v/c", "Destination": "/cache", "RW": True},
+        {"Type": "bind", "Source": "/srv/app.conf", "Destination": "/etc/app.conf", "RW": False},
+    ],
+    "NetworkSettings": {
+        "Networks": {
+            "t_default": {"Aliases": ["backend", ID[:12]], "IPAddress": "172.18.0.2", "IPAMConfig": None}
+        }
+    },
+}
+INSIDE = Inside(bound={"/etc/app.conf": "1" * 64}, modified={"/etc/motd": "2" * 64}, added=("/app/made/one",))
+
+
+def container(raw: dict[str, Any]) -> Container:
+    return _container(raw, {raw["Id"]: "backend"})
+
+
+def differences(raw: dict[str, Any], inside: Inside = INSIDE) -> list[str]:
+    recorded = record_container(container(RAW), INSIDE, SEAL)
+    return list(setting_differences(recorded, container(raw), inside, SEAL))
+
+
+def changed(*path: str, to: object) -> dict[str, Any]:
+    raw = deepcopy(RAW)
+    inner: Any = raw
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = to
+    return raw
+
+
+def test_a_container_made_anew_from_the_same_file_is_the_same() -> None:
+    raw = json.loads(
+        json.dumps(RAW).replace(ID, OTHER).replace(ID[:12], OTHER[:12]).replace("c" * 64, "d" * 64)
+    )
+    raw["Config"]["Env"].reverse()
+    raw["Config"]["AttachStdout"] = True
+    raw["Config"]["Labels"]["com.docker.compose.project.config_files"] = "/tmp/2/compose.yaml"  # noqa: S108
+    raw["HostConfig"] |= {"CapAdd": [], "PidMode": None, "Privileged": None}
+    raw["Mounts"].reverse()
+    raw["NetworkSettings"]["Networks"]["t_default"]["IPAddress"] = "172.18.0.9"
+    assert differences(raw) == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (changed("Config", "Env", to=["PATH=/bin", "S3_SECRET=other"]), "environment S3_SECRET: expected"),
+        (changed("Config", "Env", to=["PATH=/bin"]), "observed none"),
+        (changed("Config", "Env", to=[*RAW["Config"]["Env"], "DEBUG="]), "environment DEBUG: expected none"),
+        (changed("Config", "Cmd", to=["serve"]), "command: expected hash "),
+        (changed("Config", "Entrypoint", to=["sh"]), "entrypoint: "),
+        (changed("Config", "Healthcheck", to=None), "health check: "),
+        (changed("Config", "User", to="root"), 'User: expected "app", observed "root"'),
+        (changed("Config", "Hostname", to="db"), 'Hostname: expected none, observed "db"'),
+        (changed("Config", "Labels", "traefik.http", to="off"), "label traefik.http: "),
+        (changed("HostConfig", "Memory", to=2000), "Memory: expected 1000, observed 2000"),
+        (changed("HostConfig", "CapAdd", to=["SYS_ADMIN"]), 'CapAdd: expected none, observed ["SYS_ADMIN"]'),
+        (changed("HostConfig", "Privileged", to=True), "Privileged: expected none, observed true"),
+        (changed("HostConfig", "ReadonlyRootfs", to=False), "ReadonlyRootfs: expected true, observed none"),
+        (changed("HostConfig", "RestartPolicy", "Name", to="always"), "RestartPolicy: "),
+        (changed("HostConfig", "PortBindings", "80/tcp", to=[{"HostPort": "8090"}]), "PortBindings: "),
+        (changed("HostConfig", "Devices", to=[{"PathOnHost": "/dev/kmsg"}]), "Devices: expected none"),
+        (changed("HostConfig", "LogConfig", "Config", to={"max-size": "1k"}), "log options: "),
+        (changed("HostConfig", "PidMode", to="host"), 'PidMode: expected none, observed "host"'),
+        (changed("HostConfig", "NetworkMode", to=f"container:{ID}"), 'observed "container of backend"'),
+        (changed("Mounts", to=RAW["Mounts"][:1]), "mount /etc/app.conf: expected {"),
+        (changed("Mounts", to=[RAW["Mounts"][0], {**RAW["Mounts"][1], "Source": "/srv/x"}]), "/srv/x"),
+        (changed("Mounts", to=[RAW["Mounts"][0], {**RAW["Mounts"][1], "RW": True}]), '"writable": true'),
+        (changed("NetworkSettings", "Networks", "other", to={}), "network other: expected none"),
+        (changed("NetworkSettings", "Networks", "t_default", "Aliases", to=["mysql"]), "network t_default"),
+    ],
+)  # fmt: skip
+def test_each_part_that_is_another_is_told(raw: dict[str, Any], said: str) -> None:
+    (text,) = differences(raw)
+    assert said in text
+    assert SECRET not in text
+
+
+def test_the_content_of_a_bound_file_is_compared() -> None:
+    (text,) = differences(RAW, Inside(bound={"/etc/app.conf": "3" * 64}))
+    assert text == f"file /etc/app.conf: expected hash {'1' * 8}, observed hash {'3' * 8}"
+    assert differences(RAW, Inside()) == [f"file /etc/app.conf: expected hash {'1' * 8}, observed none"]
+
+
+def test_no_secret_is_recorded() -> None:
+    assert SECRET not in json.dumps(as_json(record_container(container(RAW), INSIDE, SEAL)))
+    assert SECRET not in repr(container(RAW))
+
+
+@pytest.mark.parametrize(
+    ("inside", "said"),
+    [
+        (INSIDE, []),
+        (Inside(), []),
+        (Inside(added=("/app/made/two", "/app/made/deep/three")), []),
+        (Inside(added=("/app/evil.py",)), ["added /app/evil.py"]),
+        (Inside(added=("/app/made2/x",)), ["added /app/made2/x"]),
+        (Inside(modified={"/app/main.py": "4"}), ["modified /app/main.py"]),
+        (
+            Inside(modified={"/etc/motd": "4" * 64}),
+            ["/etc/motd: hash 22222222 at the capture, hash 44444444 now"],
+        ),
+        (Inside(deleted=("/app/guard.py",)), ["deleted /app/guard.py"]),
+    ],
+)
+def test_a_change_inside_a_container_is_told_unless_it_was_so_at_the_capture(
+    inside: Inside, said: list[str]
+) -> None:
+    recorded = RecordedInside(INSIDE.modified, INSIDE.added, INSIDE.deleted)
+    assert list(inside_differences(recorded, inside)) == said
+
+
+@pytest.mark.parametrize(
+    ("recorded", "paths", "said"),
+    [
+        ((), ("/x",), ["/x"]),
+        (("/x",), ("/y",), ["/y"]),
+        (("/d/x",), ("/d/y", "/d"), ["/d"]),
+        (("/d",), ("/d/y", "/dy"), ["/dy"]),
+        (("data/a",), ("data/b", "b"), ["b"]),
+        (("a",), ("b",), ["b"]),
+    ],
+)
+def test_a_new_file_is_expected_only_where_files_came_before(
+    recorded: tuple[str, ...], paths: tuple[str, ...], said: list[str]
+) -> None:
+    assert list(unexpected(recorded, paths)) == said
+
+
+def test_a_recorded_container_is_the_same_from_the_disk() -> None:
+    recorded = record_container(container(RAW), INSIDE, SEAL)
+    plain: Callable[[object], object] = lambda value: json.loads(json.dumps(as_json(value)))  # noqa: E731
+    assert plain(recorded.settings) == recorded.settings

@@ -1,0 +1,70 @@
+"""The key of the configuration: beside the baselines, never in one; and what is said where it is not."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable
+
+import pytest
+from pydantic import SecretStr
+
+from fixtures.baseline.seal import new_sealing, require_key, sealing_of
+from fixtures.errors import Unverifiable
+from fixtures.target.profile import Target
+from tests.unit.sandbox import Sandbox
+
+
+@pytest.fixture
+def keyed(sandbox: Sandbox) -> Target:
+    return sandbox.target.model_copy(update={"baseline_key": SecretStr("k" * 40)})
+
+
+def test_the_key_is_made_once_outside_the_baselines_and_for_its_owner_alone(sandbox: Sandbox) -> None:
+    first, again = new_sealing(sandbox.target), new_sealing(sandbox.target)
+    baselines = sandbox.target.folders.baselines
+    (file,) = baselines.parent.glob("*.key")
+    assert file.parent == baselines.parent
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert first.id == again.id == sealing_of(sandbox.target).id
+    assert first("environment A", [b"x"]) == again("environment A", [b"x"])
+    assert not [path for path in baselines.parent.iterdir() if path.name.startswith(f".{file.name}")]
+
+
+def test_a_hash_tells_neither_the_value_nor_that_two_are_equal(sandbox: Sandbox) -> None:
+    seal = new_sealing(sandbox.target)
+    assert seal("a", [b"xy"]) == seal("a", [b"x", b"y"]) != seal("b", [b"xy"])
+    (sandbox.target.folders.baselines.parent / f"{sandbox.target.folders.baselines.name}.key").unlink()
+    assert new_sealing(sandbox.target)("a", [b"xy"]) != seal("a", [b"xy"])
+
+
+def test_a_profile_with_a_key_needs_no_file_and_compares_elsewhere(keyed: Target) -> None:
+    assert new_sealing(keyed).id == sealing_of(keyed).id
+    assert not list(keyed.folders.baselines.parent.glob("*.key"))
+
+
+def _gone(target: Target) -> None:
+    target.folders.baselines.with_name(f"{target.folders.baselines.name}.key").unlink()
+
+
+def _cut(target: Target) -> None:
+    target.folders.baselines.with_name(f"{target.folders.baselines.name}.key").write_text("00ff")
+
+
+def _no_text(target: Target) -> None:
+    target.folders.baselines.with_name(f"{target.folders.baselines.name}.key").write_bytes(b"\xff")
+
+
+@pytest.mark.parametrize("harm", [_gone, _cut, _no_text])
+def test_without_the_key_nothing_is_compared(sandbox: Sandbox, harm: Callable[[Target], None]) -> None:
+    new_sealing(sandbox.target)
+    harm(sandbox.target)
+    with pytest.raises(Unverifiable, match="key of the configuration: expected 32 bytes") as raised:
+        sealing_of(sandbox.target)
+    assert "on the machine that captured" in raised.value.hint
+
+
+def test_another_key_is_named_and_refused(sandbox: Sandbox, keyed: Target) -> None:
+    captured = new_sealing(sandbox.target)
+    require_key(captured, captured.id, sandbox.target)
+    with pytest.raises(Unverifiable, match=f"expected key {captured.id}, which .*, observed key "):
+        require_key(sealing_of(keyed), captured.id, keyed)
