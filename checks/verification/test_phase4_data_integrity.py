@@ -9,7 +9,6 @@ import pytest
 
 from fixtures.baseline.differences import neighbours_text, same_neighbours, schema_differences
 from fixtures.baseline.facts import RecordedContent, RecordedStore
-from fixtures.baseline.folder import Baseline
 from fixtures.baseline.sight import GRANTS
 from fixtures.collection import Case, Json
 from fixtures.errors import Meaning, Unverifiable, listed
@@ -33,6 +32,7 @@ def test_collection_count(
     live_counts: Callable[[str], Counts],
     expired_since: Callable[[Case], int],
     expect: Expect,
+    note: Say,
 ) -> None:
     """The collection holds as many records as before, without expired ones; by `grows`, no fewer."""
     counts = live_counts(collection.store)
@@ -41,6 +41,8 @@ def test_collection_count(
            expected=collection.expected, observed=counts.get(collection.name, "no such collection"),
            source=collection.store, hint="it was dropped or renamed: restore it from the backup")
     records = answer_of(counts, collection.name)
+    if collection.is_emptied(records):
+        note(f"{collection.id}: volatile, and empty now: {collection.records} records then")
     more = records - collection.records
     expired = 0 if collection.allows(records) else expired_since(collection)
     past = f", {expired} expired since" if expired else ""
@@ -65,6 +67,7 @@ def test_collection_content(
     content: ContentCase,
     comparison_of: Callable[[Case], Comparison],
     evidence: Keep,
+    target: Target,
     expect: Expect,
     note: Say,
 ) -> None:
@@ -81,6 +84,13 @@ def test_collection_content(
            means=Meaning.DATA_LOSS if comparison.missing.count else Meaning.DATA_CHANGED,
            expected=f"those of the baseline, policy {content.policy}", observed=comparison,
            source=comparison.coverage, hint=RESTORE)
+    least, covered = target.limits.coverage_percent, comparison.coverage.percent
+    expect(covered >= least,
+           what=f"compared records of {content}", otherwise=Unverifiable,
+           expected=f"at least {least:g} %", observed=f"{covered:.3g} %",
+           source=comparison.coverage,
+           hint="compare it without a window: python -m rollback_actions compare BASELINE; "
+                "or set windows.phase4, stores.NAME.load or limits.coverage_percent in the profile")
 
 
 def test_schema(
@@ -149,9 +159,15 @@ def test_golden_queries(
 
 
 def test_positions(
-    moving_store: str, strayed_of: Callable[[str], Sequence[str]], expect: Expect
+    moving_store: str,
+    strayed_of: Callable[[str], Sequence[str]],
+    advanced_of: Callable[[str], Sequence[str]],
+    expect: Expect,
+    note: Say,
 ) -> None:
     """No position, such as a consumer group's offset, was lost, moved back or is beyond the end."""
+    if advanced := advanced_of(moving_store):
+        note(f"{moving_store}: read since the capture, or skipped: {listed(advanced, between='; ')}")
     strayed = strayed_of(moving_store)
     expect(not strayed,
            what=f"positions of {moving_store}", means=Meaning.DATA_CHANGED,

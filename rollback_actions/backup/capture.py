@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from fixtures.application.canary import Canary
+from fixtures.application.canary import Canary, canary_in_use
 from fixtures.application.client import ApplicationClient
 from fixtures.baseline.containers import record_container
 from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer, RecordedContent, RecordedStore
@@ -113,7 +113,12 @@ def _store(
 
 def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) -> RecordedCanary:
     wanted = target.application.canary
-    with Opened(lambda name: open_view(name, target.stores[name], engine)) as views:
+    application = target.application
+    seconds = application.chat_seconds + 6 * application.deadline_seconds if application.function else 0.0
+    with (
+        canary_in_use(target, alone=False, seconds=seconds),
+        Opened(lambda name: open_view(name, target.stores[name], engine)) as views,
+    ):
         canary = Canary(target, engine, client, lambda: follow_all(wanted.references, views, target.personal))
         try:
             session = canary.log_in()

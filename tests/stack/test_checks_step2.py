@@ -477,6 +477,14 @@ ROUNDS = {
         undone_not("failed", "app/migrations/b.py:", "no way down"),
         {"app/migrations/b.py": REVISION.replace("def down", "def no_down")},
     ),
+    "tables that no file of it names": Round(
+        (),
+        undone_not("broken", "app/archive.py:1: table archived_users, declared there"),
+        {
+            "second.sql": ADDS,
+            "app/archive.py": 'class ArchivedUser(Base):\n    __tablename__ = "archived_users"\n',
+        },
+    ),
     "no such revision": Round(
         (
             not_saved("{short}", "observed {short} (from"),
@@ -497,9 +505,8 @@ ROUNDS = {
     ),
     "a submodule": Round(
         (a_commit_with_a_submodule_that_is_not_checked_out,),
-        {},
+        undone_not("broken", "no file of the migration matches app/migrations/*.py, *.sql"),
         {"README.md": "other words"},
-        "no file of the migration matches app/migrations/*.py, *.sql",
     ),
 }
 

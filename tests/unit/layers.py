@@ -43,7 +43,7 @@ _ROWS = {
     ),
     "fixtures.probes": (
         "fixtures fixtures.system fixtures.target fixtures.engines fixtures.monitoring fixtures.stores "
-        "fixtures.baseline"
+        "fixtures.baseline fixtures.application"
     ),
     "fixtures.monitor": (
         "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.decision fixtures.incident "

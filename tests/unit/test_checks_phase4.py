@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
+from unittest.mock import MagicMock
 
 import pytest
 
 from checks.verification import test_phase4_data_integrity as phase4
+from fixtures.baseline.comparison import Comparison, Keys
+from fixtures.baseline.facts import RecordedCollection
+from fixtures.baseline.sampling import Coverage
 from fixtures.collection import Case, Json
 from fixtures.errors import Meaning, Mismatch, Unverifiable
 from fixtures.gating.evidence import Expect, Sides
-from fixtures.given.cases import CountCase, SchemaCase
+from fixtures.given.cases import ContentCase, CountCase, SchemaCase
+from fixtures.stores.contract import Digest
+from fixtures.target.profile import Target
 from fixtures.target.sections import Policy
 
 
@@ -20,10 +27,18 @@ def test_a_case_is_named_as_its_parameter_and_in_words() -> None:
     assert str(CountCase("mysql", "shop.users", "exact", 3)) == "shop.users of mysql"
 
 
-def _count(policy: Policy, counts: Mapping[str, int], expired: int = 0) -> list[Sides]:
+def _count(
+    policy: Policy,
+    counts: Mapping[str, int],
+    *,
+    expired: int = 0,
+    notes: list[str] | None = None,
+    records: int = 100,
+) -> list[Sides]:
     sides: list[Sides] = []
-    case = CountCase("mysql", "users", policy, 100)
-    phase4.test_collection_count(case, lambda _: counts, lambda _: expired, Expect(sides))
+    said = [] if notes is None else notes
+    case = CountCase("mysql", "users", policy, records)
+    phase4.test_collection_count(case, lambda _: counts, lambda _: expired, Expect(sides), said.append)
     return sides
 
 
@@ -38,6 +53,60 @@ def test_records_that_have_expired_since_are_not_missed(policy: Policy) -> None:
     if policy == "exact":
         with pytest.raises(Mismatch):
             _count(policy, {"users": 101}, expired=3)
+
+
+@pytest.mark.parametrize(
+    ("policy", "records", "live", "said"),
+    [
+        ("volatile", 100, 0, ["mysql/users: volatile, and empty now: 100 records then"]),
+        ("volatile", 100, 1, []),
+        ("volatile", 0, 0, []),
+        ("exact", 0, 0, []),
+    ],
+)
+def test_a_volatile_collection_that_is_emptied_is_said(
+    policy: Policy, records: int, live: int, said: list[str]
+) -> None:
+    notes: list[str] = []
+    _count(policy, {"users": live}, notes=notes, records=records)
+    assert notes == said
+
+
+def _content(coverage: Coverage, target: Target, missing: int = 0) -> list[str]:
+    """Run the check of content where `coverage` was compared; return its notes."""
+    notes: list[str] = []
+    recorded = RecordedCollection(("",), (Digest(1, 1),), "records/x", ((0, 1),), (), 1.0)
+    case = ContentCase("mysql", "users", "exact", recorded)
+    comparison = Comparison(coverage, missing=Keys(missing))
+    phase4.test_collection_content(
+        case, lambda _: comparison, lambda *_: None, target, Expect([]), notes.append
+    )
+    return notes
+
+
+ONE_OF_A_THOUSAND = Coverage(parts=1000, covered=1, records=1_000_000, unseen=999_000)
+
+
+def test_content_of_which_too_little_was_compared_is_not_verified(target: Target) -> None:
+    with pytest.raises(Unverifiable, match=r"expected at least 50 %, observed 0\.1 %"):
+        _content(ONE_OF_A_THOUSAND, target)
+    # Many small parts are not many records.
+    with pytest.raises(Unverifiable, match="observed 1 %"):
+        _content(Coverage(parts=100, covered=99, records=100_000, unseen=99_000), target)
+    with pytest.raises(Unverifiable, match="observed 0 %"):
+        _content(Coverage(parts=2, covered=1, records=0), target)
+
+
+def test_what_differs_is_wrong_however_little_was_compared(target: Target) -> None:
+    with pytest.raises(Mismatch):
+        _content(ONE_OF_A_THOUSAND, target, missing=1)
+
+
+def test_a_profile_says_what_is_enough(target: Target) -> None:
+    assert len(_content(Coverage(parts=2, covered=1, records=10, unseen=5), target)) == 1
+    assert _content(Coverage(parts=2, covered=2, records=10), target) == []
+    less = target.model_copy(update={"limits": target.limits.model_copy(update={"coverage_percent": 0.1})})
+    assert len(_content(ONE_OF_A_THOUSAND, less)) == 1
 
 
 @pytest.mark.parametrize(("policy", "live"), [("exact", 100), ("grows", 101), ("volatile", 3)])
@@ -98,6 +167,16 @@ def test_a_schema_that_differs_or_is_gone_is_red(live: Mapping[str, Json], means
         phase4.test_schema(case, lambda _: live, lambda _: [], Expect([]), lambda *said: kept.append(said[0]))
     assert raised.value.means is means
     assert kept == (["differences"] if means is Meaning.DATA_CHANGED else [])
+
+
+@pytest.mark.parametrize("strayed", [[], ["group g t 0: gone"]])
+def test_a_consumer_that_is_ahead_is_said_whatever_else_is_wrong(strayed: list[str]) -> None:
+    notes: list[str] = []
+    moving, baseline = MagicMock(), MagicMock()
+    moving.strayed.return_value, moving.advanced.return_value = strayed, ["group g t 1: 5 ahead of offset 1"]
+    with pytest.raises(Mismatch) if strayed else nullcontext():
+        phase4.test_positions("kafka", baseline, lambda _: moving, Expect([]), notes.append)
+    assert notes == ["kafka: read since the capture, or skipped: group g t 1: 5 ahead of offset 1"]
 
 
 def test_a_schema_that_the_account_cannot_see_is_not_verified() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from fixtures.migration_lint.finding import Finding, Judgement, Linted
 from fixtures.migration_lint.lint import ChangedFile, lint
+from fixtures.migration_lint.models import ChangedCode
 from tests.unit.test_undoable_sql import BEFORE
 
 PATH = "alembic/versions/b_second.py"
@@ -73,6 +74,71 @@ LOST = {
     "with op.batch_alter_table('users') as b:\n  b.drop_constraint('c')": "drop_constraint users",
     "with op.batch_alter_table('users') as b:\n  b.create_unique_constraint('u', ['age'])": "create_unique",
 }
+BY_ANOTHER_NAME = {
+    # By its full path, by another name, by way of the way down.
+    "import alembic\nalembic.op.drop_table('users')": "drop_table users",
+    "import alembic.op\nalembic.op.drop_column('users', 'name')": "drop_column users.name",
+    "import alembic.op as o\no.drop_table('users')": "drop_table users",
+    "from alembic import op as o\no.execute('DROP TABLE users')": "DROP TABLE users",
+    "import sqlalchemy\nop.execute(sqlalchemy.text('DROP TABLE users'))": "DROP TABLE users",
+    # Each batch has its own table, though they share a name.
+    "with op.batch_alter_table('users') as b:\n  b.drop_column('name')\n"
+    "op.create_table('fresh')\nwith op.batch_alter_table('fresh') as b:\n  b.drop_column('a')": "users.name",
+    # A name alone says nothing.
+    "op.create_table('users', schema='archive')\nop.drop_table('users')": "drop_table users",
+    "op.create_table('x', if_not_exists=True, schema='o')\nop.drop_table('x', schema='o')": "drop_table o.x",
+    "op.create_table('users', if_not_exists=True)\nop.drop_table('users')": "drop_table users",
+    "op.create_table(one)\nop.drop_table(other)": "drop_table a table",
+    "op.add_column(one, sa.Column('name', sa.Text()))\nop.drop_column(other, 'name')": "drop_column a table",
+    "op.add_column('users', sa.Column('id'), if_not_exists=True)\nop.drop_column('users', 'id')": "users.id",
+    "op.execute('USE archive')\nop.create_table('users')\nop.execute('USE app')\nop.drop_table('users')": (
+        "drop_table app.users"
+    ),
+    "op.create_table('fresh')\nop.drop_table('fresh')\nop.drop_table('fresh')": "drop_table fresh",
+    "op.alter_column('users', 'name', server_default=sa.Computed('1'))": "computed anew",
+}
+UNREAD = (
+    # Handed to a helper, or to a value that does it.
+    "def helper(b):\n  b.drop_column('name')\nwith op.batch_alter_table('users') as b:\n  helper(b)",
+    "def helper(run):\n  run('DROP TABLE users')\nhelper(op.get_bind().execute)",
+    "run = op.get_bind().execute\nrun('DROP TABLE users')",
+    "run = op.execute\nrun('DROP TABLE users')",
+    "list(map(op.get_bind().execute, ['DROP TABLE users']))",
+    "(lambda: op)().drop_table('users')",
+    "globals()['down' + 'grade']()",
+    "exec('op.drop_table(1)')",
+    "op.get_bind().execute(statement=sa.text('SELECT 1'))",
+    "op.get_bind().connection.cursor().executemany('DELETE FROM users WHERE id = %s', rows)",
+    "op.get_bind().connection.cursor().callproc('purge')",
+    # ORM writes.
+    "session = sa.orm.Session(op.get_bind())\nsession.commit()",
+    "from sqlalchemy.orm import Session\nSession(op.get_bind()).commit()",
+    "from sqlalchemy import orm\norm.Session(op.get_bind()).commit()",
+    "import sqlalchemy.orm as o\no.Session(op.get_bind()).flush()",
+    "session.bulk_update_mappings(User, [{}])",
+    "sa.event.listen(engine, 'connect', purge)",
+    "sa.create_engine('mysql://').execute('SELECT 1')",
+    "sa.Table('users', sa.MetaData()).drop(op.get_bind())",
+    "sa.MetaData().drop_all(op.get_bind())",
+    "sa.DDL('DROP TABLE users')(None, op.get_bind())",
+    # A constant of another value in the end.
+    "LATER = 'SELECT 1'\nop.execute(LATER)",
+    "text = made\nop.execute(text('SELECT 1'))",
+    "op = made\nop.drop_table('users')",
+    "op.alter_column('users', 'name', type_=sa.String(200), autoincrement=False)",
+)
+READ_ONLY = (
+    "if 'x' not in [c['name'] for c in sa.inspect(op.get_bind()).get_columns('users')]:\n"  # noqa: ISC004 - one
+    "  op.add_column('users', sa.Column('x', sa.Integer()))",
+    "with op.get_context().autocommit_block():\n  op.execute('SELECT 1')",
+    "rows = op.get_bind().execute(sa.text('SELECT id FROM users')).fetchall()\nprint(len(rows))",
+    "count = op.get_bind().execute(sa.text('SELECT 1')).scalar()\nif count:\n  raise ValueError(str(count))",
+    "with op.batch_alter_table('users', schema=None) as batch_op:\n"  # noqa: ISC004 - one
+    "  batch_op.add_column(sa.Column('x', mysql.VARCHAR(length=9), nullable=True))\n"
+    "  batch_op.create_index(batch_op.f('ix_users_x'), ['x'], unique=False)\n"
+    "with op.batch_alter_table('plain', schema=None) as batch_op:\n"
+    "  batch_op.add_column(sa.Column('x', sa.DateTime(), server_default=sa.text('now()'), nullable=False))",
+)
 UNJUDGED = {
     "op.execute(f'DROP TABLE {LATER}')": "not written there",
     "op.execute(made())": "not written there",
@@ -121,6 +187,45 @@ def test_what_cannot_be_undone_is_seen(up: str) -> None:
     lost = [finding for finding in of_revision(up) if finding.judgement is Judgement.LOST]
     assert any(LOST[up] in str(finding) for finding in lost), list(map(str, of_revision(up)))
     assert all(finding.line > len(HEAD.splitlines()) for finding in lost)
+
+
+@pytest.mark.parametrize("up", BY_ANOTHER_NAME)
+def test_what_is_lost_by_another_name_is_lost(up: str) -> None:
+    lost = [str(finding) for finding in of_revision(up) if finding.judgement is Judgement.LOST]
+    assert any(BY_ANOTHER_NAME[up] in finding for finding in lost), list(map(str, of_revision(up)))
+
+
+@pytest.mark.parametrize("up", UNREAD)
+def test_what_is_done_elsewhere_is_not_judged(up: str) -> None:
+    assert Judgement.UNJUDGED in {finding.judgement for finding in of_revision(up)}
+
+
+@pytest.mark.parametrize("up", READ_ONLY)
+def test_what_revisions_do_every_day_is_judged(up: str) -> None:
+    assert list(map(str, of_revision(up))) == []
+
+
+def test_the_way_up_that_goes_down_is_read_there() -> None:
+    down = "def downgrade():\n    op.drop_table('users')\n"
+    assert [finding.what for finding in of_revision("downgrade()", down)] == ["drop_table users"]
+    assert [finding.what for finding in of_revision("for f in (downgrade,):\n  f()", down)] == [
+        "call of f",
+        "drop_table users",
+    ]
+
+
+@pytest.mark.parametrize("deep", ["-" * 100_000 + "1", "+".join(["1"] * 5_000), "a" + ".b" * 5_000])
+def test_an_expression_that_is_too_deep_is_not_judged(deep: str) -> None:
+    text = revision(f"op.execute({deep})")
+    found = linted(text, a2=f"{FIRST}\nx = {deep}\n").findings
+    assert {finding.judgement for finding in found} >= {Judgement.UNJUDGED}
+    assert any("Error" in finding.why for finding in found)
+
+
+def test_a_table_that_another_file_makes_may_be_made_after_it() -> None:
+    files = {"a.sql": "CREATE TABLE unseen.t (a INT)", "b.sql": "DROP TABLE unseen.t"}
+    changed = [ChangedFile(path, text.encode(), added=True) for path, text in files.items()]
+    assert [f.what for f in lint("f" * 40, ("*",), changed, {}, BEFORE).lost] == ["DROP TABLE unseen.t"]
 
 
 @pytest.mark.parametrize("up", UNJUDGED)
@@ -213,7 +318,9 @@ def test_two_heads_that_are_joined_are_one() -> None:
 
 
 def test_a_revision_whose_predecessor_is_computed_is_not_judged() -> None:
-    assert [f.judgement for f in linted(GOOD.replace('= "a"', "= before()")).findings] == [Judgement.UNJUDGED]
+    found = linted(GOOD.replace('= "a"', "= before()")).findings
+    assert {finding.judgement for finding in found} == {Judgement.UNJUDGED}
+    assert "revision" in {finding.what for finding in found}
 
 
 def test_files_of_other_kinds_are_not_taken_for_harmless() -> None:
@@ -245,10 +352,60 @@ def test_a_file_that_is_removed_changed_or_no_text() -> None:
     assert judged(b"\xff\xfe", added=True) == [Judgement.UNJUDGED]
 
 
-def test_no_file_that_matches_is_said() -> None:
+def test_a_migration_of_which_no_file_matches_is_not_judged() -> None:
     nothing = lint("f" * 40, ("*.sql", "x/*"), [], {}, BEFORE)
-    assert nothing.summary == "no file of the migration matches *.sql, x/*: none changes data"
-    assert (nothing.lost, nothing.unjudged) == ((), ())
+    (finding,) = nothing.unjudged
+    assert finding.what == "no file of the migration matches *.sql, x/*"
+
+
+USER = """
+class User(Base):
+    __tablename__ = "users"
+    id = Column(Integer, primary_key=True)
+
+    def greet(self):
+        return "hello"
+"""
+DECLARED = {
+    "a column more": USER.replace("\n\n    def", "\n    place = Column(String(9))\n\n    def"),
+    "a column fewer": USER.replace("    id = Column(Integer, primary_key=True)\n", ""),
+    "another type": USER.replace("Integer", "SmallInteger"),
+    "another base": USER.replace("(Base)", "(Base, Dated)"),
+    "no table": "",
+    "one that cannot be read": "x = " + "-" * 100_000 + "1",
+}
+
+
+def models(before: str, after: str, *, named: str = "") -> list[Finding]:
+    """Return what is found where a file that declares tables differs, and the migration is `named`."""
+    code = [ChangedCode("app/models.py", before.encode(), after.encode())]
+    changed = [ChangedFile("m.sql", named.encode(), added=True)]
+    return list(lint("f" * 40, ("*.sql",), changed, {}, BEFORE, code).findings)
+
+
+@pytest.mark.parametrize("after", DECLARED.values(), ids=DECLARED)
+def test_a_table_that_is_declared_otherwise_and_no_file_names_is_not_judged(after: str) -> None:
+    for before, then in ((USER, after), (after, USER)):
+        (finding,) = models(before, then)
+        assert (finding.file, finding.judgement) == ("app/models.py", Judgement.UNJUDGED)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'users = sa.Table("users", metadata, Column("id", Integer))',
+        'class User(SQLModel, table=True):\n    """No name."""\n    id: int\n    users: str',
+        "class Users(Base):\n    id: Mapped[int] = mapped_column(primary_key=True)",
+    ],
+)
+def test_every_way_to_declare_a_table_is_seen(text: str) -> None:
+    assert [finding.judgement for finding in models("", text)] == [Judgement.UNJUDGED]
+
+
+def test_a_declared_table_that_the_migration_names_is_the_migration_s() -> None:
+    assert models(USER, DECLARED["a column more"], named="ALTER TABLE users ADD place TEXT") == []
+    assert models(USER, USER.replace("hello", "good day")) == []
+    assert models("import os", "import sys") == []
 
 
 def test_what_is_noted_is_in_the_summary() -> None:

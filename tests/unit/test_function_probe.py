@@ -1,0 +1,218 @@
+"""The monitor's use of one function: what no status tells is seen, at the profile's rate, without a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+
+from fixtures.application.canary import canary_in_use
+from fixtures.errors import Unverifiable
+from fixtures.monitoring.samples import Probe, ProbeKind
+from fixtures.monitoring.severity import Severity, Standing, assess
+from fixtures.probes.function_probe import FunctionProbe
+from fixtures.probes.probe import Reading
+from fixtures.probes.probes import probes_of
+from fixtures.target.bands import Bands
+from fixtures.target.profile import Function, Target
+from tests.unit.application_stand_in import TOKEN, Exchange, StandIn, answer, running
+from tests.unit.made_samples import BEAT, WELL, named, samples, value
+
+TEXT = {"type": "text", "data": "once a day"}
+LOG_IN, CHAT = "POST /api/v1/auth/login", "POST /api/v1/sse/chat"
+CONVERSATIONS = "/api/v1/chat/conversations"
+
+
+@pytest.fixture
+def application() -> Iterator[StandIn]:
+    with running() as found:
+        yield found
+
+
+class Time:
+    """A clock that a test turns."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def of_conversation(exchange: Exchange) -> None:
+    """Answer what is asked of a conversation whose id only the client knows."""
+    kept = exchange.application
+    if exchange.handler.command == "DELETE":
+        kept.answers["deleted"](exchange)
+    else:
+        exchange.reply(200, {"turns": [{}]})
+
+
+@pytest.fixture
+def well(application: StandIn, target: Target, monkeypatch: pytest.MonkeyPatch) -> Target:
+    """A target whose function works."""
+    canary = target.application.canary
+
+    class Answers(dict[str, Callable[[Exchange], None]]):
+        def __missing__(self, key: str) -> Callable[[Exchange], None]:
+            assert f"{CONVERSATIONS}/" in key
+            return of_conversation
+
+    user, base = canary.user, canary.knowledge_base
+    application.answers = Answers(
+        {
+            LOG_IN: answer(200, {"access_token": TOKEN}),
+            f"POST /api/v1/base/knowledge_bases/{base}/files": answer(
+                200, {"total": 1, "data": [{"filename": canary.expected_file}]}
+            ),
+            f"GET /api/v1/config/{user}/selected": answer(200, {"select_model_config": {}}),
+            f"POST {CONVERSATIONS}": answer(200, {"status": "success"}),
+            CHAT: lambda exchange: exchange.events(TEXT),
+            "deleted": answer(200, {}),
+        }
+    )
+    monkeypatch.setattr("fixtures.application.canary._SECOND", 0.0)
+    changed = {
+        "url": application.url,
+        "canary": canary.model_copy(update={"sweeper": None, "references": {}}),
+    }
+    return target.model_copy(update={"application": target.application.model_copy(update=changed)})
+
+
+def probe(target: Target, clock: Time | None = None, *, chat: bool = True) -> FunctionProbe:
+    return FunctionProbe(target, Function(chat=chat), MagicMock(), 5.0, clock or Time())
+
+
+def asked(application: StandIn, what: str) -> int:
+    return sum(f"{one.handler.command} {one.path}" == what for one in application.seen)
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_function_that_works_is_well(well: Target, application: StandIn, *, chat: bool) -> None:
+    reading = probe(well, chat=chat).ask()
+    assert (reading.ok, reading.value) == (True, 0.0)
+    assert reading.text.startswith("log-in, files, chat, in " if chat else "log-in, files, in ")
+    assert asked(application, CHAT) == chat
+
+
+@pytest.mark.parametrize(
+    ("what", "said", "text"),
+    [
+        (CHAT, lambda exchange: exchange.events(TEXT, ended=False), "chat: "),
+        (CHAT, lambda exchange: exchange.events({"type": "text", "data": " "}), "regular end, 1 characters"),
+        (CHAT, answer(500, {"detail": "no"}), "500"),
+        (LOG_IN, answer(500, {"detail": "no"}), "500"),
+        (LOG_IN, answer(200, {}), "text under access_token"),
+        ("files", answer(200, {"total": 0, "data": []}), "is not among 0 files"),
+    ],
+)
+def test_what_no_status_tells_is_seen(
+    well: Target, application: StandIn, what: str, said: Callable[[Exchange], None], text: str
+) -> None:
+    (name,) = [key for key in application.answers if key == what or key.endswith(f"/{what}")]
+    application.answers[name] = said
+    reading = probe(well).ask()
+    assert (reading.ok, reading.value) == (False, 1.0)
+    assert text in reading.text
+
+
+def test_nobody_there_is_not_reached(well: Target) -> None:
+    nobody = well.application.model_copy(update={"url": "http://127.0.0.1:9"})
+    reading = probe(well.model_copy(update={"application": nobody})).ask()
+    assert reading.ok is False
+    assert reading.unreached is not None
+
+
+def test_it_is_asked_at_its_own_rate(well: Target, application: StandIn) -> None:
+    clock = Time()
+    asking = probe(well, clock)
+    answers = []
+    for _ in range(25):  # two minutes of beats
+        answers.append(asking.ask())
+        clock.now += 5.0
+    assert asked(application, LOG_IN) == 3
+    assert all(one.ok for one in answers)
+
+
+def test_a_conversation_is_deleted_and_one_that_cannot_be_is_the_last(
+    well: Target, application: StandIn
+) -> None:
+    clock = Time()
+    asking = probe(well, clock)
+    asking.ask()
+    assert [one.path for one in application.seen if one.handler.command == "DELETE"]
+    application.answers["deleted"] = answer(405, {})
+    for _ in range(3):
+        clock.now += 60.0
+        with pytest.raises(Unverifiable, match="405 for DELETE"):
+            asking.ask()
+    assert asked(application, CHAT) == 2
+
+
+def test_checks_that_use_the_canary_have_it_alone(well: Target, application: StandIn) -> None:
+    clock = Time()
+    asking = probe(well, clock)
+    with canary_in_use(well, alone=False, seconds=0.0) as ours, canary_in_use(well, alone=False, seconds=0.0):
+        assert ours
+        with pytest.raises(Unverifiable, match="checks that use it"):
+            asking.ask()
+    clock.now += 60.0
+    reading = asking.ask()
+    assert reading.ok
+    with canary_in_use(well, alone=False, seconds=0.0):
+        clock.now += 60.0
+        assert asking.ask() == reading
+    assert asked(application, LOG_IN) == 1
+    with canary_in_use(well, alone=True, seconds=0.0), canary_in_use(well, alone=False, seconds=0.2) as ours:
+        assert not ours
+
+
+def test_one_that_does_not_end_is_not_well(well: Target) -> None:
+    asking = FunctionProbe(well, Function(), MagicMock(), 0.1, Time())
+    asking._question = MagicMock(waiting=True)
+    asking._question.unanswered = lambda _: SILENT
+    asking._question.asked.seconds_ago.return_value = 1.0
+    with pytest.raises(Unverifiable):
+        asking.ask()
+    asking._question.asked.seconds_ago.return_value = 600.0
+    reading: Reading = asking.ask()
+    assert (reading.ok, reading.value) == (False, 1.0)
+
+
+SILENT = Unverifiable(what="f", expected="an answer", observed="none", source="a", hint="b")
+
+
+def function(figure: float | None, *, ok: bool | None) -> Callable[[int], dict[str, Probe]]:
+    return lambda _: {**WELL, **named({"function": value(figure, ok=ok)})}
+
+
+@pytest.mark.parametrize(
+    ("beats", "figure", "severity"),
+    [
+        (13, 1.0, Severity.CRITICAL),
+        (8, 1.0, Severity.UNKNOWN),  # lasting is not clear
+        (13, 0.0, Severity.HEALTHY),
+        (13, None, Severity.UNKNOWN),
+    ],
+)
+def test_a_function_that_fails_for_a_minute_is_critical(
+    beats: int, figure: float | None, severity: Severity
+) -> None:
+    ok = None if figure is None else not figure
+    assessed = assess(Bands(), samples(beats, function(figure, ok=ok), well_before=70), BEAT)
+    assert assessed.severity is severity
+    (found,) = [finding for finding in assessed.findings if finding.band == "function"]
+    assert (found.standing is Standing.MET) == (severity is Severity.CRITICAL)
+
+
+def test_only_a_profile_that_wants_it_has_it(target: Target) -> None:
+    def kinds(of: Target) -> list[Any]:
+        return [one.id.kind for one in probes_of(of, 4.0, lambda: 0.0)]
+
+    assert ProbeKind.FUNCTION not in kinds(target)
+    with_it = target.application.model_copy(update={"function": Function()})
+    assert ProbeKind.FUNCTION in kinds(target.model_copy(update={"application": with_it}))
+    bands = assess(Bands(), samples(13, lambda _: WELL), BEAT).findings
+    assert "function" not in {finding.band for finding in bands}

@@ -1,0 +1,87 @@
+"""A server that holds a part of the records, or those of a moment ago, is refused by its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from unittest.mock import MagicMock
+
+import pymysql
+import pytest
+from pydantic import SecretStr
+
+from fixtures.engines.engine import Endpoint
+from fixtures.errors import Unverifiable
+from fixtures.stores.mongodb import view as mongodb
+from fixtures.stores.mysql import view as mysql
+from fixtures.stores.reach import Reach
+from fixtures.stores.redis import view as redis
+from fixtures.target.sections import Account
+
+REACH = Reach("store", Endpoint("127.0.0.1", 9), Account(user="reader", password=SecretStr("")), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "role"),
+    [("cluster", "master"), ("cluster", "replica"), ("standalone", "replica"), ("sentinel", "master")],
+)
+def test_a_part_of_redis_is_refused(mode: str, role: str) -> None:
+    with pytest.raises(Unverifiable, match=f"observed mode {mode}, role {role}"):
+        redis._require_primary(REACH, {b"mode": mode.encode(), b"role": role.encode()})
+
+
+@pytest.mark.parametrize("hello", [{}, {b"mode": b"standalone", b"role": b"master"}])
+def test_a_redis_alone_is_read(hello: dict[bytes, bytes]) -> None:
+    redis._require_primary(REACH, hello)
+
+
+@pytest.mark.parametrize(
+    ("mongos", "primary", "observed"), [(True, True, "mongos"), (False, False, "a secondary")]
+)
+def test_a_part_of_mongodb_is_refused(*, mongos: bool, primary: bool, observed: str) -> None:
+    with pytest.raises(Unverifiable, match=f"observed {observed}"):
+        mongodb._require_primary(MagicMock(is_mongos=mongos, is_primary=primary), REACH)
+
+
+def test_a_primary_of_mongodb_is_read() -> None:
+    mongodb._require_primary(MagicMock(is_mongos=False, is_primary=True), REACH)
+
+
+def _mysql(read_only: int, answer: Sequence[dict[str, Any]] | Exception) -> Any:  # noqa: ANN401 - a connection
+    connection = MagicMock()
+    cursor = connection.cursor.return_value
+    cursor.fetchall.side_effect = [[(read_only,)], answer if not isinstance(answer, Exception) else []]
+    cursor.execute.side_effect = [None, answer if isinstance(answer, Exception) else None]
+    return connection
+
+
+STOPPED = {"Channel_Name": "", "Replica_IO_Running": "No", "Replica_SQL_Running": "No"}
+DENIED = pymysql.err.OperationalError(1227, "Access denied")
+
+
+@pytest.mark.parametrize(
+    ("read_only", "answer"),
+    [
+        (0, [STOPPED | {"Replica_SQL_Running": "Yes"}]),
+        (1, [STOPPED, STOPPED | {"Replica_IO_Running": "Connecting"}]),
+        (0, [{"Slave_IO_Running": "Yes", "Slave_SQL_Running": "Yes"}]),
+        (1, DENIED),
+    ],
+)
+def test_a_replica_of_mysql_is_refused(read_only: int, answer: Sequence[dict[str, Any]] | Exception) -> None:
+    with pytest.raises(Unverifiable, match="expected a server that is no replica"):
+        mysql.require_source(_mysql(read_only, answer), "mysql", REACH)
+
+
+@pytest.mark.parametrize(
+    ("read_only", "answer", "told"), [(0, [], True), (1, [], True), (0, [STOPPED], True), (0, DENIED, False)]
+)
+def test_a_source_of_mysql_is_read(
+    read_only: int, answer: Sequence[dict[str, Any]] | Exception, *, told: bool
+) -> None:
+    assert mysql.require_source(_mysql(read_only, answer), "mysql", REACH) is told
+
+
+def test_another_error_is_no_answer() -> None:
+    with pytest.raises(pymysql.err.OperationalError):
+        mysql.require_source(_mysql(0, pymysql.err.OperationalError(2013, "lost")), "mysql", REACH)
