@@ -12,6 +12,7 @@ from fixtures.baseline.folder import BaselineDraft
 from fixtures.baseline.recording import record_content
 from fixtures.engines.engine import Container, ContainerEngine
 from fixtures.engines.factory import open_engine
+from fixtures.engines.stray_mounts import require_held
 from fixtures.errors import ActionFailed
 from fixtures.git.repository import head
 from fixtures.incident.journal_steps import Step
@@ -29,10 +30,12 @@ def capture(target: Target, steps: Steps) -> Path:
 
     Raises:
         Problem: the target is not in a good state: a service that does not run, a store that does not
-            answer, a chat without a regular end. A baseline of a bad state would call it good for ever.
+            answer, a chat without a regular end; or a volume of the application is of no
+            store. A baseline of a bad state would call it good for ever.
     """
     engine = open_engine(target.engine)
     with steps(Step.CONTAINERS) as step:
+        require_held(target, engine)
         containers = tuple(_running(target, engine))
         commit = head(target.application.repository)
         step.result = f"{len(containers)} containers, commit {commit[:12]}"

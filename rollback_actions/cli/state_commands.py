@@ -18,6 +18,7 @@ def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver
     """Back up every store in parallel, into a new backup set of the current commit."""
     from fixtures.backups.index import write_index
     from fixtures.engines.factory import open_engine
+    from fixtures.engines.stray_mounts import require_held
     from fixtures.git.repository import head
     from fixtures.rollback.unfinished import refuse_unfinished
     from fixtures.target.profile import load_target
@@ -32,6 +33,7 @@ def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver
     with open_session(target, lock, Step.BACKUP, lambda: incident) as session:
         refuse_unfinished(target.folders.incidents, target.name)
         engine, control = open_engine(target.engine), ComposeControl(target.engine)
+        require_held(target, engine)
         keepers = open_keepers(target, engine, control)
         folder = new_backup_folder(target.folders.backups, target.name)
         commit = head(target.application.repository)

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import Container, Endpoint
+from fixtures.engines.engine import Container, Endpoint, Mount
 from fixtures.errors import ActionFailed, Problem
 from fixtures.system.command import Deadline, run_command
 from fixtures.target.profile import Engine
@@ -125,6 +125,13 @@ class ComposeControl:
         volumes are neither old nor new: run it again.
         """
         volumes.load(self._containers(services), folder, Deadline(deadline))
+
+    def replace_files(self, mount: Mount, images: Sequence[str], archive: Path, *, deadline: float) -> None:
+        """Make the files of `mount`, which no running container can write to, those in the tar `archive`.
+
+        The first of the image ids `images` with a shell empties it.
+        """
+        volumes.replace(mount, images, archive, Deadline(deadline))
 
     def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
         """Check that the image ids `images`, by service, exist."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from fixtures.engines.engine import Endpoint
+from fixtures.engines.engine import Endpoint, Mount
 from fixtures.target.sections import Address
 
 
@@ -51,6 +51,13 @@ class ContainerControl(Protocol):
 
     def load_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> None:
         """Make each data volume of `services` equal to its tar in `folder`; the services must be stopped."""
+        ...
+
+    def replace_files(self, mount: Mount, images: Sequence[str], archive: Path, *, deadline: float) -> None:
+        """Make the files of `mount`, which no running container can write to, those in the tar `archive`.
+
+        Its entries are below ``volume``. The first of the image ids `images` with a shell empties the mount.
+        """
         ...
 
     def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
