@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from fixtures.decision.tree import Action, Decision
 from fixtures.engines.factory import open_engine
-from fixtures.errors import UsageProblem
+from fixtures.engines.stray_mounts import stray_mounts
+from fixtures.errors import Problem, UsageProblem
 from fixtures.git.repository import head
 from fixtures.losses.after_restore import dangling, unmatched
 from fixtures.losses.changes import Written
@@ -69,6 +70,8 @@ def decision_lines(
         yield f"lost: {loss}"
     for caution in (*cautions(target, plan, now), *_mismatches(target, plan)):
         yield f"caution: {caution}"
+    for place, what in _strays(target, plan).items():
+        yield f"caution: {place} ({what}) is of no store: it stays as it is"
     yield (
         f"budget: {schedule.budget:g} s (rollback_seconds); about {schedule.seconds:.0f} s expected,"
         f" {schedule.deadlines:.0f} s by the deadlines"
@@ -87,6 +90,16 @@ def _mismatches(target: Target, plan: Plan) -> Iterator[str]:
         unmatched(target, plan.baseline, plan.backup, plan.stores),
         dangling(target, engine, plan.backup, plan.stores),
     )
+
+
+def _strays(target: Target, plan: Plan) -> Mapping[str, str]:
+    """Return the mounts that a restore would leave alone, since no store holds them."""
+    if plan.backup is None:
+        return {}
+    try:
+        return stray_mounts(target, open_engine(target.engine))
+    except Problem as problem:
+        return {"volumes of the application": f"not known: {problem.summary}"}
 
 
 def _written(target: Target, plan: Plan) -> Mapping[str, Written | str]:

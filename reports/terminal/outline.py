@@ -36,7 +36,8 @@ def _stop(_: Target, plan: Plan, __: str) -> str:
 
 
 def _up(target: Target, _: Plan, store: str) -> str:
-    return f"starts {', '.join(target.stores[store].services)} where stopped"
+    services = target.stores[store].services
+    return f"starts {', '.join(services)} where stopped" if services else "changes nothing: it is no server"
 
 
 def _quiet(*_: object) -> str:
@@ -53,12 +54,16 @@ def _check_out(target: Target, plan: Plan, _: str) -> str:
     return f"{repository} goes to {plan.commit[:12]}; changes that are not committed are kept"
 
 
-def _restore(_: Target, plan: Plan, store: str) -> str:
+def _restore(target: Target, plan: Plan, store: str) -> str:
     if plan.backup is None:
         return _nothing()
     kept = plan.backup.stores.get(store)
     records = sum(kept.records.values()) if kept is not None else 0
-    return f"{store} goes back to {records:,} records of {plan.backup.folder.name}"
+    risk = target.stores[store].risk
+    went = f"{store}, of risk {risk}, goes back to {records:,} records of {plan.backup.folder.name}"
+    mounts = [f"{service}:{place}" for service, place in target.stores[store].mounts]
+    held = [f"{name} {kept.records.get(name, 0):,}" for name in mounts] if kept is not None else []
+    return f"{went}: {', '.join(held)}" if held else went
 
 
 def _watched(*_: object) -> str:
@@ -152,7 +157,12 @@ def mismatches(plan: Plan, unmatched: Iterable[Unmatched], dangling: Iterable[Da
 
 def _of_start(plan: Plan, services: Sequence[str]) -> Iterator[str]:
     if not plan.images:
-        yield f"starts {', '.join(services)} as they are"
+        anew = [service for service in services if service in plan.recreated]
+        others = [service for service in services if service not in plan.recreated]
+        if anew:
+            yield f"re-creates {', '.join(anew)}, whose volumes went back, on the images that they have"
+        if others:
+            yield f"starts {', '.join(others)} as they are"
         return
     yield "re-creates " + ", ".join(
         f"{service} on {plan.images[service].removeprefix('sha256:')[:12]}" for service in services

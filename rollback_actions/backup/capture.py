@@ -16,6 +16,7 @@ from fixtures.baseline.strictness import record_strictness
 from fixtures.baseline.surroundings import record_surroundings
 from fixtures.engines.engine import Container, ContainerEngine, Inside
 from fixtures.engines.factory import open_engine
+from fixtures.engines.stray_mounts import require_held
 from fixtures.errors import ActionFailed
 from fixtures.git.repository import read_working_copy
 from fixtures.incident.journal_steps import Step
@@ -33,10 +34,12 @@ def capture(target: Target, steps: Steps) -> Path:
 
     Raises:
         Problem: the target is not in a good state: a service that does not run, a store that does not
-            answer, a chat without a regular end. A baseline of a bad state would call it good for ever.
+            answer, a chat without a regular end; or a volume of the application is of no
+            store. A baseline of a bad state would call it good for ever.
     """
     engine = open_engine(target.engine)
     with steps(Step.CONTAINERS) as step:
+        require_held(target, engine)
         sealing = new_sealing(target)
         containers = tuple(_running(target, engine, sealing))
         copy = read_working_copy(target.application.repository)

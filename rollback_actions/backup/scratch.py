@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fixtures.engines.compose import ComposeEngine
+from fixtures.engines.compose import ONE_OFF_LABEL, SERVICE_LABEL, ComposeEngine
 from fixtures.engines.engine import Container, ContainerEngine
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, Mismatch, UsageProblem, listed
 from fixtures.stores.drivers import at_place
 from fixtures.stores.reach import Readable
+from fixtures.stores.registry import endpoint_of
 from fixtures.system.command import Deadline, run_command
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Engine, Target
@@ -35,6 +36,8 @@ SUFFIX = "-scratch"
 DOWN_SECONDS = 60.0
 # Everything that is created has this label, with the target's project; only objects with it are ever removed.
 LABEL = "rollproof.scratch"
+STAND_IN = "rollproof.stand-in"
+"""The label of a container that stands in for one of the application's: compose does not know its volumes."""
 _PROJECT = "com.docker.compose.project"
 
 
@@ -243,10 +246,45 @@ def scratch_of(target: Target, limit: Deadline) -> Iterator[Scratch]:
         compose.down()
         try:
             compose.create(services, limit)
+            _stand_in(target, engine, limit)
             control = ScratchControl(engine, target.engine)
             yield Scratch(target.model_copy(update={"engine": engine}), control, limit)
         finally:
             compose.down()
+
+
+def _stand_in(target: Target, scratch: Engine, limit: Deadline) -> None:
+    """Create a container for each service of the application whose mounts hold a store's data.
+
+    It is never started. At the places of these mounts it has new volumes, and it has nothing else.
+    """
+    there = open_engine(target.engine).containers()
+    places: dict[str, list[str]] = {}
+    for profile in target.stores.values():
+        for service, place in profile.mounts:
+            places.setdefault(service, []).append(place)
+    for service, held in places.items():
+        if not there.get(service):
+            raise ActionFailed(
+                what=f"stand-in of {service}",
+                expected="a container of it, whose image the stand-in has",
+                observed="none",
+                source=f"project {target.engine.project}",
+                hint="create its container",
+            )
+        labels = {
+            _PROJECT: scratch.project,
+            SERVICE_LABEL: service,
+            ONE_OFF_LABEL: "False",
+            LABEL: target.engine.project,
+            STAND_IN: target.engine.project,
+        }
+        options = [f"--label={name}={value}" for name, value in labels.items()]
+        options += [f"--mount=type=volume,destination={place},volume-nocopy" for place in held]
+        options += ["--pull=never", "--network=none", "--entrypoint=none", "--restart=no"]
+        name = f"{scratch.project}-{service}-stand-in"
+        create = ["docker", "create", "--name", name, *options, there[service][0].image_id]
+        run_command(create, what=f"stand-in of {service}", deadline=limit)
 
 
 def rendered(engine: Engine, limit: Deadline) -> Configuration:
@@ -266,7 +304,11 @@ def rendered(engine: Engine, limit: Deadline) -> Configuration:
 
 
 def _services_of(target: Target) -> tuple[str, ...]:
-    outside = [name for name, profile in target.stores.items() if profile.address.service is None]
+    outside = [
+        name
+        for name, profile in target.stores.items()
+        if profile.address is not None and profile.address.service is None
+    ]
     if outside or not target.engine.files:
         raise UsageProblem(
             what="scratch instance",
@@ -411,11 +453,17 @@ class _Compose:
 
     def down(self) -> None:
         """Remove the whole instance, volumes included."""
+        limit = Deadline(DOWN_SECONDS)
+        own = [f"--filter=label={_PROJECT}={self.engine.project}", f"--filter=label={STAND_IN}"]
+        stand_ins = run_command(["docker", "ps", "--all", "--quiet", *own], what="stand-ins", deadline=limit)
+        if stand_ins:
+            remove = ["docker", "rm", "--force", "--volumes", *stand_ins.split()]
+            run_command(remove, what="end of the stand-ins", deadline=limit)
         remove = ["down", "--volumes", "--remove-orphans", "--timeout", "1"]
         run_command(
             [*_command(self.engine), "--profile", "*", *remove],
             what="end of the scratch instance",
-            deadline=Deadline(DOWN_SECONDS),
+            deadline=limit,
         )
 
 
@@ -428,7 +476,7 @@ def require_own_address(name: str, profile: StoreProfile, engine: ContainerEngin
     addresses = descriptor_of(profile).addresses
     if not addresses:
         return
-    endpoint = engine.resolve(profile.address)
+    endpoint = endpoint_of(profile, engine)
     own = f"{endpoint.host}:{endpoint.port}"
     named = at_place(addresses)(Readable(name, profile, endpoint))
     if set(named) != {own}:

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import IMAGE_ID, Container, Endpoint
+from fixtures.engines.engine import IMAGE_ID, Container, Endpoint, Mount
 from fixtures.errors import ActionFailed, Problem
 from fixtures.system.command import Deadline, run_command
 from fixtures.target.profile import Engine
@@ -128,6 +128,13 @@ class ComposeControl:
     def require_volumes(self, services: Iterable[str]) -> None:
         """Check that `services` can write to data volumes alone: `save_volumes` keeps nothing else."""
         volumes.refuse_binds(self._containers(services))
+
+    def replace_files(self, mount: Mount, images: Sequence[str], archive: Path, *, deadline: float) -> None:
+        """Make the files of `mount`, which no running container can write to, those in the tar `archive`.
+
+        The first of the image ids `images` with a shell empties it.
+        """
+        volumes.replace(mount, images, archive, Deadline(deadline))
 
     def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
         """Check that the image ids `images`, by service, exist."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from fixtures.engines.engine import Endpoint
+from fixtures.engines.engine import Endpoint, Mount
 from fixtures.target.sections import Address
 
 
@@ -58,6 +58,13 @@ class ContainerControl(Protocol):
 
         Raises:
             ActionFailed: a container of theirs can write to a folder of its host.
+        """
+        ...
+
+    def replace_files(self, mount: Mount, images: Sequence[str], archive: Path, *, deadline: float) -> None:
+        """Make the files of `mount`, which no running container can write to, those in the tar `archive`.
+
+        Its entries are below ``volume``. The first of the image ids `images` with a shell empties the mount.
         """
         ...
 

@@ -1,17 +1,22 @@
 """Volumes as tar files: saved and loaded by a helper container of the store's own image.
 
+A volume or folder of the application is filled by the engine itself, which asks nothing of its image, after a
+helper of any image of the target has emptied it.
+
 A helper sees one volume and nothing else: no network, no other mount. It uses the store's image, because only
 that image is certain to be there. The image must hold GNU tar, find and a shell.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from fixtures.engines.engine import Container
+from fixtures.engines.engine import Container, Mount
 from fixtures.errors import ActionFailed
 from fixtures.system.command import Deadline, run_command
 
@@ -26,6 +31,12 @@ REPLACE_SCRIPT = f"""
 find {INSIDE} -mindepth 1 -delete &&
 exec tar --extract --numeric-owner --same-owner --preserve-permissions --directory={INSIDE} --file=-
 """
+EMPTY_SCRIPT = f"""
+cd {INSIDE} || exit 1
+find . -mindepth 1 -delete 2>/dev/null || rm -rf -- ..?* .[!.]* *
+test -z "$(ls -A)"
+"""
+TOOLS_SCRIPT = "command -v rm && command -v ls"
 
 
 def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> Sequence[Path]:
@@ -105,6 +116,79 @@ def refuse_binds(containers: Iterable[Container]) -> None:
         )
 
 
+def replace(mount: Mount, images: Sequence[str], archive: Path, deadline: Deadline) -> None:
+    """Make the files of `mount`, a volume or a folder of the host, those in the tar `archive`.
+
+    The entries of the tar are below a folder with the name of `INSIDE`, whose own permissions count too. The
+    first of `images` with a shell empties the mount. A second run ends in the same state.
+
+    Raises:
+        ActionFailed: a container that can write there is not stopped, or no image has a shell; nothing was
+            changed then. Also if it could not be emptied or filled.
+        Unverifiable: the deadline passed; the mount may be half filled.
+    """
+    _remove_helpers(mount.name, deadline)
+    _refuse_writers(mount, deadline)
+    image = _with_shell(mount, images, deadline)
+    _help(mount.name, image, ["sh", "-c", EMPTY_SCRIPT], deadline, kind=mount.kind)
+    name = f"rollproof-helper-{uuid.uuid4().hex[:12]}"
+    options = [f"--name={name}", f"--label={HELPER_LABEL}={mount.name}", "--pull=never", "--network=none"]
+    create = [
+        "docker",
+        "create",
+        *options,
+        "--entrypoint=sh",
+        "--mount",
+        _option(mount.name, mount.kind),
+        image,
+    ]
+    try:
+        run_command(create, what=f"helper of {mount.name}", deadline=deadline)
+        fill = ["docker", "cp", "-", f"{name}:{Path(INSIDE).parent}"]
+        run_command(fill, what=f"files of {mount.name}", deadline=deadline, stdin=archive)
+    finally:
+        _remove_helpers(mount.name, Deadline(CLEANUP_SECONDS))
+
+
+def _with_shell(mount: Mount, images: Sequence[str], deadline: Deadline) -> str:
+    for image in dict.fromkeys(images):
+        with suppress(ActionFailed):
+            _help(mount.name, image, ["sh", "-c", TOOLS_SCRIPT], deadline, kind=mount.kind, read_only=True)
+            return image
+    raise ActionFailed(
+        what=f"image that can empty {mount.name}",
+        expected="one of the target's with sh, rm and ls",
+        observed=f"{len(images)} without",
+        source="images of the target's containers",
+        hint="what came after the backup is deleted by a program: have one such image in the project",
+    )
+
+
+def _refuse_writers(mount: Mount, deadline: Deadline) -> None:
+    """Refuse if a container that is not stopped can write to `mount`, whatever its project."""
+    states = [f"--filter=status={state}" for state in ("running", "restarting", "paused")]
+    listing = ["docker", "ps", "--quiet", "--no-trunc", f"--filter=volume={mount.name}", *states]
+    users = run_command(listing, what=f"look for users of {mount.name}", deadline=deadline).split()
+    if not users:
+        return
+    form = '{"name": {{json .Name}}, "has": {{json .Mounts}}}'
+    inspect = ["docker", "inspect", "--format", form, *users]
+    found = run_command(inspect, what=f"mounts of users of {mount.name}", deadline=deadline).splitlines()
+    writers = [
+        str(user["name"]).lstrip("/")
+        for user in map(json.loads, found)
+        if any(one["RW"] and mount.name in {one.get("Name"), one.get("Source")} for one in user["has"])
+    ]
+    if writers:
+        raise ActionFailed(
+            what=f"mount {mount.name}",
+            expected="every container that can write there stopped",
+            observed=f"not stopped: {', '.join(writers)}",
+            source="docker ps",
+            hint="name its service in application.services, so that it is stopped, or mount it read-only",
+        )
+
+
 def _images(containers: Iterable[Container]) -> Mapping[str, str]:
     """Return, for each volume that `containers` mount, the image of one of these containers."""
     found: dict[str, str] = {}
@@ -167,9 +251,10 @@ def _help(
     stdin: Path | None = None,
     stdout: Path | None = None,
     discard: bool = False,
+    kind: str = "volume",
 ) -> None:
     name = f"rollproof-helper-{uuid.uuid4().hex[:12]}"
-    mount = f"type=volume,source={volume},destination={INSIDE},volume-nocopy"
+    mount = _option(volume, kind)
     if read_only:
         mount += ",readonly"
     options = ["--rm", "--name", name, f"--label={HELPER_LABEL}={volume}", "--pull=never", "--no-healthcheck"]
@@ -190,6 +275,14 @@ def _help(
     except BaseException:
         _remove_helpers(volume, Deadline(CLEANUP_SECONDS))
         raise
+
+
+def _option(name: str, kind: str) -> str:
+    """Return the value of docker's ``--mount``, which is a line of CSV."""
+    source = f"source={name}"
+    if {",", '"'} & set(name):
+        source = '"' + source.replace('"', '""') + '"'
+    return f"type={kind},{source},destination={INSIDE}{',volume-nocopy' if kind == 'volume' else ''}"
 
 
 def _remove_helpers(volume: str, deadline: Deadline) -> None:

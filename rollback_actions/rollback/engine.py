@@ -298,12 +298,25 @@ def _keeper(run: _Run, name: str, deadline: float) -> StoreKeeper:
 def _start(run: _Run, services: Sequence[str]) -> None:
     deadline = run.schedule.deadline(Stage.START)
     if not run.plan.images:
-        there = run.engine.containers()
-        run.control.start([service for service in services if service in there], deadline=deadline)
+        _start_present(run, services, Deadline(deadline))
         return
     images = {service: run.plan.images[service] for service in services}
     with _compose_files(run.target, run.plan) as files:
         run.control.up(images, images, files=files, deadline=deadline)
+
+
+def _start_present(run: _Run, services: Sequence[str], limit: Deadline) -> None:
+    """Start the services that have a container; those whose volumes went back are re-created.
+
+    A container that is only started again has, beside the volume, what its entrypoint wrote elsewhere.
+    """
+    there = run.engine.containers()
+    images = {service: there[service][0].image_id for service in run.plan.recreated if service in there}
+    anew = {service: image for service, image in images.items() if service in services}
+    if anew:
+        run.control.up(anew, anew, deadline=limit.remaining)
+    others = [service for service in services if service in there and service not in anew]
+    run.control.start(others, deadline=limit.remaining)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import Unverifiable
 from fixtures.stores.drivers import at_place
+from fixtures.stores.registry import endpoint_of
 from fixtures.target.kinds import descriptor_of
 from rollback_actions.stores.writable import Operated, Writable
 
@@ -38,15 +39,20 @@ def open_keeper(
 
     `deadline` is in seconds, for one uninterrupted step of the store; each keeper says which.
     """
-    return keeper_at(name, profile, _endpoint(profile, engine), control, deadline)
+    return keeper_at(name, profile, _endpoint(profile, engine), control, deadline, engine)
 
 
 def keeper_at(
-    name: str, profile: StoreProfile, endpoint: Endpoint, control: ContainerControl, deadline: float
+    name: str,
+    profile: StoreProfile,
+    endpoint: Endpoint,
+    control: ContainerControl,
+    deadline: float,
+    engine: ContainerEngine | None = None,
 ) -> StoreKeeper:
     """Return the write side of the store `name` at `endpoint`."""
     keeper: StoreKeeper = at_place(descriptor_of(profile).keeper)(
-        Writable(name, profile, endpoint, control, deadline)
+        Writable(name, profile, endpoint, control, deadline, engine=engine)
     )
     return keeper
 
@@ -59,7 +65,7 @@ def tells_clients(profile: StoreProfile) -> bool:
 def open_clients(name: str, profile: StoreProfile, engine: ContainerEngine) -> StoreClients:
     """Return the clients of the store `name`, whose kind can list them."""
     clients: StoreClients = at_place(descriptor_of(profile).clients)(
-        Operated(name, profile, engine.resolve(profile.address), apart=_apart(profile, engine))
+        Operated(name, profile, endpoint_of(profile, engine), apart=_apart(profile, engine))
     )
     return clients
 
@@ -68,7 +74,7 @@ def _apart(profile: StoreProfile, engine: ContainerEngine) -> bool:
     """Return True if the store runs in containers that share their network with nobody."""
     there = engine.containers()
     modes = {container.network for group in there.values() for container in group}
-    own = there.get(profile.address.service or "", ())
+    own = there.get(profile.address.service or "", ()) if profile.address else ()
     shared = any(
         one.network in {"", "host"}
         or one.network.startswith("container:")
@@ -80,10 +86,10 @@ def _apart(profile: StoreProfile, engine: ContainerEngine) -> bool:
 
 def _endpoint(profile: StoreProfile, engine: ContainerEngine) -> Endpoint:
     try:
-        return engine.resolve(profile.address)
+        return endpoint_of(profile, engine)
     except Unverifiable:
         # A store that is down has no address yet. A store that is restored by its volumes gets one when its
         # keeper has started it. Any other is looked for under its service's name, and not found there.
-        if profile.address.service is None:
+        if profile.address is None or profile.address.service is None:
             raise
         return Endpoint(profile.address.service, profile.address.port)

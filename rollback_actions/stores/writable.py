@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic
 
 from fixtures.backups.package import Package
-from fixtures.engines.engine import Endpoint
+from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.errors import ActionFailed
 from fixtures.stores.reach import Reach, account_of, release
 from fixtures.target.store_descriptor import Profile
@@ -21,12 +21,14 @@ class Operated(Generic[Profile]):
     """One store as its operator reaches it.
 
     `apart` says that its container shares its network with no other: who comes from there is inside of it.
+    `engine` is for a store that is no server: it is read through the containers.
     """
 
     store: str
     profile: Profile
     endpoint: Endpoint
     apart: bool = field(default=False, kw_only=True)
+    engine: ContainerEngine | None = field(default=None, kw_only=True)
 
     @property
     def reach(self) -> Reach:

@@ -28,6 +28,7 @@ from fixtures.stores.qdrant.descriptor import QdrantProfile
 from fixtures.stores.reach import NOBODY, Reach, account_of
 from fixtures.stores.redis import view as redis_view
 from fixtures.stores.redis.descriptor import RedisProfile
+from fixtures.stores.registry import endpoint_of
 from fixtures.stores.s3 import view as s3
 from fixtures.stores.s3.descriptor import S3Profile
 from fixtures.target.profile import Target
@@ -89,7 +90,7 @@ class Operators:
     @cached_property
     def qdrant(self) -> qdrant.Rest:
         """Qdrant."""
-        endpoint = self.engine.resolve(self.target.stores["qdrant"].address)
+        endpoint = endpoint_of(self.target.stores["qdrant"], self.engine)
         account = account_of(self._profile("qdrant", QdrantProfile).operator)
         return qdrant.Rest(Reach("qdrant", endpoint, account, SECONDS))
 
@@ -117,7 +118,7 @@ class Operators:
         return found
 
     def _reach(self, name: str, account: Account | None = None) -> Reach:
-        endpoint = self.engine.resolve(self.target.stores[name].address)
+        endpoint = endpoint_of(self.target.stores[name], self.engine)
         return Reach(name, endpoint, account or NOBODY, SECONDS)
 
 

@@ -27,6 +27,7 @@ _ROWS = {
     "fixtures.stores.kafka": "fixtures fixtures.target fixtures.stores",
     "fixtures.stores.qdrant": "fixtures fixtures.system fixtures.target fixtures.stores",
     "fixtures.stores.milvus": "fixtures fixtures.system fixtures.target fixtures.stores",
+    "fixtures.stores.mounts": "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores",
     "fixtures.baseline": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores"
     ),
@@ -144,6 +145,10 @@ _ROWS = {
     "rollback_actions.stores.milvus": (
         "fixtures fixtures.system fixtures.target fixtures.stores fixtures.stores.milvus fixtures.backups "
         "rollback_actions.stores"
+    ),
+    "rollback_actions.stores.mounts": (
+        "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores fixtures.stores.mounts "
+        "fixtures.backups rollback_actions.stores"
     ),
     "rollback_actions.backup": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "

@@ -29,7 +29,12 @@ from tests.conftest import ROOT
 
 READER, OPERATOR = "secret-of-the-reader", "secret-of-the-operator"
 NOWHERE = Endpoint("127.0.0.1", 9)
-NEEDED = dict.fromkeys(("databases", "buckets", "topics"), ("one",))
+NEEDED = {
+    **dict.fromkeys(("databases", "buckets", "topics", "together"), ("one",)),
+    "held": ("one:/data",),
+    "address": Address(host="127.0.0.1", port=9),
+    "services": ("one",),
+}
 
 
 def section(kind: str) -> StoreProfile:
@@ -43,8 +48,6 @@ def section(kind: str) -> StoreProfile:
     needed = {name: value for name, value in NEEDED.items() if _wanted(section, name)}
     profile: StoreProfile = section(
         kind=kind,
-        address=Address(host="127.0.0.1", port=9),
-        services=("one",),
         risk="high",
         reader=identity("reader", READER),
         operator=identity("operator", OPERATOR),

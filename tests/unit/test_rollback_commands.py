@@ -113,7 +113,7 @@ def test_a_plan_says_what_is_lost_and_how_old_the_backup_is(run: Ran) -> None:
     assert "lost: what was written to mysql since the backup of 20" in said
     assert re.search(r" \d+ (?:s|min) ago; it is exported, and is in the safety copy", said)
     assert "mysql: not known: store mysql as reader: expected an answer" in said
-    assert "restore mysql: mysql goes back to 2 records of set-of-" in said
+    assert "restore mysql: mysql, of risk low, goes back to 2 records of set-of-" in said
     assert "restore redis" not in said
     assert "caution: mysql goes to" in said
 

@@ -26,7 +26,7 @@ CASES: Mapping[str, Callable[[type[Subject]], Iterable[object]]] = {
     "stranger": lambda subject: subject.strangers,
     "what": lambda subject: subject.drops,
     "disturbed": lambda subject: [subject.disturbed] if subject.disturbed else [],
-    "way": lambda subject: WAYS if subject.locked else WAYS[:-1],
+    "way": lambda subject: (WAYS if subject.locked else WAYS[:-1]) if subject.served else (),
 }
 # Of which there is one for a store at most, which needs no name.
 SINGLE = frozenset({"absent", "commands", "real", "disturbed"})

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tests.stack.keeping.kafka import Kafka
 from tests.stack.keeping.milvus import Milvus
 from tests.stack.keeping.mongodb import Mongodb
+from tests.stack.keeping.mounts import Mounts
 from tests.stack.keeping.mysql import Mariadb, Mysql
 from tests.stack.keeping.qdrant import Qdrant
 from tests.stack.keeping.redis import Redis
@@ -22,4 +23,5 @@ SUBJECTS: Mapping[str, type[Subject]] = {
     "milvus": Milvus,
     "s3": S3,
     "kafka": Kafka,
+    "mounts": Mounts,
 }

@@ -73,6 +73,8 @@ class Place:
     profile: StoreProfile
     endpoint: Endpoint
     control: ContainerControl
+    engine: ContainerEngine | None = None
+    """For a store that is no server."""
 
     def at(self, endpoint: Endpoint) -> Self:
         """Return this place with the server elsewhere."""
@@ -93,16 +95,16 @@ class Place:
         return self.but(**wrong)
 
     def view(self) -> StoreView:
-        return view_at(self.name, self.profile, self.endpoint)
+        return view_at(self.name, self.profile, self.endpoint, self.engine)
 
     def content(self) -> ContentView:
-        return content_at(self.name, self.profile, self.endpoint)
+        return content_at(self.name, self.profile, self.endpoint, self.engine)
 
     def export(self) -> RecordExport:
-        return export_at(self.name, self.profile, self.endpoint)
+        return export_at(self.name, self.profile, self.endpoint, self.engine)
 
     def keeper(self, *, deadline: float = WHOLE_SECONDS) -> StoreKeeper:
-        return keeper_at(self.name, self.profile, self.endpoint, self.control, deadline)
+        return keeper_at(self.name, self.profile, self.endpoint, self.control, deadline, self.engine)
 
     def secrets(self) -> list[str]:
         """Return every secret of the profile."""
@@ -168,6 +170,8 @@ class Subject(ABC):
     """A collection that is not there, where asking for it is an error."""
     locked: ClassVar[bool] = True
     """Whether the server asks for a secret."""
+    served: ClassVar[bool] = True
+    """Whether there is a server, which may not answer."""
     sizes: ClassVar[bool] = False
     """Whether `small` makes a difference."""
     commands: ClassVar[bool] = False
@@ -205,10 +209,17 @@ class Subject(ABC):
     def __init__(self, bench: Bench, opened: ExitStack) -> None:
         """Settle somewhere, beside a neighbour; `opened` takes all of that away at the end."""
 
-    def settle(self, name: str, profile: StoreProfile, endpoint: Endpoint, control: ContainerControl) -> None:
+    def settle(
+        self,
+        name: str,
+        profile: StoreProfile,
+        endpoint: Endpoint,
+        control: ContainerControl,
+        engine: ContainerEngine | None = None,
+    ) -> None:
         """Name the place."""
         self.watched = Watched(control)
-        self.place = Place(name, profile, endpoint, cast("ContainerControl", self.watched))
+        self.place = Place(name, profile, endpoint, cast("ContainerControl", self.watched), engine)
 
     @abstractmethod
     def clear(self) -> None:

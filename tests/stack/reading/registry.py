@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tests.stack.reading.kafka import Kafka
 from tests.stack.reading.milvus import Milvus
 from tests.stack.reading.mongodb import Mongodb, MongodbInSmallRequests
+from tests.stack.reading.mounts import Mounts
 from tests.stack.reading.mysql import Mariadb, Mysql
 from tests.stack.reading.qdrant import Qdrant
 from tests.stack.reading.redis import Redis, RedisInSlices
@@ -25,4 +26,5 @@ SUBJECTS: Mapping[str, type[Subject]] = {
     "kafka": Kafka,
     "qdrant": Qdrant,
     "milvus": Milvus,
+    "mounts": Mounts,
 }

@@ -1,0 +1,234 @@
+"""The application's own state, write side: a tar of each mount, with owners, permissions, links and times.
+
+A mount is read through its service's container, which may run. To put it back, every container that can write
+to it must be stopped: all of it is deleted first, so that no file of later stays.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator, Mapping
+from copy import copy
+from pathlib import Path
+from typing import IO, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from fixtures.backups.package import Kept, Package, read_package, write_package
+from fixtures.engines.compose import PROJECT_LABEL
+from fixtures.engines.engine import ContainerEngine, Mount
+from fixtures.errors import reason_of
+from fixtures.stores.contract import Digest
+from fixtures.stores.mounts.content import Content, Hashing, key_of
+from fixtures.stores.mounts.descriptor import MountsProfile
+from fixtures.stores.mounts.view import File, HeldMount
+from fixtures.stores.policy import policy_of
+from fixtures.stores.reach import Countdown, Readable
+from fixtures.system.files import create_file
+from fixtures.target.store_descriptor import Means
+from rollback_actions.stores.contract import Restored
+from rollback_actions.stores.writable import StoreWriter, Writable
+
+METHOD = "a tar of each mount"
+ROOT = "volume"
+"""The folder that the entries of a tar are below: see `rollback_actions.containers.volumes`."""
+NAMED = 20
+"""Files that a note names."""
+
+
+class _Held(BaseModel):
+    """A mount at the time of the backup: its tar, its volume or folder, and its content's digest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    kind: str
+    source: str
+    records: int
+    total: str
+
+
+class _Details(BaseModel):
+    """`held` are the mounts of the profile, `mounts` those that were there; `project` is compose's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    held: list[str]
+    project: str
+    mounts: dict[str, _Held]
+
+
+class Keeper(StoreWriter[MountsProfile]):
+    """Write side of the application's own state. See `StoreKeeper`."""
+
+    def __init__(self, writable: Writable[MountsProfile]) -> None:
+        """Remember the engine."""
+        super().__init__(writable)
+        # A whole backup has more time than a question of a check.
+        seconds = max(writable.deadline, writable.profile.deadline_seconds)
+        profile = writable.profile.model_copy(update={"deadline_seconds": seconds, "exclude": {}})
+        self._reader = Content(Readable(writable.store, profile, writable.endpoint, engine=writable.engine))
+        self._engine = cast("ContainerEngine", writable.engine)
+
+    def back_up(self, folder: Path) -> Kept:
+        """Write a tar of each mount; one with policy exact must not change meanwhile."""
+        kept = self._keep(folder, self._reader.mounts())
+        for name, held in self._reader.mounts().items():
+            if policy_of(self._profile, name) == "exact" and self._digest(held) != _digest_of(
+                kept.mounts[name]
+            ):
+                raise self._failed(
+                    "backup",
+                    expected=f"files in {name} that nobody writes meanwhile",
+                    observed="others at its end",
+                    hint="stop what writes there, or give it the policy grows or volatile in the profile",
+                )
+        return self._sealed(folder, kept)
+
+    def keep_safe(self, folder: Path) -> Kept:
+        """As `back_up`, right before a restore: nothing of the application runs, and mounts may be gone."""
+        there = {}
+        containers = self._engine.containers()
+        for service, place in self._profile.mounts:
+            mounts = {m.destination.rstrip("/") for c in containers.get(service, ()) for m in c.mounts}
+            if place.rstrip("/") in mounts:
+                name = f"{service}:{place}"
+                there[name] = self._reader.mounted(name)
+        return self._sealed(folder, self._keep(folder, dict(sorted(there.items()))))
+
+    def restore(self, folder: Path) -> Restored:
+        """Make each mount equal to its tar, and verify that; a mount that the backup lacks is left alone.
+
+        A volume that its service no longer mounts, or mounts no more under its name of then, is filled too:
+        the service's container is re-created from the configuration of then.
+        """
+        countdown = self._whole.start()
+        package = read_package(folder, kind=self.kind)
+        details = _Details.model_validate(package.details)
+        self._expect_same(package, "places", sorted(details.held), sorted(self._profile.held))
+        notes: list[str] = []
+        records: dict[str, int] = {}
+        for name in sorted(self._profile.held):
+            if name not in details.mounts:
+                notes.append(f"{name} was not there at the backup, and is left as it is")
+                continue
+            notes += self._replace(name, details, package, countdown)
+            records[name] = details.mounts[name].records
+        return Restored(records, tuple(notes))
+
+    def _keep(self, folder: Path, mounts: Mapping[str, HeldMount]) -> _Details:
+        kept: dict[str, _Held] = {}
+        projects = {held.container.labels.get(PROJECT_LABEL, "") for held in mounts.values()}
+        for number, (name, held) in enumerate(mounts.items()):
+            file = f"{number:04d}.tar"
+            digest = self._write(held, folder / file)
+            kept[name] = _Held(
+                file=file,
+                kind=held.mount.kind,
+                source=held.mount.name,
+                records=digest.records,
+                total=f"{digest.total:x}",
+            )
+        return _Details(held=list(self._profile.held), project="".join(projects), mounts=kept)
+
+    def _sealed(self, folder: Path, details: _Details) -> Kept:
+        gone = [name for name in self._profile.held if name not in details.mounts]
+        return write_package(
+            folder,
+            kind=self.kind,
+            method=f"{METHOD}; not there: {', '.join(gone)}" if gone else METHOD,
+            means=Means.FILES,
+            records={name: held.records for name, held in details.mounts.items()},
+            details=details.model_dump(),
+        )
+
+    def _write(self, held: HeldMount, path: Path) -> Digest:
+        """Write a mount's files into a tar; return their digest."""
+        total = Digest(0, 0)
+        stream = create_file(path)
+        with (
+            stream,
+            tarfile.open(
+                fileobj=stream, mode="w", format=tarfile.PAX_FORMAT, errors="surrogateescape"
+            ) as tar,
+        ):
+
+            def keep(file: File, content: Hashing | None) -> None:
+                try:
+                    tar.addfile(_below_root(file), cast("IO[bytes] | None", content))
+                    tar.members.clear()  # type: ignore[attr-defined]  # else it remembers each
+                except OSError as error:
+                    # An answer that broke off is an `OSError` too, without a number.
+                    if error.errno is None:
+                        raise
+                    raise self._failed(
+                        "backup",
+                        expected="room for its files",
+                        observed=reason_of(error),
+                        hint=f"make room at {path.parent}",
+                    ) from None
+
+            with self._reader.files(held) as files:
+                keep(next(files), None)
+                for record in self._reader.hashed(held.name, files, keep):
+                    total += Digest(1, record.hash)
+        return total
+
+    def _digest(self, held: HeldMount) -> Digest:
+        with self._reader.files(held) as files:
+            hashes = [record.hash for record in self._reader.hashed(held.name, files)]
+        return Digest(len(hashes), sum(hashes))
+
+    def _replace(self, name: str, details: _Details, package: Package, countdown: Countdown) -> Iterator[str]:
+        """Put one mount back, wherever it was and is; yield what is to be said of it."""
+        kept = details.mounts[name]
+        archive = package.path(kept.file)
+        containers = self._engine.containers()
+        service, _, place = name.partition(":")
+        own = containers.get(service, ())
+        present = [
+            mount for c in own for mount in c.mounts if mount.destination.rstrip("/") == place.rstrip("/")
+        ][:1]
+        if present:
+            yield from self._later(self._reader.mounted(name), archive)
+        of_then = Mount(kept.source, kept.kind, place, kept.source)
+        projects = {c.labels.get(PROJECT_LABEL, "") for found in containers.values() for c in found}
+        targets = list(present)
+        if details.project in projects and kept.source not in {mount.name for mount in present}:
+            targets.append(of_then)
+            yield f"{kept.source} is filled too, which {service} mounted at {place} at the backup"
+        images = [c.image_id for c in (*own, *(c for found in containers.values() for c in found))]
+        for mount in targets:
+            self._control.replace_files(mount, images, archive, deadline=countdown.left())
+        if not targets:
+            raise self._not_restored("no container that mounts it", of=name, expected="its mount")
+        if present and self._digest(self._reader.mounted(name)) != _digest_of(kept):
+            raise self._not_restored("other files", of=name)
+
+    def _later(self, held: HeldMount, archive: Path) -> Iterator[str]:
+        """Yield what a restore deletes: the files that the backup does not have."""
+        with tarfile.open(archive, errors="surrogateescape") as tar:
+            known = {key_of(info.name.removeprefix(f"{ROOT}/")) for info in tar}
+        with self._reader.files(held) as files:
+            later = sorted(
+                key_of(file.path) for file in files if file.path and key_of(file.path) not in known
+            )
+        yield from (f"removed {held.name}/{key}, which came after the backup" for key in later[:NAMED])
+        if len(later) > NAMED:
+            yield f"removed {len(later) - NAMED:,} more of {held.name}, which came after the backup"
+
+
+def _digest_of(kept: _Held) -> Digest:
+    return Digest(kept.records, int(kept.total, 16))
+
+
+def _below_root(file: File) -> tarfile.TarInfo:
+    """Return what the engine says of a file, with a path below `ROOT`."""
+    info = copy(file.info)
+    info.name = f"{ROOT}/{file.path}" if file.path else ROOT
+    if info.islnk():
+        first = file.info.name.removesuffix(file.path)
+        info.linkname = f"{ROOT}/{info.linkname.removeprefix(first)}"
+    # These would win over the two above.
+    info.pax_headers = {k: v for k, v in info.pax_headers.items() if k not in {"path", "linkpath"}}
+    return info
