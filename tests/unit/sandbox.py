@@ -91,9 +91,10 @@ def git(folder: Path, *arguments: str) -> str:
 
 @dataclass(frozen=True)
 class Deployed:
-    """A container, as far as a rollback asks: the commit that it is labelled with."""
+    """A container, as far as a rollback asks: the commit that it is labelled with, and its image."""
 
     revision: str | None
+    image_id: str = ""
 
 
 @dataclass

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
+from typing import Any
 
 PROGRAM = "/usr/local/bin/entry"
 GUARDED, OPEN = "authorizationEnabled: true", "authorizationEnabled: false"
@@ -16,7 +17,7 @@ def main() -> int:
     spec = spec_from_loader("entry", SourceFileLoader("entry", PROGRAM))
     if spec is None or spec.loader is None:
         raise ImportError(PROGRAM)
-    entry = module_from_spec(spec)
+    entry: Any = module_from_spec(spec)
     spec.loader.exec_module(entry)
     write = entry.write_configuration
 
