@@ -13,6 +13,7 @@ from fixtures.git.repository import resolve_commit
 from fixtures.verdict import Verdict
 from reports.terminal.progress import Progress
 from staging.stack.fresh_stacks import bring_up_stores, clear_abandoned, fresh_stores, take_down_abandoned
+from staging.stack.shape import Shape
 from staging.stack.slot import SLOTS, Slot
 from staging.stack.stack import Stack
 
@@ -23,13 +24,14 @@ Scale = Annotated[
     float,
     typer.Option(envvar="ROLLPROOF_SCALE", min=0.01, max=20, help="Amount of data; 1 is 20,000 chunks."),
 ]
+AsShape = Annotated[Shape, typer.Option("--shape", help="How the stack is deployed.")]
 
 
-def rehearsal(scale: Scale = 1.0) -> None:
+def rehearsal(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
     """Break a staging stack by a migration, roll it back, verify it, write the record."""
     from staging.rehearsal.rehearsal import Rehearsal
 
-    stack = Stack(ROOT)
+    stack = Stack(ROOT, wanted=shape)
     with Progress() as progress, fresh_stores(stack, progress):
         incident, verdict = Rehearsal(stack, progress).run(scale)
     typer.echo(f"verdict: {verdict}")
@@ -38,14 +40,14 @@ def rehearsal(scale: Scale = 1.0) -> None:
         raise typer.Exit(ExitCode.FAILED if verdict is Verdict.FAILED else ExitCode.BROKEN)
 
 
-def up(scale: Scale = 1.0) -> None:
+def up(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
     """Bring a staging stack up, seeded, and leave it running."""
     from fixtures.target.profile import load_target
     from staging.machine.docker_engine import docker_engine, undisturbed
     from staging.rehearsal.rehearsal import write_off_rollbacks
     from staging.releases.deployment import bring_up_application
 
-    stack = Stack(ROOT)
+    stack = Stack(ROOT, wanted=shape)
     with Progress() as progress, docker_engine(progress.say, keep=True) as started:
         clear_abandoned(stack, progress, unused=started)
         try:

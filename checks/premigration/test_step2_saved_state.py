@@ -16,6 +16,7 @@ from fixtures.git.saved_commit import SavedCommit
 from fixtures.given.saved_state import state_of
 from fixtures.incident.trials import TrialOf
 from fixtures.migration_lint.finding import Linted
+from fixtures.target.profile import Target
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step2]
 
@@ -47,6 +48,7 @@ def test_baseline_is_of_this_state(
     baseline_gaps: list[str],
     containers: Mapping[str, tuple[Container, ...]],
     working_copy: WorkingCopy,
+    target: Target,
     expect: Expect,
     note: Say,
 ) -> None:
@@ -58,10 +60,10 @@ def test_baseline_is_of_this_state(
            source=baseline.folder, hint="capture one of what runs now: python -m rollback_actions capture")
     expect(not baseline_gaps,
            what="containers of the baseline", otherwise=Unverifiable,
-           expected="each service of the profile, with image id, configuration hash and commit",
+           expected="each service of the profile, with image id and configuration hash",
            observed=listed(baseline_gaps) or "each of them",
            source=baseline.folder,
-           hint="start what does not run, label the application's images, and capture again")
+           hint="start what does not run, and capture again")
     recorded = Counter(map(state_of, baseline.facts.containers))
     live = Counter(state_of(container) for found in containers.values() for container in found)
     expect(recorded == live,
@@ -71,6 +73,9 @@ def test_baseline_is_of_this_state(
            source="container engine",
            hint="see what changed since; if that is right: python -m rollback_actions capture")
     note(f"{live.total()} containers run as baseline {baseline.id} of {commit[:12]} has them")
+    without = {container.service for container in baseline.facts.containers if container.revision is None}
+    if unlabelled := sorted(without.intersection(target.application.services)):
+        note(f"no label names the commit of {', '.join(unlabelled)}: their images' ids stand for it")
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fixtures.engines.engine import Container
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed, reason_of
 from fixtures.git.repository import head, resolve_commit
@@ -111,13 +112,14 @@ class Rehearsal:
             step.result = "every item holds"
 
     def _migrate(self) -> Verdict:
+        before = open_engine(self.target.engine).containers()
         try:
             self._deploy()
         except Problem as problem:
             self.steps.note(f"the migration failed: {problem.summary}")
             return Verdict.FAILED
         with self.steps(Step.SEE_MIGRATED) as step:
-            wrong = self._not_migrated()
+            wrong = self._not_migrated(before)
             step.result = f"not so: {listed(wrong)}" if wrong else "every service of the application"
         if wrong:
             return Verdict.FAILED
@@ -130,14 +132,24 @@ class Rehearsal:
             step.result = f"exit code {code:d}; see {beside}"
         return verdict_of(code)
 
-    def _not_migrated(self) -> list[str]:
-        """Return the application's services that run another commit, or do not run."""
+    def _not_migrated(self, before: Mapping[str, tuple[Container, ...]]) -> list[str]:
+        """Return the application's services that run another commit, or do not run.
+
+        Images without a label do not tell: one of them at least must be another than `before`, since a commit
+        need not change each.
+        """
         found = open_engine(self.target.engine).containers()
-        return [
-            f"{service} ({', '.join(str(c.revision) for c in found.get(service, ())) or 'no container'})"
-            for service in self.target.application.services
-            if {c.revision for c in found.get(service, ())} != {self.migration}
-        ]
+        wrong: list[str] = []
+        untold: list[str] = []
+        for service in self.target.application.services:
+            commits = {container.revision for container in found.get(service, ())}
+            if commits == {None}:
+                untold.append(service)
+            elif commits != {self.migration}:
+                wrong.append(f"{service} ({listed([*map(str, commits)]) or 'no container'})")
+        if untold and all(_images(before, service) == _images(found, service) for service in untold):
+            wrong.append(f"{listed(untold)} (the images of before, without a label)")
+        return wrong
 
     def _deploy(self) -> None:
         limit = Deadline(self.target.premigration.rehearsal.deploy_seconds)
@@ -180,6 +192,10 @@ def require_rehearsable(target: Target, migration: str) -> str:
             hint="name the profile of a staging target: --target=…",
         )
     return resolve_commit(target.application.repository, migration)
+
+
+def _images(containers: Mapping[str, tuple[Container, ...]], service: str) -> set[str]:
+    return {container.image_id for container in containers.get(service, ())}
 
 
 def _from(folder: Path, words: Sequence[str]) -> list[str]:

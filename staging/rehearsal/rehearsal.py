@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,13 +23,17 @@ from rollback_actions.session.journal import Journal
 from rollback_actions.session.lock import open_lock
 from rollback_actions.session.steps import Recorder
 from staging.machine.processes import run
+from staging.rehearsal.live_users import LiveUsers, Visit
 from staging.rehearsal.staging_team import team_channel, write_change_document
 from staging.releases.deployment import bring_up_application
 from staging.releases.release_repository import Releases
+from staging.stack.shape import Shape
 from staging.stack.stack import Stack
 
 COMMAND_SECONDS = 60
 MONITOR_END_SECONDS = 20
+# A rehearsal takes a third of it.
+USERS_SECONDS = 1200.0
 ENGINEER = "rehearsal"
 
 
@@ -51,9 +56,11 @@ class Rehearsal:
         profile = self.stack.profile
         target = load_target(profile)
         write_off_rollbacks(target, self.progress.say)
+        users = LiveUsers(str(target.application.url))
         incident = new_incident(target.folders.incidents, target.name)
         journal = Journal(incident.folder / JOURNAL, target.redactor().text)
         with (
+            self._users(users),
             self._monitor(),
             team_channel(self.stack.slot.channel_port),
             open_lock(target, "rehearsal") as lock,
@@ -62,16 +69,36 @@ class Rehearsal:
             steps = Recorder(journal, self.progress, lock.require)
             self._tell_the_team(releases, steps)
             outcome = Rehearsed(target, profile, releases.release2, incident, steps).run()
-        if outcome.migrated is not Verdict.FAILED:
-            # A rollback without damage to undo would prove nothing.
-            raise ActionFailed(
-                what="checks of the migrated stack",
-                expected="failed: something is wrong",
-                observed=outcome.migrated.value,
-                source="phases 2 and 3",
-                hint="the migration of release 2 must do damage that the checks see",
-            )
+        self._require_damage(outcome.migrated, users)
         return incident, outcome.rolled_back
+
+    @contextmanager
+    def _users(self, users: LiveUsers) -> Iterator[None]:
+        """Have live users during the block where the stack is a stranger's; say how it went for them."""
+        if self.stack.shape is not Shape.STRANGER:
+            yield
+            return
+        with users.running(USERS_SECONDS):
+            yield
+        said = [
+            f"{name} {dict(Counter(found))}" for name, found in (("new", users.visits), ("old", users.old))
+        ]
+        self.progress.say(f"visits of live users: {'; '.join(said)}")
+
+    def _require_damage(self, migrated: Verdict, users: LiveUsers) -> None:
+        """Require that the migration did damage: a rollback without any to undo would prove nothing.
+
+        A stranger's release 2 breaks old conversations alone, and they must go on after the rollback.
+        """
+        seen = migrated is Verdict.FAILED or Visit.BROKEN in users.old
+        if not seen or users.old[-1:] == [Visit.BROKEN]:
+            raise ActionFailed(
+                what="damage of the migration",
+                expected="seen by the checks or by users, and gone after the rollback",
+                observed=f"{migrated} checks; the old conversation: {', '.join(users.old) or 'no user'}",
+                source="phases 2 and 3, and the live users",
+                hint="the migration of release 2 must do damage that can be seen",
+            )
 
     def _tell_the_team(self, releases: Releases, steps: Recorder) -> None:
         with steps(Step.TELL_TEAM):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from reports.terminal.progress import Progress
 from rollback_actions.rollback.checkout import check_out
 from staging.releases.release_repository import Releases, create_repository
+from staging.stack.shape import Shape
 from staging.stack.stack import Stack
 
 APPLICATION_SERVICES = ("backend", "worker", "frontend", "nginx")
@@ -45,14 +46,18 @@ class Deployment:
         return self._tool("migrate", seconds=MIGRATE_SECONDS)
 
     def start(self) -> None:
-        """Start or re-create the application's containers on the `current` images; wait until healthy."""
+        """Start or re-create the application's containers on the `current` images; wait until healthy.
+
+        Where some of them wait for containers that are meant to end, compose starts these too.
+        """
+        alone = ["--no-deps"] if self.stack.shape is Shape.USUAL else []
         self.stack.compose(
             "up",
             "--detach",
             "--wait",
             f"--wait-timeout={UP_SECONDS}",
             "--no-build",
-            "--no-deps",
+            *alone,
             *APPLICATION_SERVICES,
             seconds=UP_SECONDS + 30,
             hint=f"read `docker compose --project-name {self.stack.project} logs backend`",
@@ -77,7 +82,7 @@ def bring_up_application(stack: Stack, progress: Progress, scale: float) -> Rele
     """Deploy and seed release 1 on running, empty stores; return the application's releases."""
     deployment = Deployment(stack)
     with progress.step("create the application's repository"):
-        releases = create_repository(stack.state.application)
+        releases = create_repository(stack.state.application, stack.shape)
     with progress.step("build release 1"):
         deployment.build(releases.release1)
     with progress.step("seed the stores") as step:

@@ -4,17 +4,22 @@ Commits have fixed names and dates, so their ids are the same on every machine a
 The second release is the first one with new files and a patch, which a reviewer would have seen.
 To change the patch: create the repository, check out release-2, edit, and write
 `git diff release-1 -- . ':!app/migrations/consolidation.py'` over `release2/changes.patch`.
+
+The stranger's releases are `release1` with the files and the patch of `stranger1`, and that with the patch of
+`stranger2`.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.errors import Problem
 from staging.machine.processes import finish
+from staging.stack.shape import Shape
 
 SOURCE = Path(__file__).parents[1] / "application"
 MARKER = "rollproof-staging"
@@ -22,6 +27,16 @@ GIT_SECONDS = 30
 _HINT = "install git; if the patch does not apply, rewrite staging/application/release2/changes.patch"
 _AUTHOR = "Release Manager"
 _ADDRESS = "releases@example.org"
+_PATCH = "changes.patch"
+# The folders that are laid over each other, for each release.
+_LAYERS = {
+    Shape.USUAL: (("release1",), ("release2",)),
+    Shape.STRANGER: (("release1", "stranger1"), ("stranger2",)),
+}
+_MESSAGES = {
+    Shape.USUAL: "Release 2: consolidate records in every store",
+    Shape.STRANGER: "Release 2: the language of each user, a least score for sources",
+}
 _DATES = ("2025-03-03T09:00:00+00:00", "2025-03-17T09:00:00+00:00")
 
 
@@ -33,7 +48,7 @@ class Releases:
     release2: str
 
 
-def create_repository(destination: Path) -> Releases:
+def create_repository(destination: Path, shape: Shape = Shape.USUAL) -> Releases:
     """Create the repository at `destination`, and leave its work tree at release 1.
 
     A repository from an earlier call is replaced.
@@ -51,19 +66,28 @@ def create_repository(destination: Path) -> Releases:
             hint="name another folder, or move these files away",
         )
     shutil.rmtree(destination, ignore_errors=True)
-    _lay(SOURCE / "release1", destination)
+    first, second = _LAYERS[shape]
+    destination.mkdir(parents=True)
     _git(destination, "init", "--quiet", "--initial-branch=main")
     marker.touch()
+    _lay_all(first, destination)
     release1 = _commit(destination, "Release 1", _DATES[0])
-    _lay(SOURCE / "release2", destination)
-    patch = destination / "changes.patch"
-    _git(destination, "apply", "--whitespace=nowarn", patch.name)
-    patch.unlink()
-    release2 = _commit(destination, "Release 2: consolidate records in every store", _DATES[1])
+    _lay_all(second, destination)
+    release2 = _commit(destination, _MESSAGES[shape], _DATES[1])
     _git(destination, "tag", "release-1", release1)
     _git(destination, "tag", "release-2", release2)
     _git(destination, "checkout", "--quiet", "--detach", release1)
     return Releases(release1, release2)
+
+
+def _lay_all(layers: Sequence[str], destination: Path) -> None:
+    """Lay folders over what is there, one after the other, and apply the patch of each that has one."""
+    for layer in layers:
+        _lay(SOURCE / layer, destination)
+        patch = destination / _PATCH
+        if patch.exists():
+            _git(destination, "apply", "--whitespace=nowarn", patch.name)
+            patch.unlink()
 
 
 def _lay(source: Path, destination: Path) -> None:

@@ -43,7 +43,8 @@ def fresh_stacks(stacks: Sequence[Stack], progress: Progress) -> Iterator[None]:
 
 
 def bring_up_stores(stack: Stack, progress: Progress) -> None:
-    """Build missing images, and start the stores."""
+    """Build missing images, and start the stores, in the wanted shape."""
+    stack.state.take(stack.wanted)
     stack.prepare()
     with progress.step("build the stores' images"):
         stack.build(progress.say)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.errors import UsageProblem
+from staging.stack.shape import Shape
 
 PROJECT = "rollproof-staging"
 CHOICE = "ROLLPROOF_SLOT"
-PROFILE = Path("targets/staging.toml")
 # Each slot has two hundred ports, its scratch instance's included, all below the kernel's own range.
 SLOTS = 5
 _FIRST_PORTS = 22
@@ -75,14 +75,14 @@ class Slot:
         state = root / ".staging"
         return state if self.number == 1 else state / f"slot-{self.number}"
 
-    def profile(self, root: Path) -> Path:
+    def profile(self, root: Path, shape: Shape = Shape.USUAL) -> Path:
         """The profile of the slot's target; `State` writes it for every slot except the first."""
-        return root / PROFILE if self.number == 1 else self.folder(root) / PROFILE.name
+        return root / shape.profile if self.number == 1 else self.folder(root) / shape.profile.name
 
-    def profile_text(self, root: Path) -> str:
+    def profile_text(self, root: Path, shape: Shape = Shape.USUAL) -> str:
         """The first slot's profile with absolute paths, and with this slot's names and ports."""
         folder = self.folder(root)
-        text = (root / PROFILE).read_text(encoding="utf-8")
+        text = (root / shape.profile).read_text(encoding="utf-8")
         for old, new in (
             ("../.staging/", f"{folder}/"),
             ("../incidents", f"{folder}/incidents"),

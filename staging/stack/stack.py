@@ -11,12 +11,12 @@ from pathlib import Path
 from fixtures.errors import Problem, UsageProblem
 from rollback_actions.session.lock import LockVolumes
 from staging.machine.processes import run
+from staging.stack.shape import Shape
 from staging.stack.slot import Slot, first_slot
 from staging.stack.stack_holder import PROJECT_LABEL, release
 from staging.stack.stack_state import State
 from staging.stack.store_images import Images
 
-STORE_SERVICES = ("mysql", "mongodb", "redis", "milvus", "qdrant", "minio", "kafka", "kafka-host")
 IMAGES_CHOICE = "ROLLPROOF_IMAGES"
 UP_SECONDS = 180
 PULL_SECONDS = 1800
@@ -44,11 +44,15 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class Stack:
-    """The staging stack in one slot of the checkout in `root`; without a slot, in the first."""
+    """The staging stack in one slot of the checkout in `root`; without a slot, in the first.
+
+    It is brought up in the `wanted` shape; one that is up already has the shape that it has.
+    """
 
     root: Path
     slot: Slot = field(default_factory=lambda: Slot(first_slot()))
     name: str = ""
+    wanted: Shape = Shape.USUAL
 
     @property
     def project(self) -> str:
@@ -58,7 +62,12 @@ class Stack:
     @property
     def profile(self) -> Path:
         """The profile of this stack as a target."""
-        return self.slot.profile(self.root)
+        return self.slot.profile(self.root, self.shape)
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the stack."""
+        return self.state.shape
 
     @property
     def state(self) -> State:
@@ -86,13 +95,11 @@ class Stack:
     @property
     def files(self) -> list[Path]:
         """The compose files, including the application's once its repository exists."""
-        files = [self.root / "staging" / "compose.yaml"]
+        staging = self.root / "staging"
+        files = self.shape.files(staging)
         if self.official:
-            files.append(self.root / "staging" / "compose.official.yaml")
-        application = self.state.application / "compose.yaml"
-        if application.exists():
-            files.append(application)
-        return files
+            files.insert(1, staging / "compose.official.yaml")
+        return [*files, *(file for file in self.shape.files(self.state.application) if file.exists())]
 
     def compose(
         self, *arguments: str, seconds: float, hint: str, environment: Mapping[str, str] | None = None
@@ -120,7 +127,7 @@ class Stack:
         if self.official:
             report("pulling the stores' images")
             hint = f"unset {IMAGES_CHOICE} where no registry of images can be reached"
-            self.compose("pull", "--quiet", *STORE_SERVICES, seconds=PULL_SECONDS, hint=hint)
+            self.compose("pull", "--quiet", *self.shape.stores, seconds=PULL_SECONDS, hint=hint)
             images.build(report, stores=["milvus"])
             return
         images.build(report)
@@ -135,7 +142,7 @@ class Stack:
         options = ["--detach", "--wait", f"--wait-timeout={UP_SECONDS}", "--no-build", "--quiet-pull"]
         hint = f"read `docker compose --project-name {self.project} logs`"
         try:
-            self.compose("up", *options, *STORE_SERVICES, seconds=UP_SECONDS + ASK_SECONDS, hint=hint)
+            self.compose("up", *options, *self.shape.stores, seconds=UP_SECONDS + ASK_SECONDS, hint=hint)
         except Problem as problem:
             # A container that is only created waits for compose, whose own error says more.
             unwell = [status for status in self.status() if not status.well and status.state != "created"]

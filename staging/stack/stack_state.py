@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from staging.stack.shape import Shape
 from staging.stack.slot import Slot
 
 SECRET_BYTES = 24
@@ -66,6 +67,20 @@ class State:
         """The certificates that image builds trust; empty if this machine names none."""
         return self.folder / "ca.crt"
 
+    @property
+    def shape(self) -> Shape:
+        """The shape of the stack that is up, or was last; the usual one if none is recorded."""
+        return Shape(self._shape.read_text(encoding="utf-8")) if self._shape.exists() else Shape.USUAL
+
+    def take(self, shape: Shape) -> None:
+        """Record the shape in which the stack is brought up: whoever meets it later finds it by that."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._shape.write_text(shape, encoding="utf-8")
+
+    @property
+    def _shape(self) -> Path:
+        return self.folder / "shape"
+
     def prepare(self) -> None:
         """Create missing files. Existing secrets are kept, because the stores know them."""
         for folder in (self.folder, self.secrets, self.folder / "backups", self.folder / "baselines"):
@@ -80,7 +95,8 @@ class State:
             channel.unlink(missing_ok=True)
             _write_private(channel, address)
         if self.slot != Slot():
-            self.slot.profile(self.root).write_text(self.slot.profile_text(self.root), encoding="utf-8")
+            text = self.slot.profile_text(self.root, self.shape)
+            self.slot.profile(self.root, self.shape).write_text(text, encoding="utf-8")
         trusted = trusted_certificates()
         if not self.certificates.exists() or self.certificates.read_bytes() != trusted:
             self.certificates.write_bytes(trusted)

@@ -488,7 +488,7 @@ ROUNDS = {
     "no such revision": Round(
         (
             not_saved("{short}", "observed {short} (from"),
-            a_record("broken", "no commit", revision=None),
+            a_record("failed", "at commit none", revision=None),
             a_target_that_is_protected,
         ),
         undone_not("failed", "app/migrations/b.py", "there is no such revision"),

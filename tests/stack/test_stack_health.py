@@ -11,7 +11,8 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from staging.stack.stack import STORE_SERVICES, Stack
+from staging.stack.shape import Shape
+from staging.stack.stack import Stack
 
 CALL_SECONDS = 30
 RECOVERY_SECONDS = 120
@@ -61,7 +62,7 @@ def stores(stack: Stack) -> Iterator[Stores]:
     """The containers of the running stack."""
     client = docker.from_env(timeout=CALL_SECONDS)
     names = {status.service: status.container for status in stack.status()}
-    yield Stores({service: client.containers.get(names[service]) for service in STORE_SERVICES})
+    yield Stores({service: client.containers.get(names[service]) for service in Shape.USUAL.stores})
     client.close()
 
 
@@ -241,7 +242,7 @@ ONE_OF_EACH = {
 
 
 def test_every_service_of_a_store_has_a_fault_here() -> None:
-    assert {FAULTS[name][0] for name in ONE_OF_EACH} == set(STORE_SERVICES)
+    assert {FAULTS[name][0] for name in ONE_OF_EACH} == set(Shape.USUAL.stores)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +295,7 @@ def test_what_is_not_qdrant_says_so(stores: Stores) -> None:
     assert "stand-in" in said
 
 
-@pytest.mark.parametrize("service", STORE_SERVICES)
+@pytest.mark.parametrize("service", Shape.USUAL.stores)
 def test_limits_and_loopback(stores: Stores, service: str) -> None:
     settings = stores.containers[service].attrs["HostConfig"]
     assert settings["Memory"] > 0

@@ -82,12 +82,12 @@ class Verifier:
     @property
     def baseline(self) -> Baseline:
         """The current baseline."""
-        return load_baseline(self.folder / "baselines" / "current", "staging")
+        return load_baseline(self.folder / "baselines" / "current", self.stack.profile.stem)
 
     def restated(self, change: Callable[[Facts], Facts]) -> Path:
         """Save a copy of the current baseline with other facts, beside it; return its folder."""
         beside = self.folder / f"restated-{uuid.uuid4().hex[:8]}"
-        with BaselineDraft(beside, "staging") as draft:
+        with BaselineDraft(beside, self.stack.profile.stem) as draft:
             shutil.copytree(self.baseline.folder / "records", draft.folder / "records")
             return draft.finish(change(self.baseline.facts))
 

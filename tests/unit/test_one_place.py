@@ -31,6 +31,7 @@ THREADS: Mapping[str, str] = {
     "fixtures/gating/watchdog.py": "a timer that kills what is stuck, when nothing else of the run may work",
     "fixtures/gating/leftovers.py": "a timer that ends the process while Python waits for its threads",
     "reports/terminal/monitor_view.py": "one thread shows samples: a beat never waits for a reader",
+    "fixtures/stores/kafka/relay.py": "a relay to a broker lives as long as the clients of this process",
     "fixtures/monitor/metrics_server.py": "one thread serves for as long as the monitor beats",
 }
 BY_TEXT: Mapping[str, str] = {

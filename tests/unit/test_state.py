@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import UsageProblem
-from staging.stack.slot import PROFILE, SLOTS, Slot
+from staging.stack.shape import Shape
+from staging.stack.slot import SLOTS, Slot
 from staging.stack.stack import Stack
 from staging.stack.stack_state import SECRETS, State
 from tests.conftest import ROOT
@@ -93,11 +94,12 @@ def test_slots_share_no_name_no_port_and_no_folder() -> None:
 
 def test_the_profile_of_another_slot_is_the_first_one_s_with_its_own_names(tmp_path: Path) -> None:
     (tmp_path / "targets").mkdir()
-    shutil.copy(ROOT / PROFILE, tmp_path / PROFILE)
+    shutil.copy(ROOT / Shape.USUAL.profile, tmp_path / Shape.USUAL.profile)
     slot = Slot(2)
     State(slot.folder(tmp_path), slot, tmp_path).prepare()
     first, second = (
-        tomllib.loads(path.read_text(encoding="utf-8")) for path in (ROOT / PROFILE, slot.profile(tmp_path))
+        tomllib.loads(path.read_text(encoding="utf-8"))
+        for path in (ROOT / Shape.USUAL.profile, slot.profile(tmp_path))
     )
     assert second["engine"]["project"] == slot.project != first["engine"]["project"]
     assert second["application"]["url"] == f"http://127.0.0.1:{slot.url_port}" != first["application"]["url"]

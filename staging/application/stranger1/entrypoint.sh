@@ -1,0 +1,5 @@
+#!/bin/sh
+# Migrate, then become the command.
+set -eu
+python -m app.migrate
+exec "$@"
