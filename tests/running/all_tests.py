@@ -72,7 +72,7 @@ class Parts:
         on_stacks = ["tests/stack", "--require-stack", *([f"--long={share}"] if share else [])]
         side_by_side = ["-n", str(STACKS), "--dist", "loadscope", "--no-loadscope-reorder"]
         many = ["-p", "hypothesispytest", "--hypothesis-profile=many"]
-        unit = ["tests/unit", "-n", "2", *(many if share else [])]
+        unit = ["tests/unit", "tests/fuzz", "-n", "2", *(many if share else [])]
         plugin = ["tests/pytester", "--require-browser", "-n", "2"]
         computing = [
             Part("unit", [*unit, *arguments], folder, background=True),

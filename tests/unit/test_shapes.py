@@ -164,6 +164,49 @@ def test_what_does_not_stays(text: str) -> None:
     assert Redactor().text(text) == text
 
 
+@pytest.mark.parametrize(
+    ("key", "surely"),
+    [
+        (f"ghp_{'a1B2c3' * 6}", True),
+        (f"github_pat_{'a1B2c3_x' * 10}zz", True),
+        (f"glpat-{'a1B2c3_x' * 3}", True),
+        (f"hf_{'aBcDeF' * 5}gHiJ", True),
+        (f"AIza{'a1B2c-_' * 5}", True),
+        (f"gsk_{'a1B2' * 13}", True),
+        (f"npm_{'a1B2c3' * 6}", True),
+        (f"sk-{'a1B2' * 12}", False),
+        (f"sk-proj-{'a1B2_-' * 20}", False),
+        (f"sk-ant-api03-{'a1B2_-' * 15}AA", False),
+        (f"sk_live_{'a1B2' * 6}", False),
+        ("xoxb-123456789012-1234567890123-a1B2c3D4e5F6g7H8i9J0k1L2", False),
+        ("xapp-1-A0123456789-1234567890123-0123456789abcdef", False),
+        (f"https://hooks.slack.com/services/T0123ABCD/B0123ABCD/{'a1B2' * 6}", False),
+    ],
+)
+def test_a_key_is_known_by_its_vendors_sign(key: str, surely: bool) -> None:  # noqa: FBT001 - a column
+    clean = Redactor().text(f"OPENAI={key}, then ({key})")
+
+    assert key not in clean
+    assert key[-12:] not in clean
+    assert clean.endswith(")")
+    assert bool(list(surely_secret(key, in_small_letters(key)))) is surely
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "task-force-of-many-people-2 and disk-usage-of-the-volume-12",
+        "sk-container-id-of-the-estimator",
+        "sk-learn-and-more-words-in-a-row-2",
+        "hf_hub_download and hf_transfer",
+        "xoxb- is a prefix, as is ghp_ and sk-",
+        "risk-assessment-of-the-migration-2026-11-27",
+    ],
+)
+def test_a_word_with_a_vendors_sign_stays(text: str) -> None:
+    assert Redactor().text(text) == text
+
+
 def test_a_letter_whose_small_form_is_longer_moves_nothing() -> None:
     letters = "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}" * 5
     text = f"{letters} mysql://app:{PASSWORD}@db"

@@ -1,0 +1,134 @@
+"""Redaction is linear in its text, whatever a user, a commit or an application wrote into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fixtures.probes.request_probe import Tally
+from fixtures.redaction.personal import FIELDS, Personal
+from fixtures.redaction.redactor import Redactor
+from fixtures.redaction.shapes import SHAPES
+from fixtures.target.access_log import COMBINED, Requests
+from tests.fuzz.growth import TIMES, is_linear
+
+SECRET = "hunter2-Rosebud-AB12-xyz-0123456789-QQ"  # noqa: S105 - a canary
+LEAST = 4_000
+BEGIN = "-----BEGIN PRIVATE KEY-----\n"
+_PERSONAL = Personal(FIELDS, [SECRET])
+_WORDS = sorted({shape.word for shapes in (SHAPES, _PERSONAL._shapes) for shape in shapes._shapes})
+TRIGGERS = [*_WORDS, "eyJ", "AKIA", BEGIN, "@", "...", SECRET[:12], SECRET[-12:]]
+BETWEEN = [
+    *(
+        "",
+        " ",
+        "=",
+        ":",
+        "://",
+        "a:",
+        "a/",
+        "=a/@",
+        "@",
+        "a@b.",
+        "a@b.cc ",
+        ".",
+        "a.",
+        "-",
+        "/",
+        "{",
+        "\\",
+        "\t",
+    ),
+    *(
+        '="',
+        "='x",
+        ":'",
+        "=x(",
+        "=x;",
+        "=!",
+        "%20",
+        "%3a",
+        "\\u",
+        '\\"',
+        "\\n",
+        "'a'",
+        "A" * 16,
+        "\x1b[0",
+        "\x1b[0m",
+    ),
+    *(
+        ": digest ",
+        ": digest [redacted] ",
+        ": basic ",
+        "=aaaa1.",
+        ": a@",
+        "=[redacted]",
+        "\N{HORIZONTAL ELLIPSIS}",
+    ),
+]
+LINES = ['1.2.3.4 - - [x] "', "GET /", " ", '"', "200 ", '"-" ', "0.1, ", "- :", "\\", "[", "a"]
+ENDS = ["", "(", "@", " x", "'", "\n-----END"]
+
+
+def repeated(unit: str, least: int) -> str:
+    return unit * (least // len(unit) + 1)
+
+
+@pytest.mark.parametrize(
+    "trigger", ["http://", "http://a:b/", "%3a%2f%2fa%3ab", "a@b.cc", f"{BEGIN}\n", "password=x("]
+)
+def test_text_that_was_slow_is_redacted_in_linear_time(trigger: str) -> None:
+    redactor = Redactor([SECRET], _PERSONAL)
+    assert is_linear(redactor.text, repeated(trigger, LEAST), repeated(trigger, TIMES * LEAST))
+
+
+@given(
+    st.sampled_from(TRIGGERS),
+    st.lists(st.sampled_from(BETWEEN), max_size=2),
+    st.sampled_from(ENDS),
+    st.booleans(),
+)
+@example("eyJ", [], "", True)
+@example("authorization", [": digest [redacted] "], "", True)
+@example("cookie", [":"], "", True)
+@example("://", ["a:", "a/"], " x", True)
+@example("username", [" "], "", False)
+def test_redaction_is_linear(
+    trigger: str,
+    between: list[str],
+    end: str,
+    again: bool,  # noqa: FBT001 - made up
+) -> None:
+    """A trigger and what follows it, both repeated, or the trigger once."""
+    unit = "".join([*([trigger] if again else []), *between]) or " "
+    first = "" if again else trigger
+    redactor = Redactor([SECRET], _PERSONAL)
+    small, large = (f"{first}{repeated(unit, least)}{end}" for least in (LEAST, TIMES * LEAST))
+    assert is_linear(redactor.text, small, large)
+
+
+@given(st.lists(st.sampled_from([*TRIGGERS, *BETWEEN, SECRET]), max_size=12).map("".join))
+def test_what_was_redacted_holds_no_secret_and_stays(text: str) -> None:
+    redactor = Redactor([SECRET], _PERSONAL)
+    once = redactor.text(text)
+    assert SECRET not in once
+    assert redactor.text(once) == once
+
+
+@given(
+    st.sampled_from(
+        [COMBINED, r"(a+)+$(?P<status>)(?P<path>)(?P<method>)", r"(x|x)*y(?P<status>)(?P<path>)(?P<method>)"]
+    ),
+    st.lists(st.sampled_from([*LINES, "x"]), min_size=1, max_size=4).map("".join),
+    st.sampled_from([LINES[0], ""]),
+)
+@example(r"(a+)+$(?P<status>)(?P<path>)(?P<method>)", "a", "")
+@example(COMBINED, " ", f'{LINES[0]}GET /" 200 1 "-" "-" 1')
+def test_a_line_of_the_log_is_read_in_linear_time(pattern: str, unit: str, first: str) -> None:
+    source = Requests(service="web", pattern=pattern)
+    read: Callable[[str], object] = Tally(source).add
+    small, large = (f"{first}{repeated(unit, least)}!" for least in (LEAST, TIMES * LEAST))
+    assert is_linear(read, small, large)
