@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
+from fixtures.baseline.containers import record_container
 from fixtures.baseline.facts import Facts, RecordedContainer
-from fixtures.engines.engine import Container, ContainerEngine
+from fixtures.baseline.seal import sealing_of
+from fixtures.engines.engine import Container, ContainerEngine, Inside
 from fixtures.git.repository import git
-from rollback_actions.backup.capture import _record
+from fixtures.target.profile import Target
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
@@ -128,7 +130,7 @@ def test_every_fault_of_a_container_is_seen_by_its_own_check(
 
 
 def test_one_shots_and_replicas_are_judged_each_by_itself(
-    verifier: Verifier, containers: Containers, engine: ContainerEngine
+    verifier: Verifier, containers: Containers, engine: ContainerEngine, target: Target
 ) -> None:
     """Containers that completed, failed, run twice; those that were restarted before the baseline."""
     with ExitStack() as undo:
@@ -141,7 +143,16 @@ def test_one_shots_and_replicas_are_judged_each_by_itself(
             undo.enter_context(faults.extra_container(containers, service, {}, script))
         undo.enter_context(faults.restarted_by_itself(containers, "nginx"))
         found = [c for s in ("once", "failed", "twice", "nginx") for c in engine.containers()[s]]
-        scratch = [replace(_record(one), completed=one.service in {"once", "failed"}) for one in found]
+        folders = target.folders.model_copy(update={"baselines": verifier.folder / "baselines"})
+        seal = sealing_of(target.model_copy(update={"folders": folders}))
+        insides = engine.insides(seal)
+        scratch = [
+            replace(
+                record_container(one, insides.get(one.id, Inside()), seal),
+                completed=one.service in {"once", "failed"},
+            )
+            for one in found
+        ]
 
         def with_scratch(facts: Facts) -> Facts:
             others = (one for one in facts.containers if one.service != "nginx")

@@ -14,6 +14,7 @@ from fixtures.errors import ExitCode
 from fixtures.incident.incident import UNFINISHED
 from fixtures.stores.mysql import view as mysql
 from fixtures.stores.reach import Reach
+from fixtures.stores.registry import endpoint_of
 from fixtures.target.profile import Target
 from fixtures.target.sections import Account
 from rollback_actions.containers.control import ContainerControl
@@ -39,7 +40,7 @@ def _worker(stack: Stack, control: ContainerControl) -> Iterator[str]:
 def _client(stack: Stack, target: Target, engine: ContainerEngine) -> Iterator[str]:
     secret = (stack.state.folder / "secrets" / "mysql_app").read_text(encoding="utf-8")
     account = Account(user="app", password=SecretStr(secret))
-    reach = Reach("mysql", engine.resolve(target.stores["mysql"].address), account, SECONDS)
+    reach = Reach("mysql", endpoint_of(target.stores["mysql"], engine), account, SECONDS)
     with closing(mysql.connect(reach)):
         yield "client app@"
 

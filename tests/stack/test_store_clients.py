@@ -23,6 +23,7 @@ from fixtures.stores.mysql import view as mysql
 from fixtures.stores.reach import Reach
 from fixtures.stores.redis import view as redis_view
 from fixtures.stores.redis.descriptor import RedisProfile
+from fixtures.stores.registry import endpoint_of
 from fixtures.target.profile import Target
 from fixtures.target.sections import Account
 from rollback_actions.stores.mysql.clients import Clients
@@ -119,7 +120,7 @@ def _connected(
 @contextmanager
 def _ours(target: Target, engine: ContainerEngine, name: str, account: Account) -> Iterator[None]:
     """Connect as every reader and keeper of this process does."""
-    reach = Reach(name, engine.resolve(target.stores[name].address), account, SECONDS)
+    reach = Reach(name, endpoint_of(target.stores[name], engine), account, SECONDS)
     if isinstance(profile := target.stores[name], MongodbProfile):
         with closing(mongodb.connect(reach, profile.authentication_database)) as documents:
             documents["mongodb"]["users"].find_one({})

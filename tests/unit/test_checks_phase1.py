@@ -10,19 +10,24 @@ from typing import Any
 import pytest
 
 from checks.verification import test_phase1_infrastructure as phase1
+from fixtures.baseline.containers import record_container
 from fixtures.baseline.facts import Facts, RecordedContainer
 from fixtures.baseline.folder import Baseline
-from fixtures.engines.engine import Container, Usage
+from fixtures.baseline.seal import Sealing
+from fixtures.engines.engine import Container, Inside, Usage
 from fixtures.errors import Mismatch
 from fixtures.gating.evidence import Expect
 from fixtures.given import given
 from fixtures.target.profile import Target, load_target
-from rollback_actions.backup.capture import _record
 from tests.conftest import write_profile
 from tests.unit.test_baseline import FACTS
 
 EXPECT = Expect([]).of("container engine")
 USED = Usage(memory=1, memory_percent=1.0, cpu_percent=1.0, pids=1, pids_limit=0)
+
+
+def recorded_container(found: Container) -> RecordedContainer:
+    return record_container(found, Inside(), Sealing(bytes(32)))
 
 
 def container(name: str = "once-1", **changes: Any) -> Container:  # noqa: ANN401
@@ -72,7 +77,7 @@ def test_a_one_shot_completed_if_it_ended_well_and_nothing_starts_it_again(
     one: Container,
     completed: bool,  # noqa: FBT001 - a case
 ) -> None:
-    assert _record(one).completed is completed
+    assert recorded_container(one).completed is completed
 
 
 @pytest.fixture
@@ -99,7 +104,7 @@ def judged(was: RecordedContainer, now: Container, target: Target) -> None:
     ids=["completed again", "with a health check", "running"],
 )
 def test_what_is_as_recorded_is_well(was: Container, now: Container, target: Target) -> None:
-    judged(_record(was), now, target)
+    judged(recorded_container(was), now, target)
 
 
 @pytest.mark.parametrize(
@@ -115,12 +120,12 @@ def test_what_is_as_recorded_is_well(was: Container, now: Container, target: Tar
 )
 def test_what_is_not_as_recorded_is_red(was: Container, now: Container, said: str, target: Target) -> None:
     with pytest.raises(Mismatch, match=said):
-        judged(_record(was), now, target)
+        judged(recorded_container(was), now, target)
 
 
 def test_a_one_shot_that_failed_uses_nothing_and_that_is_not_green() -> None:
     with pytest.raises(Mismatch, match="expected a running container, observed exited"):
-        inspect.unwrap(given.usage)(ended(1), _record(ended()), {})
+        inspect.unwrap(given.usage)(ended(1), recorded_container(ended()), {})
 
 
 @pytest.mark.parametrize(
@@ -134,16 +139,16 @@ def test_a_one_shot_that_failed_uses_nothing_and_that_is_not_green() -> None:
     ids=["of before", "since", "counted anew", "of another"],
 )
 def test_restarts_count_since_the_baseline(was: Container, now: Container, restarts: int) -> None:
-    assert _record(was).restarts_of(now) == restarts
+    assert recorded_container(was).restarts_of(now) == restarts
 
 
 def test_a_baseline_of_before_knows_no_container_by_its_id() -> None:
-    old = replace(_record(container(restarts=4)), id="", restarts=0)
+    old = replace(recorded_container(container(restarts=4)), id="", restarts=0)
     assert old.restarts_of(container(restarts=4)) == 4
 
 
 def facts(*found: Container) -> Facts:
-    return replace(FACTS, containers=tuple(map(_record, found)), stores={}, contents={})
+    return replace(FACTS, containers=tuple(map(recorded_container, found)), stores={}, contents={})
 
 
 def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> None:

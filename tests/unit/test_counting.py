@@ -73,6 +73,10 @@ class Whole:
     close = __exit__ = View.close
 
 
+def _unsaid(text: str) -> None:
+    pytest.fail(f"there is nothing to note, and it was said: {text}")
+
+
 @pytest.mark.parametrize("means", [Meaning.OTHER, Meaning.TIMEOUT])
 def test_one_collection_that_cannot_be_counted_leaves_its_neighbours(means: Meaning) -> None:
     view = View({"b": means})
@@ -81,7 +85,7 @@ def test_one_collection_that_cannot_be_counted_leaves_its_neighbours(means: Mean
 
     def check(name: str) -> None:
         phase4.test_collection_count(
-            CountCase("shop", name, "exact", 3), lambda _: counts, lambda _: 0, Expect([])
+            CountCase("shop", name, "exact", 3), lambda _: counts, lambda _: 0, Expect([]), _unsaid
         )
 
     check("a")
@@ -105,7 +109,9 @@ def test_a_store_that_hangs_is_asked_once_and_all_of_it_is_broken_by_that_cause(
     counts = asked_once(lambda name: silences.ask(name, lambda: counted(view)))
     for name in "abc":
         with pytest.raises(Silent, match="x: expected y, observed z"):
-            phase4.test_collection_count(CountCase("shop", name, "exact", 3), counts, lambda _: 0, Expect([]))
+            phase4.test_collection_count(
+                CountCase("shop", name, "exact", 3), counts, lambda _: 0, Expect([]), _unsaid
+            )
     assert view.asked == ["collections"]
     # Nor is its content asked for.
     with pytest.raises(Silent):
