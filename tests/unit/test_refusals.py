@@ -282,7 +282,7 @@ def test_a_damaged_record_of_an_earlier_one_takes_no_other_hold_away(sandbox: Sa
         Unfinished.begin(incident, Wish(Kind.DATABASE, plan.commit, (name,))).end()
         now = Moment.now()
         incident.write_rollback(
-            RollbackRecord(plan.commit, Verdict.PASSED, 1.0, now, now, "database", (name,))
+            RollbackRecord(plan.commit, Verdict.PASSED, 1.0, now, now, Kind.DATABASE, (name,))
         )
     (incident.folder / "earlier-rollback-02.json").write_text("{")
     (incident.folder / "rollback.json").write_text("{")
