@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from fixtures.baseline.folder import save_baseline
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode, UsageProblem
 from fixtures.incident.incident import Incident, RollbackRecord, new_incident
@@ -23,6 +22,7 @@ from fixtures.system.clock import Moment
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
 from tests.unit.sandbox import Releases, Sandbox, facts, make_sandbox
+from tests.unit.saved_baseline import save_baseline
 
 
 class Disk(NamedTuple):
