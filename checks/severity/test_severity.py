@@ -8,6 +8,7 @@ import pytest
 
 from fixtures.errors import Unverifiable, listed
 from fixtures.gating.evidence import Expect, Say
+from fixtures.monitoring.severity import Severity, Standing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ def expect(expect: Expect, samples_file: Path) -> Expect:
 
 def test_every_band_can_be_judged(assessment: Assessment, expect: Expect, note: Say) -> None:
     """The monitor's newest sample has a figure for every band: no data is never healthy."""
-    unknown = [str(finding) for finding in assessment.findings if finding.standing == "unknown"]
+    unknown = [str(finding) for finding in assessment.findings if finding.standing is Standing.UNKNOWN]
     expect(not unknown,
            what="severity", otherwise=Unverifiable,
            expected="a figure for every band in a sample of now",
@@ -37,18 +38,18 @@ def test_every_band_can_be_judged(assessment: Assessment, expect: Expect, note: 
 
 def test_nothing_is_critical(assessment: Assessment, expect: Expect, note: Say) -> None:
     """No figure is beyond a limit that calls for a rollback."""
-    _expect_clear(assessment, "critical", expect, note)
+    _expect_clear(assessment, Severity.CRITICAL, expect, note)
 
 
 def test_nothing_calls_for_an_investigation(assessment: Assessment, expect: Expect, note: Say) -> None:
     """No figure is beyond a limit that calls for an investigation."""
-    _expect_clear(assessment, "non-critical", expect, note)
+    _expect_clear(assessment, Severity.NON_CRITICAL, expect, note)
 
 
-def _expect_clear(assessment: Assessment, severity: str, expect: Expect, note: Say) -> None:
-    of_it = [finding for finding in assessment.findings if finding.severity == severity]
-    beyond = [str(finding) for finding in of_it if finding.standing in {"met", "lasting"}]
-    known = [str(finding) for finding in of_it if finding.standing == "clear"]
+def _expect_clear(assessment: Assessment, severity: Severity, expect: Expect, note: Say) -> None:
+    of_it = [finding for finding in assessment.findings if finding.severity is severity]
+    beyond = [str(finding) for finding in of_it if finding.standing in {Standing.MET, Standing.LASTING}]
+    known = [str(finding) for finding in of_it if finding.standing is Standing.CLEAR]
     expect(not beyond,
            what=f"{severity} bands",
            expected="every figure within its limit", observed=listed(beyond) or "none beyond it",

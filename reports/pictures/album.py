@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.errors import Problem, Unverifiable, reason_of
-from fixtures.incident.incident import CHANGE
+from fixtures.incident.incident import IncidentKind
 from fixtures.system.files import write_whole
 from reports.incident.incident_record import read_record
 from reports.pictures import beside_the_runbook as timeline
@@ -40,7 +40,7 @@ def draw_pictures(folder: Path) -> Album:
         Unverifiable: the pictures cannot be written.
     """
     record = read_record(folder)
-    if record.incident.kind == CHANGE:
+    if record.incident.kind is IncidentKind.CHANGE:
         return Album((), (), ())
     story = timeline_of(record)
     every: dict[str, Callable[[], bytes | None]] = {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from fixtures.errors import Problem
-from fixtures.incident.incident import CHANGE, load_incident
+from fixtures.incident.incident import IncidentKind, load_incident
 from fixtures.redaction.redactor import Redactor
 from reports.allure.checksums import add_checksums
 from reports.allure.metadata import RESULTS
@@ -48,7 +48,7 @@ def complete(
 
     def post_mortem() -> None:
         # A change, which has not happened yet, has a page of its own.
-        if load_incident(folder).kind != CHANGE:
+        if load_incident(folder).kind is not IncidentKind.CHANGE:
             write_post_mortem(folder, redactor.text)
 
     problems: list[Problem] = []

@@ -16,7 +16,7 @@ import pytest
 from fixtures.errors import ExitCode
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.given.given import recorded_facts
-from fixtures.incident.incident import CHANGE, JOURNAL, record_of
+from fixtures.incident.incident import JOURNAL, IncidentKind, record_of
 from fixtures.incident.tally import tally
 from fixtures.system.files import write_whole
 from fixtures.verdict import RunVerdict, Verdict
@@ -69,7 +69,7 @@ class _Record:
         page = self._page(self._verdict)
         self._write_beside(self._verdict)
         # Draw only when everything was verified, so that a run of a single phase takes no longer.
-        drawn = not self._verdict.partial and self._incident.kind != CHANGE
+        drawn = not self._verdict.partial and self._incident.kind is not IncidentKind.CHANGE
         folder, redactor = self._incident.folder, redactor_of(self._config)
         problems = complete(folder, redactor, self._notes.append, self._render, drawn=drawn)
         self._notes += map(str, problems)
@@ -100,7 +100,7 @@ class _Record:
 
     def _page(self, verdict: RunVerdict) -> str:
         """Return the run's Markdown page; for the gate before a migration, also write it into the record."""
-        if self._incident.kind != CHANGE:
+        if self._incident.kind is not IncidentKind.CHANGE:
             return markdown(verdict, self._incident.folder)
         waivers = self._verification.target.premigration.waivers
         page = gate_page(verdict, self._verification.run, waivers)
@@ -121,7 +121,7 @@ class _Record:
     def _blocked(self, page: str) -> str:
         """Mark the page of a run whose record holds a secret, and save the gate's: it may promote nothing."""
         page = f"# ❌ A secret is in the record of this run: see what its checks printed last\n\n{page}"
-        if self._incident.kind == CHANGE:
+        if self._incident.kind is IncidentKind.CHANGE:
             write_whole(self._incident.folder / GATE_PAGE, page.encode(), mode=0o644)
         return page
 

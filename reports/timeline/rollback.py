@@ -55,7 +55,7 @@ def rollback_events(record: IncidentRecord, converter: Converter) -> Iterator[Ev
                 kind=Kind.ROLLBACK,
                 text=line_of(f"{what}: {rollback.verdict}"),
                 source=name,
-                verdict=Verdict(rollback.verdict),
+                verdict=rollback.verdict,
                 seconds=rollback.seconds,
                 deadline=_budget_of(record, rollback),
             )

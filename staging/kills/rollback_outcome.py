@@ -11,6 +11,7 @@ from typing import Any
 from fixtures.incident.incident import ROLLBACK, UNFINISHED
 from fixtures.losses.lost_window import FOLDER, MANIFEST
 from fixtures.system.files import read_lines
+from fixtures.verdict import Verdict
 from staging.kills.kill_mark import Mark
 
 _SET = "set.json"
@@ -28,7 +29,7 @@ class Outcome:
     `copies` are its safety copies: the counts of records of each collection, by store.
     """
 
-    verdict: str
+    verdict: Verdict | None
     records: Mapping[str, int] | None
     finished: bool = True
     exported: Keys = field(default_factory=dict)
@@ -55,7 +56,7 @@ def read_outcome(incident: Path, backups: Path) -> Outcome:
     path = incident / ROLLBACK
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return Outcome(
-        verdict=record.get("verdict", "not recorded"),
+        verdict=Verdict(record["verdict"]) if "verdict" in record else None,
         records=record.get("records"),
         finished=not (incident / UNFINISHED).exists(),
         exported=_exported(incident),
@@ -65,8 +66,8 @@ def read_outcome(incident: Path, backups: Path) -> Outcome:
 
 def judge(found: Outcome, expected: Expected) -> str:
     """Return the deviations of `found` from `expected`, "" if there are none."""
-    if found.verdict != "passed":
-        return f"rollback {found.verdict}, records {found.records}"
+    if found.verdict is not Verdict.PASSED:
+        return f"rollback {found.verdict or 'not recorded'}, records {found.records}"
     if not found.finished:
         return "the incident is unfinished"
     if not expected.stores:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fixtures.errors import ExitCode
 from fixtures.incident.incident import RollbackRecord, new_incident
 from fixtures.system.clock import Moment
+from fixtures.verdict import Verdict
 from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 
 FOUR = {f"test_{n}": f"@pytest.mark.phase{n}\ndef test_p{n}(): pass" for n in range(1, 5)}
@@ -22,7 +23,7 @@ def test_a_run_after_all_windows_opens_an_incident_of_its_own(sandbox: Sandbox) 
     folder = sandbox.pytester.path / "incidents"
     old, now = new_incident(folder, "sandbox"), Moment.now()
     then = replace(now, since_boot=now.since_boot - 7200)
-    old.write_rollback(RollbackRecord("c" * 40, "passed", 1.0, then, then))
+    old.write_rollback(RollbackRecord("c" * 40, Verdict.PASSED, 1.0, then, then))
     outcome = sandbox.run("-q")
     assert outcome.code == ExitCode.VERIFIED
     (line,) = lines(outcome.text, "opens")

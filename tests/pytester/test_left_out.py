@@ -10,6 +10,7 @@ import pytest
 from fixtures.errors import ExitCode
 from fixtures.incident.incident import RollbackRecord, new_incident
 from fixtures.system.clock import Moment
+from fixtures.verdict import Verdict
 from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 from tests.pytester.test_fail_closed import ONE_A_PHASE
 
@@ -134,7 +135,7 @@ def test_the_open_incident_is_the_one_where_something_happened_last(sandbox: San
     incidents = sandbox.pytester.path / "incidents"
     rolled_back = new_incident(incidents, "sandbox")
     now = Moment.now()
-    rolled_back.write_rollback(RollbackRecord("c" * 40, "failed", 1.0, now, now))
+    rolled_back.write_rollback(RollbackRecord("c" * 40, Verdict.FAILED, 1.0, now, now))
     assert sandbox.run().code == ExitCode.FAILED
     assert not (incidents / "test-1" / "closed.json").exists()
 

@@ -16,6 +16,7 @@ from fixtures.incident.tally import tally
 from fixtures.monitoring.samples import SampleWriter, samples_path
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Windows, load_target
+from fixtures.verdict import Verdict
 from reports.verdict.verdict import read_verdict
 from tests.conftest import write_profile
 from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Sandbox
@@ -317,9 +318,9 @@ def test_a_failed_rollback_is_never_verified(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR)
     incident = new_incident(sandbox.pytester.path / "incidents", "sandbox")
     now = Moment.now()
-    incident.write_rollback(RollbackRecord("c" * 40, "failed", 1.0, now, now))
+    incident.write_rollback(RollbackRecord("c" * 40, Verdict.FAILED, 1.0, now, now))
     assert sandbox.run().code == ExitCode.FAILED
-    incident.write_rollback(RollbackRecord("c" * 40, "passed", 1.0, now, now))
+    incident.write_rollback(RollbackRecord("c" * 40, Verdict.PASSED, 1.0, now, now))
     (incident.folder / "unfinished.json").write_text("{}")
     outcome = sandbox.run()
     assert outcome.code == ExitCode.BROKEN
@@ -365,7 +366,7 @@ def test_a_verified_rollback_has_its_downtime_in_the_verdict(sandbox: Sandbox) -
     target = load_target(write_profile(sandbox.pytester.path))
     incident = new_incident(target.folders.incidents, target.name)
     now = Moment.now()
-    incident.write_rollback(RollbackRecord("c" * 40, "passed", 1.0, now, now))
+    incident.write_rollback(RollbackRecord("c" * 40, Verdict.PASSED, 1.0, now, now))
     sandbox.checks(**FOUR)
     assert sandbox.run().code == ExitCode.VERIFIED
     downtime = read_downtime(incident)
@@ -380,7 +381,7 @@ def test_what_is_verified_and_late_failed_for_that_alone(sandbox: Sandbox) -> No
     now = Moment.now()
     # It ended now, and took longer than the objective: the windows of the phases are all kept.
     began = replace(now, since_boot=now.since_boot - 700)
-    incident.write_rollback(RollbackRecord("c" * 40, "passed", 700.0, began, now))
+    incident.write_rollback(RollbackRecord("c" * 40, Verdict.PASSED, 700.0, began, now))
     sandbox.plugins(then=("reports.run.scrubbing", "reports.allure.results", "reports.run.record"))
     sandbox.settings(UNRENDERED)
     sandbox.checks(**FOUR)

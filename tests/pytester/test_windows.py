@@ -16,6 +16,7 @@ from fixtures.errors import ExitCode
 from fixtures.incident.incident import RollbackRecord, load_incident, new_incident
 from fixtures.stages import PHASES
 from fixtures.system.clock import Moment
+from fixtures.verdict import Verdict
 from reports.verdict.verdict import read_verdict
 from tests.conftest import write_profile
 from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Outcome, Sandbox
@@ -43,7 +44,7 @@ ENDED = "Timeout (0:"
 def rolled_back(sandbox: Sandbox, finished: Moment) -> None:
     """Open an incident whose rollback ended at `finished`."""
     incident = new_incident(sandbox.pytester.path / "incidents", "sandbox")
-    incident.write_rollback(RollbackRecord("c" * 40, "passed", 1.0, finished, finished))
+    incident.write_rollback(RollbackRecord("c" * 40, Verdict.PASSED, 1.0, finished, finished))
 
 
 def seconds_ago(seconds: float) -> Moment:

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, settings
 
 from fixtures.incident.incident import Incident, new_incident
 from fixtures.redaction.personal import personal_data
-from fixtures.redaction.secret import forget_secrets
 from fixtures.target.profile import Target, load_target
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, keep_locks_in_memory
@@ -36,9 +35,9 @@ settings.load_profile("every-run")
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_known() -> None:
+def nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test redact what another one read."""
-    forget_secrets()
+    monkeypatch.setattr("fixtures.redaction.secret._known", {})
     personal_data.set(None)
 
 

@@ -95,7 +95,7 @@ class Drawn:
         counts = {name: sum(store[place] for store in KEPT.values()) for place, name in enumerate(_NAMES)}
         record = RollbackRecord(
             commit="4f2a9c17d03b5e6f",
-            verdict="passed",
+            verdict=Verdict.PASSED,
             seconds=45.2,
             started=moment(12),
             finished=moment(57.2),

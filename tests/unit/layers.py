@@ -19,7 +19,9 @@ _ROWS = {
     "fixtures.monitoring": "fixtures fixtures.system fixtures.target",
     "fixtures.stores": "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines",
     "fixtures.decision": "fixtures.monitoring",
-    "fixtures.incident": "fixtures fixtures.system fixtures.target fixtures.git fixtures.monitoring",
+    "fixtures.incident": (
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.monitoring fixtures.decision"
+    ),
     "fixtures.stores.mysql": "fixtures fixtures.system fixtures.target fixtures.stores",
     "fixtures.stores.mongodb": "fixtures fixtures.system fixtures.target fixtures.stores",
     "fixtures.stores.redis": "fixtures fixtures.target fixtures.stores",

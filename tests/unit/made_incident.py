@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.decision.tree import Decision
+from fixtures.decision.wish import Kind
 from fixtures.errors import ExitCode, UsageProblem
 from fixtures.incident.downtime import Downtime, record_downtime
 from fixtures.incident.incident import (
@@ -180,14 +181,14 @@ class MadeIncident:
             self.begin(journal, kind="service", names="backend")
             with self.step(journal, StepId(Step.RECREATE, "backend"), 23.0, 60.0):
                 pass
-            self.write_rollback(began, kind="service", names=("backend",), records=None)
+            self.write_rollback(began, kind=Kind.SERVICE, names=("backend",), records=None)
 
     def write_rollback(
         self,
         began: Moment,
         verdict: Verdict = Verdict.PASSED,
         *,
-        kind: str = "emergency",
+        kind: Kind = Kind.EMERGENCY,
         names: tuple[str, ...] = (),
         records: dict[str, int] | None = RECORDS,
         blind: dict[str, str] | None = None,

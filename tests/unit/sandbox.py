@@ -17,7 +17,6 @@ import pytest
 
 from fixtures.backups.index import write_index
 from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer
-from fixtures.baseline.folder import save_baseline
 from fixtures.engines.compose import ComposeEngine
 from fixtures.errors import ActionFailed
 from fixtures.incident.incident import Incident, RollbackRecord
@@ -38,6 +37,7 @@ from rollback_actions.session.steps import Recorder
 from rollback_actions.stores.contract import Client
 from tests.conftest import PROFILE
 from tests.unit.application_stand_in import Exchange, StandIn, running
+from tests.unit.saved_baseline import save_baseline
 from tests.unit.word_store import WordStore, readable
 
 SECRET = "s3cret-of-the-canary"  # noqa: S105 - what must not be seen

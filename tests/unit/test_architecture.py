@@ -168,6 +168,23 @@ def test_contributing_lists_the_packages_of_each_room_from_the_bottom_up() -> No
         ]
 
 
+def test_nothing_of_the_house_is_there_for_its_tests_alone() -> None:
+    """What only tests need lies in `tests`. What has a decorator is found by it, as a fault is."""
+    commands = (ROOT / "tests" / "running").glob("*.py")  # of `./run tests`
+    texts = {path: path.read_text(encoding="utf-8") for path in (*MODULES, *commands)}
+    words = Counter(word for text in texts.values() for word in re.findall(r"\w+", text))
+    alone = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path, text in texts.items()
+        for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not node.decorator_list
+        and not node.name.startswith(("test_", "pytest_"))
+        and words[node.name] == 1
+    ]
+    assert not alone
+
+
 @pytest.mark.parametrize(
     "source",
     [

@@ -18,10 +18,11 @@ from fixtures.baseline.facts import (
     RecordedContent,
     RecordedStore,
 )
-from fixtures.baseline.folder import BaselineDraft, load_baseline, save_baseline
+from fixtures.baseline.folder import BaselineDraft, load_baseline
 from fixtures.errors import Unverifiable
 from fixtures.stores.contract import Digest, Neighbours, RecordHash
 from fixtures.system.files import canonical_json
+from tests.unit.saved_baseline import save_baseline
 
 FACTS = Facts(
     commit="c" * 40,

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fixtures.baseline.folder import save_baseline
 from fixtures.errors import UsageProblem
 from fixtures.incident.incident import new_incident
 from fixtures.rollback.configuration import (
@@ -21,6 +20,7 @@ from fixtures.rollback.configuration import (
 )
 from fixtures.rollback.plan import plan_full, plan_service
 from tests.unit.sandbox import Releases, Sandbox, facts, git, make_rollable
+from tests.unit.saved_baseline import save_baseline
 
 BEFORE, SINCE = "of the known-good commit", "of the bad one"
 # Each way to refer to files that the service needs as they were: a compose file, and what it refers to.

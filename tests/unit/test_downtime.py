@@ -35,7 +35,9 @@ def _rolled_back(incident: Incident, seconds: float = 0.0) -> RollbackRecord:
     """Record a rollback that began that many seconds after now."""
     now = Moment.now()
     began = replace(now, since_boot=now.since_boot + seconds)
-    record = RollbackRecord("c" * 40, "passed", 40.0, began, replace(began, since_boot=began.since_boot + 40))
+    record = RollbackRecord(
+        "c" * 40, Verdict.PASSED, 40.0, began, replace(began, since_boot=began.since_boot + 40)
+    )
     incident.write_rollback(record)
     return record
 

@@ -21,6 +21,7 @@ from fixtures.incident.tally import span_seconds
 from fixtures.system.clock import Moment
 from fixtures.system.record_files import write_record
 from fixtures.target.profile import Window, Windows
+from fixtures.verdict import Verdict
 
 TARGET = "staging"
 HOUR = 3600.0
@@ -37,7 +38,7 @@ def made(folder: Path, seconds: float, *, rolled_back: float | None = None) -> I
     incident = new_incident(folder, TARGET)
     write_record(incident.folder / "incident.json", IncidentFile(TARGET, ago(seconds)))
     if rolled_back is not None:
-        incident.write_rollback(RollbackRecord("c" * 40, "passed", 1.0, ago(seconds), ago(rolled_back)))
+        incident.write_rollback(RollbackRecord("c" * 40, Verdict.PASSED, 1.0, ago(seconds), ago(rolled_back)))
     return load_incident(incident.folder)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from fixtures.incident.incident import UNFINISHED
 from fixtures.target.profile import PREFIX
+from fixtures.verdict import Verdict
 from staging.kills.kill import Action, Fall, Kill, Killer, Undisturbed
 from staging.kills.kill_mark import Mark
 from staging.kills.kill_walk import Walk
@@ -46,7 +47,7 @@ else:
 """
 RECORDS = {"kept": 140, "restored": 2, "exported": 2, "revived": 3, "unaccounted": 0}
 WELL = Outcome(
-    verdict="passed",
+    verdict=Verdict.PASSED,
     records=RECORDS,
     exported={"mysql": frozenset({"5", "6"})},
     copies=[{"mysql": {"imagedb.users": 17}}],
@@ -132,7 +133,7 @@ def test_what_had_ended_was_not_killed() -> None:
 @pytest.mark.parametrize(
     "found",
     [
-        replace(WELL, verdict="failed"),
+        replace(WELL, verdict=Verdict.FAILED),
         replace(WELL, finished=False),
         replace(WELL, records=None),
         replace(WELL, records={}),
@@ -163,10 +164,10 @@ def test_what_a_killed_restore_put_back_may_count_as_kept() -> None:
 
 
 def test_a_rollback_that_restores_nothing_has_no_records() -> None:
-    assert judge(Outcome("passed", None), Expected(())) == ""
+    assert judge(Outcome(Verdict.PASSED, None), Expected(())) == ""
     assert judge(WELL, Expected(()))
-    assert judge(Outcome("passed", None), Expected((), marks=[_mark(there=True)])) == ""
-    assert "lost: mysql 99" in judge(Outcome("passed", None), Expected((), marks=[_mark()]))
+    assert judge(Outcome(Verdict.PASSED, None), Expected((), marks=[_mark(there=True)])) == ""
+    assert "lost: mysql 99" in judge(Outcome(Verdict.PASSED, None), Expected((), marks=[_mark()]))
 
 
 @pytest.mark.parametrize(

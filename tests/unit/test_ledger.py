@@ -37,7 +37,7 @@ def _run(incident: Incident, *phases: str, verdict: Verdict = Verdict.PASSED, re
     return run
 
 
-def _rolled_back(incident: Incident, verdict: str = "passed") -> None:
+def _rolled_back(incident: Incident, verdict: Verdict = Verdict.PASSED) -> None:
     now = Moment.now()
     incident.write_rollback(RollbackRecord("c" * 40, verdict, 1.0, now, now))
 
@@ -72,7 +72,7 @@ def test_a_lost_check_is_broken(incident: Incident) -> None:
 
 
 def test_a_failed_rollback_is_never_passed(incident: Incident) -> None:
-    _rolled_back(incident, "failed")
+    _rolled_back(incident, Verdict.FAILED)
     _run(incident, *PHASES)
     assert tally(incident, Windows()).verdict is Verdict.FAILED
 

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from fixtures.errors import Problem, Unverifiable
-from fixtures.incident.incident import CHANGE
+from fixtures.incident.incident import IncidentKind
 from fixtures.system.clock import Moment
 from fixtures.system.files import canonical_json
 from fixtures.verdict import Verdict
@@ -132,7 +132,7 @@ def test_without_data_there_is_no_picture_and_an_earlier_one_goes(shown: Drawn) 
 
 def test_a_change_has_no_pictures(made: Drawn) -> None:
     path = made.folder / "incident.json"
-    path.write_bytes(canonical_json({**json.loads(path.read_text()), "kind": CHANGE}))
+    path.write_bytes(canonical_json({**json.loads(path.read_text()), "kind": IncidentKind.CHANGE}))
 
     assert draw_pictures(made.folder).pictures == ()
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.baseline.folder import save_baseline
 from fixtures.baseline.known_good import baseline_of
 from fixtures.decision.wish import Kind
 from fixtures.errors import ActionFailed, UsageProblem
@@ -22,6 +21,7 @@ from fixtures.rollback.plan import (
 )
 from fixtures.rollback.unfinished import Unfinished
 from tests.unit.sandbox import SERVICES, Releases, Sandbox, back_up, facts, image, make_sandbox
+from tests.unit.saved_baseline import save_baseline
 
 WRITERS_FIRST = (("backend", "worker"), ("frontend",))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.backups.sets import is_whole
-from fixtures.baseline.folder import BaselineDraft, load_baseline, save_baseline
+from fixtures.baseline.folder import BaselineDraft, load_baseline
 from fixtures.errors import ActionFailed
 from fixtures.incident.incident import Incident, RollbackRecord, new_incident
 from fixtures.incident.journal_steps import Step, StepId
@@ -24,6 +24,7 @@ from fixtures.verdict import Verdict
 from rollback_actions.backup.taking import finish_sets
 from rollback_actions.session.journal import Journal
 from tests.unit.sandbox import Releases, Sandbox, back_up, facts, make_rollable
+from tests.unit.saved_baseline import save_baseline
 
 
 class Disk:

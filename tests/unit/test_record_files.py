@@ -186,9 +186,9 @@ def test_a_result_of_before_kinds_and_one_of_today_are_read() -> None:
 
 def test_a_rollback_of_an_earlier_version_is_read() -> None:
     now = Moment.now()
-    said = as_json(RollbackRecord("c", "passed", 1.0, now, now))
+    said = as_json(RollbackRecord("c", Verdict.PASSED, 1.0, now, now))
     first = {name: said[name] for name in ("commit", "verdict", "seconds", "started", "finished")}
-    assert record_of(RollbackRecord, first) == RollbackRecord("c", "passed", 1.0, now, now)
+    assert record_of(RollbackRecord, first) == RollbackRecord("c", Verdict.PASSED, 1.0, now, now)
     for wrong in (
         {"verdict": "green"},
         {"seconds": -1},

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from fixtures.baseline.facts import RecordedStore
-from fixtures.baseline.folder import Baseline, save_baseline
+from fixtures.baseline.folder import Baseline
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Problem, Unverifiable, UsageProblem
 from fixtures.probes import held_view, record_probe
@@ -23,6 +23,7 @@ from fixtures.probes.usual import CurrentUsual
 from fixtures.target.profile import Target, load_target
 from tests.conftest import write_profile
 from tests.unit.sandbox import MYSQL
+from tests.unit.saved_baseline import save_baseline
 from tests.unit.test_baseline import FACTS
 from tests.unit.turned_time import TurnedTime, turned
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from fixtures.baseline.folder import save_baseline
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode, UsageProblem
 from fixtures.incident.incident import Incident, RollbackRecord, new_incident
@@ -23,6 +22,7 @@ from fixtures.system.clock import Moment
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
 from tests.unit.sandbox import Releases, Sandbox, facts, make_sandbox
+from tests.unit.saved_baseline import save_baseline
 
 
 class Disk(NamedTuple):
@@ -282,7 +282,7 @@ def test_a_damaged_record_of_an_earlier_one_takes_no_other_hold_away(sandbox: Sa
         Unfinished.begin(incident, Wish(Kind.DATABASE, plan.commit, (name,))).end()
         now = Moment.now()
         incident.write_rollback(
-            RollbackRecord(plan.commit, Verdict.PASSED, 1.0, now, now, "database", (name,))
+            RollbackRecord(plan.commit, Verdict.PASSED, 1.0, now, now, Kind.DATABASE, (name,))
         )
     (incident.folder / "earlier-rollback-02.json").write_text("{")
     (incident.folder / "rollback.json").write_text("{")

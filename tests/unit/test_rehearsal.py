@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import pytest
 
 from fixtures.backups.newest_backup import newest_backup
-from fixtures.baseline.folder import save_baseline
 from fixtures.baseline.known_good import current_baseline
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ActionFailed, ExitCode
@@ -37,6 +36,7 @@ from staging.stack.stack import Stack
 from tests.unit.lock_stand_in import StandInPlace
 from tests.unit.sandbox import SERVICES, Deployed, Sandbox, facts, git, make_rollable
 from tests.unit.sandbox import Releases as SandboxReleases
+from tests.unit.saved_baseline import save_baseline
 from tests.unit.word_store import readable
 
 PARTS = ("plan", "images", "checkout", "compose files", "refusals")

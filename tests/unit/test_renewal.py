@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from fixtures.errors import ExitCode
 from fixtures.incident.downtime import record_downtime
-from fixtures.incident.incident import CHANGE, JOURNAL, find_change
+from fixtures.incident.incident import JOURNAL, IncidentKind, find_change
 from fixtures.incident.ledger import Run
 from fixtures.incident.rehearsals import ENDED
 from fixtures.redaction.redactor import Redactor
@@ -196,7 +196,7 @@ def test_a_change_has_no_post_mortem(made: MadeIncident, rendered: list[Path]) -
 
     report(change.folder)
 
-    assert change.kind == CHANGE
+    assert change.kind is IncidentKind.CHANGE
     assert rendered == [change.folder.resolve()]
     assert not (change.folder / "postmortem.md").exists()
 

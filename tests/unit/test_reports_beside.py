@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContent
+from fixtures.decision.wish import Kind
 from fixtures.gating.verification import Verification
 from fixtures.incident.incident import Incident, RollbackRecord
 from fixtures.incident.ledger import Run
@@ -58,7 +59,7 @@ def test_the_environment_names_target_commits_and_versions(verification: Verific
 
     moment = Moment.now()
     rollback = RollbackRecord(
-        COMMIT, "passed", 2.0, moment, moment, "database", ("redis",), None, Origin(OTHER)
+        COMMIT, Verdict.PASSED, 2.0, moment, moment, Kind.DATABASE, ("redis",), None, Origin(OTHER)
     )
     verification.incident.write_rollback(rollback)
     full = environment(replace(verification, migration=OTHER), facts())

@@ -1,0 +1,16 @@
+"""A baseline of facts alone, without the blocks of records that a capture writes beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from fixtures.baseline.facts import Facts
+from fixtures.baseline.folder import BaselineDraft
+
+
+def save_baseline(baselines: Path, target: str, facts: Facts, key: SecretStr | None = None) -> Path:
+    """Write a new baseline, make it the current one, and return its folder."""
+    with BaselineDraft(baselines, target) as draft:
+        return draft.finish(facts, key)
