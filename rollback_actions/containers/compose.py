@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import IMAGE_ID, Container, Endpoint, Mount
+from fixtures.engines.own_sessions import remember_session
 from fixtures.errors import ActionFailed, Problem
 from fixtures.system.command import Deadline, run_command
 from fixtures.target.profile import Engine
@@ -77,6 +78,7 @@ class ComposeControl:
             options += ["-e", name]
         if stdin is not None:
             options.append("-i")
+        remember_session(container.id, command)
         try:
             return run_command(
                 ["docker", "exec", *options, container.id, *command],
@@ -307,6 +309,7 @@ class ComposeControl:
 
     def _kill_inside(self, container: Container, mark: str, error: BaseException) -> None:
         script = ["sh", "-c", KILL_SCRIPT, "sh", f"{RUN_VARIABLE}={mark}"]
+        remember_session(container.id, script)
         try:
             run_command(
                 ["docker", "exec", container.id, *script],

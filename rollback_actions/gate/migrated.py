@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fixtures.application.client import ApplicationClient
 from fixtures.baseline.facts import Facts, RecordedStore
-from fixtures.baseline.folder import save_baseline
+from fixtures.baseline.folder import BaselineDraft
 from fixtures.baseline.known_good import current_baseline
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Problem
@@ -34,12 +34,9 @@ def baseline_of_migrated(target: Target, engine: ContainerEngine) -> Path:
         workers=max(1, len(facts.stores)),
         name="migrated",
     )
-    return save_baseline(
-        target.folders.baselines / "migrated",
-        target.name,
-        replace(facts, interface=_interface(target, facts), stores=stores, contents={}),
-        target.baseline_key,
-    )
+    with BaselineDraft(target.folders.baselines / "migrated", target.name) as draft:
+        changed = replace(facts, interface=_interface(target, facts), stores=stores, contents={})
+        return draft.finish(changed, target.baseline_key)
 
 
 def _interface(target: Target, facts: Facts) -> str:

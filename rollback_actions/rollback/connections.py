@@ -19,13 +19,15 @@ class Connections:
     """The connections to one store. It is opened again after each failure: a restart can move the store.
 
     Another process may read with the account that the profile has for readers, such as the monitor. So may an
-    application whose account has more rights than a reader's: whether it writes cannot be told.
+    application whose account has more rights than a reader's: whether it writes cannot be told. Nor can it be
+    told of a program in the store's container, such as one of ``docker exec``: it may be gone before a look.
     """
 
     name: str
     profile: StoreProfile
     engine: ContainerEngine
     _clients: StoreClients | None = None
+    _since: str | None = None
 
     def look(self) -> Seen:
         """Return the connected clients that this process did not open."""
@@ -36,9 +38,10 @@ class Connections:
         except Problem:
             self.close()
             raise
+        sessions, self._since = self.engine.sessions(self.profile.services, self._since)
         return Seen(
             [f"client {one} of {self.name}" for one in others if not one.reads],
-            [str(one) for one in others if one.reads],
+            [*(str(one) for one in others if one.reads), *map(str, sessions)],
         )
 
     def close(self) -> None:

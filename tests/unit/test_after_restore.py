@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -13,6 +14,7 @@ from fixtures.baseline.folder import BaselineDraft
 from fixtures.baseline.recording import record_collection
 from fixtures.losses.after_restore import dangling, unmatched
 from fixtures.rollback.plan import Plan, plan_database, plan_emergency
+from fixtures.stores.contract import ContentView
 from fixtures.target.profile import Target
 from fixtures.target.sections import Place, Policy, Reference
 from reports.terminal.outline import mismatches
@@ -37,7 +39,7 @@ def sandbox(tmp_path: Path, releases: Releases) -> Sandbox:
 def _capture(sandbox: Sandbox, words: Mapping[str, str], *, excluded: tuple[str, ...] = ()) -> None:
     """Capture a baseline in which mysql holds `words`."""
     target = sandbox.target
-    reader = WordReader(WordStore("mysql", "mysql", dict(words)))
+    reader = cast("ContentView", WordReader(WordStore("mysql", "mysql", dict(words))))
     with BaselineDraft(target.folders.baselines, target.name) as draft:
         path = draft.folder / "records" / "mysql" / "0000.blocks"
         found = record_collection(reader, target.stores["mysql"], COLLECTION, path, draft.folder)  # type: ignore[arg-type]

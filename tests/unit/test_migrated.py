@@ -11,7 +11,7 @@ import pytest
 
 from fixtures.application.client import ApplicationClient
 from fixtures.baseline.facts import RecordedStore
-from fixtures.baseline.folder import load_baseline, save_baseline
+from fixtures.baseline.folder import load_baseline
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Unverifiable
 from fixtures.target.profile import Target, load_target
@@ -22,6 +22,7 @@ from tests.unit.test_baseline import FACTS
 
 ENGINE = cast("ContainerEngine", None)
 OLD = {"users": 4, "old": 2}
+from tests.unit.saved_baseline import save_baseline
 
 
 @dataclass

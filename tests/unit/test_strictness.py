@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.baseline.facts import Facts, RecordedStore
-from fixtures.baseline.folder import load_baseline, save_baseline
+from fixtures.baseline.folder import load_baseline
 from fixtures.baseline.strictness import record_strictness, require_as_strict, weaker
 from fixtures.errors import Unverifiable
 from fixtures.target.profile import Target, load_target
@@ -24,6 +24,7 @@ POLICY = (
     'databases = ["imagedb"]\npolicy = {"imagedb.log*" = "grows", "imagedb.l*" = "volatile", "*" = "exact"}'
 )
 COUNTS = {"imagedb.users": 3, "imagedb.logins": 1, "imagedb.last": 2}
+from tests.unit.saved_baseline import save_baseline
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.baseline.folder import save_baseline
 from fixtures.gating.verification import Verification
 from fixtures.incident.incident import Incident, RollbackRecord, new_incident
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target, load_target
 from tests.unit.sandbox import facts
+from tests.unit.saved_baseline import save_baseline
 
 
 @pytest.fixture

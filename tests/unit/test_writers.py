@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.engines.engine import RunningContainer
+from fixtures.engines.engine import RunningContainer, Session
 from fixtures.errors import Problem, Unverifiable
 from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal_steps import Step, StepId
@@ -185,8 +185,24 @@ def test_where_a_client_is_on_the_readers_account_the_watch_is_blind(
     assert begun(incident)[Step.WATCHED] == (
         "nobody at the containers, mysql; blind at redis (reader@10.0.0.9)"
     )
-    assert record.blind == {"redis": "reader@10.0.0.9 may have written, on the reader's account"}
+    assert record.blind == {"redis": "reader@10.0.0.9 may have written"}
     assert json.loads((incident.folder / "rollback.json").read_text())["blind"] == record.blind
+
+
+def test_a_program_in_a_stores_container_makes_the_watch_blind(sandbox: Sandbox, incident: Incident) -> None:
+    """It may be gone before the store is asked who is connected."""
+    session = Session("redis-cli", "t-redis-1")
+
+    def sessions(services: tuple[str, ...], since: str | None) -> tuple[list[Session], str]:
+        return ([session] if "redis" in services and since else []), "now"
+
+    sandbox.engine.sessions.side_effect = sessions
+    record = sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
+    sandbox.engine.sessions.side_effect = None
+    assert begun(incident)[Step.WATCHED] == (
+        "nobody at the containers, mysql; blind at redis (redis-cli in t-redis-1)"
+    )
+    assert record.blind == {"redis": "redis-cli in t-redis-1 may have written"}
 
 
 def test_one_that_leaves_while_the_watch_begins_blinds_nobody(sandbox: Sandbox, incident: Incident) -> None:
