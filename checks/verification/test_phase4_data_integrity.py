@@ -71,7 +71,7 @@ def test_collection_content(
     expect: Expect,
     note: Say,
 ) -> None:
-    """Every record of the collection is unchanged; by the policy `grows`, more may be there."""
+    """Every record is unchanged; by `grows` more may be there, by `changes` users' own changes too."""
     comparison = comparison_of(content)
     if rows := list(comparison.rows()):
         evidence("differences", table(("difference", "record", "fields"), rows), CSV)
@@ -79,6 +79,8 @@ def test_collection_content(
         note(f"{content.id}: not compared, as the profile says: {', '.join(content.recorded.excluded)}")
     if not comparison.coverage.whole:
         note(f"{content.id}: {comparison.coverage}")
+    if content.policy != "exact" and comparison.by_people:
+        note(f"{content.id}: written since the baseline: {comparison.by_people}")
     expect(not comparison.wrong(content.policy),
            what=f"records of {content}",
            means=Meaning.DATA_LOSS if comparison.missing.count else Meaning.DATA_CHANGED,

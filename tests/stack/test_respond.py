@@ -78,9 +78,11 @@ def test_a_lost_record_is_answered_although_the_response_is_killed(
     verifier: Verifier, watched: Callable[[], Severity], operators: Operators
 ) -> None:
     _wait_for(watched, Severity.HEALTHY)
+    # Of two stores: one alone would go back by itself.
     operators.sql("DELETE FROM documents ORDER BY file_id LIMIT 1")
+    operators.mongodb["mongodb"]["files"].delete_one({})
     _wait_for(watched, Severity.CRITICAL)
-    # Afterwards: what is answered is the row that is gone, and a store in trouble might be seen before it.
+    # Afterwards: what is answered is the records that are gone; a store in trouble might be seen before them.
     written = wreck_stores(operators, STORES)
     incidents = verifier.folder / "incidents"
     before = set(incidents.glob(f"*/{RESPONSE}"))

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from fixtures.baseline.blocks import new_blocks, write_block
 from fixtures.baseline.facts import RecordedCollection, RecordedContent, RecordedStore
 from fixtures.baseline.folder import Baseline
 from fixtures.collection import Json
 from fixtures.errors import Unverifiable
-from fixtures.stores.contract import Digest, Neighbours, Pace, RecordHash
+from fixtures.stores.contract import Digest, Neighbours, Pace, RecordHash, StoreView
+from fixtures.stores.counting import Silences
 from tests.unit.test_baseline import FACTS
 
+NEVER_SILENT = Silences(lambda name: cast("StoreView", name))
+"""For fixtures whose stores always answer: nothing is opened to see whether they do."""
 Records = Mapping[str, Sequence[RecordHash]]
 
 

@@ -21,6 +21,10 @@ DOWN = value(None, ok=False)
 CRITICAL: dict[str, tuple[Callable[[int], Probes], str]] = {
     "all requests": (lambda _: {"requests": requests(20)}, "full rollback: the whole system"),
     "a record": (lambda _: {"records": value(1, ok=False)}, "emergency rollback: data is corrupt"),
+    "a record of a store": (
+        lambda _: {"records": value(1, ok=False, services=("database-server",))},
+        "database rollback of mysql: ",
+    ),
     "a store": (lambda _: {"health": DOWN, "store redis": DOWN}, "database rollback of redis: "),
     "its container": (
         lambda _: {"health": DOWN, "containers": value(1, ok=False, services=("database-server",))},

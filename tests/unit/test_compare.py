@@ -26,7 +26,7 @@ from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
 from rollback_actions.cli.state_commands import compare_command
 from tests.conftest import write_profile
-from tests.unit.content_stand_in import Recorder, Searchable, StandIn, opener
+from tests.unit.content_stand_in import NEVER_SILENT, Recorder, Searchable, StandIn, opener
 from tests.unit.test_readers_reach import section
 
 ENGINE = cast("ContainerEngine", None)
@@ -115,7 +115,7 @@ def test_a_store_that_the_profile_gave_up_breaks_its_own_checks_alone(target: Ta
     with pytest.raises(Unverifiable, match="store old: expected a store of the profile"):
         inspect.unwrap(recorded_store)("old", baseline, target)
     assert inspect.unwrap(recorded_store)("redis", baseline, target).kind == "vectors"
-    answers = inspect.unwrap(golden_answers)(baseline, target, opener(kept))
+    answers = inspect.unwrap(golden_answers)(baseline, target, opener(kept), NEVER_SILENT)
     assert list(answers) == ["redis/a", "redis/b"]
 
 

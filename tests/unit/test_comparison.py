@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 
 from fixtures.baseline.blocks import read_block, write_block
-from fixtures.baseline.comparison import Comparison, compare
+from fixtures.baseline.comparison import Comparison, compare, compare_records
 from fixtures.baseline.differences import same_neighbours, schema_differences
 from fixtures.baseline.facts import RecordedCollection
 from fixtures.baseline.sampling import Coverage, Plan, plan, shares
 from fixtures.collection import Json
 from fixtures.errors import Unverifiable
+from fixtures.given.cases import CountCase
 from fixtures.stores.contract import Digest, Neighbours, Pace, RecordHash
+from fixtures.stores.policy import by_users_of, policy_of
+from fixtures.target.profile import load_target
+from fixtures.target.sections import StoreProfile
+from tests.conftest import write_profile
+from tests.unit.sandbox import MYSQL
 
 RECORDS, PART = 100, 10
 
@@ -366,3 +372,59 @@ def test_new_records_may_be_nearer_where_more_may_come(
     recorded, found = (Neighbours((1.0,), tuple(one), tuple(one.values())) for one in (before, now))
     assert same_neighbours(recorded, found, "grows") is same
     assert not same_neighbours(recorded, found, "exact")
+
+
+PEOPLE = (
+    MYSQL
+    + """
+policy = {"talks" = "changes", "notes" = "changes", "log" = "grows"}
+touched = {"talks" = "at"}
+"""
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> StoreProfile:
+    return load_target(write_profile(tmp_path, PEOPLE)).stores["mysql"]
+
+
+def talk(key: str, at: int | None = 1, text: int = 1) -> RecordHash:
+    fields = {"text": text} | ({} if at is None else {"at": at})
+    return RecordHash(key, hash((key, at, text)) % 2**60, fields)
+
+
+@pytest.mark.parametrize(
+    ("collection", "now", "wrong", "said"),
+    [
+        ("talks", [talk("a", 2, 2), talk("b")], False, "touched 1 (a: text, at)"),
+        ("talks", [talk("a"), talk("b"), talk("c", 9)], False, "added 1 (c)"),
+        ("talks", [talk("a", 1, 2), talk("b")], True, "changed 1 (a: text)"),
+        ("talks", [talk("a", None, 2), talk("b")], True, "changed 1 (a: at gone, text)"),
+        ("talks", [talk("a", 2, 2), talk("b", 1, 2)], True, "changed 1 (b: text); touched 1 (a: text, at)"),
+        ("talks", [talk("a", 2, 2)], True, "missing 1 (b); touched 1 (a: text, at)"),
+        ("notes", [talk("a", 1, 2), talk("b")], False, "touched 1 (a: text)"),
+        ("notes", [talk("a")], True, "missing 1 (b)"),
+        ("log", [talk("a", 2, 2), talk("b")], True, "changed 1 (a: text, at)"),
+        ("users", [talk("a", 2, 2), talk("b")], True, "changed 1 (a: text, at)"),
+    ],
+)
+def test_what_users_touch_may_change_and_not_vanish(
+    store: StoreProfile,
+    collection: str,
+    now: list[RecordHash],
+    wrong: bool,  # noqa: FBT001 - a case
+    said: str,
+) -> None:
+    found = Comparison(Coverage(1, 1, 2), by_users=by_users_of(store, collection))
+    compare_records([talk("a"), talk("b")], now, found)
+    assert found.wrong(policy_of(store, collection)) is wrong
+    assert str(found) == said
+    assert found.found == said.count("1 (")
+    assert ("touched" in found.by_people, "added" in found.by_people) == ("touched" in said, "added" in said)
+    assert {kind for kind, _, _ in found.rows()} == {part.split()[0] for part in said.split("; ")}
+
+
+def test_a_count_may_grow_where_records_may_change(store: StoreProfile) -> None:
+    case = CountCase("mysql", "talks", policy_of(store, "talks"), 3)
+    assert [case.allows(records) for records in (2, 3, 4)] == [False, True, True]
+    assert case.expected == "3 records or more, policy changes"

@@ -145,8 +145,8 @@ from fixtures.collection import Case
 def client():
     pass
 
-@pytest.mark.parametrize("service", ["worker"])
-def test_service(service):
+@pytest.mark.parametrize("replica", ["worker", "worker/2"])
+def test_service(replica):
     pass
 
 @pytest.mark.parametrize("content", [Case("redis", "session:*/x")])

@@ -75,9 +75,14 @@ def test_the_same_counts_are_compared_once_and_others_again(
     lost, look = live
     fewer = {**BEFORE, "a": [BEFORE["a"][place] for place in (0, 2, 3)]}
     assert look(fewer) == Missed({"a": 1}, 0)
-    asked: list[object] = []
+    asked: list[tuple[str, int]] = []
     original = lost._compare
-    monkeypatch.setattr(lost, "_compare", lambda *names: asked.append(names) or original(*names))  # type: ignore[func-returns-value,redundant-expr]
+
+    def watched(name: str, count: int) -> tuple[int, int]:
+        asked.append((name, count))
+        return original(name, count)
+
+    monkeypatch.setattr(lost, "_compare", watched)
     assert look(fewer) == Missed({"a": 1}, 0)
     assert asked == []
     assert look({**BEFORE, "a": BEFORE["a"][:2]}) == Missed({"a": 1}, 1)

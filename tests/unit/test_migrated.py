@@ -18,11 +18,11 @@ from fixtures.target.profile import Target, load_target
 from rollback_actions.gate import migrated
 from tests.conftest import write_profile
 from tests.unit.sandbox import MYSQL
+from tests.unit.saved_baseline import save_baseline
 from tests.unit.test_baseline import FACTS
 
 ENGINE = cast("ContainerEngine", None)
 OLD = {"users": 4, "old": 2}
-from tests.unit.saved_baseline import save_baseline
 
 
 @dataclass

@@ -22,16 +22,14 @@ from fixtures.given.contents import comparison_of, shown_keys
 from fixtures.redaction.personal import FIELDS, Personal
 from fixtures.redaction.redactor import Redactor
 from fixtures.stores.contract import RecordHash, StoreView
-from fixtures.stores.counting import Silences
 from fixtures.stores.references import require_whole
 from fixtures.target.kinds import kinds
 from fixtures.target.profile import load_target
 from fixtures.target.sections import Place, Reference
 from tests.conftest import ROOT, write_profile
-from tests.unit.content_stand_in import Recorder, Searchable, StandIn, opener
+from tests.unit.content_stand_in import NEVER_SILENT, Recorder, Searchable, StandIn, opener
 from tests.unit.sandbox import MYSQL
 
-NEVER_SILENT = Silences(lambda name: cast("StoreView", name))
 ANNA, BERT = "anna.öst@example.org", "bert@example.org"
 PERSONAL = Personal(FIELDS, ["secret-of-a-store"], public=["canary"])
 

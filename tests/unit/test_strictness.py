@@ -14,6 +14,7 @@ from fixtures.errors import Unverifiable
 from fixtures.target.profile import Target, load_target
 from tests.unit.sandbox import Sandbox
 from tests.unit.sandbox import facts as recorded_facts
+from tests.unit.saved_baseline import save_baseline
 
 REFERENCE = """
 [references.users]
@@ -24,7 +25,6 @@ POLICY = (
     'databases = ["imagedb"]\npolicy = {"imagedb.log*" = "grows", "imagedb.l*" = "volatile", "*" = "exact"}'
 )
 COUNTS = {"imagedb.users": 3, "imagedb.logins": 1, "imagedb.last": 2}
-from tests.unit.saved_baseline import save_baseline
 
 
 @pytest.fixture
