@@ -53,7 +53,7 @@ def until_answered(view: StoreView, seconds: float = WAIT_SECONDS) -> str:
         try:
             view.ask()
         except Unverifiable as problem:
-            if problem.expected.startswith("a server alone") or time.monotonic() > give_up:
+            if str(problem.expected).startswith("a server alone") or time.monotonic() > give_up:
                 return str(problem)
         else:
             return ""
