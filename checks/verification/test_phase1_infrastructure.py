@@ -12,7 +12,7 @@ from fixtures.baseline.folder import Baseline
 from fixtures.baseline.strictness import CAPTURE, Weaker
 from fixtures.engines.engine import Container, Stranger, Usage
 from fixtures.errors import Meaning, Unverifiable, listed
-from fixtures.gating.evidence import CSV, Expect, Keep, table
+from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
 from fixtures.git.repository import WorkingCopy
 from fixtures.target.profile import Target
 
@@ -93,9 +93,16 @@ def test_container_runs_the_recorded_commit(
 
 
 def test_container_is_configured_as_recorded(
-    service: str, changed_settings: Sequence[str], evidence: Keep, expect: Expect
+    service: str,
+    changed_settings: Sequence[str],
+    unread: Sequence[str],
+    evidence: Keep,
+    expect: Expect,
+    note: Say,
 ) -> None:
     """Environment, command, mounts, bound files, networks, limits and rights are the recorded ones."""
+    if unread:
+        note(f"{service}: not compared inside it: {listed(unread)}")
     if changed_settings:
         evidence("differences", table(("difference",), ((text,) for text in changed_settings)), CSV)
     expect(not changed_settings,

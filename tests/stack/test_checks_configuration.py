@@ -223,8 +223,8 @@ def test_a_reader_that_sees_less_passes_nothing(verifier: Verifier, containers: 
     """The new trigger cannot be seen, and is not taken for none."""
 
     def root(sql: str) -> None:
-        password = "MYSQL_PWD=$(cat /run/secrets/mysql_root)"
-        script = f"{password} exec $0 --no-defaults -uroot -S /run/mysqld/mysqld.sock -e"
+        known = "MYSQL_PWD=$(cat /run/secrets/mysql_root)"
+        script = f"{known} exec $0 --no-defaults -uroot -S /run/mysqld/mysqld.sock -e"
         mysql = containers.of("mysql").id
         client = "mysql" if "MySQL" in verifier.baseline.facts.stores["mysql"].server else "mariadb"
         docker("exec", mysql, "sh", "-c", f'{script} "$1"', client, sql)

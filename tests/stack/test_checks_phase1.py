@@ -26,6 +26,8 @@ OF_A_CONTAINER = (
     "was_not_killed_for_memory",
     "runs_the_recorded_image",
     "runs_the_recorded_commit",
+    "is_configured_as_recorded",
+    "is_unchanged_inside",
     "memory",
     "cpu",
     "processes",
@@ -94,6 +96,15 @@ def test_every_fault_of_a_container_is_seen_by_its_own_check(
             **about("was_not_killed_for_memory", "nginx", "observed OOMKilled"),
             **about("memory", "backend", "expected below 85 % of its limit, observed 9"),
             **about("processes", "mysql", "expected below 90 % of "),
+            **about("is_configured_as_recorded", "frontend", "CpuPeriod: ", "CpuQuota: ", "label org.open"),
+            **about("is_configured_as_recorded", "nginx", "RestartPolicy: "),
+            **about("is_configured_as_recorded", "backend", "Memory: expected 805306368, observed "),
+            **about("is_configured_as_recorded", "mysql", "PidsLimit: expected 300, observed "),
+            **{
+                name: red
+                for what in ("is_configured_as_recorded", "is_unchanged_inside")
+                for name, red in about(what, "scratch", "recorded in the baseline", verdict="broken").items()
+            },
             **about("is_running", "qdrant", "expected running, observed exited"),
             **about("is_healthy", "qdrant", "observed unhealthy"),
             **about("memory", "qdrant", "expected a running container, observed exited"),

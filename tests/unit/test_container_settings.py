@@ -104,6 +104,14 @@ def test_a_container_made_anew_from_the_same_file_is_the_same() -> None:
     assert differences(raw) == []
 
 
+def test_a_host_name_that_is_another_container_s_id_is_none() -> None:
+    """Of a container in another's network; that one was made anew as well."""
+    joined = changed("Config", "Hostname", to=OTHER[:12])
+    settings = _container(joined, {ID: "backend", OTHER: "proxy"}).settings
+    assert "Hostname" not in settings
+    assert _container(joined, {ID: "backend"}).settings["Hostname"] == OTHER[:12]
+
+
 @pytest.mark.parametrize(
     ("raw", "said"),
     [

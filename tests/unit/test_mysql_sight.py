@@ -3,6 +3,7 @@
 import pytest
 from pydantic import SecretStr
 
+from fixtures.collection import Json
 from fixtures.stores.mysql.descriptor import DESCRIPTOR, MysqlProfile
 from fixtures.stores.mysql.privileges import parsed, sight
 from fixtures.stores.mysql.view import Flavour
@@ -61,7 +62,7 @@ def test_a_partial_revoke_of_a_global_right_counts() -> None:
 
 
 def test_a_body_that_is_not_shown_is_hidden() -> None:
-    found = {
+    found: dict[str, Json] = {
         "view shop.v": {"definition": ""},
         "function shop.f": {"body": None},
         "trigger shop.t": {"body": "x"},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.baseline.facts import RecordedContent
+from fixtures.baseline.sight import lost_sight, whole_sight
 from fixtures.collection import VERSIONS
 from fixtures.errors import Unverifiable
 from fixtures.stores.contract import ContentView, Digest, Pace
@@ -111,6 +113,11 @@ def test_settings_that_the_reader_may_not_read_are_told(subject: S3, content: Co
     with subject.content(reader=getattr(subject.profile, "operator")) as trusted:  # noqa: B009 - not every profile has one
         before = trusted.schemas()
         assert "denied" not in str(before)
+        seen = whole_sight(trusted)
+        assert f"tags of {SET}" in seen
+        recorded = RecordedContent(before, {}, {}, (), seen)
+        assert lost_sight(trusted, recorded) == []
+        assert f"tags of {SET}, which it saw at the capture" in lost_sight(content, recorded)
         subject.client.set_bucket_tags(SET, tags({"a": "b"}))
         try:
             assert trusted.schemas() != before
