@@ -14,7 +14,7 @@ from fixtures.collection import Case, Json
 from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
 from fixtures.given.cases import ContentCase, CountCase, GoldenCase, SchemaCase
-from fixtures.stores.contract import Neighbours, StoreView
+from fixtures.stores.contract import Beside, Neighbours, SharedContent, StoreView
 from fixtures.stores.references import require_whole
 from fixtures.system.rounds import Wrong, answer_of
 from fixtures.target.profile import Target
@@ -177,6 +177,38 @@ def test_positions(
            observed=listed(strayed, between="; ") or "all of them so",
            source=moving_store,
            hint="consumers would skip or repeat messages: restore topics and offsets together")
+
+
+def test_accounts_and_settings(
+    shared_store: str,
+    baseline: Baseline,
+    sharing: Callable[[str], SharedContent],
+    evidence: Keep,
+    expect: Expect,
+    note: Say,
+) -> None:
+    """Accounts, grants and settings are unchanged; what is outside of the profile's lists is named."""
+    recorded, now = baseline.facts.contents[shared_store].beside or Beside(), sharing(shared_store).beside()
+    come = sorted(set(now.outside) - set(recorded.outside))
+    gone = sorted(set(recorded.outside) - set(now.outside))
+    if now.outside or gone:
+        note(f"{shared_store}: outside of the profile, so not verified: {listed(now.outside) or 'nothing'};"
+             f" come since the capture: {listed(come) or 'nothing'}; gone: {listed(gone) or 'nothing'}")
+    if now.unread:
+        note(f"{shared_store}: not read, for want of a right: {listed(now.unread, between='; ')}")
+    hidden = sorted(set(now.unread) - set(recorded.unread))
+    expect(not hidden,
+           what=f"what the reader of {shared_store} may read beside its collections", otherwise=Unverifiable,
+           expected="as much as at the capture", observed=listed(hidden, between="; ") or "as much",
+           source=shared_store, hint="give the account that right back")
+    found = list(schema_differences(dict(recorded.compared), dict(now.comparable_with(recorded))))
+    if found:
+        evidence("differences", table(("difference",), ((text,) for text in found)), CSV)
+    expect(not found,
+           what=f"accounts and settings of {shared_store}", means=Meaning.DATA_CHANGED,
+           expected="the recorded ones", observed=f"{len(found)} differences: {listed(found, between='; ')}",
+           source=shared_store,
+           hint="no backup of the collections holds them: put them back by hand, or capture again")
 
 
 def test_references(

@@ -14,6 +14,7 @@ import pytest
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Problem, Unverifiable
 from fixtures.monitor.monitor import clock
+from fixtures.probes.function_probe import FunctionProbe
 from fixtures.probes.probe import Probe, Reading
 from fixtures.probes.probes import probes_of
 from fixtures.probes.store_probes import ConnectionsProbe, LagProbe
@@ -24,10 +25,11 @@ from fixtures.stores.mysql.descriptor import MysqlProfile
 from fixtures.stores.reach import NOBODY, Reach, Readable
 from fixtures.stores.redis import view as redis
 from fixtures.stores.redis.descriptor import RedisProfile
-from fixtures.target.profile import Target
+from fixtures.target.profile import Function, Target
 from staging.drills.drill import document_row_gone
 from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
+from tests.stack import damage
 from tests.stack.container_faults import Containers
 from tests.stack.kafka_scratch import Scratch
 from tests.stack.scratch_project import docker
@@ -243,6 +245,34 @@ def test_a_search_that_hangs_is_unknown_and_not_down(
     with faults.hanging_milvus(containers):
         assert isinstance(asked(probes["vectors milvus"]), Unverifiable)
     well(probes["vectors milvus"])
+
+
+def test_a_function_that_breaks_is_seen_where_health_and_statuses_are_well(
+    watched: Target, engine: ContainerEngine, operators: Operators, probes: dict[str, Probe]
+) -> None:
+    """The stream ends, with status 200; its turn is not kept. Nothing of the canary stays."""
+
+    def used() -> Reading:
+        with closing(FunctionProbe(watched, Function(chat=True), engine, 60.0, clock)) as probe:
+            return probe.ask()
+
+    before = leaves(operators)
+    reading = used()
+    assert (reading.ok, reading.value) == (True, 0.0), reading.text
+    assert reading.text.startswith("log-in, files, chat")
+    with damage.turns_refused(operators):
+        broken = used()
+        assert well(probes["health"]).ok
+    assert (broken.ok, broken.value) == (False, 1.0)
+    assert "0 turns" in broken.text
+    assert used().ok
+    assert leaves(operators) == before
+
+
+def leaves(operators: Operators) -> tuple[int, list[object]]:
+    """Return the canary's conversations, and the tokens."""
+    conversations = operators.mongodb["mongodb"]["conversations"].count_documents({"username": "canary"})
+    return conversations, sorted(operators.redis.scan_iter("user:canary"))
 
 
 def test_what_is_down_names_its_services(probes: dict[str, Probe], containers: Containers) -> None:

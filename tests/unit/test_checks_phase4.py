@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import nullcontext
 from unittest.mock import MagicMock
@@ -16,7 +17,7 @@ from fixtures.collection import Case, Json
 from fixtures.errors import Meaning, Mismatch, Unverifiable
 from fixtures.gating.evidence import Expect, Sides
 from fixtures.given.cases import ContentCase, CountCase, SchemaCase
-from fixtures.stores.contract import Digest
+from fixtures.stores.contract import Beside, Digest
 from fixtures.target.profile import Target
 from fixtures.target.sections import Policy
 
@@ -194,3 +195,50 @@ def test_a_schema_that_the_account_cannot_see_is_not_verified() -> None:
     with pytest.raises(Unverifiable, match=hidden):
         phase4.test_account_sees_as_much_as_at_the_capture("mysql", lambda _: [hidden], Expect([]))
     phase4.test_account_sees_as_much_as_at_the_capture("mysql", lambda _: [], Expect([]))
+
+
+def _beside(recorded: Beside, now: Beside) -> list[str]:
+    """Run the check of what a store holds beside its collections; return its notes."""
+    notes: list[str] = []
+    baseline, sharing = MagicMock(), MagicMock()
+    baseline.facts.contents = {"mysql": MagicMock(beside=recorded)}
+    sharing.beside.return_value = now
+    phase4.test_accounts_and_settings(
+        "mysql", baseline, lambda _: sharing, lambda *_: None, Expect([]), notes.append
+    )
+    return notes
+
+
+READ_ONLY, WRITABLE = Beside({"variable read_only": "ON"}), Beside({"variable read_only": "OFF"})
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (WRITABLE, "variable read_only: expected 'ON', observed 'OFF'"),
+        (Beside(), "variable read_only: expected 'ON', observed none"),
+        (Beside({**READ_ONLY.compared, "account 'eve'@'%'": {}}), "account 'eve'@'%': expected none"),
+    ],
+)
+def test_an_account_or_a_setting_that_differs_is_red(now: Beside, said: str) -> None:
+    with pytest.raises(Mismatch, match=re.escape(said)):
+        _beside(READ_ONLY, now)
+
+
+def test_what_is_outside_of_the_profile_is_named() -> None:
+    assert _beside(READ_ONLY, READ_ONLY) == []
+    assert _beside(
+        Beside(outside=("database a", "database b")), Beside(outside=("database b", "database c"))
+    ) == [
+        "mysql: outside of the profile, so not verified: database b, database c;"  # noqa: ISC004 - one
+        " come since the capture: database c; gone: database a"
+    ]
+
+
+def test_what_cannot_be_read_beside_is_said_and_less_than_before_is_not_verified() -> None:
+    unread = Beside(unread=("accounts: SELECT on mysql.*",))
+    assert _beside(unread, unread) == ["mysql: not read, for want of a right: accounts: SELECT on mysql.*"]
+    # What could not be read then is nothing new.
+    assert _beside(unread, Beside({"account 'a'@'%'": {}})) == []
+    with pytest.raises(Unverifiable, match=re.escape("observed accounts: SELECT on mysql.*")):
+        _beside(Beside(), unread)

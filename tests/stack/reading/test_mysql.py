@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 from pydantic import SecretStr
 
+from fixtures.baseline.differences import schema_differences
 from fixtures.baseline.sight import whole_sight
 from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.stores.contract import ContentView, Digest, Pace, SightedContent
+from fixtures.stores.contract import ContentView, Digest, Pace, SharedContent, SightedContent
 from fixtures.stores.mysql.view import rows
 from fixtures.target.sections import Account
 from tests.stack.content_reading import digests, recorded, whole
+from tests.stack.mysql_server import OPERATOR
 from tests.stack.reading.mysql import Mysql
 from tests.stack.scratch_stores import SECRET, expect_unverifiable
 
@@ -191,3 +194,101 @@ def test_what_the_account_may_not_see_is_told_and_no_baseline_is_captured_with_i
     finally:
         root("DROP USER IF EXISTS scratch_blind@'%'")
         subject.undefine()
+
+
+@pytest.fixture
+def seer(subject: Mysql) -> Iterator[Mysql]:
+    """The subject, whose account may read accounts; variables that a test sets are put back."""
+    root, flavour = subject.running.root, subject.running.flavour
+    root(f"GRANT SELECT ON mysql.* TO {OPERATOR}@'%'")
+    if flavour == "mysql":
+        root(f"GRANT SELECT ON performance_schema.* TO {OPERATOR}@'%'")
+    try:
+        yield subject
+    finally:
+        root("DROP USER IF EXISTS scratch_eve@'%'; DROP ROLE IF EXISTS scratch_role")
+        root("SET GLOBAL max_connect_errors = DEFAULT; DROP DATABASE IF EXISTS scratch_outside")
+        if flavour == "mysql":
+            root("RESET PERSIST IF EXISTS max_connect_errors")
+
+
+def _differences(content: ContentView, change: str, subject: Mysql) -> list[str]:
+    assert isinstance(content, SharedContent)
+    before = content.beside()
+    assert content.beside() == before
+    subject.running.root(change)
+    after = content.beside()
+    return list(schema_differences(dict(before.compared), dict(after.compared)))
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ("CREATE USER scratch_eve@'%' IDENTIFIED BY 'scratch secret'", "account 'scratch_eve'@'%'"),
+        (f"GRANT SELECT ON scratch_first.* TO {OPERATOR}@'%' WITH GRANT OPTION", f"account '{OPERATOR}'@'%'"),
+        (
+            "CREATE ROLE scratch_role; GRANT scratch_role TO root@localhost",
+            "account 'root'@'localhost'.roles",
+        ),
+        ("SET GLOBAL max_connect_errors = 17", "variable max_connect_errors: expected"),
+    ],
+)
+def test_accounts_grants_and_variables_are_seen(
+    seer: Mysql, content: ContentView, change: str, name: str
+) -> None:
+    found = _differences(content, change, seer)
+    assert any(line.startswith(name) for line in found), found
+    assert "scratch secret" not in str(found)
+
+
+def test_a_variable_that_is_set_for_good_is_seen(seer: Mysql, content: ContentView) -> None:
+    if seer.running.flavour != "mysql":
+        pytest.skip("MariaDB has no such variables")
+    found = _differences(content, "SET PERSIST_ONLY max_connect_errors = 17", seer)
+    assert found == ["persisted max_connect_errors: expected none, observed '17'"]
+
+
+def test_an_account_that_may_not_read_accounts_says_so(content: ContentView) -> None:
+    assert isinstance(content, SharedContent)
+    found = content.beside()
+    assert "accounts and grants: SELECT on mysql.*" in found.unread
+    assert not any(name.startswith("account ") for name in found.compared)
+    assert any(name.startswith("variable ") for name in found.compared)
+
+
+def test_a_database_outside_of_the_profile_is_named(seer: Mysql, content: ContentView) -> None:
+    assert isinstance(content, SharedContent)
+    seer.running.root("CREATE DATABASE scratch_outside")
+    assert "database scratch_outside" in content.beside().outside
+
+
+_REPLICATION = {
+    "mysql": (
+        (
+            f"GRANT REPLICATION CLIENT ON *.* TO {OPERATOR}@'%';"
+            " CHANGE REPLICATION SOURCE TO SOURCE_HOST = '192.0.2.1', SOURCE_USER = 'x'; START REPLICA"
+        ),
+        "STOP REPLICA; RESET REPLICA ALL",
+    ),
+    "mariadb": (
+        (
+            f"GRANT REPLICA MONITOR ON *.* TO {OPERATOR}@'%';"
+            " CHANGE MASTER TO MASTER_HOST = '192.0.2.1', MASTER_USER = 'x'; START SLAVE"
+        ),
+        "STOP SLAVE; RESET SLAVE ALL",
+    ),
+}
+
+
+def test_a_replica_is_not_read(subject: Mysql, content: ContentView) -> None:
+    """Its source is nobody, and so it lags more and more."""
+    content.schemas()
+    begin, end = _REPLICATION[subject.running.flavour]
+    try:
+        subject.running.root(begin)
+        content.close()
+        with pytest.raises(Unverifiable, match="observed a replica"):
+            content.schemas()
+    finally:
+        subject.running.root(end)
+    content.schemas()

@@ -1,0 +1,145 @@
+"""Real servers that hold a part of the records, or those of a moment ago: each is refused, and named."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pymongo
+import pytest
+from pydantic import SecretStr
+from pymongo.errors import PyMongoError
+
+from fixtures.engines.engine import Endpoint
+from fixtures.errors import Unverifiable
+from fixtures.stores.contract import StoreView
+from fixtures.stores.mongodb import view as mongodb
+from fixtures.stores.mongodb.descriptor import MongodbProfile
+from fixtures.stores.reach import Readable
+from fixtures.stores.redis import view as redis
+from fixtures.stores.redis.descriptor import RedisProfile
+from fixtures.target.sections import Account, Address
+from tests.stack.container_faults import Containers
+from tests.stack.scratch_project import docker
+from tests.stack.scratch_stores import SECRET
+
+ACCOUNT = Account(user="scratch", password=SecretStr(SECRET))
+MASTER = ("--user", "scratch", "on", f">{SECRET}", "~*", "+@all")
+WAIT_SECONDS = 30.0
+
+
+@contextmanager
+def server(containers: Containers, service: str, port: int, *command: str) -> Iterator[Endpoint]:
+    """Run another server of the image of a store of the stack, at a port of its own."""
+    image = docker("inspect", "--format={{.Image}}", containers.of(service).id)
+    name = f"rollproof-test-{uuid.uuid4().hex[:8]}"
+    limits = ("--memory=1g", "--tmpfs=/data", f"--publish=127.0.0.1::{port}")
+    entry = f"--entrypoint={command[0]}"
+    docker("run", "--detach", "--user=0", f"--name={name}", *limits, entry, image, *command[1:])
+    try:
+        _, _, published = docker("port", name, str(port)).splitlines()[0].rpartition(":")
+        yield Endpoint("127.0.0.1", int(published))
+    finally:
+        docker("rm", "--force", "--volumes", name)
+
+
+def until_answered(view: StoreView, seconds: float = WAIT_SECONDS) -> str:
+    """Return what the server is refused for, once it answers at all."""
+    give_up = time.monotonic() + seconds
+    while True:
+        try:
+            view.ask()
+        except Unverifiable as problem:
+            if str(problem.expected).startswith("a server alone") or time.monotonic() > give_up:
+                return str(problem)
+        else:
+            return ""
+        finally:
+            view.close()
+        time.sleep(0.2)
+
+
+def redis_view(endpoint: Endpoint) -> StoreView:
+    profile = RedisProfile(
+        kind="redis",
+        address=Address(host="127.0.0.1", port=endpoint.port),
+        services=("redis",),
+        risk="low",
+        reader=ACCOUNT,
+        operator=ACCOUNT,
+    )
+    return redis.View(Readable("redis", profile, endpoint))
+
+
+@pytest.mark.parametrize(
+    ("options", "observed"),
+    [
+        ((), ""),
+        (("--cluster-enabled", "yes"), "observed mode cluster, role master"),
+        (("--replicaof", "192.0.2.1", "6379"), "observed mode standalone, role replica"),
+    ],
+    ids=["alone", "cluster", "replica"],
+)
+def test_only_a_redis_that_holds_all_keys_is_read(
+    containers: Containers, options: tuple[str, ...], observed: str
+) -> None:
+    command = ("redis-server", "--dir", "/data", "--protected-mode", "no", *options, *MASTER)
+    with server(containers, "redis", 6379, *command) as endpoint:
+        said = until_answered(redis_view(endpoint))
+    assert observed in said
+    assert bool(said) == bool(observed)
+
+
+def mongodb_view(endpoint: Endpoint) -> StoreView:
+    profile = MongodbProfile(
+        kind="mongodb",
+        address=Address(host="127.0.0.1", port=endpoint.port),
+        services=("mongodb",),
+        risk="low",
+        databases=("scratch",),
+        reader=ACCOUNT,
+        operator=ACCOUNT,
+    )
+    return mongodb.View(Readable("mongodb", profile, endpoint))
+
+
+def commanded(endpoint: Endpoint, *commands: dict[str, Any]) -> None:
+    """Run commands on a server without accounts, once it answers."""
+    client: pymongo.MongoClient[Any] = pymongo.MongoClient(
+        "127.0.0.1", endpoint.port, directConnection=True, serverSelectionTimeoutMS=20_000
+    )
+    with client:
+        for command in commands:
+            client.admin.command(command)
+
+
+def test_only_a_mongodb_that_has_all_documents_of_now_is_read(containers: Containers) -> None:
+    command = ("mongod", "--dbpath", "/data", "--bind_ip_all", "--replSet", "scratch")
+    member = {"_id": 0, "host": "127.0.0.1:27017"}
+    user = {"createUser": "scratch", "pwd": SECRET, "roles": ["root"]}
+    with server(containers, "mongodb", 27017, *command, "--wiredTigerCacheSizeGB", "0.25") as endpoint:
+        commanded(endpoint, {"replSetInitiate": {"_id": "scratch", "members": [member]}})
+        until(lambda: accepted(endpoint, user))
+        assert "a server alone" not in until_answered(mongodb_view(endpoint), seconds=0.0)
+        commanded(endpoint, {"replSetStepDown": 30, "force": True})
+        assert "a secondary" in until_answered(mongodb_view(endpoint))
+
+
+def accepted(endpoint: Endpoint, command: dict[str, Any]) -> bool:
+    """Return whether the server has become one that takes the command."""
+    try:
+        commanded(endpoint, command)
+    except PyMongoError:
+        return False
+    return True
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until it holds."""
+    give_up = time.monotonic() + WAIT_SECONDS
+    while not holds():
+        assert time.monotonic() < give_up
+        time.sleep(0.2)
