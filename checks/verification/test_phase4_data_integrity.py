@@ -9,6 +9,7 @@ import pytest
 
 from fixtures.baseline.differences import neighbours_text, same_neighbours, schema_differences
 from fixtures.baseline.facts import RecordedContent, RecordedStore
+from fixtures.baseline.folder import Baseline
 from fixtures.baseline.sight import GRANTS
 from fixtures.collection import Case, Json
 from fixtures.errors import Meaning, Unverifiable, listed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from fixtures.engines.engine import Container, Endpoint, Inside, RunningContainer, Seal, Stranger, Usage
 from fixtures.git.repository import head
@@ -38,6 +39,9 @@ class StandInEngine:
 
     def logs_since(self, container: str, since: float, most: int) -> str:
         return ""
+
+    def files(self, container: str, path: str, deadline: float) -> AbstractContextManager[Iterator[bytes]]:
+        raise NotImplementedError
 
     def data_root(self) -> str:
         return "/"

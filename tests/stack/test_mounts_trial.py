@@ -1,0 +1,65 @@
+"""A backup of mounts is tried in containers that stand in for the application's, and are never started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fixtures.engines.compose import ComposeEngine
+from fixtures.engines.engine import ContainerEngine
+from fixtures.system.command import Deadline
+from fixtures.target.profile import Engine
+from rollback_actions.backup import scratch
+from rollback_actions.stores.registry import open_keeper
+from tests.stack.mounted_project import DATA, STORE, MountedProject, mounted_project, put, seen
+from tests.stack.scratch_project import docker
+
+STATE = "app:/app/state"
+SECONDS = 60.0
+
+
+@pytest.fixture
+def project(engine: ContainerEngine, tmp_path: Path) -> Iterator[MountedProject]:
+    """A project with a volume and a folder of the host."""
+    with mounted_project(engine.containers()["redis"][0].image, tmp_path, ("state", "other")) as made:
+        put(made.paths[STATE] / "two.py", b"revision = 'two'", 0o600)
+        put(made.paths[DATA] / "upload", b"a picture")
+        yield made
+
+
+def test_a_backup_is_restored_beside_the_target_and_nothing_stays(
+    project: MountedProject, tmp_path: Path
+) -> None:
+    profile, backup = project.profile(STATE, DATA), tmp_path / "backup"
+    backup.mkdir()
+    open_keeper(STORE, profile, project.engine, project.control, SECONDS).back_up(backup)
+    before = {name: seen(path) for name, path in project.paths.items()}
+    theirs = Engine(kind="compose", project=project.name, files=(project.file,))
+    ours = theirs.model_copy(update={"project": f"{project.name}{scratch.SUFFIX}"})
+    target: Any = SimpleNamespace(engine=theirs, stores={STORE: profile})
+    beside = ComposeEngine(ours.project, 30)
+    volumes = set(docker("volume", "ls", "--quiet").split())
+    compose = scratch._Compose(ours)
+    try:
+        scratch._stand_in(target, ours, Deadline(SECONDS))
+        (stand_in,) = beside.containers()["app"]
+        assert stand_in.status == "created"
+        # New volumes, at the places of the store's mounts and nowhere else.
+        assert {mount.destination for mount in stand_in.mounts} == {"/app/state", "/data"}
+        assert not {mount.name for mount in stand_in.mounts} & volumes
+        compose.require_ours(Deadline(SECONDS))
+        control = scratch.ScratchControl(ours, theirs)
+        keeper = open_keeper(STORE, profile, beside, control, SECONDS)
+        assert keeper.restore(backup).records == {STATE: 1, DATA: 1}
+        places = {mount.destination: mount.name for mount in stand_in.mounts}
+        inside = docker("volume", "inspect", "--format", "{{.Mountpoint}}", places["/data"])
+        assert (Path(inside) / "upload").read_bytes() == b"a picture"
+    finally:
+        compose.down()
+    assert beside.containers() == {}
+    assert set(docker("volume", "ls", "--quiet").split()) & {mount.name for mount in stand_in.mounts} == set()
+    assert {name: seen(path) for name, path in project.paths.items()} == before

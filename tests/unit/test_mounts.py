@@ -1,0 +1,267 @@
+"""State of the application in volumes: which store has it, what goes back together, and a cut answer."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from fixtures.engines.engine import Container, ContainerEngine, Mount
+from fixtures.engines.stray_mounts import require_held, stray_mounts
+from fixtures.errors import ActionFailed, Unverifiable
+from fixtures.incident.incident import new_incident
+from fixtures.rollback.plan import plan_database, plan_emergency, plan_full
+from fixtures.stores.contract import Pace
+from fixtures.stores.mounts import view
+from fixtures.stores.mounts.content import Content
+from fixtures.stores.mounts.descriptor import MountsProfile
+from fixtures.stores.reach import ENGINE, Readable
+from fixtures.target.mistakes import ProfileProblem
+from fixtures.target.profile import Target, load_target
+from reports.terminal.outline import outline
+from tests.conftest import write_profile
+from tests.unit.sandbox import Releases, Sandbox, make_rollable
+
+HELD = "backend:/app/versions"
+STATE = f"""
+[stores.state]
+kind = "mounts"
+risk = "low"
+held = ["{HELD}"]
+together = ["redis"]
+"""
+
+
+def _loaded(folder: Path, more: str = STATE, **changes: str) -> Target:
+    path = write_profile(folder, more)
+    text = path.read_text()
+    for before, after in changes.items():
+        text = text.replace(before, after)
+    path.write_text(text)
+    return load_target(path)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (STATE.replace('together = ["redis"]', ""), "stores.state.together"),
+        (STATE.replace('"redis"', '"postgres"'), "expected other stores, of redis, state, observed postgres"),
+        (STATE.replace('"redis"', '"state"'), "expected other stores, of redis, state, observed state"),
+        (STATE.replace("backend:", "cron:"), "mounts of services that a rollback stops"),
+        (STATE.replace(f'"{HELD}"', f'"{HELD}", "{HELD}"'), "expected each mount once"),
+        (STATE.replace(":/app", ":app"), "stores.state.held"),
+        (STATE + 'services = ["backend"]\n', "stores.state.services"),
+    ],
+    ids=["no together", "no store", "with itself", "no service", "twice", "no place", "a server"],
+)
+def test_a_profile_that_cannot_hold_state_is_refused(tmp_path: Path, more: str, said: str) -> None:
+    with pytest.raises(ProfileProblem, match="HINT: ") as refused:
+        _loaded(tmp_path, more)
+    assert said in str(refused.value)
+
+
+def test_a_service_that_stays_for_maintenance_holds_no_state(tmp_path: Path) -> None:
+    more = STATE + '[application.maintenance]\nservice = "proxy"\non = ["a"]\noff = ["b"]\n'
+    services = {'services = ["backend"]': 'services = ["backend", "proxy"]'}
+    assert _loaded(tmp_path, more, **services).stores["state"].mounts == (("backend", "/app/versions"),)
+    with pytest.raises(ProfileProblem, match=r"stops \(backend\), observed mounts of proxy"):
+        _loaded(tmp_path, more.replace(HELD, "proxy:/cache"), **services)
+
+
+def test_what_belongs_together_goes_back_together(tmp_path: Path) -> None:
+    target = _loaded(tmp_path)
+    assert target.together("redis") == ("redis", "state")
+    assert target.together("state") == ("state", "redis")
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """A target on release 2, whose two stores belong together; the backend's volumes hold one of them."""
+    sandbox = make_rollable(tmp_path, releases, monkeypatch)
+    text = sandbox.profile.read_text()
+    sandbox.profile.write_text(text.replace('kind = "mysql"\n', 'kind = "mysql"\ntogether = ["redis"]\n'))
+    sandbox.target = load_target(sandbox.profile)
+    return sandbox
+
+
+def test_a_database_rollback_restores_and_keeps_all_that_belong_together(sandbox: Sandbox) -> None:
+    plan = plan_database(sandbox.target, "redis")
+    assert plan.stores == ("redis", "mysql")
+    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    sandbox.run(plan, incident)
+    assert {name: keeper.words["a"] for name, keeper in sandbox.keepers.items()} == dict.fromkeys(
+        ("redis", "mysql"), "of release 1"
+    )
+    (safety,) = (sandbox.target.folders.backups / "safety").iterdir()
+    assert {path.name for path in safety.iterdir() if path.is_dir()} == {"redis", "mysql"}
+
+
+def test_a_store_without_a_backup_holds_up_those_that_belong_to_it(sandbox: Sandbox) -> None:
+    (backup,) = sandbox.target.folders.backups.glob("set-of-*")
+    (backup / "mysql" / "a").write_text("changed")
+    with pytest.raises(ActionFailed, match="it was cut"):
+        plan_database(sandbox.target, "redis")
+
+
+def test_services_whose_volumes_went_back_are_re_created_and_others_started(sandbox: Sandbox) -> None:
+    plan = replace(plan_database(sandbox.target, "mysql"), recreated=("backend",))
+    there = {name: (SimpleNamespace(revision=None, image_id=f"sha256:{name}"),) for name in plan.stopped}
+    sandbox.engine.containers.return_value = there
+    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    sandbox.run(plan, incident)
+    (up,) = sandbox.control.up.call_args_list
+    assert up.args == ({"backend": "sha256:backend"}, {"backend": "sha256:backend"})
+    started = [call.args[0] for call in sandbox.control.start.call_args_list]
+    assert started[-1] == ["worker", "frontend"]
+    said = [changes for _, changes in outline(sandbox.target, plan)]
+    assert said[-1].startswith("re-creates backend, whose volumes went back")
+    assert said[-1].endswith("starts worker, frontend as they are")
+
+
+def test_only_a_rollback_that_restores_re_creates_for_a_volume(sandbox: Sandbox) -> None:
+    for plan in (
+        plan_database(sandbox.target, "mysql"),
+        plan_full(sandbox.target, sandbox.commit),
+        plan_emergency(sandbox.target, sandbox.commit),
+    ):
+        assert plan.recreated == ()
+
+
+# Mounts of no store.
+
+
+class Engine:
+    """Says what the containers mount."""
+
+    def __init__(self, **mounts: tuple[Mount, ...]) -> None:
+        self._mounts = mounts
+
+    def containers(self) -> dict[str, tuple[Container, ...]]:
+        return {
+            service: (cast("Container", SimpleNamespace(id=service, name=f"t-{service}-1", mounts=mounts)),)
+            for service, mounts in self._mounts.items()
+        }
+
+
+def _volume(place: str, name: str = "project_versions", *, writable: bool = True) -> Mount:
+    return Mount(name, "volume", place, f"/engine/{name}", writable)
+
+
+def _engine(**mounts: tuple[Mount, ...]) -> ContainerEngine:
+    return cast("ContainerEngine", Engine(**mounts))
+
+
+def test_every_mount_that_can_be_written_to_is_of_a_store_or_stateless(tmp_path: Path) -> None:
+    target = _loaded(tmp_path, "")
+    folder = str(tmp_path / "uploads")
+    engine = _engine(
+        backend=(
+            _volume("/app/versions"),
+            _volume("/certificates", "certificates", writable=False),
+            Mount(folder, "bind", "/uploads", folder),
+            Mount(str(tmp_path / "application/x"), "bind", "/x", str(tmp_path / "application/x")),
+            Mount("", "tmpfs", "/run", ""),
+        ),
+        redis=(_volume("/data", "redis"),),
+    )
+    assert stray_mounts(target, engine) == {
+        HELD: "volume project_versions",
+        "backend:/uploads": f"folder {folder}",
+    }
+    with pytest.raises(ActionFailed, match="HINT: ") as refused:
+        require_held(target, engine)
+    assert f'kind = "mounts", risk = "medium", held = ["{HELD}", "backend:/uploads"]' in str(refused.value)
+    more = STATE + '[application.stateless]\n"backend:/uploads" = "thumbnails, made again when asked for"\n'
+    require_held(_loaded(tmp_path, more), engine)
+
+
+def test_a_volume_of_a_store_or_of_two_services_is_held_once(tmp_path: Path) -> None:
+    services = {'services = ["backend"]': 'services = ["backend", "worker"]'}
+    target = _loaded(tmp_path, **services)
+    worker = (_volume("/elsewhere"), _volume("/data", "redis"))
+    engine = _engine(backend=(_volume("/app/versions"),), worker=worker, redis=(_volume("/data", "redis"),))
+    assert stray_mounts(target, engine) == {}
+
+
+# What the engine sends of a mount.
+
+
+def _tar(*names: str) -> bytes:
+    found = io.BytesIO()
+    with tarfile.open(fileobj=found, mode="w") as tar:
+        for name in names:
+            info = tarfile.TarInfo(name)
+            info.size, info.type = (0, tarfile.DIRTYPE) if name.endswith("/") else (600, tarfile.REGTYPE)
+            tar.addfile(info, io.BytesIO(b"x" * info.size))
+        length = tar.offset
+    # Without the padding to a record, as the engine sends it.
+    return found.getvalue()[: length + 1024]
+
+
+def _content(sent: bytes, *mounts: Mount) -> Content:
+    @contextmanager
+    def files(*_: object) -> Iterator[Iterator[bytes]]:
+        yield iter([sent[:700], sent[700:]])
+
+    engine: Any = _engine(backend=mounts or (_volume("/app/versions"),))
+    engine.files = files
+    profile = MountsProfile(kind="mounts", risk="low", held=(HELD,), together=())
+    return Content(Readable("state", profile, ENGINE, engine=engine))
+
+
+def _keys(content: Content) -> set[str]:
+    return {record.key for _, record in content.records(HELD, ("",), [0], Pace())}
+
+
+def test_an_answer_that_was_cut_is_not_taken_for_fewer_files() -> None:
+    whole = _tar("versions/", "versions/a", "versions/b")
+    assert _keys(_content(whole)) == {"a", "b"}
+    # The engine ends its answer in order where it could not read a file to its end.
+    for length in range(0, len(whole), 512):
+        with pytest.raises(Unverifiable, match="HINT: ") as cut:
+            _keys(_content(whole[:length]))
+        assert "store state" in str(cut.value)
+
+
+def test_another_mount_inside_is_not_of_this_one() -> None:
+    sent = _tar("versions/", "versions/a", "versions/cache/", "versions/cache/b", "versions/cached")
+    inner = Mount("", "tmpfs", "/app/versions/cache", "")
+    assert _keys(_content(sent, _volume("/app/versions"), inner)) == {"a", "cached"}
+
+
+def test_too_many_files_are_refused_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "MOST_FILES", 2)
+    content = _content(_tar("versions/", "versions/a", "versions/b", "versions/c"))
+    with pytest.raises(Unverifiable, match=r"expected 2 files at most.*\nHINT: .*application.stateless"):
+        _keys(content)
+
+
+@pytest.mark.parametrize(
+    ("mounts", "said"),
+    [
+        ({}, "no container of backend"),
+        ({"backend": ()}, "one without it"),
+    ],
+)
+def test_a_mount_that_is_gone_is_no_empty_one(mounts: dict[str, tuple[Mount, ...]], said: str) -> None:
+    profile = MountsProfile(kind="mounts", risk="low", held=(HELD,), together=())
+    reader = view.View(Readable("state", profile, ENGINE, engine=_engine(**mounts)))
+    calls: tuple[Callable[[], object], ...] = (reader.ask, reader.counts)
+    for call in calls:
+        with pytest.raises(Unverifiable, match=said):
+            call()
+
+
+def test_replicas_with_a_volume_each_are_refused() -> None:
+    profile = MountsProfile(kind="mounts", risk="low", held=(HELD,), together=())
+    both = tuple(SimpleNamespace(id=n, name=n, mounts=(_volume("/app/versions", n),)) for n in ("one", "two"))
+    engine: Any = SimpleNamespace(containers=lambda: {"backend": both})
+    with pytest.raises(Unverifiable, match="2 replicas with one each"):
+        view.View(Readable("state", profile, ENGINE, engine=engine)).counts()
