@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from fixtures.baseline.folder import Baseline
 from fixtures.collection import Json
 from fixtures.errors import Meaning, Mismatch, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say
@@ -104,6 +105,27 @@ def test_backup_is_in_proportion(
            expected=f"those of the store, but for {percent:g} %", observed=listed(wrong) or said,
            source=kept.folder, hint=AGAIN)
     note(said)
+
+
+def test_images_of_the_application_are_kept(
+    backup_set: KeptSet,
+    kept_image: Callable[[str], int],
+    baseline: Baseline,
+    target: Target,
+    expect: Expect,
+    note: Say,
+) -> None:
+    """Copies of the recorded images are beside the set, so that a prune ends no rollback."""
+    recorded = baseline.facts.images(target.application.services)
+    other = [service for service in recorded if backup_set.images.get(service) != recorded[service]]
+    expect(recorded and not other,
+           what="images of the application that are kept",
+           expected="those that the baseline recorded",
+           observed=f"others, or none, of {listed(other)}" if other else f"those of {len(recorded)} services",
+           source=backup_set.folder, hint=BOTH)
+    images = sorted(set(recorded.values()))
+    size = sum(kept_image(image) for image in images)
+    note(f"{len(images)} images of {len(recorded)} services, {size / 1e6:.1f} MB")
 
 
 def test_backups_are_of_one_recovery_point(

@@ -86,19 +86,20 @@ def take_backup(
     keepers: Mapping[str, BacksUp],
     steps: Steps,
     index: Callable[[str, Path], int] | None = None,
+    images: Mapping[str, str] | None = None,
 ) -> BackupSet:
     """Back up every store side by side into `folder`, which must not exist.
 
     `index` writes the index of a store, by name, into a folder and returns its number of records. All indexes
     are made before the first backup begins. Records written after that are in the backup, or count as written
-    since, or both.
+    since, or both. `images` are the ids of images that are kept beside the set, by service.
 
     Raises:
         Problem: a store could not be backed up, or the backup not written; the unfinished folder is removed,
             unless only its name is missing: see `finish_sets`.
     """
     with backup_written(folder):
-        return _take(folder, target, commit, keepers, steps, index)
+        return _take(folder, target, commit, keepers, steps, index, images or {})
 
 
 def _take(
@@ -108,6 +109,7 @@ def _take(
     keepers: Mapping[str, BacksUp],
     steps: Steps,
     index: Callable[[str, Path], int] | None,
+    images: Mapping[str, str],
 ) -> BackupSet:
     finish_sets(folder.parent, target)
     temporary = part_of(folder)
@@ -145,6 +147,7 @@ def _take(
             taken=taken,
             index_seconds=index_seconds,
             stores=stores,
+            images=images,
         )
         # Before the manifest: where that is after a crash of the machine, all that it seals is there.
         sync_tree(temporary)

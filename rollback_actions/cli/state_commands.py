@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,28 +15,21 @@ from rollback_actions.cli.options import IncidentId, Profile, TakeOver
 
 def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Back up every store in parallel, into a new backup set of the current commit."""
-    from fixtures.backups.index import write_index
     from fixtures.engines.factory import open_engine
     from fixtures.git.repository import head
     from fixtures.rollback.unfinished import refuse_unfinished
     from fixtures.target.profile import load_target
-    from rollback_actions.backup.taking import new_backup_folder, take_backup
+    from rollback_actions.backup.whole_backup import back_up
     from rollback_actions.containers.compose import ComposeControl
     from rollback_actions.session.lock import open_lock
     from rollback_actions.session.session import open_session
-    from rollback_actions.stores.registry import open_keepers
 
     target = load_target(profile)
     lock = open_lock(target, "backup", take_over=take_over)
     with open_session(target, lock, Step.BACKUP, lambda: incident) as session:
         refuse_unfinished(target.folders.incidents, target.name)
         engine, control = open_engine(target.engine), ComposeControl(target.engine)
-        keepers = open_keepers(target, engine, control)
-        folder = new_backup_folder(target.folders.backups, target.name)
-        commit = head(target.application.repository)
-        taken = take_backup(
-            folder, target.name, commit, keepers, session.steps, partial(write_index, target, engine)
-        )
+        taken = back_up(target, head(target.application.repository), engine, control, session.steps)
     typer.echo(f"backup: {taken.folder}")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import Container, Endpoint
+from fixtures.engines.engine import IMAGE_ID, Container, Endpoint
 from fixtures.errors import ActionFailed, Problem
 from fixtures.system.command import Deadline, run_command
 from fixtures.target.profile import Engine
@@ -24,7 +24,6 @@ POLL_SECONDS = 0.2
 # Marks the processes of one `run`, so that they can be found in the container when their client is ended.
 RUN_VARIABLE = "ROLLPROOF_RUN"
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
 # Ends every process of this user that carries the mark; repeats, since a process may fork meanwhile.
 KILL_SCRIPT = """
 for round in 1 2 3; do
@@ -129,6 +128,33 @@ class ComposeControl:
     def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
         """Check that the image ids `images`, by service, exist."""
         self._expect_images(images, Deadline(deadline))
+
+    def image_ids(self, *, deadline: float) -> frozenset[str]:
+        """Return the ids of all images that the engine has."""
+        listed = run_command(
+            ["docker", "image", "ls", "--all", "--quiet", "--no-trunc"],
+            what="list of the engine's images",
+            deadline=Deadline(deadline),
+        )
+        return frozenset(listed.split())
+
+    def save_image(self, image: str, file: Path, *, deadline: float) -> None:
+        """Write the image with the id `image` to `file`, which appears only when it is complete."""
+        run_command(
+            ["docker", "image", "save", image],
+            what=f"copy of image {image}",
+            deadline=Deadline(deadline),
+            stdout=file,
+        )
+
+    def load_image(self, file: Path, *, deadline: float) -> None:
+        """Load the image that `save_image` wrote to `file`; it has its id again, and no name."""
+        run_command(
+            ["docker", "image", "load", "--quiet"],
+            what=f"load of image {file.parent.name}",
+            deadline=Deadline(deadline),
+            stdin=file,
+        )
 
     def described(self, *, deadline: float, files: Sequence[Path] | None = None) -> frozenset[str]:
         """Return the services in the compose files, after compose could read these as they are.

@@ -57,6 +57,18 @@ class ContainerControl(Protocol):
         """Check that the image ids `images`, by service, exist."""
         ...
 
+    def image_ids(self, *, deadline: float) -> frozenset[str]:
+        """Return the ids of all images that the engine has."""
+        ...
+
+    def save_image(self, image: str, file: Path, *, deadline: float) -> None:
+        """Write the image with the id `image` to `file`, which appears only when it is complete."""
+        ...
+
+    def load_image(self, file: Path, *, deadline: float) -> None:
+        """Load the image that `save_image` wrote to `file`; it has its id again, and no name."""
+        ...
+
     def described(self, *, deadline: float, files: Sequence[Path] | None = None) -> frozenset[str]:
         """Return the services in `files`, or in the profile's, after compose could read these as they are."""
         ...

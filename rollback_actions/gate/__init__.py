@@ -2,6 +2,6 @@
 
 May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.git`, `fixtures.engines`,
 `fixtures.incident`, `fixtures.baseline`, `fixtures.backups`, `fixtures.team`, `fixtures.rollback`,
-`rollback_actions.session`, `rollback_actions.containers`, `rollback_actions.stores`,
-`rollback_actions.contacts`, `rollback_actions.backup`, `rollback_actions.rollback`.
+`rollback_actions.session`, `rollback_actions.containers`, `rollback_actions.contacts`,
+`rollback_actions.backup`, `rollback_actions.rollback`.
 """

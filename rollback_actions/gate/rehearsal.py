@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from fixtures.backups.index import write_index
 from fixtures.engines.engine import Container
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed, reason_of
@@ -23,13 +21,12 @@ from fixtures.system.command import Deadline, run_command
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict, verdict_of
 from rollback_actions.backup.capture import capture
-from rollback_actions.backup.taking import new_backup_folder, take_backup
+from rollback_actions.backup.whole_backup import back_up
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.gate.check_run import CheckRun
 from rollback_actions.gate.saved_state import save_state
 from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.steps import Recorder
-from rollback_actions.stores.registry import open_keepers
 
 # Step 5 is left out: it asks for this rehearsal.
 _GATE = "step1 or step2 or step3 or step4"
@@ -95,11 +92,7 @@ class Rehearsal:
 
     def _prepare(self, known_good: str) -> None:
         target, engine = self.target, open_engine(self.target.engine)
-        keepers = open_keepers(target, engine, ComposeControl(target.engine))
-        folder = new_backup_folder(target.folders.backups, target.name)
-        take_backup(
-            folder, target.name, known_good, keepers, self.steps, partial(write_index, target, engine)
-        )
+        back_up(target, known_good, engine, ComposeControl(target.engine), self.steps)
         capture(target, self.steps)
         with self.steps(Step.SAVE_COMMIT) as step:
             step.result = str(save_state(target))

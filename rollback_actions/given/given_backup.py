@@ -39,7 +39,15 @@ def _backup(target: Target) -> BackupSet:
 @pytest.fixture(scope="session")
 def backup_set(_backup: BackupSet) -> KeptSet:
     """The newest backup set of the target; without a complete one its checks fail."""
-    return KeptSet(_backup.folder, _backup.commit, tuple(_backup.stores), _backup.taken)
+    return KeptSet(_backup.folder, _backup.commit, tuple(_backup.stores), _backup.taken, _backup.images)
+
+
+@pytest.fixture(scope="session")
+def kept_image(target: Target) -> Callable[[str], int]:
+    """Reads the kept copy of an image, by its id, completely; gives its bytes."""
+    from fixtures.backups.newest_backup import read_image  # noqa: PLC0415
+
+    return lambda image: read_image(target.folders.backups, image)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ from fixtures.system.side_by_side import every
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
 from reports.terminal.progress import Step as Shown
+from rollback_actions.backup.images import bring_images
 from rollback_actions.backup.taking import backup_written, finish_sets, take_backup
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.rollback.checkout import check_out
@@ -94,12 +95,13 @@ def roll_back(
     """
     schedule = schedule_of(target, plan)
     for look in plan.of(Step.LOOK):
-        with steps(look.id.step, look.id.of, schedule.deadline(look.stage)):
-            control.require_images(plan.images, deadline=schedule.deadline(Stage.LOOK))
+        seconds = schedule.deadline(look.stage)
+        with steps(look.id.step, look.id.of, seconds) as step:
+            step.result = bring_images(target.folders.backups, plan.images, control, deadline=seconds)
             # The files that a commit's compose files refer to are there only after its checkout.
             if not plan.checks_out:
                 with _compose_files(target, plan) as files:
-                    control.described(files=files, deadline=schedule.deadline(Stage.LOOK))
+                    control.described(files=files, deadline=seconds)
     backup = plan.backup.folder.name if plan.backup else ""
     origin = origin_of(target, engine)
     unfinished = Unfinished.begin(incident, plan.wish, plan.baseline.id, backup, plan.stores, origin)

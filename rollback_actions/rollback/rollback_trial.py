@@ -18,6 +18,7 @@ from fixtures.rollback.refusals import Allowed, refusals
 from fixtures.rollback.unfinished import refuse_unfinished
 from fixtures.system.command import Deadline, run_command
 from fixtures.target.profile import Target
+from rollback_actions.backup.images import images_to_load
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.session.lock import lock_state
 
@@ -74,7 +75,7 @@ class RollbackTrial:
 
     def _images(self) -> str:
         services = self._target.application.services
-        images = {c.service: c.image_id for c in self._baseline.facts.containers if c.service in services}
+        images = self._baseline.facts.images(services)
         missing = [service for service in services if service not in images]
         if missing:
             raise UsageProblem(
@@ -84,8 +85,9 @@ class RollbackTrial:
                 source=str(self._baseline.folder),
                 hint="capture a new baseline while they run: python -m rollback_actions capture",
             )
-        self._control.require_images(images, deadline=SECONDS)
-        return f"{len(set(images.values()))} images of {len(images)} services are there, by id"
+        gone = images_to_load(self._target.folders.backups, images, self._control, deadline=SECONDS)
+        kept = f"; {gone} of them in the backup alone" if gone else ""
+        return f"{len(set(images.values()))} images of {len(images)} services are there, by id{kept}"
 
     def _checkout(self) -> str:
         """Write the commit's files out as a checkout would; the repository and its index stay as they are."""

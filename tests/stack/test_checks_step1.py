@@ -7,6 +7,7 @@ Faults of the backup are made in a copy of the set, faults of the stores in the 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,6 +18,8 @@ import pytest
 from minio.commonconfig import ENABLED
 from minio.versioningconfig import VersioningConfig
 
+from fixtures.backups.images import FILE, image_folder
+from fixtures.backups.images import FOLDER as IMAGES
 from fixtures.backups.sets import MANIFEST
 from fixtures.git.repository import git
 from fixtures.incident.kept_backups import UNRECORDED
@@ -34,7 +37,8 @@ OF_THE_PACKAGE = (
     "test_backup_is_of_the_kind_that_its_risk_demands",
     "test_backup_is_in_proportion",
 )
-RECENT, POINT, COMMIT = (
+KEPT, RECENT, POINT, COMMIT = (
+    "test_images_of_the_application_are_kept",
     "test_backup_is_recent",
     "test_backups_are_of_one_recovery_point",
     "test_backup_is_of_this_commit",
@@ -56,6 +60,8 @@ def backup(verifier: Verifier) -> Path:
 def backups(verifier: Verifier, stack: Stack, backup: Path, tmp_path: Path) -> Iterator[Backups]:
     """A copy that may be damaged. Step 1 does not look into the commit that is to be promoted."""
     shutil.copytree(backup, tmp_path / "backups" / backup.name)
+    # Linked, since images are large and faults put other files in their place.
+    shutil.copytree(backup.parent / IMAGES, tmp_path / "backups" / IMAGES, copy_function=os.link)
     migration = git(stack.state.application, "rev-parse", "release-2")
     with ExitStack() as undo:
         yield Backups(verifier, migration, tmp_path / "backups", undo)
@@ -72,7 +78,12 @@ def of_the_package(store: str, *words: str) -> dict[str, Red]:
 
 def all_of_the_set(*words: str) -> dict[str, Red]:
     """Return all checks that need a set, red for one reason."""
-    names = [COMMIT, POINT, *(of(check, store) for check in (*OF_THE_PACKAGE, RECENT) for store in STORES)]
+    names = [
+        COMMIT,
+        POINT,
+        KEPT,
+        *(of(check, store) for check in (*OF_THE_PACKAGE, RECENT) for store in STORES),
+    ]
     return dict.fromkeys(names, ("failed", "newest backup of staging: expected a complete set", *words))
 
 
@@ -109,6 +120,31 @@ def dump_that_was_cut_before_it_was_sealed(backups: Backups, _: Operators) -> di
 def index_that_was_changed(backups: Backups, _: Operators) -> dict[str, Red]:
     flip_a_bit(backups.set / "index" / "qdrant.json")
     return of_the_package("qdrant", "expected an index with SHA-256", "it was changed")
+
+
+def image_that_was_cut(backups: Backups, _: Operators) -> dict[str, Red]:
+    image = backups.verifier.baseline.facts.images(["frontend"])["frontend"]
+    file = image_folder(backups.folder, image) / FILE
+    whole = file.read_bytes()
+    file.unlink()
+    file.write_bytes(whole[:-1])
+    return {KEPT: ("failed", f"backup of image {image}: ", ": it was cut")}
+
+
+def image_that_is_gone(backups: Backups, _: Operators) -> dict[str, Red]:
+    image = backups.verifier.baseline.facts.images(["nginx"])["nginx"]
+    shutil.rmtree(image_folder(backups.folder, image))
+    return {KEPT: ("failed", f"backup of image {image}: expected a backup.json, observed none")}
+
+
+def image_of_another_service(backups: Backups, _: Operators) -> dict[str, Red]:
+    backups.reseal(lambda record: record["images"].update(backend=record["images"]["frontend"]))
+    return {KEPT: ("failed", "expected those that the baseline recorded", "none, of backend")}
+
+
+def set_of_an_older_version(backups: Backups, _: Operators) -> dict[str, Red]:
+    backups.reseal(lambda record: record.pop("images"))
+    return {KEPT: ("failed", "others, or none, of ", "frontend")}
 
 
 def package_of_another_set(backups: Backups, _: Operators) -> dict[str, Red]:
@@ -267,6 +303,7 @@ def store_that_hangs(backups: Backups, _: Operators) -> dict[str, Red]:
 
 ROUNDS: dict[str, tuple[Fault, ...]] = {
     "what the set says": (
+        image_of_another_service,
         of_another_commit,
         yesterdays_in_two_recovery_points,
         by_other_means(
@@ -283,6 +320,7 @@ ROUNDS: dict[str, tuple[Fault, ...]] = {
         store_that_hangs,
     ),
     "weaker means": (
+        image_that_was_cut,
         one_from_the_future,
         by_other_means(mysql=Means.PARTIAL),
         redis_that_keeps_what_a_restore_flushes,
@@ -293,6 +331,7 @@ ROUNDS: dict[str, tuple[Fault, ...]] = {
         flipped_bit("milvus", ".tar"),
     ),
     "what was changed": (
+        image_that_is_gone,
         file_that_was_cut,
         package_of_another_set,
         flipped_bit("redis", ".jsonl"),
@@ -309,6 +348,7 @@ ROUNDS: dict[str, tuple[Fault, ...]] = {
         ),
     ),
     "what was sealed so": (
+        set_of_an_older_version,
         dump_that_was_cut_before_it_was_sealed,
         flipped_bit("mongodb", ".bson"),
         flipped_bit("qdrant", ".snapshot"),

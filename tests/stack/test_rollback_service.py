@@ -6,13 +6,16 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from fixtures.backups.images import FILE, image_folder
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ExitCode
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import steps_in
+from fixtures.target.profile import Target
 from rollback_actions.containers.control import ContainerControl
 from staging.stack.stack import Stack
 from staging.stack.store_images import PREFIX
@@ -51,7 +54,9 @@ def _on_another_image(stack: Stack, *services: str) -> Iterator[None]:
         for tag in before:
             mean(other, tag)
         options = ["--detach", "--no-build", "--no-deps", "--force-recreate"]
-        stack.compose("up", *options, *services, seconds=SECONDS, hint="read the log of the test")
+        # One by one: together, each would wait until those that it depends on are well.
+        for service in services:
+            stack.compose("up", *options, service, seconds=SECONDS, hint="read the log of the test")
         yield
 
 
@@ -157,3 +162,26 @@ def test_an_image_that_is_gone_is_found_before_anything_stops(
     assert "Traceback" not in done.stderr
     assert _containers(engine) == before
     assert engine.containers()["frontend"][0].running
+
+
+def test_images_that_were_pruned_come_back_from_the_backup(
+    verifier: Verifier, stack: Stack, engine: ContainerEngine, target: Target, backup: Path
+) -> None:
+    services = target.application.services
+    recorded = verifier.baseline.facts.images(services)
+    copies = {image: image_folder(backup.parent, image) / FILE for image in recorded.values()}
+
+    def load() -> None:
+        for copy in copies.values():
+            subprocess.run(["docker", "image", "load", "--input", str(copy)], timeout=SECONDS, check=True)
+
+    # As after a migration and a prune: no container runs on them, and nothing else names them.
+    with _on_another_image(stack, *services), undone(load):
+        subprocess.run(["docker", "image", "rm", "--force", *copies], timeout=SECONDS, check=True)
+        done = verifier.actions("rollback", "full", verifier.baseline.facts.commit)
+        assert done.returncode == ExitCode.VERIFIED, done.stdout + done.stderr
+        assert f"{len(copies)} images were gone, and loaded from the backup" in done.stderr
+        found = engine.containers()
+        assert {service: found[service][0].image_id for service in services} == recorded
+        assert {service: _id(_tag(stack, service)) for service in services} == recorded
+    expect(verifier.run("phase1", incident=verifier.incident_of(done.stdout).name), {})

@@ -156,7 +156,7 @@ _ROWS = {
     "rollback_actions.gate": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.incident "
         "fixtures.baseline fixtures.backups fixtures.team fixtures.rollback rollback_actions.session "
-        "rollback_actions.containers rollback_actions.stores rollback_actions.contacts "
+        "rollback_actions.containers rollback_actions.contacts "
         "rollback_actions.backup rollback_actions.rollback"
     ),
     "rollback_actions.respond": (
@@ -171,9 +171,9 @@ _ROWS = {
     ),
     "rollback_actions.cli": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
-        "fixtures.monitoring fixtures.decision fixtures.incident fixtures.baseline fixtures.backups "
+        "fixtures.monitoring fixtures.decision fixtures.incident fixtures.baseline "
         "fixtures.team fixtures.probes fixtures.monitor fixtures.rollback reports.terminal reports.bundle "
-        "rollback_actions.session rollback_actions.containers rollback_actions.stores "
+        "rollback_actions.session rollback_actions.containers "
         "rollback_actions.contacts rollback_actions.backup rollback_actions.rollback rollback_actions.gate "
         "rollback_actions.respond"
     ),

@@ -82,6 +82,20 @@ def stand_in(kind: type) -> Any:  # noqa: ANN401 - a mock
     return made
 
 
+def control_with_images() -> Any:  # noqa: ANN401 - a mock
+    """Return a control whose engine has the images that the baseline records."""
+    made = stand_in(ComposeControl)
+    made.image_ids.return_value = frozenset(map(image, SERVICES))
+    made.save_image.side_effect = save_image
+    return made
+
+
+def save_image(image: str, file: Path, *, deadline: float) -> None:
+    """Write the id of an image to `file`, in the place of its content."""
+    assert deadline > 0
+    file.write_text(image)
+
+
 def git(folder: Path, *arguments: str) -> str:
     """Run git in `folder`."""
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
@@ -91,10 +105,10 @@ def git(folder: Path, *arguments: str) -> str:
 
 @dataclass(frozen=True)
 class Deployed:
-    """A container, as far as a rollback asks: the commit that it is labelled with, and its image."""
+    """A container, as far as backups and rollbacks ask: its commit's label, and its image."""
 
     revision: str | None
-    image_id: str = ""
+    image_id: str = image(SERVICES[0])
 
 
 @dataclass
@@ -144,7 +158,7 @@ class Sandbox:
     target: Target
     commit: str
     bad: str
-    control: Any = field(default_factory=lambda: stand_in(ComposeControl))
+    control: Any = field(default_factory=control_with_images)
     engine: Any = field(default_factory=lambda: stand_in(ComposeEngine))
     keepers: dict[str, WordStore] = field(default_factory=dict)
     clients: dict[str, StandInClients] = field(default_factory=dict)

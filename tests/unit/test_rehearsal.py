@@ -26,6 +26,7 @@ from reports.incident.event import Kind as Event
 from reports.incident.incident_record import read_record
 from reports.terminal.progress import Progress
 from reports.timeline.timeline import timeline_of
+from rollback_actions.backup import whole_backup
 from rollback_actions.gate import rehearsal
 from rollback_actions.gate.check_run import CheckRun
 from rollback_actions.rollback import rollback_trial
@@ -134,7 +135,7 @@ def rehearse(
     monkeypatch.setattr(staged.Rehearsal, "_monitor", lambda _: nullcontext())
     monkeypatch.setattr(staged.Rehearsal, "_tell_the_team", lambda *_: None)
     monkeypatch.setattr(rehearsal, "open_engine", lambda _: sandbox.engine)
-    monkeypatch.setattr(rehearsal, "open_keepers", lambda *_: sandbox.keepers)
+    monkeypatch.setattr(whole_backup, "open_keepers", lambda *_: sandbox.keepers)
     monkeypatch.setattr(rehearsal, "capture", captured)
     monkeypatch.setattr(rehearsal, "run_command", rehearsed.migrate)
     monkeypatch.setattr(rehearsal, "tally", lambda *_: SimpleNamespace(verdict=Verdict.PASSED))

@@ -1,0 +1,97 @@
+"""Keeps the images of the application beside the backup sets, and brings them back to the engine."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from fixtures.backups.images import FILE, KIND, image_folder, is_kept, kept_image
+from fixtures.backups.package import write_package
+from fixtures.incident.journal_steps import Step
+from fixtures.system.files import make_folders, part_of, rename_whole, sync_tree
+from rollback_actions.backup.taking import Steps, backup_written
+from rollback_actions.containers.control import ContainerControl
+
+# An image has up to some gigabytes, which a slow disk writes and reads again.
+SAVE_SECONDS = 900.0
+LOAD_SECONDS = 900.0
+
+
+def keep_images(backups: Path, images: Mapping[str, str], control: ContainerControl, steps: Steps) -> None:
+    """Keep each of the image ids `images`, by service, of which `backups` holds no copy yet.
+
+    Raises:
+        Problem: one could not be saved or written. What was begun of it is removed.
+    """
+    wanted = sorted(set(images.values()))
+    with steps(Step.KEEP_IMAGES) as step, backup_written(backups):
+        missing = [image for image in wanted if not is_kept(backups, image)]
+        sizes = [_keep(image_folder(backups, image), image, control) for image in missing]
+        step.result = f"{len(wanted)} images, {len(missing)} of them new, {sum(sizes) / 1e6:.1f} MB"
+
+
+def _keep(folder: Path, image: str, control: ContainerControl) -> int:
+    """Write the package of an image; return its bytes."""
+    temporary = part_of(folder)
+    for begun in (temporary, folder):
+        shutil.rmtree(begun, ignore_errors=True)
+    make_folders(temporary, 0o700, exist_ok=False)
+    try:
+        control.save_image(image, temporary / FILE, deadline=SAVE_SECONDS)
+        kept = write_package(
+            temporary,
+            kind=KIND,
+            method="docker image save",
+            means=None,
+            records={},
+            details={"image": image},
+        )
+        sync_tree(temporary)
+        rename_whole(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return kept.size
+
+
+def bring_images(
+    backups: Path, images: Mapping[str, str], control: ContainerControl, *, deadline: float
+) -> str:
+    """See that the engine has the image ids `images`, by service; load those that only `backups` holds.
+
+    Returns what was loaded, in words, "" if nothing was. `deadline` is for the look; each load may take
+    `LOAD_SECONDS`.
+
+    Raises:
+        Problem: one is in neither place, its copy is damaged, or the engine did not take it.
+    """
+    kept = _only_kept(backups, images, control, deadline)
+    for image in kept:
+        control.load_image(kept_image(backups, image), deadline=LOAD_SECONDS)
+    control.require_images({s: image for s, image in images.items() if image in kept}, deadline=deadline)
+    return f"{len(kept)} images were gone, and loaded from the backup" if kept else ""
+
+
+def images_to_load(
+    backups: Path, images: Mapping[str, str], control: ContainerControl, *, deadline: float
+) -> int:
+    """See that a rollback could have the image ids `images`, by service; return how many it would load.
+
+    Raises:
+        Problem: one is neither in the engine nor in `backups`, or its copy is damaged.
+    """
+    kept = _only_kept(backups, images, control, deadline)
+    for image in kept:
+        kept_image(backups, image)
+    return len(kept)
+
+
+def _only_kept(
+    backups: Path, images: Mapping[str, str], control: ContainerControl, deadline: float
+) -> tuple[str, ...]:
+    """Return those of `images` that only `backups` holds, after the engine was seen to have the others."""
+    there = control.image_ids(deadline=deadline)
+    kept = tuple(sorted(i for i in set(images.values()) - there if is_kept(backups, i)))
+    control.require_images({s: image for s, image in images.items() if image not in kept}, deadline=deadline)
+    return kept
