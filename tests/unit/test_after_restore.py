@@ -42,7 +42,7 @@ def _capture(sandbox: Sandbox, words: Mapping[str, str], *, excluded: tuple[str,
     reader = cast("ContentView", WordReader(WordStore("mysql", "mysql", dict(words))))
     with BaselineDraft(target.folders.baselines, target.name) as draft:
         path = draft.folder / "records" / "mysql" / "0000.blocks"
-        found = record_collection(reader, target.stores["mysql"], COLLECTION, path, draft.folder)  # type: ignore[arg-type]
+        found = record_collection(reader, target.stores["mysql"], COLLECTION, path, draft.folder)
         content = RecordedContent({COLLECTION: {}}, {COLLECTION: replace(found, excluded=excluded)}, {}, ())
         draft.finish(replace(facts(sandbox.commit), contents={"mysql": content}))
 

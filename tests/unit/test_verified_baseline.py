@@ -10,6 +10,7 @@ from fixtures.gating.verification import Verification
 from fixtures.incident.incident import Incident, RollbackRecord, new_incident
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target, load_target
+from fixtures.verdict import Verdict
 from tests.unit.sandbox import facts
 from tests.unit.saved_baseline import save_baseline
 
@@ -23,7 +24,7 @@ def rolled_back(target: Target, baseline: str) -> Incident:
     """Return an incident whose rollback went back to `baseline`."""
     incident = new_incident(target.folders.incidents, target.name)
     now = Moment.now()
-    incident.write_rollback(RollbackRecord("c" * 40, "passed", 1.0, now, now, baseline=baseline))
+    incident.write_rollback(RollbackRecord("c" * 40, Verdict.PASSED, 1.0, now, now, baseline=baseline))
     return incident
 
 
