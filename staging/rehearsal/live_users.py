@@ -9,7 +9,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -140,7 +140,7 @@ class LiveUsers:
         while time.monotonic() < end and not self._ended.wait(PAUSE_SECONDS):
             with _seen(lambda visit: self.visits.update([visit])):
                 user = self._signed_up()
-                with user.client:
+                with closing(user.client):
                     user.ask(user.begin([] if number % UPLOADS_EVERY else user.upload()))
             with _seen(self.old.append):
                 owner.ask(conversation)
