@@ -127,10 +127,6 @@ class ComposeControl:
         """
         volumes.load(self._containers(services), folder, Deadline(deadline))
 
-    def require_volumes(self, services: Iterable[str]) -> None:
-        """Check that `services` can write to data volumes alone: `save_volumes` keeps nothing else."""
-        volumes.refuse_binds(self._containers(services))
-
     def replace_files(self, mount: Mount, images: Sequence[str], archive: Path, *, deadline: float) -> None:
         """Make the files of `mount`, which no running container can write to, those in the tar `archive`.
 

@@ -53,14 +53,6 @@ class ContainerControl(Protocol):
         """Make each data volume of `services` equal to its tar in `folder`; the services must be stopped."""
         ...
 
-    def require_volumes(self, services: Iterable[str]) -> None:
-        """Check that `services` can write to data volumes alone: `save_volumes` keeps nothing else.
-
-        Raises:
-            ActionFailed: a container of theirs can write to a folder of its host.
-        """
-        ...
-
     def replace_files(self, mount: Mount, images: Sequence[str], archive: Path, *, deadline: float) -> None:
         """Make the files of `mount`, which no running container can write to, those in the tar `archive`.
 

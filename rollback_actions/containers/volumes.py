@@ -94,28 +94,6 @@ def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> N
         _help(volume, image, ["sh", "-c", REPLACE_SCRIPT], deadline, stdin=folder / f"{volume}.tar")
 
 
-def refuse_binds(containers: Iterable[Container]) -> None:
-    """Refuse a container that can write to a folder of its host: what it keeps there is in no volume.
-
-    Raises:
-        ActionFailed: there is one.
-    """
-    found = [
-        f"{mount.source} at {mount.destination} of {container.name}"
-        for container in containers
-        for mount in container.mounts
-        if mount.kind == "bind" and mount.writable
-    ]
-    if found:
-        raise ActionFailed(
-            what="data of a store that is kept by its volumes",
-            expected="none outside of volumes",
-            observed=f"folders of the host that it can write to: {', '.join(found)}",
-            source="the containers' mounts",
-            hint="mount a volume there instead, or mount the folder read-only (:ro)",
-        )
-
-
 def replace(mount: Mount, images: Sequence[str], archive: Path, deadline: Deadline) -> None:
     """Make the files of `mount`, a volume or a folder of the host, those in the tar `archive`.
 
