@@ -62,7 +62,7 @@ def test_what_is_no_file_is_refused_and_not_read(tmp_path: Path, place: str) -> 
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     line = refused(tmp_path / place)
-    assert "expected a readable TOML file, observed " in line
+    assert "expected a readable TOML file, observed no regular file" in line
 
 
 @pytest.mark.parametrize(
