@@ -1,6 +1,7 @@
 """Wires the house together: the one module that imports from every room."""
 
 pytest_plugins = [
+    "fixtures.gating.ends",
     "fixtures.gating.evidence",
     "fixtures.system.steps",
     "fixtures.gating.windows",

@@ -28,6 +28,9 @@ from fixtures.system.record_files import Must, Natural, as_json
 MANIFEST = "bundle.json"
 MODE = 0o644
 VERSION = 1
+# What a check reads of a bundle that anybody may have made.
+MOST_FILES = 20_000
+LARGEST_MANIFEST = 8 * 1024**2
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _RECORDS = "records of users: --with-records includes them"
 _REMAINS = "what a kill left of a file, or a lock"
@@ -106,6 +109,7 @@ def write_bundle(
     temporary = output.with_name(f".{output.name}.part")
     try:
         _write(temporary, incident, manifest)
+        _require_verifiable(incident, manifest, temporary.stat().st_size)
         digest = sha256_of(temporary)
         temporary.replace(output)
     except OSError as error:
@@ -121,10 +125,28 @@ def write_bundle(
     return Bundle(output, digest, manifest)
 
 
+def most_bytes(packed: int) -> int:
+    """Return the most bytes that `packed` bytes may unpack to: a small file must not cost minutes."""
+    return 64 * 1024**2 + 64 * packed
+
+
 def sealed(manifest: Manifest) -> bytes:
     """Return the manifest's bytes in the bundle, with the SHA-256 of its content."""
     digest = hashlib.sha256(canonical_json(as_json(manifest))).hexdigest()
     return canonical_json(as_json(SealedManifest(manifest, digest)))
+
+
+def _require_verifiable(incident: Incident, manifest: Manifest, packed: int) -> None:
+    """Refuse a bundle that its own check would refuse."""
+    most, size = most_bytes(packed), manifest.size
+    if len(manifest.files) > MOST_FILES or size > most or len(sealed(manifest)) > LARGEST_MANIFEST:
+        raise ActionFailed(
+            what="bundle",
+            expected=f"{MOST_FILES:,} files, {most:,} bytes and {LARGEST_MANIFEST:,} of names at most",
+            observed=f"{len(manifest.files):,} files, {size:,} bytes and {len(sealed(manifest)):,}",
+            source=str(incident.folder),
+            hint="move what is large out of the incident, or hand the folder itself on",
+        )
 
 
 def _require_new(incident: Incident, output: Path) -> None:

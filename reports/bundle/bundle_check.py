@@ -1,6 +1,7 @@
 """Verify a bundle: every file by its hash, nothing missing, added or changed.
 
-Nothing is unpacked. The file may come from an attacker: the sizes it claims are bounded before it is read.
+Nothing is unpacked. The file may come from an attacker: the sizes it claims are bounded before it is read, by
+the size of the file itself too, and nothing that it says is shown at full length.
 
 The bytes around the files (headers, padding, ends) are checked too, since readers of archives ignore them
 and something could hide there. All of them must be as `write_bundle` writes them.
@@ -8,7 +9,6 @@ and something could hide there. All of them must be as `write_bundle` writes the
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import tarfile
 import zlib
@@ -16,28 +16,42 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
-from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem, reason_of
+from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem, reason_of, shortened
 from fixtures.system.files import canonical_json, open_regular, strict_json
 from fixtures.system.record_files import record_of
-from reports.bundle.bundle import MANIFEST, MODE, Bundle, Manifest, SealedManifest, member_of
+from reports.bundle.bundle import (
+    LARGEST_MANIFEST,
+    MANIFEST,
+    MODE,
+    MOST_FILES,
+    Bundle,
+    Manifest,
+    SealedManifest,
+    member_of,
+    most_bytes,
+)
 
-_CHUNK = 1024 * 1024
+# Also the largest header of a file in the archive, and so the longest name.
+_CHUNK = 64 * 1024
 # Start of a gzip file: its kind, no flags, no time; the next bytes depend on the packer.
 _HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
 _WITH_HEAD = 16 + zlib.MAX_WBITS
-# An incident has some megabytes; the records of a large window can add much more.
-MOST_BYTES = 64 * 1024**3
-MOST_FILES = 200_000
-_LARGEST_MANIFEST = 64 * 1024**2
-# Errors that the readers of archives raise for a file of another format.
+# A name, a file of the manifest and a text that was left out each have a few of these.
+_SIGNS = (b"[", b"{", b",", b":")
+_MOST_SIGNS = 8 * MOST_FILES
+_SHOWN = 80
+# Errors that the readers of archives raise for a file of another format, or for one made to break them.
 _NO_ARCHIVE = (
-    gzip.BadGzipFile,
     EOFError,
     zlib.error,
     tarfile.TarError,
     ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
     OverflowError,
     RecursionError,
+    MemoryError,
 )
 
 
@@ -48,41 +62,60 @@ def wrong_frame(raw: BinaryIO, manifest: Manifest, members: Iterable[tuple[str, 
         zlib.error: `raw` is no packed file.
         OSError: `raw` cannot be read.
     """
-    raw.seek(0)
-    if raw.read(len(_HEAD)) != _HEAD:
-        return "a comment, name or time in the head of the packed file"
-    raw.seek(0)
     unpacked = _Unpacked(raw)
     for name, size in members:
         header = member_of(manifest, name, size).tobuf(tarfile.PAX_FORMAT)
         if unpacked.read(len(header)) != header:
-            return f"another header of {name!a}"
+            return f"another header of {_shown(name)}"
         unpacked.skip(size)
         if any(unpacked.read(-size % tarfile.BLOCKSIZE)):
-            return f"something in the padding after {name!a}"
+            return f"something in the padding after {_shown(name)}"
     while data := unpacked.read(_CHUNK):
         if any(data):
             return "something after the last file"
+    if not unpacked.ended:
+        return "an end that is cut off"
     return "something after the end of the packed file" if unpacked.rest() else ""
 
 
+def _wrong_head(head: bytes) -> str:
+    """Return the deviation in a packed file's head, or ""."""
+    # A reader would look for the end of a name that may have none.
+    if head == _HEAD:
+        return ""
+    packed = head[:3] == _HEAD[:3]
+    return "a comment, name or time in the head of the packed file" if packed else "no packed file"
+
+
 class _Unpacked:
-    """Reads the unpacked bytes of a stream's first packed file in sequence."""
+    """Reads the unpacked bytes of a stream's first packed file, from its beginning on and in sequence."""
 
     def __init__(self, raw: BinaryIO) -> None:
+        raw.seek(0)
         self._raw = raw
         self._inflate = zlib.decompressobj(_WITH_HEAD)
-        self._left = b""
+        self._left, self._at, self._before = b"", 0, 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the packed file was read to its end, where its checksum is."""
+        return self._inflate.eof
 
     def read(self, size: int) -> bytes:
         """Return the next `size` bytes, fewer at the end."""
-        while len(self._left) < size and not self._inflate.eof:
+        while len(self._left) - self._at < size and not self._inflate.eof:
             packed = self._inflate.unconsumed_tail or self._raw.read(_CHUNK)
             if not packed:
                 break
-            self._left += self._inflate.decompress(packed, _CHUNK)
-        found, self._left = self._left[:size], self._left[size:]
+            self._before += self._at
+            self._left, self._at = self._left[self._at :] + self._inflate.decompress(packed, _CHUNK), 0
+        found = self._left[self._at : self._at + size]
+        self._at += len(found)
         return found
+
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        return self._before + self._at
 
     def skip(self, size: int) -> None:
         """Skip the next `size` bytes."""
@@ -114,13 +147,17 @@ def verify_bundle(path: Path, sha256: str | None = None) -> Bundle:
         with open_regular(path) as raw:
             digest = hashlib.file_digest(raw, "sha256").hexdigest()
             if sha256 is not None and digest != sha256.lower():
-                raise _wrong(path, f"the SHA-256 {sha256}", digest)
+                raise _wrong(path, f"the SHA-256 {shortened(sha256, _SHOWN)}", digest)
+            most = most_bytes(raw.tell())
             raw.seek(0)
-            with _Bounded(raw, path) as bounded:
-                with tarfile.open(fileobj=bounded, mode="r:") as archive:
-                    check = _Check(path, archive)
-                    manifest = check.manifest()
-                _require_end(bounded, path)
+            if wrong := _wrong_head(raw.read(len(_HEAD))):
+                raise _wrong(path, "nothing but the files", wrong)
+            bounded = _Bounded(raw, path)
+            # Its types want a file; what it uses is there.
+            with tarfile.open(fileobj=bounded, mode="r:") as archive:  # type: ignore[call-overload]
+                check = _Check(path, archive, most)
+                manifest = check.manifest()
+            _require_end(bounded, path)
             if wrong := wrong_frame(raw, manifest, check.members):
                 raise _wrong(path, "nothing but the files", wrong)
     except FileNotFoundError:
@@ -132,7 +169,8 @@ def verify_bundle(path: Path, sha256: str | None = None) -> Bundle:
             hint="python -m rollback_actions bundle ID makes one",
         ) from None
     except _NO_ARCHIVE as error:
-        raise _wrong(path, "a whole archive", f"{type(error).__name__}: {error}") from None
+        said = f"{type(error).__name__}: {error}".encode("unicode_escape").decode()
+        raise _wrong(path, "a whole archive", shortened(said, 2 * _SHOWN)) from None
     except OSError as error:
         raise Unverifiable(
             what="bundle",
@@ -147,9 +185,10 @@ def verify_bundle(path: Path, sha256: str | None = None) -> Bundle:
 class _Check:
     """Reads the archive's members once, in order."""
 
-    def __init__(self, path: Path, archive: tarfile.TarFile) -> None:
+    def __init__(self, path: Path, archive: tarfile.TarFile, most: int) -> None:
         self._path = path
         self._archive = archive
+        self._most = most
         self._seen: set[str] = set()
         self.members: list[tuple[str, int]] = []
 
@@ -157,20 +196,24 @@ class _Check:
         """Return the manifest, after checking that the archive holds exactly the files it lists."""
         first = self._archive.next()
         if first is None or PurePosixPath(first.name).name != MANIFEST:
-            raise self._wrong(f"{MANIFEST} first", "nothing" if first is None else ascii(first.name))
+            raise self._wrong(f"{MANIFEST} first", "nothing" if first is None else _shown(first.name))
         self._require_plain(first, first.name)
         manifest = self._sealed(first)
         if first.name != f"{manifest.incident}/{MANIFEST}":
-            raise self._wrong(f"{manifest.incident}/{MANIFEST}", ascii(first.name))
-        if len(manifest.files) > MOST_FILES or manifest.size > MOST_BYTES:
-            limits = f"{MOST_FILES:,} files and {MOST_BYTES:,} bytes at most"
+            raise self._wrong(f"{manifest.incident}/{MANIFEST}", _shown(first.name))
+        if len(manifest.files) > MOST_FILES or manifest.size > self._most:
+            limits = f"{MOST_FILES:,} files and {self._most:,} bytes at most"
             raise self._wrong(limits, f"{len(manifest.files):,} and {manifest.size:,}")
         self.members.append((MANIFEST, first.size))
         while (member := self._archive.next()) is not None:
             self._check(member, manifest)
+            # It keeps them all.
+            self._archive.members = []  # type: ignore[attr-defined]
         missing = sorted(manifest.files.keys() - self._seen)
         if missing:
-            raise self._wrong(f"{len(manifest.files)} files", f"{len(missing)} missing, such as {missing[0]}")
+            raise self._wrong(
+                f"{len(manifest.files)} files", f"{len(missing)} missing, such as {_shown(missing[0])}"
+            )
         return manifest
 
     def _check(self, member: tarfile.TarInfo, manifest: Manifest) -> None:
@@ -178,38 +221,42 @@ class _Check:
         name = member.name.removeprefix(prefix)
         parts = PurePosixPath(member.name).parts
         if not member.name.startswith(prefix) or ".." in parts or "/".join(parts) != member.name:
-            raise self._wrong(f"names below {prefix}", ascii(member.name))
+            raise self._wrong(f"names below {prefix}", _shown(member.name))
         self._require_plain(member, name)
         if name in self._seen:
-            raise self._wrong("each file once", f"{name} twice")
+            raise self._wrong("each file once", f"{_shown(name)} twice")
         self._seen.add(name)
         self.members.append((name, member.size))
         held = manifest.files.get(name)
         if held is None:
-            raise self._wrong("only what the manifest lists", f"{name!a} too")
+            raise self._wrong("only what the manifest lists", f"{_shown(name)} too")
         if member.size != held.size:
-            raise self._wrong(f"{name} with {held.size:,} bytes", f"{member.size:,}")
+            raise self._wrong(f"{_shown(name)} with {held.size:,} bytes", f"{member.size:,}")
         digest = self._digest(member)
         if digest != held.sha256:
-            raise self._wrong(f"{name} with the SHA-256 {held.sha256}", digest)
+            raise self._wrong(f"{_shown(name)} with the SHA-256 {held.sha256}", digest)
 
     def _require_plain(self, member: tarfile.TarInfo, name: str) -> None:
         if member.type != tarfile.REGTYPE or member.issparse() or member.linkname:
-            raise self._wrong("plain files only", f"{name!a}, which is another kind of entry")
+            raise self._wrong("plain files only", f"{_shown(name)}, which is another kind of entry")
         if not member.pax_headers.keys() <= {"path", "size"} or self._archive.pax_headers:
-            raise self._wrong("no further headers", f"some at {name!a}")
+            raise self._wrong("no further headers", f"some at {_shown(name)}")
         if (member.mode, member.uid, member.gid, member.mtime) != (MODE, 0, 0, 0):
-            raise self._wrong("the mode, owner and time that every file has", f"others at {name!a}")
+            raise self._wrong("the mode, owner and time that every file has", f"others at {_shown(name)}")
 
     def _sealed(self, member: tarfile.TarInfo) -> Manifest:
-        if member.size > _LARGEST_MANIFEST:
-            raise self._wrong(f"a manifest of {_LARGEST_MANIFEST:,} bytes at most", f"{member.size:,}")
+        if not 0 <= member.size <= LARGEST_MANIFEST:
+            raise self._wrong(f"a manifest of {LARGEST_MANIFEST:,} bytes at most", f"{member.size:,}")
+        data = b"".join(_chunks(self._stream(member)))
+        if sum(map(data.count, _SIGNS)) > _MOST_SIGNS:
+            raise self._wrong(f"a manifest of {MOST_FILES:,} files at most", "more")
         try:
-            value = strict_json(b"".join(_chunks(self._stream(member))))
+            value = strict_json(data)
             sealed = record_of(SealedManifest, value)
         except ValueError as error:
             # Names of the file are in the text: nothing of them may reach a terminal as it is.
-            raise self._wrong("a manifest", str(error).encode("unicode_escape").decode()) from None
+            said = str(error).encode("unicode_escape").decode()
+            raise self._wrong("a manifest", shortened(said, 4 * _SHOWN)) from None
         digest = hashlib.sha256(canonical_json(value["content"])).hexdigest()
         if sealed.sha256 != digest:
             raise self._wrong(f"a manifest with the SHA-256 {digest}", sealed.sha256)
@@ -224,30 +271,32 @@ class _Check:
     def _stream(self, member: tarfile.TarInfo) -> IO[bytes]:
         stream = self._archive.extractfile(member)
         if stream is None:
-            raise self._wrong("plain files only", ascii(member.name))
+            raise self._wrong("plain files only", _shown(member.name))
         return stream
 
     def _wrong(self, expected: str, observed: str) -> BundleWrong:
         return _wrong(self._path, expected, observed)
 
 
-class _Bounded(gzip.GzipFile):
-    """The unpacked bytes of a bundle; a single read is limited, so that memory is never exhausted."""
+class _Bounded(_Unpacked):
+    """The unpacked bytes of a bundle as a file; a single read is limited, so memory is never exhausted."""
 
     def __init__(self, raw: BinaryIO, path: Path) -> None:
-        super().__init__(fileobj=raw, mode="rb")
+        super().__init__(raw)
         self._path = path
 
-    def read(self, size: int | None = -1) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         # A header this large is an attempt to fill the memory.
-        if size is None or not 0 <= size <= _LARGEST_MANIFEST:
-            raise _wrong(self._path, f"entries of {_LARGEST_MANIFEST:,} bytes at most at once", f"{size}")
+        if not 0 <= size <= _CHUNK:
+            raise _wrong(self._path, f"entries of {_CHUNK:,} bytes at most at once", f"{size}")
         return super().read(size)
 
-    def seek(self, offset: int, whence: int = 0) -> int:
-        if not 0 <= offset <= 2 * MOST_BYTES:
-            raise _wrong(self._path, f"{MOST_BYTES:,} bytes at most", f"{offset:,}")
-        return super().seek(offset, whence)
+    def seek(self, offset: int, _whence: int = 0) -> int:
+        # Only sizes that the manifest has are skipped.
+        if not self.tell() <= offset <= self.tell() + 2 * _CHUNK:
+            raise _wrong(self._path, "entries in sequence", f"one at byte {offset}")
+        self.skip(offset - self.tell())
+        return self.tell()
 
 
 def _require_end(bounded: _Bounded, path: Path) -> None:
@@ -257,6 +306,10 @@ def _require_end(bounded: _Bounded, path: Path) -> None:
         left -= len(data)
         if any(data) or left < 0:
             raise _wrong(path, "nothing after the last file", "something")
+
+
+def _shown(name: str) -> str:
+    return ascii(shortened(name, _SHOWN))
 
 
 def _chunks(stream: IO[bytes]) -> Iterator[bytes]:

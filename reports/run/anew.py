@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from fixtures.errors import ExitCode, Problem
+from fixtures.errors import ExitCode, Problem, code_of, disk_full, no_space
 from fixtures.incident.incident import load_incident, named_incident, record_of
 from fixtures.redaction.redactor import Redactor
 from fixtures.system.process import escape_half_characters
@@ -26,7 +26,13 @@ def report_anew(incident: str, incidents: Path) -> ExitCode:
         history = history_of(load_incident(folder))
     except Problem as problem:
         print(problem, file=sys.stderr)  # noqa: T201
-        return problem.exit_code
+        return code_of(problem)
+    except OSError as error:
+        full = no_space(error)
+        if full is None:
+            raise
+        print(disk_full(full), file=sys.stderr)  # noqa: T201
+        return ExitCode.BROKEN
     for lead, rest, _style in lines(verdict, folder):
         print(f"{lead}{rest}")  # noqa: T201
     for doubt in doubts:

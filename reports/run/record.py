@@ -17,7 +17,7 @@ from fixtures.errors import ExitCode
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.given.given import recorded_facts
 from fixtures.incident.incident import JOURNAL, IncidentKind, record_of
-from fixtures.incident.tally import tally
+from fixtures.incident.tally import of_severity, tally
 from fixtures.system.files import write_whole
 from fixtures.verdict import RunVerdict, Verdict
 from reports.allure.metadata import write_metadata
@@ -60,8 +60,10 @@ class _Record:
     # A wrapper ends after the ledger is closed and JUnit's file written, but before the terminal's summary.
     @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
-        """Complete the record."""
+        """Complete the record, unless a usage error ended the run: that is no part of any record."""
         yield
+        if session.exitstatus == ExitCode.USAGE:
+            return
         self._complete_results()
         self._verdict = tally(self._incident, self._verification.target.windows)
         write_verdict(self._incident.folder, self._verdict)
@@ -92,7 +94,8 @@ class _Record:
         if self._verdict is None:
             return
         terminalreporter.section(f"incident {self._incident.id}")
-        for lead, rest, style in lines(self._verdict, self._incident.folder):
+        shown = of_severity(self._verification.run, self._verdict) or self._verdict
+        for lead, rest, style in lines(shown, self._incident.folder):
             terminalreporter.write(lead, **dict.fromkeys(style.split(), True))
             terminalreporter.line(rest)
         for note in self._notes:
@@ -101,7 +104,8 @@ class _Record:
     def _page(self, verdict: RunVerdict) -> str:
         """Return the run's Markdown page; for the gate before a migration, also write it into the record."""
         if self._incident.kind is not IncidentKind.CHANGE:
-            return markdown(verdict, self._incident.folder)
+            shown = of_severity(self._verification.run, verdict) or verdict
+            return markdown(shown, self._incident.folder)
         waivers = self._verification.target.premigration.waivers
         page = gate_page(verdict, self._verification.run, waivers)
         page = redactor_of(self._config).text(page)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from fixtures.stages import STEPS
+from fixtures.stages import SEVERITY, STEPS
 from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict
 from reports.allure.metadata import RESULTS
 from reports.text.page import MARKS, escaped
@@ -32,6 +32,13 @@ _GATE_MEANINGS = {
     Verdict.FAILED: "do not promote: an item of the gate does not hold",
     Verdict.BROKEN: "do not promote: not every item of the gate could be verified",
     Verdict.BLOCKED: "do not promote: nothing was tried",
+}
+# The meanings of severity while a migration runs.
+_SEVERITY_MEANINGS = {
+    Verdict.PASSED: "no figure calls for a rollback or an investigation",
+    Verdict.FAILED: "a figure calls for a rollback or an investigation",
+    Verdict.BROKEN: "not every band could be judged",
+    Verdict.BLOCKED: "nothing was tried",
 }
 _LATE = "every check of all four phases ran and passed, but the target was down for longer than its objective"
 _NOT_IN_TIME = "every check of all four phases ran and passed, but not in time"
@@ -126,6 +133,8 @@ def meaning(verdict: RunVerdict) -> str:
         )
     if verdict.late is not None:
         return _LATE
+    if verdict.phases.keys() == {SEVERITY}:
+        return _SEVERITY_MEANINGS[verdict.verdict]
     of_gate = bool(verdict.phases) and set(verdict.phases) <= set(STEPS)
     return (_GATE_MEANINGS if of_gate else _MEANINGS)[verdict.verdict]
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fixtures.errors import shortened
 from fixtures.incident.incident import named_incident
 
 if TYPE_CHECKING:
     from fixtures.redaction.redactor import Redactor
     from reports.bundle.bundle import Bundle
 
+# Whoever made a bundle also made the names in it.
+_SHOWN, _MOST_LINES = 120, 20
 _INCIDENTS = Path(__file__).resolve().parents[2] / "incidents"
 
 
@@ -75,7 +79,11 @@ def verify_bundle_command(
 
 def _say(bundle: Bundle, redactor: Redactor) -> None:
     manifest = bundle.manifest
-    typer.echo(redactor.text(f"incident {manifest.incident} of target {ascii(manifest.target)[1:-1]}"))
+    target = ascii(shortened(manifest.target, _SHOWN))[1:-1]
+    typer.echo(redactor.text(f"incident {manifest.incident} of target {target}"))
     typer.echo(f"{len(manifest.files):,} files, {manifest.size:,} bytes; sha256 {bundle.sha256}")
-    for name, why in manifest.left_out.items():
-        typer.echo(redactor.text(f"left out: {ascii(name)[1:-1]} ({ascii(why)[1:-1]})"))
+    for name, why in islice(manifest.left_out.items(), _MOST_LINES):
+        what, reason = (ascii(shortened(text, _SHOWN))[1:-1] for text in (name, why))
+        typer.echo(redactor.text(f"left out: {what} ({reason})"))
+    if len(manifest.left_out) > _MOST_LINES:
+        typer.echo(f"left out: {len(manifest.left_out) - _MOST_LINES:,} more")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import tempfile
 import traceback
@@ -10,10 +11,21 @@ from contextlib import suppress
 
 from typer.exceptions import Abort, TyperException
 
-from fixtures.errors import ExitCode, Problem, describe, reason_of
-from fixtures.system.process import escape_half_characters
+from fixtures.errors import (
+    ExitCode,
+    Problem,
+    code_of,
+    describe,
+    disk_full,
+    for_a_terminal,
+    no_space,
+    reason_of,
+)
+from fixtures.system.process import escape_half_characters, sigterm_as_ctrl_c
 
 _CTRL_C = 130
+_TOO_LONG = frozenset({errno.ENAMETOOLONG, errno.E2BIG})
+_LONGEST_NAME = 255
 
 
 def guarded(command: Callable[..., object]) -> ExitCode:
@@ -24,7 +36,8 @@ def guarded(command: Callable[..., object]) -> ExitCode:
     """
     escape_half_characters()
     try:
-        code = command(standalone_mode=False)
+        with sigterm_as_ctrl_c():
+            code = command(standalone_mode=False)
     except TyperException as error:
         text = describe(
             what="command line",
@@ -39,15 +52,32 @@ def guarded(command: Callable[..., object]) -> ExitCode:
         return _interrupted()
     except Problem as problem:
         _say("\n".join([str(problem), *getattr(problem, "__notes__", [])]))
-        return problem.exit_code
+        return code_of(problem)
     except SystemExit:
         # Typer's way out when nobody reads the output; its code would mean that an action failed.
         return _unread()
     except Exception as error:  # noqa: BLE001 - the edge: nothing may pass it unformatted
-        _say(f"internal error: {type(error).__name__}; {_kept(error)}")
-        _say("HINT: report it with that; what was done up to then is in the journal")
-        return ExitCode.BROKEN
+        return _unforeseen(error)
     return _code_of_exit(code)
+
+
+def _unforeseen(error: Exception) -> ExitCode:
+    if (full := no_space(error)) is not None:
+        _say(str(disk_full(full)))
+        return ExitCode.BROKEN
+    if isinstance(error, OSError) and error.errno in _TOO_LONG and max(map(len, sys.argv)) > _LONGEST_NAME:
+        text = describe(
+            what="command line",
+            expected="arguments that can be names",
+            observed=f"one of {max(map(len, sys.argv)):,} characters",
+            source="the arguments",
+            hint="add --help",
+        )
+        _say(text)
+        return ExitCode.USAGE
+    _say(f"internal error: {type(error).__name__}; {_kept(error)}")
+    _say("HINT: report it with that; what was done up to then is in the journal")
+    return ExitCode.BROKEN
 
 
 def _code_of_exit(code: object) -> ExitCode:
@@ -80,7 +110,7 @@ def _interrupted() -> ExitCode:
 
 
 def _say(text: str) -> None:
-    text = _redacted(text)
+    text = for_a_terminal(_redacted(text))
     # Standard error may be closed and nobody read it; the exit code still tells the result.
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)

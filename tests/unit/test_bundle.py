@@ -18,7 +18,7 @@ from fixtures.errors import ActionFailed, ExitCode
 from fixtures.redaction.redactor import Redactor
 from fixtures.system.files import canonical_json
 from fixtures.target.profile import load_target
-from reports.bundle import bundle, bundle_check
+from reports.bundle import bundle
 from reports.bundle.bundle import MANIFEST, write_bundle
 from reports.bundle.bundle_check import BundleWrong, verify_bundle
 from rollback_actions.__main__ import main
@@ -299,7 +299,7 @@ def _of_a_hostile_name(found: Members) -> None:
 
 def _too_large(found: Members) -> None:
     content = json.loads(found[0][1])["content"]
-    content["files"]["rollback.json"]["size"] = bundle_check.MOST_BYTES + 1
+    content["files"]["rollback.json"]["size"] = bundle.most_bytes(0) + 64 * 1024**2
     digest = hashlib.sha256(canonical_json(content)).hexdigest()
     found[0] = found[0][0], canonical_json({"content": content, "sha256": digest})
 
@@ -311,11 +311,11 @@ def _empty(found: Members) -> None:
 @pytest.mark.parametrize(
     ("tamper", "said"),
     [
-        (_changed, "expected rollback.json with the SHA-256"),
-        (_longer, "expected rollback.json with"),
-        (_missing, "1 missing, such as journal.jsonl"),
+        (_changed, "expected 'rollback.json' with the SHA-256"),
+        (_longer, "expected 'rollback.json' with"),
+        (_missing, "1 missing, such as 'journal.jsonl'"),
         (_added, "observed 'more' too"),
-        (_twice, "incident.json twice"),
+        (_twice, "'incident.json' twice"),
         (_climbs, "expected names below one/"),
         (_absolute, "expected names below one/"),
         (_beside, "expected names below one/"),
@@ -384,7 +384,7 @@ def test_a_header_that_would_fill_the_memory_is_refused(run: Command) -> None:
     header.size = 1024**3
     raw.write(header.tobuf(tarfile.USTAR_FORMAT))
     path = Path("huge.tar.gz")
-    path.write_bytes(gzip.compress(raw.getvalue() + b"\0" * 10240))
+    path.write_bytes(gzip.compress(raw.getvalue() + b"\0" * 10240, mtime=0))
 
     assert "bytes at most at once" in run("verify-bundle", path, code=ExitCode.FAILED)
 

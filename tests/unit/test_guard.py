@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import typer
 
-from fixtures.errors import ExitCode, UsageProblem
+from fixtures.errors import ActionFailed, ExitCode, UsageProblem
 from fixtures.redaction.secret import remember
 from fixtures.redaction.spellings import spellings
 from fixtures.target.mistakes import ProfileProblem
 from fixtures.target.profile import load_target
+from rollback_actions.__main__ import main
 from rollback_actions.cli.guard import guarded
 from tests.conftest import write_profile
 
@@ -67,6 +70,92 @@ def test_a_bug_is_said_with_the_place_though_no_disk_takes_its_traceback(
     said = capsys.readouterr().err
     assert "ZeroDivisionError; its traceback cannot be kept, No space left on device; it began in " in said
     assert f"{__file__}:" in said
+
+
+def _full(path: Path | None = None) -> OSError:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), *([str(path)] if path else []))
+
+
+def _chained() -> ActionFailed:
+    try:
+        try:
+            raise _full()
+        except OSError:
+            raise ActionFailed(what="journal", expected="b", observed="c", source="d", hint="e") from None
+    except ActionFailed as failed:
+        return failed
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        (
+            _full(Path("/data/x")),
+            "disk: expected room for what is written, observed No space left on device (from /data/x)",
+        ),
+        (_full(), "disk: expected room for what is written, observed No space left on device"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "observed Disk quota exceeded"),
+        (_chained(), "journal: expected b"),
+    ],
+)
+def test_a_full_disk_is_one_exit_code_whoever_meets_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ending: BaseException, said: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["command"])
+    assert guarded(_application(ending)) is ExitCode.BROKEN
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert "internal error" not in shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["verify-bundle", "x" * 100_000],
+        ["x" * 100_000],
+        ["bundle", "x" * 100_000],
+        ["bundle", "x/" * 50_000],
+        ["rollback", "emergency", "x" * 100_000],
+        ["compare", "x" * 100_000],
+        ["verify-bundle", "x", "--sha256", "x" * 100_000],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:20],
+)
+def test_a_long_argument_is_not_echoed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], profile: Path, arguments: list[str]
+) -> None:
+    monkeypatch.setenv("ROLLPROOF_TARGET", str(profile))
+    monkeypatch.setattr("sys.argv", ["command", *arguments])
+    assert main() in {ExitCode.USAGE, ExitCode.BROKEN}
+    said = capsys.readouterr().err
+    assert len(said) < 10_000
+    assert "internal error" not in said
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = typer.Typer()
+    undone: list[str] = []
+
+    @app.command()
+    def command() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            undone.append("undone")
+
+    monkeypatch.setattr("sys.argv", ["command"])
+    # As in a process of its own; pytest handles the signal likewise.
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        assert guarded(app) is ExitCode.INTERRUPTED
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert undone == ["undone"]
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 SECRET = "p@ss/wörd'kT9vQx2R7mWp"  # noqa: S105 - a canary

@@ -1,0 +1,90 @@
+"""Bundles that anybody may have made: refused in a few words, before they cost memory or time."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports.bundle.bundle_check import BundleWrong, verify_bundle
+from tests.conftest import ROOT
+from tests.fuzz.hostile_bundles import BOMBS, EMPTY, manifest, member, packed
+
+MOST_KIB = 200_000
+# The whole of a process that verifies: its reader's memory, and what Python and its libraries take.
+VERIFY = r"""
+import re, sys
+from pathlib import Path
+import reports.bundle.bundle_check as check
+import fixtures.redaction.redactor
+try:
+    check.verify_bundle(Path(sys.argv[1]))
+except check.BundleWrong as wrong:
+    print(wrong)
+print(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1], file=sys.stderr)
+"""
+PARTS = [
+    *(
+        member("one/bundle.json", manifest({})),
+        member("one/bundle.json", manifest({"x": {"size": 0, "sha256": EMPTY}})),
+    ),
+    *(
+        member("one/x"),
+        member("one/x", b"x"),
+        member("one/../x"),
+        member("x" * 3000),
+        member("one/l", b"", b"2"),
+    ),
+    *(
+        member("x", b"17 path=one/x\n", b"x"),
+        member("x", b"12 size=-1\n", b"x"),
+        member("x", b"9 = \n", b"g"),
+    ),
+    *(
+        member("x", b"22 GNU.sparse.major=1\n25 GNU.sparse.name=x\n", b"x"),
+        member("x", b"y" * 600, b"L"),
+        b"\xff" * 512,
+    ),
+    *(bytes(512), b"", b"x"),
+]
+
+
+@pytest.mark.parametrize("make", BOMBS.values(), ids=BOMBS)
+def test_what_is_made_to_fill_the_memory_does_not(tmp_path: Path, make: Callable[[], bytes]) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(make())
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+
+    done = subprocess.run(
+        [sys.executable, "-c", VERIFY, str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=200,
+        preexec_fn=limited,
+    )
+    assert done.stdout.startswith("bundle: expected ")
+    assert len(done.stdout) < 700 + 2 * len(str(path))
+    assert int(done.stderr) < MOST_KIB
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=5), st.integers(0, 40), st.binary(max_size=3))
+def test_whatever_is_in_an_archive(parts: list[bytes], at: int, more: bytes) -> None:
+    data = packed(*parts)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "x"
+        path.write_bytes(data[:at] + more + data[at + len(more) :] if at < len(data) else data + more)
+        # Nothing else is raised.
+        with suppress(BundleWrong):
+            verify_bundle(path)

@@ -1,0 +1,130 @@
+"""A run that the machine ends: by a full disk, or by SIGTERM, as CI cancels with."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode
+from fixtures.incident.incident import load_incident
+from fixtures.incident.ledger import runs
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Sandbox
+
+SECONDS = 240.0
+RECORD = ("reports.run.scrubbing", "reports.allure.results", "reports.run.record")
+# A limit of a file's size is met as a full disk is, by this process alone.
+FILLS = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))"
+CHECKS = """
+@pytest.mark.phase1
+def test_one(): pass
+@pytest.mark.phase1
+def test_two():
+    {body}
+@pytest.mark.phase2
+def test_three(): pass
+"""
+
+
+@pytest.fixture
+def recorded(sandbox: Sandbox) -> Sandbox:
+    sandbox.plugins("fixtures.gating.ends", then=RECORD)
+    sandbox.settings(UNRENDERED)
+    return sandbox
+
+
+def ended(sandbox: Sandbox, *arguments: str, limit: int | None = None) -> tuple[int, str]:
+    """Run pytest, its output into a pipe, which has no size; return its exit code and output."""
+
+    def limited() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = subprocess.run(
+        [*sandbox.command(*arguments), "-p", "no:cacheprovider"],
+        cwd=sandbox.pytester.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+        preexec_fn=limited,
+    )
+    return done.returncode, done.stdout
+
+
+def incident_of(sandbox: Sandbox) -> Path:
+    (found,) = (sandbox.pytester.path / "incidents").glob("*/incident.json")
+    return found.parent
+
+
+@ALONE_AND_WITH_WORKERS
+def test_a_disk_that_fills_up_is_one_line_and_leaves_what_was_recorded(recorded: Sandbox) -> None:
+    recorded.checks(test_a=CHECKS.format(body=FILLS))
+    code, said = ended(recorded)
+    assert code == ExitCode.BROKEN, said
+    assert "INTERNALERROR" not in said
+    assert "Traceback" not in said
+    assert "disk: expected room for what is written, observed File too large" in said
+    assert "HINT: make room there" in said
+    (run,) = runs(load_incident(incident_of(recorded)).folder)
+    assert run.facts() is not None
+    results = run.results()
+    assert all(result.verdict == "passed" for result in results.values())
+    if not recorded.parallel:
+        assert [name.rpartition(":")[2] for name in results] == ["test_one"]
+    # With room again, the same command goes on.
+    recorded.checks(test_a=CHECKS.format(body="pass"))
+    assert ended(recorded)[0] == ExitCode.VERIFIED
+
+
+@pytest.mark.parametrize("limit", [100, 200, 600])
+def test_a_disk_that_is_full_from_the_start_is_one_line(recorded: Sandbox, limit: int) -> None:
+    recorded.checks(test_a=CHECKS.format(body="pass"))
+    code, said = ended(recorded, limit=limit)
+    assert code == ExitCode.BROKEN, said
+    assert "observed File too large" in said
+    assert "INTERNALERROR" not in said
+    assert "Traceback" not in said
+
+
+@ALONE_AND_WITH_WORKERS
+def test_a_cancelled_run_has_its_record_and_its_verdict(recorded: Sandbox) -> None:
+    recorded.checks(test_a=CHECKS.format(body="open('holds', 'w').close(); time.sleep(60)"))
+    process = subprocess.Popen(
+        recorded.command(),
+        cwd=recorded.pytester.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    give_up = time.monotonic() + SECONDS
+    while not (recorded.pytester.path / "holds").exists():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == ExitCode.INTERRUPTED, said
+    verdict = json.loads((incident_of(recorded) / "verdict.json").read_text(encoding="utf-8"))
+    assert verdict["verdict"] != "passed"
+    assert f"incident {incident_of(recorded).name}" in said
+
+
+def test_a_process_that_ignores_sigterm_still_does(recorded: Sandbox) -> None:
+    recorded.checks(test_a=CHECKS.format(body="os.kill(os.getpid(), signal.SIGTERM)"))
+    program = "import signal, sys, pytest; signal.signal(15, signal.SIG_IGN); sys.exit(pytest.main())"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *recorded.options],
+        cwd=recorded.pytester.path,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == ExitCode.VERIFIED, done.stdout
