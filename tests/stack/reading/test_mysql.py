@@ -222,7 +222,7 @@ def _differences(content: ContentView, change: str, subject: Mysql) -> list[str]
 
 
 @pytest.mark.parametrize(
-    ("change", "name"),
+    ("statement", "name"),
     [
         ("CREATE USER scratch_eve@'%' IDENTIFIED BY 'scratch secret'", "account 'scratch_eve'@'%'"),
         (f"GRANT SELECT ON scratch_first.* TO {OPERATOR}@'%' WITH GRANT OPTION", f"account '{OPERATOR}'@'%'"),
@@ -234,9 +234,9 @@ def _differences(content: ContentView, change: str, subject: Mysql) -> list[str]
     ],
 )
 def test_accounts_grants_and_variables_are_seen(
-    seer: Mysql, content: ContentView, change: str, name: str
+    seer: Mysql, content: ContentView, statement: str, name: str
 ) -> None:
-    found = _differences(content, change, seer)
+    found = _differences(content, statement, seer)
     assert any(line.startswith(name) for line in found), found
     assert "scratch secret" not in str(found)
 
