@@ -99,7 +99,7 @@ def test_container_is_configured_as_recorded(
     expect: Expect,
     note: Say,
 ) -> None:
-    """Environment, command, mounts, bound files, networks, limits and rights are the recorded ones."""
+    """Environment, command, volumes, bound files, networks, limits and rights are the recorded ones."""
     if unread:
         note(f"{service}: not compared inside it: {listed(unread)}")
     if changed_settings:

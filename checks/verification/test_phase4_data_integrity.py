@@ -141,7 +141,7 @@ def test_store_holds_no_unrecorded_schema(
 def test_account_sees_as_much_as_at_the_capture(
     store: str, lost_sight: Callable[[str], Sequence[str]], expect: Expect
 ) -> None:
-    """The account sees everything that the store would hide silently, such as MySQL's triggers."""
+    """The account sees everything that the store would hide silently, such as triggers."""
     _expect_sight(store, lost_sight, expect)
 
 

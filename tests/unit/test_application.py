@@ -181,5 +181,5 @@ def test_files_of_another_origin_are_left_alone(tmp_path: Path) -> None:
 
 def test_a_git_that_fails_is_told_with_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(Problem, match=r"git init.*no such program"):
+    with pytest.raises(Problem, match=r"git init.*observed no git: "):
         create_repository(tmp_path / "application")

@@ -211,7 +211,7 @@ def test_an_outcome_is_read_from_sealed_windows_and_whole_copies(tmp_path: Path)
         (copy / "set.json").write_text(json.dumps({"stores": {"mysql": {"records": {"users": 2}}}}))
         if package:
             (copy / "mysql" / "package").write_text("")
-    assert read_outcome(incident, backups).verdict == "not recorded"
+    assert read_outcome(incident, backups).verdict is None
     (incident / "rollback.json").write_text(json.dumps({"verdict": "passed", "records": RECORDS}))
     (incident / UNFINISHED).write_text("{}")
     found = read_outcome(incident, backups)

@@ -42,10 +42,10 @@ def test_it_is_in_the_journal_and_in_the_record(sandbox: Sandbox, incident: Inci
     said = {key: began[key] for key in ("kind", "names", "commit", "head", "revisions")}
     assert said == {
         "kind": "emergency",
-        "names": "",
+        "names": [],
         "commit": sandbox.commit,
         "head": sandbox.bad,
-        "revisions": sandbox.bad,
+        "revisions": [sandbox.bad],
     }
     assert _recorded(incident) == Origin(sandbox.bad, (sandbox.bad,))
     (found,) = rollbacks_in(incident)

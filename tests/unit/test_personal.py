@@ -303,7 +303,7 @@ def test_the_check_of_a_collection_names_records_by_pseudonyms(
     names = inspect.unwrap(shown_keys)(baseline, target, schemas)
     case = Case(store, collection)
     compared = inspect.unwrap(comparison_of)(
-        baseline, target, opener(content), {case.id: 10.0}, names, NEVER_SILENT
+        baseline, target, opener(content), {case.id: 10.0}, names, NEVER_SILENT, None
     )
     comparison = compared(case)
 

@@ -29,7 +29,11 @@ WRONG = {
 }
 UNKNOWN = {Meaning.TIMEOUT: "timeout", Meaning.UNREACHABLE: "unreachable", Meaning.CRASH: "crash"}
 # What is wrong, and neither with the data nor with a service: a left-over, an open door.
-UNNAMED = {"'containers that the baseline does not know'", "what"}
+UNNAMED = {
+    "'containers that the baseline does not know'",
+    '"containers beside the target\'s own that the baseline does not know"',
+    "what",
+}
 
 
 def categories_of(status: str, trace: str) -> list[str]:
