@@ -25,16 +25,21 @@ from tests.stack.verifier import Verifier, expect, patient
 pytestmark = pytest.mark.timeout(2400)
 BEATS_SECONDS = 40.0
 SECONDS = 60
-NOT_TWICE = json.dumps(
-    [
-        {
-            "item": f"{RESTORES}*",
-            "name": ENGINEER,
-            "reason": "it is restored before the promotion",
-            "expires": (datetime.now(UTC).date() + timedelta(days=1)).isoformat(),
-        }
+
+
+def _waived(**reasons: str) -> str:
+    """Return waivers of items, each with its reason, as the profile has them."""
+    expires = (datetime.now(UTC).date() + timedelta(days=1)).isoformat()
+    waivers = [
+        {"item": f"{item}*", "name": ENGINEER, "reason": reason, "expires": expires}
+        for item, reason in reasons.items()
     ]
-)
+    return json.dumps(waivers)
+
+
+# No file of it is a migration's, so that nothing tells whether it changes data.
+NOT_JUDGED = {"test_migration_can_be_undone": "a note is added, and taken away again"}
+NOT_TWICE = {RESTORES: "it is restored before the promotion"}
 OPEN = "test_migration_was_reopened_after_its_rollback"
 BEGAN = "test_rehearsal_began_where_the_target_is"
 WHOLE = "test_record_of_the_rehearsal_is_whole"
@@ -108,7 +113,9 @@ def test_a_fix_that_was_rehearsed_is_promoted(
 ) -> None:
     incident = _roll_back(verifier, target, bad)
     # The gate at the end restores the same backup: once is enough.
-    rehearsed = verifier.actions("rehearse", migration, **patient(PREMIGRATION__WAIVERS=NOT_TWICE))
+    rehearsed = verifier.actions(
+        "rehearse", migration, **patient(PREMIGRATION__WAIVERS=_waived(**NOT_TWICE, **NOT_JUDGED))
+    )
     assert rehearsed.returncode == 0, rehearsed.stdout + rehearsed.stderr
     ended = _last_event(verifier.folder / "incidents", ENDED)
     assert (ended["migrated"], ended["rolled_back"]) == ("passed", "passed")
@@ -118,7 +125,7 @@ def test_a_fix_that_was_rehearsed_is_promoted(
     verifier.capture()
     time.sleep(BEATS_SECONDS)
     _reopen(verifier, incident, bad, migration)
-    promoted = verifier.actions("gate", migration, **patient())
+    promoted = verifier.actions("gate", migration, **patient(PREMIGRATION__WAIVERS=_waived(**NOT_JUDGED)))
     assert promoted.returncode == 0, promoted.stdout
     assert promoted.stdout.startswith("# ✅ Promote\n")
     assert f"Migration `{migration}`" in promoted.stdout
