@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from fixtures.baseline.facts import Facts, RecordedStore
 from fixtures.baseline.folder import load_baseline
-from fixtures.baseline.strictness import record_strictness, require_as_strict, weaker
+from fixtures.baseline.strictness import _STRENGTH, record_strictness, require_as_strict, weaker
 from fixtures.errors import Unverifiable
 from fixtures.target.profile import Target, load_target
+from fixtures.target.sections import Policy
 from tests.unit.sandbox import Sandbox
 from tests.unit.sandbox import facts as recorded_facts
 from tests.unit.saved_baseline import save_baseline
@@ -113,3 +115,7 @@ def test_no_secret_of_the_profile_is_recorded(sandbox: Sandbox) -> None:
     assert secrets
     text = str(record_strictness(sandbox.target))
     assert not [secret for secret in secrets if secret in text]
+
+
+def test_each_policy_is_as_strict_as_it_is() -> None:
+    assert sorted(get_args(Policy), key=_STRENGTH.__getitem__) == ["volatile", "changes", "grows", "exact"]
