@@ -331,6 +331,8 @@ def conversation_written(operators: Operators, **fields: object) -> Iterator[Non
 def test_live_users_are_counted_and_shown_and_what_they_did_not_do_is_red(
     verifier: Verifier, operators: Operators
 ) -> None:
+    # A profile that asks for less than at the capture would verify nothing.
+    verifier.capture(**LIVE)
     content = "test_collection_content[mongodb/mongodb.conversations]"
     newer = {"last_modify_at": datetime.now(UTC), "turns": []}
     with damage.row_added(operators, "scratchuser"), conversation_written(operators, **newer):

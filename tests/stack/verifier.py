@@ -212,9 +212,12 @@ class Verifier:
         self.capture()
         return self.backed_up()
 
-    def capture(self, *options: str) -> None:
-        """Capture anew, after a fault whose undo leaves other ids behind, such as those that Milvus makes."""
-        done = self.actions("capture", *options, **patient())
+    def capture(self, *options: str, **variables: str) -> None:
+        """Capture anew, after a fault whose undo leaves other ids behind, such as those that Milvus makes.
+
+        `variables` replace keys of the profile.
+        """
+        done = self.actions("capture", *options, **patient(**variables))
         assert done.returncode == 0, done.stdout + done.stderr
 
     def compare(self) -> None:
