@@ -209,7 +209,7 @@ def test_a_session_in_a_container_is_told_from_a_health_check(project: ScratchPr
     _, began = project.engine.sessions(["data"], None)
     # Some health checks, and a program of ours.
     time.sleep(1.5)
-    assert project.shell("echo ours") == "ours"
+    assert project.shell("echo ours") == "ours\n"
     found, then = project.engine.sessions(["data"], began)
     assert list(found) == []
     for command in (["true"], ["sh", "-c", "echo ours; true"], ["test", "-e", "/data"]):
