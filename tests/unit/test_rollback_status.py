@@ -164,9 +164,10 @@ def test_one_that_passed_says_nothing_of_one_whose_incident_is_damaged(run: Ran,
     assert str(incident.folder) in said
 
 
-def test_a_kind_that_there_is_not_is_unknown(run: Ran) -> None:
+def test_a_kind_that_there_is_not_is_refused_in_words(run: Ran) -> None:
     incident = begin(run.sandbox, failed=True)
     (incident.folder / "unfinished.json").unlink()
     record = incident.folder / "rollback.json"
     record.write_text(record.read_text().replace('"database"', '"other"'))
-    assert "rollback: unknown\n" in run("rollback", "status", code=ExitCode.FAILED)
+    said = run("rollback", "status", code=ExitCode.BROKEN)
+    assert "'other' as kind, not 'service', 'database', 'full' or 'emergency'" in said
