@@ -6,15 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
-from fixtures.backups.images import FOLDER as IMAGES
 from fixtures.errors import ActionFailed, ExitCode
 from fixtures.target.profile import PREFIX, Target, load_target
 
 ACTION_SECONDS = 900
-_STATE = Path(__file__).parents[2] / ".staging"
 # Clocks that never run out, for runs that show how an action ends, however slow the machine.
 PATIENT = {
     "HOLD_SECONDS": "0",
@@ -47,18 +44,8 @@ def apart(profile: Path, folder: Path, **settings: str) -> dict[str, str]:
     folders = {
         f"FOLDERS__{name.upper()}": str(folder / name) for name in ("baselines", "incidents", "backups")
     }
-    _share_images(folder / "backups")
     ours = {**folders, **settings, "TARGET": str(profile)}
     return {**kept, **{f"{PREFIX}{name}": value for name, value in ours.items()}}
-
-
-def _share_images(backups: Path) -> None:
-    """Let all backups of this checkout keep their images in one folder: they are large, and by their ids."""
-    shared = _STATE / "images"
-    for folder in (shared, backups):
-        folder.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        (backups / IMAGES).symlink_to(shared)
 
 
 def unhurried(profile: Path) -> Target:
