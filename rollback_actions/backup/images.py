@@ -9,7 +9,7 @@ from pathlib import Path
 from fixtures.backups.images import FILE, KIND, image_folder, is_kept, kept_image
 from fixtures.backups.package import write_package
 from fixtures.incident.journal_steps import Step
-from fixtures.system.files import make_folders, part_of, rename_whole, sync_tree
+from fixtures.system.files import make_folders, part_of, rename_whole
 from rollback_actions.backup.taking import Steps, backup_written
 from rollback_actions.containers.control import ContainerControl
 
@@ -47,7 +47,6 @@ def _keep(folder: Path, image: str, control: ContainerControl) -> int:
             records={},
             details={"image": image},
         )
-        sync_tree(temporary)
         rename_whole(temporary, folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)

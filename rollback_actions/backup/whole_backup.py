@@ -22,7 +22,7 @@ def back_up(
     Raises:
         Problem: a store could not be backed up, an image not be kept, or either not be written.
     """
-    images = application_images(target, engine)
+    images = _application_images(target, engine)
     keep_images(target.folders.backups, images, control, steps)
     return take_backup(
         new_backup_folder(target.folders.backups, target.name),
@@ -35,7 +35,7 @@ def back_up(
     )
 
 
-def application_images(target: Target, engine: ContainerEngine) -> dict[str, str]:
+def _application_images(target: Target, engine: ContainerEngine) -> dict[str, str]:
     """Return the image id of each of the application's services that has a container."""
     found, services = engine.containers(), target.application.services
     return {service: found[service][0].image_id for service in services if found.get(service)}

@@ -7,7 +7,6 @@ Faults of the backup are made in a copy of the set, faults of the stores in the 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -60,8 +59,11 @@ def backup(verifier: Verifier) -> Path:
 def backups(verifier: Verifier, stack: Stack, backup: Path, tmp_path: Path) -> Iterator[Backups]:
     """A copy that may be damaged. Step 1 does not look into the commit that is to be promoted."""
     shutil.copytree(backup, tmp_path / "backups" / backup.name)
-    # Linked, since images are large and faults put other files in their place.
-    shutil.copytree(backup.parent / IMAGES, tmp_path / "backups" / IMAGES, copy_function=os.link)
+    # Images are large: faults put others in the place of what is linked here.
+    images = tmp_path / "backups" / IMAGES
+    images.mkdir()
+    for image in (backup.parent / IMAGES).iterdir():
+        (images / image.name).symlink_to(image.resolve())
     migration = git(stack.state.application, "rev-parse", "release-2")
     with ExitStack() as undo:
         yield Backups(verifier, migration, tmp_path / "backups", undo)
@@ -124,16 +126,17 @@ def index_that_was_changed(backups: Backups, _: Operators) -> dict[str, Red]:
 
 def image_that_was_cut(backups: Backups, _: Operators) -> dict[str, Red]:
     image = backups.verifier.baseline.facts.images(["frontend"])["frontend"]
-    file = image_folder(backups.folder, image) / FILE
-    whole = file.read_bytes()
-    file.unlink()
-    file.write_bytes(whole[:-1])
+    folder = image_folder(backups.folder, image)
+    whole = folder.resolve()
+    folder.unlink()
+    shutil.copytree(whole, folder)
+    cut(folder / FILE, (whole / FILE).stat().st_size - 1)
     return {KEPT: ("failed", f"backup of image {image}: ", ": it was cut")}
 
 
 def image_that_is_gone(backups: Backups, _: Operators) -> dict[str, Red]:
     image = backups.verifier.baseline.facts.images(["nginx"])["nginx"]
-    shutil.rmtree(image_folder(backups.folder, image))
+    image_folder(backups.folder, image).unlink()
     return {KEPT: ("failed", f"backup of image {image}: expected a backup.json, observed none")}
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.backups.images import FOLDER as IMAGES
 from fixtures.baseline.facts import Facts
 from fixtures.baseline.folder import Baseline, BaselineDraft, load_baseline
 from fixtures.errors import ExitCode
@@ -32,6 +33,7 @@ from fixtures.system.files import read_lines
 from fixtures.target.profile import PREFIX
 from rollback_actions.__main__ import COMMANDS, CONTACTS, ROLLBACK
 from rollback_actions.cli.lazy import At
+from staging.stack.slot import Slot
 from staging.stack.stack import Stack
 from staging.target.action_runs import PATIENT, UNHURRIED, apart
 from tests.fork_server import ForkServer, Order, workers_in
@@ -68,6 +70,13 @@ class Verifier:
     stack: Stack
     folder: Path
     _sets: dict[str, Path] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        """Keep the images of all backups in one folder of the checkout: they are large, and by their ids."""
+        shared, backups = Slot().folder(self.root) / IMAGES, self.folder / "backups"
+        for folder in (shared, backups):
+            folder.mkdir(parents=True, exist_ok=True)
+        (backups / IMAGES).symlink_to(shared)
 
     @property
     def root(self) -> Path:
