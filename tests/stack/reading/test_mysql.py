@@ -207,11 +207,11 @@ def seer(subject: Mysql) -> Iterator[Mysql]:
         yield subject
     finally:
         root("DROP USER IF EXISTS scratch_ann@'%', scratch_eve@'%'; DROP ROLE IF EXISTS scratch_role")
-        root(f"REVOKE SELECT ON mysql.* FROM {OPERATOR}@'%'")
+        root(f"REVOKE SELECT ON mysql.* FROM {OPERATOR}@'%'")  # noqa: S608 - a constant
         root("SET GLOBAL max_connect_errors = DEFAULT; DROP DATABASE IF EXISTS scratch_outside")
         if flavour == "mysql":
             root("RESET PERSIST IF EXISTS max_connect_errors")
-            root(f"REVOKE SELECT ON performance_schema.* FROM {OPERATOR}@'%'")
+            root(f"REVOKE SELECT ON performance_schema.* FROM {OPERATOR}@'%'")  # noqa: S608 - a constant
 
 
 def _differences(content: ContentView, change: str, subject: Mysql) -> list[str]:
