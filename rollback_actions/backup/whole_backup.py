@@ -7,6 +7,7 @@ from functools import partial
 from fixtures.backups.index import write_index
 from fixtures.backups.sets import BackupSet
 from fixtures.engines.engine import ContainerEngine
+from fixtures.engines.stray_mounts import require_held
 from fixtures.target.profile import Target
 from rollback_actions.backup.images import keep_images
 from rollback_actions.backup.taking import Steps, new_backup_folder, take_backup
@@ -20,8 +21,10 @@ def back_up(
     """Take a new backup set of `target` as of `commit`, and keep the images that its application runs on.
 
     Raises:
-        Problem: a store could not be backed up, an image not be kept, or either not be written.
+        Problem: a volume of the application is of no store; a store could not be backed up, an image not
+            be kept, or either not be written.
     """
+    require_held(target, engine)
     images = _application_images(target, engine)
     keep_images(target.folders.backups, images, control, steps)
     return take_backup(
