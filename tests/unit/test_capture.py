@@ -14,7 +14,7 @@ from rollback_actions.backup.capture import counts_of
 
 
 class _Young:
-    """A view in the place of a store's: one of its collections is made, and not loaded before a few counts."""
+    """A view in the place of a store's: a collection is being made, and loaded after a few counts."""
 
     def __init__(self, refusals: int) -> None:
         self.refusals = refusals
