@@ -15,6 +15,7 @@ from rollback_actions.cli.options import IncidentId, Profile, TakeOver
 
 def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Back up every store in parallel, into a new backup set of the current commit."""
+    from fixtures.backups.away import away_during_backup
     from fixtures.engines.factory import open_engine
     from fixtures.git.repository import head
     from fixtures.rollback.unfinished import refuse_unfinished
@@ -28,6 +29,8 @@ def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver
     lock = open_lock(target, "backup", take_over=take_over)
     with open_session(target, lock, Step.BACKUP, lambda: incident) as session:
         refuse_unfinished(target.folders.incidents, target.name)
+        for line in away_during_backup(target):
+            typer.echo(line, err=True)
         engine, control = open_engine(target.engine), ComposeControl(target.engine)
         taken = back_up(target, head(target.application.repository), engine, control, session.steps)
     typer.echo(f"backup: {taken.folder}")
