@@ -75,6 +75,7 @@ def test_backup_is_in_proportion(
     profile_store: str,
     kept_store: KeptStoreOf,
     live_counts: Callable[[str], Mapping[str, int]],
+    baseline: Baseline,
     target: Target,
     expect: Expect,
     note: Say,
@@ -92,10 +93,14 @@ def test_backup_is_in_proportion(
            source=profile_store, hint="correct what the profile chooses of that store")
     rows = {name: f"{name}: {kept.records.get(name, 'none')} of {count}" for name, count in live.items()}
     evidence("records", "\n".join(rows.values()))
+    before = baseline.facts.stores.get(profile_store)
+    recorded = before.counts if before else {}
     wrong = [
         rows[name]
         for name, count in live.items()
-        if not in_proportion(kept.records.get(name), count, percent, policy_of(profile, name))
+        if not in_proportion(
+            kept.records.get(name), count, percent, policy_of(profile, name), recorded.get(name)
+        )
     ]
     if any(kept.records.values()) and not kept.size:
         wrong.append(f"{sum(kept.records.values())} records in 0 bytes")

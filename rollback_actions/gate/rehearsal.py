@@ -93,8 +93,9 @@ class Rehearsal:
 
     def _prepare(self, known_good: str) -> None:
         target, engine = self.target, open_engine(self.target.engine)
-        back_up(target, known_good, engine, ComposeControl(target.engine), self.steps)
+        # In this order: what users write between the two is in the backup, and not missed by the baseline.
         capture(target, self.steps)
+        back_up(target, known_good, engine, ComposeControl(target.engine), self.steps)
         with self.steps(Step.SAVE_COMMIT) as step:
             step.result = str(save_state(target))
 

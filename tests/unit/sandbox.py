@@ -111,6 +111,7 @@ class Deployed:
 
     revision: str | None
     image_id: str = image(SERVICES[0])
+    mounts: tuple[()] = ()
 
 
 @dataclass

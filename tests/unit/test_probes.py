@@ -78,12 +78,30 @@ def test_no_driver_is_imported_before_a_store_is_asked(tmp_path: Path) -> None:
 def test_containers_that_are_unwell_or_missing_name_their_services(target: Target, engine: Any) -> None:  # noqa: ANN401
     engine.containers.return_value = {
         "backend": (WELL, replace(WELL, id="2", name="t-backend-2", health="unhealthy")),
-        "other": (replace(WELL, id="3", name="t-other-1", service="other", status="exited"),),
+        "other": (replace(WELL, id="3", name="t-other-1", service="other", status="exited", exit_code=1),),
     }
     reading = ContainersProbe(target, engine, 4.0).ask()
     assert (reading.ok, reading.services) == (False, ("redis", "backend", "other"))
     engine.containers.return_value = {"backend": (WELL,), "redis": (WELL,)}
     assert ContainersProbe(target, engine, 4.0).ask().services == ()
+
+
+@pytest.mark.parametrize(
+    ("service", "exit_code", "ok"), [("init", 0, True), ("init", 1, False), ("backend", 0, False)]
+)
+def test_a_container_that_did_what_it_was_for_is_well_unless_the_profile_names_its_service(
+    target: Target,
+    engine: Any,  # noqa: ANN401
+    service: str,
+    exit_code: int,
+    *,
+    ok: bool,
+) -> None:
+    ended = replace(
+        WELL, id="2", service=service, status="exited", running=False, exit_code=exit_code, restart="no"
+    )
+    engine.containers.return_value = {"backend": (WELL,), "redis": (WELL,)} | {service: (ended,)}
+    assert ContainersProbe(target, engine, 4.0).ask().ok is ok
 
 
 def test_whose_memory_is_used_up_is_asked_only_then(target: Target, engine: Any) -> None:  # noqa: ANN401
