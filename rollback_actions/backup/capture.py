@@ -22,9 +22,10 @@ from fixtures.git.repository import read_working_copy
 from fixtures.incident.journal_steps import Step
 from fixtures.probes.web_probes import usual_milliseconds
 from fixtures.stores.references import follow_all
-from fixtures.stores.registry import open_view
+from fixtures.stores.registry import open_marks, open_view
 from fixtures.system.rounds import Opened
 from fixtures.system.side_by_side import each
+from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Target
 from rollback_actions.backup.taking import Steps
 
@@ -110,7 +111,9 @@ def _store(
 ) -> tuple[RecordedStore, RecordedContent]:
     with closing(open_view(name, target.stores[name], engine)) as view:
         server = view.ask().server
-        store = RecordedStore(kind=view.kind, server=server, counts=dict(view.counts()))
+        judged = descriptor_of(target.stores[name]).judge is not None
+        marks = open_marks(name, target.stores[name], engine) if judged else {}
+        store = RecordedStore(view.kind, server, dict(view.counts()), marks)
     return store, record_content(target, engine, name, store.counts, folder)
 
 
