@@ -1,7 +1,7 @@
-"""Which server reads what another one wrote: every judgement against tables that were copied from the vendors.
+"""Which server reads what another one wrote: every judgement against tables made from the vendors' pages.
 
-`+` is read, `-` is refused, `?` is documented neither way, or depends on what the data uses. A row is a writer,
-a column a reader.
+`+` is read, `-` is refused, `?` is documented neither way, or depends on what the data uses. A row is a
+writer, a column a reader.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from fixtures.target.kinds import kinds
 
 SIGNS = {"+": Fit.FITS, "-": Fit.REFUSED, "?": Fit.UNKNOWN}
 
-# Redis: "RDB is 100 % backwards compatible", and never forwards; the release notes say which release changed it.
+# Redis: RDB is "100 % backwards compatible", never forwards; the release notes say which release changed it.
 # Valkey: reads Redis up to 7.2; 8.1 has rdb-version-check; 9 keeps 12 to 79 for others.
 REDIS = """
        2.8 3.2 4.0 5.0 6.2 7.0 7.2 7.4 8.0 8.4 8.6 8.8 8.10 v7.2 v8.0 v8.1 v9.0
@@ -180,7 +180,7 @@ EVERY = [
 
 
 def judged(kind: str, written: Marks, reader: Marks, *, in_place: bool) -> Fit:
-    judge = kinds()[kind.split()[0]].judge
+    judge = kinds()[kind.partition(" ")[0]].judge
     assert judge is not None
     return judge(written, reader, in_place=in_place).fit
 

@@ -1,0 +1,132 @@
+"""What is known before a rollback, on real servers and a real engine: revisions, images, marks of formats."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.backups.package import read_details
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import Unverifiable
+from fixtures.rollback.image_revisions import revisions_of
+from fixtures.stores.mysql.view import marks
+from fixtures.stores.reach import Readable
+from fixtures.stores.registry import open_marks, open_revisions
+from fixtures.target.data_formats import Fit, release_of
+from fixtures.target.kinds import descriptor_of
+from fixtures.target.profile import Target
+from rollback_actions.containers.control import ContainerControl
+from rollback_actions.stores.registry import open_keeper
+from staging.stack.stack import Stack
+from tests.stack.mysql_server import SERVERS, running_server
+from tests.stack.scratch_project import docker
+from tests.unit.test_foresight import FIRST, FOLDER, SECOND, TWO, revision
+
+TABLE = "imagedb.alembic_version"
+JUDGED = ("mysql", "mongodb", "redis", "qdrant", "milvus")
+# Milvus is stopped for its backup.
+KEPT = ("mysql", "mongodb", "redis", "qdrant")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Iterator[str]:
+    """An image of migrations alone, in which nothing could run; it has no name."""
+    with tarfile.open(tmp_path / "image.tar", "w") as tar:
+        for name, text in TWO.items():
+            info = tarfile.TarInfo(f"{FOLDER}/{name}".lstrip("/"))
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+    made = docker("import", str(tmp_path / "image.tar")).strip()
+    try:
+        yield made
+    finally:
+        docker("rmi", "--force", made)
+
+
+def test_an_image_tells_its_revisions_by_its_id_and_nothing_runs(engine: ContainerEngine, image: str) -> None:
+    before = docker("ps", "--all", "--quiet", "--filter", f"ancestor={image}")
+    began = time.monotonic()
+    found = revisions_of(engine, image, (FOLDER,), 3.0)
+    assert time.monotonic() - began < 5
+    assert found.before == {FIRST: (), SECOND: (FIRST,)}
+    assert found.heads == {SECOND}
+    with pytest.raises(Unverifiable, match="Could not find the file"):
+        revisions_of(engine, image, ("/nowhere",), 3.0)
+    assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={image}") == before == ""
+
+
+def test_an_image_that_is_not_there_is_said(engine: ContainerEngine) -> None:
+    with pytest.raises(Unverifiable, match="No such image"):
+        revisions_of(engine, f"sha256:{0:064x}", (FOLDER,), 3.0)
+
+
+def test_the_database_tells_the_revision_that_it_has(target: Target, engine: ContainerEngine) -> None:
+    store = target.stores["mysql"]
+    assert open_revisions("mysql", store, engine, TABLE) == (FIRST,)
+    assert open_revisions("mysql", store, engine, "imagedb.no_such_table") == ()
+
+
+def test_a_database_one_revision_ahead_of_its_image_is_refused(
+    target: Target, engine: ContainerEngine, image: str
+) -> None:
+    current = open_revisions("mysql", target.stores["mysql"], engine, TABLE)
+    brought = revisions_of(engine, image, (FOLDER,), 3.0)
+    assert brought.judge(current, at_start=True).fit is Fit.FITS
+    behind = type(brought)({SECOND: ()})
+    assert behind.judge(current, at_start=True).fit is Fit.REFUSED
+    assert revision(SECOND, FIRST) in TWO.values()
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_a_server_tells_its_marks_and_reads_what_it_writes(
+    target: Target, engine: ContainerEngine, name: str
+) -> None:
+    judge = descriptor_of(target.stores[name]).judge
+    assert judge is not None
+    told = open_marks(name, target.stores[name], engine)
+    assert release_of(told), told
+    if name == "mongodb":
+        assert release_of(told, "fcv"), told
+    for in_place in (False, True):
+        judged = judge(told, told, in_place=in_place)
+        assert judged.fit is Fit.FITS, judged
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_backup_has_the_marks_of_its_server(
+    target: Target, engine: ContainerEngine, control: ContainerControl, name: str, tmp_path: Path
+) -> None:
+    store = target.stores[name]
+    judge = descriptor_of(store).judge
+    assert judge is not None
+    open_keeper(name, store, engine, control, 120.0).back_up(tmp_path)
+    kept, told = read_details(tmp_path), open_marks(name, store, engine)
+    assert {mark: kept[mark] for mark in told} == dict(told)
+    if name == "redis":
+        # As the server itself writes it: two bytes at the end of each value.
+        assert kept["rdb"] == 12
+    assert judge(kept, told, in_place=False).fit is Fit.FITS
+    major = int(str(told["server"]).partition(".")[0])
+    older = {**told, "server": f"{major - 1}.0.0", "fcv": f"{major - 1}.0"}
+    expected = Fit.UNKNOWN if name == "mysql" else Fit.REFUSED
+    assert judge(kept, older, in_place=False).fit is expected
+
+
+def test_a_dump_of_mysql_is_not_for_mariadb_nor_the_other_way(
+    stack: Stack, target: Target, engine: ContainerEngine, control: ContainerControl, tmp_path: Path
+) -> None:
+    told = {}
+    for kind in SERVERS:
+        with running_server(kind, stack, target, engine, control, tmp_path) as server:
+            profile = server.profile.model_copy(update={"reader": server.profile.operator})
+            told[server.flavour] = marks(Readable(kind, profile, server.endpoint))
+    judge = descriptor_of(target.stores["mysql"]).judge
+    assert judge is not None
+    one, other = told.values()
+    for written, reader in ((one, other), (other, one)):
+        assert judge(written, reader, in_place=False).fit is Fit.REFUSED
