@@ -102,16 +102,15 @@ def heads_of(files: Files, folders: Sequence[str] = (FOLDER,)) -> Any:  # noqa: 
 
 
 def upgraded(files: Mapping[str, Sequence[str]], current: Sequence[str]) -> bool:
-    """Do what `alembic upgrade heads` does, by walking down from the heads; False where it gives up."""
+    """Return whether `alembic upgrade heads` of these files takes a database at `current`."""
     if any(name not in files for name in current):
         return False  # Can't locate revision identified by …
-    heads = [name for name in files if not any(name in before for before in files.values())]
-    seen, waiting = set[str](), [*heads]
-    while waiting:
-        name = waiting.pop()
-        seen.add(name)
-        waiting += [one for one in files[name] if one not in seen]
-    return set(current) <= seen
+
+    def leads_to(earlier: str, later: str) -> bool:
+        return any(one == earlier or leads_to(earlier, one) for one in files[later])
+
+    # Requested revision … overlaps with other requested revisions
+    return not any(leads_to(one, other) for one in current for other in current)
 
 
 @st.composite

@@ -225,7 +225,7 @@ def test_an_unknown_version_is_not_judged(kind: str, *, in_place: bool) -> None:
 def test_what_a_backup_recorded_counts_before_the_version() -> None:
     # A build of Redis 8 that wrote with RDB 11, and a backup without a value.
     for rdb, fit in ((11, Fit.FITS), (0, Fit.FITS), (12, Fit.REFUSED)):
-        written = {"server": "8.0.3", "product": "redis", "rdb": rdb}
+        written: Marks = {"server": "8.0.3", "product": "redis", "rdb": rdb}
         assert judged("redis", written, {"server": "7.2.5", "product": "redis"}, in_place=False) is fit
 
 
