@@ -6,8 +6,9 @@ import io
 import tarfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -15,9 +16,14 @@ import pytest
 import redis
 
 from fixtures.backups.package import read_details
+from fixtures.baseline.facts import RecordedContainer, RecordedStore
+from fixtures.baseline.folder import Baseline
+from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Unverifiable
+from fixtures.rollback.foresight import foresee
 from fixtures.rollback.image_revisions import revisions_of
+from fixtures.rollback.plan import Plan
 from fixtures.stores.mysql.view import marks
 from fixtures.stores.reach import Readable
 from fixtures.stores.redis.formats import rdb_of_payload
@@ -25,12 +31,13 @@ from fixtures.stores.redis.view import marks_of
 from fixtures.stores.registry import open_marks, open_revisions
 from fixtures.target.data_formats import Fit, release_of
 from fixtures.target.kinds import descriptor_of
-from fixtures.target.profile import Target
+from fixtures.target.profile import Migrations, Target
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.stores.registry import open_keeper
 from staging.stack.stack import Stack
 from tests.stack.mysql_server import SERVERS, running_server
 from tests.stack.scratch_project import docker
+from tests.unit.sandbox import facts
 from tests.unit.test_foresight import FIRST, FOLDER, SECOND, TWO, revision
 
 TABLE = "imagedb.alembic_version"
@@ -39,19 +46,25 @@ JUDGED = ("mysql", "mongodb", "redis", "qdrant", "milvus")
 KEPT = ("mysql", "mongodb", "redis", "qdrant")
 
 
-@pytest.fixture
-def image(tmp_path: Path) -> Iterator[str]:
-    """An image of migrations alone, in which nothing could run; it has no name."""
-    with tarfile.open(tmp_path / "image.tar", "w") as tar:
-        for name, text in TWO.items():
+@contextmanager
+def image_of(files: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """Give an image of migrations alone, in which nothing could run; it has no name."""
+    with tarfile.open(folder / "image.tar", "w") as tar:
+        for name, text in files.items():
             info = tarfile.TarInfo(f"{FOLDER}/{name}".lstrip("/"))
             info.size = len(text)
             tar.addfile(info, io.BytesIO(text.encode()))
-    made = docker("import", str(tmp_path / "image.tar")).strip()
+    made = docker("import", str(folder / "image.tar"))
     try:
         yield made
     finally:
         docker("rmi", "--force", made)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Iterator[str]:
+    with image_of(TWO, tmp_path) as made:
+        yield made
 
 
 def test_an_image_tells_its_revisions_by_its_id_and_nothing_runs(engine: ContainerEngine, image: str) -> None:
@@ -77,15 +90,44 @@ def test_the_database_tells_the_revision_that_it_has(target: Target, engine: Con
     assert open_revisions("mysql", store, engine, "imagedb.no_such_table") == ()
 
 
-def test_a_database_one_revision_ahead_of_its_image_is_refused(
-    target: Target, engine: ContainerEngine, image: str
+def test_a_database_one_revision_ahead_of_its_image_is_refused_in_time(
+    target: Target, engine: ContainerEngine, tmp_path: Path
 ) -> None:
-    current = open_revisions("mysql", target.stores["mysql"], engine, TABLE)
-    brought = revisions_of(engine, image, (FOLDER,), 3.0)
-    assert brought.judge(current, at_start=True).fit is Fit.FITS
-    behind = type(brought)({SECOND: ()})
-    assert behind.judge(current, at_start=True).fit is Fit.REFUSED
-    assert revision(SECOND, FIRST) in TWO.values()
+    section = {"folders": (FOLDER,), "store": "mysql", "table": TABLE}
+    application = target.application.model_copy(update={"migrations": {"backend": Migrations(**section)}})
+    known = target.model_copy(update={"application": application})
+    baseline = Baseline(tmp_path, target.name, "now", facts("0" * 40))
+    plan = Plan(Wish(Kind.SERVICE, "0" * 40, ("backend",)), baseline, (("backend",),))
+    # The database is at FIRST: one image knows it, the other is of a time before it.
+    for files, expected in ((TWO, Fit.FITS), ({"0.py": revision("0a1b2c3d4e5f")}, Fit.REFUSED)):
+        with image_of(files, tmp_path) as made:
+            before = engine.containers()
+            began = time.monotonic()
+            (found,) = foresee(known, replace(plan, images={"backend": made}), engine)
+            assert time.monotonic() - began < 5
+            assert (found.what, found.judgement.fit) == ("migrations of backend", expected), found
+            assert engine.containers() == before
+
+
+def test_a_whole_stack_is_judged_in_time(target: Target, engine: ContainerEngine, tmp_path: Path) -> None:
+    there = [one for found in engine.containers().values() for one in found]
+    containers = tuple(
+        RecordedContainer(one.service, one.name, one.image, "sha256:another", None, None, ()) for one in there
+    )
+    stores = {
+        name: RecordedStore(target.stores[name].kind, "", {}, open_marks(name, target.stores[name], engine))
+        for name in JUDGED
+    }
+    recorded = replace(facts("0" * 40), containers=containers, stores=stores)
+    baseline = Baseline(tmp_path, target.name, "now", recorded)
+    plan = Plan(Wish(Kind.FULL, "0" * 40), baseline, (("backend",),), {"backend": "sha256:another"})
+    began = time.monotonic()
+    found = {one.what.partition(",")[0]: one for one in foresee(target, plan, engine)}
+    assert time.monotonic() - began < 5
+    assert {name: one.judgement.fit for name, one in found.items()} == {
+        "migrations": Fit.UNKNOWN,
+        **{f"data of {name}": Fit.FITS for name in JUDGED},
+    }, found
 
 
 @pytest.mark.parametrize("name", JUDGED)
