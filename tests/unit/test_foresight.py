@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fixtures.backups.sets import read_backup
 from fixtures.baseline.facts import RecordedContainer, RecordedStore
 from fixtures.engines.engine import ContainerEngine, Mount
 from fixtures.errors import ExitCode, Unverifiable, UsageProblem
@@ -26,7 +28,11 @@ from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_ful
 from fixtures.rollback.refusals import Allowed, refusals
 from fixtures.target.data_formats import Fit
 from fixtures.target.mistakes import ProfileProblem
-from fixtures.target.profile import load_target
+from fixtures.target.profile import Migrations, load_target
+from reports.terminal.progress import Progress
+from rollback_actions.backup import whole_backup
+from rollback_actions.session.journal import Journal
+from rollback_actions.session.steps import Recorder
 from tests.unit.command_line import Ran, tree
 from tests.unit.sandbox import Sandbox, image
 
@@ -324,6 +330,32 @@ def test_a_wrong_section_is_said(sandbox: Sandbox, before: str, after: str, word
     with pytest.raises(ProfileProblem) as caught:
         load_target(sandbox.profile)
     assert words in str(caught.value)
+
+
+def test_a_backup_records_what_stayed_as_it_was_meanwhile(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = sandbox.target.application
+    named = {name: Migrations(folders=(FOLDER,), store="mysql", table=f"d.{name}") for name in "abc"}
+    target = sandbox.target.model_copy(
+        update={"application": application.model_copy(update={"migrations": named})}
+    )
+    answers: Iterator[str] = iter(("1", "1", "", "1", "2", "3"))
+
+    def told(*_: object) -> tuple[str, ...]:
+        if answer := next(answers):
+            return (answer,)
+        raise Unverifiable(what="mysql", expected="an answer", observed="none", source="b", hint="c")
+
+    monkeypatch.setattr(whole_backup, "open_revisions", told)
+    monkeypatch.setattr(whole_backup, "keep_images", lambda *_: None)
+    monkeypatch.setattr(whole_backup, "open_keepers", lambda *_: sandbox.keepers)
+    monkeypatch.setattr(whole_backup, "write_index", lambda *_: 0)
+    with Progress() as progress:
+        steps = Recorder(Journal(tmp_path / "backup.jsonl", str), progress, lambda: None)
+        taken = whole_backup.back_up(target, sandbox.commit, sandbox.engine, sandbox.control, steps)
+    assert taken.revisions == {"a": ("1",)}
+    assert read_backup(taken.folder / "set.json") == (target.name, taken)
 
 
 # --- formats of data ---
