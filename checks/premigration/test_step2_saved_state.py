@@ -20,7 +20,7 @@ from fixtures.target.profile import Target
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step2]
 
-PARTS = ("plan", "images", "checkout", "compose files", "refusals")
+PARTS = ("plan", "images", "checkout", "compose files", "foresight", "refusals")
 
 
 def test_commit_is_saved(saved_commit: SavedCommit, expect: Expect, note: Say) -> None:
@@ -80,7 +80,7 @@ def test_baseline_is_of_this_state(
 
 @pytest.mark.parametrize("part", PARTS)
 def test_rollback_is_possible_now(part: str, rollback_trial: TrialOf, note: Say) -> None:
-    """A rollback to the running state is possible now: plan, images, checkout, compose files, no refusal."""
+    """A rollback to the running state is possible now, and what runs then fits the data that it meets."""
     trial = rollback_trial(part)
     if isinstance(trial.problem, Unverifiable):
         raise trial.problem

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from fixtures.decision.tree import Action, Decision
 from fixtures.engines.factory import open_engine
@@ -15,6 +15,7 @@ from fixtures.losses.written_since import written_since
 from fixtures.monitor.assessment import Assessed
 from fixtures.monitoring.severity import Severity, Standing
 from fixtures.rollback.advice import Advice
+from fixtures.rollback.foresight import Foreseen, foresee, said
 from fixtures.rollback.plan import Plan, plan_of
 from fixtures.rollback.refusals import Allowed, refusals
 from fixtures.rollback.schedule import schedule_of
@@ -41,7 +42,7 @@ def decision_lines(
     advice: Advice,
     decision: Decision,
     commit: str | None,
-    refused: Callable[[Plan], Iterable[UsageProblem]] | None = None,
+    refused: Callable[[Plan, Sequence[Foreseen]], Iterable[UsageProblem]] | None = None,
 ) -> Iterator[str]:
     """Yield the decision's lines; a rollback goes to `commit`, or with None to the known-good commit.
 
@@ -76,7 +77,10 @@ def decision_lines(
         f"budget: {schedule.budget:g} s (rollback_seconds); about {schedule.seconds:.0f} s expected,"
         f" {schedule.deadlines:.0f} s by the deadlines"
     )
-    for refusal in refusals(target, plan, Allowed()) if refused is None else refused(plan):
+    foreseen = foresee(target, plan, open_engine(target.engine))
+    yield from said(foreseen)
+    without = refusals(target, plan, Allowed(), foreseen)
+    for refusal in without if refused is None else refused(plan, foreseen):
         yield f"refused: {refusal.summary}; {refusal.hint}"
     yield f"next: {advice.rollback(plan.wish)}"
 

@@ -24,10 +24,11 @@ from fixtures.incident.journal_steps import Step
 from fixtures.probes.web_probes import usual_milliseconds
 from fixtures.stores.contract import StoreView
 from fixtures.stores.references import follow_all
-from fixtures.stores.registry import open_view
+from fixtures.stores.registry import open_marks, open_view
 from fixtures.system.command import Deadline
 from fixtures.system.rounds import Opened
 from fixtures.system.side_by_side import each
+from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Target
 from rollback_actions.backup.taking import Steps
 
@@ -116,7 +117,9 @@ def _store(
 ) -> tuple[RecordedStore, RecordedContent]:
     with closing(open_view(name, target.stores[name], engine)) as view:
         server = view.ask().server
-        store = RecordedStore(kind=view.kind, server=server, counts=counts_of(view))
+        judged = descriptor_of(target.stores[name]).judge is not None
+        marks = open_marks(name, target.stores[name], engine) if judged else {}
+        store = RecordedStore(view.kind, server, counts_of(view), marks)
     return store, record_content(target, engine, name, store.counts, folder)
 
 

@@ -38,6 +38,9 @@ from fixtures.system.record_files import as_json
 from fixtures.system.side_by_side import every
 from rollback_actions.stores.contract import BacksUp
 
+Revisions = Mapping[str, tuple[str, ...]]
+"""The revisions that alembic has recorded, by the service that brings its migrations."""
+
 
 class StepResult(Protocol):
     """The object that `Steps` gives to a step's body: the body sets its result."""
@@ -87,19 +90,21 @@ def take_backup(
     steps: Steps,
     index: Callable[[str, Path], int] | None = None,
     images: Mapping[str, str] | None = None,
+    revisions: Callable[[], Revisions] = dict,
 ) -> BackupSet:
     """Back up every store side by side into `folder`, which must not exist.
 
     `index` writes the index of a store, by name, into a folder and returns its number of records. All indexes
     are made before the first backup begins. Records written after that are in the backup, or count as written
-    since, or both. `images` are the ids of images that are kept beside the set, by service.
+    since, or both. `images` are the ids of images that are kept beside the set, by service. `revisions` reads
+    those of migrations, before the stores and after them.
 
     Raises:
         Problem: a store could not be backed up, or the backup not written; the unfinished folder is removed,
             unless only its name is missing: see `finish_sets`.
     """
     with backup_written(folder):
-        return _take(folder, target, commit, keepers, steps, index, images or {})
+        return _take(folder, target, commit, keepers, steps, index, images or {}, revisions)
 
 
 def _take(
@@ -110,6 +115,7 @@ def _take(
     steps: Steps,
     index: Callable[[str, Path], int] | None,
     images: Mapping[str, str],
+    revisions: Callable[[], Revisions],
 ) -> BackupSet:
     finish_sets(folder.parent, target)
     temporary = part_of(folder)
@@ -133,7 +139,9 @@ def _take(
     try:
         indexed = _index(temporary, keepers, steps, index) if index is not None else {}
         index_seconds = round(Moment.now().seconds_since(started), 3)
+        before = revisions()
         stores = every(keep, keepers, name="backup")
+        after = revisions()
         finished = Moment.now()
         sealed = {name: sha256_of(temporary / name / PACKAGE) for name in stores}
         manifest = SetManifest(
@@ -148,6 +156,7 @@ def _take(
             index_seconds=index_seconds,
             stores=stores,
             images=images,
+            revisions={name: found for name, found in before.items() if after.get(name) == found},
         )
         # Before the manifest: where that is after a crash of the machine, all that it seals is there.
         sync_tree(temporary)

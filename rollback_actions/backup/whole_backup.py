@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 from fixtures.backups.index import write_index
 from fixtures.backups.sets import BackupSet
 from fixtures.engines.engine import ContainerEngine
 from fixtures.engines.stray_mounts import require_held
+from fixtures.errors import Problem
+from fixtures.stores.registry import open_revisions
 from fixtures.target.profile import Target
 from rollback_actions.backup.images import keep_images
 from rollback_actions.backup.taking import Steps, new_backup_folder, take_backup
@@ -35,7 +38,18 @@ def back_up(
         steps,
         partial(write_index, target, engine),
         images,
+        partial(_revisions, target, engine),
     )
+
+
+def _revisions(target: Target, engine: ContainerEngine) -> dict[str, tuple[str, ...]]:
+    """Return the revisions that can be read now: a backup needs none, and a plan says which it misses."""
+    found = {}
+    for service, migrations in target.application.migrations.items():
+        store = migrations.store
+        with suppress(Problem):
+            found[service] = open_revisions(store, target.stores[store], engine, migrations.table)
+    return found
 
 
 def _application_images(target: Target, engine: ContainerEngine) -> dict[str, str]:

@@ -33,6 +33,7 @@ from fixtures.monitoring.samples import SampleWriter
 from fixtures.monitoring.severity import Severity
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.command_refusals import refused_now
+from fixtures.rollback.foresight import Foreseen
 from fixtures.rollback.plan import Plan, plan_of
 from fixtures.rollback.refusals import Allowed, advice_of
 from fixtures.rollback.unfinished import read_unfinished
@@ -188,9 +189,10 @@ class _Hands:
         """Show the plan, and each refusal with the option to type to allow it."""
         redact, found = self.target.redactor().text, list[UsageProblem]()
 
-        def refused(plan: Plan) -> Sequence[UsageProblem]:
+        def refused(plan: Plan, foreseen: Sequence[Foreseen]) -> Sequence[UsageProblem]:
             lock = open_lock(self.target, f"rollback {plan.wish}", take_over=self.allowed.take_over)
-            found.extend(refused_now(self.target, plan, self.incident.id, self.allowed, lock.refuse_held))
+            incident, allowed = self.incident.id, self.allowed
+            found.extend(refused_now(self.target, plan, foreseen, incident, allowed, lock.refuse_held))
             return found
 
         for line in decision_lines(self._advice, decision, None, refused):

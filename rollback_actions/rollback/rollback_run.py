@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from fixtures.incident.kept_samples import samples_kept
 from fixtures.losses.lost_window import FOLDER
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.command_refusals import refusals_in, require_the_same
+from fixtures.rollback.foresight import foresee, said
 from fixtures.rollback.plan import (
     Plan,
     plan_database,
@@ -38,6 +40,7 @@ from rollback_actions.session.holder import Life
 from rollback_actions.session.leaks import SecretInRecord
 from rollback_actions.session.lock import LockState, TargetLock, lock_state, open_lock
 from rollback_actions.session.session import open_session
+from rollback_actions.session.steps import Recorder
 
 
 def begin(
@@ -112,9 +115,12 @@ def _run(
         require_the_same(unfinished, incident, backup)
         plan = plan_unfinished(target, unfinished)
 
+    # A rollback that began was asked this before; it is half done, and nothing is better than its end.
+    foreseen = () if unfinished else foresee(target, plan, open_engine(target.engine))
+
     def choose() -> str | None:
         # Another process's changes in the meantime count too: this is asked before the lock, and under it.
-        for refusal in refusals_in(target, plan, incident, allowed, unfinished):
+        for refusal in refusals_in(target, plan, foreseen, incident, allowed, unfinished):
             raise refusal
         now = interrupted(target.folders.incidents, target.name, plan.wish)
         if (now and now.incident.id) != (unfinished and unfinished.incident.id):
@@ -134,6 +140,7 @@ def _run(
     try:
         with open_session(target, lock, Step.ROLLBACK, choose) as session:
             begun = session.incident
+            _note(session.steps, map(target.redactor().text, said(foreseen)))
             engine, control = open_engine(target.engine), ComposeControl(target.engine)
             with samples_kept(target, begun):
                 record = roll_back(target, plan, begun, engine, control, session.steps)
@@ -147,6 +154,11 @@ def _run(
             _call_for_hands(error, advice, _manual(error, advice, plan, begun, lock, backup))
         raise
     typer.echo(_done_line(record))
+
+
+def _note(steps: Recorder, lines: Iterable[str]) -> None:
+    for line in lines:
+        steps.note(line)
 
 
 def _done_line(record: RollbackRecord) -> str:

@@ -10,13 +10,16 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from fixtures.baseline.folder import Baseline
+from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, Problem, UsageProblem, listed
 from fixtures.git.repository import GIT_SECONDS, files_at, git, head
 from fixtures.incident.trials import PartTrial
+from fixtures.rollback.foresight import Foreseen, foresee, problems, said
 from fixtures.rollback.plan import Plan, plan_emergency
 from fixtures.rollback.refusals import Allowed, refusals
 from fixtures.rollback.unfinished import refuse_unfinished
 from fixtures.system.command import Deadline, run_command
+from fixtures.target.data_formats import Fit
 from fixtures.target.profile import Target
 from rollback_actions.backup.images import images_to_load
 from rollback_actions.containers.compose import ComposeControl
@@ -36,12 +39,13 @@ class RollbackTrial:
         self._tried: dict[str, PartTrial] = {}
 
     def of(self, part: str) -> PartTrial:
-        """Return the result of `part`: plan, images, checkout, compose files or refusals."""
+        """Return the result of `part`: plan, images, checkout, compose files, foresight or refusals."""
         parts: dict[str, Callable[[], str]] = {
             "plan": self._plan,
             "images": self._images,
             "checkout": self._checkout,
             "compose files": self._compose_files,
+            "foresight": self._foresight,
             "refusals": self._refusals,
         }
         if part not in self._tried:
@@ -143,6 +147,18 @@ class RollbackTrial:
             )
         return f"{len(files)} compose files at {self._commit[:12]} describe {len(described)} services"
 
+    @cached_property
+    def _foreseen(self) -> tuple[Foreseen, ...]:
+        return foresee(self._target, self._require_plan(), open_engine(self._target.engine))
+
+    def _foresight(self) -> str:
+        """Return what fits after the rollback, and what is not judged; raise the first refusal."""
+        for problem in problems(self._foreseen):
+            raise problem
+        fitting = [one for one in self._foreseen if one.judgement.fit is Fit.FITS]
+        words = [f"{one.what}: {one.judgement.reason}" for one in fitting]
+        return "; ".join([*words, *said(self._foreseen)]) or "nothing to judge"
+
     def _refusals(self) -> str:
         """Return that nothing would refuse the rollback now; raise the first refusal.
 
@@ -162,7 +178,7 @@ class RollbackTrial:
                 hint="a rollback would need --take-over: give the next command that option",
             )
         allowed = Allowed(confirm=target.name if target.protected else None)
-        found = list(refusals(target, self._require_plan(), allowed))
+        found = list(refusals(target, self._require_plan(), allowed, ()))
         if found:
             first = found[0]
             if len(found) > 1:

@@ -11,7 +11,9 @@ from typing import Generic
 from fixtures.backups.package import Package
 from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.errors import ActionFailed
-from fixtures.stores.reach import Reach, account_of, release
+from fixtures.stores.reach import Reach, account_of
+from fixtures.target.data_formats import Fit, Marks
+from fixtures.target.kinds import descriptor_of
 from fixtures.target.store_descriptor import Profile
 from rollback_actions.containers.control import ContainerControl
 
@@ -83,14 +85,18 @@ class StoreWriter(Generic[Profile]):
                 hint="this backup belongs to another target, or the profile has changed since",
             )
 
-    def _expect_release(self, product: str, kept: str, observed: str) -> None:
-        """Refuse a server that is older than the backed-up one."""
-        if release(observed) < release(kept):
+    def _expect_readable(self, package: Package, server: Marks) -> None:
+        """Refuse a server that cannot read the backup: a rollback's plan has asked the same."""
+        judge = descriptor_of(self._profile).judge
+        if judge is None:
+            return
+        judgement = judge(package.details, server, in_place=False)
+        if judgement.fit is Fit.REFUSED:
             raise self._failed(
                 "restore",
-                expected=f"a server of {product} {kept} or later",
-                observed=f"{product} {observed}",
-                hint="an older server may not know what the backup holds: bring back its version first",
+                expected="a server that reads what the backup holds",
+                observed=judgement.reason,
+                hint="bring back the version of the server that wrote it, or choose another backup",
             )
 
 

@@ -215,5 +215,5 @@ MOST_MODULES = 15
 """Of a package, `__init__.py` apart."""
 LONGEST_CHAIN = 8
 """Packages of one room, each of which imports the next."""
-OF_EACH_STORE = ("descriptor", "view", "content", "export", "keeper", "clients", "schema")
+OF_EACH_STORE = ("descriptor", "view", "content", "export", "keeper", "clients", "schema", "formats")
 """Parts that several stores have: beside `__main__` the only names that a room has more than once."""

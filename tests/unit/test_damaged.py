@@ -66,7 +66,7 @@ def test_a_damaged_record_of_another_day_stops_no_rollback(
         record["started"]["wall"] = "2020-01-01T00:00:00.000+00:00"
         (folder / "incident.json").write_text(json.dumps(record))
     newest = _failed(sandbox)
-    assert not list(refusals(sandbox.target, plan_emergency(sandbox.target, sandbox.commit), Allowed()))
+    assert not list(refusals(sandbox.target, plan_emergency(sandbox.target, sandbox.commit), Allowed(), ()))
     assert newest_rollback(incidents, sandbox.target.name, _not_running).incident.id == newest.id
 
 

@@ -38,7 +38,7 @@ def sandbox(tmp_path: Path, releases: Releases) -> Sandbox:
 
 def refuse(target: Target, plan: Plan, allowed: Allowed, *, resumed: bool = False) -> None:
     """Raise the first refusal, as the command of a rollback does."""
-    for refusal in refusals(target, plan, allowed, resumed=resumed):
+    for refusal in refusals(target, plan, allowed, (), resumed=resumed):
         raise refusal
 
 
@@ -172,7 +172,7 @@ def test_only_what_did_not_help_or_is_not_known_to_holds_the_same_up(
     plan = plan_emergency(sandbox.target, sandbox.commit)
     incident = _rolled_back(sandbox, plan.wish, verdict, records)
     then(incident)
-    found = [refusal.source for refusal in refusals(sandbox.target, plan, Allowed())]
+    found = [refusal.source for refusal in refusals(sandbox.target, plan, Allowed(), ())]
     assert found == (["hold_seconds of the profile"] if held else [])
 
 

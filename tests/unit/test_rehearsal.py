@@ -39,7 +39,7 @@ from tests.unit.sandbox import Releases as SandboxReleases
 from tests.unit.saved_baseline import save_baseline
 from tests.unit.word_store import readable
 
-PARTS = ("plan", "images", "checkout", "compose files", "refusals")
+PARTS = ("plan", "images", "checkout", "compose files", "foresight", "refusals")
 SAVED = "\n[premigration.state]\ncommit_file = 'commit.txt'\n"
 DEPLOY = "\n[premigration.rehearsal]\ndeploy = [['deploy', '{commit}']]\n"
 

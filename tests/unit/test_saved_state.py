@@ -14,7 +14,9 @@ from fixtures.git.repository import read_working_copy
 from fixtures.git.saved_commit import read_saved_commit
 from fixtures.incident.incident import new_incident
 from fixtures.incident.trials import PartTrial
+from fixtures.rollback.foresight import Foreseen
 from fixtures.rollback.unfinished import Unfinished
+from fixtures.target.data_formats import refused
 from rollback_actions.gate.saved_state import save_state
 from rollback_actions.rollback import rollback_trial
 from rollback_actions.rollback.rollback_trial import RollbackTrial
@@ -198,7 +200,7 @@ def problem(trial: PartTrial) -> str:
     return str(trial.problem)
 
 
-PARTS = ("plan", "images", "checkout", "compose files", "refusals")
+PARTS = ("plan", "images", "checkout", "compose files", "foresight", "refusals")
 
 
 def test_every_part_of_a_rollback_that_is_possible_says_what_was_seen(
@@ -209,6 +211,7 @@ def test_every_part_of_a_rollback_that_is_possible_says_what_was_seen(
     assert trial.of("images").seen == "3 images of 3 services are there, by id"
     assert trial.of("checkout").seen == f"1 files of {sandbox.commit[:12]} were checked out"
     assert "describe 3 services" in trial.of("compose files").seen
+    assert "not judged: data of redis: " in trial.of("foresight").seen
     assert trial.of("refusals").seen == "nothing would refuse it; the lock is free"
     sandbox.control.require_images.assert_called_once_with(
         {service: image(service) for service in SERVICES}, deadline=rollback_trial.SECONDS
@@ -261,6 +264,13 @@ def test_what_would_refuse_it_is_seen(trial: RollbackTrial, sandbox: Sandbox) ->
     incident = new_incident(target.folders.incidents, target.name)
     Unfinished.begin(incident, Wish(Kind.DATABASE, sandbox.commit, ("redis",)))
     assert f"observed one in incident {incident.id}" in problem(trial.of("refusals"))
+
+
+def test_what_would_not_work_after_it_is_seen(trial: RollbackTrial, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreseen = Foreseen("data of redis", refused("an earlier one"), "data", "bring it back")
+    monkeypatch.setattr(rollback_trial, "foresee", lambda *_: (foreseen,))
+    assert "data of redis" in problem(trial.of("foresight"))
+    assert [part for part in PARTS if trial.of(part).problem] == ["foresight"]
 
 
 def test_no_room_for_what_a_rollback_keeps_is_seen(

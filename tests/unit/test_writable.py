@@ -12,6 +12,7 @@ from fixtures.backups.package import Package
 from fixtures.errors import ActionFailed
 from fixtures.stores.drivers import at_place
 from fixtures.stores.reach import release
+from fixtures.target.data_formats import Marks
 from fixtures.target.kinds import kinds
 from fixtures.target.sections import StoreProfile
 from rollback_actions.containers.control import ContainerControl
@@ -32,8 +33,9 @@ class Keeper(StoreWriter[StoreProfile]):
         package = Package(Path("/backups/b1/one"), self.kind, "", None, {}, {}, {})
         self._expect_same(package, "databases", kept, wanted)
 
-    def refuse_older(self, kept: str, observed: str) -> None:
-        self._expect_release("Redis", kept, observed)
+    def refuse_unreadable(self, kept: Marks, observed: Marks) -> None:
+        package = Package(Path("/backups/b1/one"), self.kind, "", None, {}, kept, {})
+        self._expect_readable(package, observed)
 
     def half(self, part: str) -> ActionFailed:
         return self._not_restored("7 keys", of=part, expected="9 keys")
@@ -79,13 +81,18 @@ def test_a_backup_of_another_target_is_refused() -> None:
     )
 
 
-@pytest.mark.parametrize(("kept", "observed"), [("7.2.4", "7.0.15"), ("10.0", "9.9.9")])
-def test_an_older_server_is_refused(kept: str, observed: str) -> None:
-    keeper = Keeper(_writable())
-    keeper.refuse_older(observed, kept)
-    keeper.refuse_older(kept, kept.rpartition(".")[0] + ".0" if kept.count(".") > 1 else kept)
-    with pytest.raises(ActionFailed, match=rf"a server of Redis {kept} or later, observed Redis {observed} "):
-        keeper.refuse_older(kept, observed)
+def test_a_server_that_cannot_read_the_backup_is_refused() -> None:
+    keeper, kept, older = Keeper(_writable()), {"server": "7.2.4", "rdb": 11}, {"server": "7.0.15"}
+    keeper.refuse_unreadable(kept, {"server": "7.2.0"})
+    keeper.refuse_unreadable(older, kept)
+    with pytest.raises(
+        ActionFailed, match=r"observed RDB version 11 of redis 7.2.4; redis 7.0.15 writes 10 "
+    ):
+        keeper.refuse_unreadable(kept, older)
+
+
+def test_a_kind_without_formats_reads_every_backup() -> None:
+    Keeper(_writable("s3")).refuse_unreadable({}, {})
 
 
 def test_a_release_is_two_numbers() -> None:

@@ -25,7 +25,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.stores.mongodb.descriptor import MongodbProfile
-from fixtures.stores.mongodb.view import Document, connect, holds_data, within
+from fixtures.stores.mongodb.view import Document, connect, holds_data, marks_of, within
 from fixtures.system.files import create_file
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
@@ -79,6 +79,7 @@ class Keeper(StoreWriter[MongodbProfile]):
         """Write every document of the profile's databases as of one moment, with options and indexes."""
         with self._connected() as (client, server):
             before = self._describe(client)
+            told = marks_of(client)
             records = {}
             with _snapshot(client, server) as session:
                 for collection in before:
@@ -102,15 +103,15 @@ class Keeper(StoreWriter[MongodbProfile]):
             method=_method(server, before),
             means=Means.DOCUMENTS,
             records=records,
-            details={"server": server["version"], "databases": sorted(self._profile.databases)},
+            details={**told, "databases": sorted(self._profile.databases)},
         )
 
     def restore(self, folder: Path) -> Restored:
         """Drop the content of the profile's databases, and create each collection of the backup again."""
         package = read_package(folder, kind=self.kind)
         collections = self._check(package)
-        with self._connected() as (client, server):
-            self._expect_release("MongoDB", str(package.details["server"]), str(server["version"]))
+        with self._connected() as (client, _):
+            self._expect_readable(package, marks_of(client))
             notes = self._drop(client, collections)
             for collection in sorted(collections, key=lambda c: c.kind == "view"):
                 self._create(client, package, collection)
@@ -121,7 +122,7 @@ class Keeper(StoreWriter[MongodbProfile]):
     def _connected(self) -> Iterator[tuple[MongoClient[Document], Document]]:
         """Yield a client and the server's description of itself; the server must be able to take writes."""
         with within(self._whole), connect(self._whole, self._profile.authentication_database) as client:
-            server = {**client.admin.command("hello"), "version": client.server_info()["version"]}
+            server = client.admin.command("hello")
             if not server.get("isWritablePrimary") or server.get("msg") == "isdbgrid":
                 raise self._whole.failed(
                     "a router of shards"

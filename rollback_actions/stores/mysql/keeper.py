@@ -130,8 +130,9 @@ class Keeper(StoreWriter[MysqlProfile]):
         package = read_package(folder, kind=self.kind)
         absent = package.details.get("absent", [])
         dump = read_dump(package.path(DUMP))
-        with self._connected() as (connection, flavour, _):
+        with self._connected() as (connection, flavour, version):
             self._check(package, dump, flavour)
+            self._expect_readable(package, {"flavour": flavour, "server": version})
             self._expect_privileges(
                 connection, flavour, package.details["schema"], package.details["definers"]
             )

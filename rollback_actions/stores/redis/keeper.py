@@ -19,7 +19,8 @@ import redis
 from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.stores.reach import Countdown, release
 from fixtures.stores.redis.descriptor import RedisProfile
-from fixtures.stores.redis.view import KeyGroups, connect, keys, translated, version
+from fixtures.stores.redis.formats import RDB, rdb_of_payload
+from fixtures.stores.redis.view import KeyGroups, connect, keys, marks_of, translated
 from fixtures.system.files import create_file
 from fixtures.system.side_by_side import batched
 from fixtures.target.store_descriptor import Means
@@ -75,11 +76,13 @@ class Keeper(StoreWriter[RedisProfile]):
         countdown = self._whole.start()
         with translated(self._whole):
             with connect(self._whole, self._profile.databases[0]) as client:
-                server = version(client)
+                told = marks_of(client)
+            server, rdb = str(told["server"]), 0
             for database in self._profile.databases:
                 kept: frozenset[bytes] = frozenset()
                 if restore == "dump":
-                    kept = self._dump(database, server, folder / _file(database), countdown)
+                    kept, highest = self._dump(database, server, folder / _file(database), countdown)
+                    rdb = max(rdb, highest)
                 records |= self._groups.count(database, kept)
         return write_package(
             folder,
@@ -92,7 +95,8 @@ class Keeper(StoreWriter[RedisProfile]):
             means=Means.KEYS if restore == "dump" else Means.NOTHING,
             records=records,
             details={
-                "server": server,
+                **told,
+                RDB: rdb,
                 "databases": list(self._profile.databases),
                 "restore": restore,
                 "safe": safe,
@@ -109,7 +113,7 @@ class Keeper(StoreWriter[RedisProfile]):
         with translated(self._whole):
             if package.details["restore"] == "dump":
                 with connect(self._whole, self._profile.databases[0]) as client:
-                    self._expect_release("Redis", str(package.details["server"]), version(client))
+                    self._expect_readable(package, marks_of(client))
             for database in self._profile.databases:
                 with connect(self._whole, database) as client:
                     if package.details["restore"] == "flush":
@@ -122,15 +126,19 @@ class Keeper(StoreWriter[RedisProfile]):
                 records |= self._groups.count(database, present)
         return Restored(records=dict(sorted(records.items())), notes=tuple(notes))
 
-    def _dump(self, database: int, server: str, path: Path, countdown: Countdown) -> frozenset[bytes]:
-        kept = []
+    def _dump(
+        self, database: int, server: str, path: Path, countdown: Countdown
+    ) -> tuple[frozenset[bytes], int]:
+        """Write the database's keys; return them, and the highest RDB version of a value."""
+        kept, highest = [], 0
         with connect(self._whole, database) as client, create_file(path) as stream:
             for chunk in batched(sorted(keys(client, self._whole)), CHUNK):
                 countdown.left()
                 for entry in _entries(client, chunk, exact=release(server) >= (7, 0)):
                     stream.write(entry.line())
                     kept.append(entry.key)
-        return frozenset(kept)
+                    highest = max(highest, rdb_of_payload(entry.value))
+        return frozenset(kept), highest
 
     def _check(self, package: Package) -> None:
         restore = "dump" if package.details.get("safe") else self._profile.restore

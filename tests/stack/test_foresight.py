@@ -1,0 +1,241 @@
+"""What is known before a rollback, on real servers and a real engine: revisions, images, marks of formats."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+import redis
+
+from fixtures.backups.package import read_details
+from fixtures.baseline.facts import RecordedContainer, RecordedStore
+from fixtures.baseline.folder import Baseline
+from fixtures.decision.wish import Kind, Wish
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import Unverifiable
+from fixtures.rollback.foresight import foresee
+from fixtures.rollback.image_revisions import revisions_of
+from fixtures.rollback.plan import Plan
+from fixtures.stores.mysql.view import marks
+from fixtures.stores.reach import Readable
+from fixtures.stores.redis.formats import rdb_of_payload
+from fixtures.stores.redis.view import marks_of
+from fixtures.stores.registry import open_marks, open_revisions
+from fixtures.target.data_formats import Fit, release_of
+from fixtures.target.kinds import descriptor_of
+from fixtures.target.profile import Migrations, Target
+from rollback_actions.containers.control import ContainerControl
+from rollback_actions.stores.registry import open_keeper
+from staging.stack.stack import Stack
+from tests.stack.mysql_server import SERVERS, running_server
+from tests.stack.scratch_project import docker
+from tests.unit.sandbox import facts
+from tests.unit.test_foresight import FIRST, FOLDER, SECOND, TWO, revision
+
+TABLE = "imagedb.alembic_version"
+JUDGED = ("mysql", "mongodb", "redis", "qdrant", "milvus")
+# Milvus is stopped for its backup.
+KEPT = ("mysql", "mongodb", "redis", "qdrant")
+
+
+@contextmanager
+def image_of(files: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """Give an image of migrations alone, in which nothing could run; it has no name."""
+    with tarfile.open(folder / "image.tar", "w") as tar:
+        for name, text in files.items():
+            info = tarfile.TarInfo(f"{FOLDER}/{name}".lstrip("/"))
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+    made = docker("import", str(folder / "image.tar"))
+    try:
+        yield made
+    finally:
+        docker("rmi", "--force", made)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Iterator[str]:
+    with image_of(TWO, tmp_path) as made:
+        yield made
+
+
+def test_an_image_tells_its_revisions_by_its_id_and_nothing_runs(engine: ContainerEngine, image: str) -> None:
+    before = docker("ps", "--all", "--quiet", "--filter", f"ancestor={image}")
+    began = time.monotonic()
+    found = revisions_of(engine, image, (FOLDER,), 3.0)
+    assert time.monotonic() - began < 5
+    assert found.before == {FIRST: (), SECOND: (FIRST,)}
+    assert found.heads == {SECOND}
+    with pytest.raises(Unverifiable, match="Could not find the file"):
+        revisions_of(engine, image, ("/nowhere",), 3.0)
+    assert docker("ps", "--all", "--quiet", "--filter", f"ancestor={image}") == before == ""
+
+
+def test_an_image_that_is_not_there_is_said(engine: ContainerEngine) -> None:
+    with pytest.raises(Unverifiable, match="No such image"):
+        revisions_of(engine, f"sha256:{0:064x}", (FOLDER,), 3.0)
+
+
+def test_the_database_tells_the_revision_that_it_has(target: Target, engine: ContainerEngine) -> None:
+    store = target.stores["mysql"]
+    assert open_revisions("mysql", store, engine, TABLE) == (FIRST,)
+    assert open_revisions("mysql", store, engine, "imagedb.no_such_table") == ()
+
+
+def test_a_database_one_revision_ahead_of_its_image_is_refused_in_time(
+    target: Target, engine: ContainerEngine, tmp_path: Path
+) -> None:
+    section = {"folders": (FOLDER,), "store": "mysql", "table": TABLE}
+    application = target.application.model_copy(update={"migrations": {"backend": Migrations(**section)}})
+    known = target.model_copy(update={"application": application})
+    baseline = Baseline(tmp_path, target.name, "now", facts("0" * 40))
+    plan = Plan(Wish(Kind.SERVICE, "0" * 40, ("backend",)), baseline, (("backend",),))
+    # The database is at FIRST: one image knows it, the other is of a time before it.
+    for files, expected in ((TWO, Fit.FITS), ({"0.py": revision("0a1b2c3d4e5f")}, Fit.REFUSED)):
+        with image_of(files, tmp_path) as made:
+            before = {service: [one.id for one in found] for service, found in engine.containers().items()}
+            began = time.monotonic()
+            (judged,) = foresee(known, replace(plan, images={"backend": made}), engine)
+            assert time.monotonic() - began < 5
+            assert (judged.what, judged.judgement.fit) == ("migrations of backend", expected), judged
+            after = {service: [one.id for one in found] for service, found in engine.containers().items()}
+            assert after == before
+
+
+def test_a_whole_stack_is_judged_in_time(target: Target, engine: ContainerEngine, tmp_path: Path) -> None:
+    there = [one for found in engine.containers().values() for one in found]
+    containers = tuple(
+        RecordedContainer(one.service, one.name, one.image, "sha256:another", None, None, ()) for one in there
+    )
+    stores = {
+        name: RecordedStore(target.stores[name].kind, "", {}, open_marks(name, target.stores[name], engine))
+        for name in JUDGED
+    }
+    recorded = replace(facts("0" * 40), containers=containers, stores=stores)
+    baseline = Baseline(tmp_path, target.name, "now", recorded)
+    plan = Plan(Wish(Kind.FULL, "0" * 40), baseline, (("backend",),), {"backend": "sha256:another"})
+    began = time.monotonic()
+    found = {one.what.partition(",")[0]: one for one in foresee(target, plan, engine)}
+    assert time.monotonic() - began < 5
+    assert found.keys() == {"migrations", *(f"data of {name}" for name in JUDGED)}
+    # A store that is slow on a busy machine is not judged; every other reads its own data.
+    fits = [one for one in found.values() if one.judgement.fit is Fit.FITS]
+    late = [one for one in found.values() if one.judgement.reason.startswith("no answer within")]
+    assert fits, found
+    assert len(fits) + len(late) == len(JUDGED), found
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_a_server_tells_its_marks_and_reads_what_it_writes(
+    target: Target, engine: ContainerEngine, name: str
+) -> None:
+    judge = descriptor_of(target.stores[name]).judge
+    assert judge is not None
+    told = open_marks(name, target.stores[name], engine)
+    assert release_of(told), told
+    if name == "mongodb":
+        assert release_of(told, "fcv"), told
+    for in_place in (False, True):
+        judged = judge(told, told, in_place=in_place)
+        assert judged.fit is Fit.FITS, judged
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_backup_has_the_marks_of_its_server(
+    target: Target, engine: ContainerEngine, control: ContainerControl, name: str, tmp_path: Path
+) -> None:
+    store = target.stores[name]
+    judge = descriptor_of(store).judge
+    assert judge is not None
+    open_keeper(name, store, engine, control, 120.0).back_up(tmp_path)
+    kept, told = read_details(tmp_path), open_marks(name, store, engine)
+    assert {mark: kept[mark] for mark in told} == dict(told)
+    if name == "redis":
+        # As the server itself writes it: two bytes at the end of each value.
+        assert kept["rdb"] >= 10
+    assert judge(kept, told, in_place=False).fit is Fit.FITS
+    major = int(str(told["server"]).partition(".")[0])
+    older = {**told, "server": f"{major - 1}.0.0", "fcv": f"{major - 1}.0"}
+    expected = Fit.UNKNOWN if name == "mysql" else Fit.REFUSED
+    assert judge(kept, older, in_place=False).fit is expected
+
+
+def test_a_dump_of_mysql_is_not_for_mariadb_nor_the_other_way(
+    stack: Stack, target: Target, engine: ContainerEngine, control: ContainerControl, tmp_path: Path
+) -> None:
+    told = {}
+    for kind in SERVERS:
+        with running_server(kind, stack, target, engine, control, tmp_path) as server:
+            profile = server.profile.model_copy(update={"reader": server.profile.operator})
+            told[server.flavour] = marks(Readable(kind, profile, server.endpoint))
+    judge = descriptor_of(target.stores["mysql"]).judge
+    assert judge is not None
+    one, other = told.values()
+    for written, reader in ((one, other), (other, one)):
+        assert judge(written, reader, in_place=False).fit is Fit.REFUSED
+
+
+# Debian 12's Redis, 7.0, beside the stack's own, whatever that is.
+OLDER_REDIS = """
+FROM rollproof-staging/base
+RUN mirror=$(grep -rhoE 'https?://[^ ]+' /etc/apt/sources.list* | grep -v security | head -1) \\
+ && key=$(ls /usr/share/keyrings/debian-archive-keyring.* | head -1) \\
+ && echo "deb [signed-by=$key] $mirror bookworm main" > /etc/apt/sources.list.d/older.list \\
+ && apt-get update \\
+ && apt-get install -y --no-install-recommends --target-release=bookworm redis-server
+"""
+ALONE = ("redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", "")  # noqa: S104 - in a container
+
+
+@contextmanager
+def redis_of(image: str) -> Iterator[redis.Redis]:
+    """Give a Redis of an image, without accounts, and remove it at the end."""
+    name = f"rollproof-test-{uuid.uuid4().hex[:8]}"
+    command = ("run", "--detach", "--name", name, "--publish=127.0.0.1::6379", "--entrypoint", ALONE[0])
+    docker(*command, image, *ALONE[1:])
+    try:
+        port = int(docker("port", name, "6379/tcp").splitlines()[0].rpartition(":")[2])
+        with redis.Redis(port=port, protocol=3, socket_timeout=5) as client:
+            end = time.monotonic() + 20
+            while True:
+                try:
+                    client.ping()
+                    break
+                except redis.ConnectionError:
+                    assert time.monotonic() < end
+                    time.sleep(0.1)
+            yield client
+    finally:
+        docker("rm", "--force", "--volumes", name)
+
+
+def test_two_releases_of_redis_do_as_was_judged(
+    target: Target, engine: ContainerEngine, tmp_path: Path
+) -> None:
+    (tmp_path / "Dockerfile").write_text(OLDER_REDIS)
+    older = docker("build", "--quiet", "--tag=rollproof-test/older-redis", str(tmp_path))
+    newer = engine.containers()[target.stores["redis"].services[0]][0].image_id
+    judge = descriptor_of(target.stores["redis"]).judge
+    assert judge is not None
+    with redis_of(older) as seven, redis_of(newer) as eight:
+        for one, other, expected in ((eight, seven, Fit.REFUSED), (seven, eight, Fit.FITS)):
+            one.rpush("list", *range(200))
+            payload = cast("bytes", one.dump("list"))
+            written = {**marks_of(one), "rdb": rdb_of_payload(payload)}
+            for kept in (written, marks_of(one)):
+                judged = judge(kept, marks_of(other), in_place=False)
+                assert judged.fit is expected, judged
+            if expected is Fit.FITS:
+                other.restore("list", 0, payload, replace=True)
+                assert other.llen("list") == 200
+            else:
+                with pytest.raises(redis.ResponseError, match="version or checksum"):
+                    other.restore("list", 0, payload, replace=True)

@@ -1,0 +1,456 @@
+"""What will not work after a rollback, known before anything stops: migrations, and formats of data."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fixtures.backups.sets import read_backup
+from fixtures.baseline.facts import RecordedContainer, RecordedStore
+from fixtures.engines.engine import ContainerEngine, Mount
+from fixtures.errors import ExitCode, Unverifiable, UsageProblem
+from fixtures.rollback import foresight
+from fixtures.rollback.foresight import foresee, problems, said
+from fixtures.rollback.image_revisions import UnknownRevisions, revisions_of
+from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
+from fixtures.rollback.refusals import Allowed, refusals
+from fixtures.target.data_formats import Fit
+from fixtures.target.mistakes import ProfileProblem
+from fixtures.target.profile import Migrations, load_target
+from reports.terminal.progress import Progress
+from rollback_actions.backup import whole_backup
+from rollback_actions.session.journal import Journal
+from rollback_actions.session.steps import Recorder
+from tests.unit.command_line import Ran, tree
+from tests.unit.sandbox import Sandbox, image
+
+FOLDER = "/srv/app/migrations/versions"
+MIGRATIONS = f"""
+[application.migrations.backend]
+folders = ["{FOLDER}"]
+store = "mysql"
+table = "imagedb.alembic_version"
+"""
+FIRST, SECOND, THIRD = "4f1c8a90d2b7", "8d02e6b71c3f", "b7e5d1f0a9c4"
+Files = Mapping[str, str]
+
+
+def revision(name: str, *before: str) -> str:
+    """Return a revision's file as alembic writes it."""
+    down = None if not before else before[0] if len(before) == 1 else before
+    return (
+        f'"""a change\n\nRevision ID: {name}\n"""\nfrom typing import Sequence, Union\n'
+        "from alembic import op\nimport sqlalchemy as sa\n\n"
+        f"revision: str = {name!r}\ndown_revision: Union[str, Sequence[str], None] = {down!r}\n"
+        "branch_labels: Union[str, Sequence[str], None] = None\n\ndef upgrade() -> None:\n    pass\n"
+    )
+
+
+TWO = {"1.py": revision(FIRST), "2.py": revision(SECOND, FIRST), "__init__.py": ""}
+
+
+@dataclass
+class Engine:
+    """Images by id with the files of one folder, and containers; no image has a name here."""
+
+    images: dict[str, Files] = field(default_factory=dict)
+    there: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    def containers(self) -> dict[str, tuple[Any, ...]]:
+        return self.there
+
+    @contextmanager
+    def image_files(self, name: str, path: str, deadline: float) -> Iterator[Iterator[bytes]]:
+        assert deadline > 0
+        if name not in self.images:
+            raise Unverifiable(what="image", expected="a", observed="no such image", source="b", hint="c")
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            tar.addfile(folder_of(path))
+            for file, text in self.images[name].items():
+                data = text.encode()
+                info = tarfile.TarInfo(f"{path.rpartition('/')[2]}/{file}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+        whole = archive.getvalue()
+        yield iter([whole[:700], whole[700:]])
+
+
+def folder_of(path: str) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(path.rpartition("/")[2])
+    info.type = tarfile.DIRTYPE
+    return info
+
+
+def container(image_id: str, *mounts: str) -> Any:  # noqa: ANN401 - as much of one as is asked for
+    made = tuple(Mount(name="v", kind="volume", destination=place, source="") for place in mounts)
+    return SimpleNamespace(image_id=image_id, mounts=made)
+
+
+def heads_of(files: Files, folders: Sequence[str] = (FOLDER,)) -> Any:  # noqa: ANN401
+    engine = cast("ContainerEngine", Engine({"sha256:1": files}))
+    return revisions_of(engine, "sha256:1", folders, 1.0)
+
+
+# --- migrations ---
+
+
+def upgraded(files: Mapping[str, Sequence[str]], current: Sequence[str]) -> bool:
+    """Return whether `alembic upgrade heads` of these files takes a database at `current`."""
+    if any(name not in files for name in current):
+        return False  # Can't locate revision identified by …
+
+    def leads_to(earlier: str, later: str) -> bool:
+        return any(one == earlier or leads_to(earlier, one) for one in files[later])
+
+    # Requested revision … overlaps with other requested revisions
+    return not any(leads_to(one, other) for one in current for other in current)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
+    """Draw revisions in the order of their making, each after one or two earlier ones, or the first."""
+    found: dict[str, tuple[str, ...]] = {}
+    for number in range(draw(st.integers(1, 7))):
+        names = draw(st.lists(st.sampled_from([*found] or [""]), min_size=1, max_size=2, unique=True))
+        found[f"{number:03d}{'abcdef0'[number]}"] = tuple(sorted(filter(None, names)))
+    return found
+
+
+@settings(max_examples=200)
+@given(data=st.data())
+def test_two_hundred_databases_are_judged_as_alembic_ends(data: st.DataObject) -> None:
+    history = data.draw(histories())
+    # An image is of some moment: it has what was made until then.
+    made = data.draw(st.integers(1, len(history)))
+    files = dict([*history.items()][:made])
+    current = data.draw(st.lists(st.sampled_from([*history]), min_size=1, max_size=2, unique=True))
+    brought = heads_of({f"{name}_change.py": revision(name, *before) for name, before in files.items()})
+    assert brought.before == files
+    judged = brought.judge(current, at_start=True).fit
+    assert judged is (Fit.FITS if upgraded(files, current) else Fit.REFUSED)
+    # An image that migrates nothing at its start is judged only where nothing is to be done.
+    same = {*current} == {n for n in files if not any(n in before for before in files.values())}
+    assert brought.judge(current, at_start=False).fit is (Fit.FITS if same else Fit.UNKNOWN)
+
+
+def test_a_database_without_a_revision_is_not_judged() -> None:
+    assert heads_of(TWO).judge((), at_start=True).fit is Fit.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({}, "no revision in"),
+        ({"env.py": "x = 1"}, "no revision in"),
+        ({"1.py": revision(SECOND, FIRST)}, f"the image lacks {FIRST}"),
+        ({"1.py": "revision = made()\ndown_revision = None"}, "does not say its revision literally"),
+        ({"1.py": "def upgrade("}, "does not say its revision literally"),
+        ({"1.py": "revision = 7\ndown_revision = None"}, "a revision that is no text"),
+        ({**TWO, "old/3.py": revision(THIRD)}, "below the folder: name its own folder too"),
+    ],
+)
+def test_files_that_do_not_tell_the_revisions_are_not_judged(files: Files, words: str) -> None:
+    with pytest.raises(UnknownRevisions, match=words):
+        heads_of(files)
+
+
+def test_an_image_with_more_than_migrations_there_is_not_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fixtures.rollback.image_revisions._LARGEST_FOLDER", 1000)
+    with pytest.raises(UnknownRevisions, match="more than 0 MB"):
+        heads_of({"data.bin": "x" * 5000})
+
+
+def test_several_folders_are_one_history() -> None:
+    assert heads_of(TWO, (FOLDER, FOLDER)).heads == {SECOND}
+
+
+# --- a target ---
+
+
+@dataclass
+class Made:
+    """A sandbox with migrations in the image of the backend, and what its database and stores say."""
+
+    sandbox: Sandbox
+    engine: Engine
+    live: tuple[str, ...] = (FIRST,)
+    marks: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def foreseen(self, plan: Plan) -> dict[str, Any]:
+        found = foresee(self.sandbox.target, plan, cast("ContainerEngine", self.engine))
+        return {one.what: one for one in found}
+
+    def fit(self, plan: Plan, what: str) -> Fit:
+        found: Fit = self.foreseen(plan)[what].judgement.fit
+        return found
+
+
+@pytest.fixture
+def made(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Made:
+    sandbox.profile.write_text(sandbox.profile.read_text() + MIGRATIONS)
+    sandbox.target = load_target(sandbox.profile)
+    engine = Engine({image("backend"): TWO}, {"backend": (container("sha256:new"),)})
+    made = Made(sandbox, engine)
+
+    def told(name: str, *_: object) -> Any:  # noqa: ANN401
+        made.asked.append(name)
+        answer = made.marks.get(name)
+        if answer is None:
+            raise Unverifiable(what=name, expected="an answer", observed="refused", source="b", hint="c")
+        return answer() if callable(answer) else answer
+
+    monkeypatch.setattr(foresight, "open_marks", told)
+    monkeypatch.setattr(foresight, "open_revisions", lambda *_: made.live)
+    monkeypatch.setattr(foresight, "read_details", lambda folder: made.kept[folder.name])
+    return made
+
+
+def emergency(made: Made, *revisions: str) -> Plan:
+    """Return the plan of an emergency rollback to a backup at `revisions`."""
+    plan = plan_emergency(made.sandbox.target, made.sandbox.commit)
+    assert plan.backup is not None
+    return replace(plan, backup=replace(plan.backup, revisions={"backend": revisions} if revisions else {}))
+
+
+def test_a_service_goes_back_to_an_image_that_does_not_know_the_revision_of_now(made: Made) -> None:
+    plan = plan_service(made.sandbox.target, "backend")
+    made.live = (THIRD,)
+    foreseen = foresee(made.sandbox.target, plan, cast("ContainerEngine", made.engine))
+    (problem,) = refusals(made.sandbox.target, plan, Allowed(), foreseen)
+    assert problem.exit_code is ExitCode.USAGE
+    assert f"revision {THIRD} is none of the image, whose head is {SECOND}" in str(problem)
+    assert "HINT: roll the data back with it" in str(problem)
+    # A rollback that has begun was asked before: its end is better than its middle.
+    assert [*refusals(made.sandbox.target, plan, Allowed(), foreseen, resumed=True)] == []
+    for known in (FIRST, SECOND):
+        made.live = (known,)
+        assert made.fit(plan, "migrations of backend") is Fit.FITS
+
+
+def test_data_that_goes_back_has_the_revision_of_the_backup(made: Made) -> None:
+    made.live = (THIRD,)
+    assert made.fit(emergency(made, SECOND), "migrations of backend") is Fit.FITS
+    assert made.fit(emergency(made, THIRD), "migrations of backend") is Fit.REFUSED
+    assert made.fit(emergency(made), "migrations of backend") is Fit.UNKNOWN
+    # A full rollback leaves all data alone.
+    full = plan_full(made.sandbox.target, made.sandbox.commit)
+    assert made.fit(full, "migrations of backend") is Fit.REFUSED
+
+
+def test_a_database_goes_back_below_the_image_that_runs(made: Made) -> None:
+    plan = plan_database(made.sandbox.target, "mysql")
+    assert plan.backup is not None
+    plan = replace(plan, backup=replace(plan.backup, revisions={"backend": (SECOND,)}))
+    made.engine.images = {"sha256:new": {**TWO, "3.py": revision(THIRD, SECOND)}}
+    assert made.fit(plan, "migrations of backend") is Fit.FITS
+    made.engine.images = {"sha256:new": {"1.py": revision(FIRST)}}
+    assert made.fit(plan, "migrations of backend") is Fit.REFUSED
+    made.engine.there = {}
+    assert made.fit(plan, "migrations of backend") is Fit.UNKNOWN
+
+
+def test_a_store_that_has_no_migrations_asks_for_none(made: Made) -> None:
+    assert [*made.foreseen(plan_database(made.sandbox.target, "redis"))] == ["data of redis"]
+    assert "migrations of backend" not in made.foreseen(plan_service(made.sandbox.target, "worker"))
+
+
+def with_baseline(plan: Plan, **changes: Any) -> Plan:  # noqa: ANN401
+    facts = replace(plan.baseline.facts, **changes)
+    return replace(plan, baseline=replace(plan.baseline, facts=facts))
+
+
+def test_migrations_that_are_made_at_start_are_not_judged(made: Made) -> None:
+    plan = plan_service(made.sandbox.target, "backend")
+    made.live = (THIRD,)
+    for place in (FOLDER, "/srv/app"):
+        made.engine.there = {"backend": (container("sha256:new", place),)}
+        foreseen = made.foreseen(plan)
+        assert foreseen["migrations of backend"].judgement.fit is Fit.UNKNOWN
+        assert [*said(foreseen.values())] == [
+            f"not judged: migrations of backend: they are in a mount ({place}), not in the image"
+        ]
+    made.engine.there = {"backend": (container("sha256:new", "/srv/app/migrations/versions2"),)}
+    assert made.fit(plan, "migrations of backend") is Fit.REFUSED
+    containers = tuple(
+        replace(one, settings={f"mount {FOLDER}": {}}) if one.service == "backend" else one
+        for one in plan.baseline.facts.containers
+    )
+    assert made.fit(with_baseline(plan, containers=containers), "migrations of backend") is Fit.UNKNOWN
+
+
+def test_an_image_that_is_gone_is_not_judged(made: Made) -> None:
+    made.engine.images = {}
+    foreseen = made.foreseen(plan_service(made.sandbox.target, "backend"))
+    assert "no such image" in foreseen["migrations of backend"].judgement.reason
+    assert [*problems(foreseen.values())] == []
+
+
+def test_a_profile_that_names_no_migrations_is_said(sandbox: Sandbox, made: Made) -> None:
+    application = sandbox.target.application.model_copy(update={"migrations": {}})
+    sandbox.target = sandbox.target.model_copy(update={"application": application})
+    foreseen = made.foreseen(plan_service(sandbox.target, "backend"))
+    assert [*said(foreseen.values())] == [
+        "not judged: migrations: the profile names none: application.migrations"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("migrations.backend", "migrations.redis", "expected one of frontend, backend, worker"),
+        (
+            'store = "mysql"\ntable',
+            'store = "redis"\ntable',
+            "expected a store that alembic migrates (mysql)",
+        ),
+        (f'["{FOLDER}"]', '["versions"]', "folders"),
+        ('"imagedb.alembic_version"', '"alembic_version"', "table"),
+    ],
+)
+def test_a_wrong_section_is_said(sandbox: Sandbox, before: str, after: str, words: str) -> None:
+    assert before in MIGRATIONS
+    sandbox.profile.write_text(sandbox.profile.read_text() + MIGRATIONS.replace(before, after))
+    with pytest.raises(ProfileProblem) as caught:
+        load_target(sandbox.profile)
+    assert words in str(caught.value)
+
+
+def test_a_backup_records_what_stayed_as_it_was_meanwhile(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = sandbox.target.application
+    named = {name: Migrations(folders=(FOLDER,), store="mysql", table=f"d.{name}") for name in "abc"}
+    target = sandbox.target.model_copy(
+        update={"application": application.model_copy(update={"migrations": named})}
+    )
+    answers: Iterator[str] = iter(("1", "1", "", "1", "2", "3"))
+
+    def told(*_: object) -> tuple[str, ...]:
+        if answer := next(answers):
+            return (answer,)
+        raise Unverifiable(what="mysql", expected="an answer", observed="none", source="b", hint="c")
+
+    monkeypatch.setattr(whole_backup, "open_revisions", told)
+    monkeypatch.setattr(whole_backup, "keep_images", lambda *_: None)
+    monkeypatch.setattr(whole_backup, "open_keepers", lambda *_: sandbox.keepers)
+    monkeypatch.setattr(whole_backup, "write_index", lambda *_: 0)
+    with Progress() as progress:
+        steps = Recorder(Journal(tmp_path / "backup.jsonl", str), progress, lambda: None)
+        taken = whole_backup.back_up(target, sandbox.commit, sandbox.engine, sandbox.control, steps)
+    assert taken.revisions == {"a": ("1",)}
+    assert read_backup(taken.folder / "set.json") == (target.name, taken)
+
+
+# --- formats of data ---
+
+
+NEW, OLD = {"product": "redis", "server": "8.0.3"}, {"product": "redis", "server": "7.2.5"}
+
+
+def test_a_backup_of_a_newer_server_is_refused(made: Made) -> None:
+    plan = plan_database(made.sandbox.target, "redis")
+    made.kept["redis"] = {**NEW, "rdb": 12}
+    made.marks["redis"] = OLD
+    (problem,) = problems(made.foreseen(plan).values())
+    assert "RDB version 12 of redis 8.0.3; redis 7.2.5 writes 11" in str(problem)
+    made.marks["redis"] = NEW
+    assert made.fit(plan, "data of redis") is Fit.FITS
+
+
+def recorded(plan: Plan, image_id: str) -> Plan:
+    """Return `plan` with a baseline of Redis 7.2 that ran on an image."""
+    was = RecordedContainer("redis", "r", "redis:7", image_id, None, None, ())
+    return with_baseline(
+        plan,
+        containers=(*plan.baseline.facts.containers, was),
+        stores={"redis": RecordedStore("redis", "Redis 7.2.5", {}, OLD)},
+    )
+
+
+def test_a_server_that_is_down_is_known_by_its_image(made: Made) -> None:
+    plan = recorded(plan_database(made.sandbox.target, "redis"), "sha256:r7")
+    made.kept["redis"] = {**NEW, "rdb": 12}
+    made.engine.there["redis"] = (container("sha256:r7"),)
+    assert made.fit(plan, "data of redis") is Fit.REFUSED
+    made.engine.there["redis"] = (container("sha256:r8"),)
+    foreseen = made.foreseen(plan)["data of redis"]
+    assert (foreseen.judgement.fit, foreseen.refuses) == (Fit.UNKNOWN, False)
+
+
+def test_a_server_that_the_next_start_would_replace_is_a_caution(made: Made) -> None:
+    plan = recorded(plan_full(made.sandbox.target, made.sandbox.commit), "sha256:r7")
+    made.marks["redis"] = NEW
+    made.engine.there["redis"] = (container("sha256:r8"),)
+    foreseen = made.foreseen(plan)
+    assert [line for line in said(foreseen.values()) if line.startswith("caution: data of redis, once its")]
+    assert [*problems(foreseen.values())] == []
+    # One that is a service of the application is replaced by the rollback itself.
+    replaced = replace(plan, images={**plan.images, "redis": "sha256:r7"})
+    (problem,) = problems(made.foreseen(replaced).values())
+    assert "HINT: leave that server out of application.services" in str(problem)
+
+
+def test_a_store_that_hangs_is_not_judged_in_time(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foresight, "SECONDS", 0.3)
+    ended = threading.Event()
+    made.marks["mysql"] = ended.wait
+    made.marks["redis"], made.kept["redis"] = NEW, {**NEW, "rdb": 12}
+    began = time.monotonic()
+    foreseen = made.foreseen(emergency(made, SECOND))
+    assert time.monotonic() - began < foresight.SECONDS + 2
+    ended.set()
+    assert foreseen["data of mysql"].judgement.reason == "no answer within 0.3 s"
+    assert foreseen["data of redis"].judgement.fit is Fit.FITS
+
+
+# --- who asks ---
+
+
+@pytest.fixture
+def refused(made: Made, monkeypatch: pytest.MonkeyPatch) -> Made:
+    """A target whose database the recorded image does not know."""
+    made.live = (THIRD,)
+    opened: Callable[[object], Engine] = lambda _: made.engine  # noqa: E731
+    for place in ("reports.terminal.decision", "rollback_actions.rollback.rollback_run"):
+        monkeypatch.setattr(f"{place}.open_engine", opened)
+    return made
+
+
+def test_the_command_is_refused_and_has_changed_nothing(run: Ran, refused: Made) -> None:
+    assert refused.sandbox is run.sandbox
+    before = tree(run.sandbox.folder)
+    said_then = run("rollback", "service", "backend", code=ExitCode.USAGE)
+    assert f"revision {THIRD} is none of the image" in said_then
+    assert tree(run.sandbox.folder) == before
+    assert not run.sandbox.control.stop.called
+
+
+def test_the_plan_asks_the_same(run: Ran, refused: Made) -> None:
+    assert f"revision {THIRD} is none of the image" in run("plan", "--service=backend")
+    refused.live = ()
+    assert "\nnot judged: migrations of backend: the database has no revision" in run(
+        "plan", "--service=backend"
+    )
+
+
+def test_a_refusal_is_one_that_the_user_can_correct(refused: Made) -> None:
+    plan = plan_service(refused.sandbox.target, "backend")
+    (problem,) = problems(refused.foreseen(plan).values())
+    assert isinstance(problem, UsageProblem)
