@@ -9,6 +9,7 @@ from typing import cast
 import pytest
 
 from fixtures.backups.package import Package
+from fixtures.collection import Json
 from fixtures.errors import ActionFailed
 from fixtures.stores.drivers import at_place
 from fixtures.stores.reach import release
@@ -82,13 +83,14 @@ def test_a_backup_of_another_target_is_refused() -> None:
 
 
 def test_a_server_that_cannot_read_the_backup_is_refused() -> None:
-    keeper, kept, older = Keeper(_writable()), {"server": "7.2.4", "rdb": 11}, {"server": "7.0.15"}
+    keeper, older = Keeper(_writable()), {"server": "7.0.15"}
+    kept: dict[str, Json] = {"server": "7.2.4", "rdb": 11}
     keeper.refuse_unreadable(kept, {"server": "7.2.0"})
-    keeper.refuse_unreadable(older, kept)
+    keeper.refuse_unreadable({**older}, kept)
     with pytest.raises(
         ActionFailed, match=r"observed RDB version 11 of redis 7.2.4; redis 7.0.15 writes 10 "
     ):
-        keeper.refuse_unreadable(kept, older)
+        keeper.refuse_unreadable(kept, {**older})
 
 
 def test_a_kind_without_formats_reads_every_backup() -> None:
