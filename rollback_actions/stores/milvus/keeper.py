@@ -10,7 +10,7 @@ The volumes hold the accounts too: a restore brings back the accounts at the tim
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from fixtures.backups.package import Kept, read_package, write_package
 from fixtures.errors import Problem, Unverifiable
 from fixtures.stores.milvus.descriptor import MilvusProfile
 from fixtures.stores.milvus.view import WORKERS, chosen, connect, count, translated
+from fixtures.stores.policy import policy_of
 from fixtures.stores.reach import Countdown
 from fixtures.system.command import Deadline
 from fixtures.system.side_by_side import each
@@ -44,10 +45,37 @@ class _Collection(BaseModel):
 
 
 class _Details(BaseModel):
+    """The server's collections at the time of the backup.
+
+    Users may go on while a backup is taken: of the collections in `grown` the copy has something between what
+    `collections` says, as of before the copy, and what `grown` says, as of after it; None is absent.
+    """
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     server: str
     collections: dict[str, _Collection]
+    grown: dict[str, _Collection | None] = {}
+
+    def holds(self, found: _Details) -> bool:
+        """Return True if `found`, after a restore, is what was backed up."""
+        return all(
+            found.collections.get(name) == self.collections.get(name)
+            or (
+                name in self.grown
+                and _between(self.collections.get(name), self.grown[name], found.collections.get(name))
+            )
+            for name in {*self.collections, *self.grown, *found.collections}
+        )
+
+
+def _between(before: _Collection | None, after: _Collection | None, found: _Collection | None) -> bool:
+    if found is None:
+        return before is None or after is None
+    if found.records is None:
+        return True
+    least, most = sorted((one.records or 0) if one else 0 for one in (before, after))
+    return least <= found.records <= most
 
 
 class Keeper(StoreWriter[MilvusProfile]):
@@ -58,7 +86,7 @@ class Keeper(StoreWriter[MilvusProfile]):
     """
 
     def back_up(self, folder: Path) -> Kept:
-        """Flush, stop, copy every volume, start again, and check that nothing was written meanwhile.
+        """Flush, stop, copy every volume, start again, and check that nobody wrote meanwhile but who may.
 
         The services run again when this returns or raises.
         """
@@ -68,8 +96,13 @@ class Keeper(StoreWriter[MilvusProfile]):
             self._copy(folder, countdown)
         finally:
             self._start()
-        self._wait_until(before, "start after the backup")
-        return self._package(folder, before)
+        after = self._wait_until(before, "start after the backup", self._grew).collections
+        grown = {
+            name: after.get(name)
+            for name in {*before.collections, *after}
+            if after.get(name) != before.collections.get(name)
+        }
+        return self._package(folder, before.model_copy(update={"grown": grown}))
 
     def keep_aside(self, folder: Path, *, up: bool) -> Kept:
         """Flush, stop, copy every volume, and stay stopped: a start costs more than the copy.
@@ -121,15 +154,29 @@ class Keeper(StoreWriter[MilvusProfile]):
         if recorded is None:
             unasked = "it could not be asked when it was kept: nothing to compare with"
             return Restored(records={}, notes=(unasked,))
-        server = self._wait_until(recorded, "restore")
+        found = self._wait_until(recorded, "restore", _Details.holds)
         notes = [
             f"{name} was not loaded when it was backed up: it is back, and was not counted"
             for name, collection in sorted(recorded.collections.items())
             if collection.records is None
         ]
-        if server != recorded.server:
-            notes.append(f"the backup is of Milvus {recorded.server}, the server is {server}")
-        return Restored(records=self._records(recorded), notes=tuple(notes))
+        if found.server != recorded.server:
+            notes.append(f"the backup is of Milvus {recorded.server}, the server is {found.server}")
+        return Restored(records=self._records(found), notes=tuple(notes))
+
+    def _grew(self, before: _Details, after: _Details) -> bool:
+        """Return True if `after` differs from `before` in nothing but what the profile lets users do."""
+        return all(
+            self._may_become(name, before.collections.get(name), after.collections.get(name))
+            for name in {*before.collections, *after.collections}
+        )
+
+    def _may_become(self, name: str, before: _Collection | None, after: _Collection | None) -> bool:
+        policy = policy_of(self._profile, name)
+        if before == after or policy in {"changes", "volatile"}:
+            return True
+        grew = after is not None and (before is None or (after.records or 0) >= (before.records or 0))
+        return policy == "grows" and grew
 
     def _copy(self, folder: Path, countdown: Countdown) -> None:
         self._stop(countdown)
@@ -192,8 +239,10 @@ class Keeper(StoreWriter[MilvusProfile]):
             server = client.get_server_version(timeout=deadline)
         return _Details(server=server, collections=collections)
 
-    def _wait_until(self, expected: _Details, after: str) -> str:
-        """Wait until the collections are as `expected`, loading and releasing them; return the version.
+    def _wait_until(
+        self, expected: _Details, after: str, agree: Callable[[_Details, _Details], bool]
+    ) -> _Details:
+        """Wait until the collections `agree` with `expected`, loading and releasing them; return them.
 
         Raises `ActionFailed` if that takes longer than the profile's `ready_seconds`.
         """
@@ -205,8 +254,8 @@ class Keeper(StoreWriter[MilvusProfile]):
             except Unverifiable as error:
                 observed = error.observed
             else:
-                if found.collections == expected.collections:
-                    return found.server
+                if agree(expected, found):
+                    return found
                 observed = _difference(expected.collections, found.collections)
             if time.monotonic() > end:
                 raise self._failed(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.backups.package import MANIFEST
+from fixtures.backups.package import MANIFEST, read_package
 from rollback_actions.stores.milvus.keeper import Keeper
 from tests.stack.keeping.milvus import Milvus
 from tests.stack.keeping.subject import Backup
@@ -27,6 +27,19 @@ def test_the_server_runs_again_after_a_backup_that_failed(
     assert not (tmp_path / MANIFEST).exists()
     assert subject.running()
     assert subject.observe() == kept.before
+
+
+def test_what_users_may_add_spoils_no_backup(
+    subject: Milvus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = subject.place.keeper()
+    assert isinstance(keeper, Keeper)
+    subject.disturb(keeper, monkeypatch)
+    grows = subject.profile.model_copy(update={"policy": {"*": "grows"}})
+    monkeypatch.setattr(keeper, "_profile", grows)
+    kept = keeper.back_up(tmp_path)
+    details = read_package(tmp_path, kind="milvus").details
+    assert details["grown"] == {"plain": {"loaded": True, "records": kept.records["plain"] + 3}}
 
 
 def test_what_is_kept_aside_can_be_put_back(subject: Milvus, kept: Backup, tmp_path: Path) -> None:
