@@ -40,7 +40,25 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the record's plugin in the controller, for a run that belongs to an incident."""
     verification = config.stash.get(VERIFICATION, None)
     if verification is not None and not config.option.collectonly and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(_Record(config, verification), "rollproof-record")
+        record = _Record(config, verification)
+        config.pluginmanager.register(record, "rollproof-record")
+        config.pluginmanager.register(_Last(record), "rollproof-last")
+
+
+class _Last:
+    """Prints the verdict after all that pytest prints."""
+
+    def __init__(self, record: _Record) -> None:
+        self._record = record
+
+    # Outermost: the terminal's summary and its last line are written by a wrapper too.
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Print it, also under -q and --no-summary."""
+        yield
+        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            self._record.say(terminal)
 
 
 class _Record:
@@ -50,6 +68,7 @@ class _Record:
         self._incident = verification.incident
         self._reported: set[str] = set()
         self._verdict: RunVerdict | None = None
+        self._green = False
         self._notes: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -68,6 +87,7 @@ class _Record:
         self._verdict = tally(self._incident, self._verification.target.windows)
         write_verdict(self._incident.folder, self._verdict)
         self._show_times(self._verdict)
+        self._green = session.exitstatus == ExitCode.VERIFIED
         page = self._page(self._verdict)
         self._write_beside(self._verdict)
         # Draw only when everything was verified, so that a run of a single phase takes no longer.
@@ -79,6 +99,7 @@ class _Record:
         self._notes += wrong
         if wrong:
             self._incident.reopen()
+            self._green = False
             self._verdict = _with_secret(self._verdict)
             write_verdict(self._incident.folder, self._verdict)
             if session.exitstatus == ExitCode.VERIFIED:
@@ -89,23 +110,25 @@ class _Record:
         except OSError as error:
             self._notes.append(f"  the job's summary page was not written: {error}")
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def say(self, terminal: pytest.TerminalReporter) -> None:
         """Print the verdict on the incident so far."""
         if self._verdict is None:
             return
-        terminalreporter.section(f"incident {self._incident.id}")
-        shown = of_severity(self._verification.run, self._verdict) or self._verdict
-        for lead, rest, style in lines(shown, self._incident.folder):
-            terminalreporter.write(lead, **dict.fromkeys(style.split(), True))
-            terminalreporter.line(rest)
-        for note in self._notes:
-            terminalreporter.line(redactor_of(self._config).text(note))
+        run = self._verification.run
+        terminal.section(f"incident {self._incident.id}")
+        shown = of_severity(run, self._verdict) or self._verdict
+        notes = map(redactor_of(self._config).text, self._notes)
+        for lead, rest, style in lines(
+            shown, self._incident.folder, told=run.plan(), notes=notes, green=self._green
+        ):
+            terminal.write(lead, **dict.fromkeys(style.split(), True))
+            terminal.line(rest)
 
     def _page(self, verdict: RunVerdict) -> str:
         """Return the run's Markdown page; for the gate before a migration, also write it into the record."""
         if self._incident.kind is not IncidentKind.CHANGE:
             shown = of_severity(self._verification.run, verdict) or verdict
-            return markdown(shown, self._incident.folder)
+            return markdown(shown, self._incident.folder, green=self._green)
         waivers = self._verification.target.premigration.waivers
         page = gate_page(verdict, self._verification.run, waivers)
         page = redactor_of(self._config).text(page)

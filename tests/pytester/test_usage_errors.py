@@ -53,6 +53,14 @@ def test_no_incident_is_opened(recorded: Sandbox) -> None:
     assert files(recorded.pytester.path / "incidents") == {}
 
 
+def test_a_baseline_that_is_none_is_a_typing_error(recorded: Sandbox) -> None:
+    for named in ("nosuch", "checks", "x" * 5_000):
+        outcome = recorded.run("-m", "phase1", f"--baseline={named}")
+        assert outcome.code == ExitCode.USAGE
+        assert "baseline: expected the folder of one, or its name" in outcome.text
+    assert files(recorded.pytester.path / "incidents") == {}
+
+
 @ALONE_AND_WITH_WORKERS
 def test_the_folder_of_the_project_stands_for_its_checks(
     recorded: Sandbox, monkeypatch: pytest.MonkeyPatch
