@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from reports.terminal.guard import EXIT_CODES_TOLD, guarded
+from fixtures.errors import EXIT_CODES_TOLD
+from reports.terminal.guard import guarded
 
 _ROOT = Path(__file__).resolve().parent.parent
 

@@ -12,7 +12,6 @@ from contextlib import suppress
 from typer.exceptions import Abort, TyperException
 
 from fixtures.errors import (
-    EXIT_CODES,
     ExitCode,
     Mismatch,
     Problem,
@@ -26,8 +25,6 @@ from fixtures.errors import (
 from fixtures.system.process import escape_half_characters, sigterm_as_ctrl_c
 from fixtures.system.state import new_state_file
 
-EXIT_CODES_TOLD = f"Exit codes: {'; '.join(f'{code:d} {said}' for code, said in EXIT_CODES.items())}."
-"""The end of every help."""
 _CTRL_C = 130
 _TOO_LONG = frozenset({errno.ENAMETOOLONG, errno.E2BIG})
 _LONGEST_NAME = 255

@@ -63,7 +63,7 @@ def verify_bundle_command(
         str | None,
         typer.Option(help="SHA-256 of the whole file, from another source.", show_default=False),
     ] = None,
-    profile: Annotated[str | None, typer.Option("--target", hidden=True)] = None,
+    profile: Annotated[str | None, typer.Option("--target", hidden=True, help="Refused, in words.")] = None,
 ) -> None:
     """Verify BUNDLE: every hash matches, and nothing is missing, added or changed."""
     if profile is not None:

@@ -14,8 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from fixtures.errors import UsageProblem
-from reports.terminal.guard import EXIT_CODES_TOLD
+from fixtures.errors import EXIT_CODES_TOLD, UsageProblem
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ _ROWS = {
         "fixtures.given reports.text reports.tools reports.allure reports.incident reports.verdict "
         "reports.postmortem reports.html"
     ),
-    "reports": "reports.terminal reports.run",
+    "reports": "fixtures reports.terminal reports.run",
     "rollback_actions.session": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.incident "
         "fixtures.rollback reports.terminal"
