@@ -19,9 +19,11 @@ from fixtures.gating.verification import VERIFICATION
 from fixtures.verdict import Verdict
 from reports.run.annotations import is_red, said_of
 
+NAME = "rollproof-causes"
+"""The plugin's name while it folds."""
 ROWS = 5
 """The most rows of one entry."""
-ALL_ROWS = 20
+ALL_ROWS = 16
 """The most rows of all entries together: the verdict must stay on the screen."""
 _HINT_ROWS = 2
 _INDENT = "  "
@@ -35,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     verification = config.stash.get(VERIFICATION, None)
     controller = not config.option.collectonly and not hasattr(config, "workerinput")
     if verification is not None and controller and config.option.tbstyle == _STYLE:
-        config.pluginmanager.register(_Causes(config), "rollproof-causes")
+        config.pluginmanager.register(_Causes(config), NAME)
 
 
 class Cause(NamedTuple):
@@ -117,7 +119,6 @@ class _Causes:
         yield
         if not self._found:
             return
-        # The last column stays free: some terminals break a line that fills it.
         width = terminalreporter._tw.fullwidth  # noqa: SLF001 - it has no public name
         terminalreporter.section("red checks, by cause")
         shown = 0

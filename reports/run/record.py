@@ -25,6 +25,7 @@ from reports.allure.results import write_unreported
 from reports.html.history import history_of
 from reports.html.html import REPORT, render
 from reports.incident.journal_end import JOURNAL_END, journal_end
+from reports.run.causes import NAME as CAUSES
 from reports.run.completion import complete
 from reports.run.environment import environment, executor
 from reports.text.redactor import redactor_of
@@ -118,8 +119,10 @@ class _Record:
         terminal.section(f"incident {self._incident.id}")
         shown = of_severity(run, self._verdict) or self._verdict
         notes = map(redactor_of(self._config).text, self._notes)
+        without = self._config.option.tbstyle == "no" and not self._config.pluginmanager.hasplugin(CAUSES)
+        told = () if without else run.plan()
         for lead, rest, style in lines(
-            shown, self._incident.folder, told=run.plan(), notes=notes, green=self._green
+            shown, self._incident.folder, told=told, notes=notes, green=self._green
         ):
             terminal.write(lead, **dict.fromkeys(style.split(), True))
             terminal.line(rest)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from fixtures.errors import shortened
 from fixtures.stages import SEVERITY, STEPS
 from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict
 from reports.allure.metadata import RESULTS
@@ -43,6 +44,8 @@ _SEVERITY_MEANINGS = {
 _LATE = "every check of all four phases ran and passed, but the target was down for longer than its objective"
 _NOT_IN_TIME = "every check of all four phases ran and passed, but not in time"
 _LONGEST_REASON = 200
+# At a terminal; all of it is in the record.
+_NOTES, _LONGEST_NOTE = 4, 140
 UNSEEN = "Where a writer may have been unseen while data was restored"
 _RECORD = (VERDICT, "gate.md", "report.html", "postmortem.md", RESULTS)
 # GitHub and its imitations show the file that this variable names.
@@ -72,15 +75,17 @@ def lines(
     for check, reason in _firsts(verdict, told):
         yield "  first", f"   {check}: {reason}", style
     for name, reason in _blocked(verdict):
-        yield "  blocked", f" {TITLES[name]}: {reason}", _STYLES[Verdict.BLOCKED]
+        yield "  blocked", f" {TITLES[name]}: {shortened(reason, _LONGEST_NOTE)}", _STYLES[Verdict.BLOCKED]
     for late in _late(verdict):
         yield "  late", f"    {late}", style
     for store, reason in (verdict.blind or {}).items():
         yield "  blind", f"   {store}: {reason}", ""
     if verdict.partial:
         yield "  not covered", f": {'; '.join(verdict.partial)}", style
-    for text in verdict.notes:
-        yield "  note", f"    {text}", ""
+    for text in verdict.notes[:_NOTES]:
+        yield "  note", f"    {shortened(text, _LONGEST_NOTE)}", ""
+    if len(verdict.notes) > _NOTES:
+        yield "  notes", f"   {len(verdict.notes) - _NOTES} more: see {VERDICT}", ""
     yield "", f"  record  {_shown(folder)}: {', '.join(_record(folder))}", ""
     yield from (("", note, "") for note in notes)
     said, text = _conclusion(verdict, green=green)

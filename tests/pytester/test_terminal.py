@@ -37,7 +37,7 @@ def test_rows(table):
 def terminal(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """A project that makes the whole record, at a terminal of 80 columns."""
     names = ("scrubbing", "annotations", "causes", "record")
-    sandbox.plugins(then=[f"reports.run.{name}" for name in names])
+    sandbox.plugins("fixtures.gating.evidence", then=[f"reports.run.{name}" for name in names])
     sandbox.settings(UNRENDERED)
     monkeypatch.setenv("COLUMNS", str(COLUMNS))
     return sandbox
@@ -64,6 +64,22 @@ def test_equal_causes_are_one_entry(terminal: Sandbox) -> None:
     assert "HINT: docker version" in causes
     assert rows(causes) <= ROWS
     assert rows(outcome.text) <= MOST_ROWS
+
+
+def test_a_whole_verification_with_everything_to_say_fits_the_screen(terminal: Sandbox) -> None:
+    more = """
+@pytest.mark.phase{0}
+@pytest.mark.parametrize("table", range(100))
+def test_more_{0}(table, note): note(f"note {{table}}: " + "n" * 300)
+"""
+    body = "".join(more.format(number) for number in range(1, 5))
+    terminal.checks(test_a=f"from fixtures.errors import Mismatch\n{EACH_ANOTHER}{body}")
+    outcome = terminal.run()
+    assert outcome.code == ExitCode.FAILED
+    assert outcome.text.count("  note ") > 1
+    assert rows(outcome.text) <= MOST_ROWS
+    assert outcome.incident is not None
+    assert "note 99: n" in (outcome.incident / "verdict.json").read_text(encoding="utf-8")
 
 
 def test_a_red_check_is_a_few_rows_and_all_of_them_fit_the_screen(terminal: Sandbox) -> None:
