@@ -131,5 +131,5 @@ class _Causes:
         if left:
             others = f"{len(self._found) - shown} more causes" if shown else f"{len(self._found)} causes"
             terminalreporter.line(
-                shortened(f"and {others} of {len(left)} checks: see postmortem.md in the record", width)
+                shortened(f"and {others} of {len(left)} checks: all are in the record", width)
             )

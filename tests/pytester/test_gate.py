@@ -125,7 +125,6 @@ def test_a_waiver_lets_an_item_pass_and_shows(gate: Sandbox) -> None:
     waive(gate, "test_wrong")
     waive(gate, "test_unknown[redis]")
     waive(gate, "test_unknow?[[]kafka]")
-    waive(gate, "test_gone")
     waive(gate, "test_wron?")
     outcome = run(gate)
     assert outcome.code == ExitCode.VERIFIED, outcome.text
@@ -136,8 +135,7 @@ def test_a_waiver_lets_an_item_pass_and_shows(gate: Sandbox) -> None:
     assert "5 of 8 items hold, 3 waived" in page
     assert page.count("| used |") == 3
     assert page.count("| not needed |") == 1, "of two of one person, the first lets an item pass"
-    assert "| test\\_gone | Ada | known \\| old |" in page
-    assert "| covers no item |" in page
+    assert "| Ada | known \\| old |" in page
     assert "waived by Ada" in outcome.text
 
 
@@ -246,6 +244,8 @@ def test_a_waiver_for_a_case_of_an_item_that_has_none_today_stays(gate: Sandbox)
     item = "@pytest.mark.premigration\n@pytest.mark.step2\n@pytest.mark.parametrize('part', {})\n"
     gate.checks(test_none=f"{item.format([])}def test_part(part): pass")
     waive(gate, "test_part[redis]")
-    assert run(gate).code == ExitCode.VERIFIED
+    outcome = run(gate)
+    assert outcome.code == ExitCode.VERIFIED
+    assert "| covers no item |" in page_of(outcome)
     gate.checks(test_none=f"{item.format(['kafka'])}def test_part(part): pass")
     assert run(gate).code == ExitCode.USAGE

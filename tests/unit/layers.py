@@ -187,7 +187,7 @@ _ROWS = {
         "rollback_actions.contacts rollback_actions.backup rollback_actions.rollback rollback_actions.gate "
         "rollback_actions.respond"
     ),
-    "rollback_actions": "fixtures rollback_actions.cli",
+    "rollback_actions": "fixtures reports.terminal rollback_actions.cli",
     "checks": "",
     "checks.premigration": "fixtures.*",
     "checks.severity": "fixtures.*",
