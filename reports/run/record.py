@@ -33,7 +33,7 @@ from reports.tools.node import installed_allure
 from reports.verdict.downtime_result import results_of_time
 from reports.verdict.gate_page import GATE_PAGE, gate_page
 from reports.verdict.known_limits import LIMITS, limits_page
-from reports.verdict.summary import append_job_summary, lines, markdown
+from reports.verdict.summary import append_job_summary, lines, markdown, shown_folder
 from reports.verdict.verdict import write_verdict
 
 
@@ -180,7 +180,9 @@ class _Record:
         """Render the report if Allure is installed; an incident is no time to install it."""
         folder = self._incident.folder
         if installed_allure() is None:
-            self._notes.append(f"  {REPORT} was not made; this makes it: python -m reports {folder}")
+            self._notes.append(
+                f"  {REPORT} was not made; this makes it: python -m reports {shown_folder(folder)}"
+            )
         else:
             render(folder)
 

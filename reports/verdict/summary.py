@@ -45,7 +45,7 @@ _LATE = "every check of all four phases ran and passed, but the target was down 
 _NOT_IN_TIME = "every check of all four phases ran and passed, but not in time"
 _LONGEST_REASON = 200
 # At a terminal; all of it is in the record.
-_NOTES, _LONGEST_NOTE = 4, 140
+_NOTES, _LONGEST_NOTE, _LONGEST_BLOCKED = 4, 70, 140
 UNSEEN = "Where a writer may have been unseen while data was restored"
 _RECORD = (VERDICT, "gate.md", "report.html", "postmortem.md", RESULTS)
 # GitHub and its imitations show the file that this variable names.
@@ -74,8 +74,8 @@ def lines(
         yield f"  {phase.verdict:<7}", rest, _STYLES[phase.verdict]
     for check, reason in _firsts(verdict, told):
         yield "  first", f"   {check}: {reason}", style
-    for name, reason in _blocked(verdict):
-        yield "  blocked", f" {TITLES[name]}: {shortened(reason, _LONGEST_NOTE)}", _STYLES[Verdict.BLOCKED]
+    for reason, titles in _blocked_together(verdict).items():
+        yield "  blocked", f" {', '.join(titles)}: {reason}", _STYLES[Verdict.BLOCKED]
     for late in _late(verdict):
         yield "  late", f"    {late}", style
     for store, reason in (verdict.blind or {}).items():
@@ -86,7 +86,7 @@ def lines(
         yield "  note", f"    {shortened(text, _LONGEST_NOTE)}", ""
     if len(verdict.notes) > _NOTES:
         yield "  notes", f"   {len(verdict.notes) - _NOTES} more: see {VERDICT}", ""
-    yield "", f"  record  {_shown(folder)}: {', '.join(_record(folder))}", ""
+    yield "", f"  record  {shown_folder(folder)}: {', '.join(_record(folder))}", ""
     yield from (("", note, "") for note in notes)
     said, text = _conclusion(verdict, green=green)
     yield said.upper(), f": {text} ({verdict.target})", _STYLES[said]
@@ -143,7 +143,7 @@ def markdown(verdict: RunVerdict, folder: Path, *, green: bool = False) -> str:
         page += ["", "Not covered:", "", *(f"- {escaped(reason)}" for reason in verdict.partial)]
     if verdict.notes:
         page += ["", "Notes:", "", *(f"- {escaped(text)}" for text in verdict.notes)]
-    page += ["", f"Record: `{_shown(folder)}` ({', '.join(_record(folder))})"]
+    page += ["", f"Record: `{shown_folder(folder)}` ({', '.join(_record(folder))})"]
     return "\n".join([*page, ""])
 
 
@@ -215,6 +215,14 @@ def _blocked(verdict: RunVerdict) -> Iterator[tuple[str, str]]:
             yield name, _line(phase.first[1])
 
 
+def _blocked_together(verdict: RunVerdict) -> dict[str, list[str]]:
+    """Return the titles of the blocked phases, by their reason: most often it is one for all."""
+    titles: dict[str, list[str]] = {}
+    for name, reason in _blocked(verdict):
+        titles.setdefault(shortened(reason, _LONGEST_BLOCKED), []).append(TITLES[name])
+    return titles
+
+
 def _line(reason: str) -> str:
     line = reason.splitlines()[0] if reason else "no reason given"
     return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
@@ -225,6 +233,6 @@ def _record(folder: Path) -> list[str]:
     return [name for name in _RECORD if (folder / name).exists()]
 
 
-def _shown(folder: Path) -> Path:
+def shown_folder(folder: Path) -> Path:
     """Return `folder` relative to the working directory if it lies below it."""
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
