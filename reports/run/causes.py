@@ -25,7 +25,8 @@ ROWS = 5
 """The most rows of one entry."""
 ALL_ROWS = 16
 """The most rows of all entries together: the verdict must stay on the screen."""
-_HINT_ROWS = 2
+# It is for pasting: the reason is shortened before it is.
+_HINT_ROWS = 3
 _INDENT = "  "
 _STYLES = {Verdict.FAILED: "red", Verdict.BROKEN: "yellow"}
 # What pytest shows unless somebody asks for something else.
