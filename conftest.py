@@ -25,5 +25,6 @@ pytest_plugins = [
     "reports.run.scrubbing",
     "reports.allure.results",
     "reports.run.annotations",
+    "reports.run.causes",
     "reports.run.record",
 ]

@@ -24,8 +24,8 @@ from fixtures.stores.milvus.descriptor import MilvusProfile
 from fixtures.stores.mongodb.descriptor import MongodbProfile
 from fixtures.stores.qdrant.descriptor import QdrantProfile
 from fixtures.target.profile import load_target
+from reports.terminal.guard import guarded
 from reports.terminal.progress import Progress
-from rollback_actions.cli.guard import guarded
 from rollback_actions.containers.compose import ComposeControl
 from staging.kills.wreckage import wreck_all
 from staging.releases.deployment import bring_up_application

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from fixtures.errors import EXIT_CODES_TOLD
+from reports.terminal.guard import guarded
+
 _ROOT = Path(__file__).resolve().parent.parent
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES_TOLD)
 def report(
     incident: Annotated[str, typer.Argument(help="Id of an incident, or its folder.", show_default=False)],
     incidents: Annotated[
@@ -31,4 +34,4 @@ def report(
 
 
 if __name__ == "__main__":
-    app()
+    raise SystemExit(guarded(app))

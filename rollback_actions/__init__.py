@@ -1,4 +1,4 @@
 """Everything that may change the target. Its own module is the command line.
 
-May import `fixtures`, `rollback_actions.cli`.
+May import `fixtures`, `reports.terminal`, `rollback_actions.cli`.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typer.core import TyperGroup
 
 from fixtures.errors import ExitCode
-from rollback_actions.cli.guard import guarded
+from reports.terminal.guard import guarded
 from rollback_actions.cli.lazy import At, commands
 
 ROLLBACK = {
@@ -63,7 +63,7 @@ COMMANDS: dict[str, At | TyperGroup] = {
     ),
     "save-state": At(
         "rollback_actions.cli.state_commands:save_state_command",
-        "Write the commit of the working copy into the file that the profile names, before a migration.",
+        "Write the commit of the working copy into its file of this target, before a migration.",
     ),
     "compare": At(
         "rollback_actions.cli.state_commands:compare_command",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollback_actions.cli.guard import guarded
+from reports.terminal.guard import guarded
 from rollback_actions.cli.lazy import At, commands
 
 COMMANDS = {

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rollback_actions.cli.guard import guarded
+from reports.terminal.guard import guarded
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 

@@ -6,6 +6,8 @@ nothing that only developers have.
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,19 @@ risk = "low"
 reader = {user = "reader", password = {file = "canary_password"}}
 operator = {user = "operator", password = {file = "canary_password"}}
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder for temporary files and state of the tests, and of all that they start: pytest clears it."""
+    # A short name: sockets are made there.
+    folder = tmp_path_factory.getbasetemp() / "t"
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TMPDIR", str(folder))
+        patched.setenv("XDG_STATE_HOME", str(folder / "state"))
+        patched.setattr(tempfile, "tempdir", str(folder))
+        yield folder
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_container_is_running(container: Container, recorded: RecordedContainer,
            what=f"container {container.name}", means=Meaning.SERVICE_DOWN,
            expected="completed, exit code 0" if recorded.completed else "running",
            observed=f"{container.status}, exit code {container.exit_code}",
-           hint=f"docker logs {container.name}")
+           hint=container.remedy)
 
 
 def test_container_is_healthy(container: Container, recorded: RecordedContainer, expect: Expect) -> None:
@@ -46,7 +46,8 @@ def test_container_is_healthy(container: Container, recorded: RecordedContainer,
     expect(container.healthy or (recorded.completed and container.completed),
            what=f"health of {container.name}", means=Meaning.SERVICE_DOWN,
            expected="healthy", observed=container.health or "no health check",
-           hint=f"docker inspect --format '{{{{json .State.Health}}}}' {container.name}")
+           hint=container.remedy if container.status == "paused"
+           else f"docker inspect --format '{{{{json .State.Health}}}}' {container.name}")
 
 
 def test_container_is_not_restarting(
@@ -58,7 +59,7 @@ def test_container_is_not_restarting(
            what=f"restarts of {container.name} since the baseline", means=Meaning.SERVICE_DOWN,
            expected=f"at most {limit}, and not restarting now",
            observed=f"{restarts}, {container.status}",
-           hint=f"docker logs {container.name}")
+           hint=container.remedy)
 
 
 def test_container_was_not_killed_for_memory(container: Container, expect: Expect) -> None:

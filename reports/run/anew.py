@@ -33,11 +33,9 @@ def report_anew(incident: str, incidents: Path) -> ExitCode:
             raise
         print(disk_full(full), file=sys.stderr)  # noqa: T201
         return ExitCode.BROKEN
-    for lead, rest, _style in lines(verdict, folder):
+    notes = [*(f"  not trusted  {doubt}" for doubt in doubts), f"  report  {folder / REPORT}"]
+    for lead, rest, _style in lines(verdict, folder, notes=notes):
         print(f"{lead}{rest}")  # noqa: T201
-    for doubt in doubts:
-        print(f"  not trusted  {doubt}")  # noqa: T201
-    print(folder / REPORT)  # noqa: T201
     # No profile is at hand: search by the secrets' shapes alone.
     wrong = Redactor().wrong_in([*record_of(folder), *([history] if history.exists() else [])])
     for text in wrong:

@@ -35,20 +35,27 @@ class _Annotations:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self._lines.append(annotation(report.fspath, 1, f"not collected: {report.nodeid}", _said(report)))
+            self._lines.append(
+                annotation(report.fspath, 1, f"not collected: {report.nodeid}", said_of(report))
+            )
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed or report.__dict__.get(PART, {}).get("verdict") in _RED:
+        if is_red(report):
             path, line, name = report.location
             if report.when not in _WHENS:
                 # For a check whose worker died, xdist knows only the node id.
                 path, _, name = report.nodeid.partition("::")
             part = "" if report.when == "call" else f" ({_part(report)})"
-            self._lines.append(annotation(path, (line or 0) + 1, f"{name}{part}", _said(report)))
+            self._lines.append(annotation(path, (line or 0) + 1, f"{name}{part}", said_of(report)))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for line in self._lines:
             terminalreporter.line(line)
+
+
+def is_red(report: pytest.TestReport) -> bool:
+    """Return whether a part of a check failed or was broken, however pytest counts it."""
+    return report.failed or report.__dict__.get(PART, {}).get("verdict") in _RED
 
 
 def annotation(path: str, line: int, title: str, message: str) -> str:
@@ -71,7 +78,7 @@ def _part(report: pytest.TestReport) -> str:
     return report.when if report.when in {"setup", "teardown"} else "crash"
 
 
-def _said(report: pytest.TestReport | pytest.CollectReport) -> str:
+def said_of(report: pytest.TestReport | pytest.CollectReport) -> str:
     """Return the error's own words; their second line is the hint."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = str(crash.message) if crash is not None else report.longreprtext

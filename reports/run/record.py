@@ -25,6 +25,7 @@ from reports.allure.results import write_unreported
 from reports.html.history import history_of
 from reports.html.html import REPORT, render
 from reports.incident.journal_end import JOURNAL_END, journal_end
+from reports.run.causes import NAME as CAUSES
 from reports.run.completion import complete
 from reports.run.environment import environment, executor
 from reports.text.redactor import redactor_of
@@ -32,7 +33,7 @@ from reports.tools.node import installed_allure
 from reports.verdict.downtime_result import results_of_time
 from reports.verdict.gate_page import GATE_PAGE, gate_page
 from reports.verdict.known_limits import LIMITS, limits_page
-from reports.verdict.summary import append_job_summary, lines, markdown
+from reports.verdict.summary import append_job_summary, lines, markdown, shown_folder
 from reports.verdict.verdict import write_verdict
 
 
@@ -40,7 +41,25 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the record's plugin in the controller, for a run that belongs to an incident."""
     verification = config.stash.get(VERIFICATION, None)
     if verification is not None and not config.option.collectonly and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(_Record(config, verification), "rollproof-record")
+        record = _Record(config, verification)
+        config.pluginmanager.register(record, "rollproof-record")
+        config.pluginmanager.register(_Last(record), "rollproof-last")
+
+
+class _Last:
+    """Prints the verdict after all that pytest prints."""
+
+    def __init__(self, record: _Record) -> None:
+        self._record = record
+
+    # Outermost: the terminal's summary and its last line are written by a wrapper too.
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Print it, also under -q and --no-summary."""
+        yield
+        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            self._record.say(terminal)
 
 
 class _Record:
@@ -50,6 +69,7 @@ class _Record:
         self._incident = verification.incident
         self._reported: set[str] = set()
         self._verdict: RunVerdict | None = None
+        self._green = False
         self._notes: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -68,6 +88,7 @@ class _Record:
         self._verdict = tally(self._incident, self._verification.target.windows)
         write_verdict(self._incident.folder, self._verdict)
         self._show_times(self._verdict)
+        self._green = session.exitstatus == ExitCode.VERIFIED
         page = self._page(self._verdict)
         self._write_beside(self._verdict)
         # Draw only when everything was verified, so that a run of a single phase takes no longer.
@@ -79,6 +100,7 @@ class _Record:
         self._notes += wrong
         if wrong:
             self._incident.reopen()
+            self._green = False
             self._verdict = _with_secret(self._verdict)
             write_verdict(self._incident.folder, self._verdict)
             if session.exitstatus == ExitCode.VERIFIED:
@@ -89,23 +111,27 @@ class _Record:
         except OSError as error:
             self._notes.append(f"  the job's summary page was not written: {error}")
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def say(self, terminal: pytest.TerminalReporter) -> None:
         """Print the verdict on the incident so far."""
         if self._verdict is None:
             return
-        terminalreporter.section(f"incident {self._incident.id}")
-        shown = of_severity(self._verification.run, self._verdict) or self._verdict
-        for lead, rest, style in lines(shown, self._incident.folder):
-            terminalreporter.write(lead, **dict.fromkeys(style.split(), True))
-            terminalreporter.line(rest)
-        for note in self._notes:
-            terminalreporter.line(redactor_of(self._config).text(note))
+        run = self._verification.run
+        terminal.section(f"incident {self._incident.id}")
+        shown = of_severity(run, self._verdict) or self._verdict
+        notes = map(redactor_of(self._config).text, self._notes)
+        without = self._config.option.tbstyle == "no" and not self._config.pluginmanager.hasplugin(CAUSES)
+        told = () if without else run.plan()
+        for lead, rest, style in lines(
+            shown, self._incident.folder, told=told, notes=notes, green=self._green
+        ):
+            terminal.write(lead, **dict.fromkeys(style.split(), True))
+            terminal.line(rest)
 
     def _page(self, verdict: RunVerdict) -> str:
         """Return the run's Markdown page; for the gate before a migration, also write it into the record."""
         if self._incident.kind is not IncidentKind.CHANGE:
             shown = of_severity(self._verification.run, verdict) or verdict
-            return markdown(shown, self._incident.folder)
+            return markdown(shown, self._incident.folder, green=self._green)
         waivers = self._verification.target.premigration.waivers
         page = gate_page(verdict, self._verification.run, waivers)
         page = redactor_of(self._config).text(page)
@@ -154,7 +180,9 @@ class _Record:
         """Render the report if Allure is installed; an incident is no time to install it."""
         folder = self._incident.folder
         if installed_allure() is None:
-            self._notes.append(f"  {REPORT} was not made; this makes it: python -m reports {folder}")
+            self._notes.append(
+                f"  {REPORT} was not made; this makes it: python -m reports {shown_folder(folder)}"
+            )
         else:
             render(folder)
 

@@ -1,6 +1,8 @@
 """The terminal: steps, the monitor's samples, a decision, the card, and contacts, in lines for people.
 
-May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.git`, `fixtures.engines`,
-`fixtures.monitoring`, `fixtures.decision`, `fixtures.incident`, `fixtures.baseline`, `fixtures.backups`,
-`fixtures.team`, `fixtures.monitor`, `fixtures.losses`, `fixtures.rollback`.
+Its `guard` is the edge of each command line: errors and exit codes.
+
+May import `fixtures`, `fixtures.redaction`, `fixtures.system`, `fixtures.target`, `fixtures.git`,
+`fixtures.engines`, `fixtures.monitoring`, `fixtures.decision`, `fixtures.incident`, `fixtures.baseline`,
+`fixtures.backups`, `fixtures.team`, `fixtures.monitor`, `fixtures.losses`, `fixtures.rollback`.
 """

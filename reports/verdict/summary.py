@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from fixtures.errors import shortened
 from fixtures.stages import SEVERITY, STEPS
 from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict
 from reports.allure.metadata import RESULTS
@@ -43,41 +44,70 @@ _SEVERITY_MEANINGS = {
 _LATE = "every check of all four phases ran and passed, but the target was down for longer than its objective"
 _NOT_IN_TIME = "every check of all four phases ran and passed, but not in time"
 _LONGEST_REASON = 200
+# At a terminal; all of it is in the record.
+_NOTES, _LONGEST_NOTE, _LONGEST_BLOCKED = 4, 70, 140
 UNSEEN = "Where a writer may have been unseen while data was restored"
 _RECORD = (VERDICT, "gate.md", "report.html", "postmortem.md", RESULTS)
 # GitHub and its imitations show the file that this variable names.
 _SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 
 
-def lines(verdict: RunVerdict, folder: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield each line as its lead, its rest, and the lead's style in the words of rich and pytest."""
+def lines(
+    verdict: RunVerdict,
+    folder: Path,
+    *,
+    told: Collection[str] = (),
+    notes: Iterable[str] = (),
+    green: bool = False,
+) -> Iterator[tuple[str, str, str]]:
+    """Yield each line as its lead, its rest, and the lead's style in the words of rich and pytest.
+
+    What made the stages `told` red has been said above; `notes` are of whoever prints; `green` is a run of
+    which every check passed. The verdict comes last: that is what stays on a screen.
+    """
     style = _STYLES[verdict.verdict]
-    yield verdict.verdict.upper(), f": {meaning(verdict)} ({verdict.target})", style
     if verdict.rollback is not None:
         yield "", f"  {_rollback(verdict)}", ""
     for name, phase in verdict.phases.items():
         window = f"window {_window(phase):<10}  " if phase.window is not None else ""
         rest = f" {TITLES[name]:<24} {phase.seconds:6.1f} s  {window}{_counts(phase)}"
         yield f"  {phase.verdict:<7}", rest, _STYLES[phase.verdict]
-    for check, reason in _firsts(verdict):
+    for check, reason in _firsts(verdict, told):
         yield "  first", f"   {check}: {reason}", style
-    for name, reason in _blocked(verdict):
-        yield "  blocked", f" {TITLES[name]}: {reason}", _STYLES[Verdict.BLOCKED]
+    for reason, titles in _blocked_together(verdict).items():
+        yield "  blocked", f" {', '.join(titles)}: {reason}", _STYLES[Verdict.BLOCKED]
     for late in _late(verdict):
         yield "  late", f"    {late}", style
     for store, reason in (verdict.blind or {}).items():
         yield "  blind", f"   {store}: {reason}", ""
     if verdict.partial:
         yield "  not covered", f": {'; '.join(verdict.partial)}", style
-    for text in verdict.notes:
-        yield "  note", f"    {text}", ""
-    yield "", f"  record  {_shown(folder)}: {', '.join(_record(folder))}", ""
+    for text in verdict.notes[:_NOTES]:
+        yield "  note", f"    {shortened(text, _LONGEST_NOTE)}", ""
+    if len(verdict.notes) > _NOTES:
+        yield "  notes", f"   {len(verdict.notes) - _NOTES} more: see {VERDICT}", ""
+    yield "", f"  record  {shown_folder(folder)}: {', '.join(_record(folder))}", ""
+    yield from (("", note, "") for note in notes)
+    said, text = _conclusion(verdict, green=green)
+    yield said.upper(), f": {text} ({verdict.target})", _STYLES[said]
 
 
-def markdown(verdict: RunVerdict, folder: Path) -> str:
-    """Return the summary of the incident in `folder` as Markdown."""
+def _conclusion(verdict: RunVerdict, *, green: bool) -> tuple[Verdict, str]:
+    """Return the verdict that agrees with the run's exit code, and its meaning.
+
+    A run of one phase, or one without gates, may pass in a record that is not verified: both are said.
+    """
+    if not green or verdict.verdict is Verdict.PASSED:
+        return verdict.verdict, meaning(verdict)
+    whole = f"the record so far is {verdict.verdict}: {meaning(verdict)}"
+    return Verdict.PASSED, f"every check of this run ran and passed; {whole}"
+
+
+def markdown(verdict: RunVerdict, folder: Path, *, green: bool = False) -> str:
+    """Return the summary of the incident in `folder` as Markdown; see `lines`."""
+    said, text = _conclusion(verdict, green=green)
     page = [
-        f"## {MARKS[verdict.verdict]} {verdict.verdict.capitalize()}: {meaning(verdict)}",
+        f"## {MARKS[said]} {said.capitalize()}: {text}",
         "",
         f"Target `{verdict.target}`, incident `{verdict.incident}`, {verdict.started} to {verdict.finished}.",
         *([f"{_rollback(verdict).capitalize()}."] if verdict.rollback is not None else []),
@@ -113,7 +143,7 @@ def markdown(verdict: RunVerdict, folder: Path) -> str:
         page += ["", "Not covered:", "", *(f"- {escaped(reason)}" for reason in verdict.partial)]
     if verdict.notes:
         page += ["", "Notes:", "", *(f"- {escaped(text)}" for text in verdict.notes)]
-    page += ["", f"Record: `{_shown(folder)}` ({', '.join(_record(folder))})"]
+    page += ["", f"Record: `{shown_folder(folder)}` ({', '.join(_record(folder))})"]
     return "\n".join([*page, ""])
 
 
@@ -165,10 +195,10 @@ def _window(phase: PhaseVerdict) -> str:
     return "none" if phase.window is None else f"{phase.window[0]:g}-{phase.window[1]:g} s"
 
 
-def _firsts(verdict: RunVerdict) -> Iterator[tuple[str, str]]:
+def _firsts(verdict: RunVerdict, told: Collection[str] = ()) -> Iterator[tuple[str, str]]:
     """Yield each tried phase's first unpassed check with its reason: these are the causes."""
-    for phase in verdict.phases.values():
-        if phase.first is not None and (phase.checks.failed or phase.checks.broken):
+    for name, phase in verdict.phases.items():
+        if name not in told and phase.first is not None and (phase.checks.failed or phase.checks.broken):
             check, reason = phase.first
             yield check, _line(reason)
 
@@ -185,6 +215,14 @@ def _blocked(verdict: RunVerdict) -> Iterator[tuple[str, str]]:
             yield name, _line(phase.first[1])
 
 
+def _blocked_together(verdict: RunVerdict) -> dict[str, list[str]]:
+    """Return the titles of the blocked phases, by their reason: most often it is one for all."""
+    titles: dict[str, list[str]] = {}
+    for name, reason in _blocked(verdict):
+        titles.setdefault(shortened(reason, _LONGEST_BLOCKED), []).append(TITLES[name])
+    return titles
+
+
 def _line(reason: str) -> str:
     line = reason.splitlines()[0] if reason else "no reason given"
     return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
@@ -195,6 +233,6 @@ def _record(folder: Path) -> list[str]:
     return [name for name in _RECORD if (folder / name).exists()]
 
 
-def _shown(folder: Path) -> Path:
+def shown_folder(folder: Path) -> Path:
     """Return `folder` relative to the working directory if it lies below it."""
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from fixtures.application.canary import Canary, canary_in_use
 from fixtures.application.client import ApplicationClient
 from fixtures.baseline.containers import record_container
-from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer, RecordedContent, RecordedStore
+from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer, RecordedStore, Surroundings
 from fixtures.baseline.folder import BaselineDraft
 from fixtures.baseline.recording import record_content
-from fixtures.baseline.seal import Sealing, new_sealing
+from fixtures.baseline.seal import new_sealing
+from fixtures.baseline.sight import whole_sight
 from fixtures.baseline.strictness import record_strictness
 from fixtures.baseline.surroundings import record_surroundings
-from fixtures.engines.engine import Container, ContainerEngine, Inside
+from fixtures.engines.engine import Container, ContainerEngine, EngineUnreached, Inside
 from fixtures.engines.factory import open_engine
 from fixtures.engines.stray_mounts import require_held
-from fixtures.errors import ActionFailed, Unverifiable
+from fixtures.errors import ActionFailed, Mismatch, Problem, Unverifiable
 from fixtures.git.repository import read_working_copy
 from fixtures.incident.journal_steps import Step
 from fixtures.probes.web_probes import usual_milliseconds
 from fixtures.stores.contract import StoreView
 from fixtures.stores.references import follow_all
-from fixtures.stores.registry import open_marks, open_view
+from fixtures.stores.registry import open_content, open_marks, open_view
 from fixtures.system.command import Deadline
 from fixtures.system.rounds import Opened
-from fixtures.system.side_by_side import each
+from fixtures.system.side_by_side import every
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Target
 from rollback_actions.backup.taking import Steps
@@ -36,42 +38,67 @@ YOUNG_SECONDS = 20.0
 POLL_SECONDS = 0.5
 
 
+class Gaps:
+    """What is missing, said at once: each part is tried, also after another one has failed."""
+
+    def __init__(self) -> None:
+        """Know of none yet."""
+        self._found: list[Problem | Mismatch] = []
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Keep what ends the body, and go on; but not without an engine, which every part asks."""
+        try:
+            yield
+        except EngineUnreached:
+            raise
+        except (Problem, Mismatch) as gap:
+            self._found.append(gap)
+
+    def require_none(self) -> None:
+        """Raise the first one, with the others in its notes, if there is any."""
+        if not self._found:
+            return
+        first, *others = self._found
+        for other in others:
+            for text in (str(other), *getattr(other, "__notes__", ())):
+                first.add_note(text)
+        raise first
+
+
 def capture(target: Target, steps: Steps) -> Path:
     """Record `target` as the new current baseline and return its folder.
 
     Raises:
-        Problem: the target is not in a good state: a service that does not run, a store that does not
-            answer, a chat without a regular end; or a volume of the application is of no
-            store. A baseline of a bad state would call it good for ever.
+        Problem, Mismatch: the target is not in a good state: a service that does not run, a store that does
+            not answer, a chat without a regular end; or a volume of the application is of no
+            store. A baseline of a bad state would call it good for ever. The first in its order; its notes
+            are the others.
     """
-    engine = open_engine(target.engine)
-    with steps(Step.CONTAINERS) as step:
-        require_held(target, engine)
-        sealing = new_sealing(target)
-        containers = tuple(_running(target, engine, sealing))
-        copy = read_working_copy(target.application.repository)
-        surroundings = record_surroundings(engine.strangers(), copy, sealing)
-        commit = copy.head
+    engine, gaps = open_engine(target.engine), Gaps()
+    with gaps.part(), steps(Step.CONTAINERS) as step:
+        containers, surroundings, commit = _surroundings(target, engine)
         step.result = f"{len(containers)} containers, commit {commit[:12]}"
     client = ApplicationClient(target.application)
-    with steps(Step.CANARY) as step:
+    with gaps.part(), steps(Step.CANARY) as step:
         canary = _canary(target, engine, client)
         step.result = f"{len(canary.files)} files, grounded in {', '.join(canary.grounded_in)}"
-    with steps(Step.MEASURE) as step:
+    with gaps.part(), steps(Step.MEASURE) as step:
         milliseconds = usual_milliseconds(target.application)
         said = [f"{name} {taken:.0f} ms" for name, taken in milliseconds.items()]
         step.result = ", ".join(said) or "neither answers with success"
-    published = target.application.interface
-    interface = client.interface_digest() if published else ""
+        interface = client.interface_digest() if target.application.interface else ""
     with BaselineDraft(target.folders.baselines, target.name) as draft:
         with steps(Step.CONTENT) as step:
-            found = each(
-                lambda name: _store(target, engine, name, draft.folder),
+            with gaps.part():
+                stores = every(lambda name: _asked(target, engine, name), target.stores, name="capture")
+            # Contents take minutes: they are read once nothing else is missing.
+            gaps.require_none()
+            contents = every(
+                lambda name: record_content(target, engine, name, stores[name].counts, draft.folder),
                 target.stores,
-                workers=len(target.stores),
                 name="capture",
             )
-            stores = {name: store for name, (store, _) in found.items()}
             collections = sum(len(store.counts) for store in stores.values())
             records = sum(sum(store.counts.values()) for store in stores.values())
             step.result = f"{records:,} records in {collections} collections of {len(stores)} stores"
@@ -81,7 +108,7 @@ def capture(target: Target, steps: Steps) -> Path:
             containers=containers,
             stores=stores,
             canary=canary,
-            contents={name: content for name, (_, content) in found.items()},
+            contents=contents,
             milliseconds=milliseconds,
             surroundings=surroundings,
             profile=record_strictness(target),
@@ -89,38 +116,67 @@ def capture(target: Target, steps: Steps) -> Path:
         return draft.finish(facts, target.baseline_key)
 
 
-def _running(target: Target, engine: ContainerEngine, sealing: Sealing) -> list[RecordedContainer]:
+def _surroundings(
+    target: Target, engine: ContainerEngine
+) -> tuple[tuple[RecordedContainer, ...], Surroundings, str]:
+    """Return the containers, what is beside them, and the commit of the working copy."""
+    gaps = Gaps()
+    with gaps.part():
+        require_held(target, engine)
+    with gaps.part():
+        sealing = new_sealing(target)
+    with gaps.part():
+        _require_running(target, engine)
+    with gaps.part():
+        copy = read_working_copy(target.application.repository)
+    gaps.require_none()
+    insides = engine.insides(sealing)
+    containers = tuple(
+        record_container(container, insides.get(container.id, Inside()), sealing)
+        for found in engine.containers().values()
+        for container in found
+    )
+    return containers, record_surroundings(engine.strangers(), copy, sealing), copy.head
+
+
+def _require_running(target: Target, engine: ContainerEngine) -> None:
     containers = engine.containers()
-    bad = [s for s in target.services if not any(_good(c) for c in containers.get(s, ()))]
+    bad = {
+        service: next(iter(containers.get(service, ())), None)
+        for service in target.services
+        if not any(_good(container) for container in containers.get(service, ()))
+    }
     if bad:
+        remedies = [container.remedy for container in bad.values() if container is not None]
         raise ActionFailed(
             what="services of the target",
             expected="all running and healthy",
-            observed=f"not so: {', '.join(bad)}",
+            observed=", ".join(f"{service}: {_state_of(container)}" for service, container in bad.items()),
             source=f"project {target.engine.project}",
-            hint="a baseline is captured of a good state only",
+            hint="; ".join(remedies) or "start them: a baseline is captured of a good state only",
         )
-    insides = engine.insides(sealing)
-    return [
-        record_container(container, insides.get(container.id, Inside()), sealing)
-        for found in containers.values()
-        for container in found
-    ]
+
+
+def _state_of(container: Container | None) -> str:
+    if container is None:
+        return "no container"
+    return container.status if container.status != "running" else str(container.health)
 
 
 def _good(container: Container) -> bool:
     return container.running and container.healthy
 
 
-def _store(
-    target: Target, engine: ContainerEngine, name: str, folder: Path
-) -> tuple[RecordedStore, RecordedContent]:
+def _asked(target: Target, engine: ContainerEngine, name: str) -> RecordedStore:
+    """Return what a store says of itself; its reader sees all of it, or this is refused before it is read."""
     with closing(open_view(name, target.stores[name], engine)) as view:
         server = view.ask().server
         judged = descriptor_of(target.stores[name]).judge is not None
         marks = open_marks(name, target.stores[name], engine) if judged else {}
         store = RecordedStore(view.kind, server, counts_of(view), marks)
-    return store, record_content(target, engine, name, store.counts, folder)
+    with open_content(name, target.stores[name], engine) as content:
+        whole_sight(content)
+    return store
 
 
 def counts_of(view: StoreView) -> dict[str, int]:

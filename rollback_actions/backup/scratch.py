@@ -24,6 +24,7 @@ from fixtures.stores.drivers import at_place
 from fixtures.stores.reach import Readable
 from fixtures.stores.registry import endpoint_of
 from fixtures.system.command import Deadline, run_command
+from fixtures.system.state import made_state_folder
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Engine, Target
 from fixtures.target.sections import StoreProfile
@@ -231,9 +232,9 @@ def scratch_of(target: Target, limit: Deadline) -> Iterator[Scratch]:
             or another command has one. ActionFailed, Unverifiable: it did not start.
     """
     services = _services_of(target)
-    # A host has one instance with this name, whoever asks for it.
-    name = f"rollproof-{target.engine.project}{SUFFIX}.lock"
-    lock = file_lock(Path(tempfile.gettempdir()) / name, "restore a backup beside the target")
+    # A user has one instance with this name, whichever checkout asks for it.
+    file = made_state_folder(target.name) / f"{target.engine.project}{SUFFIX}.lock"
+    lock = file_lock(file, "restore a backup beside the target")
     with lock, tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
         described = rendered(target.engine, limit)
         engine = _engine_of(target, described, Path(folder), services)

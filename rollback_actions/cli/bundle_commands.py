@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fixtures.errors import shortened
+from fixtures.errors import UsageProblem, shortened
 from fixtures.incident.incident import named_incident
 
 if TYPE_CHECKING:
@@ -63,8 +63,17 @@ def verify_bundle_command(
         str | None,
         typer.Option(help="SHA-256 of the whole file, from another source.", show_default=False),
     ] = None,
+    profile: Annotated[str | None, typer.Option("--target", hidden=True, help="Refused, in words.")] = None,
 ) -> None:
     """Verify BUNDLE: every hash matches, and nothing is missing, added or changed."""
+    if profile is not None:
+        raise UsageProblem(
+            what="--target",
+            expected="none: a bundle is verified by itself, and says which target it is of",
+            observed=shortened(profile, _SHOWN),
+            source="the command line",
+            hint=f"python -m rollback_actions verify-bundle {shortened(str(bundle), _SHOWN)}",
+        )
     from fixtures.redaction.redactor import Redactor
     from reports.bundle.bundle_check import verify_bundle
 

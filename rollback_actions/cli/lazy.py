@@ -14,6 +14,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from fixtures.errors import EXIT_CODES_TOLD, UsageProblem
+
 
 @dataclass(frozen=True, slots=True)
 class At:
@@ -30,7 +32,9 @@ class At:
     def load(self, name: str) -> TyperCommand:
         """Import the command, and return it under its name."""
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(name)(getattr(import_module(self.module), self.place.partition(":")[2]))
+        app.command(name, epilog=EXIT_CODES_TOLD)(
+            getattr(import_module(self.module), self.place.partition(":")[2])
+        )
         command = get_command(app)
         assert isinstance(command, TyperCommand)  # noqa: S101 - one command makes no group
         return command
@@ -56,15 +60,26 @@ class _Table(TyperGroup):
     """The command line of a table; it shows the table if no command is named."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - as Typer's
-        """Read the name of a command."""
+        """Read the name of a command.
+
+        Raises:
+            UsageProblem: there is none.
+        """
         if not args:
             typer.echo(ctx.get_help())
+            raise UsageProblem(
+                what=ctx.command_path,
+                expected=f"one of {', '.join(self.commands)}",
+                observed="none",
+                source="the command line",
+                hint=f"{ctx.command_path} {next(iter(self.commands))} --help",
+            )
         return super().parse_args(ctx, args)
 
 
 def commands(about: str, table: Mapping[str, At | TyperGroup]) -> TyperGroup:
     """Return the command line of a table; a group in it has its own command line."""
-    found = _Table(help=about, rich_markup_mode=None)
+    found = _Table(help=about, epilog=EXIT_CODES_TOLD, rich_markup_mode=None)
     for name, one in table.items():
         found.add_command(_Listed(name, one) if isinstance(one, At) else one, name)
     return found

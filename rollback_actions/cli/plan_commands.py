@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fixtures.decision.tree import Scope, decide
+from fixtures.errors import UsageProblem
 from fixtures.monitoring.severity import Severity
 from rollback_actions.cli.options import Profile
 
@@ -25,7 +26,10 @@ def plan_command(
     still_bad: Annotated[
         bool | None,
         typer.Option(
-            "--still-bad/--over", help="Result of the five-minute investigation.", show_default=False
+            "--still-bad/--over",
+            help="After the five-minute investigation of a non-critical incident: it is still bad, and"
+            " is rolled back; or it is over, and is only monitored.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -35,6 +39,14 @@ def plan_command(
     from fixtures.target.profile import load_target
     from reports.terminal.decision import decision_lines
 
+    if still_bad is not None and severity is not Severity.NON_CRITICAL:
+        raise UsageProblem(
+            what="--still-bad" if still_bad else "--over",
+            expected="--severity non-critical: only such an incident is investigated before it is decided on",
+            observed=f"severity {severity}",
+            source="the command line",
+            hint="add --severity non-critical, or leave it out",
+        )
     target = load_target(profile)
     scope = Scope(tuple(services or ()), tuple(stores or ()), corrupt, whole)
     require_services(target, scope.services)

@@ -53,26 +53,28 @@ def capture_command(profile: Profile, incident: IncidentId = None, *, take_over:
 
 
 def save_state_command(profile: Profile) -> None:
-    """Write the commit of the working copy into the file that the profile names, before a migration."""
+    """Write the commit of the working copy into its file of this target, before a migration."""
     from fixtures.target.profile import load_target
     from rollback_actions.gate.saved_state import save_state
 
     target = load_target(profile)
-    commit = save_state(target)
-    typer.echo(f"saved: {commit} in {target.premigration.state.commit_file}")
+    commit, file = save_state(target)
+    typer.echo(f"saved: {commit} in {file}")
 
 
 def compare_command(
-    baseline: Annotated[Path, typer.Argument(help="Folder of the baseline.")], profile: Profile
+    baseline: Annotated[Path, typer.Argument(help="Folder of the baseline, or its name.")], profile: Profile
 ) -> None:
     """Compare the target with BASELINE, record by record; changes nothing."""
-    from fixtures.baseline.folder import load_baseline
+    from fixtures.baseline.folder import load_baseline, named_baseline
     from fixtures.baseline.target_comparison import compare_target
     from fixtures.engines.factory import open_engine
     from fixtures.target.profile import load_target
 
     target = load_target(profile)
-    loaded = load_baseline(baseline, target.name, target.baseline_key)
+    loaded = load_baseline(
+        named_baseline(baseline, target.folders.baselines), target.name, target.baseline_key
+    )
     findings = compare_target(target, open_engine(target.engine), loaded)
     verdict = combine(finding.verdict for finding in findings)
     # Findings that are wrong come last: a terminal, and a truncated log, show their end.

@@ -48,7 +48,6 @@ class CheckRun:
             *(sys.executable, "-m", "pytest", "-q", "-m", markers),
             f"--target={self.profile.resolve()}",
             f"--rootdir={ROOT}",
-            "--tb=line" if quiet else "--tb=short",
             *(("-n", str(self.workers)) if self.workers > 1 else ()),
             *options,
         ]

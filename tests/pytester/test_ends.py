@@ -1,9 +1,10 @@
-"""A run that the machine ends: by a full disk, or by SIGTERM, as CI cancels with."""
+"""A run whose end is not its own: by a full disk, by SIGTERM, as CI cancels with, or with a lost reader."""
 
 from __future__ import annotations
 
 import json
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -114,6 +115,23 @@ def test_a_cancelled_run_has_its_record_and_its_verdict(recorded: Sandbox) -> No
     verdict = json.loads((incident_of(recorded) / "verdict.json").read_text(encoding="utf-8"))
     assert verdict["verdict"] != "passed"
     assert f"incident {incident_of(recorded).name}" in said
+
+
+@ALONE_AND_WITH_WORKERS
+def test_a_run_whose_reader_has_gone_goes_on_in_silence(recorded: Sandbox) -> None:
+    recorded.checks(test_a=CHECKS.format(body="pass"))
+    command = f"{shlex.join(recorded.command())} | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
+        cwd=recorded.pytester.path,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == ExitCode.VERIFIED, done.stderr
+    assert done.stderr == ""
+    assert (incident_of(recorded) / "verdict.json").exists()
 
 
 def test_a_process_that_ignores_sigterm_still_does(recorded: Sandbox) -> None:

@@ -218,6 +218,21 @@ def test_no_gate_runs_on_and_is_not_a_verification(sandbox: Sandbox) -> None:
     assert not (outcome.incident / "closed.json").exists()
 
 
+@pytest.mark.parametrize("options", [["--no-gate"], ["-m", "phase1"]], ids=["no gate", "one phase"])
+def test_what_is_printed_last_agrees_with_the_exit_code(sandbox: Sandbox, options: list[str]) -> None:
+    sandbox.plugins(then=("reports.run.scrubbing", "reports.run.record"))
+    sandbox.settings(UNRENDERED)
+    sandbox.checks(**FOUR)
+    outcome = sandbox.run(*options)
+    assert outcome.code == ExitCode.VERIFIED
+    assert outcome.text.splitlines()[-1].startswith("PASSED: ")
+    assert "BROKEN" not in outcome.text
+    assert outcome.incident is not None
+    verdict = json.loads((outcome.incident / "verdict.json").read_text(encoding="utf-8"))
+    assert verdict["verdict"] == "broken"
+    assert f"the record so far is {verdict['verdict']}" in outcome.text.splitlines()[-1]
+
+
 CANARY = """
 @pytest.fixture(scope="module")
 def traces():

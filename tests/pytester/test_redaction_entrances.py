@@ -27,7 +27,7 @@ pytest_plugins = [
     "fixtures.gating.evidence", "fixtures.gating.windows", "fixtures.gating.phases",
     "fixtures.gating.recorder", "fixtures.gating.watchdog", "fixtures.gating.leftovers",
     "reports.run.scrubbing", "reports.allure.results", "reports.run.annotations",
-    "reports.run.record",
+    "reports.run.causes", "reports.run.record",
 ]
 
 def pytest_configure():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode
+from fixtures.errors import EXIT_CODES_TOLD, ExitCode
 from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Sandbox
 
 CHECKS = """
@@ -50,6 +50,18 @@ def test_the_open_incident_is_as_it_was(recorded: Sandbox) -> None:
 def test_no_incident_is_opened(recorded: Sandbox) -> None:
     for arguments in WRONG:
         assert recorded.run(*arguments).code == ExitCode.USAGE
+    assert files(recorded.pytester.path / "incidents") == {}
+
+
+def test_help_tells_every_exit_code(recorded: Sandbox) -> None:
+    assert EXIT_CODES_TOLD in " ".join(recorded.run("--help").text.split())
+
+
+def test_a_baseline_that_is_none_is_a_typing_error(recorded: Sandbox) -> None:
+    for named in ("nosuch", "checks", "x" * 5_000):
+        outcome = recorded.run("-m", "phase1", f"--baseline={named}")
+        assert outcome.code == ExitCode.USAGE
+        assert "baseline: expected the folder of one, or its name" in outcome.text
     assert files(recorded.pytester.path / "incidents") == {}
 
 

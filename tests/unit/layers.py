@@ -39,7 +39,8 @@ _ROWS = {
     ),
     "fixtures.team": "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.incident",
     "fixtures.gating": (
-        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.incident"
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.incident "
+        "fixtures.baseline"
     ),
     "fixtures.application": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.stores"
@@ -69,9 +70,9 @@ _ROWS = {
     "reports.text": "fixtures fixtures.redaction",
     "reports.tools": "fixtures fixtures.redaction fixtures.system",
     "reports.terminal": (
-        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
-        "fixtures.decision fixtures.incident fixtures.baseline fixtures.backups fixtures.team "
-        "fixtures.monitor fixtures.losses fixtures.rollback"
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
+        "fixtures.monitoring fixtures.decision fixtures.incident fixtures.baseline fixtures.backups "
+        "fixtures.team fixtures.monitor fixtures.losses fixtures.rollback"
     ),
     "reports.bundle": "fixtures fixtures.redaction fixtures.system fixtures.incident",
     "reports.allure": (
@@ -107,7 +108,7 @@ _ROWS = {
         "fixtures.given reports.text reports.tools reports.allure reports.incident reports.verdict "
         "reports.postmortem reports.html"
     ),
-    "reports": "reports.run",
+    "reports": "fixtures reports.terminal reports.run",
     "rollback_actions.session": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.incident "
         "fixtures.rollback reports.terminal"
@@ -185,7 +186,7 @@ _ROWS = {
         "rollback_actions.session rollback_actions.containers rollback_actions.contacts "
         "rollback_actions.backup rollback_actions.rollback rollback_actions.gate rollback_actions.respond"
     ),
-    "rollback_actions": "fixtures rollback_actions.cli",
+    "rollback_actions": "fixtures reports.terminal rollback_actions.cli",
     "checks": "",
     "checks.premigration": "fixtures.*",
     "checks.severity": "fixtures.*",

@@ -72,10 +72,20 @@ def test_a_proxy_of_the_environment_is_not_used(
 
 
 def test_nobody_there_is_unverifiable() -> None:
-    with pytest.raises(
-        Unverifiable, match=r"observed ConnectError: .*refused.*from GET http://127\.0\.0\.1:9/"
-    ):
+    with pytest.raises(Unverifiable, match=r"observed ConnectError: .*refused") as caught:
         ApplicationClient(profile("http://127.0.0.1:9")).health()
+    # One cause, whatever was asked.
+    assert caught.value.source == "http://127.0.0.1:9"
+
+
+def test_a_document_of_the_interface_that_is_not_there_says_which_key_names_it(
+    stand_in: StandIn, client: ApplicationClient
+) -> None:
+    stand_in.answers["GET /openapi.json"] = answer(404, {"detail": "Not Found"})
+    with pytest.raises(Refused) as caught:
+        client.interface_digest()
+    assert caught.value.status == 404
+    assert "application.interface" in caught.value.hint
 
 
 def _hang(exchange: Exchange) -> None:

@@ -123,6 +123,14 @@ def test_what_is_not_as_recorded_is_red(was: Container, now: Container, said: st
         judged(recorded_container(was), now, target)
 
 
+@pytest.mark.parametrize(("status", "command"), [("paused", "docker unpause"), ("exited", "docker logs")])
+def test_the_hint_is_what_ends_that_state(status: str, command: str, target: Target) -> None:
+    now = container(status=status, running=False)
+    with pytest.raises(Mismatch) as caught:
+        judged(recorded_container(container()), now, target)
+    assert caught.value.hint == f"{command} {now.name}"
+
+
 def test_a_one_shot_that_failed_uses_nothing_and_that_is_not_green() -> None:
     with pytest.raises(Mismatch, match="expected a running container, observed exited"):
         inspect.unwrap(given.usage)(ended(1), recorded_container(ended()), {})

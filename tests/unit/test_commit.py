@@ -48,11 +48,27 @@ def test_a_short_hash_resolves(repository: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "HEAD", "main", "abc", "--help", "$(reboot)", "1234567; reboot", "abcdef1\nabcdef2", "../../x"],
+    ["", "nobranch", "abc", "--help", "$(reboot)", "1234567; reboot", "abcdef1\nabcdef2", "../../x", "a\0b"],
 )
-def test_what_is_no_hash_is_refused(repository: Path, name: str) -> None:
-    with pytest.raises(UsageProblem, match="expected a hash of 7 to 64"):
+def test_what_names_no_commit_is_refused(repository: Path, name: str) -> None:
+    with pytest.raises(UsageProblem, match="expected one of the repository"):
         resolve_commit(repository, name)
+
+
+@pytest.mark.parametrize("name", ["HEAD", "HEAD~1", "deployed", "of-a-branch", "v1", "refs/tags/v1"])
+def test_a_name_that_git_knows_is_a_commit(repository: Path, name: str) -> None:
+    _git(repository, "branch", "deployed")
+    _git(repository, "branch", "of-a-branch", "HEAD~1")
+    _git(repository, "tag", "--annotate", "--message", "first", "v1", "HEAD~1")
+    assert resolve_commit(repository, name) == _git(repository, "rev-parse", f"{name}^{{commit}}")
+
+
+def test_a_hash_of_few_digits_and_a_branch_like_a_hash_are_refused(repository: Path) -> None:
+    full = head(repository)
+    _git(repository, "branch", "abcdef12")
+    for name in (full[:6], "abcdef12"):
+        with pytest.raises(UsageProblem, match="hash"):
+            resolve_commit(repository, name)
 
 
 def test_a_repository_in_the_environment_is_left_alone(
@@ -89,13 +105,13 @@ def test_what_a_sparse_working_copy_leaves_out_stays_out(repository: Path, tmp_p
 
 
 def test_an_unknown_hash_is_refused(repository: Path) -> None:
-    with pytest.raises(UsageProblem, match="observed none, more than one"):
+    with pytest.raises(UsageProblem, match="observed none"):
         resolve_commit(repository, "0" * 40)
 
 
 def test_a_blob_is_no_commit(repository: Path) -> None:
     blob = _git(repository, "rev-parse", "HEAD:release")
-    with pytest.raises(UsageProblem, match="expected one commit"):
+    with pytest.raises(UsageProblem, match="expected one of the repository"):
         resolve_commit(repository, blob)
 
 
@@ -201,7 +217,7 @@ def test_a_part_of_a_working_copy_keeps_what_is_beside_it(repository: Path, tmp_
 def test_a_branch_that_is_spelled_like_a_hash_is_not_taken(repository: Path) -> None:
     first = _git(repository, "rev-parse", "HEAD~1")
     _git(repository, "branch", first[:8], "HEAD")
-    with pytest.raises(UsageProblem, match="spelled like one"):
+    with pytest.raises(UsageProblem, match="spelled like a hash"):
         resolve_commit(repository, first[:8])
 
 

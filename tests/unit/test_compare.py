@@ -13,6 +13,7 @@ import typer
 import fixtures.baseline.recording
 import fixtures.baseline.target_comparison
 from fixtures.baseline.folder import recorded_collection
+from fixtures.baseline.manifest import MANIFEST
 from fixtures.baseline.recording import record_content
 from fixtures.baseline.target_comparison import Finding, compare_target
 from fixtures.collection import Case
@@ -151,6 +152,7 @@ def test_what_is_wrong_comes_last_and_no_secret_is_printed(
     recorder = Recorder(tmp_path).add(StandIn("redis", BOTH, blind_spots=("not s3cret-of-the-canary",)))
     finding = Finding("redis", "0:token:*", Verdict.FAILED, f"missing 2 (token:{JWT}, s3cret-of-the-canary)")
     passed = Finding("redis", "0:session:*", Verdict.PASSED, "exact")
+    (tmp_path / MANIFEST).touch()
     monkeypatch.setattr("fixtures.baseline.folder.load_baseline", lambda *_: recorder.baseline)
     monkeypatch.setattr("fixtures.engines.factory.open_engine", lambda _: ENGINE)
     monkeypatch.setattr("fixtures.baseline.target_comparison.compare_target", lambda *_: [finding, passed])

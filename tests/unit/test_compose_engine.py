@@ -10,8 +10,8 @@ import pytest
 
 from fixtures.engines import compose
 from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import Endpoint
-from fixtures.errors import Unverifiable
+from fixtures.engines.engine import Endpoint, EngineUnreached
+from fixtures.errors import Meaning, Unverifiable
 from fixtures.target.sections import Address
 
 
@@ -46,6 +46,21 @@ def reading(read: str, cpu: int = 0, **memory: object) -> dict[str, Any]:
 )
 def test_the_cpu_allowance_is_the_narrowest_limit(limits: dict[str, Any], cores: float) -> None:
     assert compose._allowance(limits, 8) == cores
+
+
+def test_an_engine_that_is_gone_is_one_cause_whatever_was_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = f"unix://{tmp_path}/gone.sock"
+    monkeypatch.setenv("DOCKER_HOST", host)
+    engine = ComposeEngine("project", 1.0)
+    said = set()
+    for question in (engine.containers, engine.running, engine.strangers, lambda: engine.logs("one")):
+        with pytest.raises(EngineUnreached) as caught:
+            question()
+        assert (caught.value.source, caught.value.means) == (host, Meaning.UNREACHABLE)
+        said.add(str(caught.value))
+    assert len(said) == 1
 
 
 def test_cpu_is_in_percent_of_the_allowance() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -14,14 +15,15 @@ from urllib.parse import quote
 import pytest
 import typer
 
-from fixtures.errors import ActionFailed, ExitCode, UsageProblem
+from fixtures.errors import EXIT_CODES, ActionFailed, ExitCode, Mismatch, UsageProblem
 from fixtures.redaction.secret import remember
 from fixtures.redaction.spellings import spellings
 from fixtures.target.mistakes import ProfileProblem
 from fixtures.target.profile import load_target
+from reports.__main__ import app as reports
+from reports.terminal.guard import guarded
 from rollback_actions.__main__ import main
-from rollback_actions.cli.guard import guarded
-from tests.conftest import write_profile
+from tests.conftest import ROOT, write_profile
 
 
 def _application(ending: BaseException | None) -> typer.Typer:
@@ -65,7 +67,7 @@ def test_a_bug_is_said_with_the_place_though_no_disk_takes_its_traceback(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("sys.argv", ["command"])
-    monkeypatch.setattr(tempfile, "NamedTemporaryFile", full)
+    monkeypatch.setattr(tempfile, "mkstemp", full)
     assert guarded(_application(ZeroDivisionError("x"))) is ExitCode.BROKEN
     said = capsys.readouterr().err
     assert "ZeroDivisionError; its traceback cannot be kept, No space left on device; it began in " in said
@@ -171,7 +173,7 @@ def test_a_traceback_and_what_is_said_hold_no_secret_of_the_profile(
     profile = write_profile(tmp_path, more)
     (tmp_path / "canary_password").write_text(SECRET, encoding="utf-8")
     monkeypatch.setattr("sys.argv", ["command"])
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     app = typer.Typer()
 
     @app.command()
@@ -184,7 +186,7 @@ def test_a_traceback_and_what_is_said_hold_no_secret_of_the_profile(
         raise KeyError(SECRET)
 
     assert guarded(app) is ExitCode.BROKEN
-    (kept,) = tmp_path.glob("rollproof-*.txt")
+    (kept,) = tmp_path.glob("rollproof/*.txt")
     text = kept.read_text(encoding="utf-8") + capsys.readouterr().err
     assert "[redacted]" in text
     assert [form for form, _ in spellings(SECRET) if form in text] == []
@@ -232,5 +234,84 @@ def test_a_result_that_nobody_reads_is_no_bug(
         monkeypatch.setattr("sys.stderr", sys.stderr)
         assert guarded(app) is ExitCode.BROKEN
         os.dup2(os.open(os.devnull, os.O_WRONLY), writer)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_reader_who_goes_hears_nothing() -> None:
+    command = f"{sys.executable} -m rollback_actions grants --help | head -c 1"
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_what_is_verified_and_wrong_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["command"])
+    wrong = Mismatch(what="a", expected="b", observed="c", source="d", hint="e")
+    for other in ("first", "second", "second"):
+        wrong.add_note(other)
+    assert guarded(_application(wrong)) is ExitCode.FAILED
     said = capsys.readouterr().err
-    assert "standard output: expected somebody who reads it, observed nobody" in said
+    assert said.splitlines() == [*str(wrong).splitlines(), "first", "second"]
+
+
+TABLES = [[], ["rollback"], ["contacts"]]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=" ".join)
+def test_a_table_alone_names_its_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], table: list[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["rollback_actions", *table])
+    assert main() is ExitCode.USAGE
+    out, said = capsys.readouterr()
+    assert "Commands:" in out
+    names = {"rollback": "service, database, full", "contacts": "run, acknowledge"}
+    assert f"expected one of {names.get(table[0] if table else '', 'backup, capture')}" in said
+    assert "observed none" in said
+
+
+@pytest.mark.parametrize("command", [*TABLES, ["plan"], ["rollback", "emergency"], ["verify-bundle"]])
+def test_help_tells_every_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["rollback_actions", *command, "--help"])
+    assert main() is ExitCode.VERIFIED
+    said = " ".join(capsys.readouterr().out.split())
+    assert EXIT_CODES.keys() == set(ExitCode)
+    assert [meaning for code, meaning in EXIT_CODES.items() if f"{code:d} {meaning}" not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["verify-bundle", "x.tar.gz", "--target=y.toml"], "--target"),
+        (["plan", "--over", "--target=y.toml"], "--over"),
+        (["plan", "--still-bad", "--severity=healthy", "--target=y.toml"], "--still-bad"),
+        (["compare", "nobaseline"], "baseline"),
+        (["rollback", "full"], "rollback_actions rollback full"),
+        (["rollback", "ful"], "rollback_actions rollback"),
+    ],
+)
+def test_a_mistake_in_arguments_names_what_it_is_about(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    profile: Path,
+    arguments: list[str],
+    what: str,
+) -> None:
+    monkeypatch.setenv("ROLLPROOF_TARGET", str(profile))
+    monkeypatch.setattr("sys.argv", ["rollback_actions", *arguments])
+    assert main() is ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert said.partition(": expected ")[0].endswith(what)
+    assert "HINT: " in said
+
+
+@pytest.mark.parametrize("arguments", [[], ["nosuch"], ["--nosuch"], ["one", "two"]])
+def test_a_report_has_the_same_exit_code_for_a_mistake(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["reports", *arguments])
+    assert guarded(reports) is ExitCode.USAGE
+    assert "HINT: " in capsys.readouterr().err

@@ -249,7 +249,7 @@ def test_it_says_a_line_a_beat_and_what_it_came_to(here: Here, profile: Path) ->
     assert all("this machine may be cut off: neither the engine nor any store" in line for line in beats)
     assert "UNKNOWN health: unknown: application: expected a whole answer" in beats[-1]
     assert "WRONG" not in said
-    assert "UNKNOWN containers: unknown: containers: expected an answer" in beats[-1]
+    assert "UNKNOWN containers: unknown: container engine: expected an answer" in beats[-1]
     assert last.startswith("monitor of sandbox: 3 beats, 0 of them all well, 0 missed, the latest ")
     samples = read_samples(samples_path(load_target(profile)), 6)
     assert [sample.beat for sample in samples] == [0, 1, 2]

@@ -149,7 +149,7 @@ def test_a_known_good_commit_without_a_backup_is_refused(sandbox: Sandbox) -> No
 
 def test_a_known_good_commit_that_the_repository_has_lost_is_refused(sandbox: Sandbox) -> None:
     save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts("c" * 40))
-    with pytest.raises(UsageProblem, match="expected one commit of the repository"):
+    with pytest.raises(UsageProblem, match="expected one of the repository"):
         plan_service(sandbox.target, "backend")
 
 

@@ -175,7 +175,7 @@ def test_what_mends_nothing_is_no_fix(
 
 
 def test_a_fix_that_is_no_commit_is_refused(rolled: RolledBack) -> None:
-    assert "commit 0000000: expected one commit" in _refused(rolled, "--fix", "0000000")
+    assert "'0000000': expected one of the repository" in _refused(rolled, "--fix", "0000000")
 
 
 def test_a_fix_that_was_never_rehearsed_is_refused(rolled: RolledBack) -> None:

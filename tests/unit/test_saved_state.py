@@ -11,7 +11,7 @@ from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ActionFailed, ExitCode, Unverifiable, UsageProblem
 from fixtures.git.migration_files import changed_names, content_at, names_at
 from fixtures.git.repository import read_working_copy
-from fixtures.git.saved_commit import read_saved_commit
+from fixtures.git.saved_commit import file_of, read_saved_commit
 from fixtures.incident.incident import new_incident
 from fixtures.incident.trials import PartTrial
 from fixtures.rollback.foresight import Foreseen
@@ -78,8 +78,27 @@ def test_a_commit_that_cannot_be_saved_is_said(sandbox: Sandbox, run: Ran) -> No
     assert "saved commit: expected written: " in run("save-state", code=ExitCode.FAILED)
 
 
-def test_the_runbook_s_own_file_is_the_default(sandbox: Sandbox) -> None:
-    assert sandbox.target.premigration.state.commit_file == Path("/tmp/pre_migration_commit.txt")  # noqa: S108
+def test_each_target_has_its_own_file_in_the_state_folder(
+    sandbox: Sandbox, run: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    run("save-state")
+    file = file_of(None, sandbox.target.name)
+    saved = read_saved_commit(file, sandbox.target.application.repository)
+    assert saved.text == f"{saved.head}\n"
+    assert file.is_relative_to(tmp_path / "state")
+    assert file_of(None, "another") != file
+    assert file.parent.stat().st_mode & 0o077 == 0
+
+
+def test_a_state_folder_that_cannot_be_used_is_said_with_the_way_out(
+    run: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in-the-way").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "in-the-way"))
+    said = run("save-state", code=ExitCode.USAGE)
+    assert str(tmp_path / "in-the-way") in said
+    assert "HINT: export XDG_STATE_HOME=" in said
 
 
 def test_save_state_needs_a_commit(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -115,7 +115,6 @@ def test_help_says_what_each_option_and_argument_is(name: str, at: At) -> None:
     [
         ("rollback_actions pla", "No such command 'pla'. Did you mean 'plan'?"),
         ("rollback_actions rollback ful", "No such command 'ful'. Did you mean 'full'?"),
-        ("rollback_actions rollback", "Missing command."),
         ("rollback_actions plan", "Missing option '--target'"),
         ("rollback_actions plan --targe x", "No such option: --targe (Possible options: --store, --target)"),
         ("staging rehersal", "No such command 'rehersal'. Did you mean 'rehearsal'?"),

@@ -70,6 +70,14 @@ with Progress() as progress:
     capture.capture(target, progress.step)
 """
 
+CAUGHT = """
+    try:
+        capture.capture(target, progress.step)
+    except Exception as error:
+        print("GAPS", error, *error.__notes__, sep=chr(10))
+    sys.exit()
+    capture.capture"""
+
 
 @dataclass
 class Project:
@@ -134,6 +142,41 @@ def test_the_four_phases_verify_it(project: Project) -> None:
         if phase != "phase1":
             assert "files" in done.stdout, phase
     assert list((project.folder / "store" / TOKENS).iterdir()) == []
+
+
+BAD = """
+from dataclasses import replace
+from fixtures.errors import ActionFailed
+from tests.unit.toy_store.view import View
+
+def paused(self, service):
+    well = healthy(self, service)
+    return replace(well, status="paused", running=False) if service == "backend" else well
+
+def silent(self):
+    raise ActionFailed(what="store", expected="an answer", observed="none", source="x", hint="start it")
+
+healthy = StandInEngine._container
+StandInEngine._container = paused
+View.ask = silent
+"""
+
+
+def test_a_capture_says_all_that_is_missing_at_once(project: Project) -> None:
+    profile = (project.folder / "profile.toml").read_text()
+    wrong = profile.replace("lamp.txt", "absent.txt").replace(
+        "[application]", '[application]\ninterface = "/nowhere.json"'
+    )
+    (project.folder / "wrong.toml").write_text(wrong)
+    before = sorted(path.name for path in (project.folder / "baselines").iterdir())
+    script = CAPTURE.replace("with Progress", f"{BAD}with Progress").replace("    capture.capture", CAUGHT)
+    done = project.python("-c", script, "wrong.toml")
+    gaps = done.stdout.split("GAPS\n")[-1]
+    whats = [line.partition(":")[0] for line in gaps.splitlines() if ": expected " in line]
+    assert whats == ["services of the target", "the canary's question", "application", "store"], done.stdout
+    assert "HINT: docker unpause toy-backend" in gaps
+    assert "HINT: application.interface in the profile" in gaps
+    assert sorted(path.name for path in (project.folder / "baselines").iterdir()) == before
 
 
 def test_what_is_another_in_it_is_found_and_named(project: Project) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +13,7 @@ from typer.exceptions import Abort, TyperException
 
 from fixtures.errors import (
     ExitCode,
+    Mismatch,
     Problem,
     code_of,
     describe,
@@ -22,6 +23,7 @@ from fixtures.errors import (
     reason_of,
 )
 from fixtures.system.process import escape_half_characters, sigterm_as_ctrl_c
+from fixtures.system.state import new_state_file
 
 _CTRL_C = 130
 _TOO_LONG = frozenset({errno.ENAMETOOLONG, errno.E2BIG})
@@ -39,26 +41,36 @@ def guarded(command: Callable[..., object]) -> ExitCode:
         with sigterm_as_ctrl_c():
             code = command(standalone_mode=False)
     except TyperException as error:
-        text = describe(
-            what="command line",
-            expected="a command and arguments that --help lists",
-            observed=error.format_message(),
-            source="the arguments",
-            hint="add --help",
-        )
-        _say(text)
+        _say(_of_usage(error))
         return ExitCode.USAGE
     except (KeyboardInterrupt, Abort):
         return _interrupted()
-    except Problem as problem:
-        _say("\n".join([str(problem), *getattr(problem, "__notes__", [])]))
-        return code_of(problem)
-    except SystemExit:
+    except (Problem, Mismatch) as error:
+        _say(_with_notes(error))
+        return code_of(error) if isinstance(error, Problem) else ExitCode.FAILED
+    except (BrokenPipeError, SystemExit):
         # Typer's way out when nobody reads the output; its code would mean that an action failed.
         return _unread()
     except Exception as error:  # noqa: BLE001 - the edge: nothing may pass it unformatted
         return _unforeseen(error)
     return _code_of_exit(code)
+
+
+def _with_notes(error: Exception) -> str:
+    """Return the text of an error, and of those that were found with it: the same one is said once."""
+    return "\n".join(dict.fromkeys([str(error), *getattr(error, "__notes__", [])]))
+
+
+def _of_usage(error: TyperException) -> str:
+    """Return the text of an error in the arguments, with the help of that very command to paste."""
+    path = getattr(getattr(error, "ctx", None), "command_path", "")
+    return describe(
+        what=f"command {path}" if path else "command line",
+        expected="a command and arguments that --help lists",
+        observed=error.format_message(),
+        source="the command line",
+        hint=f"{path} --help" if path else "add --help",
+    )
 
 
 def _unforeseen(error: Exception) -> ExitCode:
@@ -93,14 +105,10 @@ def _code_of_exit(code: object) -> ExitCode:
 
 
 def _unread() -> ExitCode:
-    text = describe(
-        what="standard output",
-        expected="somebody who reads it",
-        observed="nobody",
-        source="the pipe that it goes to",
-        hint="how an action went is in its incident: python -m rollback_actions rollback status",
-    )
-    _say(text)
+    """Say nothing to a reader who has gone, as after ``| head``; the exit code is not that of success."""
+    # Python would complain of what is still to be written when it ends.
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitCode.BROKEN
 
 
@@ -120,11 +128,9 @@ def _kept(error: Exception) -> str:
     """Keep the traceback in a file; return its name, or the reason for none and the place of the error."""
     text = "".join(traceback.format_exception(error))
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="rollproof-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
-        ) as file:
+        with new_state_file("crash-", ".txt") as file:
             file.write(_redacted(text))
-    except OSError as unkept:
+    except (OSError, Problem) as unkept:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         began = f"{frame.filename}:{frame.lineno}"
         return f"its traceback cannot be kept, {reason_of(unkept)}; it began in {began}"

@@ -1,0 +1,128 @@
+"""What a person sees at a terminal of 80 columns: causes, each once, and the verdict as the last line."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import pytest
+
+from fixtures.errors import ExitCode
+from reports.run.causes import ALL_ROWS, ROWS
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Sandbox
+
+COLUMNS = 80
+MOST_ROWS = 60
+GONE = """
+@pytest.fixture(scope="session")
+def engine():
+    raise Unverifiable(what="container engine", expected="an answer", observed="No such file or directory",
+                       source="unix:///gone.sock", hint="docker version")
+@pytest.mark.phase1
+@pytest.mark.parametrize("service", range(150))
+def test_runs(engine, service): pass
+@pytest.mark.phase2
+@pytest.mark.parametrize("service", range(150))
+def test_answers(service): pass
+"""
+EACH_ANOTHER = """
+@pytest.mark.phase1
+@pytest.mark.parametrize("table", range(40))
+def test_rows(table):
+    raise Mismatch(what=f"rows of table {table}", expected="as recorded: " + "x" * 500, observed="y" * 5_000,
+                   source="the store", hint="compare " + "z" * 500)
+"""
+
+
+@pytest.fixture
+def terminal(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """A project that makes the whole record, at a terminal of 80 columns."""
+    names = ("scrubbing", "annotations", "causes", "record")
+    sandbox.plugins("fixtures.gating.evidence", then=[f"reports.run.{name}" for name in names])
+    sandbox.settings(UNRENDERED)
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+    return sandbox
+
+
+def rows(text: str) -> int:
+    """Return the rows that `text` takes at the terminal."""
+    return sum(max(1, ceil(len(line) / COLUMNS)) for line in text.splitlines())
+
+
+def red_checks(text: str) -> str:
+    """Return the section of causes."""
+    return text.partition("red checks, by cause")[2].partition("\n")[2].partition("\n==")[0]
+
+
+@ALONE_AND_WITH_WORKERS
+def test_equal_causes_are_one_entry(terminal: Sandbox) -> None:
+    terminal.checks(test_a=GONE)
+    outcome = terminal.run()
+    assert outcome.code == ExitCode.BROKEN
+    causes = red_checks(outcome.text)
+    assert causes.count("unix:///gone.sock") == 1
+    assert "150 checks" in causes
+    assert "HINT: docker version" in causes
+    assert rows(causes) <= ROWS
+    assert rows(outcome.text) <= MOST_ROWS
+
+
+def test_a_whole_verification_with_everything_to_say_fits_the_screen(terminal: Sandbox) -> None:
+    more = """
+@pytest.mark.phase{0}
+@pytest.mark.parametrize("table", range(100))
+def test_more_{0}(table, note): note(f"note {{table}}: " + "n" * 300)
+"""
+    body = "".join(more.format(number) for number in range(1, 5))
+    terminal.checks(test_a=f"from fixtures.errors import Mismatch\n{EACH_ANOTHER}{body}")
+    outcome = terminal.run()
+    assert outcome.code == ExitCode.FAILED
+    assert outcome.text.count("  note ") > 1
+    assert rows(outcome.text) <= MOST_ROWS
+    assert outcome.incident is not None
+    assert "note 99: n" in (outcome.incident / "verdict.json").read_text(encoding="utf-8")
+
+
+def test_a_red_check_is_a_few_rows_and_all_of_them_fit_the_screen(terminal: Sandbox) -> None:
+    terminal.checks(test_a=f"from fixtures.errors import Mismatch\n{EACH_ANOTHER}")
+    outcome = terminal.run()
+    assert outcome.code == ExitCode.FAILED
+    causes = red_checks(outcome.text)
+    shown = causes.count("HINT: ")
+    assert 1 <= shown <= ALL_ROWS // ROWS
+    assert rows(causes) <= ALL_ROWS + 1
+    assert f"and {40 - shown} more causes of {40 - shown} checks" in causes
+    assert rows(outcome.text) <= MOST_ROWS
+
+
+@ALONE_AND_WITH_WORKERS
+def test_a_crash_names_its_place_and_leaves_its_traceback_to_the_record(terminal: Sandbox) -> None:
+    terminal.checks(test_a="@pytest.mark.phase1\ndef test_x():\n    inner = {}\n    inner['absent']")
+    outcome = terminal.run()
+    causes = red_checks(outcome.text)
+    assert "KeyError: 'absent'" in causes
+    assert "test_a.py:" in causes
+    assert "inner = {}" not in outcome.text
+    assert rows(causes) <= ROWS
+
+
+def test_whoever_asks_for_tracebacks_gets_them(terminal: Sandbox) -> None:
+    terminal.checks(test_a="@pytest.mark.phase1\ndef test_x():\n    inner = {}\n    inner['absent']")
+    outcome = terminal.run("--tb=long")
+    assert "inner = {}" in outcome.text
+    assert red_checks(outcome.text) == ""
+
+
+def test_a_module_that_cannot_be_imported_is_a_cause(terminal: Sandbox) -> None:
+    terminal.checks(test_a="import no_such_module")
+    outcome = terminal.run()
+    assert "no_such_module" in red_checks(outcome.text)
+    assert rows(outcome.text) <= MOST_ROWS
+
+
+@ALONE_AND_WITH_WORKERS
+@pytest.mark.parametrize("options", [[], ["-q"], ["-qq"], ["--no-summary"], ["--tb=short"], ["-x"]])
+@pytest.mark.parametrize("red", [False, True])
+def test_the_verdict_is_the_last_line(terminal: Sandbox, options: list[str], red: bool) -> None:  # noqa: FBT001 - a case
+    terminal.checks(test_a=f"@pytest.mark.phase1\ndef test_x(): assert not {red}")
+    outcome = terminal.run(*options)
+    assert outcome.text.splitlines()[-1].startswith("FAILED: " if red else "PASSED: ")

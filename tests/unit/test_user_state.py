@@ -1,0 +1,69 @@
+"""The user's state folder: where it is, for whom, and that tests leave nothing beside pytest's own folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import UsageProblem
+from fixtures.system.state import made_state_folder, new_state_file, state_folder
+from tests.conftest import ROOT
+
+SAY = """
+import tempfile
+from fixtures.system.state import made_state_folder
+print(tempfile.gettempdir(), made_state_folder("of-a-child"), sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("named", ["", "relative/path"])
+def test_without_a_valid_name_it_is_in_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", named)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert state_folder("one") == tmp_path / ".local/state/rollproof/one"
+    assert not state_folder("one").exists()
+
+
+def test_each_target_has_its_own_and_it_is_the_user_s_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    one, other = made_state_folder("one"), made_state_folder("other")
+    assert one != other
+    assert {folder.stat().st_mode & 0o077 for folder in (one, other)} == {0}
+
+
+def test_a_folder_that_cannot_be_made_is_a_mistake_with_a_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rollproof").write_text("in the way", encoding="utf-8")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with pytest.raises(UsageProblem) as caught:
+        made_state_folder("one")
+    assert caught.value.source == str(tmp_path / "rollproof" / "one")
+    assert caught.value.hint.startswith("export XDG_STATE_HOME=/")
+
+
+def test_a_file_of_it_takes_any_text_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with new_state_file("crash-", ".txt") as file:
+        file.write("half a character: \ud800")
+    path = Path(file.name)
+    assert path.parent == tmp_path / "rollproof"
+    assert "half a character" in path.read_text(encoding="utf-8")
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_what_tests_leave_is_in_pytest_s_own_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SAY], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+    ours = tmp_path_factory.getbasetemp()
+    for folder in (*done.stdout.splitlines(), tempfile.gettempdir(), str(state_folder())):
+        assert Path(folder).is_relative_to(ours), folder
