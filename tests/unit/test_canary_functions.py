@@ -111,8 +111,22 @@ def test_an_answer_that_was_held_back_is_not_streamed(stand_in: StandIn, target:
     assert not chat.streamed
 
 
-def test_an_answer_without_a_piece_is_not_streamed() -> None:
-    assert not replace(GOOD, arrived=()).streamed
+@pytest.mark.parametrize(
+    ("arrived", "streamed"),
+    [
+        ((), False),
+        ((1.0,), False),
+        ((1.0, 1.0, 1.0, 1.0, 1.0), False),
+        ((9.0, 9.1), False),
+        (tuple(9 + number / 100 for number in range(10)), True),
+        ((9.0, *[9.01] * 9), False),
+        ((5.0, *[9.0] * 9), True),
+    ],
+)
+def test_an_answer_is_streamed_by_the_reads_that_brought_it(
+    arrived: tuple[float, ...], *, streamed: bool
+) -> None:
+    assert replace(GOOD, arrived=arrived).streamed is streamed
 
 
 def stream_check(found: ChatAnswer, *, recorded: bool | None = True, **not_judged: str) -> list[str]:
