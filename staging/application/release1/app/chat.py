@@ -19,7 +19,7 @@ _CHUNKS, _FILES, _SOURCES, _SENTENCES = 10, 5, 3, 3
 _FILE_WEIGHT = 0.25
 _WORTH = 0.5
 """Passages and sentences are used above this fraction of the best one's score."""
-_WORD_SECONDS = 0.01
+_WORD_SECONDS = 0.02
 """No language model writes faster: an answer comes word by word, and not all at once."""
 NO_ANSWER = "No document of the selected knowledge bases speaks of this."
 
