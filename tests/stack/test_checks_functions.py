@@ -168,7 +168,6 @@ def test_what_the_canary_left_is_not_counted(verifier: Verifier) -> None:
 @contextmanager
 def buffering_proxy(upstream: str) -> Iterator[str]:
     """Run a proxy in front of `upstream` that hands on each answer once it is whole; give its address."""
-
     # One client for all requests: to make a client takes longer than many requests.
     client = httpx2.Client(trust_env=False, timeout=60)
 
