@@ -34,6 +34,7 @@ OF_A_CONTAINER = (
     "memory",
     "cpu",
     "processes",
+    "clock",
 )
 
 
