@@ -22,7 +22,7 @@ def report_anew(incident: str, incidents: Path) -> ExitCode:
     try:
         folder = named_incident(incident, incidents).folder
         verdict = renew(folder, lambda text: print(text, file=sys.stderr))  # noqa: T201
-        doubts = read_record(folder).doubts
+        record = read_record(folder)
         history = history_of(load_incident(folder))
     except Problem as problem:
         print(problem, file=sys.stderr)  # noqa: T201
@@ -35,7 +35,8 @@ def report_anew(incident: str, incidents: Path) -> ExitCode:
         return ExitCode.BROKEN
     for lead, rest, _style in lines(verdict, folder):
         print(f"{lead}{rest}")  # noqa: T201
-    for doubt in doubts:
+    print(f"  sealed  {record.standing or 'the chain cannot be read'}")  # noqa: T201
+    for doubt in record.doubts:
         print(f"  not trusted  {doubt}")  # noqa: T201
     print(folder / REPORT)  # noqa: T201
     # No profile is at hand: search by the secrets' shapes alone.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+from fixtures.sealing.chain import UNSIGNED
 from fixtures.stages import SEVERITY, STEPS
 from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict
 from reports.allure.metadata import RESULTS
@@ -72,6 +73,7 @@ def lines(verdict: RunVerdict, folder: Path) -> Iterator[tuple[str, str, str]]:
     for text in verdict.notes:
         yield "  note", f"    {text}", ""
     yield "", f"  record  {_shown(folder)}: {', '.join(_record(folder))}", ""
+    yield "", f"  signed  {signature_of(verdict)}", ""
 
 
 def markdown(verdict: RunVerdict, folder: Path) -> str:
@@ -113,7 +115,7 @@ def markdown(verdict: RunVerdict, folder: Path) -> str:
         page += ["", "Not covered:", "", *(f"- {escaped(reason)}" for reason in verdict.partial)]
     if verdict.notes:
         page += ["", "Notes:", "", *(f"- {escaped(text)}" for text in verdict.notes)]
-    page += ["", f"Record: `{_shown(folder)}` ({', '.join(_record(folder))})"]
+    page += ["", f"Record: `{_shown(folder)}` ({', '.join(_record(folder))}), {signature_of(verdict)}"]
     return "\n".join([*page, ""])
 
 
@@ -137,6 +139,11 @@ def meaning(verdict: RunVerdict) -> str:
         return _SEVERITY_MEANINGS[verdict.verdict]
     of_gate = bool(verdict.phases) and set(verdict.phases) <= set(STEPS)
     return (_GATE_MEANINGS if of_gate else _MEANINGS)[verdict.verdict]
+
+
+def signature_of(verdict: RunVerdict) -> str:
+    """Return who signs the record, in words."""
+    return verdict.signature if verdict.signature == UNSIGNED else f"signed with the key {verdict.signature}"
 
 
 def _rollback(verdict: RunVerdict) -> str:

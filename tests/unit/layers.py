@@ -22,6 +22,7 @@ _ROWS = {
     "fixtures.incident": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.monitoring fixtures.decision"
     ),
+    "fixtures.sealing": "fixtures fixtures.system fixtures.target",
     "fixtures.stores.mysql": "fixtures fixtures.system fixtures.target fixtures.stores",
     "fixtures.stores.mongodb": "fixtures fixtures.system fixtures.target fixtures.stores",
     "fixtures.stores.redis": "fixtures fixtures.target fixtures.stores",
@@ -39,7 +40,8 @@ _ROWS = {
     ),
     "fixtures.team": "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.incident",
     "fixtures.gating": (
-        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.incident"
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.incident "
+        "fixtures.sealing"
     ),
     "fixtures.application": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.stores"
@@ -73,17 +75,21 @@ _ROWS = {
         "fixtures.decision fixtures.incident fixtures.baseline fixtures.backups fixtures.team "
         "fixtures.monitor fixtures.losses fixtures.rollback"
     ),
-    "reports.bundle": "fixtures fixtures.redaction fixtures.system fixtures.incident",
+    "reports.bundle": (
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.sealing"
+    ),
     "reports.allure": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.gating "
         "reports.text"
     ),
     "reports.incident": (
-        "fixtures fixtures.system fixtures.monitoring fixtures.incident fixtures.team fixtures.rollback "
+        "fixtures fixtures.system fixtures.monitoring fixtures.incident fixtures.sealing "
+        "fixtures.team fixtures.rollback "
         "reports.text reports.allure"
     ),
     "reports.verdict": (
-        "fixtures fixtures.system fixtures.target fixtures.incident fixtures.baseline fixtures.gating "
+        "fixtures fixtures.system fixtures.target fixtures.incident fixtures.sealing "
+        "fixtures.baseline fixtures.gating "
         "reports.text reports.allure reports.incident"
     ),
     "reports.timeline": (
@@ -103,13 +109,15 @@ _ROWS = {
         "reports.incident reports.verdict reports.postmortem"
     ),
     "reports.run": (
-        "fixtures fixtures.redaction fixtures.system fixtures.incident fixtures.baseline fixtures.gating "
+        "fixtures fixtures.redaction fixtures.system fixtures.incident fixtures.target fixtures.sealing "
+        "fixtures.baseline fixtures.gating "
         "fixtures.given reports.text reports.tools reports.allure reports.incident reports.verdict "
         "reports.postmortem reports.html"
     ),
     "reports": "reports.run",
     "rollback_actions.session": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.incident "
+        "fixtures.sealing "
         "fixtures.rollback reports.terminal"
     ),
     "rollback_actions.containers": "fixtures fixtures.system fixtures.target fixtures.engines",
@@ -159,18 +167,21 @@ _ROWS = {
     ),
     "rollback_actions.rollback": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.decision "
-        "fixtures.incident fixtures.baseline fixtures.backups fixtures.losses fixtures.rollback "
+        "fixtures.incident fixtures.sealing "
+        "fixtures.baseline fixtures.backups fixtures.losses fixtures.rollback "
         "reports.terminal rollback_actions.session rollback_actions.containers rollback_actions.stores "
         "rollback_actions.backup"
     ),
     "rollback_actions.gate": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
-        "fixtures.incident fixtures.baseline fixtures.backups fixtures.team fixtures.application "
+        "fixtures.incident fixtures.sealing "
+        "fixtures.baseline fixtures.backups fixtures.team fixtures.application "
         "fixtures.rollback rollback_actions.session rollback_actions.containers rollback_actions.contacts "
         "rollback_actions.backup rollback_actions.rollback"
     ),
     "rollback_actions.respond": (
         "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.decision fixtures.incident "
+        "fixtures.sealing "
         "fixtures.team fixtures.monitor fixtures.rollback reports.terminal rollback_actions.session "
         "rollback_actions.gate"
     ),
@@ -180,7 +191,7 @@ _ROWS = {
     ),
     "rollback_actions.cli": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
-        "fixtures.monitoring fixtures.decision fixtures.incident fixtures.baseline "
+        "fixtures.monitoring fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline "
         "fixtures.team fixtures.probes fixtures.monitor fixtures.rollback reports.terminal reports.bundle "
         "rollback_actions.session rollback_actions.containers "
         "rollback_actions.contacts rollback_actions.backup rollback_actions.rollback rollback_actions.gate "
