@@ -22,6 +22,7 @@ from fixtures.verdict import Verdict
 from reports.bundle.bundle import write_bundle
 from reports.bundle.record_check import CHECKER, check_record
 from reports.incident.incident_record import read_record
+from reports.run import completion, renewal
 from reports.run.renewal import renew
 from reports.verdict.recount import recounted
 from reports.verdict.verdict import read_verdict, write_verdict
@@ -112,14 +113,17 @@ def test_an_edited_file_is_named_by_every_reader(unsigned: SealedRecord, name: s
     assert not check_record(anyway.path).holds
 
 
-def test_a_ledger_set_to_passed_gives_no_pass(tmp_path: Path) -> None:
+def test_a_ledger_set_to_passed_gives_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Node and Allure are tried elsewhere.
+    monkeypatch.setattr(renewal, "render", lambda *_, **__: None)
+    monkeypatch.setattr(completion, "draw", lambda *_, **__: [])
     record = SealedRecord.of(tmp_path, _UNSIGNED, wrong="phase4")
     assert read_verdict(record.folder).verdict is Verdict.FAILED
     path = record.folder / "ledger/0001/results.jsonl"
     edit(path, '"verdict": "failed"', '"verdict": "passed"')
 
     found = recounted(read_record(record.folder))
-    renew_quietly(record.folder)
+    renew(record.folder, lambda _: None)
 
     assert found.verdict is Verdict.BROKEN
     assert found.partial == (
@@ -128,16 +132,6 @@ def test_a_ledger_set_to_passed_gives_no_pass(tmp_path: Path) -> None:
     # A rebuild seals the pages again, and never that file.
     assert read_verdict(record.folder).verdict is Verdict.BROKEN
     assert "ledger/0001/results.jsonl" in standing(record.folder).wrong
-
-
-def renew_quietly(folder: Path) -> None:
-    """Rebuild all that needs neither Node nor Allure."""
-    from reports.tools.processes import NoReport  # noqa: PLC0415
-
-    try:
-        renew(folder, lambda _: None)
-    except NoReport:
-        return
 
 
 def test_a_forged_verdict_is_refused_even_without_a_chain(tmp_path: Path) -> None:
@@ -186,7 +180,10 @@ def test_a_chain_made_again_is_found_by_the_signature(record: SealedRecord) -> N
     assert "signs the record, and it is not signed" in unsigned.wrong[HEAD]
     (record.folder / HEAD).write_text((record.folder / HEAD).read_text() + signature)
     signed = standing(record.folder, record.signing)
-    assert "its signature does not hold" in signed.wrong[HEAD]
+    assert "the signature of entry 0 does not hold" in signed.wrong[HEAD]
+    # The key signs nothing on top of it.
+    with pytest.raises(Unverifiable, match="chain of the record"):
+        Sealing(record.folder, record.signing).seal("the next run")
     with pytest.raises(ActionFailed, match="signature does not hold"):
         write_bundle(record.made.incident, record.folder.with_suffix(".tgz"), Redactor())
 
@@ -266,7 +263,8 @@ def test_an_entry_keeps_the_signature_before_it(record: SealedRecord) -> None:
     bundle = write_bundle(record.made.incident, record.folder.with_suffix(".tgz"), Redactor())
 
     signature = standing(record.folder, record.signing).signature
-    assert signature.startswith("unsigned since entry 1 (the post-mortem, as people completed it), before it")
+    assert signature.startswith("unsigned at its end, before that signed by")
+    assert signature.endswith("not signed: entry 1 (the post-mortem, as people completed it)")
     assert "ada@example.org" in signature
     checked = check_record(bundle.path, record.signing.allowed_signers)
     assert checked.holds, checked.lines
