@@ -109,10 +109,9 @@ _ROWS = {
         "reports.incident reports.verdict reports.postmortem"
     ),
     "reports.run": (
-        "fixtures fixtures.redaction fixtures.system fixtures.incident fixtures.target fixtures.sealing "
-        "fixtures.baseline fixtures.gating "
-        "fixtures.given reports.text reports.tools reports.allure reports.incident reports.verdict "
-        "reports.postmortem reports.html"
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.sealing "
+        "fixtures.baseline fixtures.gating fixtures.given reports.text reports.tools reports.allure "
+        "reports.incident reports.verdict reports.postmortem reports.html"
     ),
     "reports": "reports.run",
     "rollback_actions.session": (
