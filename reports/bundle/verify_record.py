@@ -92,8 +92,8 @@ def archive(record: Record) -> Iterator[str]:
         yield "bundle.json is not as it was written"
     other = [name for name in held.keys() | content["files"] if held.get(name) != content["files"].get(name)]
     yield from (f"{name!a} is not what bundle.json says" for name in sorted(other))
-    if record.files.pop(SELF, None) != Path(__file__).read_bytes():
-        yield f"{SELF} in it is another one than this"
+    if record.files.pop(SELF, this := Path(__file__).read_bytes()) != this:
+        record.open.append(f"{SELF}, which is another one than this")
 
 
 def journals(record: Record) -> Iterator[str]:

@@ -374,6 +374,18 @@ def test_the_checker_stands_alone(record: SealedRecord) -> None:
     assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
 
 
+def test_a_bundle_of_another_version_has_another_checker(record: SealedRecord, tmp_path: Path) -> None:
+    files = unpacked(record.bundle)
+    (tmp_path / "a.tar.gz").write_bytes(packed({**files, CHECKER.name: b"print('all of it holds')"}))
+    older = {name: text for name, text in files.items() if name != CHECKER.name}
+    (tmp_path / "b.tar.gz").write_bytes(packed(older))
+
+    other = check_record(tmp_path / "a.tar.gz")
+    assert other.holds
+    assert "not sealed: verify_record.py, which is another one than this" in other.lines
+    assert check_record(tmp_path / "b.tar.gz").lines[-1] == "all of it holds"
+
+
 def test_what_is_kept_aside_stays_out_of_bundles(unsigned: SealedRecord) -> None:
     (unsigned.folder / "working-copy-1.patch").write_text("a change")
     (unsigned.folder / "untracked").mkdir()
