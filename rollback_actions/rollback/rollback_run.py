@@ -90,12 +90,13 @@ def show_status(profile: Path) -> None:
     lock = lock_state(target)
     found = newest_rollback(target.folders.incidents, target.name, lock.runs)
     redact = target.redactor().text
-    for line in _status_lines(found, lock, advice_of(target, profile)):
-        typer.echo(redact(line))
+    # The last line says what to do next.
     seal = standing(found.incident.folder, target.signing)
     typer.echo(redact(f"record: {seal}"))
     for doubt in seal.doubts:
         typer.echo(redact(f"the record does not hold: {doubt}"))
+    for line in _status_lines(found, lock, advice_of(target, profile)):
+        typer.echo(redact(line))
     if found.verdict is not Verdict.PASSED or seal.wrong:
         raise typer.Exit(ExitCode.FAILED if found.verdict is Verdict.FAILED else ExitCode.BROKEN)
 
