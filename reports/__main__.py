@@ -22,6 +22,14 @@ def report(
         Path,
         typer.Option("--incidents", help="Folder that the incident of that id is in."),
     ] = _ROOT / "incidents",
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--target",
+            help="Profile of the target, for the key that signs the record.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Rebuild verdict.json, pictures, postmortem.md and report.html of an incident from its folder alone.
 
@@ -30,7 +38,7 @@ def report(
     """
     from reports.run.anew import report_anew  # noqa: PLC0415 - help is said without it
 
-    raise typer.Exit(report_anew(incident, incidents))
+    raise typer.Exit(report_anew(incident, incidents, profile))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from fixtures.incident.trials import Trial
 from fixtures.losses.lost_window import WindowFile
 from fixtures.monitoring.samples import Sample
 from fixtures.rollback.unfinished import SupersededFile, UnfinishedFile
+from fixtures.sealing.chain import Entry
 from fixtures.system.record_files import Positive, adapter_of
 from fixtures.verdict import RunVerdict
 from reports.bundle.bundle import SealedManifest
@@ -70,6 +71,7 @@ RECORDS: dict[str, tuple[object, str]] = {
         "incidents/ID/lost-window/accounting.json",
     ),
     "bundle": (SealedManifest, "the first file of a bundle, ID/bundle.json"),
+    "chain-line": (Entry, "a line of incidents/ID/chain.jsonl"),
     "baseline": (Manifest, "baselines/ID/manifest.json"),
     "baseline-release": (Release, "baselines/ID/release.json"),
     "baseline-containers": (tuple[RecordedContainer, ...], "baselines/ID/containers.json"),

@@ -1,9 +1,10 @@
 """A bundle: one archive of an incident to hand on, with a manifest of the SHA-256 of every file in it.
 
 The same folder makes the same bytes: files are sorted, and owners, modes and times are fixed. Records that a
-restore overwrote are users' data: they are left out unless asked for, and the manifest names them.
-The manifest's hashes reveal damage and changes, unless whoever changed a file changed the manifest too.
-Against that, the SHA-256 of the whole bundle is to be passed on separately from it.
+restore overwrote are users' data, and changes that nobody has committed are somebody's work: both are left
+out unless asked for, and the manifest names them. The manifest's hashes reveal damage and changes, unless
+whoever changed a file changed the manifest too. Against that are the signed chain of the record, which
+`verify_record.py` in the bundle checks, and the SHA-256 of the whole bundle, to be passed on separately.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ from typing import IO, Annotated
 from fixtures.errors import ActionFailed, Problem, UsageProblem, reason_of
 from fixtures.incident.incident import LOST_WINDOW, Incident
 from fixtures.redaction.redactor import Redactor
+from fixtures.sealing.chain import seal_text_of_people
 from fixtures.system.files import canonical_json, sha256_of
 from fixtures.system.record_files import Must, Natural, as_json
+from fixtures.target.profile import Signing
+from reports.bundle.record_check import CHECKER, Checked, check_record
 
 MANIFEST = "bundle.json"
 MODE = 0o644
@@ -33,6 +37,8 @@ MOST_FILES = 20_000
 LARGEST_MANIFEST = 8 * 1024**2
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _RECORDS = "records of users: --with-records includes them"
+_OF_WORK = "changes that nobody has committed: --with-working-copy includes them"
+_KEPT_WORK = ("working-copy", "untracked")
 _REMAINS = "what a kill left of a file, or a lock"
 _NO_FILE = "neither a file nor a folder"
 
@@ -74,28 +80,44 @@ class SealedManifest:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A written bundle: its path, its own SHA-256, and its manifest."""
+    """A written bundle: its path, its own SHA-256, its manifest, and what is said of the record in it."""
 
     path: Path
     sha256: str
     manifest: Manifest
+    said: tuple[str, ...] = ()
 
 
 def write_bundle(
-    incident: Incident, output: Path, redactor: Redactor, *, with_records: bool = False
+    incident: Incident,
+    output: Path,
+    redactor: Redactor,
+    *,
+    with_records: bool = False,
+    with_work: bool = False,
+    anyway: bool = False,
+    signing: Signing | None = None,
 ) -> Bundle:
     """Write the bundle of `incident` as `output`, whole or not at all.
+
+    A record that does not hold is refused, unless it is wanted `anyway`. What people have written into the
+    post-mortem is sealed first, by the key of `signing`.
 
     Raises:
         UsageProblem: `output` exists or lies within the incident, or a file's name cannot be bundled.
         ActionFailed: a file holds a secret that `redactor` knows, was written to meanwhile, or `output`
-            cannot be written.
+            cannot be written; or the record does not hold.
         Problem: a file cannot be read.
     """
     _require_new(incident, output)
+    seal_text_of_people(incident.folder, signing or Signing())
     try:
         left_out: dict[str, str] = {}
-        files = list(_files(incident.folder, left_out, with_records=with_records))
+        apart = {
+            **({} if with_records else {LOST_WINDOW: _RECORDS}),
+            **({} if with_work else dict.fromkeys(_KEPT_WORK, _OF_WORK)),
+        }
+        files = list(_files(incident.folder, left_out, apart))
         _require_no_secret(incident, [path for path in files if not _of_users(incident, path)], redactor)
         manifest = _manifest(incident, files, left_out)
     except OSError as error:
@@ -110,6 +132,8 @@ def write_bundle(
     try:
         _write(temporary, incident, manifest)
         _require_verifiable(incident, manifest, temporary.stat().st_size)
+        checked = check_record(temporary, signing.allowed_signers if signing else None)
+        _require_holding(incident, checked, anyway=anyway)
         digest = sha256_of(temporary)
         temporary.replace(output)
     except OSError as error:
@@ -122,7 +146,18 @@ def write_bundle(
         ) from None
     finally:
         temporary.unlink(missing_ok=True)
-    return Bundle(output, digest, manifest)
+    return Bundle(output, digest, manifest, checked.lines)
+
+
+def _require_holding(incident: Incident, checked: Checked, *, anyway: bool) -> None:
+    if not checked.holds and not anyway:
+        raise ActionFailed(
+            what="record of the incident",
+            expected="one that holds",
+            observed="; ".join(checked.lines),
+            source=str(incident.folder),
+            hint="put back what was changed; pages are rebuilt by python -m reports ID; or: bundle --anyway",
+        )
 
 
 def most_bytes(packed: int) -> int:
@@ -161,22 +196,25 @@ def _require_new(incident: Incident, output: Path) -> None:
         )
 
 
-def _files(folder: Path, left_out: dict[str, str], *, with_records: bool) -> Iterator[Path]:
-    """Yield the files to bundle, sorted by name; add the others to `left_out`."""
+def _files(folder: Path, left_out: dict[str, str], apart: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the files to bundle, sorted by name; add the others to `left_out`.
+
+    `apart` has the beginnings of names that are left out, with the reasons.
+    """
     for path in sorted(folder.iterdir(), key=lambda one: one.name):
-        records = path.name.startswith(LOST_WINDOW)
-        if records and not with_records:
-            left_out[path.name] = _RECORDS
+        why = next((why for beginning, why in apart.items() if path.name.startswith(beginning)), "")
+        if why:
+            left_out[path.name] = why
         elif path.is_symlink() or not (path.is_file() or path.is_dir()):
             left_out[path.name] = _NO_FILE
-        elif path.name.startswith(".") or path.name == MANIFEST:
+        elif path.name.startswith(".") or path.name in {MANIFEST, CHECKER.name}:
             left_out[path.name] = _REMAINS
         elif path.is_file():
             yield path
         else:
             below: dict[str, str] = {}
-            yield from _files(path, below, with_records=True)
-            left_out |= {f"{path.name}/{name}": why for name, why in below.items()}
+            yield from _files(path, below, {})
+            left_out |= {f"{path.name}/{name}": reason for name, reason in below.items()}
 
 
 def _of_users(incident: Incident, path: Path) -> bool:
@@ -209,6 +247,7 @@ def _manifest(incident: Incident, files: list[Path], left_out: dict[str, str]) -
                 hint="give that file another name",
             )
         held[name] = Held(size=path.stat().st_size, sha256=sha256_of(path))
+    held[CHECKER.name] = Held(size=CHECKER.stat().st_size, sha256=sha256_of(CHECKER))
     return Manifest(incident=_id(incident), target=incident.target, files=held, left_out=left_out)
 
 
@@ -239,7 +278,8 @@ def _write(path: Path, incident: Incident, manifest: Manifest) -> None:
         text = sealed(manifest)
         archive.addfile(member_of(manifest, MANIFEST, len(text)), BytesIO(text))
         for name, held in manifest.files.items():
-            with (incident.folder / name).open("rb") as stream:
+            source = CHECKER if name == CHECKER.name else incident.folder / name
+            with source.open("rb") as stream:
                 hashed = _Hashed(stream)
                 archive.addfile(member_of(manifest, name, held.size), hashed)
                 if hashed.digest() != held.sha256 or stream.read(1):

@@ -26,6 +26,7 @@ from reports.tools.drawing import EVERY, FOLDER
 from reports.tools.node import TOOLS, find_allure
 from reports.tools.processes import NoReport, run
 from reports.verdict.known_limits import LIMITS
+from reports.verdict.summary import signature_of
 from reports.verdict.verdict import VERDICT, read_verdict
 
 REPORT = "report.html"
@@ -219,6 +220,7 @@ def _variables(verdict: RunVerdict) -> dict[str, str]:
         rows["Blind to writers"] = "; ".join(f"{store}: {reason}" for store, reason in verdict.blind.items())
     if verdict.partial:
         rows["Not covered"] = "; ".join(verdict.partial)
+    rows["Record"] = signature_of(verdict)
     return rows
 
 

@@ -29,42 +29,27 @@ from fixtures.incident.incident import (
 )
 from fixtures.incident.journal import head_of, read_journal
 from fixtures.incident.kept_samples import SAMPLES
-from fixtures.incident.ledger import BEGUN, Planned, Result, Run, runs
+from fixtures.incident.ledger import BEGUN, Result, Run, runs
 from fixtures.incident.reopening import REOPENED, reopening_journal
 from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
 from fixtures.monitoring.samples import Sample, sample_of
 from fixtures.rollback.unfinished import SUPERSEDED, SupersededFile, UnfinishedFile
+from fixtures.sealing.chain import CHAIN, Standing, standing
 from fixtures.stages import PHASES
 from fixtures.system.clock import Moment
 from fixtures.system.files import read_regular, strict_json
 from fixtures.system.record_files import record_of as read_of
 from fixtures.team.contact_record import CONTACTS, ContactRecord, record_of
 from reports.allure.checksums import CHECKSUMS, broken_seals
+from reports.allure.metadata import RESULTS
+from reports.incident.contradictions import RecordedRun, contradictions
+from reports.incident.journal_end import JOURNAL_END, missing_records
 
 CLOSED = "closed.json"
 # Errors that reading raises for files that are damaged, or written by another version.
 OTHER_SHAPE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 _Read = TypeVar("_Read")
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedRun:
-    """One run of checks: its start, its plan and its reported results.
-
-    `started` and `zero` are None if the run does not say. `limits` are the profile's, by name, empty if an
-    earlier version did not write them. `whole` is False if a part of the run could not be read.
-    """
-
-    number: int
-    started: Moment | None
-    zero: Moment | None
-    gated: bool
-    limits: Mapping[str, Any]
-    plan: Mapping[str, Planned]
-    results: Mapping[str, Result]
-    halted: str
-    whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +59,7 @@ class IncidentRecord:
     `earlier` are broken journals that were set aside, by file name. `rollback` is the last rollback, and
     `earlier_rollbacks` ended before it began. `accounts` gives the fate of each store's records, by lost
     window; `lost_windows` are those folders' names. `samples` are those of the first assessment, `kept` those
-    of the monitor, oldest first.
+    of the monitor, oldest first. `standing` is what the record's chain says, None if that is unreadable.
     """
 
     incident: Incident
@@ -94,6 +79,7 @@ class IncidentRecord:
     kept: tuple[Sample, ...]
     lost_windows: tuple[str, ...]
     accounts: Mapping[str, Mapping[str, StoreAccount]]
+    standing: Standing | None
     doubts: tuple[str, ...]
 
 
@@ -125,8 +111,14 @@ class _Reading:
         if rollback is None and unfinished is None and any(e["event"] == ROLLBACK_BEGAN for e in journal):
             self._doubt(ROLLBACK, "a rollback began, and no file says how it ended or that it did not")
         contacts, minutes = self._contacts()
+        seal = self._standing()
         for broken in self._part(CHECKSUMS, lambda: list(broken_seals(folder))) or ():
             self._doubt(CHECKSUMS, broken)
+        for text in self._part(JOURNAL_END, lambda: list(missing_records(folder, journal))) or ():
+            self._doubt(JOURNAL_END, text)
+        recorded = tuple(self._runs())
+        for text in self._part(RESULTS, lambda: list(contradictions(folder, recorded))) or ():
+            self._doubt(RESULTS, text)
         windows = sorted(path.name for path in folder.glob(f"{LOST_WINDOW}*") if path.is_dir())
         closed = self._json(CLOSED, Closed)
         accounts = {name: self._json(f"{name}/{ACCOUNTS}", dict[str, StoreAccount]) for name in windows}
@@ -151,13 +143,24 @@ class _Reading:
             unfinished=unfinished,
             superseded=self._json(SUPERSEDED, SupersededFile),
             closed=closed.closed if closed is not None else None,
-            runs=tuple(self._runs()),
+            runs=recorded,
             samples=tuple(self._samples(RESPONSE_SAMPLES)),
             kept=tuple(self._samples(SAMPLES)),
             lost_windows=tuple(windows),
             accounts={name: account for name, account in accounts.items() if account is not None},
+            standing=seal,
             doubts=tuple(self.doubts),
         )
+
+    def _standing(self) -> Standing | None:
+        """Return what the chain says of the whole folder, and doubt what does not hold."""
+        try:
+            found = standing(self.incident.folder)
+        except Problem as problem:
+            self._doubt(CHAIN, said(problem))
+            return None
+        self.doubts += found.doubts
+        return found
 
     def journal(self, name: str) -> tuple[Mapping[str, Any], ...]:
         """Return a journal's records as far as its hash chain holds."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fixtures.errors import Problem
 from fixtures.incident.journal import read_journal
+from fixtures.system.files import read_regular
 from reports.text.room import shortened
 
 JOURNAL_END = "journal-end.txt"
@@ -33,6 +34,31 @@ def journal_end(journal: Path) -> str | None:
     if broken is not None:
         lines.append(f"[what follows cannot be trusted: {broken.summary}]")
     return "".join(f"{line}\n" for line in lines)
+
+
+def missing_records(folder: Path, records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield, in a sentence, that `records` of the journal are others than `journal-end.txt` has, or fewer.
+
+    Raises:
+        OSError, UnicodeDecodeError: it cannot be read.
+    """
+    path = folder / JOURNAL_END
+    if any(record.get("event") == "journal broken" for record in records):
+        return  # the page is of the one before, which is kept beside it
+    there = read_regular(path).decode("utf-8", "surrogateescape").splitlines() if path.exists() else []
+    kept = {str(record.get("sequence")): _line(record) for record in records}
+    for line in there:
+        number = line.partition(" ")[0]
+        # A text that was redacted only here may differ; number, time and event cannot.
+        if number.isdecimal() and _beginning(kept.get(number, "")) != _beginning(line):
+            text = f"it has record {number} as {' '.join(_beginning(line))!a}, and the journal does not"
+            yield f"{text}: the journal was cut or made again"
+            return
+
+
+def _beginning(line: str) -> list[str]:
+    """Return number, time and the first word of the event."""
+    return line.split()[:3]
 
 
 def _line(record: Mapping[str, Any]) -> str:

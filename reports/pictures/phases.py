@@ -13,7 +13,8 @@ from fixtures.errors import Unverifiable
 from fixtures.stages import PHASES
 from fixtures.system.clock import Moment
 from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict
-from reports.incident.incident_record import IncidentRecord, RecordedRun
+from reports.incident.contradictions import RecordedRun
+from reports.incident.incident_record import IncidentRecord
 from reports.pictures.style import INK, LOOKS, PALE, SMALL, TEXT, WIDTH, fitting, new_figure, plain, svg
 from reports.text.stages import TITLES
 from reports.verdict.verdict import VERDICT, read_verdict

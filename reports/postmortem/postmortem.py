@@ -24,7 +24,7 @@ from reports.postmortem.severity import severity_section
 from reports.text.page import MARKS, Page
 from reports.timeline.timeline import Timeline, timeline_of
 from reports.verdict.recount import recounted
-from reports.verdict.summary import meaning
+from reports.verdict.summary import meaning, signature_of
 
 POST_MORTEM = "postmortem.md"
 BY_PEOPLE = "<!-- From here on people write; this part is kept when the record is rebuilt. -->"
@@ -121,6 +121,7 @@ def _head(page: Page, facts: Facts) -> None:
     page.paragraph(f"{mark} {verdict.verdict.capitalize()}: {meaning(verdict)}.")
     zero = facts.timeline.zero.isoformat(sep=" ", timespec="seconds")
     page.paragraph(f"Target {incident.target}. T+0 is {facts.timeline.zero_is}, {zero}.")
+    page.paragraph(f"This record and its timeline: {signature_of(verdict)}.")
     if facts.timeline.doubts:
         page.paragraph("Of this record the following cannot be trusted; the rest of this page is without it:")
         page.bullets(facts.timeline.doubts, "")

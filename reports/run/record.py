@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode
+from fixtures.errors import ExitCode, Problem, listed
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.given.given import recorded_facts
 from fixtures.incident.incident import JOURNAL, IncidentKind, record_of
 from fixtures.incident.tally import of_severity, tally
+from fixtures.sealing.chain import UNSIGNED, promised
 from fixtures.system.files import write_whole
 from fixtures.verdict import RunVerdict, Verdict
 from reports.allure.metadata import write_metadata
@@ -85,7 +86,11 @@ class _Record:
         if session.exitstatus == ExitCode.USAGE:
             return
         self._complete_results()
-        self._verdict = tally(self._incident, self._verification.target.windows)
+        signature, unsigned = promised(self._verification.target.signing)
+        self._verdict = replace(
+            tally(self._incident, self._verification.target.windows, self._verification.wrong),
+            signature=signature,
+        )
         write_verdict(self._incident.folder, self._verdict)
         self._show_times(self._verdict)
         self._green = session.exitstatus == ExitCode.VERIFIED
@@ -110,6 +115,27 @@ class _Record:
             append_job_summary(redactor_of(self._config).text(page))
         except OSError as error:
             self._notes.append(f"  the job's summary page was not written: {error}")
+        self._seal(session, unsigned)
+
+    def _seal(self, session: pytest.Session, unsigned: Problem | None) -> None:
+        """Seal the record; one that was to be signed and is not is no green result."""
+        sealing = self._verification.sealing
+        if sealing is None:
+            return
+        excused = sealing.before.excused
+        if excused:
+            self._notes.append(f"  not sealed when this run began, and changed: {listed(excused)}")
+        try:
+            sealing.seal(f"checks, run {self._verification.run.number}")
+        except Problem as problem:
+            unsigned = unsigned or problem
+            if self._verdict is not None and self._verdict.signature != UNSIGNED:
+                # It could be signed a moment ago, and the pages say so.
+                write_verdict(self._incident.folder, replace(self._verdict, signature=UNSIGNED))
+        if unsigned is not None:
+            self._notes.append(str(unsigned))
+            if session.exitstatus == ExitCode.VERIFIED:
+                session.exitstatus = ExitCode.BROKEN
 
     def say(self, terminal: pytest.TerminalReporter) -> None:
         """Print the verdict on the incident so far."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,10 @@ from allure_commons.model2 import TestResult
 
 from fixtures.errors import Unverifiable, reason_of
 from fixtures.redaction.redactor import Redactor
+from fixtures.sealing.chain import promised, sealed
 from fixtures.system.clock import Moment
 from fixtures.system.files import read_regular, sha256_of, write_whole
+from fixtures.target.profile import Signing
 from fixtures.verdict import RunVerdict
 from reports.allure.metadata import RESULTS, write_metadata
 from reports.allure.results import NODE_ID, RedactingLogger, unreported
@@ -30,12 +33,15 @@ from reports.verdict.downtime_result import results_of_time
 from reports.verdict.recount import recounted
 from reports.verdict.verdict import VERDICT, read_verdict, write_verdict
 
+_UNSIGNED = Signing()
 
-def renew(folder: Path, say: Callable[[str], None]) -> RunVerdict:
+
+def renew(folder: Path, say: Callable[[str], None], signing: Signing = _UNSIGNED) -> RunVerdict:
     """Rebuild an incident's verdict, results of unreported checks, pictures, post-mortem and report.
 
     `say` is told of steps that take long. Existing files are overwritten, except people's text, and a verdict
-    whose hash is in the journal. A second rebuild makes the same files.
+    whose hash is in the journal. A second rebuild makes the same files. The record is sealed then, and signed
+    with the key of `signing`, if there is one.
 
     Raises:
         UsageProblem: the folder holds no incident, or its incident.json cannot be read.
@@ -43,9 +49,14 @@ def renew(folder: Path, say: Callable[[str], None]) -> RunVerdict:
         NoReport: Allure is not available, or fails; the rest is made.
     """
     folder = folder.resolve()
+    with sealed(folder, signing, "report", say):
+        return _renewed(folder, say, promised(signing)[0])
+
+
+def _renewed(folder: Path, say: Callable[[str], None], signature: str) -> RunVerdict:
     record = read_record(folder)
     try:
-        verdict = _verdict(record)
+        verdict = _verdict(record, signature)
         anew = _complete_results(record, verdict)
         rendered = partial(render, folder, progress=say, bare=True)
         problems = complete(folder, Redactor(), say, rendered, drawn=True, anew=anew)
@@ -62,14 +73,14 @@ def renew(folder: Path, say: Callable[[str], None]) -> RunVerdict:
     return verdict
 
 
-def _verdict(record: IncidentRecord) -> RunVerdict:
+def _verdict(record: IncidentRecord, signature: str) -> RunVerdict:
     """Write and return the verdict; keep an existing one whose hash is in the journal."""
     path = record.incident.folder / VERDICT
     if path.is_file():
         digest = sha256_of(path)
         if any(entry.get("verdict_sha256") == digest for entry in record.journal):
             return read_verdict(record.incident.folder)
-    verdict = recounted(record)
+    verdict = replace(recounted(record), signature=signature)
     write_verdict(record.incident.folder, verdict)
     return verdict
 

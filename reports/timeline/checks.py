@@ -10,9 +10,10 @@ from fixtures.incident.ledger import Planned, Result
 from fixtures.incident.tally import stage_verdict
 from fixtures.system.clock import Moment
 from fixtures.verdict import PhaseVerdict, Verdict
+from reports.incident.contradictions import RecordedRun
 from reports.incident.converted import Converter, line_of
 from reports.incident.event import Event, Kind
-from reports.incident.incident_record import IncidentRecord, RecordedRun
+from reports.incident.incident_record import IncidentRecord
 from reports.text.stages import TITLES
 
 NEVER_REPORTED = "it was planned and never reported"

@@ -10,6 +10,7 @@ from fixtures.errors import Problem, reason_of
 from fixtures.incident.incident import Incident
 from fixtures.incident.limits import windows_of
 from fixtures.incident.tally import tally
+from fixtures.sealing.chain import UNSIGNED
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Windows
 from fixtures.verdict import RunVerdict, Verdict
@@ -24,7 +25,7 @@ def recounted(record: IncidentRecord) -> RunVerdict:
     incident = record.incident
     windows, note = _windows(record)
     try:
-        verdict = tally(incident, windows)
+        verdict = tally(incident, windows, record.standing.evidence if record.standing is not None else ())
     except Problem as problem:
         return _broken(incident, said(problem))
     except OSError as error:
@@ -32,7 +33,15 @@ def recounted(record: IncidentRecord) -> RunVerdict:
     except OTHER_SHAPE as error:
         return _broken(incident, f"the record is damaged: {type(error).__name__}: {error}")
     notes = (*verdict.notes, note) if note and verdict.phases else verdict.notes
-    return replace(verdict, notes=notes)
+    return replace(verdict, notes=notes, signature=_signature(incident))
+
+
+def _signature(incident: Incident) -> str:
+    """Return who signs the record by the verdict that is there."""
+    try:
+        return read_verdict(incident.folder).signature
+    except Problem:
+        return UNSIGNED
 
 
 def _windows(record: IncidentRecord) -> tuple[Windows, str]:

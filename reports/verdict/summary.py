@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fixtures.errors import shortened
+from fixtures.sealing.chain import UNSIGNED
 from fixtures.stages import SEVERITY, STEPS
 from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict
 from reports.allure.metadata import RESULTS
@@ -87,6 +88,7 @@ def lines(
     if len(verdict.notes) > _NOTES:
         yield "  notes", f"   {len(verdict.notes) - _NOTES} more: see {VERDICT}", ""
     yield "", f"  record  {shown_folder(folder)}: {', '.join(_record(folder))}", ""
+    yield "", f"  signed  {signature_of(verdict)}", ""
     yield from (("", note, "") for note in notes)
     said, text = _conclusion(verdict, green=green)
     yield said.upper(), f": {text} ({verdict.target})", _STYLES[said]
@@ -143,7 +145,7 @@ def markdown(verdict: RunVerdict, folder: Path, *, green: bool = False) -> str:
         page += ["", "Not covered:", "", *(f"- {escaped(reason)}" for reason in verdict.partial)]
     if verdict.notes:
         page += ["", "Notes:", "", *(f"- {escaped(text)}" for text in verdict.notes)]
-    page += ["", f"Record: `{shown_folder(folder)}` ({', '.join(_record(folder))})"]
+    page += ["", f"Record: `{shown_folder(folder)}` ({', '.join(_record(folder))}), {signature_of(verdict)}"]
     return "\n".join([*page, ""])
 
 
@@ -167,6 +169,11 @@ def meaning(verdict: RunVerdict) -> str:
         return _SEVERITY_MEANINGS[verdict.verdict]
     of_gate = bool(verdict.phases) and set(verdict.phases) <= set(STEPS)
     return (_GATE_MEANINGS if of_gate else _MEANINGS)[verdict.verdict]
+
+
+def signature_of(verdict: RunVerdict) -> str:
+    """Return who signs the record, in words."""
+    return verdict.signature if verdict.signature == UNSIGNED else f"signed with the key {verdict.signature}"
 
 
 def _rollback(verdict: RunVerdict) -> str:

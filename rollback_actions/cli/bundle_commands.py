@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fixtures.errors import UsageProblem, shortened
+from fixtures.errors import ExitCode, UsageProblem, shortened
 from fixtures.incident.incident import named_incident
 
 if TYPE_CHECKING:
@@ -39,6 +39,13 @@ def bundle_command(
         bool,
         typer.Option("--with-records", help="Include the records that a restore overwrote: users' data."),
     ] = False,
+    with_work: Annotated[
+        bool,
+        typer.Option("--with-working-copy", help="Include changes of the working copy that were set aside."),
+    ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Bundle it even if it does not hold: each check says so.")
+    ] = False,
 ) -> None:
     """Pack INCIDENT into one archive, with every file's hash and without users' data."""
     from fixtures.redaction.redactor import Redactor
@@ -48,10 +55,20 @@ def bundle_command(
     target = load_target(profile) if profile else None
     redactor = target.redactor() if target else Redactor()
     found = named_incident(incident, target.folders.incidents if target else _INCIDENTS)
-    bundle = write_bundle(found, output or Path(f"{found.id}.tar.gz"), redactor, with_records=with_records)
+    bundle = write_bundle(
+        found,
+        output or Path(f"{found.id}.tar.gz"),
+        redactor,
+        with_records=with_records,
+        with_work=with_work,
+        anyway=anyway,
+        signing=target.signing if target else None,
+    )
     if target is None:
         typer.echo("no profile is named: only what looks like a token was looked for, no secret by name")
     _say(bundle, redactor)
+    for line in bundle.said:
+        typer.echo(redactor.text(line))
     if with_records and any(name.startswith("lost-window") for name in bundle.manifest.files):
         typer.echo("WITH RECORDS: it holds the data of users; hand it on to nobody who may not see that")
     typer.echo(f"bundle: {bundle.path}")
@@ -63,9 +80,13 @@ def verify_bundle_command(
         str | None,
         typer.Option(help="SHA-256 of the whole file, from another source.", show_default=False),
     ] = None,
+    signers: Annotated[
+        Path | None,
+        typer.Option(help="File of the keys that may have signed it, see ssh-keygen.", show_default=False),
+    ] = None,
     profile: Annotated[str | None, typer.Option("--target", hidden=True, help="Refused, in words.")] = None,
 ) -> None:
-    """Verify BUNDLE: every hash matches, and nothing is missing, added or changed."""
+    """Verify BUNDLE: every hash matches, nothing is missing, added or changed, and its record holds."""
     if profile is not None:
         raise UsageProblem(
             what="--target",
@@ -76,9 +97,15 @@ def verify_bundle_command(
         )
     from fixtures.redaction.redactor import Redactor
     from reports.bundle.bundle_check import verify_bundle
+    from reports.bundle.record_check import check_record
 
     found = verify_bundle(bundle, sha256)
     _say(found, Redactor())
+    checked = check_record(found.path, signers)
+    for line in checked.lines[:_MOST_LINES]:
+        typer.echo(Redactor().text(shortened(line, 2 * _SHOWN)))
+    if not checked.holds:
+        raise typer.Exit(ExitCode.FAILED)
     if sha256 is None:
         typer.echo(
             "compare that SHA-256 with what its maker says: who changes a bundle can change its hashes"

@@ -26,6 +26,7 @@ def gate(
     """Decide whether COMMIT may be promoted: exit 0 promotes. Prints one page of Markdown."""
     from fixtures.git.repository import resolve_commit
     from fixtures.incident.tally import tally
+    from fixtures.sealing.chain import standing
     from fixtures.target.profile import load_target
     from rollback_actions.gate.check_run import CheckRun
 
@@ -46,7 +47,8 @@ def gate(
         )
     typer.echo(page.read_text(encoding="utf-8"))
     typer.echo(f"record: {change.folder}")
-    if code is ExitCode.VERIFIED and tally(change, target.windows).verdict is not Verdict.PASSED:
+    wrong = standing(change.folder, target.signing).evidence
+    if code is ExitCode.VERIFIED and tally(change, target.windows, wrong).verdict is not Verdict.PASSED:
         code = ExitCode.BROKEN
     if code is not ExitCode.VERIFIED:
         raise typer.Exit(code)

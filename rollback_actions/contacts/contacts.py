@@ -36,7 +36,7 @@ from rollback_actions.contacts.contact_alert import Series
 from rollback_actions.session.file_lock import file_lock
 from rollback_actions.session.holder import author
 from rollback_actions.session.journal import Journal
-from rollback_actions.session.session import open_journal
+from rollback_actions.session.session import sealed_journal
 
 # A writer holds the record for a moment; a slow disk may make that longer.
 _RECORD_SECONDS = 10.0
@@ -52,10 +52,12 @@ def contact_journal(target: Target, incident: Incident, say: Callable[[str], Non
     Raises:
         UsageProblem: another process holds it for too long. `ActionFailed`: it cannot be read or written.
     """
-    redact = target.redactor().text
     lock = _lock_of(incident, "contacts")
-    with file_lock(lock, f"write the contacts of {incident.id}", wait_seconds=_RECORD_SECONDS):
-        yield open_journal(incident.folder / CONTACTS, redact, say)
+    with (
+        file_lock(lock, f"write the contacts of {incident.id}", wait_seconds=_RECORD_SECONDS),
+        sealed_journal(target, incident.folder / CONTACTS, _WHAT, say) as journal,
+    ):
+        yield journal
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Before a migration: saved state, notice to the team, rehearsal; and its reopening afterwards.
 
 May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.git`, `fixtures.engines`,
-`fixtures.stores`, `fixtures.incident`, `fixtures.baseline`, `fixtures.backups`, `fixtures.team`,
-`fixtures.application`, `fixtures.rollback`, `rollback_actions.session`, `rollback_actions.containers`,
-`rollback_actions.contacts`, `rollback_actions.backup`, `rollback_actions.rollback`.
+`fixtures.stores`, `fixtures.incident`, `fixtures.sealing`, `fixtures.baseline`, `fixtures.backups`,
+`fixtures.team`, `fixtures.application`, `fixtures.rollback`, `rollback_actions.session`,
+`rollback_actions.containers`, `rollback_actions.contacts`, `rollback_actions.backup`,
+`rollback_actions.rollback`.
 """

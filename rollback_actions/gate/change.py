@@ -22,7 +22,7 @@ from rollback_actions.contacts.delivery import Delivery, deliver
 from rollback_actions.session.file_lock import file_lock
 from rollback_actions.session.holder import author
 from rollback_actions.session.journal import Journal
-from rollback_actions.session.session import open_journal
+from rollback_actions.session.session import sealed_journal
 
 # A process that tells the team holds the record while the channels answer.
 _LONGER_SECONDS = 10.0
@@ -58,7 +58,7 @@ def notify(
     title = f"Migration of {target.name} to {migration[:12]} is planned"
     body = redact(_message(target, profile, migration, document, when))
     team = target.premigration.team
-    with _record(target, migration, redact, say) as journal:
+    with _record(target, migration, say) as journal:
         details = {"target": target.name, "migration": migration, "document": document.digest}
         journal.write("telling", **details, channels=len(channels), message=body, **author("change"))
         deliveries = deliver(team.channels, redact(title), body, team.delivery_seconds, redact)
@@ -94,8 +94,7 @@ def acknowledge(
             source="--as, against premigration.team.on_call in the profile",
             hint=f"did you mean {', '.join(near)}?" if near else "name somebody who is on call",
         )
-    redact = target.redactor().text
-    with _record(target, migration, redact, say) as journal:
+    with _record(target, migration, say) as journal:
         told = read_change(target, migration).told
         if told is None:
             raise UsageProblem(
@@ -117,15 +116,16 @@ def acknowledge(
 
 
 @contextmanager
-def _record(
-    target: Target, migration: str, redact: Callable[[str], str], say: Callable[[str], None]
-) -> Iterator[Journal]:
+def _record(target: Target, migration: str, say: Callable[[str], None]) -> Iterator[Journal]:
     """Yield the journal of the change, locked against other writers."""
     folder = find_change(target.folders.incidents, target.name, migration).folder
     wait = target.premigration.team.delivery_seconds + _LONGER_SECONDS
     lock = folder.with_name(f".{folder.name}.lock")
-    with file_lock(lock, f"write the record of {folder.name}", wait_seconds=wait):
-        yield open_journal(change_journal(target, migration), redact, say)
+    with (
+        file_lock(lock, f"write the record of {folder.name}", wait_seconds=wait),
+        sealed_journal(target, change_journal(target, migration), "change", say) as journal,
+    ):
+        yield journal
 
 
 def _document(target: Target) -> ChangeDocument:

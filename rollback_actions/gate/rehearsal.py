@@ -17,6 +17,7 @@ from fixtures.incident.kept_samples import samples_kept
 from fixtures.incident.rehearsals import BEGAN, ENDED, VERDICT
 from fixtures.incident.tally import tally
 from fixtures.rollback.plan import plan_emergency
+from fixtures.sealing.chain import standing
 from fixtures.system.command import Deadline, run_command
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict, verdict_of
@@ -170,7 +171,8 @@ class Rehearsal:
         with self.steps(Step.VERIFY) as step:
             code = self._checks("verification", f"--incident={self.incident.id}")
             step.result = f"exit code {code:d}"
-        verdict = tally(self.incident, self.target.windows).verdict
+        wrong = standing(self.incident.folder, self.target.signing).evidence
+        verdict = tally(self.incident, self.target.windows, wrong).verdict
         # Only the exit code shows failures outside the checks, such as a secret in the record.
         return Verdict.FAILED if code and verdict is Verdict.PASSED else verdict
 

@@ -20,7 +20,7 @@ from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
 from rollback_actions.session.file_lock import file_lock
 from rollback_actions.session.holder import Holder
-from rollback_actions.session.session import open_journal
+from rollback_actions.session.session import sealed_journal
 
 # A reopening reads a whole backup set under the lock; a second one does not wait for that.
 _WAIT_SECONDS = 10.0
@@ -63,8 +63,10 @@ def reopen(target: Target, request: Request, say: Callable[[str], None]) -> Outc
     fix = resolve_commit(target.application.repository, request.fix)
     _require_fix(target, fix, left)
     lock = incident.folder.with_name(f".{incident.id}.reopening.lock")
-    with file_lock(lock, f"reopen {incident.id}", wait_seconds=_WAIT_SECONDS):
-        journal = open_journal(reopening_journal(incident), target.redactor().text, say)
+    with (
+        file_lock(lock, f"reopen {incident.id}", wait_seconds=_WAIT_SECONDS),
+        sealed_journal(target, reopening_journal(incident), "reopen", say) as journal,
+    ):
         recorded = _recorded(incident, rollbacks, fix)
         if recorded is not None:
             return Outcome(recorded, new=False)

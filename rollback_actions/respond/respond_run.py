@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from fixtures.rollback.foresight import Foreseen
 from fixtures.rollback.plan import Plan, plan_of
 from fixtures.rollback.refusals import Allowed, advice_of
 from fixtures.rollback.unfinished import read_unfinished
+from fixtures.sealing.chain import sealed, standing
 from fixtures.system.clock import Moment
 from fixtures.system.command import STANDARD_OUTPUT
 from fixtures.target.profile import Target, load_target
@@ -70,7 +71,7 @@ def run_response(profile: Path, incident: str | None, given: Allowed, *, auto: b
     redact = target.redactor().text
     lock = target.folders.incidents / f".respond-{target.name}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with file_lock(lock, f"respond to an incident of {target.name}"):
+    with file_lock(lock, f"respond to an incident of {target.name}"), ExitStack() as sealing:
         there = _open_response(target, incident)
         assessed = None
         if there is None:
@@ -87,6 +88,9 @@ def run_response(profile: Path, incident: str | None, given: Allowed, *, auto: b
             typer.echo(f"resuming the response of incident {there.id}")
         # The contacts' own look at the samples would come later, when they may be too old to say anything.
         severity_said = redact(assessment_text(assessed.assessment)) if assessed else None
+        sealing.enter_context(
+            sealed(there.folder, target.signing, "respond", lambda text: typer.echo(redact(text)))
+        )
         journal = open_journal(there.folder / RESPONSE, redact, typer.echo)
         # Before the permissions are needed: whoever resumes this response need not give them again.
         allowed = allow(journal, verify_journal(journal.path), given, getpass.getuser())
@@ -241,7 +245,8 @@ class _Hands:
         if code is not ExitCode.FAILED or not self.incident.closed:
             return code  # also if a secret was found: that opens the incident again
         # Everything was verified, but late: the response judges that itself.
-        verified = tally(self.incident, self.target.windows).verified
+        wrong = standing(self.incident.folder, self.target.signing).evidence
+        verified = tally(self.incident, self.target.windows, wrong).verified
         return ExitCode.VERIFIED if verified else code
 
     def downtime(self, verified: Moment) -> Downtime | None:

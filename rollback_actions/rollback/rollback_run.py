@@ -30,6 +30,7 @@ from fixtures.rollback.plan import (
 from fixtures.rollback.refusals import Allowed, advice_of
 from fixtures.rollback.status import State, Status, newest_rollback
 from fixtures.rollback.unfinished import interrupted, unfinished_of
+from fixtures.sealing.chain import standing
 from fixtures.system.command import Command
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
@@ -92,9 +93,14 @@ def show_status(profile: Path) -> None:
     lock = lock_state(target)
     found = newest_rollback(target.folders.incidents, target.name, lock.runs)
     redact = target.redactor().text
+    # The last line says what to do next.
+    seal = standing(found.incident.folder, target.signing)
+    typer.echo(redact(f"record: {seal}"))
+    for doubt in seal.doubts:
+        typer.echo(redact(f"the record does not hold: {doubt}"))
     for line in _status_lines(found, lock, advice_of(target, profile)):
         typer.echo(redact(line))
-    if found.verdict is not Verdict.PASSED:
+    if found.verdict is not Verdict.PASSED or seal.wrong:
         raise typer.Exit(ExitCode.FAILED if found.verdict is Verdict.FAILED else ExitCode.BROKEN)
 
 

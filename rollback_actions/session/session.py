@@ -14,6 +14,7 @@ import typer
 from fixtures.incident.incident import JOURNAL, Incident, find_incident, new_incident
 from fixtures.incident.journal import JournalBroken
 from fixtures.incident.journal_steps import Step
+from fixtures.sealing.chain import sealed
 from fixtures.system.command import observed
 from fixtures.target.profile import Target
 from reports.terminal.progress import Progress
@@ -37,7 +38,7 @@ class Session:
 def open_session(
     target: Target, lock: TargetLock, command: Step, choose: Callable[[], str | None]
 ) -> Iterator[Session]:
-    """Take the target's lock, open the journal for `command`; at the end, print the record's place.
+    """Take the target's lock, open the journal for `command`; at the end, seal the record, print its place.
 
     `choose` is called under the lock; it names the incident to add to, or returns None for a new one.
 
@@ -51,18 +52,29 @@ def open_session(
         found = (
             find_incident(incidents, target.name, wanted) if wanted else new_incident(incidents, target.name)
         )
-        journal = open_journal(found.folder / JOURNAL, redactor.text, progress.say)
         me = lock.holder
-        with (
-            without_leaks(found.folder, redactor),
-            observed(journal.ran),
-            journal.step(me.what, id=command, user=me.user, host=me.host, pid=str(me.process.pid)),
-        ):
-            if lock.taken_from is not None:
-                _record_taking_over(lock.taken_from, journal, progress)
-            lock.declare(found.id)
-            yield Session(target, found, Recorder(journal, progress, lock.require))
+        with sealed(found.folder, target.signing, me.what, progress.say) as wrong:
+            for text in wrong:
+                progress.say(f"the record does not hold: {text}")
+            journal = open_journal(found.folder / JOURNAL, redactor.text, progress.say)
+            with (
+                without_leaks(found.folder, redactor),
+                observed(journal.ran),
+                journal.step(me.what, id=command, user=me.user, host=me.host, pid=str(me.process.pid)),
+            ):
+                if lock.taken_from is not None:
+                    _record_taking_over(lock.taken_from, journal, progress)
+                lock.declare(found.id)
+                yield Session(target, found, Recorder(journal, progress, lock.require))
     typer.echo(f"incident: {found.folder}")
+
+
+@contextmanager
+def sealed_journal(target: Target, path: Path, by: str, say: Callable[[str], None]) -> Iterator[Journal]:
+    """Yield the journal at `path` in a record, see `open_journal`; seal it alone after the body."""
+    redact = target.redactor().text
+    with sealed(path.parent, target.signing, by, say, lambda name: name.startswith(path.stem)):
+        yield open_journal(path, redact, say)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from fixtures.errors import ActionFailed
 from fixtures.incident.incident import JOURNAL, Incident, new_incident
 from fixtures.incident.journal_steps import Step
 from fixtures.rollback.unfinished import unfinished_of
+from fixtures.sealing.chain import sealed
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
 from reports.terminal.progress import Progress
@@ -60,6 +61,7 @@ class Rehearsal:
         incident = new_incident(target.folders.incidents, target.name)
         journal = Journal(incident.folder / JOURNAL, target.redactor().text)
         with (
+            sealed(incident.folder, target.signing, "rehearsal", self.progress.say),
             self._users(users),
             self._monitor(),
             team_channel(self.stack.slot.channel_port),

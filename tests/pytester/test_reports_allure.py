@@ -30,7 +30,7 @@ from fixtures.incident.incident import find_incident
 from fixtures.target.premigration import Premigration
 from fixtures.incident.ledger import Planned, Run, runs
 from fixtures.redaction.personal import Personal
-from fixtures.target.profile import Windows
+from fixtures.target.profile import Signing, Windows
 from fixtures.gating.verification import VERIFICATION, Verification
 
 pytest_plugins = [
@@ -46,6 +46,7 @@ class Profile(BaseModel):
     baseline_key: None = None
     premigration: Premigration = Premigration()
     stores: dict[str, object] = {}
+    signing: Signing = Signing()
 
     @property
     def personal(self):

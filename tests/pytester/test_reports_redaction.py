@@ -29,7 +29,7 @@ from fixtures.target.premigration import Premigration
 from fixtures.incident.ledger import Planned, Run, runs
 from fixtures.redaction.secret import secrets_in
 from fixtures.redaction.personal import Personal
-from fixtures.target.profile import Windows
+from fixtures.target.profile import Signing, Windows
 from fixtures.gating.verification import VERIFICATION, Verification
 
 pytest_plugins = [
@@ -48,6 +48,7 @@ class Profile(BaseModel):
     baseline_key: None = None
     premigration: Premigration = Premigration()
     stores: dict[str, object] = {}
+    signing: Signing = Signing()
 
     @property
     def personal(self):

@@ -22,6 +22,7 @@ _ROWS = {
     "fixtures.incident": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.monitoring fixtures.decision"
     ),
+    "fixtures.sealing": "fixtures fixtures.system fixtures.target",
     "fixtures.stores.mysql": "fixtures fixtures.system fixtures.target fixtures.stores",
     "fixtures.stores.mongodb": "fixtures fixtures.system fixtures.target fixtures.stores",
     "fixtures.stores.redis": "fixtures fixtures.target fixtures.stores",
@@ -40,7 +41,7 @@ _ROWS = {
     "fixtures.team": "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.incident",
     "fixtures.gating": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.incident "
-        "fixtures.baseline"
+        "fixtures.sealing fixtures.baseline"
     ),
     "fixtures.application": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.stores"
@@ -74,17 +75,21 @@ _ROWS = {
         "fixtures.monitoring fixtures.decision fixtures.incident fixtures.baseline fixtures.backups "
         "fixtures.team fixtures.monitor fixtures.losses fixtures.rollback"
     ),
-    "reports.bundle": "fixtures fixtures.redaction fixtures.system fixtures.incident",
+    "reports.bundle": (
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.sealing"
+    ),
     "reports.allure": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.gating "
         "reports.text"
     ),
     "reports.incident": (
-        "fixtures fixtures.system fixtures.monitoring fixtures.incident fixtures.team fixtures.rollback "
+        "fixtures fixtures.system fixtures.monitoring fixtures.incident fixtures.sealing "
+        "fixtures.team fixtures.rollback "
         "reports.text reports.allure"
     ),
     "reports.verdict": (
-        "fixtures fixtures.system fixtures.target fixtures.incident fixtures.baseline fixtures.gating "
+        "fixtures fixtures.system fixtures.target fixtures.incident fixtures.sealing "
+        "fixtures.baseline fixtures.gating "
         "reports.text reports.allure reports.incident"
     ),
     "reports.timeline": (
@@ -104,13 +109,14 @@ _ROWS = {
         "reports.incident reports.verdict reports.postmortem"
     ),
     "reports.run": (
-        "fixtures fixtures.redaction fixtures.system fixtures.incident fixtures.baseline fixtures.gating "
-        "fixtures.given reports.text reports.tools reports.allure reports.incident reports.verdict "
-        "reports.postmortem reports.html"
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.sealing "
+        "fixtures.baseline fixtures.gating fixtures.given reports.text reports.tools reports.allure "
+        "reports.incident reports.verdict reports.postmortem reports.html"
     ),
     "reports": "fixtures reports.terminal reports.run",
     "rollback_actions.session": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.incident "
+        "fixtures.sealing "
         "fixtures.rollback reports.terminal"
     ),
     "rollback_actions.containers": "fixtures fixtures.system fixtures.target fixtures.engines",
@@ -160,18 +166,21 @@ _ROWS = {
     ),
     "rollback_actions.rollback": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.decision "
-        "fixtures.incident fixtures.baseline fixtures.backups fixtures.losses fixtures.rollback "
+        "fixtures.incident fixtures.sealing "
+        "fixtures.baseline fixtures.backups fixtures.losses fixtures.rollback "
         "reports.terminal rollback_actions.session rollback_actions.containers rollback_actions.stores "
         "rollback_actions.backup"
     ),
     "rollback_actions.gate": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
-        "fixtures.incident fixtures.baseline fixtures.backups fixtures.team fixtures.application "
+        "fixtures.incident fixtures.sealing "
+        "fixtures.baseline fixtures.backups fixtures.team fixtures.application "
         "fixtures.rollback rollback_actions.session rollback_actions.containers rollback_actions.contacts "
         "rollback_actions.backup rollback_actions.rollback"
     ),
     "rollback_actions.respond": (
         "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.decision fixtures.incident "
+        "fixtures.sealing "
         "fixtures.team fixtures.monitor fixtures.rollback reports.terminal rollback_actions.session "
         "rollback_actions.gate"
     ),
@@ -181,8 +190,9 @@ _ROWS = {
     ),
     "rollback_actions.cli": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
-        "fixtures.monitoring fixtures.decision fixtures.incident fixtures.baseline fixtures.backups "
-        "fixtures.team fixtures.probes fixtures.monitor fixtures.rollback reports.terminal reports.bundle "
+        "fixtures.monitoring fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline "
+        "fixtures.backups fixtures.team fixtures.probes fixtures.monitor fixtures.rollback reports.terminal "
+        "reports.bundle "
         "rollback_actions.session rollback_actions.containers rollback_actions.contacts "
         "rollback_actions.backup rollback_actions.rollback rollback_actions.gate rollback_actions.respond"
     ),

@@ -102,6 +102,7 @@ def test_a_bundle_is_verified_and_made_again_byte_for_byte(made: MadeIncident, r
         "one/journal.head",
         "one/journal.jsonl",
         "one/rollback.json",
+        "one/verify_record.py",
     ]
     run("verify-bundle", "one.tar.gz", "--sha256", digest)
     assert "expected the SHA-256 00" in run(

@@ -120,6 +120,7 @@ def test_a_file_is_read_also_by_a_link(tmp_path: Path) -> None:
     "name",
     [
         *(JOURNAL, "journal.head", RESPONSE, "response.head", "contacts.jsonl", "reopening.jsonl"),
+        *("chain.jsonl", "chain.head"),
         *(RESPONSE_SAMPLES, SAMPLES, "lost-window/accounting.json", "closed.json", "superseded.json"),
         *("journal-broken-1.jsonl", UNFINISHED, "rollback.json", "ledger/0001/halted.json"),
         *("ledger/0001/run.json", "ledger/0001/plan.json", "ledger/0001/results.jsonl"),

@@ -16,6 +16,7 @@ PRODUCT = ("checks", "fixtures", "reports", "rollback_actions")
 
 PROGRAMS: Mapping[str, str] = {
     "fixtures/system/command.py": "the runner of programs",
+    "reports/bundle/verify_record.py": "the checker in each bundle, which has to stand alone",
     "fixtures/engines/host.py": "testinfra starts what its modules ask by, here under `timeout`",
 }
 OF_STAGING: Mapping[str, str] = {

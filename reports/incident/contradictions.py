@@ -1,0 +1,84 @@
+"""Runs of checks as recorded, and the results of Allure that say otherwise.
+
+A ledger and its results are written by different hands at the same time: whoever changes one of them later
+leaves the other as it was. Only whether a check passed is compared: what did not, has other names in Allure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fixtures.errors import listed
+from fixtures.incident.ledger import Planned, Result
+from fixtures.system.clock import Moment
+from fixtures.system.files import read_regular
+from fixtures.verdict import Verdict
+from reports.allure.metadata import RESULTS
+
+_NODE_ID = "nodeId"
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """One run of checks: its start, its plan and its reported results.
+
+    `started` and `zero` are None if the run does not say. `limits` are the profile's, by name, empty if an
+    earlier version did not write them. `whole` is False if a part of the run could not be read.
+    """
+
+    number: int
+    started: Moment | None
+    zero: Moment | None
+    gated: bool
+    limits: Mapping[str, Any]
+    plan: Mapping[str, Planned]
+    results: Mapping[str, Result]
+    halted: str
+    whole: bool
+
+
+def contradictions(folder: Path, runs: Sequence[RecordedRun]) -> Iterator[str]:
+    """Yield, in sentences, the checks that passed by the ledger alone or by the results of Allure alone.
+
+    The latest result counts, which is the one that the report shows; a check without any is left out, since
+    Allure can be switched off.
+
+    Raises:
+        OSError: the results cannot be listed.
+    """
+    latest: dict[str, tuple[int, str]] = {}
+    for path in sorted((folder / RESULTS).glob("*-result.json")):
+        try:
+            check, at, status = _result(json.loads(read_regular(path)))
+        except (OSError, ValueError, KeyError, TypeError, StopIteration):
+            continue  # its checksum says what is wrong with it
+        latest[check] = max(latest.get(check, (at, status)), (at, status))
+    recorded = {
+        check: run.results.get(check)
+        for run in runs
+        for planned in run.plan.values()
+        for check in planned.checks
+    }
+    greener: dict[bool, list[str]] = {True: [], False: []}
+    for check, result in sorted(recorded.items()):
+        passed = result is not None and result.verdict is Verdict.PASSED
+        if check in latest and (latest[check][1] == "passed") is not passed:
+            greener[passed].append(check)
+    for passed, checks in greener.items():
+        if checks:
+            by = (
+                "passed by the ledger, and not by Allure"
+                if passed
+                else "passed by Allure, and not by the ledger"
+            )
+            yield f"{by}: {listed(checks, _SHOWN)}"
+
+
+def _result(record: Mapping[str, Any]) -> tuple[str, int, str]:
+    check = next(label["value"] for label in record["labels"] if label["name"] == _NODE_ID)
+    return str(check), int(record["start"]), str(record["status"])

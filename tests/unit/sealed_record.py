@@ -1,0 +1,171 @@
+"""A record that is sealed and signed, as a run of checks leaves it, and edits of its bundle."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import random
+import subprocess
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from fixtures.redaction.redactor import Redactor
+from fixtures.sealing.chain import Sealing, promised
+from fixtures.target.profile import Signing
+from fixtures.verdict import Verdict
+from reports.bundle.bundle import write_bundle
+from reports.incident.journal_end import JOURNAL_END, journal_end
+from reports.postmortem.postmortem import write_post_mortem
+from reports.verdict.verdict import read_verdict, write_verdict
+from tests.unit.drawn_incident import IDENTITY, Drawn, drawn_incident
+
+_TARGET = "bundle.json"
+
+
+def new_key(folder: Path, name: str = "key") -> Signing:
+    """Make an SSH key without a passphrase; the file of signers beside it has this one."""
+    key = folder / name
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    public = key.with_suffix(".pub").read_text().split()[:2]
+    signers = folder / f"{name}.signers"
+    signers.write_text(f"ada@example.org {' '.join(public)}\n")
+    return Signing(key=key, allowed_signers=signers)
+
+
+def add_results(made: Drawn, status: Mapping[str, str] | None = None) -> None:
+    """Write Allure's result of each check of the ledger; `status` has those that differ."""
+    results = made.folder / "allure-results"
+    results.mkdir(exist_ok=True)
+    for line in (made.folder / "ledger/0001/results.jsonl").read_text().splitlines():
+        one = json.loads(line)
+        labels = [{"name": "nodeId", "value": one["check"]}]
+        result = {"labels": labels, "start": 1, "status": (status or {}).get(one["check"], one["verdict"])}
+        name = hashlib.md5(one["check"].encode(), usedforsecurity=False).hexdigest()
+        (results / f"{name}-result.json").write_text(json.dumps(result))
+
+
+@dataclass
+class SealedRecord:
+    """An incident of four phases that was rolled back, verified, sealed; signed, if there is a key."""
+
+    made: Drawn
+    signing: Signing
+
+    @classmethod
+    def of(cls, folder: Path, signing: Signing, *, wrong: str = "") -> SealedRecord:
+        """Make one below `folder`; one check of the phase `wrong` failed."""
+        made = drawn_incident(folder)
+        if wrong:
+            (made.folder / "ledger/0001/results.jsonl").unlink()
+            (made.folder / "ledger/0001/plan.json").unlink()
+            (made.folder / "ledger/0001/run.json").unlink()
+            (made.folder / "ledger/0001").rmdir()
+            made.verified({wrong: Verdict.FAILED})
+        add_results(made)
+        (made.folder / "pictures").mkdir()
+        (made.folder / "pictures/timeline.svg").write_text("<svg>\n<text>a timeline</text>\n</svg>\n")
+        (made.folder / JOURNAL_END).write_text(journal_end(made.folder / "journal.jsonl") or "")
+        record = cls(made, signing)
+        record.seal("checks, run 1")
+        return record
+
+    @property
+    def folder(self) -> Path:
+        return self.made.folder
+
+    def seal(self, by: str) -> None:
+        """Write the pages and seal it, as at the end of a run of checks."""
+        sealing = Sealing(self.folder, self.signing)
+        verdict = read_verdict(self.folder)
+        write_verdict(self.folder, replace(verdict, signature=promised(self.signing)[0]))
+        write_post_mortem(self.folder)
+        sealing.seal(by)
+
+    @cached_property
+    def bundle(self) -> Path:
+        """Its bundle."""
+        return write_bundle(
+            self.made.incident, self.folder.with_suffix(".tar.gz"), Redactor(), signing=self.signing
+        ).path
+
+
+def unpacked(bundle: Path) -> dict[str, bytes]:
+    """Return the files of a bundle, by their names in it, without its manifest."""
+    found = {}
+    with tarfile.open(bundle) as archive:
+        for member in archive:
+            stream = archive.extractfile(member)
+            assert stream is not None
+            found[member.name.removeprefix(f"{IDENTITY}/")] = stream.read()
+    return found
+
+
+def packed(files: Mapping[str, bytes]) -> bytes:
+    """Return the bundle that a forger makes of `files`: its manifest has their hashes."""
+    manifest = json.loads(files[_TARGET])["content"]
+    rest = {name: text for name, text in files.items() if name != _TARGET}
+    manifest["files"] = {
+        name: {"sha256": hashlib.sha256(text).hexdigest(), "size": len(text)} for name, text in rest.items()
+    }
+    spelled = {"content": manifest, "sha256": hashlib.sha256(_canonical(manifest)).hexdigest()}
+    raw, tar = io.BytesIO(), io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, text in {_TARGET: _canonical(spelled), **rest}.items():
+            member = tarfile.TarInfo(f"{IDENTITY}/{name}")
+            member.size, member.mode = len(text), 0o644
+            archive.addfile(member, io.BytesIO(text))
+    with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as stream:
+        stream.write(tar.getvalue())
+    return raw.getvalue()
+
+
+def _canonical(value: object) -> bytes:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
+    return f"{text}\n".encode("utf-8", "backslashreplace")
+
+
+def edits(bundle: Path, count: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """Yield `count` bundles, each with one byte or one line edited, and what was: three of four by a forger.
+
+    Those are of a file in it, and the manifest has the hashes of the edited files. The others are of the
+    packed bytes themselves.
+    """
+    chance = random.Random(seed)  # noqa: S311 - nothing of it is a secret
+    files, whole = unpacked(bundle), bundle.read_bytes()
+    names = [name for name in files if name != _TARGET]
+    made = 0
+    while made < count:
+        if made % 4 == 3:
+            what, text = edited(whole, chance)
+            if text != whole:
+                made += 1
+                yield f"the packed file: {what}", text
+            continue
+        name = chance.choice(names)
+        what, text = edited(files[name], chance)
+        if text != files[name]:
+            made += 1
+            yield f"{name}: {what}", packed({**files, name: text})
+
+
+def edited(data: bytes, chance: random.Random) -> tuple[str, bytes]:
+    """Return `data` with one byte or one line edited, and what was done; often the same data."""
+    lines, at = data.splitlines(keepends=True), chance.randrange(len(data) + 1)
+    line = chance.randrange(len(lines)) if lines else 0
+    byte = bytes([chance.randrange(256)])
+    edits = {
+        f"byte {at} replaced": data[:at] + byte + data[at + 1 :],
+        f"byte {at} removed": data[:at] + data[at + 1 :],
+        f"byte {at} added": data[:at] + byte + data[at:],
+        f"line {line} removed": b"".join(lines[:line] + lines[line + 1 :]),
+        f"line {line} twice": b"".join(lines[: line + 1] + lines[line:]),
+        f"line {line} and the next exchanged": b"".join(
+            [*lines[:line], *lines[line : line + 2][::-1], *lines[line + 2 :]]
+        ),
+    }
+    return chance.choice(list(edits.items()))

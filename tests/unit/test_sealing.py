@@ -1,0 +1,416 @@
+"""The seal of a record: what is edited is found, what a kill left is not sealed, and who signed is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ActionFailed, Unverifiable
+from fixtures.incident.journal import hash_of, head_of
+from fixtures.redaction.redactor import Redactor
+from fixtures.sealing.chain import CHAIN, HEAD, Sealing, promised, sealed, standing
+from fixtures.system.files import canonical_json
+from fixtures.target.profile import Signing
+from fixtures.verdict import Verdict
+from reports.bundle.bundle import write_bundle
+from reports.bundle.record_check import CHECKER, check_record
+from reports.incident.incident_record import read_record
+from reports.run import completion, renewal
+from reports.run.renewal import renew
+from reports.verdict.recount import recounted
+from reports.verdict.verdict import read_verdict, write_verdict
+from tests.unit.drawn_incident import drawn_incident
+from tests.unit.sealed_record import SealedRecord, add_results, edits, new_key, packed, unpacked
+
+_UNSIGNED = Signing()
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> SealedRecord:
+    """A record that is sealed and signed."""
+    return SealedRecord.of(tmp_path, new_key(tmp_path))
+
+
+@pytest.fixture
+def unsigned(tmp_path: Path) -> SealedRecord:
+    """A record that is sealed by nobody who has a key."""
+    return SealedRecord.of(tmp_path, _UNSIGNED)
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def chained_again(path: Path) -> None:
+    """Make the chain of a journal, or of a record, again, as a forger can, and its head."""
+    before, lines = "0" * 64, []
+    for number, line in enumerate(path.read_text().splitlines()):
+        record = {**json.loads(line), "previous": before, "sequence": number}
+        del record["hash"]
+        before = record["hash"] = hash_of(record)
+        lines.append(json.dumps(record, sort_keys=True))
+    path.write_text("".join(f"{line}\n" for line in lines))
+    head_of(path).write_text(f"{len(lines) - 1:012d} {before}\n")
+
+
+def test_a_whole_record_holds_and_says_who_signed_it(record: SealedRecord) -> None:
+    found, checked = standing(record.folder, record.signing), check_record(record.bundle)
+
+    assert (found.doubts, found.open) == ([], ())
+    assert found.signature.startswith("signed by ada@example.org with the key SHA256:")
+    assert read_verdict(record.folder).signature in found.signature
+    assert read_record(record.folder).doubts == ()
+    assert checked.holds
+    assert checked.lines[1:] == ("verdict, derived again: passed", "all of it holds")
+    assert read_verdict(record.folder).signature in checked.lines[0]
+    assert "ada@example.org" in check_record(record.bundle, record.signing.allowed_signers).lines[0]
+
+
+def test_what_is_unsigned_says_so_everywhere(unsigned: SealedRecord) -> None:
+    assert json.loads((unsigned.folder / "verdict.json").read_text())["signature"] == "unsigned"
+    assert "This record and its timeline: unsigned." in (unsigned.folder / "postmortem.md").read_text()
+    assert str(standing(unsigned.folder)) == "sealed, unsigned"
+    assert "signature: unsigned" in check_record(unsigned.bundle).lines
+
+
+_EDITS: dict[str, Callable[[Path], None]] = {
+    "ledger/0001/results.jsonl": lambda path: edit(path, '"seconds": ', '"seconds": 1'),
+    "ledger/0001/plan.json": lambda path: edit(path, "test_3", "test_2"),
+    "samples.jsonl": lambda path: edit(path, '"missed": 0', '"missed": 1'),
+    "rollback.json": lambda path: edit(path, "45.2", "44.2"),
+    "pictures/timeline.svg": lambda path: edit(path, "a timeline", "another"),
+    "verdict.json": lambda path: edit(path, "passed", "failed"),
+    "closed.json": Path.unlink,
+    "response.jsonl": chained_again,
+}
+
+
+@pytest.mark.parametrize("name", _EDITS)
+def test_an_edited_file_is_named_by_every_reader(unsigned: SealedRecord, name: str) -> None:
+    path = unsigned.folder / name
+    if name == "response.jsonl":
+        edit(path, "critical", "healthy!")
+    _EDITS[name](path)
+
+    assert name in standing(unsigned.folder).wrong
+    assert any(doubt.startswith(name) for doubt in read_record(unsigned.folder).doubts)
+    with pytest.raises(ActionFailed, match=f"'{name}' is") as refused:
+        write_bundle(unsigned.made.incident, unsigned.folder.with_suffix(".tgz"), Redactor())
+    assert "expected one that holds" in str(refused.value)
+    assert not unsigned.folder.with_suffix(".tgz").exists()
+    anyway = write_bundle(
+        unsigned.made.incident, unsigned.folder.with_suffix(".tgz"), Redactor(), anyway=True
+    )
+    assert not check_record(anyway.path).holds
+
+
+def test_a_ledger_set_to_passed_gives_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Node and Allure are tried elsewhere.
+    monkeypatch.setattr(renewal, "render", lambda *_, **__: None)
+    monkeypatch.setattr(completion, "draw", lambda *_, **__: [])
+    record = SealedRecord.of(tmp_path, _UNSIGNED, wrong="phase4")
+    assert read_verdict(record.folder).verdict is Verdict.FAILED
+    path = record.folder / "ledger/0001/results.jsonl"
+    edit(path, '"verdict": "failed"', '"verdict": "passed"')
+
+    found = recounted(read_record(record.folder))
+    renew(record.folder, lambda _: None)
+
+    assert found.verdict is Verdict.BROKEN
+    assert found.partial == (
+        "the record does not hold: ledger/0001/results.jsonl: it is not what was sealed",
+    )
+    # A rebuild seals the pages again, and never that file.
+    assert read_verdict(record.folder).verdict is Verdict.BROKEN
+    assert "ledger/0001/results.jsonl" in standing(record.folder).wrong
+
+
+def test_a_forged_verdict_is_refused_even_without_a_chain(tmp_path: Path) -> None:
+    made = drawn_incident(tmp_path)
+    made.rolled_back(verdict=Verdict.FAILED)
+
+    with pytest.raises(ActionFailed, match=r"verdict\.json says 'passed', and the ledger says failed"):
+        write_bundle(made.incident, tmp_path / "a.tgz", Redactor())
+
+
+def test_results_of_allure_that_contradict_the_ledger_are_named(tmp_path: Path) -> None:
+    made = drawn_incident(tmp_path)
+    check = "checks/test_phase2.py::test_5"
+    add_results(made, {check: "failed"})
+
+    assert (
+        f"allure-results: passed by the ledger, and not by Allure: {check}" in read_record(made.folder).doubts
+    )
+    with pytest.raises(ActionFailed, match="'failed' by Allure, and passed by the ledger"):
+        write_bundle(made.incident, tmp_path / "a.tgz", Redactor())
+
+
+def test_a_journal_that_was_cut_with_its_head_is_found_by_its_end(unsigned: SealedRecord) -> None:
+    (unsigned.folder / CHAIN).unlink()
+    (unsigned.folder / HEAD).unlink()
+    path = unsigned.folder / "journal.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    chained_again(path)
+
+    doubts = read_record(unsigned.folder).doubts
+    assert any("journal-end.txt: it has record 2" in doubt for doubt in doubts), doubts
+    with pytest.raises(ActionFailed, match=r"journal-end\.txt has another record 2"):
+        write_bundle(unsigned.made.incident, unsigned.folder.with_suffix(".tgz"), Redactor())
+
+
+def test_a_chain_made_again_is_found_by_the_signature(record: SealedRecord) -> None:
+    edit(record.folder / "rollback.json", "45.2", "44.2")
+    chain = record.folder / CHAIN
+    entries = [json.loads(line) for line in chain.read_text().splitlines()]
+    entries[0]["files"] = [line for line in entries[0]["files"] if "rollback.json" not in line]
+    chain.write_text("".join(f"{json.dumps(entry, sort_keys=True)}\n" for entry in entries))
+    signature = (record.folder / HEAD).read_text().partition("\n")[2]
+    chained_again(chain)
+
+    unsigned = standing(record.folder, record.signing)
+    assert "signs the record, and it is not signed" in unsigned.wrong[HEAD]
+    (record.folder / HEAD).write_text((record.folder / HEAD).read_text() + signature)
+    signed = standing(record.folder, record.signing)
+    assert "the signature of entry 0 does not hold" in signed.wrong[HEAD]
+    # The key signs nothing on top of it.
+    with pytest.raises(Unverifiable, match="chain of the record"):
+        Sealing(record.folder, record.signing).seal("the next run")
+    with pytest.raises(ActionFailed, match="signature does not hold"):
+        write_bundle(record.made.incident, record.folder.with_suffix(".tgz"), Redactor())
+
+
+def test_a_key_that_is_not_allowed_is_wrong(record: SealedRecord, tmp_path: Path) -> None:
+    other = new_key(tmp_path, "other")
+
+    found = standing(record.folder, replace_signers(record.signing, other))
+    assert "is no key of" in found.wrong[HEAD]
+    assert not check_record(record.bundle, other.allowed_signers).holds
+
+
+def replace_signers(signing: Signing, other: Signing) -> Signing:
+    return signing.model_copy(update={"allowed_signers": other.allowed_signers})
+
+
+def test_what_a_kill_left_is_not_sealed_and_counts(unsigned: SealedRecord) -> None:
+    journal = unsigned.folder / "journal.jsonl"
+    last = json.loads(journal.read_text().splitlines()[-1])
+    record = {"sequence": last["sequence"] + 1, "at": last["at"], "event": "noted", "previous": last["hash"]}
+    record["hash"] = hash_of(record)
+    journal.write_text(journal.read_text() + json.dumps(record, sort_keys=True) + "\n")
+    head_of(journal).write_text(f"{record['sequence']} {record['hash']}\n")
+    edit(unsigned.folder / "rollback.json", "45.2", "44.2")
+
+    found = standing(unsigned.folder)
+    assert (found.doubts, found.open) == ([], ("journal.head", "journal.jsonl", "rollback.json"))
+    assert found.excused == ("rollback.json",)
+    assert str(found).startswith("not sealed: journal.head, journal.jsonl, rollback.json")
+    write_verdict(unsigned.folder, recounted(read_record(unsigned.folder)))
+    bundle = write_bundle(unsigned.made.incident, unsigned.folder.with_suffix(".tgz"), Redactor())
+    assert "not sealed: 'rollback.json'" in bundle.said
+    # What is wrong is so whatever has begun since.
+    edit(unsigned.folder / "ledger/0001/plan.json", "test_3", "test_2")
+    assert list(standing(unsigned.folder).wrong) == ["ledger/0001/plan.json"]
+
+
+def test_what_was_found_wrong_is_not_sealed_by_the_next_command(unsigned: SealedRecord) -> None:
+    path, said = unsigned.folder / "rollback.json", list[str]()
+    edit(path, "45.2", "44.2")
+    for _ in range(2):
+        with sealed(unsigned.folder, _UNSIGNED, "a command", said.append) as wrong:
+            assert wrong == ["rollback.json: it is not what was sealed"]
+            (unsigned.folder / "response.jsonl").open("a").close()
+    assert list(standing(unsigned.folder).wrong) == ["rollback.json"]
+
+    with sealed(unsigned.folder, _UNSIGNED, "another rollback", said.append):
+        edit(path, "44.2", "60.0")
+    found = standing(unsigned.folder)
+    assert found.wrong == {}
+    assert "it was not what was sealed when this began: a command" in found.doubts[0]
+    assert not said
+
+
+def test_a_chain_without_its_last_entry_or_with_one_behind_its_head(unsigned: SealedRecord) -> None:
+    (unsigned.folder / "more.json").write_text("{}")
+    before = (unsigned.folder / HEAD).read_text()
+    unsigned.seal("again")
+    after = (unsigned.folder / HEAD).read_text()
+
+    # A kill between the entry and the head.
+    (unsigned.folder / HEAD).write_text(before)
+    assert CHAIN not in standing(unsigned.folder).wrong
+    assert "more.json" in standing(unsigned.folder).open
+    (unsigned.folder / HEAD).write_text(after)
+    path = unsigned.folder / CHAIN
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    assert "it was cut or made again" in standing(unsigned.folder).wrong[CHAIN]
+    with pytest.raises(Unverifiable, match="chain of the record"):
+        Sealing(unsigned.folder, _UNSIGNED).seal("never")
+
+
+def test_an_entry_keeps_the_signature_before_it(record: SealedRecord) -> None:
+    path = record.folder / "postmortem.md"
+    path.write_text(path.read_text() + "The cause was a missing index.\n")
+
+    bundle = write_bundle(record.made.incident, record.folder.with_suffix(".tgz"), Redactor())
+
+    signature = standing(record.folder, record.signing).signature
+    assert signature.startswith("unsigned at its end, before that signed by")
+    assert signature.endswith("not signed: entry 1 (the post-mortem, as people completed it)")
+    assert "ada@example.org" in signature
+    checked = check_record(bundle.path, record.signing.allowed_signers)
+    assert checked.holds, checked.lines
+    assert "before that" in checked.lines[0]
+
+
+def test_an_old_record_is_not_sealed_and_is_bundled(tmp_path: Path) -> None:
+    made = drawn_incident(tmp_path)
+
+    assert str(standing(made.folder)) == "not sealed, unsigned"
+    bundle = write_bundle(made.incident, tmp_path / "a.tgz", Redactor())
+    assert "not sealed: the whole record" in " ".join(bundle.said)
+    assert not (made.folder / CHAIN).exists()
+
+
+def test_nothing_new_adds_no_entry_and_hashes_what_is_final_once(unsigned: SealedRecord) -> None:
+    before = (unsigned.folder / CHAIN).read_bytes()
+    Sealing(unsigned.folder, _UNSIGNED).seal("again")
+
+    assert (unsigned.folder / CHAIN).read_bytes() == before
+
+
+def test_runs_that_go_on_are_left_out(unsigned: SealedRecord) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        from fixtures.incident.ledger import Run  # noqa: PLC0415
+        from fixtures.system.clock import Moment  # noqa: PLC0415
+
+        run = Run.begin(unsigned.folder, Moment.now(), gated=True)
+        edit(run.folder / "run.json", f'"pid": {os.getpid()}', f'"pid": {child.pid}')
+        Sealing(unsigned.folder, _UNSIGNED).seal("another command")
+        assert standing(unsigned.folder).open == ("ledger/0002/run.json",)
+    finally:
+        child.communicate()
+    Sealing(unsigned.folder, _UNSIGNED).seal("another command")
+    assert standing(unsigned.folder).open == ()
+
+
+def test_without_ssh_keygen_only_a_key_is_an_error(
+    unsigned: SealedRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signing = new_key(tmp_path, "later")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (unsigned.folder / "more.json").write_text("{}")
+
+    assert promised(_UNSIGNED) == ("unsigned", None)
+    said, problem = promised(signing)
+    assert said == "unsigned"
+    assert "apt-get install openssh-client" in str(problem)
+    with pytest.raises(Unverifiable, match="ssh-keygen"):
+        Sealing(unsigned.folder, signing).seal("a command")
+    assert (standing(unsigned.folder).open, standing(unsigned.folder).signature) == ((), "unsigned")
+
+
+def test_a_key_of_the_agent_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    signing = new_key(tmp_path)
+    assert signing.key is not None
+    socket = tmp_path / "agent"
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
+    try:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(socket))
+        for _ in range(1000):
+            if subprocess.run(["ssh-add", "-q", signing.key], check=False).returncode == 0:
+                break
+        signing.key.unlink()
+        of_agent = signing.model_copy(update={"key": signing.key.with_suffix(".pub")})
+        record = SealedRecord.of(tmp_path, of_agent)
+        assert "ada@example.org" in standing(record.folder, of_agent).signature
+    finally:
+        agent.terminate()
+        agent.wait(10)
+
+
+def test_a_key_with_a_passphrase_is_refused_and_asks_nobody(tmp_path: Path) -> None:
+    signing = new_key(tmp_path)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-f", str(signing.key)], check=True)
+
+    _, problem = promised(signing)
+    assert "ssh-add KEY" in str(problem)
+
+
+def found_in(files: Iterator[tuple[str, bytes]], folder: Path) -> list[str]:
+    """Return what was edited and not found by the checker."""
+    return [what for what, text in files if not _is_found(folder / "edited.tar.gz", text)]
+
+
+def _is_found(path: Path, text: bytes) -> bool:
+    path.write_bytes(text)
+    ran = subprocess.run([sys.executable, "-I", CHECKER, path], capture_output=True, text=True, check=False)
+    assert ran.returncode in {0, 1, 3}, ran.stderr
+    assert not ran.stderr
+    return ran.returncode != 0
+
+
+def test_edits_of_one_byte_or_line_are_found(record: SealedRecord, tmp_path: Path) -> None:
+    files = unpacked(record.bundle)
+    assert packed(files) == record.bundle.read_bytes()
+    assert not _is_found(tmp_path / "whole.tar.gz", packed(files))
+    assert found_in(edits(record.bundle, 40, seed=1), tmp_path) == []
+
+
+def test_the_checker_stands_alone(record: SealedRecord) -> None:
+    text = CHECKER.read_text()
+    assert len(text.splitlines()) < 300
+    assert unpacked(record.bundle)[CHECKER.name] == text.encode()
+    imported = [line.split()[1] for line in text.splitlines() if line.startswith(("import ", "from "))]
+    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
+
+
+def test_a_bundle_of_another_version_has_another_checker(record: SealedRecord, tmp_path: Path) -> None:
+    files = unpacked(record.bundle)
+    (tmp_path / "a.tar.gz").write_bytes(packed({**files, CHECKER.name: b"print('all of it holds')"}))
+    older = {name: text for name, text in files.items() if name != CHECKER.name}
+    (tmp_path / "b.tar.gz").write_bytes(packed(older))
+
+    other = check_record(tmp_path / "a.tar.gz")
+    assert other.holds
+    assert "not sealed: verify_record.py, which is another one than this" in other.lines
+    assert check_record(tmp_path / "b.tar.gz").lines[-1] == "all of it holds"
+
+
+def test_what_is_kept_aside_stays_out_of_bundles(unsigned: SealedRecord) -> None:
+    (unsigned.folder / "working-copy-1.patch").write_text("a change")
+    (unsigned.folder / "untracked").mkdir()
+    (unsigned.folder / "untracked/notes.txt").write_text("mine")
+
+    assert standing(unsigned.folder).open == ()
+    left = set(unpacked(unsigned.bundle))
+    whole = write_bundle(
+        unsigned.made.incident, unsigned.folder.with_suffix(".tgz"), Redactor(), with_work=True
+    )
+    assert set(unpacked(whole.path)) - left == {"working-copy-1.patch", "untracked/notes.txt"}
+
+
+def test_canonical_json_is_the_checkers(unsigned: SealedRecord) -> None:
+    # Both spell it on their own: a change of one is seen here, and not at a customer's.
+    value = {"b": ["ä", 1.5, None], "a": {"c": "\udcff"}}
+    code = "import json, runpy, sys; made = runpy.run_path(sys.argv[1])['canonical'](json.load(sys.stdin))"
+    command = [sys.executable, "-c", f"{code}; sys.stdout.buffer.write(made)", str(CHECKER)]
+    ran = subprocess.run(command, input=json.dumps(value).encode(), capture_output=True, check=True)
+    assert ran.stdout == canonical_json(value)
+    assert check_record(unsigned.bundle).holds
+
+
+def test_a_verdict_of_another_record_is_refused(unsigned: SealedRecord) -> None:
+    write_verdict(unsigned.folder, replace(read_verdict(unsigned.folder), incident="another"))
+
+    with pytest.raises(ActionFailed, match=r"verdict\.json is of another incident"):
+        write_bundle(unsigned.made.incident, unsigned.folder.with_suffix(".tgz"), Redactor())
