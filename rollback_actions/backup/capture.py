@@ -22,7 +22,7 @@ from fixtures.git.repository import read_working_copy
 from fixtures.incident.journal_steps import Step
 from fixtures.probes.web_probes import usual_milliseconds
 from fixtures.stores.references import follow_all
-from fixtures.stores.registry import open_view
+from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_view
 from fixtures.system.rounds import Opened
 from fixtures.system.side_by_side import each
 from fixtures.target.profile import Target
@@ -59,7 +59,16 @@ def capture(target: Target, steps: Steps) -> Path:
     with BaselineDraft(target.folders.baselines, target.name) as draft:
         with steps(Step.CONTENT) as step:
             found = each(
-                lambda name: _store(target, engine, name, draft.folder),
+                lambda name: apart_by_kind(
+                    target.stores[name],
+                    f"content of store {name}",
+                    LONG_SECONDS,
+                    _store,
+                    target,
+                    engine,
+                    name,
+                    draft.folder,
+                ),
                 target.stores,
                 workers=len(target.stores),
                 name="capture",

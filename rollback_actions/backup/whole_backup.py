@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
+from pathlib import Path
 
 from fixtures.backups.index import write_index
 from fixtures.backups.sets import BackupSet
 from fixtures.engines.engine import ContainerEngine
+from fixtures.stores.registry import LONG_SECONDS, apart_by_kind
 from fixtures.target.profile import Target
 from rollback_actions.backup.images import keep_images
 from rollback_actions.backup.taking import Steps, new_backup_folder, take_backup
@@ -22,6 +23,11 @@ def back_up(
     Raises:
         Problem: a store could not be backed up, an image not be kept, or either not be written.
     """
+
+    def index(name: str, folder: Path) -> int:
+        profile, what = target.stores[name], f"index of store {name}"
+        return apart_by_kind(profile, what, LONG_SECONDS, write_index, target, engine, name, folder)
+
     images = _application_images(target, engine)
     keep_images(target.folders.backups, images, control, steps)
     return take_backup(
@@ -30,7 +36,7 @@ def back_up(
         commit,
         open_keepers(target, engine, control),
         steps,
-        partial(write_index, target, engine),
+        index,
         images,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ from fixtures.target.mistakes import ProfileProblem
 from fixtures.target.profile import load_target
 from rollback_actions.__main__ import main
 from rollback_actions.cli.guard import guarded
-from tests.conftest import write_profile
+from tests.conftest import ROOT, write_profile
 
 
 def _application(ending: BaseException | None) -> typer.Typer:
@@ -33,6 +34,23 @@ def _application(ending: BaseException | None) -> typer.Typer:
             raise ending
 
     return app
+
+
+def test_a_crash_of_native_code_says_where_it_was() -> None:
+    """Python cannot catch it: without this, a command ends without a word."""
+    crash = (
+        "import os, signal, typer; from rollback_actions.cli.guard import guarded\n"
+        "app = typer.Typer()\n"
+        "@app.command()\n"
+        "def capture() -> None: os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "guarded(app)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", crash], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == -signal.SIGSEGV
+    assert "Fatal Python error: Segmentation fault" in done.stderr
+    assert 'File "<string>", line 4 in capture' in done.stderr
 
 
 @pytest.mark.parametrize(

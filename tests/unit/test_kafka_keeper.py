@@ -139,6 +139,12 @@ class _Admin:
         self._broker = broker
         self.upkeep, self.groups = broker.upkeep_of, broker.groups_of
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a method
         return getattr(self._broker, name)
 

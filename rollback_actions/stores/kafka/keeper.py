@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from fixtures.backups.package import Kept, read_package, write_package
+from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.errors import Unverifiable
 from fixtures.stores.kafka.descriptor import KafkaProfile
 from fixtures.stores.kafka.records import NOT_STAMPED, Record, read_records, record_of
@@ -84,8 +84,11 @@ class Keeper(StoreWriter[KafkaProfile]):
 
     def back_up(self, folder: Path) -> Kept:
         """Read every topic to its end, then check that no more records arrive."""
+        with Admin(self._reach) as admin:
+            return self._back_up(admin, folder)
+
+    def _back_up(self, admin: Admin, folder: Path) -> Kept:
         countdown = self._whole.start()
-        admin = Admin(self._reach)
         with Log(self._reach) as log:
             topics = log.topics(self._profile.topics)
             records, ends = self._write(log, topics, folder, countdown)
@@ -129,9 +132,12 @@ class Keeper(StoreWriter[KafkaProfile]):
         reading, and a broker sets no offsets while a group has members.
         """
         package = read_package(folder, kind=self.kind)
+        with Admin(self._reach) as admin:
+            return self._restore(admin, package)
+
+    def _restore(self, admin: Admin, package: Package) -> Restored:
         recorded = _Details.model_validate(package.details)
         countdown = self._whole.start()
-        admin = Admin(self._reach)
         groups = sorted({*recorded.groups, *admin.groups(self._profile.groups)})
         admin.expect_idle(groups, sorted(recorded.topics), IDLE_SECONDS)
         found = {

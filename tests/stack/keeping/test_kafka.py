@@ -17,10 +17,12 @@ from pydantic import SecretStr
 from fixtures.errors import ActionFailed
 from fixtures.stores.kafka.view import Log, Partition, settings
 from fixtures.target.sections import Account
+from rollback_actions.containers.control import ContainerControl
 from rollback_actions.stores.contract import StoreKeeper
 from rollback_actions.stores.kafka import keeper as kafka
 from rollback_actions.stores.kafka.admin import Admin
-from tests.stack.kafka_scratch import Scratch
+from rollback_actions.stores.registry import KeeperApart, keeper_at
+from tests.stack.kafka_scratch import SECONDS, Scratch
 from tests.stack.keeping.kafka import CONFIGURATION, PARTITIONS, Kafka, observed
 from tests.stack.keeping.records import exported, replayed, wanted_of
 from tests.stack.keeping.subject import Place
@@ -119,6 +121,19 @@ def test_the_password_is_in_no_command(subject: Kafka) -> None:
 
 
 # The keeper.
+
+
+def test_a_keeper_that_works_apart_does_what_it_does_here(
+    scratch: Scratch, place: Place, control: ContainerControl, tmp_path: Path
+) -> None:
+    keeper = keeper_at(place.name, place.profile, place.endpoint, control, SECONDS, place.engine)
+    assert isinstance(keeper, KeeperApart)
+    kept, before = keeper.back_up(tmp_path), observed(scratch)
+    scratch.delete(scratch.topic)
+    restored = keeper.restore(tmp_path)
+    assert (restored.records, observed(scratch)) == (kept.records, before)
+    with pytest.raises(ActionFailed, match="expected a"):
+        keeper.restore(tmp_path / "elsewhere")
 
 
 def test_a_log_that_only_grew_is_left_alone_and_replayed(
