@@ -313,7 +313,7 @@ class Killer:
 
 
 def _crash_worker(process: subprocess.Popen[bytes], after: float) -> None:
-    """Send SIGSEGV, `after` seconds later, to the next process that works apart for `process`; wait for both."""
+    """Send SIGSEGV to the next process that works apart for `process`, `after` seconds later; await both."""
     while process.poll() is None:
         for worker in _workers(process.pid):
             time.sleep(after)

@@ -20,6 +20,7 @@ from staging.kills.kill_walk import Walk, _faults
 from staging.kills.rollback_outcome import Expected, Outcome, judge, read_outcome
 from staging.stack.stack import Stack
 from tests.conftest import write_profile
+from tests.unit.test_readers_reach import section
 
 ROOT = Path(__file__).parents[2]
 # Killed in place of the actions: it ends by itself, or waits in a step until it is killed; `resume` ends.
@@ -136,7 +137,8 @@ def test_a_worker_that_crashed_has_failed_its_step() -> None:
 
 
 def test_only_what_works_apart_has_a_worker_to_crash(tmp_path: Path) -> None:
-    target = load_target(write_profile(tmp_path))
+    stores = {kind: section(kind) for kind in ("mysql", "kafka")}
+    target = load_target(write_profile(tmp_path)).model_copy(update={"stores": stores})
     names = ["keep", "export kafka", "restore mysql", "restore kafka", "account kafka"]
     assert _faults(target, names) == [
         *((name, False) for name in names),
