@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.engines.engine import ContainerEngine
+from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, ExitCode, Meaning, Unverifiable, code_of
 from fixtures.stores.registry import apart_by_kind
 from fixtures.system.apart import Died, apart
-from tests.conftest import ROOT
+from fixtures.target.profile import Target, load_target
+from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.containers.control import ContainerControl
+from tests.conftest import ROOT, write_profile
 from tests.unit.test_readers_reach import section
 
 SECONDS = 120.0
@@ -137,6 +142,18 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
     except FileNotFoundError:
         return False
+
+
+def _told(target: Target, engine: ContainerEngine, control: ContainerControl) -> tuple[str, ...]:
+    secret = target.stores["redis"].operator.password.get_secret_value()
+    return target.name, secret, type(engine).__name__, type(control).__name__
+
+
+def test_what_actions_work_with_can_be_sent(tmp_path: Path) -> None:
+    target = load_target(write_profile(tmp_path))
+    target = target.model_copy(update={"stores": {"redis": section("redis")}})
+    sent = target, open_engine(target.engine), ComposeControl(target.engine)
+    assert apart("target", SECONDS, _told, *sent) == _told(*sent)
 
 
 def test_the_kind_of_a_store_says_who_works_apart() -> None:
