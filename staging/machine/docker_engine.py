@@ -74,9 +74,14 @@ class EngineSettings:
 
 def answers(address: str | None = None) -> bool:
     """Return True if an engine answers a ping within its deadline."""
+    return _running(address) is not None
+
+
+def _running(address: str | None) -> int | None:
+    """Return the number of running containers; None if no engine answers within its deadline."""
     address = address or os.environ.get("DOCKER_HOST") or DEFAULT_ADDRESS
     if address.startswith("unix://") and not _listens(Path(address.removeprefix("unix://"))):
-        return False
+        return None
     import docker  # noqa: PLC0415 - a quarter of a second that only users of an engine should pay
     from docker.errors import DockerException  # noqa: PLC0415
     from requests.exceptions import RequestException  # noqa: PLC0415
@@ -85,11 +90,11 @@ def answers(address: str | None = None) -> bool:
     try:
         client = docker.from_env(timeout=PING_SECONDS, environment=environment)
     except (DockerException, RequestException):
-        return False
+        return None
     try:
-        return bool(client.ping())
+        return len(client.api.containers())
     except (DockerException, RequestException):
-        return False
+        return None
     finally:
         client.close()
 
@@ -334,9 +339,15 @@ def _leave(lock: IO[str], report: Report, settings: EngineSettings) -> None:
 
 
 def _stop(report: Report, settings: EngineSettings) -> None:
-    """Stop the recorded engine and its containerd. The caller must be the only user."""
+    """Stop the recorded engine and its containerd, unless others' containers run on it.
+
+    The caller must be the only user of this checkout.
+    """
     record = Record.read(settings.record)
     if record is None:
+        return
+    if others := _running(settings.address):
+        report(f"engine: left on for {others} running container{'s' * (others > 1)}: docker ps")
         return
     containerd_pid = _pid_in(settings.containerd_pid_file)
     containerd = None if containerd_pid is None else Daemon.of(containerd_pid)

@@ -1,4 +1,7 @@
-"""The engine's bootstrap, with a small program in dockerd's place that answers pings and nothing else."""
+"""The engine's bootstrap, with a small program in dockerd's place: it answers pings, and has no containers.
+
+A file `containers.json` beside it says otherwise.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +33,16 @@ from staging.machine.docker_engine import (
 ROOT = Path(__file__).parents[2]
 WITHIN_SECONDS = 60
 ENGINE = """
-    import http.server, socketserver, sys
+    import http.server, pathlib, socketserver, sys
+
+    containers = pathlib.Path(sys.argv[1]).parent / "containers.json"
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         def do_GET(self):
-            body = b"OK" if self.path.endswith("/_ping") else b'{"ApiVersion": "1.45"}'
+            body = b'{"ApiVersion": "1.45"}'
+            if "/containers/json" in self.path:
+                body = containers.read_bytes() if containers.exists() else b"[]"
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Content-Type", "application/json")
@@ -196,6 +203,20 @@ def test_a_kept_engine_stays_until_it_is_stopped(settings: EngineSettings) -> No
     stop_kept_engine(ignore, settings)
     assert not daemon.lives("dockerd")
     stop_kept_engine(ignore, settings)
+
+
+def test_containers_of_another_checkout_keep_it_on(settings: EngineSettings, tmp_path: Path) -> None:
+    said: list[str] = []
+    containers = tmp_path / "containers.json"
+    with docker_engine(ignore, settings, keep=True):
+        daemon = recorded(settings).daemon
+        containers.write_text('[{"Id": "1"}]')
+    stop_kept_engine(said.append, settings)
+    assert daemon.lives("dockerd")
+    assert said == ["engine: left on for 1 running container: docker ps"]
+    containers.unlink()
+    stop_kept_engine(ignore, settings)
+    assert not daemon.lives("dockerd")
 
 
 def test_the_last_user_stops_it(settings: EngineSettings, tmp_path: Path) -> None:

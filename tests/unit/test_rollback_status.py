@@ -169,5 +169,5 @@ def test_a_kind_that_there_is_not_is_refused_in_words(run: Ran) -> None:
     (incident.folder / "unfinished.json").unlink()
     record = incident.folder / "rollback.json"
     record.write_text(record.read_text().replace('"database"', '"other"'))
-    said = run("rollback", "status", code=ExitCode.BROKEN)
+    said = run("rollback", "status", code=ExitCode.USAGE)
     assert "'other' as kind, not 'service', 'database', 'full' or 'emergency'" in said
