@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -17,16 +18,21 @@ from fixtures.baseline.surroundings import record_surroundings
 from fixtures.engines.engine import Container, ContainerEngine, Inside
 from fixtures.engines.factory import open_engine
 from fixtures.engines.stray_mounts import require_held
-from fixtures.errors import ActionFailed
+from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.git.repository import read_working_copy
 from fixtures.incident.journal_steps import Step
 from fixtures.probes.web_probes import usual_milliseconds
+from fixtures.stores.contract import StoreView
 from fixtures.stores.references import follow_all
 from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_view
+from fixtures.system.command import Deadline
 from fixtures.system.rounds import Opened
 from fixtures.system.side_by_side import each
 from fixtures.target.profile import Target
 from rollback_actions.backup.taking import Steps
+
+YOUNG_SECONDS = 20.0
+POLL_SECONDS = 0.5
 
 
 def capture(target: Target, steps: Steps) -> Path:
@@ -119,8 +125,24 @@ def _store(
 ) -> tuple[RecordedStore, RecordedContent]:
     with closing(open_view(name, target.stores[name], engine)) as view:
         server = view.ask().server
-        store = RecordedStore(kind=view.kind, server=server, counts=dict(view.counts()))
+        store = RecordedStore(kind=view.kind, server=server, counts=counts_of(view))
     return store, record_content(target, engine, name, store.counts, folder)
+
+
+def counts_of(view: StoreView) -> dict[str, int]:
+    """Return the counts; wait for a collection that a user has just made, and that cannot be counted yet.
+
+    Raises:
+        Unverifiable: one cannot be counted for `YOUNG_SECONDS`.
+    """
+    deadline = Deadline(YOUNG_SECONDS)
+    while True:
+        try:
+            return dict(view.counts())
+        except Unverifiable:
+            if deadline.passed:
+                raise
+        time.sleep(POLL_SECONDS)
 
 
 def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) -> RecordedCanary:

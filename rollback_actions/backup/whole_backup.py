@@ -7,6 +7,7 @@ from pathlib import Path
 from fixtures.backups.index import write_index
 from fixtures.backups.sets import BackupSet
 from fixtures.engines.engine import ContainerEngine
+from fixtures.engines.stray_mounts import require_held
 from fixtures.stores.registry import LONG_SECONDS, apart_by_kind
 from fixtures.target.profile import Target
 from rollback_actions.backup.images import keep_images
@@ -21,13 +22,15 @@ def back_up(
     """Take a new backup set of `target` as of `commit`, and keep the images that its application runs on.
 
     Raises:
-        Problem: a store could not be backed up, an image not be kept, or either not be written.
+        Problem: a volume of the application is of no store; a store could not be backed up, an image not
+            be kept, or either not be written.
     """
 
     def index(name: str, folder: Path) -> int:
         profile, what = target.stores[name], f"index of store {name}"
         return apart_by_kind(profile, what, LONG_SECONDS, write_index, target, engine, name, folder)
 
+    require_held(target, engine)
     images = _application_images(target, engine)
     keep_images(target.folders.backups, images, control, steps)
     return take_backup(

@@ -16,7 +16,6 @@ from rollback_actions.cli.options import IncidentId, Profile, TakeOver
 def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Back up every store in parallel, into a new backup set of the current commit."""
     from fixtures.engines.factory import open_engine
-    from fixtures.engines.stray_mounts import require_held
     from fixtures.git.repository import head
     from fixtures.rollback.unfinished import refuse_unfinished
     from fixtures.target.profile import load_target
@@ -30,7 +29,6 @@ def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver
     with open_session(target, lock, Step.BACKUP, lambda: incident) as session:
         refuse_unfinished(target.folders.incidents, target.name)
         engine, control = open_engine(target.engine), ComposeControl(target.engine)
-        require_held(target, engine)
         taken = back_up(target, head(target.application.repository), engine, control, session.steps)
     typer.echo(f"backup: {taken.folder}")
 
