@@ -14,6 +14,7 @@ import pytest
 from fixtures.engines.engine import ContainerEngine
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, ExitCode, Meaning, Unverifiable, code_of
+from fixtures.stores.reach import account_of
 from fixtures.stores.registry import apart_by_kind
 from fixtures.system.apart import Died, apart
 from fixtures.target.profile import Target, load_target
@@ -145,8 +146,8 @@ def _runs(pid: int) -> bool:
 
 
 def _told(target: Target, engine: ContainerEngine, control: ContainerControl) -> tuple[str, ...]:
-    secret = target.stores["redis"].operator.password.get_secret_value()
-    return target.name, secret, type(engine).__name__, type(control).__name__
+    account = account_of(target.stores["redis"].operator)
+    return target.name, account.password.get_secret_value(), type(engine).__name__, type(control).__name__
 
 
 def test_what_actions_work_with_can_be_sent(tmp_path: Path) -> None:
