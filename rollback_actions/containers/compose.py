@@ -134,10 +134,6 @@ class ComposeControl:
         """
         volumes.replace(mount, images, archive, Deadline(deadline))
 
-    def require_volumes(self, services: Iterable[str]) -> None:
-        """Check that `services` can write to data volumes alone: `save_volumes` keeps nothing else."""
-        volumes.refuse_binds(self._containers(services))
-
     def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
         """Check that the image ids `images`, by service, exist."""
         self._expect_images(images, Deadline(deadline))

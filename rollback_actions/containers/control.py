@@ -60,14 +60,6 @@ class ContainerControl(Protocol):
         """
         ...
 
-    def require_volumes(self, services: Iterable[str]) -> None:
-        """Check that `services` can write to data volumes alone: `save_volumes` keeps nothing else.
-
-        Raises:
-            ActionFailed: a container of theirs can write to a folder of its host.
-        """
-        ...
-
     def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
         """Check that the image ids `images`, by service, exist."""
         ...

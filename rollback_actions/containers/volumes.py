@@ -167,28 +167,6 @@ def _refuse_writers(mount: Mount, deadline: Deadline) -> None:
         )
 
 
-def refuse_binds(containers: Iterable[Container]) -> None:
-    """Refuse a container that can write to a folder of its host: what it keeps there is in no volume.
-
-    Raises:
-        ActionFailed: there is one.
-    """
-    found = [
-        f"{mount.source} at {mount.destination} of {container.name}"
-        for container in containers
-        for mount in container.mounts
-        if mount.kind == "bind" and mount.writable
-    ]
-    if found:
-        raise ActionFailed(
-            what="data of a store that is kept by its volumes",
-            expected="none outside of volumes",
-            observed=f"folders of the host that it can write to: {', '.join(found)}",
-            source="the containers' mounts",
-            hint="mount a volume there instead, or mount the folder read-only (:ro)",
-        )
-
-
 def _images(containers: Iterable[Container]) -> Mapping[str, str]:
     """Return, for each volume that `containers` mount, the image of one of these containers."""
     found: dict[str, str] = {}

@@ -36,7 +36,7 @@ from rollback_actions.rollback.connections import watch_of
 from rollback_actions.rollback.losses import Losses
 from rollback_actions.rollback.maintenance import MaintenanceMode
 from rollback_actions.session.steps import Recorder
-from rollback_actions.stores.contract import BacksUp, OpeningKeeper, StoppedKeeper, StoreKeeper, kept_by
+from rollback_actions.stores.contract import BacksUp, StoppedKeeper, StoreKeeper, kept_by
 from rollback_actions.stores.registry import open_keeper
 
 # These steps keep their own time.
@@ -241,7 +241,6 @@ def _keep(run: _Run, keep: PlannedStep, losses: Losses, down: Collection[str]) -
         with backup_written(folder):
             for finished in finish_sets(folder, target.name):
                 steps.note(f"the safety copy {finished} was whole, and has its name now")
-        _open_up(run, down)
         unseen = losses.export(run.plan.stores, down, steps, limit)
         stores = [name for name in run.plan.stores if run.unfinished.kept is None or name in unseen]
         if stores:
@@ -251,21 +250,6 @@ def _keep(run: _Run, keep: PlannedStep, losses: Losses, down: Collection[str]) -
             take_backup(safety, target.name, f"before the rollback to {run.plan.commit}", keepers, steps)
             run.unfinished.keep(safety)
         step.result = ", ".join(map(str, run.unfinished.copies))
-
-
-def _open_up(run: _Run, down: Collection[str]) -> None:
-    """Make the stores' records readable for the export. What stays closed is told by the export itself."""
-    for name in run.plan.stores:
-        keeper = _keeper(run, name, run.schedule.deadline(Stage.KEEP))
-        if name in down or not isinstance(keeper, OpeningKeeper):
-            continue
-        try:
-            loaded = keeper.open_up()
-        except Problem as problem:
-            run.steps.note(f"not all of {name} can be loaded: {problem.summary}")
-        else:
-            if loaded:
-                run.steps.note(f"loaded, to be exported from {name}: {', '.join(loaded)}")
 
 
 def _keeps(run: _Run, name: str, deadline: float, down: Collection[str]) -> BacksUp:

@@ -67,19 +67,6 @@ class SafetyKeeper(StoreKeeper, Protocol):
         ...
 
 
-@runtime_checkable
-class OpeningKeeper(StoreKeeper, Protocol):
-    """A store with records that cannot be read before they are loaded."""
-
-    def open_up(self) -> Sequence[str]:
-        """Make all records readable, so that they can be exported before a restore; return what was loaded.
-
-        Raises:
-            Problem: some cannot be made readable. The store may be damaged: no reason not to restore it.
-        """
-        ...
-
-
 class BacksUp(Protocol):
     """Anything that can be backed up. See `StoreKeeper`."""
 

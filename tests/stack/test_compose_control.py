@@ -214,26 +214,6 @@ def test_services_without_a_volume_are_not_a_backup(project: ScratchProject, tmp
         project.control.save_volumes(["other"], tmp_path, deadline=30)
 
 
-@pytest.mark.parametrize("options", ["", ",readonly"], ids=["writable", "read-only"])
-def test_a_folder_of_the_host_that_a_store_can_write_to_is_refused(
-    project: ScratchProject, tmp_path: Path, options: str
-) -> None:
-    project.control.require_volumes(["data", "other"])
-    labels = {"project": project.name, "service": "bound", "oneoff": "False"}
-    labelled = [f"--label=com.docker.compose.{name}={value}" for name, value in labels.items()]
-    mount = f"--mount=type=bind,source={tmp_path},destination=/elsewhere{options}"
-    container = f"{project.name}-bound-1"
-    try:
-        docker("run", "--detach", "--name", container, *labelled, mount, *SLEEP, project.image, "infinity")
-        if options:
-            project.control.require_volumes(["bound"])
-        else:
-            with pytest.raises(ActionFailed, match=f"{tmp_path} at /elsewhere of {container}"):
-                project.control.require_volumes(["data", "bound"])
-    finally:
-        docker("rm", "--force", "--volumes", container)
-
-
 def _faults(folder: Path, content: bytes, volume: str) -> Iterator[Path]:
     """Yield folders like a saved one that was `content`, each with another fault."""
     size = len(content)

@@ -26,7 +26,7 @@ from fixtures.verdict import Verdict
 from rollback_actions.rollback import losses
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown
 from tests.unit.sandbox import Releases, Sandbox, make_rollable
-from tests.unit.word_store import WordStore, readable
+from tests.unit.word_store import readable
 
 # Since the backup "a" was changed and "b" was not; see make_sandbox.
 SERVICES_ALL = ("backend", "worker", "frontend")
@@ -87,29 +87,6 @@ def test_new_records_are_exported_and_deleted_ones_come_back(
     assert record.records == {"kept": 1, "restored": 0, "exported": 1, "revived": 1, "unaccounted": 0}
     assert _exported(incident) == {"c": ("new", "new", "c=new")}
     assert _revived(incident) == ["b"]
-
-
-def test_records_that_are_not_loaded_are_loaded_to_be_exported(
-    sandbox: Sandbox, incident: Incident, plan: Plan
-) -> None:
-    """Else a restore that brought everything back would end with records that nobody could account for."""
-    sandbox.keepers["mysql"].closed = True
-    assert sandbox.run(plan, incident).records == CHANGED
-    assert "loaded, to be exported from mysql: words" in (incident.folder / "journal.jsonl").read_text()
-
-
-def test_records_that_cannot_be_loaded_are_unknown(
-    sandbox: Sandbox, incident: Incident, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_: WordStore) -> None:
-        raise ActionFailed(what="load", expected="room", observed="none", source="-", hint="-")
-
-    monkeypatch.setattr(WordStore, "open_up", refuse)
-    sandbox.keepers["mysql"].closed = True
-    sandbox.keepers["mysql"].meanwhile = lambda: setattr(sandbox.keepers["mysql"], "closed", False)
-    with pytest.raises(RecordsUnknown):
-        sandbox.run(plan, incident)
-    assert "not all of mysql can be loaded" in (incident.folder / "journal.jsonl").read_text()
 
 
 @pytest.mark.parametrize("part", [Step.EXPORT, Step.BACK_UP, Step.RESTORE, Step.ACCOUNT])

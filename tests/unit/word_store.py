@@ -24,9 +24,7 @@ COLLECTION = "words"
 
 @dataclass
 class WordStore:
-    """A store of words by key; a backup holds them all.
-
-    `dead` says that it cannot be asked, `closed` that its words are not loaded.
+    """A store of words by key; a backup holds them all. `dead` says that it cannot be asked.
 
     `loses` are keys that an export forgets. `meanwhile` is what happens during a restore. `bounds` are the
     only division by key that it takes. One that is `emptied` by a restore gets nothing back.
@@ -40,12 +38,6 @@ class WordStore:
     meanwhile: Callable[[], None] = lambda: None
     bounds: tuple[str, ...] = ("",)
     emptied: bool = False
-    closed: bool = False
-
-    def open_up(self) -> Sequence[str]:
-        """Load the words, if they are closed."""
-        opened, self.closed = self.closed, False
-        return [COLLECTION] if opened else []
 
     def back_up(self, folder: Path) -> Kept:
         """Keep the words."""
@@ -78,7 +70,7 @@ class WordReader:
         return self.store.name
 
     def counts(self) -> Mapping[str, int]:
-        if self.store.dead or self.store.closed:
+        if self.store.dead:
             raise Unverifiable(what=self.name, expected="an answer", observed="none", source="-", hint="-")
         return {COLLECTION: len(self.store.words)}
 

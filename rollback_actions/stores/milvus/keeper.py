@@ -10,7 +10,7 @@ The volumes hold the accounts too: a restore brings back the accounts at the tim
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,12 +19,12 @@ from pymilvus import MilvusClient
 from pymilvus.client.types import LoadState
 
 from fixtures.backups.package import Kept, read_package, write_package
-from fixtures.errors import Problem, Unverifiable, listed
+from fixtures.errors import Problem, Unverifiable
 from fixtures.stores.milvus.descriptor import MilvusProfile
 from fixtures.stores.milvus.view import WORKERS, chosen, connect, count, translated
 from fixtures.stores.reach import Countdown
 from fixtures.system.command import Deadline
-from fixtures.system.side_by_side import each, every
+from fixtures.system.side_by_side import each
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter
@@ -63,7 +63,6 @@ class Keeper(StoreWriter[MilvusProfile]):
         The services run again when this returns or raises.
         """
         countdown = self._whole.start()
-        self._expect_all_named()
         before = self._flushed()
         try:
             self._copy(folder, countdown)
@@ -81,67 +80,18 @@ class Keeper(StoreWriter[MilvusProfile]):
         countdown = self._whole.start()
         before: _Details | None = None
         reason = "it did not start"
-        self._control.require_volumes(self._profile.services)
         if up:
-            self._collections(self._profile.database)
+            self._collections()
             try:
-                self._expect_all_named()
                 before = self._flushed()
             except Unverifiable as problem:
                 reason = f"it could not be flushed and counted: {problem.summary}"
         self._copy(folder, countdown)
         return self._package(folder, before, reason)
 
-    def open_up(self) -> Sequence[str]:
-        """Load the collections that are not loaded. See `OpeningKeeper`."""
-        client = connect(self._reach, self._profile.database)
-        deadline, patience = self._reach.deadline, min(self._profile.ready_seconds, self._whole.deadline)
-
-        def load(name: str) -> None:
-            with translated(self._reach, f"load of {name}"):
-                client.load_collection(name, timeout=patience)
-
-        try:
-            with translated(self._reach, "load states"):
-                names = chosen(client.list_collections(timeout=deadline), self._profile.collections)
-                closed = [
-                    name
-                    for name in names
-                    if client.get_load_state(name, timeout=deadline)["state"] == LoadState.NotLoad
-                ]
-            if closed:
-                every(load, closed, name="milvus")
-            return closed
-        finally:
-            client.close()
-
-    def _expect_all_named(self) -> None:
-        """Refuse a server with collections outside the profile, and services with data outside of volumes.
-
-        A restore replaces all of the server's data, and only what the profile names is exported before.
-        """
-        self._control.require_volumes(self._profile.services)
-        client = connect(self._reach, self._profile.database)
-        try:
-            with translated(self._reach, "the list of databases"):
-                databases: list[str] = client.list_databases(timeout=self._reach.deadline)
-        finally:
-            client.close()
-        found = {database: self._collections(database) for database in databases}
-        ours = found.get(self._profile.database, [])
-        found[self._profile.database] = sorted({*ours} - {*chosen(ours, self._profile.collections)})
-        others = [f"{database}.{name}" for database, names in sorted(found.items()) for name in sorted(names)]
-        if others:
-            raise self._failed(
-                "collections",
-                expected="none but those that the profile names: a restore replaces all data of the server",
-                observed=listed(others),
-                hint="name them in `collections` of the profile; move those of another database elsewhere",
-            )
-
-    def _collections(self, database: str) -> list[str]:
+    def _collections(self) -> list[str]:
         """Return the names of all collections, a question open to any account that may connect."""
-        client = connect(self._reach, database)
+        client = connect(self._reach, self._profile.database)
         try:
             with translated(self._reach, "the list of collections"):
                 names: list[str] = client.list_collections(timeout=self._reach.deadline)
@@ -158,7 +108,6 @@ class Keeper(StoreWriter[MilvusProfile]):
         countdown = self._whole.start()
         details = read_package(folder, kind=self.kind).details
         recorded = _Details.model_validate(details) if details else None
-        self._control.require_volumes(self._profile.services)
         self._stop(countdown)
         try:
             self._control.load_volumes(self._profile.services, folder, deadline=countdown.left())

@@ -25,7 +25,6 @@ from fixtures.target.profile import Engine
 from fixtures.target.sections import Account, Address
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.contract import StoreKeeper
-from rollback_actions.stores.milvus.keeper import Keeper
 from tests.stack import milvus_content_scratch as every
 from tests.stack.keeping.records import replayed
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
@@ -308,12 +307,6 @@ class Milvus(Subject):
 
     def add(self) -> None:
         self.change(lambda scratch: scratch.create("later", 7))
-
-    def keeper(self) -> Keeper:
-        """Return the keeper of the whole server."""
-        keeper = self.place.keeper()
-        assert isinstance(keeper, Keeper)
-        return keeper
 
     def step(self, keeper: StoreKeeper) -> tuple[object, str]:
         # When the volumes are back, and the server is not yet.

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from fixtures.backups.package import MANIFEST
-from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.stores.milvus.view import connect
-from fixtures.stores.reach import Reach
 from rollback_actions.stores.milvus.keeper import Keeper
 from tests.stack.keeping.milvus import Milvus
 from tests.stack.keeping.subject import Backup
-from tests.stack.milvus_scratch import SECONDS, Scratch
+from tests.stack.milvus_scratch import SECONDS
 
 pytestmark = [pytest.mark.of("milvus"), pytest.mark.long(minutes=2), pytest.mark.timeout(900)]
 
@@ -66,66 +61,6 @@ def test_what_is_kept_aside_can_be_put_back(subject: Milvus, kept: Backup, tmp_p
         assert UNASKED in keeper.restore(folders[name]).notes
         assert subject.observe() == damaged
         subject.control.stop(["milvus"], deadline=SECONDS)
-
-
-@pytest.mark.usefixtures("kept")
-def test_what_is_outside_of_the_profile_is_not_overwritten(subject: Milvus, tmp_path: Path) -> None:
-    """A restore replaces all data of the server; only what the profile names is exported before."""
-    named = subject.place.but(collections=("plain", "other", "third", "empty"))
-    fewer = named.keeper()
-    assert isinstance(fewer, Keeper)
-    keepers = {"default.released": fewer}
-    subject.connected().create_database("elsewhere", timeout=SECONDS)
-    operator = subject.profile.operator
-    assert operator is not None
-    reach = Reach("milvus", subject.place.endpoint, operator, SECONDS)
-    with closing(connect(reach, "elsewhere")) as other:
-        # A database without a collection is nothing to lose.
-        subject.keeper()._expect_all_named()
-        Scratch(other, "").create("theirs", 3)
-    keepers["elsewhere.theirs"] = subject.keeper()
-    try:
-        for name, keeper in keepers.items():
-            for keep in (keeper.back_up, partial(keeper.keep_aside, up=True)):
-                with pytest.raises(ActionFailed, match=f"expected none but those that .* observed .*{name}"):
-                    keep(tmp_path)
-                assert subject.running()
-                assert not list(tmp_path.iterdir())
-    finally:
-        with closing(connect(reach, "elsewhere")) as other:
-            other.drop_collection("theirs", timeout=SECONDS)
-        subject.connected().drop_database("elsewhere", timeout=SECONDS)
-
-
-def test_released_collections_are_loaded_to_be_exported(subject: Milvus, kept: Backup) -> None:
-    subject.change(lambda scratch: scratch.client.release_collection("third", timeout=SECONDS))
-    with subject.place.view() as view, pytest.raises(Unverifiable):
-        view.counts()
-    keeper = subject.keeper()
-    assert sorted(keeper.open_up()) == ["released", "third"]
-    with subject.place.view() as view:
-        assert set(view.counts()) == {"plain", "other", "third", "empty", "released"}
-    assert keeper.open_up() == []
-    subject.change(lambda scratch: scratch.client.release_collection("released", timeout=SECONDS))
-    assert subject.observe() == kept.before
-
-
-def test_data_outside_of_volumes_is_refused_before_the_server_stops(
-    subject: Milvus, kept: Backup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_services: object) -> None:
-        raise ActionFailed(what="data", expected="a volume", observed="a bind", source="-", hint="-")
-
-    keeper = subject.keeper()
-    monkeypatch.setattr(subject.watched, "require_volumes", refuse, raising=False)
-    for act in (
-        partial(keeper.back_up, tmp_path),
-        partial(keeper.keep_aside, tmp_path, up=False),
-        partial(keeper.restore, kept.folder),
-    ):
-        with pytest.raises(ActionFailed, match="observed a bind"):
-            act()
-        assert subject.running()
 
 
 UNASKED = "it could not be asked when it was kept: nothing to compare with"
