@@ -26,7 +26,7 @@ from fixtures.verdict import Verdict
 from rollback_actions.rollback import losses
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown
 from tests.unit.sandbox import Releases, Sandbox, make_rollable
-from tests.unit.word_store import readable
+from tests.unit.word_store import WordStore, readable
 
 # Since the backup "a" was changed and "b" was not; see make_sandbox.
 SERVICES_ALL = ("backend", "worker", "frontend")
