@@ -22,7 +22,7 @@ from fixtures.errors import (
     no_space,
     reason_of,
 )
-from fixtures.system.process import escape_half_characters, sigterm_as_ctrl_c
+from fixtures.system.process import escape_half_characters, sigterm_as_ctrl_c, tell_crashes
 from fixtures.system.state import new_state_file
 
 _CTRL_C = 130
@@ -34,9 +34,11 @@ def guarded(command: Callable[..., object]) -> ExitCode:
     """Run a Typer application and return its exit code.
 
     An unforeseen error is a bug of ours: its traceback goes to a file, for the person who fixes it. Both the
-    messages and that file are redacted: secrets known to this process, and personal data of its target.
+    messages and that file are redacted: secrets known to this process, and personal data of its target. A
+    crash of native code, which Python cannot catch, says on standard error where it was.
     """
     escape_half_characters()
+    tell_crashes()
     try:
         with sigterm_as_ctrl_c():
             code = command(standalone_mode=False)

@@ -35,7 +35,7 @@ from fixtures.incident.journal_steps import Step
 from fixtures.probes.web_probes import usual_milliseconds
 from fixtures.stores.contract import StoreView
 from fixtures.stores.references import follow_all
-from fixtures.stores.registry import open_content, open_marks, open_view
+from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_content, open_marks, open_view
 from fixtures.system.command import Deadline
 from fixtures.system.rounds import Opened
 from fixtures.system.side_by_side import every
@@ -101,11 +101,27 @@ def capture(target: Target, steps: Steps) -> Path:
     with BaselineDraft(target.folders.baselines, target.name) as draft:
         with steps(Step.CONTENT) as step:
             with gaps.part():
-                stores = every(lambda name: _asked(target, engine, name), target.stores, name="capture")
+                stores = every(
+                    lambda name: apart_by_kind(
+                        target.stores[name], f"store {name}", LONG_SECONDS, _asked, target, engine, name
+                    ),
+                    target.stores,
+                    name="capture",
+                )
             # Contents take minutes: they are read once nothing else is missing.
             gaps.require_none()
             contents = every(
-                lambda name: record_content(target, engine, name, stores[name].counts, draft.folder),
+                lambda name: apart_by_kind(
+                    target.stores[name],
+                    f"content of store {name}",
+                    LONG_SECONDS,
+                    record_content,
+                    target,
+                    engine,
+                    name,
+                    stores[name].counts,
+                    draft.folder,
+                ),
                 target.stores,
                 name="capture",
             )

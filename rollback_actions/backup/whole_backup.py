@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 from fixtures.backups.index import write_index
 from fixtures.backups.sets import BackupSet
 from fixtures.engines.engine import ContainerEngine
 from fixtures.engines.stray_mounts import require_held
 from fixtures.errors import Problem
-from fixtures.stores.registry import open_revisions
+from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_revisions
 from fixtures.target.profile import Target
 from rollback_actions.backup.images import keep_images
 from rollback_actions.backup.taking import Steps, new_backup_folder, take_backup
@@ -27,6 +28,11 @@ def back_up(
         Problem: a volume of the application is of no store; a store could not be backed up, an image not
             be kept, or either not be written.
     """
+
+    def index(name: str, folder: Path) -> int:
+        profile, what = target.stores[name], f"index of store {name}"
+        return apart_by_kind(profile, what, LONG_SECONDS, write_index, target, engine, name, folder)
+
     require_held(target, engine)
     images = _application_images(target, engine)
     keep_images(target.folders.backups, images, control, steps)
@@ -36,7 +42,7 @@ def back_up(
         commit,
         open_keepers(target, engine, control),
         steps,
-        partial(write_index, target, engine),
+        index,
         images,
         partial(_revisions, target, engine),
     )

@@ -17,11 +17,14 @@ from fixtures.losses.accounting import Account, account_store
 from fixtures.losses.lost_window import Window, WindowStore, new_window, read_window, replays, write_window
 from fixtures.losses.window_export import export_store
 from fixtures.rollback.unfinished import Unfinished
+from fixtures.stores.registry import apart_by_kind
+from fixtures.system.apart import Died
 from fixtures.system.command import Deadline
 from fixtures.system.record_files import write_record
 from fixtures.system.side_by_side import every
 from fixtures.target.profile import Target
 from rollback_actions.session.steps import Recorder
+from rollback_actions.stores.registry import APART_SECONDS
 
 
 @dataclass(slots=True)
@@ -55,7 +58,19 @@ class Losses:
                 return WindowStore(collections={}, unknown={name: "it is not up"})
             with steps(Step.EXPORT, name, limit.remaining) as step:
                 index = self._index(name, steps)
-                found = export_store(self.target, self.engine, name, index, earlier, folder / name, limit)
+                found = apart_by_kind(
+                    self.target.stores[name],
+                    f"export of store {name}",
+                    limit.remaining + APART_SECONDS,
+                    export_store,
+                    self.target,
+                    self.engine,
+                    name,
+                    index,
+                    earlier,
+                    folder / name,
+                    limit,
+                )
                 step.result = str(found)
             return found
 
@@ -73,9 +88,20 @@ class Losses:
         with steps(Step.ACCOUNT, name, limit.remaining) as step:
             try:
                 windows = [read_window(folder) for folder in self._folders()]
-                account = account_store(
-                    self.target, self.engine, name, self._index(name, steps), windows, limit
+                account = apart_by_kind(
+                    self.target.stores[name],
+                    f"account of store {name}",
+                    limit.remaining + APART_SECONDS,
+                    account_store,
+                    self.target,
+                    self.engine,
+                    name,
+                    self._index(name, steps),
+                    windows,
+                    limit,
                 )
+            except Died:
+                raise  # nothing is known of the store, and a second reading may well succeed: resume
             except Problem as problem:
                 account = Account(unknown={name: problem.summary})
             except OSError as error:

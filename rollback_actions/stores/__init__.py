@@ -2,6 +2,6 @@
 
 Each store is a package here, with a module `keeper`, and a module `clients` if it can list its clients.
 
-May import `fixtures`, `fixtures.target`, `fixtures.engines`, `fixtures.stores`, `fixtures.backups`,
-`rollback_actions.containers`.
+May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.engines`, `fixtures.stores`,
+`fixtures.backups`, `rollback_actions.containers`.
 """

@@ -8,18 +8,42 @@ from fixtures.engines.engine import Endpoint
 from fixtures.errors import Unverifiable
 from fixtures.stores.drivers import at_place
 from fixtures.stores.registry import endpoint_of
+from fixtures.system.apart import apart
 from fixtures.target.kinds import descriptor_of
+from fixtures.target.store_descriptor import Trait
 from rollback_actions.stores.writable import Operated, Writable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fixtures.backups.package import Kept
     from fixtures.engines.engine import ContainerEngine
     from fixtures.target.profile import Target
     from fixtures.target.sections import StoreProfile
     from rollback_actions.containers.control import ContainerControl
-    from rollback_actions.stores.contract import StoreClients, StoreKeeper
+    from rollback_actions.stores.contract import Restored, StoreClients, StoreKeeper
 
 # For a backup, which nobody waits for while production is down.
 BACKUP_SECONDS = 600.0
+# A keeper's deadline is for one of its steps; a process that works apart has this much longer.
+APART_SECONDS = 120.0
+
+
+class KeeperApart:
+    """A store's write side that does everything in a process of its own. See `StoreKeeper`."""
+
+    def __init__(self, keeper: StoreKeeper, seconds: float) -> None:
+        """Pass everything on to `keeper`, `seconds` at most for each call."""
+        self.name, self.kind = keeper.name, keeper.kind
+        self._keeper, self._seconds = keeper, seconds
+
+    def back_up(self, folder: Path) -> Kept:
+        """Back up the store."""
+        return apart(f"backup of store {self.name}", self._seconds, self._keeper.back_up, folder)
+
+    def restore(self, folder: Path) -> Restored:
+        """Restore the store."""
+        return apart(f"restore of store {self.name}", self._seconds, self._keeper.restore, folder)
 
 
 def open_keepers(
@@ -50,7 +74,21 @@ def keeper_at(
     deadline: float,
     engine: ContainerEngine | None = None,
 ) -> StoreKeeper:
-    """Return the write side of the store `name` at `endpoint`."""
+    """Return the write side of the store `name` at `endpoint`; it works apart where its kind says so."""
+    keeper = keeper_here(name, profile, endpoint, control, deadline, engine)
+    apart_from_here = Trait.APART in descriptor_of(profile).traits
+    return KeeperApart(keeper, deadline + APART_SECONDS) if apart_from_here else keeper
+
+
+def keeper_here(
+    name: str,
+    profile: StoreProfile,
+    endpoint: Endpoint,
+    control: ContainerControl,
+    deadline: float,
+    engine: ContainerEngine | None = None,
+) -> StoreKeeper:
+    """Return the write side of the store `name` at `endpoint`, which works in this process."""
     keeper: StoreKeeper = at_place(descriptor_of(profile).keeper)(
         Writable(name, profile, endpoint, control, deadline, engine=engine)
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -15,11 +17,12 @@ from typing import IO, Any
 from fixtures.baseline.folder import Baseline, load_baseline
 from fixtures.engines.engine import ContainerEngine
 from fixtures.engines.factory import open_engine
-from fixtures.errors import Problem
+from fixtures.errors import ExitCode, Problem
 from fixtures.git.repository import head
 from fixtures.incident.incident import ROLLBACK, UNFINISHED
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import STARTED, RecordedStep, Step, StepId, id_of, steps_in
+from fixtures.system.apart import main as works_apart
 from fixtures.system.files import read_lines
 from fixtures.target.profile import Target
 from staging.kills.kill_mark import Mark
@@ -67,10 +70,15 @@ class Undisturbed:
 
 @dataclass(frozen=True, slots=True)
 class Fall:
-    """A kill's moment: the exit code of the killed process, and its journal's records then."""
+    """A kill's moment: the exit code of the killed process, and its journal's records then.
+
+    Or that of a `worker`: a process that worked apart for the rollback got SIGSEGV, and the rollback goes on
+    to its own end.
+    """
 
     code: int
     journal: Sequence[Mapping[str, Any]]
+    worker: bool = False
 
     @property
     def open_steps(self) -> tuple[str, ...]:
@@ -84,10 +92,14 @@ class Fall:
 
     def wrong(self, step: str) -> str:
         """Return the reason why this is no kill in `step`, "" if it is one."""
-        if self.code != -signal.SIGKILL:
+        if self.code != (ExitCode.FAILED if self.worker else -signal.SIGKILL):
             return f"was not killed: it ended by itself with exit code {self.code}"
         if step not in map(str, self._started):
             return f"was not killed in {step}, which had not begun"
+        if self.worker:
+            ends = [one.end for one in steps_in(self.journal)[0] if str(one.id) == step]
+            died = any(end is not None and end["event"] == "failed" for end in ends)
+            return "" if died else f"was not killed in {step}, which did not fail"
         return "" if self.open_steps else "was not killed: it had ended"
 
     @property
@@ -99,8 +111,8 @@ class Fall:
 class Kill:
     """A kill's result. `open_steps` were running at the kill; `wrong` is "" if everything was well.
 
-    `code` is the exit code of the killed process. `marks` are the records written between kill and resume,
-    each by its store and key.
+    `code` is the exit code of the killed process; with `worker`, of the rollback whose worker was killed.
+    `marks` are the records written between kill and resume, each by its store and key.
     """
 
     action: str
@@ -112,6 +124,7 @@ class Kill:
     marks: tuple[str, ...]
     seconds: float
     wrong: str
+    worker: bool = False
 
     @property
     def passed(self) -> bool:
@@ -165,10 +178,13 @@ class Killer:
         seconds = {_named(step): float((step.end or {})["seconds"]) for step in steps}
         return Undisturbed(seconds, outcome, incident.name)
 
-    def kill(self, action: Action, step: str, after: float, undisturbed: Undisturbed) -> Kill:
+    def kill(
+        self, action: Action, step: str, after: float, undisturbed: Undisturbed, *, worker: bool = False
+    ) -> Kill:
         """Kill `action` after `step` has run for `after` seconds, resume it, and compare.
 
-        A rollback that ended before the kill shows nothing: it is repeated, and killed sooner.
+        With `worker`, the process that works apart in `step` gets SIGSEGV, and `action` ends by that. A
+        rollback that ended before the kill shows nothing: it is repeated, and killed sooner.
 
         Raises:
             Problem: the rollback never began.
@@ -176,7 +192,7 @@ class Killer:
         started = time.monotonic()
         for waited in (after, after / 4, 0.0):
             written = action.wreck()
-            incident, fall = self._kill(action, step, waited)
+            incident, fall = self._kill(action, step, waited, worker=worker)
             if not (wrong := fall.wrong(step)):
                 break
             if failed := self._go_on(action, incident):
@@ -199,9 +215,10 @@ class Killer:
             marks=tuple(f"{mark.store} {mark.key}" for mark in marks),
             seconds=time.monotonic() - started,
             wrong=wrong,
+            worker=worker,
         )
 
-    def _kill(self, action: Action, step: str, after: float) -> tuple[Path, Fall]:
+    def _kill(self, action: Action, step: str, after: float, *, worker: bool) -> tuple[Path, Fall]:
         """Run `action` and kill it; return its incident's folder and the kill's moment."""
         before = self._incidents()
         with tempfile.TemporaryFile() as said:
@@ -215,7 +232,10 @@ class Killer:
             )
             try:
                 if self._begins(process, before, step):
-                    time.sleep(after)
+                    if worker:
+                        _crash_worker(process, after)
+                    else:
+                        time.sleep(after)
             finally:
                 process.send_signal(signal.SIGKILL)
                 code = process.wait(ACTION_SECONDS)
@@ -223,7 +243,7 @@ class Killer:
             if not begun:
                 raise _problem(action.name, f"it ended before it began: {_last(said)}")
         (incident,) = begun
-        return incident, Fall(code, verify_journal(incident / "journal.jsonl"))
+        return incident, Fall(code, verify_journal(incident / "journal.jsonl"), worker)
 
     def run(self, *arguments: str) -> Done:
         """Run a command of the actions to its end."""
@@ -290,6 +310,26 @@ class Killer:
     def _expect(self, what: str, done: Done) -> None:
         if done.returncode:
             raise _problem(what, _words(done))
+
+
+def _crash_worker(process: subprocess.Popen[bytes], after: float) -> None:
+    """Send SIGSEGV to the next process that works apart for `process`, `after` seconds later; await both."""
+    while process.poll() is None:
+        for worker in _workers(process.pid):
+            time.sleep(after)
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGSEGV)
+            process.wait(ACTION_SECONDS)
+        time.sleep(POLL_SECONDS)
+
+
+def _workers(pid: int) -> Iterator[int]:
+    """Yield the ids of the processes that work apart for the process `pid`."""
+    for child in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            parent = (child / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
+            if int(parent) == pid and works_apart.__module__.encode() in (child / "cmdline").read_bytes():
+                yield int(child.name)
 
 
 def _named(step: RecordedStep) -> str:

@@ -121,7 +121,7 @@ _ROWS = {
     ),
     "rollback_actions.containers": "fixtures fixtures.system fixtures.target fixtures.engines",
     "rollback_actions.stores": (
-        "fixtures fixtures.target fixtures.engines fixtures.stores fixtures.backups "
+        "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores fixtures.backups "
         "rollback_actions.containers"
     ),
     "rollback_actions.contacts": (
@@ -144,7 +144,7 @@ _ROWS = {
         "rollback_actions.stores"
     ),
     "rollback_actions.stores.kafka": (
-        "fixtures.system fixtures.target fixtures.stores fixtures.stores.kafka fixtures.backups "
+        "fixtures fixtures.system fixtures.target fixtures.stores fixtures.stores.kafka fixtures.backups "
         "rollback_actions.stores"
     ),
     "rollback_actions.stores.qdrant": (
@@ -165,11 +165,10 @@ _ROWS = {
         "rollback_actions.session rollback_actions.containers rollback_actions.stores"
     ),
     "rollback_actions.rollback": (
-        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.decision "
-        "fixtures.incident fixtures.sealing "
-        "fixtures.baseline fixtures.backups fixtures.losses fixtures.rollback "
-        "reports.terminal rollback_actions.session rollback_actions.containers rollback_actions.stores "
-        "rollback_actions.backup"
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
+        "fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline fixtures.backups "
+        "fixtures.losses fixtures.rollback reports.terminal rollback_actions.session "
+        "rollback_actions.containers rollback_actions.stores rollback_actions.backup"
     ),
     "rollback_actions.gate": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "

@@ -1,5 +1,5 @@
 """Kafka, write side.
 
-May import `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.kafka`,
+May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.kafka`,
 `fixtures.backups`, `rollback_actions.stores`.
 """

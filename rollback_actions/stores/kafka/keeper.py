@@ -1,7 +1,8 @@
 """Kafka, write side: every retained record, the topics' configuration, the groups' offsets.
 
-A log cannot be wound back. If a topic still holds all recorded records, a restore leaves it alone. It only
-sets the groups' offsets back, so that newer records are read again. Otherwise it rebuilds the topic.
+A log cannot be wound back. If a topic still holds all recorded records, apart from those that the broker has
+removed by itself, a restore leaves it alone. It only sets the groups' offsets back, so that newer records are
+read again. Otherwise it rebuilds the topic, and sets the offsets of every group that had read it.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from fixtures.backups.package import Kept, read_package, write_package
+from fixtures.backups.package import Kept, Package, read_package, write_package
+from fixtures.errors import Unverifiable
 from fixtures.stores.kafka.descriptor import KafkaProfile
-from fixtures.stores.kafka.records import Record, read_records, record_of
+from fixtures.stores.kafka.records import NOT_STAMPED, Record, read_records, record_of
+from fixtures.stores.kafka.upkeep import Upkeep, upkeep_of
 from fixtures.stores.kafka.view import Log, Partition, beginnings
 from fixtures.stores.reach import Countdown
 from fixtures.system.files import create_file
@@ -35,13 +38,22 @@ IDLE_SECONDS = 30.0
 
 
 class _Topic(BaseModel):
-    """A topic at the time of the backup; `ends` are the offsets after the last record, by partition."""
+    """A topic at the time of the backup; `ends` are the offsets after the last record, by partition.
+
+    `upkeep` is what the broker removes by itself, inherited values included; earlier versions wrote none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str
     shape: Topic
     ends: list[int]
+    upkeep: Upkeep | None = None
+
+    @property
+    def removals(self) -> Upkeep:
+        """What the broker removes by itself, as far as it was recorded."""
+        return upkeep_of(self.shape.configuration) if self.upkeep is None else self.upkeep
 
 
 class _Details(BaseModel):
@@ -51,6 +63,20 @@ class _Details(BaseModel):
     topics: dict[str, _Topic]
     # By group and topic, the committed offset of each partition that has one.
     groups: dict[str, GroupOffsets]
+    # Of groups outside the profile: for topics that are re-created, which takes their offsets away.
+    others: dict[str, GroupOffsets] = {}
+
+
+class _Found(NamedTuple):
+    """A topic as a restore finds it: its damage in words ("" if it can stay), its newer and expired records.
+
+    `begins` are the offsets at which its partitions begin.
+    """
+
+    damage: str = ""
+    later: int = 0
+    expired: int = 0
+    begins: Mapping[str, int] = {}
 
 
 class Keeper(StoreWriter[KafkaProfile]):
@@ -58,8 +84,11 @@ class Keeper(StoreWriter[KafkaProfile]):
 
     def back_up(self, folder: Path) -> Kept:
         """Read every topic to its end, then check that no more records arrive."""
+        with Admin(self._reach) as admin:
+            return self._back_up(admin, folder)
+
+    def _back_up(self, admin: Admin, folder: Path) -> Kept:
         countdown = self._whole.start()
-        admin = Admin(self._reach)
         with Log(self._reach) as log:
             topics = log.topics(self._profile.topics)
             records, ends = self._write(log, topics, folder, countdown)
@@ -80,10 +109,12 @@ class Keeper(StoreWriter[KafkaProfile]):
                     file=f"{name}.jsonl",
                     shape=admin.describe(name),
                     ends=[ends[name, number] for number in range(count)],
+                    upkeep=admin.upkeep(name),
                 )
                 for name, count in topics.items()
             },
             groups={group: admin.offsets(group, topics) for group in admin.groups(self._profile.groups)},
+            others=self._others(admin, topics, each=False),
         )
         return write_package(
             folder,
@@ -101,34 +132,62 @@ class Keeper(StoreWriter[KafkaProfile]):
         reading, and a broker sets no offsets while a group has members.
         """
         package = read_package(folder, kind=self.kind)
+        with Admin(self._reach) as admin:
+            return self._restore(admin, package)
+
+    def _restore(self, admin: Admin, package: Package) -> Restored:
         recorded = _Details.model_validate(package.details)
         countdown = self._whole.start()
-        admin = Admin(self._reach)
         groups = sorted({*recorded.groups, *admin.groups(self._profile.groups)})
         admin.expect_idle(groups, sorted(recorded.topics), IDLE_SECONDS)
+        found = {
+            name: self._found(admin, name, topic, package.path(topic.file), countdown)
+            for name, topic in recorded.topics.items()
+        }
+        moved = {name: package.path(recorded.topics[name].file) for name in found if found[name].damage}
+        others = _merged(recorded.others, self._others(admin, moved, each=True) if moved else {}, moved)
+        # The broker forgets what they have read of a topic that is deleted, and sets nothing while they read.
+        admin.expect_idle(sorted(others), sorted(moved), IDLE_SECONDS)
         notes: list[str] = []
-        moved: dict[str, Path] = {}
         for name, topic in recorded.topics.items():
-            file = package.path(topic.file)
-            damage, extra = self._damage(admin, name, topic, file, countdown)
-            if damage:
-                self._make_anew(admin, name, topic, file, countdown)
-                moved[name] = file
-                notes.append(
-                    f"topic {name} was re-created, since {damage}: offsets begin at 0 and groups stand "
-                    f"before the same record as recorded"
-                )
-            elif extra:
-                notes.append(
-                    f"topic {name} still holds every recorded record and was left alone; {extra} later "
-                    f"ones remain and will be read"
-                )
+            if name in moved:
+                self._make_anew(admin, name, topic, moved[name], countdown)
+            else:
+                admin.configure(name, observed=admin.describe(name), wanted=topic.shape)
+            notes += _told(name, found[name])
         for name in self._topics(self._profile.topics):
             if name not in recorded.topics:
                 admin.delete(name, countdown)
                 notes.append(f"topic {name} came after the backup and was deleted")
-        notes += self._set_offsets(admin, groups, recorded, moved)
-        return Restored(records=package.records, notes=tuple(notes))
+        begins = {name: found[name].begins for name in found}
+        notes += self._set_offsets(admin, groups, recorded, moved, begins)
+        for group, offsets in others.items():
+            admin.set_offsets(group, {topic: _renumbered(moved[topic], offsets[topic]) for topic in offsets})
+            notes.append(
+                f"group {group}, which is not in the profile, had read {', '.join(sorted(offsets))}: "
+                f"it stands before the same record again"
+            )
+        records = {name: count - found[name].expired for name, count in package.records.items()}
+        return Restored(records=records, notes=tuple(notes))
+
+    def _others(self, admin: Admin, topics: Container[str], *, each: bool) -> dict[str, GroupOffsets]:
+        """Return the offsets in `topics` of groups outside the profile.
+
+        A group that does not answer is left out, or with `each` an error. A backup without its offsets is one
+        all the same: a restore asks again.
+        """
+        ours = set(admin.groups(self._profile.groups))
+        found: dict[str, GroupOffsets] = {}
+        for group in admin.groups(["*"]):
+            if group in ours:
+                continue
+            try:
+                found[group] = admin.offsets(group, topics)
+            except Unverifiable:
+                # Some brokers end the connection at the first request for a group that was deleted.
+                with nullcontext() if each else suppress(Unverifiable):
+                    found[group] = admin.offsets(group, topics)
+        return {group: offsets for group, offsets in found.items() if offsets}
 
     def _write(
         self, log: Log, topics: Mapping[str, int], folder: Path, countdown: Countdown
@@ -147,39 +206,49 @@ class Keeper(StoreWriter[KafkaProfile]):
         with Log(self._reach) as log:
             return log.topics(patterns)
 
-    def _damage(
-        self, admin: Admin, name: str, topic: _Topic, file: Path, countdown: Countdown
-    ) -> tuple[str, int]:
-        """Return the topic's damage in words ("" if it can stay), and the number of newer records."""
+    def _found(self, admin: Admin, name: str, topic: _Topic, file: Path, countdown: Countdown) -> _Found:
+        """Look at the topic; nothing is changed."""
         if name not in self._topics([name]):
-            return "it was gone", 0
+            return _Found("it was gone")
         shape = admin.describe(name)
         if shape.partitions != topic.shape.partitions:
-            return f"it had {shape.partitions} partitions instead of {topic.shape.partitions}", 0
-        missing, extra = self._missing(name, topic, file, countdown)
-        if missing:
+            return _Found(f"it had {shape.partitions} partitions instead of {topic.shape.partitions}")
+        found = self._compared(admin, name, topic, file, countdown)
+        if found.damage:
             # One reading is not enough to delete a topic: see SETTLE_SECONDS.
             time.sleep(SETTLE_SECONDS)
-            missing, extra = self._missing(name, topic, file, countdown)
-        if missing:
-            return f"{missing} of its records were gone or changed", extra
-        admin.configure(name, observed=shape, wanted=topic.shape)
-        return "", extra
+            found = self._compared(admin, name, topic, file, countdown)
+        return found
 
-    def _missing(self, name: str, topic: _Topic, file: Path, countdown: Countdown) -> tuple[int, int]:
-        """Return the numbers of recorded records that are not at their offsets, and of newer records.
+    def _compared(self, admin: Admin, name: str, topic: _Topic, file: Path, countdown: Countdown) -> _Found:
+        """Look for the recorded records: one not at its offset is damaged, or expired.
 
         The log is closed before this returns. The library (2.16) crashes the process when a topic is deleted
         under a reader with a request under way.
         """
-        missing = {hashlib.sha256(record.line()).digest() for record in read_records(file)}
-        extra = 0
+        missing = {_digest(record) for record in read_records(file)}
+        later, removed = 0, _Removed(topic)
+        every = [(name, number) for number in range(topic.shape.partitions)]
+        begins = {str(number): begin for (_, number), begin in admin.beginnings(every).items()}
         with Log(self._reach) as log:
             for message in log.records(beginnings({name: topic.shape.partitions}), countdown):
                 record = record_of(message)
-                missing.discard(hashlib.sha256(record.line()).digest())
-                extra += record.offset >= topic.ends[record.partition]
-        return len(missing), extra
+                known = _digest(record) in missing
+                missing.discard(_digest(record))
+                later += record.offset >= topic.ends[record.partition]
+                removed.see(record, known=known)
+        expired = 0
+        if missing:
+            for record in read_records(file):
+                removed.recorded(record)
+            expired = sum(
+                removed.by_itself(record, begins[str(record.partition)])
+                for record in read_records(file)
+                if _digest(record) in missing
+            )
+        lost = len(missing) - expired
+        damage = f"{lost} of its records were gone or changed" if lost else ""
+        return _Found(damage, later, expired, begins)
 
     def _make_anew(self, admin: Admin, name: str, topic: _Topic, file: Path, countdown: Countdown) -> None:
         """Delete, create and fill the topic, and read it back."""
@@ -200,12 +269,23 @@ class Keeper(StoreWriter[KafkaProfile]):
             )
 
     def _set_offsets(
-        self, admin: Admin, groups: Iterable[str], recorded: _Details, moved: Mapping[str, Path]
+        self,
+        admin: Admin,
+        groups: Iterable[str],
+        recorded: _Details,
+        moved: Mapping[str, Path],
+        begins: Mapping[str, Mapping[str, int]],
     ) -> Iterator[str]:
-        """Set every recorded offset; yield a note for each group's newer ones, which cannot be removed."""
+        """Set every recorded offset; yield a note for each group's newer ones, which cannot be removed.
+
+        A group that stood before a record which has expired since stands where its partition begins: from an
+        offset that is not there, a consumer may skip to the end.
+        """
         for group in groups:
             wanted = {
-                topic: _renumbered(moved[topic], partitions) if topic in moved else partitions
+                topic: _renumbered(moved[topic], partitions)
+                if topic in moved
+                else {number: max(offset, begins[topic][number]) for number, offset in partitions.items()}
                 for topic, partitions in recorded.groups.get(group, {}).items()
             }
             admin.set_offsets(group, wanted)
@@ -216,6 +296,83 @@ class Keeper(StoreWriter[KafkaProfile]):
                         f"group {group} has offsets in {topic} that it did not have, and keeps them: "
                         f"partitions {', '.join(later)}"
                     )
+
+
+class _Removed:
+    """Tells the records that a broker has removed by itself from those that were lost.
+
+    A log only loses records from its beginning (by age and size), and those that a later one with the same
+    key supersedes (by compaction). What else is at a recorded offset shows that it is another log: nothing of
+    that partition counts as removed by the broker then.
+    """
+
+    def __init__(self, topic: _Topic) -> None:
+        """Know no record yet; `topic` is as it was recorded, before a migration could change its upkeep."""
+        self._upkeep, self._ends = topic.removals, topic.ends
+        self._strange: set[int] = set()
+        self._last: dict[tuple[int, str | None], int] = {}
+        self._now = time.time()
+
+    def see(self, record: Record, *, known: bool) -> None:
+        """Take a record of the log; `known` says whether it is a recorded one."""
+        if not known and record.offset < self._ends[record.partition]:
+            self._strange.add(record.partition)
+        self.recorded(record)
+
+    def recorded(self, record: Record) -> None:
+        """Take a record of the log, or of the backup."""
+        if self._upkeep.compacted:
+            place = record.partition, record.key
+            self._last[place] = max(record.offset, self._last.get(place, -1))
+
+    def by_itself(self, record: Record, begin: int) -> bool:
+        """Return whether the broker may have removed `record` from a partition that begins at `begin`."""
+        if record.partition in self._strange:
+            return False
+        kind, stamped = record.timestamp
+        ends = self._upkeep.ends(
+            stamped if kind != NOT_STAMPED else None,
+            tombstone=record.value is None,
+            superseded=self._last.get((record.partition, record.key), -1) > record.offset,
+        )
+        over = ends is not None and ends <= self._now
+        # Compaction leaves holes between; age and size take what is oldest.
+        if self._upkeep.compacted and over:
+            return True
+        return record.offset < begin and (over or self._upkeep.size is not None)
+
+
+def _digest(record: Record) -> bytes:
+    return hashlib.sha256(record.line()).digest()
+
+
+def _merged(
+    recorded: Mapping[str, GroupOffsets], now: Mapping[str, GroupOffsets], topics: Container[str]
+) -> dict[str, GroupOffsets]:
+    """Return each group's offsets in `topics`: the recorded ones, and where none were, those of now."""
+    found: dict[str, GroupOffsets] = {}
+    for offsets_of in (now, recorded):
+        for group, offsets in offsets_of.items():
+            wanted = {topic: partitions for topic, partitions in offsets.items() if topic in topics}
+            if wanted:
+                found[group] = found.get(group, {}) | wanted
+    return found
+
+
+def _told(name: str, found: _Found) -> Iterator[str]:
+    if found.damage:
+        yield (
+            f"topic {name} was re-created, since {found.damage}: offsets begin at 0 and groups stand "
+            f"before the same record as recorded"
+        )
+        return
+    if found.expired:
+        yield f"{found.expired} records of topic {name} have expired since the backup, and stay away"
+    if found.later:
+        yield (
+            f"topic {name} still holds every recorded record and was left alone; {found.later} later "
+            f"ones remain and will be read"
+        )
 
 
 def _renumbered(file: Path, committed: Mapping[str, int]) -> dict[str, int]:

@@ -21,7 +21,7 @@ from fixtures.target.profile import Target
 from fixtures.target.sections import StoreProfile
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.stores.contract import StoreKeeper
-from rollback_actions.stores.registry import keeper_at
+from rollback_actions.stores.registry import keeper_here
 from staging.stack.stack import Stack
 from tests.stack.scratch_stores import changed
 
@@ -104,7 +104,8 @@ class Place:
         return export_at(self.name, self.profile, self.endpoint, self.engine)
 
     def keeper(self, *, deadline: float = WHOLE_SECONDS) -> StoreKeeper:
-        return keeper_at(self.name, self.profile, self.endpoint, self.control, deadline, self.engine)
+        # In this process, where a test can break it in the middle.
+        return keeper_here(self.name, self.profile, self.endpoint, self.control, deadline, self.engine)
 
     def secrets(self) -> list[str]:
         """Return every secret of the profile."""

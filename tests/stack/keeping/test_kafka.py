@@ -15,11 +15,14 @@ import pytest
 from pydantic import SecretStr
 
 from fixtures.errors import ActionFailed
-from fixtures.stores.kafka.view import settings
+from fixtures.stores.kafka.view import Log, Partition, settings
 from fixtures.target.sections import Account
+from rollback_actions.containers.control import ContainerControl
 from rollback_actions.stores.contract import StoreKeeper
 from rollback_actions.stores.kafka import keeper as kafka
-from tests.stack.kafka_scratch import Scratch
+from rollback_actions.stores.kafka.admin import Admin
+from rollback_actions.stores.registry import KeeperApart, keeper_at
+from tests.stack.kafka_scratch import SECONDS, Scratch
 from tests.stack.keeping.kafka import CONFIGURATION, PARTITIONS, Kafka, observed
 from tests.stack.keeping.records import exported, replayed, wanted_of
 from tests.stack.keeping.subject import Place
@@ -120,6 +123,19 @@ def test_the_password_is_in_no_command(subject: Kafka) -> None:
 # The keeper.
 
 
+def test_a_keeper_that_works_apart_does_what_it_does_here(
+    scratch: Scratch, place: Place, control: ContainerControl, tmp_path: Path
+) -> None:
+    keeper = keeper_at(place.name, place.profile, place.endpoint, control, SECONDS, place.engine)
+    assert isinstance(keeper, KeeperApart)
+    kept, before = keeper.back_up(tmp_path), observed(scratch)
+    scratch.delete(scratch.topic)
+    restored = keeper.restore(tmp_path)
+    assert (restored.records, observed(scratch)) == (kept.records, before)
+    with pytest.raises(ActionFailed, match="expected a"):
+        keeper.restore(tmp_path / "elsewhere")
+
+
 def test_a_log_that_only_grew_is_left_alone_and_replayed(
     scratch: Scratch, keeper: StoreKeeper, tmp_path: Path
 ) -> None:
@@ -150,12 +166,128 @@ def test_a_topic_made_anew_keeps_the_next_record_of_its_groups(
     assert kafka._renumbered(records, {"0": 23, "1": 5}) == {"0": 13, "1": 5}
 
 
+def _expire(monkeypatch: pytest.MonkeyPatch, begin: int) -> None:
+    """As if retention had removed from partition 0 what is before `begin`: this broker removes nothing."""
+    records, beginnings = Log.records, Admin.beginnings
+
+    def retained(self: Log, *given: Any, **named: Any) -> Iterator[Any]:  # noqa: ANN401 - as it is
+        for message in records(self, *given, **named):
+            if message.partition() or message.offset() >= begin:
+                yield message
+
+    def begun(self: Admin, partitions: Any) -> dict[Partition, int]:  # noqa: ANN401 - as it is
+        found = beginnings(self, partitions)
+        return {place: offset if place[1] else max(offset, begin) for place, offset in found.items()}
+
+    monkeypatch.setattr(Log, "records", retained)
+    monkeypatch.setattr(Admin, "beginnings", begun)
+
+
+@pytest.fixture
+def short(scratch: Scratch) -> Scratch:
+    """The topic, with a retention that its records have outlived."""
+    scratch.delete(scratch.topic)
+    scratch.create(scratch.topic, PARTITIONS, {"retention.ms": "3600000"})
+    scratch.produce(scratch.topic, RECORDS, PARTITIONS)
+    scratch.commit(scratch.topic, OFFSETS)
+    return scratch
+
+
+def test_records_that_expired_since_the_backup_are_no_damage(
+    short: Scratch, keeper: StoreKeeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short.commit(short.topic, {**OFFSETS, 0: 2})
+    kept = keeper.back_up(tmp_path)
+    before = short.records(short.topic)
+    _expire(monkeypatch, 5)
+    short.commit(short.topic, {0: 9, 1: 20})
+    restored = keeper.restore(tmp_path)
+    monkeypatch.undo()
+    # Left alone: in a re-created topic no record has expired yet, and offsets begin at 0.
+    assert short.records(short.topic) == before
+    assert restored.notes == (
+        f"5 records of topic {short.topic} have expired since the backup, and stay away",
+    )
+    assert restored.records == {short.topic: kept.records[short.topic] - 5}
+    # Who had read up to an expired record goes on with the first that is there.
+    assert short.offsets() == {(short.topic, n): o for n, o in {**OFFSETS, 0: 5}.items()}
+
+
+@pytest.mark.parametrize("retention", ["3600000", "-1"])
+def test_records_that_went_before_their_time_are_damage(
+    scratch: Scratch,
+    keeper: StoreKeeper,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    retention: str,
+) -> None:
+    """A migration may shorten the retention of a topic that kept its records for ever."""
+    keeper.back_up(tmp_path)
+    before = observed(scratch)
+    topic = Admin(scratch.reach).describe(scratch.topic)
+    changed = topic.model_copy(update={"configuration": {**topic.configuration, "retention.ms": retention}})
+    Admin(scratch.reach).configure(scratch.topic, observed=topic, wanted=changed)
+    make_anew = kafka.Keeper._make_anew
+
+    def seen(*given: Any) -> None:  # noqa: ANN401 - as it is
+        monkeypatch.undo()
+        make_anew(*given)
+
+    _expire(monkeypatch, 5)
+    monkeypatch.setattr(kafka.Keeper, "_make_anew", seen)
+    (note,) = keeper.restore(tmp_path).notes
+    assert "was re-created, since 5 of its records were gone" in note
+    assert observed(scratch) == before
+
+
+@pytest.fixture
+def outside(scratch: Scratch) -> Iterator[Scratch]:
+    """A group that is not in the profile, and has read a part of the same topic."""
+    other = Scratch(scratch.reach, f"outside_{scratch.name}")
+    other.commit(scratch.topic, {0: 7, 3: 2})
+    yield other
+    other.clear()
+
+
+@pytest.mark.parametrize("moved", [True, False], ids=["moved since", "lost since"])
+def test_a_group_outside_the_profile_stands_before_the_same_record_once_its_topic_is_re_created(
+    scratch: Scratch, outside: Scratch, keeper: StoreKeeper, tmp_path: Path, *, moved: bool
+) -> None:
+    keeper.back_up(tmp_path)
+    scratch.delete(scratch.topic)
+    scratch.create(scratch.topic, PARTITIONS, CONFIGURATION)
+    if moved:
+        outside.commit(scratch.topic, {0: 0})
+    notes = keeper.restore(tmp_path).notes
+    assert any(f"group {outside.group}, which is not in the profile" in note for note in notes)
+    assert outside.offsets() == {(scratch.topic, 0): 7, (scratch.topic, 3): 2}
+    assert len(scratch.records(scratch.topic)) == PARTITIONS
+
+
+def test_a_member_of_a_group_outside_stops_only_what_would_strand_it(
+    scratch: Scratch, outside: Scratch, keeper: StoreKeeper, tmp_path: Path
+) -> None:
+    keeper.back_up(tmp_path)
+    with member(outside, scratch.topic):
+        scratch.commit(scratch.topic, {0: 1})
+        # The topic is left alone, and so is the group.
+        keeper.restore(tmp_path)
+        assert scratch.offsets()[scratch.topic, 0] == OFFSETS[0]
+        topic = Admin(scratch.reach).describe(scratch.topic)
+        wrong = topic.model_copy(update={"partitions": PARTITIONS + 1})
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Admin, "describe", lambda *_: wrong)
+            with pytest.raises(ActionFailed, match="stop the consumers first"):
+                keeper.restore(tmp_path)
+    assert scratch.topics() == {scratch.topic: PARTITIONS}
+
+
 @contextmanager
-def member(scratch: Scratch) -> Iterator[subprocess.Popen[str]]:
+def member(scratch: Scratch, topic: str = "") -> Iterator[subprocess.Popen[str]]:
     """Give a process that is a member of the group; it leaves in good order unless it was killed."""
     given = settings(scratch.reach) | {"group.id": scratch.group, "session.timeout.ms": 6000}
     given |= {"enable.auto.commit": False}
-    command = [sys.executable, "-c", MEMBER, json.dumps(given), scratch.topic]
+    command = [sys.executable, "-c", MEMBER, json.dumps(given), topic or scratch.topic]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None

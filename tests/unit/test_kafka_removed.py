@@ -1,0 +1,112 @@
+"""Records that a Kafka broker has removed by itself: they have expired, and nothing is damaged."""
+
+from __future__ import annotations
+
+import base64
+import time
+
+import pytest
+
+from fixtures.stores.kafka.records import CREATED, NOT_STAMPED, Record
+from fixtures.stores.kafka.upkeep import Upkeep, upkeep_of
+from rollback_actions.stores.kafka.admin import Topic
+from rollback_actions.stores.kafka.keeper import _Removed, _Topic
+
+HOUR = 3_600_000
+NOW = int(time.time() * 1000)
+OLD, YOUNG = NOW - 2 * HOUR, NOW - HOUR // 2
+KEPT = Upkeep()
+AGE = Upkeep(milliseconds=HOUR)
+SIZE = Upkeep(size=1000)
+COMPACTED = Upkeep(compacted=True, tombstones=HOUR)
+
+
+def record(
+    offset: int, key: str = "k", value: str | None = "v", stamped: int = OLD, kind: int = CREATED
+) -> Record:
+    encoded = None if value is None else base64.b64encode(value.encode()).decode()
+    return Record(partition=0, offset=offset, timestamp=(kind, stamped), key=key, value=encoded, headers=[])
+
+
+def removed(upkeep: Upkeep, *there: Record, recorded: tuple[Record, ...] = ()) -> _Removed:
+    """Return the judge of a log that ended at 10 when it was recorded, and holds the records `there`."""
+    topic = _Topic(
+        file="t", shape=Topic(partitions=1, replication=1, configuration={}), ends=[10], upkeep=upkeep
+    )
+    found = _Removed(topic)
+    for one in there:
+        found.see(one, known=one in recorded)
+    for one in recorded:
+        found.recorded(one)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("upkeep", "gone", "begin", "expected"),
+    [
+        (AGE, record(3), 5, True),
+        (AGE, record(3, stamped=YOUNG), 5, False),  # Something else took it, such as a request to delete.
+        (AGE, record(5), 5, False),  # It is within what the log holds.
+        (AGE, record(3), 0, False),  # Made anew, it begins at 0.
+        (AGE, record(3, kind=NOT_STAMPED), 5, False),
+        (SIZE, record(3, stamped=YOUNG), 5, True),
+        (SIZE, record(6, stamped=YOUNG), 5, False),
+        (KEPT, record(3), 5, False),
+    ],
+)
+def test_age_and_size_take_what_is_oldest(
+    upkeep: Upkeep, gone: Record, begin: int, *, expected: bool
+) -> None:
+    assert removed(upkeep, recorded=(gone,)).by_itself(gone, begin) is expected
+
+
+@pytest.mark.parametrize(
+    ("there", "gone", "expected"),
+    [
+        # A later record of the same key, of before the backup or since.
+        ((record(7),), record(3), True),
+        ((record(12, stamped=YOUNG),), record(3), True),
+        ((record(7, key="another"),), record(3), False),
+        ((), record(3), False),
+        ((record(1),), record(3), False),
+        # What had no value goes after a time of its own.
+        ((), record(3, value=None), True),
+        ((), record(3, value=None, stamped=YOUNG), False),
+    ],
+)
+def test_compaction_takes_what_a_later_record_superseded(
+    there: tuple[Record, ...], gone: Record, *, expected: bool
+) -> None:
+    recorded = (gone, *(one for one in there if one.offset < 10))
+    assert removed(COMPACTED, *there, recorded=recorded).by_itself(gone, 0) is expected
+    assert removed(KEPT, *there, recorded=recorded).by_itself(gone, 0) is False
+
+
+def test_a_record_and_its_tombstone_may_both_be_gone() -> None:
+    gone = (record(3), record(4, value=None))
+    found = removed(COMPACTED, recorded=gone)
+    assert [found.by_itself(one, 0) for one in gone] == [True, True]
+
+
+@pytest.mark.parametrize("upkeep", [AGE, SIZE, COMPACTED])
+def test_a_log_with_other_records_where_some_were_recorded_has_removed_none(upkeep: Upkeep) -> None:
+    """It is another log: it was re-created, and filled again."""
+    gone = record(3)
+    found = removed(upkeep, record(4, key="of another log"), record(12), recorded=(gone,))
+    assert found.by_itself(gone, 5) is False
+
+
+def test_upkeep_is_what_the_configuration_says() -> None:
+    assert upkeep_of({}) == Upkeep()
+    assert upkeep_of({"retention.ms": "-1", "retention.bytes": "-1"}) == Upkeep()
+    assert upkeep_of({"retention.ms": "7", "retention.bytes": "9"}) == Upkeep(milliseconds=7, size=9)
+    compacts = {"cleanup.policy": "compact", "retention.ms": "7", "delete.retention.ms": "5"}
+    assert upkeep_of(compacts) == Upkeep(compacted=True, tombstones=5)
+    both = {**compacts, "cleanup.policy": "compact,delete"}
+    assert upkeep_of(both) == Upkeep(milliseconds=7, compacted=True, tombstones=5)
+
+
+def test_a_backup_of_an_earlier_version_knows_the_topics_own_settings() -> None:
+    shape = Topic(partitions=1, replication=1, configuration={"retention.ms": "7"})
+    topic = _Topic.model_validate({"file": "t", "shape": shape.model_dump(), "ends": [0]})
+    assert topic.removals == Upkeep(milliseconds=7)
