@@ -40,7 +40,7 @@ def _application(ending: BaseException | None) -> typer.Typer:
 def test_a_crash_of_native_code_says_where_it_was() -> None:
     """Python cannot catch it: without this, a command ends without a word."""
     crash = (
-        "import os, signal, typer; from rollback_actions.cli.guard import guarded\n"
+        "import os, signal, typer; from reports.terminal.guard import guarded\n"
         "app = typer.Typer()\n"
         "@app.command()\n"
         "def capture() -> None: os.kill(os.getpid(), signal.SIGSEGV)\n"

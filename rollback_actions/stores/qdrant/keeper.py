@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.stores.qdrant.descriptor import QdrantProfile
 from fixtures.stores.qdrant.view import Rest, path_of
+from fixtures.stores.policy import policy_of
 from fixtures.stores.reach import Countdown
 from fixtures.system.files import create_file
 from fixtures.target.store_descriptor import Means
@@ -54,20 +55,26 @@ class Keeper(StoreWriter[QdrantProfile]):
         self._rest = Rest(writable.reach)
 
     def back_up(self, folder: Path) -> Kept:
-        """Have a snapshot made of each collection, fetch it and delete it on the server."""
+        """Have a snapshot made of each collection, fetch it and delete it on the server.
+
+        Where users may add points, their number must stay the same while that one snapshot is made; elsewhere
+        until all are.
+        """
         countdown = self._whole.start()
         names = self._rest.collections(self._profile.collections)
         before = {name: self._rest.count(name) for name in names}
+        taken = {
+            name: self._fetched(name, folder / f"{number:04}.snapshot", countdown)
+            for number, name in enumerate(names)
+        }
         details = _Details(
             server=self._rest.version(),
             aliases=self._aliases(names),
-            collections={
-                name: self._fetch(name, folder / f"{number:04}.snapshot", countdown)
-                for number, name in enumerate(names)
-            },
+            collections={name: collection for name, (_, collection) in taken.items()},
         )
         after = {name: self._rest.count(name) for name in self._rest.collections(self._profile.collections)}
-        if before != after:
+        counts = {name: count for name, (count, _) in taken.items()}
+        if self._exact(before) != self._exact(after) or self._exact(before) != self._exact(counts):
             raise self._failed(
                 "collections during the backup",
                 expected=before,
@@ -80,7 +87,7 @@ class Keeper(StoreWriter[QdrantProfile]):
             kind=self.kind,
             method=METHOD + stand_in,
             means=Means.COLLECTIONS,
-            records=before,
+            records=counts,
             details=details.model_dump(),
         )
 
@@ -106,6 +113,19 @@ class Keeper(StoreWriter[QdrantProfile]):
             notes.append(f"the backup is of Qdrant {recorded.server}, the server is {server}")
         records = self._verified(recorded, package.records, shapes=server == recorded.server)
         return Restored(records=records, notes=tuple(notes))
+
+    def _exact(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """Return the counts of the collections that users add nothing to."""
+        return {name: count for name, count in counts.items() if policy_of(self._profile, name) == "exact"}
+
+    def _fetched(self, name: str, file: Path, countdown: Countdown) -> tuple[int, _Collection]:
+        """Return a collection's count and snapshot; again where users added points between the two."""
+        while True:
+            count = self._rest.count(name)
+            collection = self._fetch(name, file, countdown)
+            if self._rest.count(name) == count or policy_of(self._profile, name) == "exact":
+                return count, collection
+            file.unlink()
 
     def _fetch(self, name: str, file: Path, countdown: Countdown) -> _Collection:
         shape = self._shape(name)

@@ -101,7 +101,7 @@ class Kafka(Subject):
     def __init__(self, bench: Bench, opened: ExitStack) -> None:
         stack = cast("KafkaProfile", bench.target.stores["kafka"])
         name = f"scratch_{uuid.uuid4().hex[:8]}_"
-        profile = changed(stack, topics=(f"{name}*",), groups=(f"{name}*",), exclude={})
+        profile = changed(stack, topics=(f"{name}*",), groups=(f"{name}*",), exclude={}, policy={})
         self.settle("kafka", profile, bench.engine.resolve(profile.address), bench.control)
         self.scratch = Scratch(Reach("kafka", self.place.endpoint, NOBODY, 20), name)
         self._beside = f"beside_{name}"
