@@ -16,7 +16,6 @@ pytest_plugins = [
     "fixtures.given.given_containers",
     "fixtures.given.given_rehearsals",
     "fixtures.given.asking",
-    "fixtures.given.given_functions",
     "fixtures.given.contents",
     "rollback_actions.given.given_backup",
     "fixtures.given.saved_state",

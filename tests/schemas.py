@@ -15,7 +15,6 @@ from fixtures.baseline.facts import (
     ContentFile,
     RecordedCanary,
     RecordedContainer,
-    RecordedPage,
     RecordedStore,
     RecordedStrictness,
     Release,
@@ -79,7 +78,6 @@ RECORDS: dict[str, tuple[object, str]] = {
     "baseline-canary": (RecordedCanary, "baselines/ID/canary.json"),
     "baseline-surroundings": (Surroundings, "baselines/ID/surroundings.json"),
     "baseline-profile": (RecordedStrictness, "baselines/ID/profile.json"),
-    "baseline-page": (RecordedPage, "baselines/ID/page.json"),
     "baseline-milliseconds": (dict[str, Positive], "baselines/ID/milliseconds.json"),
     "baseline-content": (ContentFile, "baselines/ID/content/STORE.json"),
 }

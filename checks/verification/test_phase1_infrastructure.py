@@ -10,7 +10,7 @@ import pytest
 from fixtures.baseline.facts import RecordedContainer
 from fixtures.baseline.folder import Baseline
 from fixtures.baseline.strictness import CAPTURE, Weaker
-from fixtures.engines.engine import Clock, Container, Stranger, Usage
+from fixtures.engines.engine import Container, Stranger, Usage
 from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
 from fixtures.git.repository import WorkingCopy
@@ -152,22 +152,6 @@ def test_container_processes(container: Container, usage: Usage, target: Target,
            what=f"processes of {container.name}", means=Meaning.RESOURCES,
            expected=f"below {limit:g} % of {usage.pids_limit or 'no limit'}", observed=usage.pids,
            hint="it leaks processes or threads, or its pids limit is too low")
-
-
-def test_container_clock(
-    container: Container, recorded: RecordedContainer, clock: Clock, target: Target, expect: Expect, note: Say
-) -> None:
-    """Its clock is this host's: with another, tokens and signed addresses end too early or too late."""
-    limit = target.limits.clock_seconds
-    if clock.unread and container.running:
-        note(f"{recorded.service}: clock not read: {clock.unread}")
-    expect(abs(clock.skew) <= limit,
-           what=f"clock of {container.name}", means=Meaning.RESOURCES,
-           expected=f"within {limit:g} s of this host's",
-           observed=clock.unread or f"{clock.skew:+.1f} s",
-           source="date in the container",
-           hint=f"docker exec {container.name} date; see whether a library such as libfaketime is preloaded,"
-                " and whether the clock of its host is set by NTP")
 
 
 def test_disk_of_the_host(host_file_systems: tuple[FileSystem, ...], target: Target, expect: Expect) -> None:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.baseline.facts import RecordedPage, RecordedStore
+from fixtures.baseline.facts import RecordedStore
 from fixtures.baseline.folder import Baseline
 from fixtures.collection import Case
 from fixtures.errors import Meaning, Problem, listed
-from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
+from fixtures.gating.evidence import Expect
 from fixtures.stores.contract import Answer, Search
 from fixtures.system.rounds import Wrong, answer_of
-from fixtures.target.functions import Judged
 from fixtures.target.profile import Target
 
 if TYPE_CHECKING:
@@ -52,36 +51,6 @@ def test_interface_is_the_recorded_one(interface: str, baseline: Baseline, expec
            expected=f"SHA-256 {baseline.facts.interface or 'none'}", observed=interface or "none",
            source="its OpenAPI document",
            hint="another release answers, whatever the images say: see what is behind the address")
-
-
-def test_first_page_is_the_recorded_one(
-    recorded_page: RecordedPage,
-    page_files: Callable[[], Mapping[str, str]],
-    judged: Callable[[Judged], bool],
-    evidence: Keep,
-    expect: Expect,
-    note: Say,
-) -> None:
-    """The first page and what it loads are the recorded ones; what changes by itself is named."""
-    if not judged("page"):
-        return
-    if recorded_page.unstable:
-        note(f"first page: not compared, it changes with each request: {listed(recorded_page.unstable)}")
-    now = page_files()
-    found = [
-        f"{path}: {now[path].split()[0] if path in now else 'not loaded'}"
-        for path, said in recorded_page.files.items()
-        if now.get(path) != said
-    ]
-    if found:
-        rows = ((path, said, now.get(path, "")) for path, said in recorded_page.files.items())
-        evidence("first page", table(("path", "recorded", "now"), rows), CSV)
-    expect(not found,
-           what="the first page and what it loads", means=Meaning.WRONG_VERSION,
-           expected=f"{len(recorded_page.files)} files as recorded",
-           observed=f"others: {listed(found)}" if found else "as recorded",
-           source="SHA-256 of each, and its status",
-           hint="another release of the frontend answers, or a page in its place: see where the proxy leads")
 
 
 def test_store_answers(

@@ -1,32 +1,29 @@
 """Phase 3, 3-5 min: people can log in, find their documents and get answers from them.
 
-These checks act as the canary user, which leaves a conversation, a token and an uploaded document; the last
-ones see that all are gone. The chat is asked only after the knowledge base proved complete in every store
-behind it. In LAYRA, one chat over incomplete documents deletes their vectors.
-
-The document is uploaded early and looked for late: the application ingests it while other checks run.
+These checks act as the canary user, which leaves a conversation and a token; the last one sees that both are
+gone. The chat is asked only after the knowledge base proved complete in every store behind it. In LAYRA, one
+chat over incomplete documents deletes their vectors.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
 
 from fixtures.baseline.folder import Baseline
-from fixtures.errors import Meaning, Unverifiable, listed
-from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
+from fixtures.errors import Meaning
+from fixtures.gating.evidence import CSV, Expect, Keep, table
 from fixtures.given.asking import ExpectRefused
 from fixtures.system.rounds import Wrong, answer_of
-from fixtures.target.functions import Judged
 from fixtures.target.profile import Target
 
 if TYPE_CHECKING:
-    from fixtures.application.canary import Canary, Continued, Conversation, Retrieved, Uploaded
-    from fixtures.application.client import ApplicationClient, ChatAnswer, Session
+    from fixtures.application.canary import Canary, Conversation
+    from fixtures.application.client import ApplicationClient, Session
 
 pytestmark = [pytest.mark.verification, pytest.mark.phase3]
 
@@ -52,30 +49,6 @@ def test_stale_token_is_refused(
     """A token that the application never issued is refused."""
     stale = canary.stale()
     expect_refused("use of a stale token", lambda: client.knowledge_bases(stale), 401, 403, 404)
-
-
-def test_upload_is_accepted(
-    uploaded: Callable[[], Uploaded], judged: Callable[[Judged], bool], expect: Expect
-) -> None:
-    """The canary's document is accepted for a new knowledge base of its own."""
-    if judged("upload"):
-        expect(uploaded().knowledge_base,
-               what="upload of the canary's document",
-               expected="accepted", observed="accepted", source="application",
-               hint="see the log of the backend: object store and queue must take what users upload")
-
-
-def test_resources_of_another_user_are_refused(
-    intrusions: Callable[[], Mapping[str, Callable[[], object]]],
-    target: Target,
-    judged: Callable[[Judged], bool],
-    expect_refused: ExpectRefused,
-) -> None:
-    """The canary may not see what is another user's."""
-    if judged("foreign"):
-        statuses = target.application.canary.foreign.statuses if target.application.canary.foreign else ()
-        for name, attempt in intrusions().items():
-            expect_refused(f"use of another user's {name}", attempt, *statuses)
 
 
 def test_knowledge_base_holds_the_recorded_files(
@@ -127,122 +100,6 @@ def test_chat_is_grounded(
            expected=", ".join(files), observed=", ".join(conversation.answer.files) or "none",
            source="application",
            hint="retrieval does not find what it found before: the vectors are not those of the baseline")
-
-
-def test_chat_streams(
-    best_streamed: Callable[[], ChatAnswer],
-    baseline: Baseline,
-    judged: Callable[[Judged], bool],
-    expect: Expect,
-    note: Say,
-) -> None:
-    """An answer comes piece by piece while it is made, as at the capture, and not all at once at its end."""
-    if not judged("stream"):
-        return
-    streamed = baseline.facts.canary.streamed
-    if streamed is False:
-        note("stream: not judged: at the capture too, the answer came all at once")
-        return
-    expect(streamed,
-           what="the stream of the answer at the capture", otherwise=Unverifiable,
-           expected="recorded in the baseline", observed="recorded" if streamed else "none",
-           source=baseline.folder,
-           hint="capture a baseline with this version: python -m rollback_actions capture")
-    answer = best_streamed()
-    expect(answer.streamed,
-           what="the stream of the answer", means=Meaning.LATE, source="application",
-           expected="pieces that arrive one after the other",
-           observed=f"{len(answer.arrived)} pieces, over {answer.spread:.0%} of the time to the answer's end",
-           hint="something holds the answer back, such as proxy_buffering or gzip of nginx: a long answer"
-                " then shows nothing until its end")
-
-
-def test_old_conversation_goes_on(
-    continued: Callable[[], Continued],
-    baseline: Baseline,
-    judged: Callable[[Judged], bool],
-    expect: Expect,
-    note: Say,
-) -> None:
-    """A conversation from before the migration has its turns, and takes a further one."""
-    if not judged("conversation"):
-        return
-    turns, found = baseline.facts.canary.turns, continued()
-    note("conversation: the canary's old one has a turn more; phase 4 counts that as the canary's,"
-         " by application.canary.conversations")
-    expect(found.before >= turns,
-           what="turns of the canary's old conversation", means=Meaning.DATA_LOSS,
-           expected=f"{turns} or more", observed=found.before, source="application",
-           hint="conversations were not restored: compare their store with the baseline")
-    expect(found.answer.complete and found.answer.text.strip() and found.after == found.before + 1,
-           what="a further question in an old conversation", means=Meaning.SERVICE_DOWN, source="application",
-           expected="a stream with a regular end, text, and 1 more turn kept",
-           observed=f"{found.answer.ending} end, {len(found.answer.text)} characters,"
-                    f" {found.after - found.before} more turns",
-           hint="the release that runs asks for what old conversations lack: users lose theirs, new ones go")
-
-
-def test_stored_addresses_open(
-    address_faults: Callable[[], Mapping[str, str]], judged: Callable[[Judged], bool], expect: Expect
-) -> None:
-    """The stored addresses of the canary's files still lead to their objects."""
-    if not judged("addresses"):
-        return
-    faults = address_faults()
-    wrong = [f"{name}: {fault}" for name, fault in faults.items() if fault]
-    expect(not wrong,
-           what="stored addresses of the canary's files", means=Meaning.DATA_CHANGED,
-           expected=f"all {len(faults)} open, as at the capture",
-           observed=listed(wrong, between="; ") or "all open", source="application",
-           hint="they are bound to the object store's address and keys: give it back those of before;"
-                " an expired one the application must sign anew")
-
-
-def test_uploaded_document_is_found(
-    uploaded: Callable[[], Uploaded],
-    retrieved: Callable[[], Retrieved],
-    target: Target,
-    judged: Callable[[Judged], bool],
-    expect: Expect,
-) -> None:
-    """The uploaded document was ingested, and an answer is made from it, in time."""
-    if not judged("upload"):
-        return
-    name, seconds, found = uploaded().name, target.application.canary.upload.seconds, retrieved()
-    expect = expect.of("application", means=Meaning.SERVICE_DOWN)
-    expect(name in found.listed,
-           what="the uploaded document",
-           expected=f"ingested within {seconds:g} s",
-           observed="ingested" if name in found.listed else "accepted, and never ingested",
-           hint="the worker that ingests is dead or idle, whatever its health says: see its log, and the lag"
-                " of its queue; for a slow one: application.canary.upload.seconds")
-    expect(name in found.grounded_in,
-           what="an answer about the uploaded document",
-           expected=f"made from {name}", observed=", ".join(found.grounded_in) or "made from no document",
-           hint="it is ingested and not found: see what the worker writes into the store of vectors")
-
-
-def test_upload_leaves_no_trace(
-    canary: Canary,
-    session: Session,
-    uploaded: Callable[[], Uploaded],
-    logs: Sequence[str],
-    judged: Callable[[Judged], bool],
-    expect: Expect,
-    note: Say,
-) -> None:
-    """The upload is removed again from the application and its stores; what cannot be is named."""
-    if not judged("upload"):
-        return
-    made = uploaded()
-    canary.remove_uploads()
-    left = canary.left_of(session, made)
-    if logs:
-        note(f"upload: a message stays in {', '.join(logs)}, and versions of the object where these are kept")
-    expect(not left,
-           what="what is left of the upload", means=Meaning.DATA_CHANGED,
-           expected="nothing", observed=listed(left) or "nothing", source="application and stores",
-           hint="remove it by hand: the application does not delete a knowledge base as a whole")
 
 
 # This check asks the chat too, so it also needs a complete knowledge base.

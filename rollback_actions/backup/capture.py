@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from fixtures.application.addresses import fault_of_address
 from fixtures.application.canary import Canary, canary_in_use
-from fixtures.application.client import ApplicationClient, Refused, Session
-from fixtures.application.page import stable_page_files
+from fixtures.application.client import ApplicationClient
 from fixtures.baseline.containers import record_container
-from fixtures.baseline.facts import (
-    Facts,
-    RecordedCanary,
-    RecordedContainer,
-    RecordedPage,
-    RecordedStore,
-    Surroundings,
-)
+from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer, RecordedStore, Surroundings
 from fixtures.baseline.folder import BaselineDraft
 from fixtures.baseline.recording import record_content
 from fixtures.baseline.seal import new_sealing
@@ -94,7 +85,6 @@ def capture(target: Target, steps: Steps) -> Path:
         step.result = f"{len(canary.files)} files, grounded in {', '.join(canary.grounded_in)}"
     with gaps.part(), steps(Step.MEASURE) as step:
         milliseconds = usual_milliseconds(target.application)
-        page = RecordedPage(*stable_page_files(target.application))
         said = [f"{name} {taken:.0f} ms" for name, taken in milliseconds.items()]
         step.result = ", ".join(said) or "neither answers with success"
         interface = client.interface_digest() if target.application.interface else ""
@@ -138,7 +128,6 @@ def capture(target: Target, steps: Steps) -> Path:
             milliseconds=milliseconds,
             surroundings=surroundings,
             profile=record_strictness(target),
-            page=page,
         )
         return draft.finish(facts, target.baseline_key)
 
@@ -233,8 +222,7 @@ def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) 
         canary = Canary(target, engine, client, lambda: follow_all(wanted.references, views, target.personal))
         try:
             session = canary.log_in()
-            addresses = client.addresses(session, wanted.knowledge_base)
-            old, turns = _old_conversation(client, session)
+            files = client.files(session, wanted.knowledge_base)
             conversation = canary.ask(session)
         finally:
             canary.sweep()
@@ -247,32 +235,4 @@ def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) 
             source=str(target.application.url),
             hint="correct application.canary in the profile; a baseline is captured of a good state only",
         )
-    return RecordedCanary(
-        files=tuple(sorted(name for name, _ in addresses)),
-        grounded_in=answer.files,
-        conversation=old,
-        turns=turns,
-        addresses=tuple(sorted(_opening(target, engine, addresses))),
-        streamed=answer.streamed,
-    )
-
-
-def _old_conversation(client: ApplicationClient, session: Session) -> tuple[str, int]:
-    """Return the canary's oldest conversation with a turn, and the number of its turns; "" for none."""
-    try:
-        for conversation in client.conversations(session):
-            if turns := client.turns(session, conversation):
-                return conversation, turns
-    except Refused:
-        pass  # such an application has no list of them: its check says that there is none
-    return "", 0
-
-
-def _opening(target: Target, engine: ContainerEngine, addresses: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Yield the names of the files whose stored address opens now: of others nothing can be expected."""
-    for name, address in addresses:
-        try:
-            if address and not fault_of_address(name, address, target, engine):
-                yield name
-        except Unverifiable:
-            continue  # it leads to a host that this one does not know
+    return RecordedCanary(files=files, grounded_in=answer.files)

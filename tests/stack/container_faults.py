@@ -9,8 +9,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from fixtures.engines.engine import Container, ContainerEngine
@@ -170,44 +168,6 @@ def other_image(containers: Containers, service: str, revision: str) -> Iterator
     with undone(put_back):
         docker("tag", other, container.image)
         containers.recreate(service)
-        yield
-
-
-@contextmanager
-def other_file(containers: Containers, service: str, path: str, content: str) -> Iterator[None]:
-    """The container of `service` runs an image that differs in one file, which anybody may run."""
-    container, name = containers.of(service), f"patched-{uuid.uuid4().hex[:8]}"
-    docker("create", f"--name={name}", container.image_id)
-    with undone(lambda: docker("rm", "--force", "--volumes", name)):
-        with NamedTemporaryFile("w") as file:
-            file.write(content)
-            file.flush()
-            Path(file.name).chmod(0o755)
-            docker("cp", file.name, f"{name}:{path}")
-        other = docker("commit", name)
-
-    def put_back() -> None:
-        docker("tag", container.image_id, container.image)
-        containers.recreate(service)
-        docker("image", "rm", other)
-
-    with undone(put_back):
-        docker("tag", other, container.image)
-        containers.recreate(service)
-        yield
-
-
-@contextmanager
-def asleep(containers: Containers, service: str) -> Iterator[None]:
-    """The program of `service` runs, and does nothing; its container is as it was."""
-    container = containers.of(service)
-
-    def wake() -> None:
-        docker("kill", "--signal=CONT", container.id)
-        containers.wait_until(service, health="healthy")
-
-    with undone(wake):
-        docker("kill", "--signal=STOP", container.id)
         yield
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -60,26 +60,6 @@ def file_delisted(operators: Operators, knowledge_base: str, filename: str) -> I
     document = found.find_one_and_update(which, {"$pull": {"files": {"filename": filename}}})
     assert document is not None
     with undone(lambda: found.replace_one(which, document)):
-        yield
-
-
-@contextmanager
-def address_replaced(
-    operators: Operators, knowledge_base: str, filename: str, change: Callable[[str], str]
-) -> Iterator[None]:
-    """A knowledge base has another stored address for one of its files."""
-    found, which = operators.mongodb["mongodb"]["knowledge_bases"], {"knowledge_base_id": knowledge_base}
-    document = found.find_one(which)
-    assert document is not None
-    files = [
-        {
-            **file,
-            "minio_url": change(file["minio_url"]) if file["filename"] == filename else file["minio_url"],
-        }
-        for file in document["files"]
-    ]
-    with undone(lambda: found.replace_one(which, document)):
-        assert found.update_one(which, {"$set": {"files": files}}).modified_count
         yield
 
 

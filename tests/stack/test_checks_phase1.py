@@ -34,7 +34,6 @@ OF_A_CONTAINER = (
     "memory",
     "cpu",
     "processes",
-    "clock",
 )
 
 

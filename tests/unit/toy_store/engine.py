@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from fixtures.engines.engine import (
-    Clock,
-    Container,
-    Endpoint,
-    Inside,
-    RunningContainer,
-    Seal,
-    Stranger,
-    Usage,
-)
+from fixtures.engines.engine import Container, Endpoint, Inside, RunningContainer, Seal, Stranger, Usage
 from fixtures.git.repository import head
 from fixtures.target.profile import Target
 from fixtures.target.sections import Address
@@ -36,9 +27,6 @@ class StandInEngine:
 
     def usage(self) -> Mapping[str, Usage]:
         return {service: Usage(1_000_000, 1.0, 1.0, 1, 100) for service in self._services}
-
-    def clocks(self) -> Mapping[str, Clock]:
-        return {service: Clock() for service in self._services}
 
     def insides(self, _: Seal) -> Mapping[str, Inside]:
         return {service: Inside() for service in self._services}

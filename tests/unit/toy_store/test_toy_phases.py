@@ -31,12 +31,6 @@ limits = {{disk_free_percent = 0, inodes_free_percent = 0}}
 url = "{url}"
 services = ["backend"]
 repository = "application"
-[application.not_judged]
-upload = "documents are files in its folder"
-foreign = "the canary is its only user"
-conversation = "it forgets conversations when it ends"
-addresses = "it has none"
-stream = "an answer is one file's text"
 [application.canary]
 user = "canary"
 password = {{file = "canary_password"}}
@@ -145,10 +139,6 @@ def test_the_four_phases_verify_it(project: Project) -> None:
     for phase in PHASES:
         done = project.phase(phase)
         assert done.returncode == ExitCode.VERIFIED, done.stdout
-        if phase == "phase3":
-            (verdict,) = (project.folder / "incidents").glob("*/verdict.json")
-            said = verdict.read_text(encoding="utf-8")
-            assert "foreign: not judged, as the profile says: the canary is its only user" in said
         if phase != "phase1":
             assert "files" in done.stdout, phase
     assert list((project.folder / "store" / TOKENS).iterdir()) == []

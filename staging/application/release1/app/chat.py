@@ -19,8 +19,6 @@ _CHUNKS, _FILES, _SOURCES, _SENTENCES = 10, 5, 3, 3
 _FILE_WEIGHT = 0.25
 _WORTH = 0.5
 """Passages and sentences are used above this fraction of the best one's score."""
-_WORD_SECONDS = 0.02
-"""No language model writes faster: an answer comes word by word, and not all at once."""
 NO_ANSWER = "No document of the selected knowledge bases speaks of this."
 
 
@@ -72,7 +70,6 @@ def answer(question: Question) -> Iterator[str]:
     yield _event(message_id, "thinking", f"{len(sources)} passages found.")
     text = compose(question.user_message, sources)
     for piece in text.split(" "):
-        time.sleep(_WORD_SECONDS)
         yield _event(message_id, "text", piece + " ")
     counts = {"prompt_tokens": len(question.user_message.split()), "completion_tokens": len(text.split())}
     counts["total_token"] = sum(counts.values())

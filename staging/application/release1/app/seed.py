@@ -60,10 +60,7 @@ def seed(scale: float, documents: list[corpus.Document]) -> dict[str, int]:
             file.job,
             file.text.encode(),
             file.created_at,
-            # An address lives for seven days. The canary's are opened: they are as new as these stores.
-            objects.url(
-                file.job.minio_filename, None if base.username == canary.USERNAME else file.created_at
-            ),
+            objects.url(file.job.minio_filename, file.created_at),
         )
         for base in bases
         for file in base.files
