@@ -120,7 +120,7 @@ COMMANDS: dict[str, At | TyperGroup] = {
     ),
     "verify-bundle": At(
         "rollback_actions.cli.bundle_commands:verify_bundle_command",
-        "Verify BUNDLE: every hash matches, and nothing is missing, added or changed.",
+        "Verify BUNDLE: every hash matches, nothing is missing, added or changed, and its record holds.",
     ),
     "contacts": commands("Alert people of an incident by the runbook's contact flow.", CONTACTS),
 }

@@ -77,6 +77,7 @@ def test_a_verdict_is_written_in_the_agreed_form(tmp_path: Path) -> None:
         },
         "rollback": {"verdict": "passed", "seconds": 41.25},
         "rto_seconds": 98.375,
+        "signature": "unsigned",
         "started": "2026-11-24T15:15:00.000+00:00",
         "finished": "2026-11-24T15:16:38.375+00:00",
     }
@@ -124,7 +125,7 @@ def test_the_summary_says_what_is_wrong(tmp_path: Path) -> None:
     write_verdict(tmp_path, FAILED)
     said = _plain(FAILED, tmp_path)
     assert len(said) <= 12
-    assert said[0] == "FAILED: something was verified, and it is wrong (staging)"
+    assert said[-1] == "FAILED: something was verified, and it is wrong (staging)"
     assert (
         "  failed  Phase 2: Connectivity       6.5 s  window 120-180 s   6 passed, 1 failed, 1 broken" in said
     )
@@ -133,7 +134,7 @@ def test_the_summary_says_what_is_wrong(tmp_path: Path) -> None:
         f"  first   {CAUSE[0]}: kafka: expected an answer, observed none (from 127.0.0.1)"
     ]
     assert "  not covered: phase4 has not run" in said
-    assert said[-1] == f"  record  {tmp_path}: verdict.json"
+    assert said[-3:-1] == [f"  record  {tmp_path}: verdict.json", "  signed  unsigned"]
 
 
 def test_what_is_late_and_verified_says_that_nothing_else_is_wrong(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_what_is_late_and_verified_says_that_nothing_else_is_wrong(tmp_path: Pat
     meaning = (
         "every check of all four phases ran and passed, but the target was down for longer than its objective"
     )
-    assert said[0] == f"FAILED: {meaning} (staging)"
+    assert said[-1] == f"FAILED: {meaning} (staging)"
     assert "  late    downtime, from a to b: expected at most 600 s, observed 700.0 s" in said
     page = markdown(LATE, tmp_path)
     assert f"❌ Failed: {meaning}" in page
@@ -151,7 +152,7 @@ def test_what_is_late_and_verified_says_that_nothing_else_is_wrong(tmp_path: Pat
 
 
 def test_the_summary_leads_in_colour(tmp_path: Path) -> None:
-    (lead, rest, style), (_, rollback, plain), *_ = lines(PASSED, tmp_path)
+    (_, rollback, plain), *_, (lead, rest, style) = lines(PASSED, tmp_path)
     assert (lead, rest) == ("PASSED", ": every check of all four phases ran and passed (staging)")
     assert "green" in style
     assert rollback.strip() == "rollback passed in 41.2 s, verified after 98.4 s in all"
