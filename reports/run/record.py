@@ -93,6 +93,9 @@ class _Record:
         )
         write_verdict(self._incident.folder, self._verdict)
         self._show_times(self._verdict)
+        if self._verification.wrong and session.exitstatus == ExitCode.VERIFIED:
+            # What earlier runs found cannot be trusted: this one alone verifies no rollback.
+            session.exitstatus = ExitCode.BROKEN
         self._green = session.exitstatus == ExitCode.VERIFIED
         page = self._page(self._verdict)
         self._write_beside(self._verdict)

@@ -13,6 +13,7 @@ import pytest
 
 from fixtures.baseline.facts import Facts
 from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import ExitCode
 from fixtures.stores.registry import open_view
 from fixtures.target.profile import Target
 from staging.drills.drill import document_row_gone
@@ -63,7 +64,7 @@ def test_a_person_compares_with_a_baseline(verifier: Verifier, operators: Operat
     assert "mysql/imagedb.users: exact, all of " in line
     assert "differing: changed 1 (" in line
     assert ": hashed_password)" in line
-    assert verifier.actions("compare", "nowhere").returncode == 3
+    assert verifier.actions("compare", "nowhere").returncode == ExitCode.USAGE
 
 
 def test_policies_and_what_a_baseline_must_hold(
