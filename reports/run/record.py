@@ -49,7 +49,7 @@ class _Record:
         self._verification = verification
         self._incident = verification.incident
         self._reported: set[str] = set()
-        self._verdict: RunVerdict | None = None
+        self._shown: RunVerdict | None = None
         self._notes: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -65,13 +65,15 @@ class _Record:
         if session.exitstatus == ExitCode.USAGE:
             return
         self._complete_results()
-        self._verdict = tally(self._incident, self._verification.target.windows)
-        write_verdict(self._incident.folder, self._verdict)
-        self._show_times(self._verdict)
-        page = self._page(self._verdict)
-        self._write_beside(self._verdict)
+        verdict = tally(self._incident, self._verification.target.windows)
+        write_verdict(self._incident.folder, verdict)
+        self._show_times(verdict)
+        # A run of severity alone shows its own result.
+        self._shown = of_severity(self._verification.run, verdict) or verdict
+        page = self._page(verdict, self._shown)
+        self._write_beside(verdict)
         # Draw only when everything was verified, so that a run of a single phase takes no longer.
-        drawn = not self._verdict.partial and self._incident.kind is not IncidentKind.CHANGE
+        drawn = not verdict.partial and self._incident.kind is not IncidentKind.CHANGE
         folder, redactor = self._incident.folder, redactor_of(self._config)
         problems = complete(folder, redactor, self._notes.append, self._render, drawn=drawn)
         self._notes += map(str, problems)
@@ -79,8 +81,8 @@ class _Record:
         self._notes += wrong
         if wrong:
             self._incident.reopen()
-            self._verdict = _with_secret(self._verdict)
-            write_verdict(self._incident.folder, self._verdict)
+            self._shown = _with_secret(verdict)
+            write_verdict(self._incident.folder, self._shown)
             if session.exitstatus == ExitCode.VERIFIED:
                 session.exitstatus = ExitCode.FAILED
                 page = self._blocked(page)
@@ -91,20 +93,18 @@ class _Record:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the verdict on the incident so far."""
-        if self._verdict is None:
+        if self._shown is None:
             return
         terminalreporter.section(f"incident {self._incident.id}")
-        shown = of_severity(self._verification.run, self._verdict) or self._verdict
-        for lead, rest, style in lines(shown, self._incident.folder):
+        for lead, rest, style in lines(self._shown, self._incident.folder):
             terminalreporter.write(lead, **dict.fromkeys(style.split(), True))
             terminalreporter.line(rest)
         for note in self._notes:
             terminalreporter.line(redactor_of(self._config).text(note))
 
-    def _page(self, verdict: RunVerdict) -> str:
+    def _page(self, verdict: RunVerdict, shown: RunVerdict) -> str:
         """Return the run's Markdown page; for the gate before a migration, also write it into the record."""
         if self._incident.kind is not IncidentKind.CHANGE:
-            shown = of_severity(self._verification.run, verdict) or verdict
             return markdown(shown, self._incident.folder)
         waivers = self._verification.target.premigration.waivers
         page = gate_page(verdict, self._verification.run, waivers)

@@ -6,7 +6,7 @@ from functools import partial
 
 from fixtures.backups.index import write_index
 from fixtures.backups.sets import BackupSet
-from fixtures.engines.engine import ContainerEngine
+from fixtures.engines.engine import ContainerEngine, images_of
 from fixtures.target.profile import Target
 from rollback_actions.backup.images import keep_images
 from rollback_actions.backup.taking import Steps, new_backup_folder, take_backup
@@ -22,7 +22,7 @@ def back_up(
     Raises:
         Problem: a store could not be backed up, an image not be kept, or either not be written.
     """
-    images = _application_images(target, engine)
+    images = images_of(engine.containers(), target.application.services)
     keep_images(target.folders.backups, images, control, steps)
     return take_backup(
         new_backup_folder(target.folders.backups, target.name),
@@ -33,9 +33,3 @@ def back_up(
         partial(write_index, target, engine),
         images,
     )
-
-
-def _application_images(target: Target, engine: ContainerEngine) -> dict[str, str]:
-    """Return the image id of each of the application's services that has a container."""
-    found, services = engine.containers(), target.application.services
-    return {service: found[service][0].image_id for service in services if found.get(service)}
