@@ -130,8 +130,9 @@ def write_bundle(
         ) from None
     temporary = output.with_name(f".{output.name}.part")
     try:
-        _write(temporary, incident, manifest)
-        _require_verifiable(incident, manifest, temporary.stat().st_size)
+        text = sealed(manifest)
+        _write(temporary, incident, manifest, text)
+        _require_verifiable(incident, manifest, len(text), temporary.stat().st_size)
         checked = check_record(temporary, signing.allowed_signers if signing else None)
         _require_holding(incident, checked, anyway=anyway)
         digest = sha256_of(temporary)
@@ -171,14 +172,14 @@ def sealed(manifest: Manifest) -> bytes:
     return canonical_json(as_json(SealedManifest(manifest, digest)))
 
 
-def _require_verifiable(incident: Incident, manifest: Manifest, packed: int) -> None:
+def _require_verifiable(incident: Incident, manifest: Manifest, names: int, packed: int) -> None:
     """Refuse a bundle that its own check would refuse."""
     most, size = most_bytes(packed), manifest.size
-    if len(manifest.files) > MOST_FILES or size > most or len(sealed(manifest)) > LARGEST_MANIFEST:
+    if len(manifest.files) > MOST_FILES or size > most or names > LARGEST_MANIFEST:
         raise ActionFailed(
             what="bundle",
             expected=f"{MOST_FILES:,} files, {most:,} bytes and {LARGEST_MANIFEST:,} of names at most",
-            observed=f"{len(manifest.files):,} files, {size:,} bytes and {len(sealed(manifest)):,}",
+            observed=f"{len(manifest.files):,} files, {size:,} bytes and {names:,}",
             source=str(incident.folder),
             hint="move what is large out of the incident, or hand the folder itself on",
         )
@@ -267,7 +268,7 @@ def _id(incident: Incident) -> str:
     )
 
 
-def _write(path: Path, incident: Incident, manifest: Manifest) -> None:
+def _write(path: Path, incident: Incident, manifest: Manifest, text: bytes) -> None:
     # Like the folder, it may hold users' data: only this account may read it.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with (
@@ -275,7 +276,6 @@ def _write(path: Path, incident: Incident, manifest: Manifest) -> None:
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
     ):
-        text = sealed(manifest)
         archive.addfile(member_of(manifest, MANIFEST, len(text)), BytesIO(text))
         for name, held in manifest.files.items():
             source = CHECKER if name == CHECKER.name else incident.folder / name

@@ -70,6 +70,7 @@ class _Record:
         self._incident = verification.incident
         self._reported: set[str] = set()
         self._verdict: RunVerdict | None = None
+        self._shown: RunVerdict | None = None
         self._green = False
         self._notes: list[str] = []
 
@@ -87,20 +88,22 @@ class _Record:
             return
         self._complete_results()
         signature, unsigned = promised(self._verification.target.signing)
-        self._verdict = replace(
+        verdict = replace(
             tally(self._incident, self._verification.target.windows, self._verification.wrong),
             signature=signature,
         )
-        write_verdict(self._incident.folder, self._verdict)
-        self._show_times(self._verdict)
+        write_verdict(self._incident.folder, verdict)
+        self._show_times(verdict)
+        # A run of severity alone shows its own result.
+        self._verdict, self._shown = verdict, of_severity(self._verification.run, verdict) or verdict
         if self._verification.wrong and session.exitstatus == ExitCode.VERIFIED:
             # What earlier runs found cannot be trusted: this one alone verifies no rollback.
             session.exitstatus = ExitCode.BROKEN
         self._green = session.exitstatus == ExitCode.VERIFIED
-        page = self._page(self._verdict)
-        self._write_beside(self._verdict)
+        page = self._page(verdict, self._shown)
+        self._write_beside(verdict)
         # Draw only when everything was verified, so that a run of a single phase takes no longer.
-        drawn = not self._verdict.partial and self._incident.kind is not IncidentKind.CHANGE
+        drawn = not verdict.partial and self._incident.kind is not IncidentKind.CHANGE
         folder, redactor = self._incident.folder, redactor_of(self._config)
         problems = complete(folder, redactor, self._notes.append, self._render, drawn=drawn)
         self._notes += map(str, problems)
@@ -109,7 +112,7 @@ class _Record:
         if wrong:
             self._incident.reopen()
             self._green = False
-            self._verdict = _with_secret(self._verdict)
+            self._verdict = self._shown = _with_secret(verdict)
             write_verdict(self._incident.folder, self._verdict)
             if session.exitstatus == ExitCode.VERIFIED:
                 session.exitstatus = ExitCode.FAILED
@@ -142,24 +145,21 @@ class _Record:
 
     def say(self, terminal: pytest.TerminalReporter) -> None:
         """Print the verdict on the incident so far."""
-        if self._verdict is None:
+        if self._shown is None:
             return
-        run = self._verification.run
         terminal.section(f"incident {self._incident.id}")
-        shown = of_severity(run, self._verdict) or self._verdict
         notes = map(redactor_of(self._config).text, self._notes)
         without = self._config.option.tbstyle == "no" and not self._config.pluginmanager.hasplugin(CAUSES)
-        told = () if without else run.plan()
+        told = () if without else self._verification.run.plan()
         for lead, rest, style in lines(
-            shown, self._incident.folder, told=told, notes=notes, green=self._green
+            self._shown, self._incident.folder, told=told, notes=notes, green=self._green
         ):
             terminal.write(lead, **dict.fromkeys(style.split(), True))
             terminal.line(rest)
 
-    def _page(self, verdict: RunVerdict) -> str:
+    def _page(self, verdict: RunVerdict, shown: RunVerdict) -> str:
         """Return the run's Markdown page; for the gate before a migration, also write it into the record."""
         if self._incident.kind is not IncidentKind.CHANGE:
-            shown = of_severity(self._verification.run, verdict) or verdict
             return markdown(shown, self._incident.folder, green=self._green)
         waivers = self._verification.target.premigration.waivers
         page = gate_page(verdict, self._verification.run, waivers)

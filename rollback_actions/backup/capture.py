@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from fixtures.application.canary import Canary, canary_in_use
+from fixtures.application.canary import Canary, canary_in_use, patience_with_the_monitor
 from fixtures.application.client import ApplicationClient
 from fixtures.baseline.containers import record_container
 from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer, RecordedStore, Surroundings
@@ -213,8 +213,7 @@ def counts_of(view: StoreView) -> dict[str, int]:
 
 def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) -> RecordedCanary:
     wanted = target.application.canary
-    application = target.application
-    seconds = application.chat_seconds + 6 * application.deadline_seconds if application.function else 0.0
+    seconds = patience_with_the_monitor(target.application)
     with (
         canary_in_use(target, alone=False, seconds=seconds),
         Opened(lambda name: open_view(name, target.stores[name], engine)) as views,

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fixtures.engines.compose import ONE_OFF_LABEL, SERVICE_LABEL, ComposeEngine
-from fixtures.engines.engine import Container, ContainerEngine
+from fixtures.engines.compose import ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, ComposeEngine
+from fixtures.engines.engine import Container, ContainerEngine, images_of
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, Mismatch, UsageProblem, listed
 from fixtures.stores.drivers import at_place
@@ -39,7 +39,6 @@ DOWN_SECONDS = 60.0
 LABEL = "rollproof.scratch"
 STAND_IN = "rollproof.stand-in"
 """The label of a container that stands in for one of the application's: compose does not know its volumes."""
-_PROJECT = "com.docker.compose.project"
 
 
 def require_apart(target: Configuration, scratch: Configuration, services: Sequence[str]) -> None:
@@ -259,13 +258,15 @@ def _stand_in(target: Target, scratch: Engine, limit: Deadline) -> None:
 
     It is never started. At the places of these mounts it has new volumes, and it has nothing else.
     """
-    there = open_engine(target.engine).containers()
     places: dict[str, list[str]] = {}
     for profile in target.stores.values():
         for service, place in profile.mounts:
             places.setdefault(service, []).append(place)
+    if not places:
+        return
+    images = images_of(open_engine(target.engine).containers(), places)
     for service, held in places.items():
-        if not there.get(service):
+        if service not in images:
             raise ActionFailed(
                 what=f"stand-in of {service}",
                 expected="a container of it, whose image the stand-in has",
@@ -274,7 +275,7 @@ def _stand_in(target: Target, scratch: Engine, limit: Deadline) -> None:
                 hint="create its container",
             )
         labels = {
-            _PROJECT: scratch.project,
+            PROJECT_LABEL: scratch.project,
             SERVICE_LABEL: service,
             ONE_OFF_LABEL: "False",
             LABEL: target.engine.project,
@@ -284,7 +285,7 @@ def _stand_in(target: Target, scratch: Engine, limit: Deadline) -> None:
         options += [f"--mount=type=volume,destination={place},volume-nocopy" for place in held]
         options += ["--pull=never", "--network=none", "--entrypoint=none", "--restart=no"]
         name = f"{scratch.project}-{service}-stand-in"
-        create = ["docker", "create", "--name", name, *options, there[service][0].image_id]
+        create = ["docker", "create", "--name", name, *options, images[service]]
         run_command(create, what=f"stand-in of {service}", deadline=limit)
 
 
@@ -325,12 +326,6 @@ def _services(target: Target, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(s for name in names for s in target.stores[name].services))
 
 
-def _images(target: Target, services: Sequence[str]) -> dict[str, str]:
-    """Return the image ids that the target's containers run, by service."""
-    running = open_engine(target.engine).containers()
-    return {service: running[service][0].image_id for service in services if running.get(service)}
-
-
 def _engine_of(target: Target, described: Configuration, folder: Path, services: Sequence[str]) -> Engine:
     """Return the engine profile of the scratch instance; its override file is written into `folder`.
 
@@ -348,7 +343,8 @@ def _engine_of(target: Target, described: Configuration, folder: Path, services:
     override = folder / "scratch.yaml"
     names = closure(described, services)
     volumes = [name for name, found in (described.get("volumes") or {}).items() if not found.get("external")]
-    override.write_text(_override(target, names, _images(target, names), volumes), encoding="utf-8")
+    images = images_of(open_engine(target.engine).containers(), names)
+    override.write_text(_override(target, names, images, volumes), encoding="utf-8")
     files = (*target.engine.files, override, *target.premigration.scratch.files)
     return target.engine.model_copy(update={"project": f"{target.engine.project}{SUFFIX}", "files": files})
 
@@ -411,7 +407,12 @@ class _Compose:
         for kind, listing, name in kinds:
             form = f'{{{{{name}}}}} {{{{.Label "{LABEL}"}}}}'
             found = run_command(
-                ["docker", *listing, f"--filter=label={_PROJECT}={self.engine.project}", f"--format={form}"],
+                [
+                    "docker",
+                    *listing,
+                    f"--filter=label={PROJECT_LABEL}={self.engine.project}",
+                    f"--format={form}",
+                ],
                 what=f"listing of {kind}s",
                 deadline=limit,
             )
@@ -435,7 +436,7 @@ class _Compose:
             described = (scratch.get(f"{kind}s") or {}).values()
             ours = {found["name"] for found in described if not found.get("external")}
             there = run_command(
-                ["docker", kind, "ls", f'--format={{{{.Name}}}} {{{{.Label "{_PROJECT}"}}}}'],
+                ["docker", kind, "ls", f'--format={{{{.Name}}}} {{{{.Label "{PROJECT_LABEL}"}}}}'],
                 what=f"listing of {kind}s",
                 deadline=limit,
             )
@@ -455,7 +456,7 @@ class _Compose:
     def down(self) -> None:
         """Remove the whole instance, volumes included."""
         limit = Deadline(DOWN_SECONDS)
-        own = [f"--filter=label={_PROJECT}={self.engine.project}", f"--filter=label={STAND_IN}"]
+        own = [f"--filter=label={PROJECT_LABEL}={self.engine.project}", f"--filter=label={STAND_IN}"]
         stand_ins = run_command(["docker", "ps", "--all", "--quiet", *own], what="stand-ins", deadline=limit)
         if stand_ins:
             remove = ["docker", "rm", "--force", "--volumes", *stand_ins.split()]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fixtures.backups.index import write_index
 from fixtures.backups.sets import BackupSet
-from fixtures.engines.engine import ContainerEngine
+from fixtures.engines.engine import ContainerEngine, images_of
 from fixtures.engines.stray_mounts import require_held
 from fixtures.errors import Problem
 from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_revisions
@@ -34,7 +34,7 @@ def back_up(
         return apart_by_kind(profile, what, LONG_SECONDS, write_index, target, engine, name, folder)
 
     require_held(target, engine)
-    images = _application_images(target, engine)
+    images = images_of(engine.containers(), target.application.services)
     keep_images(target.folders.backups, images, control, steps)
     return take_backup(
         new_backup_folder(target.folders.backups, target.name),
@@ -56,9 +56,3 @@ def _revisions(target: Target, engine: ContainerEngine) -> dict[str, tuple[str, 
         with suppress(Problem):
             found[service] = open_revisions(store, target.stores[store], engine, migrations.table)
     return found
-
-
-def _application_images(target: Target, engine: ContainerEngine) -> dict[str, str]:
-    """Return the image id of each of the application's services that has a container."""
-    found, services = engine.containers(), target.application.services
-    return {service: found[service][0].image_id for service in services if found.get(service)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fixtures.engines.engine import ContainerEngine
+from fixtures.engines.engine import ContainerEngine, images_of
 from fixtures.errors import ActionFailed, Problem, Unverifiable
 from fixtures.git.repository import head
 from fixtures.incident.incident import ACCOUNTS, Incident, RollbackRecord
@@ -295,8 +295,7 @@ def _start_present(run: _Run, services: Sequence[str], limit: Deadline) -> None:
     A container that is only started again has, beside the volume, what its entrypoint wrote elsewhere.
     """
     there = run.engine.containers()
-    images = {service: there[service][0].image_id for service in run.plan.recreated if service in there}
-    anew = {service: image for service, image in images.items() if service in services}
+    anew = images_of(there, [service for service in run.plan.recreated if service in services])
     if anew:
         run.control.up(anew, anew, deadline=limit.remaining)
     others = [service for service in services if service in there and service not in anew]

@@ -19,7 +19,7 @@ from staging.faults import kafka_faults, redis_faults
 from staging.faults.fault import Fault
 from staging.machine.processes import Done, finish
 from staging.stack.stack import Stack
-from staging.target.action_runs import UNHURRIED, apart, unhurried
+from staging.target.action_runs import UNHURRIED, apart, run_action, unhurried
 from staging.target.operators import Operators
 
 CHECKS_SECONDS = 300
@@ -97,7 +97,7 @@ class Trials:
         Raises:
             Problem: the baseline cannot be captured.
         """
-        done = self._run([sys.executable, "-m", "rollback_actions", "capture"], CAPTURE_SECONDS)
+        done = run_action(self.stack.root, self.environment, "capture", seconds=CAPTURE_SECONDS)
         if done.returncode:
             raise _failed("capture of a baseline", "exit code 0", done)
 
@@ -110,7 +110,13 @@ class Trials:
         incident = f"faults-{uuid.uuid4().hex[:12]}"
         command = [sys.executable, "-m", "pytest", "-m", "phase4", "--no-gate", "-q", "--tb=line"]
         started = time.monotonic()
-        done = self._run([*command, f"--incident={incident}", *options], CHECKS_SECONDS)
+        done = finish(
+            [*command, f"--incident={incident}", *options],
+            seconds=CHECKS_SECONDS,
+            hint="look at the stack: docker ps",
+            folder=self.stack.root,
+            environment=self.environment,
+        )
         seconds = time.monotonic() - started
         found = runs(self.folder / "incidents" / incident)
         results = found[-1].results() if found else {}
@@ -147,15 +153,6 @@ class Trials:
             seconds=time.monotonic() - started,
             problem=problem,
             notes=outcome.notes.get(fault.caught_by, ()),
-        )
-
-    def _run(self, command: list[str], seconds: float) -> Done:
-        return finish(
-            command,
-            seconds=seconds,
-            hint="look at the stack: docker ps",
-            folder=self.stack.root,
-            environment=self.environment,
         )
 
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 import httpx2
 
+from fixtures.application.client import event_data
 from fixtures.errors import ActionFailed
 
 API = "/api/v1"
@@ -71,7 +72,7 @@ class _User:
         """
         body = {"conversation_id": conversation, "user_message": QUESTION}
         answer = self.client.post("/sse/chat", json=body).raise_for_status()
-        kinds = [json.loads(line[6:])["type"] for line in answer.text.splitlines() if line[:6] == "data: "]
+        kinds = [json.loads(data)["type"] for data in event_data([answer.content])]
         if kinds[:1] != ["file_used"] or kinds[-1:] != ["token"]:
             raise httpx2.RemoteProtocolError(f"events {Counter(kinds)}")
 

@@ -6,11 +6,12 @@ import pytest
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
+from fixtures.stores.mysql import privileges
 from rollback_actions.stores.mysql import grants as mysql_grants
 
 
 def _grants(monkeypatch: pytest.MonkeyPatch, *texts: str) -> mysql_grants.Grants:
-    monkeypatch.setattr(mysql_grants, "rows", lambda *_: [(text,) for text in texts])
+    monkeypatch.setattr(privileges, "rows", lambda *_: [(text,) for text in texts])
     return mysql_grants.read_grants(cast("Connection[Cursor]", None), "mariadb")
 
 

@@ -102,10 +102,10 @@ def test_a_profile_that_asks_for_more_is_as_strict(
 
 def test_only_what_is_weakened_is_not_verified(facts: Facts, profile: Path) -> None:
     target = _changed(profile, '"imagedb.log*" = "grows", ', "")
-    require_as_strict(facts, target, "mysql", "imagedb.users")
-    require_as_strict(facts, target, "mysql")
+    require_as_strict(weaker(facts, target), "mysql", "imagedb.users")
+    require_as_strict(weaker(facts, target), "mysql")
     with pytest.raises(Unverifiable, match=r"as at the capture: .* grows, observed .* volatile") as raised:
-        require_as_strict(facts, target, "mysql", "imagedb.logins")
+        require_as_strict(weaker(facts, target), "mysql", "imagedb.logins")
     assert "capture a new baseline" in raised.value.hint
     assert "restore" not in str(raised.value)
 

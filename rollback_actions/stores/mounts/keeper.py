@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Iterator, Mapping
-from copy import copy
 from pathlib import Path
 from typing import IO, cast
 
@@ -155,7 +154,7 @@ class Keeper(StoreWriter[MountsProfile]):
 
             def keep(file: File, content: Hashing | None) -> None:
                 try:
-                    tar.addfile(_below_root(file), cast("IO[bytes] | None", content))
+                    tar.addfile(file.below(ROOT), cast("IO[bytes] | None", content))
                     tar.members.clear()  # type: ignore[attr-defined]  # else it remembers each
                 except OSError as error:
                     # An answer that broke off is an `OSError` too, without a number.
@@ -220,15 +219,3 @@ class Keeper(StoreWriter[MountsProfile]):
 
 def _digest_of(kept: _Held) -> Digest:
     return Digest(kept.records, int(kept.total, 16))
-
-
-def _below_root(file: File) -> tarfile.TarInfo:
-    """Return what the engine says of a file, with a path below `ROOT`."""
-    info = copy(file.info)
-    info.name = f"{ROOT}/{file.path}" if file.path else ROOT
-    if info.islnk():
-        first = file.info.name.removesuffix(file.path)
-        info.linkname = f"{ROOT}/{info.linkname.removeprefix(first)}"
-    # These would win over the two above.
-    info.pax_headers = {k: v for k, v in info.pax_headers.items() if k not in {"path", "linkpath"}}
-    return info

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
+from fixtures.stores.mysql.privileges import privileges_of
 from fixtures.stores.mysql.view import Flavour, rows
 
 # Grants, each as a pattern of databases ("*" for all) and the privileges on them.
@@ -37,23 +38,11 @@ NEEDED = frozenset(
 )
 # Any one of these lets an account make objects that run in another's name.
 FOREIGN_DEFINER = frozenset({ALL, "SUPER", "SET_ANY_DEFINER", "SET_USER_ID", "SET USER"})
-_GRANT = re.compile(r"GRANT (?P<privileges>.+) ON (?P<database>\*|`(?:[^`]|``)+`)\.\* TO ")
 
 
 def read_grants(connection: Connection[Cursor], flavour: Flavour) -> Grants:
     """Return the privileges of the account, including those of its active roles."""
-    query = "SHOW GRANTS"
-    if flavour == "mysql":
-        ((roles,),) = rows(connection, "SELECT CURRENT_ROLE()")
-        if roles != "NONE":
-            query = f"SHOW GRANTS FOR CURRENT_USER() USING {roles}"
-    found = []
-    # Never shown to anyone: MariaDB puts the hash of the password next to the grants.
-    for (text,) in rows(connection, query):
-        if match := _GRANT.match(text):
-            pattern = match["database"].strip("`").replace("``", "`")
-            found.append((pattern, frozenset(re.split(r",\s*", match["privileges"]))))
-    return found
+    return privileges_of(connection, flavour).granted
 
 
 def missing(grants: Grants, databases: Iterable[str]) -> list[str]:

@@ -208,6 +208,7 @@ def seer(subject: Mysql) -> Iterator[Mysql]:
     finally:
         root("DROP USER IF EXISTS scratch_ann@'%', scratch_eve@'%'; DROP ROLE IF EXISTS scratch_role")
         root(f"REVOKE SELECT ON mysql.* FROM {OPERATOR}@'%'")  # noqa: S608 - a constant
+        root("DROP PROCEDURE IF EXISTS scratch_first.shared")
         root("SET GLOBAL max_connect_errors = DEFAULT; DROP DATABASE IF EXISTS scratch_outside")
         if flavour == "mysql":
             root("RESET PERSIST IF EXISTS max_connect_errors")
@@ -231,6 +232,13 @@ def _differences(content: ContentView, change: str, subject: Mysql) -> list[str]
         (
             "CREATE ROLE scratch_role; GRANT scratch_role TO root@localhost",
             "account 'root'@'localhost'.roles",
+        ),
+        (
+            (
+                "CREATE PROCEDURE scratch_first.shared() SELECT 1;"
+                " GRANT EXECUTE ON PROCEDURE scratch_first.shared TO scratch_ann@'%'"
+            ),
+            "account 'scratch_ann'@'%'",
         ),
         ("SET GLOBAL max_connect_errors = 17", "variable max_connect_errors: expected"),
     ],
