@@ -94,7 +94,7 @@ def test_backup_is_in_proportion(
     rows = {name: f"{name}: {kept.records.get(name, 'none')} of {count}" for name, count in live.items()}
     evidence("records", "\n".join(rows.values()))
     before = baseline.facts.stores.get(profile_store)
-    recorded = before.counts if before else {}
+    recorded = before.counts if before else live
     wrong = [
         rows[name]
         for name, count in live.items()
