@@ -27,6 +27,8 @@ from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
+# Usage lines of Typer's own.
+COMMAND_LINE = DOCS / "reference" / "commands.md"
 PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 LONGEST_PROFILE = 25
 
@@ -40,24 +42,34 @@ _NO_NAMES = {"and", "or", "not"}
 
 @dataclass(frozen=True)
 class Command:
-    """A command that a page names, and the reason why it is not parsed, if its page gives one."""
+    """A command that a page names."""
 
     page: str
     line: str
-    reason: str | None = None
 
 
 class Unknown(Exception):
     """A command that does not do what it says: an option, a marker, a file or a name is not there."""
 
 
+def _lines(block: str) -> Iterator[str]:
+    """Yield the commands of a block of shell, without remarks."""
+    for line in block.replace("\\\n", " ").splitlines():
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError as error:
+            raise Unknown(f"{line}: {error}") from None
+        if words:
+            yield shlex.join(words)
+
+
 def _commands(page: Path) -> Iterator[Command]:
+    """Yield the commands that a page names, but for those of blocks with a reason why they are not run."""
     text, name = page.read_text(encoding="utf-8"), str(page.relative_to(ROOT))
     for block in _BLOCK.finditer(text):
-        for line in block["text"].replace("\\\n", " ").splitlines():
-            if words := shlex.split(line, comments=True):
-                yield Command(name, shlex.join(words), block["reason"])
-    if "reference/commands" not in name:
+        if block["reason"] is None:
+            yield from (Command(name, line) for line in _lines(block["text"]))
+    if page != COMMAND_LINE:
         yield from (Command(name, line) for line in _INLINE.findall(_BLOCK.sub("", text)))
 
 
@@ -75,22 +87,19 @@ def parse(line: str, config: pytest.Config) -> None:
         words.pop()
     match program.removeprefix(".venv/bin/"), words:
         case "export", [setting]:
-            name = setting.partition("=")[0]
-            known = {f"{PREFIX}{key.upper()}" for key in Target.model_fields} | OTHER_VARIABLES
-            if name not in known:
-                raise Unknown(f"variable {name}")
+            _parse_variable(setting.partition("=")[0])
         case "python", ["-m", "rollback_actions", *rest]:
             _parse_table(commands("", COMMANDS), rest)
-        case "python", ["-m", "reports", *_] | []:
+        case "python", ["-m", "reports", _] | []:
             pass  # its one argument is an incident
+        case "python3", [name, _] if (ROOT / "reports" / "bundle" / name).is_file():
+            pass  # the checker that travels in a bundle
         case "pytest", rest:
             _parse_pytest(rest, config)
         case script, rest if script.startswith("./deploy/"):
             _parse_script(script, rest)
-        case "./run", [name, *rest]:
-            _parse_run(name, rest)
-        case "./run", []:
-            pass
+        case "./run", rest:
+            _parse_run(rest)
         case _:
             raise Unknown(f"{program}: not a command of this project")
 
@@ -136,13 +145,18 @@ def _parse_script(script: str, words: Sequence[str]) -> None:
         _parse_table(commands("", COMMANDS), [*shlex.split(said), *words])
 
 
-def _parse_run(name: str, words: Sequence[str]) -> None:
+def _parse_run(words: Sequence[str]) -> None:
     doors = configparser.ConfigParser(interpolation=None)
     doors.read(ROOT / "tox.ini", encoding="utf-8")
-    if f"testenv:{name}" not in doors:
-        raise Unknown(f"./run {name}: not in tox.ini")
-    if name in STAGING:
-        _parse_table(commands("", STAGING), [name, *words])
+    if words and f"testenv:{words[0]}" not in doors:
+        raise Unknown(f"./run {words[0]}: not in tox.ini")
+    if words and words[0] in STAGING:
+        _parse_table(commands("", STAGING), words)
+
+
+def _parse_variable(name: str) -> None:
+    if name not in {f"{PREFIX}{key.upper()}" for key in Target.model_fields} | OTHER_VARIABLES:
+        raise Unknown(f"variable {name}")
 
 
 @pytest.fixture(autouse=True)
@@ -150,9 +164,7 @@ def _a_target(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLLPROOF_TARGET", str(profile))
 
 
-@pytest.mark.parametrize(
-    "command", [one for one in EVERY if one.reason is None], ids=lambda one: f"{one.page}: {one.line}"
-)
+@pytest.mark.parametrize("command", EVERY, ids=lambda one: f"{one.page}: {one.line}")
 def test_a_command_of_a_page_is_one_that_its_program_takes(
     command: Command, request: pytest.FixtureRequest
 ) -> None:
@@ -160,26 +172,19 @@ def test_a_command_of_a_page_is_one_that_its_program_takes(
 
 
 def test_no_reason_is_given_where_none_is_needed(request: pytest.FixtureRequest) -> None:
-    needless = []
-    for page in PAGES:
-        for block in _BLOCK.finditer(page.read_text(encoding="utf-8")):
-            if block["reason"] is None:
-                continue
-            lines = [one.line for one in _commands_of(block["text"])]
-            if all(_parses(line, request.config) for line in lines):
-                needless.append(f"{page.relative_to(ROOT)}: {block['reason']}")
+    needless = [
+        f"{page.relative_to(ROOT)}: {block['reason']}"
+        for page in PAGES
+        for block in _BLOCK.finditer(page.read_text(encoding="utf-8"))
+        if block["reason"] is not None and _parses(block["text"], request.config)
+    ]
     assert not needless, "these blocks parse: take their `not run` away"
 
 
-def _commands_of(text: str) -> Iterator[Command]:
-    for line in text.replace("\\\n", " ").splitlines():
-        if words := shlex.split(line, comments=True):
-            yield Command("", shlex.join(words))
-
-
-def _parses(line: str, config: pytest.Config) -> bool:
+def _parses(block: str, config: pytest.Config) -> bool:
     try:
-        parse(line, config)
+        for line in _lines(block):
+            parse(line, config)
     except Unknown:
         return False
     return True
