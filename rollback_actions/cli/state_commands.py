@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fixtures.errors import ExitCode, UsageProblem
+from fixtures.errors import ExitCode, UsageProblem, did_you_mean
 from fixtures.incident.journal_steps import Step
 from fixtures.verdict import Verdict, combine
 from rollback_actions.cli.options import IncidentId, Profile, TakeOver
@@ -114,7 +114,7 @@ def grants_command(
             expected=f"one of {', '.join(target.stores)}",
             observed=", ".join(unknown),
             source="the command line",
-            hint="without --store the grants of every store are printed",
+            hint=did_you_mean(unknown[0], target.stores, "leave --store out: all are printed then"),
         )
     for name in store or target.stores:
         section = target.stores[name]

@@ -6,11 +6,10 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from fixtures.baseline.known_good import current_baseline
-from fixtures.errors import Mismatch, Problem, UsageProblem, listed
+from fixtures.errors import Mismatch, Problem, UsageProblem, did_you_mean, listed
 from fixtures.git.repository import git
 from fixtures.incident.incident import find_change
 from fixtures.system.clock import Moment
@@ -86,13 +85,12 @@ def acknowledge(
     """
     on_call = target.premigration.team.on_call
     if not name.strip() or (on_call and name not in on_call):
-        near = get_close_matches(name, on_call, n=3, cutoff=0.5)
         raise UsageProblem(
             what="engineer who acknowledges",
             expected=f"one of {listed(on_call)}" if on_call else "a name",
             observed=repr(name[:80]),
             source="--as, against premigration.team.on_call in the profile",
-            hint=f"did you mean {', '.join(near)}?" if near else "name somebody who is on call",
+            hint=did_you_mean(name, on_call, "name somebody who is on call"),
         )
     with _record(target, migration, say) as journal:
         told = read_change(target, migration).told
