@@ -29,6 +29,10 @@ ROLLBACK = {
         "rollback_actions.cli.rollback_commands:resume",
         "Resume the newest unfinished rollback, in its incident.",
     ),
+    "let-in": At(
+        "rollback_actions.cli.rollback_commands:let_in",
+        "Let users in after a rollback that is verified: take off the maintenance that it left on.",
+    ),
     "status": At(
         "rollback_actions.cli.rollback_commands:status",
         "Report how the newest rollback went, step by step, and what to do next; changes nothing.",

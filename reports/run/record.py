@@ -121,7 +121,18 @@ class _Record:
             append_job_summary(redactor_of(self._config).text(page))
         except OSError as error:
             self._notes.append(f"  the job's summary page was not written: {error}")
+        self._note_users_kept_out()
         self._seal(session, unsigned)
+
+    def _note_users_kept_out(self) -> None:
+        """Say who is to be let in, once all is verified."""
+        application = self._verification.target.application
+        if not self._incident.closed or application.way_in is None:
+            return
+        from fixtures.application.maintenance import kept_out  # noqa: PLC0415 - an HTTP client at every start
+
+        if kept_out(application):
+            self._notes.append("  users are still kept out: python -m rollback_actions rollback let-in")
 
     def _seal(self, session: pytest.Session, unsigned: Problem | None) -> None:
         """Seal the record; one that was to be signed and is not is no green result."""

@@ -102,6 +102,20 @@ def resume(
     rollback_run.resume(profile, Allowed(confirm, over_budget, take_over=take_over))
 
 
+def let_in(
+    profile: Profile,
+    *,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Let users in although the rollback is not verified.")
+    ] = False,
+    take_over: TakeOver = False,
+) -> None:
+    """Let users in after a rollback that is verified: take off the maintenance that it left on."""
+    from rollback_actions.rollback import rollback_run
+
+    rollback_run.let_in(profile, anyway=anyway, take_over=take_over)
+
+
 def status(profile: Profile) -> None:
     """Report how the newest rollback went, step by step, and what to do next; changes nothing."""
     from rollback_actions.rollback.rollback_run import show_status
