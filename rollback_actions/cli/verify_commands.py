@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from fixtures.errors import UsageProblem
+from fixtures.errors import UsageProblem, reason_of
 from fixtures.home import HOME, INSTALLED, typed
 from fixtures.stages import STAGES
 
@@ -109,10 +109,20 @@ def _of_the_settings(words: Sequence[str]) -> list[str]:
     if named or os.environ.get("ROLLPROOF_TARGET"):
         return []
     # The search for a file of settings that pytest itself makes.
+    from _pytest.config.exceptions import UsageError
     from _pytest.config.findpaths import locate_config
 
-    here = Path.cwd()
-    _, file, settings, _ = locate_config(here, [here])
+    try:
+        here = Path.cwd()
+        _, file, settings, _ = locate_config(here, [here])
+    except (UsageError, OSError) as error:
+        raise UsageProblem(
+            what="settings of pytest",
+            expected="a file that can be read, for rollproof_target in it",
+            observed=reason_of(error) if isinstance(error, OSError) else str(error),
+            source="the working folder and those above it",
+            hint=typed("verify verification --target PROFILE"),
+        ) from None
     value = settings.get("rollproof_target")
     if file is None or value is None:
         return []

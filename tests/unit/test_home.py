@@ -134,6 +134,13 @@ def test_verify_takes_the_profile_of_the_settings_here(
     assert not [word for word in pytest_words([]) if "target" in word]
 
 
+def test_settings_that_cannot_be_read_are_told(elsewhere: Path) -> None:
+    (elsewhere / "pyproject.toml").write_text("[tool.pytest\n", encoding="utf-8")
+    with pytest.raises(UsageProblem, match="settings of pytest: expected a file that can be read"):
+        pytest_words(["phase1"])
+    assert pytest_words(["phase1", "--target=x.toml"])[-1] == "--target=x.toml"
+
+
 @pytest.mark.usefixtures("elsewhere")
 def test_verify_takes_the_place_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []

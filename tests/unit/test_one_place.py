@@ -16,6 +16,7 @@ PRODUCT = ("checks", "fixtures", "reports", "rollback_actions", "rollproof")
 
 PROGRAMS: Mapping[str, str] = {
     "fixtures/system/command.py": "the runner of programs",
+    "fixtures/redaction/secret_command.py": "what prints a secret of the profile",
     "reports/bundle/verify_record.py": "the checker in each bundle, which has to stand alone",
     "rollback_actions/cli/verify_commands.py": "pytest takes the place of the command `verify`",
     "rollproof/plugin.py": "a run from a folder that is not the suite's is begun anew, in its own place",

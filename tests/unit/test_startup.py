@@ -11,13 +11,14 @@ from importlib import import_module
 
 import pytest
 from typer import Context
+from typer._click import Command
 from typer.core import TyperGroup
 
 import rollback_actions.__main__ as actions
 import staging.__main__ as stack
 from fixtures.errors import EXIT_CODES_TOLD, ExitCode
 from fixtures.home import TYPED, version
-from rollback_actions.cli.lazy import At
+from rollback_actions.cli.lazy import At, commands
 from tests.conftest import ROOT
 
 # What no start of a command line needs before a command runs. (Typer reads a group's options with pydantic.)
@@ -124,15 +125,16 @@ def test_each_example_is_a_command_line_that_is_understood(
     examples = import_module(at.module).EXAMPLES[at.place.partition(":")[2]]
     assert examples
     shown = at.load(name).get_help(Context(at.load(name), info_name=name))
-    line = actions.commands("", actions.COMMANDS)
+    line = commands("", actions.COMMANDS)
     for example in examples:
         assert f"\n    rollproof {example}\n" in shown
-        one, words = line, shlex.split(example)
+        one: Command = line
+        words = shlex.split(example)
         context = Context(one, info_name="rollproof")
         while isinstance(one, TyperGroup):
             one = one.commands[words.pop(0)]
         # Reads all options and arguments, and runs nothing.
-        assert one.make_context(name, words, parent=context)
+        assert one.make_context(name, words, parent=context).command.name == name
 
 
 @pytest.mark.parametrize("words", ["", "rollback", "capture", "rollback emergency", "verify", "report"])
