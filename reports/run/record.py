@@ -16,6 +16,7 @@ import pytest
 from fixtures.errors import ExitCode, Problem, listed
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.given.given import recorded_facts
+from fixtures.home import typed
 from fixtures.incident.incident import JOURNAL, IncidentKind, record_of
 from fixtures.incident.tally import of_severity, tally
 from fixtures.sealing.chain import UNSIGNED, promised
@@ -221,7 +222,7 @@ class _Record:
         folder = self._incident.folder
         if installed_allure() is None:
             self._notes.append(
-                f"  {REPORT} was not made; this makes it: python -m reports {shown_folder(folder)}"
+                f"  {REPORT} was not made; this makes it: {typed(f'report {shown_folder(folder)}')}"
             )
         else:
             render(folder)

@@ -27,6 +27,17 @@ if TYPE_CHECKING:
     from fixtures.target.profile import Target
     from fixtures.team.contact_flow import Flow
 
+EXAMPLES = {
+    "run_contacts": ("contacts run --target prod.toml --incident INCIDENT",),
+    "acknowledge_contacts": (
+        "contacts acknowledge --target prod.toml --incident INCIDENT --as 'Ada Lovelace'",
+    ),
+    "assessed_contacts": (
+        "contacts assessed --target prod.toml --incident INCIDENT --as Ada --root-cause --fix --text 'lock'",
+    ),
+    "contacts_status": ("contacts status --target prod.toml --incident INCIDENT",),
+}
+
 Existing = Annotated[str, typer.Option("--incident", help="The incident.", show_default=False)]
 Name = Annotated[str, typer.Option("--as", help="Name of the contact.", show_default=False)]
 

@@ -11,6 +11,18 @@ import typer
 from fixtures.decision.wish import Kind
 from rollback_actions.cli.options import Again, Confirm, IncidentId, OverBudget, Profile, TakeOver
 
+EXAMPLES = {
+    "service": ("rollback service backend --target prod.toml",),
+    "database": ("rollback database mysql --target prod.toml",),
+    "full": ("rollback full v1.4.2 --target prod.toml",),
+    "emergency": (
+        "rollback emergency v1.4.2 --target prod.toml",
+        "rollback emergency v1.4.2 --target prod.toml --confirm prod",
+    ),
+    "resume": ("rollback resume --target prod.toml",),
+    "status": ("rollback status --target prod.toml",),
+}
+
 Commit = Annotated[str, typer.Argument(help="Hash of the commit to go back to.")]
 BackupName = Annotated[
     str | None,

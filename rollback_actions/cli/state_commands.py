@@ -12,6 +12,14 @@ from fixtures.incident.journal_steps import Step
 from fixtures.verdict import Verdict, combine
 from rollback_actions.cli.options import IncidentId, Profile, TakeOver
 
+EXAMPLES = {
+    "backup": ("backup --target prod.toml",),
+    "capture_command": ("capture --target prod.toml",),
+    "save_state_command": ("save-state --target prod.toml",),
+    "compare_command": ("compare current --target prod.toml",),
+    "grants_command": ("grants --target prod.toml", "grants --target prod.toml --store mysql"),
+}
+
 
 def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Back up every store in parallel, into a new backup set of the current commit."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from fixtures.baseline.known_good import current_baseline
 from fixtures.errors import Mismatch, Problem, UsageProblem, did_you_mean, listed
 from fixtures.git.repository import git
+from fixtures.home import typed
 from fixtures.incident.incident import find_change
 from fixtures.system.clock import Moment
 from fixtures.target.channels import Channel, channels_of
@@ -100,7 +101,7 @@ def acknowledge(
                 expected="one that was delivered",
                 observed="none",
                 source=str(journal.path),
-                hint=f"tell the team first: python -m rollback_actions notify {migration[:12]}",
+                hint=f"tell the team first: {typed(f'notify {migration[:12]}')}",
             )
         journal.write(
             ACKNOWLEDGED,

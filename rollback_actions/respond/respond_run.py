@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import shlex
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -16,6 +15,7 @@ import typer
 from fixtures.application.maintenance import kept_out
 from fixtures.decision.tree import Decision
 from fixtures.errors import ExitCode, Problem, UsageProblem, describe
+from fixtures.home import program
 from fixtures.incident.downtime import Downtime, record_downtime
 from fixtures.incident.incident import (
     Incident,
@@ -271,7 +271,8 @@ class _Hands:
             return
         command = run_command(self.profile, self.incident)
         said = [] if self.severity is None else [f"--severity={self.severity}"]
-        code = self._run([sys.executable, *command.words[1:], "--once", *said])
+        words = command.words[command.words.index("contacts") :]
+        code = self._run([*program(), *words, "--once", *said])
         if code is not ExitCode.VERIFIED:
             text = describe(
                 what="contacts",

@@ -195,6 +195,7 @@ _ROWS = {
         "rollback_actions.backup rollback_actions.rollback rollback_actions.gate rollback_actions.respond"
     ),
     "rollback_actions": "fixtures reports.terminal rollback_actions.cli",
+    "rollproof": "fixtures rollback_actions",
     "checks": "",
     "checks.premigration": "fixtures.*",
     "checks.severity": "fixtures.*",
