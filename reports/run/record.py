@@ -133,7 +133,7 @@ class _Record:
         from fixtures.application.maintenance import kept_out  # noqa: PLC0415 - an HTTP client at every start
 
         if kept_out(application):
-            self._notes.append("  users are still kept out: python -m rollback_actions rollback let-in")
+            self._notes.append(f"  users are still kept out: {typed('rollback let-in')}")
 
     def _seal(self, session: pytest.Session, unsigned: Problem | None) -> None:
         """Seal the record; one that was to be signed and is not is no green result."""
