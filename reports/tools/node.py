@@ -23,11 +23,15 @@ from reports.tools.processes import NoReport, run
 
 
 def _tools() -> Path:
-    """Return the folder for tools: the checkout's, or the user's own if nothing is written where we are."""
+    """Return the folder for tools: the suite's own, or the user's if nothing is written where we are.
+
+    An image of the suite brings its own.
+    """
+    own = HOME / ".tools"
     with suppress(UsageProblem):  # without a home
-        if INSTALLED:
+        if INSTALLED and not own.is_dir():
             return state_folder() / "tools"
-    return HOME / ".tools"
+    return own
 
 
 TOOLS = _tools()
