@@ -256,7 +256,10 @@ _METRICS = (
     "What `monitor --prometheus-port PORT` exports. Values are in base units; an unknown one is left out, or"
     " NaN. [Monitoring](../howto/monitoring.md) has alerts and a dashboard that use all of them."
 )
-_SECRETS = 'A profile names secrets, and holds none: `{env = "VARIABLE"}` or `{file = "path"}`.'
+_SECRETS = (
+    'A profile names secrets, and holds none: `{env = "VARIABLE"}`, `{file = "path"}` or'
+    ' `{command = ["program", "argument"]}`.'
+)
 
 
 def _constrained(words: str, field: Schema) -> str:

@@ -16,6 +16,7 @@ import pytest
 from fixtures.errors import ExitCode, Problem, listed
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.given.given import recorded_facts
+from fixtures.home import typed
 from fixtures.incident.incident import JOURNAL, IncidentKind, record_of
 from fixtures.incident.tally import of_severity, tally
 from fixtures.sealing.chain import UNSIGNED, promised
@@ -121,7 +122,18 @@ class _Record:
             append_job_summary(redactor_of(self._config).text(page))
         except OSError as error:
             self._notes.append(f"  the job's summary page was not written: {error}")
+        self._note_users_kept_out()
         self._seal(session, unsigned)
+
+    def _note_users_kept_out(self) -> None:
+        """Say who is to be let in, once all is verified."""
+        application = self._verification.target.application
+        if not self._incident.closed or application.way_in is None:
+            return
+        from fixtures.application.maintenance import kept_out  # noqa: PLC0415 - an HTTP client at every start
+
+        if kept_out(application):
+            self._notes.append(f"  users are still kept out: {typed('rollback let-in')}")
 
     def _seal(self, session: pytest.Session, unsigned: Problem | None) -> None:
         """Seal the record; one that was to be signed and is not is no green result."""
@@ -210,7 +222,7 @@ class _Record:
         folder = self._incident.folder
         if installed_allure() is None:
             self._notes.append(
-                f"  {REPORT} was not made; this makes it: python -m reports {shown_folder(folder)}"
+                f"  {REPORT} was not made; this makes it: {typed(f'report {shown_folder(folder)}')}"
             )
         else:
             render(folder)

@@ -15,6 +15,10 @@ from fixtures.monitoring.severity import Severity
 from fixtures.system.clock import Moment
 from rollback_actions.cli.options import Profile
 
+EXAMPLES = {
+    "assess_command": ("assess --target prod.toml", "assess --target prod.toml --samples samples.jsonl"),
+}
+
 
 def assess_command(
     profile: Profile,

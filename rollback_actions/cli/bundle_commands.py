@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fixtures.errors import ExitCode, UsageProblem, shortened
+from fixtures.home import incidents, typed
 from fixtures.incident.incident import named_incident
 
 if TYPE_CHECKING:
     from fixtures.redaction.redactor import Redactor
     from reports.bundle.bundle import Bundle
 
+EXAMPLES = {
+    "bundle_command": ("bundle INCIDENT --target prod.toml --output record.tar.gz",),
+    "verify_bundle_command": ("verify-bundle record.tar.gz",),
+}
+
 # Whoever made a bundle also made the names in it.
 _SHOWN, _MOST_LINES = 120, 20
-_INCIDENTS = Path(__file__).resolve().parents[2] / "incidents"
 
 
 def bundle_command(
@@ -54,7 +59,7 @@ def bundle_command(
 
     target = load_target(profile) if profile else None
     redactor = target.redactor() if target else Redactor()
-    found = named_incident(incident, target.folders.incidents if target else _INCIDENTS)
+    found = named_incident(incident, target.folders.incidents if target else incidents())
     bundle = write_bundle(
         found,
         output or Path(f"{found.id}.tar.gz"),
@@ -93,7 +98,7 @@ def verify_bundle_command(
             expected="none: a bundle is verified by itself, and says which target it is of",
             observed=shortened(profile, _SHOWN),
             source="the command line",
-            hint=f"python -m rollback_actions verify-bundle {shortened(str(bundle), _SHOWN)}",
+            hint=typed(f"verify-bundle {shortened(str(bundle), _SHOWN)}"),
         )
     from fixtures.redaction.redactor import Redactor
     from reports.bundle.bundle_check import verify_bundle

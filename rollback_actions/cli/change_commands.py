@@ -10,6 +10,11 @@ import typer
 from fixtures.errors import ExitCode
 from rollback_actions.cli.options import Profile
 
+EXAMPLES = {
+    "notify_command": ("notify HEAD --target prod.toml --when 'today at 20:00'",),
+    "acknowledge_command": ("acknowledge HEAD --target prod.toml --as 'Ada Lovelace'",),
+}
+
 Migration = Annotated[str, typer.Argument(metavar="COMMIT", help="Hash of the commit to be promoted.")]
 
 

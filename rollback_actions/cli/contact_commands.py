@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fixtures.errors import ActionFailed, ExitCode, UsageProblem, listed
+from fixtures.errors import ActionFailed, ExitCode, UsageProblem, did_you_mean, listed
 from fixtures.incident.incident import Incident, find_incident, load_incident, new_incident
 from fixtures.team.contact_record import (
     ACKNOWLEDGED,
@@ -27,6 +26,17 @@ from rollback_actions.session.stopping import stopping
 if TYPE_CHECKING:
     from fixtures.target.profile import Target
     from fixtures.team.contact_flow import Flow
+
+EXAMPLES = {
+    "run_contacts": ("contacts run --target prod.toml --incident INCIDENT",),
+    "acknowledge_contacts": (
+        "contacts acknowledge --target prod.toml --incident INCIDENT --as 'Ada Lovelace'",
+    ),
+    "assessed_contacts": (
+        "contacts assessed --target prod.toml --incident INCIDENT --as Ada --root-cause --fix --text 'lock'",
+    ),
+    "contacts_status": ("contacts status --target prod.toml --incident INCIDENT",),
+}
 
 Existing = Annotated[str, typer.Option("--incident", help="The incident.", show_default=False)]
 Name = Annotated[str, typer.Option("--as", help="Name of the contact.", show_default=False)]
@@ -173,13 +183,12 @@ def _require_contact(target: Target, name: str) -> None:
     names = (*contacts.on_call.names, *contacts.tech_lead.names) if contacts.on_call.names else ()
     if name.strip() and (not names or name in names):
         return
-    near = get_close_matches(name, names, n=3, cutoff=0.5)
     raise UsageProblem(
         what="contact",
         expected=f"one of {listed(names)}" if names else "a name",
         observed=repr(name[:80]),
         source="--as, against contacts.on_call.names and contacts.tech_lead.names in the profile",
-        hint=f"did you mean {', '.join(near)}?" if near else "name one of the contacts",
+        hint=did_you_mean(name, names, "name one of the contacts"),
     )
 
 

@@ -7,10 +7,16 @@ from typing import Annotated
 import typer
 
 from fixtures.errors import ExitCode, UsageProblem
+from fixtures.home import typed
 from fixtures.incident.incident import find_change
 from fixtures.incident.journal_steps import Step
 from fixtures.verdict import Verdict
 from rollback_actions.cli.options import Profile, TakeOver
+
+EXAMPLES = {
+    "gate": ("gate HEAD --target prod.toml", "gate v1.5.0 --target prod.toml -n 4"),
+    "rehearse": ("rehearse HEAD --target staging.toml",),
+}
 
 Migration = Annotated[str, typer.Argument(metavar="COMMIT", help="Hash of the commit to promote.")]
 _PAGE = "gate.md"
@@ -42,7 +48,7 @@ def gate(
             what="gate",
             expected="checks that ran",
             observed=f"exit code {code:d}",
-            source="pytest -m premigration",
+            source=typed("verify premigration"),
             hint="its messages are above",
         )
     typer.echo(page.read_text(encoding="utf-8"))

@@ -20,6 +20,10 @@ from rollback_actions.session.stopping import stopping
 if TYPE_CHECKING:
     from fixtures.target.profile import Target
 
+EXAMPLES = {
+    "monitor": ("monitor --target prod.toml", "monitor --target prod.toml --beats 12 --json"),
+}
+
 Show = Callable[[Sample], None]
 # Not the file of all samples around the incident, which others write whole: this one is appended to.
 _WATCHED = "watched.jsonl"

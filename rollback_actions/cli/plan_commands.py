@@ -11,6 +11,14 @@ from fixtures.errors import UsageProblem
 from fixtures.monitoring.severity import Severity
 from rollback_actions.cli.options import Profile
 
+EXAMPLES = {
+    "plan_command": (
+        "plan --target prod.toml --severity critical --service backend",
+        "plan --target prod.toml --store mysql --corrupt",
+    ),
+    "card_command": ("card --target prod.toml",),
+}
+
 
 def plan_command(
     profile: Profile,

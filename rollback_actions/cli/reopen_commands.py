@@ -11,6 +11,10 @@ import typer
 from fixtures.errors import UsageProblem, reason_of
 from rollback_actions.cli.options import Profile
 
+EXAMPLES = {
+    "reopen_command": ("reopen INCIDENT --target prod.toml --fix HEAD --as Ada --root-cause 'a lock'",),
+}
+
 
 def reopen_command(
     incident: Annotated[str, typer.Argument(help="Incident of the rollback.")],

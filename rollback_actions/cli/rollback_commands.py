@@ -11,6 +11,18 @@ import typer
 from fixtures.decision.wish import Kind
 from rollback_actions.cli.options import Again, Confirm, IncidentId, OverBudget, Profile, TakeOver
 
+EXAMPLES = {
+    "service": ("rollback service backend --target prod.toml",),
+    "database": ("rollback database mysql --target prod.toml",),
+    "full": ("rollback full v1.4.2 --target prod.toml",),
+    "emergency": (
+        "rollback emergency v1.4.2 --target prod.toml",
+        "rollback emergency v1.4.2 --target prod.toml --confirm prod",
+    ),
+    "resume": ("rollback resume --target prod.toml",),
+    "status": ("rollback status --target prod.toml",),
+}
+
 Commit = Annotated[str, typer.Argument(help="Hash of the commit to go back to.")]
 BackupName = Annotated[
     str | None,
@@ -100,6 +112,20 @@ def resume(
     from rollback_actions.rollback import rollback_run
 
     rollback_run.resume(profile, Allowed(confirm, over_budget, take_over=take_over))
+
+
+def let_in(
+    profile: Profile,
+    *,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Let users in although the rollback is not verified.")
+    ] = False,
+    take_over: TakeOver = False,
+) -> None:
+    """Let users in after a rollback that is verified: take off the maintenance that it left on."""
+    from rollback_actions.rollback import rollback_run
+
+    rollback_run.let_in(profile, anyway=anyway, take_over=take_over)
 
 
 def status(profile: Profile) -> None:

@@ -7,10 +7,18 @@ from typing import Annotated
 
 import typer
 
-from fixtures.errors import ExitCode, UsageProblem
+from fixtures.errors import ExitCode, UsageProblem, did_you_mean
 from fixtures.incident.journal_steps import Step
 from fixtures.verdict import Verdict, combine
 from rollback_actions.cli.options import IncidentId, Profile, TakeOver
+
+EXAMPLES = {
+    "backup": ("backup --target prod.toml",),
+    "capture_command": ("capture --target prod.toml",),
+    "save_state_command": ("save-state --target prod.toml",),
+    "compare_command": ("compare current --target prod.toml",),
+    "grants_command": ("grants --target prod.toml", "grants --target prod.toml --store mysql"),
+}
 
 
 def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
@@ -114,7 +122,7 @@ def grants_command(
             expected=f"one of {', '.join(target.stores)}",
             observed=", ".join(unknown),
             source="the command line",
-            hint="without --store the grants of every store are printed",
+            hint=did_you_mean(unknown[0], target.stores, "leave --store out: all are printed then"),
         )
     for name in store or target.stores:
         section = target.stores[name]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from fixtures.application.maintenance import kept_out
 from fixtures.backups.sets import NEWEST
 from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.factory import open_engine
@@ -36,7 +37,7 @@ from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
-from rollback_actions.rollback.maintenance import left_on
+from rollback_actions.rollback.maintenance import MaintenanceMode, left_on
 from rollback_actions.session.holder import Life
 from rollback_actions.session.leaks import SecretInRecord
 from rollback_actions.session.lock import LockState, TargetLock, lock_state, open_lock
@@ -150,6 +151,8 @@ def _run(
             engine, control = open_engine(target.engine), ComposeControl(target.engine)
             with samples_kept(target, begun):
                 record = roll_back(target, plan, begun, engine, control, session.steps)
+            if plan.keeps_out and kept_out(target.application):
+                _note(session.steps, [f"users stay out until it is verified: {advice.let_in()}"])
     except SecretInRecord:
         if record is not None:
             typer.echo(_done_line(record))
@@ -160,6 +163,41 @@ def _run(
             _call_for_hands(error, advice, _manual(error, advice, plan, begun, lock, backup))
         raise
     typer.echo(_done_line(record))
+
+
+def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
+    """Take the application out of the maintenance that a rollback left on until it is verified."""
+    target = load_target(profile)
+    advice = Advice(target, profile)
+    application = target.application
+    if application.maintenance is None:
+        raise UsageProblem(
+            what="application.maintenance",
+            expected="how maintenance is taken off",
+            observed="none in the profile",
+            source=str(profile),
+            hint="nothing keeps users out that this profile knows of",
+        )
+    lock = open_lock(target, Step.LET_IN, take_over=take_over)
+    found = newest_rollback(target.folders.incidents, target.name, lock_state(target).runs)
+
+    def choose() -> str:
+        # Asked under the lock: a rollback that has begun meanwhile is not verified.
+        unfinished = unfinished_of(target.folders.incidents, target.name)
+        if not anyway and (unfinished or not found.incident.closed):
+            raise UsageProblem(
+                what=f"rollback of incident {found.incident.id}",
+                expected="verified, before users write again",
+                observed="not finished" if unfinished else "not verified",
+                source=str(found.incident.folder),
+                hint=f"{advice.verify(found.incident.id)} (or let users in all the same: --anyway)",
+            )
+        return found.incident.id
+
+    with open_session(target, lock, Step.LET_IN, choose) as session:
+        control = ComposeControl(target.engine)
+        MaintenanceMode(application, application.maintenance, control, session.steps).let_in()
+    typer.echo("users are let in")
 
 
 def _note(steps: Recorder, lines: Iterable[str]) -> None:
@@ -269,6 +307,8 @@ def _done(found: Status, advice: Advice) -> str:
         return f"look for records that are not accounted for: {folder / f'{FOLDER}*' / ACCOUNTS}"
     if found.verdict is not Verdict.PASSED:
         return f"nothing is left to resume; decide again: {advice.plan()}"
+    if found.incident.closed and kept_out(advice.target.application):
+        return f"it is verified, let users in: {advice.let_in()}"
     return "nothing: it is verified" if found.incident.closed else f"verify it: {verify}"
 
 

@@ -67,9 +67,11 @@ def possible(part: str) -> str:
     return f"test_rollback_is_possible_now[{part}]"
 
 
-PLAN, IMAGES, CHECKOUT, COMPOSE_FILES, REFUSALS = map(
-    possible, ("plan", "images", "checkout", "compose files", "refusals")
+PLAN, IMAGES, CHECKOUT, COMPOSE_FILES, FORESIGHT, REFUSALS = map(
+    possible, ("plan", "images", "checkout", "compose files", "foresight", "refusals")
 )
+# Without a plan it cannot be told what would not work, nor what would refuse it.
+OF_A_PLAN = (PLAN, FORESIGHT, REFUSALS)
 
 
 def git(repository: Path, *arguments: str) -> str:
@@ -231,8 +233,7 @@ def a_commit_with_a_submodule_that_is_not_checked_out(clone: Clone) -> dict[str,
         **not_clean(clone, "submodule library not checked out"),
         SAVED: ("failed", "saved commit: ", moved),
         BASELINE: ("failed", f"commit of the baseline: {moved}"),
-        PLAN: no_plan,
-        REFUSALS: no_plan,
+        **dict.fromkeys(OF_A_PLAN, no_plan),
     }
 
 
@@ -288,8 +289,7 @@ def an_image_that_is_gone(clone: Clone) -> dict[str, Red]:
 def no_backup(clone: Clone) -> dict[str, Red]:
     clone.variables["FOLDERS__BACKUPS"] = str(clone.folder.with_name("none"))
     why: Red = ("failed", "backup: expected a complete backup set of commit", "observed no complete set")
-    # Without a plan it cannot be told what would refuse it.
-    return {PLAN: why, REFUSALS: why}
+    return dict.fromkeys(OF_A_PLAN, why)
 
 
 def a_backup_that_was_cut(clone: Clone) -> dict[str, Red]:
@@ -298,7 +298,7 @@ def a_backup_that_was_cut(clone: Clone) -> dict[str, Red]:
     content = kept.read_bytes()
     clone.undo.callback(kept.write_bytes, content)
     kept.write_bytes(content[:-10])
-    return dict.fromkeys([PLAN, REFUSALS], ("failed", kept.name))
+    return dict.fromkeys(OF_A_PLAN, ("failed", kept.name))
 
 
 def object_of(folder: Path, name: str) -> Path:
@@ -531,7 +531,8 @@ def test_a_folder_of_the_commit_that_is_not_there_is_red(clone: Clone, *, cut: b
 
 
 def test_a_run_without_a_baseline_is_broken(clone: Clone) -> None:
-    outcome = clone.run(clone.second, "-k", BASELINE, f"--baseline={clone.folder}/none")
+    clone.variables["FOLDERS__BASELINES"] = str(clone.folder.with_name("none"))
+    outcome = clone.run(clone.second, "-k", BASELINE)
     expect(outcome, {BASELINE: ("broken", "baseline")})
 
 
@@ -604,8 +605,9 @@ def test_a_state_that_is_saved_is_green_and_each_item_says_what_was_seen(clone: 
         IMAGES: "images of 4 services are there, by id",
         CHECKOUT: f"files of {head[:12]} were checked out",
         COMPOSE_FILES: "2 compose files",
+        FORESIGHT: "mysql",
         REFUSALS: "nothing would refuse it; the lock is free",
         UNDONE: "1 files of the migration can be undone",
     }.items():
         assert words in notes(outcome, check), (check, notes(outcome, check))
-    assert len(outcome.results()) == 9
+    assert len(outcome.results()) == 10

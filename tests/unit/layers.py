@@ -110,8 +110,8 @@ _ROWS = {
     ),
     "reports.run": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.sealing "
-        "fixtures.baseline fixtures.gating fixtures.given reports.text reports.tools reports.allure "
-        "reports.incident reports.verdict reports.postmortem reports.html"
+        "fixtures.baseline fixtures.gating fixtures.application fixtures.given reports.text reports.tools "
+        "reports.allure reports.incident reports.verdict reports.postmortem reports.html"
     ),
     "reports": "fixtures reports.terminal reports.run",
     "rollback_actions.session": (
@@ -167,7 +167,7 @@ _ROWS = {
     "rollback_actions.rollback": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
         "fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline fixtures.backups "
-        "fixtures.losses fixtures.rollback reports.terminal rollback_actions.session "
+        "fixtures.application fixtures.losses fixtures.rollback reports.terminal rollback_actions.session "
         "rollback_actions.containers rollback_actions.stores rollback_actions.backup"
     ),
     "rollback_actions.gate": (
@@ -179,9 +179,8 @@ _ROWS = {
     ),
     "rollback_actions.respond": (
         "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.decision fixtures.incident "
-        "fixtures.sealing "
-        "fixtures.team fixtures.monitor fixtures.rollback reports.terminal rollback_actions.session "
-        "rollback_actions.gate"
+        "fixtures.sealing fixtures.team fixtures.application fixtures.monitor fixtures.rollback "
+        "reports.terminal rollback_actions.session rollback_actions.gate"
     ),
     "rollback_actions.given": (
         "fixtures fixtures.system fixtures.target fixtures.incident fixtures.baseline fixtures.backups "
@@ -196,6 +195,7 @@ _ROWS = {
         "rollback_actions.backup rollback_actions.rollback rollback_actions.gate rollback_actions.respond"
     ),
     "rollback_actions": "fixtures reports.terminal rollback_actions.cli",
+    "rollproof": "fixtures rollback_actions",
     "checks": "",
     "checks.premigration": "fixtures.*",
     "checks.severity": "fixtures.*",

@@ -33,9 +33,8 @@ PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 LONGEST_PROFILE = 25
 
 _BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n+)?```sh\n(?P<text>.*?)```", re.DOTALL)
-_INLINE = re.compile(
-    r"`((?:\.venv/bin/)?(?:python -m rollback_actions|pytest|\./deploy/|\./run)(?: ?[^`\n]+)?)`"
-)
+_OURS = r"(?:\.venv/bin/)?(?:python -m rollback_actions|rollproof (?=[a-z-])|pytest|\./deploy/|\./run)"
+_INLINE = re.compile(rf"`({_OURS}(?: ?[^`\n]+)?)`")
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)\s]*)?\)")
 _NO_NAMES = {"and", "or", "not"}
 
@@ -88,7 +87,7 @@ def parse(line: str, config: pytest.Config) -> None:
     match program.removeprefix(".venv/bin/"), words:
         case "export", [setting]:
             _parse_variable(setting.partition("=")[0])
-        case "python", ["-m", "rollback_actions", *rest]:
+        case ("python", ["-m", "rollback_actions", *rest]) | ("rollproof", rest):
             _parse_table(commands("", COMMANDS), rest)
         case "python", ["-m", "reports", _] | []:
             pass  # its one argument is an incident
@@ -105,7 +104,7 @@ def parse(line: str, config: pytest.Config) -> None:
 
 
 def _parse_table(group: TyperGroup, words: Sequence[str]) -> None:
-    if not words or words == ["--help"]:
+    if not words or words[0] in {"--help", "-h", "--version"}:
         return
     name, *rest = words
     one = group.commands.get(name)
@@ -113,7 +112,7 @@ def _parse_table(group: TyperGroup, words: Sequence[str]) -> None:
         raise Unknown(f"{name}: not one of {', '.join(group.commands)}")
     if isinstance(one, TyperGroup):
         _parse_table(one, rest)
-    elif "--help" not in rest:
+    elif not {"--help", "-h"} & {*rest}:
         try:
             one.make_context(name, rest, parent=typer.Context(group))
         except ClickException as error:

@@ -20,6 +20,7 @@ from fixtures.target.sections import Policy
         ("changes", 56, 99, 50, True),
         ("grows", 47, 99, 50, False),
         ("grows", None, 99, 50, False),
+        ("grows", None, 0, 0, False),
         # Made since the baseline.
         ("grows", None, 1, None, True),
         # Users removed some since.
