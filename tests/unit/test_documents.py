@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import typer
 import yaml
-from click.exceptions import ClickException
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from fixtures.errors import ExitCode
 from fixtures.stages import PHASES, STEPS
@@ -33,7 +33,9 @@ PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 LONGEST_PROFILE = 25
 
 _BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n+)?```sh\n(?P<text>.*?)```", re.DOTALL)
-_OURS = r"(?:\.venv/bin/)?(?:python -m rollback_actions|rollproof (?=[a-z-])|pytest|\./deploy/|\./run)"
+_OURS = (
+    r"(?:\.venv/bin/)?(?:python -m rollback_actions|rollproof (?=[a-z-])|pytest(?![.\w])|\./deploy/|\./run)"
+)
 _INLINE = re.compile(rf"`({_OURS}(?: ?[^`\n]+)?)`")
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)\s]*)?\)")
 _NO_NAMES = {"and", "or", "not"}
@@ -72,7 +74,7 @@ def _commands(page: Path) -> Iterator[Command]:
         yield from (Command(name, line) for line in _INLINE.findall(_BLOCK.sub("", text)))
 
 
-EVERY = [command for page in PAGES for command in _commands(page)]
+EVERY = list(dict.fromkeys(command for page in PAGES for command in _commands(page)))
 
 
 def parse(line: str, config: pytest.Config) -> None:
@@ -115,7 +117,7 @@ def _parse_table(group: TyperGroup, words: Sequence[str]) -> None:
     elif not {"--help", "-h"} & {*rest}:
         try:
             one.make_context(name, rest, parent=typer.Context(group))
-        except ClickException as error:
+        except TyperException as error:
             raise Unknown(f"{name}: {error.format_message()}") from None
 
 
