@@ -60,7 +60,7 @@ def settings(short: Path) -> Iterator[EngineSettings]:
     # dockerd mounts its folder onto itself; one that is killed leaves that, and nobody can remove the folder.
     # Of the same file system on itself `is_mount` knows nothing.
     while data in [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]:
-        subprocess.run(["umount", data], check=True, timeout=WITHIN_SECONDS)
+        subprocess.run(["umount", "--lazy", data], check=True, timeout=WITHIN_SECONDS)
 
 
 def containerd(settings: EngineSettings) -> Daemon:
