@@ -9,6 +9,7 @@ import shlex
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,9 @@ _OURS = (
     r"(?:\.venv/bin/)?(?:python -m rollback_actions|rollproof (?=[a-z-])|pytest(?![.\w])|\./deploy/|\./run)"
 )
 _INLINE = re.compile(rf"`({_OURS}(?: ?[^`\n]+)?)`")
+_NAMED = re.compile(r"(?:\.venv/bin/)?(?:python -m rollback_actions|rollproof)(?: [a-z-]+)+")
+# What a shell makes of the rest of a line is not the command's.
+_SHELL = {">", "|", "&"}
 _LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)\s]*)?\)")
 _NO_NAMES = {"and", "or", "not"}
 
@@ -71,7 +75,12 @@ def _commands(page: Path) -> Iterator[Command]:
         if block["reason"] is None:
             yield from (Command(name, line) for line in _lines(block["text"]))
     if page != COMMAND_LINE:
-        yield from (Command(name, line) for line in _INLINE.findall(_BLOCK.sub("", text)))
+        yield from (Command(name, _mentioned(line)) for line in _INLINE.findall(_BLOCK.sub("", text)))
+
+
+def _mentioned(line: str) -> str:
+    """Return a command of a sentence. One that is named without its arguments is only looked up."""
+    return f"{line} --help" if _NAMED.fullmatch(line) else line
 
 
 EVERY = list(dict.fromkeys(command for page in PAGES for command in _commands(page)))
@@ -83,9 +92,7 @@ def parse(line: str, config: pytest.Config) -> None:
     Raises:
         Unknown: it is not a command of ours, or the program would refuse it.
     """
-    program, *words = shlex.split(line)
-    if words[-1:] == ["&"]:
-        words.pop()
+    program, *words = takewhile(lambda word: word not in _SHELL, shlex.split(line))
     match program.removeprefix(".venv/bin/"), words:
         case "export", [setting]:
             _parse_variable(setting.partition("=")[0])
