@@ -34,6 +34,8 @@ from fixtures.sealing.chain import Entry
 from fixtures.system.record_files import Positive, adapter_of
 from fixtures.verdict import RunVerdict
 from reports.bundle.bundle import SealedManifest
+from reports.terminal.decision import AssessmentRecord
+from reports.terminal.document import Document
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "docs" / "schemas"
@@ -80,6 +82,7 @@ RECORDS: dict[str, tuple[object, str]] = {
     "baseline-profile": (RecordedStrictness, "baselines/ID/profile.json"),
     "baseline-milliseconds": (dict[str, Positive], "baselines/ID/milliseconds.json"),
     "baseline-content": (ContentFile, "baselines/ID/content/STORE.json"),
+    "output-assess": (Document[AssessmentRecord], "what `assess --json` prints"),
 }
 
 

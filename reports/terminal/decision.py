@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from fixtures.decision.tree import Action, Decision
 from fixtures.engines.factory import open_engine
@@ -12,8 +13,7 @@ from fixtures.git.repository import head
 from fixtures.losses.after_restore import dangling, unmatched
 from fixtures.losses.changes import Written
 from fixtures.losses.written_since import written_since
-from fixtures.monitor.assessment import Assessed
-from fixtures.monitoring.severity import Severity, Standing
+from fixtures.monitoring.severity import Assessment, Severity, Standing
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.foresight import Foreseen, foresee, said
 from fixtures.rollback.plan import Plan, plan_of
@@ -23,9 +23,30 @@ from fixtures.target.profile import Target
 from reports.terminal.outline import cautions, losses, mismatches, outline
 
 
-def assessment_lines(assessed: Assessed) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class AssessmentRecord:
+    """What `assess` found: severity and bands, what the tree says, and the command to type, or None.
+
+    `monitored` tells that a running monitor made the samples, or that a file had them.
+    """
+
+    assessment: Assessment
+    monitored: bool
+    decision: Decision
+    next: str | None
+
+
+def assessment_record_lines(record: AssessmentRecord) -> Iterator[str]:
+    """Yield what `assess` found, for people."""
+    yield from assessment_lines(record.assessment, monitored=record.monitored)
+    names = f" of {', '.join(record.decision.names)}" if record.decision.names else ""
+    yield f"decision: {record.decision.action}{names}: {record.decision.reason}"
+    if record.next is not None:
+        yield f"next: {record.next}"
+
+
+def assessment_lines(assessment: Assessment, *, monitored: bool) -> Iterator[str]:
     """Yield the assessment for people: the severity, and the state of each band, the worst first."""
-    assessment = assessed.assessment
     yield f"severity: {assessment.said}"
     for standing in (Standing.MET, Standing.LASTING, Standing.UNKNOWN):
         for finding in assessment.of(standing):
@@ -34,7 +55,7 @@ def assessment_lines(assessed: Assessed) -> Iterator[str]:
     clear = [f"{finding.band} {finding.text}" for finding in assessment.of(Standing.CLEAR)]
     if clear:
         yield f"clear: {'; '.join(dict.fromkeys(clear))}"
-    if not assessed.monitored and assessment.severity is not Severity.CRITICAL and not assessment.cut_off:
+    if not monitored and assessment.severity is not Severity.CRITICAL and not assessment.cut_off:
         yield "not judged: what takes longer than these samples; start the monitor"
 
 

@@ -76,7 +76,7 @@ def run_response(profile: Path, incident: str | None, given: Allowed, *, auto: b
         assessed = None
         if there is None:
             assessed = assess_target(target, typer.echo)
-            for line in assessment_lines(assessed):
+            for line in assessment_lines(assessed.assessment, monitored=assessed.monitored):
                 typer.echo(redact(line))
             if assessed.assessment.cut_off:
                 typer.echo(redact(f"next: {Advice(target, profile).reach()}"))
@@ -181,7 +181,7 @@ class _Hands:
         redact = self.target.redactor().text
         typer.echo(redact(f"assessed and asked anew: {why}"))
         assessed = self.assess()
-        for line in assessment_lines(assessed):
+        for line in assessment_lines(assessed.assessment, monitored=assessed.monitored):
             typer.echo(redact(line))
         return assessed
 
