@@ -40,6 +40,11 @@ class Trouble:
         notes = dict.fromkeys(getattr(error, "__notes__", ()))
         return cls(*(for_a_terminal(str(part)) for part in parts), tuple(map(for_a_terminal, notes)))
 
+    @property
+    def summary(self) -> str:
+        """Its first line: subject and both sides."""
+        return f"{self.what}: expected {self.expected}, observed {self.observed} (from {self.source})"
+
 
 @dataclass(frozen=True, slots=True)
 class Document(Generic[Result]):

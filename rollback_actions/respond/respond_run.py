@@ -43,7 +43,7 @@ from fixtures.system.command import STANDARD_OUTPUT
 from fixtures.target.profile import Target, load_target
 from fixtures.team.contact_message import assessment_text, run_command
 from fixtures.verdict import Verdict
-from reports.terminal.decision import assessment_lines, decision_lines
+from reports.terminal.decision import assessment_lines, decision_lines, decision_record
 from rollback_actions.gate.check_run import CheckRun, run_ours
 from rollback_actions.respond.response import CODES, CODES_OF_SEVERITY, Outcome, Response, allow, is_open
 from rollback_actions.session.file_lock import file_lock
@@ -199,7 +199,7 @@ class _Hands:
             found.extend(refused_now(self.target, plan, foreseen, incident, allowed, lock.refuse_held))
             return found
 
-        for line in decision_lines(self._advice, decision, None, refused):
+        for line in decision_lines(decision_record(self._advice, decision, None, refused)):
             typer.echo(redact(line))
         return found
 
