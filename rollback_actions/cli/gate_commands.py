@@ -48,12 +48,14 @@ def gate(
 
     target = load_target(profile)
     for file in (junit, sarif):
-        _require_folder(file)
+        _require_writable(file)
     commit = resolve_commit(target.application.repository, migration)
     change = find_change(target.folders.incidents, target.name, commit)
     page = change.folder / _PAGE
-    # An earlier run's page must not be taken for this run's result.
-    page.unlink(missing_ok=True)
+    # What an earlier run wrote must not be taken for this run's result.
+    for file in (page, junit, sarif):
+        if file is not None:
+            file.unlink(missing_ok=True)
     options = [f"--migration={commit}", *([f"--junitxml={junit.resolve()}"] if junit is not None else [])]
     code = CheckRun.of(target, profile, workers).run("premigration", *options)
     if not page.exists():
@@ -93,13 +95,17 @@ def _gate_lines(record: GateRecord) -> Iterator[str]:
     yield f"record: {record.folder}"
 
 
-def _require_folder(file: Path | None) -> None:
-    """Raise `UsageProblem` if `file` cannot be written, before the checks take their time."""
-    if file is not None and (file.is_dir() or not os.access(file.resolve().parent, os.W_OK | os.X_OK)):
+def _require_writable(file: Path | None) -> None:
+    """Raise `UsageProblem` unless `file` can be written, before the checks take their time."""
+    if file is None:
+        return
+    # It is removed first: a device, or a folder, is none that this may be done to.
+    other = file.exists() and not file.is_file()
+    if other or not os.access(file.resolve().parent, os.W_OK | os.X_OK):
         raise UsageProblem(
             what="file to write",
             expected="a file in a folder that can be written",
-            observed="a folder" if file.is_dir() else "none such",
+            observed="no regular file" if other else "a folder that cannot be written, or is not there",
             source=shortened(str(file), 120),
             hint="make its folder, or name another file",
         )

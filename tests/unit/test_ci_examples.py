@@ -108,7 +108,7 @@ def test_the_script_ends_with_the_code_of_the_gate(path: Path, tmp_path: Path) -
         (0, 0, '{"incident": "change-x"}', 0),
         (1, 0, '{"incident": "change-x"}', 1),
         (3, 1, '{"incident": "change-x"}', 3),
-        (0, 1, '{"incident": "change-x"}', 1),
+        (0, 4, '{"incident": "change-x"}', 4),
         (4, 0, "null", 4),
     ):
         environment = {
