@@ -36,9 +36,15 @@ class Trouble:
     @classmethod
     def of(cls, error: Described) -> Self:
         """Return the parts of `error`, each shortened as for a terminal."""
-        parts = (error.what, error.expected, error.observed, error.source, error.hint)
         notes = dict.fromkeys(getattr(error, "__notes__", ()))
-        return cls(*(for_a_terminal(str(part)) for part in parts), tuple(map(for_a_terminal, notes)))
+        return cls(
+            for_a_terminal(error.what),
+            for_a_terminal(str(error.expected)),
+            for_a_terminal(str(error.observed)),
+            for_a_terminal(error.source),
+            for_a_terminal(error.hint),
+            tuple(map(for_a_terminal, notes)),
+        )
 
     @property
     def summary(self) -> str:

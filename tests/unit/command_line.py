@@ -45,6 +45,10 @@ class Ran:
         said, told = self._apart((*arguments, "--json"), code)
         return read_document(said, told, code)
 
+    def found(self, *arguments: str, code: ExitCode = ExitCode.VERIFIED) -> Any:  # noqa: ANN401 - of any command
+        """Return what the command found, by its document."""
+        return self.document(*arguments, code=code).result
+
     def _apart(self, arguments: Sequence[str], code: ExitCode) -> tuple[str, str]:
         target = f"--target={self.sandbox.profile}"
         self.monkeypatch.setattr("sys.argv", ["rollback_actions", *arguments, target])

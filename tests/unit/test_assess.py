@@ -85,13 +85,13 @@ def test_the_other_three_have_exit_codes_of_their_own(run: Ran, tmp_path: Path) 
 
 def test_programs_get_the_same(run: Ran, tmp_path: Path) -> None:
     path = _write(tmp_path / "samples.jsonl", lambda _: {"records": value(3, ok=False)})
-    found = run.document("assess", f"--samples={path}", code=ExitCode.FAILED)
-    assert found.result.assessment.severity is Severity.CRITICAL
-    assert found.result.decision.action is Action.EMERGENCY
-    (met,) = found.result.assessment.of(Standing.MET)
+    found = run.found("assess", f"--samples={path}", code=ExitCode.FAILED)
+    assert found.assessment.severity is Severity.CRITICAL
+    assert found.decision.action is Action.EMERGENCY
+    (met,) = found.assessment.of(Standing.MET)
     assert (met.band, met.beats) == ("records lost", (70, 83))
     # The same samples, the same document.
-    assert run.document("assess", f"--samples={path}", code=ExitCode.FAILED) == found
+    assert run.found("assess", f"--samples={path}", code=ExitCode.FAILED) == found
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_machine_that_may_be_cut_off_has_no_plan_and_says_what_to_check(
     assert lines[-2].startswith("decision: investigate: this machine may be cut off: ")
     assert lines[-1].startswith(f"next: {REACHES}")
     assert "rollback" not in said
-    found = run.document("assess", *named, code=ExitCode.BROKEN).result
+    found = run.found("assess", *named, code=ExitCode.BROKEN)
     assert (found.assessment.severity, found.assessment.cut_off) == (Severity.UNKNOWN, True)
     assert found.decision.action is Action.INVESTIGATE
     assert found.next.startswith(REACHES)

@@ -161,12 +161,12 @@ def test_programs_get_the_state_of_the_flow(
     reach(sandbox, server)
     once("--severity", f"critical: {SECRET}")
     words = ("contacts", "status", f"--incident={ID}")
-    found = away.document(*words).result
+    found = away.found(*words)
     assert (found.incident, found.severity, found.due, found.over) == (ID, "critical: [redacted]", (), False)
     assert [(one.alert, one.delivered) for one in found.sent] == [(Alert.ON_CALL, True)]
     assert f"{found.steps[0].name}: {found.steps[0].state}" in say("status")
     # The same record, at the same moment.
-    assert away.document(*words).result == found
+    assert away.found(*words) == found
     (incident(sandbox).folder / CONTACTS).write_bytes(b"{}\n")
     broken = away.document(*words, code=ExitCode.BROKEN)
     assert broken.problem is not None
@@ -178,7 +178,7 @@ def test_programs_learn_that_nobody_was_reached(
     reach(sandbox, server)
     server.statuses["ada"] = 500
     once(code=ExitCode.FAILED)
-    found = away.document("contacts", "status", f"--incident={ID}", code=ExitCode.FAILED).result
+    found = away.found("contacts", "status", f"--incident={ID}", code=ExitCode.FAILED)
     assert [one.delivered for one in found.sent if one.alert is Alert.ON_CALL] == [False]
 
 

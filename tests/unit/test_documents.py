@@ -134,32 +134,32 @@ def test_a_bug_is_a_document(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_plan(run: Ran) -> None:
-    found = run.document("plan", "--service=backend").result
+    found = run.found("plan", "--service=backend")
     assert found.decision.action is Action.SERVICE
     assert found.plan.commit == run.sandbox.commit
     said = run("plan", "--service=backend")
     for step in found.plan.steps:
         assert f". {step.name}: {step.changes} (within {step.deadline_seconds:.0f} s)" in said
     assert f"next: {found.next[0]}" in said
-    assert run.document("plan", "--service=backend").result == found
+    assert run.found("plan", "--service=backend") == found
 
 
 def test_a_plan_that_would_be_refused_says_why_and_exits_0_as_without_json(
     run: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROLLPROOF_ROLLBACK_SECONDS", "1")
-    (refused, *_) = run.document("plan", "--service=backend").result.plan.refused
+    (refused, *_) = run.found("plan", "--service=backend").plan.refused
     assert f"refused: {refused.summary}; {refused.hint}" in run("plan", "--service=backend")
 
 
 def test_a_decision_that_is_no_rollback_has_no_plan(run: Ran) -> None:
-    found = run.document("plan", "--severity=healthy").result
+    found = run.found("plan", "--severity=healthy")
     assert (found.decision.action, found.plan, found.next) == (Action.MONITOR, None, ())
 
 
 def test_the_status_of_one_that_failed(run: Ran) -> None:
     incident = begin(run.sandbox, failed=True)
-    found = run.document("rollback", "status", code=ExitCode.FAILED).result
+    found = run.found("rollback", "status", code=ExitCode.FAILED)
     assert (found.incident, found.kind, found.names) == (incident.id, Kind.DATABASE, ("redis",))
     assert (found.verdict, found.recorded, found.locked) == (Verdict.FAILED, Verdict.FAILED, False)
     assert found.steps[-1].state is State.FAILED
@@ -168,13 +168,13 @@ def test_the_status_of_one_that_failed(run: Ran) -> None:
 
 def test_the_status_of_one_that_was_killed_is_broken(run: Ran) -> None:
     begin(run.sandbox)
-    found = run.document("rollback", "status", code=ExitCode.BROKEN).result
+    found = run.found("rollback", "status", code=ExitCode.BROKEN)
     assert (found.verdict, found.recorded, found.seconds) == (Verdict.BROKEN, None, None)
-    assert run.document("rollback", "status", code=ExitCode.BROKEN).result == found
+    assert run.found("rollback", "status", code=ExitCode.BROKEN) == found
 
 
 def test_the_card(run: Ran) -> None:
-    found = run.document("card").result
+    found = run.found("card")
     assert found.target == run.sandbox.target.name
     said = run("card")
     for entry in found.entries:
@@ -231,7 +231,7 @@ def test_the_gate(
 ) -> None:
     gated(verdict)
     file = tmp_path / "lint.sarif"
-    found = run.document("gate", run.sandbox.bad, f"--sarif={file}", code=code).result
+    found = run.found("gate", run.sandbox.bad, f"--sarif={file}", code=code)
     assert (found.commit, found.verdict.verdict) == (run.sandbox.bad, verdict)
     assert [item.verdict for item in found.items if item.phase == "step2"] == [verdict]
     assert found.items[0].notes == NOTES

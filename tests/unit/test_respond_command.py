@@ -117,7 +117,7 @@ def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], No
         "ended",
     ]
     # The samples that led to it give the same answer at any time.
-    found = run.document("assess", f"--samples={folder / RESPONSE_SAMPLES}", code=ExitCode.FAILED).result
+    found = run.found("assess", f"--samples={folder / RESPONSE_SAMPLES}", code=ExitCode.FAILED)
     first = json.loads(verify_journal(folder / RESPONSE)[0]["findings"])
     assert as_json(found.assessment.record()) == first
     # And so do all that the incident keeps, as of that moment, whatever came after it.
@@ -125,13 +125,13 @@ def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], No
     newest = verify_journal(folder / RESPONSE)[0]["newest"]
     _append(folder, [replace(one, at=_later(one.at)) for one in samples(3, lambda _: {}, target="sandbox")])
     kept = (f"--samples={folder / KEPT}", f"--at={newest}")
-    found = run.document("assess", *kept, code=ExitCode.FAILED).result
+    found = run.found("assess", *kept, code=ExitCode.FAILED)
     assert as_json(found.assessment.record()) == first
     decided = verify_journal(folder / RESPONSE)[1]
     assert found.decision.action == decided["action"]
     assert [*found.decision.names] == decided["names"]
     # As of the last, it is well again.
-    found = run.document("assess", f"--samples={folder / KEPT}").result
+    found = run.found("assess", f"--samples={folder / KEPT}")
     assert found.assessment.severity is Severity.HEALTHY
 
 
