@@ -113,7 +113,7 @@ def _require_writable(file: Path | None) -> None:
 
 def _write_sarif(run: Run, file: Path) -> None:
     """Write the findings of a run to `file`; a run that did not come to judge the migration says so."""
-    from fixtures.migration_lint.sarif import SARIF, sarif
+    from fixtures.migration_lint.finding import SARIF, sarif
 
     there = run.folder / SARIF
     data = there.read_bytes() if there.exists() else canonical_json(sarif(None, str))

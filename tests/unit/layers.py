@@ -73,7 +73,7 @@ _ROWS = {
     "reports.terminal": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
         "fixtures.monitoring fixtures.decision fixtures.incident fixtures.baseline fixtures.backups "
-        "fixtures.team fixtures.monitor fixtures.losses fixtures.rollback"
+        "fixtures.team fixtures.losses fixtures.rollback"
     ),
     "reports.bundle": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.sealing"

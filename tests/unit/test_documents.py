@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -17,8 +18,7 @@ from fixtures.decision.wish import Kind
 from fixtures.errors import ExitCode, UsageProblem
 from fixtures.incident.incident import find_change
 from fixtures.incident.ledger import Note, NoteKind, Planned, Result, Run
-from fixtures.migration_lint.finding import Finding, Judgement, Linted
-from fixtures.migration_lint.sarif import SARIF, sarif
+from fixtures.migration_lint.finding import SARIF, Finding, Judgement, Linted, sarif
 from fixtures.rollback.status import State
 from fixtures.stages import STEPS
 from fixtures.system.clock import Moment
@@ -267,12 +267,12 @@ def bundle(run: Ran, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def _verified(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: ExitCode
-) -> dict[str, dict[str, object]]:
+) -> dict[str, dict[str, Any]]:
     monkeypatch.setattr("sys.argv", ["rollproof", "verify-bundle", str(path), "--json"])
     assert main() is code
     said, told = capsys.readouterr()
     read_document(said, told, code)
-    found: dict[str, dict[str, object]] = json.loads(said)
+    found: dict[str, dict[str, Any]] = json.loads(said)
     return found
 
 
