@@ -246,10 +246,16 @@ def test_the_gate(
 
 
 def test_checks_that_did_not_run_are_a_document_without_a_result(
-    run: Ran, monkeypatch: pytest.MonkeyPatch
+    run: Ran, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(CheckRun, "run", lambda *_: ExitCode.USAGE)
-    found = run.document("gate", run.sandbox.bad, code=ExitCode.USAGE)
+    junit, lint = tmp_path / "junit.xml", tmp_path / "lint.sarif"
+    for file in (junit, lint):
+        file.write_text("of an earlier run", encoding="utf-8")
+    options = (f"--junit={junit}", f"--sarif={lint}")
+    found = run.document("gate", run.sandbox.bad, *options, code=ExitCode.USAGE)
+    assert not junit.exists()
+    assert not lint.exists()
     assert found.problem is not None
     assert found.problem.observed == "exit code 4"
 
