@@ -20,12 +20,15 @@ from typer.main import get_command
 
 from fixtures.errors import EXIT_CODES_TOLD, UsageProblem
 from fixtures.home import typed, version
+from reports.terminal.document import ask
 
 HELP = ("-h", "--help")
 VERSION = "--version"
 COMPLETING = "_ROLLPROOF_COMPLETE"
 """The variable by which a shell asks for words that complete a command."""
 _SETTINGS = {"help_option_names": list(HELP)}
+AS_JSON = "as_json"
+"""The parameter of a command that can print a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,20 @@ class _Listed(TyperCommand):
         return self._at.help
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401 - as Typer's
-        """Read the arguments with the command itself, which then runs."""
-        return self._at.load(self._name).make_context(info_name, args, parent, **extra)
+        """Read the arguments with the command itself, which then runs, and may owe a document."""
+        command = self._at.load(self._name)
+        path = " ".join([*_names(parent), info_name or self._name])
+        has = any(one.name == AS_JSON for one in command.params)
+        # An error in the arguments is told as they ask for it, as far as that can be known.
+        ask(path if has and "--json" in args else None)
+        context = command.make_context(info_name, args, parent, **extra)
+        ask(path if context.params.get(AS_JSON) else None)
+        return context
+
+
+def _names(context: Any) -> list[str]:  # noqa: ANN401 - as Typer's
+    """Return the names of the groups of a command, without that of the program."""
+    return [] if context is None or context.parent is None else [*_names(context.parent), context.info_name]
 
 
 class _Table(TyperGroup):

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from fixtures.decision.wish import Kind
-from rollback_actions.cli.options import Again, Confirm, IncidentId, OverBudget, Profile, TakeOver
+from rollback_actions.cli.options import Again, AsJson, Confirm, IncidentId, OverBudget, Profile, TakeOver
 
 EXAMPLES = {
     "service": ("rollback service backend --target prod.toml",),
@@ -128,8 +128,8 @@ def let_in(
     rollback_run.let_in(profile, anyway=anyway, take_over=take_over)
 
 
-def status(profile: Profile) -> None:
+def status(profile: Profile, *, as_json: AsJson = False) -> None:
     """Report how the newest rollback went, step by step, and what to do next; changes nothing."""
     from rollback_actions.rollback.rollback_run import show_status
 
-    show_status(profile)
+    show_status(profile, as_json=as_json)

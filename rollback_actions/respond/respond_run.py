@@ -44,7 +44,7 @@ from fixtures.system.command import STANDARD_OUTPUT
 from fixtures.target.profile import Target, load_target
 from fixtures.team.contact_message import assessment_text, run_command
 from fixtures.verdict import Verdict
-from reports.terminal.decision import assessment_lines, decision_lines
+from reports.terminal.decision import assessment_lines, decision_lines, decision_record
 from rollback_actions.gate.check_run import CheckRun, run_ours
 from rollback_actions.respond.response import CODES, CODES_OF_SEVERITY, Outcome, Response, allow, is_open
 from rollback_actions.session.file_lock import file_lock
@@ -77,7 +77,7 @@ def run_response(profile: Path, incident: str | None, given: Allowed, *, auto: b
         assessed = None
         if there is None:
             assessed = assess_target(target, typer.echo)
-            for line in assessment_lines(assessed):
+            for line in assessment_lines(assessed.assessment, monitored=assessed.monitored):
                 typer.echo(redact(line))
             if assessed.assessment.cut_off:
                 typer.echo(redact(f"next: {Advice(target, profile).reach()}"))
@@ -182,7 +182,7 @@ class _Hands:
         redact = self.target.redactor().text
         typer.echo(redact(f"assessed and asked anew: {why}"))
         assessed = self.assess()
-        for line in assessment_lines(assessed):
+        for line in assessment_lines(assessed.assessment, monitored=assessed.monitored):
             typer.echo(redact(line))
         return assessed
 
@@ -200,7 +200,7 @@ class _Hands:
             found.extend(refused_now(self.target, plan, foreseen, incident, allowed, lock.refuse_held))
             return found
 
-        for line in decision_lines(self._advice, decision, None, refused):
+        for line in decision_lines(decision_record(self._advice, decision, None, refused)):
             typer.echo(redact(line))
         return found
 

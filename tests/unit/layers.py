@@ -73,7 +73,7 @@ _ROWS = {
     "reports.terminal": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
         "fixtures.monitoring fixtures.decision fixtures.incident fixtures.baseline fixtures.backups "
-        "fixtures.team fixtures.monitor fixtures.losses fixtures.rollback"
+        "fixtures.team fixtures.losses fixtures.rollback"
     ),
     "reports.bundle": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.sealing"
@@ -189,8 +189,8 @@ _ROWS = {
     "rollback_actions.cli": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
         "fixtures.monitoring fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline "
-        "fixtures.backups fixtures.team fixtures.probes fixtures.monitor fixtures.rollback reports.terminal "
-        "reports.bundle "
+        "fixtures.backups fixtures.team fixtures.probes fixtures.monitor fixtures.rollback "
+        "fixtures.migration_lint reports.terminal reports.bundle "
         "rollback_actions.session rollback_actions.containers rollback_actions.contacts "
         "rollback_actions.backup rollback_actions.rollback rollback_actions.gate rollback_actions.respond"
     ),
