@@ -28,9 +28,11 @@ def gate(
     from fixtures.incident.tally import tally
     from fixtures.sealing.chain import standing
     from fixtures.target.profile import load_target
+    from rollback_actions.cli.doctor_commands import tell_before_gate
     from rollback_actions.gate.check_run import CheckRun
 
     target = load_target(profile)
+    tell_before_gate(target)
     commit = resolve_commit(target.application.repository, migration)
     change = find_change(target.folders.incidents, target.name, commit)
     page = change.folder / _PAGE
