@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from fixtures.doctor.examination import Examination, Line, State
+from fixtures.errors import listed
 
 _WIDTH = 80
 _MOST_NAME = 24
+# Names that were not asked; `--json` has all.
+_SHOWN = 6
 _NOT_ASKED = "not asked"
 _OTHER = "\N{REPLACEMENT CHARACTER}"
 _STATE = max(len(state) for state in State) + 2
@@ -23,7 +26,7 @@ def doctor_lines(found: Examination) -> Iterator[str]:
         yield from told(line, width)
     for cause in dict.fromkeys(line.after for line in found.lines if line.after):
         left = [line.name for line in found.lines if line.after == cause]
-        text = f"{cause} first; {len(left)} more: {', '.join(left)}"
+        text = f"{cause} first; {len(left)} more: {listed(left, _SHOWN)}"
         yield from _columns(_NOT_ASKED, State.UNKNOWN, text, width)
     yield f"{found.target}: {summary(found.lines)}; {found.seconds:.1f} s"
 
