@@ -25,6 +25,15 @@ from tests.stack.faults import closed_port, silent_port
 from tests.unit.made_samples import WELL
 from tests.unit.sandbox import Sandbox, stand_in
 
+FAR = 60.0
+"""Seconds that nothing takes which goes as it should."""
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here is about how fast a machine is."""
+    monkeypatch.setattr(machine_probes, "_PROGRAM_SECONDS", FAR)
+
 
 def container(service: str, **changes: object) -> Container:
     made = Container(
@@ -63,7 +72,7 @@ def engine(sandbox: Sandbox) -> Any:  # noqa: ANN401 - a mock
 def asked(probes: Iterator[Probe], name: str) -> Line:
     """Return what came of the probe of that name alone."""
     (probe,) = (one for one in probes if one.name == name)
-    return examine([replace(probe, needs=())])[0].line
+    return examine([replace(probe, needs=(), seconds=FAR)], FAR)[0].line
 
 
 def of(sandbox: Sandbox, engine: object, name: str, **changes: object) -> Line:
