@@ -292,7 +292,7 @@ def test_what_accounts_may_do(
     read_only: State,
     operator: State,
 ) -> None:
-    monkeypatch.setattr(store_accounts, "open_rights", lambda *_: rights)
+    monkeypatch.setattr(store_accounts, "open_rights", lambda *_, **__: rights)
     lines = of(sandbox, engine, "redis read-only"), of(sandbox, engine, "redis operator")
     assert tuple(line.state for line in lines) == (read_only, operator)
     for line in lines:
@@ -320,7 +320,7 @@ def test_accounts_in_a_fresh_server(
     said: str,
 ) -> None:
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    monkeypatch.setattr(store_accounts, "open_rights", lambda *_: Rights())
+    monkeypatch.setattr(store_accounts, "open_rights", lambda *_, **__: Rights())
     mysql = sandbox.target.stores["mysql"]
     address = mysql.address.model_copy(update={"host": None, "service": "database-server"})  # type: ignore[union-attr]
     mounts: tuple[Mount, ...] = ()
@@ -339,7 +339,7 @@ def test_an_account_that_a_variable_makes(
     sandbox: Sandbox,
     engine: Any,  # noqa: ANN401 - a mock
 ) -> None:
-    monkeypatch.setattr(store_accounts, "open_rights", lambda *_: Rights())
+    monkeypatch.setattr(store_accounts, "open_rights", lambda *_, **__: Rights())
     mysql = sandbox.target.stores["mysql"]
     address = mysql.address.model_copy(update={"host": None, "service": "database-server"})  # type: ignore[union-attr]
     account = Account(user="reader", password=SecretStr("x"))
