@@ -16,7 +16,8 @@ from rollback_actions.cli.options import Profile
 _GATE_SECONDS = 1.5
 
 if TYPE_CHECKING:
-    from fixtures.doctor.examination import Examination, Line, Probe
+    from fixtures.doctor.examination import Line, Probe
+    from fixtures.engines.engine import ContainerEngine
     from fixtures.target.mistakes import ProfileProblem
     from fixtures.target.profile import Target
 
@@ -29,42 +30,49 @@ def doctor_command(
     """Examine all that this target needs, on one page, within 10 s; changes nothing."""
     from fixtures.doctor.examination import Examination, Line, State, examine, lines_of
     from fixtures.doctor.table import every_probe
-    from fixtures.engines.factory import open_engine
     from fixtures.redaction.redactor import Redactor
     from fixtures.system.clock import Moment
+    from fixtures.system.record_files import as_json as record
     from fixtures.target.mistakes import ProfileProblem
     from fixtures.target.profile import load_target
+    from reports.terminal.doctor_lines import doctor_lines
 
     at, began = Moment.now(), time.monotonic()
     code: ExitCode | None = None
     try:
         target = load_target(profile)
     except ProfileProblem as problem:
-        code, redact, name = ExitCode.USAGE, Redactor().text, profile.stem
-        lines = [*_mistakes(problem), Line("all others", State.UNKNOWN, "not asked", after="profile")]
+        code, name = ExitCode.USAGE, Redactor().text(profile.stem)
+        lines = [
+            *_mistakes(problem, Redactor().text),
+            Line("all others", State.UNKNOWN, "not asked", after="profile"),
+        ]
     else:
         redact, name = target.redactor().text, target.name
         first = [
             Line("profile", State.OK, f"{profile}: {len(target.stores)} stores"),
             Line("secrets", State.OK, "every one that the profile names is there"),
         ]
-        probes = [*every_probe(target, open_engine(target.engine)), *_beside(target)]
-        lines = [*first, *lines_of(examine(probes))]
+        probes = [*every_probe(target, _hurried_engine(target)), *_beside(target)]
+        lines = [*first, *lines_of(examine(probes), redact)]
     found = Examination(name, at, time.monotonic() - began, tuple(lines))
-    _tell(found, redact, as_json=as_json)
+    if as_json:
+        typer.echo(json.dumps(record(found), sort_keys=True))
+    else:
+        for line in doctor_lines(found):
+            typer.echo(line)
     code = code or found.code
     if code is not ExitCode.VERIFIED:
         raise typer.Exit(code)
 
 
-def _mistakes(problem: ProfileProblem) -> Iterator[Line]:
+def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator[Line]:
     """Yield a line for each mistake of a profile: a secret that is not there is one of its keys."""
     from fixtures.doctor.examination import Line, State
 
     for one in problem.mistakes:
-        yield Line(
-            "profile", State.WRONG, f"{one.what}: expected {one.expected}, observed {one.observed}", one.hint
-        )
+        text = f"{one.what}: expected {one.expected}, observed {one.observed}"
+        yield Line("profile", State.WRONG, redact(text), redact(one.hint))
 
 
 def _beside(target: Target) -> Sequence[Probe]:
@@ -109,31 +117,28 @@ def _beside(target: Target) -> Sequence[Probe]:
     return Probe("rollback", rollback), Probe("lock", lock, ("engine",)), Probe("allure", allure)
 
 
-def _tell(found: Examination, redact: Callable[[str], str], *, as_json: bool) -> None:
-    from fixtures.system.record_files import as_json as record
-    from reports.terminal.doctor_lines import doctor_lines
+def _hurried_engine(target: Target) -> ContainerEngine:
+    """Return the engine's view, whose answers are waited for as long as a page is."""
+    from fixtures.doctor.examination import PROBE_SECONDS
+    from fixtures.engines.factory import open_engine
 
-    if as_json:
-        typer.echo(redact(json.dumps(record(found), sort_keys=True, ensure_ascii=False)))
-        return
-    for line in doctor_lines(found):
-        typer.echo(redact(line))
+    seconds = min(target.engine.deadline_seconds, PROBE_SECONDS)
+    return open_engine(target.engine.model_copy(update={"deadline_seconds": seconds}))
 
 
 def tell_before_gate(target: Target) -> None:
-    """Say on standard error what is wrong of what the gate will ask for, in about a second, and go on.
+    """Say on standard error what keeps the gate's checks from telling anything, in about a second; go on.
 
     What has no answer by then is left to the gate itself, and so is the verdict.
     """
-    from fixtures.doctor.examination import State, examine
+    from fixtures.doctor.examination import State, examine, lines_of
     from fixtures.doctor.table import before_gate
-    from fixtures.engines.factory import open_engine
     from fixtures.errors import Meaning
     from reports.terminal.doctor_lines import told
 
-    redact = target.redactor().text
-    for one in examine(list(before_gate(target, open_engine(target.engine))), _GATE_SECONDS):
-        late = one.error is not None and one.error.means is Meaning.TIMEOUT
-        if one.line.state in {State.WRONG, State.MISSING} and not late:
-            for line in told(one.line, len(one.line.name) + 2):
-                typer.echo(redact(line), err=True)
+    outcomes = examine(list(before_gate(target, _hurried_engine(target))), _GATE_SECONDS)
+    in_time = [one for one in outcomes if one.error is None or one.error.means is not Meaning.TIMEOUT]
+    for line in lines_of(in_time, target.redactor().text):
+        if line.state in {State.WRONG, State.MISSING}:
+            for text in told(line, len(line.name) + 2):
+                typer.echo(text, err=True)

@@ -116,11 +116,16 @@ def test_what_breaks_is_not_found_out_and_spoils_no_other() -> None:
 
 def test_a_cause_is_said_once_however_much_hangs_on_it() -> None:
     asked: list[str] = []
+
+    def ask() -> str:
+        asked.append("somebody")
+        return ""
+
     found = examine(
         [
-            Probe("address", lambda: str(asked.append("address")), ("engine",)),
+            Probe("address", ask, ("engine",)),
             Probe("engine", lambda: fails(Unverifiable)),
-            Probe("reader", lambda: str(asked.append("reader")), ("address",)),
+            Probe("reader", ask, ("address",)),
             Probe("beside", lambda: "asked", ("no such probe",)),
         ]
     )

@@ -197,7 +197,7 @@ def backup(sandbox: Sandbox) -> Path:
 def test_room(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object) -> None:
     assert "the newest backup is" in of(sandbox, engine, "room for backups").text
     usage = type("Usage", (), {"total": 1000, "free": 2, "used": 998})
-    monkeypatch.setattr(machine_probes.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
     line = of(sandbox, engine, "room for baselines")
     assert (line.state, "0.2 %" in line.text, "df -h" in line.hint) == (State.WRONG, True, True)
     limits = sandbox.target.limits.model_copy(update={"disk_free_percent": 0.0})
