@@ -17,7 +17,7 @@ from fixtures.baseline.seal import new_sealing
 from fixtures.baseline.strictness import record_strictness
 from fixtures.baseline.surroundings import record_surroundings
 from fixtures.doctor.examination import examine, require_all, with_others
-from fixtures.doctor.table import before_capture
+from fixtures.doctor.probe_table import before_capture
 from fixtures.engines.engine import ContainerEngine, EngineUnreached, Inside
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, Mismatch, Problem, Unverifiable

@@ -29,7 +29,7 @@ def doctor_command(
 ) -> None:
     """Examine all that this target needs, on one page, within 10 s; changes nothing."""
     from fixtures.doctor.examination import Examination, Line, State, examine, lines_of
-    from fixtures.doctor.table import every_probe
+    from fixtures.doctor.probe_table import every_probe
     from fixtures.redaction.redactor import Redactor
     from fixtures.system.clock import Moment
     from fixtures.system.record_files import as_json as record
@@ -132,7 +132,7 @@ def tell_before_gate(target: Target) -> None:
     What has no answer by then is left to the gate itself, and so is the verdict.
     """
     from fixtures.doctor.examination import State, examine, lines_of
-    from fixtures.doctor.table import before_gate
+    from fixtures.doctor.probe_table import before_gate
     from fixtures.errors import Meaning
     from reports.terminal.doctor_lines import told
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 import pytest
 from pydantic import SecretStr
 
-from fixtures.doctor import machine_probes, store_accounts, table
+from fixtures.doctor import machine_probes, probe_table, store_accounts
 from fixtures.doctor.examination import Line, Probe, State, examine
 from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import Container, Endpoint, Mount
@@ -77,7 +77,7 @@ def asked(probes: Iterator[Probe], name: str) -> Line:
 
 def of(sandbox: Sandbox, engine: object, name: str, **changes: object) -> Line:
     target: Target = sandbox.target.model_copy(update=changes)
-    return asked(table.every_probe(target, engine), name)  # type: ignore[arg-type]
+    return asked(probe_table.every_probe(target, engine), name)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
