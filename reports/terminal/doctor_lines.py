@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import zip_longest
 from textwrap import wrap
 
 from fixtures.doctor.examination import Examination, Line, State
@@ -22,8 +24,10 @@ def doctor_lines(found: Examination) -> Iterator[str]:
     asked = [line for line in found.lines if not line.after]
     width = min(max((len(line.name) for line in asked), default=0), _MOST_NAME)
     width = max(width, len(_NOT_ASKED)) + 2
-    for line in asked:
-        yield from told(line, width)
+    for line, after in zip_longest(asked, asked[1:]):
+        # A hint of several lines, such as of secrets that are not there, is said once, below the last.
+        same = after is not None and after.hint == line.hint and after.state is not State.OK
+        yield from told(replace(line, hint="") if same else line, width)
     for cause in dict.fromkeys(line.after for line in found.lines if line.after):
         left = [line.name for line in found.lines if line.after == cause]
         text = f"{cause} first; {len(left)} more: {listed(left, _SHOWN)}"

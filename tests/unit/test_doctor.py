@@ -168,6 +168,12 @@ def test_a_page_fits_a_terminal_and_shows_no_control_characters() -> None:
     assert lines[-1] == "t: 1 ok, 1 wrong; 1.0 s"
 
 
+def test_a_hint_of_several_lines_is_said_once() -> None:
+    found = [Line(name, State.WRONG, "no such file", "make it") for name in ("a", "b", "c")]
+    lines = list(doctor_lines(page(*found, Line("d", State.OK, "", "make it"))))
+    assert [line.split()[0] for line in lines] == ["a", "b", "c", "HINT:", "d", "t:"]
+
+
 def test_a_page_is_a_record() -> None:
     found = page(Line("a", State.WRONG, "text", "hint", "b", 0.25))
     assert record_of(Examination, json.loads(json.dumps(as_json(found)))) == found
