@@ -85,6 +85,10 @@ COMMANDS: dict[str, At | TyperGroup] = {
         "rollback_actions.cli.state_commands:grants_command",
         "Print the grants that each store's reader and operator need; asks no store.",
     ),
+    "doctor": At(
+        "rollback_actions.cli.doctor_commands:doctor_command",
+        "Examine all that this target needs, on one page, within 10 s; changes nothing.",
+    ),
     "plan": At(
         "rollback_actions.cli.plan_commands:plan_command",
         "Decide what to do by the runbook's tree and print the exact steps; changes nothing.",

@@ -21,6 +21,7 @@ from fixtures.baseline.facts import (
     Surroundings,
 )
 from fixtures.baseline.manifest import Manifest
+from fixtures.doctor.examination import Examination
 from fixtures.incident.downtime import Downtime
 from fixtures.incident.incident import Closed, IncidentFile, RollbackRecord, StoreAccount
 from fixtures.incident.journal import JournalLine
@@ -79,6 +80,7 @@ RECORDS: dict[str, tuple[object, str]] = {
     ),
     "bundle": (SealedManifest, "the first file of a bundle, ID/bundle.json"),
     "chain-line": (Entry, "a line of incidents/ID/chain.jsonl"),
+    "doctor": (Examination, "what `rollback_actions doctor --json` prints"),
     "baseline": (Manifest, "baselines/ID/manifest.json"),
     "baseline-release": (Release, "baselines/ID/release.json"),
     "baseline-containers": (tuple[RecordedContainer, ...], "baselines/ID/containers.json"),

@@ -6,5 +6,5 @@ Its `guard` is the edge of each command line: errors and exit codes.
 
 May import `fixtures`, `fixtures.redaction`, `fixtures.system`, `fixtures.target`, `fixtures.git`,
 `fixtures.engines`, `fixtures.monitoring`, `fixtures.decision`, `fixtures.incident`, `fixtures.baseline`,
-`fixtures.backups`, `fixtures.team`, `fixtures.losses`, `fixtures.rollback`.
+`fixtures.backups`, `fixtures.team`, `fixtures.losses`, `fixtures.rollback`, `fixtures.doctor`.
 """

@@ -50,11 +50,13 @@ def gate(
     from fixtures.sealing.chain import standing
     from fixtures.target.profile import load_target
     from reports.terminal.document import answer
+    from rollback_actions.cli.doctor_commands import tell_before_gate
     from rollback_actions.gate.check_run import CheckRun
 
     target = load_target(profile)
     for file in (junit, sarif):
         _require_writable(file)
+    tell_before_gate(target)
     commit = resolve_commit(target.application.repository, migration)
     change = find_change(target.folders.incidents, target.name, commit)
     page = change.folder / _PAGE

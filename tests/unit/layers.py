@@ -62,6 +62,10 @@ _ROWS = {
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
         "fixtures.decision fixtures.incident fixtures.baseline fixtures.backups"
     ),
+    "fixtures.doctor": (
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
+        "fixtures.stores fixtures.sealing fixtures.baseline fixtures.backups fixtures.probes"
+    ),
     "fixtures.migration_lint": "fixtures fixtures.target fixtures.baseline",
     "fixtures.given": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
@@ -73,7 +77,7 @@ _ROWS = {
     "reports.terminal": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
         "fixtures.monitoring fixtures.decision fixtures.incident fixtures.baseline fixtures.backups "
-        "fixtures.team fixtures.losses fixtures.rollback"
+        "fixtures.team fixtures.losses fixtures.rollback fixtures.doctor"
     ),
     "reports.bundle": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.sealing"
@@ -162,7 +166,7 @@ _ROWS = {
     "rollback_actions.backup": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
         "fixtures.incident fixtures.baseline fixtures.backups fixtures.application fixtures.probes "
-        "rollback_actions.session rollback_actions.containers rollback_actions.stores"
+        "fixtures.doctor rollback_actions.session rollback_actions.containers rollback_actions.stores"
     ),
     "rollback_actions.rollback": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
@@ -189,10 +193,10 @@ _ROWS = {
     "rollback_actions.cli": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
         "fixtures.monitoring fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline "
-        "fixtures.backups fixtures.team fixtures.probes fixtures.monitor fixtures.rollback "
-        "fixtures.migration_lint reports.terminal reports.bundle "
-        "rollback_actions.session rollback_actions.containers rollback_actions.contacts "
-        "rollback_actions.backup rollback_actions.rollback rollback_actions.gate rollback_actions.respond"
+        "fixtures.backups fixtures.team fixtures.probes fixtures.monitor fixtures.rollback fixtures.doctor "
+        "fixtures.migration_lint reports.tools reports.terminal reports.bundle rollback_actions.session "
+        "rollback_actions.containers rollback_actions.contacts rollback_actions.backup "
+        "rollback_actions.rollback rollback_actions.gate rollback_actions.respond"
     ),
     "rollback_actions": "fixtures reports.terminal rollback_actions.cli",
     "rollproof": "fixtures rollback_actions",
@@ -225,5 +229,8 @@ MOST_MODULES = 15
 """Of a package, `__init__.py` apart."""
 LONGEST_CHAIN = 8
 """Packages of one room, each of which imports the next."""
-OF_EACH_STORE = ("descriptor", "view", "content", "export", "keeper", "clients", "schema", "formats")
+OF_EACH_STORE = (
+    *("descriptor", "view", "content", "export", "rights"),
+    *("keeper", "clients", "schema", "formats"),
+)
 """Parts that several stores have: beside `__main__` the only names that a room has more than once."""

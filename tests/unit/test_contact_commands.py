@@ -274,7 +274,7 @@ def test_a_failure_has_its_own_reason_and_not_that_of_an_attempt_that_hung(
         return False
 
     channels_made = iter([SimpleNamespace(notify=hangs), SimpleNamespace(notify=fails)])
-    monkeypatch.setattr(delivery, "_channel", lambda _: next(channels_made))
+    monkeypatch.setattr(delivery, "sender_of", lambda _: next(channels_made))
     (first,) = deliver([SecretStr("json://host")], "", "", 0.1, str)
     assert first.reason == "no answer within 0.1 s"
     (second,) = deliver([SecretStr("json://host")], "", "", 30.0, str)

@@ -19,7 +19,10 @@ from fixtures.target.store_descriptor import Descriptor, Trait
 from tests.conftest import ROOT
 from tests.unit.test_readers_reach import section
 
-PLACES = ("view", "content", "export", "keeper", "clients", "retentions", "addresses", "sweep", "finished")
+PLACES = (
+    *("view", "content", "export", "rights", "keeper"),
+    *("clients", "retentions", "addresses", "sweep", "finished"),
+)
 
 
 @pytest.fixture
