@@ -53,6 +53,10 @@ CONTACTS = {
     ),
 }
 COMMANDS: dict[str, At | TyperGroup] = {
+    "init": At(
+        "rollback_actions.cli.init_commands:init_command",
+        "Write a profile for a compose project, and ask what it could not find out; changes nothing there.",
+    ),
     "backup": At(
         "rollback_actions.cli.state_commands:backup",
         "Back up every store in parallel, into a new backup set of the current commit.",

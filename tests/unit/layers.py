@@ -18,6 +18,9 @@ _ROWS = {
     "fixtures.engines": "fixtures fixtures.system fixtures.target",
     "fixtures.monitoring": "fixtures fixtures.system fixtures.target",
     "fixtures.stores": "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines",
+    "fixtures.discovery": (
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.stores"
+    ),
     "fixtures.decision": "fixtures.monitoring",
     "fixtures.incident": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.monitoring fixtures.decision"
@@ -189,6 +192,7 @@ _ROWS = {
     ),
     "rollback_actions.cli": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
+        "fixtures.discovery "
         "fixtures.monitoring fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline "
         "fixtures.backups fixtures.team fixtures.probes fixtures.monitor fixtures.rollback reports.terminal "
         "reports.bundle "
@@ -225,5 +229,8 @@ MOST_MODULES = 15
 """Of a package, `__init__.py` apart."""
 LONGEST_CHAIN = 8
 """Packages of one room, each of which imports the next."""
-OF_EACH_STORE = ("descriptor", "view", "content", "export", "keeper", "clients", "schema", "formats")
+OF_EACH_STORE = (
+    *("descriptor", "view", "content", "export", "keeper", "clients", "schema", "formats"),
+    *("recognition", "holdings"),
+)
 """Parts that several stores have: beside `__main__` the only names that a room has more than once."""
