@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as some
 
+from fixtures.discovery import compose_files
 from fixtures.discovery.initial import Made, made_of
 from fixtures.discovery.looking import Looked
 from fixtures.discovery.observed import Api, Observed
@@ -64,6 +65,8 @@ def state(tmp_path: Path) -> Path:
 def init(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Init:
     """Run `init` in an empty folder; return all that it said."""
     (tmp_path / "here").mkdir()
+    # A machine may be busy with other tests.
+    monkeypatch.setattr(compose_files, "_SECONDS", 280.0)
 
     def run(*words: object, code: ExitCode = ExitCode.VERIFIED) -> str:
         monkeypatch.chdir(tmp_path / "here")
@@ -414,6 +417,15 @@ def test_an_error_of_compose_repeats_no_value(tmp_path: Path, init: Init) -> Non
     said = init(f"--file={file}", code=ExitCode.USAGE)
     assert "hunter2" not in said
     assert "config --quiet says why" in said
+
+
+def test_a_project_without_a_store_that_is_known_has_no_profile(tmp_path: Path, init: Init) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text("services: {a: {image: a}, db: {image: 'postgres:16'}}", encoding="utf-8")
+    said = init(f"--file={file}", code=ExitCode.USAGE)
+    assert "expected one of kafka, milvus" in said
+    assert "service db looks like PostgreSQL" in said
+    assert not list(Path().iterdir())
 
 
 def test_without_an_engine_a_project_is_not_reached(init: Init, monkeypatch: pytest.MonkeyPatch) -> None:

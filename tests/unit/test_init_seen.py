@@ -96,7 +96,7 @@ def test_a_proxys_log_tells_its_format(lines: list[str], found: str) -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("location / { if (-f /tmp/away) { return 503; } }", "/tmp/away"),
+        ("location / { if (-f /run/away) { return 503; } }", "/run/away"),
         ('if ( -f "/run/away" ) { set $away 1; }\nreturn 503;', "/run/away"),
         ("# if (-f /tmp/away) { return 503; }", ""),
         ("if (-f /tmp/away) { return 404; }", ""),
