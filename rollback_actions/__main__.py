@@ -60,6 +60,10 @@ CONTACTS = {
     ),
 }
 COMMANDS: dict[str, At | TyperGroup] = {
+    "init": At(
+        "rollback_actions.cli.init_commands:init_command",
+        "Write a profile for a compose project, and ask what it could not find out; changes nothing there.",
+    ),
     "verify": At(
         "rollback_actions.cli.verify_commands:verify",
         "Verify the target: run the checks of the phases, in order, with pytest's options and exit codes.",

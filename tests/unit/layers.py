@@ -18,6 +18,9 @@ _ROWS = {
     "fixtures.engines": "fixtures fixtures.system fixtures.target",
     "fixtures.monitoring": "fixtures fixtures.system fixtures.target",
     "fixtures.stores": "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines",
+    "fixtures.discovery": (
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.stores"
+    ),
     "fixtures.decision": "fixtures.monitoring",
     "fixtures.incident": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.monitoring fixtures.decision"
@@ -192,6 +195,7 @@ _ROWS = {
     ),
     "rollback_actions.cli": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
+        "fixtures.discovery "
         "fixtures.monitoring fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline "
         "fixtures.backups fixtures.team fixtures.probes fixtures.monitor fixtures.rollback fixtures.doctor "
         "fixtures.migration_lint reports.tools reports.terminal reports.bundle rollback_actions.session "
@@ -231,6 +235,6 @@ LONGEST_CHAIN = 8
 """Packages of one room, each of which imports the next."""
 OF_EACH_STORE = (
     *("descriptor", "view", "content", "export", "rights"),
-    *("keeper", "clients", "schema", "formats"),
+    *("keeper", "clients", "schema", "formats", "recognition", "holdings"),
 )
 """Parts that several stores have: beside `__main__` the only names that a room has more than once."""
