@@ -125,7 +125,7 @@ COMMANDS: dict[str, At | TyperGroup] = {
         "Rehearse COMMIT on a staging target: gate, deployment, checks, rollback, verification, record.",
     ),
     "reopen": At(
-        "rollback_actions.cli.reopen_commands:reopen_command",
+        "rollback_actions.cli.change_commands:reopen_command",
         "Reopen the gate for the fix of what INCIDENT rolled back; the original stays closed.",
     ),
     "assess": At(

@@ -80,7 +80,6 @@ RECORDS: dict[str, tuple[object, str]] = {
     ),
     "bundle": (SealedManifest, "the first file of a bundle, ID/bundle.json"),
     "chain-line": (Entry, "a line of incidents/ID/chain.jsonl"),
-    "doctor": (Examination, "what `rollback_actions doctor --json` prints"),
     "baseline": (Manifest, "baselines/ID/manifest.json"),
     "baseline-release": (Release, "baselines/ID/release.json"),
     "baseline-containers": (tuple[RecordedContainer, ...], "baselines/ID/containers.json"),
@@ -97,6 +96,7 @@ RECORDS: dict[str, tuple[object, str]] = {
     "output-gate": (Document[GateRecord], "what `gate --json` prints"),
     "output-contacts-status": (Document[ContactsRecord], "what `contacts status --json` prints"),
     "output-compare": (Document[Comparison], "what `compare --json` prints"),
+    "output-doctor": (Document[Examination], "what `doctor --json` prints"),
     "output-verify-bundle": (Document[VerifiedBundle], "what `verify-bundle --json` prints"),
 }
 

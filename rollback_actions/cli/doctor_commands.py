@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from fixtures.errors import ExitCode, Mismatch
-from rollback_actions.cli.options import Profile
+from rollback_actions.cli.options import AsJson, Profile
 
 # A gate takes minutes, and nobody waits for it twice.
 _GATE_SECONDS = 1.5
@@ -25,17 +24,17 @@ if TYPE_CHECKING:
 def doctor_command(
     profile: Profile,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Examine all that this target needs, on one page, within 10 s; changes nothing."""
     from fixtures.doctor.examination import Examination, Line, State, examine, lines_of
     from fixtures.doctor.probe_table import every_probe
     from fixtures.redaction.redactor import Redactor
     from fixtures.system.clock import Moment
-    from fixtures.system.record_files import as_json as record
     from fixtures.target.mistakes import ProfileProblem
     from fixtures.target.profile import load_target
     from reports.terminal.doctor_lines import doctor_lines
+    from reports.terminal.document import answer
 
     at, began = Moment.now(), time.monotonic()
     code: ExitCode | None = None
@@ -56,14 +55,8 @@ def doctor_command(
         probes = [*every_probe(target, _hurried_engine(target)), *_beside(target)]
         lines = [*first, *lines_of(examine(probes), redact)]
     found = Examination(name, at, time.monotonic() - began, tuple(lines))
-    if as_json:
-        typer.echo(json.dumps(record(found), sort_keys=True))
-    else:
-        for line in doctor_lines(found):
-            typer.echo(line)
-    code = code or found.code
-    if code is not ExitCode.VERIFIED:
-        raise typer.Exit(code)
+    # Each line was redacted when it was told.
+    answer(found, doctor_lines, str, code or found.code, as_json=as_json)
 
 
 def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator[Line]:

@@ -16,6 +16,7 @@ from fixtures.errors import ExitCode
 from fixtures.monitoring.samples import read_samples
 from fixtures.system.record_files import record_of
 from fixtures.target.profile import PREFIX
+from reports.terminal.document import Document
 from staging.rehearsal.staging_team import team_channel
 from staging.target.operators import undone
 from tests.stack import container_faults as faults
@@ -44,7 +45,7 @@ def told(verifier: Verifier, **variables: str) -> Examination:
     done = verifier.actions(
         "doctor", "--json", **{f"{PREFIX}{name}": value for name, value in variables.items()}
     )
-    found: Examination = record_of(Examination, json.loads(done.stdout))
+    found: Examination = record_of(Document[Examination], json.loads(done.stdout)).result
     assert done.returncode == found.code, done.stderr
     for file in verifier.stack.state.secrets.iterdir():
         secret = file.read_text(encoding="utf-8").strip()

@@ -191,7 +191,7 @@ def test_without_an_engine_it_is_one_line_and_nothing_is_changed(away: Ran) -> N
 
 @pytest.mark.usefixtures("unhurried")
 def test_as_json_each_line_is_told_with_what_it_waited_for(away: Ran) -> None:
-    found = record_of(Examination, json.loads(away("doctor", "--json", code=ExitCode.FAILED)))
+    found = away.found("doctor", code=ExitCode.FAILED)
     lines = {line.name: line for line in found.lines}
     assert found.target == away.sandbox.target.name
     assert lines["engine"].state is State.WRONG
@@ -222,5 +222,5 @@ def test_a_secret_that_is_not_there_is_named(away: Ran) -> None:
 def test_a_profile_that_is_not_there(away: Ran) -> None:
     away.sandbox.profile.unlink()
     assert "profile first; " in away("doctor", code=ExitCode.USAGE)
-    found = json.loads(away("doctor", "--json", code=ExitCode.USAGE))
-    assert found["lines"][0]["state"] == "wrong"
+    found = away.found("doctor", code=ExitCode.USAGE)
+    assert found.lines[0].state is State.WRONG
