@@ -57,7 +57,7 @@ def test_programs_get_what_people_read(verifier: Verifier, migration: str, tmp_p
     assert found("plan", "--whole").plan.steps
     comparison = found("compare", str(verifier.folder / "baselines" / "current"))
     assert comparison.verdict is Verdict.PASSED
-    assert {finding.store for finding in comparison.findings} >= {"mysql", "mongodb", "redis"}
+    assert {finding.store for finding in comparison.findings} >= {"mysql", "mongodb", "qdrant"}
 
     junit, sarif = tmp_path / "junit.xml", tmp_path / "lint.sarif"
     # Nothing was backed up, and nobody was told.
