@@ -45,7 +45,8 @@ def told(verifier: Verifier, **variables: str) -> Examination:
     done = verifier.actions(
         "doctor", "--json", **{f"{PREFIX}{name}": value for name, value in variables.items()}
     )
-    found: Examination = record_of(Document[Examination], json.loads(done.stdout)).result
+    found = record_of(Document[Examination], json.loads(done.stdout)).result
+    assert found is not None
     assert done.returncode == found.code, done.stderr
     for file in verifier.stack.state.secrets.iterdir():
         secret = file.read_text(encoding="utf-8").strip()
