@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from fixtures.errors import ExitCode, Mismatch
+from fixtures.home import typed
 from rollback_actions.cli.options import AsJson, Profile
 
+EXAMPLES = {"doctor_command": ("doctor --target prod.toml", "doctor --target prod.toml --json")}
 # A gate takes minutes, and nobody waits for it twice.
 _GATE_SECONDS = 1.5
 
@@ -87,7 +89,7 @@ def _beside(target: Target) -> Sequence[Probe]:
                     expected=f"no rollback of the last {age(target.hold_seconds)} that is not verified",
                     observed=f"{done}, {age(ago)} ago, in incident {incident.id}",
                     source="hold_seconds of the profile",
-                    hint=f"verify it: pytest -m verification --incident={incident.id}",
+                    hint=f"verify it: {typed(f'verify verification --incident={incident.id}')}",
                 )
         return "none is unfinished, and none holds another up"
 
@@ -103,7 +105,7 @@ def _beside(target: Target) -> Sequence[Probe]:
                 expected="Node and Allure, for report.html",
                 observed="none yet",
                 source="PATH and .tools",
-                hint="the first report installs both, by the network: python -m reports INCIDENT",
+                hint=f"the first report installs both, by the network: {typed('report INCIDENT')}",
             )
         return f"{found.node}, {found.script.parents[2].name}"
 

@@ -9,6 +9,14 @@ import typer
 
 from fixtures.errors import UsageProblem
 
+EXAMPLES = {
+    "init_command": (
+        "init --project shop",
+        "init --project shop --watch 60",
+        "init --file docker-compose.yml --output shop.toml",
+    ),
+}
+
 
 def init_command(
     project: Annotated[

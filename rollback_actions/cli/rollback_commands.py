@@ -20,6 +20,7 @@ EXAMPLES = {
         "rollback emergency v1.4.2 --target prod.toml --confirm prod",
     ),
     "resume": ("rollback resume --target prod.toml",),
+    "let_in": ("rollback let-in --target prod.toml",),
     "status": ("rollback status --target prod.toml",),
 }
 
