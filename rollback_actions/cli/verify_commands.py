@@ -13,7 +13,6 @@ import typer
 
 from fixtures.errors import UsageProblem, reason_of
 from fixtures.home import HOME, INSTALLED, typed
-from fixtures.stages import STAGES
 
 EXAMPLES = {
     "verify": (
@@ -24,7 +23,6 @@ EXAMPLES = {
     ),
     "completion": ("completion bash",),
 }
-_EVERY = ("verification", "premigration", *STAGES)
 # pytest takes a loose word for a path, in which it looks for its root, until it knows the option before it.
 _WITH_A_WORD = frozenset({"--target", "--incident", "--baseline", "--migration"})
 _SHELLS = ("bash", "zsh", "fish")
@@ -38,7 +36,7 @@ def verify(
             help="verification (the default), phase1 to phase4, severity, premigration, step1 to step5; then "
             "options of pytest, and of the suite: --target, --incident, --baseline, --migration, --no-gate.",
             show_default=False,
-            autocompletion=lambda: list(_EVERY),
+            autocompletion=lambda: list(_every()),
         ),
     ] = None,
 ) -> None:
@@ -59,9 +57,9 @@ def pytest_words(words: Sequence[str]) -> list[str]:
         UsageProblem: a word is neither a phase nor a path.
     """
     rest = list(words)
-    phases = []
-    while rest and not rest[0].startswith("-") and not _is_path(rest[0]):
-        phases.append(_phase(rest.pop(0)))
+    every, phases = _every(), []
+    while rest and not rest[0].startswith("-") and (rest[0] in every or not _is_path(rest[0])):
+        phases.append(_phase(rest.pop(0), every))
     rest = _joined(rest)
     marked = any(word == "-m" or (word.startswith("-m") and not word.startswith("--")) for word in rest)
     markers = " or ".join(phases) or ("" if marked else "verification")
@@ -76,17 +74,24 @@ def pytest_words(words: Sequence[str]) -> list[str]:
     ]
 
 
+def _every() -> tuple[str, ...]:
+    """Return all that can be verified, by its marker."""
+    from fixtures.stages import STAGES
+
+    return ("verification", "premigration", *STAGES)
+
+
 def _is_path(word: str) -> bool:
-    return word not in _EVERY and Path(word.partition("::")[0]).exists()
+    return Path(word.partition("::")[0]).exists()
 
 
-def _phase(word: str) -> str:
-    if word in _EVERY:
+def _phase(word: str, every: Sequence[str]) -> str:
+    if word in every:
         return word
-    near = get_close_matches(word, _EVERY, n=1)
+    near = get_close_matches(word, every, n=1)
     raise UsageProblem(
         what="verify",
-        expected=f"one of {', '.join(_EVERY)}, a path, or an option",
+        expected=f"one of {', '.join(every)}, a path, or an option",
         observed=repr(word),
         source="the command line",
         hint=typed(f"verify {near[0] if near else 'phase1'} --target PROFILE"),

@@ -41,12 +41,14 @@ def test_a_hint_is_what_is_typed(command: str, shown: str, monkeypatch: pytest.M
 
 def test_what_is_started_and_where_records_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert home.program() == (sys.executable, "-m", "rollback_actions")
+    assert home.verifier() == (sys.executable, "-m", "pytest", "-m")
     assert home.incidents() == ROOT / "incidents"
     command = tmp_path / "rollproof"
     command.write_text("", encoding="utf-8")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setattr(home, "INSTALLED", True)
     assert home.program() == (str(command),)
+    assert home.verifier() == (str(command), "verify")
     assert home.incidents() == Path("incidents")
 
 

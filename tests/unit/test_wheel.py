@@ -149,7 +149,7 @@ def test_pytest_finds_the_profile_in_its_settings(installed: Installed) -> None:
     settings = installed.folder / "pytest.ini"
     settings.write_text("[pytest]\nrollproof_target = profile.toml\n", encoding="utf-8")
     try:
-        done = installed.run("python", "-m", "pytest", "-m", "phase2", "-q")
+        done = installed.run("python", "-m", "pytest", "-m", "phase1", "-q")
         assert done.returncode == ExitCode.BROKEN, done.stdout + done.stderr
         # Another run of theirs in that folder is none of ours.
         (installed.folder / "test_theirs.py").write_text("def test_one(): pass\n", encoding="utf-8")
