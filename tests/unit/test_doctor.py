@@ -24,6 +24,7 @@ from fixtures.stores.contract import Untold
 from fixtures.system.clock import Moment
 from fixtures.system.record_files import as_json, record_of
 from reports.terminal.doctor_lines import doctor_lines
+from rollback_actions.cli import doctor_commands
 from tests.unit.command_line import Ran, tree
 from tests.unit.sandbox import SECRET
 
@@ -224,3 +225,16 @@ def test_a_profile_that_is_not_there(away: Ran) -> None:
     assert "profile first; " in away("doctor", code=ExitCode.USAGE)
     found = json.loads(away("doctor", "--json", code=ExitCode.USAGE))
     assert found["lines"][0]["state"] == "wrong"
+
+
+def test_the_gate_tells_first_what_keeps_its_checks_from_telling(
+    away: Ran, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor_commands, "_GATE_SECONDS", FAR)
+    doctor_commands.tell_before_gate(away.sandbox.target)
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "docker version" in told.err
+    assert "redis address" in told.err
+    # What is missing and no obstacle is an item of the gate itself.
+    assert "monitor" not in told.err
