@@ -39,6 +39,12 @@ def never() -> Iterator[threading.Event]:
     event.set()
 
 
+@pytest.fixture(autouse=True)
+def with_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test depend on how busy its machine is."""
+    monkeypatch.setattr(examination, "_LATE_SECONDS", FAR)
+
+
 def hanging(event: threading.Event) -> str:
     event.wait(FAR)
     return "late"
@@ -87,6 +93,15 @@ def test_the_whole_has_an_end(never: threading.Event) -> None:
     )
     assert [one.line.state for one in found] == [State.WRONG, State.UNKNOWN]
     assert found[1].line.after == "a"
+
+
+def test_a_machine_without_time_for_a_question_does_not_call_it_wrong(
+    never: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, "_POLL_SECONDS", 0.6)
+    monkeypatch.setattr(examination, "_LATE_SECONDS", 0.1)
+    (found,) = examine([Probe("a", lambda: hanging(never), seconds=0.7)], FAR)
+    assert (found.line.state, "uptime" in found.line.hint) == (State.UNKNOWN, True), found.line
 
 
 @pytest.mark.parametrize(
