@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 
 def doctor_command(
     profile: Profile,
+    patience: Annotated[
+        float,
+        typer.Option(min=1, max=100, help="Wait so many times as long: on a slow line, or a busy machine."),
+    ] = 1.0,
     *,
     as_json: AsJson = False,
 ) -> None:
     """Examine all that this target needs, on one page, within 10 s; changes nothing."""
-    from fixtures.doctor.examination import Examination, Line, State, examine, lines_of
+    from fixtures.doctor.examination import WHOLE_SECONDS, Examination, Line, State, examine, lines_of
     from fixtures.doctor.probe_table import every_probe
     from fixtures.redaction.redactor import Redactor
     from fixtures.system.clock import Moment
@@ -54,8 +58,8 @@ def doctor_command(
             Line("profile", State.OK, f"{profile}: {len(target.stores)} stores"),
             Line("secrets", State.OK, "every one that the profile names is there"),
         ]
-        probes = [*every_probe(target, _hurried_engine(target)), *_beside(target)]
-        lines = [*first, *lines_of(examine(probes), redact)]
+        probes = [*every_probe(target, _hurried_engine(target, patience), patience), *_beside(target)]
+        lines = [*first, *lines_of(examine(probes, patience * WHOLE_SECONDS), redact)]
     found = Examination(name, at, time.monotonic() - began, tuple(lines))
     # Each line was redacted when it was told.
     answer(found, doctor_lines, str, code or found.code, as_json=as_json)
@@ -112,12 +116,12 @@ def _beside(target: Target) -> Sequence[Probe]:
     return Probe("rollback", rollback), Probe("lock", lock, ("engine",)), Probe("allure", allure)
 
 
-def _hurried_engine(target: Target) -> ContainerEngine:
+def _hurried_engine(target: Target, patience: float = 1.0) -> ContainerEngine:
     """Return the engine's view, whose answers are waited for as long as a page is."""
     from fixtures.doctor.examination import PROBE_SECONDS
     from fixtures.engines.factory import open_engine
 
-    seconds = min(target.engine.deadline_seconds, PROBE_SECONDS)
+    seconds = min(target.engine.deadline_seconds, patience * PROBE_SECONDS)
     return open_engine(target.engine.model_copy(update={"deadline_seconds": seconds}))
 
 

@@ -32,18 +32,20 @@ BESIDE = {"allure"}
 
 
 def examined(verifier: Verifier, code: ExitCode, **variables: str) -> Mapping[str, Line]:
-    """Return the lines by name; whatever is wrong, it takes less than 10 s, and shows no secret."""
+    """Return the lines by name; whatever is wrong, no secret is shown."""
     found = told(verifier, **variables)
     lines = {line.name: line for line in found.lines}
     red = {name: line for name, line in lines.items() if line.state is not State.OK}
-    assert (found.code, found.seconds < 10) == (code, True), red
+    assert found.code is code, red
     assert all(line.hint or line.after for line in red.values())
     return lines
 
 
 def told(verifier: Verifier, **variables: str) -> Examination:
     done = verifier.actions(
-        "doctor", "--json", **{f"{PREFIX}{name}": value for name, value in variables.items()}
+        # Nothing is said here of how fast a machine with much else to do is.
+        *("doctor", "--json", "--patience=10"),
+        **{f"{PREFIX}{name}": value for name, value in variables.items()},
     )
     found = record_of(Document[Examination], json.loads(done.stdout)).result
     assert found is not None
@@ -78,7 +80,6 @@ def test_a_healthy_stack_is_ok_in_every_line_until_its_monitor_ends(verifier: Ve
             found = told(verifier)
             lines = {line.name: line for line in found.lines}
             assert not {name: lines[name] for name in not_ok(lines) if name not in BESIDE}
-            assert found.seconds < 10
             every = {
                 f"{store} {what}" for store in RESTRICTED for what in ("reader", "read-only", "operator")
             }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,6 +14,7 @@ from fixtures.doctor.examination import (
     Examination,
     Lacking,
     Line,
+    Outcome,
     Probe,
     State,
     examine,
@@ -24,6 +25,7 @@ from fixtures.stores.contract import Untold
 from fixtures.system.clock import Moment
 from fixtures.system.record_files import as_json, record_of
 from reports.terminal.doctor_lines import doctor_lines
+from rollback_actions.cli import doctor_commands
 from tests.unit.command_line import Ran, tree
 from tests.unit.sandbox import SECRET
 
@@ -36,6 +38,12 @@ def never() -> Iterator[threading.Event]:
     event = threading.Event()
     yield event
     event.set()
+
+
+@pytest.fixture(autouse=True)
+def with_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test depend on how busy its machine is."""
+    monkeypatch.setattr(examination, "_LATE_SECONDS", FAR)
 
 
 def hanging(event: threading.Event) -> str:
@@ -55,9 +63,11 @@ def page(*lines: Line, seconds: float = 1.0) -> Examination:
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each probe of a command take as long as it has to: nothing is said of how fast a machine is."""
     monkeypatch.setattr(machine_probes, "_PROGRAM_SECONDS", FAR)
-    monkeypatch.setattr(
-        examination, "examine", lambda probes: examine([replace(one, seconds=FAR) for one in probes], FAR)
-    )
+
+    def unhurriedly(probes: Sequence[Probe], _: float = FAR) -> list[Outcome]:
+        return examine([replace(one, seconds=FAR) for one in probes], FAR)
+
+    monkeypatch.setattr(examination, "examine", unhurriedly)
 
 
 def test_a_probe_that_hangs_is_wrong_and_delays_nobody(never: threading.Event) -> None:
@@ -86,6 +96,15 @@ def test_the_whole_has_an_end(never: threading.Event) -> None:
     )
     assert [one.line.state for one in found] == [State.WRONG, State.UNKNOWN]
     assert found[1].line.after == "a"
+
+
+def test_a_machine_without_time_for_a_question_does_not_call_it_wrong(
+    never: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, "_POLL_SECONDS", 0.6)
+    monkeypatch.setattr(examination, "_LATE_SECONDS", 0.1)
+    (found,) = examine([Probe("a", lambda: hanging(never), seconds=0.7)], FAR)
+    assert (found.line.state, "uptime" in found.line.hint) == (State.UNKNOWN, True), found.line
 
 
 @pytest.mark.parametrize(
@@ -224,3 +243,16 @@ def test_a_profile_that_is_not_there(away: Ran) -> None:
     assert "profile first; " in away("doctor", code=ExitCode.USAGE)
     found = away.found("doctor", code=ExitCode.USAGE)
     assert found.lines[0].state is State.WRONG
+
+
+def test_the_gate_tells_first_what_keeps_its_checks_from_telling(
+    away: Ran, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor_commands, "_GATE_SECONDS", FAR)
+    doctor_commands.tell_before_gate(away.sandbox.target)
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "docker version" in told.err
+    assert "redis address" in told.err
+    # What is missing and no obstacle is an item of the gate itself.
+    assert "monitor" not in told.err
