@@ -15,6 +15,7 @@ from fixtures.doctor import machine_probes, probe_table, store_accounts
 from fixtures.doctor.examination import Line, Probe, State, examine
 from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import Container, Endpoint, Mount
+from fixtures.home import typed
 from fixtures.monitoring.samples import Monitor, Sample, SampleWriter, samples_path
 from fixtures.stores.contract import Answer, Rights
 from fixtures.system.clock import Moment
@@ -363,7 +364,7 @@ def test_no_baseline_and_no_backup(sandbox: Sandbox, engine: object, tmp_path: P
     )
     assert of(sandbox, engine, "baseline", folders=folders).state is State.MISSING
     line = of(sandbox, engine, "backup", folders=folders)
-    assert (line.state, line.hint) == (State.MISSING, "python -m rollback_actions backup")
+    assert (line.state, line.hint) == (State.MISSING, typed("backup"))
 
 
 def test_a_baseline_that_was_changed(sandbox: Sandbox, engine: object) -> None:
