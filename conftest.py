@@ -26,5 +26,6 @@ pytest_plugins = [
     "reports.allure.results",
     "reports.run.annotations",
     "reports.run.causes",
+    "reports.run.junit",
     "reports.run.record",
 ]

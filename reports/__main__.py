@@ -8,9 +8,14 @@ from typing import Annotated
 import typer
 
 from fixtures.errors import EXIT_CODES_TOLD
+from fixtures.home import incidents
 from reports.terminal.guard import guarded
 
-_ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = {
+    "report": ("report INCIDENT", "report incidents/INCIDENT --target prod.toml"),
+}
+
+_INCIDENTS = incidents()
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -21,7 +26,7 @@ def report(
     incidents: Annotated[
         Path,
         typer.Option("--incidents", help="Folder that the incident of that id is in."),
-    ] = _ROOT / "incidents",
+    ] = _INCIDENTS,
     profile: Annotated[
         Path | None,
         typer.Option(

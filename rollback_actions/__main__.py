@@ -1,4 +1,7 @@
-"""The command line: `python -m rollback_actions …`, with the exit codes of `fixtures.errors.ExitCode`."""
+"""The command line: `rollproof …`, in a checkout also `python -m rollback_actions …`.
+
+Exit codes are those of `fixtures.errors.ExitCode`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typer.core import TyperGroup
 
 from fixtures.errors import ExitCode
 from reports.terminal.guard import guarded
-from rollback_actions.cli.lazy import At, commands
+from rollback_actions.cli.lazy import At, commands, complete
 
 ROLLBACK = {
     "service": At(
@@ -28,6 +31,10 @@ ROLLBACK = {
     "resume": At(
         "rollback_actions.cli.rollback_commands:resume",
         "Resume the newest unfinished rollback, in its incident.",
+    ),
+    "let-in": At(
+        "rollback_actions.cli.rollback_commands:let_in",
+        "Let users in after a rollback that is verified: take off the maintenance that it left on.",
     ),
     "status": At(
         "rollback_actions.cli.rollback_commands:status",
@@ -53,6 +60,15 @@ CONTACTS = {
     ),
 }
 COMMANDS: dict[str, At | TyperGroup] = {
+    "init": At(
+        "rollback_actions.cli.init_commands:init_command",
+        "Write a profile for a compose project, and ask what it could not find out; changes nothing there.",
+    ),
+    "verify": At(
+        "rollback_actions.cli.verify_commands:verify",
+        "Verify the target: run the checks of the phases, in order, with pytest's options and exit codes.",
+        verbatim=True,
+    ),
     "backup": At(
         "rollback_actions.cli.state_commands:backup",
         "Back up every store in parallel, into a new backup set of the current commit.",
@@ -73,6 +89,10 @@ COMMANDS: dict[str, At | TyperGroup] = {
         "rollback_actions.cli.state_commands:grants_command",
         "Print the grants that each store's reader and operator need; asks no store.",
     ),
+    "doctor": At(
+        "rollback_actions.cli.doctor_commands:doctor_command",
+        "Examine all that this target needs, on one page, within 10 s; changes nothing.",
+    ),
     "plan": At(
         "rollback_actions.cli.plan_commands:plan_command",
         "Decide what to do by the runbook's tree and print the exact steps; changes nothing.",
@@ -81,7 +101,9 @@ COMMANDS: dict[str, At | TyperGroup] = {
         "rollback_actions.cli.plan_commands:card_command",
         "Print the runbook's command card, filled in for this target and this moment; changes nothing.",
     ),
-    "rollback": commands("Roll a target back.", ROLLBACK),
+    "rollback": commands(
+        "Roll a target back.", ROLLBACK, ("rollback emergency v1.4.2 --target prod.toml", "rollback status")
+    ),
     "monitor": At(
         "rollback_actions.cli.monitor_commands:monitor",
         "Watch the target on an exact beat until Ctrl-C; changes nothing.",
@@ -103,7 +125,7 @@ COMMANDS: dict[str, At | TyperGroup] = {
         "Rehearse COMMIT on a staging target: gate, deployment, checks, rollback, verification, record.",
     ),
     "reopen": At(
-        "rollback_actions.cli.reopen_commands:reopen_command",
+        "rollback_actions.cli.change_commands:reopen_command",
         "Reopen the gate for the fix of what INCIDENT rolled back; the original stays closed.",
     ),
     "assess": At(
@@ -114,6 +136,10 @@ COMMANDS: dict[str, At | TyperGroup] = {
         "rollback_actions.cli.respond_commands:respond",
         "Assess, decide, ask, roll back, verify: the runbook's emergency flow. Run again to resume.",
     ),
+    "report": At(
+        "reports.__main__:report",
+        "Rebuild verdict.json, pictures, postmortem.md and report.html of an incident from its folder alone.",
+    ),
     "bundle": At(
         "rollback_actions.cli.bundle_commands:bundle_command",
         "Pack INCIDENT into one archive, with every file's hash and without users' data.",
@@ -122,13 +148,29 @@ COMMANDS: dict[str, At | TyperGroup] = {
         "rollback_actions.cli.bundle_commands:verify_bundle_command",
         "Verify BUNDLE: every hash matches, nothing is missing, added or changed, and its record holds.",
     ),
-    "contacts": commands("Alert people of an incident by the runbook's contact flow.", CONTACTS),
+    "contacts": commands(
+        "Alert people of an incident by the runbook's contact flow.", CONTACTS, ("contacts status",)
+    ),
+    "completion": At(
+        "rollback_actions.cli.verify_commands:completion",
+        "Print the script that completes commands and options in a shell.",
+    ),
 }
+EXAMPLES = ("capture --target prod.toml", "verify phase1 --target prod.toml", "rollback status --help")
 
 
 def main() -> ExitCode:
     """Run the command line."""
-    return guarded(commands("Actions on a target: back up, capture a baseline, roll back.", COMMANDS))
+    line = commands(
+        "Prove that a rollback really rolled back: back up, capture a baseline, roll back, verify.\n\n"
+        "A profile describes the target: --target, or ROLLPROOF_TARGET. Where no profile names a folder,\n"
+        "incidents are those of the working folder; tools and locks are in ~/.local/state/rollproof.\n"
+        "--version prints the version.",
+        COMMANDS,
+        EXAMPLES,
+    )
+    complete(line)
+    return guarded(line)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,10 @@ COMMANDS = {
         "staging.commands:down",
         "Take the staging stack down, and the engine if `up` started it.",
     ),
+    "image": At(
+        "staging.commands:image",
+        "Build the image of the suite from its wheel.",
+    ),
     "deploy": At(
         "staging.commands:deploy",
         "Build, migrate to and start a commit of the application, on a stack that is up.",

@@ -77,6 +77,16 @@ def down() -> None:
         stop_kept_engine(progress.say)
 
 
+def image() -> None:
+    """Build the image of the suite from its wheel."""
+    from staging.machine.docker_engine import docker_engine
+    from staging.stack.suite_image import build_suite_image
+
+    with Progress() as progress, docker_engine(progress.say, keep=True), progress.step("build the image"):
+        built = build_suite_image(ROOT, progress.say)
+    typer.echo(f"image: {built}; docker run --rm {built} --help")
+
+
 def deploy(
     commit: Annotated[str, typer.Argument(help="Hash of a commit of the application.")],
     slot: Annotated[int, typer.Option(min=1, max=SLOTS, help="The slot of the stack.")] = 1,

@@ -21,6 +21,7 @@ from fixtures.baseline.facts import (
     Surroundings,
 )
 from fixtures.baseline.manifest import Manifest
+from fixtures.doctor.examination import Examination
 from fixtures.incident.downtime import Downtime
 from fixtures.incident.incident import Closed, IncidentFile, RollbackRecord, StoreAccount
 from fixtures.incident.journal import JournalLine
@@ -34,6 +35,14 @@ from fixtures.sealing.chain import Entry
 from fixtures.system.record_files import Positive, adapter_of
 from fixtures.verdict import RunVerdict
 from reports.bundle.bundle import SealedManifest
+from reports.terminal.card import Card
+from reports.terminal.comparison import Comparison
+from reports.terminal.contact_lines import ContactsRecord
+from reports.terminal.decision import AssessmentRecord, DecisionRecord
+from reports.terminal.document import Document
+from rollback_actions.cli.bundle_commands import VerifiedBundle
+from rollback_actions.cli.gate_commands import GateRecord
+from rollback_actions.rollback.rollback_run import StatusRecord
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "docs" / "schemas"
@@ -80,6 +89,15 @@ RECORDS: dict[str, tuple[object, str]] = {
     "baseline-profile": (RecordedStrictness, "baselines/ID/profile.json"),
     "baseline-milliseconds": (dict[str, Positive], "baselines/ID/milliseconds.json"),
     "baseline-content": (ContentFile, "baselines/ID/content/STORE.json"),
+    "output-assess": (Document[AssessmentRecord], "what `assess --json` prints"),
+    "output-plan": (Document[DecisionRecord], "what `plan --json` prints"),
+    "output-card": (Document[Card], "what `card --json` prints"),
+    "output-rollback-status": (Document[StatusRecord], "what `rollback status --json` prints"),
+    "output-gate": (Document[GateRecord], "what `gate --json` prints"),
+    "output-contacts-status": (Document[ContactsRecord], "what `contacts status --json` prints"),
+    "output-compare": (Document[Comparison], "what `compare --json` prints"),
+    "output-doctor": (Document[Examination], "what `doctor --json` prints"),
+    "output-verify-bundle": (Document[VerifiedBundle], "what `verify-bundle --json` prints"),
 }
 
 

@@ -10,6 +10,7 @@ from fixtures.baseline.folder import Baseline
 from fixtures.collection import Json
 from fixtures.errors import Meaning, Mismatch, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say
+from fixtures.home import typed
 from fixtures.incident.kept_backups import AGAIN, UNRECORDED, KeptSet, KeptStoreOf
 from fixtures.incident.trials import TrialOfStore
 from fixtures.stores.contract import Retention
@@ -21,7 +22,7 @@ from fixtures.verdict import Verdict
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step1]
 
-BOTH = "./deploy/scripts/backup.sh, then python -m rollback_actions capture"
+BOTH = f"{typed('backup')}, then {typed('capture')}"
 
 
 def test_backup_is_of_this_commit(
@@ -149,7 +150,7 @@ def test_backups_are_of_one_recovery_point(
            what="time from the first moment of a backup to the last",
            expected=f"at most {most} s", observed=f"{skew:.1f} s, from {first.wall} to {last.wall}",
            source=backup_set.folder,
-           hint="stop the writers, and back all stores up together: ./deploy/scripts/backup.sh")
+           hint=f"stop the writers, and back all stores up together: {typed('backup')}")
     note(f"all {len(target.stores)} stores within {skew:.1f} s")
 
 

@@ -14,6 +14,7 @@ from fixtures.gating.evidence import Expect, Keep, Say
 from fixtures.git.repository import WorkingCopy
 from fixtures.git.saved_commit import SavedCommit
 from fixtures.given.saved_state import state_of
+from fixtures.home import typed
 from fixtures.incident.trials import TrialOf
 from fixtures.migration_lint.finding import Linted
 from fixtures.target.profile import Target
@@ -28,7 +29,7 @@ def test_commit_is_saved(saved_commit: SavedCommit, expect: Expect, note: Say) -
     expect(saved_commit.text in {saved_commit.head, f"{saved_commit.head}\n"},
            what="saved commit", means=Meaning.WRONG_VERSION,
            expected=saved_commit.head, observed=saved_commit.observed,
-           source=saved_commit.file, hint="python -m rollback_actions save-state")
+           source=saved_commit.file, hint=typed("save-state"))
     note(f"{saved_commit.file} holds {saved_commit.head}")
 
 
@@ -57,7 +58,7 @@ def test_baseline_is_of_this_state(
     expect(commit == working_copy.head,
            what="commit of the baseline", means=Meaning.WRONG_VERSION,
            expected=working_copy.head, observed=commit,
-           source=baseline.folder, hint="capture one of what runs now: python -m rollback_actions capture")
+           source=baseline.folder, hint=f"capture one of what runs now: {typed('capture')}")
     expect(not baseline_gaps,
            what="containers of the baseline", otherwise=Unverifiable,
            expected="each service of the profile, with image id and configuration hash",
@@ -71,7 +72,7 @@ def test_baseline_is_of_this_state(
            expected=f"those of the baseline: {listed(sorted((recorded - live).elements())) or 'no other'}",
            observed=listed(sorted((live - recorded).elements())) or "none such",
            source="container engine",
-           hint="see what changed since; if that is right: python -m rollback_actions capture")
+           hint=f"see what changed since; if that is right: {typed('capture')}")
     note(f"{live.total()} containers run as baseline {baseline.id} of {commit[:12]} has them")
     without = {container.service for container in baseline.facts.containers if container.revision is None}
     if unlabelled := sorted(without.intersection(target.application.services)):

@@ -8,6 +8,7 @@ import pytest
 
 from fixtures.errors import listed
 from fixtures.gating.evidence import Expect, Say
+from fixtures.home import typed
 from fixtures.monitoring.samples import Life, ProbeKind, Sample, off_the_beat
 from fixtures.target.profile import Target
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step3]
 
-START = "start it in a terminal of its own: ./deploy/scripts/monitor_migration.sh"
+START = f"start it in a terminal of its own: {typed('monitor')}"
 WAIT = "let it run undisturbed for a while, then ask again"
 PART_OF_BEAT = 0.1
 OLDEST_BEATS = 2

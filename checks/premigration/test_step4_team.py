@@ -8,6 +8,7 @@ import pytest
 
 from fixtures.errors import listed
 from fixtures.gating.evidence import Expect, Say
+from fixtures.home import typed
 from fixtures.target.profile import Target
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def test_team_was_notified(
     note: Say,
 ) -> None:
     """Every channel has taken the message about this migration and the current change document."""
-    expect = expect.of(change_record.source, hint=f"python -m rollback_actions notify {migration[:12]}")
+    expect = expect.of(change_record.source, hint=typed(f"notify {migration[:12]}"))
     expect(channels,
            what="channels of the team",
            expected="at least one", observed=len(channels) or "none",
@@ -83,6 +84,6 @@ def test_on_call_acknowledged(
            expected=f"one of {listed(team.on_call)}" if team.on_call else "one, by name",
            observed="; ".join(f"{one.name}'s {void or 'counts'}" for one, void in said) or "none",
            source=change_record.source,
-           hint=f"python -m rollback_actions acknowledge {migration[:12]} --as NAME")
+           hint=typed(f"acknowledge {migration[:12]} --as NAME"))
     last, ago = holding[-1], holding[-1].at.seconds_ago() / 60
     note(f"{last.name} acknowledged {ago:.0f} min ago, written down by {last.user} on {last.host}")

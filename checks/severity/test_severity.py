@@ -8,6 +8,7 @@ import pytest
 
 from fixtures.errors import Unverifiable, listed
 from fixtures.gating.evidence import Expect, Say
+from fixtures.home import typed
 from fixtures.monitoring.severity import Severity, Standing
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.severity]
 
-MONITOR = "start the monitor, or see why it has no answer: ./deploy/scripts/monitor_migration.sh"
+MONITOR = f"start the monitor, or see why it has no answer: {typed('monitor')}"
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def _expect_clear(assessment: Assessment, severity: Severity, expect: Expect, no
     expect(not beyond,
            what=f"{severity} bands",
            expected="every figure within its limit", observed=listed(beyond) or "none beyond it",
-           hint="python -m rollback_actions assess says the same, and what to do")
+           hint=f"{typed('assess')} says the same, and what to do")
     expect(known,
            what=f"{severity} bands", otherwise=Unverifiable,
            expected="figures", observed="; ".join(known) or "none")

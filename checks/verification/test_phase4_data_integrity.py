@@ -15,6 +15,7 @@ from fixtures.collection import Case, Json
 from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
 from fixtures.given.cases import ContentCase, CountCase, GoldenCase, SchemaCase
+from fixtures.home import typed
 from fixtures.stores.contract import Beside, Neighbours, SharedContent, StoreView
 from fixtures.stores.references import require_whole
 from fixtures.system.rounds import Wrong, answer_of
@@ -92,7 +93,7 @@ def test_collection_content(
            what=f"compared records of {content}", otherwise=Unverifiable,
            expected=f"at least {least:g} %", observed=f"{covered:.3g} %",
            source=comparison.coverage,
-           hint="compare it without a window: python -m rollback_actions compare BASELINE; "
+           hint=f"compare it without a window: {typed('compare BASELINE')}; "
                 "or set windows.phase4, stores.NAME.load or limits.coverage_percent in the profile")
 
 

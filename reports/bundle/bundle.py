@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Annotated
 
 from fixtures.errors import ActionFailed, Problem, UsageProblem, reason_of
+from fixtures.home import typed
 from fixtures.incident.incident import LOST_WINDOW, Incident
 from fixtures.redaction.redactor import Redactor
 from fixtures.sealing.chain import seal_text_of_people
@@ -157,7 +158,7 @@ def _require_holding(incident: Incident, checked: Checked, *, anyway: bool) -> N
             expected="one that holds",
             observed="; ".join(checked.lines),
             source=str(incident.folder),
-            hint="put back what was changed; pages are rebuilt by python -m reports ID; or: bundle --anyway",
+            hint=f"put back what was changed; pages are rebuilt by {typed('report ID')}; or: bundle --anyway",
         )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem, reason_of, shortened
+from fixtures.home import typed
 from fixtures.system.files import canonical_json, open_regular, strict_json
 from fixtures.system.record_files import record_of
 from reports.bundle.bundle import (
@@ -166,7 +167,7 @@ def verify_bundle(path: Path, sha256: str | None = None) -> Bundle:
             expected="a file",
             observed="none",
             source=str(path),
-            hint="python -m rollback_actions bundle ID makes one",
+            hint=f"{typed('bundle ID')} makes one",
         ) from None
     except _NO_ARCHIVE as error:
         said = f"{type(error).__name__}: {error}".encode("unicode_escape").decode()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.errors import reason_of
+from fixtures.home import typed
 from fixtures.incident.incident import ROLLBACK, Incident, load_incident
 from fixtures.system.files import write_whole
 from fixtures.verdict import RunVerdict
@@ -82,7 +83,7 @@ def render(
             expected="one a check",
             observed="none",
             source=str(incident_folder / RESULTS),
-            hint="run the checks first: pytest -m verification --target PROFILE",
+            hint=f"run the checks first: {typed('verify verification --target PROFILE')}",
         )
     _require_files(incident_folder / RESULTS)
     allure = find_allure(progress, tools)
@@ -119,7 +120,7 @@ def render(
             expected="a file that can be written",
             observed=reason_of(error),
             source=str(report),
-            hint="make room there, or correct the permissions: then python -m reports FOLDER",
+            hint=f"make room there, or correct the permissions: then {typed('report FOLDER')}",
         ) from None
     write_history(kept, now)
     return report
@@ -134,7 +135,7 @@ def _require_files(results: Path) -> None:
             expected="files",
             observed=f"{len(odd)} that are none",
             source=str(odd[0]),
-            hint="take out what is no file, then: python -m reports FOLDER",
+            hint=f"take out what is no file, then: {typed('report FOLDER')}",
         )
 
 

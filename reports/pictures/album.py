@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.errors import Problem, Unverifiable, reason_of
+from fixtures.home import typed
 from fixtures.incident.incident import IncidentKind
 from fixtures.system.files import write_whole
 from reports.incident.incident_record import read_record
@@ -79,5 +80,5 @@ def _keep(path: Path, picture: bytes | None) -> None:
             expected="a folder that can be written",
             observed=reason_of(error),
             source=str(path.parent),
-            hint="make room there, or correct the permissions: then python -m reports FOLDER",
+            hint=f"make room there, or correct the permissions: then {typed('report FOLDER')}",
         ) from None

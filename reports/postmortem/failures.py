@@ -53,5 +53,5 @@ def _row(event: Event, timeline: Timeline) -> tuple[str, str, str, str]:
 def _blocked(verdict: RunVerdict) -> Iterator[str]:
     for name, phase in verdict.phases.items():
         if phase.checks.blocked:
-            reason = phase.first[1] if phase.first else "no reason is recorded"
+            reason = phase.first.reason if phase.first else "no reason is recorded"
             yield f"{TITLES.get(name, name)}: {phase.checks.blocked} checks were blocked: {reason}"

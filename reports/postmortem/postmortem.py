@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.errors import Unverifiable, reason_of
+from fixtures.home import typed
 from fixtures.redaction.redactor import Redactor
 from fixtures.system.files import read_regular, write_whole
 from fixtures.verdict import RunVerdict
@@ -87,7 +88,7 @@ def write_post_mortem(folder: Path, redact: Callable[[str], str] = _TOKENS.text)
             expected="a file that can be read and written",
             observed=reason_of(error),
             source=str(path),
-            hint="keep what people wrote there in another file, then: python -m reports FOLDER",
+            hint=f"keep what people wrote there in another file, then: {typed('report FOLDER')}",
         ) from None
     return path
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from fixtures.errors import Problem
+from fixtures.home import typed
 from fixtures.incident.incident import IncidentKind, load_incident
 from fixtures.redaction.redactor import Redactor
 from reports.allure.checksums import add_checksums
@@ -41,7 +42,7 @@ def complete(
             for wrong in draw(folder, redactor):
                 say(wrong)
         elif remove_pictures(folder):
-            say(f"  to draw the pictures again: python -m reports {folder}")
+            say(f"  to draw the pictures again: {typed(f'report {folder}')}")
     except NoReport as problem:
         # The rest of the record does not depend on the pictures.
         say(str(problem))

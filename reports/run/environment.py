@@ -5,16 +5,13 @@ from __future__ import annotations
 import getpass
 import os
 import platform
-import tomllib
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 
 from fixtures.baseline.facts import Facts
 from fixtures.gating.verification import Verification
+from fixtures.home import version as own_version
 from fixtures.incident.incident import Incident, RollbackRecord
-
-_PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
 
 def environment(verification: Verification, recorded: Facts | None) -> dict[str, str]:
@@ -33,7 +30,7 @@ def environment(verification: Verification, recorded: Facts | None) -> dict[str,
         environment_of(incident, incident.rollback())
         | rows
         | {
-            "Rollproof": tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["version"],
+            "Rollproof": own_version(),
             "Host": platform.node(),
             "Python": platform.python_version(),
             "pytest": version("pytest"),

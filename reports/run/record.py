@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from xml.etree.ElementTree import ParseError
 
 import pytest
 
 from fixtures.errors import ExitCode, Problem, listed
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.given.given import recorded_facts
+from fixtures.home import typed
 from fixtures.incident.incident import JOURNAL, IncidentKind, record_of
 from fixtures.incident.tally import of_severity, tally
 from fixtures.sealing.chain import UNSIGNED, promised
@@ -29,6 +31,7 @@ from reports.incident.journal_end import JOURNAL_END, journal_end
 from reports.run.causes import NAME as CAUSES
 from reports.run.completion import complete
 from reports.run.environment import environment, executor
+from reports.run.junit import complete_junit
 from reports.text.redactor import redactor_of
 from reports.tools.node import installed_allure
 from reports.verdict.downtime_result import results_of_time
@@ -117,11 +120,39 @@ class _Record:
             if session.exitstatus == ExitCode.VERIFIED:
                 session.exitstatus = ExitCode.FAILED
                 page = self._blocked(page)
+        self._complete_junit()
         try:
             append_job_summary(redactor_of(self._config).text(page))
         except OSError as error:
             self._notes.append(f"  the job's summary page was not written: {error}")
+        self._note_users_kept_out()
         self._seal(session, unsigned)
+
+    def _note_users_kept_out(self) -> None:
+        """Say who is to be let in, once all is verified."""
+        application = self._verification.target.application
+        if not self._incident.closed or application.way_in is None:
+            return
+        from fixtures.application.maintenance import kept_out  # noqa: PLC0415 - an HTTP client at every start
+
+        if kept_out(application):
+            self._notes.append(f"  users are still kept out: {typed('rollback let-in')}")
+
+    def _complete_junit(self) -> None:
+        """Add to JUnit's file, if this run wrote one, what only its end knows."""
+        written = getattr(self._config.option, "xmlpath", None)
+        if not written or not Path(written).is_file() or self._shown is None:
+            return
+        redact, folder = redactor_of(self._config).text, self._incident.folder.resolve()
+        told = {
+            "incident": self._incident.id,
+            "verdict": self._shown.verdict.value,
+            "record": redact(str(folder)),
+        }
+        try:
+            complete_junit(Path(written), told)
+        except (OSError, ParseError) as error:
+            self._notes.append(f"  JUnit's file does not say the verdict: {error}")
 
     def _seal(self, session: pytest.Session, unsigned: Problem | None) -> None:
         """Seal the record; one that was to be signed and is not is no green result."""
@@ -210,7 +241,7 @@ class _Record:
         folder = self._incident.folder
         if installed_allure() is None:
             self._notes.append(
-                f"  {REPORT} was not made; this makes it: python -m reports {shown_folder(folder)}"
+                f"  {REPORT} was not made; this makes it: {typed(f'report {shown_folder(folder)}')}"
             )
         else:
             render(folder)

@@ -1,8 +1,10 @@
 """The terminal: steps, the monitor's samples, a decision, the card, and contacts, in lines for people.
 
+What a command found is a record there, which `--json` prints as a document: see `document`.
+
 Its `guard` is the edge of each command line: errors and exit codes.
 
 May import `fixtures`, `fixtures.redaction`, `fixtures.system`, `fixtures.target`, `fixtures.git`,
 `fixtures.engines`, `fixtures.monitoring`, `fixtures.decision`, `fixtures.incident`, `fixtures.baseline`,
-`fixtures.backups`, `fixtures.team`, `fixtures.monitor`, `fixtures.losses`, `fixtures.rollback`.
+`fixtures.backups`, `fixtures.team`, `fixtures.losses`, `fixtures.rollback`, `fixtures.doctor`.
 """

@@ -40,6 +40,24 @@ class Entry:
     lines: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Card:
+    """The card of one target."""
+
+    target: str
+    entries: tuple[Entry, ...]
+
+
+def card_lines(filled: Card) -> Iterator[str]:
+    """Yield the card for people."""
+    yield f"EMERGENCY COMMANDS for {filled.target}"
+    for entry in filled.entries:
+        yield f"\n{entry.title}:"
+        if entry.command:
+            yield f"  {entry.command}"
+        yield from (f"    {line}" for line in entry.lines)
+
+
 def card(advice: Advice, engine: ContainerEngine, lock: Locked) -> Iterator[Entry]:
     """Yield the entries of the card; an entry that cannot be determined gives the reason instead."""
     target = advice.target

@@ -3,27 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from fixtures.team.contact_flow import Flow, State, t_plus
-from fixtures.team.contact_record import ALERTED, ALERTING, ContactRecord
+from fixtures.team.contact_flow import Flow, State, Step, t_plus
+from fixtures.team.contact_record import ALERTED, ALERTING, Alert, ContactRecord
 
 
-def status_lines(flow: Flow, record: ContactRecord) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The last attempt of an alert by one channel; `delivered` is None if its end is unknown."""
+
+    alert: Alert
+    channel: str
+    delivered: bool | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToSend:
+    """An alert that is due now, and why."""
+
+    alert: Alert
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactsRecord:
+    """The state of an incident's contact flow, `elapsed` seconds after T+0.
+
+    After `wait_seconds` the next alert becomes due by itself, or never if it is None.
+    """
+
+    incident: str
+    severity: str
+    elapsed: float
+    steps: tuple[Step, ...]
+    sent: tuple[Sent, ...]
+    due: tuple[ToSend, ...]
+    wait_seconds: float | None
+    over: bool
+
+
+def contacts_record(incident: str, flow: Flow, record: ContactRecord) -> ContactsRecord:
+    """Return the state of the flow of `incident`, by its record."""
+    latest = {(one.alert, one.fingerprint): one for one in record.attempts}
+    delivered = {ALERTED: True, ALERTING: None}
+    return ContactsRecord(
+        incident,
+        record.severity,
+        flow.elapsed,
+        flow.steps,
+        tuple(
+            Sent(one.alert, one.channel, delivered.get(one.event, False), one.reason)
+            for one in latest.values()
+        ),
+        tuple(ToSend(due.alert, due.because) for due in flow.due),
+        flow.wait_seconds,
+        flow.over,
+    )
+
+
+def status_lines(found: ContactsRecord) -> Iterator[str]:
     """Yield the state of the flow, for people."""
-    yield f"{t_plus(flow.elapsed)}: {record.severity}"
-    for step in flow.steps:
+    yield f"{t_plus(found.elapsed)}: {found.severity}"
+    for step in found.steps:
         when = f" at {t_plus(step.at)}" if step.at is not None else ""
         by = f", by {t_plus(step.limit)}" if step.state in {State.DUE, State.OVERDUE} else ""
         begins = f", at {t_plus(step.begins)}" if step.state is State.WAITING else ""
         yield f"{step.name}: {step.state}{when}{by}{begins}{f' ({step.text})' if step.text else ''}"
-    latest = {(one.alert, one.fingerprint): one for one in record.attempts}
-    for one in latest.values():
-        if one.event == ALERTED:
-            how = "delivered"
-        else:
-            how = "unknown: no end is recorded" if one.event == ALERTING else f"NOT DELIVERED: {one.reason}"
-        yield f"{one.alert}, channel {one.channel}: {how}"
-    for due in flow.due:
+    ends = {True: "delivered", None: "unknown: no end is recorded"}
+    for one in found.sent:
+        yield f"{one.alert}, channel {one.channel}: {ends.get(one.delivered, f'NOT DELIVERED: {one.reason}')}"
+    for due in found.due:
         yield f"to be done now: {due.alert}, {due.because}"
-    if not flow.due and flow.wait_seconds is not None and not flow.over:
-        yield f"next: at {t_plus(flow.elapsed + flow.wait_seconds)}"
+    if not found.due and found.wait_seconds is not None and not found.over:
+        yield f"next: at {t_plus(found.elapsed + found.wait_seconds)}"

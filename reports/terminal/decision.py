@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from fixtures.decision.tree import Action, Decision
 from fixtures.engines.factory import open_engine
@@ -12,20 +13,42 @@ from fixtures.git.repository import head
 from fixtures.losses.after_restore import dangling, unmatched
 from fixtures.losses.changes import Written
 from fixtures.losses.written_since import written_since
-from fixtures.monitor.assessment import Assessed
-from fixtures.monitoring.severity import Severity, Standing
+from fixtures.monitoring.severity import Assessment, Severity, Standing
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.foresight import Foreseen, foresee, said
 from fixtures.rollback.plan import Plan, plan_of
 from fixtures.rollback.refusals import Allowed, refusals
 from fixtures.rollback.schedule import schedule_of
+from fixtures.system.command import Command
 from fixtures.target.profile import Target
+from reports.terminal.document import Trouble
 from reports.terminal.outline import cautions, losses, mismatches, outline
 
 
-def assessment_lines(assessed: Assessed) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class AssessmentRecord:
+    """What `assess` found: severity and bands, what the tree says, and the command to type, or None.
+
+    `monitored` tells that a running monitor made the samples, or that a file had them.
+    """
+
+    assessment: Assessment
+    monitored: bool
+    decision: Decision
+    next: str | None
+
+
+def assessment_record_lines(record: AssessmentRecord) -> Iterator[str]:
+    """Yield what `assess` found, for people."""
+    yield from assessment_lines(record.assessment, monitored=record.monitored)
+    names = f" of {', '.join(record.decision.names)}" if record.decision.names else ""
+    yield f"decision: {record.decision.action}{names}: {record.decision.reason}"
+    if record.next is not None:
+        yield f"next: {record.next}"
+
+
+def assessment_lines(assessment: Assessment, *, monitored: bool) -> Iterator[str]:
     """Yield the assessment for people: the severity, and the state of each band, the worst first."""
-    assessment = assessed.assessment
     yield f"severity: {assessment.said}"
     for standing in (Standing.MET, Standing.LASTING, Standing.UNKNOWN):
         for finding in assessment.of(standing):
@@ -34,55 +57,116 @@ def assessment_lines(assessed: Assessed) -> Iterator[str]:
     clear = [f"{finding.band} {finding.text}" for finding in assessment.of(Standing.CLEAR)]
     if clear:
         yield f"clear: {'; '.join(dict.fromkeys(clear))}"
-    if not assessed.monitored and assessment.severity is not Severity.CRITICAL and not assessment.cut_off:
+    if not monitored and assessment.severity is not Severity.CRITICAL and not assessment.cut_off:
         yield "not judged: what takes longer than these samples; start the monitor"
 
 
-def decision_lines(
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """A step of a plan: what it changes, in words, and the seconds that it may take."""
+
+    name: str
+    changes: str
+    deadline_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRecord:
+    """A rollback that can be done, as it would be: what it costs, what to see to, and why it is refused.
+
+    Seconds: `budget_seconds` is the profile's, `expected_seconds` a guess by the backup, `deadline_seconds`
+    what the steps may take in all.
+    """
+
+    commit: str
+    baseline: str
+    steps: tuple[StepRecord, ...]
+    lost: tuple[str, ...]
+    cautions: tuple[str, ...]
+    budget_seconds: float
+    expected_seconds: float
+    deadline_seconds: float
+    foreseen: tuple[str, ...]
+    refused: tuple[Trouble, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """What the tree decides, the plan of the rollback if it decides on one, and the commands to type next."""
+
+    decision: Decision
+    plan: PlanRecord | None
+    next: tuple[Command, ...]
+
+
+def decision_record(
     advice: Advice,
     decision: Decision,
     commit: str | None,
     refused: Callable[[Plan, Sequence[Foreseen]], Iterable[UsageProblem]] | None = None,
-) -> Iterator[str]:
-    """Yield the decision's lines; a rollback goes to `commit`, or with None to the known-good commit.
+) -> DecisionRecord:
+    """Return what becomes of a decision; a rollback goes to `commit`, or with None to the known-good commit.
 
     `refused` gives the reasons to refuse its plan; by default, they are those without any permission.
 
     Raises:
-        Problem: the chosen rollback cannot be done; this is known before the first line is yielded.
+        Problem: the chosen rollback cannot be done.
     """
     target = advice.target
     plan = plan_of(target, decision, commit)
-    now = head(target.application.repository) if plan else ""
+    if plan is None:
+        look = (advice.health(), advice.logs(target.application.services))
+        return DecisionRecord(decision, None, look if decision.action is Action.INVESTIGATE else ())
+    now = head(target.application.repository)
+    schedule = schedule_of(target, plan)
+    foreseen = foresee(target, plan, open_engine(target.engine))
+    without = refusals(target, plan, Allowed(), foreseen)
+    record = PlanRecord(
+        plan.commit,
+        plan.baseline.id,
+        tuple(
+            StepRecord(step.name, changes, schedule.deadline(step.stage))
+            for step, changes in outline(target, plan)
+        ),
+        tuple(losses(plan, _written(target, plan))),
+        (
+            *cautions(target, plan, now),
+            *_mismatches(target, plan),
+            *(
+                f"{place} ({what}) is of no store: it stays as it is"
+                for place, what in _strays(target, plan).items()
+            ),
+        ),
+        schedule.budget,
+        schedule.seconds,
+        schedule.deadlines,
+        tuple(said(foreseen)),
+        tuple(map(Trouble.of, without if refused is None else refused(plan, foreseen))),
+    )
+    return DecisionRecord(decision, record, (advice.rollback(plan.wish),))
+
+
+def decision_lines(record: DecisionRecord) -> Iterator[str]:
+    """Yield a decision for people."""
+    decision, plan = record.decision, record.plan
     names = f" of {', '.join(decision.names)}" if decision.names else ""
     yield f"decision: {decision.action}{names}"
     yield f"because: {decision.reason}"
-    if plan is None:
-        if decision.action is Action.INVESTIGATE:
-            yield f"next: {advice.health()}"
-            yield f"      {advice.logs(target.application.services)}"
-        return
-    yield f"commit: {plan.commit}, baseline {plan.baseline.id}"
-    yield "steps:"
-    schedule = schedule_of(target, plan)
-    for number, (step, changes) in enumerate(outline(target, plan), start=1):
-        yield f"  {number:>2}. {step.name}: {changes} (within {schedule.deadline(step.stage):.0f} s)"
-    for loss in losses(plan, _written(target, plan)):
-        yield f"lost: {loss}"
-    for caution in (*cautions(target, plan, now), *_mismatches(target, plan)):
-        yield f"caution: {caution}"
-    for place, what in _strays(target, plan).items():
-        yield f"caution: {place} ({what}) is of no store: it stays as it is"
-    yield (
-        f"budget: {schedule.budget:g} s (rollback_seconds); about {schedule.seconds:.0f} s expected,"
-        f" {schedule.deadlines:.0f} s by the deadlines"
-    )
-    foreseen = foresee(target, plan, open_engine(target.engine))
-    yield from said(foreseen)
-    without = refusals(target, plan, Allowed(), foreseen)
-    for refusal in without if refused is None else refused(plan, foreseen):
-        yield f"refused: {refusal.summary}; {refusal.hint}"
-    yield f"next: {advice.rollback(plan.wish)}"
+    if plan is not None:
+        yield f"commit: {plan.commit}, baseline {plan.baseline}"
+        yield "steps:"
+        for number, step in enumerate(plan.steps, start=1):
+            yield f"  {number:>2}. {step.name}: {step.changes} (within {step.deadline_seconds:.0f} s)"
+        yield from (f"lost: {loss}" for loss in plan.lost)
+        yield from (f"caution: {caution}" for caution in plan.cautions)
+        yield (
+            f"budget: {plan.budget_seconds:g} s (rollback_seconds); about {plan.expected_seconds:.0f} s"
+            f" expected, {plan.deadline_seconds:.0f} s by the deadlines"
+        )
+        yield from plan.foreseen
+        yield from (f"refused: {refusal.summary}; {refusal.hint}" for refusal in plan.refused)
+    for lead, command in zip(("next: ", "      "), record.next, strict=False):
+        yield f"{lead}{command}"
 
 
 def _mismatches(target: Target, plan: Plan) -> Iterator[str]:

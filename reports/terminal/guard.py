@@ -12,11 +12,12 @@ from contextlib import suppress
 from typer.exceptions import Abort, TyperException
 
 from fixtures.errors import (
+    Described,
     ExitCode,
     Mismatch,
     Problem,
+    UsageProblem,
     code_of,
-    describe,
     disk_full,
     for_a_terminal,
     no_space,
@@ -24,6 +25,7 @@ from fixtures.errors import (
 )
 from fixtures.system.process import escape_half_characters, sigterm_as_ctrl_c, tell_crashes
 from fixtures.system.state import new_state_file
+from reports.terminal.document import ask, owe
 
 _CTRL_C = 130
 _TOO_LONG = frozenset({errno.ENAMETOOLONG, errno.E2BIG})
@@ -35,21 +37,21 @@ def guarded(command: Callable[..., object]) -> ExitCode:
 
     An unforeseen error is a bug of ours: its traceback goes to a file, for the person who fixes it. Both the
     messages and that file are redacted: secrets known to this process, and personal data of its target. A
-    crash of native code, which Python cannot catch, says on standard error where it was.
+    crash of native code, which Python cannot catch, says on standard error where it was. A command that owes
+    a document gives it with the error in it, beside the message.
     """
+    ask(None)
     escape_half_characters()
     tell_crashes()
     try:
         with sigterm_as_ctrl_c():
             code = command(standalone_mode=False)
     except TyperException as error:
-        _say(_of_usage(error))
-        return ExitCode.USAGE
+        return _ended(_of_usage(error), ExitCode.USAGE)
     except (KeyboardInterrupt, Abort):
         return _interrupted()
     except (Problem, Mismatch) as error:
-        _say(_with_notes(error))
-        return code_of(error) if isinstance(error, Problem) else ExitCode.FAILED
+        return _ended(error, code_of(error) if isinstance(error, Problem) else ExitCode.FAILED)
     except (BrokenPipeError, SystemExit):
         # Typer's way out when nobody reads the output; its code would mean that an action failed.
         return _unread()
@@ -58,15 +60,17 @@ def guarded(command: Callable[..., object]) -> ExitCode:
     return _code_of_exit(code)
 
 
-def _with_notes(error: Exception) -> str:
-    """Return the text of an error, and of those that were found with it: the same one is said once."""
-    return "\n".join(dict.fromkeys([str(error), *getattr(error, "__notes__", [])]))
+def _ended(error: Described, code: ExitCode) -> ExitCode:
+    """Tell an error, and those that were found with it: the same one is said once. Return `code`."""
+    _say("\n".join(dict.fromkeys([str(error), *getattr(error, "__notes__", [])])))
+    owe(error, code, _redacted)
+    return code
 
 
-def _of_usage(error: TyperException) -> str:
-    """Return the text of an error in the arguments, with the help of that very command to paste."""
+def _of_usage(error: TyperException) -> UsageProblem:
+    """Return the error in the arguments, with the help of that very command to paste."""
     path = getattr(getattr(error, "ctx", None), "command_path", "")
-    return describe(
+    return UsageProblem(
         what=f"command {path}" if path else "command line",
         expected="a command and arguments that --help lists",
         observed=error.format_message(),
@@ -77,20 +81,25 @@ def _of_usage(error: TyperException) -> str:
 
 def _unforeseen(error: Exception) -> ExitCode:
     if (full := no_space(error)) is not None:
-        _say(str(disk_full(full)))
-        return ExitCode.BROKEN
+        return _ended(disk_full(full), ExitCode.BROKEN)
     if isinstance(error, OSError) and error.errno in _TOO_LONG and max(map(len, sys.argv)) > _LONGEST_NAME:
-        text = describe(
+        problem = UsageProblem(
             what="command line",
             expected="arguments that can be names",
             observed=f"one of {max(map(len, sys.argv)):,} characters",
             source="the arguments",
             hint="add --help",
         )
-        _say(text)
-        return ExitCode.USAGE
-    _say(f"internal error: {type(error).__name__}; {_kept(error)}")
-    _say("HINT: report it with that; what was done up to then is in the journal")
+        return _ended(problem, ExitCode.USAGE)
+    bug = Problem(
+        what="internal error",
+        expected="none",
+        observed=f"{type(error).__name__}; {_kept(error)}",
+        source="this program",
+        hint="report it with that; what was done up to then is in the journal",
+    )
+    _say(f"internal error: {bug.observed}\nHINT: {bug.hint}")
+    owe(bug, ExitCode.BROKEN, _redacted)
     return ExitCode.BROKEN
 
 
@@ -116,6 +125,14 @@ def _unread() -> ExitCode:
 
 def _interrupted() -> ExitCode:
     _say("interrupted")
+    stopped = Problem(
+        what="command",
+        expected="its end",
+        observed="interrupted",
+        source="Ctrl-C, or a signal",
+        hint="run it again",
+    )
+    owe(stopped, ExitCode.INTERRUPTED, _redacted)
     return ExitCode.INTERRUPTED
 
 

@@ -79,6 +79,12 @@ def _maintenance_off(_: Target, plan: Plan, __: str) -> str:
     return "; ".join((f"{plan.maintained} answers again", *again))
 
 
+def _keep_out(_: Target, plan: Plan, __: str) -> str:
+    return (
+        f"{plan.maintained} says 503 to users again, and lets in whoever has application.maintenance.way_in"
+    )
+
+
 # The changes of each step, in words; a step that is not listed changes nothing.
 _CHANGES: Mapping[Step, Callable[[Target, Plan, str], str]] = {
     Step.MAINTENANCE_ON: _maintenance_on,
@@ -92,6 +98,7 @@ _CHANGES: Mapping[Step, Callable[[Target, Plan, str], str]] = {
     Step.START: _start,
     Step.RECREATE: _start,
     Step.MAINTENANCE_OFF: _maintenance_off,
+    Step.KEEP_OUT: _keep_out,
 }
 
 

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fixtures.errors import reason_of
+from fixtures.home import HOME, typed
 from fixtures.redaction.redactor import Redactor
 from fixtures.system.files import read_regular, write_whole
 from reports.tools.processes import NoReport, run
@@ -19,8 +20,7 @@ TIMELINE, PHASES, MONITOR, RECORDS = "timeline.svg", "phases.svg", "monitor.svg"
 EVERY = (TIMELINE, PHASES, MONITOR, RECORDS)
 """The pictures in the order in which they are shown."""
 DRAW_SECONDS = 60.0
-_ROOT = Path(__file__).resolve().parents[2]
-_HINT = "the rest of the record does not depend on it; this draws them: python -m reports FOLDER"
+_HINT = f"the rest of the record does not depend on it; this draws them: {typed('report FOLDER')}"
 
 
 def draw(folder: Path, redactor: Redactor, *, seconds: float = DRAW_SECONDS) -> list[str]:
@@ -44,7 +44,7 @@ def draw(folder: Path, redactor: Redactor, *, seconds: float = DRAW_SECONDS) -> 
         what="pictures of the incident",
         hint=_HINT,
         seconds=seconds,
-        folder=_ROOT,
+        folder=HOME,
         # It names a backend for windows; Matplotlib does not start with an unknown name.
         environment={name: value for name, value in os.environ.items() if name != "MPLBACKEND"},
     )

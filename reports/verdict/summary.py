@@ -206,7 +206,7 @@ def _firsts(verdict: RunVerdict, told: Collection[str] = ()) -> Iterator[tuple[s
     """Yield each tried phase's first unpassed check with its reason: these are the causes."""
     for name, phase in verdict.phases.items():
         if name not in told and phase.first is not None and (phase.checks.failed or phase.checks.broken):
-            check, reason = phase.first
+            check, reason = phase.first.check, phase.first.reason
             yield check, _line(reason)
 
 
@@ -219,7 +219,7 @@ def _blocked(verdict: RunVerdict) -> Iterator[tuple[str, str]]:
             and phase.first is not None
             and not (phase.checks.failed or phase.checks.broken)
         ):
-            yield name, _line(phase.first[1])
+            yield name, _line(phase.first.reason)
 
 
 def _blocked_together(verdict: RunVerdict) -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from fixtures.errors import UsageProblem
+from fixtures.home import typed
 from fixtures.system.files import write_whole
 from fixtures.system.record_files import as_json, read_record
 from fixtures.verdict import RunVerdict
@@ -29,7 +30,7 @@ def read_verdict(folder: Path) -> RunVerdict:
         UsageProblem: the file is missing, or holds no verdict.
     """
     path = folder / VERDICT
-    what, hint = "verdict", "run the checks again: pytest -m verification --target PROFILE"
+    what, hint = "verdict", f"run the checks again: {typed('verify verification --target PROFILE')}"
     found = read_record(RunVerdict, path, what=what, hint=hint)
     if found is None:
         raise UsageProblem(

@@ -2,5 +2,6 @@
 
 May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.git`, `fixtures.engines`,
 `fixtures.stores`, `fixtures.incident`, `fixtures.baseline`, `fixtures.backups`, `fixtures.application`,
-`fixtures.probes`, `rollback_actions.session`, `rollback_actions.containers`, `rollback_actions.stores`.
+`fixtures.probes`, `fixtures.doctor`, `rollback_actions.session`, `rollback_actions.containers`,
+`rollback_actions.stores`.
 """

@@ -14,19 +14,19 @@ from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer, Re
 from fixtures.baseline.folder import BaselineDraft
 from fixtures.baseline.recording import record_content
 from fixtures.baseline.seal import new_sealing
-from fixtures.baseline.sight import whole_sight
 from fixtures.baseline.strictness import record_strictness
 from fixtures.baseline.surroundings import record_surroundings
-from fixtures.engines.engine import Container, ContainerEngine, EngineUnreached, Inside
+from fixtures.doctor.examination import examine, require_all, with_others
+from fixtures.doctor.probe_table import before_capture
+from fixtures.engines.engine import ContainerEngine, EngineUnreached, Inside
 from fixtures.engines.factory import open_engine
-from fixtures.engines.stray_mounts import require_held
 from fixtures.errors import ActionFailed, Mismatch, Problem, Unverifiable
 from fixtures.git.repository import read_working_copy
 from fixtures.incident.journal_steps import Step
 from fixtures.probes.web_probes import usual_milliseconds
 from fixtures.stores.contract import StoreView
 from fixtures.stores.references import follow_all
-from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_content, open_marks, open_view
+from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_marks, open_view
 from fixtures.system.command import Deadline
 from fixtures.system.rounds import Opened
 from fixtures.system.side_by_side import every
@@ -38,34 +38,6 @@ YOUNG_SECONDS = 20.0
 POLL_SECONDS = 0.5
 
 
-class Gaps:
-    """What is missing, said at once: each part is tried, also after another one has failed."""
-
-    def __init__(self) -> None:
-        """Know of none yet."""
-        self._found: list[Problem | Mismatch] = []
-
-    @contextmanager
-    def part(self) -> Iterator[None]:
-        """Keep what ends the body, and go on; but not without an engine, which every part asks."""
-        try:
-            yield
-        except EngineUnreached:
-            raise
-        except (Problem, Mismatch) as gap:
-            self._found.append(gap)
-
-    def require_none(self) -> None:
-        """Raise the first one, with the others in its notes, if there is any."""
-        if not self._found:
-            return
-        first, *others = self._found
-        for other in others:
-            for text in (str(other), *getattr(other, "__notes__", ())):
-                first.add_note(text)
-        raise first
-
-
 def capture(target: Target, steps: Steps) -> Path:
     """Record `target` as the new current baseline and return its folder.
 
@@ -75,31 +47,38 @@ def capture(target: Target, steps: Steps) -> Path:
             store. A baseline of a bad state would call it good for ever. The first in its order; its notes
             are the others.
     """
-    engine, gaps = open_engine(target.engine), Gaps()
-    with gaps.part(), steps(Step.CONTAINERS) as step:
+    engine, gaps, unread = open_engine(target.engine), list[Problem | Mismatch](), set[str]()
+    with _kept(gaps), steps(Step.CONTAINERS) as step:
+        # Without an engine, nothing else can be asked.
+        engine.running()
+        probes = list(before_capture(target, engine))
+        outcomes = examine(probes, LONG_SECONDS)
+        unread = {probe.store for probe, one in zip(probes, outcomes, strict=True) if one.error is not None}
+        require_all(outcomes)
         containers, surroundings, commit = _surroundings(target, engine)
         step.result = f"{len(containers)} containers, commit {commit[:12]}"
     client = ApplicationClient(target.application)
-    with gaps.part(), steps(Step.CANARY) as step:
+    with _kept(gaps), steps(Step.CANARY) as step:
         canary = _canary(target, engine, client)
         step.result = f"{len(canary.files)} files, grounded in {', '.join(canary.grounded_in)}"
-    with gaps.part(), steps(Step.MEASURE) as step:
+    with _kept(gaps), steps(Step.MEASURE) as step:
         milliseconds = usual_milliseconds(target.application)
         said = [f"{name} {taken:.0f} ms" for name, taken in milliseconds.items()]
         step.result = ", ".join(said) or "neither answers with success"
         interface = client.interface_digest() if target.application.interface else ""
     with BaselineDraft(target.folders.baselines, target.name) as draft:
         with steps(Step.CONTENT) as step:
-            with gaps.part():
+            with _kept(gaps):
                 stores = every(
                     lambda name: apart_by_kind(
                         target.stores[name], f"store {name}", LONG_SECONDS, _asked, target, engine, name
                     ),
-                    target.stores,
+                    [name for name in target.stores if name not in unread],
                     name="capture",
                 )
             # Contents take minutes: they are read once nothing else is missing.
-            gaps.require_none()
+            if gaps:
+                raise with_others(gaps)
             contents = every(
                 lambda name: apart_by_kind(
                     target.stores[name],
@@ -132,20 +111,22 @@ def capture(target: Target, steps: Steps) -> Path:
         return draft.finish(facts, target.baseline_key)
 
 
+@contextmanager
+def _kept(gaps: list[Problem | Mismatch]) -> Iterator[None]:
+    """Keep in `gaps` what ends the body, and go on; but not without an engine, which every part asks."""
+    try:
+        yield
+    except EngineUnreached:
+        raise
+    except (Problem, Mismatch) as gap:
+        gaps.append(gap)
+
+
 def _surroundings(
     target: Target, engine: ContainerEngine
 ) -> tuple[tuple[RecordedContainer, ...], Surroundings, str]:
     """Return the containers, what is beside them, and the commit of the working copy."""
-    gaps = Gaps()
-    with gaps.part():
-        require_held(target, engine)
-    with gaps.part():
-        sealing = new_sealing(target)
-    with gaps.part():
-        _require_running(target, engine)
-    with gaps.part():
-        copy = read_working_copy(target.application.repository)
-    gaps.require_none()
+    sealing, copy = new_sealing(target), read_working_copy(target.application.repository)
     insides = engine.insides(sealing)
     containers = tuple(
         record_container(container, insides.get(container.id, Inside()), sealing)
@@ -155,44 +136,13 @@ def _surroundings(
     return containers, record_surroundings(engine.strangers(), copy, sealing), copy.head
 
 
-def _require_running(target: Target, engine: ContainerEngine) -> None:
-    containers = engine.containers()
-    bad = {
-        service: next(iter(containers.get(service, ())), None)
-        for service in target.services
-        if not any(_good(container) for container in containers.get(service, ()))
-    }
-    if bad:
-        remedies = [container.remedy for container in bad.values() if container is not None]
-        raise ActionFailed(
-            what="services of the target",
-            expected="all running and healthy",
-            observed=", ".join(f"{service}: {_state_of(container)}" for service, container in bad.items()),
-            source=f"project {target.engine.project}",
-            hint="; ".join(remedies) or "start them: a baseline is captured of a good state only",
-        )
-
-
-def _state_of(container: Container | None) -> str:
-    if container is None:
-        return "no container"
-    return container.status if container.status != "running" else str(container.health)
-
-
-def _good(container: Container) -> bool:
-    return container.running and container.healthy
-
-
 def _asked(target: Target, engine: ContainerEngine, name: str) -> RecordedStore:
-    """Return what a store says of itself; its reader sees all of it, or this is refused before it is read."""
+    """Return what a store says of itself."""
     with closing(open_view(name, target.stores[name], engine)) as view:
         server = view.ask().server
         judged = descriptor_of(target.stores[name]).judge is not None
         marks = open_marks(name, target.stores[name], engine) if judged else {}
-        store = RecordedStore(view.kind, server, counts_of(view), marks)
-    with open_content(name, target.stores[name], engine) as content:
-        whole_sight(content)
-    return store
+        return RecordedStore(view.kind, server, counts_of(view), marks)
 
 
 def counts_of(view: StoreView) -> dict[str, int]:

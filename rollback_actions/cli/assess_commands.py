@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +10,12 @@ import typer
 
 from fixtures.decision.tree import decide
 from fixtures.errors import UsageProblem
-from fixtures.monitoring.severity import Severity
 from fixtures.system.clock import Moment
-from rollback_actions.cli.options import Profile
+from rollback_actions.cli.options import AsJson, Profile
+
+EXAMPLES = {
+    "assess_command": ("assess --target prod.toml", "assess --target prod.toml --samples samples.jsonl"),
+}
 
 
 def assess_command(
@@ -32,13 +34,14 @@ def assess_command(
         ),
     ] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Assess severity within 30 s, from the monitor's samples or its own; changes nothing."""
     from fixtures.monitor.assessment import assess_again, assess_target, scope_of
     from fixtures.rollback.advice import Advice
     from fixtures.target.profile import load_target
-    from reports.terminal.decision import assessment_lines
+    from reports.terminal.decision import AssessmentRecord, assessment_record_lines
+    from reports.terminal.document import answer
     from rollback_actions.respond.response import CODES_OF_SEVERITY
 
     target = load_target(profile)
@@ -49,23 +52,9 @@ def assess_command(
     assessment = assessed.assessment
     decision = decide(assessment.severity, scope_of(target, assessed))
     check = Advice(target, profile).reach() if assessment.cut_off else None
-    if as_json:
-        record = {
-            **assessment.record(),
-            "monitored": assessed.monitored,
-            "decision": {"action": decision.action, "names": decision.names, "reason": decision.reason},
-            "next": check,
-        }
-        typer.echo(redact(json.dumps(record, sort_keys=True, ensure_ascii=False)))
-    else:
-        for line in assessment_lines(assessed):
-            typer.echo(redact(line))
-        names = f" of {', '.join(decision.names)}" if decision.names else ""
-        typer.echo(f"decision: {decision.action}{names}: {decision.reason}")
-        if check is not None:
-            typer.echo(redact(f"next: {check}"))
-    if assessment.severity is not Severity.HEALTHY:
-        raise typer.Exit(CODES_OF_SEVERITY[assessment.severity])
+    record = AssessmentRecord(assessment, assessed.monitored, decision, check)
+    code = CODES_OF_SEVERITY[assessment.severity]
+    answer(record, assessment_record_lines, redact, code, as_json=as_json)
 
 
 def _moment(at: str | None, samples: Path | None) -> Moment | None:

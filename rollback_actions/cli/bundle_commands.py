@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from fixtures.errors import ExitCode, UsageProblem, shortened
+from fixtures.home import incidents, typed
 from fixtures.incident.incident import named_incident
+from rollback_actions.cli.options import AsJson
 
-if TYPE_CHECKING:
-    from fixtures.redaction.redactor import Redactor
-    from reports.bundle.bundle import Bundle
+EXAMPLES = {
+    "bundle_command": ("bundle INCIDENT --target prod.toml --output record.tar.gz",),
+    "verify_bundle_command": ("verify-bundle record.tar.gz",),
+}
 
 # Whoever made a bundle also made the names in it.
 _SHOWN, _MOST_LINES = 120, 20
-_INCIDENTS = Path(__file__).resolve().parents[2] / "incidents"
 
 
 def bundle_command(
@@ -54,7 +58,7 @@ def bundle_command(
 
     target = load_target(profile) if profile else None
     redactor = target.redactor() if target else Redactor()
-    found = named_incident(incident, target.folders.incidents if target else _INCIDENTS)
+    found = named_incident(incident, target.folders.incidents if target else incidents())
     bundle = write_bundle(
         found,
         output or Path(f"{found.id}.tar.gz"),
@@ -66,8 +70,9 @@ def bundle_command(
     )
     if target is None:
         typer.echo("no profile is named: only what looks like a token was looked for, no secret by name")
-    _say(bundle, redactor)
-    for line in bundle.said:
+    manifest = bundle.manifest
+    about = (manifest.incident, manifest.target, len(manifest.files), manifest.size)
+    for line in (*_bundle_lines(*about, bundle.sha256, manifest.left_out), *bundle.said):
         typer.echo(redactor.text(line))
     if with_records and any(name.startswith("lost-window") for name in bundle.manifest.files):
         typer.echo("WITH RECORDS: it holds the data of users; hand it on to nobody who may not see that")
@@ -85,6 +90,8 @@ def verify_bundle_command(
         typer.Option(help="File of the keys that may have signed it, see ssh-keygen.", show_default=False),
     ] = None,
     profile: Annotated[str | None, typer.Option("--target", hidden=True, help="Refused, in words.")] = None,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Verify BUNDLE: every hash matches, nothing is missing, added or changed, and its record holds."""
     if profile is not None:
@@ -93,33 +100,71 @@ def verify_bundle_command(
             expected="none: a bundle is verified by itself, and says which target it is of",
             observed=shortened(profile, _SHOWN),
             source="the command line",
-            hint=f"python -m rollback_actions verify-bundle {shortened(str(bundle), _SHOWN)}",
+            hint=typed(f"verify-bundle {shortened(str(bundle), _SHOWN)}"),
         )
     from fixtures.redaction.redactor import Redactor
     from reports.bundle.bundle_check import verify_bundle
     from reports.bundle.record_check import check_record
+    from reports.terminal.document import answer
 
     found = verify_bundle(bundle, sha256)
-    _say(found, Redactor())
     checked = check_record(found.path, signers)
-    for line in checked.lines[:_MOST_LINES]:
-        typer.echo(Redactor().text(shortened(line, 2 * _SHOWN)))
-    if not checked.holds:
-        raise typer.Exit(ExitCode.FAILED)
-    if sha256 is None:
-        typer.echo(
-            "compare that SHA-256 with what its maker says: who changes a bundle can change its hashes"
-        )
-    typer.echo(f"verified: {found.path}")
+    code = ExitCode.VERIFIED if checked.holds else ExitCode.FAILED
+    seen = VerifiedBundle(
+        bundle=str(found.path),
+        sha256=found.sha256,
+        sha256_given=sha256 is not None,
+        incident=found.manifest.incident,
+        target=found.manifest.target,
+        files=len(found.manifest.files),
+        size=found.manifest.size,
+        left_out=found.manifest.left_out,
+        record_holds=checked.holds,
+        record=tuple(shortened(line, 2 * _SHOWN) for line in checked.lines),
+    )
+    answer(seen, _verified_lines, Redactor().text, code, as_json=as_json)
 
 
-def _say(bundle: Bundle, redactor: Redactor) -> None:
-    manifest = bundle.manifest
-    target = ascii(shortened(manifest.target, _SHOWN))[1:-1]
-    typer.echo(redactor.text(f"incident {manifest.incident} of target {target}"))
-    typer.echo(f"{len(manifest.files):,} files, {manifest.size:,} bytes; sha256 {bundle.sha256}")
-    for name, why in islice(manifest.left_out.items(), _MOST_LINES):
-        what, reason = (ascii(shortened(text, _SHOWN))[1:-1] for text in (name, why))
-        typer.echo(redactor.text(f"left out: {what} ({reason})"))
-    if len(manifest.left_out) > _MOST_LINES:
-        typer.echo(f"left out: {len(manifest.left_out) - _MOST_LINES:,} more")
+@dataclass(frozen=True, slots=True)
+class VerifiedBundle:
+    """A bundle whose files are as they were written: what it is of, and what its checker says of its record.
+
+    `sha256` is that of the whole file: `sha256_given` tells whether it was expected so. `size` is in bytes.
+    """
+
+    bundle: str
+    sha256: str
+    sha256_given: bool
+    incident: str
+    target: str
+    files: int
+    size: int
+    left_out: Mapping[str, str]
+    record_holds: bool
+    record: tuple[str, ...]
+
+
+def _verified_lines(seen: VerifiedBundle) -> Iterator[str]:
+    yield from _bundle_lines(seen.incident, seen.target, seen.files, seen.size, seen.sha256, seen.left_out)
+    yield from seen.record[:_MOST_LINES]
+    if not seen.record_holds:
+        return
+    if not seen.sha256_given:
+        yield "compare that SHA-256 with what its maker says: who changes a bundle can change its hashes"
+    yield f"verified: {seen.bundle}"
+
+
+def _bundle_lines(
+    incident: str, target: str, files: int, size: int, sha256: str, left_out: Mapping[str, str]
+) -> Iterator[str]:
+    yield f"incident {incident} of target {_shown(target)}"
+    yield f"{files:,} files, {size:,} bytes; sha256 {sha256}"
+    for name, why in islice(left_out.items(), _MOST_LINES):
+        yield f"left out: {_shown(name)} ({_shown(why)})"
+    if len(left_out) > _MOST_LINES:
+        yield f"left out: {len(left_out) - _MOST_LINES:,} more"
+
+
+def _shown(text: str) -> str:
+    """Return a text that whoever made a bundle chose."""
+    return ascii(shortened(text, _SHOWN))[1:-1]

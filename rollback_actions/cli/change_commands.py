@@ -1,14 +1,21 @@
-"""The commands `python -m rollback_actions notify` and `… acknowledge`."""
+"""The commands `python -m rollback_actions notify`, `acknowledge` and `reopen`: of a change and its fix."""
 
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fixtures.errors import ExitCode
+from fixtures.errors import ExitCode, UsageProblem, reason_of
 from rollback_actions.cli.options import Profile
+
+EXAMPLES = {
+    "notify_command": ("notify HEAD --target prod.toml --when 'today at 20:00'",),
+    "acknowledge_command": ("acknowledge HEAD --target prod.toml --as 'Ada Lovelace'",),
+    "reopen_command": ("reopen INCIDENT --target prod.toml --fix HEAD --as Ada --root-cause 'a lock'",),
+}
 
 Migration = Annotated[str, typer.Argument(metavar="COMMIT", help="Hash of the commit to be promoted.")]
 
@@ -54,3 +61,64 @@ def acknowledge_command(
     commit = resolve_commit(target.application.repository, migration)
     acknowledge(target, commit, name, source, partial(typer.echo, err=True))
     typer.echo(target.redactor().text(f"acknowledged by {name}: the migration to {commit[:12]}"))
+
+
+def reopen_command(
+    incident: Annotated[str, typer.Argument(help="Incident of the rollback.")],
+    profile: Profile,
+    fix: Annotated[str, typer.Option(help="Hash of the commit with the fix.", show_default=False)],
+    name: Annotated[str, typer.Option("--as", help="Name of the engineer who reopens.", show_default=False)],
+    root_cause: Annotated[
+        str | None, typer.Option(help="Root cause of the failed migration.", show_default=False)
+    ] = None,
+    root_cause_file: Annotated[
+        Path | None, typer.Option(help="File with the root cause.", show_default=False)
+    ] = None,
+    rolled_back: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Hash of the rolled-back commit, if the incident does not name it.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Reopen the gate for the fix of what INCIDENT rolled back; the original stays closed."""
+    from fixtures.target.profile import load_target
+    from rollback_actions.gate.reopening import Request, reopen
+
+    target = load_target(profile)
+    redact = target.redactor().text
+    cause = _root_cause(root_cause, root_cause_file)
+    outcome = reopen(target, Request(incident, fix, cause, name, rolled_back), partial(typer.echo, err=True))
+    found = outcome.reopening
+    what = f"incident {found.incident}, for fix {found.fix}"
+    if outcome.new:
+        typer.echo(redact(f"reopened by {found.name}: {what}"))
+    else:
+        typer.echo(redact(f"already reopened by {found.name}, {found.at.wall}: {what}; nothing is changed"))
+    typer.echo(redact(f"rehearsal: {found.rehearsal}; backup: {found.backup}"))
+
+
+def _root_cause(text: str | None, file: Path | None) -> str:
+    """Return the root cause, from the one option of both that was given."""
+    if (text is None) == (file is None):
+        raise UsageProblem(
+            what="root cause",
+            expected="one of --root-cause TEXT and --root-cause-file PATH",
+            observed="neither" if text is None else "both",
+            source="the command line",
+            hint="say why the migration went wrong, once",
+        )
+    if file is None:
+        return text or ""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageProblem(
+            what="root cause",
+            expected="a text file that can be read",
+            observed=reason_of(error),
+            source=str(file),
+            hint="correct --root-cause-file, or its permissions",
+        ) from None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fixtures.errors import ActionFailed, ExitCode, UsageProblem, listed
+from fixtures.errors import ActionFailed, ExitCode, UsageProblem, did_you_mean, listed
 from fixtures.incident.incident import Incident, find_incident, load_incident, new_incident
 from fixtures.team.contact_record import (
     ACKNOWLEDGED,
@@ -20,13 +19,24 @@ from fixtures.team.contact_record import (
     read_contacts,
 )
 from fixtures.verdict import combine
-from rollback_actions.cli.options import IncidentId, Profile
+from rollback_actions.cli.options import AsJson, IncidentId, Profile
 from rollback_actions.session.holder import author
 from rollback_actions.session.stopping import stopping
 
 if TYPE_CHECKING:
     from fixtures.target.profile import Target
     from fixtures.team.contact_flow import Flow
+
+EXAMPLES = {
+    "run_contacts": ("contacts run --target prod.toml --incident INCIDENT",),
+    "acknowledge_contacts": (
+        "contacts acknowledge --target prod.toml --incident INCIDENT --as 'Ada Lovelace'",
+    ),
+    "assessed_contacts": (
+        "contacts assessed --target prod.toml --incident INCIDENT --as Ada --root-cause --fix --text 'lock'",
+    ),
+    "contacts_status": ("contacts status --target prod.toml --incident INCIDENT",),
+}
 
 Existing = Annotated[str, typer.Option("--incident", help="The incident.", show_default=False)]
 Name = Annotated[str, typer.Option("--as", help="Name of the contact.", show_default=False)]
@@ -45,7 +55,7 @@ def run_contacts(
     """Keep the contact clock of an incident until its post-mortem is called; T+0 is when it first began."""
     from fixtures.target.profile import load_target
     from fixtures.team.contact_message import acknowledge_command, run_command, severity_text
-    from reports.terminal.contact_lines import status_lines
+    from reports.terminal.contact_lines import contacts_record, status_lines
     from reports.terminal.progress import Progress
     from rollback_actions.contacts.contacts import ContactClock, require_contacts, the_clock
     from rollback_actions.session.session import unhung
@@ -63,7 +73,7 @@ def run_contacts(
         clock.begin(" ".join((severity or severity_text(target)).split()))
         say(redact(f"to acknowledge: {acknowledge_command(profile, found)}"))
         flow = clock.keep(once=once)
-    for line in status_lines(flow, read_contacts(found.folder)):
+    for line in status_lines(contacts_record(found.id, flow, read_contacts(found.folder))):
         typer.echo(redact(line))
     typer.echo(f"incident: {found.folder}")
     ended_early = stopped() and not flow.over
@@ -142,19 +152,18 @@ def assessed_contacts(
     typer.echo(redact(f"assessed by {name}: incident {found.id}, {answers}"))
 
 
-def contacts_status(profile: Profile, incident: Existing) -> None:
+def contacts_status(profile: Profile, incident: Existing, *, as_json: AsJson = False) -> None:
     """Report the contact flow; exit 0 only when nothing is overdue and every alert arrived."""
     from fixtures.team.contact_flow import contact_channels
-    from reports.terminal.contact_lines import status_lines
+    from reports.terminal.contact_lines import contacts_record, status_lines
+    from reports.terminal.document import answer
     from rollback_actions.contacts.contacts import read_flow
 
     target, found = _existing(profile, incident)
     flow = read_flow(target, found, contact_channels(target, found.id))
-    redact = target.redactor().text
-    for line in status_lines(flow, read_contacts(found.folder)):
-        typer.echo(redact(line))
-    if flow.overdue or flow.undelivered:
-        raise typer.Exit(ExitCode.FAILED)
+    record = contacts_record(found.id, flow, read_contacts(found.folder))
+    code = ExitCode.FAILED if flow.overdue or flow.undelivered else ExitCode.VERIFIED
+    answer(record, status_lines, target.redactor().text, code, as_json=as_json)
 
 
 def _existing(profile: Path, wanted: str) -> tuple[Target, Incident]:
@@ -173,13 +182,12 @@ def _require_contact(target: Target, name: str) -> None:
     names = (*contacts.on_call.names, *contacts.tech_lead.names) if contacts.on_call.names else ()
     if name.strip() and (not names or name in names):
         return
-    near = get_close_matches(name, names, n=3, cutoff=0.5)
     raise UsageProblem(
         what="contact",
         expected=f"one of {listed(names)}" if names else "a name",
         observed=repr(name[:80]),
         source="--as, against contacts.on_call.names and contacts.tech_lead.names in the profile",
-        hint=f"did you mean {', '.join(near)}?" if near else "name one of the contacts",
+        hint=did_you_mean(name, names, "name one of the contacts"),
     )
 
 

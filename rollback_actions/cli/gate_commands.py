@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fixtures.errors import ExitCode, UsageProblem
+from fixtures.errors import ExitCode, UsageProblem, shortened
+from fixtures.home import typed
 from fixtures.incident.incident import find_change
 from fixtures.incident.journal_steps import Step
-from fixtures.verdict import Verdict
-from rollback_actions.cli.options import Profile, TakeOver
+from fixtures.incident.ledger import Result, Run, runs
+from fixtures.system.files import canonical_json, write_whole
+from fixtures.verdict import RunVerdict, Verdict
+from rollback_actions.cli.options import AsJson, Profile, TakeOver
+
+EXAMPLES = {
+    "gate": ("gate HEAD --target prod.toml", "gate v1.5.0 --target prod.toml -n 4"),
+    "rehearse": ("rehearse HEAD --target staging.toml",),
+}
 
 Migration = Annotated[str, typer.Argument(metavar="COMMIT", help="Hash of the commit to promote.")]
 _PAGE = "gate.md"
@@ -22,36 +34,98 @@ def gate(
     workers: Annotated[
         int, typer.Option("--workers", "-n", min=1, max=16, help="Processes that run the checks.")
     ] = 2,
+    junit: Annotated[
+        Path | None, typer.Option(help="File to write the items to, as JUnit XML.", show_default=False)
+    ] = None,
+    sarif: Annotated[
+        Path | None,
+        typer.Option(help="File to write the findings in the migration to, as SARIF.", show_default=False),
+    ] = None,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Decide whether COMMIT may be promoted: exit 0 promotes. Prints one page of Markdown."""
     from fixtures.git.repository import resolve_commit
     from fixtures.incident.tally import tally
     from fixtures.sealing.chain import standing
     from fixtures.target.profile import load_target
+    from reports.terminal.document import answer
+    from rollback_actions.cli.doctor_commands import tell_before_gate
     from rollback_actions.gate.check_run import CheckRun
 
     target = load_target(profile)
+    for file in (junit, sarif):
+        _require_writable(file)
+    tell_before_gate(target)
     commit = resolve_commit(target.application.repository, migration)
     change = find_change(target.folders.incidents, target.name, commit)
     page = change.folder / _PAGE
-    # An earlier run's page must not be taken for this run's result.
-    page.unlink(missing_ok=True)
-    code = CheckRun.of(target, profile, workers).run("premigration", f"--migration={commit}")
+    # What an earlier run wrote must not be taken for this run's result.
+    for file in (page, junit, sarif):
+        if file is not None:
+            file.unlink(missing_ok=True)
+    options = [f"--migration={commit}", *([f"--junitxml={junit.resolve()}"] if junit is not None else [])]
+    code = CheckRun.of(target, profile, workers).run("premigration", *options)
     if not page.exists():
         raise UsageProblem(
             what="gate",
             expected="checks that ran",
             observed=f"exit code {code:d}",
-            source="pytest -m premigration",
+            source=typed("verify premigration"),
             hint="its messages are above",
         )
-    typer.echo(page.read_text(encoding="utf-8"))
-    typer.echo(f"record: {change.folder}")
+    run = runs(change.folder)[-1]
+    if sarif is not None:
+        _write_sarif(run, sarif)
     wrong = standing(change.folder, target.signing).evidence
-    if code is ExitCode.VERIFIED and tally(change, target.windows, wrong).verdict is not Verdict.PASSED:
+    verdict = tally(change, target.windows, wrong)
+    if code is ExitCode.VERIFIED and verdict.verdict is not Verdict.PASSED:
         code = ExitCode.BROKEN
-    if code is not ExitCode.VERIFIED:
-        raise typer.Exit(code)
+    items = tuple(run.results().values())
+    record = GateRecord(commit, change.id, str(change.folder), str(page), verdict, items)
+    answer(record, _gate_lines, target.redactor().text, code, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class GateRecord:
+    """Whether `commit` may be promoted: the record of it, the page for people, and how each item ended."""
+
+    commit: str
+    incident: str
+    folder: str
+    page: str
+    verdict: RunVerdict
+    items: tuple[Result, ...]
+
+
+def _gate_lines(record: GateRecord) -> Iterator[str]:
+    yield Path(record.page).read_text(encoding="utf-8")
+    yield f"record: {record.folder}"
+
+
+def _require_writable(file: Path | None) -> None:
+    """Raise `UsageProblem` unless `file` can be written, before the checks take their time."""
+    if file is None:
+        return
+    # It is removed first: a device, or a folder, is none that this may be done to.
+    other = file.exists() and not file.is_file()
+    if other or not os.access(file.resolve().parent, os.W_OK | os.X_OK):
+        raise UsageProblem(
+            what="file to write",
+            expected="a file in a folder that can be written",
+            observed="no regular file" if other else "a folder that cannot be written, or is not there",
+            source=shortened(str(file), 120),
+            hint="make its folder, or name another file",
+        )
+
+
+def _write_sarif(run: Run, file: Path) -> None:
+    """Write the findings of a run to `file`; a run that did not come to judge the migration says so."""
+    from fixtures.migration_lint.finding import SARIF, sarif
+
+    there = run.folder / SARIF
+    data = there.read_bytes() if there.exists() else canonical_json(sarif(None, str))
+    write_whole(file.resolve(), data, mode=0o644)
 
 
 def rehearse(migration: Migration, profile: Profile, *, take_over: TakeOver = False) -> None:

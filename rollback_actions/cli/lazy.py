@@ -1,11 +1,15 @@
 """Commands in a table: name, one line of help, and place. A command is imported only when it is asked for.
 
 Help is plain: it needs only Typer's own library, and never truncates a line at 80 columns.
+
+A command's examples are in its own module, as they are typed after `rollproof`:
+``EXAMPLES = {"FUNCTION": ("capture --target prod.toml",)}``. They stand in its help, and a test parses each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -15,14 +19,28 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from fixtures.errors import EXIT_CODES_TOLD, UsageProblem
+from fixtures.home import typed, version
+from reports.terminal.document import ask
+
+HELP = ("-h", "--help")
+VERSION = "--version"
+COMPLETING = "_ROLLPROOF_COMPLETE"
+"""The variable by which a shell asks for words that complete a command."""
+_SETTINGS = {"help_option_names": list(HELP)}
+AS_JSON = "as_json"
+"""The parameter of a command that can print a document."""
 
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """The place of a command, such as `package.module:function`, and the first line of its help."""
+    """The place of a command, such as `package.module:function`, and the first line of its help.
+
+    The words after a `verbatim` one are not read, but for a first `--help`: they are another program's.
+    """
 
     place: str
     help: str
+    verbatim: bool = False
 
     @property
     def module(self) -> str:
@@ -31,13 +49,33 @@ class At:
 
     def load(self, name: str) -> TyperCommand:
         """Import the command, and return it under its name."""
+        module, function = import_module(self.module), self.place.partition(":")[2]
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(name, epilog=EXIT_CODES_TOLD)(
-            getattr(import_module(self.module), self.place.partition(":")[2])
-        )
+        app.command(
+            name,
+            cls=_Verbatim if self.verbatim else TyperCommand,
+            epilog=_ending(getattr(module, "EXAMPLES", {}).get(function, ())),
+            context_settings=_SETTINGS,
+        )(getattr(module, function))
         command = get_command(app)
         assert isinstance(command, TyperCommand)  # noqa: S101 - one command makes no group
         return command
+
+
+def _ending(examples: Sequence[str]) -> str:
+    """Return the end of a help: examples, as this user types them, and the exit codes."""
+    shown = "\n".join(["\b", "Examples:", *(f"  {typed(example)}" for example in examples)])
+    return f"{shown}\n\n{EXIT_CODES_TOLD}" if examples else EXIT_CODES_TOLD
+
+
+class _Verbatim(TyperCommand):
+    """A command whose words are for another program."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - as Typer's
+        """Take all words as they are."""
+        if args[:1] and args[0] in HELP:
+            return super().parse_args(ctx, args[:1])
+        return super().parse_args(ctx, ["--", *(args[1:] if args[:1] == ["--"] else args)])
 
 
 class _Listed(TyperCommand):
@@ -52,8 +90,20 @@ class _Listed(TyperCommand):
         return self._at.help
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401 - as Typer's
-        """Read the arguments with the command itself, which then runs."""
-        return self._at.load(self._name).make_context(info_name, args, parent, **extra)
+        """Read the arguments with the command itself, which then runs, and may owe a document."""
+        command = self._at.load(self._name)
+        path = " ".join([*_names(parent), info_name or self._name])
+        has = any(one.name == AS_JSON for one in command.params)
+        # An error in the arguments is told as they ask for it, as far as that can be known.
+        ask(path if has and "--json" in args else None)
+        context = command.make_context(info_name, args, parent, **extra)
+        ask(path if context.params.get(AS_JSON) else None)
+        return context
+
+
+def _names(context: Any) -> list[str]:  # noqa: ANN401 - as Typer's
+    """Return the names of the groups of a command, without that of the program."""
+    return [] if context is None or context.parent is None else [*_names(context.parent), context.info_name]
 
 
 class _Table(TyperGroup):
@@ -65,7 +115,10 @@ class _Table(TyperGroup):
         Raises:
             UsageProblem: there is none.
         """
-        if not args:
+        if args[:1] == [VERSION] and ctx.parent is None:
+            typer.echo(f"rollproof {version()}")
+            ctx.exit()
+        if not args and not ctx.resilient_parsing:
             typer.echo(ctx.get_help())
             raise UsageProblem(
                 what=ctx.command_path,
@@ -77,9 +130,20 @@ class _Table(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-def commands(about: str, table: Mapping[str, At | TyperGroup]) -> TyperGroup:
+def commands(about: str, table: Mapping[str, At | TyperGroup], examples: Sequence[str] = ()) -> TyperGroup:
     """Return the command line of a table; a group in it has its own command line."""
-    found = _Table(help=about, epilog=EXIT_CODES_TOLD, rich_markup_mode=None)
+    found = _Table(help=about, epilog=_ending(examples), context_settings=_SETTINGS, rich_markup_mode=None)
     for name, one in table.items():
         found.add_command(_Listed(name, one) if isinstance(one, At) else one, name)
     return found
+
+
+def complete(line: TyperGroup) -> None:
+    """Answer a shell that asks for words, and end this process; do nothing if none asks."""
+    if COMPLETING not in os.environ:
+        return
+    # Typer prepares the shells that it knows only for a command line with its own options.
+    from typer._completion_classes import completion_init  # noqa: PLC0415
+
+    completion_init()
+    line(prog_name="rollproof", complete_var=COMPLETING)

@@ -20,6 +20,10 @@ from rollback_actions.session.stopping import stopping
 if TYPE_CHECKING:
     from fixtures.target.profile import Target
 
+EXAMPLES = {
+    "monitor": ("monitor --target prod.toml", "monitor --target prod.toml --beats 12 --json"),
+}
+
 Show = Callable[[Sample], None]
 # Not the file of all samples around the incident, which others write whole: this one is appended to.
 _WATCHED = "watched.jsonl"
@@ -46,7 +50,7 @@ def monitor(
         str, typer.Option(help="Address of this machine to listen on.")
     ] = "127.0.0.1",
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print samples as JSON lines.")] = False,
+    as_lines: Annotated[bool, typer.Option("--json", help="Print samples as JSON lines.")] = False,
 ) -> None:
     """Watch the target on an exact beat until Ctrl-C; changes nothing."""
     from fixtures.monitor.monitor import COLLECTED, Beats, Summary, clock
@@ -69,7 +73,7 @@ def monitor(
         stopping() as stopped,
         _written(path, target, incident) as write,
         _scraped(target, prometheus_address, prometheus_port) as tell,
-        View(sys.stdout, as_json=as_json, check=check) as view,
+        View(sys.stdout, as_json=as_lines, check=check) as view,
         closing(
             Beats(
                 target.name,
@@ -87,7 +91,7 @@ def monitor(
             summary.add(sample)
             if summary.beats == beats:
                 break
-    typer.echo(f"monitor of {target.name}: {summary}; samples: {path}", err=as_json)
+    typer.echo(f"monitor of {target.name}: {summary}; samples: {path}", err=as_lines)
 
 
 @contextmanager

@@ -15,6 +15,13 @@ IncidentId = Annotated[
     str | None,
     typer.Option("--incident", help="Incident to add to (default: a new one).", show_default=False),
 ]
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print one JSON document (docs/schemas); messages are on standard error alone."
+    ),
+]
+"""What a command with `reports.terminal.document.answer` has, as the parameter `as_json`."""
 # The permissions to override refusals of a rollback: see `fixtures.rollback.refusals.Allowed`.
 Confirm = Annotated[
     str | None,

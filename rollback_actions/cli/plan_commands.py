@@ -9,7 +9,15 @@ import typer
 from fixtures.decision.tree import Scope, decide
 from fixtures.errors import UsageProblem
 from fixtures.monitoring.severity import Severity
-from rollback_actions.cli.options import Profile
+from rollback_actions.cli.options import AsJson, Profile
+
+EXAMPLES = {
+    "plan_command": (
+        "plan --target prod.toml --severity critical --service backend",
+        "plan --target prod.toml --store mysql --corrupt",
+    ),
+    "card_command": ("card --target prod.toml",),
+}
 
 
 def plan_command(
@@ -32,12 +40,14 @@ def plan_command(
             show_default=False,
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Decide what to do by the runbook's tree and print the exact steps; changes nothing."""
     from fixtures.rollback.plan import require_services, require_stores
     from fixtures.rollback.refusals import advice_of
     from fixtures.target.profile import load_target
-    from reports.terminal.decision import decision_lines
+    from reports.terminal.decision import decision_lines, decision_record
+    from reports.terminal.document import answer
 
     if still_bad is not None and severity is not Severity.NON_CRITICAL:
         raise UsageProblem(
@@ -52,28 +62,22 @@ def plan_command(
     require_services(target, scope.services)
     require_stores(target, scope.stores)
     decision = decide(severity, scope, still_bad=still_bad)
-    redact = target.redactor().text
-    for line in decision_lines(advice_of(target, profile), decision, commit):
-        typer.echo(redact(line))
+    found = decision_record(advice_of(target, profile), decision, commit)
+    answer(found, decision_lines, target.redactor().text, as_json=as_json)
 
 
-def card_command(profile: Profile) -> None:
+def card_command(profile: Profile, *, as_json: AsJson = False) -> None:
     """Print the runbook's command card, filled in for this target and this moment; changes nothing."""
     from fixtures.engines.factory import open_engine
     from fixtures.rollback.refusals import advice_of
     from fixtures.target.profile import load_target
-    from reports.terminal.card import Locked, card
+    from reports.terminal.card import Card, Locked, card, card_lines
+    from reports.terminal.document import answer
     from rollback_actions.session.holder import Life
     from rollback_actions.session.lock import lock_state
 
     target = load_target(profile)
     state = lock_state(target)
     lock = Locked(str(state), state.holder is not None, state.life is Life.RUNS, state.ended)
-    redact = target.redactor().text
-    typer.echo(f"EMERGENCY COMMANDS for {target.name}")
-    for entry in card(advice_of(target, profile), open_engine(target.engine), lock):
-        typer.echo(f"\n{entry.title}:")
-        if entry.command:
-            typer.echo(redact(f"  {entry.command}"))
-        for line in entry.lines:
-            typer.echo(redact(f"    {line}"))
+    entries = tuple(card(advice_of(target, profile), open_engine(target.engine), lock))
+    answer(Card(target.name, entries), card_lines, target.redactor().text, as_json=as_json)

@@ -8,6 +8,10 @@ import typer
 
 from rollback_actions.cli.options import Again, Confirm, IncidentId, OverBudget, Profile, TakeOver
 
+EXAMPLES = {
+    "respond": ("respond --target prod.toml", "respond --target prod.toml --auto"),
+}
+
 
 def respond(
     profile: Profile,

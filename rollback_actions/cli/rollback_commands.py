@@ -9,7 +9,20 @@ from typing import Annotated, NamedTuple
 import typer
 
 from fixtures.decision.wish import Kind
-from rollback_actions.cli.options import Again, Confirm, IncidentId, OverBudget, Profile, TakeOver
+from rollback_actions.cli.options import Again, AsJson, Confirm, IncidentId, OverBudget, Profile, TakeOver
+
+EXAMPLES = {
+    "service": ("rollback service backend --target prod.toml",),
+    "database": ("rollback database mysql --target prod.toml",),
+    "full": ("rollback full v1.4.2 --target prod.toml",),
+    "emergency": (
+        "rollback emergency v1.4.2 --target prod.toml",
+        "rollback emergency v1.4.2 --target prod.toml --confirm prod",
+    ),
+    "resume": ("rollback resume --target prod.toml",),
+    "let_in": ("rollback let-in --target prod.toml",),
+    "status": ("rollback status --target prod.toml",),
+}
 
 Commit = Annotated[str, typer.Argument(help="Hash of the commit to go back to.")]
 BackupName = Annotated[
@@ -102,8 +115,22 @@ def resume(
     rollback_run.resume(profile, Allowed(confirm, over_budget, take_over=take_over))
 
 
-def status(profile: Profile) -> None:
+def let_in(
+    profile: Profile,
+    *,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Let users in although the rollback is not verified.")
+    ] = False,
+    take_over: TakeOver = False,
+) -> None:
+    """Let users in after a rollback that is verified: take off the maintenance that it left on."""
+    from rollback_actions.rollback import rollback_run
+
+    rollback_run.let_in(profile, anyway=anyway, take_over=take_over)
+
+
+def status(profile: Profile, *, as_json: AsJson = False) -> None:
     """Report how the newest rollback went, step by step, and what to do next; changes nothing."""
     from rollback_actions.rollback.rollback_run import show_status
 
-    show_status(profile)
+    show_status(profile, as_json=as_json)

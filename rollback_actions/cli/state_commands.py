@@ -7,10 +7,18 @@ from typing import Annotated
 
 import typer
 
-from fixtures.errors import ExitCode, UsageProblem
+from fixtures.errors import UsageProblem, did_you_mean
 from fixtures.incident.journal_steps import Step
-from fixtures.verdict import Verdict, combine
-from rollback_actions.cli.options import IncidentId, Profile, TakeOver
+from fixtures.verdict import code_of_verdict, combine
+from rollback_actions.cli.options import AsJson, IncidentId, Profile, TakeOver
+
+EXAMPLES = {
+    "backup": ("backup --target prod.toml",),
+    "capture_command": ("capture --target prod.toml",),
+    "save_state_command": ("save-state --target prod.toml",),
+    "compare_command": ("compare current --target prod.toml",),
+    "grants_command": ("grants --target prod.toml", "grants --target prod.toml --store mysql"),
+}
 
 
 def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
@@ -63,13 +71,18 @@ def save_state_command(profile: Profile) -> None:
 
 
 def compare_command(
-    baseline: Annotated[Path, typer.Argument(help="Folder of the baseline, or its name.")], profile: Profile
+    baseline: Annotated[Path, typer.Argument(help="Folder of the baseline, or its name.")],
+    profile: Profile,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Compare the target with BASELINE, record by record; changes nothing."""
     from fixtures.baseline.folder import load_baseline, named_baseline
     from fixtures.baseline.target_comparison import compare_target
     from fixtures.engines.factory import open_engine
     from fixtures.target.profile import load_target
+    from reports.terminal.comparison import Comparison, comparison_lines
+    from reports.terminal.document import answer
 
     target = load_target(profile)
     loaded = load_baseline(
@@ -77,23 +90,10 @@ def compare_command(
     )
     findings = compare_target(target, open_engine(target.engine), loaded)
     verdict = combine(finding.verdict for finding in findings)
-    # Findings that are wrong come last: a terminal, and a truncated log, show their end.
-    findings.sort(key=lambda finding: finding.verdict is not Verdict.PASSED)
-    lines = [
-        *(
-            f"blind spot of {store}: {spot}"
-            for store, content in loaded.facts.contents.items()
-            for spot in content.blind_spots
-        ),
-        *(f"{finding.verdict:<6} {finding.store}/{finding.name}: {finding.text}" for finding in findings),
-        f"compared with {loaded.id}: {verdict}",
-    ]
+    spots = {store: content.blind_spots for store, content in loaded.facts.contents.items()}
+    comparison = Comparison(loaded.id, verdict, spots, tuple(findings))
     # Keys of records may be secrets themselves, such as tokens of sessions.
-    redactor = target.redactor()
-    for line in lines:
-        typer.echo(redactor.text(line))
-    if verdict is not Verdict.PASSED:
-        raise typer.Exit(ExitCode.FAILED if verdict is Verdict.FAILED else ExitCode.BROKEN)
+    answer(comparison, comparison_lines, target.redactor().text, code_of_verdict(verdict), as_json=as_json)
 
 
 def grants_command(
@@ -114,7 +114,7 @@ def grants_command(
             expected=f"one of {', '.join(target.stores)}",
             observed=", ".join(unknown),
             source="the command line",
-            hint="without --store the grants of every store are printed",
+            hint=did_you_mean(unknown[0], target.stores, "leave --store out: all are printed then"),
         )
     for name in store or target.stores:
         section = target.stores[name]

@@ -17,6 +17,7 @@ from pathlib import Path
 from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential
 
 from fixtures.errors import UsageProblem
+from fixtures.home import typed
 from fixtures.incident.incident import ROLLBACK, UNFINISHED, Incident
 from fixtures.system.clock import Moment
 from fixtures.target.contacts import LONGEST_WAIT_SECONDS
@@ -107,7 +108,7 @@ def require_begun(incident: Incident) -> ContactRecord:
             expected="one that has begun",
             observed="none",
             source=str(incident.folder / CONTACTS),
-            hint=f"begin it: python -m rollback_actions contacts run --incident {incident.id}",
+            hint=f"begin it: {typed(f'contacts run --incident {incident.id}')}",
         )
     return record
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from fixtures.system.side_by_side import Question, wait_for
+from fixtures.target.channels import sender_of
 
 _LOGGER = "apprise"
 _MOST = 300  # characters of a reason
@@ -39,7 +39,7 @@ def deliver(
     with _reasons() as reasons:
         # Before the clock starts: a library with a plugin for each kind of channel takes a while to load.
         senders = [
-            Question(f"channel {number}", partial(_sent, _channel(url), (title, body), seconds, reasons))
+            Question(f"channel {number}", partial(_sent, sender_of(url), (title, body), seconds, reasons))
             for number, url in enumerate(urls)
         ]
         for sender in senders:
@@ -48,19 +48,6 @@ def deliver(
         late = Delivery(delivered=False, reason=f"no answer within {seconds:g} s", seconds=seconds)
         done = [late if sender.waiting else sender.answer() for sender in senders]
     return [Delivery(one.delivered, redact(one.reason)[:_MOST], one.seconds) for one in done]
-
-
-def _channel(url: SecretStr) -> Any:  # noqa: ANN401 - the library has no type for it
-    """Return Apprise's sender for a channel, or None if it does not understand the URL."""
-    with warnings.catch_warnings():
-        # Plugins of channels that we do not use import modules that are about to be deprecated.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from apprise import Apprise, AppriseAsset  # noqa: PLC0415 - half a second, only a message is worth it
-
-        # A sender that follows a redirect fetches a page instead of sending, and takes it for success:
-        # a log-in, or the same path under https. A URL may say `redirect=yes` if its service needs that.
-        asset = AppriseAsset(http_redirects=False)
-        return Apprise.instantiate(url.get_secret_value(), asset=asset, suppress_exceptions=True)
 
 
 def _sent(channel: Any, message: tuple[str, str], seconds: float, reasons: _Reasons) -> Delivery:  # noqa: ANN401 - the library has no type for it

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from fixtures.engines.engine import Container, Mount
 from fixtures.errors import ActionFailed
@@ -145,7 +146,9 @@ def _with_shell(mount: Mount, images: Sequence[str], deadline: Deadline) -> str:
 def _refuse_writers(mount: Mount, deadline: Deadline) -> None:
     """Refuse if a container that is not stopped can write to `mount`, whatever its project."""
     states = [f"--filter=status={state}" for state in ("running", "restarting", "paused")]
-    listing = ["docker", "ps", "--quiet", "--no-trunc", f"--filter=volume={mount.name}", *states]
+    # The engine finds who mounts that very folder, not who mounts one around it or inside it.
+    narrow = [] if mount.kind == "bind" else [f"--filter=volume={mount.name}"]
+    listing = ["docker", "ps", "--quiet", "--no-trunc", *narrow, *states]
     users = run_command(listing, what=f"look for users of {mount.name}", deadline=deadline).split()
     if not users:
         return
@@ -155,7 +158,7 @@ def _refuse_writers(mount: Mount, deadline: Deadline) -> None:
     writers = [
         str(user["name"]).lstrip("/")
         for user in map(json.loads, found)
-        if any(one["RW"] and mount.name in {one.get("Name"), one.get("Source")} for one in user["has"])
+        if any(one["RW"] and _reaches(one, mount) for one in user["has"])
     ]
     if writers:
         raise ActionFailed(
@@ -165,6 +168,15 @@ def _refuse_writers(mount: Mount, deadline: Deadline) -> None:
             source="docker ps",
             hint="name its service in application.services, so that it is stopped, or mount it read-only",
         )
+
+
+def _reaches(other: Mapping[str, Any], mount: Mount) -> bool:
+    """Return True if a mount, as the engine tells it, is `mount`, or of a folder around it or inside it."""
+    if mount.kind != "bind":
+        return bool(other.get("Name") == mount.name)
+    # Who mounts the whole host watches over it, and is no writer of one application's files.
+    there, here = Path(other.get("Source") or "/"), Path(mount.source)
+    return there != Path("/") and (there.is_relative_to(here) or here.is_relative_to(there))
 
 
 def _images(containers: Iterable[Container]) -> Mapping[str, str]:

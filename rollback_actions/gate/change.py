@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from fixtures.baseline.known_good import current_baseline
-from fixtures.errors import Mismatch, Problem, UsageProblem, listed
+from fixtures.errors import Mismatch, Problem, UsageProblem, did_you_mean, listed
 from fixtures.git.repository import git
+from fixtures.home import typed
 from fixtures.incident.incident import find_change
 from fixtures.system.clock import Moment
 from fixtures.target.channels import Channel, channels_of
@@ -86,13 +86,12 @@ def acknowledge(
     """
     on_call = target.premigration.team.on_call
     if not name.strip() or (on_call and name not in on_call):
-        near = get_close_matches(name, on_call, n=3, cutoff=0.5)
         raise UsageProblem(
             what="engineer who acknowledges",
             expected=f"one of {listed(on_call)}" if on_call else "a name",
             observed=repr(name[:80]),
             source="--as, against premigration.team.on_call in the profile",
-            hint=f"did you mean {', '.join(near)}?" if near else "name somebody who is on call",
+            hint=did_you_mean(name, on_call, "name somebody who is on call"),
         )
     with _record(target, migration, say) as journal:
         told = read_change(target, migration).told
@@ -102,7 +101,7 @@ def acknowledge(
                 expected="one that was delivered",
                 observed="none",
                 source=str(journal.path),
-                hint=f"tell the team first: python -m rollback_actions notify {migration[:12]}",
+                hint=f"tell the team first: {typed(f'notify {migration[:12]}')}",
             )
         journal.write(
             ACKNOWLEDGED,

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Self
 
 from fixtures.errors import ExitCode, Unverifiable
+from fixtures.home import HOME, INSTALLED
 from fixtures.system.command import GRACE_SECONDS, STANDARD_ERROR, Deadline, inherited, run_program
 from fixtures.target.profile import Target
 
-ROOT = Path(__file__).resolve().parents[2]
 CHECKS_SECONDS = 900.0
 # The time for one of our commands to end, longer than it gives its own programs.
 _GRACE_SECONDS = 3 * GRACE_SECONDS
@@ -47,7 +47,8 @@ class CheckRun:
         command = [
             *(sys.executable, "-m", "pytest", "-q", "-m", markers),
             f"--target={self.profile.resolve()}",
-            f"--rootdir={ROOT}",
+            f"--rootdir={HOME}",
+            *(("-p", "no:cacheprovider") if INSTALLED else ()),
             *(("-n", str(self.workers)) if self.workers > 1 else ()),
             *options,
         ]
@@ -75,7 +76,7 @@ def run_ours(command: Sequence[str], seconds: float, *, output: int | None) -> E
         output=output,
         errors=None if output is None else STANDARD_ERROR,
         environment=inherited(),
-        folder=ROOT,
+        folder=HOME,
         first=signal.SIGINT,
         grace=_GRACE_SECONDS,
     )

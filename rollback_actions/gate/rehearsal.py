@@ -11,6 +11,7 @@ from fixtures.engines.engine import Container
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed, reason_of
 from fixtures.git.repository import head, resolve_commit
+from fixtures.home import typed
 from fixtures.incident.incident import Incident
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import samples_kept
@@ -108,7 +109,7 @@ class Rehearsal:
                     what="gate before the migration",
                     expected="every item of steps 1 to 4 to hold",
                     observed=f"exit code {code:d}",
-                    source="pytest -m premigration",
+                    source=typed("verify premigration"),
                     hint="its page says which do not hold: gate.md in the record of the change",
                 )
             step.result = "every item holds"

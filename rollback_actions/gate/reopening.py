@@ -10,6 +10,7 @@ from fixtures.backups.newest_backup import newest_backup, read_store
 from fixtures.backups.sets import BackupSet
 from fixtures.errors import Mismatch, UsageProblem, listed
 from fixtures.git.repository import contains, git, resolve_commit
+from fixtures.home import typed
 from fixtures.incident.incident import UNFINISHED, Incident, load_incident
 from fixtures.incident.kept_backups import AGAIN
 from fixtures.incident.rehearsals import Rehearsal, RehearsalPlace
@@ -132,7 +133,7 @@ def _finished(incident: Incident, rollbacks: Sequence[RolledBack]) -> Moment:
             expected="one, that of a rehearsal apart",
             observed="none",
             source=str(incident.folder),
-            hint="the gate names the incident that closes it: python -m rollback_actions gate COMMIT",
+            hint=f"the gate names the incident that closes it: {typed('gate COMMIT')}",
         )
     if ended is None or (incident.folder / UNFINISHED).exists():
         raise UsageProblem(
@@ -140,7 +141,7 @@ def _finished(incident: Incident, rollbacks: Sequence[RolledBack]) -> Moment:
             expected="one that has succeeded",
             observed="one that began and did not succeed",
             source=str(incident.folder),
-            hint="resume it first: python -m rollback_actions rollback resume",
+            hint=f"resume it first: {typed('rollback resume')}",
         )
     return ended.finished
 
@@ -221,7 +222,7 @@ def _rehearsal(target: Target, fix: str, finished: Moment) -> tuple[Rehearsal, s
             expected=f"one of target {place.target} that passed, begun after the rollback ended",
             observed=observed,
             source=str(newest.folder if newest is not None else place.incidents),
-            hint=f"python -m rollback_actions rehearse {fix[:12]} --target STAGING-PROFILE",
+            hint=typed(f"rehearse {fix[:12]} --target STAGING-PROFILE"),
         )
     return newest, newest.ending.verdict_sha256
 

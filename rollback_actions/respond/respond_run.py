@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import shlex
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -13,8 +12,10 @@ from pathlib import Path
 
 import typer
 
+from fixtures.application.maintenance import kept_out
 from fixtures.decision.tree import Decision
 from fixtures.errors import ExitCode, Problem, UsageProblem, describe
+from fixtures.home import program
 from fixtures.incident.downtime import Downtime, record_downtime
 from fixtures.incident.incident import (
     Incident,
@@ -43,7 +44,7 @@ from fixtures.system.command import STANDARD_OUTPUT
 from fixtures.target.profile import Target, load_target
 from fixtures.team.contact_message import assessment_text, run_command
 from fixtures.verdict import Verdict
-from reports.terminal.decision import assessment_lines, decision_lines
+from reports.terminal.decision import assessment_lines, decision_lines, decision_record
 from rollback_actions.gate.check_run import CheckRun, run_ours
 from rollback_actions.respond.response import CODES, CODES_OF_SEVERITY, Outcome, Response, allow, is_open
 from rollback_actions.session.file_lock import file_lock
@@ -76,7 +77,7 @@ def run_response(profile: Path, incident: str | None, given: Allowed, *, auto: b
         assessed = None
         if there is None:
             assessed = assess_target(target, typer.echo)
-            for line in assessment_lines(assessed):
+            for line in assessment_lines(assessed.assessment, monitored=assessed.monitored):
                 typer.echo(redact(line))
             if assessed.assessment.cut_off:
                 typer.echo(redact(f"next: {Advice(target, profile).reach()}"))
@@ -181,7 +182,7 @@ class _Hands:
         redact = self.target.redactor().text
         typer.echo(redact(f"assessed and asked anew: {why}"))
         assessed = self.assess()
-        for line in assessment_lines(assessed):
+        for line in assessment_lines(assessed.assessment, monitored=assessed.monitored):
             typer.echo(redact(line))
         return assessed
 
@@ -199,7 +200,7 @@ class _Hands:
             found.extend(refused_now(self.target, plan, foreseen, incident, allowed, lock.refuse_held))
             return found
 
-        for line in decision_lines(self._advice, decision, None, refused):
+        for line in decision_lines(decision_record(self._advice, decision, None, refused)):
             typer.echo(redact(line))
         return found
 
@@ -239,15 +240,18 @@ class _Hands:
         return found if found is not None and found.finished.seconds_since(since) > 0 else None
 
     def verify(self) -> ExitCode:
-        """Run phases 1 to 4."""
+        """Run phases 1 to 4; users who were kept out until then are let in when they pass."""
         run = CheckRun.of(self.target, self.profile)
         code = run.run("verification", f"--incident={self.incident.id}")
-        if code is not ExitCode.FAILED or not self.incident.closed:
-            return code  # also if a secret was found: that opens the incident again
-        # Everything was verified, but late: the response judges that itself.
-        wrong = standing(self.incident.folder, self.target.signing).evidence
-        verified = tally(self.incident, self.target.windows, wrong).verified
-        return ExitCode.VERIFIED if verified else code
+        # An incident is not closed if a secret was found: that opens it again.
+        if code is ExitCode.FAILED and self.incident.closed:
+            # Everything was verified, but late: the response judges that itself.
+            wrong = standing(self.incident.folder, self.target.signing).evidence
+            if tally(self.incident, self.target.windows, wrong).verified:
+                code = ExitCode.VERIFIED
+        if code is ExitCode.VERIFIED and kept_out(self.target.application):
+            return self._run(self._advice.let_in().words)
+        return code
 
     def downtime(self, verified: Moment) -> Downtime | None:
         """Return the downtime that the verification recorded; record it if it was killed before that."""
@@ -267,7 +271,8 @@ class _Hands:
             return
         command = run_command(self.profile, self.incident)
         said = [] if self.severity is None else [f"--severity={self.severity}"]
-        code = self._run([sys.executable, *command.words[1:], "--once", *said])
+        words = command.words[command.words.index("contacts") :]
+        code = self._run([*program(), *words, "--once", *said])
         if code is not ExitCode.VERIFIED:
             text = describe(
                 what="contacts",

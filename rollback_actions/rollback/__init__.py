@@ -2,7 +2,7 @@
 
 May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.git`, `fixtures.engines`,
 `fixtures.stores`, `fixtures.decision`, `fixtures.incident`, `fixtures.sealing`, `fixtures.baseline`,
-`fixtures.backups`,
-`fixtures.losses`, `fixtures.rollback`, `reports.terminal`, `rollback_actions.session`,
-`rollback_actions.containers`, `rollback_actions.stores`, `rollback_actions.backup`.
+`fixtures.backups`, `fixtures.application`, `fixtures.losses`, `fixtures.rollback`, `reports.terminal`,
+`rollback_actions.session`, `rollback_actions.containers`, `rollback_actions.stores`,
+`rollback_actions.backup`.
 """

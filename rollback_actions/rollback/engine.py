@@ -86,10 +86,11 @@ def roll_back(
 ) -> RollbackRecord:
     """Roll `target` back by `plan`, and record its end, however it ends.
 
-    Where possible, the application reports maintenance until every service is healthy again. The writers stop
-    first. A writer that is seen while data is restored fails the rollback before anything is started. Each
-    store's current data is kept before it is overwritten, and data written since the backup is exported. When
-    the stores are restored, every record is accounted for.
+    Where possible, the application reports maintenance until every service is healthy again, or until it is
+    verified: see `MaintenanceMode`. The writers stop first. A writer that is seen while data is restored
+    fails the rollback before anything is started. Each store's current data is kept before it is overwritten,
+    and data written since the backup is exported. When the stores are restored, every record is accounted
+    for.
 
     After an interruption it is run again in the same incident, and repeats every restore from the backup. The
     stores' earlier data is kept already. Data that may have come since is kept in a further safety copy.
@@ -195,6 +196,8 @@ def _roll_back(run: _Run) -> None:
             _start(run, plan.stopped)
     if maintenance:
         maintenance.end(lambda: _start(run, (plan.maintained,)))
+        if plan.keeps_out:
+            maintenance.keep_out()
 
 
 def _maintenance(run: _Run) -> MaintenanceMode | None:

@@ -1,31 +1,32 @@
-"""Maintenance: while services are stopped, every request gets 503 with Retry-After, not a refusal."""
+"""Maintenance: while services are stopped, every request gets 503 with Retry-After, not a refusal.
+
+Where the canary has a way in, users stay out until the rollback is verified: what they write before that
+could not be told from what the rollback did wrong.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 
+from fixtures.application.maintenance import GLANCE_SECONDS, in_maintenance
 from fixtures.errors import ActionFailed, Problem, Unverifiable
 from fixtures.incident.journal_steps import Step
 from fixtures.rollback.advice import Advice
 from fixtures.system.command import Deadline
-from fixtures.system.http import Request, opened
 from fixtures.target.profile import Application, Maintenance
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.session.steps import Recorder
 
 POLL_SECONDS = 0.2
 SHORTEST_SECONDS = 0.1
-# After a failure a person waits for this message.
-GLANCE_SECONDS = 3.0
-_UNAVAILABLE = 503
 
 
 class MaintenanceMode:
     """The maintenance of one rollback: on before the first writer stops, off when all services are healthy.
 
     Where it cannot be put on, its service is stopped like the others: a broken proxy must not prevent a
-    rollback.
+    rollback. Where the canary has a way in, it is put on again, until `let_in`.
     """
 
     def __init__(
@@ -74,39 +75,52 @@ class MaintenanceMode:
                 self._run(self._profile.off)
                 self._await(on=False)
 
+    def keep_out(self) -> None:
+        """Put maintenance on again, and see that the canary alone is let in; else let everybody in.
+
+        A rollback that is done does not fail for it: users who come in early are told by the verification.
+        """
+        try:
+            with self._steps(Step.KEEP_OUT):
+                self._run(self._profile.on)
+                self._await(on=True)
+                self._await(on=False, by_way_in=True)
+        except Problem as problem:
+            self._steps.note(f"users are let in before the rollback is verified: {problem.summary}")
+            self.let_in()
+
+    def let_in(self) -> None:
+        """Take maintenance off, and see it off."""
+        with self._steps(Step.MAINTENANCE_OFF):
+            self._run(self._profile.off)
+            self._await(on=False)
+
     def _run(self, command: Sequence[str]) -> None:
         self._control.run(self._profile.service, command, deadline=self._application.deadline_seconds)
 
-    def _await(self, *, on: bool) -> None:
+    def _await(self, *, on: bool, by_way_in: bool = False) -> None:
         limit = Deadline(self._application.deadline_seconds)
-        while not self._seen(limit, on=on):
+        while not self._seen(limit, on=on, by_way_in=by_way_in):
             if limit.passed:
+                what = "way in during" if by_way_in else "maintenance of"
+                part = ", and its way_in," if by_way_in else ""
                 raise ActionFailed(
-                    what=f"maintenance of {self._profile.service}",
+                    what=f"{what} {'maintenance' if by_way_in else self._profile.service}",
                     expected=f"{'503 with' if on else 'an answer other than 503 with'} Retry-After",
                     observed=f"{'another answer' if on else 'that'} after {limit.seconds:g} s",
                     source=str(self._application.url),
-                    hint="see what on and off of application.maintenance do in that container",
+                    hint=f"see what on and off of application.maintenance{part} do in that container",
                 )
             time.sleep(POLL_SECONDS)
 
-    def _seen(self, limit: Deadline, *, on: bool) -> bool:
+    def _seen(self, limit: Deadline, *, on: bool, by_way_in: bool) -> bool:
+        seconds = max(limit.remaining, SHORTEST_SECONDS)
         try:
-            return in_maintenance(self._application, max(limit.remaining, SHORTEST_SECONDS)) is on
+            return in_maintenance(self._application, seconds, by_way_in=by_way_in) is on
         except Unverifiable:
             if limit.passed:
                 raise
             return False
-
-
-def in_maintenance(application: Application, seconds: float) -> bool:
-    """Ask once, as a user would; tell whether the answer is an application's in maintenance.
-
-    Raises:
-        Unverifiable: there is no answer within `seconds`.
-    """
-    with opened(Request("GET", str(application.url)), seconds) as (response, _):
-        return response.status_code == _UNAVAILABLE and "Retry-After" in response.headers
 
 
 def left_on(advice: Advice) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
 
+from fixtures.application.maintenance import kept_out
 from fixtures.backups.sets import NEWEST
 from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.factory import open_engine
@@ -28,15 +29,16 @@ from fixtures.rollback.plan import (
     plan_unfinished,
 )
 from fixtures.rollback.refusals import Allowed, advice_of
-from fixtures.rollback.status import State, Status, newest_rollback
+from fixtures.rollback.status import Ran, State, Status, newest_rollback
 from fixtures.rollback.unfinished import interrupted, unfinished_of
-from fixtures.sealing.chain import standing
+from fixtures.sealing.chain import Standing, standing
 from fixtures.system.command import Command
 from fixtures.target.profile import Target, load_target
-from fixtures.verdict import Verdict
+from fixtures.verdict import Verdict, code_of_verdict
+from reports.terminal.document import answer
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
-from rollback_actions.rollback.maintenance import left_on
+from rollback_actions.rollback.maintenance import MaintenanceMode, left_on
 from rollback_actions.session.holder import Life
 from rollback_actions.session.leaks import SecretInRecord
 from rollback_actions.session.lock import LockState, TargetLock, lock_state, open_lock
@@ -87,21 +89,44 @@ def resume(profile: Path, allowed: Allowed) -> None:
     _run(Advice(target, profile), plan_unfinished(target, unfinished[0]), None, replace(allowed, again=True))
 
 
-def show_status(profile: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class StatusRecord:
+    """How the newest rollback went: `verdict` is *broken* until it is known.
+
+    `kind`, `commit` and `names` are what was asked for, as far as that is known. `seconds` is how long it
+    took, None before its end; `blind` are stores where a writer may have been unseen. `locked` tells whether
+    the target's lock has a holder, or None if it cannot be read. `doubts` are why the record does not hold.
+    """
+
+    incident: str
+    folder: str
+    kind: Kind | None
+    commit: str | None
+    names: tuple[str, ...]
+    runs: int
+    steps: tuple[Ran, ...]
+    verdict: Verdict
+    recorded: Verdict | None
+    seconds: float | None
+    blind: tuple[str, ...]
+    locked: bool | None
+    lock: str
+    record: str
+    doubts: tuple[str, ...]
+    next: str
+
+
+def show_status(profile: Path, *, as_json: bool) -> None:
     """Show how the newest rollback went; end with its verdict's exit code unless it passed."""
     target = load_target(profile)
     lock = lock_state(target)
     found = newest_rollback(target.folders.incidents, target.name, lock.runs)
-    redact = target.redactor().text
-    # The last line says what to do next.
     seal = standing(found.incident.folder, target.signing)
-    typer.echo(redact(f"record: {seal}"))
-    for doubt in seal.doubts:
-        typer.echo(redact(f"the record does not hold: {doubt}"))
-    for line in _status_lines(found, lock, advice_of(target, profile)):
-        typer.echo(redact(line))
-    if found.verdict is not Verdict.PASSED or seal.wrong:
-        raise typer.Exit(ExitCode.FAILED if found.verdict is Verdict.FAILED else ExitCode.BROKEN)
+    code = code_of_verdict(found.verdict)
+    if code is ExitCode.VERIFIED and seal.wrong:
+        code = ExitCode.BROKEN
+    record = _status_record(found, lock, seal, advice_of(target, profile))
+    answer(record, _status_lines, target.redactor().text, code, as_json=as_json)
 
 
 def _run(
@@ -150,6 +175,8 @@ def _run(
             engine, control = open_engine(target.engine), ComposeControl(target.engine)
             with samples_kept(target, begun):
                 record = roll_back(target, plan, begun, engine, control, session.steps)
+            if plan.keeps_out and kept_out(target.application):
+                _note(session.steps, [f"users stay out until it is verified: {advice.let_in()}"])
     except SecretInRecord:
         if record is not None:
             typer.echo(_done_line(record))
@@ -162,19 +189,54 @@ def _run(
     typer.echo(_done_line(record))
 
 
+def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
+    """Take the application out of the maintenance that a rollback left on until it is verified."""
+    target = load_target(profile)
+    advice = Advice(target, profile)
+    application = target.application
+    if application.maintenance is None:
+        raise UsageProblem(
+            what="application.maintenance",
+            expected="how maintenance is taken off",
+            observed="none in the profile",
+            source=str(profile),
+            hint="nothing keeps users out that this profile knows of",
+        )
+    lock = open_lock(target, Step.LET_IN, take_over=take_over)
+    found = newest_rollback(target.folders.incidents, target.name, lock_state(target).runs)
+
+    def choose() -> str:
+        # Asked under the lock: a rollback that has begun meanwhile is not verified.
+        unfinished = unfinished_of(target.folders.incidents, target.name)
+        if not anyway and (unfinished or not found.incident.closed):
+            raise UsageProblem(
+                what=f"rollback of incident {found.incident.id}",
+                expected="verified, before users write again",
+                observed="not finished" if unfinished else "not verified",
+                source=str(found.incident.folder),
+                hint=f"{advice.verify(found.incident.id)} (or let users in all the same: --anyway)",
+            )
+        return found.incident.id
+
+    with open_session(target, lock, Step.LET_IN, choose) as session:
+        control = ComposeControl(target.engine)
+        MaintenanceMode(application, application.maintenance, control, session.steps).let_in()
+    typer.echo("users are let in")
+
+
 def _note(steps: Recorder, lines: Iterable[str]) -> None:
     for line in lines:
         steps.note(line)
 
 
 def _done_line(record: RollbackRecord) -> str:
-    return f"rollback: {_verdict(record)}"
+    return f"rollback: {_verdict(record.verdict, record.seconds, sorted(record.blind))}"
 
 
-def _verdict(record: RollbackRecord) -> str:
+def _verdict(verdict: Verdict, seconds: float, blind: Sequence[str]) -> str:
     """Return the verdict in words, with the stores where a writer may have been unseen."""
-    blind = f"; blind to writers at {', '.join(sorted(record.blind))}" if record.blind else ""
-    return f"{record.verdict} in {record.seconds:.1f} s{blind}"
+    unseen = f"; blind to writers at {', '.join(blind)}" if blind else ""
+    return f"{verdict} in {seconds:.1f} s{unseen}"
 
 
 def _call_for_hands(error: BaseException, advice: Advice, lines: list[str]) -> None:
@@ -221,34 +283,63 @@ def _manual(
     ]
 
 
-def _status_lines(found: Status, lock: LockState, advice: Advice) -> list[str]:
-    what = _what(found)
-    lines = [f"incident: {found.incident.folder}", f"rollback: {what}"]
-    lines += [f"runs: {found.runs}"] if found.runs > 1 else []
+def _status_record(found: Status, lock: LockState, seal: Standing, advice: Advice) -> StatusRecord:
+    wish, record = _wish(found), found.record
+    return StatusRecord(
+        incident=found.incident.id,
+        folder=str(found.incident.folder),
+        kind=wish.kind if wish else None,
+        commit=wish.commit if wish else None,
+        names=wish.names if wish else (),
+        runs=found.runs,
+        steps=found.steps,
+        verdict=found.verdict,
+        recorded=record.verdict if record else None,
+        seconds=round(record.seconds, 3) if record else None,
+        blind=tuple(sorted(record.blind)) if record else (),
+        locked=None if lock.problem is not None else lock.holder is not None,
+        lock=str(lock),
+        record=str(seal),
+        doubts=tuple(seal.doubts),
+        next=_next(found, lock, advice),
+    )
+
+
+def _status_lines(found: StatusRecord) -> Iterator[str]:
+    """Yield the status for people; the last line says what to do next."""
+    yield f"record: {found.record}"
+    yield from (f"the record does not hold: {doubt}" for doubt in found.doubts)
+    yield f"incident: {found.folder}"
+    asked = found.kind and found.commit and Wish(found.kind, found.commit, found.names)
+    yield f"rollback: {asked or 'unknown'}"
+    if found.runs > 1:
+        yield f"runs: {found.runs}"
     for step in found.steps:
         seconds = f" ({step.seconds:.1f} s)" if step.seconds is not None else ""
         text = f": {step.text}" if step.text else ""
-        lines.append(f"  {step.state:<8} {step.name}{seconds}{text}")
-    lines.append(_ending(found))
-    return [*lines, f"lock: {lock}", f"next: {_next(found, lock, advice)}"]
+        yield f"  {step.state:<8} {step.name}{seconds}{text}"
+    yield f"verdict: {_ending(found)}"
+    yield f"lock: {found.lock}"
+    yield f"next: {found.next}"
 
 
-def _ending(found: Status) -> str:
+def _ending(found: StatusRecord) -> str:
     if any(step.state is State.RUNNING for step in found.steps):
-        return "verdict: not yet, it is running"
+        return "not yet, it is running"
     if any(step.state is State.OPEN for step in found.steps):
-        return "verdict: none yet; whether it runs cannot be known from here"
-    if found.record is None:
-        return "verdict: none, it was cut off"
-    return f"verdict: {_verdict(found.record)}"
+        return "none yet; whether it runs cannot be known from here"
+    if found.recorded is None or found.seconds is None:
+        return "none, it was cut off"
+    return _verdict(found.recorded, found.seconds, found.blind)
 
 
-def _what(found: Status) -> str:
+def _wish(found: Status) -> Wish | None:
+    """Return what was asked for, or None if that is unknown."""
     if found.unfinished is not None:
-        return str(found.unfinished.wish)
+        return found.unfinished.wish
     if found.record is None or found.record.kind not in set(Kind):
-        return "unknown"
-    return str(Wish(Kind(found.record.kind), found.record.commit, found.record.names))
+        return None
+    return Wish(Kind(found.record.kind), found.record.commit, found.record.names)
 
 
 def _next(found: Status, lock: LockState, advice: Advice) -> str:
@@ -269,6 +360,8 @@ def _done(found: Status, advice: Advice) -> str:
         return f"look for records that are not accounted for: {folder / f'{FOLDER}*' / ACCOUNTS}"
     if found.verdict is not Verdict.PASSED:
         return f"nothing is left to resume; decide again: {advice.plan()}"
+    if found.incident.closed and kept_out(advice.target.application):
+        return f"it is verified, let users in: {advice.let_in()}"
     return "nothing: it is verified" if found.incident.closed else f"verify it: {verify}"
 
 

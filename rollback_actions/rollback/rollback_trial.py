@@ -13,6 +13,7 @@ from fixtures.baseline.folder import Baseline
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, Problem, UsageProblem, listed
 from fixtures.git.repository import GIT_SECONDS, files_at, git, head
+from fixtures.home import typed
 from fixtures.incident.trials import PartTrial
 from fixtures.rollback.foresight import Foreseen, foresee, problems, said
 from fixtures.rollback.plan import Plan, plan_emergency
@@ -87,7 +88,7 @@ class RollbackTrial:
                 expected=f"one for each of {', '.join(services)}",
                 observed=f"none for {', '.join(missing)}",
                 source=str(self._baseline.folder),
-                hint="capture a new baseline while they run: python -m rollback_actions capture",
+                hint=f"capture a new baseline while they run: {typed('capture')}",
             )
         gone = images_to_load(self._target.folders.backups, images, self._control, deadline=SECONDS)
         kept = f"; {gone} of them in the backup alone" if gone else ""

@@ -40,6 +40,9 @@ pytest_plugins = [
 PHASES = ("phase1", "phase2")
 
 
+class Application(BaseModel):
+    way_in: None = None
+
 class Profile(BaseModel):
     windows: Windows = Windows()
     name: str = "canary"
@@ -47,6 +50,7 @@ class Profile(BaseModel):
     premigration: Premigration = Premigration()
     stores: dict[str, object] = {}
     signing: Signing = Signing()
+    application: Application = Application()
 
     @property
     def personal(self):

@@ -29,7 +29,7 @@ def summary(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     (sandbox.pytester.path / "conftest.py").write_text(
         'pytest_plugins = ["fixtures.gating.windows", "fixtures.gating.phases",'
         ' "fixtures.gating.recorder", "fixtures.gating.watchdog",'
-        ' "reports.run.scrubbing", "reports.run.annotations", "reports.run.record"]\n',
+        ' "reports.run.scrubbing", "reports.run.annotations", "reports.run.junit", "reports.run.record"]\n',
         encoding="utf-8",
     )
     sandbox.settings(UNRENDERED)
@@ -45,20 +45,66 @@ def summary(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 def test_every_kind_of_end_is_in_junit(sandbox: Sandbox) -> None:
     sandbox.checks(**CHECKS)
     file = sandbox.pytester.path / "junit.xml"
-    assert sandbox.run(f"--junitxml={file}").code == ExitCode.FAILED
+    outcome = sandbox.run(f"--junitxml={file}")
+    assert outcome.code == ExitCode.FAILED
     cases = {case.attrib["name"]: case for case in ET.parse(file).getroot().iter("testcase")}  # noqa: S314 - our own
     assert set(cases) == {"test_fine", "test_wrong", "test_store", "test_canary", "test_two"}
-    ends = {name: {child.tag for child in case} for name, case in cases.items()}
+    ends = {name: {child.tag for child in case} - {"properties"} for name, case in cases.items()}
     assert ends == {
         "test_fine": set(),
         "test_wrong": {"failure"},
         "test_store": {"error"},
         "test_canary": {"error"},
-        "test_two": {"skipped"},
+        "test_two": {"error"},
     }
-    blocked = cases["test_two"].find("skipped")
+    blocked = cases["test_two"].find("error")
     assert blocked is not None
+    assert blocked.attrib["type"] == "blocked"
     assert "blocked: phase1 did not pass: checks/test_a.py::test_wrong failed" in blocked.attrib["message"]
+    (suite,) = ET.parse(file).getroot().iter("testsuite")  # noqa: S314 - our own
+    assert {name: suite.attrib[name] for name in ("errors", "failures", "skipped")} == {
+        "errors": "3",
+        "failures": "1",
+        "skipped": "0",
+    }
+    assert outcome.incident is not None
+    assert _properties(suite) == {
+        "incident": outcome.incident.name,
+        "verdict": "failed",
+        "record": str(outcome.incident.resolve()),
+    }
+    assert {name: _properties(case) for name, case in cases.items()} == {
+        "test_fine": {"phase": "phase1", "verdict": "passed"},
+        "test_wrong": {"phase": "phase1", "verdict": "failed"},
+        "test_store": {"phase": "phase1", "verdict": "broken"},
+        "test_canary": {"phase": "phase1", "verdict": "broken"},
+        "test_two": {"phase": "phase2", "verdict": "blocked"},
+    }
+
+
+def _properties(of: ET.Element) -> dict[str, str]:
+    return {one.attrib["name"]: one.attrib["value"] for one in of.findall("properties/property")}
+
+
+@ALONE_AND_WITH_WORKERS
+@pytest.mark.usefixtures("summary")
+def test_what_a_check_could_not_verify_or_skipped_is_an_error_in_junit(sandbox: Sandbox) -> None:
+    sandbox.checks(
+        test_a="@pytest.mark.phase1\ndef test_away(): raise Unverifiable(\n"
+        "    what='store', expected='an answer', observed='none', source='x', hint='start it')\n"
+        "@pytest.mark.phase1\ndef test_left_out(): pytest.skip('today')\n"
+    )
+    file = sandbox.pytester.path / "junit.xml"
+    assert sandbox.run(f"--junitxml={file}").code == ExitCode.BROKEN
+    cases = [*ET.parse(file).getroot().iter("testcase")]  # noqa: S314 - our own
+    assert [
+        (case.attrib["name"], child.tag, child.attrib["type"]) for case in cases for child in case[1:]
+    ] == [
+        ("test_away", "error", "broken"),
+        ("test_left_out", "error", "broken"),
+    ]
+    (suite,) = ET.parse(file).getroot().iter("testsuite")  # noqa: S314 - our own
+    assert _properties(suite)["verdict"] == "broken"
 
 
 @pytest.mark.usefixtures("summary")

@@ -40,6 +40,9 @@ pytest_plugins = [
 ]
 
 
+class Application(BaseModel):
+    way_in: None = None
+
 class Profile(BaseModel):
     password: SecretStr
     short: SecretStr = SecretStr("abc")
@@ -49,6 +52,7 @@ class Profile(BaseModel):
     premigration: Premigration = Premigration()
     stores: dict[str, object] = {}
     signing: Signing = Signing()
+    application: Application = Application()
 
     @property
     def personal(self):

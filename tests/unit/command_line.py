@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode
@@ -13,9 +17,14 @@ from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal_steps import Step
 from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
+from fixtures.system.files import strict_json
+from fixtures.system.record_files import record_of
 from fixtures.verdict import Verdict
+from reports.terminal.document import Document
 from rollback_actions.__main__ import main
 from rollback_actions.session.journal import Journal
+from tests.schemas import FOLDER as SCHEMAS
+from tests.schemas import RECORDS
 from tests.unit.sandbox import SECRET, Sandbox
 
 
@@ -29,14 +38,45 @@ class Ran:
 
     def __call__(self, *arguments: str, code: ExitCode = ExitCode.VERIFIED) -> str:
         """Return what is printed, which holds neither a secret nor a traceback."""
+        return "".join(self._apart(arguments, code))
+
+    def document(self, *arguments: str, code: ExitCode = ExitCode.VERIFIED) -> Document[Any]:
+        """Return the one document that is on standard output: of `code`, and as its published schema says."""
+        said, told = self._apart((*arguments, "--json"), code)
+        return read_document(said, told, code)
+
+    def found(self, *arguments: str, code: ExitCode = ExitCode.VERIFIED) -> Any:  # noqa: ANN401 - of any command
+        """Return what the command found, by its document."""
+        return self.document(*arguments, code=code).result
+
+    def _apart(self, arguments: Sequence[str], code: ExitCode) -> tuple[str, str]:
         target = f"--target={self.sandbox.profile}"
         self.monkeypatch.setattr("sys.argv", ["rollback_actions", *arguments, target])
         ended = main()
-        said = "".join(self.capsys.readouterr())
-        assert ended is code, said
-        assert SECRET not in said
-        assert "Traceback" not in said
-        return said
+        out, err = self.capsys.readouterr()
+        assert ended is code, out + err
+        assert SECRET not in out + err
+        assert "Traceback" not in out + err
+        return out, err
+
+
+def read_document(said: str, told: str, code: ExitCode) -> Document[Any]:
+    """Return the document `said`, which is of the command's `code`, and as its published schema says.
+
+    An error in it was `told` on standard error too.
+    """
+    value = json.loads(said)
+    name = f"output-{value['command'].replace(' ', '-')}"
+    schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8"))
+    Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(value)
+    document: Document[Any] = record_of(RECORDS[name][0], strict_json(said.encode()))  # type: ignore[arg-type]
+    assert document.exit_code is code
+    assert (document.result is None) is (document.problem is not None)
+    if document.problem is not None:
+        # A long line is shortened as a whole for a person.
+        assert document.problem.observed[:100] in told
+        assert document.problem.hint[:100] in told or code is ExitCode.INTERRUPTED
+    return document
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -18,6 +18,9 @@ _ROWS = {
     "fixtures.engines": "fixtures fixtures.system fixtures.target",
     "fixtures.monitoring": "fixtures fixtures.system fixtures.target",
     "fixtures.stores": "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines",
+    "fixtures.discovery": (
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.stores"
+    ),
     "fixtures.decision": "fixtures.monitoring",
     "fixtures.incident": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.monitoring fixtures.decision"
@@ -62,6 +65,10 @@ _ROWS = {
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
         "fixtures.decision fixtures.incident fixtures.baseline fixtures.backups"
     ),
+    "fixtures.doctor": (
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
+        "fixtures.stores fixtures.sealing fixtures.baseline fixtures.backups fixtures.probes"
+    ),
     "fixtures.migration_lint": "fixtures fixtures.target fixtures.baseline",
     "fixtures.given": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
@@ -73,7 +80,7 @@ _ROWS = {
     "reports.terminal": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
         "fixtures.monitoring fixtures.decision fixtures.incident fixtures.baseline fixtures.backups "
-        "fixtures.team fixtures.monitor fixtures.losses fixtures.rollback"
+        "fixtures.team fixtures.losses fixtures.rollback fixtures.doctor"
     ),
     "reports.bundle": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.sealing"
@@ -110,8 +117,8 @@ _ROWS = {
     ),
     "reports.run": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.sealing "
-        "fixtures.baseline fixtures.gating fixtures.given reports.text reports.tools reports.allure "
-        "reports.incident reports.verdict reports.postmortem reports.html"
+        "fixtures.baseline fixtures.gating fixtures.application fixtures.given reports.text reports.tools "
+        "reports.allure reports.incident reports.verdict reports.postmortem reports.html"
     ),
     "reports": "fixtures reports.terminal reports.run",
     "rollback_actions.session": (
@@ -162,12 +169,12 @@ _ROWS = {
     "rollback_actions.backup": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
         "fixtures.incident fixtures.baseline fixtures.backups fixtures.application fixtures.probes "
-        "rollback_actions.session rollback_actions.containers rollback_actions.stores"
+        "fixtures.doctor rollback_actions.session rollback_actions.containers rollback_actions.stores"
     ),
     "rollback_actions.rollback": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
         "fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline fixtures.backups "
-        "fixtures.losses fixtures.rollback reports.terminal rollback_actions.session "
+        "fixtures.application fixtures.losses fixtures.rollback reports.terminal rollback_actions.session "
         "rollback_actions.containers rollback_actions.stores rollback_actions.backup"
     ),
     "rollback_actions.gate": (
@@ -179,9 +186,8 @@ _ROWS = {
     ),
     "rollback_actions.respond": (
         "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.decision fixtures.incident "
-        "fixtures.sealing "
-        "fixtures.team fixtures.monitor fixtures.rollback reports.terminal rollback_actions.session "
-        "rollback_actions.gate"
+        "fixtures.sealing fixtures.team fixtures.application fixtures.monitor fixtures.rollback "
+        "reports.terminal rollback_actions.session rollback_actions.gate"
     ),
     "rollback_actions.given": (
         "fixtures fixtures.system fixtures.target fixtures.incident fixtures.baseline fixtures.backups "
@@ -189,13 +195,15 @@ _ROWS = {
     ),
     "rollback_actions.cli": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
+        "fixtures.discovery "
         "fixtures.monitoring fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline "
-        "fixtures.backups fixtures.team fixtures.probes fixtures.monitor fixtures.rollback reports.terminal "
-        "reports.bundle "
-        "rollback_actions.session rollback_actions.containers rollback_actions.contacts "
-        "rollback_actions.backup rollback_actions.rollback rollback_actions.gate rollback_actions.respond"
+        "fixtures.backups fixtures.team fixtures.probes fixtures.monitor fixtures.rollback fixtures.doctor "
+        "fixtures.migration_lint reports.tools reports.terminal reports.bundle rollback_actions.session "
+        "rollback_actions.containers rollback_actions.contacts rollback_actions.backup "
+        "rollback_actions.rollback rollback_actions.gate rollback_actions.respond"
     ),
     "rollback_actions": "fixtures reports.terminal rollback_actions.cli",
+    "rollproof": "fixtures rollback_actions",
     "checks": "",
     "checks.premigration": "fixtures.*",
     "checks.severity": "fixtures.*",
@@ -225,5 +233,8 @@ MOST_MODULES = 15
 """Of a package, `__init__.py` apart."""
 LONGEST_CHAIN = 8
 """Packages of one room, each of which imports the next."""
-OF_EACH_STORE = ("descriptor", "view", "content", "export", "keeper", "clients", "schema", "formats")
+OF_EACH_STORE = (
+    *("descriptor", "view", "content", "export", "rights"),
+    *("keeper", "clients", "schema", "formats", "recognition", "holdings"),
+)
 """Parts that several stores have: beside `__main__` the only names that a room has more than once."""

@@ -61,6 +61,7 @@ service = "{MAINTAINED}"
 on = ["touch", "flag"]
 off = ["rm", "flag"]
 """
+WAY_IN = 'way_in = {header = "X-Way-In", value = {file = "canary_password"}}\n'
 COMPOSE_FILE = "services: {backend: {image: t/python:current}} # release 1\n"
 
 
@@ -116,11 +117,16 @@ class Deployed:
 
 @dataclass
 class StandInProxy:
-    """A service that says 503 with Retry-After while its flag is there, at an address of its own."""
+    """A service that says 503 with Retry-After while its flag is there, at an address of its own.
+
+    `lets_in` says that it knows the canary's way in; `of_canary` is the number of requests that used it.
+    """
 
     stand_in: StandIn
     broken: bool = False
     on: bool = False
+    lets_in: bool = True
+    of_canary: int = 0
 
     def run(self, _: str, command: tuple[str, ...], **__: object) -> str:
         """Do what `on` and `off` of the profile do."""
@@ -131,8 +137,11 @@ class StandInProxy:
 
     def answer(self, exchange: Exchange) -> None:
         """Answer a request."""
-        headers = {"Retry-After": "30"} if self.on else {}
-        exchange.start(503 if self.on else 200, {**headers, "Content-Length": "0"})
+        canary = exchange.headers.get("X-Way-In") == SECRET
+        self.of_canary += canary
+        out = self.on and not (canary and self.lets_in)
+        headers = {"Retry-After": "30"} if out else {}
+        exchange.start(503 if out else 200, {**headers, "Content-Length": "0"})
 
 
 @dataclass
@@ -196,13 +205,13 @@ class Ended(Recorder):
 
 
 @contextmanager
-def proxied(sandbox: Sandbox) -> Iterator[StandInProxy]:
-    """Give `sandbox` a service that can be in maintenance."""
+def proxied(sandbox: Sandbox, more: str = "") -> Iterator[StandInProxy]:
+    """Give `sandbox` a service that can be in maintenance; `more` are lines of its section."""
     with running() as stand_in:
         proxy = StandInProxy(stand_in)
         stand_in.answers["GET /"] = proxy.answer
         text = sandbox.profile.read_text(encoding="utf-8").replace("http://127.0.0.1:9", stand_in.url)
-        sandbox.profile.write_text(text + MAINTENANCE, encoding="utf-8")
+        sandbox.profile.write_text(text + MAINTENANCE + more, encoding="utf-8")
         sandbox.target = load_target(sandbox.profile)
         sandbox.control.run.side_effect = proxy.run
         yield proxy

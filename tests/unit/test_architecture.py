@@ -16,8 +16,6 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from fixtures.errors import ExitCode
-from fixtures.stages import PHASES
 from fixtures.target.kinds import kinds
 from fixtures.target.sections import StoreProfile
 from tests.conftest import ROOT
@@ -352,19 +350,6 @@ def test_phase_1_is_collected_without_a_store_driver(tmp_path: Path) -> None:
         check=False,
     )
     assert "IMPORTED []" in done.stdout, done.stdout + done.stderr
-
-
-def test_the_readme_names_every_door_marker_and_exit_code() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    both = readme + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    doors = re.findall(r"^\[testenv:(.+)\]$", (ROOT / "tox.ini").read_text(encoding="utf-8"), re.MULTILINE)
-    assert doors
-    unnamed = [f"./run {name}" for name in doors if f"./run {name}" not in both]
-    unnamed += [phase for phase in PHASES if f"| `{phase}` |" not in readme]
-    unnamed += [
-        code.name for code in ExitCode if not re.search(rf"^\| {code.value} \|", readme, re.MULTILINE)
-    ]
-    assert not unnamed
 
 
 def test_the_lock_satisfies_what_is_declared() -> None:

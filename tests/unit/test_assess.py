@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from fixtures.decision.tree import Action
 from fixtures.errors import ExitCode
 from fixtures.monitor import assessment
 from fixtures.monitor.monitor import COLLECTED
 from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
+from fixtures.monitoring.severity import Severity, Standing
 from tests.unit.command_line import Ran
 from tests.unit.made_samples import Probes, cut_off, requests, samples, value
 
@@ -84,11 +85,35 @@ def test_the_other_three_have_exit_codes_of_their_own(run: Ran, tmp_path: Path) 
 
 def test_programs_get_the_same(run: Ran, tmp_path: Path) -> None:
     path = _write(tmp_path / "samples.jsonl", lambda _: {"records": value(3, ok=False)})
-    record = json.loads(run("assess", "--json", f"--samples={path}", code=ExitCode.FAILED))
-    assert record["severity"] == "critical"
-    assert record["decision"]["action"] == "emergency rollback"
-    (met,) = [finding for finding in record["findings"] if finding["standing"] == "met"]
-    assert (met["band"], met["beats"]) == ("records lost", [70, 83])
+    found = run.found("assess", f"--samples={path}", code=ExitCode.FAILED)
+    assert found.assessment.severity is Severity.CRITICAL
+    assert found.decision.action is Action.EMERGENCY
+    (met,) = found.assessment.of(Standing.MET)
+    assert (met.band, met.beats) == ("records lost", (70, 83))
+    # The same samples, the same document.
+    assert run.found("assess", f"--samples={path}", code=ExitCode.FAILED) == found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "observed"),
+    [
+        (("--samples=no-such-file",), "none"),
+        (("--no-such-option",), "No such option: --no-such-option"),
+        (("--at=2026-01-31T12:00:00+00:00",), "no --samples"),
+    ],
+)
+def test_a_mistake_is_a_document_too(run: Ran, arguments: tuple[str, ...], observed: str) -> None:
+    found = run.document("assess", *arguments, code=ExitCode.USAGE)
+    assert found.problem is not None
+    assert found.problem.observed.startswith(observed)
+
+
+def test_a_damaged_file_is_broken_in_a_document(run: Ran, tmp_path: Path) -> None:
+    path = _write(tmp_path / "samples.jsonl", lambda _: {})
+    path.write_bytes(b"{\n" + path.read_bytes())
+    found = run.document("assess", f"--samples={path}", code=ExitCode.BROKEN)
+    assert found.problem is not None
+    assert found.problem.what
 
 
 REACHES = 'docker version; for at in 127.0.0.1/9; do timeout 3 bash -c "</dev/tcp/$at" && echo'
@@ -112,10 +137,10 @@ def test_a_machine_that_may_be_cut_off_has_no_plan_and_says_what_to_check(
     assert lines[-2].startswith("decision: investigate: this machine may be cut off: ")
     assert lines[-1].startswith(f"next: {REACHES}")
     assert "rollback" not in said
-    record = json.loads(run("assess", "--json", *named, code=ExitCode.BROKEN).splitlines()[0])
-    assert (record["severity"], record["cut_off"]) == ("unknown", True)
-    assert record["decision"]["action"] == "investigate"
-    assert record["next"].startswith(REACHES)
+    found = run.found("assess", *named, code=ExitCode.BROKEN)
+    assert (found.assessment.severity, found.assessment.cut_off) == (Severity.UNKNOWN, True)
+    assert found.decision.action is Action.INVESTIGATE
+    assert found.next.startswith(REACHES)
 
 
 @pytest.mark.parametrize("at", ["yesterday", "2026-01-31T12:00:00", "", "2026-13-01T00:00:00+00:00"])

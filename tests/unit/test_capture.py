@@ -1,4 +1,4 @@
-"""The capture of a baseline: collections that users make meanwhile."""
+"""The capture of a baseline: what is missing, and collections that users make meanwhile."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from typing import cast
 
 import pytest
 
-from fixtures.errors import Unverifiable
+from fixtures.engines.compose import ComposeEngine
+from fixtures.engines.engine import Endpoint
+from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.stores.contract import StoreView
+from reports.terminal.progress import Progress
 from rollback_actions.backup import capture
 from rollback_actions.backup.capture import counts_of
+from rollback_actions.session.journal import Journal
+from rollback_actions.session.steps import Recorder
+from tests.unit.sandbox import Sandbox, free, stand_in
 
 
 class _Young:
@@ -44,3 +50,18 @@ def test_one_that_cannot_be_counted_is_not_waited_for_without_end(
     monkeypatch.setattr(capture, "YOUNG_SECONDS", 0.0)
     with pytest.raises(Unverifiable, match="not loaded"):
         counts_of(cast("StoreView", view))
+
+
+def test_all_that_is_missing_is_said_at_once_and_each_store_once(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = stand_in(ComposeEngine)
+    engine.containers.return_value, engine.resolve.return_value = {}, Endpoint("127.0.0.1", 9)
+    monkeypatch.setattr(capture, "open_engine", lambda _: engine)
+    journal = Journal(sandbox.folder / "journal.jsonl", str)
+    with Progress() as progress, pytest.raises(ActionFailed, match="services of the target") as raised:
+        capture.capture(sandbox.target, Recorder(journal, progress, free))
+    notes = raised.value.__notes__
+    for store in sandbox.target.stores:
+        assert len([text for text in notes if f"store {store} as reader" in text]) == 1
+    assert [text for text in notes if "127.0.0.1:9" in text and "store" not in text]

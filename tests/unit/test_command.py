@@ -145,9 +145,8 @@ def test_a_program_has_the_environment_that_it_is_given_and_no_input(tmp_path: P
 
 def test_what_a_hook_of_git_sets_leads_no_program_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_DIR", "/elsewhere")
-    monkeypatch.setenv("DOCKER_CONTEXT", "another")
     assert "GIT_DIR" not in inherited()
-    assert inherited({"MORE": "1"}).items() >= {"DOCKER_CONTEXT": "default", "MORE": "1"}.items()
+    assert inherited({"MORE": "1"})["MORE"] == "1"
 
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])

@@ -25,8 +25,11 @@ from fixtures.stages import store_in
 from fixtures.stores.contract import RecordHash
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
+from reports.terminal.comparison import Comparison
+from rollback_actions.__main__ import main
 from rollback_actions.cli.state_commands import compare_command
 from tests.conftest import write_profile
+from tests.unit.command_line import read_document
 from tests.unit.content_stand_in import NEVER_SILENT, Recorder, Searchable, StandIn, opener
 from tests.unit.test_readers_reach import section
 
@@ -165,6 +168,39 @@ def test_what_is_wrong_comes_last_and_no_secret_is_printed(
         "failed redis/0:token:*: missing 2 (token:[redacted], [redacted])",
         f"compared with {tmp_path.name}: failed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [
+        (Verdict.PASSED, ExitCode.VERIFIED),
+        (Verdict.FAILED, ExitCode.FAILED),
+        (Verdict.BROKEN, ExitCode.BROKEN),
+    ],
+)
+def test_programs_get_each_finding(
+    profile: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    verdict: Verdict,
+    code: ExitCode,
+) -> None:
+    recorder = Recorder(tmp_path).add(StandIn("redis", BOTH, blind_spots=("not s3cret-of-the-canary",)))
+    finding = Finding("redis", "0:token:*", verdict, f"missing 2 (token:{JWT}, s3cret-of-the-canary)")
+    (tmp_path / MANIFEST).touch()
+    monkeypatch.setattr("fixtures.baseline.folder.load_baseline", lambda *_: recorder.baseline)
+    monkeypatch.setattr("fixtures.engines.factory.open_engine", lambda _: ENGINE)
+    monkeypatch.setattr("fixtures.baseline.target_comparison.compare_target", lambda *_: [finding])
+    monkeypatch.setattr("sys.argv", ["x", "compare", str(tmp_path), f"--target={profile}", "--json"])
+    assert main() is code
+    comparison = read_document(*capsys.readouterr(), code).result
+    assert comparison == Comparison(
+        tmp_path.name,
+        verdict,
+        {"redis": ("not [redacted]",)},
+        (replace(finding, text="missing 2 (token:[redacted], [redacted])"),),
+    )
 
 
 def test_a_capture_reads_all_that_was_counted(

@@ -24,7 +24,7 @@ from fixtures.errors import ExitCode
 from fixtures.incident.incident import UNFINISHED, Incident, RollbackRecord, find_incident
 from fixtures.incident.journal import verify_journal
 from fixtures.system.clock import Moment
-from fixtures.team.contact_record import CONTACTS
+from fixtures.team.contact_record import CONTACTS, Alert
 from fixtures.verdict import Verdict
 from rollback_actions.contacts import contacts, delivery
 from rollback_actions.contacts.delivery import deliver
@@ -154,6 +154,34 @@ def test_nobody_is_told_twice(once: Said, say: Said, sandbox: Sandbox, server: C
     assert "on-call engineer alerted: done" in say("status")
 
 
+@pytest.mark.usefixtures("later")
+def test_programs_get_the_state_of_the_flow(
+    away: Ran, once: Said, say: Said, sandbox: Sandbox, server: Channels
+) -> None:
+    reach(sandbox, server)
+    once("--severity", f"critical: {SECRET}")
+    words = ("contacts", "status", f"--incident={ID}")
+    found = away.found(*words)
+    assert (found.incident, found.severity, found.due, found.over) == (ID, "critical: [redacted]", (), False)
+    assert [(one.alert, one.delivered) for one in found.sent] == [(Alert.ON_CALL, True)]
+    assert f"{found.steps[0].name}: {found.steps[0].state}" in say("status")
+    # The same record, at the same moment.
+    assert away.found(*words) == found
+    (incident(sandbox).folder / CONTACTS).write_bytes(b"{}\n")
+    broken = away.document(*words, code=ExitCode.BROKEN)
+    assert broken.problem is not None
+
+
+def test_programs_learn_that_nobody_was_reached(
+    away: Ran, once: Said, sandbox: Sandbox, server: Channels
+) -> None:
+    reach(sandbox, server)
+    server.statuses["ada"] = 500
+    once(code=ExitCode.FAILED)
+    found = away.found("contacts", "status", f"--incident={ID}", code=ExitCode.FAILED)
+    assert [one.delivered for one in found.sent if one.alert is Alert.ON_CALL] == [False]
+
+
 def test_a_channel_that_fails_twice_is_tried_a_third_time(
     once: Said, sandbox: Sandbox, server: Channels
 ) -> None:
@@ -246,7 +274,7 @@ def test_a_failure_has_its_own_reason_and_not_that_of_an_attempt_that_hung(
         return False
 
     channels_made = iter([SimpleNamespace(notify=hangs), SimpleNamespace(notify=fails)])
-    monkeypatch.setattr(delivery, "_channel", lambda _: next(channels_made))
+    monkeypatch.setattr(delivery, "sender_of", lambda _: next(channels_made))
     (first,) = deliver([SecretStr("json://host")], "", "", 0.1, str)
     assert first.reason == "no answer within 0.1 s"
     (second,) = deliver([SecretStr("json://host")], "", "", 30.0, str)

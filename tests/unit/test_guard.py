@@ -284,7 +284,7 @@ def test_a_table_alone_names_its_commands(
     out, said = capsys.readouterr()
     assert "Commands:" in out
     names = {"rollback": "service, database, full", "contacts": "run, acknowledge"}
-    assert f"expected one of {names.get(table[0] if table else '', 'backup, capture')}" in said
+    assert f"expected one of {names.get(table[0] if table else '', 'init, verify, backup')}" in said
     assert "observed none" in said
 
 

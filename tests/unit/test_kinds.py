@@ -19,7 +19,10 @@ from fixtures.target.store_descriptor import Descriptor, Trait
 from tests.conftest import ROOT
 from tests.unit.test_readers_reach import section
 
-PLACES = ("view", "content", "export", "keeper", "clients", "retentions", "addresses", "sweep", "finished")
+PLACES = (
+    *("view", "content", "export", "rights", "keeper"),
+    *("clients", "retentions", "addresses", "sweep", "finished"),
+)
 
 
 @pytest.fixture
@@ -47,11 +50,10 @@ def test_every_package_of_a_store_is_a_kind() -> None:
 def test_only_a_kind_that_keeps_versions_has_collections_of_them(kind: str) -> None:
     """A table may have any name: none is taken for versions by it."""
     descriptor, profile = kinds()[kind], section(kind)
-    versioned = Trait.VERSIONED in descriptor.traits
+    versioned = bool(descriptor.keep_versions)
     assert policy_of(profile, "versions x.users") == ("grows" if versioned else "exact")
     assert descriptor.place_of("versions x.users") == ("x.users" if versioned else "versions x.users")
     assert compared_of(profile, ["a"], ["a", "versions a"]) == (["a", "versions a"] if versioned else ["a"])
-    assert bool(descriptor.keep_versions) is versioned
     assert (descriptor.retain is not None) is (Trait.LOG in descriptor.traits)
     assert bool(profile.consumers) is False
 

@@ -17,7 +17,7 @@ from fixtures.incident.tally import runs_of_span, tally
 from fixtures.stages import PHASES
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Window, Windows
-from fixtures.verdict import Verdict, combine
+from fixtures.verdict import FirstRed, Verdict, combine
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_lost_check_is_broken(incident: Incident) -> None:
     assert verdict.verdict is Verdict.BROKEN
     assert verdict.phases["phase1"].checks.broken == 1
     reason = "no result: the check was planned and never reported"
-    assert verdict.phases["phase1"].first == ("phase1::check", reason)
+    assert verdict.phases["phase1"].first == FirstRed("phase1::check", reason)
 
 
 def test_a_failed_rollback_is_never_passed(incident: Incident) -> None:
@@ -257,7 +257,7 @@ def test_what_a_late_phase_found_is_told_beside_its_lateness(incident: Incident,
     _late(run, "phase1", 500)
     verdict = tally(incident, Windows())
     assert (verdict.verdict, verdict.found, verdict.verified) == (Verdict.FAILED, found, False)
-    assert verdict.phases["phase1"].first == ("phase1::check", "why")
+    assert verdict.phases["phase1"].first == FirstRed("phase1::check", "why")
 
 
 def test_a_run_that_was_killed_in_a_late_phase_is_late(incident: Incident) -> None:

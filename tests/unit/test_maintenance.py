@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
+from fixtures.application.maintenance import in_maintenance, kept_out
 from fixtures.errors import ActionFailed
 from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal_steps import Step
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from fixtures.target.profile import Target
-from rollback_actions.rollback.maintenance import in_maintenance, left_on
+from rollback_actions.rollback.maintenance import left_on
 from tests.unit.sandbox import (
     MAINTAINED,
+    WAY_IN,
     WRITERS,
     Releases,
     Sandbox,
@@ -167,3 +169,64 @@ def test_one_that_cannot_be_taken_off_is_no_success(
     with pytest.raises(ActionFailed, match="expected an answer other than 503 with Retry-After"):
         sandbox.run(plan_database(sandbox.target, "mysql"), incident)
     assert (incident.folder / "unfinished.json").exists()
+
+
+@pytest.fixture
+def kept_proxy(sandbox: Sandbox) -> Iterator[StandInProxy]:
+    with proxied(sandbox, WAY_IN) as proxy:
+        application = sandbox.target.application.model_copy(update={"deadline_seconds": 1.0})
+        sandbox.target = sandbox.target.model_copy(update={"application": application})
+        yield proxy
+
+
+@pytest.mark.parametrize("planned", [plan_full, plan_emergency])
+def test_with_a_way_in_users_stay_out_after_it(
+    sandbox: Sandbox, kept_proxy: StandInProxy, incident: Incident, planned: Planned
+) -> None:
+    sandbox.run(planned(sandbox.target, sandbox.commit), incident)
+    # What is created anew is in no maintenance: it is put on again, last.
+    assert _done(sandbox)[-3:] == [("rm", MAINTAINED), ("up", (MAINTAINED,)), ("touch", MAINTAINED)]
+    assert [*begun(incident)][-1] == Step.KEEP_OUT
+    application = sandbox.target.application
+    assert (kept_proxy.on, kept_out(application)) == (True, True)
+    assert not in_maintenance(application, 1, by_way_in=True)
+    assert kept_proxy.of_canary == 2
+    assert left_on(Advice(sandbox.target, sandbox.profile))
+
+
+def test_a_way_in_that_the_proxy_does_not_know_lets_everybody_in(
+    sandbox: Sandbox, kept_proxy: StandInProxy, incident: Incident
+) -> None:
+    kept_proxy.lets_in = False
+    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    assert not kept_proxy.on
+    journal = (incident.folder / "journal.jsonl").read_text()
+    assert "users are let in before the rollback is verified: way in during maintenance: " in journal
+
+
+def test_who_cannot_be_kept_out_again_is_let_in_and_the_rollback_is_done(
+    sandbox: Sandbox, kept_proxy: StandInProxy, incident: Incident
+) -> None:
+    def run(service: str, command: tuple[str, ...], **_: object) -> str:
+        seen.append(command[0])
+        return "" if seen.count("touch") > 1 and command[0] == "touch" else kept_proxy.run(service, command)
+
+    seen: list[str] = []
+    sandbox.control.run.side_effect = run
+    sandbox.run(plan_database(sandbox.target, "mysql"), incident)
+    assert not kept_proxy.on
+    assert not (incident.folder / "unfinished.json").exists()
+
+
+@pytest.mark.parametrize("step", [Step.MAINTENANCE_OFF, Step.KEEP_OUT])
+def test_users_stay_out_too_after_an_interruption_near_the_end(
+    sandbox: Sandbox, kept_proxy: StandInProxy, incident: Incident, step: Step
+) -> None:
+    plan = plan_emergency(sandbox.target, sandbox.commit)
+    (planned,) = plan.of(step)
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run(plan, incident, interrupt=planned.id)
+    kept_proxy.on = False
+    sandbox.run(plan, incident)
+    assert kept_out(sandbox.target.application)
+    assert not (incident.folder / "unfinished.json").exists()

@@ -44,8 +44,8 @@ def _written(folder: Path, old: str, new: str) -> Path:
     [
         ('incidents = "incidents"', 'incidents = "~nouser/x"', "folders.incidents", "a path", "Could not determine"),
         ("port = 9}", 'port = 9, tls = true, ca = "gone.pem"}', "stores.redis.address.ca", "a path that exists", "gone.pem"),
-        (READER, '"hunter22"}\noperator', "stores.redis.reader.password", '{env = "VARIABLE"} or {file = "path"}', "text"),
-        (READER, '{env = "A", file = "b"}}\noperator', "stores.redis.reader.password", '{env = "VARIABLE"} or', "a table of 2 keys"),
+        (READER, '"hunter22"}\noperator', "stores.redis.reader.password", '{env = "VARIABLE"}, {file = "path"} or {command = ["program", "…"]}', "text"),
+        (READER, '{env = "A", file = "b"}}\noperator', "stores.redis.reader.password", '{env = "VARIABLE"}, {file', "a table of 2 keys"),
         (READER, "{env = 7}}\noperator", "stores.redis.reader.password", "text after env", "a whole number"),
         (READER, '{env = "NOT_SET"}}\noperator', "stores.redis.reader.password", "the environment variable NOT_SET to be set", "none"),
         (READER, '{env = "EMPTY"}}\noperator', "stores.redis.reader.password", "the environment variable EMPTY to be set", "an empty one"),

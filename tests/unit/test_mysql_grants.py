@@ -38,7 +38,7 @@ def test_a_grant_covers_the_databases_of_its_pattern(
 
 
 def test_privileges_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    needed = sorted(mysql_grants.NEEDED - {"TRIGGER", "EVENT"})
+    needed = sorted(privileges.NEEDED - {"TRIGGER", "EVENT"})
     grants = _grants(
         monkeypatch,
         f"GRANT {', '.join(needed)} ON *.* TO `operator`@`%`",

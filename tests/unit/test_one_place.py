@@ -12,11 +12,14 @@ import pytest
 
 from tests.conftest import ROOT
 
-PRODUCT = ("checks", "fixtures", "reports", "rollback_actions")
+PRODUCT = ("checks", "fixtures", "reports", "rollback_actions", "rollproof")
 
 PROGRAMS: Mapping[str, str] = {
     "fixtures/system/command.py": "the runner of programs",
+    "fixtures/redaction/secret_command.py": "what prints a secret of the profile",
     "reports/bundle/verify_record.py": "the checker in each bundle, which has to stand alone",
+    "rollback_actions/cli/verify_commands.py": "pytest takes the place of the command `verify`",
+    "rollproof/plugin.py": "a run from a folder that is not the suite's is begun anew, in its own place",
     "fixtures/engines/host.py": "testinfra starts what its modules ask by, here under `timeout`",
 }
 OF_STAGING: Mapping[str, str] = {

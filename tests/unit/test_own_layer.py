@@ -114,6 +114,16 @@ def test_a_folder_that_replaces_the_image_s_is_left_to_the_engine(layers: Layers
     assert changes_in(_raw(layers)) is None
 
 
+def test_what_a_folder_of_the_image_replaces_does_not_count(layers: Layers) -> None:
+    (layers[1] / "usr").mkdir()
+    try:
+        os.setxattr(layers[1] / "usr", "trusted.overlay.opaque", b"y")
+    except OSError:
+        pytest.skip("this file system, or account, takes no such mark")
+    _copied_up(layers, "usr/c", of=2)
+    assert changes_in(_raw(layers)) == [("/usr/c", ADDED)]
+
+
 def test_what_cannot_be_told_here_is_left_to_the_engine(
     layers: Layers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

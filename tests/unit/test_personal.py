@@ -314,8 +314,8 @@ def test_the_check_of_a_collection_names_records_by_pseudonyms(
 
 
 def test_the_default_is_documented() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (text,) = re.findall(r"```toml\n(\[redaction\]\n.*?)```", readme, re.DOTALL)
+    page = (ROOT / "docs" / "explanation" / "secrets.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```toml\n(\[redaction\]\n.*?)```", page, re.DOTALL)
     assert tuple(tomllib.loads(text)["redaction"]["fields"]) == FIELDS
 
 

@@ -136,12 +136,21 @@ def _operator_for_reader(path: Path) -> Iterator[str]:
                 yield f"{path.relative_to(ROOT)}"
 
 
-def test_an_export_alone_takes_the_operator_for_a_reader() -> None:
-    """And only of a kind that says so: where else the reader cannot read, that is an error in words."""
+def test_only_an_export_and_the_question_for_its_own_rights_take_the_operator_for_a_reader() -> None:
+    """An export only of a kind that says so: where else the reader cannot read, that is an error in words."""
     rooms = ("checks", "fixtures", "reports", "rollback_actions", "staging")
     paths = (path for room in rooms for path in (ROOT / room).rglob("*.py"))
     found = [one for path in paths for one in _operator_for_reader(path)]
     assert found == ["fixtures/stores/registry.py"]
+    tree = ast.parse((ROOT / found[0]).read_text(encoding="utf-8"))
+    takers = [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+        for one in ast.walk(node)
+        if isinstance(one, ast.Call) and isinstance(one.func, ast.Name) and one.func.id == "_as_operator"
+    ]
+    assert takers == ["export_at", "open_rights"]
 
 
 def test_a_secret_is_found_wherever_it_is() -> None:

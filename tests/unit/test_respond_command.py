@@ -23,9 +23,11 @@ from fixtures.incident.kept_samples import SAMPLES as KEPT
 from fixtures.incident.kept_samples import read_kept
 from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
+from fixtures.monitoring.severity import Severity
 from fixtures.rollback.refusals import Allowed
 from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
+from fixtures.system.record_files import as_json
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
 from rollback_actions.gate.check_run import CheckRun
@@ -115,23 +117,22 @@ def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], No
         "ended",
     ]
     # The samples that led to it give the same answer at any time.
-    again = json.loads(
-        run("assess", "--json", f"--samples={folder / RESPONSE_SAMPLES}", code=ExitCode.FAILED)
-    )
+    found = run.found("assess", f"--samples={folder / RESPONSE_SAMPLES}", code=ExitCode.FAILED)
     first = json.loads(verify_journal(folder / RESPONSE)[0]["findings"])
-    assert again["findings"] == first["findings"]
+    assert as_json(found.assessment.record()) == first
     # And so do all that the incident keeps, as of that moment, whatever came after it.
     assert len(read_kept(folder)) == 84
     newest = verify_journal(folder / RESPONSE)[0]["newest"]
     _append(folder, [replace(one, at=_later(one.at)) for one in samples(3, lambda _: {}, target="sandbox")])
     kept = (f"--samples={folder / KEPT}", f"--at={newest}")
-    again = json.loads(run("assess", "--json", *kept, code=ExitCode.FAILED))
-    assert again["findings"] == first["findings"]
+    found = run.found("assess", *kept, code=ExitCode.FAILED)
+    assert as_json(found.assessment.record()) == first
     decided = verify_journal(folder / RESPONSE)[1]
-    assert again["decision"]["action"] == decided["action"]
-    assert again["decision"]["names"] == decided["names"]
+    assert found.decision.action == decided["action"]
+    assert [*found.decision.names] == decided["names"]
     # As of the last, it is well again.
-    assert json.loads(run("assess", "--json", f"--samples={folder / KEPT}"))["severity"] == "healthy"
+    found = run.found("assess", f"--samples={folder / KEPT}")
+    assert found.assessment.severity is Severity.HEALTHY
 
 
 def test_nobody_at_the_keyboard_is_not_a_yes(run: Ran, answer: Callable[[str], None]) -> None:

@@ -19,17 +19,18 @@ from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import read_kept
 from fixtures.monitoring.samples import SampleWriter, samples_path
 from fixtures.rollback.plan import Plan, plan_database
-from fixtures.rollback.unfinished import Unfinished
+from fixtures.rollback.unfinished import Unfinished, read_unfinished
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
 from rollback_actions.__main__ import main
+from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback import rollback_run
 from rollback_actions.session.holder import Holder
 from rollback_actions.session.steps import Recorder
 from tests.unit.command_line import Ran, begin, tree
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
 from tests.unit.made_samples import samples
-from tests.unit.sandbox import MAINTAINED, SECRET, back_up, proxied
+from tests.unit.sandbox import MAINTAINED, SECRET, WAY_IN, back_up, proxied
 
 
 @pytest.mark.parametrize(
@@ -461,6 +462,39 @@ def test_maintenance_that_is_left_on_is_said(run: Ran, monkeypatch: pytest.Monke
     manual = said[said.index("MANUAL INTERVENTION") :]
     assert "maintenance is on" in manual
     assert f"exec -T {MAINTAINED} rm flag" in manual
+
+
+def test_users_are_let_in_when_it_is_verified(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    with proxied(run.sandbox, WAY_IN) as proxy:
+        monkeypatch.setattr(ComposeControl, "run", lambda _, *words, **more: proxy.run(*words, **more))
+        proxy.on = True
+        incident = begin(run.sandbox)
+        said = run("rollback", "let-in", code=ExitCode.USAGE)
+        assert "expected verified, before users write again, observed not finished" in said
+        unfinished = read_unfinished(incident)
+        assert unfinished is not None
+        incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
+        unfinished.end()
+        said = run("rollback", "let-in", code=ExitCode.USAGE)
+        assert "observed not verified" in said
+        assert f"-m verification -n2 --incident={incident.id}" in said
+        incident.close()
+        # Nothing that was refused has let anybody in.
+        assert "it is verified, let users in: " in run("rollback", "status")
+        assert "users are let in" in run("rollback", "let-in")
+        assert "nothing: it is verified" in run("rollback", "status")
+        # Once more changes nothing.
+        run("rollback", "let-in")
+        incident.reopen()
+        proxy.on = True
+        run("rollback", "let-in", "--anyway")
+        assert not proxy.on
+
+
+def test_there_is_nobody_to_let_in_where_nothing_keeps_users_out(run: Ran) -> None:
+    begin(run.sandbox, failed=True)
+    said = run("rollback", "let-in", code=ExitCode.USAGE)
+    assert "application.maintenance: expected how maintenance is taken off, observed none" in said
 
 
 def test_an_engine_that_is_away_is_said_with_what_to_do(run: Ran) -> None:

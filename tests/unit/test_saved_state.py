@@ -298,7 +298,7 @@ def test_no_room_for_what_a_rollback_keeps_is_seen(
     class Full:
         free = 0
 
-    monkeypatch.setattr("fixtures.rollback.refusals.shutil.disk_usage", lambda _: Full)
+    monkeypatch.setattr("fixtures.backups.room.shutil.disk_usage", lambda _: Full)
     found = problem(trial.of("refusals"))
     assert "room for what the stores hold now" in found
 

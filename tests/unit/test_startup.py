@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
 from importlib import import_module
 
 import pytest
+from typer import Context
+from typer._click import Command
 from typer.core import TyperGroup
 
 import rollback_actions.__main__ as actions
 import staging.__main__ as stack
-from fixtures.errors import ExitCode
-from rollback_actions.cli.lazy import At
+from fixtures.errors import EXIT_CODES_TOLD, ExitCode
+from fixtures.home import TYPED, version
+from rollback_actions.cli.lazy import At, commands
 from tests.conftest import ROOT
 
 # What no start of a command line needs before a command runs. (Typer reads a group's options with pydantic.)
@@ -108,6 +112,71 @@ def test_the_table_says_what_the_command_says_of_itself(name: str, at: At) -> No
 @pytest.mark.parametrize(("name", "at"), COMMANDS)
 def test_help_says_what_each_option_and_argument_is(name: str, at: At) -> None:
     assert not [one.name for one in at.load(name).params if not getattr(one, "help", None)]
+
+
+@pytest.mark.parametrize(
+    ("name", "at"),
+    [(name, at) for table in TABLES[:3] for name, at in table.items() if isinstance(at, At)],
+)
+def test_each_example_is_a_command_line_that_is_understood(
+    name: str, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TYPED, "1")
+    examples = import_module(at.module).EXAMPLES[at.place.partition(":")[2]]
+    assert examples
+    shown = at.load(name).get_help(Context(at.load(name), info_name=name))
+    line = commands("", actions.COMMANDS)
+    for example in examples:
+        assert f"\n    rollproof {example}\n" in shown
+        one: Command = line
+        words = shlex.split(example)
+        context = Context(one, info_name="rollproof")
+        while isinstance(one, TyperGroup):
+            one = one.commands[words.pop(0)]
+        # Reads all options and arguments, and runs nothing.
+        assert one.make_context(name, words, parent=context).command.name == name
+
+
+@pytest.mark.parametrize("words", ["", "rollback", "capture", "rollback emergency", "verify", "report"])
+def test_help_has_a_short_name(words: str) -> None:
+    short, long = (_started("rollproof", *words.split(), option) for option in ("-h", "--help"))
+    assert (short.returncode, long.returncode) == (0, 0)
+    said, _, imported = short.stdout.partition("IMPORTED")
+    assert said == long.stdout.partition("IMPORTED")[0]
+    assert EXIT_CODES_TOLD in " ".join(said.split())
+    assert "Examples:\n" in said
+    assert words or not {"pydantic", "docker", "pytest"} & set(imported.split())
+
+
+def test_the_version_is_told() -> None:
+    done = _started("rollproof", "--version")
+    assert done.stdout.startswith(f"rollproof {version()}\n")
+
+
+SHELLS = {"bash": "complete -o default", "zsh": "compdef", "fish": "complete --command rollproof"}
+
+
+@pytest.mark.parametrize(("shell", "said"), SHELLS.items())
+def test_a_shell_is_told_how_to_complete(shell: str, said: str) -> None:
+    assert said in _started("rollproof", "completion", shell).stdout
+    wrong = _started("rollproof", "completion", f"{shell}s")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (ExitCode.USAGE, 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("rollproof sav", "save-state"),
+        ("rollproof rollback emergency --tak", "--take-over"),
+        ("rollproof verify phase3", "phase3"),
+    ],
+)
+def test_a_shell_is_given_words(line: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_ROLLPROOF_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
+    done = _started("rollproof")
+    assert (done.returncode, done.stdout.partition("IMPORTED")[0].split()) == (0, [found])
 
 
 @pytest.mark.parametrize(

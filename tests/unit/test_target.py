@@ -77,7 +77,7 @@ def test_an_unknown_variable_is_refused(profile: Path, monkeypatch: pytest.Monke
         ("port = 9}", 'port = 9, ca = "nowhere.pem"}', ["stores.redis.address.ca: expected a path that exists"]),
         ('risk = "low"', 'risk = "tiny"', ["stores.redis.risk: expected 'low', 'medium' or 'high'"]),
         ('kind = "redis"', 'kind = "rediss"', ["stores.redis.kind: expected 'kafka'", "observed 'rediss'"]),
-        ('{file = "canary_password"}}\noperator', '"hunter22"}\noperator', ['stores.redis.reader.password: expected {env = "VARIABLE"} or {file = "path"}']),
+        ('{file = "canary_password"}}\noperator', '"hunter22"}\noperator', ['stores.redis.reader.password: expected {env = "VARIABLE"}, {file = "path"} or {command = ["program", "…"]}']),
         ('{file = "canary_password"}}\noperator', '{file = "gone"}}\noperator', ["stores.redis.reader.password: expected a readable secret file, observed No such file"]),
         ('{file = "canary_password"}}\noperator', '{env = "NOT_SET"}}\noperator', ["stores.redis.reader.password: expected the environment variable NOT_SET to be set"]),
         ('name = "sandbox"\n', "", ["name: expected a value, observed none"]),

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from fixtures.engines.engine import Mount
+from fixtures.errors import ActionFailed
 from fixtures.system.command import Deadline
 from rollback_actions.containers import volumes
 
@@ -24,3 +28,36 @@ def test_a_helper_sees_one_volume_and_nothing_else(monkeypatch: pytest.MonkeyPat
     assert [option for option in options if option.startswith("type=")] == [
         "type=volume,source=project_data,destination=/volume,volume-nocopy,readonly"
     ]
+
+
+@pytest.mark.parametrize(
+    ("mount", "other", "refused"),
+    [
+        (Mount("/srv/data", "bind", "/data", "/srv/data"), {"Source": "/srv/data"}, True),
+        (Mount("/srv/data", "bind", "/data", "/srv/data"), {"Source": "/srv"}, True),
+        (Mount("/srv/data", "bind", "/data", "/srv/data"), {"Source": "/srv/data/below"}, True),
+        (Mount("/srv/data", "bind", "/data", "/srv/data"), {"Source": "/srv/data-of-another"}, False),
+        # An agent that watches the whole host.
+        (Mount("/srv/data", "bind", "/data", "/srv/data"), {"Source": "/"}, False),
+        (Mount("state", "volume", "/data", "/volumes/state/_data"), {"Name": "state"}, True),
+        (Mount("state", "volume", "/data", "/volumes/state/_data"), {"Name": "other"}, False),
+    ],
+)
+@pytest.mark.parametrize("writable", [True, False])
+def test_nobody_may_write_while_files_are_put_back(
+    mount: Mount, other: dict[str, object], monkeypatch: pytest.MonkeyPatch, *, refused: bool, writable: bool
+) -> None:
+    def answer(command: list[str], **_: object) -> str:
+        if command[1] == "ps":
+            # The engine finds the mount itself alone.
+            found = mount.kind == "volume" and f"--filter=volume={mount.name}" in command
+            assert found or not any("volume" in option for option in command)
+            return "1"
+        return json.dumps({"name": "/writer", "has": [{**other, "RW": writable}]})
+
+    monkeypatch.setattr(volumes, "run_command", answer)
+    if refused and writable:
+        with pytest.raises(ActionFailed, match="not stopped: writer"):
+            volumes._refuse_writers(mount, Deadline(1))
+    else:
+        volumes._refuse_writers(mount, Deadline(1))

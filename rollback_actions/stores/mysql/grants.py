@@ -11,31 +11,11 @@ from collections.abc import Iterable, Sequence
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from fixtures.stores.mysql.privileges import privileges_of
+from fixtures.stores.mysql.privileges import ALL, NEEDED, privileges_of
 from fixtures.stores.mysql.view import Flavour, rows
 
 # Grants, each as a pattern of databases ("*" for all) and the privileges on them.
 Grants = Sequence[tuple[str, frozenset[str]]]
-ALL = "ALL PRIVILEGES"
-NEEDED = frozenset(
-    {
-        "SELECT",
-        "INSERT",
-        "CREATE",
-        "DROP",
-        "ALTER",
-        "INDEX",
-        "REFERENCES",
-        "LOCK TABLES",
-        "CREATE VIEW",
-        "SHOW VIEW",
-        "CREATE ROUTINE",
-        "ALTER ROUTINE",
-        "EXECUTE",
-        "EVENT",
-        "TRIGGER",
-    }
-)
 # Any one of these lets an account make objects that run in another's name.
 FOREIGN_DEFINER = frozenset({ALL, "SUPER", "SET_ANY_DEFINER", "SET_USER_ID", "SET USER"})
 

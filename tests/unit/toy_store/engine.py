@@ -43,6 +43,9 @@ class StandInEngine:
     def files(self, container: str, path: str, deadline: float) -> AbstractContextManager[Iterator[bytes]]:
         raise NotImplementedError
 
+    def ahead(self) -> float:
+        return 0.0
+
     def data_root(self) -> str:
         return "/"
 

@@ -173,7 +173,7 @@ def test_a_capture_says_all_that_is_missing_at_once(project: Project) -> None:
     done = project.python("-c", script, "wrong.toml")
     gaps = done.stdout.split("GAPS\n")[-1]
     whats = [line.partition(":")[0] for line in gaps.splitlines() if ": expected " in line]
-    assert whats == ["services of the target", "the canary's question", "application", "store"], done.stdout
+    assert whats == ["services of the target", "store", "the canary's question", "application"], done.stdout
     assert "HINT: docker unpause toy-backend" in gaps
     assert "HINT: application.interface in the profile" in gaps
     assert sorted(path.name for path in (project.folder / "baselines").iterdir()) == before

@@ -1,0 +1,30 @@
+"""A comparison of a target with a baseline, in lines for people; what is wrong comes last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from fixtures.baseline.target_comparison import Finding
+from fixtures.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The findings of `compare`, by store, and what no digest of each store knows."""
+
+    baseline: str
+    verdict: Verdict
+    blind_spots: Mapping[str, tuple[str, ...]]
+    findings: tuple[Finding, ...]
+
+
+def comparison_lines(comparison: Comparison) -> Iterator[str]:
+    """Yield the comparison for people."""
+    for store, spots in comparison.blind_spots.items():
+        for spot in spots:
+            yield f"blind spot of {store}: {spot}"
+    # A terminal, and a truncated log, show their end.
+    for finding in sorted(comparison.findings, key=lambda finding: finding.verdict is not Verdict.PASSED):
+        yield f"{finding.verdict:<6} {finding.store}/{finding.name}: {finding.text}"
+    yield f"compared with {comparison.baseline}: {comparison.verdict}"

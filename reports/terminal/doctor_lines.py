@@ -1,0 +1,68 @@
+"""An examination in lines of 80 columns: one a question, with what to type below what is not ok."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import zip_longest
+from textwrap import wrap
+
+from fixtures.doctor.examination import Examination, Line, State
+from fixtures.errors import listed
+
+_WIDTH = 80
+_MOST_NAME = 24
+# Names that were not asked; `--json` has all.
+_SHOWN = 6
+_NOT_ASKED = "not asked"
+_OTHER = "\N{REPLACEMENT CHARACTER}"
+_STATE = max(len(state) for state in State) + 2
+
+
+def doctor_lines(found: Examination) -> Iterator[str]:
+    """Yield the lines; what was not asked for one cause is one line, below all others."""
+    asked = [line for line in found.lines if not line.after]
+    width = min(max((len(line.name) for line in asked), default=0), _MOST_NAME)
+    width = max(width, len(_NOT_ASKED)) + 2
+    for line, after in zip_longest(asked, asked[1:]):
+        # A hint of several lines, such as of secrets that are not there, is said once, below the last.
+        same = after is not None and after.hint == line.hint and after.state is not State.OK
+        yield from told(replace(line, hint="") if same else line, width)
+    for cause in dict.fromkeys(line.after for line in found.lines if line.after):
+        left = [line.name for line in found.lines if line.after == cause]
+        text = f"{cause} first; {len(left)} more: {listed(left, _SHOWN)}"
+        yield from _columns(_NOT_ASKED, State.UNKNOWN, text, width)
+    yield f"{found.target}: {summary(found.lines)}; {found.seconds:.1f} s"
+
+
+def told(line: Line, width: int) -> Iterator[str]:
+    """Yield one line, its name in `width` columns, and what to type below it."""
+    yield from _columns(line.name, line.state, line.text, width)
+    if line.state is not State.OK and line.hint:
+        yield from _wrapped(line.hint, "    HINT: ", "          ")
+
+
+def summary(lines: tuple[Line, ...]) -> str:
+    """Return the number of lines in each state that any is in, in words."""
+    states = [line.state for line in lines]
+    return ", ".join(f"{states.count(state)} {state}" for state in State if state in states)
+
+
+def _columns(name: str, state: State, text: str, width: int) -> Iterator[str]:
+    begin = f"{name:<{width}}{state:<{_STATE}}"
+    yield from _wrapped(text, begin, " " * (width + _STATE))
+
+
+def _wrapped(text: str, first: str, other: str) -> Iterator[str]:
+    # What a server answers may hold anything.
+    words = "".join(one if one.isprintable() else _OTHER for one in " ".join(text.split()))
+    # A path or a command may be pasted: it is not cut in the middle.
+    lines = wrap(
+        words,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=other,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return iter(lines or [first.rstrip()])

@@ -1,0 +1,121 @@
+"""What `--json` of a command prints: one JSON document, in place of lines for people.
+
+A command gives `answer` one record, and the lines that tell it: both are told from the same object. Where an
+error ends the command, the edge of the command line gives the document instead, with that error as its
+`problem`. Nothing else is on standard output. `docs/schemas` has the schema of each.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Self, TypeVar
+
+import typer
+
+from fixtures.errors import Described, ExitCode, for_a_terminal
+from fixtures.system.record_files import as_json
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An error as a document tells it: the parts of its two lines, and what was found beside it."""
+
+    what: str
+    expected: str
+    observed: str
+    source: str
+    hint: str
+    also: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, error: Described) -> Self:
+        """Return the parts of `error`, each shortened as for a terminal."""
+        notes = dict.fromkeys(getattr(error, "__notes__", ()))
+        return cls(
+            for_a_terminal(error.what),
+            for_a_terminal(str(error.expected)),
+            for_a_terminal(str(error.observed)),
+            for_a_terminal(error.source),
+            for_a_terminal(error.hint),
+            tuple(map(for_a_terminal, notes)),
+        )
+
+    @property
+    def summary(self) -> str:
+        """Its first line: subject and both sides."""
+        return f"{self.what}: expected {self.expected}, observed {self.observed} (from {self.source})"
+
+
+@dataclass(frozen=True, slots=True)
+class Document(Generic[Result]):
+    """What a command found, or the problem that kept it from finding it; `exit_code` is the command's own."""
+
+    command: str
+    exit_code: ExitCode
+    result: Result | None = None
+    problem: Trouble | None = None
+    version: Literal[1] = 1
+
+
+_asked: ContextVar[str | None] = ContextVar("document", default=None)
+
+
+def ask(command: str | None) -> None:
+    """From now on the running command is `command`, and owes a document; with None it owes none."""
+    _asked.set(command)
+
+
+def answer(
+    result: Result,
+    lines: Callable[[Result], Iterable[str]],
+    redact: Callable[[str], str],
+    code: ExitCode = ExitCode.VERIFIED,
+    *,
+    as_json: bool,
+) -> None:
+    """Print what a command found: `result` as a document if it is asked for, else its `lines`.
+
+    Raises:
+        typer.Exit: `code` is not that of success.
+    """
+    if as_json:
+        _print(Document(_asked.get() or "", code, result), redact)
+    else:
+        for line in lines(result):
+            typer.echo(redact(line))
+    if code is not ExitCode.VERIFIED:
+        raise typer.Exit(code)
+
+
+def owe(error: Described, code: ExitCode, redact: Callable[[str], str]) -> None:
+    """Print the document of a command that `error` ended with `code`, if it owes one."""
+    command = _asked.get()
+    if command is not None:
+        # Standard output may be closed; the exit code still tells the result.
+        with suppress(OSError):
+            _print(Document(command, code, problem=Trouble.of(error)), redact)
+
+
+def _print(document: Document[Any], redact: Callable[[str], str]) -> None:
+    text = json.dumps(_clean(as_json(document), redact), sort_keys=True, indent=1, allow_nan=False)
+    # One document is owed, also if an error follows.
+    ask(None)
+    typer.echo(text)
+
+
+def _clean(value: Any, redact: Callable[[str], str]) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """Return `value` with each of its texts redacted, and half characters spelled as on a terminal.
+
+    A text is redacted by itself: the signs between two of them are JSON's.
+    """
+    if isinstance(value, str):
+        return redact(value).encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_clean(name, redact): _clean(item, redact) for name, item in value.items()}
+    return [_clean(item, redact) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,143 @@
+"""The command `python -m rollback_actions doctor`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fixtures.errors import ExitCode, Mismatch
+from fixtures.home import typed
+from rollback_actions.cli.options import AsJson, Profile
+
+EXAMPLES = {"doctor_command": ("doctor --target prod.toml", "doctor --target prod.toml --json")}
+# A gate takes minutes, and nobody waits for it twice.
+_GATE_SECONDS = 1.5
+
+if TYPE_CHECKING:
+    from fixtures.doctor.examination import Line, Probe
+    from fixtures.engines.engine import ContainerEngine
+    from fixtures.target.mistakes import ProfileProblem
+    from fixtures.target.profile import Target
+
+
+def doctor_command(
+    profile: Profile,
+    patience: Annotated[
+        float,
+        typer.Option(min=1, max=100, help="Wait so many times as long: on a slow line, or a busy machine."),
+    ] = 1.0,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Examine all that this target needs, on one page, within 10 s; changes nothing."""
+    from fixtures.doctor.examination import WHOLE_SECONDS, Examination, Line, State, examine, lines_of
+    from fixtures.doctor.probe_table import every_probe
+    from fixtures.redaction.redactor import Redactor
+    from fixtures.system.clock import Moment
+    from fixtures.target.mistakes import ProfileProblem
+    from fixtures.target.profile import load_target
+    from reports.terminal.doctor_lines import doctor_lines
+    from reports.terminal.document import answer
+
+    at, began = Moment.now(), time.monotonic()
+    code: ExitCode | None = None
+    try:
+        target = load_target(profile)
+    except ProfileProblem as problem:
+        code, name = ExitCode.USAGE, Redactor().text(profile.stem)
+        lines = [
+            *_mistakes(problem, Redactor().text),
+            Line("all others", State.UNKNOWN, "not asked", after="profile"),
+        ]
+    else:
+        redact, name = target.redactor().text, target.name
+        first = [
+            Line("profile", State.OK, f"{profile}: {len(target.stores)} stores"),
+            Line("secrets", State.OK, "every one that the profile names is there"),
+        ]
+        probes = [*every_probe(target, _hurried_engine(target, patience), patience), *_beside(target)]
+        lines = [*first, *lines_of(examine(probes, patience * WHOLE_SECONDS), redact)]
+    found = Examination(name, at, time.monotonic() - began, tuple(lines))
+    # Each line was redacted when it was told.
+    answer(found, doctor_lines, str, code or found.code, as_json=as_json)
+
+
+def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator[Line]:
+    """Yield a line for each mistake of a profile: a secret that is not there is one of its keys."""
+    from fixtures.doctor.examination import Line, State
+
+    for one in problem.mistakes:
+        text = f"{one.what}: expected {one.expected}, observed {one.observed}"
+        yield Line("profile", State.WRONG, redact(text), redact(one.hint))
+
+
+def _beside(target: Target) -> Sequence[Probe]:
+    """Return the probes of what commands and reports have beside the target."""
+    from fixtures.doctor.examination import Lacking, Probe
+    from fixtures.rollback.refusals import unverified
+    from fixtures.rollback.unfinished import refuse_unfinished
+    from fixtures.system.clock import age
+    from reports.tools.node import installed_allure
+    from rollback_actions.session.lock import open_lock
+
+    def rollback() -> str:
+        refuse_unfinished(target.folders.incidents, target.name)
+        for incident, record, done in unverified(target):
+            ago = record.finished.seconds_ago()
+            if ago < target.hold_seconds:
+                raise Mismatch(
+                    what="hold",
+                    expected=f"no rollback of the last {age(target.hold_seconds)} that is not verified",
+                    observed=f"{done}, {age(ago)} ago, in incident {incident.id}",
+                    source="hold_seconds of the profile",
+                    hint=f"verify it: {typed(f'verify verification --incident={incident.id}')}",
+                )
+        return "none is unfinished, and none holds another up"
+
+    def lock() -> str:
+        open_lock(target, "doctor").refuse_held()
+        return "free"
+
+    def allure() -> str:
+        found = installed_allure()
+        if found is None:
+            raise Lacking(
+                what="Allure",
+                expected="Node and Allure, for report.html",
+                observed="none yet",
+                source="PATH and .tools",
+                hint=f"the first report installs both, by the network: {typed('report INCIDENT')}",
+            )
+        return f"{found.node}, {found.script.parents[2].name}"
+
+    return Probe("rollback", rollback), Probe("lock", lock, ("engine",)), Probe("allure", allure)
+
+
+def _hurried_engine(target: Target, patience: float = 1.0) -> ContainerEngine:
+    """Return the engine's view, whose answers are waited for as long as a page is."""
+    from fixtures.doctor.examination import PROBE_SECONDS
+    from fixtures.engines.factory import open_engine
+
+    seconds = min(target.engine.deadline_seconds, patience * PROBE_SECONDS)
+    return open_engine(target.engine.model_copy(update={"deadline_seconds": seconds}))
+
+
+def tell_before_gate(target: Target) -> None:
+    """Say on standard error what keeps the gate's checks from telling anything, in about a second; go on.
+
+    What has no answer by then is left to the gate itself, and so is the verdict.
+    """
+    from fixtures.doctor.examination import State, examine, lines_of
+    from fixtures.doctor.probe_table import before_gate
+    from fixtures.errors import Meaning
+    from reports.terminal.doctor_lines import told
+
+    outcomes = examine(list(before_gate(target, _hurried_engine(target))), _GATE_SECONDS)
+    in_time = [one for one in outcomes if one.error is None or one.error.means is not Meaning.TIMEOUT]
+    for line in lines_of(in_time, target.redactor().text):
+        if line.state in {State.WRONG, State.MISSING}:
+            for text in told(line, len(line.name) + 2):
+                typer.echo(text, err=True)

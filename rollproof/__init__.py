@@ -1,0 +1,10 @@
+"""The command `rollproof`, and what makes the suite a part of pytest: the door of an installed suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+_INSIDE = _HERE / "suite"
+SUITE = _INSIDE if _INSIDE.is_dir() else _HERE.parent
+"""The folder with the rooms: inside this package in a wheel, beside it in a checkout."""

@@ -1,0 +1,138 @@
+"""Checks of the operator's own: ordered, gated, timed and recorded like the suite's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode
+from tests.conftest import write_profile
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, IMPORTS, UNRENDERED, Sandbox
+
+OURS = """
+@pytest.mark.verification
+@pytest.mark.phase{0}
+def test_ours_{0}(): note("ours{0}")
+"""
+SITE = """
+@pytest.mark.phase1
+def test_site_1(): note("site1")
+@pytest.mark.phase3
+@pytest.mark.parametrize("part", ["a", "b"])
+def test_site_3(part): note(f"site3{part}")
+"""
+
+
+@pytest.fixture
+def site(sandbox: Sandbox) -> Sandbox:
+    """A sandbox whose profile names a folder beside the project, with the report's plugins."""
+    sandbox.plugins(then=("reports.run.scrubbing", "reports.allure.results", "reports.run.record"))
+    sandbox.settings(UNRENDERED)
+    sandbox.checks(**{f"test_{phase}": OURS.format(phase) for phase in range(1, 5)})
+    folder(sandbox).mkdir()
+    write_profile(sandbox.pytester.path, f'[checks]\nfolders = ["{folder(sandbox)}"]\n')
+    return sandbox
+
+
+def folder(site: Sandbox) -> Path:
+    """The folder of the site's checks: outside of the project."""
+    return site.pytester.path.parent / f"{site.pytester.path.name}-site"
+
+
+def write(site: Sandbox, text: str, name: str = "test_site.py") -> None:
+    (folder(site) / name).write_text(f"{IMPORTS}{text}\n", encoding="utf-8")
+
+
+@ALONE_AND_WITH_WORKERS
+def test_they_are_ordered_and_recorded_like_ours(site: Sandbox) -> None:
+    write(site, SITE)
+    outcome = site.run("-m", "verification")
+    assert outcome.code == ExitCode.VERIFIED, outcome.text
+    phases = [int(note.strip("abcdefghijklmnopqrstuvwxyz")) for note in site.notes()]
+    assert phases == sorted(phases)
+    assert set(site.notes()) == {"ours1", "site1", "ours2", "ours3", "site3a", "site3b", "ours4"}
+    assert {"test_site_1", "test_site_3[a]", "test_site_3[b]"} <= outcome.verdicts().keys()
+    assert outcome.incident is not None
+    verdict = json.loads((outcome.incident / "verdict.json").read_text(encoding="utf-8"))
+    assert verdict["phases"]["phase3"]["checks"]["passed"] == 3
+
+
+@ALONE_AND_WITH_WORKERS
+@pytest.mark.parametrize(
+    ("body", "code"), [("assert 1 == 2", ExitCode.FAILED), ("raise OSError('gone')", ExitCode.BROKEN)]
+)
+def test_a_red_one_closes_the_gate(site: Sandbox, body: str, code: ExitCode) -> None:
+    write(site, f"@pytest.mark.phase1\ndef test_site(): {body}")
+    outcome = site.run("-m", "verification")
+    assert outcome.code == code, outcome.text
+    assert not {"ours2", "ours3", "ours4"} & set(site.notes())
+    assert outcome.verdicts()["test_ours_2"] == "blocked"
+
+
+def test_it_waits_for_ours(site: Sandbox) -> None:
+    site.checks(test_1="@pytest.mark.phase1\ndef test_ours_1(): assert False")
+    write(site, "@pytest.mark.phase2\ndef test_site(): note('site')")
+    outcome = site.run("-m", "phase1 or phase2")
+    assert (outcome.code, site.notes()) == (ExitCode.FAILED, [])
+    assert outcome.verdicts()["test_site"] == "blocked"
+
+
+@pytest.mark.parametrize("text", ["import no_such_module", "def test_x(:", "raise SystemExit"])
+def test_one_that_cannot_be_collected_is_broken(site: Sandbox, text: str) -> None:
+    write(site, text)
+    outcome = site.run("-m", "phase1", "--continue-on-collection-errors")
+    assert outcome.code not in {ExitCode.VERIFIED, ExitCode.USAGE}, outcome.text
+    outcome = site.run("-m", "phase1")
+    assert outcome.code not in {ExitCode.VERIFIED, ExitCode.USAGE}, outcome.text
+    assert site.run("-m", "phase2").code != ExitCode.VERIFIED
+
+
+UNMARKED = "checks.folders: expected a marker of a phase on each, observed none on test_site.py::test_site"
+
+
+@ALONE_AND_WITH_WORKERS
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def test_site(): note('site')", UNMARKED),
+        (OURS.format(2), "expected names that no other check has, observed test_ours_2"),
+        (
+            "@pytest.mark.phase2\ndef helper(): pass",
+            "expected at least one check in each folder, observed none in",
+        ),
+    ],
+)
+def test_what_could_not_be_told_apart_is_refused(site: Sandbox, text: str, said: str) -> None:
+    write(site, text)
+    outcome = site.run("-m", "phase2", "--no-gate")
+    assert outcome.code == ExitCode.USAGE, outcome.text
+    assert said in outcome.text
+    assert site.notes() == []
+
+
+def test_two_folders_keep_their_checks_apart(site: Sandbox) -> None:
+    write(site, SITE)
+    other = folder(site).with_name(f"{folder(site).name}-2")
+    other.mkdir()
+    (other / "test_other.py").write_text(f"{IMPORTS}{SITE}", encoding="utf-8")
+    write_profile(site.pytester.path, f'[checks]\nfolders = ["{folder(site)}", "{other}"]\n')
+    assert site.run("-m", "verification").code == ExitCode.VERIFIED
+    # The same file's name in both: neither can be told from the other.
+    (other / "test_other.py").rename(other / "test_site.py")
+    assert site.run("-m", "verification").code != ExitCode.VERIFIED
+
+
+def test_a_part_of_our_checks_leaves_them_out(site: Sandbox) -> None:
+    write(site, SITE)
+    outcome = site.run("checks/test_1.py")
+    assert (outcome.code, site.notes()) == (ExitCode.VERIFIED, ["ours1"])
+
+
+@pytest.mark.parametrize("named", ["none", "canary_password"])
+def test_what_is_no_folder_is_a_usage_error(site: Sandbox, named: str) -> None:
+    write_profile(site.pytester.path, f'[checks]\nfolders = ["{named}"]\n')
+    outcome = site.run("-m", "phase1")
+    assert outcome.code == ExitCode.USAGE
+    assert "checks.folders" in outcome.text

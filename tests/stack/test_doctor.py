@@ -1,0 +1,202 @@
+"""`doctor` on the real stack: every line is ok, and each fault is seen, with what to type."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from fixtures.doctor.examination import Examination, Line, State
+from fixtures.errors import ExitCode
+from fixtures.monitoring.samples import read_samples
+from fixtures.system.record_files import record_of
+from fixtures.target.profile import PREFIX
+from reports.terminal.document import Document
+from staging.rehearsal.staging_team import team_channel
+from staging.target.operators import undone
+from tests.stack import container_faults as faults
+from tests.stack.container_faults import Containers
+from tests.stack.scratch_project import docker
+from tests.stack.verifier import Verifier
+
+SAMPLE_SECONDS = 60.0
+# By the descriptor of each store: kafka has no accounts here.
+RESTRICTED = ("mysql", "mongodb", "redis", "qdrant", "milvus", "minio")
+# A reader of Milvus may not ask what its roles may do.
+UNTOLD = "milvus"
+# What a checkout for tests may lack, and nothing of the target; and what is not told.
+BESIDE = {"allure", f"{UNTOLD} read-only"}
+
+
+def examined(verifier: Verifier, code: ExitCode, **variables: str) -> Mapping[str, Line]:
+    """Return the lines by name; whatever is wrong, no secret is shown."""
+    found = told(verifier, **variables)
+    lines = {line.name: line for line in found.lines}
+    red = {name: line for name, line in lines.items() if line.state is not State.OK}
+    assert found.code is code, red
+    assert all(line.hint or line.after for line in red.values())
+    return lines
+
+
+def told(verifier: Verifier, **variables: str) -> Examination:
+    done = verifier.actions(
+        # Nothing is said here of how fast a machine with much else to do is.
+        *("doctor", "--json", "--patience=10"),
+        **{f"{PREFIX}{name}": value for name, value in variables.items()},
+    )
+    found = record_of(Document[Examination], json.loads(done.stdout)).result
+    assert found is not None
+    assert done.returncode == found.code, done.stderr
+    for file in verifier.stack.state.secrets.iterdir():
+        secret = file.read_text(encoding="utf-8").strip()
+        assert len(secret) < 8 or secret not in done.stdout + done.stderr, file.name
+    return found
+
+
+def not_ok(lines: Mapping[str, Line]) -> dict[str, State]:
+    return {name: line.state for name, line in lines.items() if line.state is not State.OK}
+
+
+@contextmanager
+def monitored(verifier: Verifier) -> Iterator[None]:
+    """Let a monitor run that has taken a sample."""
+    path = verifier.folder / "incidents" / "monitor" / f"{verifier.stack.profile.stem}.jsonl"
+    with verifier.monitored():
+        before = read_samples(path, 1)
+        end = time.monotonic() + SAMPLE_SECONDS
+        while read_samples(path, 1) == before:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        yield
+
+
+@pytest.mark.usefixtures("backup")
+def test_a_healthy_stack_is_ok_in_every_line_until_its_monitor_ends(verifier: Verifier) -> None:
+    with team_channel(verifier.stack.slot.channel_port):
+        with monitored(verifier):
+            found = told(verifier)
+            lines = {line.name: line for line in found.lines}
+            assert not {name: lines[name] for name in not_ok(lines) if name not in BESIDE}
+            every = {
+                f"{store} {what}" for store in RESTRICTED for what in ("reader", "read-only", "operator")
+            }
+            assert every <= lines.keys()
+            assert "named by" not in lines["mysql operator"].text
+        ended = told(verifier)
+        (monitor,) = (line for line in ended.lines if line.name == "monitor")
+        assert (monitor.state, "has ended" in monitor.text) == (State.WRONG, True), monitor
+        assert "monitor_migration.sh" in monitor.hint
+
+
+def test_accounts_that_are_not_as_they_must_be(verifier: Verifier) -> None:
+    secrets = verifier.stack.state.secrets
+    operators = {
+        **{store: ("operator", f"{store}_operator") for store in ("mysql", "mongodb", "redis")},
+        "milvus": ("root", "milvus_root"),
+        "minio": ("operator", "s3_operator"),
+    }
+    as_operator = {
+        **{
+            f"STORES__{store.upper()}__READER": json.dumps(
+                {"user": user, "password": {"file": str(secrets / name)}}
+            )
+            for store, (user, name) in operators.items()
+        },
+        "STORES__QDRANT__READER": json.dumps({"key": {"file": str(secrets / "qdrant_operator")}}),
+    }
+    lines = examined(verifier, ExitCode.FAILED, **as_operator)
+    for store in RESTRICTED:
+        line = lines[f"{store} read-only"]
+        assert (line.state, "one that may" in line.text) == (State.WRONG, True), line
+        assert line.hint.endswith(f"grants --store {store}")
+        assert lines[f"{store} reader"].state is State.OK, lines[f"{store} reader"]
+    as_reader = {
+        name.replace("READER", "OPERATOR"): json.dumps({"user": "reader", "password": {"file": str(file)}})
+        for name, file in (
+            ("STORES__MYSQL__READER", secrets / "mysql_reader"),
+            ("STORES__MONGODB__READER", secrets / "mongodb_reader"),
+            ("STORES__REDIS__READER", secrets / "redis_reader"),
+            ("STORES__MILVUS__READER", secrets / "milvus_reader"),
+            ("STORES__MINIO__READER", secrets / "s3_reader"),
+        )
+    }
+    as_reader["STORES__QDRANT__OPERATOR"] = json.dumps({"key": {"file": str(secrets / "qdrant_reader")}})
+    # No account of that name, and a password that is another one's.
+    as_reader["STORES__REDIS__READER__PASSWORD__FILE"] = str(secrets / "mysql_reader")
+    lines = examined(verifier, ExitCode.FAILED, **as_reader)
+    for store in RESTRICTED:
+        line = lines[f"{store} operator"]
+        state, words = (
+            (State.UNKNOWN, "an account without it") if store == UNTOLD else (State.WRONG, "one without")
+        )
+        assert (line.state, words in line.text) == (state, True), line
+    assert lines["redis reader"].state is lines["redis read-only"].state is State.WRONG
+
+
+def test_an_operator_that_was_dropped(verifier: Verifier, containers: Containers) -> None:
+    def root(sql: str) -> None:
+        known = "MYSQL_PWD=$(cat /run/secrets/mysql_root)"
+        script = f"{known} exec $0 --no-defaults -uroot -S /run/mysqld/mysqld.sock -e"
+        client = "mysql" if "MySQL" in verifier.baseline.facts.stores["mysql"].server else "mariadb"
+        docker("exec", containers.of("mysql").id, "sh", "-c", f'{script} "$1"', client, sql)
+
+    root("RENAME USER operator TO scratch_operator")
+    with undone(lambda: root("RENAME USER scratch_operator TO operator")):
+        lines = examined(verifier, ExitCode.FAILED)
+    assert lines["mysql operator"].state is State.WRONG
+    assert lines["mysql reader"].state is State.OK
+
+
+def test_a_store_that_hangs_delays_nobody(verifier: Verifier, containers: Containers) -> None:
+    with faults.paused(containers, "mysql", "minio"):
+        lines = examined(verifier, ExitCode.FAILED)
+    for store in ("mysql", "minio"):
+        assert lines[f"{store} reader"].state is State.WRONG
+        assert "no answer within" in lines[f"{store} reader"].text
+    assert "docker unpause" in lines["services"].hint
+    for store in ("mongodb", "redis", "qdrant"):
+        assert {lines[f"{store} {what}"].state for what in ("reader", "read-only", "operator")} == {State.OK}
+    assert {lines[f"milvus {what}"].state for what in ("reader", "operator")} == {State.OK}
+
+
+def test_files_that_are_not_there_and_a_pattern_that_does_not_fit(verifier: Verifier, tmp_path: Path) -> None:
+    lines = examined(
+        verifier,
+        ExitCode.FAILED,
+        APPLICATION__REQUESTS__PATTERN="^(?P<status>x)(?P<path>y)(?P<method>z)$",
+        FOLDERS__BASELINES=str(tmp_path / "baselines"),
+        FOLDERS__BACKUPS=str(tmp_path / "backups"),
+        STORES__QDRANT__ADDRESS=json.dumps({"service": None, "host": "127.0.0.1", "port": 9}),
+    )
+    assert lines["access log"].state is State.WRONG
+    assert "observed 0 of the last" in lines["access log"].text
+    assert (lines["baseline"].state, lines["backup"].state) == (State.MISSING, State.MISSING)
+    assert lines["images"].after == "baseline"
+    assert {lines[f"qdrant {what}"].after for what in ("reader", "read-only", "operator")} == {
+        "qdrant address"
+    }
+
+
+def test_a_disk_that_is_full(verifier: Verifier, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    with ExitStack() as undo:
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        if done.returncode:
+            pytest.skip(f"this user may not mount: {done.stderr.strip()}")
+        undo.callback(subprocess.run, ["umount", str(small)], check=True, timeout=30)
+        (small / "full").write_bytes(b"x" * 60 * 1024)
+        lines = examined(verifier, ExitCode.FAILED, FOLDERS__BACKUPS=str(small))
+    assert lines["room for backups"].state is State.WRONG
+    assert "df -h" in lines["room for backups"].hint

@@ -1,0 +1,72 @@
+"""The suite as an image: built here, and run as its documentation says, by a user who is not root."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode
+from fixtures.home import version
+from staging.stack.stack import Stack
+from staging.stack.suite_image import build_suite_image
+from tests.stack.verifier import Verifier
+
+pytestmark = pytest.mark.timeout(1800)
+SECONDS = 600
+SOCKET = Path("/var/run/docker.sock")
+
+
+@pytest.fixture(scope="module")
+def image(stack: Stack) -> str:
+    return build_suite_image(stack.root, print)
+
+
+def _run(image: str, options: Sequence[str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["docker", "run", "--rm", *options, image, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+
+def test_it_says_its_version_to_a_user_who_is_not_root(image: str) -> None:
+    done = _run(image, ["--network=none", "--read-only"], "--version")
+    assert (done.returncode, done.stdout.strip()) == (ExitCode.VERIFIED, f"rollproof {version()}")
+    asked = _run(image, ["--entrypoint=id"], "-u")
+    assert asked.stdout.strip() == "1000"
+
+
+def test_without_an_engine_it_says_so_and_nothing_more(image: str, stack: Stack) -> None:
+    mounts = [f"--volume={stack.root}:{stack.root}:ro", "--user=0"]
+    done = _run(image, mounts, "verify", "phase1", f"--target={stack.profile}")
+    assert done.returncode in {ExitCode.BROKEN, ExitCode.USAGE}, done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_stack_is_verified_from_inside_a_container(
+    image: str, stack: Stack, verifier: Verifier, tmp_path: Path
+) -> None:
+    """Every path of the profile is mounted where it is; what is written lies beside the profile's folders."""
+    incidents = tmp_path / "incidents"
+    incidents.mkdir()
+    folders = {
+        "ROLLPROOF_FOLDERS__BASELINES": verifier.folder / "baselines",
+        "ROLLPROOF_FOLDERS__BACKUPS": verifier.folder / "backups",
+        "ROLLPROOF_FOLDERS__INCIDENTS": incidents,
+    }
+    options = [
+        "--network=host",
+        # The files of this stack's secrets belong to who made them.
+        f"--user={os.getuid()}:{SOCKET.stat().st_gid}",
+        f"--volume={SOCKET}:{SOCKET}",
+        f"--volume={stack.root}:{stack.root}:ro",
+        f"--volume={verifier.folder}:{verifier.folder}:ro",
+        f"--volume={tmp_path}:{tmp_path}",
+        *(f"--env={name}={folder}" for name, folder in folders.items()),
+    ]
+    verifier.capture()
+    done = _run(image, options, "verify", "-n2", f"--target={stack.profile}", "--incident=in-a-container")
+    assert done.returncode == ExitCode.VERIFIED, done.stdout[-4000:] + done.stderr[-4000:]
+    # Allure and Node are inside.
+    assert (incidents / "in-a-container" / "report.html").stat().st_size > 100_000

@@ -1,0 +1,133 @@
+"""The example workflows: valid by GitHub's and GitLab's schemas, of commands that there are, safe to copy."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.core import TyperGroup
+
+from fixtures.errors import EXIT_CODES, ExitCode
+from rollback_actions.__main__ import COMMANDS
+from rollback_actions.cli.lazy import At
+from tests.conftest import ROOT
+
+GITHUB, GITLAB = ROOT / "docs/ci/github-actions.yml", ROOT / "docs/ci/gitlab-ci.yml"
+PAGE = ROOT / "docs/howto/ci.md"
+# Where a command of a script ends.
+_END = re.compile(r"\s(?:>|\|\||&&|;)\s?.*")
+
+
+def _commands(text: str) -> Iterator[list[str]]:
+    """Yield the words of each command of ours in a script or a page."""
+    for line in text.splitlines():
+        words = line.strip().removeprefix("- ")
+        if words.startswith("rollproof ") and not words.endswith(":"):
+            yield shlex.split(_END.sub("", words))[1:]
+
+
+@pytest.mark.parametrize("path", [GITHUB, GITLAB, PAGE], ids=lambda path: path.name)
+def test_each_command_can_be_typed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLPROOF_TARGET", "production.toml")
+    commands = [*_commands(path.read_text(encoding="utf-8"))]
+    assert {"gate", "bundle"} <= {words[0] for words in commands}
+    for name, *words in commands:
+        at: At | TyperGroup = COMMANDS[name]
+        if isinstance(at, TyperGroup):
+            name, *words = words  # noqa: PLW2901 - of the group
+            found = at.commands[name]
+        else:
+            found = at.load(name)
+        # Reads the words as the command line does, and runs nothing.
+        assert found.make_context(name, words).params
+
+
+@pytest.mark.parametrize(("path", "schema", "more"), [
+    (GITHUB, "vendor.github-workflows", ()),
+    (GITLAB, "vendor.gitlab-ci", ("--data-transform=gitlab-ci",)),
+])  # fmt: skip
+def test_they_are_valid(path: Path, schema: str, more: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", f"--builtin-schema={schema}", *more, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _load(path: Path) -> dict[Any, Any]:
+    found: dict[Any, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return found
+
+
+def test_on_github_one_runs_at_a_time_and_no_input_is_a_script() -> None:
+    workflow = _load(GITHUB)
+    assert workflow["concurrency"]["cancel-in-progress"] is False
+    job = workflow["jobs"]["gate"]
+    assert job["environment"]
+    assert job["timeout-minutes"]
+    assert not [step["name"] for step in job["steps"] if "${{" in step.get("run", "")]
+    # Actions of others see no secret.
+    assert not [step["name"] for step in job["steps"] if "uses" in step and "env" in step]
+    assert "env" not in job
+    artifacts = [step for step in job["steps"] if "upload-artifact" in step.get("uses", "")]
+    assert artifacts[0]["if"] == "${{ !cancelled() }}"
+
+
+def test_on_gitlab_one_runs_at_a_time_and_the_record_is_kept_of_a_red_one() -> None:
+    job = _load(GITLAB)["rollproof gate"]
+    assert job["resource_group"]
+    assert job["interruptible"] is False
+    assert job["artifacts"]["when"] == "always"
+    assert job["artifacts"]["reports"]["junit"] == "rollproof/junit.xml"
+
+
+@pytest.mark.parametrize("path", [GITHUB, GITLAB], ids=lambda path: path.name)
+def test_the_script_ends_with_the_code_of_the_gate(path: Path, tmp_path: Path) -> None:
+    """Also where a bundle was made after it, and where none could be."""
+    workflow = _load(path)
+    lines = (
+        [workflow["jobs"]["gate"]["steps"][0]["run"]]
+        if path == GITHUB
+        else workflow["rollproof gate"]["script"]
+    )
+    (tmp_path / "rollproof").write_text(
+        '#!/bin/sh\n[ "$1" = bundle ] && exit "$BUNDLED"\necho "{\\"result\\": $RESULT}"\nexit "$GATED"\n'
+    )
+    (tmp_path / "rollproof").chmod(0o755)
+    (tmp_path / "jq").write_text(
+        f"#!{sys.executable}\nimport json, sys\n"
+        "found = json.load(open(sys.argv[3]))['result']\nprint(found['incident'] if found else '')\n"
+    )
+    (tmp_path / "jq").chmod(0o755)
+    for gated, bundled, result, code in (
+        (0, 0, '{"incident": "change-x"}', 0),
+        (1, 0, '{"incident": "change-x"}', 1),
+        (3, 1, '{"incident": "change-x"}', 3),
+        (0, 4, '{"incident": "change-x"}', 4),
+        (4, 0, "null", 4),
+    ):
+        environment = {
+            "PATH": f"{tmp_path}:/usr/bin:/bin",
+            "OUT": str(tmp_path / "out"),
+            "COMMIT": "c",
+            "GITHUB_OUTPUT": str(tmp_path / "github"),
+            "CI_COMMIT_SHA": "c",
+            "GATED": str(gated),
+            "BUNDLED": str(bundled),
+            "RESULT": result,
+        }
+        done = subprocess.run(
+            ["bash", "-e", "-c", "\n".join(lines)], env=environment, timeout=30, check=False, cwd=tmp_path
+        )
+        assert done.returncode == code, (gated, bundled)
+
+
+def test_the_page_says_each_exit_code_of_a_gate() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    codes = set(ExitCode) - {ExitCode.INVESTIGATE}
+    assert not [code for code in codes if f"| {code:d} | {EXIT_CODES[code]}" not in page]

@@ -1,0 +1,258 @@
+"""`python -m rollback_actions doctor`: questions side by side, one page, and what to type."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from fixtures.doctor import examination, machine_probes
+from fixtures.doctor.examination import (
+    Examination,
+    Lacking,
+    Line,
+    Outcome,
+    Probe,
+    State,
+    examine,
+    require_all,
+)
+from fixtures.errors import ActionFailed, ExitCode, Mismatch, Unverifiable
+from fixtures.stores.contract import Untold
+from fixtures.system.clock import Moment
+from fixtures.system.record_files import as_json, record_of
+from reports.terminal.doctor_lines import doctor_lines
+from rollback_actions.cli import doctor_commands
+from tests.unit.command_line import Ran, tree
+from tests.unit.sandbox import SECRET
+
+FAR = 60.0
+
+
+@pytest.fixture
+def never() -> Iterator[threading.Event]:
+    """What is not set until the test is done."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.fixture(autouse=True)
+def with_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test depend on how busy its machine is."""
+    monkeypatch.setattr(examination, "_LATE_SECONDS", FAR)
+
+
+def hanging(event: threading.Event) -> str:
+    event.wait(FAR)
+    return "late"
+
+
+def fails(kind: type[Mismatch | Unverifiable | ActionFailed]) -> str:
+    raise kind(what="w", expected="good", observed="bad", source="s", hint="mend it")
+
+
+def page(*lines: Line, seconds: float = 1.0) -> Examination:
+    return Examination("t", Moment.now(), seconds, lines)
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each probe of a command take as long as it has to: nothing is said of how fast a machine is."""
+    monkeypatch.setattr(machine_probes, "_PROGRAM_SECONDS", FAR)
+
+    def unhurriedly(probes: Sequence[Probe], _: float = FAR) -> list[Outcome]:
+        return examine([replace(one, seconds=FAR) for one in probes], FAR)
+
+    monkeypatch.setattr(examination, "examine", unhurriedly)
+
+
+def test_a_probe_that_hangs_is_wrong_and_delays_nobody(never: threading.Event) -> None:
+    hung, quick = examine(
+        [Probe("a", lambda: hanging(never), seconds=0.2), Probe("b", lambda: "done", seconds=FAR)], FAR
+    )
+    assert (hung.line.state, quick.line.text) == (State.WRONG, "done")
+    assert hung.line.text.startswith("no answer within ")
+    assert hung.line.hint
+
+
+def test_all_are_asked_at_the_same_time() -> None:
+    together = threading.Barrier(5)
+
+    def meets() -> str:
+        together.wait(FAR)
+        return ""
+
+    found = examine([Probe(str(number), meets, seconds=FAR) for number in range(5)], FAR)
+    assert {one.line.state for one in found} == {State.OK}
+
+
+def test_the_whole_has_an_end(never: threading.Event) -> None:
+    found = examine(
+        [Probe("a", lambda: hanging(never), seconds=FAR), Probe("b", lambda: "", needs=("a",))], 0.2
+    )
+    assert [one.line.state for one in found] == [State.WRONG, State.UNKNOWN]
+    assert found[1].line.after == "a"
+
+
+def test_a_machine_without_time_for_a_question_does_not_call_it_wrong(
+    never: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, "_POLL_SECONDS", 0.6)
+    monkeypatch.setattr(examination, "_LATE_SECONDS", 0.1)
+    (found,) = examine([Probe("a", lambda: hanging(never), seconds=0.7)], FAR)
+    assert (found.line.state, "uptime" in found.line.hint) == (State.UNKNOWN, True), found.line
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        (Lacking, State.MISSING),
+        (Mismatch, State.WRONG),
+        (ActionFailed, State.WRONG),
+        (Unverifiable, State.WRONG),
+        (Untold, State.UNKNOWN),
+    ],
+)
+def test_an_error_tells_the_state(kind: type[Mismatch | Unverifiable | ActionFailed], state: State) -> None:
+    (found,) = examine([Probe("a", lambda: fails(kind))])
+    assert (found.line.state, found.line.hint) == (state, "mend it")
+    assert found.line.text == "expected good, observed bad"
+
+
+def test_what_breaks_is_not_found_out_and_spoils_no_other() -> None:
+    def breaks() -> str:
+        raise ZeroDivisionError("hostile")
+
+    first, second = examine([Probe("a", breaks), Probe("b", lambda: "b")])
+    assert first.line.state is State.UNKNOWN
+    assert "ZeroDivisionError: hostile" in first.line.text
+    assert second.line.state is State.OK
+
+
+def test_a_cause_is_said_once_however_much_hangs_on_it() -> None:
+    asked: list[str] = []
+
+    def ask() -> str:
+        asked.append("somebody")
+        return ""
+
+    found = examine(
+        [
+            Probe("address", ask, ("engine",)),
+            Probe("engine", lambda: fails(Unverifiable)),
+            Probe("reader", ask, ("address",)),
+            Probe("beside", lambda: "asked", ("no such probe",)),
+        ]
+    )
+    assert asked == []
+    assert [one.line.after for one in found] == ["engine", "", "engine", ""]
+    lines = list(doctor_lines(page(*(one.line for one in found))))
+    (not_asked,) = (line for line in lines if "not asked" in line)
+    assert "engine first; 2 more: address, reader" in not_asked
+
+
+def test_the_first_error_has_the_others_in_its_notes() -> None:
+    outcomes = examine([Probe(name, lambda: fails(ActionFailed)) for name in ("a", "b")])
+    with pytest.raises(ActionFailed) as raised:
+        require_all(outcomes)
+    assert raised.value.__notes__ == ["w: expected good, observed bad (from s)\nHINT: mend it"]
+    require_all(examine([Probe("a", lambda: "")]))
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [
+        ([State.OK], ExitCode.VERIFIED),
+        ([State.OK, State.UNKNOWN], ExitCode.BROKEN),
+        ([State.UNKNOWN, State.WRONG], ExitCode.FAILED),
+        ([State.MISSING, State.OK], ExitCode.FAILED),
+    ],
+)
+def test_the_exit_code(found: list[State], code: ExitCode) -> None:
+    assert page(*(Line("a", state, "") for state in found)).code is code
+
+
+def test_a_page_fits_a_terminal_and_shows_no_control_characters() -> None:
+    hostile = "\x1b[2J" + "word " * 60 + "\nnext"
+    lines = list(
+        doctor_lines(page(Line("a", State.OK, "fine", "no hint"), Line("b", State.WRONG, hostile, hostile)))
+    )
+    assert all(len(line) <= 80 and line.isprintable() for line in lines)
+    assert lines[0] == "a          ok       fine"
+    assert "    HINT: \N{REPLACEMENT CHARACTER}[2Jword" in "\n".join(lines)
+    assert lines[-1] == "t: 1 ok, 1 wrong; 1.0 s"
+
+
+def test_a_hint_of_several_lines_is_said_once() -> None:
+    found = [Line(name, State.WRONG, "no such file", "make it") for name in ("a", "b", "c")]
+    lines = list(doctor_lines(page(*found, Line("d", State.OK, "", "make it"))))
+    assert [line.split()[0] for line in lines] == ["a", "b", "c", "HINT:", "d", "t:"]
+
+
+def test_a_page_is_a_record() -> None:
+    found = page(Line("a", State.WRONG, "text", "hint", "b", 0.25))
+    assert record_of(Examination, json.loads(json.dumps(as_json(found)))) == found
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_without_an_engine_it_is_one_line_and_nothing_is_changed(away: Ran) -> None:
+    before = tree(away.sandbox.folder)
+    said = away("doctor", code=ExitCode.FAILED)
+    assert said.count("docker version") == 1
+    assert "engine first; " in said
+    assert "redis reader" in said or "more" in said
+    assert tree(away.sandbox.folder) == before
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_as_json_each_line_is_told_with_what_it_waited_for(away: Ran) -> None:
+    found = away.found("doctor", code=ExitCode.FAILED)
+    lines = {line.name: line for line in found.lines}
+    assert found.target == away.sandbox.target.name
+    assert lines["engine"].state is State.WRONG
+    assert {lines[name].after for name in ("services", "volumes", "clock", "lock")} == {"engine"}
+    assert (lines["redis address"].state, lines["redis reader"].after) == (State.WRONG, "redis address")
+    assert lines["channels"].state is State.MISSING
+    assert lines["git"].state is State.OK
+
+
+def test_a_profile_with_mistakes_is_told_on_the_same_page(away: Ran) -> None:
+    text = away.sandbox.profile.read_text(encoding="utf-8")
+    away.sandbox.profile.write_text(
+        text.replace('risk = "low"', 'risk = "none"', 1) + "\n[nonsense]\n", encoding="utf-8"
+    )
+    said = away("doctor", code=ExitCode.USAGE)
+    assert "profile" in said
+    assert "nonsense" in said
+    assert "profile first; " in said
+
+
+def test_a_secret_that_is_not_there_is_named(away: Ran) -> None:
+    (away.sandbox.profile.parent / "canary_password").unlink()
+    said = away("doctor", code=ExitCode.USAGE)
+    assert "canary_password" in said
+    assert SECRET not in said
+
+
+def test_a_profile_that_is_not_there(away: Ran) -> None:
+    away.sandbox.profile.unlink()
+    assert "profile first; " in away("doctor", code=ExitCode.USAGE)
+    found = away.found("doctor", code=ExitCode.USAGE)
+    assert found.lines[0].state is State.WRONG
+
+
+def test_the_gate_tells_first_what_keeps_its_checks_from_telling(
+    away: Ran, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor_commands, "_GATE_SECONDS", FAR)
+    doctor_commands.tell_before_gate(away.sandbox.target)
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "docker version" in told.err
+    assert "redis address" in told.err
+    # What is missing and no obstacle is an item of the gate itself.
+    assert "monitor" not in told.err

@@ -1,0 +1,398 @@
+"""Each probe of `doctor`: ok, missing and wrong, on stand-ins of engine, stores and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from pydantic import SecretStr
+
+from fixtures.doctor import machine_probes, probe_table, store_accounts
+from fixtures.doctor.examination import Line, Probe, State, examine
+from fixtures.engines.compose import ComposeEngine
+from fixtures.engines.engine import Container, Endpoint, Mount
+from fixtures.home import typed
+from fixtures.monitoring.samples import Monitor, Sample, SampleWriter, samples_path
+from fixtures.stores.contract import Answer, Rights
+from fixtures.system.clock import Moment
+from fixtures.target.access_log import Requests
+from fixtures.target.profile import Target
+from fixtures.target.sections import Account
+from tests.stack.faults import closed_port, silent_port
+from tests.unit.made_samples import WELL
+from tests.unit.sandbox import Sandbox, stand_in
+
+FAR = 60.0
+"""Seconds that nothing takes which goes as it should."""
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here is about how fast a machine is."""
+    monkeypatch.setattr(machine_probes, "_PROGRAM_SECONDS", FAR)
+
+
+def container(service: str, **changes: object) -> Container:
+    made = Container(
+        id=f"id-{service}",
+        name=f"sandbox-{service}-1",
+        service=service,
+        running=True,
+        status="running",
+        health="healthy",
+        restarts=0,
+        restarting=False,
+        oom_killed=False,
+        exit_code=0,
+        started="",
+        image="i",
+        image_id="sha256:0",
+        revision="r",
+        configuration="c",
+        pids_limit=0,
+        mounts=(),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def engine(sandbox: Sandbox) -> Any:  # noqa: ANN401 - a mock
+    """An engine that says that all is in order."""
+    made = stand_in(ComposeEngine)
+    made.running.return_value = ()
+    made.ahead.return_value = 0.01
+    made.containers.return_value = {name: (container(name),) for name in sandbox.target.services}
+    made.resolve.return_value = Endpoint("127.0.0.1", 9)
+    return made
+
+
+def asked(probes: Iterator[Probe], name: str) -> Line:
+    """Return what came of the probe of that name alone."""
+    (probe,) = (one for one in probes if one.name == name)
+    return examine([replace(probe, needs=(), seconds=FAR)], FAR)[0].line
+
+
+def of(sandbox: Sandbox, engine: object, name: str, **changes: object) -> Line:
+    target: Target = sandbox.target.model_copy(update=changes)
+    return asked(probe_table.every_probe(target, engine), name)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "state", "said"),
+    [
+        (0.4, State.OK, "within 0.40 s"),
+        (-12.0, State.WRONG, "12.0 s behind"),
+        (3.0, State.WRONG, "3.0 s ahead"),
+    ],
+)
+def test_the_clock(sandbox: Sandbox, engine: Any, ahead: float, state: State, said: str) -> None:  # noqa: ANN401
+    engine.ahead.return_value = ahead
+    line = of(sandbox, engine, "clock")
+    assert (line.state, said in line.text) == (state, True), line
+
+
+def test_services(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a mock
+    assert of(sandbox, engine, "services").state is State.OK
+    there = dict(engine.containers.return_value)
+    there["backend"] = (container("backend", health="unhealthy"),)
+    there["redis"] = (container("redis", running=False, status="paused"),)
+    del there["worker"]
+    engine.containers.return_value = there
+    line = of(sandbox, engine, "services")
+    assert line.state is State.WRONG
+    for said in ("backend: unhealthy", "worker: no container"):
+        assert said in line.text
+    assert "docker logs sandbox-backend-1" in line.hint
+
+
+def test_labels_and_volumes(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a mock
+    assert "name their commits" in of(sandbox, engine, "labels").text
+    mount = Mount("data", "volume", "/data", "/var/data")
+    engine.containers.return_value = {
+        name: (container(name, revision=None, mounts=(mount,)),)
+        for name in sandbox.target.application.services
+    }
+    line = of(sandbox, engine, "labels")
+    assert line.state is State.OK
+    assert "their images' ids stand for it" in line.text
+    line = of(sandbox, engine, "volumes")
+    assert line.state is State.WRONG
+    assert "[stores.state]" in line.hint
+
+
+STAMP = "2026-01-02T03:04:05.678901234Z "
+REQUEST = '1.2.3.4 - - [d] "GET / HTTP/1.1" 200 5 "-" "curl" 0.010'
+
+
+@pytest.mark.parametrize(
+    ("lines", "state", "said"),
+    [
+        ([REQUEST] * 3, State.OK, "3 of the last 3 lines match"),
+        ([REQUEST, "2026/01/02 03:04:05 [warn] x"], State.OK, "1 of the last 1 lines match"),
+        ([REQUEST.rpartition(" ")[0]], State.OK, "nobody knows of latency"),
+        ([REQUEST, "x", "y"], State.WRONG, "observed 1 of the last 3"),
+        (['{"status": 200}', "\x1b[31m\udcff"], State.WRONG, "observed 0 of the last 2"),
+        ([], State.MISSING, "observed none"),
+    ],
+)
+def test_the_access_log(
+    sandbox: Sandbox,
+    engine: Any,  # noqa: ANN401 - a mock
+    lines: Sequence[str],
+    state: State,
+    said: str,
+) -> None:
+    engine.logs_since.return_value = "".join(f"{STAMP}{line}\n" for line in lines)
+    application = sandbox.target.application.model_copy(update={"requests": Requests(service="frontend")})
+    line = of(sandbox, engine, "access log", application=application)
+    assert (line.state, said in line.text) == (state, True), line
+
+
+def test_without_a_log_of_requests(sandbox: Sandbox, engine: object) -> None:
+    assert of(sandbox, engine, "access log").state is State.MISSING
+
+
+def test_programs(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object, tmp_path: Path) -> None:
+    assert of(sandbox, engine, "git").text.startswith("git version")
+    broken = tmp_path / "docker"
+    broken.write_text("#!/bin/sh\necho no such plugin >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert of(sandbox, engine, "git").state is State.MISSING
+    line = of(sandbox, engine, "docker compose")
+    assert (line.state, "no such plugin" in line.text) == (State.WRONG, True)
+
+
+def test_a_program_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object, tmp_path: Path
+) -> None:
+    hung = tmp_path / "git"
+    hung.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+    hung.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(machine_probes, "_PROGRAM_SECONDS", 0.3)
+    line = of(sandbox, engine, "git")
+    assert line.state is State.WRONG
+    assert line.text.startswith("no answer within")
+
+
+def test_a_signing_key_that_does_not_sign(sandbox: Sandbox, engine: object, tmp_path: Path) -> None:
+    signing = sandbox.target.signing.model_copy(update={"key": tmp_path / "none"})
+    line = of(sandbox, engine, "signing key", signing=signing)
+    assert line.state is State.WRONG
+    assert "ssh-keygen -Y sign" in line.hint
+
+
+@pytest.fixture
+def backup(sandbox: Sandbox) -> Path:
+    """The sandbox's backup set, with a name as `backup` gives it."""
+    (folder,) = (path.parent for path in sandbox.target.folders.backups.glob("*/set.json"))
+    return folder.rename(folder.with_name(f"20260102T030405678Z-{sandbox.target.name}"))
+
+
+@pytest.mark.usefixtures("backup")
+def test_room(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object) -> None:
+    assert "the newest backup is" in of(sandbox, engine, "room for backups").text
+    usage = type("Usage", (), {"total": 1000, "free": 2, "used": 998})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    line = of(sandbox, engine, "room for baselines")
+    assert (line.state, "0.2 %" in line.text, "df -h" in line.hint) == (State.WRONG, True, True)
+    limits = sandbox.target.limits.model_copy(update={"disk_free_percent": 0.0})
+    line = of(sandbox, engine, "room for backups", limits=limits)
+    # There is room by percent, but none for a copy of what the stores hold.
+    assert (line.state, "observed 0 MB" in line.text) == (State.WRONG, True), line
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_a_channel(sandbox: Sandbox, engine: object, *, reached: bool) -> None:
+    with silent_port() as port:
+        url = SecretStr(
+            f"json://token-of-the-channel@127.0.0.1:{port if reached else closed_port()}/secret-path"
+        )
+        line = of(sandbox, engine, "team channel", premigration=_with_channels(sandbox, url))
+    assert line.state is (State.OK if reached else State.WRONG)
+    assert "token-of-the-channel" not in line.text + line.hint
+    assert "secret-path" not in line.text + line.hint
+
+
+def test_a_channel_that_is_no_url(sandbox: Sandbox, engine: object) -> None:
+    line = of(sandbox, engine, "team channel", premigration=_with_channels(sandbox, SecretStr("nonsense")))
+    assert (line.state, line.text) == (
+        State.WRONG,
+        "expected a URL that Apprise understands, observed no URL",
+    )
+
+
+def _with_channels(sandbox: Sandbox, *urls: SecretStr) -> object:
+    before = sandbox.target.premigration
+    return before.model_copy(update={"team": before.team.model_copy(update={"channels": urls})})
+
+
+def test_an_address(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a mock
+    with silent_port() as port:
+        engine.resolve.return_value = Endpoint("127.0.0.1", port)
+        assert of(sandbox, engine, "redis address").text == f"127.0.0.1:{port}"
+    engine.resolve.return_value = Endpoint("127.0.0.1", closed_port())
+    line = of(sandbox, engine, "redis address")
+    assert (line.state, "stores.redis.address" in line.hint) == (State.WRONG, True)
+
+
+def test_a_server_that_never_answers(
+    monkeypatch: pytest.MonkeyPatch,
+    sandbox: Sandbox,
+    engine: Any,  # noqa: ANN401 - a mock
+) -> None:
+    monkeypatch.setattr(store_accounts, "SHORT_SECONDS", 0.3)
+    with silent_port() as port:
+        engine.resolve.return_value = Endpoint("127.0.0.1", port)
+        line = of(sandbox, engine, "redis read-only")
+    assert line.state is State.WRONG
+    assert line.text.startswith("no answer within")
+
+
+class _View:
+    """A store's view and content reader."""
+
+    def ask(self) -> Answer:
+        return Answer("q", "0:*", 3, "Redis 8")
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Hold nothing."""
+
+
+def test_a_reader(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object) -> None:
+    monkeypatch.setattr(store_accounts, "open_view", lambda *_: _View())
+    monkeypatch.setattr(store_accounts, "open_content", lambda *_: _View())
+    monkeypatch.setattr(store_accounts, "whole_sight", lambda _: ())
+    assert of(sandbox, engine, "redis reader").text == "Redis 8: reads 0:*"
+
+
+@pytest.mark.parametrize(
+    ("rights", "read_only", "operator"),
+    [
+        (Rights(), State.OK, State.OK),
+        (Rights(writes=("SET on 0:*",)), State.WRONG, State.OK),
+        (Rights(lacks=("SET on 0:*",)), State.OK, State.WRONG),
+    ],
+)
+def test_what_accounts_may_do(
+    monkeypatch: pytest.MonkeyPatch,
+    sandbox: Sandbox,
+    engine: object,
+    rights: Rights,
+    read_only: State,
+    operator: State,
+) -> None:
+    monkeypatch.setattr(store_accounts, "open_rights", lambda *_, **__: rights)
+    lines = of(sandbox, engine, "redis read-only"), of(sandbox, engine, "redis operator")
+    assert tuple(line.state for line in lines) == (read_only, operator)
+    for line in lines:
+        if line.state is State.WRONG:
+            assert "SET on 0:*" in line.text
+            assert "rollback_actions grants --store redis" in line.hint
+
+
+@pytest.mark.parametrize(
+    ("script", "state", "said"),
+    [
+        (None, State.OK, "not told by what is mounted"),
+        ("CREATE USER reader; CREATE USER operator;", State.OK, "named by what is mounted"),
+        ("CREATE USER reader;", State.WRONG, "operator in none of 1 files"),
+        ("\udcff\x00", State.WRONG, "operator, reader in none of 1 files"),
+    ],
+)
+def test_accounts_in_a_fresh_server(
+    monkeypatch: pytest.MonkeyPatch,
+    sandbox: Sandbox,
+    engine: Any,  # noqa: ANN401 - a mock
+    tmp_path: Path,
+    script: str | None,
+    state: State,
+    said: str,
+) -> None:
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr(store_accounts, "open_rights", lambda *_, **__: Rights())
+    mysql = sandbox.target.stores["mysql"]
+    address = mysql.address.model_copy(update={"host": None, "service": "database-server"})  # type: ignore[union-attr]
+    mounts: tuple[Mount, ...] = ()
+    if script is not None:
+        (tmp_path / "init").mkdir()
+        (tmp_path / "init" / "a.sql").write_text(script, errors="surrogateescape")
+        mounts = (Mount("init", "bind", "/docker-entrypoint-initdb.d", str(tmp_path / "init")),)
+    engine.containers.return_value = {"database-server": (container("database-server", mounts=mounts),)}
+    stores = {"mysql": mysql.model_copy(update={"address": address})}
+    line = of(sandbox, engine, "mysql operator", stores=stores)
+    assert (line.state, said in line.text) == (state, True), line
+
+
+def test_an_account_that_a_variable_makes(
+    monkeypatch: pytest.MonkeyPatch,
+    sandbox: Sandbox,
+    engine: Any,  # noqa: ANN401 - a mock
+) -> None:
+    monkeypatch.setattr(store_accounts, "open_rights", lambda *_, **__: Rights())
+    mysql = sandbox.target.stores["mysql"]
+    address = mysql.address.model_copy(update={"host": None, "service": "database-server"})  # type: ignore[union-attr]
+    account = Account(user="reader", password=SecretStr("x"))
+    stores = {"mysql": mysql.model_copy(update={"address": address, "operator": account})}
+    made = container("database-server", private={"environment MYSQL_USER": SecretStr("reader")})
+    engine.containers.return_value = {"database-server": (made,)}
+    assert "in a fresh server too" in of(sandbox, engine, "mysql operator", stores=stores).text
+
+
+def test_the_baseline_is_of_another_commit(sandbox: Sandbox, engine: object) -> None:
+    # A sandbox stands on its bad release.
+    line = of(sandbox, engine, "baseline")
+    assert line.state is State.WRONG
+    assert f"of commit {sandbox.commit[:12]}, not of {sandbox.bad[:12]}" in line.text
+    assert "rollback_actions capture" in line.hint
+
+
+def test_no_baseline_and_no_backup(sandbox: Sandbox, engine: object, tmp_path: Path) -> None:
+    folders = sandbox.target.folders.model_copy(
+        update={"baselines": tmp_path / "none", "backups": tmp_path / "no backups"}
+    )
+    assert of(sandbox, engine, "baseline", folders=folders).state is State.MISSING
+    line = of(sandbox, engine, "backup", folders=folders)
+    assert (line.state, line.hint) == (State.MISSING, typed("backup"))
+
+
+def test_a_baseline_that_was_changed(sandbox: Sandbox, engine: object) -> None:
+    current = sandbox.target.folders.baselines / "current" / "stores.json"
+    current.write_bytes(current.read_bytes() + b" ")
+    assert of(sandbox, engine, "baseline").state is State.WRONG
+
+
+def test_a_backup_of_another_commit_and_a_cut_one(sandbox: Sandbox, engine: object, backup: Path) -> None:
+    line = of(sandbox, engine, "backup")
+    assert line.state is State.WRONG
+    assert f"not of {sandbox.bad[:12]}" in line.text
+    (backup / "set.json").write_text("{")
+    assert of(sandbox, engine, "backup").state is State.WRONG
+
+
+def test_the_monitor(sandbox: Sandbox, engine: object) -> None:
+    assert of(sandbox, engine, "monitor").state is State.MISSING
+    path = samples_path(sandbox.target)
+    me = Monitor.this()
+    last = Sample(sandbox.target.name, me, 1, Moment.now(), 0.0, 0, WELL)
+    with closing(SampleWriter(path)) as writer:
+        writer.write(last)
+    line = of(sandbox, engine, "monitor")
+    assert line.state is State.OK, line
+    with closing(SampleWriter(path)) as writer:
+        writer.write(replace(last, monitor=replace(me, started=me.started - 1)))
+    line = of(sandbox, engine, "monitor")
+    assert (line.state, "has ended" in line.text) == (State.WRONG, True)
+    path.write_text("hostile\n")
+    assert of(sandbox, engine, "monitor").state is State.WRONG

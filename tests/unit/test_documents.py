@@ -1,0 +1,270 @@
+"""The README and the pages of `docs`: their commands parse, links and pictures are there, a profile loads."""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from fixtures.errors import ExitCode
+from fixtures.stages import PHASES, STEPS
+from fixtures.target.profile import OTHER_VARIABLES, PREFIX, Target, load_target
+from rollback_actions.__main__ import COMMANDS
+from rollback_actions.cli.lazy import commands
+from staging.__main__ import COMMANDS as STAGING
+from tests.conftest import ROOT
+
+DOCS = ROOT / "docs"
+README = ROOT / "README.md"
+# Usage lines of Typer's own.
+COMMAND_LINE = DOCS / "reference" / "commands.md"
+PAGES = [README, *sorted(DOCS.rglob("*.md"))]
+LONGEST_PROFILE = 25
+
+_BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n+)?```sh\n(?P<text>.*?)```", re.DOTALL)
+_OURS = (
+    r"(?:\.venv/bin/)?(?:python -m rollback_actions|rollproof (?=[a-z-])|pytest(?![.\w])|\./deploy/|\./run)"
+)
+_INLINE = re.compile(rf"`({_OURS}(?: ?[^`\n]+)?)`")
+_NAMED = re.compile(r"(?:\.venv/bin/)?(?:python -m rollback_actions|rollproof)(?: [a-z-]+)+")
+# What a shell makes of the rest of a line is not the command's.
+_SHELL = {">", "|", "&"}
+_LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)\s]*)?\)")
+_NO_NAMES = {"and", "or", "not"}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that a page names."""
+
+    page: str
+    line: str
+
+
+class Unknown(Exception):
+    """A command that does not do what it says: an option, a marker, a file or a name is not there."""
+
+
+def _lines(block: str) -> Iterator[str]:
+    """Yield the commands of a block of shell, without remarks."""
+    for line in block.replace("\\\n", " ").splitlines():
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError as error:
+            raise Unknown(f"{line}: {error}") from None
+        if words:
+            yield shlex.join(words)
+
+
+def _commands(page: Path) -> Iterator[Command]:
+    """Yield the commands that a page names, but for those of blocks with a reason why they are not run."""
+    text, name = page.read_text(encoding="utf-8"), str(page.relative_to(ROOT))
+    for block in _BLOCK.finditer(text):
+        if block["reason"] is None:
+            yield from (Command(name, line) for line in _lines(block["text"]))
+    if page != COMMAND_LINE:
+        yield from (Command(name, _mentioned(line)) for line in _INLINE.findall(_BLOCK.sub("", text)))
+
+
+def _mentioned(line: str) -> str:
+    """Return a command of a sentence. One that is named without its arguments is only looked up."""
+    return f"{line} --help" if _NAMED.fullmatch(line) else line
+
+
+EVERY = list(dict.fromkeys(command for page in PAGES for command in _commands(page)))
+
+
+def parse(line: str, config: pytest.Config) -> None:
+    """Parse a command as its own program would; nothing runs.
+
+    Raises:
+        Unknown: it is not a command of ours, or the program would refuse it.
+    """
+    program, *words = takewhile(lambda word: word not in _SHELL, shlex.split(line))
+    match program.removeprefix(".venv/bin/"), words:
+        case "export", [setting]:
+            _parse_variable(setting.partition("=")[0])
+        case ("python", ["-m", "rollback_actions", *rest]) | ("rollproof", rest):
+            _parse_table(commands("", COMMANDS), rest)
+        case "python", ["-m", "reports", _] | []:
+            pass  # its one argument is an incident
+        case "python3", [name, _] if (ROOT / "reports" / "bundle" / name).is_file():
+            pass  # the checker that travels in a bundle
+        case "pytest", rest:
+            _parse_pytest(rest, config)
+        case script, rest if script.startswith("./deploy/"):
+            _parse_script(script, rest)
+        case "./run", rest:
+            _parse_run(rest)
+        case _:
+            raise Unknown(f"{program}: not a command of this project")
+
+
+def _parse_table(group: TyperGroup, words: Sequence[str]) -> None:
+    if not words or words[0] in {"--help", "-h", "--version"}:
+        return
+    name, *rest = words
+    one = group.commands.get(name)
+    if one is None:
+        raise Unknown(f"{name}: not one of {', '.join(group.commands)}")
+    if isinstance(one, TyperGroup):
+        _parse_table(one, rest)
+    elif not {"--help", "-h"} & {*rest}:
+        try:
+            one.make_context(name, rest, parent=typer.Context(group))
+        except TyperException as error:
+            raise Unknown(f"{name}: {error.format_message()}") from None
+
+
+def _parse_pytest(words: Sequence[str], config: pytest.Config) -> None:
+    try:
+        found = config._parser.parse(list(words), argparse.Namespace())
+    except (pytest.UsageError, SystemExit) as error:
+        raise Unknown(f"pytest: {error}") from None
+    markers = {line.partition(":")[0].partition("(")[0].strip() for line in config.getini("markers")}
+    named = {*re.findall(r"\w+", found.markexpr or "")} - _NO_NAMES
+    if unknown := named - markers:
+        raise Unknown(f"markers {', '.join(sorted(unknown))}")
+    if missing := [path for path in found.file_or_dir if not (ROOT / path.partition("::")[0]).exists()]:
+        raise Unknown(f"files {', '.join(missing)}")
+
+
+def _parse_script(script: str, words: Sequence[str]) -> None:
+    path = ROOT / script
+    names = sorted(path.parent.glob(path.name)) if "*" in script else [path]
+    if not names or not all(one.is_file() for one in names):
+        raise Unknown(f"{script}: no such file")
+    for one in names:
+        (said,) = re.findall(
+            r'-m rollback_actions (.*) "\$@"$', one.read_text(encoding="utf-8"), re.MULTILINE
+        )
+        _parse_table(commands("", COMMANDS), [*shlex.split(said), *words])
+
+
+def _parse_run(words: Sequence[str]) -> None:
+    doors = configparser.ConfigParser(interpolation=None)
+    doors.read(ROOT / "tox.ini", encoding="utf-8")
+    if words and f"testenv:{words[0]}" not in doors:
+        raise Unknown(f"./run {words[0]}: not in tox.ini")
+    if words and words[0] in STAGING:
+        _parse_table(commands("", STAGING), words)
+
+
+def _parse_variable(name: str) -> None:
+    if name not in {f"{PREFIX}{key.upper()}" for key in Target.model_fields} | OTHER_VARIABLES:
+        raise Unknown(f"variable {name}")
+
+
+@pytest.fixture(autouse=True)
+def _a_target(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLPROOF_TARGET", str(profile))
+
+
+@pytest.mark.parametrize("command", EVERY, ids=lambda one: f"{one.page}: {one.line}")
+def test_a_command_of_a_page_is_one_that_its_program_takes(
+    command: Command, request: pytest.FixtureRequest
+) -> None:
+    parse(command.line, request.config)
+
+
+def test_no_reason_is_given_where_none_is_needed(request: pytest.FixtureRequest) -> None:
+    needless = [
+        f"{page.relative_to(ROOT)}: {block['reason']}"
+        for page in PAGES
+        for block in _BLOCK.finditer(page.read_text(encoding="utf-8"))
+        if block["reason"] is not None and _parses(block["text"], request.config)
+    ]
+    assert not needless, "these blocks parse: take their `not run` away"
+
+
+def _parses(block: str, config: pytest.Config) -> bool:
+    try:
+        for line in _lines(block):
+            parse(line, config)
+    except Unknown:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "python -m rollback_actions backupp",
+        "python -m rollback_actions gate",
+        "python -m rollback_actions capture --tagret x",
+        "python -m rollback_actions contacts acknowledge --incident ID",
+        "pytest -m phase9",
+        "pytest -m phase1 --no-gaet",
+        "pytest checks/nowhere.py",
+        "./deploy/rollback/db_oracle.sh",
+        "./deploy/rollback/db_mysql.sh --often",
+        "./run rehearsals",
+        "./run up --sclae 1",
+        "export ROLLPROOF_TARGT=x",
+        "curl http://localhost",
+    ],
+)
+def test_a_mistake_in_a_command_is_found(line: str, request: pytest.FixtureRequest) -> None:
+    with pytest.raises(Unknown):
+        parse(line, request.config)
+
+
+def test_pages_have_commands() -> None:
+    assert len({one.page for one in EVERY}) > len(PAGES) // 3
+
+
+def test_links_and_pictures_are_there() -> None:
+    missing = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in PAGES
+        for link in _LINK.findall(re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL))
+        if not (page.parent / link).exists()
+    ]
+    assert not missing
+
+
+def test_every_page_is_in_the_navigation_and_the_other_way_round() -> None:
+    def entries(part: object) -> Iterator[str]:
+        if isinstance(part, str):
+            yield part
+        for one in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+            yield from entries(one)
+
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    assert sorted(entries(nav)) == sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
+
+
+def test_the_first_profile_loads_and_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(text.splitlines()) <= LONGEST_PROFILE
+    for name in re.findall(r'env = "(\w+)"', text):
+        monkeypatch.setenv(name, "a-value-of-a-secret")
+    (tmp_path / "shop.toml").write_text(text, encoding="utf-8")
+    target = load_target(tmp_path / "shop.toml")
+    assert target.name == tomllib.loads(text)["name"]
+
+
+def test_every_door_marker_and_exit_code_is_documented() -> None:
+    doors = re.findall(r"^\[testenv:(.+)\]$", (ROOT / "tox.ini").read_text(encoding="utf-8"), re.MULTILINE)
+    pages = [*PAGES, ROOT / "CONTRIBUTING.md"]
+    every = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    markers = (DOCS / "reference" / "markers.md").read_text(encoding="utf-8")
+    codes = (DOCS / "reference" / "exit-codes.md").read_text(encoding="utf-8")
+    assert doors
+    unnamed = [f"./run {name}" for name in doors if f"./run {name}" not in every]
+    unnamed += [name for name in (*PHASES, STEPS[0]) if f"`{name}`" not in markers]
+    unnamed += [code.name for code in ExitCode if f"\n| {code.value} |" not in codes]
+    assert not unnamed
+    assert "./run tests" in README.read_text(encoding="utf-8")

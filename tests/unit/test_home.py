@@ -1,0 +1,151 @@
+"""What a person is told to type is what they have: a checkout's words, or the command `rollproof`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from fixtures import home
+from fixtures.decision.wish import Kind, Wish
+from fixtures.errors import UsageProblem
+from fixtures.rollback import advice
+from fixtures.rollback.advice import Advice
+from fixtures.target.profile import load_target
+from rollback_actions.cli import verify_commands
+from rollback_actions.cli.verify_commands import pytest_words
+from tests.conftest import ROOT
+
+WORDS = {
+    "capture": "python -m rollback_actions capture",
+    "rollback emergency abc": "python -m rollback_actions rollback emergency abc",
+    "verify phase1 --incident=a": "pytest -m phase1 --incident=a",
+    "report FOLDER": "python -m reports FOLDER",
+    "backup": "./deploy/scripts/backup.sh",
+    "monitor": "./deploy/scripts/monitor_migration.sh",
+}
+
+
+@pytest.mark.parametrize(("command", "shown"), WORDS.items())
+def test_a_hint_is_what_is_typed(command: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(home.TYPED, raising=False)
+    assert home.typed(command) == shown
+    monkeypatch.setenv(home.TYPED, "1")
+    assert home.typed(command) == f"rollproof {command}"
+    monkeypatch.delenv(home.TYPED)
+    monkeypatch.setattr(home, "INSTALLED", True)
+    assert home.typed(command) == f"rollproof {command}"
+
+
+def test_what_is_started_and_where_records_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert home.program() == (sys.executable, "-m", "rollback_actions")
+    assert home.verifier() == (sys.executable, "-m", "pytest", "-m")
+    assert home.incidents() == ROOT / "incidents"
+    command = tmp_path / "rollproof"
+    command.write_text("", encoding="utf-8")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setattr(home, "INSTALLED", True)
+    assert home.program() == (str(command),)
+    assert home.verifier() == (str(command), "verify")
+    assert home.incidents() == Path("incidents")
+
+
+def test_the_runbooks_scripts_are_advised_only_where_they_are(
+    profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Advice(load_target(profile), profile)
+    wishes = [
+        Wish(Kind.EMERGENCY, "c"),
+        Wish(Kind.SERVICE, "c", ("backend",)),
+        Wish(Kind.DATABASE, "c", ("redis",)),
+    ]
+    assert all(str(told.rollback(wish)).startswith(str(ROOT / "deploy")) for wish in wishes)
+    monkeypatch.setattr(advice, "SCRIPTS", tmp_path)
+    program, target = (*home.program(), "rollback"), f"--target={profile}"
+    assert [told.rollback(wish).words for wish in wishes] == [
+        (*program, "emergency", "c", target),
+        (*program, "service", "backend", target),
+        (*program, "database", "redis", target),
+    ]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder without a profile, of somebody who has set nothing."""
+    monkeypatch.delenv("ROLLPROOF_TARGET", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize(
+    ("typed", "rest"),
+    [
+        ([], ["-m", "verification"]),
+        (["phase1"], ["-m", "phase1"]),
+        (["phase1", "phase2", "-q"], ["-m", "phase1 or phase2", "-q"]),
+        (["-m", "severity"], ["-m", "severity"]),
+        (["-mseverity"], ["-mseverity"]),
+        (["--migration", "HEAD", "-k", "x"], ["-m", "verification", "--migration=HEAD", "-k", "x"]),
+        (["phase4", "--target", "a b.toml"], ["-m", "phase4", "--target=a b.toml"]),
+        (
+            ["--target=a.toml", "--baseline", "b", "-n", "2"],
+            ["-m", "verification", "--target=a.toml", "--baseline=b", "-n", "2"],
+        ),
+        (["--incident"], ["-m", "verification", "--incident"]),
+    ],
+)
+def test_verify_is_pytest(typed: list[str], rest: list[str]) -> None:
+    ours = [f"--rootdir={ROOT}", f"--config-file={ROOT / 'pyproject.toml'}", "-p", "rollproof.plugin"]
+    assert pytest_words(typed) == [*ours, *rest]
+
+
+def test_a_phase_is_a_phase_though_a_file_has_its_name(elsewhere: Path) -> None:
+    (elsewhere / "phase1").mkdir()
+    (elsewhere / "test_mine.py").touch()
+    assert pytest_words(["phase1", "test_mine.py"])[-3:] == ["-m", "phase1", "test_mine.py"]
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize(("word", "near"), [("phas2", "phase2"), ("everything", "phase1")])
+def test_a_word_that_is_no_phase_is_told(word: str, near: str) -> None:
+    with pytest.raises(
+        UsageProblem, match=rf"observed '{word}'[\s\S]*HINT: pytest -m {near} --target PROFILE"
+    ):
+        pytest_words([word])
+
+
+SETTINGS = {
+    "pyproject.toml": '[tool.pytest]\nrollproof_target = "sub/x.toml"\n',
+    "pytest.ini": "[pytest]\nrollproof_target = sub/x.toml\n",
+}
+
+
+@pytest.mark.parametrize(("name", "text"), SETTINGS.items())
+def test_verify_takes_the_profile_of_the_settings_here(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    (elsewhere / name).write_text(text, encoding="utf-8")
+    (elsewhere / "below").mkdir()
+    monkeypatch.chdir(elsewhere / "below")
+    assert f"--target={elsewhere / 'sub/x.toml'}" in pytest_words(["phase1"])
+    assert [word for word in pytest_words(["--target", "y"]) if "target" in word] == ["--target=y"]
+    monkeypatch.setenv("ROLLPROOF_TARGET", "z.toml")
+    assert not [word for word in pytest_words([]) if "target" in word]
+
+
+def test_settings_that_cannot_be_read_are_told(elsewhere: Path) -> None:
+    (elsewhere / "pyproject.toml").write_text("[tool.pytest\n", encoding="utf-8")
+    with pytest.raises(UsageProblem, match="settings of pytest: expected a file that can be read"):
+        pytest_words(["phase1"])
+    assert pytest_words(["phase1", "--target=x.toml"])[-1] == "--target=x.toml"
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_verify_takes_the_place_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, words: started.append(words))
+    verify_commands.verify(["phase1"])
+    assert started == [[sys.executable, "-P", "-m", "pytest", *pytest_words(["phase1"])]]

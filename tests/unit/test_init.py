@@ -1,0 +1,445 @@
+"""`python -m rollback_actions init`: a profile from a compose project, and the questions that are left."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as some
+
+from fixtures.discovery import compose_files
+from fixtures.discovery.initial import Made, made_of
+from fixtures.discovery.looking import Looked
+from fixtures.discovery.observed import Api, Observed
+from fixtures.discovery.parts import parts_of
+from fixtures.discovery.proposal import UNKNOWN
+from fixtures.discovery.stack import Stack, stack_of
+from fixtures.errors import ExitCode
+from fixtures.target.profile import Target, load_target
+from rollback_actions.__main__ import main
+from tests.conftest import ROOT
+
+PROJECTS = Path(__file__).parent / "projects"
+STAGING = ROOT / "staging"
+SHAPES = {
+    "staging": [STAGING / "compose.yaml", STAGING / "application/release1/compose.yaml"],
+    "official": [
+        STAGING / "compose.yaml",
+        STAGING / "compose.official.yaml",
+        STAGING / "application/release1/compose.yaml",
+    ],
+    "stranger": [
+        STAGING / "compose.yaml",
+        STAGING / "compose.stranger.yaml",
+        STAGING / "application/release1/compose.yaml",
+        STAGING / "application/stranger1/compose.stranger.yaml",
+    ],
+    **{name: [PROJECTS / f"{name}.yaml"] for name in ("renamed", "few", "built")},
+}
+Init = Callable[..., str]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """The secrets of the staging stack, and the file of its environment."""
+    (tmp_path / "secrets").mkdir()
+    compose = (STAGING / "compose.yaml").read_text(encoding="utf-8")
+    for name in re.findall(r"secrets/(\w+)", compose):
+        (tmp_path / "secrets" / name).write_text(f"hunter2-of-{name}", encoding="utf-8")
+    (tmp_path / "env").write_text(
+        f"CA_BUNDLE=/dev/null\nSTAGING_STATE={tmp_path}\nAPPLICATION_DIR={STAGING}/application/release1\n",
+        encoding="utf-8",
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def init(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Init:
+    """Run `init` in an empty folder; return all that it said."""
+    (tmp_path / "here").mkdir()
+    # A machine may be busy with other tests.
+    monkeypatch.setattr(compose_files, "_SECONDS", 280.0)
+
+    def run(*words: object, code: ExitCode = ExitCode.VERIFIED) -> str:
+        monkeypatch.chdir(tmp_path / "here")
+        monkeypatch.setattr("sys.argv", ["rollback_actions", "init", *map(str, words)])
+        assert main() is code
+        said = capsys.readouterr()
+        return said.out + said.err
+
+    return run
+
+
+def _files(shape: str, state: Path) -> list[str]:
+    found = [f"--file={file}" for file in SHAPES[shape]]
+    return found if shape in {"renamed", "few", "built"} else [*found, f"--env-file={state / 'env'}"]
+
+
+def _loaded(profile: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
+    for name in re.findall(r'env = "([A-Z0-9_]+)"', profile.read_text(encoding="utf-8")):
+        monkeypatch.setenv(name, "a-secret-of-the-test")
+    return load_target(profile)
+
+
+EXPECTED: dict[str, dict[str, Any]] = {
+    "staging": {
+        "stores": {
+            "kafka": ("kafka", ("kafka-host", "kafka")),
+            "milvus": ("milvus", ("milvus",)),
+            "minio": ("s3", ("minio",)),
+            "mongodb": ("mongodb", ("mongodb",)),
+            "mysql": ("mysql", ("mysql",)),
+            "qdrant": ("qdrant", ("qdrant",)),
+            "redis": ("redis", ("redis",)),
+        },
+        "services": ("backend", "frontend", "nginx", "worker"),
+        "writers": ("backend", "worker"),
+        "url": "http://127.0.0.1:8090/",
+    },
+    "official": {
+        "stores": {
+            "kafka": ("kafka", ("kafka-host", "kafka")),
+            "milvus": ("milvus", ("milvus",)),
+            "minio": ("s3", ("minio",)),
+            "mongodb": ("mongodb", ("mongodb",)),
+            "mysql": ("mysql", ("mysql",)),
+            "qdrant": ("qdrant", ("qdrant",)),
+            "redis": ("redis", ("redis",)),
+        },
+        "services": ("backend", "frontend", "milvus-accounts", "nginx", "worker"),
+        "writers": ("backend", "milvus-accounts", "worker"),
+        "url": "http://127.0.0.1:8090/",
+    },
+    "stranger": {
+        "stores": {
+            "kafka": ("kafka", ("kafka",)),
+            "migrations": ("mounts", ()),
+            "milvus": ("milvus", ("milvus",)),
+            "minio": ("s3", ("minio",)),
+            "mongodb": ("mongodb", ("mongodb",)),
+            "mysql": ("mysql", ("mysql",)),
+            "qdrant": ("qdrant", ("qdrant",)),
+            "redis": ("redis", ("redis",)),
+        },
+        "services": ("backend", "frontend", "nginx", "worker"),
+        "writers": ("backend", "worker"),
+        "url": "http://127.0.0.1:8090/",
+    },
+    "renamed": {
+        "stores": {
+            "kafka": ("kafka", ("log",)),
+            "migrations": ("mounts", ()),
+            "minio": ("s3", ("objects",)),
+            "mongodb": ("mongodb", ("documents",)),
+            "mysql": ("mysql", ("db",)),
+            "qdrant": ("qdrant", ("vectors",)),
+            "redis": ("redis", ("cache",)),
+            "state": ("mounts", ()),
+        },
+        "services": ("api", "web"),
+        "writers": ("api",),
+        "url": "http://127.0.0.1:8081/",
+    },
+    "few": {
+        "stores": {"mysql": ("mysql", ("maria",)), "redis": ("redis", ("sessions",))},
+        "services": ("api",),
+        "writers": ("api",),
+        "url": "http://127.0.0.1:18000/",
+    },
+    "built": {
+        "stores": {
+            "cache-a": ("redis", ("cache-a",)),
+            "cache-b": ("redis", ("cache-b",)),
+            "kafka": ("kafka", ("broker-1", "broker-2")),
+            "milvus": ("milvus", ("milvus-standalone", "milvus-etcd", "milvus-minio")),
+            "minio": ("s3", ("own-minio",)),
+            "mysql": ("mysql", ("sql",)),
+        },
+        "services": ("backend", "cache-b-replica", "gateway"),
+        "writers": ("backend", "cache-b-replica"),
+        "url": f"http://{UNKNOWN}.invalid/",
+    },
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_profile_loads_and_has_every_part_of_the_project(
+    shape: str, state: Path, init: Init, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = init(*_files(shape, state), "--output=first.toml")
+    target = _loaded(Path("first.toml"), monkeypatch)
+    expected = EXPECTED[shape]
+    assert {name: (one.kind, one.services) for name, one in target.stores.items()} == expected["stores"]
+    assert target.application.services == expected["services"]
+    assert target.application.writers == expected["writers"]
+    assert str(target.application.url) == expected["url"]
+    # The same project gives the same bytes, and a file that is there stays as it is.
+    before = {file.name: file.read_bytes() for file in Path().iterdir()}
+    assert "--force" in init(*_files(shape, state), "--output=first.toml", code=ExitCode.USAGE)
+    init(*_files(shape, state), "--output=first.toml", "--force")
+    assert {file.name: file.read_bytes() for file in Path().iterdir()} == before
+    assert sorted(before) == ["first.accounts.sh", "first.toml"]
+    # What is asked is a key of the profile, or a variable that it names.
+    text = before["first.toml"].decode()
+    assert "hunter2" not in said + text + before["first.accounts.sh"].decode()
+    asked = re.findall(r"^ +\d+\. (\S[^:]*):", said, re.MULTILINE)
+    assert asked
+    assert said.count(UNKNOWN) == 0
+    assert text.count(f'"{UNKNOWN}"') == sum(
+        f"{key.rpartition('.')[2]} = " in text and _unknown(text, key) for key in asked
+    )
+    subprocess.run(["sh", "-n", "first.accounts.sh"], check=True, timeout=20)
+
+
+def _unknown(text: str, key: str) -> bool:
+    table, _, name = key.rpartition(".")
+    part = text.partition(f"\n[{table}]\n")[2].partition("\n[")[0]
+    return re.search(rf'^{name} = \[?"{UNKNOWN}"', part, re.MULTILINE) is not None
+
+
+def test_what_is_not_supported_is_named(state: Path, init: Init) -> None:
+    said = init(*_files("few", state))
+    profile = Path("few.toml").read_text(encoding="utf-8")
+    for service, what in (
+        ("database", "PostgreSQL"),
+        ("search", "Elasticsearch"),
+        ("broker", "RabbitMQ"),
+        ("Admin", "letters"),
+    ):
+        line = next(line for line in said.splitlines() if f"service {service}" in line)
+        assert line.startswith("not supported: ")
+        assert what in line
+        assert f"service {service}" in profile
+    assert "range 18000-18009" in said
+    assert "brings them up: base, seed." in profile
+
+
+def test_one_shots_brokers_and_secrets_are_told(
+    state: Path, init: Init, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init(*_files("stranger", state), "--output=it.toml")
+    text = Path("it.toml").read_text(encoding="utf-8")
+    assert "done their work: kafka-init, model-weights-init." in text
+    assert "the suite relays to a single broker" in " ".join(text.replace("#", "").split())
+    target = _loaded(Path("it.toml"), monkeypatch)
+    # One password for everybody, from the secret that the server's own command reads.
+    redis = target.stores["redis"]
+    assert redis.reader == redis.operator
+    assert redis.reader is not None
+    assert "redis_app" in text
+    sweeper = target.application.canary.sweeper
+    assert sweeper is not None
+    assert sweeper.account == redis.reader
+    (migrations,) = [one for one in target.stores.values() if one.mounts]
+    assert migrations.mounts == (("backend", "/opt/application/migrations/versions"),)
+    assert migrations.together == ("mysql",)
+
+
+def test_brokers_that_nobody_here_knows_are_a_question(state: Path, init: Init) -> None:
+    assert "stores.kafka.address: Several brokers (broker-1, broker-2)" in init(*_files("built", state))
+
+
+def test_statements_have_least_rights_and_no_password(state: Path, init: Init) -> None:
+    init(*_files("renamed", state))
+    text = Path("shop.accounts.sh").read_text(encoding="utf-8")
+    for line in (
+        "CREATE USER IF NOT EXISTS 'rollproof_reader'@'%' IDENTIFIED BY '${SHOP_MYSQL_READER_PASSWORD}';",
+        r"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON \`shop\\_main\`.* TO 'rollproof_reader'@'%';",
+        "/*!80000 GRANT SHOW_ROUTINE, PROCESS ON *.* TO 'rollproof_reader'@'%' */;",
+    ):
+        assert line in text.splitlines()
+    assert "/docker-entrypoint-initdb.d/50-rollproof.js." in text
+    assert "rollproof_canary on resetpass >PASSWORD_OF_CANARY ~token:* ~user:canary" in text
+    assert "readAnyDatabase" in text
+    assert "mc admin policy attach here rollproof_reader" in text
+
+
+def _sh(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the accounts' script with a docker that only shows what it is given."""
+    bin_folder = Path("bin")
+    bin_folder.mkdir(exist_ok=True)
+    docker = bin_folder / "docker"
+    docker.write_text('#!/bin/sh\necho "ARGUMENTS $*"\ncat\n', encoding="utf-8")
+    docker.chmod(0o755)
+    path = f"{bin_folder.absolute()}:{os.environ['PATH']}"
+    return subprocess.run(
+        ["sh", "shop.accounts.sh", *words],
+        env={"PATH": path, **environment},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+
+def test_statements_get_passwords_by_standard_input_alone(state: Path, init: Init) -> None:
+    init(*_files("renamed", state))
+    secrets = {
+        "SHOP_MYSQL_READER_PASSWORD": "of-the-reader",
+        "SHOP_MYSQL_OPERATOR_PASSWORD": "of-the-operator",
+    }
+    ran = _sh("mysql", **secrets)
+    assert ran.returncode == 0
+    arguments, _, statements = ran.stdout.partition("\n")
+    assert "exec -T db sh -c" in arguments
+    assert "of-the-reader" not in arguments
+    assert "IDENTIFIED BY 'of-the-reader';" in statements
+    assert r"ON `shop\_main`.*" in statements
+    wrong = _sh("mysql", **{**secrets, "SHOP_MYSQL_READER_PASSWORD": "a' or 'b"})
+    assert wrong.returncode == ExitCode.USAGE
+    assert "a' or 'b" not in wrong.stdout + wrong.stderr
+    assert _sh("mysq").returncode == ExitCode.USAGE
+
+
+@pytest.fixture(scope="module")
+def config() -> dict[str, Any]:
+    """What compose says of a project with a secret in every place."""
+    said = subprocess.run(
+        ["docker", "compose", "--file", str(PROJECTS / "renamed.yaml"), "config", "--format", "json"],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    found: dict[str, Any] = json.loads(said.stdout)
+    return found
+
+
+def _made(stack: Stack, seen: Observed | None = None) -> Made:
+    parts = parts_of(stack)
+    output = Path("shop.toml")
+    return made_of(Looked(stack, parts, seen or Observed()), output, output.with_suffix(".accounts.sh"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(secret=some.text(min_size=5, max_size=40))
+def test_no_secret_of_the_environment_is_in_any_output(config: dict[str, Any], secret: str) -> None:
+    text = json.dumps(config).replace("hunter2-of-", "@@-")
+    for place in re.findall(r"@@-[a-z]+", text):
+        text = text.replace(place, json.dumps(secret)[1:-1])
+    harmless = _made(stack_of(config, "shop", (), None))
+    made = _made(stack_of(json.loads(text), "shop", (), None))
+    outputs = (made.profile, made.accounts, *made.told)
+    # The same words whatever the secrets are: there is no way from them into an output.
+    assert outputs == (harmless.profile, harmless.accounts, *harmless.told)
+    assume(secret not in "\n".join((harmless.profile, harmless.accounts, *harmless.told)))
+    assert all(secret not in one for one in outputs)
+
+
+def test_what_a_running_project_tells_is_in_the_profile(
+    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = stack_of(config, "shop", (), None)
+    seen = Observed(
+        running=True,
+        holdings={
+            "minio": {"buckets": ["b1", 'odd"\n[name]']},
+            "redis": {"databases": [0, 1], "patterns": ["0:token:*"]},
+        },
+        unseen={"mysql": "no account that compose names may look into it"},
+        api=Api(
+            "http://127.0.0.1:8081/openapi.json", "/openapi.json", ("/shop",), "/healthz", {"state": "ok"}
+        ),
+        log="timed",
+        maintenance="/run/away",
+        policies={"mysql": {"shop_main.orders": "grows"}, "redis": {"0:token:*": "grows"}},
+        watched=60.0,
+    )
+    made = _made(stack, seen)
+    (tmp_path / "it.toml").write_text(made.profile, encoding="utf-8")
+    target = _loaded(tmp_path / "it.toml", monkeypatch)
+    assert target.stores["minio"].model_dump()["buckets"] == ("b1", 'odd"\n[name]')
+    assert list(target.stores["redis"].policy.items()) == [("0:token:*", "grows"), ("*", "volatile")]
+    assert target.stores["mysql"].policy == {"shop_main.orders": "grows"}
+    maintenance = target.application.maintenance
+    assert maintenance is not None
+    assert maintenance.on == ("touch", "/run/away")
+    assert any("API is not LAYRA's (1 paths" in line and "/healthz" in line for line in made.told)
+    assert "no account that compose names" in made.profile
+    assert "not looked into: store mysql, since no account that compose names may look into it" in made.told
+
+
+HOSTILE = {
+    "a pipe": "a regular file",
+    "a folder": "a folder",
+    "100 MB": "1,048,576 bytes at most, observed more",
+    "no YAML": "a document of YAML, observed none at line 1",
+    "no UTF-8": "bytes that are not UTF-8",
+    "a bomb": "after every alias was followed",
+    "a loop": "a document of YAML",
+    "nothing": "an empty document",
+    "no services": "files that compose can read",
+    "not there": "No such file",
+    "a variable": "no value for NOBODY_SETS_THIS",
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_file_is_one_error(what: str, tmp_path: Path, init: Init) -> None:
+    file = tmp_path / "compose.yaml"
+    letters = "abcdefgh"
+    bomb = ['a: &a ["x", "x", "x", "x", "x", "x", "x", "x", "x"]'] + [
+        f"{now}: &{now} [{', '.join([f'*{before}'] * 9)}]" for before, now in pairwise(letters)
+    ]
+    texts = {
+        "no YAML": b"services: [}",
+        "no UTF-8": b"\xff\xfe",
+        "a bomb": "\n".join([*bomb, "services: {a: {image: a}}"]).encode(),
+        "a loop": b"services: &a {a: *a}",
+        "nothing": b"",
+        "no services": b"services: 3",
+        "a variable": b"services: {a: {image: '${NOBODY_SETS_THIS:?it}'}}",
+    }
+    if what == "a pipe":
+        os.mkfifo(file)
+    elif what == "a folder":
+        file.mkdir()
+    elif what == "100 MB":
+        with file.open("wb") as opened:
+            opened.truncate(100_000_000)
+    elif what in texts:
+        file.write_bytes(texts[what])
+    said = init(f"--file={file}", code=ExitCode.USAGE)
+    assert HOSTILE[what] in said
+    assert "HINT: " in said
+    assert not list(Path().iterdir())
+
+
+def test_an_error_of_compose_repeats_no_value(tmp_path: Path, init: Init) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text("services: {a: {image: a, ports: ['hunter2-is-no-port']}}", encoding="utf-8")
+    said = init(f"--file={file}", code=ExitCode.USAGE)
+    assert "hunter2" not in said
+    assert "config --quiet says why" in said
+
+
+def test_a_project_without_a_store_that_is_known_has_no_profile(tmp_path: Path, init: Init) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text("services: {a: {image: a}, db: {image: 'postgres:16'}}", encoding="utf-8")
+    said = init(f"--file={file}", code=ExitCode.USAGE)
+    assert "expected one of kafka, milvus" in said
+    assert "service db looks like PostgreSQL" in said
+    assert not list(Path().iterdir())
+
+
+def test_without_an_engine_a_project_is_not_reached(init: Init, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    assert "container engine: expected an answer" in init("--project=shop", code=ExitCode.BROKEN)
+    init(f"--file={PROJECTS / 'renamed.yaml'}")
+    assert Path("shop.toml").is_file()
+
+
+def test_arguments_that_cannot_work_are_refused_before_anything_is_asked(init: Init) -> None:
+    assert "observed neither" in init(code=ExitCode.USAGE)
+    file = f"--file={PROJECTS / 'renamed.yaml'}"
+    assert "files alone" in init(file, "--watch=5", code=ExitCode.USAGE)
+    assert "a folder to write it in" in init(file, "--output=no/such/it.toml", code=ExitCode.USAGE)
+    Path("folder.toml").mkdir()
+    assert "something else" in init(file, "--output=folder.toml", "--force", code=ExitCode.USAGE)

@@ -1,0 +1,127 @@
+"""What `init` makes of what it sees of a running project: greetings, logs, configurations, changes."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from fixtures.discovery.parts import recognitions
+from fixtures.discovery.proxy_configuration import log_format, maintenance_file
+from fixtures.discovery.watching import Trail, policies
+from fixtures.engines.engine import Endpoint
+from fixtures.stores.contract import Digest
+from fixtures.stores.reach import NOBODY, Reach
+
+
+@contextmanager
+def _server(answer: bytes, *, asked: bool) -> Iterator[Reach]:
+    """A server that says `answer` to each client, once it was `asked`."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with connection:
+                        if asked:
+                            connection.recv(4096)
+                        connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield Reach("it", Endpoint("127.0.0.1", listening.getsockname()[1]), NOBODY, 2.0)
+
+
+_MONGODB = struct.pack("<iiiiI", 21, 1, 1, 2013, 0) + b"\0"
+# A broker's Metadata: the correlation, one broker, a controller, no topics.
+_KAFKA = struct.pack(">ii", 0, 1) + struct.pack(">ih", 1, 5) + b"kafka" + struct.pack(">ihii", 9092, -1, 1, 0)
+GREETINGS = {
+    "mysql": (b"\x4a\0\0\0\x0a8.4.3\0" + bytes(40), False, "MySQL 8.4.3"),
+    "mariadb": (b"\x4a\0\0\0\x0a5.5.5-11.8.1-MariaDB\0" + bytes(40), False, "MariaDB 5.5.5-11.8.1-MariaDB"),
+    "mongodb": (_MONGODB, True, "MongoDB"),
+    "redis": (b"-NOAUTH Authentication required.\r\n", True, "Redis"),
+    "qdrant": (b'HTTP/1.1 200 OK\r\n\r\n{"title":"qdrant - vector search engine"}', True, "Qdrant"),
+    "s3": (
+        b"HTTP/1.1 403 Forbidden\r\nServer: MinIO\r\n\r\n<Error><Code>AccessDenied</Code></Error>",
+        True,
+        "MinIO",
+    ),
+    "kafka": (struct.pack(">i", len(_KAFKA)) + _KAFKA, True, "Kafka, which sends its clients to kafka:9092"),
+}
+
+
+@pytest.mark.parametrize("server", GREETINGS)
+def test_a_greeting_is_known_by_its_own_kind_alone(server: str) -> None:
+    answer, asked, said = GREETINGS[server]
+    own = "mysql" if server == "mariadb" else server
+    with _server(answer, asked=asked) as reach:
+        heard = {kind: one.greet(reach) for kind, one in recognitions().items() if one.greet is not None}
+    assert {kind: words for kind, words in heard.items() if words} == {own: said}
+
+
+@pytest.mark.parametrize("answer", [b"", b"\0" * 600, b"\xff" * 600, b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_another_server_is_none_of_them(answer: bytes) -> None:
+    with _server(answer, asked=True) as reach:
+        assert not any(one.greet(reach) for one in recognitions().values() if one.greet is not None)
+
+
+def test_nobody_listens() -> None:
+    with _server(b"", asked=False) as reach:
+        pass
+    assert not any(one.greet(reach) for one in recognitions().values() if one.greet is not None)
+
+
+_LINE = '10.0.0.9 - - [27/Nov/2026:10:00:00 +0000] "GET /api HTTP/1.1" 200 12 "-" "curl"'
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ([_LINE], "combined"),
+        ([f"{_LINE} 0.004"], "timed"),
+        (["2026/11/27 10:00:00 [notice] 1#1: start", _LINE], "combined"),
+        (["/docker-entrypoint.sh: Configuration complete", "2026/11/27 10:00:00 [notice] 1#1: x"], ""),
+        (['{"status": 200}'], "unknown"),
+        ([], ""),
+    ],
+)
+def test_a_proxys_log_tells_its_format(lines: list[str], found: str) -> None:
+    assert log_format(lines) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("location / { if (-f /run/away) { return 503; } }", "/run/away"),
+        ('if ( -f "/run/away" ) { set $away 1; }\nreturn 503;', "/run/away"),
+        ("# if (-f /tmp/away) { return 503; }", ""),
+        ("if (-f /tmp/away) { return 404; }", ""),
+        ("return 503;", ""),
+        ("", ""),
+    ],
+)
+def test_a_maintenance_mode_is_found_in_a_configuration(text: str, found: str) -> None:
+    assert maintenance_file(["", text]) == found
+
+
+@pytest.mark.parametrize(
+    ("counts", "totals", "policy"),
+    [
+        ([3, 3, 3], [7, 7], None),
+        ([3, 4, 4], [7, 9], "grows"),
+        ([3, 4, 3], [7, 9], "volatile"),
+        ([3, 2], [7], "volatile"),
+        ([3, 3], [7, 8], "changes"),
+        ([3], [7], None),
+    ],
+)
+def test_a_collection_has_the_policy_of_its_changes(
+    counts: list[int], totals: list[int], policy: str | None
+) -> None:
+    trail = Trail(counts, [Digest(3, total) for total in totals])
+    assert trail.policy == policy
+    assert policies({"it": trail}) == ({"it": policy} if policy else {})

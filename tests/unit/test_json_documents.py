@@ -1,0 +1,303 @@
+"""What `--json` prints: one document, as its published schema says: green, red, broken or a mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from fixtures.decision.tree import Action
+from fixtures.decision.wish import Kind
+from fixtures.errors import ExitCode, UsageProblem
+from fixtures.incident.incident import find_change
+from fixtures.incident.ledger import Note, NoteKind, Planned, Result, Run
+from fixtures.migration_lint.finding import SARIF, Finding, Judgement, Linted, sarif
+from fixtures.rollback.status import State
+from fixtures.stages import STEPS
+from fixtures.system.clock import Moment
+from fixtures.system.files import canonical_json, strict_json
+from fixtures.verdict import Verdict
+from reports.terminal.document import answer, ask, owe
+from rollback_actions.__main__ import main
+from rollback_actions.gate.check_run import CheckRun
+from tests.unit.command_line import Ran, begin, read_document
+from tests.unit.made_incident import Clock, MadeIncident, clock
+from tests.unit.sandbox import SECRET
+
+__all__ = ["clock"]
+HOSTILE = "\0\x1b[31m\x7f\x9b\u202e \udce9 \"}\n{ '"
+LONG = HOSTILE + "x" * 1_000_000
+
+
+@dataclass(frozen=True)
+class Names:
+    """A record of names that somebody else chose."""
+
+    name: str
+    by_name: dict[str, str]
+
+
+def test_hostile_names_stay_one_valid_document(capsys: pytest.CaptureFixture[str]) -> None:
+    ask("names")
+    record = Names(LONG, {HOSTILE: HOSTILE})
+    answer(record, lambda _: ["for people"], lambda text: text.replace("31m", "[redacted]"), as_json=True)
+    said = capsys.readouterr().out
+    # Every parser reads it: it is ASCII, and has no half character even as an escape.
+    found = strict_json(said.encode("ascii"))
+    clean = HOSTILE.replace("31m", "[redacted]").replace("\udce9", "\\udce9")
+    assert found["result"] == {"name": clean + LONG.removeprefix(HOSTILE), "by_name": {clean: clean}}
+    assert re.fullmatch(r"[ -~\n]*", said)
+
+
+def test_hostile_errors_stay_one_valid_document(capsys: pytest.CaptureFixture[str]) -> None:
+    ask("names")
+    error = UsageProblem(what=HOSTILE, expected="x", observed=LONG, source=HOSTILE, hint=HOSTILE)
+    error.add_note(HOSTILE)
+    owe(error, ExitCode.USAGE, str)
+    said = capsys.readouterr().out
+    assert strict_json(said.encode("ascii"))["exit_code"] == ExitCode.USAGE
+    assert len(said) < 100_000
+    # One is owed, and not another for what comes after it.
+    owe(error, ExitCode.USAGE, str)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_number_that_json_cannot_hold_is_a_bug_and_no_document(capsys: pytest.CaptureFixture[str]) -> None:
+    ask("numbers")
+    with pytest.raises(ValueError, match="Out of range float"):
+        answer([float("nan")], lambda _: [], str, as_json=True)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_exit_code_is_that_of_the_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    for as_json in (False, True):
+        ask("names" if as_json else None)
+        with pytest.raises(typer.Exit) as caught:
+            answer(["x"], lambda found: found, str, ExitCode.FAILED, as_json=as_json)
+        assert caught.value.exit_code == ExitCode.FAILED
+    assert capsys.readouterr().out.startswith("x\n{")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("plan", "--service=nobody"),
+        ("plan", "--targe"),
+        ("plan", "--commit=" + "x" * 100_000, "--whole"),
+        ("rollback", "status"),
+        ("gate", "no-such-commit"),
+        ("gate", "HEAD", "--sarif=/no/such/folder/x"),
+        ("gate", "HEAD", "--junit=/dev/null"),
+        ("contacts", "status", "--incident=../x"),
+        ("compare", "no-such-baseline"),
+        ("verify-bundle", "no-such-file"),
+        ("card", "--profil"),
+    ],
+    ids=lambda arguments: " ".join(arguments)[:30],
+)
+def test_a_mistake_is_a_document_with_what_the_error_says(run: Ran, arguments: tuple[str, ...]) -> None:
+    found = run.document(*arguments, code=ExitCode.USAGE)
+    assert found.problem is not None
+    assert arguments[0] in found.command
+    assert f"HINT: {found.problem.hint}"[:200] in run(*arguments, code=ExitCode.USAGE)
+
+
+def test_a_mistake_without_json_has_no_document(run: Ran) -> None:
+    assert not run("plan", "--targe", code=ExitCode.USAGE).startswith("{")
+
+
+def test_ctrl_c_is_a_document(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fixtures.target.profile.load_target", interrupted)
+    found = run.document("card", code=ExitCode.INTERRUPTED)
+    assert found.problem is not None
+    assert found.problem.observed == "interrupted"
+
+
+def test_a_bug_is_a_document(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("fixtures.target.profile.load_target", wrong)
+    found = run.document("plan", code=ExitCode.BROKEN)
+    assert found.problem is not None
+    assert found.problem.observed.startswith("ZeroDivisionError; traceback in ")
+
+
+def test_a_plan(run: Ran) -> None:
+    found = run.found("plan", "--service=backend")
+    assert found.decision.action is Action.SERVICE
+    assert found.plan.commit == run.sandbox.commit
+    said = run("plan", "--service=backend")
+    for step in found.plan.steps:
+        assert f". {step.name}: {step.changes} (within {step.deadline_seconds:.0f} s)" in said
+    assert f"next: {found.next[0]}" in said
+    assert run.found("plan", "--service=backend") == found
+
+
+def test_a_plan_that_would_be_refused_says_why_and_exits_0_as_without_json(
+    run: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLLPROOF_ROLLBACK_SECONDS", "1")
+    (refused, *_) = run.found("plan", "--service=backend").plan.refused
+    assert f"refused: {refused.summary}; {refused.hint}" in run("plan", "--service=backend")
+
+
+def test_a_decision_that_is_no_rollback_has_no_plan(run: Ran) -> None:
+    found = run.found("plan", "--severity=healthy")
+    assert (found.decision.action, found.plan, found.next) == (Action.MONITOR, None, ())
+
+
+def test_the_status_of_one_that_failed(run: Ran) -> None:
+    incident = begin(run.sandbox, failed=True)
+    found = run.found("rollback", "status", code=ExitCode.FAILED)
+    assert (found.incident, found.kind, found.names) == (incident.id, Kind.DATABASE, ("redis",))
+    assert (found.verdict, found.recorded, found.locked) == (Verdict.FAILED, Verdict.FAILED, False)
+    assert found.steps[-1].state is State.FAILED
+    assert found.next in run("rollback", "status", code=ExitCode.FAILED)
+
+
+def test_the_status_of_one_that_was_killed_is_broken(run: Ran) -> None:
+    begin(run.sandbox)
+    found = run.found("rollback", "status", code=ExitCode.BROKEN)
+    assert (found.verdict, found.recorded, found.seconds) == (Verdict.BROKEN, None, None)
+    assert run.found("rollback", "status", code=ExitCode.BROKEN) == found
+
+
+def test_the_card(run: Ran) -> None:
+    found = run.found("card")
+    assert found.target == run.sandbox.target.name
+    said = run("card")
+    for entry in found.entries:
+        assert f"\n{entry.title}:\n" in said
+        assert entry.command is None or f"  {entry.command}\n" in said
+
+
+NOTES = (Note("seen"), Note("waived", NoteKind.WAIVED, "Ada"))
+LINTED = Linted("m", ("*.sql",), ("a.sql",), (Finding("a.sql", 3, f"DROP {SECRET}", "gone", Judgement.LOST),))
+
+
+@pytest.fixture
+def gated(run: Ran, monkeypatch: pytest.MonkeyPatch) -> Callable[[Verdict], None]:
+    """Let the gate's checks end with a verdict, without running them."""
+
+    def let(verdict: Verdict) -> None:
+        target = run.sandbox.target
+
+        def check(_: CheckRun, *options: str) -> ExitCode:
+            assert options == ("premigration", f"--migration={run.sandbox.bad}")
+            now = Moment.now()
+            change = find_change(target.folders.incidents, target.name, run.sandbox.bad)
+            ran = Run.begin(change.folder, now, gated=True, migration=run.sandbox.bad)
+            ran.write_plan({step: Planned((f"test_{step}",)) for step in STEPS})
+            writer = ran.writer()
+            for step in STEPS:
+                ended = verdict if step == "step2" else Verdict.PASSED
+                said = "" if ended is Verdict.PASSED else f"it holds {SECRET}"
+                writer.append(Result(f"test_{step}", step, ended, 0.1, said, now, NOTES))
+            writer.close()
+            if verdict is not Verdict.BROKEN:
+                data = canonical_json(sarif(LINTED, target.redactor().text))
+                (ran.folder / SARIF).write_bytes(data)
+            (change.folder / "gate.md").write_text("# the page\n", encoding="utf-8")
+            return {Verdict.PASSED: ExitCode.VERIFIED, Verdict.FAILED: ExitCode.FAILED}.get(
+                verdict, ExitCode.BROKEN
+            )
+
+        monkeypatch.setattr(CheckRun, "run", check)
+
+    return let
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [
+        (Verdict.PASSED, ExitCode.VERIFIED),
+        (Verdict.FAILED, ExitCode.FAILED),
+        (Verdict.BROKEN, ExitCode.BROKEN),
+    ],
+)
+def test_the_gate(
+    run: Ran, tmp_path: Path, gated: Callable[[Verdict], None], verdict: Verdict, code: ExitCode
+) -> None:
+    gated(verdict)
+    file = tmp_path / "lint.sarif"
+    found = run.found("gate", run.sandbox.bad, f"--sarif={file}", code=code)
+    assert (found.commit, found.verdict.verdict) == (run.sandbox.bad, verdict)
+    assert [item.verdict for item in found.items if item.phase == "step2"] == [verdict]
+    assert found.items[0].notes == NOTES
+    written = json.loads(file.read_text(encoding="utf-8"))
+    assert SECRET not in file.read_text(encoding="utf-8")
+    (ran,) = written["runs"]
+    assert ran["invocations"][0]["executionSuccessful"] is (verdict is not Verdict.BROKEN)
+    assert [one["ruleId"] for one in ran["results"]] == ["cannot-be-undone"] * (verdict is not Verdict.BROKEN)
+    said = run("gate", run.sandbox.bad, code=code)
+    assert said.startswith("# the page\n")
+    assert f"record: {found.folder}" in said
+
+
+def test_checks_that_did_not_run_are_a_document_without_a_result(
+    run: Ran, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(CheckRun, "run", lambda *_: ExitCode.USAGE)
+    junit, lint = tmp_path / "junit.xml", tmp_path / "lint.sarif"
+    for file in (junit, lint):
+        file.write_text("of an earlier run", encoding="utf-8")
+    options = (f"--junit={junit}", f"--sarif={lint}")
+    found = run.document("gate", run.sandbox.bad, *options, code=ExitCode.USAGE)
+    assert not junit.exists()
+    assert not lint.exists()
+    assert found.problem is not None
+    assert found.problem.observed == "exit code 4"
+
+
+@pytest.fixture
+def bundle(run: Ran, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bundle of a made incident."""
+    made = MadeIncident(run.sandbox.target, clock)
+    made.roll_back()
+    path = tmp_path / "one.tar.gz"
+    run("bundle", made.incident.id, f"--output={path}")
+    monkeypatch.delenv("ROLLPROOF_TARGET", raising=False)
+    return path
+
+
+def _verified(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: ExitCode
+) -> dict[str, dict[str, Any]]:
+    monkeypatch.setattr("sys.argv", ["rollproof", "verify-bundle", str(path), "--json"])
+    assert main() is code
+    said, told = capsys.readouterr()
+    read_document(said, told, code)
+    found: dict[str, dict[str, Any]] = json.loads(said)
+    return found
+
+
+def test_a_bundle_that_holds_and_one_that_does_not(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = _verified(bundle, monkeypatch, capsys, ExitCode.VERIFIED)
+    assert (found["result"]["record_holds"], found["result"]["sha256_given"]) == (True, False)
+    assert found["result"]["files"] > 0
+    bundle.write_bytes(bundle.read_bytes()[:-9])
+    damaged = _verified(bundle, monkeypatch, capsys, ExitCode.FAILED)
+    assert damaged["problem"]["what"] == "bundle"
+
+
+def test_nobody_reads_it(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed standard output is no success, and no second document is tried."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        monkeypatch.setattr("sys.stdout", closed)
+        monkeypatch.setattr("sys.argv", ["rollproof", "card", "--json", f"--target={run.sandbox.profile}"])
+        assert main() is ExitCode.BROKEN

@@ -1,0 +1,112 @@
+"""The pages of `docs/reference` that are made from code, and the files for Prometheus and Grafana."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import promql_parser
+import pytest
+import yaml
+from promql_parser import Expr, MatrixSelector, VectorSelector
+
+from tests.conftest import ROOT
+from tests.reference import FOLDER, every_metric, exported, fields_told, models, pages
+
+MONITORING = ROOT / "docs" / "monitoring"
+RULES = {"alert", "expr", "for", "labels", "annotations"}
+
+
+@pytest.mark.parametrize("name", ["profile.md", "commands.md", "metrics.md"])
+def test_a_page_is_as_the_code_says(name: str) -> None:
+    there = (FOLDER / name).read_text(encoding="utf-8")
+    assert there == pages()[name], "its code was changed: ./run schemas writes the page again"
+
+
+def test_each_key_of_a_profile_says_what_it_means() -> None:
+    found = models()
+    assert len(found) > 40
+    silent = [
+        f"{name}.{field}"
+        for name, model in found.items()
+        for field in set(model.model_fields) - set(fields_told(model))
+    ]
+    assert not silent, "write a docstring below the field"
+
+
+def _rules() -> list[dict[str, Any]]:
+    (group,) = yaml.safe_load((MONITORING / "alerts.yaml").read_text(encoding="utf-8"))["groups"]
+    return list(group["rules"])
+
+
+def _panels() -> list[dict[str, Any]]:
+    return list(json.loads((MONITORING / "dashboard.json").read_text(encoding="utf-8"))["panels"])
+
+
+def _selectors(text: str) -> Iterator[VectorSelector]:
+    found: list[VectorSelector] = []
+
+    def visit(expression: Expr) -> None:
+        if isinstance(expression, VectorSelector):
+            found.append(expression)
+        elif isinstance(expression, MatrixSelector):
+            found.append(expression.vector_selector)
+
+    promql_parser.walk(promql_parser.parse(text), visit)
+    yield from found
+
+
+def _alerted() -> list[str]:
+    return [rule["expr"] for rule in _rules()]
+
+
+def _drawn() -> list[str]:
+    return [target["expr"] for panel in _panels() for target in panel["targets"]]
+
+
+def test_alerts_and_dashboard_name_each_metric_that_is_exported_and_no_other(tmp_path: Path) -> None:
+    metrics = every_metric(tmp_path)
+    named = {selector.name for text in (*_alerted(), *_drawn()) for selector in _selectors(text)}
+    assert named == set(exported(metrics))
+
+
+def test_a_state_that_an_expression_asks_for_is_one_that_is_exported(tmp_path: Path) -> None:
+    values: dict[str, dict[str, set[str]]] = {}
+    for metric in every_metric(tmp_path):
+        for sample in metric.samples:
+            for label, value in sample.labels.items():
+                values.setdefault(sample.name, {}).setdefault(label, set()).add(value)
+    asked = [
+        (selector.name or "", matcher.name, matcher.value)
+        for text in (*_alerted(), *_drawn())
+        for selector in _selectors(text)
+        for matcher in selector.matchers.matchers
+    ]
+    assert len(asked) > len(_drawn())
+    for metric_name, label, value in asked:
+        assert label in values[metric_name]
+        assert value == "$target" or value in values[metric_name][label], (metric_name, label, value)
+
+
+def test_each_rule_has_what_prometheus_takes_and_a_sentence_for_people() -> None:
+    rules = _rules()
+    assert len({rule["alert"] for rule in rules}) == len(rules) > 3
+    for rule in rules:
+        assert set(rule) <= RULES
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+        assert rule["annotations"]["summary"]
+
+
+def test_the_dashboard_is_whole_and_its_panels_do_not_overlap() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in _panels():
+        at: Mapping[str, int] = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert at["x"] + at["w"] <= 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
+        assert panel["targets"]
+    ids = [panel["id"] for panel in _panels()]
+    assert len(ids) == len(set(ids))
