@@ -60,6 +60,8 @@ def test_the_stack_is_verified_from_inside_a_container(
         # The files of this stack's secrets belong to who made them.
         f"--user={os.getuid()}:{SOCKET.stat().st_gid}",
         f"--volume={SOCKET}:{SOCKET}",
+        # The host's disk is asked where the engine keeps its data.
+        "--volume=/var/lib/docker:/var/lib/docker:ro",
         f"--volume={stack.root}:{stack.root}:ro",
         f"--volume={verifier.folder}:{verifier.folder}:ro",
         f"--volume={tmp_path}:{tmp_path}",
