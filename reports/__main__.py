@@ -25,7 +25,11 @@ def report(
     incident: Annotated[str, typer.Argument(help="Id of an incident, or its folder.", show_default=False)],
     incidents: Annotated[
         Path,
-        typer.Option("--incidents", help="Folder that the incident of that id is in."),
+        typer.Option(
+            "--incidents",
+            help="Folder that the incident of that id is in (default: incidents, of the checkout or here).",
+            show_default=False,
+        ),
     ] = _INCIDENTS,
     profile: Annotated[
         Path | None,
