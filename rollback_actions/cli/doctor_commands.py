@@ -34,7 +34,7 @@ def doctor_command(
 ) -> None:
     """Examine all that this target needs, on one page, within 10 s; changes nothing."""
     from fixtures.doctor.examination import WHOLE_SECONDS, Examination, Line, State, examine, lines_of
-    from fixtures.doctor.probe_table import every_probe
+    from fixtures.doctor.probe_table import every_probe, longer
     from fixtures.redaction.redactor import Redactor
     from fixtures.system.clock import Moment
     from fixtures.target.mistakes import ProfileProblem
@@ -58,7 +58,8 @@ def doctor_command(
             Line("profile", State.OK, f"{profile}: {len(target.stores)} stores"),
             Line("secrets", State.OK, "every one that the profile names is there"),
         ]
-        probes = [*every_probe(target, _hurried_engine(target, patience), patience), *_beside(target)]
+        engine = _hurried_engine(target, patience)
+        probes = [*every_probe(target, engine, patience), *longer(_beside(target), patience)]
         lines = [*first, *lines_of(examine(probes, patience * WHOLE_SECONDS), redact)]
     found = Examination(name, at, time.monotonic() - began, tuple(lines))
     # Each line was redacted when it was told.
