@@ -72,8 +72,7 @@ class MaintenanceMode:
                 self._steps.note(f"it cannot be seen whether maintenance is off: {problem.summary}")
                 return
             if lasting:  # an earlier run has put it on, and a start does not take it off
-                self._run(self._profile.off)
-                self._await(on=False)
+                self._off()
 
     def keep_out(self) -> None:
         """Put maintenance on again, and see that the canary alone is let in; else let everybody in.
@@ -92,8 +91,11 @@ class MaintenanceMode:
     def let_in(self) -> None:
         """Take maintenance off, and see it off."""
         with self._steps(Step.MAINTENANCE_OFF):
-            self._run(self._profile.off)
-            self._await(on=False)
+            self._off()
+
+    def _off(self) -> None:
+        self._run(self._profile.off)
+        self._await(on=False)
 
     def _run(self, command: Sequence[str]) -> None:
         self._control.run(self._profile.service, command, deadline=self._application.deadline_seconds)
