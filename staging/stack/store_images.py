@@ -133,22 +133,39 @@ class Images:
         arguments: Mapping[str, str] | None = None,
     ) -> None:
         report(f"building {recipe.tag} from {recipe.folder.name}")
-        run(
-            [
-                "docker",
-                "build",
-                "--progress=plain",
-                f"--tag={recipe.tag}",
-                f"--label={CONTENT_LABEL}={recipe.content}",
-                f"--secret=id=ca,src={self.certificates}",
-                *(f"--build-arg={name}={value}" for name, value in (arguments or {}).items()),
-                str(recipe.folder),
-            ],
-            seconds=BUILD_SECONDS,
-            hint=f"mend {recipe.folder}/Dockerfile, or see that this machine reaches its package registries",
-            environment={"DOCKER_BUILDKIT": "1"},
-            cancelled=cancelled,
-        )
+        label = f"--label={CONTENT_LABEL}={recipe.content}"
+        build_image(recipe.tag, recipe.folder, self.certificates, arguments or {}, label, cancelled=cancelled)
+
+
+def build_image(
+    tag: str,
+    folder: Path,
+    certificates: Path,
+    arguments: Mapping[str, str],
+    *options: str,
+    cancelled: threading.Event | None = None,
+) -> None:
+    """Build the image `tag` from the Dockerfile in `folder`, which may trust `certificates`.
+
+    Raises:
+        Problem: it could not be built; the message holds the last lines of its log.
+    """
+    run(
+        [
+            "docker",
+            "build",
+            "--progress=plain",
+            f"--tag={tag}",
+            *options,
+            f"--secret=id=ca,src={certificates}",
+            *(f"--build-arg={name}={value}" for name, value in arguments.items()),
+            str(folder),
+        ],
+        seconds=BUILD_SECONDS,
+        hint=f"mend {folder}/Dockerfile, or see that this machine reaches its package registries",
+        environment={"DOCKER_BUILDKIT": "1"},
+        cancelled=cancelled,
+    )
 
 
 def contents() -> dict[str, str]:

@@ -10,10 +10,9 @@ from pathlib import Path
 from fixtures.home import version
 from staging.machine.processes import run
 from staging.stack.stack_state import trusted_certificates
-from staging.stack.store_images import debian
+from staging.stack.store_images import build_image, debian
 
 WHEEL_SECONDS = 120
-BUILD_SECONDS = 900
 
 
 def tag() -> str:
@@ -38,17 +37,5 @@ def build_suite_image(root: Path, report: Callable[[str], None]) -> str:
     with tempfile.NamedTemporaryFile() as certificates:
         certificates.write(trusted_certificates())
         certificates.flush()
-        run(
-            [
-                "docker",
-                "build",
-                "--progress=plain",
-                f"--tag={tag()}",
-                f"--build-arg=BASE={debian(report)}",
-                f"--secret=id=ca,src={certificates.name}",
-                str(root),
-            ],
-            seconds=BUILD_SECONDS,
-            hint="mend Dockerfile, or see that this machine reaches its package registries",
-        )
+        build_image(tag(), root, Path(certificates.name), {"BASE": debian(report)})
     return tag()
