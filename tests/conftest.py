@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.running.cut import Long, Share, cut
+
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,3 +86,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "error")
     # If pytest cannot clear an earlier run's folder, no test is at fault.
     config.addinivalue_line("filterwarnings", r"ignore:\(rm_rf\) error removing:pytest.PytestWarning")
+    for line in (
+        "long(minutes=…): a walk, a long clock, or a variant of what another test shows; of `--all` alone",
+        "alone: a long test that wants a machine on which nothing else runs",
+    ):
+        config.addinivalue_line("markers", line)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose the long tests that ``--long`` asks for; the others are of its first part."""
+    long = {item.nodeid: found for item in items if (found := Long.of(item))}
+    share = Share.read(config.getoption("long")) if config.getoption("long") else None
+    chosen = cut(long, share.of)[share.number - 1] if share else {}
+
+    def wanted(item: pytest.Item) -> bool:
+        if item.nodeid in long:
+            return item.nodeid in chosen
+        return share is None or share.first
+
+    config.hook.pytest_deselected(items=[item for item in items if not wanted(item)])
+    items[:] = filter(wanted, items)

@@ -69,18 +69,19 @@ class Parts:
         """Return the parts for a share of all tests, or for the default run; `arguments` are pytest's."""
         folder = ROOT / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
-        on_stacks = ["tests/stack", "--require-stack", *([f"--long={share}"] if share else [])]
+        long = [f"--long={share}"] if share else []
+        on_stacks = ["tests/stack", "--require-stack", *long]
         side_by_side = ["-n", str(STACKS), "--dist", "loadscope", "--no-loadscope-reorder"]
         many = ["-p", "hypothesispytest", "--hypothesis-profile=many"]
-        unit = ["tests/unit", "tests/fuzz", "-n", "2", *(many if share else [])]
-        plugin = ["tests/pytester", "--require-browser", "-n", "2"]
+        unit = ["tests/unit", "tests/fuzz", "-n", "2", *long, *(many if share else [])]
+        plugin = ["tests/pytester", "--require-browser", "-n", "2", *long]
         computing = [
             Part("unit", [*unit, *arguments], folder, background=True),
             Part("plugin", [*plugin, *arguments], folder, background=True),
         ]
         return cls(
             folder,
-            computing if share is None or share.first else [],
+            computing,
             Part("stack", [*on_stacks, "-m", "not alone", *side_by_side, *arguments], folder),
             Part("alone", [*on_stacks, "-m", "alone", *arguments], folder) if share else None,
         )
@@ -106,9 +107,7 @@ class Parts:
 def _announce(share: Share, parts: Parts, progress: Progress) -> None:
     """Announce the long tests that this part adds, with their estimated time."""
     with progress.step(f"collect the long tests of part {share}"):
-        collection = Part(
-            "collection", ["tests/stack", "--collect-only", "-q", f"--long={share}"], parts.folder
-        )
+        collection = Part("collection", ["tests", "--collect-only", "-q", f"--long={share}"], parts.folder)
         collection.start()
         try:
             while collection.look():

@@ -23,7 +23,6 @@ from staging.stack.slot import Slot, first_slot
 from staging.stack.stack import Stack
 from staging.target.operators import Operators
 from tests.conftest import ROOT
-from tests.running.cut import Long, Share, cut
 from tests.stack.container_faults import Containers
 from tests.stack.mysql_server import SERVERS, MysqlServer, running_server
 from tests.stack.verifier import Verifier
@@ -42,27 +41,10 @@ LONGEST_FIRST = (
 OF_ITSELF = re.compile(r"test_(\w+_walk|drills)\.py")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Name the markers of these tests."""
-    for line in (
-        "long(minutes=…): a walk or a long clock, of about so many minutes; not in the default run",
-        "alone: a long test that wants a machine on which nothing else runs",
-    ):
-        config.addinivalue_line("markers", line)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Choose the long tests that ``--long`` asks for; the others are of its first part."""
-    long = {item.nodeid: found for item in items if (found := Long.of(item))}
-    share = Share.read(config.getoption("long")) if config.getoption("long") else None
-    chosen = cut(long, share.of)[share.number - 1] if share else {}
-    kept = [
-        item
-        for item in items
-        if (item.nodeid in chosen if item.nodeid in long else share is None or share.first)
-    ]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = sorted(kept, key=_turn)
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    items.sort(key=_turn)
 
 
 def _turn(item: pytest.Item) -> int:

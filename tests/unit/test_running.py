@@ -175,9 +175,10 @@ def test_the_default_run_has_every_folder_of_tests_and_no_long_one() -> None:
     assert all(part.arguments[-1] == "-x" for part in parts.every)
 
 
-def test_only_the_first_part_of_all_has_the_default_run() -> None:
-    assert [part.name for part in Parts.of(Share(1, 2), []).every] == ["unit", "plugin", "stack", "alone"]
-    assert [part.name for part in Parts.of(Share(2, 2), []).every] == ["stack", "alone"]
+def test_every_folder_has_its_share_of_all() -> None:
+    parts = Parts.of(Share(2, 2), []).every
+    assert [part.name for part in parts] == ["unit", "plugin", "stack", "alone"]
+    assert all("--long=2/2" in part.arguments for part in parts)
 
 
 def test_long_tests_are_told_with_their_minutes() -> None:
