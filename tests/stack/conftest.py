@@ -23,6 +23,7 @@ from staging.stack.slot import Slot, first_slot
 from staging.stack.stack import Stack
 from staging.target.operators import Operators
 from tests.conftest import ROOT
+from tests.running.cut import VARIANT
 from tests.stack.container_faults import Containers
 from tests.stack.mysql_server import SERVERS, MysqlServer, running_server
 from tests.stack.verifier import Verifier
@@ -162,7 +163,7 @@ def killer(verifier: Verifier, backup: Path) -> Killer:
     return Killer(verifier.stack, verifier.folder)
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=[SERVERS[0], pytest.param(SERVERS[1], marks=VARIANT)])
 def running(
     request: pytest.FixtureRequest,
     stack: Stack,

@@ -353,6 +353,7 @@ def test_the_same_text_has_the_same_vector_in_every_process(application: Applica
     assert products[0] == 1 > products[1] > products[2]
 
 
+@pytest.mark.long(minutes=0.5)
 def test_a_vector_store_that_hangs_breaks_the_chat_and_nothing_else(
     application: Application, conversation: str, containers: Containers
 ) -> None:
@@ -368,6 +369,7 @@ def test_a_vector_store_that_hangs_breaks_the_chat_and_nothing_else(
     assert canary.ANSWER_WORDS in text(recovered)
 
 
+@pytest.mark.long(minutes=0.5)
 def test_a_database_that_hangs_fails_the_log_in_in_time_while_health_says_up(
     application: Application, containers: Containers
 ) -> None:

@@ -167,6 +167,7 @@ def _revived(incident: Path, store: str) -> list[str]:
     return [json.loads(line)["collection"] for line in lines]
 
 
+@pytest.mark.long(minutes=2)
 def test_every_record_that_was_written_since_is_exported_and_accounted_for(
     verifier: Verifier, wreckage: Wreckage, undisturbed: Undisturbed
 ) -> None:
@@ -198,6 +199,7 @@ def test_every_record_that_was_written_since_is_exported_and_accounted_for(
     assert ((incident / FOLDER).stat().st_mode & 0o777) == 0o700
 
 
+@pytest.mark.long(minutes=1)
 def test_it_is_verified(
     verifier: Verifier, undisturbed: Undisturbed, target: Target, engine: ContainerEngine
 ) -> None:

@@ -1,4 +1,4 @@
-"""The whole gate on the real stack: a fix after a rollback is rehearsed, reopened and promoted."""
+"""The whole gate on the real stack: a migration is rehearsed and promoted, and so is a fix once reopened."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -81,7 +82,13 @@ def bad(target: Target) -> str:
 
 
 @pytest.fixture
-def migration(target: Target, bad: str) -> str:
+def release(target: Target) -> str:
+    """A migration that was never rolled back, with the files that are deployed."""
+    return _commit(target, "Release 1.1")
+
+
+@pytest.fixture
+def fix(target: Target, bad: str) -> str:
     """The fix of the bad one: on top of that, the files that are deployed."""
     return _commit(target, "Release 1.1.1", parent=bad)
 
@@ -93,9 +100,9 @@ def monitored(verifier: Verifier) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def told(verifier: Verifier, target: Target, migration: str) -> Iterator[None]:
-    """The team knows, and an engineer on call has acknowledged it."""
+@contextmanager
+def _told(verifier: Verifier, target: Target, migration: str) -> Iterator[None]:
+    """Have the team know of `migration`, and an engineer on call acknowledge it, for the block."""
     document = target.premigration.team.document
     assert document is not None
     with team_channel(verifier.stack.slot.channel_port):
@@ -107,11 +114,24 @@ def told(verifier: Verifier, target: Target, migration: str) -> Iterator[None]:
     document.unlink()
 
 
-@pytest.mark.usefixtures("monitored", "told")
-def test_a_fix_that_was_rehearsed_is_promoted(
-    verifier: Verifier, bad: str, migration: str, target: Target
-) -> None:
-    incident = _roll_back(verifier, target, bad)
+@pytest.mark.usefixtures("monitored")
+def test_a_migration_that_was_rehearsed_is_promoted(verifier: Verifier, release: str, target: Target) -> None:
+    with _told(verifier, target, release):
+        _rehearse(verifier, release)
+        _promote(verifier, release)
+
+
+@pytest.mark.usefixtures("monitored")
+@pytest.mark.long(minutes=5)
+def test_a_fix_that_was_rehearsed_is_promoted(verifier: Verifier, bad: str, fix: str, target: Target) -> None:
+    with _told(verifier, target, fix):
+        incident = _roll_back(verifier, target, bad)
+        _rehearse(verifier, fix)
+        _reopen(verifier, incident, bad, fix)
+        _promote(verifier, fix)
+
+
+def _rehearse(verifier: Verifier, migration: str) -> None:
     # The gate at the end restores the same backup: once is enough.
     rehearsed = verifier.actions(
         "rehearse", migration, **patient(PREMIGRATION__WAIVERS=_waived(**NOT_TWICE, **NOT_JUDGED))
@@ -119,12 +139,13 @@ def test_a_fix_that_was_rehearsed_is_promoted(
     assert rehearsed.returncode == 0, rehearsed.stdout + rehearsed.stderr
     ended = _last_event(verifier.folder / "incidents", ENDED)
     assert (ended["migrated"], ended["rolled_back"]) == ("passed", "passed")
-
     # A service that a rollback has made anew has another configuration hash, by compose's own count: what
     # runs now is another state than the rehearsal began with. The monitor must have seen it for a while, too.
     verifier.capture()
     time.sleep(BEATS_SECONDS)
-    _reopen(verifier, incident, bad, migration)
+
+
+def _promote(verifier: Verifier, migration: str) -> None:
     promoted = verifier.actions("gate", migration, **patient(PREMIGRATION__WAIVERS=_waived(**NOT_JUDGED)))
     assert promoted.returncode == 0, promoted.stdout
     assert promoted.stdout.startswith("# ✅ Promote\n")

@@ -47,6 +47,7 @@ def migration(target: Target, tmp_path: Path) -> str:
     return git(repository, *identity, "commit-tree", run("write-tree"), "-p", "HEAD", "-m", "Lose it")
 
 
+@pytest.mark.long(minutes=2)
 def test_programs_get_what_people_read(verifier: Verifier, migration: str, tmp_path: Path) -> None:
     def found(*words: str, code: ExitCode = ExitCode.VERIFIED) -> Any:  # noqa: ANN401 - of any command
         done = verifier.actions(*words, "--json", **patient())

@@ -13,13 +13,15 @@ from fixtures.stores.contract import Search, SearchableContent, VectorView
 from fixtures.stores.registry import open_content, open_view
 from fixtures.target.profile import Target
 from staging.target.operators import Operators
+from tests.running.cut import VARIANT
 from tests.stack import damage, milvus_scratch
 
 # The own record is the first by its key. Others are longer, the same many times over, or elsewhere.
 LONGER = [[3.0, 4.0], [30.0, 40.0], [4.0, 3.0], [-3.0, 4.0], [0.5, 0.5]]
 EQUAL = [[3.0, 4.0]] * 12
 METRICS = [
-    *(("milvus", metric) for metric in ("L2", "COSINE", "IP")),
+    pytest.param("milvus", "COSINE", marks=VARIANT),
+    *(("milvus", metric) for metric in ("L2", "IP")),
     *(("qdrant", metric) for metric in ("Euclid", "Manhattan", "Cosine", "Dot")),
 ]
 INNER = {"IP", "Dot"}

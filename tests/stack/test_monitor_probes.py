@@ -233,6 +233,7 @@ def test_the_worker_of_the_stack_is_not_behind(probes: dict[str, Probe]) -> None
     assert reading.text.startswith("task_consumer_group of kafka is ")
 
 
+@pytest.mark.long(minutes=1.5)
 def test_a_search_that_hangs_is_unknown_and_not_down(
     probes: dict[str, Probe], containers: Containers
 ) -> None:

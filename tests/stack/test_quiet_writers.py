@@ -45,6 +45,7 @@ def _client(stack: Stack, target: Target, engine: ContainerEngine) -> Iterator[s
         yield "client app@"
 
 
+@pytest.mark.long(minutes=2)
 def test_a_writer_in_the_middle_fails_it_and_it_is_resumed(
     verifier: Verifier,
     stack: Stack,

@@ -72,6 +72,7 @@ def test_a_store_goes_back_alone_and_users_are_told_to_come_again_and_nothing_el
     assert all(now[service][0].health == "healthy" for service in target.application.services)
 
 
+@pytest.mark.long(minutes=1)
 def test_a_store_that_is_down_is_started_and_one_that_cannot_tell_who_writes_is_named(
     verifier: Verifier, operators: Operators, containers: Containers
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_store_that_is_down_is_started_and_one_that_cannot_tell_who_writes_is_
     assert "nobody at the containers; blind at qdrant" in done.stderr
 
 
+@pytest.mark.long(minutes=1)
 def test_a_database_that_was_dropped_comes_back_and_is_accounted_for(
     verifier: Verifier, operators: Operators
 ) -> None:

@@ -68,6 +68,7 @@ def _written(operators: Operators) -> Iterator[None]:
     assert _users(operators) == before
 
 
+@pytest.mark.long(minutes=2)
 def test_a_rollback_that_fails_again_and_again_loses_nothing_and_ends_well(
     verifier: Verifier, operators: Operators, tmp_path: Path
 ) -> None:
@@ -112,7 +113,8 @@ def _with_a_wrong_password(verifier: Verifier, folder: Path) -> subprocess.Compl
     return verifier.actions("rollback", "resume", ROLLPROOF_STORES__MYSQL__OPERATOR=account)
 
 
-@pytest.mark.parametrize("store", ["mongodb", pytest.param("qdrant", marks=pytest.mark.long(minutes=1))])
+@pytest.mark.long(minutes=1)
+@pytest.mark.parametrize("store", ["mongodb", "qdrant"])
 def test_a_network_that_is_cut_in_the_middle_of_a_restore(
     verifier: Verifier, engine: ContainerEngine, store: str
 ) -> None:
@@ -176,6 +178,7 @@ def _engine_through(folder: Path) -> Iterator[tuple[str, Callable[[], None]]]:
         accepting.join(SECONDS)
 
 
+@pytest.mark.long(minutes=1)
 def test_an_engine_that_goes_in_the_middle(verifier: Verifier, tmp_path: Path) -> None:
     with (
         _engine_through(tmp_path) as (address, cut),

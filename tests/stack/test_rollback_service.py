@@ -164,6 +164,7 @@ def test_an_image_that_is_gone_is_found_before_anything_stops(
     assert engine.containers()["frontend"][0].running
 
 
+@pytest.mark.long(minutes=1)
 def test_images_that_were_pruned_come_back_from_the_backup(
     verifier: Verifier, stack: Stack, engine: ContainerEngine, target: Target, backup: Path
 ) -> None:

@@ -267,6 +267,7 @@ def test_a_store_that_refuses_queries_is_unhealthy_until_it_is_in_order(
     assert outcome[0] != 0, "the healthcheck stayed green"
 
 
+@pytest.mark.long(minutes=0.5)
 def test_the_engine_turns_the_container_unhealthy_and_back(stores: Stores) -> None:
     container = stores.containers["redis"]
 

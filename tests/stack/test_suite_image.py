@@ -30,6 +30,7 @@ def _run(image: str, options: Sequence[str], *arguments: str) -> subprocess.Comp
     return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
 
 
+@pytest.mark.long(minutes=4)
 def test_it_says_its_version_to_a_user_who_is_not_root(image: str) -> None:
     done = _run(image, ["--network=none", "--read-only"], "--version")
     assert (done.returncode, done.stdout.strip()) == (ExitCode.VERIFIED, f"rollproof {version()}")
@@ -37,6 +38,7 @@ def test_it_says_its_version_to_a_user_who_is_not_root(image: str) -> None:
     assert asked.stdout.strip() == "1000"
 
 
+@pytest.mark.long(minutes=1)
 def test_without_an_engine_it_says_so_and_nothing_more(image: str, stack: Stack) -> None:
     mounts = [f"--volume={stack.root}:{stack.root}:ro", "--user=0"]
     done = _run(image, mounts, "verify", "phase1", f"--target={stack.profile}")
@@ -44,6 +46,7 @@ def test_without_an_engine_it_says_so_and_nothing_more(image: str, stack: Stack)
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.long(minutes=1)
 def test_the_stack_is_verified_from_inside_a_container(
     image: str, stack: Stack, verifier: Verifier, tmp_path: Path
 ) -> None:

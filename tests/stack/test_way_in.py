@@ -51,6 +51,7 @@ def way_in(stack: Stack, containers: Containers, tmp_path: Path) -> Iterator[dic
         containers.recreate("nginx")
 
 
+@pytest.mark.long(minutes=2)
 def test_users_stay_out_until_it_is_verified_and_the_canary_does_not(
     verifier: Verifier, stack: Stack, way_in: dict[str, str]
 ) -> None:

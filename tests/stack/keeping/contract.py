@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.running.cut import VARIANT
 from tests.stack.keeping.subject import Backup, Subject
 
 # Each restart is half a minute where others compute too.
@@ -28,6 +29,8 @@ CASES: Mapping[str, Callable[[type[Subject]], Iterable[object]]] = {
     "disturbed": lambda subject: [subject.disturbed] if subject.disturbed else [],
     "way": lambda subject: (WAYS if subject.locked else WAYS[:-1]) if subject.served else (),
 }
+# Of which the first one of a store shows the rule.
+VARIED = frozenset({"collection", "small", "part", "way", "what"})
 # Of which there is one for a store at most, which needs no name.
 SINGLE = frozenset({"absent", "commands", "real", "disturbed"})
 MARKERS = (
@@ -47,10 +50,13 @@ def parametrize(metafunc: pytest.Metafunc, subjects: Mapping[str, type[Subject]]
     for store in chosen.args if chosen else subjects:
         subject = subjects[store]
         long = [pytest.mark.long(minutes=1), LONGER] if restarts and subject.stops else []
-        for values in product(*(CASES[name](subject) for name in asked)):
+        choices = {name: list(CASES[name](subject)) for name in asked}
+        for values in product(*choices.values()):
             told = [_told(name, value) for name, value in zip(asked, values, strict=True)]
             case = "-".join(text for text in (store, *told) if text)
-            cases.append(pytest.param(store, *values, id=case, marks=long))
+            given = zip(asked, values, strict=True)
+            varied = any(name in VARIED and value != choices[name][0] for name, value in given)
+            cases.append(pytest.param(store, *values, id=case, marks=long or [VARIANT] * varied))
     metafunc.parametrize(("subject", *asked), cases, indirect=["subject"], scope="package")
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from fixtures.stores.contract import ContentView
+from tests.running.cut import VARIANT
 from tests.stack.content_reading import Reading, read
 from tests.stack.reading.subject import Given, Subject
 
@@ -21,6 +22,8 @@ CASES = {
     "attempt": "attempts",
     "bound": "garbled",
 }
+# Of which the first one of a subject shows the rule.
+VARIED = frozenset({"shape"})
 ONLY = "only(attribute): of the contract, for subjects that have this"
 
 
@@ -38,10 +41,13 @@ def parametrize(metafunc: pytest.Metafunc, subjects: Mapping[str, type[Subject]]
     if case is None:
         metafunc.parametrize("subject", names, indirect=True, scope="package")
         return
-    table = CASES[case]
-    pairs = [(name, each) for name in names for each in getattr(subjects[name], table)]
-    ids = [f"{name}-{each}" for name, each in pairs]
-    metafunc.parametrize(("subject", case), pairs, indirect=["subject"], scope="package", ids=ids)
+    cases = []
+    for name in names:
+        for number, each in enumerate(getattr(subjects[name], CASES[case])):
+            varied = subjects[name].variant or (case in VARIED and number > 0)
+            marks = [VARIANT] * varied
+            cases.append(pytest.param(name, each, id=f"{name}-{each}", marks=marks))
+    metafunc.parametrize(("subject", case), cases, indirect=["subject"], scope="package")
 
 
 @contextmanager

@@ -233,6 +233,7 @@ class Mongodb(Subject):
 class MongodbInSmallRequests(Mongodb):
     """The same, where each part is many requests."""
 
+    variant = True
     schema_changes, ways, attempts = {}, {}, {}
 
     limits = ((mongodb_content, "FIRST_SIZE", 3), (Pace, "next_size", lambda *_: 3))

@@ -47,10 +47,10 @@ WORDS = (*map(str, range(30)), *["a", "B", "c", "D", "Z", "é", "ß", "%", "'", 
 TIMES = tuple(f"2024-01-01 00:{number // 60:02}:{number % 60:02}.000001" for number in NUMBERS)
 TEXT, ALONE = "varchar(20)", "PRIMARY KEY (id)"
 SHAPES = {
+    "text by a collation": f"id {TEXT} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL, {ALONE}",
     "int": f"id int NOT NULL, {ALONE}",
     "unsigned bigint": "id bigint unsigned NOT NULL, UNIQUE KEY (id)",
     "decimal": f"id decimal(20,3) NOT NULL, {ALONE}",
-    "text by a collation": f"id {TEXT} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci NOT NULL, {ALONE}",
     "text of latin1": f"id {TEXT} CHARACTER SET latin1 COLLATE latin1_bin NOT NULL, {ALONE}",
     "text of utf16": f"id {TEXT} CHARACTER SET utf16 NOT NULL, {ALONE}",
     "bytes": f"id varbinary(20) NOT NULL, {ALONE}",

@@ -213,6 +213,7 @@ class RedisInSlices(Redis):
     Of a large hash no field is told apart.
     """
 
+    variant = True
     changes: ClassVar[Mapping[str, Change]] = {
         name: (
             act,

@@ -51,6 +51,8 @@ class Subject(ABC):
 
     store: ClassVar[str]
     """Its name in the profile of the target."""
+    variant: ClassVar[bool] = False
+    """Whether another subject shows, in the default run, what this one does by other requests."""
     changes: ClassVar[Mapping[str, Change]]
     """Changes of the records of `full`, each of which must be seen; "lost" and "added" among them."""
     equals: ClassVar[Mapping[str, Act]]
