@@ -11,7 +11,7 @@ from fixtures.baseline.facts import RecordedStore
 from fixtures.baseline.folder import Baseline
 from fixtures.collection import Case
 from fixtures.errors import Meaning, Problem, listed
-from fixtures.gating.evidence import Expect
+from fixtures.gating.evidence import Expect, Say
 from fixtures.stores.contract import Answer, Search
 from fixtures.system.rounds import Wrong, answer_of
 from fixtures.target.profile import Target
@@ -51,6 +51,20 @@ def test_interface_is_the_recorded_one(interface: str, baseline: Baseline, expec
            expected=f"SHA-256 {baseline.facts.interface or 'none'}", observed=interface or "none",
            source="its OpenAPI document",
            hint="another release answers, whatever the images say: see what is behind the address")
+
+
+def test_first_page_is_the_recorded_one(
+    first_page: str, baseline: Baseline, expect: Expect, note: Say
+) -> None:
+    """The first page that users load is, byte for byte, the recorded one."""
+    if not baseline.facts.page:
+        note("first page: not compared, since the baseline has none that stays the same")
+        return
+    expect(first_page == baseline.facts.page,
+           what="first page", means=Meaning.WRONG_VERSION,
+           expected=f"SHA-256 {baseline.facts.page}", observed=first_page or "no page",
+           source="GET /",
+           hint="another release of the frontend answers, or none: see what is behind the address")
 
 
 def test_store_answers(

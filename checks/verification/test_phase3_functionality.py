@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from fixtures.baseline.folder import Baseline
 from fixtures.errors import Meaning
-from fixtures.gating.evidence import CSV, Expect, Keep, table
+from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
 from fixtures.given.asking import ExpectRefused
 from fixtures.system.rounds import Wrong, answer_of
 from fixtures.target.profile import Target
@@ -49,6 +49,15 @@ def test_stale_token_is_refused(
     """A token that the application never issued is refused."""
     stale = canary.stale()
     expect_refused("use of a stale token", lambda: client.knowledge_bases(stale), 401, 403, 404)
+
+
+def test_another_user_is_refused(
+    session: Session, client: ApplicationClient, expect_refused: ExpectRefused
+) -> None:
+    """The canary may not look at what belongs to another user."""
+    stranger = f"not-{session.user}"
+    expect_refused("look at another user's knowledge bases",
+                   lambda: client.knowledge_bases(session, of=stranger), 401, 403, 404)
 
 
 def test_knowledge_base_holds_the_recorded_files(
@@ -100,6 +109,37 @@ def test_chat_is_grounded(
            expected=", ".join(files), observed=", ".join(conversation.answer.files) or "none",
            source="application",
            hint="retrieval does not find what it found before: the vectors are not those of the baseline")
+
+
+def test_sources_of_the_answer_open(
+    conversation: Conversation, client: ApplicationClient, baseline: Baseline, expect: Expect, note: Say
+) -> None:
+    """The stored addresses of the answer's sources open, as they did when the baseline was captured."""
+    recorded = baseline.facts.canary.opened
+    if not recorded:
+        note("stored addresses: not opened, since none of the canary's sources opened at the capture")
+    for source in conversation.answer.sources:
+        if source.file in recorded:
+            closed = client.closed(source.address)
+            expect(not closed,
+                   what=f"stored address of {source.file}", means=Meaning.DATA_CHANGED,
+                   expected="opens, as at the capture", observed=closed or "opens", source="GET",
+                   hint="it is signed for a server's address and secret: compare both, and the objects")
+
+
+def test_old_conversations_open(
+    session: Session, client: ApplicationClient, baseline: Baseline, expect: Expect, note: Say
+) -> None:
+    """Every conversation that the canary had still opens, with all its turns."""
+    recorded = baseline.facts.canary.turns
+    if not recorded:
+        note("old conversations: none was opened, since the canary had none at the capture; keep one")
+    for known, turns in recorded.items():
+        found = client.turns(session, known)
+        expect(found >= turns,
+               what=f"turns of conversation {known}", means=Meaning.DATA_LOSS,
+               expected=f"{turns} or more", observed=found, source="application",
+               hint="conversations were not restored whole: compare their store with the baseline")
 
 
 # This check asks the chat too, so it also needs a complete knowledge base.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from fixtures.application.canary import Canary, canary_in_use, patience_with_the_monitor
+from fixtures.application.canary import Canary, canary_in_use, opens, patience_with_the_monitor
 from fixtures.application.client import ApplicationClient
 from fixtures.baseline.containers import record_container
 from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer, RecordedStore, Surroundings
@@ -66,6 +66,9 @@ def capture(target: Target, steps: Steps) -> Path:
         said = [f"{name} {taken:.0f} ms" for name, taken in milliseconds.items()]
         step.result = ", ".join(said) or "neither answers with success"
         interface = client.interface_digest() if target.application.interface else ""
+        page = client.page_digest()
+        # What is made anew for each request cannot be compared.
+        page = page if page == client.page_digest() else ""
     with BaselineDraft(target.folders.baselines, target.name) as draft:
         with steps(Step.CONTENT) as step:
             with _kept(gaps):
@@ -100,6 +103,7 @@ def capture(target: Target, steps: Steps) -> Path:
         facts = Facts(
             commit=commit,
             interface=interface,
+            page=page,
             containers=containers,
             stores=stores,
             canary=canary,
@@ -172,6 +176,7 @@ def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) 
         try:
             session = canary.log_in()
             files = client.files(session, wanted.knowledge_base)
+            turns = {known: client.turns(session, known) for known in client.conversations(session)}
             conversation = canary.ask(session)
         finally:
             canary.sweep()
@@ -184,4 +189,5 @@ def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) 
             source=str(target.application.url),
             hint="correct application.canary in the profile; a baseline is captured of a good state only",
         )
-    return RecordedCanary(files=files, grounded_in=answer.files)
+    opened = tuple(sorted({source.file for source in answer.sources if opens(client, source)}))
+    return RecordedCanary(files=files, grounded_in=answer.files, opened=opened, turns=turns)

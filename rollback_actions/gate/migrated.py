@@ -1,7 +1,8 @@
 """What the checks of a migrated target compare it with: itself, where a migration may change it.
 
-Another interface, and other collections, are what a migration is for. The rest stays that of the baseline
-before it: a store that held records holds some, and the canary finds its files and gets its answer.
+Another interface, another first page, and other collections, are what a migration is for. The rest stays that
+of the baseline before it: a store that held records holds some, and the canary finds its files and gets its
+answer.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def baseline_of_migrated(target: Target, engine: ContainerEngine) -> Path:
         name="migrated",
     )
     with BaselineDraft(target.folders.baselines / "migrated", target.name) as draft:
-        changed = replace(facts, interface=_interface(target, facts), stores=stores, contents={})
+        interface = _interface(target, facts)
+        changed = replace(facts, interface=interface, page="", stores=stores, contents={})
         return draft.finish(changed, target.baseline_key)
 
 

@@ -64,6 +64,18 @@ def file_delisted(operators: Operators, knowledge_base: str, filename: str) -> I
 
 
 @contextmanager
+def document_changed(
+    operators: Operators, collection: str, which: Mapping[str, object], **values: object
+) -> Iterator[None]:
+    """A document has other values."""
+    found = operators.mongodb["mongodb"][collection]
+    document = found.find_one_and_update(which, {"$set": values})
+    assert document is not None
+    with undone(lambda: found.replace_one({"_id": document["_id"]}, document)):
+        yield
+
+
+@contextmanager
 def field_renamed(operators: Operators, knowledge_base: str, name: str, other: str) -> Iterator[None]:
     """A field of the documents of a knowledge base's files has another name; all counts are as before."""
     found, which = operators.mongodb["mongodb"]["files"], {"knowledge_db_id": knowledge_base}

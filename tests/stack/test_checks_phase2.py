@@ -19,6 +19,7 @@ from tests.stack.verifier import Reply, Verifier, expect, small_server, store_fa
 
 HEALTH = ("test_health_endpoint_says_it_is_up", "test_health_endpoint_is_quick")
 TRUTH = "test_health_endpoint_tells_the_truth"
+PAGE = "test_first_page_is_the_recorded_one"
 INTERFACE = "test_interface_is_the_recorded_one"
 SERVICES = {
     "mysql": "mysql",
@@ -83,9 +84,9 @@ def test_stores_that_hang_are_broken_and_contradict_the_health_endpoint(
 
 
 def test_a_way_to_the_application_that_is_closed(verifier: Verifier, containers: Containers) -> None:
-    names = (*HEALTH, INTERFACE)
+    names = (*HEALTH, INTERFACE, PAGE)
     with faults.stopped(containers, "nginx"):
-        outcome = verifier.run("phase2", "--no-gate", "-k", "health or interface")
+        outcome = verifier.run("phase2", "--no-gate", "-k", "health or interface or page")
     why = ("broken", "expected ", "ConnectError")
     expect(outcome, dict.fromkeys((*names, TRUTH), why))
 
@@ -101,7 +102,7 @@ def test_an_application_that_is_slow_says_it_is_down_and_has_another_interface(v
     with small_server(answer) as address:
         outcome = verifier.run(
             "phase2",
-            *("--no-gate", "-k", "health or interface"),
+            *("--no-gate", "-k", "health or interface or page"),
             APPLICATION__URL=address,
             APPLICATION__HEALTH__LATENCY_MILLISECONDS="1000",
         )
@@ -111,6 +112,7 @@ def test_an_application_that_is_slow_says_it_is_down_and_has_another_interface(v
             HEALTH[0]: ("failed", "expected 200 {'status': 'UP'}, observed 200 {'status': 'DOWN'}"),
             HEALTH[1]: ("failed", "expected below 1000 ms, observed "),
             INTERFACE: ("failed", "expected SHA-256 ", "observed "),
+            PAGE: ("failed", "first page: expected SHA-256 ", "observed "),
         },
     )
 

@@ -23,6 +23,9 @@ from tests.stack.verifier import Reply, Verifier, expect, small_server
 COLLECTION = vector_collection(canary.KNOWLEDGE_BASE)
 KNOWLEDGE_BASE = "test_knowledge_base_holds_the_recorded_files"
 CHAT = ("test_chat_comes_to_its_end", "test_chat_is_grounded")
+SOURCES = "test_sources_of_the_answer_open"
+OLD = "test_old_conversations_open"
+STRANGER = "test_another_user_is_refused"
 NO_TRACE = "test_canary_leaves_no_trace"
 REFUSED = ("failed", "expected a status of success, observed 401: Incorrect username or password")
 FORGETFUL = "data: " + json.dumps({"type": "text", "data": "Nothing is known of a lamp."}) + "\n\n"
@@ -53,7 +56,7 @@ def test_another_password_is_the_right_one(
     expect(
         outcome,
         {
-            **dict.fromkeys(("test_login", KNOWLEDGE_BASE, *CHAT, NO_TRACE), REFUSED),
+            **dict.fromkeys(("test_login", STRANGER, KNOWLEDGE_BASE, *CHAT, SOURCES, OLD, NO_TRACE), REFUSED),
             "test_wrong_password_is_refused": ("failed", "expected refused with 401, observed let in"),
         },
     )
@@ -78,7 +81,7 @@ def test_a_file_that_is_gone_is_seen_and_no_question_asked(
                 "fog-signal.txt, lamp.txt, tides.txt",
                 "missing: tides.txt; added: none",
             ),
-            **dict.fromkeys((*CHAT, NO_TRACE), whole),
+            **dict.fromkeys((*CHAT, SOURCES, NO_TRACE), whole),
         },
     )
     assert operators.milvus.query(COLLECTION, **rows) == before
@@ -104,7 +107,7 @@ def test_a_field_that_has_another_name_is_seen_and_no_question_asked(
         {
             f"{references}[pages_of_vectors]": ("failed", "observed 4 dangling, 0 records without a name"),
             f"{references}[objects_of_pages]": ("failed", "observed 0 dangling, 4 records without a name"),
-            **dict.fromkeys((*CHAT, NO_TRACE), not_asked),
+            **dict.fromkeys((*CHAT, SOURCES, NO_TRACE), not_asked),
         },
     )
     assert operators.milvus.query(COLLECTION, **rows) == before
@@ -123,7 +126,7 @@ def test_pages_that_are_another_files_are_seen_and_no_question_asked(
         outcome,
         {
             "test_references_of_the_canary[pages_of_vectors]": ("failed", "observed 2 dangling"),
-            **dict.fromkeys((*CHAT, NO_TRACE), ("broken", "expected references that all hold")),
+            **dict.fromkeys((*CHAT, SOURCES, NO_TRACE), ("broken", "expected references that all hold")),
         },
     )
     assert operators.milvus.query(COLLECTION, **rows) == before
@@ -180,6 +183,29 @@ def test_vectors_are_gone_the_turn_is_not_kept_and_a_sweeper_without_its_rights_
     assert traces(operators) == leaves
 
 
+def test_an_address_that_does_not_open_and_a_conversation_that_is_gone(
+    verifier: Verifier, operators: Operators, leaves: list[object]
+) -> None:
+    """The address of the answer's document is signed by another secret."""
+    lamp = {"knowledge_db_id": canary.KNOWLEDGE_BASE, "filename": canary.ANSWER_FILE}
+    found = operators.mongodb["mongodb"]["files"].find_one(lamp)
+    assert found is not None
+    known = next(iter(verifier.baseline.facts.canary.turns))
+    other_address = found["minio_url"].replace("X-Amz-Signature=", "X-Amz-Signature=0")
+    with ExitStack() as undo:
+        undo.enter_context(damage.document_changed(operators, "files", lamp, minio_url=other_address))
+        gone = {"conversation_id": known}
+        undo.enter_context(damage.document_changed(operators, "conversations", gone, is_delete=True))
+        outcome = verifier.run("phase3", "--no-gate")
+    wrong = "stored address of lamp.txt: expected opens, as at the capture, observed status 403"
+    expect(
+        outcome,
+        {SOURCES: ("failed", wrong), OLD: ("failed", "expected a status of success, observed 404", known)},
+    )
+    assert other_address not in outcome.text
+    assert traces(operators) == leaves
+
+
 def test_an_application_that_lets_everyone_in_and_forgets_nothing(verifier: Verifier) -> None:
     recorded = verifier.baseline.facts.canary.files
     answers = {
@@ -208,6 +234,12 @@ def test_an_application_that_lets_everyone_in_and_forgets_nothing(verifier: Veri
                 "failed",
                 "expected refused with 401 or 403 or 404, observed let in",
             ),
+            STRANGER: (
+                "failed",
+                "another user's knowledge bases: expected refused with 401",
+                "observed let in",
+            ),
+            OLD: ("failed", "turns of conversation canary_", "expected 2 or more, observed 0"),
             ending: ("failed", "1 turn kept, observed regular end, 27 characters, 0 turns"),
             grounds: ("failed", "expected lamp.txt, observed none"),
             NO_TRACE: ("failed", "use of the swept token: expected refused", "observed let in"),
@@ -233,5 +265,5 @@ def test_an_application_in_order_is_green(
     """Last: every fault of this module was taken back."""
     outcome = verifier.run("phase3", "--no-gate")
     expect(outcome, {})
-    assert len(outcome.results()) == 9
+    assert len(outcome.results()) == 12
     assert traces(operators) == leaves

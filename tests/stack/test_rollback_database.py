@@ -48,6 +48,7 @@ def _expect_alone(verifier: Verifier, incident: Path, store: str) -> None:
     assert [path.name for path in kept[0].iterdir() if path.is_dir()] == [store]
 
 
+@pytest.mark.long(minutes=1)
 def test_a_store_goes_back_alone_and_users_are_told_to_come_again_and_nothing_else(
     verifier: Verifier, operators: Operators, engine: ContainerEngine, target: Target
 ) -> None:

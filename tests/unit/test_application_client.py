@@ -224,3 +224,35 @@ def test_files_that_do_not_add_up_are_a_mismatch(
 def test_an_id_is_one_segment_of_the_path(stand_in: StandIn, client: ApplicationClient) -> None:
     stand_in.answers["GET /api/v1/chat/conversations/..%2Fa%3Fb"] = answer(200, {"turns": []})
     assert client.turns(SESSION, "../a?b") == 0
+
+
+def test_the_first_page_is_told_by_its_hash(stand_in: StandIn, client: ApplicationClient) -> None:
+    stand_in.answers["GET /"] = answer(200, "<html>one</html>")
+    one = client.page_digest()
+    assert client.page_digest() == one
+    stand_in.answers["GET /"] = answer(200, "<html>two</html>")
+    assert client.page_digest() not in {one, ""}
+    stand_in.answers["GET /"] = answer(404, "none")
+    assert client.page_digest() == ""
+
+
+def test_an_address_opens_without_a_token_or_is_closed_for_a_reason(
+    stand_in: StandIn, client: ApplicationClient
+) -> None:
+    stand_in.answers["GET /files/lamp"] = answer(200, "light")
+    stand_in.answers["GET /files/gone"] = answer(403, "signature")
+    assert client.closed(f"{stand_in.url}/files/lamp") == ""
+    assert client.closed(f"{stand_in.url}/files/gone") == "status 403"
+    assert not any("Authorization" in exchange.headers for exchange in stand_in.seen)
+    for address in ("file:///etc/passwd", "not an address", "http://[", ""):
+        with pytest.raises(Unverifiable):
+            client.closed(address)
+
+
+def test_conversations_are_those_of_the_user(stand_in: StandIn, client: ApplicationClient) -> None:
+    path = "GET /api/v1/chat/users/canary/conversations"
+    stand_in.answers[path] = answer(200, [{"conversation_id": "canary_2"}, {"conversation_id": "canary_1"}])
+    assert client.conversations(SESSION) == ("canary_1", "canary_2")
+    stand_in.answers[path] = answer(200, [{"id": "canary_1"}])
+    with pytest.raises(Mismatch, match="text under conversation_id"):
+        client.conversations(SESSION)
