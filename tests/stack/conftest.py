@@ -34,9 +34,9 @@ OF_A_STORE = re.compile(r"tests/stack/(?P<contract>reading|keeping)/test_\w+\.py
 # These take minutes each, and begin first: begun last, they would be waited for alone. A worker takes a
 # second file as soon as it has begun its first one, so that three short ones stand between them.
 LONGEST_FIRST = (
-    *("test_gate.py", "test_respond.py", "test_kills.py"),
+    *("test_respond.py", "test_kills.py"),
     *("test_holder.py", "test_sampling.py", "test_store_clients.py"),
-    *("test_emergency.py", "test_faults.py"),
+    *("test_gate.py", "test_emergency.py", "test_faults.py"),
 )
 # Of these each test may go to another worker.
 OF_ITSELF = re.compile(r"test_(\w+_walk|drills)\.py")
