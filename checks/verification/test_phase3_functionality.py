@@ -111,22 +111,6 @@ def test_chat_is_grounded(
            hint="retrieval does not find what it found before: the vectors are not those of the baseline")
 
 
-def test_sources_of_the_answer_open(
-    conversation: Conversation, client: ApplicationClient, baseline: Baseline, expect: Expect, note: Say
-) -> None:
-    """The stored addresses of the answer's sources open, as they did when the baseline was captured."""
-    recorded = baseline.facts.canary.opened
-    if not recorded:
-        note("stored addresses: not opened, since none of the canary's sources opened at the capture")
-    for source in conversation.answer.sources:
-        if source.file in recorded:
-            closed = client.closed(source.address)
-            expect(not closed,
-                   what=f"stored address of {source.file}", means=Meaning.DATA_CHANGED,
-                   expected="opens, as at the capture", observed=closed or "opens", source="GET",
-                   hint="it is signed for a server's address and secret: compare both, and the objects")
-
-
 def test_old_conversations_open(
     session: Session, client: ApplicationClient, baseline: Baseline, expect: Expect, note: Say
 ) -> None:

@@ -236,19 +236,6 @@ def test_the_first_page_is_told_by_its_hash(stand_in: StandIn, client: Applicati
     assert client.page_digest() == ""
 
 
-def test_an_address_opens_without_a_token_or_is_closed_for_a_reason(
-    stand_in: StandIn, client: ApplicationClient
-) -> None:
-    stand_in.answers["GET /files/lamp"] = answer(200, "light")
-    stand_in.answers["GET /files/gone"] = answer(403, "signature")
-    assert client.closed(f"{stand_in.url}/files/lamp") == ""
-    assert client.closed(f"{stand_in.url}/files/gone") == "status 403"
-    assert not any("Authorization" in exchange.headers for exchange in stand_in.seen)
-    for address in ("file:///etc/passwd", "not an address", "http://[", ""):
-        with pytest.raises(Unverifiable):
-            client.closed(address)
-
-
 def test_conversations_are_those_of_the_user(stand_in: StandIn, client: ApplicationClient) -> None:
     path = "GET /api/v1/chat/users/canary/conversations"
     stand_in.answers[path] = answer(200, [{"conversation_id": "canary_2"}, {"conversation_id": "canary_1"}])
