@@ -125,6 +125,7 @@ def test_without_a_baseline_nothing_that_needs_one_is_green(verifier: Verifier, 
         "test_login",
         "test_wrong_password_is_refused",
         "test_stale_token_is_refused",
+        "test_another_user_is_refused",
         *(f"test_references_of_the_canary[{name}]" for name in target.application.canary.references),
         *(f"test_references[{name}]" for name in target.references),
     )
