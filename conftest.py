@@ -3,7 +3,6 @@
 pytest_plugins = [
     "fixtures.gating.ends",
     "fixtures.gating.evidence",
-    "fixtures.system.steps",
     "fixtures.gating.windows",
     "fixtures.gating.phases",
     "fixtures.gating.recorder",

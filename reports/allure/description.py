@@ -9,8 +9,7 @@ import pytest
 from allure_commons.model2 import Status, StatusDetails, TestStepResult
 
 from fixtures.errors import Mismatch, Problem
-from fixtures.gating.evidence import NOTES, SIDES, Sides
-from fixtures.system.steps import STEPS
+from fixtures.gating.evidence import NOTES, SIDES, STEPS, Sides
 from fixtures.target.mistakes import ProfileProblem
 from reports.text.page import escaped
 from reports.text.room import shortened

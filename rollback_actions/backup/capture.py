@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from fixtures.application.canary import Canary, canary_in_use, patience_with_the_monitor
 from fixtures.application.client import ApplicationClient
 from fixtures.baseline.containers import record_container
-from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer, RecordedStore, Surroundings
+from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer, Surroundings
 from fixtures.baseline.folder import BaselineDraft
-from fixtures.baseline.recording import record_content
+from fixtures.baseline.recording import record_content, record_store
 from fixtures.baseline.seal import new_sealing
 from fixtures.baseline.strictness import record_strictness
 from fixtures.baseline.surroundings import record_surroundings
@@ -20,22 +19,16 @@ from fixtures.doctor.examination import examine, require_all, with_others
 from fixtures.doctor.probe_table import before_capture
 from fixtures.engines.engine import ContainerEngine, EngineUnreached, Inside
 from fixtures.engines.factory import open_engine
-from fixtures.errors import ActionFailed, Mismatch, Problem, Unverifiable
+from fixtures.errors import ActionFailed, Mismatch, Problem
 from fixtures.git.repository import read_working_copy
 from fixtures.incident.journal_steps import Step
 from fixtures.probes.web_probes import usual_milliseconds
-from fixtures.stores.contract import StoreView
 from fixtures.stores.references import follow_all
-from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_marks, open_view
-from fixtures.system.command import Deadline
+from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_view
 from fixtures.system.rounds import Opened
 from fixtures.system.side_by_side import every
-from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Target
 from rollback_actions.backup.taking import Steps
-
-YOUNG_SECONDS = 20.0
-POLL_SECONDS = 0.5
 
 # Of the canary, each of which phase 3 opens: some show whether any does.
 CONVERSATIONS = 10
@@ -77,7 +70,7 @@ def capture(target: Target, steps: Steps) -> Path:
             with _kept(gaps):
                 stores = every(
                     lambda name: apart_by_kind(
-                        target.stores[name], f"store {name}", LONG_SECONDS, _asked, target, engine, name
+                        target.stores[name], f"store {name}", LONG_SECONDS, record_store, target, engine, name
                     ),
                     [name for name in target.stores if name not in unread],
                     name="capture",
@@ -141,31 +134,6 @@ def _surroundings(
         for container in found
     )
     return containers, record_surroundings(engine.strangers(), copy, sealing), copy.head
-
-
-def _asked(target: Target, engine: ContainerEngine, name: str) -> RecordedStore:
-    """Return what a store says of itself."""
-    with closing(open_view(name, target.stores[name], engine)) as view:
-        server = view.ask().server
-        judged = descriptor_of(target.stores[name]).judge is not None
-        marks = open_marks(name, target.stores[name], engine) if judged else {}
-        return RecordedStore(view.kind, server, counts_of(view), marks)
-
-
-def counts_of(view: StoreView) -> dict[str, int]:
-    """Return the counts; wait for a collection that a user has just made, and that cannot be counted yet.
-
-    Raises:
-        Unverifiable: one cannot be counted for `YOUNG_SECONDS`.
-    """
-    deadline = Deadline(YOUNG_SECONDS)
-    while True:
-        try:
-            return dict(view.counts())
-        except Unverifiable:
-            if deadline.passed:
-                raise
-        time.sleep(POLL_SECONDS)
 
 
 def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) -> RecordedCanary:

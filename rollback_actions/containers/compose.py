@@ -237,11 +237,12 @@ class ComposeControl:
 
     def _await_health(self, services: Iterable[str], limit: Deadline) -> None:
         # Not `docker compose up --wait`: it fails on a service whose health check is switched off.
-        while not all(_ready(c) for c in self._containers(services)):
+        # All containers of the project are inspected, so once a round.
+        while not all(map(_ready, found := self._containers(services))):
             if limit.passed:
-                self._expect(services, f"healthy within {limit.seconds:g} s", _ready)
+                self._require(found, f"healthy within {limit.seconds:g} s", _ready)
             # A container that ended or is paused stays unhealthy, however long the wait.
-            self._expect(services, "running", lambda c: c.status in {"running", "restarting"})
+            self._require(found, "running", lambda c: c.status in {"running", "restarting"})
             time.sleep(POLL_SECONDS)
 
     def resolve(self, address: Address) -> Endpoint:
@@ -280,7 +281,12 @@ class ComposeControl:
         return [container for service in wanted for container in existing[service]]
 
     def _expect(self, services: Iterable[str], expected: str, right: Callable[[Container], bool]) -> None:
-        wrong = [container for container in self._containers(services) if not right(container)]
+        self._require(self._containers(services), expected, right)
+
+    def _require(
+        self, containers: Iterable[Container], expected: str, right: Callable[[Container], bool]
+    ) -> None:
+        wrong = [container for container in containers if not right(container)]
         if wrong:
             raise ActionFailed(
                 what=f"containers of {_list(sorted({c.service for c in wrong}))}",

@@ -22,7 +22,7 @@ from tests.pytester.conftest import SETTINGS, UNRENDERED
 SECONDS = 120
 CONFTEST = """
 pytest_plugins = [
-    "fixtures.gating.evidence", "fixtures.system.steps", "fixtures.gating.windows",
+    "fixtures.gating.evidence", "fixtures.gating.windows",
     "fixtures.gating.phases", "fixtures.gating.recorder",
     "reports.run.scrubbing", "reports.allure.results", "reports.run.record",
 ]

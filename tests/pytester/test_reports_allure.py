@@ -34,7 +34,7 @@ from fixtures.target.profile import Signing, Windows
 from fixtures.gating.verification import VERIFICATION, Verification
 
 pytest_plugins = [
-    "fixtures.gating.evidence", "fixtures.system.steps", "reports.run.scrubbing", "reports.allure.results",
+    "fixtures.gating.evidence", "reports.run.scrubbing", "reports.allure.results",
     "reports.run.record",
 ]
 PHASES = ("phase1", "phase2")

@@ -7,13 +7,14 @@ from typing import cast
 
 import pytest
 
+from fixtures.baseline import recording
+from fixtures.baseline.recording import counts_of
 from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.stores.contract import StoreView
 from reports.terminal.progress import Progress
 from rollback_actions.backup import capture
-from rollback_actions.backup.capture import counts_of
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
 from tests.unit.sandbox import Sandbox, free, stand_in
@@ -36,7 +37,7 @@ class _Young:
 
 @pytest.fixture
 def view(monkeypatch: pytest.MonkeyPatch) -> _Young:
-    monkeypatch.setattr(capture, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(recording, "POLL_SECONDS", 0.0)
     return _Young(refusals=2)
 
 
@@ -47,7 +48,7 @@ def test_a_collection_that_is_being_made_is_waited_for(view: _Young) -> None:
 def test_one_that_cannot_be_counted_is_not_waited_for_without_end(
     view: _Young, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capture, "YOUNG_SECONDS", 0.0)
+    monkeypatch.setattr(recording, "YOUNG_SECONDS", 0.0)
     with pytest.raises(Unverifiable, match="not loaded"):
         counts_of(cast("StoreView", view))
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import UnixStreamServer
 from typing import Any, cast
 
 import pytest
@@ -18,8 +22,14 @@ from fixtures.target.sections import Address
 def raw(**settings: object) -> dict[str, Any]:
     """Return what the engine tells of a container, as far as addresses and limits go."""
     host = {"NetworkMode": "project_default", **cast("dict[str, Any]", settings.get("host", {}))}
-    network = {"Ports": settings.get("ports", {}), "Networks": settings.get("networks", {})}
-    return {"HostConfig": host, "NetworkSettings": network}
+    network = {"Networks": settings.get("networks", {})}
+    return {"HostConfig": host, "NetworkSettings": network, "Ports": settings.get("ports", [])}
+
+
+def binding(host: str, public: int | None, private: int = 3306, kind: str = "tcp") -> dict[str, Any]:
+    """Return a port as a listing tells it: without a host and public port if it is not published."""
+    published = {} if public is None else {"IP": host, "PublicPort": public}
+    return {"PrivatePort": private, "Type": kind, **published}
 
 
 def reading(read: str, cpu: int = 0, **memory: object) -> dict[str, Any]:
@@ -87,19 +97,20 @@ def test_no_limit_of_pids_is_zero(unlimited: int | None) -> None:
 @pytest.mark.parametrize(
     ("bindings", "place"),
     [
-        ([{"HostIp": "127.0.0.1", "HostPort": "41801"}], ("127.0.0.1", 41801)),
-        ([{"HostIp": "0.0.0.0", "HostPort": "1"}, {"HostIp": "::", "HostPort": "2"}], ("127.0.0.1", 1)),  # noqa: S104
-        ([{"HostIp": "::", "HostPort": "2"}], ("127.0.0.1", 2)),
-        ([{"HostIp": "::1", "HostPort": "2"}, {"HostIp": "10.0.0.7", "HostPort": "3"}], ("10.0.0.7", 3)),
+        ([binding("127.0.0.1", 41801)], ("127.0.0.1", 41801)),
+        ([binding("::", 2), binding("0.0.0.0", 1)], ("127.0.0.1", 1)),  # noqa: S104
+        ([binding("::", 2)], ("127.0.0.1", 2)),
+        ([binding("::1", 2), binding("10.0.0.7", 3)], ("10.0.0.7", 3)),
+        ([{"PrivatePort": 3306, "PublicPort": 4, "Type": "tcp"}], ("127.0.0.1", 4)),
+        ([binding("", None)], None),
+        ([binding("", 1, private=33060)], None),
+        ([binding("", 1, kind="udp")], None),
+        ([], None),
         (None, None),
     ],
 )
 def test_a_published_port_is_found(bindings: object, place: tuple[str, int] | None) -> None:
-    assert compose._published(raw(ports={"3306/tcp": bindings}), 3306) == place
-
-
-def test_another_published_port_is_not_taken() -> None:
-    assert compose._published(raw(ports={"33060/tcp": [{"HostIp": "", "HostPort": "1"}]}), 3306) is None
+    assert compose._published(raw(ports=bindings), 3306) == place
 
 
 def test_without_a_published_port_the_containers_own_address_serves() -> None:
@@ -107,6 +118,11 @@ def test_without_a_published_port_the_containers_own_address_serves() -> None:
     assert compose._inside(raw(networks=networks), 9092) == ("172.18.0.9", 9092)
     assert compose._inside(raw(networks={"a": {"IPAddress": ""}}), 9092) is None
     assert compose._inside(raw(host={"NetworkMode": "host"}), 9092) == ("127.0.0.1", 9092)
+
+
+def test_a_container_that_has_lost_its_names_is_named_by_its_id() -> None:
+    assert compose._listed_name({"Id": "0123456789abcdef", "Names": None}) == "0123456789ab"
+    assert compose._listed_name({"Id": "0123456789abcdef", "Names": ["/a-1"]}) == "a-1"
 
 
 def test_an_address_with_a_host_needs_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -157,3 +173,62 @@ def test_an_engine_that_never_answers_is_unverifiable_at_the_deadline(
     monkeypatch.setenv("DOCKER_HOST", silent_engine)
     with pytest.raises(Unverifiable, match=r"within 0\.2 s"):
         ComposeEngine("p", 0.2).containers()
+
+
+@dataclass
+class AnsweringEngine:
+    """An engine without containers that keeps what it was asked, and whether it is `wrong`."""
+
+    asked: list[str] = field(default_factory=list)
+    wrong: bool = False
+
+
+@pytest.fixture
+def answering_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AnsweringEngine]:
+    """An engine that answers, which this process has not met before."""
+    engine = AnsweringEngine()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            engine.asked.append(self.path.partition("?")[0])
+            versions = {"ApiVersion": "1.44", "Version": "26"}
+            said: object = versions if self.path == "/version" else []
+            body = json.dumps({"message": "too new"} if engine.wrong else said).encode()
+            self.send_response(400 if engine.wrong else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
+            """Say nothing."""
+
+    with UnixStreamServer(str(tmp_path / "engine"), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/engine")
+        yield engine
+        server.shutdown()
+        thread.join()
+
+
+def test_the_engines_version_is_asked_once_and_again_after_an_error(
+    answering_engine: AnsweringEngine,
+) -> None:
+    """To tell its versions, an engine starts programs."""
+    engine, listing = ComposeEngine("p", 5), "/v1.44/containers/json"
+    engine.running()
+    engine.containers()
+    assert answering_engine.asked == ["/version", listing, listing]
+    answering_engine.wrong = True
+    with pytest.raises(Unverifiable):
+        engine.running()
+    answering_engine.wrong = False
+    answering_engine.asked.clear()
+    engine.running()
+    assert answering_engine.asked == ["/version", listing]
+
+
+def test_a_place_is_found_by_the_listing_alone(answering_engine: AnsweringEngine) -> None:
+    with pytest.raises(Unverifiable, match="no container at all"):
+        ComposeEngine("p", 5).resolve(Address(service="redis", port=1))
+    assert answering_engine.asked == ["/version", "/v1.44/containers/json"]

@@ -101,6 +101,24 @@ def test_help_imports_nothing_that_commands_work_with(door: str) -> None:
     assert not HEAVY & set(imported.split())
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        "fixtures.doctor.probe_table",
+        "fixtures.monitor.monitor",
+        "fixtures.stores.milvus.view",
+        "rollback_actions.backup.capture",
+        "rollback_actions.backup.whole_backup",
+        "rollback_actions.rollback.rollback_run",
+    ],
+)
+def test_what_commands_work_with_imports_nothing_slow_that_it_does_not_need(module: str) -> None:
+    """Neither pytest, which only checks need, nor SciPy, which only a search in a Milvus does."""
+    done = _started(module)
+    assert done.returncode == 0, done.stderr
+    assert not {"pytest", "scipy"} & set(done.stdout.partition("IMPORTED")[2].split())
+
+
 @pytest.mark.parametrize(("name", "at"), COMMANDS)
 def test_the_table_says_what_the_command_says_of_itself(name: str, at: At) -> None:
     command = getattr(import_module(at.module), at.place.partition(":")[2])
