@@ -189,11 +189,11 @@ def _hand_out(workers: list[_Worker]) -> None:
 
 def _remember_packages() -> None:
     """Read once what is installed: pytest reads all of it again for each plugin that a conftest names."""
-    of_all: Any = importlib.metadata.Distribution
+    metadata: Any = importlib.metadata
     for name in ("entry_points", "metadata"):
-        setattr(of_all, name, property(cache(getattr(of_all, name).fget)))
-    installed, search = list(importlib.metadata.distributions()), importlib.metadata.distributions
-    importlib.metadata.distributions = lambda **where: search(**where) if where else installed
+        setattr(metadata.Distribution, name, property(cache(getattr(metadata.Distribution, name).fget)))
+    installed, search = list(metadata.distributions()), metadata.distributions
+    metadata.distributions = lambda **where: search(**where) if where else installed
 
 
 def _import_all(modules: Sequence[str]) -> None:
