@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import importlib.metadata
 import json
 import os
 import re
@@ -22,6 +23,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -185,10 +187,20 @@ def _hand_out(workers: list[_Worker]) -> None:
     master.__init__ = start_or_take
 
 
+def _remember_packages() -> None:
+    """Read once what is installed: pytest reads all of it again for each plugin that a conftest names."""
+    metadata: Any = importlib.metadata
+    for name in ("entry_points", "metadata"):
+        setattr(metadata.Distribution, name, property(cache(getattr(metadata.Distribution, name).fget)))
+    installed, search = list(metadata.distributions()), metadata.distributions
+    metadata.distributions = lambda **where: search(**where) if where else installed
+
+
 def _import_all(modules: Sequence[str]) -> None:
     """Import the runs' modules and `modules` through pytest, which rewrites the assertions of plugins."""
     from _pytest.config import _prepareconfig  # noqa: PLC0415
 
+    _remember_packages()
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(ROOT / "conftest.py", folder)
         Path(folder, "pytest.ini").write_text("[pytest]\n", encoding="utf-8")

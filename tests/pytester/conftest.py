@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, write_profile
-from tests.fork_server import ForkServer, Order, workers_in
+from tests.fork_server import ForkedRun, ForkServer, Order, workers_in
 
 PLUGINS = (
     *("fixtures.gating.windows", "fixtures.gating.phases", "fixtures.gating.recorder"),
@@ -51,15 +51,26 @@ def pytest_runtest_protocol(item):
         item.config.stash[VERIFICATION] = replace(facts, zero=zero, started=started)
     return (yield)
 """
-UNRENDERED = """
+DRAWN = """
 import reports.run.record
 reports.run.record.installed_allure = lambda: None
 """
 """For the conftest of runs that need no report.html: to make it takes longer than the run."""
+UNRENDERED = f"""{DRAWN}
+import reports.run.completion
+reports.run.completion.draw = lambda *_: []
+"""
+"""For the conftest of runs that need no pictures either."""
 OPERATORS = "-p no:hypothesispytest"
 """Hypothesis' plugin imports its library at the end of every run; an operator lacks both."""
 ALONE_AND_WITH_WORKERS = pytest.mark.parametrize("sandbox", [[], ["-n2"]], ids=["alone", "n2"], indirect=True)
 """For behaviour that xdist's workers could change: order, gates, time, reports, processes."""
+AT_LENGTH = pytest.mark.long(minutes=0.05)
+"""For a variant of what another test of the default run shows."""
+ALONE_AND_AT_LENGTH_WITH_WORKERS = pytest.mark.parametrize(
+    "sandbox", [[], pytest.param(["-n2"], marks=AT_LENGTH)], ids=["alone", "n2"], indirect=True
+)
+"""For behaviour that reaches the workers by a way that another test of the default run takes."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +131,10 @@ class Sandbox:
         imports = ", ".join(modules)
         self.settings(f"import {imports}\n{names} = {seconds}\n")
 
+    def impatient(self) -> None:
+        """Kill workers that do not end at once; xdist waits 10 s for them."""
+        self.settings("import xdist.workermanage\nxdist.workermanage.NodeManager.EXIT_TIMEOUT = 0.5\n")
+
     def time_is_nearly_up(self) -> None:
         """Make checks of phase 1 begin with only a second of their time left."""
         self.settings(NEARLY_UP)
@@ -132,6 +147,12 @@ class Sandbox:
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of `run`, for a process to be watched or killed."""
         return [sys.executable, "-m", "pytest", *self.options, *self.parallel, *arguments]
+
+    def start(self, *arguments: str, output: int) -> ForkedRun:
+        """Start a run that writes into the open file `output`; no other may run before its end."""
+        command = self.command(*arguments)
+        run: ForkedRun = self.pytester.popen(command, stdout=output, stderr=output)
+        return run
 
     def run(self, *arguments: str) -> Outcome:
         """Run pytest with the target and this case's workers."""
@@ -172,7 +193,8 @@ def pytester(
             environment={**os.environ, "PYTHONPATH": path, "PYTEST_ADDOPTS": OPERATORS},
             workers=workers_in(rest),
         )
-        return fork_server.start(order, stdout.fileno(), stderr.fileno())
+        files = (file if isinstance(file, int) else file.fileno() for file in (stdout, stderr))
+        return fork_server.start(order, *files)
 
     monkeypatch.setattr(pytester, "popen", popen)
     return pytester

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 import pytest
 
 from fixtures.errors import ExitCode
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, AT_LENGTH, Sandbox
 
 SECONDS = 240.0
 PHASES = ("phase1", "phase2", "phase3", "phase4")
@@ -56,7 +56,15 @@ def start(sandbox: Sandbox) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 @ALONE_AND_WITH_WORKERS
-@pytest.mark.parametrize("dies", PHASES)
+@pytest.mark.parametrize(
+    "dies",
+    [
+        "phase1",
+        pytest.param("phase2", marks=AT_LENGTH),
+        pytest.param("phase3", marks=AT_LENGTH),
+        "phase4",
+    ],
+)
 def test_a_worker_that_is_killed_breaks_its_check_and_nothing_runs_twice(sandbox: Sandbox, dies: str) -> None:
     die = "os.kill(os.getpid(), signal.SIGKILL)"
     sandbox.checks(**{f"test_{p}": module(p, first=die if p == dies else "pass") for p in PHASES})
@@ -83,7 +91,7 @@ def test_a_worker_that_is_killed_breaks_its_check_and_nothing_runs_twice(sandbox
 @ALONE_AND_WITH_WORKERS
 def test_checks_that_never_began_because_a_worker_died_are_reported_as_blocked(sandbox: Sandbox) -> None:
     dies = CHECK.format(phase="phase1", number=0, body="os.kill(os.getpid(), signal.SIGKILL)")
-    more = "".join(CHECK.format(phase="phase1", number=n, body="time.sleep(0.2)") for n in range(1, 40))
+    more = "".join(CHECK.format(phase="phase1", number=n, body="time.sleep(0.05)") for n in range(1, 40))
     sandbox.checks(test_a=dies + more, test_b=module("phase2"))
     outcome = sandbox.run("--junitxml=junit.xml")
     if not sandbox.parallel:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-import resource
-import shlex
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
 from fixtures.errors import ExitCode
 from fixtures.incident.incident import load_incident
 from fixtures.incident.ledger import runs
+from tests.fork_server import ForkedRun
 from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Sandbox
 
 SECONDS = 240.0
@@ -40,24 +43,23 @@ def recorded(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
-def ended(sandbox: Sandbox, *arguments: str, limit: int | None = None) -> tuple[int, str]:
-    """Run pytest, its output into a pipe, which has no size; return its exit code and output."""
+@contextmanager
+def started(sandbox: Sandbox, *arguments: str) -> Iterator[tuple[ForkedRun, TextIO]]:
+    """Start a run whose output is read from a pipe, which has no size."""
+    told, tell = os.pipe()
+    with open(told, encoding="utf-8", errors="replace") as output:  # noqa: PTH123 - an open file
+        try:
+            run = sandbox.start(*arguments, output=tell)
+        finally:
+            os.close(tell)
+        yield run, output
 
-    def limited() -> None:
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
-    done = subprocess.run(
-        [*sandbox.command(*arguments), "-p", "no:cacheprovider"],
-        cwd=sandbox.pytester.path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-        preexec_fn=limited,
-    )
-    return done.returncode, done.stdout
+def ended(sandbox: Sandbox) -> tuple[int, str]:
+    """Run pytest; return its exit code and output."""
+    with started(sandbox, "-p", "no:cacheprovider") as (run, output):
+        said = output.read()
+        return run.wait(SECONDS), said
 
 
 def incident_of(sandbox: Sandbox) -> Path:
@@ -88,7 +90,8 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_what_was_recorded(recorded:
 @pytest.mark.parametrize("limit", [100, 200, 600])
 def test_a_disk_that_is_full_from_the_start_is_one_line(recorded: Sandbox, limit: int) -> None:
     recorded.checks(test_a=CHECKS.format(body="pass"))
-    code, said = ended(recorded, limit=limit)
+    recorded.settings(f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n")
+    code, said = ended(recorded)
     assert code == ExitCode.BROKEN, said
     assert "observed File too large" in said
     assert "INTERNALERROR" not in said
@@ -97,21 +100,16 @@ def test_a_disk_that_is_full_from_the_start_is_one_line(recorded: Sandbox, limit
 
 @ALONE_AND_WITH_WORKERS
 def test_a_cancelled_run_has_its_record_and_its_verdict(recorded: Sandbox) -> None:
+    recorded.impatient()
     recorded.checks(test_a=CHECKS.format(body="open('holds', 'w').close(); time.sleep(60)"))
-    process = subprocess.Popen(
-        recorded.command(),
-        cwd=recorded.pytester.path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    give_up = time.monotonic() + SECONDS
-    while not (recorded.pytester.path / "holds").exists():
-        assert time.monotonic() < give_up
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == ExitCode.INTERRUPTED, said
+    with started(recorded) as (run, output):
+        give_up = time.monotonic() + SECONDS
+        while not (recorded.pytester.path / "holds").exists():
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        os.kill(run.pid, signal.SIGTERM)
+        said = output.read()
+        assert run.wait(SECONDS) == ExitCode.INTERRUPTED, said
     verdict = json.loads((incident_of(recorded) / "verdict.json").read_text(encoding="utf-8"))
     assert verdict["verdict"] != "passed"
     assert f"incident {incident_of(recorded).name}" in said
@@ -120,17 +118,10 @@ def test_a_cancelled_run_has_its_record_and_its_verdict(recorded: Sandbox) -> No
 @ALONE_AND_WITH_WORKERS
 def test_a_run_whose_reader_has_gone_goes_on_in_silence(recorded: Sandbox) -> None:
     recorded.checks(test_a=CHECKS.format(body="pass"))
-    command = f"{shlex.join(recorded.command())} | head -n 1"
-    done = subprocess.run(
-        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
-        cwd=recorded.pytester.path,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert done.returncode == ExitCode.VERIFIED, done.stderr
-    assert done.stderr == ""
+    with started(recorded) as (run, output):
+        assert output.readline()
+        output.close()
+        assert run.wait(SECONDS) == ExitCode.VERIFIED
     assert (incident_of(recorded) / "verdict.json").exists()
 
 

@@ -6,7 +6,13 @@ import pytest
 
 from fixtures.errors import ExitCode
 from fixtures.incident.incident import new_incident
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Outcome, Sandbox
+from tests.pytester.conftest import (
+    ALONE_AND_AT_LENGTH_WITH_WORKERS,
+    ALONE_AND_WITH_WORKERS,
+    AT_LENGTH,
+    Outcome,
+    Sandbox,
+)
 
 ONE_A_PHASE = {
     f"test_{number}": f"@pytest.mark.phase{number}\ndef test_p{number}(): note('p{number}')"
@@ -24,7 +30,11 @@ def never_verified(outcome: Outcome) -> None:
 
 @ALONE_AND_WITH_WORKERS
 @pytest.mark.parametrize(
-    "skip", ["pytest.importorskip('no_such_module')", "pytest.skip('not here', allow_module_level=True)"]
+    "skip",
+    [
+        "pytest.importorskip('no_such_module')",
+        pytest.param("pytest.skip('not here', allow_module_level=True)", marks=AT_LENGTH),
+    ],
 )
 def test_a_module_that_is_skipped_has_checks_that_did_not_run(sandbox: Sandbox, skip: str) -> None:
     sandbox.checks(**ONE_A_PHASE, test_0=f"{skip}\n@pytest.mark.phase1\ndef test_p0(): pass")
@@ -80,7 +90,7 @@ def test_however_checks_are_distributed_none_runs_twice(sandbox: Sandbox, distri
     assert sandbox.notes() == ["p1", "p2", "p3", "p4"]
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 @pytest.mark.parametrize(
     "setting", ["python_functions=test_p1 test_p2 test_p3", "python_files=test_[1-3].py"]
 )
@@ -107,7 +117,7 @@ def test_checks_that_are_reached_through_a_link_are_checks(sandbox: Sandbox) -> 
     never_verified(sandbox.run("--rootdir=link", "link/checks"))
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_collecting_only_writes_nothing_and_is_no_error(sandbox: Sandbox) -> None:
     sandbox.checks(**ONE_A_PHASE)
     outcome = sandbox.run("--collect-only", "-q")

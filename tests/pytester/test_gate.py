@@ -11,7 +11,13 @@ import pytest
 
 from fixtures.errors import ExitCode
 from reports.tools.node import find_allure
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Outcome, Sandbox
+from tests.pytester.conftest import (
+    ALONE_AND_AT_LENGTH_WITH_WORKERS,
+    ALONE_AND_WITH_WORKERS,
+    UNRENDERED,
+    Outcome,
+    Sandbox,
+)
 
 STEPS = {
     f"test_step{number}": f"""
@@ -104,7 +110,7 @@ def test_all_items_hold(gate: Sandbox) -> None:
     assert outcome.incident.name == f"change-sandbox-{commit_of(gate)[:12]}"
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_each_item_that_does_not_hold_is_on_the_page(gate: Sandbox) -> None:
     gate.checks(test_red=RED)
     outcome = run(gate)
@@ -202,7 +208,7 @@ def test_the_gate_asks_for_a_migration(gate: Sandbox) -> None:
     assert "Traceback" not in outcome.text
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_a_migration_has_no_phases(gate: Sandbox) -> None:
     gate.checks(test_p1="@pytest.mark.phase1\ndef test_one(): pass")
     outcome = gate.run(f"--migration={commit_of(gate)}")

@@ -11,11 +11,11 @@ from fixtures.errors import ExitCode
 from fixtures.incident.incident import RollbackRecord, new_incident
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
+from tests.pytester.conftest import ALONE_AND_AT_LENGTH_WITH_WORKERS, ALONE_AND_WITH_WORKERS, Sandbox
 from tests.pytester.test_fail_closed import ONE_A_PHASE
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 @pytest.mark.parametrize("ignored", ["test_0.py", "more", "zero_test.py"])
 def test_what_a_conftest_ignores_is_no_verification(sandbox: Sandbox, ignored: str) -> None:
     sandbox.checks(**ONE_A_PHASE, test_0="@pytest.mark.phase1\ndef test_p0(): assert False")
@@ -49,8 +49,8 @@ def test_what_a_check_leaves_running_does_not_keep_the_process(
     sandbox: Sandbox, left: str, name: str
 ) -> None:
     sandbox.grace(0.3)
-    # A worker is not waited for either: xdist kills it then.
-    sandbox.settings("import xdist.workermanage\nxdist.workermanage.NodeManager.EXIT_TIMEOUT = 1\n")
+    # A worker is not waited for either.
+    sandbox.impatient()
     sandbox.checks(**ONE_A_PHASE | {"test_4": f"@pytest.mark.phase4\ndef test_p4():\n    {left}"})
     outcome = sandbox.run()
     for child in (noted for noted in sandbox.notes() if noted.startswith("child=")):
@@ -118,7 +118,7 @@ def test_whatever_ends_a_run_the_incident_is_open_until_it_is_verified_again(
     sandbox: Sandbox, body: str, options: list[str]
 ) -> None:
     sandbox.checks(**ONE_A_PHASE)
-    first = sandbox.run("--incident=one")
+    first = sandbox.run("--incident=one", "-n0")
     assert first.incident is not None
     assert (first.incident / "closed.json").exists()
     sandbox.checks(test_3=f"@pytest.mark.phase3\ndef test_p3():\n    {body}")

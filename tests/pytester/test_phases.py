@@ -19,7 +19,13 @@ from fixtures.target.profile import Windows, load_target
 from fixtures.verdict import Verdict
 from reports.verdict.verdict import read_verdict
 from tests.conftest import write_profile
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Sandbox
+from tests.pytester.conftest import (
+    ALONE_AND_AT_LENGTH_WITH_WORKERS,
+    ALONE_AND_WITH_WORKERS,
+    AT_LENGTH,
+    UNRENDERED,
+    Sandbox,
+)
 from tests.unit.made_samples import samples
 
 FOUR = {
@@ -45,6 +51,8 @@ def test_phases_run_in_order_and_all_passed_is_zero(sandbox: Sandbox) -> None:
         "phase4",
     ]
     assert set(outcome.verdicts().values()) == {"passed"}
+    assert outcome.incident is not None
+    assert (outcome.incident / "closed.json").exists()
 
 
 @ALONE_AND_WITH_WORKERS
@@ -82,7 +90,7 @@ def test_a_failed_phase_blocks_the_next_process(sandbox: Sandbox) -> None:
     assert "test_broken_disk" in outcome.results()["test_two"]["reason"]
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_phases_in_processes_of_their_own(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR)
     for phase in ("phase1", "phase2", "phase3", "phase4"):
@@ -132,7 +140,7 @@ def test_steps_run_in_order_before_phases(sandbox: Sandbox) -> None:
     "order",
     [
         ["-p", "randomly", "-p", "no:cacheprovider", "--randomly-seed=1"],
-        ["-p", "randomly", "-p", "no:cacheprovider", "--randomly-seed=2"],
+        pytest.param(["-p", "randomly", "-p", "no:cacheprovider", "--randomly-seed=2"], marks=AT_LENGTH),
         ["checks/test_a.py", "checks/test_b.py", "checks/test_c.py", "checks/test_d.py"],
     ],
     ids=["randomly", "randomly again", "command line"],
@@ -157,7 +165,7 @@ def test_what_pytest_would_run_first_is_not_run_first(sandbox: Sandbox, option: 
     assert phases == sorted(phases)
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_a_partial_selection_never_opens_a_gate(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR)
     assert sandbox.run("-m", "phase1", "-k", "test_one").code == ExitCode.VERIFIED
@@ -179,9 +187,13 @@ def test_a_node_id_is_a_partial_selection(sandbox: Sandbox) -> None:
     [
         (["--deselect", "checks/test_d.py::test_uno"], "1 of its checks were deselected"),
         (["checks/test_d.py"], "a part of the checks on the command line"),
-        (["checks/test_a.py", "checks/test_d.py"], "a part of the checks on the command line"),
+        pytest.param(
+            ["checks/test_a.py", "checks/test_d.py"],
+            "a part of the checks on the command line",
+            marks=AT_LENGTH,
+        ),
         (["--ignore", "checks/test_e.py"], "--ignore"),
-        (["--ignore-glob", "*_e.py"], "--ignore-glob"),
+        pytest.param(["--ignore-glob", "*_e.py"], "--ignore-glob", marks=AT_LENGTH),
     ],
 )
 def test_the_verdict_says_what_is_partial(sandbox: Sandbox, selection: list[str], words: str) -> None:
@@ -195,7 +207,7 @@ def test_the_verdict_says_what_is_partial(sandbox: Sandbox, selection: list[str]
     assert sandbox.run("-m", "phase2").code == ExitCode.BLOCKED
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_a_module_that_is_not_collected_is_no_verification(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR, test_e="import no_such_module")
     # xdist runs what it could collect; pytest alone stops.
@@ -238,11 +250,11 @@ CANARY = """
 def traces():
     note("left")
     yield
-    time.sleep(0.5)
+    time.sleep(0.3)
     note("swept")
 @pytest.mark.phase3
 @pytest.mark.parametrize("number", range(4))
-def test_acts(traces, number): time.sleep(0.05 if number else 1.5)
+def test_acts(traces, number): time.sleep(0.05 if number else 0.8)
 """
 COUNTS = """
 @pytest.mark.phase4
@@ -260,13 +272,13 @@ def test_without_a_gate_too_phase_4_sees_nothing_of_what_phase_3_leaves(sandbox:
     assert notes[-4:] == ["count"] * 4
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_without_a_gate_a_failed_phase_holds_nothing_up(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR | {"test_1": "@pytest.mark.phase1\ndef test_fails(): assert False"})
     assert sorted(sandbox.run("--no-gate").verdicts().values()) == ["failed", *["passed"] * 5]
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_an_error_is_broken_and_not_failed(sandbox: Sandbox) -> None:
     sandbox.checks(
         test_a="@pytest.mark.phase1\ndef test_one():\n"
@@ -292,7 +304,7 @@ def test_nothing_selected_is_not_zero(sandbox: Sandbox) -> None:
     assert sandbox.run("-k", "no_such_check").code == ExitCode.NOTHING_SELECTED
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_no_target_is_a_usage_error(sandbox: Sandbox) -> None:
     sandbox.checks(**FOUR)
     sandbox.options = []

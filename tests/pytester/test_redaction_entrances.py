@@ -18,7 +18,7 @@ import pytest
 from fixtures.redaction.spellings import spellings
 from reports.run import renewal
 from tests.conftest import ROOT, write_profile
-from tests.pytester.conftest import SETTINGS
+from tests.pytester.conftest import AT_LENGTH, SETTINGS
 
 CONFTEST = """
 import sys
@@ -31,8 +31,9 @@ pytest_plugins = [
 ]
 
 def pytest_configure():
-    # Rendering has tests of its own.
+    # Rendering and drawing have tests of their own.
     sys.modules["reports.run.record"].installed_allure = lambda: None
+    sys.modules["reports.run.completion"].draw = lambda *_: []
 """
 
 CHECKS = """
@@ -432,11 +433,20 @@ def test_what_is_redacted_at_every_entrance_is_green(project: Project, distribut
     assert "secret in the record" not in printed
 
 
+# What the controller writes of what a worker reported; the rest each process writes as it does alone.
+BY_THE_CONTROLLER = {"report", "name", "log"}
+
+
 # What a worker says of the whole suite does not reach the file of the controller.
 @pytest.mark.parametrize(
     ("entrance", "distribution"),
     [
-        pytest.param(entrance, options, id=f"{entrance}-{name}")
+        pytest.param(
+            entrance,
+            options,
+            id=f"{entrance}-{name}",
+            marks=AT_LENGTH if options and entrance not in BY_THE_CONTROLLER else (),
+        )
         for entrance in MUTATIONS
         for name, options in (("alone", []), ("n2", ["-n2"]))
         if (entrance, name) != ("junit", "n2")

@@ -13,7 +13,7 @@ from fixtures.incident.ledger import runs
 from fixtures.verdict import Verdict
 from reports.incident.event import Kind
 from reports.incident.incident_record import read_record
-from reports.run import renewal
+from reports.run import completion, renewal
 from reports.timeline.timeline import timeline_of
 from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 
@@ -42,6 +42,7 @@ def test_a_killed_run_leaves_an_honest_record(sandbox: Sandbox, monkeypatch: pyt
         return folder
 
     monkeypatch.setattr(renewal, "render", render)
+    monkeypatch.setattr(completion, "draw", lambda *_: [])
     sandbox.checks(test_a=KILLED)
 
     killed = sandbox.run("--timeout=20")

@@ -17,7 +17,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from reports.html.html import render
 from reports.text.stages import TITLES
 from tests.conftest import ROOT, write_profile
-from tests.pytester.conftest import SETTINGS, UNRENDERED
+from tests.pytester.conftest import DRAWN, SETTINGS
 
 SECONDS = 120
 CONFTEST = """
@@ -197,7 +197,7 @@ def report(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     profile = write_profile(pytester.path)
     pytester.path.joinpath("pyproject.toml").write_text(SETTINGS, encoding="utf-8")
-    pytester.makeconftest(f"{CONFTEST}{UNRENDERED}")
+    pytester.makeconftest(f"{CONFTEST}{DRAWN}")
     checks = pytester.mkdir("checks") / "test_checks.py"
     checks.write_text(CHECKS, encoding="utf-8")
     run = pytester.runpytest_subprocess(f"--target={profile}", "--incident=one", "--no-gate")

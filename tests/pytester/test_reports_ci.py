@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Sandbox
+from tests.pytester.conftest import (
+    ALONE_AND_AT_LENGTH_WITH_WORKERS,
+    ALONE_AND_WITH_WORKERS,
+    UNRENDERED,
+    Sandbox,
+)
 
 CHECKS = {
     "test_a": "@pytest.mark.phase1\ndef test_fine(): pass\n"
@@ -86,7 +91,7 @@ def _properties(of: ET.Element) -> dict[str, str]:
     return {one.attrib["name"]: one.attrib["value"] for one in of.findall("properties/property")}
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 @pytest.mark.usefixtures("summary")
 def test_what_a_check_could_not_verify_or_skipped_is_an_error_in_junit(sandbox: Sandbox) -> None:
     sandbox.checks(
@@ -97,9 +102,10 @@ def test_what_a_check_could_not_verify_or_skipped_is_an_error_in_junit(sandbox: 
     file = sandbox.pytester.path / "junit.xml"
     assert sandbox.run(f"--junitxml={file}").code == ExitCode.BROKEN
     cases = [*ET.parse(file).getroot().iter("testcase")]  # noqa: S314 - our own
-    assert [
+    # Workers report in any order.
+    assert sorted(
         (case.attrib["name"], child.tag, child.attrib["type"]) for case in cases for child in case[1:]
-    ] == [
+    ) == [
         ("test_away", "error", "broken"),
         ("test_left_out", "error", "broken"),
     ]
@@ -139,7 +145,7 @@ def test_nothing_is_annotated_where_nobody_reads_it(
     assert "::error" not in sandbox.run().text
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 @pytest.mark.usefixtures("summary")
 def test_a_module_that_cannot_be_imported_is_annotated(sandbox: Sandbox) -> None:
     sandbox.checks(test_a="import no_such_module")

@@ -9,7 +9,13 @@ import pytest
 
 from fixtures.errors import ExitCode
 from tests.conftest import write_profile
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, IMPORTS, UNRENDERED, Sandbox
+from tests.pytester.conftest import (
+    ALONE_AND_AT_LENGTH_WITH_WORKERS,
+    ALONE_AND_WITH_WORKERS,
+    IMPORTS,
+    UNRENDERED,
+    Sandbox,
+)
 
 OURS = """
 @pytest.mark.verification
@@ -59,7 +65,7 @@ def test_they_are_ordered_and_recorded_like_ours(site: Sandbox) -> None:
     assert verdict["phases"]["phase3"]["checks"]["passed"] == 3
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 @pytest.mark.parametrize(
     ("body", "code"), [("assert 1 == 2", ExitCode.FAILED), ("raise OSError('gone')", ExitCode.BROKEN)]
 )
@@ -92,7 +98,7 @@ def test_one_that_cannot_be_collected_is_broken(site: Sandbox, text: str) -> Non
 UNMARKED = "checks.folders: expected a marker of a phase on each, observed none on test_site.py::test_site"
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -8,7 +8,13 @@ import pytest
 
 from fixtures.errors import ExitCode
 from reports.run.causes import ALL_ROWS, ROWS
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Sandbox
+from tests.pytester.conftest import (
+    ALONE_AND_AT_LENGTH_WITH_WORKERS,
+    ALONE_AND_WITH_WORKERS,
+    AT_LENGTH,
+    UNRENDERED,
+    Sandbox,
+)
 
 COLUMNS = 80
 MOST_ROWS = 60
@@ -18,10 +24,10 @@ def engine():
     raise Unverifiable(what="container engine", expected="an answer", observed="No such file or directory",
                        source="unix:///gone.sock", hint="docker version")
 @pytest.mark.phase1
-@pytest.mark.parametrize("service", range(150))
+@pytest.mark.parametrize("service", range(60))
 def test_runs(engine, service): pass
 @pytest.mark.phase2
-@pytest.mark.parametrize("service", range(150))
+@pytest.mark.parametrize("service", range(60))
 def test_answers(service): pass
 """
 EACH_ANOTHER = """
@@ -31,11 +37,6 @@ def test_rows(table):
     raise Mismatch(what=f"rows of table {table}", expected="as recorded: " + "x" * 500, observed="y" * 5_000,
                    source="the store", hint="compare " + "z" * 500)
 """
-# On a machine with much else to do they may be late, which takes rows of its own.
-UNDRAWN = """
-complete = reports.run.record.complete
-reports.run.record.complete = lambda *words, drawn, **more: complete(*words, drawn=False, **more)
-"""
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def terminal(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """A project that makes the whole record, at a terminal of 80 columns."""
     names = ("scrubbing", "annotations", "causes", "record")
     sandbox.plugins("fixtures.gating.evidence", then=[f"reports.run.{name}" for name in names])
-    sandbox.settings(UNRENDERED + UNDRAWN)
+    sandbox.settings(UNRENDERED)
     monkeypatch.setenv("COLUMNS", str(COLUMNS))
     return sandbox
 
@@ -65,7 +66,7 @@ def test_equal_causes_are_one_entry(terminal: Sandbox) -> None:
     assert outcome.code == ExitCode.BROKEN
     causes = red_checks(outcome.text)
     assert causes.count("unix:///gone.sock") == 1
-    assert "150 checks" in causes
+    assert "60 checks" in causes
     assert "HINT: docker version" in causes
     assert rows(causes) <= ROWS
     assert rows(outcome.text) <= MOST_ROWS
@@ -74,7 +75,7 @@ def test_equal_causes_are_one_entry(terminal: Sandbox) -> None:
 def test_a_whole_verification_with_everything_to_say_fits_the_screen(terminal: Sandbox) -> None:
     more = """
 @pytest.mark.phase{0}
-@pytest.mark.parametrize("table", range(100))
+@pytest.mark.parametrize("table", range(40))
 def test_more_{0}(table, note): note(f"note {{table}}: " + "n" * 300)
 """
     body = "".join(more.format(number) for number in range(1, 5))
@@ -84,7 +85,7 @@ def test_more_{0}(table, note): note(f"note {{table}}: " + "n" * 300)
     assert outcome.text.count("  note ") > 1
     assert rows(outcome.text) <= MOST_ROWS
     assert outcome.incident is not None
-    assert "note 99: n" in (outcome.incident / "verdict.json").read_text(encoding="utf-8")
+    assert "note 39: n" in (outcome.incident / "verdict.json").read_text(encoding="utf-8")
 
 
 def test_a_red_check_is_a_few_rows_and_all_of_them_fit_the_screen(terminal: Sandbox) -> None:
@@ -99,7 +100,7 @@ def test_a_red_check_is_a_few_rows_and_all_of_them_fit_the_screen(terminal: Sand
     assert rows(outcome.text) <= MOST_ROWS
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_a_crash_names_its_place_and_leaves_its_traceback_to_the_record(terminal: Sandbox) -> None:
     terminal.checks(test_a="@pytest.mark.phase1\ndef test_x():\n    inner = {}\n    inner['absent']")
     outcome = terminal.run()
@@ -124,8 +125,18 @@ def test_a_module_that_cannot_be_imported_is_a_cause(terminal: Sandbox) -> None:
     assert rows(outcome.text) <= MOST_ROWS
 
 
-@ALONE_AND_WITH_WORKERS
-@pytest.mark.parametrize("options", [[], ["-q"], ["-qq"], ["--no-summary"], ["--tb=short"], ["-x"]])
+@pytest.mark.parametrize(
+    ("sandbox", "options"),
+    [
+        *([[], options] for options in ([], ["-q"], ["-qq"], ["--no-summary"], ["--tb=short"], ["-x"])),
+        (["-n2"], []),
+        *(
+            pytest.param(["-n2"], options, marks=AT_LENGTH)
+            for options in (["-q"], ["-qq"], ["--no-summary"], ["--tb=short"], ["-x"])
+        ),
+    ],
+    indirect=["sandbox"],
+)
 @pytest.mark.parametrize("red", [False, True])
 def test_the_verdict_is_the_last_line(terminal: Sandbox, options: list[str], red: bool) -> None:  # noqa: FBT001 - a case
     terminal.checks(test_a=f"@pytest.mark.phase1\ndef test_x(): assert not {red}")

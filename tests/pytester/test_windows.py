@@ -19,7 +19,13 @@ from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
 from reports.verdict.verdict import read_verdict
 from tests.conftest import write_profile
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Outcome, Sandbox
+from tests.pytester.conftest import (
+    ALONE_AND_AT_LENGTH_WITH_WORKERS,
+    ALONE_AND_WITH_WORKERS,
+    UNRENDERED,
+    Outcome,
+    Sandbox,
+)
 
 HANGS = "time.sleep(60)"
 # The time of the whole run is over before the first check of phase 2.
@@ -97,7 +103,7 @@ def test_whatever_hangs_is_late_at_the_checks_own_limit(sandbox: Sandbox, body: 
 def test_what_no_signal_can_stop_ends_with_its_process(sandbox: Sandbox) -> None:
     """A driver in C may not come back to Python, as here a sleep that lets no signal through."""
     sandbox.time_is_nearly_up()
-    sandbox.grace(1)
+    sandbox.grace(0.3)
     sandbox.checks(
         test_a="@pytest.mark.phase1\ndef test_one():\n"
         f"    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])\n    {HANGS}",
@@ -126,7 +132,7 @@ def test_what_no_signal_can_stop_ends_with_its_process(sandbox: Sandbox) -> None
 def test_a_check_that_failed_may_not_hang_either(sandbox: Sandbox, body: str) -> None:
     """What went wrong calls off pytest's own timers."""
     sandbox.time_is_nearly_up()
-    sandbox.grace(1)
+    sandbox.grace(0.3)
     sandbox.checks(
         test_a=f"@pytest.fixture\ndef store():\n    yield\n    {body}\n"
         "@pytest.mark.phase1\ndef test_one(store): assert False"
@@ -153,6 +159,21 @@ def test_a_report_that_takes_longer_than_what_is_left_ends_no_run(sandbox: Sandb
     assert outcome.results()["test_one"]["reason"] == "said in the end"
 
 
+def test_a_failure_that_takes_longer_to_be_told_than_what_is_left_ends_no_run(sandbox: Sandbox) -> None:
+    """As on a machine so busy that the timer rings between a check's body and its teardown."""
+    sandbox.time_is_nearly_up()
+    sandbox.grace(60)
+    sandbox.settings(
+        "import time\n@pytest.hookimpl(wrapper=True)\ndef pytest_exception_interact():\n"
+        "    told = yield\n    time.sleep(1.3)\n    return told\n"
+    )
+    sandbox.checks(test_a="@pytest.mark.phase1\ndef test_one(): assert False, 'the disk is full'")
+    outcome = sandbox.run()
+    assert outcome.code == ExitCode.FAILED
+    assert outcome.verdicts() == {"test_one": "failed"}
+    assert "the disk is full" in outcome.results()["test_one"]["reason"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -168,7 +189,7 @@ def test_a_check_that_goes_on_when_the_timer_rang_is_late(sandbox: Sandbox, body
     assert "late: phase1" in outcome.results()["test_one"]["reason"]
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 @pytest.mark.parametrize("options", [["--timeout=0"], ["-o", "timeout_func_only=true"]], ids=" ".join)
 def test_without_timers_a_hung_check_ends_with_its_process(sandbox: Sandbox, options: list[str]) -> None:
     sandbox.time_is_nearly_up()
@@ -185,7 +206,7 @@ def test_without_timers_a_hung_check_ends_with_its_process(sandbox: Sandbox, opt
 @ALONE_AND_WITH_WORKERS
 def test_a_module_that_hangs_while_it_is_imported_ends_with_its_process(sandbox: Sandbox) -> None:
     write_profile(sandbox.pytester.path, "[windows]\nverification = 1\n")
-    sandbox.grace(1)
+    sandbox.grace(0.3)
     sandbox.checks(test_a="time.sleep(60)")
     outcome = sandbox.run()
     assert outcome.code not in {ExitCode.VERIFIED, ExitCode.BLOCKED}
@@ -287,14 +308,14 @@ def test_a_phase_that_blocks_the_next_blocks_it_by_what_it_found_and_not_by_the_
     )
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_a_phase_begun_shortly_before_its_window_ends_has_its_time_and_is_late(sandbox: Sandbox) -> None:
     recorded(sandbox)
     sandbox.checks(
         test_a="@pytest.mark.phase1\n@pytest.mark.parametrize('n', range(2))\n"
-        "def test_one(n):\n    time.sleep(3.5)\n    note('ran')"
+        "def test_one(n):\n    time.sleep(1.2)\n    note('ran')"
     )
-    rolled_back(sandbox, seconds_ago(117))
+    rolled_back(sandbox, seconds_ago(118.5))
     outcome = sandbox.run("-m", "phase1")
     assert sandbox.notes() == ["ran", "ran"]
     assert set(outcome.verdicts().values()) == {"passed"}
@@ -347,7 +368,7 @@ def test_after_a_check_that_hangs_to_the_end_of_its_phase_the_others_have_not_fa
     assert outcome.results()["test_two"]["reason"].startswith("phase1 did not pass: checks/test_a.py::test_h")
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_windows_count_from_the_end_of_the_rollback(sandbox: Sandbox) -> None:
     recorded(sandbox)
     sandbox.checks(
@@ -373,7 +394,7 @@ def test_nothing_ends_the_workers_of_a_late_run_before_its_own_time(sandbox: San
     assert set(sandbox.run().verdicts().values()) == {"passed"}
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 @pytest.mark.parametrize("wall", ["2020-01-01T00:00:00.000+00:00", "2120-01-01T00:00:00.000+00:00"])
 def test_a_clock_that_was_set_changes_no_window(sandbox: Sandbox, wall: str) -> None:
     sandbox.checks(
@@ -402,7 +423,7 @@ def test_a_clock_that_is_set_during_the_run_changes_no_window(sandbox: Sandbox) 
     assert set(outcome.verdicts().values()) == {"passed"}
 
 
-@ALONE_AND_WITH_WORKERS
+@ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_verification_as_a_whole_has_a_limit_of_its_own(sandbox: Sandbox) -> None:
     write_profile(sandbox.pytester.path, "[windows]\nverification = 0.01\n")
     recorded(sandbox)
