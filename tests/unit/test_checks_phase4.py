@@ -181,7 +181,7 @@ def test_a_consumer_that_is_ahead_is_said_whatever_else_is_wrong(strayed: list[s
 
 def test_positions_that_strayed_are_red_whatever_comes_of_those_that_advanced() -> None:
     """They are asked for first: that finds out which logs were re-created, by which the others are told."""
-    asked: list[str] = []
+    asked, notes = list[str](), list[str]()
 
     def strayed(_: str) -> list[str]:
         asked.append("strayed")
@@ -192,10 +192,10 @@ def test_positions_that_strayed_are_red_whatever_comes_of_those_that_advanced() 
         raise Unverifiable(what="w", expected="e", observed="o", source="s", hint="h")
 
     with pytest.raises(Mismatch, match="group g t 0: gone"):
-        phase4.test_positions("kafka", strayed, advanced, Expect([]), [].append)
+        phase4.test_positions("kafka", strayed, advanced, Expect([]), notes.append)
     assert asked == ["strayed", "advanced"]
     with pytest.raises(Unverifiable):
-        phase4.test_positions("kafka", strayed, advanced, Expect([]), [].append)
+        phase4.test_positions("kafka", strayed, advanced, Expect([]), notes.append)
 
 
 def test_a_schema_that_the_account_cannot_see_is_not_verified() -> None:
