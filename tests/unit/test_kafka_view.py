@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from fixtures.errors import Unverifiable
+from fixtures.stores.contract import Pace
+from fixtures.stores.kafka import relay
+from fixtures.stores.kafka.content import Content
 from fixtures.stores.kafka.view import Log, Partition, View
-from fixtures.stores.reach import Countdown, Readable
+from fixtures.stores.reach import Countdown, Reach, Readable
 from tests.unit.test_kafka_ranges import TOPIC, Broker, made_broker
 
 
@@ -46,3 +49,31 @@ def test_a_log_that_takes_longer_than_the_deadline_is_asked_all_the_same(
         assert (answer.collection, answer.records) == (TOPIC, 100)
         with pytest.raises(Unverifiable, match="more than 3 s"):
             view.counts()
+
+
+def test_the_way_to_the_broker_is_asked_once_a_reader_and_again_after_a_failure(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that is re-created may send its clients elsewhere; until then all go the same way."""
+    asked, named = list[str](), relay.named_brokers
+
+    def counted(reach: Reach) -> list[tuple[str, int]]:
+        asked.append(reach.address)
+        return named(reach)
+
+    monkeypatch.setattr(relay, "named_brokers", counted)
+    broker.produce(3, 0)
+    asked.clear()
+    readable = Readable("kafka", broker.profile, broker.reach.endpoint)
+    with Content(readable) as content:
+        division = content.divide(TOPIC, 2)
+        assert sum(1 for _ in content.records(TOPIC, division, range(len(division)), Pace())) == 3
+        assert content.positions()
+        assert asked == [broker.reach.address]
+        with pytest.raises(Unverifiable, match="no such topic"):
+            content.divide("another", 2)
+        content.positions()
+        assert len(asked) == 2
+    with View(readable) as view:
+        assert view.counts() == view.counts() == {TOPIC: 3}
+        assert len(asked) == 3
