@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from fixtures.baseline.facts import RecordedContent, RecordedStore
 from fixtures.baseline.folder import Baseline
 from fixtures.baseline.sight import GRANTS
 from fixtures.collection import Case, Json
-from fixtures.errors import Meaning, Unverifiable, listed
+from fixtures.errors import Meaning, Problem, Unverifiable, listed
 from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
 from fixtures.given.cases import ContentCase, CountCase, GoldenCase, SchemaCase
 from fixtures.home import typed
@@ -170,9 +171,11 @@ def test_positions(
     note: Say,
 ) -> None:
     """No position, such as a consumer group's offset, was lost, moved back or is beyond the end."""
-    if advanced := advanced_of(moving_store):
-        note(f"{moving_store}: read since the capture, or skipped: {listed(advanced, between='; ')}")
     strayed = strayed_of(moving_store)
+    # Asked after it, which finds out what was re-created; a position that strayed is red, whatever this says.
+    with suppress(Problem) if strayed else nullcontext():
+        if advanced := advanced_of(moving_store):
+            note(f"{moving_store}: read since the capture, or skipped: {listed(advanced, between='; ')}")
     expect(not strayed,
            what=f"positions of {moving_store}", means=Meaning.DATA_CHANGED,
            expected="where they were, or further on",

@@ -217,8 +217,8 @@ def _variables(verdict: RunVerdict) -> dict[str, str]:
         rows[TITLES[name].split(":")[0]] = f"{phase.verdict} in {phase.seconds:.1f} s{late}"
     if verdict.late is not None or verdict.late_phases is not None:
         rows["Late"] = "; ".join(filter(None, (verdict.late_phases, verdict.late)))
-    if verdict.blind:
-        rows["Blind to writers"] = "; ".join(f"{store}: {reason}" for store, reason in verdict.blind.items())
+    if verdict.unseen:
+        rows["Blind to writers"] = "; ".join(verdict.unseen)
     if verdict.partial:
         rows["Not covered"] = "; ".join(verdict.partial)
     rows["Record"] = signature_of(verdict)

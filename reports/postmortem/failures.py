@@ -40,8 +40,7 @@ def unverified_section(page: Page, timeline: Timeline, verdict: RunVerdict) -> N
     page.paragraph("Not covered:")
     page.bullets([*verdict.partial, *_blocked(verdict)], "Nothing is left out.")
     page.paragraph(f"{UNSEEN}:")
-    blind = (verdict.blind or {}).items()
-    page.bullets([f"{store}: {reason}" for store, reason in blind], "Nowhere is recorded.")
+    page.bullets(verdict.unseen, "Nowhere is recorded.")
     page.paragraph("Blind spots, exclusions, samples and waivers, as the checks noted them:")
     page.bullets(verdict.notes, "None was noted.")
 

@@ -18,7 +18,7 @@ def limits_page(verdict: RunVerdict, target: Target, recorded: Facts | None) -> 
     """Return the page; `recorded` are the facts of a readable baseline, if there is one."""
     sections = [
         ("Not covered by this run", verdict.partial),
-        (UNSEEN, tuple(f"{store}: {reason}" for store, reason in (verdict.blind or {}).items())),
+        (UNSEEN, verdict.unseen),
         ("Waivers", tuple(_waivers(target))),
         ("Left out by the profile", tuple(_left_out(target))),
         ("Blind spots of the stores", tuple(_blind_spots(recorded))),

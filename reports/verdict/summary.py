@@ -10,7 +10,7 @@ from pathlib import Path
 from fixtures.errors import shortened
 from fixtures.sealing.chain import UNSIGNED
 from fixtures.stages import SEVERITY, STEPS
-from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict
+from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict, blind_at
 from reports.allure.metadata import RESULTS
 from reports.text.page import MARKS, escaped
 from reports.text.stages import TITLES
@@ -79,8 +79,8 @@ def lines(
         yield "  blocked", f" {', '.join(titles)}: {reason}", _STYLES[Verdict.BLOCKED]
     for late in _late(verdict):
         yield "  late", f"    {late}", style
-    for store, reason in (verdict.blind or {}).items():
-        yield "  blind", f"   {store}: {reason}", ""
+    for text in verdict.unseen:
+        yield "  blind", f"   {text}", ""
     if verdict.partial:
         yield "  not covered", f": {'; '.join(verdict.partial)}", style
     for text in verdict.notes[:_NOTES]:
@@ -134,13 +134,8 @@ def markdown(verdict: RunVerdict, folder: Path, *, green: bool = False) -> str:
         page += ["", "Blocked:", "", *blocked]
     for late in _late(verdict):
         page += ["", f"Late: {escaped(late)}"]
-    if verdict.blind:
-        page += [
-            "",
-            f"{UNSEEN}:",
-            "",
-            *(f"- {store}: {escaped(why)}" for store, why in verdict.blind.items()),
-        ]
+    if verdict.unseen:
+        page += ["", f"{UNSEEN}:", "", *(f"- {escaped(text)}" for text in verdict.unseen)]
     if verdict.partial:
         page += ["", "Not covered:", "", *(f"- {escaped(reason)}" for reason in verdict.partial)]
     if verdict.notes:
@@ -184,7 +179,7 @@ def _rollback(verdict: RunVerdict) -> str:
         text = f"{text}, verified after {verdict.rto_seconds:.1f} s in all"
     if verdict.records is not None:
         text += f"; records: {', '.join(f'{count:,} {name}' for name, count in verdict.records.items())}"
-    return f"{text}; blind to writers at {', '.join(sorted(verdict.blind))}" if verdict.blind else text
+    return text + blind_at(verdict.blind or ())
 
 
 def _counts(phase: PhaseVerdict) -> str:

@@ -77,7 +77,7 @@ def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator
 
 def _beside(target: Target) -> Sequence[Probe]:
     """Return the probes of what commands and reports have beside the target."""
-    from fixtures.doctor.examination import Lacking, Probe
+    from fixtures.doctor.examination import Probe, Spared
     from fixtures.rollback.refusals import unverified
     from fixtures.rollback.unfinished import refuse_unfinished
     from fixtures.system.clock import age
@@ -105,9 +105,9 @@ def _beside(target: Target) -> Sequence[Probe]:
     def allure() -> str:
         found = installed_allure()
         if found is None:
-            raise Lacking(
+            raise Spared(
                 what="Allure",
-                expected="Node and Allure, for report.html",
+                expected="Node and Allure, without which a record has no report.html",
                 observed="none yet",
                 source="PATH and .tools",
                 hint=f"the first report installs both, by the network: {typed('report INCIDENT')}",

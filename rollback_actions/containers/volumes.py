@@ -110,17 +110,8 @@ def replace(mount: Mount, images: Sequence[str], archive: Path, deadline: Deadli
     _refuse_writers(mount, deadline)
     image = _with_shell(mount, images, deadline)
     _help(mount.name, image, ["sh", "-c", EMPTY_SCRIPT], deadline, kind=mount.kind)
-    name = f"rollproof-helper-{uuid.uuid4().hex[:12]}"
-    options = [f"--name={name}", f"--label={HELPER_LABEL}={mount.name}", "--pull=never", "--network=none"]
-    create = [
-        "docker",
-        "create",
-        *options,
-        "--entrypoint=sh",
-        "--mount",
-        _option(mount.name, mount.kind),
-        image,
-    ]
+    name, options = _helper(mount.name, mount.kind)
+    create = ["docker", "create", *options, "--entrypoint=sh", image]
     try:
         run_command(create, what=f"helper of {mount.name}", deadline=deadline)
         fill = ["docker", "cp", "-", f"{name}:{Path(INSIDE).parent}"]
@@ -243,14 +234,9 @@ def _help(
     discard: bool = False,
     kind: str = "volume",
 ) -> None:
-    name = f"rollproof-helper-{uuid.uuid4().hex[:12]}"
-    mount = _option(volume, kind)
-    if read_only:
-        mount += ",readonly"
-    options = ["--rm", "--name", name, f"--label={HELPER_LABEL}={volume}", "--pull=never", "--no-healthcheck"]
+    _, options = _helper(volume, kind, read_only=read_only)
     # No log: the engine would write the whole archive into it a second time.
-    options += ["--log-driver=none", "--network=none", "--user=0:0", "--mount", mount]
-    options.append(f"--entrypoint={command[0]}")
+    options += ["--rm", "--no-healthcheck", "--log-driver=none", "--user=0:0", f"--entrypoint={command[0]}"]
     if stdin is not None:
         options.append("--interactive")
     try:
@@ -265,6 +251,13 @@ def _help(
     except BaseException:
         _remove_helpers(volume, Deadline(CLEANUP_SECONDS))
         raise
+
+
+def _helper(volume: str, kind: str, *, read_only: bool = False) -> tuple[str, list[str]]:
+    """Return a new helper's name, and the options that let it see `volume` and nothing else."""
+    name = f"rollproof-helper-{uuid.uuid4().hex[:12]}"
+    options = [f"--name={name}", f"--label={HELPER_LABEL}={volume}", "--pull=never", "--network=none"]
+    return name, [*options, "--mount", _option(volume, kind) + (",readonly" if read_only else "")]
 
 
 def _option(name: str, kind: str) -> str:

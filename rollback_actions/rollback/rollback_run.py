@@ -34,7 +34,7 @@ from fixtures.rollback.unfinished import interrupted, unfinished_of
 from fixtures.sealing.chain import Standing, standing
 from fixtures.system.command import Command
 from fixtures.target.profile import Target, load_target
-from fixtures.verdict import Verdict, code_of_verdict
+from fixtures.verdict import Verdict, blind_at, code_of_verdict
 from reports.terminal.document import answer
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
@@ -235,8 +235,7 @@ def _done_line(record: RollbackRecord) -> str:
 
 def _verdict(verdict: Verdict, seconds: float, blind: Sequence[str]) -> str:
     """Return the verdict in words, with the stores where a writer may have been unseen."""
-    unseen = f"; blind to writers at {', '.join(blind)}" if blind else ""
-    return f"{verdict} in {seconds:.1f} s{unseen}"
+    return f"{verdict} in {seconds:.1f} s{blind_at(blind)}"
 
 
 def _call_for_hands(error: BaseException, advice: Advice, lines: list[str]) -> None:

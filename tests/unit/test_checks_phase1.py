@@ -17,7 +17,7 @@ from fixtures.baseline.seal import Sealing
 from fixtures.engines.engine import Container, Inside, Usage
 from fixtures.errors import Mismatch
 from fixtures.gating.evidence import Expect
-from fixtures.given import given
+from fixtures.given import given, given_containers
 from fixtures.target.profile import Target, load_target
 from tests.conftest import write_profile
 from tests.unit.test_baseline import FACTS
@@ -184,3 +184,39 @@ def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> No
     live["worker"] = (container("worker-1"),)
     with pytest.raises(Mismatch, match=r"containers of service worker: expected 2, .* observed 1: worker-1"):
         of("worker/1")
+
+
+def _given(name: str, known: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Return the value of a fixture of containers, as pytest makes it out of what is `known`."""
+    if name not in known:
+        made = inspect.unwrap(getattr(given_containers, name))
+        known[name] = made(**{one: _given(one, known) for one in inspect.signature(made).parameters})
+    return known[name]
+
+
+@pytest.mark.parametrize("what", ["changed_settings", "changed_inside"])
+def test_each_replica_is_compared_once_and_what_is_the_same_in_all_is_one_cause(
+    what: str, tmp_path: Path
+) -> None:
+    names = [f"web-{number}" for number in range(1, 6)]
+    was = {name: recorded_container(container(name, settings={"Memory": 1})) for name in names}
+    now = {name: container(name, settings={"Memory": 2}) for name in names}
+    insides = {one.id: Inside(added=("/usr/local/bin/x",)) for one in now.values()}
+    facts = replace(FACTS, containers=tuple(was.values()))
+    told = [
+        _given(
+            what,
+            {
+                "container": now[name],
+                "recorded": was[name],
+                "service": "web",
+                "containers": {"web": tuple(now.values())},
+                "insides": insides,
+                "baseline": Baseline(tmp_path, "b", "2026-01-01T00:00:00Z", facts),
+                "sealing": Sealing(bytes(32)),
+            },
+        )
+        for name in names
+    ]
+    one = "Memory: expected 1, observed 2" if what == "changed_settings" else "added /usr/local/bin/x"
+    assert told == [[one]] * len(names)

@@ -179,6 +179,25 @@ def test_a_consumer_that_is_ahead_is_said_whatever_else_is_wrong(strayed: list[s
     assert notes == ["kafka: read since the capture, or skipped: group g t 1: 5 ahead of offset 1"]
 
 
+def test_positions_that_strayed_are_red_whatever_comes_of_those_that_advanced() -> None:
+    """They are asked for first: that finds out which logs were re-created, by which the others are told."""
+    asked, notes = list[str](), list[str]()
+
+    def strayed(_: str) -> list[str]:
+        asked.append("strayed")
+        return ["group g t 0: gone"] if len(asked) == 1 else []
+
+    def advanced(_: str) -> list[str]:
+        asked.append("advanced")
+        raise Unverifiable(what="w", expected="e", observed="o", source="s", hint="h")
+
+    with pytest.raises(Mismatch, match="group g t 0: gone"):
+        phase4.test_positions("kafka", strayed, advanced, Expect([]), notes.append)
+    assert asked == ["strayed", "advanced"]
+    with pytest.raises(Unverifiable):
+        phase4.test_positions("kafka", strayed, advanced, Expect([]), notes.append)
+
+
 def test_a_schema_that_the_account_cannot_see_is_not_verified() -> None:
     """A trigger that is not shown may be there still, and a new one would not be shown either."""
     case, hidden = (

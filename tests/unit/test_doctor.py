@@ -16,6 +16,7 @@ from fixtures.doctor.examination import (
     Line,
     Outcome,
     Probe,
+    Spared,
     State,
     examine,
     require_all,
@@ -111,6 +112,7 @@ def test_a_machine_without_time_for_a_question_does_not_call_it_wrong(
     ("kind", "state"),
     [
         (Lacking, State.MISSING),
+        (Spared, State.ABSENT),
         (Mismatch, State.WRONG),
         (ActionFailed, State.WRONG),
         (Unverifiable, State.WRONG),
@@ -167,6 +169,8 @@ def test_the_first_error_has_the_others_in_its_notes() -> None:
     ("found", "code"),
     [
         ([State.OK], ExitCode.VERIFIED),
+        ([State.OK, State.ABSENT], ExitCode.VERIFIED),
+        ([State.ABSENT, State.UNKNOWN], ExitCode.BROKEN),
         ([State.OK, State.UNKNOWN], ExitCode.BROKEN),
         ([State.UNKNOWN, State.WRONG], ExitCode.FAILED),
         ([State.MISSING, State.OK], ExitCode.FAILED),
@@ -218,6 +222,15 @@ def test_as_json_each_line_is_told_with_what_it_waited_for(away: Ran) -> None:
     assert (lines["redis address"].state, lines["redis reader"].after) == (State.WRONG, "redis address")
     assert lines["channels"].state is State.MISSING
     assert lines["git"].state is State.OK
+
+
+def test_without_allure_a_line_says_what_that_costs(away: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reports.tools.node.installed_allure", lambda: None)
+    (probe,) = (one for one in doctor_commands._beside(away.sandbox.target) if one.name == "allure")
+    (found,) = examine([probe])
+    assert found.line.state is State.ABSENT
+    assert "report.html" in found.line.text
+    assert "by the network" in found.line.hint
 
 
 def test_a_profile_with_mistakes_is_told_on_the_same_page(away: Ran) -> None:

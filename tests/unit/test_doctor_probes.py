@@ -260,6 +260,9 @@ class _View:
     def ask(self) -> Answer:
         return Answer("q", "0:*", 3, "Redis 8")
 
+    def schemas(self) -> dict[str, object]:
+        return {}
+
     def close(self) -> None:
         """Hold nothing."""
 
@@ -273,7 +276,7 @@ class _View:
 def test_a_reader(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object) -> None:
     monkeypatch.setattr(store_accounts, "open_view", lambda *_: _View())
     monkeypatch.setattr(store_accounts, "open_content", lambda *_: _View())
-    monkeypatch.setattr(store_accounts, "whole_sight", lambda _: ())
+    monkeypatch.setattr(store_accounts, "whole_sight", lambda *_: ())
     assert of(sandbox, engine, "redis reader").text == "Redis 8: reads 0:*"
 
 

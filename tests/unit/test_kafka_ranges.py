@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
@@ -25,7 +29,7 @@ from fixtures.stores.kafka.content import Content
 from fixtures.stores.kafka.descriptor import KafkaProfile
 from fixtures.stores.kafka.inventory import Inventory
 from fixtures.stores.kafka.ranges import RangeLog, Segment
-from fixtures.stores.kafka.upkeep import Upkeep
+from fixtures.stores.kafka.upkeep import LastOfKeys, Upkeep
 from fixtures.stores.kafka.view import settings
 from fixtures.stores.reach import NOBODY, Reach, Readable
 from fixtures.system.command import Deadline
@@ -227,6 +231,42 @@ def test_what_compaction_may_take_is_over(
     ends = {key: record.expires for key, record in read(broker.content, TOPIC).records.items()}
     superseded = 0.0 if upkeep.compacted else None
     assert ends == {"0/0": superseded, "0/1": None, "0/2": None, "1/0": None}
+
+
+def test_a_comparison_reads_a_compacted_log_no_oftener_than_one_whose_parts_are_equal(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Once for the digests, once for what was superseded, and once for the parts, however many differ."""
+    monkeypatch.setattr(Inventory, "upkeep", lambda *_: Upkeep(compacted=True))
+    for partition in range(4):
+        broker.produce(20, partition)
+    path = tmp_path / "records" / "kafka" / "0000.blocks"
+    recorded = record_collection(broker.content, broker.profile, TOPIC, path, tmp_path)
+    anew = made_broker(monkeypatch)
+    monkeypatch.setattr(Inventory, "upkeep", lambda *_: Upkeep(compacted=True))
+    for partition in range(4):
+        anew.produce(19, partition)
+    seen, given = 0, RangeLog.read
+
+    def counted(log: RangeLog, topic: str, run: Sequence[Segment], pace: Pace) -> Generator[tuple[int, Any]]:
+        nonlocal seen
+        for found in given(log, topic, run, pace):
+            seen += 1
+            yield found
+
+    monkeypatch.setattr(RangeLog, "read", counted)
+    everything = Plan(tuple(range(len(recorded.division))), 60.0)
+    monkeypatch.setattr(Content, "renumber", lambda *_: False)
+    assert compare(anew.content, TOPIC, recorded, path, everything, Pace()).missing.count == 4
+    assert seen == 3 * 4 * 19
+
+
+def test_no_room_for_the_keys_of_a_log_is_said() -> None:
+    last = LastOfKeys()
+    last._file.execute("PRAGMA max_page_count = 3")
+    keys = (SimpleNamespace(partition=int, key=str(n).encode, offset=int) for n in range(999))
+    with closing(last), pytest.raises(Unverifiable, match=r"full \(from .*\)\nHINT: .*TMPDIR"):
+        last.fill(keys)
 
 
 def _indexed(content: Content, folder: Path) -> StoreIndex:

@@ -26,8 +26,11 @@ from fixtures.stores.reach import ENGINE, Readable
 from fixtures.target.mistakes import ProfileProblem
 from fixtures.target.profile import Target, load_target
 from reports.terminal.outline import outline
+from rollback_actions.containers.control import ContainerControl
+from rollback_actions.stores.mounts.keeper import Keeper
+from rollback_actions.stores.writable import Writable
 from tests.conftest import write_profile
-from tests.unit.sandbox import Releases, Sandbox, make_rollable
+from tests.unit.sandbox import Releases, Sandbox, make_rollable, stand_in
 
 HELD = "backend:/app/versions"
 STATE = f"""
@@ -190,6 +193,15 @@ def test_a_volume_of_a_store_or_of_two_services_is_held_once(tmp_path: Path) -> 
     assert stray_mounts(target, engine) == {}
 
 
+@pytest.mark.parametrize("written", ["/app/versions", "/app/versions/"])
+@pytest.mark.parametrize("mounted", ["/app/versions", "/app/versions/"])
+def test_a_place_is_the_same_with_a_slash_at_its_end(tmp_path: Path, written: str, mounted: str) -> None:
+    stateless = f'[application.stateless]\n"backend:{written}" = "a cache"\n'
+    for more in (STATE.replace("/app/versions", written), stateless):
+        target = _loaded(tmp_path, more)
+        assert stray_mounts(target, _engine(backend=(_volume(mounted),))) == {}
+
+
 # What the engine sends of a mount.
 
 
@@ -265,3 +277,30 @@ def test_replicas_with_a_volume_each_are_refused() -> None:
     engine: Any = SimpleNamespace(containers=lambda: {"backend": both})
     with pytest.raises(Unverifiable, match="2 replicas with one each"):
         view.View(Readable("state", profile, ENGINE, engine=engine)).counts()
+
+
+def test_the_engine_is_asked_once_for_the_containers_of_all_mounts(tmp_path: Path) -> None:
+    places = ("/app/versions", "/app/models", "/app/uploads")
+    sent, rounds = _tar("versions/", "versions/a"), list[str]()
+
+    @contextmanager
+    def files(*_: object) -> Iterator[Iterator[bytes]]:
+        yield iter([sent])
+
+    there = (SimpleNamespace(id="b", labels={}, mounts=tuple(_volume(place, place[1:]) for place in places)),)
+
+    def containers() -> dict[str, object]:
+        rounds.append("asked")
+        return {"backend": there}
+
+    profile = MountsProfile(
+        kind="mounts", risk="low", held=tuple(f"backend:{place}" for place in places), together=()
+    )
+    engine: Any = SimpleNamespace(containers=containers, files=files)
+    keeper = Keeper(Writable("state", profile, ENGINE, stand_in(ContainerControl), 60.0, engine=engine))
+    for number, keep in enumerate((keeper.back_up, keeper.keep_safe)):
+        rounds.clear()
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert keep(folder).records == {f"backend:{place}": 1 for place in places}
+        assert rounds == ["asked"]

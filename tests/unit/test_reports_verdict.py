@@ -205,5 +205,6 @@ def test_where_a_writer_may_have_been_unseen_is_said(tmp_path: Path) -> None:
     assert "  blind   qdrant: a store of its kind does not tell who is connected\n" in said
     page = markdown(BLIND, tmp_path)
     assert "- redis: app@10.0.0.9 \\*may\\*" in page
+    assert "- my\\_store: why" in markdown(replace(BLIND, blind={"my_store": "why"}), tmp_path)
     assert _variables(BLIND)["Blind to writers"].startswith("qdrant: a store of its kind")
     assert "Blind to writers" not in _variables(PASSED)

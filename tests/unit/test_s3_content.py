@@ -21,7 +21,7 @@ from fixtures.stores.s3 import listing as s3_listing
 from fixtures.stores.s3.content import Content, expires_at, version_record
 from fixtures.stores.s3.descriptor import S3Profile
 from fixtures.stores.s3.listing import BATCH, UNIT_BYTES, Listed, batch_of, divided, in_parts
-from fixtures.stores.s3.settings import plain
+from fixtures.stores.s3.settings import DENIED, plain
 from fixtures.stores.s3.view import translated
 from fixtures.target.sections import Account, Address
 
@@ -205,3 +205,20 @@ def test_settings_do_not_depend_on_the_order_of_rules() -> None:
     )
     assert first == second == {"Rule": [{"Days": ["1"], "ID": ["a"]}, {"ID": ["b"]}]}
     assert first != third
+
+
+def test_what_the_account_sees_is_told_by_its_schemas_and_nothing_is_read_again() -> None:
+    profile = S3Profile(
+        kind="s3",
+        address=Address(host="127.0.0.1", port=9),
+        services=("s3",),
+        risk="low",
+        buckets=("files",),
+        reader=Account(user="reader", password=SecretStr("x")),
+        operator=Account(user="operator", password=SecretStr("x")),
+    )
+    # Nobody listens there.
+    content = Content(Readable("s3", profile, Endpoint("127.0.0.1", 1)))
+    seen = content.sight({"files": {"policy": DENIED, "tags": "none"}})
+    assert "tags of files" in seen
+    assert "policy of files" not in seen

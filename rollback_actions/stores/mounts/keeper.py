@@ -7,7 +7,7 @@ to it must be stopped: all of it is deleted first, so that no file of later stay
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.engines.compose import PROJECT_LABEL
-from fixtures.engines.engine import ContainerEngine, Mount
+from fixtures.engines.engine import Container, ContainerEngine, Mount
 from fixtures.errors import reason_of
 from fixtures.stores.contract import Digest
 from fixtures.stores.mounts.content import Content, Hashing, key_of
@@ -71,8 +71,9 @@ class Keeper(StoreWriter[MountsProfile]):
 
     def back_up(self, folder: Path) -> Kept:
         """Write a tar of each mount; one with policy exact must not change meanwhile."""
-        kept = self._keep(folder, self._reader.mounts())
-        for name, held in self._reader.mounts().items():
+        mounts = self._reader.mounts()
+        kept = self._keep(folder, mounts)
+        for name, held in mounts.items():
             if policy_of(self._profile, name) == "exact" and self._digest(held) != _digest_of(
                 kept.mounts[name]
             ):
@@ -86,14 +87,13 @@ class Keeper(StoreWriter[MountsProfile]):
 
     def keep_safe(self, folder: Path) -> Kept:
         """As `back_up`, right before a restore: nothing of the application runs, and mounts may be gone."""
-        there = {}
         containers = self._engine.containers()
-        for service, place in self._profile.mounts:
-            mounts = {m.destination.rstrip("/") for c in containers.get(service, ()) for m in c.mounts}
-            if place.rstrip("/") in mounts:
-                name = f"{service}:{place}"
-                there[name] = self._reader.mounted(name)
-        return self._sealed(folder, self._keep(folder, dict(sorted(there.items()))))
+        there = {
+            name: self._reader.found(name, containers)
+            for name in sorted(self._profile.held)
+            if _mounted(name, containers)
+        }
+        return self._sealed(folder, self._keep(folder, there))
 
     def restore(self, folder: Path) -> Restored:
         """Make each mount equal to its tar, and verify that; a mount that the backup lacks is left alone.
@@ -107,11 +107,12 @@ class Keeper(StoreWriter[MountsProfile]):
         self._expect_same(package, "places", sorted(details.held), sorted(self._profile.held))
         notes: list[str] = []
         records: dict[str, int] = {}
+        containers = self._engine.containers()
         for name in sorted(self._profile.held):
             if name not in details.mounts:
                 notes.append(f"{name} was not there at the backup, and is left as it is")
                 continue
-            notes += self._replace(name, details, package, countdown)
+            notes += self._replace(name, details, package, containers, countdown)
             records[name] = details.mounts[name].records
         return Restored(records, tuple(notes))
 
@@ -178,30 +179,35 @@ class Keeper(StoreWriter[MountsProfile]):
             hashes = [record.hash for record in self._reader.hashed(held.name, files)]
         return Digest(len(hashes), sum(hashes))
 
-    def _replace(self, name: str, details: _Details, package: Package, countdown: Countdown) -> Iterator[str]:
+    def _replace(
+        self,
+        name: str,
+        details: _Details,
+        package: Package,
+        containers: Mapping[str, Sequence[Container]],
+        countdown: Countdown,
+    ) -> Iterator[str]:
         """Put one mount back, wherever it was and is; yield what is to be said of it."""
         kept = details.mounts[name]
         archive = package.path(kept.file)
-        containers = self._engine.containers()
         service, _, place = name.partition(":")
-        own = containers.get(service, ())
-        present = [
-            mount for c in own for mount in c.mounts if mount.destination.rstrip("/") == place.rstrip("/")
-        ][:1]
-        if present:
-            yield from self._later(self._reader.mounted(name), archive)
+        present = _mounted(name, containers)[:1]
+        held = self._reader.found(name, containers) if present else None
+        if held:
+            yield from self._later(held, archive)
         of_then = Mount(kept.source, kept.kind, place, kept.source)
         projects = {c.labels.get(PROJECT_LABEL, "") for found in containers.values() for c in found}
         targets = list(present)
         if details.project in projects and kept.source not in {mount.name for mount in present}:
             targets.append(of_then)
             yield f"{kept.source} is filled too, which {service} mounted at {place} at the backup"
-        images = [c.image_id for c in (*own, *(c for found in containers.values() for c in found))]
+        every = (c for found in containers.values() for c in found)
+        images = [c.image_id for c in (*containers.get(service, ()), *every)]
         for mount in targets:
             self._control.replace_files(mount, images, archive, deadline=countdown.left())
         if not targets:
             raise self._not_restored("no container that mounts it", of=name, expected="its mount")
-        if present and self._digest(self._reader.mounted(name)) != _digest_of(kept):
+        if held and self._digest(held) != _digest_of(kept):
             raise self._not_restored("other files", of=name)
 
     def _later(self, held: HeldMount, archive: Path) -> Iterator[str]:
@@ -215,6 +221,12 @@ class Keeper(StoreWriter[MountsProfile]):
         yield from (f"removed {held.name}/{key}, which came after the backup" for key in later[:NAMED])
         if len(later) > NAMED:
             yield f"removed {len(later) - NAMED:,} more of {held.name}, which came after the backup"
+
+
+def _mounted(name: str, containers: Mapping[str, Sequence[Container]]) -> list[Mount]:
+    """Return what the service of a mount has at its place: nothing, or the same in each replica."""
+    service, _, place = name.partition(":")
+    return [mount for one in containers.get(service, ()) for mount in one.mounts if mount.at(place)]
 
 
 def _digest_of(kept: _Held) -> Digest:
