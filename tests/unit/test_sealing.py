@@ -379,7 +379,7 @@ def is_found(ran: subprocess.CompletedProcess[str]) -> bool:
 def test_edits_of_one_byte_or_line_are_found(record: SealedRecord, tmp_path: Path) -> None:
     files = unpacked(record.bundle)
     assert packed(files) == record.bundle.read_bytes()
-    alone = [sys.executable, "-I", CHECKER, record.bundle]
+    alone = [sys.executable, "-I", str(CHECKER), str(record.bundle)]
     assert not is_found(subprocess.run(alone, capture_output=True, text=True, check=False))
     edited = tmp_path / "edited.tar.gz"
     with closing(ForkServer(imported_by_the_checker(), bare=True)) as server:
