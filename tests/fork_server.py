@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import import_module
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
+_BARE, _WHOLE = "bare", "whole"
 _LONGEST = 128 * 1024  # bytes of one message
 # Modules that xdist imports if there are workers.
 _OF_WORKERS = ("execnet.gateway_base", "xdist.dsession", "xdist.remote", "xdist.workermanage")
@@ -38,7 +39,10 @@ _WORKERS = re.compile(r"-n(\d+)|(\d+)\*popen")
 
 @dataclass(frozen=True)
 class Order:
-    """A run to start: `python -m module arguments`, with up to `workers` workers at once."""
+    """A run to start: `python -m module arguments`, with up to `workers` workers at once.
+
+    The module `-c` runs its first argument, a program.
+    """
 
     module: str
     arguments: list[str]
@@ -54,17 +58,21 @@ def workers_in(arguments: Sequence[str]) -> int:
 
 
 class ForkServer:
-    """Starts runs in turn; they have imported `modules` in addition to the common ones."""
+    """Starts runs in turn; they have imported `modules` in addition to those of a run of pytest.
 
-    def __init__(self, modules: Sequence[str] = ()) -> None:
-        """Start the server."""
+    With `bare`, they have imported `modules` alone.
+    """
+
+    def __init__(self, modules: Sequence[str] = (), *, bare: bool = False, path: Sequence[Path] = ()) -> None:
+        """Start the server, which finds distributions in the folders of `path` too."""
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._server = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno()), *modules],
+                [sys.executable, __file__, str(theirs.fileno()), _BARE if bare else _WHOLE, *modules],
                 cwd=ROOT,
                 env={
-                    **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(map(str, path)),
                     # Numpy, which a driver imports, would start threads.
                     "OPENBLAS_NUM_THREADS": "1",
                 },
@@ -76,6 +84,27 @@ class ForkServer:
         """Start a run that writes into two open files."""
         socket.send_fds(self._channel, [json.dumps(asdict(order)).encode()], [stdout, stderr])
         return ForkedRun(self._channel)
+
+    def run(
+        self,
+        module: str,
+        *arguments: str,
+        folder: Path = ROOT,
+        environment: Mapping[str, str] | None = None,
+        seconds: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `python -m module` in `folder` to its end, within `seconds`; keep output and errors.
+
+        Raises:
+            TimeoutError: the run did not end in time, and was killed.
+        """
+        known = dict(os.environ if environment is None else environment)
+        order = Order(module, list(arguments), str(folder), known, workers_in(arguments))
+        with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as errors:
+            code = self.start(order, said.fileno(), errors.fileno()).wait(seconds)
+            for file in (said, errors):
+                file.seek(0)
+            return subprocess.CompletedProcess([module, *arguments], code, said.read(), errors.read())
 
     def close(self) -> None:
         """End the server."""
@@ -197,6 +226,15 @@ def _remember_packages() -> None:
 
 
 def _import_all(modules: Sequence[str]) -> None:
+    """Import `modules`, and find each command line unimported."""
+    for name in modules:
+        import_module(name)
+        if name.endswith(".__main__"):
+            # Its imports are done. A run has to find it unimported, or Python would warn.
+            del sys.modules[name]
+
+
+def _import_whole(modules: Sequence[str]) -> None:
     """Import the runs' modules and `modules` through pytest, which rewrites the assertions of plugins."""
     from _pytest.config import _prepareconfig  # noqa: PLC0415
 
@@ -207,14 +245,13 @@ def _import_all(modules: Sequence[str]) -> None:
         config = _prepareconfig(["--capture=no", "-p", "no:cacheprovider", folder])
         config._ensure_unconfigure()
     del sys.modules["conftest"]
-    for name in (*_OF_WORKERS, *modules):
-        import_module(name)
-        if name.endswith(".__main__"):
-            # Its imports are done. A run has to find it unimported, or Python would warn.
-            del sys.modules[name]
+    _import_all((*_OF_WORKERS, *modules))
     # Also compile the patterns that each run compiles: `re` caches them.
     personal = import_module("fixtures.redaction.personal")
     personal.Personal(personal.FIELDS)
+
+
+def _require_no_thread() -> None:
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         raise RuntimeError(f"a thread would be missing in a fork: {threading.enumerate()}")
 
@@ -226,7 +263,8 @@ def _become(order: Order, path: list[str]) -> None:
     os.chdir(order.folder)
     given = order.environment.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = [order.folder, *filter(None, given), *path]
-    sys.argv = [order.module, *order.arguments]
+    # As Python does, which takes the program for itself.
+    sys.argv = [order.module, *order.arguments[order.module == "-c" :]]
 
 
 def _end(code: int) -> NoReturn:
@@ -243,7 +281,8 @@ def _main() -> None:
     path = sys.path[1:]
     sys.path[0] = str(ROOT)
     channel = socket.socket(fileno=int(sys.argv[1]))
-    _import_all(sys.argv[2:])
+    (_import_all if sys.argv[2] == _BARE else _import_whole)(sys.argv[3:])
+    _require_no_thread()
     gc.freeze()
     order = _serve(channel)
     if order is None:
@@ -260,7 +299,10 @@ def _main() -> None:
     if workers:
         _hand_out(workers)
     try:
-        runpy.run_module(order.module, run_name="__main__", alter_sys=True)
+        if order.module == "-c":
+            exec(order.arguments[0], {"__name__": "__main__"})  # noqa: S102 - a test's own program
+        else:
+            runpy.run_module(order.module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         if not isinstance(end.code, int):
             raise

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import resource
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.bundle.bundle_check import BundleWrong, verify_bundle
-from tests.conftest import ROOT
+from tests.fork_server import ForkServer
 from tests.fuzz.hostile_bundles import BOMBS, EMPTY, manifest, member, packed
 
 MOST_KIB = 200_000
 # The whole of a process that verifies: its reader's memory, and what Python and its libraries take.
 VERIFY = r"""
-import re, sys
+import re, resource, sys
 from pathlib import Path
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 import reports.bundle.bundle_check as check
 import fixtures.redaction.redactor
 try:
@@ -57,23 +55,22 @@ PARTS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def verifiers() -> Iterator[ForkServer]:
+    """Processes that have imported what verifies bundles, and nothing else."""
+    server = ForkServer(("reports.bundle.bundle_check", "fixtures.redaction.redactor"), bare=True)
+    yield server
+    server.close()
+
+
 @pytest.mark.parametrize("make", BOMBS.values(), ids=BOMBS)
-def test_what_is_made_to_fill_the_memory_does_not(tmp_path: Path, make: Callable[[], bytes]) -> None:
+def test_what_is_made_to_fill_the_memory_does_not(
+    verifiers: ForkServer, tmp_path: Path, make: Callable[[], bytes]
+) -> None:
     path = tmp_path / "x"
     path.write_bytes(make())
-
-    def limited() -> None:
-        resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
-
-    done = subprocess.run(
-        [sys.executable, "-c", VERIFY, str(path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=200,
-        preexec_fn=limited,
-    )
+    done = verifiers.run("-c", VERIFY, str(path), seconds=200)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("bundle: expected ")
     assert len(done.stdout) < 700 + 2 * len(str(path))
     assert int(done.stderr) < MOST_KIB

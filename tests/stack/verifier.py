@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from tempfile import TemporaryFile
 from threading import Event, Thread
 from typing import Any
 
@@ -36,7 +35,7 @@ from rollback_actions.cli.lazy import At
 from staging.stack.slot import Slot
 from staging.stack.stack import Stack
 from staging.target.action_runs import PATIENT, UNHURRIED, apart
-from tests.fork_server import ForkServer, Order, workers_in
+from tests.fork_server import ForkServer
 from tests.pytester.conftest import Outcome
 
 # A test ends sooner by its own limit, unless it says that it takes long.
@@ -109,12 +108,7 @@ class Verifier:
     ) -> subprocess.CompletedProcess[str]:
         """Run `python -m module` to its end in a process that has imported everything already."""
         environment = {**self.environment, **variables}
-        order = Order(module, list(arguments), str(self.root), environment, workers_in(arguments))
-        with TemporaryFile("w+") as said, TemporaryFile("w+") as errors:
-            code = forks().start(order, said.fileno(), errors.fileno()).wait(seconds)
-            for file in (said, errors):
-                file.seek(0)
-            return subprocess.CompletedProcess([module, *arguments], code, said.read(), errors.read())
+        return forks().run(module, *arguments, folder=self.root, environment=environment, seconds=seconds)
 
     def script(self, name: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run one of the runbook's own commands below `deploy` to its end; output and errors are kept."""

@@ -14,10 +14,14 @@ from hypothesis import HealthCheck, settings
 from fixtures.incident.incident import Incident, new_incident
 from fixtures.redaction.personal import personal_data
 from fixtures.target.profile import Target, load_target
+from tests.fork_server import ForkServer
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, keep_locks_in_memory
 from tests.unit.rolled_back import History, make_history
 from tests.unit.sandbox import Releases, Sandbox, make_releases, make_sandbox
+
+# What most forks import, apart from what every run does.
+COMMANDS = ("rollback_actions.__main__", "rollback_actions.cli.contact_commands", "apprise")
 
 # Laws are tried with the same few examples in every run, and with others by
 # `-p hypothesispytest --hypothesis-profile=many`. How long one takes says nothing where machines are busy.
@@ -32,6 +36,14 @@ _EVERY_RUN = settings(
 settings.register_profile("every-run", _EVERY_RUN)
 settings.register_profile("many", _EVERY_RUN, derandomize=False, max_examples=1000)
 settings.load_profile("every-run")
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[ForkServer]:
+    """What runs are forks of, where it is not the point that they begin from nothing."""
+    server = ForkServer(COMMANDS)
+    yield server
+    server.close()
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import random
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -73,6 +74,11 @@ class SealedRecord:
         record = cls(made, signing)
         record.seal("checks, run 1")
         return record
+
+    def copied(self, folder: Path) -> SealedRecord:
+        """Return a copy of it below `folder`, of the same key."""
+        copy = shutil.copytree(self.folder, folder / self.folder.name)
+        return SealedRecord(Drawn(Path(copy)), self.signing)
 
     @property
     def folder(self) -> Path:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-import sys
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +14,8 @@ from threading import Event, Thread
 from typing import Any
 
 from fixtures.target.profile import load_target
-from tests.conftest import ROOT
-from tests.pytester.conftest import Outcome
+from tests.fork_server import ForkServer
+from tests.pytester.conftest import OPERATORS, Outcome
 from tests.unit.sandbox import Sandbox
 
 PASSWORD = "hunter2-of-the-channel"  # noqa: S105 - what must not be seen
@@ -84,7 +83,7 @@ def channels() -> Iterator[Channels]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         there.url = f"127.0.0.1:{server.server_port}"
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
             yield there
@@ -109,19 +108,12 @@ def join(sandbox: Sandbox, *urls: str, on_call: tuple[str, ...] = ON_CALL, more:
     return document
 
 
-def gate(sandbox: Sandbox, step: str, *options: str, environment: dict[str, str]) -> Outcome:
+def gate(forks: ForkServer, sandbox: Sandbox, step: str, *options: str) -> Outcome:
     """Run the checks of one step on the sandbox's migration, as an operator does."""
+    known = {name: text for name, text in os.environ.items() if not name.startswith("ROLLPROOF_")}
     selected = ["-m", step, f"--migration={sandbox.bad}", f"--target={sandbox.profile}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-Werror", *selected, *options],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        stdin=subprocess.DEVNULL,
-    )
+    environment = {**known, "PYTEST_ADDOPTS": OPERATORS}
+    done = forks.run("pytest", "-q", "-Werror", *selected, *options, environment=environment)
     target = sandbox.target
     folder = target.folders.incidents / f"change-{target.name}-{sandbox.bad[:12]}"
     return Outcome(done.returncode, done.stdout + done.stderr, folder)

@@ -22,55 +22,27 @@ from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.containers.control import ContainerControl
 from tests.conftest import ROOT, write_profile
 from tests.unit.test_readers_reach import section
+from tests.unit.work_apart import fail, leave, print_and_add, stay
 
 SECONDS = 120.0
-
-
-def _fail(*, full: bool = False) -> None:
-    problem = ActionFailed(what="a", expected="b", observed="c", source="d", hint="e", means=Meaning.LATE)
-    problem.add_note("and this")
-    if full:
-        raise problem from OSError(28, "No space left on device")
-    raise problem
-
-
-def _print_and_add(one: int, *, other: int) -> int:
-    """Print, as drivers do."""
-    print("not an answer")  # noqa: T201
-    return one + other
-
-
-def _leave() -> None:
-    os._exit(0)
-
-
-class _Stays(list[object]):
-    """What cannot be sent to another process."""
-
-    def __reduce__(self) -> str:
-        raise TypeError("it stays here")
-
-
-def _stay() -> _Stays:
-    return _Stays()
 
 
 def test_the_result_comes_back_and_what_is_printed_is_not_part_of_it(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    assert apart("sum", SECONDS, _print_and_add, 1, other=2) == 3
+    assert apart("sum", SECONDS, print_and_add, 1, other=2) == 3
     assert apart("process", SECONDS, os.getpid) != os.getpid()
     assert capfd.readouterr().out == ""
 
 
 def test_an_error_comes_back_as_it_was() -> None:
     with pytest.raises(ActionFailed) as raised:
-        apart("work", SECONDS, _fail)
+        apart("work", SECONDS, fail)
     assert (raised.value.summary, raised.value.means) == ("a: expected b, observed c (from d)", Meaning.LATE)
     assert raised.value.__notes__ == ["and this"]
     assert code_of(raised.value) is ExitCode.FAILED
     with pytest.raises(ActionFailed) as raised:
-        apart("work", SECONDS, _fail, full=True)
+        apart("work", SECONDS, fail, full=True)
     assert code_of(raised.value) is ExitCode.BROKEN
     with pytest.raises(FileNotFoundError) as missing:
         apart("work", SECONDS, os.listdir, "/nonesuch")
@@ -92,12 +64,12 @@ def test_a_kill_is_told_too() -> None:
 
 def test_a_result_that_cannot_be_sent_is_no_result() -> None:
     with pytest.raises(Died, match=r"exit code 1: .*it stays here"):
-        apart("work", SECONDS, _stay)
+        apart("work", SECONDS, stay)
 
 
 def test_an_end_without_a_result_is_no_result() -> None:
     with pytest.raises(Died, match="exit code 0"):
-        apart("work", SECONDS, _leave)
+        apart("work", SECONDS, leave)
 
 
 def test_what_hangs_is_ended_at_its_deadline() -> None:
@@ -112,7 +84,7 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     """Else a rollback that was killed would go on beside the one that resumes it."""
     text = (
         "import sys; from pathlib import Path; from fixtures.system.apart import apart\n"
-        "from tests.unit.test_apart import write_and_wait\n"
+        "from tests.unit.work_apart import write_and_wait\n"
         f"apart('work', 600, write_and_wait, Path({str(tmp_path / 'pid')!r}))"
     )
     parent = subprocess.Popen([sys.executable, "-c", text], cwd=ROOT)
@@ -128,14 +100,6 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     while (runs := _runs(worker)) and time.monotonic() < give_up:
         time.sleep(0.05)
     assert not runs
-
-
-def write_and_wait(file: Path) -> None:
-    """Tell the own process id, then wait to be ended."""
-    part = file.with_suffix(".part")
-    part.write_text(str(os.getpid()))
-    part.rename(file)
-    time.sleep(600)
 
 
 def _runs(pid: int) -> bool:

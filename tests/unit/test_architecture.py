@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -31,9 +32,11 @@ MODULES = {
 
 OUTSIDE = {"app", "conftest", "tests"}
 """What else can be imported from a checkout. Only who wires or measures the house, or tests it, may."""
+KINDS = frozenset(kinds())
 OF_ONE_KIND = {descriptor.profile.__name__ for descriptor in kinds().values()}
 
 
+@cache
 def _imports(path: Path) -> set[str]:
     """Return the modules that `path` imports, and what it takes from each, which may be a module as well."""
     return _imported_by(path.read_text(encoding="utf-8"), path.relative_to(ROOT).parts[:-1])
@@ -41,8 +44,13 @@ def _imports(path: Path) -> set[str]:
 
 def _imported_by(source: str, package: tuple[str, ...]) -> set[str]:
     """Return the same of a module's text; `package` is the one that its relative imports begin in."""
+    return _imported_in(ast.walk(ast.parse(source)), package)
+
+
+def _imported_in(nodes: Iterable[ast.AST], package: tuple[str, ...]) -> set[str]:
+    """Return the same of a module's nodes."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes:
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -210,7 +218,7 @@ def test_what_lies_beside_the_house_is_no_library(name: str) -> None:
 def _of_a_store(name: str) -> bool:
     """Tell whether a module is in the package of a store."""
     room, stores, *kind = name.split(".")[:3]
-    return room in {"fixtures", "rollback_actions"} and stores == "stores" and kind[0] in kinds()
+    return room in {"fixtures", "rollback_actions"} and stores == "stores" and kind[0] in KINDS
 
 
 def _sections(section: type[StoreProfile] = StoreProfile) -> set[str]:
@@ -221,18 +229,18 @@ def _sections(section: type[StoreProfile] = StoreProfile) -> set[str]:
 
 def _switches(source: str) -> Iterator[str]:
     """Yield where `source` decides by the kind of a store: names a kind, its section, or its package."""
-    tree = ast.parse(source)
+    nodes = [*ast.walk(ast.parse(source))]
     # What SQL is written in is no kind of store, though one has its name.
     dialects = {
         id(keyword.value)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Call)
         for keyword in node.keywords
         if keyword.arg == "dialect"
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
-            case ast.Constant(value=str(text)) if text in kinds() and id(node) not in dialects:
+            case ast.Constant(value=str(text)) if text in KINDS and id(node) not in dialects:
                 yield f"{node.lineno}: names {text}"
             case ast.Name(id=name) | ast.alias(name=name) | ast.Attribute(attr=name) if name in OF_ONE_KIND:
                 yield f"{node.lineno}: names {name}"
@@ -245,7 +253,7 @@ def _switches(source: str) -> Iterator[str]:
                 yield from _judging(kind)
             case _:
                 pass
-    yield from (f"imports {name}" for name in _imported_by(source, ()) if _of_a_store(f"{name}.."))
+    yield from (f"imports {name}" for name in _imported_in(nodes, ()) if _of_a_store(f"{name}.."))
 
 
 def _judging(kind: ast.expr) -> Iterator[str]:
@@ -300,7 +308,7 @@ def test_every_way_to_decide_by_the_kind_of_a_store_is_found(source: str) -> Non
 
 def test_checks_name_no_kind_of_store() -> None:
     """Not in a hint either: what a person types for one kind is in its descriptor."""
-    names = re.compile(rf"\b({'|'.join(kinds())})\b", re.IGNORECASE)
+    names = re.compile(rf"\b({'|'.join(KINDS)})\b", re.IGNORECASE)
     texts = {
         f"{path.relative_to(ROOT)}:{node.lineno}": node.value
         for path in (ROOT / "checks").rglob("*.py")

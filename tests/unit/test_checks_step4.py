@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from fixtures.target.channels import channels_of
 from fixtures.team.change import Acknowledgement, ChangeRecord, change_journal, read_change
 from fixtures.team.change_document import read_document
 from rollback_actions.session.journal import Journal
+from tests.fork_server import ForkServer
 from tests.pytester.conftest import Outcome
 from tests.stack.verifier import expect
 from tests.unit.command_line import Ran
@@ -38,6 +38,7 @@ class Team:
     sandbox: Sandbox
     server: Channels
     document: Path
+    forks: ForkServer
 
     @property
     def journal(self) -> Path:
@@ -57,8 +58,7 @@ class Team:
         self.run("acknowledge", self.sandbox.bad, "--as", name)
 
     def gate(self, *options: str) -> Outcome:
-        environment = {name: text for name, text in os.environ.items() if not name.startswith("ROLLPROOF_")}
-        return gate(self.sandbox, "step4", *options, environment=environment)
+        return gate(self.forks, self.sandbox, "step4", *options)
 
     # The checks themselves, in this process: what an operator's run costs is paid where it shows more.
 
@@ -106,10 +106,10 @@ def _red(check: Callable[[], str]) -> str:
 
 
 @pytest.fixture
-def team(away: Ran, sandbox: Sandbox) -> Iterator[Team]:
+def team(away: Ran, sandbox: Sandbox, forks: ForkServer) -> Iterator[Team]:
     with channels() as server:
         document = join(sandbox, server.apprise("one"), server.apprise("two"))
-        team = Team(away, sandbox, server, document)
+        team = Team(away, sandbox, server, document, forks)
         team.notify()
         team.acknowledge()
         yield team

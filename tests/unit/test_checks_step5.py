@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +19,7 @@ from fixtures.incident.rehearsals import BEGAN, ENDED
 from fixtures.incident.reopening import closings_of
 from fixtures.rollback.plan import plan_database, plan_full, plan_service
 from rollback_actions.session.journal import Journal
+from tests.fork_server import ForkServer
 from tests.pytester.conftest import Outcome
 from tests.unit.command_line import incident_of
 from tests.unit.rolled_back import MIGRATION_FILE, History, RolledBack, commit, make_rolled_back, roll_back
@@ -63,9 +63,8 @@ def _red(rolled: RolledBack, migration: str) -> str:
     return text
 
 
-def _gate(rolled: RolledBack, migration: str) -> Outcome:
-    environment = {name: text for name, text in os.environ.items() if not name.startswith("ROLLPROOF_")}
-    return gate(replace(rolled.sandbox, bad=migration), "step5", environment=environment)
+def _gate(forks: ForkServer, rolled: RolledBack, migration: str) -> Outcome:
+    return gate(forks, replace(rolled.sandbox, bad=migration), "step5")
 
 
 def test_what_was_rolled_back_stays_closed(rolled: RolledBack) -> None:
@@ -327,23 +326,23 @@ def test_a_commit_that_is_gone_is_broken(rolled: RolledBack) -> None:
         closings_of(rolled.sandbox.target, rolled.fix)
 
 
-def test_an_operator_s_run_is_red_then_broken(rolled: RolledBack) -> None:
+def test_an_operator_s_run_is_red_then_broken(rolled: RolledBack, forks: ForkServer) -> None:
     rolled.prepare()
-    outcome = _gate(rolled, rolled.fix)
+    outcome = _gate(forks, rolled, rolled.fix)
     red = outcome.results()[REOPENED]
     assert red["verdict"] == "failed"
     assert "no reopening is recorded" in red["reason"]
     assert f"--as NAME --target {rolled.sandbox.profile}" in outcome.text
     rolled.reopen()
     _reopening_edited(rolled.incident)
-    outcome = _gate(rolled, rolled.fix)
+    outcome = _gate(forks, rolled, rolled.fix)
     assert outcome.results()[REOPENED]["verdict"] == "broken"
     assert "Traceback" not in outcome.text
 
 
-def test_it_can_be_waived(rolled: RolledBack) -> None:
+def test_it_can_be_waived(rolled: RolledBack, forks: ForkServer) -> None:
     rolled.sandbox.profile.write_text(rolled.sandbox.profile.read_text() + WAIVER)
-    waived = _gate(rolled, rolled.fix).results()[REOPENED]
+    waived = _gate(forks, rolled, rolled.fix).results()[REOPENED]
     assert waived["verdict"] == "passed"
     (note,) = (note for note in waived["notes"] if isinstance(note, dict))
     assert (note["kind"], note["by"]) == ("waived", "Ada")

@@ -126,7 +126,7 @@ def broker() -> Iterator[tuple[Reach, type[_Broker]]]:
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield Reach("kafka", Endpoint("127.0.0.1", server.server_address[1], tls=False), NOBODY, 5.0), Handler
         server.shutdown()

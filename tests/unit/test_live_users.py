@@ -58,7 +58,7 @@ def application(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[_Ap
 
     monkeypatch.setattr(live_users, "PAUSE_SECONDS", 0.01)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/", Handler
         server.shutdown()

@@ -59,6 +59,8 @@ NO_FILES: dict[str, Callable[[Path], None]] = {
     "folder": Path.mkdir,
 }
 ENDLESS = ("pipe", "device")
+# That a device is told as well as a pipe is shown where only a file is read.
+ENDLESS_FOR_EACH = ("pipe", pytest.param("device", marks=pytest.mark.long(minutes=0.01)))
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +117,7 @@ def test_a_file_is_read_also_by_a_link(tmp_path: Path) -> None:
         assert stream.readline() == b"1\n"
 
 
-@pytest.mark.parametrize("kind", ENDLESS)
+@pytest.mark.parametrize("kind", ENDLESS_FOR_EACH)
 @pytest.mark.parametrize(
     "name",
     [

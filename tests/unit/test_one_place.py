@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 import pytest
 
@@ -63,8 +64,13 @@ IMPORTERS = {"importlib": "import_module", "pkgutil": "resolve_name", "runpy": "
 ONLY_NAMED = {"Future"}
 
 
-def _names(source: str) -> Iterator[tuple[str, str]]:
-    """Yield what a module takes from other modules: which one, and the name in it, "" for all of it."""
+@cache
+def _names(source: str) -> frozenset[tuple[str, str]]:
+    """Return what a module takes from other modules: which one, and the name in it, "" for all of it."""
+    return frozenset(_taken(source))
+
+
+def _taken(source: str) -> Iterator[tuple[str, str]]:
     tree = ast.parse(source)
     aliases = {
         alias.asname: alias.name
@@ -134,7 +140,7 @@ def test_staging_runs_programs_to_their_end_in_the_same_place() -> None:
 def test_no_text_is_split_into_a_command() -> None:
     """What is to be run as it was advised carries its words: `fixtures.system.command.Command`."""
     every = {**_product(), **_of("staging")}
-    assert not [path for path, source in every.items() if ("shlex", "split") in set(_names(source))]
+    assert not [path for path, source in every.items() if ("shlex", "split") in _names(source)]
 
 
 def test_threads_are_started_in_one_place() -> None:

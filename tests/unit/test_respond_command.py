@@ -27,6 +27,7 @@ from fixtures.monitoring.severity import Severity
 from fixtures.rollback.refusals import Allowed
 from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
+from fixtures.system.command import STANDARD_OUTPUT
 from fixtures.system.record_files import as_json
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
@@ -34,6 +35,7 @@ from rollback_actions.gate.check_run import CheckRun
 from rollback_actions.respond import respond_run
 from rollback_actions.session.holder import Holder
 from rollback_actions.session.journal import Journal
+from tests.fork_server import ForkServer
 from tests.unit.command_line import Ran
 from tests.unit.contacts_stand_in import reach
 from tests.unit.lock_stand_in import StandInPlace, ended, held, keep_locks_in_memory
@@ -81,6 +83,18 @@ def now(monkeypatch: pytest.MonkeyPatch) -> Moment:
     monkeypatch.setattr(Moment, "now", lambda: moment)
     monkeypatch.setattr("fixtures.monitor.assessment.is_monitored", lambda _, made: bool(made))
     return moment
+
+
+@pytest.fixture
+def forked(forks: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the commands that it runs be forks."""
+
+    def run_ours(command: Sequence[str], seconds: float, *, output: int) -> ExitCode:
+        assert output == STANDARD_OUTPUT
+        module, *arguments = command[command.index("-m") + 1 :]
+        return ExitCode(forks.run(module, *arguments, seconds=seconds).returncode)
+
+    monkeypatch.setattr(respond_run, "run_ours", run_ours)
 
 
 @pytest.fixture
@@ -207,6 +221,7 @@ def test_a_rollback_that_has_begun_is_resumed_however_long_ago(
     assert "resume" in words
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_rollback_that_cannot_be_done_calls_for_hands(run: Ran, answer: Callable[[str], None]) -> None:
     _monitored(run.sandbox.target, _critical)
     answer("y\n")
@@ -513,6 +528,7 @@ def test_a_rollback_that_was_cut_off_is_resumed_with_what_was_allowed(
     )
 
 
+@pytest.mark.usefixtures("forked")
 def test_auto_is_the_profiles_to_allow(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     _monitored(run.sandbox.target, _critical)
     said = run("respond", "--auto", code=ExitCode.USAGE)
@@ -523,6 +539,7 @@ def test_auto_is_the_profiles_to_allow(run: Ran, monkeypatch: pytest.MonkeyPatch
     assert [record["by"] for record in agreed] == ["--auto, which the profile allows"]
 
 
+@pytest.mark.usefixtures("forked")
 def test_the_engineer_on_call_is_alerted_first(run: Ran, answer: Callable[[str], None]) -> None:
     _monitored(run.sandbox.target, _critical)
     with channels() as server:

@@ -28,11 +28,14 @@ def test_left_out(): pytest.skip("no reason")
 def broken(): raise RuntimeError("no fixture")
 def test_broken(broken): pass
 """
+WORKERS = ["-p", "xdist", "-n", "2"]
 SETTINGS = "[pytest]\naddopts = -p no:cacheprovider\n"
 
 
 @pytest.fixture
-def tests(tmp_path: Path) -> Path:
+def tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # None of them is needed here, and their imports would take most of the time.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     (tmp_path / "pytest.ini").write_text(SETTINGS)
     (tmp_path / "test_some.py").write_text(MODULE)
     return tmp_path
@@ -47,7 +50,7 @@ def run(part: Part) -> str:
     return said.getvalue()
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])
+@pytest.mark.parametrize("workers", [[], WORKERS], ids=["alone", "workers"])
 def test_a_part_is_told_to_its_end(tests: Path, workers: list[str]) -> None:
     part = Part("some", [str(tests), f"--rootdir={tests}", "-c", str(tests / "pytest.ini"), *workers], tests)
     said = run(part)
@@ -90,9 +93,8 @@ def test_a_part_that_never_begins_shows_what_pytest_said(tests: Path) -> None:
 
 def test_a_worker_that_dies_is_a_failure(tests: Path) -> None:
     (tests / "test_some.py").write_text("import os\ndef test_dies(): os._exit(3)\ndef test_well(): pass\n")
-    part = Part(
-        "some", [str(tests), "-c", str(tests / "pytest.ini"), "-n", "2", "--max-worker-restart=0"], tests
-    )
+    options = ["-c", str(tests / "pytest.ini"), *WORKERS, "--max-worker-restart=0"]
+    part = Part("some", [str(tests), *options], tests)
     run(part)
     assert not part.passed
     assert [failure.test for failure in part.told.failures] == ["test_some.py::test_dies"]

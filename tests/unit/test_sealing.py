@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,22 +27,36 @@ from reports.run import completion, renewal
 from reports.run.renewal import renew
 from reports.verdict.recount import recounted
 from reports.verdict.verdict import read_verdict, write_verdict
+from tests.fork_server import ForkServer
 from tests.unit.drawn_incident import drawn_incident
 from tests.unit.sealed_record import SealedRecord, add_results, edits, new_key, packed, unpacked
 
 _UNSIGNED = Signing()
 
 
-@pytest.fixture
-def record(tmp_path: Path) -> SealedRecord:
-    """A record that is sealed and signed."""
-    return SealedRecord.of(tmp_path, new_key(tmp_path))
+@pytest.fixture(scope="module")
+def signed_once(tmp_path_factory: pytest.TempPathFactory) -> SealedRecord:
+    """A record that is sealed and signed; nobody changes it."""
+    folder = tmp_path_factory.mktemp("signed")
+    return SealedRecord.of(folder, new_key(folder))
+
+
+@pytest.fixture(scope="module")
+def unsigned_once(tmp_path_factory: pytest.TempPathFactory) -> SealedRecord:
+    """A record that is sealed by nobody who has a key; nobody changes it."""
+    return SealedRecord.of(tmp_path_factory.mktemp("unsigned"), _UNSIGNED)
 
 
 @pytest.fixture
-def unsigned(tmp_path: Path) -> SealedRecord:
-    """A record that is sealed by nobody who has a key."""
-    return SealedRecord.of(tmp_path, _UNSIGNED)
+def record(tmp_path: Path, signed_once: SealedRecord) -> SealedRecord:
+    """A record that is sealed and signed, for one test alone."""
+    return signed_once.copied(tmp_path)
+
+
+@pytest.fixture
+def unsigned(tmp_path: Path, unsigned_once: SealedRecord) -> SealedRecord:
+    """A record that is sealed by nobody who has a key, for one test alone."""
+    return unsigned_once.copied(tmp_path)
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -346,14 +361,16 @@ def test_a_key_with_a_passphrase_is_refused_and_asks_nobody(tmp_path: Path) -> N
     assert "ssh-add KEY" in str(problem)
 
 
-def found_in(files: Iterator[tuple[str, bytes]], folder: Path) -> list[str]:
-    """Return what was edited and not found by the checker."""
-    return [what for what, text in files if not _is_found(folder / "edited.tar.gz", text)]
+# The checker as it is started, in a process that has imported what it imports.
+CHECK = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
 
 
-def _is_found(path: Path, text: bytes) -> bool:
-    path.write_bytes(text)
-    ran = subprocess.run([sys.executable, "-I", CHECKER, path], capture_output=True, text=True, check=False)
+def imported_by_the_checker() -> list[str]:
+    lines = CHECKER.read_text().splitlines()
+    return [line.split()[1] for line in lines if line.startswith(("import ", "from "))]
+
+
+def is_found(ran: subprocess.CompletedProcess[str]) -> bool:
     assert ran.returncode in {0, 1, 3}, ran.stderr
     assert not ran.stderr
     return ran.returncode != 0
@@ -362,15 +379,21 @@ def _is_found(path: Path, text: bytes) -> bool:
 def test_edits_of_one_byte_or_line_are_found(record: SealedRecord, tmp_path: Path) -> None:
     files = unpacked(record.bundle)
     assert packed(files) == record.bundle.read_bytes()
-    assert not _is_found(tmp_path / "whole.tar.gz", packed(files))
-    assert found_in(edits(record.bundle, 40, seed=1), tmp_path) == []
+    alone = [sys.executable, "-I", str(CHECKER), str(record.bundle)]
+    assert not is_found(subprocess.run(alone, capture_output=True, text=True, check=False))
+    edited = tmp_path / "edited.tar.gz"
+    with closing(ForkServer(imported_by_the_checker(), bare=True)) as server:
+        assert not is_found(server.run("-c", CHECK, str(CHECKER), str(record.bundle)))
+        for what, text in edits(record.bundle, 40, seed=1):
+            edited.write_bytes(text)
+            assert is_found(server.run("-c", CHECK, str(CHECKER), str(edited))), what
 
 
 def test_the_checker_stands_alone(record: SealedRecord) -> None:
     text = CHECKER.read_text()
     assert len(text.splitlines()) < 300
     assert unpacked(record.bundle)[CHECKER.name] == text.encode()
-    imported = [line.split()[1] for line in text.splitlines() if line.startswith(("import ", "from "))]
+    imported = imported_by_the_checker()
     assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
 
 

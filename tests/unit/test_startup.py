@@ -6,7 +6,7 @@ import inspect
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 
 import pytest
@@ -20,6 +20,7 @@ from fixtures.errors import EXIT_CODES_TOLD, ExitCode
 from fixtures.home import TYPED, version
 from rollback_actions.cli.lazy import At, commands
 from tests.conftest import ROOT
+from tests.fork_server import ForkServer
 
 # What no start of a command line needs before a command runs. (Typer reads a group's options with pydantic.)
 HEAVY = {
@@ -74,16 +75,31 @@ ACTIONS = [
 ]
 
 
-def _started(*words: str) -> subprocess.CompletedProcess[str]:
+# What every command line may import, and nothing else.
+COMMON = ("typer.core", "typer._adapters", "reports.terminal.guard")
+SCRIPT = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+finally:
+    print("IMPORTED", *sys.modules)
+"""
+Started = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Started]:
+    """Run a command line where `COMMON` is imported; it says at its end what it has imported."""
+    server = ForkServer(COMMON, bare=True)
+    yield lambda *words: server.run("-c", SCRIPT, *words)
+    server.close()
+
+
+def _from_nothing(*words: str) -> subprocess.CompletedProcess[str]:
     """Run a command line in a process of its own, which says at its end what it has imported."""
-    script = (
-        "import runpy, sys\n"
-        "sys.argv = sys.argv[1:]\n"
-        "try:\n    runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
-        "finally:\n    print('IMPORTED', *sys.modules)\n"
-    )
     return subprocess.run(
-        [sys.executable, "-c", script, *words],
+        [sys.executable, "-c", SCRIPT, *words],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -93,8 +109,8 @@ def _started(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("door", [*DOORS, *(f"rollback_actions {name}" for name in ACTIONS)])
-def test_help_imports_nothing_that_commands_work_with(door: str) -> None:
-    done = _started(*door.split(), "--help")
+def test_help_imports_nothing_that_commands_work_with(started: Started, door: str) -> None:
+    done = started(*door.split(), "--help")
     said, _, imported = done.stdout.partition("IMPORTED")
     assert done.returncode == 0, done.stderr
     assert "--help" in said
@@ -156,8 +172,10 @@ def test_each_example_is_a_command_line_that_is_understood(
 
 
 @pytest.mark.parametrize("words", ["", "rollback", "capture", "rollback emergency", "verify", "report"])
-def test_help_has_a_short_name(words: str) -> None:
-    short, long = (_started("rollproof", *words.split(), option) for option in ("-h", "--help"))
+def test_help_has_a_short_name(started: Started, words: str) -> None:
+    # The whole list, which people ask for first, needs even less.
+    start = started if words else _from_nothing
+    short, long = (start("rollproof", *words.split(), option) for option in ("-h", "--help"))
     assert (short.returncode, long.returncode) == (0, 0)
     said, _, imported = short.stdout.partition("IMPORTED")
     assert said == long.stdout.partition("IMPORTED")[0]
@@ -167,7 +185,7 @@ def test_help_has_a_short_name(words: str) -> None:
 
 
 def test_the_version_is_told() -> None:
-    done = _started("rollproof", "--version")
+    done = _from_nothing("rollproof", "--version")
     assert done.stdout.startswith(f"rollproof {version()}\n")
 
 
@@ -175,9 +193,9 @@ SHELLS = {"bash": "complete -o default", "zsh": "compdef", "fish": "complete --c
 
 
 @pytest.mark.parametrize(("shell", "said"), SHELLS.items())
-def test_a_shell_is_told_how_to_complete(shell: str, said: str) -> None:
-    assert said in _started("rollproof", "completion", shell).stdout
-    wrong = _started("rollproof", "completion", f"{shell}s")
+def test_a_shell_is_told_how_to_complete(started: Started, shell: str, said: str) -> None:
+    assert said in started("rollproof", "completion", shell).stdout
+    wrong = started("rollproof", "completion", f"{shell}s")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (ExitCode.USAGE, 2)
 
 
@@ -189,11 +207,13 @@ def test_a_shell_is_told_how_to_complete(shell: str, said: str) -> None:
         ("rollproof verify phase3", "phase3"),
     ],
 )
-def test_a_shell_is_given_words(line: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shell_is_given_words(
+    started: Started, line: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("_ROLLPROOF_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", line)
     monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - 1))
-    done = _started("rollproof")
+    done = started("rollproof")
     assert (done.returncode, done.stdout.partition("IMPORTED")[0].split()) == (0, [found])
 
 
@@ -207,17 +227,19 @@ def test_a_shell_is_given_words(line: str, found: str, monkeypatch: pytest.Monke
         ("staging rehersal", "No such command 'rehersal'. Did you mean 'rehearsal'?"),
     ],
 )
-def test_a_mistake_is_one_error(words: str, observed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_is_one_error(
+    started: Started, words: str, observed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("ROLLPROOF_TARGET", raising=False)
-    done = _started(*words.split())
+    done = started(*words.split())
     assert done.returncode == ExitCode.USAGE
     assert done.stderr.count("expected a command and arguments that --help lists") == 1
     assert observed in done.stderr
     assert len(done.stderr.splitlines()) == 2
 
 
-def test_a_table_alone_shows_its_commands() -> None:
-    done = _started("rollback_actions")
+def test_a_table_alone_shows_its_commands(started: Started) -> None:
+    done = started("rollback_actions")
     assert done.returncode == ExitCode.USAGE
     shown = " ".join(done.stdout.partition("IMPORTED")[0].split())
     assert not [name for name, at in actions.COMMANDS.items() if f" {name} {_line(at)}" not in shown]

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import pytest
 from fixtures.errors import ExitCode
 from fixtures.stages import PHASES
 from tests.conftest import ROOT
-from tests.pytester.conftest import SETTINGS, UNRENDERED
+from tests.fork_server import ForkServer
+from tests.pytester.conftest import OPERATORS, SETTINGS, UNRENDERED
 from tests.unit.application_stand_in import PASSWORD, running
 from tests.unit.toy_store.application import DOCUMENTS, Answers
 from tests.unit.toy_store.conftest import INSTALLED
@@ -84,24 +86,24 @@ class Project:
     """A target with its profile, and checks of the suite as they are."""
 
     folder: Path
+    forks: ForkServer
 
-    def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def python(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Python where the distribution of the toy store is installed, and nothing else is told of it."""
-        known = {name: value for name, value in os.environ.items() if not name.startswith("ROLLPROOF_")}
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env={**known, "PYTHONPATH": os.pathsep.join([str(ROOT), str(INSTALLED)])},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
+        done = self.forks.run(
+            module, *arguments, folder=self.folder, environment=self.environment(), seconds=600
         )
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stderr + done.stdout)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of each run."""
+        known = {name: value for name, value in os.environ.items() if not name.startswith("ROLLPROOF_")}
+        path = os.pathsep.join([str(ROOT), str(INSTALLED)])
+        return {**known, "PYTHONPATH": path, "PYTEST_ADDOPTS": OPERATORS}
 
     def phase(self, phase: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Verify one phase in a process of its own, as an operator does."""
-        return self.python("-m", "pytest", "-m", phase, "--target=profile.toml", "-rA", *arguments)
+        return self.python("pytest", "-m", phase, "--target=profile.toml", "-rA", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +123,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     (folder / "pyproject.toml").write_text(SETTINGS)
     wiring = (ROOT / "conftest.py").read_text(encoding="utf-8")
     (folder / "conftest.py").write_text(f"{wiring}{ENGINE}{UNRENDERED}", encoding="utf-8")
-    with running() as served:
+    # The server has the distribution from its start, as an operator's run has.
+    with running() as served, closing(ForkServer(path=[INSTALLED])) as forks:
         served.answers = Answers(folder / "store", PASSWORD)
         (folder / "profile.toml").write_text(PROFILE.format(url=served.url))
-        project = Project(folder)
+        project = Project(folder, forks)
         captured = project.python("-c", CAPTURE, "profile.toml")
         assert captured.returncode == 0, captured.stdout
         yield project
@@ -197,6 +200,16 @@ def test_where_it_is_not_installed_its_kind_is_refused(project: Project) -> None
     load += "; load(Path('profile.toml'))"
     known = project.python("-c", load)
     assert known.returncode == 0, known.stdout
-    unknown = project.python("-c", f"import sys; sys.path.remove({str(INSTALLED)!r}); {load}")
+    unknown = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.remove({str(INSTALLED)!r}); {load}"],
+        cwd=project.folder,
+        env=project.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=120,
+    )
     assert "stores.files.kind: expected 'kafka', 'milvus'" in unknown.stdout
     assert "observed 'folder'" in unknown.stdout
