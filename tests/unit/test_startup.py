@@ -128,9 +128,11 @@ def test_help_imports_nothing_that_commands_work_with(started: Started, door: st
         "rollback_actions.rollback.rollback_run",
     ],
 )
-def test_what_commands_work_with_imports_nothing_slow_that_it_does_not_need(module: str) -> None:
+def test_what_commands_work_with_imports_nothing_slow_that_it_does_not_need(
+    started: Started, module: str
+) -> None:
     """Neither pytest, which only checks need, nor SciPy, which only a search in a Milvus does."""
-    done = _started(module)
+    done = started(module)
     assert done.returncode == 0, done.stderr
     assert not {"pytest", "scipy"} & set(done.stdout.partition("IMPORTED")[2].split())
 
