@@ -37,6 +37,7 @@ class Answers(dict[str, Handler]):
             "GET /base/users/canary/knowledge_bases": lambda exchange: exchange.reply(200, []),
             "POST /base/knowledge_bases/canary_1/files": self._list,
             "GET /config/canary/selected": lambda exchange: exchange.reply(200, {"select_model_config": {}}),
+            "GET /chat/users/canary/conversations": self._known,
             "POST /chat/conversations": self._begin,
             "POST /sse/chat": self._chat,
         }
@@ -57,6 +58,9 @@ class Answers(dict[str, Handler]):
     def _list(self, exchange: Exchange) -> None:
         names = [{"filename": name.name} for name in sorted((self._folder / DOCUMENTS).iterdir())]
         exchange.reply(200, {"total": len(names), "data": names})
+
+    def _known(self, exchange: Exchange) -> None:
+        exchange.reply(200, [{"conversation_id": one} for one in self._turns])
 
     def _begin(self, exchange: Exchange) -> None:
         self._turns[json.loads(exchange.body)["conversation_id"]] = []
