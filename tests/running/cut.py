@@ -16,7 +16,7 @@ STACKS = 2
 VARIANT = pytest.mark.long(minutes=0.1)
 """Of a test whose rule another one shows in the default run, with other data or another way to it."""
 # Minutes of the default run, which belongs to the first part.
-DEFAULT_MINUTES = 45.0
+DEFAULT_MINUTES = 35.0
 
 
 @dataclass(frozen=True, slots=True)
