@@ -15,7 +15,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 def run_all(
     context: typer.Context,
     *,
-    every: Annotated[bool, typer.Option("--all", help="The walks and the long clocks too: hours.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Walks, long clocks and variants too: hours.")] = False,
     part: Annotated[
         str | None,
         typer.Option("--part", metavar="K/N", help="One of N parts of all, the same every day."),
