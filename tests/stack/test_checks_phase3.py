@@ -182,11 +182,15 @@ def test_vectors_are_gone_the_turn_is_not_kept_and_a_sweeper_without_its_rights_
     assert traces(operators) == leaves
 
 
-def test_a_conversation_that_is_gone(verifier: Verifier, operators: Operators, leaves: list[object]) -> None:
-    known = next(iter(verifier.baseline.facts.canary.turns))
-    with damage.document_changed(operators, "conversations", {"conversation_id": known}, is_delete=True):
+def test_a_turn_that_is_gone(verifier: Verifier, operators: Operators, leaves: list[object]) -> None:
+    """The last of one conversation, and that the last of all."""
+    *_, (known, turns) = verifier.baseline.facts.canary.turns.items()
+    conversation = {"conversation_id": known}
+    found = operators.mongodb["mongodb"]["conversations"].find_one(conversation)
+    assert found is not None
+    with damage.document_changed(operators, "conversations", conversation, turns=found["turns"][:-1]):
         outcome = verifier.run("phase3", "--no-gate")
-    expect(outcome, {OLD: ("failed", "expected a status of success, observed 404", known)})
+    expect(outcome, {OLD: ("failed", f"{known}: expected {turns} or more, observed {turns - 1}")})
     assert traces(operators) == leaves
 
 

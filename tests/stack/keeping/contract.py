@@ -30,7 +30,7 @@ CASES: Mapping[str, Callable[[type[Subject]], Iterable[object]]] = {
     "way": lambda subject: (WAYS if subject.locked else WAYS[:-1]) if subject.served else (),
 }
 # Of which the first one of a store shows the rule.
-VARIED = frozenset({"collection", "small", "part", "way", "what"})
+VARIED = frozenset({"small", "part", "way", "what"})
 # Of which there is one for a store at most, which needs no name.
 SINGLE = frozenset({"absent", "commands", "real", "disturbed"})
 MARKERS = (
