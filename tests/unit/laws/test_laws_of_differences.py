@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
@@ -114,6 +115,17 @@ def accounted(
         collection, held, exported, now, account, lambda _, key: revived.append(key)
     )
     return account, revived
+
+
+def test_only_what_has_expired_by_now_is_expired() -> None:
+    past, later = time.time() - 60, time.time() + 3600
+    held = [RecordHash("gone", 1, {}, past), RecordHash("early", 2, {}, later), RecordHash("lasting", 3)]
+    account, _ = accounted(held, [], [])
+    assert (account.expired, account.unaccounted) == (1, 2)
+    assert set(account.first.first) == {"words early", "words lasting"}
+    found = compared(held, [])
+    assert found.expired == 1
+    assert set(found.missing.first) == {"early", "lasting"}
 
 
 @given(records, records, records)
