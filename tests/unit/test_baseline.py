@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from pydantic import SecretStr
@@ -19,8 +22,10 @@ from fixtures.baseline.facts import (
     RecordedStore,
 )
 from fixtures.baseline.folder import BaselineDraft, load_baseline
+from fixtures.baseline.sight import lost_sight, whole_sight
+from fixtures.collection import Json
 from fixtures.errors import Unverifiable
-from fixtures.stores.contract import Digest, Neighbours, RecordHash
+from fixtures.stores.contract import ContentView, Digest, Neighbours, RecordHash
 from fixtures.system.files import canonical_json
 from tests.unit.saved_baseline import save_baseline
 
@@ -182,3 +187,12 @@ def test_content_comes_back_as_it_was(tmp_path: Path) -> None:
     assert [record for block in blocks for record in read_block(path, *block)] == records
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     assert "0000.blocks" in _refusal(folder)
+
+
+def test_only_a_store_that_may_hide_schemas_is_asked_for_them_to_tell_its_sight() -> None:
+    def read() -> Mapping[str, Json]:
+        raise AssertionError
+
+    content = cast("ContentView", SimpleNamespace(name="vectors"))
+    assert whole_sight(content, read) == ()
+    assert lost_sight(content, read, RecordedContent({}, {}, {}, ())) == []
