@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.engines.compose import PROJECT_LABEL
-from fixtures.engines.engine import Container, ContainerEngine, Mount
+from fixtures.engines.engine import Container, ContainerEngine, Mount, mounts_at
 from fixtures.errors import reason_of
 from fixtures.stores.contract import Digest
 from fixtures.stores.mounts.content import Content, Hashing, key_of
@@ -226,7 +226,7 @@ class Keeper(StoreWriter[MountsProfile]):
 def _mounted(name: str, containers: Mapping[str, Sequence[Container]]) -> list[Mount]:
     """Return what the service of a mount has at its place: nothing, or the same in each replica."""
     service, _, place = name.partition(":")
-    return [mount for one in containers.get(service, ()) for mount in one.mounts if mount.at(place)]
+    return list(mounts_at(containers.get(service, ()), place))
 
 
 def _digest_of(kept: _Held) -> Digest:
