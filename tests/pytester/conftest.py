@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import ROOT, write_profile
 from tests.fork_server import ForkedRun, ForkServer, Order, workers_in
+from tests.running.cut import VARIANT
 
 PLUGINS = (
     *("fixtures.gating.windows", "fixtures.gating.phases", "fixtures.gating.recorder"),
@@ -65,10 +66,8 @@ OPERATORS = "-p no:hypothesispytest"
 """Hypothesis' plugin imports its library at the end of every run; an operator lacks both."""
 ALONE_AND_WITH_WORKERS = pytest.mark.parametrize("sandbox", [[], ["-n2"]], ids=["alone", "n2"], indirect=True)
 """For behaviour that xdist's workers could change: order, gates, time, reports, processes."""
-AT_LENGTH = pytest.mark.long(minutes=0.05)
-"""For a variant of what another test of the default run shows."""
 ALONE_AND_AT_LENGTH_WITH_WORKERS = pytest.mark.parametrize(
-    "sandbox", [[], pytest.param(["-n2"], marks=AT_LENGTH)], ids=["alone", "n2"], indirect=True
+    "sandbox", [[], pytest.param(["-n2"], marks=VARIANT)], ids=["alone", "n2"], indirect=True
 )
 """For behaviour that reaches the workers by a way that another test of the default run takes."""
 

@@ -13,7 +13,8 @@ from contextlib import ExitStack
 import pytest
 
 from fixtures.errors import ExitCode
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, AT_LENGTH, Sandbox
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
+from tests.running.cut import VARIANT
 
 SECONDS = 240.0
 PHASES = ("phase1", "phase2", "phase3", "phase4")
@@ -60,8 +61,8 @@ def start(sandbox: Sandbox) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     "dies",
     [
         "phase1",
-        pytest.param("phase2", marks=AT_LENGTH),
-        pytest.param("phase3", marks=AT_LENGTH),
+        pytest.param("phase2", marks=VARIANT),
+        pytest.param("phase3", marks=VARIANT),
         "phase4",
     ],
 )

@@ -9,10 +9,10 @@ from fixtures.incident.incident import new_incident
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
     ALONE_AND_WITH_WORKERS,
-    AT_LENGTH,
     Outcome,
     Sandbox,
 )
+from tests.running.cut import VARIANT
 
 ONE_A_PHASE = {
     f"test_{number}": f"@pytest.mark.phase{number}\ndef test_p{number}(): note('p{number}')"
@@ -33,7 +33,7 @@ def never_verified(outcome: Outcome) -> None:
     "skip",
     [
         "pytest.importorskip('no_such_module')",
-        pytest.param("pytest.skip('not here', allow_module_level=True)", marks=AT_LENGTH),
+        pytest.param("pytest.skip('not here', allow_module_level=True)", marks=VARIANT),
     ],
 )
 def test_a_module_that_is_skipped_has_checks_that_did_not_run(sandbox: Sandbox, skip: str) -> None:

@@ -22,10 +22,10 @@ from tests.conftest import write_profile
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
     ALONE_AND_WITH_WORKERS,
-    AT_LENGTH,
     UNRENDERED,
     Sandbox,
 )
+from tests.running.cut import VARIANT
 from tests.unit.made_samples import samples
 
 FOUR = {
@@ -140,7 +140,7 @@ def test_steps_run_in_order_before_phases(sandbox: Sandbox) -> None:
     "order",
     [
         ["-p", "randomly", "-p", "no:cacheprovider", "--randomly-seed=1"],
-        pytest.param(["-p", "randomly", "-p", "no:cacheprovider", "--randomly-seed=2"], marks=AT_LENGTH),
+        pytest.param(["-p", "randomly", "-p", "no:cacheprovider", "--randomly-seed=2"], marks=VARIANT),
         ["checks/test_a.py", "checks/test_b.py", "checks/test_c.py", "checks/test_d.py"],
     ],
     ids=["randomly", "randomly again", "command line"],
@@ -190,10 +190,10 @@ def test_a_node_id_is_a_partial_selection(sandbox: Sandbox) -> None:
         pytest.param(
             ["checks/test_a.py", "checks/test_d.py"],
             "a part of the checks on the command line",
-            marks=AT_LENGTH,
+            marks=VARIANT,
         ),
         (["--ignore", "checks/test_e.py"], "--ignore"),
-        pytest.param(["--ignore-glob", "*_e.py"], "--ignore-glob", marks=AT_LENGTH),
+        pytest.param(["--ignore-glob", "*_e.py"], "--ignore-glob", marks=VARIANT),
     ],
 )
 def test_the_verdict_says_what_is_partial(sandbox: Sandbox, selection: list[str], words: str) -> None:

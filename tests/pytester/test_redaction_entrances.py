@@ -18,7 +18,8 @@ import pytest
 from fixtures.redaction.spellings import spellings
 from reports.run import renewal
 from tests.conftest import ROOT, write_profile
-from tests.pytester.conftest import AT_LENGTH, SETTINGS
+from tests.pytester.conftest import SETTINGS
+from tests.running.cut import VARIANT
 
 CONFTEST = """
 import sys
@@ -445,7 +446,7 @@ BY_THE_CONTROLLER = {"report", "name", "log"}
             entrance,
             options,
             id=f"{entrance}-{name}",
-            marks=AT_LENGTH if options and entrance not in BY_THE_CONTROLLER else (),
+            marks=VARIANT if options and entrance not in BY_THE_CONTROLLER else (),
         )
         for entrance in MUTATIONS
         for name, options in (("alone", []), ("n2", ["-n2"]))

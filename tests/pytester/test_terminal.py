@@ -11,10 +11,10 @@ from reports.run.causes import ALL_ROWS, ROWS
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
     ALONE_AND_WITH_WORKERS,
-    AT_LENGTH,
     UNRENDERED,
     Sandbox,
 )
+from tests.running.cut import VARIANT
 
 COLUMNS = 80
 MOST_ROWS = 60
@@ -131,7 +131,7 @@ def test_a_module_that_cannot_be_imported_is_a_cause(terminal: Sandbox) -> None:
         *([[], options] for options in ([], ["-q"], ["-qq"], ["--no-summary"], ["--tb=short"], ["-x"])),
         (["-n2"], []),
         *(
-            pytest.param(["-n2"], options, marks=AT_LENGTH)
+            pytest.param(["-n2"], options, marks=VARIANT)
             for options in (["-q"], ["-qq"], ["--no-summary"], ["--tb=short"], ["-x"])
         ),
     ],

@@ -26,6 +26,7 @@ from fixtures.system.files import sha256_of
 from fixtures.target.store_descriptor import Means
 from staging.stack.stack import Stack
 from staging.target.operators import Operators
+from tests.running.cut import VARIANT
 from tests.stack.backup_copies import STORES, Backups, Record, cut, flip_a_bit, of
 from tests.stack.kafka_scratch import Scratch as KafkaScratch
 from tests.stack.scratch_project import docker, pause
@@ -431,7 +432,7 @@ def no_folder_of_backups(backups: Backups) -> dict[str, Red]:
         damaged_manifest,
         no_backup_at_all,
         *(
-            pytest.param(fault, marks=pytest.mark.long(minutes=0.1))
+            pytest.param(fault, marks=VARIANT)
             for fault in (newer_one_that_is_not_finished, cut_manifest, no_folder_of_backups)
         ),
     ],

@@ -28,6 +28,7 @@ from reports.pictures.album import draw_pictures
 from reports.postmortem.postmortem import post_mortem
 from reports.run import completion, renewal
 from reports.tools.processes import NoReport
+from tests.running.cut import VARIANT
 from tests.unit.made_incident import Clock, MadeIncident, clock
 
 __all__ = ["clock"]
@@ -60,7 +61,7 @@ NO_FILES: dict[str, Callable[[Path], None]] = {
 }
 ENDLESS = ("pipe", "device")
 # That a device is told as well as a pipe is shown where only a file is read.
-ENDLESS_FOR_EACH = ("pipe", pytest.param("device", marks=pytest.mark.long(minutes=0.01)))
+ENDLESS_FOR_EACH = ("pipe", pytest.param("device", marks=VARIANT))
 
 
 @pytest.fixture(autouse=True)
