@@ -19,6 +19,7 @@ from fixtures.incident.incident import UNFINISHED
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import STARTED, id_of
 from fixtures.incident.response_record import RESPONSE
+from fixtures.monitor.assessment import Assessed, scope_of
 from fixtures.monitoring.severity import Severity, assess_now, monitored_samples
 from fixtures.system.files import read_lines
 from fixtures.target.profile import Target
@@ -36,20 +37,30 @@ STEP_SECONDS = 1500
 AUTO = {"ROLLPROOF_RESPONDING__AUTO": "true"}
 
 
+# Says how bad it is, and which stores are in trouble.
+Watched = Callable[[], tuple[Severity, tuple[str, ...]]]
+
+
 @pytest.fixture(scope="module")
-def watched(verifier: Verifier, backup: Path, target: Target) -> Iterator[Callable[[], Severity]]:
-    """Gives how bad it is, by the samples of a monitor that runs; a backup and a baseline are there."""
+def watched(verifier: Verifier, backup: Path, target: Target) -> Iterator[Watched]:
+    """Tells by the samples of a monitor that runs; a backup and a baseline are there."""
     assert backup.is_dir()
     folders = target.folders.model_copy(update={"incidents": verifier.folder / "incidents"})
     there = target.model_copy(update={"folders": folders})
+
+    def look() -> tuple[Severity, tuple[str, ...]]:
+        samples = tuple(monitored_samples(there))
+        assessed = Assessed(assess_now(there, samples), samples, monitored=True)
+        return assessed.assessment.severity, scope_of(there, assessed).stores
+
     with verifier.monitored():
-        yield lambda: assess_now(there, monitored_samples(there)).severity
+        yield look
 
 
-def _wait_for(severity: Callable[[], Severity], wanted: Severity) -> None:
+def _wait_for(watched: Watched, wanted: Severity, *stores: str) -> None:
     give_up = time.monotonic() + WAIT_SECONDS
-    while (observed := severity()) is not wanted:
-        assert time.monotonic() < give_up, f"expected {wanted}, observed {observed}"
+    while (observed := watched())[0] is not wanted or not {*stores} <= {*observed[1]}:
+        assert time.monotonic() < give_up, f"expected {wanted} {stores}, observed {observed}"
         time.sleep(0.5)
 
 
@@ -75,13 +86,13 @@ def _response(said: str) -> tuple[Path, dict[str, dict[str, Any]]]:
 
 
 def test_a_lost_record_is_answered_although_the_response_is_killed(
-    verifier: Verifier, watched: Callable[[], Severity], operators: Operators
+    verifier: Verifier, watched: Watched, operators: Operators
 ) -> None:
     _wait_for(watched, Severity.HEALTHY)
     # Of two stores: one alone would go back by itself.
     operators.sql("DELETE FROM documents ORDER BY file_id LIMIT 1")
     operators.mongodb["mongodb"]["files"].delete_one({})
-    _wait_for(watched, Severity.CRITICAL)
+    _wait_for(watched, Severity.CRITICAL, "mysql", "mongodb")
     # Afterwards: what is answered is the records that are gone; a store in trouble might be seen before them.
     written = wreck_stores(operators, STORES)
     incidents = verifier.folder / "incidents"
@@ -161,7 +172,7 @@ def _wait_until_restoring(incidents: Path, before: set[Path], process: subproces
 
 @pytest.mark.long(minutes=5)
 def test_a_store_that_is_down_is_rolled_back_when_a_person_says_yes(
-    verifier: Verifier, watched: Callable[[], Severity], containers: Containers
+    verifier: Verifier, watched: Watched, containers: Containers
 ) -> None:
     _wait_for(watched, Severity.HEALTHY)
     with faults.stopped(containers, "qdrant"):
