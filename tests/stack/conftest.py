@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,7 +27,6 @@ from tests.stack.container_faults import Containers
 from tests.stack.mysql_server import SERVERS, MysqlServer, running_server
 from tests.stack.verifier import Verifier
 
-WELL_SECONDS = 90.0
 # The tests of a contract begin their parameters with the store.
 OF_A_STORE = re.compile(r"tests/stack/(?P<contract>reading|keeping)/test_\w+\.py.*?\[(?P<store>[a-z0-9]+)")
 # These take minutes each, and begin first: begun last, they would be waited for alone. A worker takes a
@@ -126,7 +124,6 @@ def operators(target: Target, engine: ContainerEngine) -> Iterator[Operators]:
 @pytest.fixture(scope="session")
 def verifier(stack: Stack, operators: Operators, tmp_path_factory: pytest.TempPathFactory) -> Verifier:
     """Runs of checks as an operator makes them, with folders of their own and a baseline of the stack."""
-    _wait_until_well(stack)
     # However long the tests take, no record expires meanwhile.
     lengthen_tasks(operators)
     verifier = Verifier(stack, tmp_path_factory.mktemp("verifier"))
@@ -176,11 +173,3 @@ def running(
     folder = tmp_path_factory.mktemp("server")
     with running_server(request.param, stack, target, engine, control, folder) as server:
         yield server
-
-
-def _wait_until_well(stack: Stack) -> None:
-    """Wait for health: what earlier tests paused or restarted is unhealthy until its next check."""
-    end = time.monotonic() + WELL_SECONDS
-    while unwell := [status for status in stack.status() if not status.well]:
-        assert time.monotonic() < end, f"not well within {WELL_SECONDS} s: {unwell}"
-        time.sleep(0.5)

@@ -41,6 +41,7 @@ from tests.pytester.conftest import Outcome
 # A test ends sooner by its own limit, unless it says that it takes long.
 CHECKS_SECONDS = 1500
 ACTIONS_SECONDS = 900
+WELL_SECONDS = 90.0
 # Checks warn of nothing, in no state of the stack. That pytest cannot clear an old folder is not theirs.
 STRICT = ("-Werror", "-Wignore:(rm_rf) error removing:pytest.PytestWarning")
 # What commands import when they need it. Some of it takes a second, in each of hundreds of processes.
@@ -197,7 +198,7 @@ class Verifier:
         """Take a backup set of the stack as it is, by the runbook's own command; return its folder."""
         done = self.script("scripts/backup.sh", **patient())
         assert done.returncode == 0, done.stderr
-        assert "milvus is stopped while it is copied" in done.stderr
+        assert "milvus answers nobody for 1.5 s at most" in done.stderr
         (folder,) = (line for line in done.stdout.splitlines() if line.startswith("backup: "))
         return Path(folder.removeprefix("backup: "))
 
@@ -221,8 +222,16 @@ class Verifier:
 
         `variables` replace keys of the profile.
         """
+        self._wait_until_well()
         done = self.actions("capture", *options, **patient(**variables))
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def _wait_until_well(self) -> None:
+        """Wait for health: what earlier tests paused or restarted is unhealthy until its next check."""
+        end = time.monotonic() + WELL_SECONDS
+        while unwell := [status for status in self.stack.status() if not status.well]:
+            assert time.monotonic() < end, f"not well within {WELL_SECONDS} s: {unwell}"
+            time.sleep(0.5)
 
     def compare(self) -> None:
         """See that every store is as the baseline has it, record by record."""
