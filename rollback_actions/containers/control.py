@@ -49,8 +49,18 @@ class ContainerControl(Protocol):
         """Write each data volume of `services` to `folder/<volume>.tar`; they must be stopped or paused."""
         ...
 
+    def copy_volumes(
+        self, services: Iterable[str], folder: Path, *, pause: float, deadline: float
+    ) -> float | None:
+        """Write each data volume of `services`, which run, to `folder`, as of one moment.
+
+        Their containers are paused once, for at most `pause` seconds. Return for how many, or None if that is
+        too short for what changes in the volumes: nothing is written then.
+        """
+        ...
+
     def load_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> None:
-        """Make each data volume of `services` equal to its tar in `folder`; the services must be stopped."""
+        """Make each data volume of `services` equal to its files in `folder`; they must be stopped."""
         ...
 
     def replace_files(self, mount: Mount, images: Sequence[str], archive: Path, *, deadline: float) -> None:

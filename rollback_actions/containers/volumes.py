@@ -28,10 +28,10 @@ CLEANUP_SECONDS = 20.0
 INSIDE = "/volume"
 # GNU tar ends an archive with two blocks of zeros; it accepts a truncated archive without them.
 END_OF_ARCHIVE = bytes(1024)
-REPLACE_SCRIPT = f"""
-find {INSIDE} -mindepth 1 -delete &&
-exec tar --extract --numeric-owner --same-owner --preserve-permissions --directory={INSIDE} --file=-
-"""
+EXTRACT = f"tar --extract --numeric-owner --same-owner --preserve-permissions --directory={INSIDE} --file=-"
+REPLACE_SCRIPT = f"find {INSIDE} -mindepth 1 -delete && exec {EXTRACT}"
+# What such a tar does not list any more is deleted.
+EXTEND_SCRIPT = f"exec {EXTRACT} --listed-incremental=/dev/null"
 EMPTY_SCRIPT = f"""
 cd {INSIDE} || exit 1
 find . -mindepth 1 -delete 2>/dev/null || rm -rf -- ..?* .[!.]* *
@@ -43,15 +43,16 @@ TOOLS_SCRIPT = "command -v rm && command -v ls"
 def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> Sequence[Path]:
     """Write each volume of `containers` to `folder/<volume>.tar` (mode 600); return the files.
 
-    A file that appears is complete. Bind mounts are not data volumes and are left out.
+    A file that appears is complete.
 
     Raises:
-        ActionFailed: there is no volume, a container that can write to one runs, or the tar is not whole.
+        ActionFailed: there is no volume, or a folder of the host that the store can write to; a container
+            that can write to a volume runs, or the tar is not whole.
         Unverifiable: the deadline passed.
     """
-    images = _images(containers)
+    images = images_by_volume(containers)
     for volume in images:
-        _remove_helpers(volume, deadline)
+        remove_helpers(volume, deadline)
         _refuse_users(volume, ("running", "restarting"), "stopped or paused", deadline)
     files = []
     for volume, image in images.items():
@@ -60,13 +61,15 @@ def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> S
         options = ["--create", "--format=posix", "--sparse", "--numeric-owner"]
         options += [f"--directory={INSIDE}", "--file=-", "."]
         _help(volume, image, ["tar", *options], deadline, read_only=True, stdout=file)
-        _refuse_cut(volume, image, file, deadline)
+        refuse_cut(volume, image, file, deadline)
         files.append(file)
     return files
 
 
 def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> None:
     """Make each volume of `containers` equal to `folder/<volume>.tar`. A second run ends in the same state.
+
+    Files such as `<volume>.tar.1`, in the order of their numbers, have what changed since: see `live_copy`.
 
     Each tar is first read to its end. That does not show that its content is what was saved: for that there
     are the checksums of a backup's manifest.
@@ -76,9 +79,10 @@ def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> N
             runs; nothing was changed then. Also if the extraction failed.
         Unverifiable: the deadline passed; the volumes may be half loaded.
     """
-    images = _images(containers)
-    expected = {f"{volume}.tar" for volume in images}
-    observed = {file.name for file in folder.glob("*.tar")}
+    images = images_by_volume(containers)
+    files = {volume: _files(folder, volume) for volume in images}
+    expected = {file.name for of_volume in files.values() for file in of_volume}
+    observed = {file.name for pattern in ("*.tar", "*.tar.*") for file in folder.glob(pattern)}
     if expected != observed:
         raise ActionFailed(
             what="saved volumes",
@@ -88,11 +92,27 @@ def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> N
             hint="give the folder that was saved for these services, whole",
         )
     for volume, image in images.items():
-        _remove_helpers(volume, deadline)
+        remove_helpers(volume, deadline)
         _refuse_users(volume, ("running", "restarting", "paused"), "stopped", deadline)
-        _refuse_cut(volume, image, folder / f"{volume}.tar", deadline)
+        for file in files[volume]:
+            refuse_cut(volume, image, file, deadline)
     for volume, image in images.items():
-        _help(volume, image, ["sh", "-c", REPLACE_SCRIPT], deadline, stdin=folder / f"{volume}.tar")
+        whole, *later = files[volume]
+        _help(volume, image, ["sh", "-c", REPLACE_SCRIPT], deadline, stdin=whole)
+        for file in later:
+            _help(volume, image, ["sh", "-c", EXTEND_SCRIPT], deadline, stdin=file)
+
+
+def _files(folder: Path, volume: str) -> list[Path]:
+    """Return the files that a volume has to have: those after the first have numbers, without a gap."""
+    whole = folder / f"{volume}.tar"
+    later = [file for file in folder.glob(f"{whole.name}.*") if file.suffix[1:].isdigit()]
+    return [whole, *(later_file(whole, number) for number, _ in enumerate(later, start=1))]
+
+
+def later_file(whole: Path, number: int) -> Path:
+    """Return the file with what changed in a volume after `whole`."""
+    return whole.with_name(f"{whole.name}.{number}")
 
 
 def replace(mount: Mount, images: Sequence[str], archive: Path, deadline: Deadline) -> None:
@@ -106,18 +126,18 @@ def replace(mount: Mount, images: Sequence[str], archive: Path, deadline: Deadli
             changed then. Also if it could not be emptied or filled.
         Unverifiable: the deadline passed; the mount may be half filled.
     """
-    _remove_helpers(mount.name, deadline)
+    remove_helpers(mount.name, deadline)
     _refuse_writers(mount, deadline)
     image = _with_shell(mount, images, deadline)
     _help(mount.name, image, ["sh", "-c", EMPTY_SCRIPT], deadline, kind=mount.kind)
-    name, options = _helper(mount.name, mount.kind)
+    name, options = helper(mount.name, mount.kind)
     create = ["docker", "create", *options, "--entrypoint=sh", image]
     try:
         run_command(create, what=f"helper of {mount.name}", deadline=deadline)
         fill = ["docker", "cp", "-", f"{name}:{Path(INSIDE).parent}"]
         run_command(fill, what=f"files of {mount.name}", deadline=deadline, stdin=archive)
     finally:
-        _remove_helpers(mount.name, Deadline(CLEANUP_SECONDS))
+        remove_helpers(mount.name, Deadline(CLEANUP_SECONDS))
 
 
 def _with_shell(mount: Mount, images: Sequence[str], deadline: Deadline) -> str:
@@ -170,15 +190,28 @@ def _reaches(other: Mapping[str, Any], mount: Mount) -> bool:
     return there != Path("/") and (there.is_relative_to(here) or here.is_relative_to(there))
 
 
-def _images(containers: Iterable[Container]) -> Mapping[str, str]:
-    """Return, for each volume that `containers` mount, the image of one of these containers."""
+def images_by_volume(containers: Iterable[Container]) -> Mapping[str, str]:
+    """Return, for each volume that `containers` mount, the image of one of these containers.
+
+    A folder of the host that they can write to may hold data, too, which no copy of the volumes has.
+    """
     found: dict[str, str] = {}
-    names = []
+    names, folders = [], []
     for container in containers:
         names.append(container.name)
         for mount in container.mounts:
             if mount.kind == "volume":
                 found.setdefault(mount.name, container.image_id)
+            elif mount.kind == "bind" and mount.writable and not Path(mount.source).is_file():
+                folders.append(f"{mount.source} at {mount.destination} of {container.name}")
+    if folders:
+        raise ActionFailed(
+            what="data of the store's containers",
+            expected="volumes alone, which are copied together",
+            observed=f"folders of the host that they can write to: {', '.join(folders)}",
+            source=f"mounts of {', '.join(names)}",
+            hint="have a named volume in its place, or mount it read-only (`:ro`) if it holds no data",
+        )
     if not found:
         raise ActionFailed(
             what="data volumes",
@@ -205,7 +238,8 @@ def _refuse_users(volume: str, states: Iterable[str], allowed: str, deadline: De
         )
 
 
-def _refuse_cut(volume: str, image: str, file: Path, deadline: Deadline) -> None:
+def refuse_cut(volume: str, image: str, file: Path, deadline: Deadline) -> None:
+    """Refuse a saved volume that is not whole, after reading it to its end."""
     with file.open("rb") as archive:
         size = archive.seek(0, os.SEEK_END)
         archive.seek(max(0, size - len(END_OF_ARCHIVE)))
@@ -234,7 +268,7 @@ def _help(
     discard: bool = False,
     kind: str = "volume",
 ) -> None:
-    _, options = _helper(volume, kind, read_only=read_only)
+    _, options = helper(volume, kind, read_only=read_only)
     # No log: the engine would write the whole archive into it a second time.
     options += ["--rm", "--no-healthcheck", "--log-driver=none", "--user=0:0", f"--entrypoint={command[0]}"]
     if stdin is not None:
@@ -249,11 +283,11 @@ def _help(
             discard=discard,
         )
     except BaseException:
-        _remove_helpers(volume, Deadline(CLEANUP_SECONDS))
+        remove_helpers(volume, Deadline(CLEANUP_SECONDS))
         raise
 
 
-def _helper(volume: str, kind: str, *, read_only: bool = False) -> tuple[str, list[str]]:
+def helper(volume: str, kind: str, *, read_only: bool = False) -> tuple[str, list[str]]:
     """Return a new helper's name, and the options that let it see `volume` and nothing else."""
     name = f"rollproof-helper-{uuid.uuid4().hex[:12]}"
     options = [f"--name={name}", f"--label={HELPER_LABEL}={volume}", "--pull=never", "--network=none"]
@@ -268,7 +302,7 @@ def _option(name: str, kind: str) -> str:
     return f"type={kind},{source},destination={INSIDE}{',volume-nocopy' if kind == 'volume' else ''}"
 
 
-def _remove_helpers(volume: str, deadline: Deadline) -> None:
+def remove_helpers(volume: str, deadline: Deadline) -> None:
     """Remove helpers of `volume`, also those that a killed run left running."""
     listing = ["docker", "ps", "--all", "--quiet", f"--filter=label={HELPER_LABEL}={volume}"]
     helpers = run_command(listing, what="look for helpers", deadline=deadline).split()

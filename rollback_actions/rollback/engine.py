@@ -36,7 +36,7 @@ from rollback_actions.rollback.connections import watch_of
 from rollback_actions.rollback.losses import Losses
 from rollback_actions.rollback.maintenance import MaintenanceMode
 from rollback_actions.session.steps import Recorder
-from rollback_actions.stores.contract import BacksUp, StoppedKeeper, StoreKeeper, kept_by
+from rollback_actions.stores.contract import BacksUp, LoadingKeeper, StoppedKeeper, StoreKeeper, kept_by
 from rollback_actions.stores.registry import open_keeper
 
 # These steps keep their own time.
@@ -244,6 +244,7 @@ def _keep(run: _Run, keep: PlannedStep, losses: Losses, down: Collection[str]) -
         with backup_written(folder):
             for finished in finish_sets(folder, target.name):
                 steps.note(f"the safety copy {finished} was whole, and has its name now")
+        _load(run, [name for name in run.plan.stores if name not in down], limit)
         unseen = losses.export(run.plan.stores, down, steps, limit)
         stores = [name for name in run.plan.stores if run.unfinished.kept is None or name in unseen]
         if stores:
@@ -253,6 +254,20 @@ def _keep(run: _Run, keep: PlannedStep, losses: Losses, down: Collection[str]) -
             take_backup(safety, target.name, f"before the rollback to {run.plan.commit}", keepers, steps)
             run.unfinished.keep(safety)
         step.result = ", ".join(map(str, run.unfinished.copies))
+
+
+def _load(run: _Run, names: Sequence[str], limit: Deadline) -> None:
+    """Load what could not be exported otherwise; the restore brings back the state of the backup."""
+    for name in names:
+        keeper = _keeper(run, name, limit.remaining)
+        if isinstance(keeper, LoadingKeeper):
+            try:
+                loaded = keeper.load()
+            except Problem as problem:
+                run.steps.note(f"{name} was not asked what is not loaded: {problem.summary}")
+            else:
+                if loaded:
+                    run.steps.note(f"{name}: {', '.join(loaded)} was not loaded, and is now, to be exported")
 
 
 def _keeps(run: _Run, name: str, deadline: float, down: Collection[str]) -> BacksUp:

@@ -44,7 +44,7 @@ class StoreKeeper(Protocol):
 
 @runtime_checkable
 class StoppedKeeper(StoreKeeper, Protocol):
-    """A store that is stopped for its backup and for its restore: between the two it need not run."""
+    """A store that is stopped for the copy before its restore, and stays so: between them it need not run."""
 
     def keep_aside(self, folder: Path, *, up: bool) -> Kept:
         """As `back_up`, right before a restore: the store's services are left stopped.
@@ -63,6 +63,18 @@ class SafetyKeeper(StoreKeeper, Protocol):
 
         Missing objects are kept as absent. Objects that cannot be read are left out, but never records.
         `method` says so.
+        """
+        ...
+
+
+@runtime_checkable
+class LoadingKeeper(StoreKeeper, Protocol):
+    """A store that holds collections which nobody can read until they are loaded."""
+
+    def load(self) -> Sequence[str]:
+        """Load what is not loaded, right before a restore that undoes it; return the collections' names.
+
+        One that cannot be loaded is left as it is.
         """
         ...
 

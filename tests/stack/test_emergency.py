@@ -66,13 +66,15 @@ def commit(stack: Stack) -> str:
 class Wreckage:
     """Every store has lost something and holds something that was written since; a service is another one.
 
-    `gone` are the records that were lost of stores that lost all of something; `plan` is what was said then.
+    `gone` are the records that were lost of stores that lost all of something; `plan` is what was said then,
+    and `other` a collection of Milvus that was written to.
     """
 
     verifier: Verifier
     operators: Operators
     gone: dict[str, int] = field(default_factory=dict)
     plan: str = ""
+    other: str = ""
 
     def wreck(self) -> Mapping[str, frozenset[str]]:
         """Make it; return the keys of what was written, where a store gives the same ones each time."""
@@ -98,6 +100,8 @@ class Wreckage:
             done = self.verifier.actions("plan", "--corrupt")
             assert done.returncode == ExitCode.VERIFIED, done.stderr
             self.plan = done.stdout
+        # What nobody can read holds what was written all the same.
+        self.operators.milvus.release_collection(self.other)
         return {
             "mysql": frozenset({str(changed), str(newcomer)}),
             "mongodb": frozenset({'"since"'}),
@@ -116,6 +120,7 @@ class Wreckage:
         names = [name for name in sorted(milvus.list_collections()) if "canary" not in name]
         self.gone["milvus"] = self.verifier.baseline.facts.stores["milvus"].counts[names[0]]
         milvus.drop_collection(names[0])
+        self.other = names[-1]
         row = milvus.query(names[-1], filter="page_number >= 0", output_fields=["*"], limit=1)[0]
         # The proxy's own key is made anew; a page of another number is another record.
         milvus.insert(names[-1], {**{k: v for k, v in row.items() if k != "pk"}, "page_number": 4242})

@@ -21,20 +21,23 @@ from fixtures.baseline.folder import Baseline
 from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Unverifiable
-from fixtures.rollback.foresight import foresee
+from fixtures.rollback.foresight import Foreseen, foresee
 from fixtures.rollback.image_revisions import revisions_of
 from fixtures.rollback.plan import Plan
+from fixtures.stores.milvus.view import connect
 from fixtures.stores.mysql.view import marks
-from fixtures.stores.reach import Readable
+from fixtures.stores.reach import Reach, Readable, account_of
 from fixtures.stores.redis.formats import rdb_of_payload
 from fixtures.stores.redis.view import marks_of
 from fixtures.stores.registry import open_marks, open_revisions
 from fixtures.target.data_formats import Fit, release_of
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Migrations, Target
+from fixtures.target.sections import Address
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.stores.registry import open_keeper
 from staging.stack.stack import Stack
+from staging.target.operators import SECONDS, Operators
 from tests.stack.mysql_server import SERVERS, running_server
 from tests.stack.scratch_project import docker
 from tests.unit.sandbox import facts
@@ -42,7 +45,7 @@ from tests.unit.test_foresight import FIRST, FOLDER, SECOND, TWO, revision
 
 TABLE = "imagedb.alembic_version"
 JUDGED = ("mysql", "mongodb", "redis", "qdrant", "milvus")
-# Milvus is stopped for its backup.
+# A backup of Milvus pauses it.
 KEPT = ("mysql", "mongodb", "redis", "qdrant")
 
 
@@ -131,6 +134,37 @@ def test_a_whole_stack_is_judged_in_time(target: Target, engine: ContainerEngine
     late = [one for one in found.values() if one.judgement.reason.startswith("no answer within")]
     assert fits, found
     assert len(fits) + len(late) == len(JUDGED), found
+
+
+def test_a_database_that_a_restore_of_the_whole_server_would_overwrite_refuses_it(
+    target: Target, engine: ContainerEngine, operators: Operators, tmp_path: Path
+) -> None:
+    baseline = Baseline(tmp_path, target.name, "now", facts("0" * 40))
+    plan = Plan(Wish(Kind.DATABASE, "0" * 40, ("milvus",)), baseline, (), stores=("milvus",))
+
+    def judged() -> Foreseen:
+        (found,) = [one for one in foresee(target, plan, engine) if one.what.startswith("what milvus holds")]
+        return found
+
+    assert judged().judgement.fit is Fit.FITS
+    store = target.stores["milvus"]
+    reach = Reach(
+        "milvus", engine.resolve(cast("Address", store.address)), account_of(store.operator), SECONDS
+    )
+    name = f"other_{uuid.uuid4().hex[:8]}"
+    operators.milvus.create_database(name, timeout=SECONDS)
+    other = connect(reach, name)
+    try:
+        assert judged().judgement.fit is Fit.FITS
+        other.create_collection("of_another", dimension=4, timeout=SECONDS)
+        found = judged()
+        assert (found.judgement.fit, found.judgement.reason) == (Fit.REFUSED, f"database {name}")
+        assert found.refuses
+    finally:
+        other.drop_collection("of_another", timeout=SECONDS)
+        other.close()
+        operators.milvus.drop_database(name, timeout=SECONDS)
+    assert judged().judgement.fit is Fit.FITS
 
 
 @pytest.mark.parametrize("name", JUDGED)

@@ -1,4 +1,4 @@
-"""What is said before a backup of the store that it stops."""
+"""What is said before a backup of the store that it pauses or stops."""
 
 from __future__ import annotations
 
@@ -7,45 +7,62 @@ from pathlib import Path
 import pytest
 
 from fixtures.backups.away import away_during_backup
-from fixtures.backups.package import Kept
+from fixtures.backups.package import write_package
 from fixtures.backups.sets import MANIFEST, SetManifest, manifest_text
 from fixtures.system.clock import Moment
 from fixtures.system.record_files import as_json
 from fixtures.target.profile import Target, load_target
-from tests.conftest import ROOT
+from fixtures.target.store_descriptor import Means
+from tests.conftest import write_profile
 
-SAID = "milvus is stopped while it is copied, and answers nobody meanwhile: "
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> Target:
-    """The staging profile, whose backups are in a folder of the test's own."""
-    found = load_target(ROOT / "targets" / "staging.toml")
-    folders = found.folders.model_copy(update={"backups": tmp_path})
-    return found.model_copy(update={"folders": folders})
-
-
-def test_the_store_that_a_backup_stops_is_named_and_no_other(target: Target) -> None:
-    assert list(away_during_backup(target)) == [f"{SAID}how long is not known yet"]
+MILVUS = """
+[stores.milvus]
+kind = "milvus"
+address = {host = "127.0.0.1", port = 9}
+services = ["milvus"]
+risk = "high"
+"""
+PAUSED = "milvus answers nobody for 1.5 s at most, or is stopped if that is too short for its copy"
+STOPPED = "milvus is stopped while it is copied, and answers nobody meanwhile"
 
 
-def test_what_it_took_the_last_time_is_told(target: Target) -> None:
-    began = Moment("2026-11-27T10:00:00.000+00:00", 100.0, "boot")
-    ended = Moment("2026-11-27T10:00:26.000+00:00", 126.0, "boot")
-    kept = Kept(method="a snapshot", records={}, size=0, means=None)
+def _target(folder: Path, more: str = "") -> Target:
+    return load_target(write_profile(folder, MILVUS + more))
+
+
+@pytest.mark.parametrize(("more", "said"), [("", PAUSED), ("pause_seconds = 0", STOPPED)])
+def test_a_store_that_is_away_is_named_and_no_other(tmp_path: Path, more: str, said: str) -> None:
+    assert list(away_during_backup(_target(tmp_path, more))) == [f"{said}: how long is not known yet"]
+
+
+@pytest.mark.parametrize(
+    ("away", "said"), [(0.84, "0.8 s the last time"), (26.0, "26.0 s the last time"), (None, "not known yet")]
+)
+def test_how_long_it_was_away_is_told(tmp_path: Path, away: float | None, said: str) -> None:
+    target, now = _target(tmp_path), Moment.now()
+    folder = target.folders.backups / f"20261127T100026000Z-{target.name}"
+    (folder / "milvus").mkdir(parents=True)
+    kept = write_package(
+        folder / "milvus",
+        kind="milvus",
+        method="a snapshot",
+        means=Means.VOLUMES,
+        records={},
+        details={"server": "2.3.5", "collections": {}, "away": away},
+    )
     manifest = SetManifest(
         version=1,
         target=target.name,
         commit="c" * 40,
-        started=began,
-        finished=ended,
+        started=now,
+        finished=now,
         index={},
         sealed={"milvus": "0" * 64},
-        taken={"milvus": (began, ended)},
+        taken={"milvus": (now, now)},
         index_seconds=0.0,
         stores={"milvus": kept},
     )
-    folder = target.folders.backups / f"20261127T100026000Z-{target.name}"
-    folder.mkdir()
     (folder / MANIFEST).write_bytes(manifest_text(as_json(manifest)))
-    assert list(away_during_backup(target)) == [f"{SAID}26 s the last time"]
+    (line,) = away_during_backup(target)
+    assert line.startswith(f"{PAUSED}: ")
+    assert line.endswith(said)

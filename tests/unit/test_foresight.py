@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import create_autospec
 
 import pytest
 from hypothesis import given, settings
@@ -26,9 +27,12 @@ from fixtures.rollback.foresight import foresee, problems, said
 from fixtures.rollback.image_revisions import UnknownRevisions, revisions_of
 from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from fixtures.rollback.refusals import Allowed, refusals
+from fixtures.stores.contract import Beside, SharedContent
 from fixtures.target.data_formats import Fit
+from fixtures.target.kinds import descriptor_of
 from fixtures.target.mistakes import ProfileProblem
 from fixtures.target.profile import Migrations, load_target
+from fixtures.target.store_descriptor import Trait
 from reports.terminal.progress import Progress
 from rollback_actions.backup import whole_backup
 from rollback_actions.session.journal import Journal
@@ -405,6 +409,67 @@ def test_a_server_that_the_next_start_would_replace_is_a_caution(made: Made) -> 
     replaced = replace(plan, images={**plan.images, "redis": "sha256:r7"})
     (problem,) = problems(made.foreseen(replaced).values())
     assert "HINT: leave that server out of application.services" in str(problem)
+
+
+# --- what a restore of a whole server overwrites ---
+
+
+@dataclass
+class Shared:
+    """A store's content that is asked for nothing but what it holds beside the profile's lists."""
+
+    held: Beside | Unverifiable
+
+    def beside(self) -> Beside:
+        if isinstance(self.held, Unverifiable):
+            raise self.held
+        return self.held
+
+
+@pytest.mark.parametrize(
+    ("held", "fit", "words"),
+    [
+        (Beside(), Fit.FITS, "nothing"),
+        (Beside(outside=("database archive", "collection x")), Fit.REFUSED, "database archive, collection x"),
+        # What is known to be there counts, whatever else is not known.
+        (Beside(outside=("collection x",), unread=("databases",)), Fit.REFUSED, "collection x"),
+        (Beside(unread=("databases of others: ListDatabases",)), Fit.UNKNOWN, "ListDatabases"),
+        (
+            Unverifiable(what="redis", expected="a list", observed="no answer", source="b", hint="c"),
+            Fit.UNKNOWN,
+            "no answer",
+        ),
+    ],
+)
+def test_a_restore_of_a_whole_server_overwrites_only_what_the_profile_lists(
+    made: Made, monkeypatch: pytest.MonkeyPatch, held: Beside | Unverifiable, fit: Fit, words: str
+) -> None:
+    asked: list[Any] = []
+
+    @contextmanager
+    def opened(name: str, profile: Any, _engine: object) -> Iterator[Any]:  # noqa: ANN401
+        asked.append((name, profile.reader))
+        # The protocol is told by its members: of a mock the others are never called.
+        content = create_autospec(SharedContent, instance=True)
+        content.beside = Shared(held).beside
+        yield content
+
+    monkeypatch.setattr(foresight, "open_content", opened)
+    plan = plan_database(made.sandbox.target, "redis")
+    assert not [what for what in made.foreseen(plan) if what.startswith("what redis holds")]
+    assert asked == []
+    whole = replace(descriptor_of(made.sandbox.target.stores["redis"]), traits=frozenset({Trait.WHOLE}))
+    monkeypatch.setattr(foresight, "descriptor_of", lambda _: whole)
+    found = made.foreseen(plan)["what redis holds beside the profile's lists"]
+    assert (found.judgement.fit, found.refuses) == (fit, fit is Fit.REFUSED)
+    assert words in found.judgement.reason
+    if found.refuses:
+        (problem,) = problems([found])
+        assert f"a restore replaces the whole server, observed {words}" in str(problem)
+    # Only an operator is told of everything.
+    assert asked == [("redis", made.sandbox.target.stores["redis"].operator)]
+    # It is not overwritten by a rollback of anything else.
+    assert len(made.foreseen(plan_service(made.sandbox.target, "worker"))) < 2
 
 
 def test_a_store_that_hangs_is_not_judged_in_time(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,18 +8,22 @@ import signal
 from errno import ENOSPC
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 
+from fixtures.backups import index
 from fixtures.backups.index import read_index
-from fixtures.errors import ActionFailed
+from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.incident.incident import ACCOUNTS, Incident, new_incident
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import Step, StepId, steps_in
-from fixtures.losses.changes import FILES, aligned
+from fixtures.losses import written_since as module
+from fixtures.losses.changes import FILES, Written, aligned
 from fixtures.losses.lost_window import FOLDER, read_window
 from fixtures.losses.written_since import written_since
 from fixtures.rollback.plan import Plan, plan_database, plan_emergency
+from fixtures.stores.contract import CollectionsView
 from fixtures.system.apart import Died, apart
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
@@ -202,6 +206,39 @@ def test_what_cannot_be_asked_is_unknown_and_no_success(
     account = json.loads((incident.folder / FOLDER / ACCOUNTS).read_text())["mysql"]
     assert list(account["unknown"]) == ["mysql"]
     assert sandbox.keepers["mysql"].words["a"] == "of release 1"
+
+
+def test_a_collection_that_cannot_be_read_does_not_hide_its_neighbours(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = create_autospec(CollectionsView, instance=True)
+    view.collections.return_value = ["readable", "not loaded"]
+    view.counts.side_effect = Unverifiable(
+        what="counts", expected="numbers", observed="not loaded", source="milvus", hint="load it"
+    )
+    monkeypatch.setattr(index, "open_view", lambda *_: view)
+    found = index.listed_collections("redis", sandbox.target.stores["redis"], sandbox.engine)
+    assert found == ["readable", "not loaded"]
+    view.close.assert_called_once_with()
+
+
+def test_what_was_written_to_a_collection_that_cannot_be_read_is_not_known_and_its_neighbours_is(
+    sandbox: Sandbox, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def count(_content: object, collection: str, *_: object) -> Written:
+        if collection == "b":
+            raise Unverifiable(what="b", expected="records", observed="none", source="s", hint="h")
+        return Written(new=2)
+
+    monkeypatch.setattr(module, "standing_collections", lambda *_: ["a", "b"])
+    monkeypatch.setattr(module, "count_written", count)
+    assert plan.backup is not None
+    with readable({"mysql": WordStore("mysql", "mysql")}):
+        (found,) = written_since(sandbox.target, sandbox.engine, plan.backup, ["mysql"]).values()
+    assert isinstance(found, Written)
+    assert (
+        str(found) == "2 new, 0 changed, 2 deleted; b not known: b: expected records, observed none (from s)"
+    )
 
 
 def test_a_run_after_an_interruption_accounts_for_what_was_there_before_the_first(

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -61,3 +64,29 @@ def test_nobody_may_write_while_files_are_put_back(
             volumes._refuse_writers(mount, Deadline(1))
     else:
         volumes._refuse_writers(mount, Deadline(1))
+
+
+def _with(*mounts: Mount) -> Any:  # noqa: ANN401 - as much of a container as is asked for
+    return SimpleNamespace(name="milvus-1", image_id="sha256:1", mounts=(DATA, *mounts))
+
+
+DATA = Mount("data", "volume", "/var/lib/milvus", "/volumes/data/_data")
+
+
+def test_a_folder_of_the_host_is_no_volume(tmp_path: Path) -> None:
+    folder = Mount(str(tmp_path), "bind", "/var/lib/etcd", str(tmp_path))
+    with pytest.raises(ActionFailed) as caught:
+        volumes.images_by_volume([_with(folder)])
+    assert f"can write to: {tmp_path} at /var/lib/etcd of milvus-1" in str(caught.value)
+    # Where this machine cannot tell what it is, it may be one.
+    elsewhere = Mount("/nowhere/here", "bind", "/data", "/nowhere/here")
+    with pytest.raises(ActionFailed, match="/nowhere/here at /data"):
+        volumes.images_by_volume([_with(elsewhere)])
+
+
+def test_what_holds_no_data_is_no_reason(tmp_path: Path) -> None:
+    (tmp_path / "milvus.yaml").write_text("")
+    file = Mount(str(tmp_path / "milvus.yaml"), "bind", "/milvus.yaml", str(tmp_path / "milvus.yaml"))
+    read_only = Mount(str(tmp_path), "bind", "/configs", str(tmp_path), writable=False)
+    in_memory = Mount("", "tmpfs", "/tmp", "")  # noqa: S108 - a place in a container
+    assert volumes.images_by_volume([_with(file, read_only, in_memory)]) == {"data": "sha256:1"}

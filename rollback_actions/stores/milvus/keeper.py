@@ -1,8 +1,9 @@
-"""Milvus, write side: a snapshot of all its volumes together, taken while it is stopped.
+"""Milvus, write side: a snapshot of all its volumes together, as of one moment.
 
-Stopped, not paused. A paused snapshot restores as well, but Milvus notices the pause. Milvus 2.3.5 with
-sessions of 5 s survived a pause of 2 s, and after a pause of 3 s it ended itself. Copying 180 MB took 5 to
-11 s. A stop has no such limit. It costs a start in addition to the copy.
+A backup pauses Milvus for the last changes alone; before a restore it is stopped. Milvus notices a pause:
+2.3.5 with sessions of 5 s survived one of 2 s, and after one of 3 s it ended itself. Where the profile's
+pause is too short for what changes, a backup stops Milvus. That has no such limit, and costs the whole copy
+(180 MB took 5 to 11 s) and a start.
 
 The volumes hold the accounts too: a restore brings back the accounts at the time of the backup.
 """
@@ -10,7 +11,8 @@ The volumes hold the accounts too: a restore brings back the accounts at the tim
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +32,8 @@ from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter
 
-METHOD = "snapshot of all volumes together, stopped"
+METHOD = "snapshot of all volumes together"
+PAUSED, STOPPED = f"{METHOD}, paused", f"{METHOD}, stopped"
 POLL_SECONDS = 0.3
 STOP_SECONDS, START_SECONDS = 120.0, 180.0
 
@@ -48,7 +51,8 @@ class _Details(BaseModel):
     """The server's collections at the time of the backup.
 
     Users may go on while a backup is taken: of the collections in `grown` the copy has something between what
-    `collections` says, as of before the copy, and what `grown` says, as of after it; None is absent.
+    `collections` says, as of before the copy, and what `grown` says, as of after it; None is absent. For
+    `away` seconds the server was paused or stopped.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +60,7 @@ class _Details(BaseModel):
     server: str
     collections: dict[str, _Collection]
     grown: dict[str, _Collection | None] = {}
+    away: float | None = None
 
     def holds(self, found: _Details) -> bool:
         """Return True if `found`, after a restore, is what was backed up."""
@@ -86,23 +91,39 @@ class Keeper(StoreWriter[MilvusProfile]):
     """
 
     def back_up(self, folder: Path) -> Kept:
-        """Flush, stop, copy every volume, start again, and check that nobody wrote meanwhile but who may.
+        """Flush, copy every volume, and check that nobody wrote meanwhile but who may.
 
-        The services run again when this returns or raises.
+        The last changes are copied while the services are paused; else they are stopped for the whole copy.
+        They run again when this returns or raises.
         """
         countdown = self._whole.start()
         before = self._flushed()
-        try:
-            self._copy(folder, countdown)
-        finally:
-            self._start()
-        after = self._wait_until(before, "start after the backup", self._grew).collections
+        away, method = self._copied_running(folder, countdown), PAUSED
+        if away is None:
+            away, method = self._copied_stopped(folder, countdown), STOPPED
+        after = self._wait_until(before, "backup", self._grew).collections
         grown = {
             name: after.get(name)
             for name in {*before.collections, *after}
             if after.get(name) != before.collections.get(name)
         }
-        return self._package(folder, before.model_copy(update={"grown": grown}))
+        return self._package(folder, before.model_copy(update={"grown": grown, "away": away}), method)
+
+    def _copied_running(self, folder: Path, countdown: Countdown) -> float | None:
+        """Copy every volume; return for how long the services were paused, None if a pause did not do."""
+        pause, services = self._profile.pause_seconds, self._profile.services
+        if not pause:
+            return None
+        return self._control.copy_volumes(services, folder, pause=pause, deadline=countdown.left())
+
+    def _copied_stopped(self, folder: Path, countdown: Countdown) -> float:
+        """Stop, copy every volume, and start again; return for how many seconds the services were away."""
+        began = time.monotonic()
+        try:
+            self._copy(folder, countdown)
+        finally:
+            self._start()
+        return time.monotonic() - began
 
     def keep_aside(self, folder: Path, *, up: bool) -> Kept:
         """Flush, stop, copy every volume, and stay stopped: a start costs more than the copy.
@@ -112,23 +133,42 @@ class Keeper(StoreWriter[MilvusProfile]):
         """
         countdown = self._whole.start()
         before: _Details | None = None
-        reason = "it did not start"
+        method = f"{STOPPED}, as they lay: it did not start"
         if up:
             self._collections()
             try:
-                before = self._flushed()
+                before, method = self._flushed(), STOPPED
             except Unverifiable as problem:
-                reason = f"it could not be flushed and counted: {problem.summary}"
+                method = f"{STOPPED}, as they lay: it could not be flushed and counted: {problem.summary}"
         self._copy(folder, countdown)
-        return self._package(folder, before, reason)
+        return self._package(folder, before, method)
+
+    def load(self) -> Sequence[str]:
+        """Load the profile's collections that are not loaded. See `LoadingKeeper`."""
+        client, patience = connect(self._reach, self._profile.database), Deadline(self._whole.deadline)
+        loaded = []
+        try:
+            for name in self._listed(client):
+                # Without an index, or memory, it cannot be loaded; then its records stay unknown.
+                with suppress(Unverifiable), translated(self._reach, f"a load of {name}"):
+                    state = client.get_load_state(name, timeout=self._reach.deadline)["state"]
+                    if state == LoadState.NotLoad and not patience.passed:
+                        client.load_collection(name, timeout=patience.remaining)
+                        loaded.append(name)
+        finally:
+            client.close()
+        return loaded
+
+    def _listed(self, client: MilvusClient) -> list[str]:
+        with translated(self._reach, "the list of collections"):
+            every = client.list_collections(timeout=self._reach.deadline)
+        return chosen(every, self._profile.collections)
 
     def _collections(self) -> list[str]:
         """Return the names of all collections, a question open to any account that may connect."""
         client = connect(self._reach, self._profile.database)
         try:
-            with translated(self._reach, "the list of collections"):
-                names: list[str] = client.list_collections(timeout=self._reach.deadline)
-            return names
+            return self._listed(client)
         finally:
             client.close()
 
@@ -182,11 +222,11 @@ class Keeper(StoreWriter[MilvusProfile]):
         self._stop(countdown)
         self._control.save_volumes(self._profile.services, folder, deadline=countdown.left())
 
-    def _package(self, folder: Path, details: _Details | None, reason: str = "") -> Kept:
+    def _package(self, folder: Path, details: _Details | None, method: str) -> Kept:
         return write_package(
             folder,
             kind=self.kind,
-            method=METHOD if details else f"{METHOD}, as they lay: {reason}",
+            method=method,
             means=Means.VOLUMES if details else Means.PARTIAL,
             records=self._records(details) if details else {},
             details=details.model_dump() if details else {},

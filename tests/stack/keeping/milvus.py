@@ -313,15 +313,14 @@ class Milvus(Subject):
         return self.watched, "start"
 
     def disturb(self, keeper: StoreKeeper, patch: pytest.MonkeyPatch) -> None:
-        """Let entities be inserted after the flush, where the server would be stopped; it goes on running."""
+        """Let entities be inserted after the flush, in the place of a copy."""
 
-        def insert(*_services: object, **_deadline: object) -> None:
+        def insert(*_services: object, **_seconds: object) -> float:
             self.change(lambda scratch: scratch.insert("plain", range(5000, 5003)))
+            return 0.1
 
         patch.setattr(keeper, "_profile", self.profile.model_copy(update={"ready_seconds": 2}))
-        patch.setattr(self.watched, "stop", insert, raising=False)
-        for name in ("save_volumes", "start"):
-            patch.setattr(self.watched, name, lambda *_services, **_deadline: None, raising=False)
+        patch.setattr(self.watched, "copy_volumes", insert, raising=False)
 
 
 def _named(record: RecordHash) -> tuple[str, int]:

@@ -135,7 +135,7 @@ class Milvus(Subject):
         name = f"scratch_{uuid.uuid4().hex[:8]}_"
         self.profile = changed(stored, collections=(f"{name}*",))
         self.nothing = ({"collections": (f"{name}none*",)}, "observed none")
-        endpoint = given.engine.resolve(stored.address)
+        self.endpoint = endpoint = given.engine.resolve(stored.address)
         reach = Reach("milvus", endpoint, stored.operator or NOBODY, SECONDS)
         self.scratch = Scratch(connect(reach, stored.database), name)
         self.as_reader = connect(Reach("milvus", endpoint, stored.reader or NOBODY, 10), stored.database)

@@ -6,7 +6,9 @@ import pytest
 from pymilvus.exceptions import MilvusException
 
 from fixtures.errors import Unverifiable
-from fixtures.stores.contract import ContentView, SearchableContent, VectorView
+from fixtures.stores.contract import ContentView, SearchableContent, SharedContent, VectorView
+from fixtures.stores.milvus.view import connect
+from fixtures.stores.reach import Reach, account_of
 from tests.stack.content_reading import digests, recorded, whole
 from tests.stack.milvus_content_scratch import ENTITIES, entity
 from tests.stack.milvus_scratch import SECONDS
@@ -82,6 +84,36 @@ def test_an_alias_is_a_schema(subject: Milvus, content: ContentView) -> None:
     schemas = content.schemas()
     assert list(schemas) == sorted([f"alias {subject.alias}", *subject.counts])
     assert schemas[f"alias {subject.alias}"] == subject.full
+
+
+def test_a_database_beside_the_profile_s_is_named_where_it_holds_something(subject: Milvus) -> None:
+    name, operator = f"beside_{subject.full}", subject.profile.operator
+    root = Reach("milvus", subject.endpoint, account_of(operator), SECONDS)
+    subject.scratch.client.create_database(name, timeout=SECONDS)
+    other = connect(root, name)
+    with subject.content(reader=operator) as told, subject.content() as reader:
+        assert isinstance(told, SharedContent)
+        assert isinstance(reader, SharedContent)
+        try:
+            before = told.beside()
+            assert f"database {name}" not in before.outside, "a server has empty ones of its own"
+            other.create_collection("x", dimension=4, timeout=SECONDS)
+            assert {*told.beside().outside} - {*before.outside} == {f"database {name}"}
+            # Its reader may not be told; then it says so.
+            found = reader.beside()
+            assert f"database {name}" in found.outside or found.unread
+        finally:
+            other.drop_collection("x", timeout=SECONDS)
+            other.close()
+            subject.scratch.client.drop_database(name, timeout=SECONDS)
+
+
+def test_a_collection_beside_the_profile_s_is_named(subject: Milvus) -> None:
+    with subject.content(collections=(subject.full,)) as content:
+        assert isinstance(content, SharedContent)
+        outside = {*content.beside().outside}
+    assert f"collection {subject.empty}" in outside
+    assert f"collection {subject.full}" not in outside
 
 
 def test_an_unknown_database_is_unverifiable(subject: Milvus) -> None:
