@@ -220,7 +220,9 @@ class _Pages:
             return f"list of {self._kind_of(field['items'], prefix)}" if "items" in field else "empty list"
         if kind == "object":
             patterns: Mapping[str, Schema] = field.get("patternProperties", {})
-            inner: Schema = field.get("additionalProperties") or next(iter(patterns.values()), {})
+            inner = field.get("additionalProperties") or next(iter(patterns.values()), {})
+            if inner is True:
+                return "table"
             if "oneOf" in inner:
                 return "tables, by name, one for each store"
             return f"by name: {self._kind_of(inner, prefix)}" if inner else "table"

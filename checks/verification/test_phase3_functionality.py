@@ -3,6 +3,8 @@
 These checks act as the canary user, which leaves a conversation and a token; the last one sees that both are
 gone. The chat is asked only after the knowledge base proved complete in every store behind it. In LAYRA, one
 chat over incomplete documents deletes their vectors.
+
+Each check `needs` functions of the application that the profile describes: without them it is not there.
 """
 
 from __future__ import annotations
@@ -28,38 +30,44 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.verification, pytest.mark.phase3]
 
 
+@pytest.mark.needs("log_in")
 def test_login(session: Session, client: ApplicationClient, target: Target, expect: Expect) -> None:
     """The canary logs in with its password, and the token is its own."""
-    user = client.verify_token(session)
+    user = client.owner(session)
     expect(user == target.application.canary.user,
            what="owner of the canary's token", means=Meaning.DATA_CHANGED,
            expected=target.application.canary.user, observed=user,
-           source="verify-token", hint="the signing key or the users are not those of before")
+           source="application", hint="the signing key or the users are not those of before")
 
 
+@pytest.mark.needs("log_in")
 def test_wrong_password_is_refused(canary: Canary, target: Target, expect_refused: ExpectRefused) -> None:
     """A wrong password is refused."""
     wrong = SecretStr("not-" + target.application.canary.password.get_secret_value())
-    expect_refused("log-in with a wrong password", lambda: canary.log_in(wrong), 401)
+    expect_refused("log-in with a wrong password", lambda: canary.log_in(wrong),
+                   *target.application.functions.wrong_password)
 
 
+@pytest.mark.needs("own")
 def test_stale_token_is_refused(
-    canary: Canary, client: ApplicationClient, expect_refused: ExpectRefused
+    canary: Canary, client: ApplicationClient, target: Target, expect_refused: ExpectRefused
 ) -> None:
     """A token that the application never issued is refused."""
     stale = canary.stale()
-    expect_refused("use of a stale token", lambda: client.knowledge_bases(stale), 401, 403, 404)
+    expect_refused("use of a stale token", lambda: client.own(stale), *target.application.functions.refused)
 
 
+@pytest.mark.needs("own")
 def test_another_user_is_refused(
-    session: Session, client: ApplicationClient, expect_refused: ExpectRefused
+    session: Session, client: ApplicationClient, target: Target, expect_refused: ExpectRefused
 ) -> None:
     """The canary may not look at what belongs to another user."""
     stranger = f"not-{session.user}"
-    expect_refused("look at another user's knowledge bases",
-                   lambda: client.knowledge_bases(session, of=stranger), 401, 403, 404)
+    expect_refused("look at what belongs to another user", lambda: client.own(session, of=stranger),
+                   *target.application.functions.refused)
 
 
+@pytest.mark.needs("documents")
 def test_knowledge_base_holds_the_recorded_files(
     knowledge_base_files: tuple[str, ...], baseline: Baseline, expect: Expect, evidence: Keep
 ) -> None:
@@ -89,16 +97,17 @@ def test_references_of_the_canary(
            source="the stores", hint="nothing was compared: see that the canary has documents")
 
 
+@pytest.mark.needs("chat")
 def test_chat_comes_to_its_end(conversation: Conversation, expect: Expect) -> None:
     """The answer's stream ends regularly, the answer is not empty, and was kept as a turn."""
-    answer = conversation.answer
-    expect(answer.complete and answer.text.strip() and conversation.turns == 1,
+    expect(conversation.well,
            what="chat", means=Meaning.SERVICE_DOWN, source="application",
-           expected="a stream with a regular end, text, and 1 turn kept",
-           observed=f"{answer.ending} end, {len(answer.text)} characters, {conversation.turns} turns",
+           expected="a regular end, text, and 1 turn kept",
+           observed=conversation,
            hint="see the log of the backend: it answers 200 and breaks the stream on any error")
 
 
+@pytest.mark.needs("sources")
 def test_chat_is_grounded(
     conversation: Conversation, target: Target, baseline: Baseline, expect: Expect
 ) -> None:
@@ -111,6 +120,17 @@ def test_chat_is_grounded(
            hint="retrieval does not find what it found before: the vectors are not those of the baseline")
 
 
+@pytest.mark.needs("expected_text")
+def test_chat_answers_right(conversation: Conversation, target: Target, expect: Expect) -> None:
+    """The answer holds the words that are known to be right."""
+    words, text = target.application.canary.expected_text, conversation.answer.text
+    expect(words.casefold() in text.casefold(),
+           what="words of the chat's answer", means=Meaning.DATA_CHANGED,
+           expected=words, observed=f"{len(text)} characters without them", source="application",
+           hint="retrieval does not find what it found before, or the model is another one")
+
+
+@pytest.mark.needs("conversations", "turns")
 def test_old_conversations_open(
     session: Session, client: ApplicationClient, baseline: Baseline, expect: Expect, note: Say
 ) -> None:
@@ -127,15 +147,17 @@ def test_old_conversations_open(
 
 
 # This check asks the chat too, so it also needs a complete knowledge base.
+@pytest.mark.needs("own", "turns", "stored_tokens")
 @pytest.mark.usefixtures("conversation")
 def test_canary_leaves_no_trace(
-    canary: Canary, client: ApplicationClient, expect_refused: ExpectRefused
+    canary: Canary, client: ApplicationClient, target: Target, expect_refused: ExpectRefused
 ) -> None:
     """Every trace of the canary can be removed, and is gone afterwards."""
+    functions = target.application.functions
     session = canary.log_in()
     asked = canary.ask(session).id
     canary.sweep()
-    expect_refused("use of the swept token", lambda: client.knowledge_bases(session), 401, 403, 404)
+    expect_refused("use of the swept token", lambda: client.own(session), *functions.refused)
     again = canary.log_in()
-    expect_refused("look at the swept conversation", lambda: client.turns(again, asked), 404)
+    expect_refused("look at the swept conversation", lambda: client.turns(again, asked), *functions.gone)
     canary.sweep()

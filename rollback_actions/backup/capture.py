@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fixtures.application.canary import Canary, canary_in_use, patience_with_the_monitor
-from fixtures.application.client import ApplicationClient
+from fixtures.application.client import ApplicationClient, ChatAnswer
 from fixtures.baseline.containers import record_container
 from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer, Surroundings
 from fixtures.baseline.folder import BaselineDraft
@@ -19,7 +19,7 @@ from fixtures.doctor.examination import examine, require_all, with_others
 from fixtures.doctor.probe_table import before_capture
 from fixtures.engines.engine import ContainerEngine, EngineUnreached, Inside
 from fixtures.engines.factory import open_engine
-from fixtures.errors import ActionFailed, Mismatch, Problem
+from fixtures.errors import ActionFailed, Mismatch, Problem, listed
 from fixtures.git.repository import read_working_copy
 from fixtures.incident.journal_steps import Step
 from fixtures.probes.web_probes import usual_milliseconds
@@ -145,20 +145,29 @@ def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) 
     ):
         canary = Canary(target, engine, client, lambda: follow_all(wanted.references, views, target.personal))
         try:
-            session = canary.log_in()
-            files = client.files(session, wanted.knowledge_base)
-            known = client.conversations(session)[:CONVERSATIONS]
+            session, can = canary.log_in(), target.application.verifiable
+            files = client.files(session, wanted.knowledge_base) if "documents" in can else ()
+            known = client.conversations(session)[:CONVERSATIONS] if {"conversations", "turns"} <= can else ()
             turns = {conversation: client.turns(session, conversation) for conversation in known}
-            conversation = canary.ask(session)
+            answer = canary.ask(session).answer if "chat" in can else None
         finally:
             canary.sweep()
-    answer = conversation.answer
-    if not answer.complete or wanted.expected_file not in answer.files:
-        raise ActionFailed(
-            what="the canary's question",
-            expected=f"an answer with a regular end, grounded in {wanted.expected_file}",
-            observed=f"{answer.ending} end, grounded in {', '.join(answer.files) or 'nothing'}",
-            source=str(target.application.url),
-            hint="correct application.canary in the profile; a baseline is captured of a good state only",
-        )
-    return RecordedCanary(files=files, grounded_in=answer.files, turns=turns)
+    if answer is not None:
+        _require_right(target, answer)
+    return RecordedCanary(files=files, grounded_in=answer.files if answer else (), turns=turns)
+
+
+def _require_right(target: Target, answer: ChatAnswer) -> None:
+    """Refuse an answer to the canary's question that is not whole, or not the right one."""
+    wanted = target.application.canary
+    grounded = wanted.expected_file in answer.files or "sources" not in target.application.verifiable
+    if answer.complete and grounded and wanted.expected_text.casefold() in answer.text.casefold():
+        return
+    right = " and ".join(filter(None, (wanted.expected_file, wanted.expected_text)))
+    raise ActionFailed(
+        what="the canary's question",
+        expected=f"an answer with a regular end, that shows {right}",
+        observed=f"{answer.ending} end, {len(answer.text)} characters of {listed(answer.files) or 'no file'}",
+        source=str(target.application.url),
+        hint="correct application.canary in the profile; a baseline is captured of a good state only",
+    )

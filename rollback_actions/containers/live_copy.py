@@ -155,10 +155,11 @@ def _ask(
 
 @contextmanager
 def _helper_of(volume: str, image: str, deadline: Deadline) -> Iterator[str]:
-    """Give a container that can read `volume` and does nothing; it ends by itself at the deadline."""
+    """Give a container that can read `volume` and does nothing; left behind, it ends after the deadline."""
     name, options = volumes.helper(volume, "volume", read_only=True)
     options += ["--detach", "--rm", "--init", "--no-healthcheck", "--log-driver=none", "--user=0:0"]
-    command = ["docker", "run", *options, "--entrypoint=sleep", image, str(ceil(deadline.remaining))]
+    seconds = ceil(deadline.remaining + volumes.CLEANUP_SECONDS)
+    command = ["docker", "run", *options, "--entrypoint=sleep", image, str(seconds)]
     try:
         run_command(command, what=f"helper of volume {volume}", deadline=deadline)
         yield name

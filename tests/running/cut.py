@@ -11,12 +11,12 @@ import pytest
 
 from fixtures.errors import UsageProblem
 
-STACKS = 2
+STACKS = 3
 """Number of stacks that share the tests of the real servers."""
 VARIANT = pytest.mark.long(minutes=0.1)
 """Of a test whose rule another one shows in the default run, with other data or another way to it."""
 # Minutes of the default run, which belongs to the first part.
-DEFAULT_MINUTES = 35.0
+DEFAULT_MINUTES = 20.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,11 +30,11 @@ from tests.stack.verifier import Verifier
 # The tests of a contract begin their parameters with the store.
 OF_A_STORE = re.compile(r"tests/stack/(?P<contract>reading|keeping)/test_\w+\.py.*?\[(?P<store>[a-z0-9]+)")
 # These take minutes each, and begin first: begun last, they would be waited for alone. A worker takes a
-# second file as soon as it has begun its first one, so that three short ones stand between them.
+# second file as soon as it has begun its first one, so that short ones stand between them.
 LONGEST_FIRST = (
-    *("test_respond.py", "test_kills.py"),
+    *("test_respond.py", "test_kills.py", "test_gate.py"),
     *("test_holder.py", "test_sampling.py", "test_store_clients.py"),
-    *("test_gate.py", "test_emergency.py", "test_faults.py"),
+    *("test_emergency.py", "test_faults.py", "test_checks_phase4.py", "test_checks_phase1.py"),
 )
 # Of these each test may go to another worker.
 OF_ITSELF = re.compile(r"test_(\w+_walk|drills)\.py")

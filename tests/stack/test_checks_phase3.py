@@ -173,7 +173,7 @@ def test_vectors_are_gone_the_turn_is_not_kept_and_a_sweeper_without_its_rights_
     expect(
         outcome,
         {
-            ending: ("failed", "expected a stream with a regular end, text, and 1 turn kept", "0 turns"),
+            ending: ("failed", "expected a regular end, text, and 1 turn kept", "0 turns"),
             grounds: ("failed", "expected lamp.txt, observed "),
             NO_TRACE: ("broken", "store redis as canary", "expected an answer", "permission"),
         },
@@ -224,7 +224,7 @@ def test_an_application_that_lets_everyone_in_and_forgets_nothing(verifier: Veri
             ),
             STRANGER: (
                 "failed",
-                "another user's knowledge bases: expected refused with 401",
+                "belongs to another user: expected refused with 401",
                 "observed let in",
             ),
             OLD: ("failed", "turns of conversation canary_", "expected 2 or more, observed 0"),

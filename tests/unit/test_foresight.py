@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
-from unittest.mock import create_autospec
 
 import pytest
 from hypothesis import given, settings
@@ -27,7 +26,7 @@ from fixtures.rollback.foresight import foresee, problems, said
 from fixtures.rollback.image_revisions import UnknownRevisions, revisions_of
 from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from fixtures.rollback.refusals import Allowed, refusals
-from fixtures.stores.contract import Beside, SharedContent
+from fixtures.stores.contract import Beside
 from fixtures.target.data_formats import Fit
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.mistakes import ProfileProblem
@@ -414,18 +413,6 @@ def test_a_server_that_the_next_start_would_replace_is_a_caution(made: Made) -> 
 # --- what a restore of a whole server overwrites ---
 
 
-@dataclass
-class Shared:
-    """A store's content that is asked for nothing but what it holds beside the profile's lists."""
-
-    held: Beside | Unverifiable
-
-    def beside(self) -> Beside:
-        if isinstance(self.held, Unverifiable):
-            raise self.held
-        return self.held
-
-
 @pytest.mark.parametrize(
     ("held", "fit", "words"),
     [
@@ -444,17 +431,15 @@ class Shared:
 def test_a_restore_of_a_whole_server_overwrites_only_what_the_profile_lists(
     made: Made, monkeypatch: pytest.MonkeyPatch, held: Beside | Unverifiable, fit: Fit, words: str
 ) -> None:
-    asked: list[Any] = []
+    asked: list[str] = []
 
-    @contextmanager
-    def opened(name: str, profile: Any, _engine: object) -> Iterator[Any]:  # noqa: ANN401
-        asked.append((name, profile.reader))
-        # The protocol is told by its members: of a mock the others are never called.
-        content = create_autospec(SharedContent, instance=True)
-        content.beside = Shared(held).beside
-        yield content
+    def told(name: str, *_: object) -> Beside:
+        asked.append(name)
+        if isinstance(held, Unverifiable):
+            raise held
+        return held
 
-    monkeypatch.setattr(foresight, "open_content", opened)
+    monkeypatch.setattr(foresight, "open_beside", told)
     plan = plan_database(made.sandbox.target, "redis")
     assert not [what for what in made.foreseen(plan) if what.startswith("what redis holds")]
     assert asked == []
@@ -466,8 +451,7 @@ def test_a_restore_of_a_whole_server_overwrites_only_what_the_profile_lists(
     if found.refuses:
         (problem,) = problems([found])
         assert f"a restore replaces the whole server, observed {words}" in str(problem)
-    # Only an operator is told of everything.
-    assert asked == [("redis", made.sandbox.target.stores["redis"].operator)]
+    assert asked == ["redis"]
     # It is not overwritten by a rollback of anything else.
     assert len(made.foreseen(plan_service(made.sandbox.target, "worker"))) < 2
 

@@ -361,7 +361,11 @@ def test_what_a_running_project_tells_is_in_the_profile(
     maintenance = target.application.maintenance
     assert maintenance is not None
     assert maintenance.on == ("touch", "/run/away")
-    assert any("API is not LAYRA's (1 paths" in line and "/healthz" in line for line in made.told)
+    assert "Its API is not LAYRA's (1 paths" in made.profile
+    assert "health: /healthz" in made.profile
+    assert target.application.functions.api == "own"
+    assert [*target.application.functions.described()] == []
+    assert any("application.functions" in line for line in made.told)
     assert "no account that compose names" in made.profile
     assert "not looked into: store mysql, since no account that compose names may look into it" in made.told
 

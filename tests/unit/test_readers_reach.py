@@ -136,8 +136,11 @@ def _operator_for_reader(path: Path) -> Iterator[str]:
                 yield f"{path.relative_to(ROOT)}"
 
 
-def test_only_an_export_and_the_question_for_its_own_rights_take_the_operator_for_a_reader() -> None:
-    """An export only of a kind that says so: where else the reader cannot read, that is an error in words."""
+def test_only_an_export_and_two_questions_take_the_operator_for_a_reader() -> None:
+    """An export only of a kind that says so: where else the reader cannot read, that is an error in words.
+
+    The questions: what the operator may do, and what a restore of the whole server would overwrite.
+    """
     rooms = ("checks", "fixtures", "reports", "rollback_actions", "staging")
     paths = (path for room in rooms for path in (ROOT / room).rglob("*.py"))
     found = [one for path in paths for one in _operator_for_reader(path)]
@@ -150,7 +153,7 @@ def test_only_an_export_and_the_question_for_its_own_rights_take_the_operator_fo
         for one in ast.walk(node)
         if isinstance(one, ast.Call) and isinstance(one.func, ast.Name) and one.func.id == "_as_operator"
     ]
-    assert takers == ["export_at", "open_rights"]
+    assert takers == ["export_at", "open_beside", "open_rights"]
 
 
 def test_a_secret_is_found_wherever_it_is() -> None:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,12 @@ from fixtures.stages import PHASES
 from tests.conftest import ROOT
 from tests.fork_server import ForkServer
 from tests.pytester.conftest import OPERATORS, SETTINGS, UNRENDERED
-from tests.unit.application_stand_in import PASSWORD, running
+from tests.unit.application_stand_in import PASSWORD, Handler, running
 from tests.unit.toy_store.application import DOCUMENTS, Answers
 from tests.unit.toy_store.conftest import INSTALLED
 from tests.unit.toy_store.made_up import put
+from tests.unit.toy_store.other_application import PROFILE as OTHER_PROFILE
+from tests.unit.toy_store.other_application import OtherAnswers
 from tests.unit.toy_store.view import TOKENS
 
 PROFILE = """
@@ -110,6 +112,12 @@ class Project:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The target, captured as it is."""
     folder = tmp_path_factory.mktemp("toy")
+    with _captured(folder, PROFILE, Answers(folder / "store", PASSWORD)) as project:
+        yield project
+
+
+@contextmanager
+def _captured(folder: Path, profile: str, answers: dict[str, Handler]) -> Iterator[Project]:
     for name in (DOCUMENTS, TOKENS):
         (folder / "store" / name).mkdir(parents=True)
     put(folder / "store" / DOCUMENTS / "lamp.txt", b"The keeper keeps the light.")
@@ -125,8 +133,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     (folder / "conftest.py").write_text(f"{wiring}{ENGINE}{UNRENDERED}", encoding="utf-8")
     # The server has the distribution from its start, as an operator's run has.
     with running() as served, closing(ForkServer(path=[INSTALLED])) as forks:
-        served.answers = Answers(folder / "store", PASSWORD)
-        (folder / "profile.toml").write_text(PROFILE.format(url=served.url))
+        served.answers = answers
+        (folder / "profile.toml").write_text(profile.format(url=served.url))
         project = Project(folder, forks)
         captured = project.python("-c", CAPTURE, "profile.toml")
         assert captured.returncode == 0, captured.stdout
@@ -213,3 +221,47 @@ def test_where_it_is_not_installed_its_kind_is_refused(project: Project) -> None
     )
     assert "stores.files.kind: expected 'kafka', 'milvus'" in unknown.stdout
     assert "observed 'folder'" in unknown.stdout
+
+
+def test_an_application_with_another_api_is_described_and_verified(tmp_path: Path) -> None:
+    answers = OtherAnswers(tmp_path / "store", PASSWORD)
+    with _captured(tmp_path, OTHER_PROFILE, answers) as project:
+        for phase in PHASES:
+            done = project.phase(phase)
+            assert done.returncode == ExitCode.VERIFIED, done.stdout
+            if phase == "phase3":
+                assert "test_chat_answers_right" in done.stdout
+                # What it does not describe is not verified, and said.
+                assert "test_old_conversations_open" not in done.stdout
+                (limits,) = (tmp_path / "incidents").glob("*/known-limits.md")
+                text = limits.read_text()
+                assert "function conversations of the application: not described" in text
+                assert "function chat " not in text
+        assert list((tmp_path / "store" / TOKENS).iterdir()) == []
+
+        answers.ends = False
+        red = _red(project.phase("phase3", "--no-gate"))
+        assert {name for name in red if "chat" in name} == {"test_chat_comes_to_its_end"}
+        answers.ends, answers.words = True, ("Nobody", "knows.")
+        assert _red(project.phase("phase3", "--no-gate")) == {"test_chat_answers_right"}
+        answers.words = ()
+        put(tmp_path / "store" / DOCUMENTS / "third.txt", b"Not recorded.")
+        assert "test_knowledge_base_holds_the_recorded_files" in _red(project.phase("phase3", "--no-gate"))
+        (tmp_path / "store" / DOCUMENTS / "third.txt").unlink()
+        answers["GET /v2/people/not-canary/notes"] = lambda exchange: exchange.reply(200, [])
+        assert _red(project.phase("phase3", "--no-gate")) == {"test_another_user_is_refused"}
+        # A profile that describes less than at the capture verifies less, and is no measure.
+        profile = (tmp_path / "profile.toml").read_text()
+        begin, end = profile.index("[application.functions.chat]"), profile.index("[stores.files]")
+        (tmp_path / "profile.toml").write_text(profile[:begin] + profile[end:])
+        done = project.phase("phase1", "--no-gate")
+        assert done.returncode == ExitCode.BROKEN, done.stdout
+        assert "function chat" in done.stdout
+
+
+def _red(done: subprocess.CompletedProcess[str]) -> set[str]:
+    """Return the names of the checks that did not pass."""
+    assert done.returncode == ExitCode.FAILED, done.stdout
+    results = done.stdout.splitlines()
+    lines = [line for line in results if line.startswith(("FAILED ", "ERROR ")) and "::" in line]
+    return {line.partition("::")[2].partition(" ")[0] for line in lines}

@@ -1,0 +1,312 @@
+"""The application's API as a profile describes it: mistakes in it, and what its requests send and read."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from fixtures.application.calls import filled, ids_at, texts_at, values_at
+from fixtures.application.client import ApplicationClient, Refused, Session
+from fixtures.errors import Mismatch, Unverifiable, UsageProblem
+from fixtures.target.functions import Functions
+from fixtures.target.profile import Application
+from tests.conftest import ROOT
+from tests.unit.application_stand_in import (
+    PASSWORD,
+    TOKEN,
+    Exchange,
+    Handler,
+    StandIn,
+    answer,
+    profile,
+    running,
+)
+
+LOG_IN = {"method": "POST", "path": "/in", "body": {"password": "{password}"}, "keep": {"token": "t"}}
+CHAT = {"method": "POST", "path": "/ask", "body": {"q": "{question}"}}
+TEXT = {"at": "answer"}
+CANARY = {"user": "canary", "password": SecretStr(PASSWORD), "knowledge_base": "kb", "question": "?"}
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    with running() as application:
+        yield application
+
+
+def client_of(stand_in: StandIn, **functions: Any) -> ApplicationClient:  # noqa: ANN401 - of a profile
+    canary = CANARY | {"expected_text": "light", "expected_file": "a.txt"}
+    changed = profile(stand_in.url).model_dump() | {
+        "api": "",
+        "canary": canary,
+        "functions": {"api": "own", **functions},
+    }
+    return ApplicationClient(Application.model_validate(changed))
+
+
+def test_that_of_layra_is_the_default() -> None:
+    assert Functions() == Functions(api="layra")
+    assert [*Functions().undescribed()] == []
+    assert [*Functions(api="own").undescribed()] == [
+        *("log_in", "owner", "own", "documents", "conversation", "chat"),
+        *("conversations", "turns", "forget"),
+    ]
+    other = Functions.model_validate({"own": {"path": "/mine"}})
+    assert other.own is not None
+    assert other.own.path == "/mine"
+    assert other.chat == Functions().chat
+
+
+@pytest.mark.parametrize(
+    ("functions", "expected", "observed"),
+    [
+        ({"own": {"path": "/a/{nobody}"}}, "to be one of knowledge_base, owner, user", "nobody"),
+        ({"own": {"path": "/a/{token}"}}, "to be one of knowledge_base, owner, user", "token"),
+        ({"log_in": [LOG_IN | {"path": "/{password}"}]}, "to be one of user", "password"),
+        ({"documents": {"path": "/a", "body": {"deep": [{"er": "{question}"}]}}}, "{…}", "question"),
+        ({"log_in": [LOG_IN | {"keep": {}}]}, "keep to name the place of token", "none"),
+        ({"documents": {"path": "/a"}}, "keep to name the place of name", "none"),
+        ({"turns": {"path": "/a"}}, "keep to name the place of turn", "none"),
+        (
+            {"conversation": {"requests": [{"path": "/a"}]}},
+            "keep to name the place of conversation",
+            "none",
+        ),
+        ({"own": {"path": "/a", "form": {"x": "y"}, "body": {"x": "y"}}}, "a form or a body", "both"),
+        ({"chat": CHAT}, "text: where the answer's words are", "none"),
+        ({"chat": CHAT | {"answer": "text", "text": TEXT}}, "no text and no files", "one of them"),
+        (
+            {
+                "conversation": {"id": "{new}", "requests": [{"path": "/a"}]},
+                "chat": CHAT | {"text": TEXT},
+            },
+            "forget, since each question leaves a conversation",
+            "none",
+        ),
+    ],
+)
+def test_a_mistake_is_said(functions: Mapping[str, Any], expected: str, observed: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Functions.model_validate({"api": "own", **functions})
+    (error,) = caught.value.errors()
+    wrong = error["ctx"]["error"]
+    assert expected in wrong.expected
+    assert observed in wrong.observed
+
+
+@pytest.mark.parametrize(
+    ("functions", "without", "key"),
+    [
+        ({}, "knowledge_base", "canary.knowledge_base"),
+        ({}, "question", "canary.question"),
+        ({}, "expected_file", "canary.expected_file"),
+        ({"api": "own", "chat": CHAT | {"text": TEXT}}, "expected_text", "canary.expected_text"),
+    ],
+)
+def test_a_canary_has_what_the_functions_need(functions: Mapping[str, Any], without: str, key: str) -> None:
+    whole = profile("http://127.0.0.1:9").model_dump() | {"functions": functions}
+    whole["canary"] = CANARY | {"expected_file": "a.txt", "expected_text": "light"}
+    Application.model_validate(whole)
+    del whole["canary"][without]
+    with pytest.raises(ValidationError) as caught:
+        Application.model_validate(whole)
+    assert [error["ctx"]["error"].key for error in caught.value.errors()] == [key]
+
+
+def test_an_application_with_a_key_has_no_log_in(stand_in: StandIn) -> None:
+    client = client_of(stand_in, header="X-Key", authorization="{token}", own={"path": "/{owner}"})
+    stand_in.answers["GET /canary"] = answer(200, [])
+    session = client.login("canary", SecretStr(PASSWORD))
+    client.own(session)
+    assert client.owner(session) == "canary"
+    assert stand_in.seen[0].headers["X-Key"] == PASSWORD
+    assert "Authorization" not in stand_in.seen[0].headers
+
+
+def test_a_log_in_of_several_requests_gives_what_later_ones_need(stand_in: StandIn) -> None:
+    client = client_of(
+        stand_in,
+        log_in=[
+            {"path": "/hello/{user}", "keep": {"nonce": "nonce", "number": "people.*.id"}},
+            LOG_IN | {"body": {"key": "{nonce}-{password}", "number": "{nonce}"}},
+        ],
+        own={"path": "/people/{number}"},
+    )
+    stand_in.answers["GET /hello/canary"] = answer(200, {"nonce": 7, "people": [{"id": 12}]})
+    stand_in.answers["POST /in"] = answer(200, {"t": TOKEN})
+    stand_in.answers["GET /people/12"] = answer(200, {})
+    session = client.login("canary", SecretStr(PASSWORD))
+    assert json.loads(stand_in.seen[1].body) == {"key": f"7-{PASSWORD}", "number": 7}
+    client.own(session)
+    stand_in.answers["GET /hello/canary"] = answer(200, {"nonce": 7, "people": [{"id": 1}, {"id": 2}]})
+    with pytest.raises(Mismatch, match=r"one value under people\.\*\.id, observed 2"):
+        client.login("canary", SecretStr(PASSWORD))
+
+
+def test_what_a_log_in_would_have_given_is_missed_in_words(stand_in: StandIn) -> None:
+    log_in = [LOG_IN | {"keep": {"token": "t", "number": "n"}}]
+    client = client_of(stand_in, log_in=log_in, own={"path": "/people/{number}"})
+    with pytest.raises(Unverifiable, match="value 'number' of a request: expected a log-in that gives it"):
+        client.own(Session("canary", SecretStr(TOKEN)))
+
+
+def test_a_password_in_a_body_is_in_no_error(stand_in: StandIn) -> None:
+    client = client_of(stand_in, log_in=[LOG_IN | {"body": {"deep": [{"key": "x-{password}"}]}}])
+    stand_in.answers["POST /in"] = answer(400, {"message": f"no x-{PASSWORD}"})
+    with pytest.raises(Refused) as caught:
+        client.login("canary", SecretStr(PASSWORD))
+    assert PASSWORD not in str(caught.value)
+    assert "400: no [redacted]" in str(caught.value)
+
+
+def test_a_session_is_ended(stand_in: StandIn) -> None:
+    client = client_of(stand_in, log_out={"method": "DELETE", "path": "/in"})
+    stand_in.answers["DELETE /in"] = answer(200, {})
+    assert client.log_out(Session("canary", SecretStr(TOKEN)))
+    assert stand_in.seen[0].headers["Authorization"] == f"Bearer {TOKEN}"
+    assert not client_of(stand_in).log_out(Session("canary", SecretStr(TOKEN)))
+
+
+def test_ids_that_the_application_gives_are_used(stand_in: StandIn) -> None:
+    client = client_of(
+        stand_in,
+        conversation={
+            "requests": [{"method": "POST", "path": "/chats", "keep": {"conversation": "chat.id"}}]
+        },
+        conversations={"path": "/chats", "keep": {"conversation": "*.id"}},
+        turns={"path": "/chats/{conversation}", "keep": {"turn": "*"}},
+        forget={"method": "DELETE", "path": "/chats/{conversation}"},
+    )
+    session = Session("canary", SecretStr(TOKEN))
+    stand_in.answers["POST /chats"] = answer(200, {"chat": {"id": 12}})
+    stand_in.answers["GET /chats"] = answer(200, [{"id": 12}, {"id": 3}])
+    stand_in.answers["GET /chats/12"] = answer(200, ["a", "b"])
+    stand_in.answers["DELETE /chats/12"] = answer(200, {})
+    assert client.create_conversation(session, "kb") == "12"
+    assert client.conversations(session) == ("12", "3")
+    assert client.turns(session, "12") == 2
+    assert client.delete_conversation(session, "12")
+
+
+def _streamed(*events: bytes) -> Handler:
+    def stream(exchange: Exchange) -> None:
+        exchange.start(200, {"Transfer-Encoding": "chunked"})
+        for event in events:
+            exchange.chunk(b"data: %s\n\n" % event)
+        exchange.chunk(b"")
+
+    return stream
+
+
+DELTA = b'{"choices": [{"delta": {"content": "a light"}}]}'
+STREAMED = CHAT | {"text": {"at": "choices.*.delta.content"}, "end": "[DONE]"}
+
+
+@pytest.mark.parametrize(
+    ("chat", "told", "text", "ending"),
+    [
+        (STREAMED, _streamed(DELTA, b'{"choices": [{"delta": {}}]}', b"[DONE]"), "a light", "regular"),
+        (STREAMED, _streamed(DELTA), "a light", "no [DONE]"),
+        (STREAMED, _streamed(DELTA, b"{"), "a light", "an event that is not JSON"),
+        (STREAMED, _streamed(DELTA, b"[7]", b"[DONE]"), "a light", "an event that is no object"),
+        (STREAMED | {"always": ["id"]}, _streamed(DELTA, b"[DONE]"), "", "an event without id"),
+        (CHAT | {"answer": "json", "text": TEXT}, answer(200, {"answer": "a light"}), "a light", "regular"),
+        (CHAT | {"answer": "json", "text": TEXT}, answer(200, {"answer": [1]}), "", "regular"),
+        (CHAT | {"answer": "json", "text": TEXT}, answer(200, "hm"), "", "an answer that is not JSON"),
+        (CHAT | {"answer": "text"}, answer(200, "a light"), "a light", "regular"),
+    ],
+)
+def test_an_answer_is_read_as_it_comes(
+    stand_in: StandIn,
+    chat: Mapping[str, Any],
+    told: Handler,
+    text: str,
+    ending: str,
+) -> None:
+    client = client_of(stand_in, chat=chat)
+    stand_in.answers["POST /ask"] = told
+    found = client.chat(Session("canary", SecretStr(TOKEN)), "", "Who?")
+    assert json.loads(stand_in.seen[0].body) == {"q": "Who?"}
+    assert (found.text, found.ending, found.complete) == (text, ending, ending == "regular")
+
+
+def test_names_of_documents_without_pages_are_one_request(stand_in: StandIn) -> None:
+    client = client_of(stand_in, documents={"path": "/l/{knowledge_base}", "keep": {"name": "*.title"}})
+    stand_in.answers["GET /l/kb"] = answer(200, [{"title": "b"}, {"title": "a"}])
+    assert client.files(Session("canary", SecretStr(TOKEN)), "kb") == ("a", "b")
+    stand_in.answers["GET /l/kb"] = answer(200, {"title": "b"})
+    with pytest.raises(Mismatch, match=r"a list in \*\.title, observed dict"):
+        client.files(Session("canary", SecretStr(TOKEN)), "kb")
+
+
+def test_a_function_that_is_not_described_any_more_is_said(stand_in: StandIn) -> None:
+    client, session = client_of(stand_in), Session("canary", SecretStr(TOKEN))
+    asked = (
+        lambda: client.own(session),
+        lambda: client.files(session, "kb"),
+        lambda: client.conversations(session),
+        lambda: client.turns(session, "1"),
+        lambda: client.chat(session, "", "?"),
+    )
+    for ask in asked:
+        with pytest.raises(UsageProblem, match=r"expected application\.functions\.\w+ in the profile"):
+            ask()
+    assert client.create_conversation(session, "kb") == ""
+    assert not client.delete_conversation(session, "1")
+
+
+def test_values_stand_where_their_names_are() -> None:
+    values = {"a": {"x": 1}, "n": 7, "s": SecretStr("secret")}
+    found = filled({"*": "{a}", "y": ["{n}", "no. {n}", True, None], "z": {"s": "{s}", "t": "<{s}>"}}, values)
+    assert found["x"] == 1
+    assert found["y"] == [7, "no. 7", True, None]
+    assert found["z"]["s"] == SecretStr("secret")
+    assert found["z"]["t"] == SecretStr("<secret>")
+    with pytest.raises(Mismatch, match="expected a JSON object, observed int"):
+        filled({"*": "{n}"}, values)
+
+
+@pytest.mark.parametrize(
+    ("answered", "place", "words"),
+    [
+        ([], "a", "a JSON object in a"),
+        ({"a": {}}, "a.*", "a list in"),
+        ({"a": 1}, "a.b", "a JSON object in"),
+        ([1], "0.a", "a JSON object in"),
+    ],
+)
+def test_an_answer_of_another_shape_is_a_mismatch(answered: object, place: str, words: str) -> None:
+    with pytest.raises(Mismatch, match=words):
+        values_at(answered, place, "GET /")
+
+
+def test_an_id_is_a_text_or_a_number() -> None:
+    assert ids_at([{"id": 7}, {"id": 8}], "*.id", "") == ["7", "8"]
+    assert ids_at([], "*.id", "") == []
+    several: tuple[object, ...] = (True, None, "", 1.5, {})
+    for wrong in several:
+        with pytest.raises(Mismatch, match="text under"):
+            ids_at({"id": wrong}, "id", "")
+    with pytest.raises(Mismatch, match="text under"):
+        texts_at({"id": 7}, "id", "")
+
+
+def test_an_item_of_a_list_has_a_number() -> None:
+    assert values_at({"a": [{"b": 1}, {"b": 2}]}, "a.1.b", "") == [2]
+    assert values_at({"a": [1]}, "a.1", "") == [None]
+    assert values_at({"a": {"0": 1}}, "a.0", "") == [1]
+
+
+def test_the_example_of_the_documentation_is_whole() -> None:
+    page = (ROOT / "docs" / "howto" / "application.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    application = tomllib.loads(text)["application"]
+    application["canary"]["password"] = SecretStr(PASSWORD)
+    found = Application.model_validate({**application, "services": ["backend"], "repository": "."})
+    assert found.verifiable == {"log_in", "own", "documents", "chat", "expected_text", "stored_tokens"}
