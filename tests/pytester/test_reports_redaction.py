@@ -29,6 +29,7 @@ from fixtures.target.premigration import Premigration
 from fixtures.incident.ledger import Planned, Run, runs
 from fixtures.redaction.secret import secrets_in
 from fixtures.redaction.personal import Personal
+from fixtures.target.functions import Functions
 from fixtures.target.profile import Signing, Windows
 from fixtures.gating.verification import VERIFICATION, Verification
 
@@ -42,6 +43,8 @@ pytest_plugins = [
 
 class Application(BaseModel):
     way_in: None = None
+    functions: Functions = Functions()
+    verifiable: frozenset[str] = frozenset()
 
 class Profile(BaseModel):
     password: SecretStr
