@@ -149,6 +149,21 @@ def test_a_log_in_of_several_requests_gives_what_later_ones_need(stand_in: Stand
         client.login("canary", SecretStr(PASSWORD))
 
 
+def test_a_request_after_the_token_has_it(stand_in: StandIn) -> None:
+    log_in = [LOG_IN, {"path": "/me", "body": {"again": "{token}"}, "keep": {"number": "id"}}]
+    client = client_of(stand_in, log_in=log_in)
+    stand_in.answers["POST /in"] = answer(200, {"t": TOKEN})
+    stand_in.answers["GET /me"] = answer(200, {"id": 7})
+    session = client.login("canary", SecretStr(PASSWORD))
+    assert dict(session.given) == {"number": 7}
+    assert [exchange.headers.get("Authorization") for exchange in stand_in.seen] == [None, f"Bearer {TOKEN}"]
+    assert json.loads(stand_in.seen[1].body) == {"again": TOKEN}
+    stand_in.answers["GET /me"] = answer(500, {"message": f"not {TOKEN}"})
+    with pytest.raises(Refused) as caught:
+        client.login("canary", SecretStr(PASSWORD))
+    assert TOKEN not in str(caught.value)
+
+
 def test_what_a_log_in_would_have_given_is_missed_in_words(stand_in: StandIn) -> None:
     log_in = [LOG_IN | {"keep": {"token": "t", "number": "n"}}]
     client = client_of(stand_in, log_in=log_in, own={"path": "/people/{number}"})
