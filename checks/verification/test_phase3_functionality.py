@@ -32,7 +32,9 @@ pytestmark = [pytest.mark.verification, pytest.mark.phase3]
 
 @pytest.mark.needs("log_in")
 def test_login(session: Session, client: ApplicationClient, target: Target, expect: Expect) -> None:
-    """The canary logs in with its password, and the token is its own."""
+    """The canary logs in with its password; the token is its own, and shows it what is its own."""
+    if "own" in target.application.verifiable:
+        client.own(session)
     user = client.owner(session)
     expect(user == target.application.canary.user,
            what="owner of the canary's token", means=Meaning.DATA_CHANGED,
@@ -147,7 +149,7 @@ def test_old_conversations_open(
 
 
 # This check asks the chat too, so it also needs a complete knowledge base.
-@pytest.mark.needs("own", "turns", "stored_tokens")
+@pytest.mark.needs("log_in", "own", "chat", "conversation", "turns", "forget", "stored_tokens")
 @pytest.mark.usefixtures("conversation")
 def test_canary_leaves_no_trace(
     canary: Canary, client: ApplicationClient, target: Target, expect_refused: ExpectRefused

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fixtures.application.canary import Canary, canary_in_use, patience_with_the_monitor
-from fixtures.application.client import ApplicationClient, ChatAnswer
+from pydantic import SecretStr
+
+from fixtures.application.canary import Canary, Conversation, canary_in_use, patience_with_the_monitor
+from fixtures.application.client import ApplicationClient, Refused, Session
 from fixtures.baseline.containers import record_container
 from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer, Surroundings
 from fixtures.baseline.folder import BaselineDraft
@@ -146,28 +148,66 @@ def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) 
         canary = Canary(target, engine, client, lambda: follow_all(wanted.references, views, target.personal))
         try:
             session, can = canary.log_in(), target.application.verifiable
+            _require_functions(target, canary, session)
             files = client.files(session, wanted.knowledge_base) if "documents" in can else ()
             known = client.conversations(session)[:CONVERSATIONS] if {"conversations", "turns"} <= can else ()
             turns = {conversation: client.turns(session, conversation) for conversation in known}
-            answer = canary.ask(session).answer if "chat" in can else None
+            asked = canary.ask(session) if "chat" in can else None
         finally:
             canary.sweep()
-    if answer is not None:
-        _require_right(target, answer)
-    return RecordedCanary(files=files, grounded_in=answer.files if answer else (), turns=turns)
+    if "documents" in can and not files:
+        raise _unfit(target, "documents of the canary's knowledge base", "one or more", "none")
+    if asked is not None:
+        _require_right(target, asked)
+    return RecordedCanary(files=files, grounded_in=asked.answer.files if asked else (), turns=turns)
 
 
-def _require_right(target: Target, answer: ChatAnswer) -> None:
+def _require_functions(target: Target, canary: Canary, session: Session) -> None:
+    """Refuse functions that do not answer as the profile describes them: no check of them would mean much."""
+    application, client = target.application, canary.client
+    functions, can = application.functions, application.verifiable
+    if (owner := client.owner(session)) != application.canary.user:
+        raise _unfit(target, "owner of the canary's token", application.canary.user, owner)
+    if "own" in can:
+        client.own(session)
+        of = f"not-{session.user}"
+        _require_refused(target, "another user", lambda: client.own(session, of=of), functions.refused)
+    if "log_in" in can:
+        wrong = SecretStr("not-" + application.canary.password.get_secret_value())
+        _require_refused(target, "a wrong password", lambda: canary.log_in(wrong), functions.wrong_password)
+
+
+def _require_refused(
+    target: Target, what: str, attempt: Callable[[], object], statuses: Sequence[int]
+) -> None:
+    status = None
+    try:
+        attempt()
+    except Refused as refused:
+        status = refused.status
+    if status not in statuses:
+        expected = f"refused with {' or '.join(map(str, statuses))}"
+        raise _unfit(target, what, expected, "let in" if status is None else f"refused with {status}")
+
+
+def _unfit(target: Target, what: str, expected: str, observed: str) -> ActionFailed:
+    return ActionFailed(
+        what=what,
+        expected=expected,
+        observed=observed,
+        source=str(target.application.url),
+        hint="correct application.canary or application.functions; a baseline is of a good state only",
+    )
+
+
+def _require_right(target: Target, asked: Conversation) -> None:
     """Refuse an answer to the canary's question that is not whole, or not the right one."""
-    wanted = target.application.canary
+    wanted, answer = target.application.canary, asked.answer
     grounded = wanted.expected_file in answer.files or "sources" not in target.application.verifiable
-    if answer.complete and grounded and wanted.expected_text.casefold() in answer.text.casefold():
+    if asked.well and grounded and wanted.expected_text.casefold() in answer.text.casefold():
         return
     right = " and ".join(filter(None, (wanted.expected_file, wanted.expected_text)))
-    raise ActionFailed(
-        what="the canary's question",
-        expected=f"an answer with a regular end, that shows {right}",
-        observed=f"{answer.ending} end, {len(answer.text)} characters of {listed(answer.files) or 'no file'}",
-        source=str(target.application.url),
-        hint="correct application.canary in the profile; a baseline is captured of a good state only",
+    expected = f"an answer with a regular end, that shows {right}"
+    raise _unfit(
+        target, "the canary's question", expected, f"{asked}, of {listed(answer.files) or 'no file'}"
     )

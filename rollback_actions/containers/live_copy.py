@@ -1,17 +1,22 @@
 """Volumes copied while their containers run, as of one moment: these are paused for the last changes alone.
 
-As a virtual machine is moved while it runs. The first copy takes as long as the volumes are large. What has
-changed since is copied until that is quick enough for a pause, and a last time in the pause: all volumes then
-stand still at one moment. What has changed is told by GNU tar's own snapshot files.
+The first copy takes as long as the volumes are large, and is of no one moment. Then the containers are
+paused, and what has changed since is copied again. Each volume is listed before the first copy and in the
+pause: an entry that is new, or whose inode, size, owner, mode or times differ, is copied again. So is one
+whose status changed shortly before the first list: a file system's clock is coarse, and another write may
+have the same time. With the second list `volumes.load` deletes what is there no more, and compares what it
+has made. GNU tar's own incremental archives are no way: they lose track of folders that are made and removed.
 
-A pause never takes longer than was said: a process of its own ends it, even if this one is killed.
+A store that writes to a file through memory that is mapped, without any call, changes no time of that file.
+
+A pause never takes longer than was said: a process of its own ends it, even if this one is killed. In a
+container that process would be killed too, so there nothing is paused.
 """
 
 from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from math import ceil
@@ -20,136 +25,134 @@ from pathlib import Path
 from fixtures.engines.engine import Container
 from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.system.command import Deadline, end_group, inherited, run_command
+from fixtures.system.in_container import is_in_a_container
 from fixtures.system.side_by_side import every
 from rollback_actions.containers import volumes
 
-ROUNDS = 4
-"""The most copies while the containers run, the first included."""
 WATCH_SCRIPT = 'sleep "$1" && shift && exec docker unpause "$@"'
-# Where a helper keeps its snapshot files, and the copy that it makes in the pause: not below the volume.
+# What has changed so many seconds before the first list may change again at the same time.
+COARSE_SECONDS = 2
+# Where a helper keeps its lists, and the copy that it makes in the pause: not below the volume.
 _PLACE = "/rollproof"
-_TAR = "tar --create --format=posix --sparse --numeric-owner"
-# 1 is the exit code for files that changed while they were read: the next copy has them again.
+_INODES = (
+    f"cd {volumes.INSIDE} && find . -mindepth 1 ! -type s"
+    r" -printf '%i %y %m %U %G %s %T@ %C@ %P\0' | LC_ALL=C sort -z"
+)
+# 1 is the exit code for files that changed or went while they were read: they are copied again.
 _FIRST = f"""
-mkdir -p {_PLACE} &&
-{_TAR} --listed-incremental={_PLACE}/0 --directory={volumes.INSIDE} --file=- .
+mkdir -p {_PLACE} && date +%s >{_PLACE}/began && {{ {_INODES}; }} >{_PLACE}/before || exit 2
+{volumes.CREATE} .
 test $? -le 1
 """
-# Of its own copy of the last snapshot file: a copy that is given up leaves that as it was.
-_LATER = f"""
-cp {_PLACE}/$1 {_PLACE}/$2 &&
-{_TAR} --listed-incremental={_PLACE}/$2 --directory={volumes.INSIDE} --file={_PLACE}/$2.tar .
-test $? -le $3
+# All folders, since their times change with what is in them.
+_CHANGES = rf"""
+since=$(($(cat {_PLACE}/began) - {COARSE_SECONDS}))
+{{ {_INODES}; }} >{_PLACE}/now &&
+LC_ALL=C comm -z -13 {_PLACE}/before {_PLACE}/now | cut -z -d ' ' -f 9- >{_PLACE}/changed &&
+find . -mindepth 1 ! -type s \( -type d -o -newerct "@$since" \) -printf '%P\0' >>{_PLACE}/changed &&
+LC_ALL=C sort -z -u {_PLACE}/changed -o {_PLACE}/changed &&
 """
+_LAST = f"""
+{_CHANGES}
+{volumes.LIST} >{_PLACE}/list &&
+{volumes.CREATE.replace("--file=-", f"--file={_PLACE}/changes.tar")} --no-recursion --null \
+  --verbatim-files-from --files-from={_PLACE}/changed
+"""
+_FILES = {volumes.CHANGES: "changes.tar", volumes.LISTED: "list"}
 Helpers = Mapping[str, str]
 """The helper container of each volume."""
 
 
 def copy(containers: Iterable[Container], folder: Path, pause: float, deadline: Deadline) -> float | None:
-    """Write each volume of `containers` to `folder/<volume>.tar`, and what changed since to further files.
+    """Write each volume of `containers` to `folder/<volume>.tar`, and what changed since to two files more.
 
-    Those are `<volume>.tar.1`, `<volume>.tar.2` and so on; `volumes.load` reads them all. The containers are
-    paused once, for at most `pause` seconds. Return for how many, or None if that is too short for what
-    changes there: nothing is in `folder` then.
+    The containers are paused once, for at most `pause` seconds. Return for how many, or None if that is too
+    short for what changes there, or something else moved meanwhile: nothing is in `folder` then.
 
     Raises:
-        ActionFailed: as `volumes.save`; a paused container may be used by none but these.
+        ActionFailed: as `volumes.save`; a volume may be used by none but these containers.
         Unverifiable: the deadline passed.
     """
     containers = tuple(containers)
-    images = volumes.images_by_volume(containers)
+    running = [container for container in containers if container.running]
+    images = volumes.helper_images(containers, deadline)
+    if is_in_a_container():
+        return None
     for volume in images:
         volumes.remove_helpers(volume, deadline)
-        _refuse_others(volume, containers, deadline)
+        _refuse_others(volume, running, deadline)
     with ExitStack() as opened:
         helpers = {
             volume: opened.enter_context(_helper_of(volume, image, deadline))
             for volume, image in images.items()
         }
-        count = _while_running(helpers, folder, pause, deadline)
-        paused = count and _while_paused(helpers, containers, count, pause, deadline)
-        if not paused:
+        _copy_whole(helpers, folder, deadline)
+        paused = _copy_changes(helpers, running, pause, deadline)
+        if paused is None:
             for volume in images:
-                for number in range(ROUNDS):
-                    _file(folder, volume, number).unlink(missing_ok=True)
+                (folder / f"{volume}.tar").unlink(missing_ok=True)
             return None
-        _fetch(helpers, folder, count, deadline)
+        _fetch(helpers, folder, deadline)
     for volume, image in images.items():
-        for number in range(count + 1):
-            volumes.refuse_cut(volume, image, _file(folder, volume, number), deadline)
+        whole = folder / f"{volume}.tar"
+        for file in (whole, volumes.beside(whole, volumes.CHANGES)):
+            volumes.refuse_cut(volume, image, file, deadline)
     return paused
 
 
-def _while_running(helpers: Helpers, folder: Path, pause: float, deadline: Deadline) -> int:
-    """Copy until changes take less than half of a pause; return the number of copies, 0 if they never do."""
+def _copy_whole(helpers: Helpers, folder: Path, deadline: Deadline) -> None:
+    def whole(volume: str) -> None:
+        _ask(helpers[volume], _FIRST, volume, deadline, stdout=folder / f"{volume}.tar")
 
-    def first(volume: str) -> None:
-        _ask(helpers[volume], _FIRST, (), volume, deadline, stdout=_file(folder, volume, 0))
-
-    every(first, helpers, name="volumes")
-    for number in range(1, ROUNDS):
-        began = time.monotonic()
-        _copy_changes(helpers, number, deadline, running=True)
-        seconds = time.monotonic() - began
-        _fetch(helpers, folder, number, deadline)
-        if seconds < pause / 2:
-            return number + 1
-    return 0
+    every(whole, helpers, name="volumes")
 
 
-def _while_paused(
-    helpers: Helpers, containers: Sequence[Container], number: int, pause: float, deadline: Deadline
-) -> float:
-    """Copy what has changed, paused; return for how many seconds they were, 0.0 if that was too short."""
-    names = [container.name for container in containers if container.running]
+def _copy_changes(
+    helpers: Helpers, containers: Sequence[Container], pause: float, deadline: Deadline
+) -> float | None:
+    """Copy what has changed, paused; return for how many seconds, None if that is too short."""
     limit = Deadline(pause)
     try:
         with ExitStack() as opened:
             try:
-                opened.enter_context(_paused(names, limit))
+                opened.enter_context(_paused([container.name for container in containers], limit))
             except ActionFailed:  # the kernel may refuse while processes fork
-                return 0.0
-            _copy_changes(helpers, number, limit, running=False)
+                return None
+            every(lambda volume: _ask(helpers[volume], _LAST, volume, limit), helpers, name="volumes")
+            still = _stood_still(helpers, containers, limit)
             # Later than that, they may have run again before it was done.
             in_time = not limit.passed
     except Unverifiable:
         if deadline.passed or not limit.passed:
             raise
-        return 0.0
-    return limit.seconds - limit.remaining if in_time else 0.0
+        return None
+    return limit.seconds - limit.remaining if still and in_time else None
 
 
-def _copy_changes(helpers: Helpers, number: int, deadline: Deadline, *, running: bool) -> None:
-    """Let each helper copy what has changed since copy `number` - 1, into a file of its own."""
-    arguments = (str(number - 1), str(number), "1" if running else "0")
-    every(lambda volume: _ask(helpers[volume], _LATER, arguments, volume, deadline), helpers, name="volumes")
+def _stood_still(helpers: Helpers, containers: Sequence[Container], limit: Deadline) -> bool:
+    """Return whether these very containers are paused, as they were started, and no other uses a volume."""
+    form = "{{.Id}} {{.State.StartedAt}} {{.State.Paused}}"
+    inspect = ["docker", "inspect", "--format", form, *(container.name for container in containers)]
+    found = run_command(inspect, what="look at paused containers", deadline=limit).splitlines()
+    ours = {container.name for container in containers}
+    return sorted(found) == sorted(f"{one.id} {one.started} true" for one in containers) and all(
+        not _others(volume, ours, limit) for volume in helpers
+    )
 
 
-def _fetch(helpers: Helpers, folder: Path, number: int, deadline: Deadline) -> None:
-    """Take copy `number` of each helper into `folder`; the helper keeps only its snapshot file."""
+def _fetch(helpers: Helpers, folder: Path, deadline: Deadline) -> None:
+    """Take what each helper copied in the pause into `folder`."""
 
     def fetch(volume: str) -> None:
-        script, file = f"cat {_PLACE}/$1.tar && rm {_PLACE}/$1.tar", _file(folder, volume, number)
-        _ask(helpers[volume], script, (str(number),), volume, deadline, stdout=file)
+        for suffix, name in _FILES.items():
+            file = volumes.beside(folder / f"{volume}.tar", suffix)
+            _ask(helpers[volume], f"cat {_PLACE}/{name}", volume, deadline, stdout=file)
 
     every(fetch, helpers, name="volumes")
 
 
-def _file(folder: Path, volume: str, number: int) -> Path:
-    whole = folder / f"{volume}.tar"
-    return volumes.later_file(whole, number) if number else whole
-
-
-def _ask(
-    helper: str,
-    script: str,
-    arguments: Sequence[str],
-    volume: str,
-    deadline: Deadline,
-    *,
-    stdout: Path | None = None,
-) -> None:
-    command = ["docker", "exec", helper, "sh", "-c", script, "sh", *arguments]
+def _ask(helper: str, script: str, volume: str, deadline: Deadline, *, stdout: Path | None = None) -> None:
+    command = ["docker", "exec", helper, "sh", "-c", script]
     run_command(command, what=f"copy of volume {volume}", deadline=deadline, stdout=stdout)
 
 
@@ -199,11 +202,18 @@ def _unpause(names: Sequence[str]) -> None:
             raise
 
 
+def _others(volume: str, ours: set[str], deadline: Deadline) -> list[str]:
+    """Return the other containers that use the volume now, whatever their project; helpers only read it."""
+    form = f'--format={{{{.Names}}}} {{{{.Label "{volumes.HELPER_LABEL}"}}}}'
+    listing = ["docker", "ps", f"--filter=volume={volume}", form]
+    users = run_command(listing, what=f"look for users of volume {volume}", deadline=deadline).splitlines()
+    told = (user.partition(" ") for user in users)
+    return sorted(name for name, _, helps in told if not helps and name not in ours)
+
+
 def _refuse_others(volume: str, containers: Sequence[Container], deadline: Deadline) -> None:
-    """Refuse if another container than these can change the volume meanwhile, whatever its project."""
-    listing = ["docker", "ps", f"--filter=volume={volume}", "--format={{.Names}}"]
-    users = run_command(listing, what=f"look for users of volume {volume}", deadline=deadline).split()
-    if others := sorted(set(users) - {container.name for container in containers}):
+    """Refuse if another container than these can change the volume meanwhile."""
+    if others := _others(volume, {container.name for container in containers}, deadline):
         raise ActionFailed(
             what=f"volume {volume}",
             expected="mounted by the store's own containers alone",

@@ -28,16 +28,42 @@ CLEANUP_SECONDS = 20.0
 INSIDE = "/volume"
 # GNU tar ends an archive with two blocks of zeros; it accepts a truncated archive without them.
 END_OF_ARCHIVE = bytes(1024)
-EXTRACT = f"tar --extract --numeric-owner --same-owner --preserve-permissions --directory={INSIDE} --file=-"
-REPLACE_SCRIPT = f"find {INSIDE} -mindepth 1 -delete && exec {EXTRACT}"
-# What such a tar does not list any more is deleted.
-EXTEND_SCRIPT = f"exec {EXTRACT} --listed-incremental=/dev/null"
+# The POSIX format keeps fractions of seconds, long names and large files alike.
+CREATE = f"tar --create --format=posix --sparse --numeric-owner --directory={INSIDE} --file=-"
+_EXTRACT = f"tar --extract --numeric-owner --same-owner --preserve-permissions --directory={INSIDE} --file=-"
+REPLACE_SCRIPT = f"find {INSIDE} -mindepth 1 -delete && exec {_EXTRACT}"
+EXTRACT_SCRIPT = f"exec {_EXTRACT}"
+CHANGES, LISTED = "changes", "list"
+"""What a copy of a running store has beside each volume's tar: what changed since, and what is there then."""
+# Each entry with its type, mode, owner, size and time; the size of a folder is the file system's own.
+LIST = (
+    f"cd {INSIDE} && {{ find . -mindepth 1 ! -type s"
+    r" \( -type d -printf '%y %m %U %G - %T@ %P\0' -o -printf '%y %m %U %G %s %T@ %P\0' \)"
+    " | LC_ALL=C sort -z; }"
+)
+_PLACE = "/rollproof"  # in a helper
+_TYPES = "{ cut -z -d ' ' -f 1,7- | LC_ALL=C sort -z; }"
+# Of the list in the standard input: what is not in it, or as something else, is deleted.
+DELETE_SCRIPT = f"""
+mkdir -p {_PLACE} && cat >{_PLACE}/list && {_TYPES} <{_PLACE}/list >{_PLACE}/wanted &&
+{{ {LIST}; }} | {_TYPES} >{_PLACE}/there &&
+cd {INSIDE} && LC_ALL=C comm -z -23 {_PLACE}/there {_PLACE}/wanted >{_PLACE}/gone &&
+cut -z -d ' ' -f 2- <{_PLACE}/gone | sed -z 's|^|./|' | xargs -0 -r rm -rf --
+"""
+COMPARE_SCRIPT = f"""
+mkdir -p {_PLACE} && cat >{_PLACE}/list && {{ {LIST}; }} >{_PLACE}/there &&
+LC_ALL=C comm -z -3 {_PLACE}/there {_PLACE}/list >{_PLACE}/differs || exit 1
+test ! -s {_PLACE}/differs || {{ tr '\\0' '\\n' <{_PLACE}/differs | head -n 3 >&2; exit 1; }}
+"""
+COMPLETING = ((DELETE_SCRIPT, LISTED), (EXTRACT_SCRIPT, CHANGES), (COMPARE_SCRIPT, LISTED))
+"""What completes a volume, in this order: each script with the file that is its input."""
 EMPTY_SCRIPT = f"""
 cd {INSIDE} || exit 1
 find . -mindepth 1 -delete 2>/dev/null || rm -rf -- ..?* .[!.]* *
 test -z "$(ls -A)"
 """
-TOOLS_SCRIPT = "command -v rm && command -v ls"
+SHELL_SCRIPT = "command -v rm && command -v ls"
+TOOLS_SCRIPT = "command -v tar && command -v find && command -v sort && command -v comm && command -v cut"
 
 
 def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> Sequence[Path]:
@@ -50,17 +76,15 @@ def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> S
             that can write to a volume runs, or the tar is not whole.
         Unverifiable: the deadline passed.
     """
-    images = images_by_volume(containers)
+    containers = tuple(containers)
+    images = helper_images(containers, deadline)
     for volume in images:
         remove_helpers(volume, deadline)
         _refuse_users(volume, ("running", "restarting"), "stopped or paused", deadline)
     files = []
     for volume, image in images.items():
         file = folder / f"{volume}.tar"
-        # The POSIX format keeps fractions of seconds, long names and large files alike.
-        options = ["--create", "--format=posix", "--sparse", "--numeric-owner"]
-        options += [f"--directory={INSIDE}", "--file=-", "."]
-        _help(volume, image, ["tar", *options], deadline, read_only=True, stdout=file)
+        _help(volume, image, [*CREATE.split(), "."], deadline, read_only=True, stdout=file)
         refuse_cut(volume, image, file, deadline)
         files.append(file)
     return files
@@ -69,7 +93,7 @@ def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> S
 def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> None:
     """Make each volume of `containers` equal to `folder/<volume>.tar`. A second run ends in the same state.
 
-    Files such as `<volume>.tar.1`, in the order of their numbers, have what changed since: see `live_copy`.
+    Where `<volume>.tar.changes` and `<volume>.tar.list` are beside it, they complete it: see `live_copy`.
 
     Each tar is first read to its end. That does not show that its content is what was saved: for that there
     are the checksums of a backup's manifest.
@@ -79,9 +103,15 @@ def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> N
             runs; nothing was changed then. Also if the extraction failed.
         Unverifiable: the deadline passed; the volumes may be half loaded.
     """
-    images = images_by_volume(containers)
-    files = {volume: _files(folder, volume) for volume in images}
-    expected = {file.name for of_volume in files.values() for file in of_volume}
+    images = helper_images(containers, deadline)
+    wholes = {volume: folder / f"{volume}.tar" for volume in images}
+    live = any(beside(whole, suffix).exists() for whole in wholes.values() for suffix in (CHANGES, LISTED))
+    suffixes = (CHANGES, LISTED) if live else ()
+    expected = {
+        file.name
+        for whole in wholes.values()
+        for file in (whole, *(beside(whole, suffix) for suffix in suffixes))
+    }
     observed = {file.name for pattern in ("*.tar", "*.tar.*") for file in folder.glob(pattern)}
     if expected != observed:
         raise ActionFailed(
@@ -94,25 +124,19 @@ def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> N
     for volume, image in images.items():
         remove_helpers(volume, deadline)
         _refuse_users(volume, ("running", "restarting", "paused"), "stopped", deadline)
-        for file in files[volume]:
+        for file in (wholes[volume], *([beside(wholes[volume], CHANGES)] if live else [])):
             refuse_cut(volume, image, file, deadline)
     for volume, image in images.items():
-        whole, *later = files[volume]
+        whole = wholes[volume]
         _help(volume, image, ["sh", "-c", REPLACE_SCRIPT], deadline, stdin=whole)
-        for file in later:
-            _help(volume, image, ["sh", "-c", EXTEND_SCRIPT], deadline, stdin=file)
+        if live:
+            for script, suffix in COMPLETING:
+                _help(volume, image, ["sh", "-c", script], deadline, stdin=beside(whole, suffix))
 
 
-def _files(folder: Path, volume: str) -> list[Path]:
-    """Return the files that a volume has to have: those after the first have numbers, without a gap."""
-    whole = folder / f"{volume}.tar"
-    later = [file for file in folder.glob(f"{whole.name}.*") if file.suffix[1:].isdigit()]
-    return [whole, *(later_file(whole, number) for number, _ in enumerate(later, start=1))]
-
-
-def later_file(whole: Path, number: int) -> Path:
-    """Return the file with what changed in a volume after `whole`."""
-    return whole.with_name(f"{whole.name}.{number}")
+def beside(whole: Path, suffix: str) -> Path:
+    """Return the file beside a volume's tar that completes it."""
+    return whole.with_name(f"{whole.name}.{suffix}")
 
 
 def replace(mount: Mount, images: Sequence[str], archive: Path, deadline: Deadline) -> None:
@@ -128,7 +152,15 @@ def replace(mount: Mount, images: Sequence[str], archive: Path, deadline: Deadli
     """
     remove_helpers(mount.name, deadline)
     _refuse_writers(mount, deadline)
-    image = _with_shell(mount, images, deadline)
+    image = _able(mount.name, mount.kind, images, SHELL_SCRIPT, deadline)
+    if image is None:
+        raise ActionFailed(
+            what=f"image that can empty {mount.name}",
+            expected="one of the target's with sh, rm and ls",
+            observed=f"{len(images)} without",
+            source="images of the target's containers",
+            hint="what came after the backup is deleted by a program: have one such image in the project",
+        )
     _help(mount.name, image, ["sh", "-c", EMPTY_SCRIPT], deadline, kind=mount.kind)
     name, options = helper(mount.name, mount.kind)
     create = ["docker", "create", *options, "--entrypoint=sh", image]
@@ -140,18 +172,13 @@ def replace(mount: Mount, images: Sequence[str], archive: Path, deadline: Deadli
         remove_helpers(mount.name, Deadline(CLEANUP_SECONDS))
 
 
-def _with_shell(mount: Mount, images: Sequence[str], deadline: Deadline) -> str:
+def _able(name: str, kind: str, images: Iterable[str], script: str, deadline: Deadline) -> str | None:
+    """Return the first of `images` in which `script` finds its programs, None if there is none."""
     for image in dict.fromkeys(images):
         with suppress(ActionFailed):
-            _help(mount.name, image, ["sh", "-c", TOOLS_SCRIPT], deadline, kind=mount.kind, read_only=True)
+            _help(name, image, ["sh", "-c", script], deadline, kind=kind, read_only=True)
             return image
-    raise ActionFailed(
-        what=f"image that can empty {mount.name}",
-        expected="one of the target's with sh, rm and ls",
-        observed=f"{len(images)} without",
-        source="images of the target's containers",
-        hint="what came after the backup is deleted by a program: have one such image in the project",
-    )
+    return None
 
 
 def _refuse_writers(mount: Mount, deadline: Deadline) -> None:
@@ -188,6 +215,19 @@ def _reaches(other: Mapping[str, Any], mount: Mount) -> bool:
     # Who mounts the whole host watches over it, and is no writer of one application's files.
     there, here = Path(other.get("Source") or "/"), Path(mount.source)
     return there != Path("/") and (there.is_relative_to(here) or here.is_relative_to(there))
+
+
+def helper_images(containers: Iterable[Container], deadline: Deadline) -> Mapping[str, str]:
+    """Return, for each volume that `containers` mount, the image of its helper. See `images_by_volume`.
+
+    Where the containers have several images, it is one that has the programs of a copy: some have not even a
+    shell.
+    """
+    images = images_by_volume(containers)
+    if len({*images.values()}) == 1:
+        return images
+    able = _able(next(iter(images)), "volume", images.values(), TOOLS_SCRIPT, deadline)
+    return images if able is None else dict.fromkeys(images, able)
 
 
 def images_by_volume(containers: Iterable[Container]) -> Mapping[str, str]:

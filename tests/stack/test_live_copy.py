@@ -8,10 +8,11 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,9 +125,10 @@ def test_a_copy_of_volumes_that_are_written_to_is_of_one_moment(writer: Writer, 
     assert 0 < seconds < PAUSE
     assert not writer.paused()
     volumes = [f"{writer.name}_{one}.tar" for one in ("one", "two")]
-    names = sorted(file.name for file in folder.iterdir())
-    assert {name for name in names if name.endswith(".tar")} == {*volumes}
-    assert {f"{volume}.1" for volume in volumes} <= {*names}
+    suffixes = ("", ".changes", ".list")
+    assert {file.name for file in folder.iterdir()} == {
+        f"{one}{more}" for one in volumes for more in suffixes
+    }
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
     assert not writer.helpers()
 
@@ -151,14 +153,14 @@ def test_a_copy_whose_changes_are_lost_is_refused_before_a_volume_is_touched(
     assert writer.control.copy_volumes(["writer"], folder, pause=PAUSE, deadline=SECONDS)
     writer.control.stop(["writer"], deadline=SECONDS)
     before = writer.held()
-    later = folder / f"{writer.name}_one.tar.1"
+    later = folder / f"{writer.name}_one.tar.changes"
     content = later.read_bytes()
     for spoil in (content[:-1], content[:512], b""):
         later.write_bytes(spoil)
         with pytest.raises(ActionFailed, match=r"that do not end like one|tar of volume"):
             writer.control.load_volumes(["writer"], folder, deadline=SECONDS)
     later.rename(later.with_suffix(".7"))
-    with pytest.raises(ActionFailed, match=r"tar\.1, .*observed .*tar\.7"):
+    with pytest.raises(ActionFailed, match=r"tar\.changes, .*observed .*tar\.7"):
         writer.control.load_volumes(["writer"], folder, deadline=SECONDS)
     assert writer.held() == before
 
@@ -177,16 +179,15 @@ def test_a_pause_ends_on_time_and_a_copy_that_comes_later_does_not_count(
 ) -> None:
     folder = tmp_path / "copy"
     folder.mkdir()
-    original, states = live_copy._copy_changes, list[bool]()
+    original, states = live_copy._stood_still, list[bool]()
 
-    def slow(*arguments: object, running: bool) -> None:
-        if not running:
-            states.append(writer.paused())
-            time.sleep(4)
-            states.append(writer.paused())
-        original(*arguments, running=running)  # type: ignore[arg-type]
+    def slow(*arguments: Any) -> bool:  # noqa: ANN401 - its own
+        states.append(writer.paused())
+        time.sleep(4)
+        states.append(writer.paused())
+        return original(*arguments)
 
-    monkeypatch.setattr(live_copy, "_copy_changes", slow)
+    monkeypatch.setattr(live_copy, "_stood_still", slow)
     assert writer.control.copy_volumes(["writer"], folder, pause=3.0, deadline=SECONDS) is None
     assert states == [True, False]
     assert [*folder.iterdir()] == []
@@ -199,11 +200,8 @@ def test_a_pause_ends_although_its_process_is_killed(writer: Writer, tmp_path: P
         "import sys, time\nfrom pathlib import Path\n"
         "from fixtures.target.profile import Engine\nfrom rollback_actions.containers import live_copy\n"
         "from rollback_actions.containers.compose import ComposeControl\n"
-        "original = live_copy._copy_changes\n"
-        "def hang(*arguments, running):\n"
-        "    original(*arguments, running=running)\n"
-        "    if not running:\n        print('paused', flush=True)\n        time.sleep(60)\n"
-        "live_copy._copy_changes = hang\n"
+        "def hang(*_):\n    print('paused', flush=True)\n    time.sleep(60)\n"
+        "live_copy._stood_still = hang\n"
         "control = ComposeControl(Engine(kind='compose', project=sys.argv[1]))\n"
         "control.copy_volumes(['writer'], Path(sys.argv[2]), pause=8.0, deadline=60)\n"
     )
@@ -228,19 +226,45 @@ def test_a_pause_ends_although_its_process_is_killed(writer: Writer, tmp_path: P
     assert not writer.helpers()
 
 
+@pytest.mark.parametrize("meddle", [("unpause",), ("restart", "--time=0")], ids=["unpaused", "restarted"])
+def test_a_container_that_ran_in_the_pause_spoils_the_copy(
+    writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meddle: Sequence[str]
+) -> None:
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    original = live_copy._stood_still
+
+    def meddled(*arguments: Any) -> bool:  # noqa: ANN401 - its own
+        if meddle[0] == "restart":
+            docker("unpause", writer.container)
+        docker(*meddle, writer.container)
+        return original(*arguments)
+
+    monkeypatch.setattr(live_copy, "_stood_still", meddled)
+    assert writer.control.copy_volumes(["writer"], folder, pause=PAUSE, deadline=SECONDS) is None
+    assert [*folder.iterdir()] == []
+    assert not writer.paused()
+
+
+def test_where_it_would_be_killed_too_nothing_is_paused(
+    writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container, what ends a pause ends with it."""
+    monkeypatch.setattr(live_copy, "is_in_a_container", lambda: True)
+    assert writer.control.copy_volumes(["writer"], tmp_path, pause=PAUSE, deadline=SECONDS) is None
+    assert not writer.helpers()
+
+
 def test_a_copy_that_ctrl_c_ends_leaves_nothing_paused(
     writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "copy"
     folder.mkdir()
-    original = live_copy._copy_changes
 
-    def interrupted(*arguments: object, running: bool) -> None:
-        original(*arguments, running=running)  # type: ignore[arg-type]
-        if not running:
-            raise KeyboardInterrupt
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(live_copy, "_copy_changes", interrupted)
+    monkeypatch.setattr(live_copy, "_stood_still", interrupted)
     with pytest.raises(KeyboardInterrupt):
         writer.control.copy_volumes(["writer"], folder, pause=PAUSE, deadline=SECONDS)
     assert not writer.paused()

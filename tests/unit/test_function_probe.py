@@ -146,7 +146,7 @@ def test_a_conversation_is_deleted_and_one_that_cannot_be_is_the_last(
     application.answers["deleted"] = answer(405, {})
     for _ in range(3):
         clock.now += 60.0
-        with pytest.raises(Unverifiable, match="405 for DELETE"):
+        with pytest.raises(Unverifiable, match="that it cannot, by its status"):
             asking.ask()
     assert asked(application, CHAT) == 2
 

@@ -14,6 +14,7 @@ from pydantic import SecretStr, ValidationError
 from fixtures.application.calls import filled, ids_at, texts_at, values_at
 from fixtures.application.client import ApplicationClient, Refused, Session
 from fixtures.errors import Mismatch, Unverifiable, UsageProblem
+from fixtures.redaction.secret import known_secrets
 from fixtures.target.functions import Functions
 from fixtures.target.profile import Application
 from tests.conftest import ROOT
@@ -80,6 +81,21 @@ def test_that_of_layra_is_the_default() -> None:
         ),
         ({"own": {"path": "/a", "form": {"x": "y"}, "body": {"x": "y"}}}, "a form or a body", "both"),
         ({"chat": CHAT}, "text: where the answer's words are", "none"),
+        ({"own": {"path": "/a/{Owner}"}}, "to be one of", "Owner"),
+        ({"own": {"path": "/a/{}"}}, "to be one of", "{"),
+        ({"own": {"path": "/a", "body": {"y": ["{ user }"]}}}, "to be one of", "user"),
+        ({"own": {"path": "/a", "body": {"x": [{"{owner}x": 1}]}}}, "names of fields", "{owner}x"),
+        ({"own": {"path": "/a", "body": {"*": "x"}}}, "a placeholder alone or a table under *", "x"),
+        ({"own": {"path": "/a", "body": {"x": float("nan")}}}, "a body of JSON", "something else"),
+        ({"log_in": [LOG_IN | {"keep": {"token": "t", "user": "t"}}]}, "other names", "user"),
+        ({"turns": {"path": "/a", "keep": {"turn": "turns"}}}, "a place of turn with *", "turns"),
+        ({"documents": {"path": "/a", "keep": {"name": "name"}}}, "a place of name with *", "name"),
+        ({"documents": {"path": "/a", "keep": {"name": "*", "total": "n"}}}, "{page}", "none"),
+        (
+            {"conversation": {"id": "{user}", "requests": [{"path": "/a"}]}},
+            "{new}, so that each is another one",
+            "user",
+        ),
         ({"chat": CHAT | {"answer": "text", "text": TEXT}}, "no text and no files", "one of them"),
         (
             {
@@ -114,6 +130,22 @@ def test_a_canary_has_what_the_functions_need(functions: Mapping[str, Any], with
     whole["canary"] = CANARY | {"expected_file": "a.txt", "expected_text": "light"}
     Application.model_validate(whole)
     del whole["canary"][without]
+    with pytest.raises(ValidationError) as caught:
+        Application.model_validate(whole)
+    assert [error["ctx"]["error"].key for error in caught.value.errors()] == [key]
+
+
+@pytest.mark.parametrize(
+    ("function", "functions", "key"),
+    [
+        ({}, {"api": "own"}, "function"),
+        ({"chat": True}, {"api": "own", "log_in": [LOG_IN]}, "function.chat"),
+    ],
+)
+def test_a_monitor_that_could_ask_nothing_is_refused(
+    function: Mapping[str, Any], functions: Mapping[str, Any], key: str
+) -> None:
+    whole = profile("http://127.0.0.1:9").model_dump() | {"functions": functions, "function": function}
     with pytest.raises(ValidationError) as caught:
         Application.model_validate(whole)
     assert [error["ctx"]["error"].key for error in caught.value.errors()] == [key]
@@ -178,6 +210,62 @@ def test_a_password_in_a_body_is_in_no_error(stand_in: StandIn) -> None:
         client.login("canary", SecretStr(PASSWORD))
     assert PASSWORD not in str(caught.value)
     assert "400: no [redacted]" in str(caught.value)
+
+
+def test_what_else_a_log_in_gives_is_no_more_told_than_a_token(stand_in: StandIn) -> None:
+    log_in = [LOG_IN | {"keep": {"number": "n", "token": "t", "renewal": "deep.renew"}}]
+    client = client_of(stand_in, log_in=log_in, own={"path": "/mine/{renewal}"})
+    renewal = "renewal-of-a-session-9931"
+    stand_in.answers["POST /in"] = answer(200, {"n": 7, "t": TOKEN, "deep": {"renew": renewal}})
+    session = client.login("canary", SecretStr(PASSWORD))
+    assert renewal not in repr(session)
+    assert renewal in known_secrets()
+    # Whatever else is wrong with an answer, its token is known as a secret by then.
+    other = "another.staple.of.nobody"
+    stand_in.answers["POST /in"] = answer(200, {"n": None, "t": other})
+    with pytest.raises(Mismatch, match="one value under n, observed none"):
+        client.login("canary", SecretStr(PASSWORD))
+    assert other in known_secrets()
+
+
+@pytest.mark.parametrize("odd", ["..", ".", "", "\ud800"])
+def test_an_id_that_is_no_segment_of_a_path_asks_for_nothing(stand_in: StandIn, odd: str) -> None:
+    client = client_of(stand_in, turns={"path": "/c/{conversation}", "keep": {"turn": "*"}})
+    with pytest.raises(Mismatch, match="a text that can stand in a path for conversation"):
+        client.turns(Session("canary", SecretStr(TOKEN)), odd)
+    assert stand_in.seen == []
+
+
+def test_a_conversation_whose_beginning_fails_is_known(stand_in: StandIn) -> None:
+    post = {"method": "POST", "keep": {"conversation": "id"}}
+    client = client_of(
+        stand_in,
+        conversation={"requests": [post | {"path": "/chats"}, {"path": "/chats/{conversation}/model"}]},
+    )
+    stand_in.answers["POST /chats"] = answer(200, {"id": "c-1"})
+    stand_in.answers["GET /chats/c-1/model"] = answer(500, {})
+    begun = list[str]()
+    with pytest.raises(Refused):
+        client.create_conversation(Session("canary", SecretStr(TOKEN)), "kb", begun.append)
+    assert begun == ["c-1"]
+
+
+@pytest.mark.parametrize("total", [10**400, -1, True, "7", None])
+def test_a_total_that_is_no_count_is_a_mismatch(stand_in: StandIn, total: object) -> None:
+    documents = {"path": "/l", "form": {"p": "no. {page}"}, "keep": {"name": "d.*", "total": "n"}}
+    client = client_of(stand_in, documents=documents)
+    stand_in.answers["GET /l"] = answer(200, {"d": ["a"], "n": total})
+    with pytest.raises(Mismatch, match="a count under n"):
+        client.files(Session("canary", SecretStr(TOKEN)), "kb")
+
+
+def test_an_answer_that_is_nested_without_end_is_no_json(stand_in: StandIn) -> None:
+    client = client_of(stand_in, own={"path": "/mine"}, chat=STREAMED)
+    session, deep = Session("canary", SecretStr(TOKEN)), "[" * 100_000
+    stand_in.answers["GET /mine"] = answer(200, deep)
+    client.own(session)
+    stand_in.answers["POST /ask"] = _streamed(deep.encode())
+    assert client.chat(session, "", "?").ending == "an event that is not JSON"
 
 
 def test_a_session_is_ended(stand_in: StandIn) -> None:

@@ -35,6 +35,8 @@ from rollback_actions.stores.writable import StoreWriter
 METHOD = "snapshot of all volumes together"
 PAUSED, STOPPED = f"{METHOD}, paused", f"{METHOD}, stopped"
 POLL_SECONDS = 0.3
+# Policies by which users may change records as they like.
+_CHANGING = frozenset({"changes", "volatile"})
 STOP_SECONDS, START_SECONDS = 120.0, 180.0
 
 
@@ -51,8 +53,9 @@ class _Details(BaseModel):
     """The server's collections at the time of the backup.
 
     Users may go on while a backup is taken: of the collections in `grown` the copy has something between what
-    `collections` says, as of before the copy, and what `grown` says, as of after it; None is absent. For
-    `away` seconds the server was paused or stopped.
+    `collections` says, as of before the copy, and what `grown` says, as of after it; None is absent. It has
+    anything of those in `changing`, which may change as they like. The server was paused or stopped for
+    `away` seconds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,18 +63,25 @@ class _Details(BaseModel):
     server: str
     collections: dict[str, _Collection]
     grown: dict[str, _Collection | None] = {}
+    changing: tuple[str, ...] = ()
     away: float | None = None
 
     def holds(self, found: _Details) -> bool:
         """Return True if `found`, after a restore, is what was backed up."""
         return all(
             found.collections.get(name) == self.collections.get(name)
+            or name in self.changing
             or (
                 name in self.grown
                 and _between(self.collections.get(name), self.grown[name], found.collections.get(name))
             )
             for name in {*self.collections, *self.grown, *found.collections}
         )
+
+
+def _records(collection: _Collection | None) -> object:
+    """Return what tells whether its records changed; None of one that is not loaded."""
+    return "absent" if collection is None else collection.records
 
 
 def _between(before: _Collection | None, after: _Collection | None, found: _Collection | None) -> bool:
@@ -99,15 +109,21 @@ class Keeper(StoreWriter[MilvusProfile]):
         countdown = self._whole.start()
         before = self._flushed()
         away, method = self._copied_running(folder, countdown), PAUSED
-        if away is None:
+        if away is not None:
+            # It went on: what users have loaded or released since is theirs.
+            after = self._wait_until(before, "backup", self._grew, settled=False).collections
+        else:
             away, method = self._copied_stopped(folder, countdown), STOPPED
-        after = self._wait_until(before, "backup", self._grew).collections
+            after = self._wait_until(before, "backup", self._grew).collections
         grown = {
             name: after.get(name)
             for name in {*before.collections, *after}
             if after.get(name) != before.collections.get(name)
         }
-        return self._package(folder, before.model_copy(update={"grown": grown, "away": away}), method)
+        names = sorted({*before.collections, *after})
+        changing = tuple(name for name in names if policy_of(self._profile, name) in _CHANGING)
+        update = {"grown": grown, "changing": changing, "away": away}
+        return self._package(folder, before.model_copy(update=update), method)
 
     def _copied_running(self, folder: Path, countdown: Countdown) -> float | None:
         """Copy every volume; return for how long the services were paused, None if a pause did not do."""
@@ -145,7 +161,9 @@ class Keeper(StoreWriter[MilvusProfile]):
 
     def load(self) -> Sequence[str]:
         """Load the profile's collections that are not loaded. See `LoadingKeeper`."""
-        client, patience = connect(self._reach, self._profile.database), Deadline(self._whole.deadline)
+        client = connect(self._reach, self._profile.database)
+        # The other stores' exports are not to wait for what may never be loaded.
+        patience = Deadline(min(self._profile.ready_seconds, self._whole.deadline / 4))
         loaded = []
         try:
             for name in self._listed(client):
@@ -213,7 +231,7 @@ class Keeper(StoreWriter[MilvusProfile]):
 
     def _may_become(self, name: str, before: _Collection | None, after: _Collection | None) -> bool:
         policy = policy_of(self._profile, name)
-        if before == after or policy in {"changes", "volatile"}:
+        if policy in _CHANGING or _records(before) == _records(after):
             return True
         grew = after is not None and (before is None or (after.records or 0) >= (before.records or 0))
         return policy == "grows" and grew
@@ -280,9 +298,16 @@ class Keeper(StoreWriter[MilvusProfile]):
         return _Details(server=server, collections=collections)
 
     def _wait_until(
-        self, expected: _Details, after: str, agree: Callable[[_Details, _Details], bool]
+        self,
+        expected: _Details,
+        after: str,
+        agree: Callable[[_Details, _Details], bool],
+        *,
+        settled: bool = True,
     ) -> _Details:
-        """Wait until the collections `agree` with `expected`, loading and releasing them; return them.
+        """Wait until the collections `agree` with `expected`, loading and releasing them by it; return them.
+
+        Without `settled` nothing is loaded or released.
 
         Raises `ActionFailed` if that takes longer than the profile's `ready_seconds`.
         """
@@ -290,7 +315,7 @@ class Keeper(StoreWriter[MilvusProfile]):
         while True:
             observed: object
             try:
-                found = self._settle(expected)
+                found = self._settle(expected if settled else None)
             except Unverifiable as error:
                 observed = error.observed
             else:
@@ -307,14 +332,14 @@ class Keeper(StoreWriter[MilvusProfile]):
                 )
             time.sleep(POLL_SECONDS)
 
-    def _settle(self, expected: _Details) -> _Details:
-        """Load and release collections as `expected`; return the state after that."""
+    def _settle(self, expected: _Details | None) -> _Details:
+        """Load and release collections as `expected`, if that is given; return the state after that."""
         client = connect(self._reach, self._profile.database)
         deadline = self._reach.deadline
         try:
             with translated(self._reach, "load states"):
-                for name in client.list_collections(timeout=deadline):
-                    wanted = expected.collections.get(name)
+                for name in client.list_collections(timeout=deadline) if expected else ():
+                    wanted = expected.collections.get(name) if expected else None
                     state = client.get_load_state(name, timeout=deadline)["state"]
                     if wanted is not None and wanted.loaded and state == LoadState.NotLoad:
                         client.load_collection(name, timeout=deadline)
