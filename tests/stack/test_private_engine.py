@@ -12,6 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from fixtures.errors import UsageProblem
 from rollback_actions.session.lock import LockVolumes, TargetLock
 from staging.machine.daemon import Daemon, Record
 from staging.machine.docker_engine import EngineSettings, answers, docker_engine
+from tests.stack.scratch_project import docker
 
 WITHIN_SECONDS = 20
 
@@ -102,11 +104,16 @@ def test_it_starts_again_after_kill_9(settings: EngineSettings) -> None:
 
 
 def test_it_leaves_the_machine_s_network_alone(settings: EngineSettings) -> None:
-    links = Path("/sys/class/net")
-    bridges = {link.name for link in links.iterdir() if (link / "bridge").exists()}
-    with docker_engine(lambda _: None, settings):
-        pass
-    assert bridges <= {link.name for link in links.iterdir()}
+    links, name = Path("/sys/class/net"), f"rollproof-test-{uuid.uuid4().hex[:8]}"
+    # A network of its own: those of other tests come and go.
+    bridges = {"docker0", f"br-{docker('network', 'create', name)[:12]}"}
+    try:
+        assert bridges <= {link.name for link in links.iterdir()}
+        with docker_engine(lambda _: None, settings):
+            pass
+        assert bridges <= {link.name for link in links.iterdir()}
+    finally:
+        docker("network", "rm", name)
 
 
 def test_a_lock_outlives_a_restart_of_the_engine(
