@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+from unittest.mock import create_autospec
 
+import pytest
+from pymilvus import MilvusClient
+from pymilvus.client.types import LoadState
+
+from fixtures.backups.package import read_package
+from fixtures.engines.engine import Endpoint
+from fixtures.stores.milvus.descriptor import MilvusProfile
+from fixtures.target.sections import Address
+from rollback_actions.containers.control import ContainerControl
+from rollback_actions.stores.milvus import keeper
 from rollback_actions.stores.milvus.keeper import _Collection, _Details
+from rollback_actions.stores.writable import Writable
 
 BEFORE = {"old": _Collection(loaded=True, records=3), "going": _Collection(loaded=True, records=1)}
 AFTER = {
@@ -36,3 +50,58 @@ def _found(**collections: _Collection | None) -> _Details:
 )
 def test_a_restore_is_between_what_was_there_before_and_after(found: _Details, *, held: bool) -> None:
     assert KEPT.holds(found) is held
+
+
+@pytest.mark.parametrize("count", [0, 1, 99])
+def test_of_what_users_may_change_a_restore_has_anything(count: int) -> None:
+    """Between two equal counts it may have held another number: a record was replaced."""
+    found = _found(going=_Collection(loaded=True, records=count), old=None)
+    assert not KEPT.holds(found)
+    assert KEPT.model_copy(update={"changing": ("going", "old")}).holds(found)
+
+
+@dataclass
+class Paused:
+    """The containers of a Milvus that is paused for its copy; `long` says that this does not do."""
+
+    long: bool
+    calls: list[str] = field(default_factory=list)
+
+    def copy_volumes(self, *_: object, **__: object) -> float | None:
+        return None if self.long else 0.8
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what else a keeper calls
+        def call(*_: object, **__: object) -> None:
+            self.calls.append(name)
+
+        return call
+
+
+@pytest.mark.parametrize("long", [False, True], ids=["paused", "stopped"])
+def test_what_users_load_and_release_meanwhile_is_theirs_unless_the_server_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, long: bool
+) -> None:
+    client = create_autospec(MilvusClient, instance=True)
+    client.list_collections.return_value = ["a"]
+    # Before, and after users have loaded it.
+    client.get_load_state.side_effect = [
+        {"state": state} for state in (LoadState.NotLoad, *(LoadState.Loaded,) * 9)
+    ]
+    client.query.return_value = [{"count(*)": 3}]
+    client.get_server_version.return_value = "2.3.5"
+    monkeypatch.setattr(keeper, "connect", lambda *_: client)
+    profile = MilvusProfile(
+        kind="milvus",
+        address=Address(host="127.0.0.1", port=9),
+        services=("milvus",),
+        risk="high",
+        policy={"*": "changes"},
+    )
+    control = Paused(long)
+    writable = Writable("milvus", profile, Endpoint("127.0.0.1", 9), cast("ContainerControl", control), 60.0)
+    keeper.Keeper(writable).back_up(tmp_path)
+    assert client.release_collection.called is long
+    assert control.calls == (["stop", "save_volumes", "start", "resolve"] if long else [])
+    kept = read_package(tmp_path, kind="milvus")
+    assert kept.method == (keeper.STOPPED if long else keeper.PAUSED)
+    assert kept.details["changing"] == ["a"]
