@@ -58,6 +58,32 @@ def test_the_cpu_allowance_is_the_narrowest_limit(limits: dict[str, Any], cores:
     assert compose._allowance(limits, 8) == cores
 
 
+WELL = {"Status": "unhealthy", "FailingStreak": 0, "Log": [{"ExitCode": 1}, {"ExitCode": 0}]}
+
+
+@pytest.mark.parametrize(
+    ("state", "health", "said"),
+    [
+        ({}, None, None),
+        ({}, {"Status": "healthy", "FailingStreak": 0, "Log": []}, "healthy"),
+        # Not asked again yet, since it was paused.
+        ({}, WELL, "healthy"),
+        ({"Paused": True}, WELL, "unhealthy"),
+        ({"Running": False}, WELL, "unhealthy"),
+        ({}, WELL | {"FailingStreak": 3}, "unhealthy"),
+        ({}, WELL | {"Log": [{"ExitCode": 1}]}, "unhealthy"),
+        ({}, WELL | {"Log": None}, "unhealthy"),
+        # An engine that does not tell.
+        ({}, {"Status": "unhealthy", "Log": [{"ExitCode": 0}]}, "unhealthy"),
+        ({}, WELL | {"Status": "starting"}, "starting"),
+    ],
+)
+def test_what_was_not_asked_since_a_pause_is_as_healthy_as_before(
+    state: dict[str, Any], health: dict[str, Any] | None, said: str | None
+) -> None:
+    assert compose._health({"Running": True, "Paused": False, "Health": health, **state}) == said
+
+
 def test_an_engine_that_is_gone_is_one_cause_whatever_was_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
