@@ -59,7 +59,7 @@ def test_stale_token_is_refused(
     expect_refused("use of a stale token", lambda: client.own(stale), *target.application.functions.refused)
 
 
-@pytest.mark.needs("own")
+@pytest.mark.needs("others")
 def test_another_user_is_refused(
     session: Session, client: ApplicationClient, target: Target, expect_refused: ExpectRefused
 ) -> None:

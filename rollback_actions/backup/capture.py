@@ -170,6 +170,7 @@ def _require_functions(target: Target, canary: Canary, session: Session) -> None
         raise _unfit(target, "owner of the canary's token", application.canary.user, owner)
     if "own" in can:
         client.own(session)
+    if "others" in can:
         of = f"not-{session.user}"
         _require_refused(target, "another user", lambda: client.own(session, of=of), functions.refused)
     if "log_in" in can:

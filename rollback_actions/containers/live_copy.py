@@ -36,25 +36,29 @@ COARSE_SECONDS = 2
 _PLACE = "/rollproof"
 _INODES = (
     f"cd {volumes.INSIDE} && find . -mindepth 1 ! -type s"
-    r" -printf '%i %y %m %U %G %s %T@ %C@ %P\0' | LC_ALL=C sort -z"
+    r" -printf '%i %y %m %U %G %s %T@ %C@ %P\0'"
 )
 # 1 is the exit code for files that changed or went while they were read: they are copied again.
 _FIRST = f"""
-mkdir -p {_PLACE} && date +%s >{_PLACE}/began && {{ {_INODES}; }} >{_PLACE}/before || exit 2
+mkdir -p {_PLACE} && date +%s >{_PLACE}/began || exit 2
+{{ {_INODES}; }} >{_PLACE}/inodes
+test $? -le 1 && LC_ALL=C sort -z {_PLACE}/inodes >{_PLACE}/before || exit 2
 {volumes.CREATE} .
 test $? -le 1
 """
-# All folders, since their times change with what is in them.
+# All folders, since their times change with what is in them; the volume's own, too.
 _CHANGES = rf"""
 since=$(($(cat {_PLACE}/began) - {COARSE_SECONDS}))
-{{ {_INODES}; }} >{_PLACE}/now &&
-LC_ALL=C comm -z -13 {_PLACE}/before {_PLACE}/now | cut -z -d ' ' -f 9- >{_PLACE}/changed &&
+{{ {_INODES}; }} >{_PLACE}/inodes && LC_ALL=C sort -z {_PLACE}/inodes >{_PLACE}/now &&
+LC_ALL=C comm -z -13 {_PLACE}/before {_PLACE}/now >{_PLACE}/other &&
+cut -z -d ' ' -f 9- {_PLACE}/other >{_PLACE}/changed &&
 find . -mindepth 1 ! -type s \( -type d -o -newerct "@$since" \) -printf '%P\0' >>{_PLACE}/changed &&
+printf '.\0' >>{_PLACE}/changed &&
 LC_ALL=C sort -z -u {_PLACE}/changed -o {_PLACE}/changed &&
 """
 _LAST = f"""
 {_CHANGES}
-{volumes.LIST} >{_PLACE}/list &&
+{{ {volumes.LIST}; }} >{_PLACE}/list &&
 {volumes.CREATE.replace("--file=-", f"--file={_PLACE}/changes.tar")} --no-recursion --null \
   --verbatim-files-from --files-from={_PLACE}/changed
 """
@@ -76,7 +80,7 @@ def copy(containers: Iterable[Container], folder: Path, pause: float, deadline: 
     containers = tuple(containers)
     running = [container for container in containers if container.running]
     images = volumes.helper_images(containers, deadline)
-    if is_in_a_container():
+    if is_in_a_container() or volumes.able_image(images, deadline) is None:
         return None
     for volume in images:
         volumes.remove_helpers(volume, deadline)

@@ -30,23 +30,29 @@ INSIDE = "/volume"
 END_OF_ARCHIVE = bytes(1024)
 # The POSIX format keeps fractions of seconds, long names and large files alike.
 CREATE = f"tar --create --format=posix --sparse --numeric-owner --directory={INSIDE} --file=-"
-_EXTRACT = f"tar --extract --numeric-owner --same-owner --preserve-permissions --directory={INSIDE} --file=-"
+# The times of folders are set last: what they hold may come in any order.
+_EXTRACT = (
+    f"tar --extract --numeric-owner --same-owner --preserve-permissions --delay-directory-restore"
+    f" --directory={INSIDE} --file=-"
+)
 REPLACE_SCRIPT = f"find {INSIDE} -mindepth 1 -delete && exec {_EXTRACT}"
 EXTRACT_SCRIPT = f"exec {_EXTRACT}"
 CHANGES, LISTED = "changes", "list"
 """What a copy of a running store has beside each volume's tar: what changed since, and what is there then."""
-# Each entry with its type, mode, owner, size and time; the size of a folder is the file system's own.
-LIST = (
-    f"cd {INSIDE} && {{ find . -mindepth 1 ! -type s"
-    r" \( -type d -printf '%y %m %U %G - %T@ %P\0' -o -printf '%y %m %U %G %s %T@ %P\0' \)"
-    " | LC_ALL=C sort -z; }"
-)
 _PLACE = "/rollproof"  # in a helper
+# Each entry with its type, mode, owner, size and time; the size of a folder is the file system's own. A step
+# that fails makes no shorter list: what is not in it would be deleted.
+LIST = (
+    f"mkdir -p {_PLACE} && cd {INSIDE} && find . -maxdepth 0 -printf 'd %m %U %G - - .\\0' >{_PLACE}/found &&"
+    r" find . -mindepth 1 ! -type s"
+    r" \( -type d -printf '%y %m %U %G - %T@ %P\0' -o -printf '%y %m %U %G %s %T@ %P\0' \)"
+    f" >>{_PLACE}/found && LC_ALL=C sort -z {_PLACE}/found"
+)
 _TYPES = "{ cut -z -d ' ' -f 1,7- | LC_ALL=C sort -z; }"
 # Of the list in the standard input: what is not in it, or as something else, is deleted.
 DELETE_SCRIPT = f"""
 mkdir -p {_PLACE} && cat >{_PLACE}/list && {_TYPES} <{_PLACE}/list >{_PLACE}/wanted &&
-{{ {LIST}; }} | {_TYPES} >{_PLACE}/there &&
+{{ {LIST}; }} >{_PLACE}/all && {_TYPES} <{_PLACE}/all >{_PLACE}/there && test -s {_PLACE}/wanted &&
 cd {INSIDE} && LC_ALL=C comm -z -23 {_PLACE}/there {_PLACE}/wanted >{_PLACE}/gone &&
 cut -z -d ' ' -f 2- <{_PLACE}/gone | sed -z 's|^|./|' | xargs -0 -r rm -rf --
 """
@@ -63,7 +69,7 @@ find . -mindepth 1 -delete 2>/dev/null || rm -rf -- ..?* .[!.]* *
 test -z "$(ls -A)"
 """
 SHELL_SCRIPT = "command -v rm && command -v ls"
-TOOLS_SCRIPT = "command -v tar && command -v find && command -v sort && command -v comm && command -v cut"
+TOOLS_SCRIPT = "for one in tar find sort comm cut sed xargs date tr head; do command -v $one || exit 1; done"
 
 
 def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> Sequence[Path]:
@@ -226,8 +232,13 @@ def helper_images(containers: Iterable[Container], deadline: Deadline) -> Mappin
     images = images_by_volume(containers)
     if len({*images.values()}) == 1:
         return images
-    able = _able(next(iter(images)), "volume", images.values(), TOOLS_SCRIPT, deadline)
+    able = able_image(images, deadline)
     return images if able is None else dict.fromkeys(images, able)
+
+
+def able_image(images: Mapping[str, str], deadline: Deadline) -> str | None:
+    """Return the first of the images that has the programs of a copy and of its restore, None if none has."""
+    return _able(next(iter(images)), "volume", images.values(), TOOLS_SCRIPT, deadline)
 
 
 def images_by_volume(containers: Iterable[Container]) -> Mapping[str, str]:

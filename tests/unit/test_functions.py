@@ -73,7 +73,7 @@ def test_that_of_layra_is_the_default() -> None:
         ({"documents": {"path": "/a", "body": {"deep": [{"er": "{question}"}]}}}, "{…}", "question"),
         ({"log_in": [LOG_IN | {"keep": {}}]}, "keep to name the place of token", "none"),
         ({"documents": {"path": "/a"}}, "keep to name the place of name", "none"),
-        ({"turns": {"path": "/a"}}, "keep to name the place of turn", "none"),
+        ({"turns": {"path": "/{conversation}"}}, "keep to name the place of turn", "none"),
         (
             {"conversation": {"requests": [{"path": "/a"}]}},
             "keep to name the place of conversation",
@@ -83,12 +83,24 @@ def test_that_of_layra_is_the_default() -> None:
         ({"chat": CHAT}, "text: where the answer's words are", "none"),
         ({"own": {"path": "/a/{Owner}"}}, "to be one of", "Owner"),
         ({"own": {"path": "/a/{}"}}, "to be one of", "{"),
+        ({"own": {"path": "/a", "keep": {"x": "y"}}}, "keep of nothing", "x"),
+        ({"own": {"path": "/a", "form": {"*": "{user}"}}}, "is for a body", "*"),
+        ({"header": "Content-Length"}, "a header that is not HTTP's own", "Content-Length"),
+        ({"forget": {"method": "DELETE", "path": "/all"}}, "{conversation} in the request", "none"),
+        ({"turns": {"path": "/a", "keep": {"turn": "*"}}}, "{conversation} in the request", "none"),
+        ({"chat": {"path": "/a", "text": TEXT}}, "{question} in the request", "none"),
+        ({"documents": {"path": "/{page}", "keep": {"name": "*"}}}, "the place of total", "none"),
+        ({"documents": {"path": "/a", "keep": {"name": "*", "totl": "t"}}}, "keep of name, total", "totl"),
         ({"own": {"path": "/a", "body": {"y": ["{ user }"]}}}, "to be one of", "user"),
         ({"own": {"path": "/a", "body": {"x": [{"{owner}x": 1}]}}}, "names of fields", "{owner}x"),
         ({"own": {"path": "/a", "body": {"*": "x"}}}, "a placeholder alone or a table under *", "x"),
         ({"own": {"path": "/a", "body": {"x": float("nan")}}}, "a body of JSON", "something else"),
         ({"log_in": [LOG_IN | {"keep": {"token": "t", "user": "t"}}]}, "other names", "user"),
-        ({"turns": {"path": "/a", "keep": {"turn": "turns"}}}, "a place of turn with *", "turns"),
+        (
+            {"turns": {"path": "/{conversation}", "keep": {"turn": "turns"}}},
+            "a place of turn with *",
+            "turns",
+        ),
         ({"documents": {"path": "/a", "keep": {"name": "name"}}}, "a place of name with *", "name"),
         ({"documents": {"path": "/a", "keep": {"name": "*", "total": "n"}}}, "{page}", "none"),
         (
@@ -213,19 +225,28 @@ def test_a_password_in_a_body_is_in_no_error(stand_in: StandIn) -> None:
 
 
 def test_what_else_a_log_in_gives_is_no_more_told_than_a_token(stand_in: StandIn) -> None:
-    log_in = [LOG_IN | {"keep": {"number": "n", "token": "t", "renewal": "deep.renew"}}]
+    log_in = [LOG_IN | {"keep": {"number": "n", "token": "t", "renewal": "deep.renew", "all": "deep"}}]
     client = client_of(stand_in, log_in=log_in, own={"path": "/mine/{renewal}"})
-    renewal = "renewal-of-a-session-9931"
-    stand_in.answers["POST /in"] = answer(200, {"n": 7, "t": TOKEN, "deep": {"renew": renewal}})
+    renewal, nested = "renewal-of-a-session-9931", "nested-in-a-session-9931"
+    deep = {"renew": renewal, "more": [{"x": nested}]}
+    stand_in.answers["POST /in"] = answer(200, {"n": 7, "t": TOKEN, "deep": deep})
     session = client.login("canary", SecretStr(PASSWORD))
     assert renewal not in repr(session)
-    assert renewal in known_secrets()
+    assert {renewal, nested} <= {*known_secrets()}
     # Whatever else is wrong with an answer, its token is known as a secret by then.
     other = "another.staple.of.nobody"
     stand_in.answers["POST /in"] = answer(200, {"n": None, "t": other})
     with pytest.raises(Mismatch, match="one value under n, observed none"):
         client.login("canary", SecretStr(PASSWORD))
     assert other in known_secrets()
+
+
+@pytest.mark.parametrize("odd", [float("nan"), "\ud800", {"a": ["\ud800"]}])
+def test_a_value_that_nobody_can_send_is_a_mismatch(stand_in: StandIn, odd: object) -> None:
+    client = client_of(stand_in, log_in=[LOG_IN | {"keep": {"token": "t", "odd": "o"}}])
+    stand_in.answers["POST /in"] = answer(200, {"t": TOKEN, "o": odd})
+    with pytest.raises(Mismatch, match="a value under o that can be sent"):
+        client.login("canary", SecretStr(PASSWORD))
 
 
 @pytest.mark.parametrize("odd", ["..", ".", "", "\ud800"])
@@ -412,4 +433,6 @@ def test_the_example_of_the_documentation_is_whole() -> None:
     application = tomllib.loads(text)["application"]
     application["canary"]["password"] = SecretStr(PASSWORD)
     found = Application.model_validate({**application, "services": ["backend"], "repository": "."})
-    assert found.verifiable == {"log_in", "own", "documents", "chat", "expected_text", "stored_tokens"}
+    assert found.verifiable == {
+        *("log_in", "own", "others", "documents", "chat", "expected_text", "stored_tokens")
+    }

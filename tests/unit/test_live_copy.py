@@ -114,6 +114,51 @@ def test_what_has_become_something_else_comes_back(volume: Volume) -> None:
     _restored(volume)
 
 
+def test_a_folder_beside_which_another_name_begins_alike_has_its_time(volume: Volume) -> None:
+    """Sorted by their bytes, the other name comes between the folder and what is in it."""
+    for name in ("a", "b+", "c"):
+        (volume.live / name).mkdir()
+        (volume.live / name / "x").write_text("before")
+    for name in ("a-b", "b+ c", "c.d", "c!"):
+        (volume.live / name).write_text("beside")
+    volume.begin()
+    for name in ("a", "b+", "c"):
+        (volume.live / name / "x").write_text("after")
+    volume.end()
+    _restored(volume)
+
+
+def test_the_volume_s_own_folder_comes_back(volume: Volume) -> None:
+    (volume.live / "file").write_text("x")
+    volume.begin()
+    volume.live.chmod(0o2710)
+    volume.end()
+    _restored(volume)
+    assert volume.restored.stat().st_mode & 0o7777 == 0o2710
+
+
+def test_a_list_that_was_cut_short_is_no_copy(volume: Volume, tmp_path: Path) -> None:
+    """A `find` that is killed would leave a short list: what is not in it would be deleted."""
+    for number in range(50):
+        (volume.live / f"{number}").write_text("x")
+    volume.begin()
+    real = shutil.which("find")
+    broken = tmp_path / "bin" / "find"
+    broken.parent.mkdir()
+    broken.write_text(f'#!/bin/sh\n{real} "$@" | head -c 200\nkill -9 $$\n')
+    broken.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PATH", f"{broken.parent}:{os.environ['PATH']}")
+        with pytest.raises(subprocess.CalledProcessError):
+            volume.run(live_copy._LAST, volume.live)
+    volume.end()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PATH", f"{broken.parent}:{os.environ['PATH']}")
+        with pytest.raises(subprocess.CalledProcessError):
+            volume.run(volumes.DELETE_SCRIPT, volume.live, stdin=volumes.beside(volume.copy, volumes.LISTED))
+    assert len(list(volume.live.iterdir())) == 50
+
+
 def test_a_change_at_the_same_tick_is_copied(volume: Volume) -> None:
     """The clock of a file system is coarse: two writes may have one time, and the list is of the first."""
     file = volume.live / "file"
@@ -123,7 +168,7 @@ def test_a_change_at_the_same_tick_is_copied(volume: Volume) -> None:
     file.write_text("later")
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     volume.end()
-    assert (volume.place / "changed").read_bytes() == b"file\0"
+    assert (volume.place / "changed").read_bytes() == b".\0file\0"
     _restored(volume)
 
 
@@ -136,7 +181,7 @@ def test_what_did_not_change_is_not_copied_again(volume: Volume, monkeypatch: py
     (volume.live / "new").write_text("another")
     (volume.live / "gone").unlink()
     volume.end()
-    assert (volume.place / "changed").read_bytes() == b"new\0"
+    assert (volume.place / "changed").read_bytes() == b".\0new\0"
     _restored(volume)
 
 
@@ -150,8 +195,12 @@ def test_a_list_that_does_not_fit_fails_the_restore(volume: Volume) -> None:
         volume.restore()
 
 
+# Some of them come between a folder and what is in it, where names are sorted by their bytes.
+NAMES = ("new", "new-1", "folder-1-x", "folder-2.y", "moved-3 z", "new+", "ü", "-x")
+
+
 def _write(volume: Volume, random: Random) -> None:
-    path = _some(volume, random, folders=True) / f"new-{random.randrange(9)}"
+    path = _some(volume, random, folders=True) / random.choice(NAMES)
     if not path.is_dir():
         path.write_bytes(random.randbytes(random.randrange(2000)))
 
