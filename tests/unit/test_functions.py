@@ -228,9 +228,7 @@ def test_a_token_is_a_secret_whatever_is_wrong_with_its_answer(stand_in: StandIn
     """Nothing else is: an id that a log-in gives is in the stores, too, and would be called a leak there."""
     number = "9d1f5a1e-0000-4000-8000-000000000000"
     client = client_of(stand_in, log_in=[LOG_IN | {"keep": {"number": "n", "token": "t", "id": "i"}}])
-    stand_in.answers["POST /in"] = answer(
-        200, {"n": 7, "t": TOKEN, "i": "9d1f5a1e-0000-4000-8000-000000000000"}
-    )
+    stand_in.answers["POST /in"] = answer(200, {"n": 7, "t": TOKEN, "i": number})
     session = client.login("canary", SecretStr(PASSWORD))
     assert "9d1f5a1e" not in repr(session)
     assert not any("9d1f5a1e" in one for one in known_secrets())
