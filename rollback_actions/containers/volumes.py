@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ from fixtures.system.command import Deadline, run_command
 HELPER_LABEL = "rollproof.helper"
 # The deadline for removing a helper whose work was interrupted.
 CLEANUP_SECONDS = 20.0
+_POLL_SECONDS = 0.1
 # The folder where a helper sees its volume.
 INSIDE = "/volume"
 # GNU tar ends an archive with two blocks of zeros; it accepts a truncated archive without them.
@@ -359,4 +361,11 @@ def remove_helpers(volume: str, deadline: Deadline) -> None:
     helpers = run_command(listing, what="look for helpers", deadline=deadline).split()
     if helpers:
         removal = ["docker", "rm", "--force", "--volumes", *helpers]
-        run_command(removal, what=f"removal of helpers of {volume}", deadline=deadline)
+        try:
+            run_command(removal, what=f"removal of helpers of {volume}", deadline=deadline)
+        except ActionFailed:
+            # One that ends at that moment is removed by the engine itself.
+            while run_command(listing, what="look for helpers", deadline=deadline).split():
+                if deadline.passed:
+                    raise
+                time.sleep(_POLL_SECONDS)
