@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from fixtures.application.canary import Canary, Conversation, canary_in_use, patience_with_the_monitor
-from fixtures.application.client import ApplicationClient, Refused, Session
+from fixtures.application.client import ApplicationClient, Session, refusal_of, told
 from fixtures.baseline.containers import record_container
 from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer, Surroundings
 from fixtures.baseline.folder import BaselineDraft
@@ -181,14 +181,10 @@ def _require_functions(target: Target, canary: Canary, session: Session) -> None
 def _require_refused(
     target: Target, what: str, attempt: Callable[[], object], statuses: Sequence[int]
 ) -> None:
-    status = None
-    try:
-        attempt()
-    except Refused as refused:
-        status = refused.status
+    status = refusal_of(attempt)
     if status not in statuses:
         expected = f"refused with {' or '.join(map(str, statuses))}"
-        raise _unfit(target, what, expected, "let in" if status is None else f"refused with {status}")
+        raise _unfit(target, what, expected, told(status))
 
 
 def _unfit(target: Target, what: str, expected: str, observed: str) -> ActionFailed:

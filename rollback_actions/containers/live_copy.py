@@ -32,8 +32,7 @@ from rollback_actions.containers import volumes
 WATCH_SCRIPT = 'sleep "$1" && shift && exec docker unpause "$@"'
 # What has changed so many seconds before the first list may change again at the same time.
 COARSE_SECONDS = 2
-# Where a helper keeps its lists, and the copy that it makes in the pause: not below the volume.
-_PLACE = "/rollproof"
+_PLACE = volumes.PLACE
 _INODES = (
     f"cd {volumes.INSIDE} && find . -mindepth 1 ! -type s"
     r" -printf '%i %y %m %U %G %s %T@ %C@ %P\0'"
@@ -79,9 +78,10 @@ def copy(containers: Iterable[Container], folder: Path, pause: float, deadline: 
     """
     containers = tuple(containers)
     running = [container for container in containers if container.running]
-    images = volumes.helper_images(containers, deadline)
-    if is_in_a_container() or volumes.able_image(images, deadline) is None:
+    named = volumes.images_by_volume(containers)
+    if is_in_a_container() or (able := volumes.able_image(named, deadline)) is None:
         return None
+    images = dict.fromkeys(named, able)
     for volume in images:
         volumes.remove_helpers(volume, deadline)
         _refuse_others(volume, running, deadline)
@@ -208,9 +208,8 @@ def _unpause(names: Sequence[str]) -> None:
 
 def _others(volume: str, ours: set[str], deadline: Deadline) -> list[str]:
     """Return the other containers that use the volume now, whatever their project; helpers only read it."""
-    form = f'--format={{{{.Names}}}} {{{{.Label "{volumes.HELPER_LABEL}"}}}}'
-    listing = ["docker", "ps", f"--filter=volume={volume}", form]
-    users = run_command(listing, what=f"look for users of volume {volume}", deadline=deadline).splitlines()
+    form = f'{{{{.Names}}}} {{{{.Label "{volumes.HELPER_LABEL}"}}}}'
+    users = volumes.users_of(volume, form, deadline)
     told = (user.partition(" ") for user in users)
     return sorted(name for name, _, helps in told if not helps and name not in ours)
 

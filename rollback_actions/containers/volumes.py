@@ -3,8 +3,8 @@
 A volume or folder of the application is filled by the engine itself, which asks nothing of its image, after a
 helper of any image of the target has emptied it.
 
-A helper sees one volume and nothing else: no network, no other mount. It uses the store's image, because only
-that image is certain to be there. The image must hold GNU tar, find and a shell.
+A helper sees one volume and nothing else: no network, no other mount. It uses an image of the store's
+containers, because only those are certain to be there. One of them must hold GNU tar, find and a shell.
 """
 
 from __future__ import annotations
@@ -41,27 +41,28 @@ REPLACE_SCRIPT = f"find {INSIDE} -mindepth 1 -delete && exec {_EXTRACT}"
 EXTRACT_SCRIPT = f"exec {_EXTRACT}"
 CHANGES, LISTED = "changes", "list"
 """What a copy of a running store has beside each volume's tar: what changed since, and what is there then."""
-_PLACE = "/rollproof"  # in a helper
+PLACE = "/rollproof"
+"""Where a helper keeps lists: not below its volume."""
 # Each entry with its type, mode, owner, size and time; the size of a folder is the file system's own. A step
 # that fails makes no shorter list: what is not in it would be deleted.
 LIST = (
-    f"mkdir -p {_PLACE} && cd {INSIDE} && find . -maxdepth 0 -printf 'd %m %U %G - - .\\0' >{_PLACE}/found &&"
+    f"mkdir -p {PLACE} && cd {INSIDE} && find . -maxdepth 0 -printf 'd %m %U %G - - .\\0' >{PLACE}/found &&"
     r" find . -mindepth 1 ! -type s"
     r" \( -type d -printf '%y %m %U %G - %T@ %P\0' -o -printf '%y %m %U %G %s %T@ %P\0' \)"
-    f" >>{_PLACE}/found && LC_ALL=C sort -z {_PLACE}/found"
+    f" >>{PLACE}/found && LC_ALL=C sort -z {PLACE}/found"
 )
 _TYPES = "{ cut -z -d ' ' -f 1,7- | LC_ALL=C sort -z; }"
 # Of the list in the standard input: what is not in it, or as something else, is deleted.
 DELETE_SCRIPT = f"""
-mkdir -p {_PLACE} && cat >{_PLACE}/list && {_TYPES} <{_PLACE}/list >{_PLACE}/wanted &&
-{{ {LIST}; }} >{_PLACE}/all && {_TYPES} <{_PLACE}/all >{_PLACE}/there && test -s {_PLACE}/wanted &&
-cd {INSIDE} && LC_ALL=C comm -z -23 {_PLACE}/there {_PLACE}/wanted >{_PLACE}/gone &&
-cut -z -d ' ' -f 2- <{_PLACE}/gone | sed -z 's|^|./|' | xargs -0 -r rm -rf --
+mkdir -p {PLACE} && cat >{PLACE}/list && {_TYPES} <{PLACE}/list >{PLACE}/wanted &&
+{{ {LIST}; }} >{PLACE}/all && {_TYPES} <{PLACE}/all >{PLACE}/there && test -s {PLACE}/wanted &&
+cd {INSIDE} && LC_ALL=C comm -z -23 {PLACE}/there {PLACE}/wanted >{PLACE}/gone &&
+cut -z -d ' ' -f 2- <{PLACE}/gone | sed -z 's|^|./|' | xargs -0 -r rm -rf --
 """
 COMPARE_SCRIPT = f"""
-mkdir -p {_PLACE} && cat >{_PLACE}/list && {{ {LIST}; }} >{_PLACE}/there &&
-LC_ALL=C comm -z -3 {_PLACE}/there {_PLACE}/list >{_PLACE}/differs || exit 1
-test ! -s {_PLACE}/differs || {{ tr '\\0' '\\n' <{_PLACE}/differs | head -n 3 >&2; exit 1; }}
+mkdir -p {PLACE} && cat >{PLACE}/list && {{ {LIST}; }} >{PLACE}/there &&
+LC_ALL=C comm -z -3 {PLACE}/there {PLACE}/list >{PLACE}/differs || exit 1
+test ! -s {PLACE}/differs || {{ tr '\\0' '\\n' <{PLACE}/differs | head -n 3 >&2; exit 1; }}
 """
 COMPLETING = ((DELETE_SCRIPT, LISTED), (EXTRACT_SCRIPT, CHANGES), (COMPARE_SCRIPT, LISTED))
 """What completes a volume, in this order: each script with the file that is its input."""
@@ -84,7 +85,6 @@ def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> S
             that can write to a volume runs, or the tar is not whole.
         Unverifiable: the deadline passed.
     """
-    containers = tuple(containers)
     images = helper_images(containers, deadline)
     for volume in images:
         remove_helpers(volume, deadline)
@@ -276,16 +276,24 @@ def images_by_volume(containers: Iterable[Container]) -> Mapping[str, str]:
     return found
 
 
+def users_of(volume: str, form: str, deadline: Deadline, states: Iterable[str] = ()) -> list[str]:
+    """Return a line of the format `form` for each container that mounts `volume`, whatever its project.
+
+    Those that run are listed, or those in one of `states`.
+    """
+    filters = [f"--filter=status={state}" for state in states]
+    listing = ["docker", "ps", f"--filter=volume={volume}", *filters, f"--format={form}"]
+    return run_command(listing, what=f"look for users of volume {volume}", deadline=deadline).splitlines()
+
+
 def _refuse_users(volume: str, states: Iterable[str], allowed: str, deadline: Deadline) -> None:
     """Refuse if a container in one of `states` mounts `volume`, whatever its project."""
-    filters = [f"--filter=status={state}" for state in states]
-    listing = ["docker", "ps", f"--filter=volume={volume}", *filters, "--format={{.Names}} is {{.State}}"]
-    users = run_command(listing, what=f"look for users of volume {volume}", deadline=deadline).split("\n")
-    if users != [""]:
+    users = users_of(volume, "{{.Names}} is {{.State}}", deadline, states)
+    if users:
         raise ActionFailed(
             what=f"volume {volume}",
             expected=f"every container that mounts it {allowed}",
-            observed=", ".join(filter(None, users)),
+            observed=", ".join(users),
             source="docker ps",
             hint="a volume that is in use cannot be copied whole",
         )

@@ -15,6 +15,7 @@ from fixtures.incident.incident import Incident, new_incident
 from fixtures.redaction.personal import personal_data
 from fixtures.target.profile import Target, load_target
 from tests.fork_server import ForkServer
+from tests.unit.application_stand_in import StandIn, running
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, keep_locks_in_memory
 from tests.unit.rolled_back import History, make_history
@@ -36,6 +37,13 @@ _EVERY_RUN = settings(
 settings.register_profile("every-run", _EVERY_RUN)
 settings.register_profile("many", _EVERY_RUN, derandomize=False, max_examples=1000)
 settings.load_profile("every-run")
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    """An application that answers as a test tells it to."""
+    with running() as application:
+        yield application
 
 
 @pytest.fixture(scope="session")

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
 
 from fixtures.application.client import ApplicationClient, Refused
-from tests.unit.application_stand_in import SESSION, Exchange, StandIn, answer, profile, running
-
-
-@pytest.fixture
-def stand_in() -> Iterator[StandIn]:
-    with running() as application:
-        yield application
+from tests.unit.application_stand_in import SESSION, Exchange, StandIn, answer, profile
 
 
 @pytest.fixture

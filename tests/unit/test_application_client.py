@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 from pydantic import SecretStr
@@ -20,14 +19,7 @@ from tests.unit.application_stand_in import (
     StandIn,
     answer,
     profile,
-    running,
 )
-
-
-@pytest.fixture
-def stand_in() -> Iterator[StandIn]:
-    with running() as application:
-        yield application
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -26,19 +26,12 @@ from tests.unit.application_stand_in import (
     StandIn,
     answer,
     profile,
-    running,
 )
 
 LOG_IN = {"method": "POST", "path": "/in", "body": {"password": "{password}"}, "keep": {"token": "t"}}
 CHAT = {"method": "POST", "path": "/ask", "body": {"q": "{question}"}}
 TEXT = {"at": "answer"}
 CANARY = {"user": "canary", "password": SecretStr(PASSWORD), "knowledge_base": "kb", "question": "?"}
-
-
-@pytest.fixture
-def stand_in() -> Iterator[StandIn]:
-    with running() as application:
-        yield application
 
 
 def client_of(stand_in: StandIn, **functions: Any) -> ApplicationClient:  # noqa: ANN401 - of a profile

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,13 +108,12 @@ class Keeper(StoreWriter[MilvusProfile]):
         """
         countdown = self._whole.start()
         before = self._flushed()
-        away, method = self._copied_running(folder, countdown), PAUSED
-        if away is not None:
-            # It went on: what users have loaded or released since is theirs.
-            after = self._wait_until(before, "backup", self._grew, settled=False).collections
-        else:
-            away, method = self._copied_stopped(folder, countdown), STOPPED
-            after = self._wait_until(before, "backup", self._grew).collections
+        away = self._copied_running(folder, countdown)
+        stopped = away is None
+        if stopped:
+            away = self._copied_stopped(folder, countdown)
+        # Of one that went on, what users have loaded or released since is theirs.
+        after = self._wait_until(before, "backup", self._grew, settled=stopped).collections
         grown = {
             name: after.get(name)
             for name in {*before.collections, *after}
@@ -123,7 +122,8 @@ class Keeper(StoreWriter[MilvusProfile]):
         names = sorted({*before.collections, *after})
         changing = tuple(name for name in names if policy_of(self._profile, name) in _CHANGING)
         update = {"grown": grown, "changing": changing, "away": away}
-        return self._package(folder, before.model_copy(update=update), method)
+        details = before.model_copy(update=update)
+        return self._package(folder, details, STOPPED if stopped else PAUSED)
 
     def _copied_running(self, folder: Path, countdown: Countdown) -> float | None:
         """Copy every volume; return for how long the services were paused, None if a pause did not do."""
@@ -161,11 +161,10 @@ class Keeper(StoreWriter[MilvusProfile]):
 
     def load(self) -> Sequence[str]:
         """Load the profile's collections that are not loaded. See `LoadingKeeper`."""
-        client = connect(self._reach, self._profile.database)
         # The other stores' exports are not to wait for what may never be loaded.
         patience = Deadline(min(self._profile.ready_seconds, self._whole.deadline / 4))
         loaded = []
-        try:
+        with closing(connect(self._reach, self._profile.database)) as client:
             for name in self._listed(client):
                 # Without an index, or memory, it cannot be loaded; then its records stay unknown.
                 with suppress(Unverifiable), translated(self._reach, f"a load of {name}"):
@@ -173,8 +172,6 @@ class Keeper(StoreWriter[MilvusProfile]):
                     if state == LoadState.NotLoad and not patience.passed:
                         client.load_collection(name, timeout=patience.remaining)
                         loaded.append(name)
-        finally:
-            client.close()
         return loaded
 
     def _listed(self, client: MilvusClient) -> list[str]:
@@ -184,11 +181,8 @@ class Keeper(StoreWriter[MilvusProfile]):
 
     def _collections(self) -> list[str]:
         """Return the names of all collections, a question open to any account that may connect."""
-        client = connect(self._reach, self._profile.database)
-        try:
+        with closing(connect(self._reach, self._profile.database)) as client:
             return self._listed(client)
-        finally:
-            client.close()
 
     def restore(self, folder: Path) -> Restored:
         """Stop, make every volume equal to `folder`, start, and wait for a real count of each collection.
@@ -315,7 +309,7 @@ class Keeper(StoreWriter[MilvusProfile]):
         while True:
             observed: object
             try:
-                found = self._settle(expected if settled else None)
+                found = self._settle(expected) if settled else self._observed()
             except Unverifiable as error:
                 observed = error.observed
             else:
@@ -332,14 +326,19 @@ class Keeper(StoreWriter[MilvusProfile]):
                 )
             time.sleep(POLL_SECONDS)
 
-    def _settle(self, expected: _Details | None) -> _Details:
-        """Load and release collections as `expected`, if that is given; return the state after that."""
+    def _observed(self) -> _Details:
+        """Return the state of all collections, as they are."""
+        with closing(connect(self._reach, self._profile.database)) as client:
+            return self._observe(client, Deadline(0.0))
+
+    def _settle(self, expected: _Details) -> _Details:
+        """Load and release collections as `expected`; return the state after that."""
         client = connect(self._reach, self._profile.database)
         deadline = self._reach.deadline
         try:
             with translated(self._reach, "load states"):
-                for name in client.list_collections(timeout=deadline) if expected else ():
-                    wanted = expected.collections.get(name) if expected else None
+                for name in client.list_collections(timeout=deadline):
+                    wanted = expected.collections.get(name)
                     state = client.get_load_state(name, timeout=deadline)["state"]
                     if wanted is not None and wanted.loaded and state == LoadState.NotLoad:
                         client.load_collection(name, timeout=deadline)

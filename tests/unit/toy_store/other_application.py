@@ -15,55 +15,40 @@ from tests.unit.application_stand_in import Exchange, Handler
 from tests.unit.toy_store.application import DOCUMENTS
 from tests.unit.toy_store.view import TOKENS
 
-PROFILE = """
-name = "toy"
-engine = {{kind = "compose", project = "toy"}}
-folders = {{incidents = "incidents", baselines = "baselines", backups = "backups"}}
-limits = {{disk_free_percent = 0, inodes_free_percent = 0}}
-[application]
-url = "{url}"
+APPLICATION = """
 api = "/v2"
 interface = ""
-services = ["backend"]
-repository = "application"
-health = {{path = "/ready", expect = {{ready = "yes"}}}}
+health = {path = "/ready", expect = {ready = "yes"}}
 [application.canary]
 user = "canary"
-password = {{file = "canary_password"}}
+password = {file = "canary_password"}
 knowledge_base = "canary_1"
 question = "Who keeps the light?"
 expected_text = "keeper"
 [application.functions]
 api = "own"
 header = "X-Token"
-authorization = "{{token}}"
+authorization = "{token}"
 wrong_password = [422]
 [[application.functions.log_in]]
 method = "POST"
 path = "/sessions"
-body = {{name = "{{user}}", secret = "{{password}}"}}
-keep = {{token = "data.key", number = "data.number"}}
+body = {name = "{user}", secret = "{password}"}
+keep = {token = "data.key", number = "data.number"}
 [application.functions.log_out]
 method = "DELETE"
-path = "/sessions/{{number}}"
+path = "/sessions/{number}"
 [application.functions.own]
-path = "/people/{{owner}}/notes"
+path = "/people/{owner}/notes"
 [application.functions.documents]
-path = "/libraries/{{knowledge_base}}"
-keep = {{name = "files.*.title"}}
+path = "/libraries/{knowledge_base}"
+keep = {name = "files.*.title"}
 [application.functions.chat]
 method = "POST"
 path = "/completions"
-body = {{stream = true, messages = [{{role = "user", content = "{{question}}"}}], of = "{{number}}"}}
+body = {stream = true, messages = [{role = "user", content = "{question}"}], of = "{number}"}
 end = "[DONE]"
-text = {{at = "choices.*.delta.content"}}
-[stores.files]
-kind = "folder"
-address = {{host = "127.0.0.1", port = 9}}
-services = ["files"]
-risk = "low"
-folder = "store"
-policy = {{tokens = "volatile"}}
+text = {at = "choices.*.delta.content"}
 """
 NUMBER = 7
 

@@ -22,11 +22,11 @@ from tests.unit.application_stand_in import PASSWORD, Handler, running
 from tests.unit.toy_store.application import DOCUMENTS, Answers
 from tests.unit.toy_store.conftest import INSTALLED
 from tests.unit.toy_store.made_up import put
-from tests.unit.toy_store.other_application import PROFILE as OTHER_PROFILE
+from tests.unit.toy_store.other_application import APPLICATION as OTHER_APPLICATION
 from tests.unit.toy_store.other_application import OtherAnswers
 from tests.unit.toy_store.view import TOKENS
 
-PROFILE = """
+TARGET = """
 name = "toy"
 engine = {{kind = "compose", project = "toy"}}
 folders = {{incidents = "incidents", baselines = "baselines", backups = "backups"}}
@@ -35,15 +35,7 @@ limits = {{disk_free_percent = 0, inodes_free_percent = 0}}
 url = "{url}"
 services = ["backend"]
 repository = "application"
-[application.canary]
-user = "canary"
-password = {{file = "canary_password"}}
-knowledge_base = "canary_1"
-question = "Who keeps the light?"
-expected_file = "lamp.txt"
-[application.canary.sweeper]
-store = "files"
-account = {{user = "sweeper", password = {{file = "canary_password"}}}}
+{application}
 [stores.files]
 kind = "folder"
 address = {{host = "127.0.0.1", port = 9}}
@@ -51,6 +43,17 @@ services = ["files"]
 risk = "low"
 folder = "store"
 policy = {{tokens = "volatile"}}
+"""
+APPLICATION = """
+[application.canary]
+user = "canary"
+password = {file = "canary_password"}
+knowledge_base = "canary_1"
+question = "Who keeps the light?"
+expected_file = "lamp.txt"
+[application.canary.sweeper]
+store = "files"
+account = {user = "sweeper", password = {file = "canary_password"}}
 """
 ENGINE = """
 import pytest
@@ -112,21 +115,21 @@ class Project:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The target, captured as it is."""
     folder = tmp_path_factory.mktemp("toy")
-    with _captured(folder, PROFILE, Answers(folder / "store", PASSWORD)) as project:
+    with _captured(folder, APPLICATION, Answers(folder / "store", PASSWORD)) as project:
         yield project
 
 
 @contextmanager
-def _captured(folder: Path, profile: str, answers: dict[str, Handler]) -> Iterator[Project]:
+def _captured(folder: Path, application: str, answers: dict[str, Handler]) -> Iterator[Project]:
     for name in (DOCUMENTS, TOKENS):
         (folder / "store" / name).mkdir(parents=True)
     put(folder / "store" / DOCUMENTS / "lamp.txt", b"The keeper keeps the light.")
     put(folder / "store" / DOCUMENTS / "other.txt", b"Nobody asks for this.")
     (folder / "canary_password").write_text(PASSWORD)
-    application = folder / "application"
-    application.mkdir()
-    _git(application, "init", "--quiet")
-    _git(application, "commit", "--quiet", "--allow-empty", "--message=Release 1")
+    repository = folder / "application"
+    repository.mkdir()
+    _git(repository, "init", "--quiet")
+    _git(repository, "commit", "--quiet", "--allow-empty", "--message=Release 1")
     shutil.copytree(ROOT / "checks", folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "pyproject.toml").write_text(SETTINGS)
     wiring = (ROOT / "conftest.py").read_text(encoding="utf-8")
@@ -134,7 +137,7 @@ def _captured(folder: Path, profile: str, answers: dict[str, Handler]) -> Iterat
     # The server has the distribution from its start, as an operator's run has.
     with running() as served, closing(ForkServer(path=[INSTALLED])) as forks:
         served.answers = answers
-        (folder / "profile.toml").write_text(profile.format(url=served.url))
+        (folder / "profile.toml").write_text(TARGET.format(url=served.url, application=application))
         project = Project(folder, forks)
         captured = project.python("-c", CAPTURE, "profile.toml")
         assert captured.returncode == 0, captured.stdout
@@ -225,7 +228,7 @@ def test_where_it_is_not_installed_its_kind_is_refused(project: Project) -> None
 
 def test_an_application_with_another_api_is_described_and_verified(tmp_path: Path) -> None:
     answers = OtherAnswers(tmp_path / "store", PASSWORD)
-    with _captured(tmp_path, OTHER_PROFILE, answers) as project:
+    with _captured(tmp_path, OTHER_APPLICATION, answers) as project:
         for phase in PHASES:
             done = project.phase(phase)
             assert done.returncode == ExitCode.VERIFIED, done.stdout
