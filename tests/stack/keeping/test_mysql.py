@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pymysql
 import pytest
@@ -224,6 +225,32 @@ def test_a_restore_does_not_wait_for_ever_for_a_table_in_use(
         with pytest.raises(ActionFailed, match="Lock wait timeout"):
             kept.keeper.restore(kept.folder)
         rows(user, "ROLLBACK")
+    kept.keeper.restore(kept.folder)
+    assert subject.observe() == kept.before
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "observed"),
+    [
+        ("DELETE FROM scratch_first.child LIMIT 1", r"1 rows of scratch_first\.child instead of 2"),
+        ("ALTER TABLE scratch_first.child ADD COLUMN later int", "child"),
+        ("CREATE TABLE scratch_first.later (id int)", "later"),
+    ],
+    ids=["rows", "a column", "a table"],
+)
+def test_what_is_not_as_it_was_after_the_load_fails_the_restore(
+    subject: Mysql, kept: Backup, monkeypatch: pytest.MonkeyPatch, meanwhile: str, observed: str
+) -> None:
+    load = mysql_programs.Programs.load
+
+    def load_and_change(*given: Any, **named: Any) -> None:  # noqa: ANN401 - as the program is called
+        load(*given, **named)
+        subject.sql(meanwhile)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(mysql_programs.Programs, "load", load_and_change)
+        with pytest.raises(ActionFailed, match=rf"restore.* observed .*{observed}"):
+            kept.keeper.restore(kept.folder)
     kept.keeper.restore(kept.folder)
     assert subject.observe() == kept.before
 
