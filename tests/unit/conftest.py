@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -25,7 +26,8 @@ from tests.unit.sandbox import Releases, Sandbox, make_releases, make_sandbox
 COMMANDS = ("rollback_actions.__main__", "rollback_actions.cli.contact_commands", "apprise")
 
 # Laws are tried with the same few examples in every run, and with others by
-# `-p hypothesispytest --hypothesis-profile=many`. How long one takes says nothing where machines are busy.
+# `-p hypothesispytest --hypothesis-profile=many`, or `=night`. How long one takes says nothing where machines
+# are busy; what takes more than 10 s hangs.
 _EVERY_RUN = settings(
     derandomize=True,
     max_examples=40,
@@ -35,7 +37,9 @@ _EVERY_RUN = settings(
     print_blob=True,
 )
 settings.register_profile("every-run", _EVERY_RUN)
-settings.register_profile("many", _EVERY_RUN, derandomize=False, max_examples=1000)
+_MANY = settings(_EVERY_RUN, derandomize=False, max_examples=1000, deadline=timedelta(seconds=10))
+settings.register_profile("many", _MANY)
+settings.register_profile("night", _MANY, max_examples=5000)
 settings.load_profile("every-run")
 
 
