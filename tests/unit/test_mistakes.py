@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import pickle
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from fixtures.errors import ExitCode, Wrong
 from fixtures.target.mistakes import ProfileProblem, mistake
 from fixtures.target.profile import load_target
+from fixtures.target.sections import Account
 from tests.conftest import ROOT, write_profile
 
 READER = '{file = "canary_password"}}\noperator'
@@ -121,7 +123,6 @@ def test_a_window_is_shown_as_it_is_written_and_a_variable_as_it_is_set(tmp_path
 @pytest.mark.parametrize(
     ("old", "new", "is_missing"),
     [
-        (READER, '{file = "gone"}}\noperator', True),
         ("port = 9}", 'port = 9, tls = true, ca = "gone.pem"}', True),
         (READER, '{file = "."}}\noperator', False),
         # Its own words say what a missing file's would.
@@ -132,6 +133,19 @@ def test_a_window_is_shown_as_it_is_written_and_a_variable_as_it_is_set(tmp_path
 def test_only_a_missing_file_is_to_be_made(tmp_path: Path, old: str, new: str, *, is_missing: bool) -> None:
     problem = _mistakes(_written(tmp_path, old, new))
     assert problem.hint.startswith("make that file") is is_missing
+
+
+def test_a_secret_that_is_not_there_is_made_by_what_the_hint_says(tmp_path: Path) -> None:
+    path = _written(tmp_path, READER, '{file = "secrets/it\'s the reader"}}\noperator')
+    for said in ("mkdir -p -m 700 ", "install -m 600 /dev/stdin "):
+        hint = _mistakes(path).hint
+        assert hint.startswith(said)
+        subprocess.run(["sh", "-c", hint], input="hunter22\n", text=True, check=True, timeout=10)
+    reader = load_target(path).stores["redis"].reader
+    assert isinstance(reader, Account)
+    assert reader.password.get_secret_value() == "hunter22"
+    made = tmp_path / "secrets" / "it's the reader"
+    assert (made.stat().st_mode & 0o777, made.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
 def test_several_mistakes_are_a_line_each_and_their_hints_are_said_once(tmp_path: Path) -> None:
