@@ -125,7 +125,12 @@ def test_a_network_that_is_cut_in_the_middle_of_a_restore(
         with undone(lambda: _docker("network", "connect", "--alias", store, network, container.id)):
             text, _ = process.communicate(timeout=ACTIONS_SECONDS)
     _expect_clear(text, process.returncode, store)
-    _go_on(verifier, folder)
+    if (folder / UNFINISHED).exists():
+        _go_on(verifier, folder)
+    else:
+        # A small store may be restored by then: what could not be read for the account is unknown.
+        assert "the rollback itself is done" in text
+        assert json.loads((folder / "rollback.json").read_text())["records"]["unknown"] > 0
 
 
 def test_an_engine_that_is_gone_is_found_before_anything_begins(verifier: Verifier, tmp_path: Path) -> None:
