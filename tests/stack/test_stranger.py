@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ SCALE = 0.05
 USERS_SECONDS = 900.0
 RUNS = 20
 SECONDS = 300
+VERIFYING = ("mysql_reader", "mysql_operator")
 
 
 # What a person answers to the questions of `init` about the canary, which seeding has made.
@@ -50,14 +52,29 @@ def stack() -> Iterator[Stack]:
         yield stack
 
 
+@pytest.fixture
+def compose_file(stack: Stack, tmp_path: Path) -> Iterator[Path]:
+    """The compose file of a project that knows no accounts of MySQL for verification yet."""
+    hint = f"docker compose ls --filter name={stack.project}"
+    project = json.loads(stack.compose("config", "--format=json", seconds=SECONDS, hint=hint))
+    mysql = project["services"]["mysql"]
+    mysql["secrets"] = [one for one in mysql["secrets"] if one["source"] not in VERIFYING]
+    file = tmp_path / "compose.json"
+    file.write_text(json.dumps(project))
+    yield file
+    # It states the passwords of its accounts again.
+    stack.compose("up", "--wait", "--force-recreate", "--no-deps", "mysql", seconds=SECONDS, hint=hint)
+
+
 @pytest.mark.long(minutes=2)
 @pytest.mark.timeout(1800)
 def test_what_the_tool_says_is_all_that_is_typed_from_nothing_to_a_verified_stack(
-    stack: Stack, tmp_path: Path
+    stack: Stack, compose_file: Path
 ) -> None:
     """Nobody wrote a profile of this stack: `init` does, and asks; its answers are a person's."""
-    said = _typed(tmp_path, f"init --project {stack.project}", "")
-    profile, statements = (tmp_path / f"{stack.project}.{kind}" for kind in ("toml", "accounts.sh"))
+    shell = _Shell(compose_file.parent)
+    said = shell.types(f"init --project {stack.project} --file {compose_file.name}")
+    profile = shell.folder / f"{stack.project}.toml"
     asked = dict(re.findall(r"^ +\d+\. application\.canary\.(\w+): .*\n +(.+)$", said, re.MULTILINE))
     assert asked.keys() == ANSWERS.keys()
     text = profile.read_text()
@@ -65,34 +82,51 @@ def test_what_the_tool_says_is_all_that_is_typed_from_nothing_to_a_verified_stac
         assert text.count(f'{key} = "change-me"') == 1
         text = text.replace(f'{key} = "change-me"', f'{key} = "{answer}"')
     profile.write_text(text)
-    subprocess.run(["sh", statements], check=True, timeout=SECONDS)
-    _typed(tmp_path, "doctor", profile, ExitCode.BROKEN)
+    shell.makes_accounts(profile.with_suffix(".accounts.sh"), "mysql: operator, reader")
     # What it says at its end.
     (following,) = re.findall(r"^then: .* (capture --target .*)$", said, re.MULTILINE)
-    _typed(tmp_path, following, "")
-    _typed(tmp_path, "backup", profile)
-    lines = {
-        line["name"]: line["state"]
-        for line in json.loads(_typed(tmp_path, "doctor --json", profile, None))["result"]["lines"]
-    }
-    assert {lines[name] for name in ("baseline", "backup", "images")} == {"ok"}
-    verified = _typed(tmp_path, "verify -n 2", profile)
+    shell.types(following)
+    shell.environment["ROLLPROOF_TARGET"] = profile.name
+    shell.types("backup")
+    examined = json.loads(shell.types("doctor --json", None))["result"]["lines"]
+    lines = {line["name"]: line["state"] for line in examined}
+    of_mysql = ("mysql reader", "mysql read-only", "mysql operator")
+    assert {lines[name] for name in ("baseline", "backup", "images", *of_mysql)} == {"ok"}
+    verified = shell.types("verify -n 2")
     assert verified.splitlines()[-1].startswith("PASSED: every check of all four phases ran and passed")
 
 
-def _typed(folder: Path, line: str, profile: Path | str, code: ExitCode | None = ExitCode.VERIFIED) -> str:
-    """Type `line` after ``rollproof`` in `folder`, for the target of `profile`; return what is printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "rollback_actions", *line.split()],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "ROLLPROOF_TARGET": str(profile)},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert code is None or done.returncode == code, done.stdout + done.stderr
-    return done.stdout
+class _Shell:
+    """A shell of somebody who has nothing but the command `rollproof`, in an empty folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def types(self, line: str, code: ExitCode | None = ExitCode.VERIFIED) -> str:
+        """Type `line` after ``rollproof``, and return what is printed; None takes any exit code."""
+        done = self._run(sys.executable, "-m", "rollback_actions", *line.split())
+        assert code is None or done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    def makes_accounts(self, statements: Path, made: str) -> None:
+        """Run the file of statements, and export each password that it asks for, until all are `made`."""
+        while (done := self._run("sh", str(statements))).returncode == ExitCode.USAGE:
+            (variable,) = re.findall(r"^HINT: export (\w+)=", done.stderr, re.MULTILINE)
+            assert variable not in self.environment
+            self.environment[variable] = secrets.token_hex(24)
+        assert (done.returncode, done.stdout.splitlines()) == (0, [made]), done.stderr
+
+    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            words,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
 
 
 @pytest.mark.long(minutes=12)
