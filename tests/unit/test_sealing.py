@@ -376,7 +376,9 @@ def is_found(ran: subprocess.CompletedProcess[str]) -> bool:
     return ran.returncode != 0
 
 
-def test_edits_of_one_byte_or_line_are_found(record: SealedRecord, tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [40, pytest.param(1000, marks=pytest.mark.long(minutes=2))])
+@pytest.mark.timeout(900)
+def test_edits_of_one_byte_or_line_are_found(record: SealedRecord, tmp_path: Path, count: int) -> None:
     files = unpacked(record.bundle)
     assert packed(files) == record.bundle.read_bytes()
     alone = [sys.executable, "-I", str(CHECKER), str(record.bundle)]
@@ -384,7 +386,7 @@ def test_edits_of_one_byte_or_line_are_found(record: SealedRecord, tmp_path: Pat
     edited = tmp_path / "edited.tar.gz"
     with closing(ForkServer(imported_by_the_checker(), bare=True)) as server:
         assert not is_found(server.run("-c", CHECK, str(CHECKER), str(record.bundle)))
-        for what, text in edits(record.bundle, 40, seed=1):
+        for what, text in edits(record.bundle, count, seed=count):
             edited.write_bytes(text)
             assert is_found(server.run("-c", CHECK, str(CHECKER), str(edited))), what
 
