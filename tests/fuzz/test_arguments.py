@@ -16,13 +16,13 @@ from fixtures.errors import ExitCode
 from rollback_actions.__main__ import COMMANDS, CONTACTS, ROLLBACK, main
 from tests.conftest import write_profile
 
-# They go on until they are ended, or become another program.
-ENDLESS = {"monitor", "verify", "run"}
-NAMES = sorted({name for name, one in COMMANDS.items() if not isinstance(one, TyperGroup)} - ENDLESS)
+# They go on until they are ended, become another program, or take samples for a while.
+LONG = {"monitor", "verify", "run", "assess"}
+NAMES = sorted({name for name, one in COMMANDS.items() if not isinstance(one, TyperGroup)} - LONG)
 LINES = [
     *([name] for name in NAMES),
     *(["rollback", name] for name in ROLLBACK),
-    *(["contacts", name] for name in sorted(CONTACTS.keys() - ENDLESS)),
+    *(["contacts", name] for name in sorted(CONTACTS.keys() - LONG)),
 ]
 WORDS = [
     *(
