@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +13,9 @@ import pytest
 from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import Container
 from fixtures.errors import ActionFailed
+from fixtures.system.command import Deadline, Ran, observed
 from fixtures.target.profile import Engine
+from rollback_actions.backup.scratch import rendered
 from rollback_actions.containers import compose
 from rollback_actions.containers.compose import ComposeControl
 from tests.unit.sandbox import stand_in
@@ -52,3 +58,31 @@ def test_one_that_stays_unhealthy_is_waited_for_until_the_deadline(engine: Any) 
     engine.containers.return_value = _told(health="unhealthy")
     with pytest.raises(ActionFailed, match="expected healthy within 0 s, observed once-1 running, unhealthy"):
         _start(deadline=0.0)
+
+
+SECRET_OF_A_CONTAINER = "in-the-environment-of-a-container"  # noqa: S105 - nobody's
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda engine: ComposeControl(engine).described(deadline=9.0),
+        lambda engine: rendered(engine, Deadline(9.0)),
+    ],
+    ids=["of a service's images", "of a scratch instance"],
+)
+def test_what_compose_says_of_its_files_is_told_to_nobody(
+    read: Callable[[Engine], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the environment of every container: secrets of which the profile knows nothing."""
+    said = {"services": {"app": {"image": "app", "environment": {"KEY": SECRET_OF_A_CONTAINER}}}}
+    (tmp_path / "compose.yaml").touch()
+    program = tmp_path / "docker"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(said)}\nEND\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    told: list[Ran] = []
+    with observed(told.append):
+        assert read(Engine(kind="compose", project="p", files=(tmp_path / "compose.yaml",)))
+    assert told
+    assert SECRET_OF_A_CONTAINER not in repr(told)

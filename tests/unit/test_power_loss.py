@@ -22,8 +22,9 @@ from fixtures.system.command import Deadline, run_command
 from fixtures.system.files import part_of
 from fixtures.verdict import Verdict
 from rollback_actions.backup.taking import finish_sets
+from rollback_actions.rollback.checkout import check_out
 from rollback_actions.session.journal import Journal
-from tests.unit.sandbox import Releases, Sandbox, back_up, facts, make_rollable
+from tests.unit.sandbox import Releases, Sandbox, back_up, facts, git, make_rollable
 from tests.unit.saved_baseline import save_baseline
 
 
@@ -153,6 +154,26 @@ def test_the_only_safety_copy_is_known_under_the_name_that_it_was_written_under(
     assert list(sandbox.run(plan, incident).copies) == [str(copy)]
     assert [path.name for path in safety.iterdir()] == [copy.name]
     assert (copy / "mysql" / "a").read_text() == "of release 2"
+
+
+def test_what_a_checkout_moved_aside_is_on_the_disk(sandbox: Sandbox, tmp_path: Path, disk: Disk) -> None:
+    repository, kept = sandbox.target.application.repository, tmp_path / "kept"
+    git(repository, "rm", "--quiet", "compose.yaml")
+    git(repository, "commit", "--quiet", "--message", "release 3")
+    (repository / "compose.yaml").write_text("nobody's yet")
+    check_out(repository, sandbox.bad, kept)
+    (moved,) = kept.glob("untracked*")
+    assert (moved / "compose.yaml").read_text() == "nobody's yet"
+    assert disk.holds(moved)
+
+
+def test_a_journals_line_is_on_the_disk_with_the_head_that_counts_it(tmp_path: Path, disk: Disk) -> None:
+    journal = Journal(tmp_path / "journal.jsonl", str)
+    for number in range(3):
+        journal.write("noted", number=str(number))
+        for path in tmp_path.iterdir():
+            assert disk.synced[path.resolve()] == path.read_bytes(), path
+    assert disk.synced[tmp_path.resolve()] == {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from rollback_actions.rollback.rollback_trial import RollbackTrial
 from staging.rehearsal import rehearsal as staged
 from staging.releases.release_repository import Releases
 from staging.stack.stack import Stack
+from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace
 from tests.unit.sandbox import SERVICES, Deployed, Sandbox, facts, git, make_rollable
 from tests.unit.sandbox import Releases as SandboxReleases
@@ -234,3 +235,23 @@ def test_the_gate_of_a_rehearsal_still_sees_what_would_refuse_a_rollback(rehears
     with pytest.raises(ActionFailed, match="every item of steps 1 to 4"):
         rehearse()
     assert len(rehearse.refused) == 1
+
+
+@pytest.mark.parametrize(
+    ("migrated", "rolled_back", "code"),
+    [
+        (Verdict.PASSED, Verdict.PASSED, ExitCode.VERIFIED),
+        (Verdict.FAILED, Verdict.PASSED, ExitCode.FAILED),
+        (Verdict.PASSED, Verdict.FAILED, ExitCode.FAILED),
+        (Verdict.BROKEN, Verdict.FAILED, ExitCode.FAILED),
+        (Verdict.PASSED, Verdict.BROKEN, ExitCode.BROKEN),
+        (Verdict.BROKEN, Verdict.PASSED, ExitCode.BROKEN),
+    ],
+)
+def test_the_command_ends_as_the_worse_of_both_verifications(
+    run: Ran, monkeypatch: pytest.MonkeyPatch, migrated: Verdict, rolled_back: Verdict, code: ExitCode
+) -> None:
+    monkeypatch.setattr(rehearsal, "require_rehearsable", lambda *_: "c" * 40)
+    monkeypatch.setattr(rehearsal.Rehearsal, "run", lambda _: rehearsal.Outcome(migrated, rolled_back))
+    said = run("rehearse", "c" * 40, code=code)
+    assert f"after the migration: {migrated}\nrollback: {rolled_back}\n" in said

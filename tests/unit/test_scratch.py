@@ -262,6 +262,29 @@ def test_a_restored_store_without_collections_is_not_asked_for_its_data(
     assert _trial(target, {}).run(_begun()).verdict is Verdict.PASSED
 
 
+@pytest.mark.parametrize("restored", [{"0:token:*": 1}, {"0:token:*": 3}, {}], ids=["fewer", "more", "none"])
+def test_what_a_restore_does_not_bring_back_is_red_though_nothing_else_knows_of_it(
+    target: Target, monkeypatch: pytest.MonkeyPatch, restored: Mapping[str, int]
+) -> None:
+    monkeypatch.setattr(restore_trial, "open_view", lambda *_: create_autospec(StoreView, instance=True))
+    monkeypatch.setattr(restore_trial, "compare_target", lambda *_: [])
+    monkeypatch.setattr(restore_trial, "open_keeper", lambda *_: _Restores(restored))
+    # Those of this kind may have expired, which the keeper tells apart.
+    monkeypatch.setattr(StoreTrial, "_traits", frozenset())
+    done = _trial(target).run(_begun())
+    assert done.verdict is Verdict.FAILED
+    assert f"0:token:*: 2 kept, {restored.get('0:token:*', 0)} restored" in done.texts[0]
+
+
+def test_a_restore_that_takes_too_long_is_red(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restore_trial, "open_view", lambda *_: create_autospec(StoreView, instance=True))
+    monkeypatch.setattr(restore_trial, "compare_target", lambda *_: [])
+    monkeypatch.setattr(restore_trial, "open_keeper", lambda *_: _Restores())
+    done = _trial(target, deadline=Deadline(0.0)).run(_begun())
+    assert done.verdict is Verdict.FAILED
+    assert "expected done within 0 s, observed later" in done.texts[0]
+
+
 def _no_answer(name: str, observed: str) -> Unverifiable:
     return Unverifiable(
         what=name, expected="an answer", observed=observed, source="10.0.0.9:6379", hint="none"
@@ -286,10 +309,12 @@ class _Restores:
         return Restored(self.records)
 
 
-def _trial(target: Target, records: Mapping[str, int] = TOKENS) -> StoreTrial:
+def _trial(
+    target: Target, records: Mapping[str, int] = TOKENS, deadline: Deadline | None = None
+) -> StoreTrial:
     """Return the trial of one store, in a scratch instance that is there; its backup holds `records`."""
     engine = create_autospec(ContainerEngine, instance=True)
-    scratch = Scratch(target, create_autospec(ScratchControl, instance=True), Deadline(60.0))
+    scratch = Scratch(target, create_autospec(ScratchControl, instance=True), deadline or Deadline(60.0))
     baseline = create_autospec(Baseline, instance=True)
     baseline.facts.stores = {}
     kept = {"redis": Kept("keys", records, 10, Means.KEYS)}
