@@ -193,7 +193,7 @@ def test_a_node_id_is_a_partial_selection(sandbox: Sandbox) -> None:
             marks=VARIANT,
         ),
         (["--ignore", "checks/test_e.py"], "--ignore"),
-        pytest.param(["--ignore-glob", "*_e.py"], "--ignore-glob", marks=VARIANT),
+        (["--ignore-glob", "*_e.py"], "--ignore-glob"),
     ],
 )
 def test_the_verdict_says_what_is_partial(sandbox: Sandbox, selection: list[str], words: str) -> None:

@@ -231,11 +231,16 @@ def test_a_reader_that_sees_less_passes_nothing(verifier: Verifier, containers: 
     rights = "ON `imagedb%`.* {} 'reader'@'%'"
     sees = "test_account_sees_as_much_as_at_the_capture[mysql]"
     extra = "test_store_holds_no_unrecorded_schema[mysql]"
-    chosen = ("phase4", "--no-gate", "-k", "mysql and (sees or schema)")
+    chosen = ("phase4", "--no-gate", "-k", "mysql and (sees or schema or accounts)")
+    settings = "test_accounts_and_settings[mysql]"
+    other = ("failed", "variable max_connect_errors: expected ", "observed '77'")
     with ExitStack() as undo:
         undo.callback(root, "DROP TRIGGER imagedb.scratch")
         root(trigger)
-        expect(verifier.run(*chosen), {extra: ("failed", "trigger imagedb.scratch")})
+        with undone(lambda: root("SET GLOBAL max_connect_errors = DEFAULT")):
+            root("SET GLOBAL max_connect_errors = 77")
+            red = {extra: ("failed", "trigger imagedb.scratch"), settings: other}
+            expect(verifier.run(*chosen), red)
         undo.callback(root, f"GRANT TRIGGER, EVENT {rights.format('TO')}")
         root(f"REVOKE TRIGGER, EVENT {rights.format('FROM')}")
         told = ("triggers of imagedb, for want of TRIGGER", "events of imagedb, for want of EVENT")

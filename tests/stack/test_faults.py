@@ -44,7 +44,6 @@ def test_a_fault_of_every_class_is_among_these() -> None:
     assert {(store, check) for store, check in classes - here if check not in COUNTED} == set()
 
 
-@pytest.mark.long(minutes=3)
 @pytest.mark.timeout(600)
 def test_a_fault_of_each_class_is_caught_by_its_check_and_taken_back(
     stack: Stack, operators: Operators, tmp_path: Path

@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from staging.stack.fresh_stacks import fresh_stores
 from staging.stack.shape import Shape
 from staging.stack.slot import Slot, first_slot
 from staging.stack.stack import Stack
+from staging.target.operators import undone
 from tests.conftest import ROOT
 from tests.running.cut import STACKS
 from tests.stack.verifier import Verifier, expect
@@ -127,6 +129,24 @@ class _Shell:
             timeout=SECONDS,
             check=False,
         )
+
+
+@pytest.mark.long(minutes=1)
+@pytest.mark.timeout(900)
+def test_migrations_that_somebody_changed_are_seen(stack: Stack, tmp_path: Path) -> None:
+    """The state of the application in its volume is a store as the others are."""
+    verifier = Verifier(stack, tmp_path)
+    verifier.capture()
+    hint = f"docker compose ls --filter name={stack.project}"
+    in_backend = partial(stack.compose, "exec", "-T", "backend", "sh", "-c", seconds=SECONDS, hint=hint)
+    held = "backend:/opt/application/migrations/versions"
+    place = held.partition(":")[2]
+    with undone(lambda: in_backend(f"rm {place}/later.py")):
+        in_backend(f"touch {place}/later.py")
+        red = {f"test_collection_count[migrations/{held}]", f"test_collection_content[migrations/{held}]"}
+        outcome = verifier.run("phase4", "--no-gate", "-k", "migrations")
+        assert {name for name, one in outcome.results().items() if one["verdict"] == "failed"} == red
+    expect(verifier.run("phase4", "--no-gate", "-k", "migrations"), {})
 
 
 @pytest.mark.long(minutes=12)

@@ -32,7 +32,6 @@ def test_the_server_runs_again_after_a_backup_that_failed(
     assert subject.observe() == kept.before
 
 
-@pytest.mark.long(minutes=1)
 def test_a_backup_of_a_server_that_is_stopped_for_it_holds_the_same(
     subject: Milvus, kept: Backup, tmp_path: Path
 ) -> None:
