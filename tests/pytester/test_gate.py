@@ -145,6 +145,16 @@ def test_a_waiver_lets_an_item_pass_and_shows(gate: Sandbox) -> None:
     assert "waived by Ada" in outcome.text
 
 
+def test_an_item_that_is_waived_promotes_nothing_beside_one_that_is_not(gate: Sandbox) -> None:
+    gate.checks(test_red=RED)
+    waive(gate, "test_wrong")
+    outcome = run(gate)
+    assert outcome.code == ExitCode.BROKEN, outcome.text
+    page = page_of(outcome)
+    assert page.startswith("# ❌ Do not promote\n")
+    assert "5 of 8 items hold, 1 waived" in page
+
+
 def test_the_report_is_made_at_the_end_of_the_run(gate: Sandbox) -> None:
     conftest = gate.pytester.path / "conftest.py"
     conftest.write_text(conftest.read_text(encoding="utf-8").replace(UNRENDERED, ""), encoding="utf-8")

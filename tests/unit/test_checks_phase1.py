@@ -220,3 +220,11 @@ def test_each_replica_is_compared_once_and_what_is_the_same_in_all_is_one_cause(
     ]
     one = "Memory: expected 1, observed 2" if what == "changed_settings" else "added /usr/local/bin/x"
     assert told == [[one]] * len(names)
+
+
+@pytest.mark.parametrize("status", ["paused", "restarting", "exited", "created"])
+def test_what_does_not_go_on_does_not_run(status: str) -> None:
+    """The engine calls a paused container running, too."""
+    recorded = recorded_container(container())
+    with pytest.raises(Mismatch, match=f"expected running, observed {status}"):
+        phase1.test_container_is_running(container(status=status), recorded, EXPECT)

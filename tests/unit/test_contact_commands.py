@@ -281,6 +281,22 @@ def test_a_failure_has_its_own_reason_and_not_that_of_an_attempt_that_hung(
     assert second.reason == "of the second"
 
 
+def test_what_a_channel_logs_is_for_nobody_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its lines may name secrets."""
+
+    def fails(**_: str) -> bool:
+        logging.getLogger("apprise").warning("posted to https://host/the-token-of-it")
+        return False
+
+    monkeypatch.setattr(delivery, "sender_of", lambda _: SimpleNamespace(notify=fails))
+    deliver([SecretStr("json://host")], "", "", 30.0, str)
+    assert caplog.text == ""
+    logging.getLogger("apprise").warning("afterwards")
+    assert "afterwards" in caplog.text
+
+
 def test_who_does_not_acknowledge_is_passed_over(
     once: Said, say: Said, sandbox: Sandbox, server: Channels, later: Shift
 ) -> None:

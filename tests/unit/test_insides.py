@@ -28,6 +28,7 @@ class StandInApi:
     files: dict[str, bytes] = field(default_factory=dict)
     changes: list[dict[str, Any]] | None = None
     asked: list[str] = field(default_factory=list)
+    owner: int = 0
 
     def diff(self, _: str) -> list[dict[str, Any]] | None:
         return self.changes
@@ -43,7 +44,7 @@ class StandInApi:
         with tarfile.open(fileobj=buffer, mode="w") as archive:
             for name, data in below.items():
                 member = tarfile.TarInfo(name.removeprefix(f"{path.rpartition('/')[0]}/"))
-                member.size = len(data)
+                member.size, member.uid = len(data), self.owner
                 archive.addfile(member, io.BytesIO(data))
         whole = buffer.getvalue()
         blocks = (whole[start : start + 700] for start in range(0, len(whole), 700))
@@ -113,6 +114,10 @@ def test_changes_are_told_without_the_noise_of_a_running_container() -> None:
     again = found(api, {"Type": "volume", "Destination": "/data"})
     assert again.modified["/app/main.py"] != seen.modified["/app/main.py"]
     assert again.modified["/etc/motd"] == seen.modified["/etc/motd"]
+    # Another owner of the same content is another file.
+    api.owner = 1000
+    theirs = found(api, {"Type": "volume", "Destination": "/data"})
+    assert theirs.modified["/etc/motd"] != again.modified["/etc/motd"]
 
 
 def test_a_container_without_changes_has_none() -> None:

@@ -186,7 +186,11 @@ SPAN = 600.0
 
 
 @pytest.mark.parametrize("rolled_back", [False, True], ids=["without a rollback", "after a rollback"])
-@pytest.mark.parametrize(("ago", "opens"), [(SPAN - 60, True), (SPAN + 60, False), (WEEK, False)])
+# A clock that was set back since makes it one of the future.
+@pytest.mark.parametrize(
+    ("ago", "opens"),
+    [(SPAN - 60, True), (SPAN + 60, False), (WEEK, False), (-SPAN - 60, False), (-WEEK, False)],
+)
 def test_a_gate_is_opened_by_phases_of_the_same_span_alone(
     incident: Incident, *, rolled_back: bool, ago: float, opens: bool
 ) -> None:
@@ -228,7 +232,7 @@ def test_phases_of_another_span_are_no_part_of_the_verdict(incident: Incident) -
     assert tally(incident, Windows()) == verdict
 
 
-def _late(run: Run, phase: str, seconds: float) -> None:
+def late(run: Run, phase: str, seconds: float) -> None:
     """Make `phase` of `run` one that began `seconds` after its zero."""
     facts = run.facts()
     assert facts is not None
@@ -238,7 +242,7 @@ def _late(run: Run, phase: str, seconds: float) -> None:
 def test_a_late_phase_is_failed_and_says_what_it_found(incident: Incident) -> None:
     _rolled_back(incident)
     run = _run(incident, *PHASES)
-    _late(run, "phase2", 500)
+    late(run, "phase2", 500)
     verdict = tally(incident, Windows())
     assert (verdict.verdict, verdict.found, verdict.verified) == (Verdict.FAILED, Verdict.PASSED, True)
     assert verdict.late_phases is not None
@@ -254,15 +258,15 @@ def test_a_late_phase_is_failed_and_says_what_it_found(incident: Incident) -> No
 @pytest.mark.parametrize("found", [Verdict.FAILED, Verdict.BROKEN])
 def test_what_a_late_phase_found_is_told_beside_its_lateness(incident: Incident, found: Verdict) -> None:
     run = _run(incident, *PHASES, verdict=found)
-    _late(run, "phase1", 500)
+    late(run, "phase1", 500)
     verdict = tally(incident, Windows())
     assert (verdict.verdict, verdict.found, verdict.verified) == (Verdict.FAILED, found, False)
     assert verdict.phases["phase1"].first == FirstRed("phase1::check", "why")
 
 
-def test_a_run_that_was_killed_in_a_late_phase_is_late(incident: Incident) -> None:
+def test_a_run_that_was_killed_in_a_late_phase_islate(incident: Incident) -> None:
     run = _run(incident, "phase1", report=False)
-    _late(run, "phase1", 500)
+    late(run, "phase1", 500)
     verdict = tally(incident, Windows())
     assert verdict.late_phases == (
         "phase1: expected done within 120 s, observed begun after 500.0 s (from start of the session)"

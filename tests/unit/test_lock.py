@@ -15,7 +15,7 @@ from fixtures.errors import ActionFailed, Problem, Unverifiable, UsageProblem
 from fixtures.system import process
 from fixtures.system.process import Process
 from rollback_actions.session.holder import Holder, Life
-from rollback_actions.session.lock import Place, TargetLock
+from rollback_actions.session.lock import LockState, Place, TargetLock
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
 
 ME = f", process {os.getpid()} "
@@ -235,3 +235,19 @@ def test_never_two_in_whatever_order_the_engine_is_asked(seed: int) -> None:
     assert errors == []
     assert (most, entered > 0) == (1, True)
     assert list(place.kept.values()) == [FREE]
+
+
+@pytest.mark.parametrize(
+    ("incident", "life", "runs"),
+    [
+        ("one", Life.RUNS, True),
+        ("two", Life.RUNS, False),
+        ("one", Life.ENDED, False),
+        ("one", Life.UNKNOWN, None),
+        # It has not said yet in which incident it acts.
+        ("", Life.RUNS, None),
+    ],
+)
+def test_whether_an_action_of_an_incident_runs(incident: str, life: Life, *, runs: bool | None) -> None:
+    holder = replace(Holder.this("rollback"), incident=incident)
+    assert LockState(holder, life).runs("one") is runs

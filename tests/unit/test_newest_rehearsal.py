@@ -189,3 +189,14 @@ def test_a_broken_journal_of_another_rehearsal_that_names_ours_counts(tmp_path: 
     path = other.folder / JOURNAL
     path.write_text(path.read_text().replace("0" * 64, "1" * 64))
     assert [one.name for one in search(tmp_path).damaged] == [other.id]
+
+
+def test_a_journal_that_was_set_aside_alone_is_damaged_too(tmp_path: Path) -> None:
+    """A kill came before the next one was begun."""
+    incident = rehearse(tmp_path)
+    _edited(incident.folder)
+    set_aside(incident.folder / JOURNAL)
+    assert not (incident.folder / JOURNAL).exists()
+    found = search(tmp_path)
+    assert found.newest is None
+    assert found.damaged

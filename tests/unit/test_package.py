@@ -7,18 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.backups import newest_backup
 from fixtures.backups.package import MANIFEST, read_package, write_package
-from fixtures.errors import ActionFailed
-from fixtures.system.files import create_file
+from fixtures.backups.sets import BackupSet
+from fixtures.errors import ActionFailed, Mismatch
+from fixtures.system.clock import Moment
+from fixtures.system.files import create_file, sha256_of
 from fixtures.target.store_descriptor import Means
+from tests.unit.test_readers_reach import section
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A sealed backup of two files, one of them in a folder of its own."""
     (tmp_path / "parts").mkdir()
-    with create_file(tmp_path / "data.bson") as stream:
-        stream.write(b"abcdef")
+    # As a store's own tool writes it, for everybody to read.
+    (tmp_path / "data.bson").write_bytes(b"abcdef")
+    (tmp_path / "data.bson").chmod(0o644)
     with create_file(tmp_path / "parts" / "one") as stream:
         stream.write(b"")
     kept = write_package(
@@ -151,3 +156,23 @@ def test_means_that_nobody_knows_are_refused(folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(ActionFailed, match="means"):
         read_package(folder, kind="mongodb")
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "cut"])
+def test_a_store_says_itself_whether_its_backup_was_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, whole: bool
+) -> None:
+    """A dump that was cut is sealed as it is: by its hash nothing is wrong."""
+    folder = tmp_path / "mysql"
+    folder.mkdir()
+    end = b"-- Dump completed on 2026-01-01  0:00:00\n" if whole else b""
+    (folder / "dump.sql").write_bytes(b"USE `shop`;\nCREATE TABLE `a` (`id` int);\n" + end)
+    kept = write_package(folder, kind="mysql", method="dump", means=Means.DOCUMENTS, records={}, details={})
+    sealed = {"mysql": sha256_of(folder / MANIFEST)}
+    backup = BackupSet(tmp_path, "c" * 40, Moment.now(), {"mysql": kept}, sealed=sealed)
+    monkeypatch.setattr(newest_backup, "read_index", lambda *_: None)
+    if whole:
+        assert newest_backup.read_store(backup, "mysql", section("mysql")).records == {}
+    else:
+        with pytest.raises(Mismatch, match=r"expected a dump with its trailer, .* observed none: it was cut"):
+            newest_backup.read_store(backup, "mysql", section("mysql"))

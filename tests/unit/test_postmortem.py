@@ -22,10 +22,12 @@ from reports.incident.incident_record import read_record
 from reports.postmortem.postmortem import BY_PEOPLE, POST_MORTEM, post_mortem, write_post_mortem
 from reports.text.page import Page
 from reports.verdict.recount import recounted
+from reports.verdict.verdict import write_verdict
 from rollback_actions.session.journal import Journal
 from tests.conftest import write_profile
 from tests.unit.made_incident import SECRET_KEY, Clock, MadeIncident, clock
 from tests.unit.made_samples import samples, value
+from tests.unit.test_ledger import late
 
 __all__ = ["clock"]
 HEADINGS = (
@@ -108,6 +110,15 @@ def test_without_a_response_the_monitor_s_samples_are_the_early_checks(made: Mad
     assert "from the first bad sample of the monitor to the end" in section(page, "Downtime")
     write_post_mortem(made.folder)
     assert (made.folder / POST_MORTEM).read_text() == page
+
+
+def test_a_phase_that_came_late_is_among_what_failed(made: MadeIncident) -> None:
+    made.roll_back()
+    late(made.check(), "phase1", 500)
+    write_verdict(made.folder, tally(made.incident, made.target.windows))
+    assert "phase1: expected done within 120 s, observed begun after 500.0 s" in section(
+        post_mortem(made.folder), "What failed, and why"
+    )
 
 
 def test_every_rollback_of_an_incident_is_told(made: MadeIncident) -> None:

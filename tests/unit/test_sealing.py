@@ -169,6 +169,17 @@ def test_results_of_allure_that_contradict_the_ledger_are_named(tmp_path: Path) 
         write_bundle(made.incident, tmp_path / "a.tgz", Redactor())
 
 
+def test_of_several_results_of_allure_the_latest_is_asked(tmp_path: Path) -> None:
+    """Its file has any name: that of an earlier one may come after it."""
+    made = drawn_incident(tmp_path)
+    add_results(made)
+    for path in list((made.folder / "allure-results").glob("*-result.json")):
+        earlier = {**json.loads(path.read_text()), "status": "failed", "start": 0}
+        for name in ("0", "z"):
+            path.with_name(f"{name}{path.name}").write_text(json.dumps(earlier))
+    assert not [doubt for doubt in read_record(made.folder).doubts if "allure-results" in doubt]
+
+
 def test_a_journal_that_was_cut_with_its_head_is_found_by_its_end(unsigned: SealedRecord) -> None:
     (unsigned.folder / CHAIN).unlink()
     (unsigned.folder / HEAD).unlink()

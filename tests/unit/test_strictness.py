@@ -74,7 +74,10 @@ def test_the_profile_of_the_capture_is_as_strict(facts: Facts, profile: Path) ->
         ('services = ["frontend", "backend", "worker"]', 'services = ["backend", "worker"]', "service fron"),
         ("[engine]", "limits = {memory_percent = 99}\n[engine]", "limits.memory_percent of the profile: 85"),
         ("[engine]", "limits = {restarts = 9}\n[engine]", "limits.restarts of the profile: 0 at the capture"),
+        ("[engine]", "limits = {cpu_percent = 99}\n[engine]", "limits.cpu_percent of the profile: 80"),
+        ("[engine]", "limits = {pids_percent = 99}\n[engine]", "limits.pids_percent of the profile: 90"),
         ("[engine]", "limits = {disk_free_percent = 0}\n[engine]", "limits.disk_free_percent of the profile"),
+        ("[engine]", "limits = {inodes_free_percent = 0}\n[engine]", "limits.inodes_free_percent of the"),
         ("[application]", '[application]\ninterface = ""', "interface of the profile: "),
     ],
 )  # fmt: skip

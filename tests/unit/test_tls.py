@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 
 import pytest
 
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import Unverifiable
 from fixtures.stores.registry import view_at
+from fixtures.system.http import Request, fetch
 from fixtures.target.kinds import kinds
 from tests.unit.test_readers_reach import section
 
@@ -125,3 +126,38 @@ def test_its_authority_is_trusted_and_no_other(kind: str, authorities: dict[str,
             _ask(kind, port, ca)
         assert {*heard.first} == {A_HANDSHAKE}
         assert bool(heard.shaken) is trusted, ca
+
+
+def test_an_answer_without_end_is_cut_off_in_tls_too(
+    authorities: dict[str, tuple[Path, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS takes the connection's socket over: it is that of TLS which has to be shut down."""
+    certificate, key = authorities["own"]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    monkeypatch.setattr(
+        "fixtures.system.http._certificates", lambda: ssl.create_default_context(cafile=certificate)
+    )
+    gone = Event()
+
+    def trickle() -> None:
+        client, _ = listener.accept()
+        with suppress(OSError), context.wrap_socket(client, server_side=True) as spoken:
+            spoken.recv(1000)
+            spoken.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            while not gone.wait(0.05):
+                spoken.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=trickle, daemon=True)
+        thread.start()
+        ended = Timer(20.0, gone.set)
+        ended.start()
+        try:
+            with pytest.raises(Unverifiable, match=r"expected a whole answer within 0\.3 s, observed none"):
+                fetch(Request("GET", f"https://127.0.0.1:{listener.getsockname()[1]}/"), 0.3)
+            assert not gone.is_set()
+        finally:
+            ended.cancel()
+            gone.set()
+            thread.join()

@@ -39,7 +39,8 @@ class Dump:
 def read_dump(path: Path) -> Dump:
     """Read the dump at `path` once, in memory bounded by its longest line."""
     rows: dict[str, int] = {}
-    databases: list[str] = []
+    # A statement before the first USE is of no database that anybody asked for.
+    databases = [""]
     errors: list[str] = []
     complete = False
     into: str | None = None
@@ -64,7 +65,7 @@ def read_dump(path: Path) -> Dump:
                 rows[into] += _TEXT.sub(b"", line).count(b"(")
             if line.rstrip().endswith(b";"):
                 into = None
-    return Dump(rows, tuple(dict.fromkeys(databases)), complete, tuple(errors))
+    return Dump(rows, tuple(dict.fromkeys(databases[1:])), complete, tuple(errors))
 
 
 def expect_whole(
