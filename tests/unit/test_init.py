@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -297,6 +298,22 @@ def test_statements_get_passwords_by_standard_input_alone(state: Path, init: Ini
     assert wrong.returncode == ExitCode.USAGE
     assert "a' or 'b" not in wrong.stdout + wrong.stderr
     assert _sh("mysq").returncode == ExitCode.USAGE
+
+
+def test_of_two_accounts_the_one_that_is_not_there_is_made(state: Path) -> None:
+    stack = compose_files.read_stack(SHAPES["staging"], None, state / "env")
+    services = {
+        name: replace(
+            one, secrets={key: file for key, file in one.secrets.items() if not key.endswith("reader")}
+        )
+        for name, one in stack.services.items()
+    }
+    accounts = _made(replace(stack, services=services)).accounts
+    for store in ("MYSQL", "MONGODB", "MINIO"):
+        assert f"_{store}_READER_PASSWORD\n" in accounts
+    assert "_OPERATOR_PASSWORD\n" not in accounts
+    made = [line for line in accounts.splitlines() if line.startswith("CREATE USER")]
+    assert [line.split("'")[1] for line in made] == ["rollproof_reader"]
 
 
 @pytest.fixture(scope="module")
