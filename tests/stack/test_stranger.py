@@ -82,6 +82,8 @@ def test_what_the_tool_says_is_all_that_is_typed_from_nothing_to_a_verified_stac
         assert text.count(f'{key} = "change-me"') == 1
         text = text.replace(f'{key} = "change-me"', f'{key} = "{answer}"')
     profile.write_text(text)
+    (canary_s,) = re.findall(r'password = \{env = "(\w+_CANARY_PASSWORD)"\}', text)
+    shell.environment[canary_s] = (stack.state.secrets / "canary_password").read_text()
     shell.makes_accounts(profile.with_suffix(".accounts.sh"), "mysql: rollproof_reader")
     # What it says at its end.
     (following,) = re.findall(r"^then: .* (capture --target .*)$", said, re.MULTILINE)
