@@ -26,7 +26,7 @@ from fixtures.git.repository import read_working_copy
 from fixtures.incident.journal_steps import Step
 from fixtures.probes.web_probes import usual_milliseconds
 from fixtures.stores.references import follow_all
-from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_view
+from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, asked_by_kind, open_view
 from fixtures.system.rounds import Opened
 from fixtures.system.side_by_side import every
 from fixtures.target.profile import Target
@@ -71,7 +71,7 @@ def capture(target: Target, steps: Steps) -> Path:
         with steps(Step.CONTENT) as step:
             with _kept(gaps):
                 stores = every(
-                    lambda name: apart_by_kind(
+                    lambda name: asked_by_kind(
                         target.stores[name], f"store {name}", LONG_SECONDS, record_store, target, engine, name
                     ),
                     [name for name in target.stores if name not in unread],

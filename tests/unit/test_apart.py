@@ -15,7 +15,7 @@ from fixtures.engines.engine import ContainerEngine
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, ExitCode, Meaning, Unverifiable, code_of
 from fixtures.stores.reach import account_of
-from fixtures.stores.registry import apart_by_kind
+from fixtures.stores.registry import apart_by_kind, asked_by_kind
 from fixtures.system.apart import Died, apart
 from fixtures.target.profile import Target, load_target
 from rollback_actions.containers.compose import ComposeControl
@@ -124,3 +124,19 @@ def test_what_actions_work_with_can_be_sent(tmp_path: Path) -> None:
 def test_the_kind_of_a_store_says_who_works_apart() -> None:
     assert apart_by_kind(section("redis"), "work", SECONDS, os.getpid) == os.getpid()
     assert apart_by_kind(section("kafka"), "work", SECONDS, os.getpid) != os.getpid()
+
+
+def _crash_once(mark: Path) -> str:
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return "answered"
+
+
+def test_a_question_is_asked_once_more_when_its_driver_crashed(tmp_path: Path) -> None:
+    """It only reads, so nothing was changed; work that writes is not done twice."""
+    assert asked_by_kind(section("kafka"), "reader", SECONDS, _crash_once, tmp_path / "asked") == "answered"
+    with pytest.raises(Died):
+        apart_by_kind(section("kafka"), "restore", SECONDS, _crash_once, tmp_path / "done")
+    with pytest.raises(Died, match="killed by SIGSEGV"):
+        asked_by_kind(section("kafka"), "reader", SECONDS, os.kill, 0, signal.SIGSEGV)
