@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from typer.core import TyperGroup
 
 from fixtures.errors import ExitCode
-from rollback_actions.__main__ import COMMANDS, CONTACTS, ROLLBACK, main
+from rollback_actions.__main__ import COMMANDS, CONTACTS, ROLLBACK
 from tests.conftest import write_profile
+from tests.fuzz.typed import typed
 
 # They go on until they are ended, become another program, or take samples for a while.
 LONG = {"monitor", "verify", "run", "assess"}
@@ -79,12 +77,12 @@ WORDS = [
     ),
 ]
 MOST_LINES = 60
-ended = {code.value for code in ExitCode}
 
 
-@contextmanager
-def _unreachable(folder: Path) -> Iterator[None]:
-    """There is no engine, and each store refuses: nothing that is typed here reaches anything."""
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder with a profile, of which nothing can be reached: no engine, and each store refuses."""
+    folder = tmp_path_factory.mktemp("place")
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
         patched.setenv("DOCKER_HOST", f"unix://{folder}/no-engine.sock")
@@ -92,36 +90,13 @@ def _unreachable(folder: Path) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with a profile, in which commands are typed."""
-    folder = tmp_path_factory.mktemp("place")
-    with _unreachable(folder):
-        yield folder
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@pytest.mark.usefixtures("place")
 @given(st.sampled_from(LINES), st.lists(st.sampled_from(WORDS), max_size=4), st.integers(0, 2))
 @example(["report"], ["x" * 100_000], 2)
 @example(["rollback"], [], 2)
-def test_whatever_is_typed(place: Path, line: list[str], words: list[str], at: int) -> None:
-    del place
-    said, told = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
-    with pytest.MonkeyPatch.context() as patched, redirect_stdout(said), redirect_stderr(told):
-        patched.setattr("sys.argv", ["rollproof", *line[:at], *words, *line[at:]])
-        code = main()
-    text = "".join(_written(stream) for stream in (said, told))
-    assert code in ended
-    assert "Traceback" not in text
-    assert "internal error" not in text
+def test_whatever_is_typed(line: list[str], words: list[str], at: int) -> None:
+    code, text = typed(*line[:at], *words, *line[at:])
     if "--help" not in words:
         assert len(text.splitlines()) <= MOST_LINES or code == ExitCode.VERIFIED, text
     # What went wrong is said.
     assert text.strip() or code == ExitCode.VERIFIED
-
-
-def _written(stream: io.TextIOWrapper) -> str:
-    stream.flush()
-    buffer = stream.buffer
-    assert isinstance(buffer, io.BytesIO)
-    return buffer.getvalue().decode("utf-8", "replace")

@@ -123,6 +123,12 @@ class Sandbox:
         with (self.pytester.path / "conftest.py").open("a", encoding="utf-8") as conftest:
             conftest.write(more)
 
+    def recorded(self, *first: str, then: Sequence[str] = ()) -> None:
+        """Have each run write its record, without `report.html`; `first` and `then` are other plugins."""
+        record = ("reports.run.scrubbing", "reports.allure.results", "reports.run.record")
+        self.plugins(*first, then=(*then, *record))
+        self.settings(UNRENDERED)
+
     def grace(self, seconds: float) -> None:
         """End late checks' processes after `seconds`; an operator's run gives them more."""
         modules = [f"fixtures.gating.{name}" for name in ("windows", "watchdog", "leftovers")]

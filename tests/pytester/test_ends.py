@@ -19,10 +19,9 @@ from fixtures.errors import ExitCode
 from fixtures.incident.incident import load_incident
 from fixtures.incident.ledger import runs
 from tests.fork_server import ForkedRun
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Sandbox
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 
 SECONDS = 240.0
-RECORD = ("reports.run.scrubbing", "reports.allure.results", "reports.run.record")
 # A limit of a file's size is met as a full disk is, by this process alone.
 FILLS = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))"
 CHECKS = """
@@ -38,8 +37,7 @@ def test_three(): pass
 
 @pytest.fixture
 def recorded(sandbox: Sandbox) -> Sandbox:
-    sandbox.plugins("fixtures.gating.ends", then=RECORD)
-    sandbox.settings(UNRENDERED)
+    sandbox.recorded("fixtures.gating.ends")
     return sandbox
 
 

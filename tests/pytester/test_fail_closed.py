@@ -9,7 +9,6 @@ from fixtures.incident.incident import new_incident
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
     ALONE_AND_WITH_WORKERS,
-    UNRENDERED,
     Outcome,
     Sandbox,
 )
@@ -87,8 +86,7 @@ def test_a_verified_incident_that_fails_later_is_open_again(sandbox: Sandbox) ->
 def test_a_run_whose_record_holds_a_secret_closes_nothing(sandbox: Sandbox) -> None:
     key = "-----BEGIN PRIVATE KEY-----\\n" + "MIIE" * 16 + "\\n-----END PRIVATE KEY-----\\n"
     body = f"next(pathlib.Path('incidents').glob('*')).joinpath('left.txt').write_text('{key}')"
-    sandbox.plugins(then=("reports.run.scrubbing", "reports.allure.results", "reports.run.record"))
-    sandbox.settings(UNRENDERED)
+    sandbox.recorded()
     sandbox.checks(**ONE_A_PHASE)
     sandbox.checks(test_4=f"import pathlib\n@pytest.mark.phase4\ndef test_p4(): {body}")
     outcome = sandbox.run()

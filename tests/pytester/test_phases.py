@@ -409,8 +409,7 @@ def test_what_is_verified_and_late_failed_for_that_alone(sandbox: Sandbox) -> No
     # It ended now, and took longer than the objective: the windows of the phases are all kept.
     began = replace(now, since_boot=now.since_boot - 700)
     incident.write_rollback(RollbackRecord("c" * 40, Verdict.PASSED, 700.0, began, now))
-    sandbox.plugins(then=("reports.run.scrubbing", "reports.allure.results", "reports.run.record"))
-    sandbox.settings(UNRENDERED)
+    sandbox.recorded()
     sandbox.checks(**FOUR)
     outcome = sandbox.run()
     assert outcome.code == ExitCode.FAILED

@@ -9,7 +9,7 @@ import pytest
 from fixtures.errors import ExitCode
 from fixtures.sealing.chain import CHAIN, HEAD, standing
 from fixtures.target.profile import load_target
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Sandbox
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 
 PHASES = """
 @pytest.mark.phase1
@@ -32,16 +32,7 @@ allowed_signers = "signers"
 @pytest.fixture
 def project(sandbox: Sandbox) -> Sandbox:
     """A sandbox with all plugins of the record, and a phase 4 that fails unless the target is up."""
-    sandbox.plugins(
-        "fixtures.gating.evidence",
-        then=(
-            "fixtures.given.given",
-            "reports.run.scrubbing",
-            "reports.allure.results",
-            "reports.run.record",
-        ),
-    )
-    sandbox.settings(UNRENDERED)
+    sandbox.recorded("fixtures.gating.evidence", then=("fixtures.given.given",))
     sandbox.checks(test_a=PHASES)
     return sandbox
 

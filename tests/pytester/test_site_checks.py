@@ -13,7 +13,6 @@ from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
     ALONE_AND_WITH_WORKERS,
     IMPORTS,
-    UNRENDERED,
     Sandbox,
 )
 
@@ -34,8 +33,7 @@ def test_site_3(part): note(f"site3{part}")
 @pytest.fixture
 def site(sandbox: Sandbox) -> Sandbox:
     """A sandbox whose profile names a folder beside the project, with the report's plugins."""
-    sandbox.plugins(then=("reports.run.scrubbing", "reports.allure.results", "reports.run.record"))
-    sandbox.settings(UNRENDERED)
+    sandbox.recorded()
     sandbox.checks(**{f"test_{phase}": OURS.format(phase) for phase in range(1, 5)})
     folder(sandbox).mkdir()
     write_profile(sandbox.pytester.path, f'[checks]\nfolders = ["{folder(sandbox)}"]\n')

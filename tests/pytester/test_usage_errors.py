@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import EXIT_CODES_TOLD, ExitCode
-from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, UNRENDERED, Sandbox
+from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 
 CHECKS = """
 @pytest.fixture
@@ -22,8 +22,7 @@ WRONG = [["-m", "step1"], ["checks/none.py"], ["checks/test_a.py::test_none"], [
 
 @pytest.fixture
 def recorded(sandbox: Sandbox) -> Sandbox:
-    sandbox.plugins(then=("reports.run.scrubbing", "reports.allure.results", "reports.run.record"))
-    sandbox.settings(UNRENDERED)
+    sandbox.recorded()
     sandbox.checks(test_a=CHECKS)
     return sandbox
 

@@ -22,7 +22,6 @@ from tests.conftest import write_profile
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
     ALONE_AND_WITH_WORKERS,
-    UNRENDERED,
     Outcome,
     Sandbox,
 )
@@ -213,12 +212,6 @@ def test_a_module_that_hangs_while_it_is_imported_ends_with_its_process(sandbox:
     assert ENDED in outcome.text
 
 
-def recorded(sandbox: Sandbox) -> None:
-    """Make each run write its record, without `report.html`."""
-    sandbox.plugins(then=("reports.run.scrubbing", "reports.allure.results", "reports.run.record"))
-    sandbox.settings(UNRENDERED)
-
-
 def told_late(outcome: Outcome) -> list[str]:
     """Return the terminal's lines about phases after their windows."""
     return [line for line in outcome.text.splitlines() if line.startswith("  late ")]
@@ -241,7 +234,7 @@ FOUR = {f"test_{n}": f"@pytest.mark.phase{n}\ndef test_p{n}(): note('p{n}')" for
 
 @ALONE_AND_WITH_WORKERS
 def test_a_phase_begun_after_its_window_runs_all_its_checks_and_is_late_once(sandbox: Sandbox) -> None:
-    recorded(sandbox)
+    sandbox.recorded()
     sandbox.checks(test_a=FIVE_OF_PHASE_1)
     rolled_back(sandbox, seconds_ago(400))
     outcome = sandbox.run("-m", "phase1")
@@ -266,7 +259,7 @@ def test_a_phase_begun_after_its_window_runs_all_its_checks_and_is_late_once(san
 @pytest.mark.parametrize("ago", [121, 400, 5000], ids=str)
 def test_a_verification_that_is_late_and_green_says_only_that(sandbox: Sandbox, ago: int) -> None:
     """Phases after a late one run too: what they see is as true as before."""
-    recorded(sandbox)
+    sandbox.recorded()
     sandbox.checks(**FOUR)
     rolled_back(sandbox, seconds_ago(ago))
     (named,) = (sandbox.pytester.path / "incidents").iterdir()
@@ -310,7 +303,7 @@ def test_a_phase_that_blocks_the_next_blocks_it_by_what_it_found_and_not_by_the_
 
 @ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_a_phase_begun_shortly_before_its_window_ends_has_its_time_and_is_late(sandbox: Sandbox) -> None:
-    recorded(sandbox)
+    sandbox.recorded()
     sandbox.checks(
         test_a="@pytest.mark.phase1\n@pytest.mark.parametrize('n', range(2))\n"
         "def test_one(n):\n    time.sleep(1.2)\n    note('ran')"
@@ -327,7 +320,7 @@ def test_a_phase_begun_shortly_before_its_window_ends_has_its_time_and_is_late(s
 
 @ALONE_AND_WITH_WORKERS
 def test_checks_for_which_no_time_is_left_are_blocked_and_told_in_one_line(sandbox: Sandbox) -> None:
-    recorded(sandbox)
+    sandbox.recorded()
     sandbox.grace(60)
     sandbox.settings(ALL_IS_OVER)
     sandbox.checks(
@@ -350,7 +343,7 @@ def test_after_a_check_that_hangs_to_the_end_of_its_phase_the_others_have_not_fa
     sandbox: Sandbox,
 ) -> None:
     write_profile(sandbox.pytester.path, "[windows]\nphase1 = {start = 0, end = 2}\n")
-    recorded(sandbox)
+    sandbox.recorded()
     sandbox.grace(60)
     sandbox.checks(
         test_a=f"@pytest.mark.phase1\ndef test_hangs(): {HANGS}\n"
@@ -370,7 +363,7 @@ def test_after_a_check_that_hangs_to_the_end_of_its_phase_the_others_have_not_fa
 
 @ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_windows_count_from_the_end_of_the_rollback(sandbox: Sandbox) -> None:
-    recorded(sandbox)
+    sandbox.recorded()
     sandbox.checks(
         test_a="@pytest.mark.phase1\ndef test_one(): pass",
         test_b="@pytest.mark.phase4\ndef test_four(): pass",
@@ -426,7 +419,7 @@ def test_a_clock_that_is_set_during_the_run_changes_no_window(sandbox: Sandbox) 
 @ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_verification_as_a_whole_has_a_limit_of_its_own(sandbox: Sandbox) -> None:
     write_profile(sandbox.pytester.path, "[windows]\nverification = 0.01\n")
-    recorded(sandbox)
+    sandbox.recorded()
     sandbox.grace(60)
     sandbox.checks(test_a="@pytest.mark.phase4\ndef test_four(): note('ran')")
     rolled_back(sandbox, seconds_ago(1))

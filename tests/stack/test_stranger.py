@@ -54,11 +54,15 @@ def stack() -> Iterator[Stack]:
         yield stack
 
 
+def _compose(stack: Stack, *words: str) -> str:
+    hint = f"docker compose ls --filter name={stack.project}"
+    return stack.compose(*words, seconds=SECONDS, hint=hint)
+
+
 @pytest.fixture
 def compose_file(stack: Stack, tmp_path: Path) -> Path:
     """The compose file of a project that knows no reader of MySQL yet."""
-    hint = f"docker compose ls --filter name={stack.project}"
-    project = json.loads(stack.compose("config", "--format=json", seconds=SECONDS, hint=hint))
+    project = json.loads(_compose(stack, "config", "--format=json"))
     mysql = project["services"]["mysql"]
     mysql["secrets"] = [one for one in mysql["secrets"] if one["source"] != READER]
     file = tmp_path / "compose.json"
@@ -137,8 +141,7 @@ def test_migrations_that_somebody_changed_are_seen(stack: Stack, tmp_path: Path)
     """The state of the application in its volume is a store as the others are."""
     verifier = Verifier(stack, tmp_path)
     verifier.capture()
-    hint = f"docker compose ls --filter name={stack.project}"
-    in_backend = partial(stack.compose, "exec", "-T", "backend", "sh", "-c", seconds=SECONDS, hint=hint)
+    in_backend = partial(_compose, stack, "exec", "-T", "backend", "sh", "-c")
     held = "backend:/opt/application/migrations/versions"
     place = held.partition(":")[2]
     with undone(lambda: in_backend(f"rm {place}/later.py")):
