@@ -140,9 +140,10 @@ class _Pages:
             lines += ["", f"## {_words(name).capitalize()}", *self._described(name, prefix="")]
         return "\n".join(lines) + "\n"
 
-    def _walk(self, path: str, model: str) -> Iterator[_Section]:
+    def _walk(self, path: str, model: str, *, one_of_many: bool = False) -> Iterator[_Section]:
         """Yield a table of a profile and those in it, in the order of their fields."""
-        yield _Section(f"[{path}]" if path else "Top of the file", model)
+        heading = f"[[{path}]]" if one_of_many else f"[{path}]" if path else "Top of the file"
+        yield _Section(heading, model)
         for name, field in self._definition(model)["properties"].items():
             place = f"{path}.{name}".lstrip(".")
             if name == "stores" and model == "Target":
@@ -153,11 +154,8 @@ class _Pages:
             for inner in _referenced(field):
                 if inner in self._values:
                     continue
-                if field.get("type") == "array":
-                    yield _Section(f"[[{place}]]", inner)
-                else:
-                    by_name = ".NAME" if field.get("type") == "object" else ""
-                    yield from self._walk(f"{place}{by_name}", inner)
+                by_name = ".NAME" if field.get("type") == "object" else ""
+                yield from self._walk(f"{place}{by_name}", inner, one_of_many=field.get("type") == "array")
 
     def _definition(self, model: str) -> Schema:
         whole = {"Target": self._schema, StoreProfile.__name__: self._of_every_store}

@@ -24,7 +24,7 @@ from fixtures.system.rounds import Wrong, answer_of
 from fixtures.target.profile import Target
 
 if TYPE_CHECKING:
-    from fixtures.application.canary import Canary, Conversation
+    from fixtures.application.canary import Canary, Conversation, Uploaded
     from fixtures.application.client import ApplicationClient, Session
 
 pytestmark = [pytest.mark.verification, pytest.mark.phase3]
@@ -146,6 +146,23 @@ def test_old_conversations_open(
                what=f"turns of conversation {known}", means=Meaning.DATA_LOSS,
                expected=f"{turns} or more", observed=found, source="application",
                hint="conversations were not restored whole: compare their store with the baseline")
+
+
+@pytest.mark.needs("upload")
+def test_upload_is_taken_in(uploaded: Uploaded, target: Target, expect: Expect) -> None:
+    """A new document is uploaded; the workers take it in, and an answer about it alone is made from it."""
+    limit, expect = target.application.upload_seconds, expect.of(source="application")
+    expect(uploaded.seconds is not None,
+           what=f"uploaded document {uploaded.name}", means=Meaning.SERVICE_DOWN,
+           expected=f"listed within {limit:g} s",
+           observed="not listed" if uploaded.seconds is None else f"listed after {uploaded.seconds:.1f} s",
+           hint="see the log of the application's workers: one that takes nothing in may run well")
+    # Not asked about where it is not in a knowledge base of its own.
+    found_in = (uploaded.name,) if uploaded.found_in is None else uploaded.found_in
+    expect(uploaded.name in found_in,
+           what=f"documents that an answer about {uploaded.name} is grounded in", means=Meaning.DATA_CHANGED,
+           expected=uploaded.name, observed=", ".join(found_in) or "none",
+           hint="retrieval does not find what was just taken in: see the log of the application's workers")
 
 
 # This check asks the chat too, so it also needs a complete knowledge base.

@@ -39,6 +39,8 @@ def _waivers(target: Target) -> Iterator[str]:
 def _left_out(target: Target) -> Iterator[str]:
     for name in target.application.functions.undescribed():
         yield f"function {name} of the application: not described, so nothing that needs it was verified"
+    if target.application.functions.upload and not target.application.canary.upload:
+        yield "function upload of the application: no document in application.canary.upload, so none was sent"
     if target.application.functions.tokens == "none":
         yield "what a log-in leaves: nothing, as the profile says, so that is not verified"
     for name, store in target.stores.items():

@@ -153,12 +153,19 @@ def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) 
             known = client.conversations(session)[:CONVERSATIONS] if {"conversations", "turns"} <= can else ()
             turns = {conversation: client.turns(session, conversation) for conversation in known}
             asked = canary.ask(session) if "chat" in can else None
+            uploaded = canary.upload(session) if "upload" in can else None
         finally:
             canary.sweep()
     if "documents" in can and not files:
         raise _unfit(target, "documents of the canary's knowledge base", "one or more", "none")
     if asked is not None:
         _require_right(target, asked)
+    if uploaded is not None and uploaded.seconds is None:
+        limit = target.application.upload_seconds
+        raise _unfit(target, "the canary's upload", f"listed within {limit:g} s", "not listed")
+    if uploaded is not None and uploaded.found_in is not None and uploaded.name not in uploaded.found_in:
+        observed = listed(uploaded.found_in) or "none"
+        raise _unfit(target, "an answer about the canary's upload", f"made from {uploaded.name}", observed)
     return RecordedCanary(files=files, grounded_in=asked.answer.files if asked else (), turns=turns)
 
 

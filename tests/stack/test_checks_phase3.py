@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from app import canary
@@ -17,7 +18,9 @@ from app.passwords import hash_password
 from fixtures.errors import ExitCode
 from fixtures.target.profile import Target
 from staging.target.operators import Operators
+from tests.stack import container_faults as faults
 from tests.stack import damage
+from tests.stack.container_faults import Containers
 from tests.stack.verifier import Reply, Verifier, expect, small_server
 
 COLLECTION = vector_collection(canary.KNOWLEDGE_BASE)
@@ -25,6 +28,7 @@ KNOWLEDGE_BASE = "test_knowledge_base_holds_the_recorded_files"
 CHAT = ("test_chat_comes_to_its_end", "test_chat_is_grounded")
 OLD = "test_old_conversations_open"
 STRANGER = "test_another_user_is_refused"
+BUCKET = "minio-file"
 NO_TRACE = "test_canary_leaves_no_trace"
 REFUSED = ("failed", "expected a status of success, observed 401: Incorrect username or password")
 FORGETFUL = "data: " + json.dumps({"type": "text", "data": "Nothing is known of a lamp."}) + "\n\n"
@@ -233,6 +237,41 @@ def test_an_application_that_lets_everyone_in_and_forgets_nothing(verifier: Veri
             NO_TRACE: ("failed", "use of the swept token: expected refused", "observed let in"),
         },
     )
+
+
+def kept_of_uploads(operators: Operators) -> dict[str, object]:
+    """Return how many records each store has that an upload writes to, and the names that uploads have."""
+    mongodb = operators.mongodb["mongodb"]
+    return {
+        **{name: mongodb[name].count_documents({}) for name in ("knowledge_bases", "files", "conversations")},
+        "documents": operators.sql("SELECT COUNT(*) FROM documents"),
+        "collections": sorted(operators.milvus.list_collections()),
+        "uploads": [one.object_name for one in operators.s3.list_objects(BUCKET, "canary_rollproof-")],
+    }
+
+
+def test_an_upload_is_taken_in_and_found_and_leaves_nothing_unless_the_worker_hangs(
+    verifier: Verifier, operators: Operators, containers: Containers, leaves: list[object], tmp_path: Path
+) -> None:
+    (tmp_path / "tide.txt").write_text("The tide comes in at noon, and the lamp is lit at dusk.")
+    upload = {"APPLICATION__CANARY__UPLOAD": str(tmp_path / "tide.txt")}
+    before = kept_of_uploads(operators)
+    outcome = verifier.run("phase3", "--no-gate", **upload)
+    expect(outcome, {})
+    assert "test_upload_is_taken_in" in {name.partition("[")[0] for name in outcome.results()}
+    assert kept_of_uploads(operators) == before
+
+    with faults.paused(containers, "worker"):
+        outcome = verifier.run("phase3", "--no-gate", APPLICATION__UPLOAD_SECONDS="2", **upload)
+        # What the worker finds in its queue afterwards is gone.
+        (left,) = operators.s3.list_objects(BUCKET, "canary_rollproof-")
+        operators.s3.remove_object(BUCKET, str(left.object_name))
+    expect(
+        outcome, {"test_upload_is_taken_in": ("failed", "expected listed within 2 s, observed not listed")}
+    )
+    assert kept_of_uploads(operators) == before
+    assert traces(operators) == leaves
+    verifier.compare()
 
 
 @pytest.mark.parametrize(

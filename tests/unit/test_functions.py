@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,7 +50,7 @@ def test_that_of_layra_is_the_default() -> None:
     assert [*Functions().undescribed()] == []
     assert [*Functions(api="own").undescribed()] == [
         *("log_in", "owner", "own", "documents", "conversation", "chat"),
-        *("conversations", "turns", "forget"),
+        *("conversations", "turns", "forget", "upload"),
     ]
     other = Functions.model_validate({"own": {"path": "/mine"}})
     assert other.own is not None
@@ -418,12 +419,17 @@ def test_an_item_of_a_list_has_a_number() -> None:
     assert values_at({"a": {"0": 1}}, "a.0", "") == [1]
 
 
-def test_the_example_of_the_documentation_is_whole() -> None:
+def test_the_examples_of_the_documentation_are_whole(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "howto" / "application.md").read_text(encoding="utf-8")
-    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    application = tomllib.loads(text)["application"]
-    application["canary"]["password"] = SecretStr(PASSWORD)
-    found = Application.model_validate({**application, "services": ["backend"], "repository": "."})
-    assert found.verifiable == {
-        *("log_in", "own", "others", "documents", "chat", "expected_text", "stored_tokens")
-    }
+    first, second = (
+        tomllib.loads(text)["application"] for text in re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    )
+    first["canary"]["password"] = SecretStr(PASSWORD)
+    more = {"services": ["backend"], "repository": "."}
+    known = {*("log_in", "own", "others", "documents", "chat", "expected_text", "stored_tokens")}
+    assert Application.model_validate({**first, **more}).verifiable == known
+    document = tmp_path / second["canary"]["upload"]
+    document.write_text("The tide comes in at noon.")
+    first["canary"]["upload"] = document
+    first["functions"] |= second["functions"]
+    assert Application.model_validate({**first, **more}).verifiable == {*known, "upload"}

@@ -319,7 +319,7 @@ def test_responses_of_others_and_damaged_ones_keep_nobody_from_what_is_wrong_now
 ) -> None:
     incidents = run.sandbox.target.folders.incidents
     for name, target, journal in (
-        ("other", "elsewhere", b""),
+        ("other", "of-somebody-else", b""),
         ("damaged", run.sandbox.target.name, b"garbage\n"),
         ("unreadable", "", b""),
     ):
@@ -334,7 +334,7 @@ def test_responses_of_others_and_damaged_ones_keep_nobody_from_what_is_wrong_now
     said = run("respond", code=ExitCode.INVESTIGATE)
     assert "not resumed: record 0 of the journal: expected an object in JSON, observed 7 bytes" in said
     assert f"{incidents / 'unreadable' / 'incident.json'}" in said
-    assert "elsewhere" not in said
+    assert "of-somebody-else" not in said
     assert "response: declined" in said
     assert _incident(said).name not in {"other", "damaged", "unreadable"}
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.unit.application_stand_in import Exchange, Handler
 from tests.unit.toy_store.application import DOCUMENTS
+from tests.unit.toy_store.made_up import put
 from tests.unit.toy_store.view import TOKENS
 
 APPLICATION = """
@@ -25,6 +26,7 @@ password = {file = "canary_password"}
 knowledge_base = "canary_1"
 question = "Who keeps the light?"
 expected_text = "keeper"
+upload = "tide.txt"
 [application.functions]
 api = "own"
 header = "X-Token"
@@ -43,6 +45,13 @@ path = "/people/{owner}/notes"
 [application.functions.documents]
 path = "/libraries/{knowledge_base}"
 keep = {name = "files.*.title"}
+[[application.functions.upload.requests]]
+method = "POST"
+path = "/libraries/{knowledge_base}"
+file = "document"
+[[application.functions.upload.removal]]
+method = "DELETE"
+path = "/libraries/{knowledge_base}/{document}"
 [application.functions.chat]
 method = "POST"
 path = "/completions"
@@ -50,17 +59,17 @@ body = {stream = true, messages = [{role = "user", content = "{question}"}], of 
 end = "[DONE]"
 text = {at = "choices.*.delta.content"}
 """
-NUMBER = 7
+NUMBER, LIBRARY = 7, "/v2/libraries/canary_1"
 
 
 class OtherAnswers(dict[str, Handler]):
-    """What the application answers. `ends` says whether its streams come to their end."""
+    """What the application answers: whether its streams `end`, and whether it `takes_in` what is sent."""
 
     def __init__(self, folder: Path, password: str) -> None:
         super().__init__()
         self._folder = folder
         self._password = password
-        self.ends = True
+        self.ends = self.takes_in = True
         self.words: Sequence[str] = ()
 
     def __missing__(self, request: str) -> Handler:
@@ -72,9 +81,12 @@ class OtherAnswers(dict[str, Handler]):
         users: dict[str, Handler] = {
             f"DELETE /v2/sessions/{NUMBER}": self._log_out,
             "GET /v2/people/canary/notes": lambda exchange: exchange.reply(200, []),
-            "GET /v2/libraries/canary_1": self._list,
+            f"GET {LIBRARY}": self._list,
+            f"POST {LIBRARY}": self._take_in,
             "POST /v2/completions": self._complete,
         }
+        if request.startswith(f"DELETE {LIBRARY}/"):
+            users[request] = lambda exchange: self._remove(exchange, Path(request).name)
         forbidden: Handler = lambda exchange: exchange.reply(403, {"error": "not yours"})  # noqa: E731
         return anybody.get(request) or self._of_users(users.get(request, forbidden))
 
@@ -106,6 +118,17 @@ class OtherAnswers(dict[str, Handler]):
     def _list(self, exchange: Exchange) -> None:
         files = [{"title": path.name} for path in (self._folder / DOCUMENTS).iterdir()]
         exchange.reply(200, {"files": files})
+
+    def _take_in(self, exchange: Exchange) -> None:
+        head, _, rest = exchange.body.partition(b"\r\n\r\n")
+        name = head.partition(b'filename="')[2].partition(b'"')[0].decode()
+        if self.takes_in:
+            put(self._folder / DOCUMENTS / name, rest.partition(b"\r\n--")[0])
+        exchange.reply(202, {})
+
+    def _remove(self, exchange: Exchange, name: str) -> None:
+        (self._folder / DOCUMENTS / name).unlink(missing_ok=True)
+        exchange.reply(200, {})
 
     def _complete(self, exchange: Exchange) -> None:
         asked = json.loads(exchange.body)

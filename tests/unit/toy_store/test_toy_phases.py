@@ -93,11 +93,10 @@ class Project:
     folder: Path
     forks: ForkServer
 
-    def python(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def python(self, module: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run Python where the distribution of the toy store is installed, and nothing else is told of it."""
-        done = self.forks.run(
-            module, *arguments, folder=self.folder, environment=self.environment(), seconds=600
-        )
+        environment = self.environment() | variables
+        done = self.forks.run(module, *arguments, folder=self.folder, environment=environment, seconds=600)
         return subprocess.CompletedProcess(done.args, done.returncode, done.stderr + done.stdout)
 
     def environment(self) -> dict[str, str]:
@@ -106,9 +105,9 @@ class Project:
         path = os.pathsep.join([str(ROOT), str(INSTALLED)])
         return {**known, "PYTHONPATH": path, "PYTEST_ADDOPTS": OPERATORS}
 
-    def phase(self, phase: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Verify one phase in a process of its own, as an operator does."""
-        return self.python("pytest", "-m", phase, "--target=profile.toml", "-rA", *arguments)
+    def phase(self, phase: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Verify one phase in a process of its own, as an operator does, with `variables` added."""
+        return self.python("pytest", "-m", phase, "--target=profile.toml", "-rA", *arguments, **variables)
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +125,7 @@ def _captured(folder: Path, application: str, answers: dict[str, Handler]) -> It
     put(folder / "store" / DOCUMENTS / "lamp.txt", b"The keeper keeps the light.")
     put(folder / "store" / DOCUMENTS / "other.txt", b"Nobody asks for this.")
     (folder / "canary_password").write_text(PASSWORD)
+    (folder / "tide.txt").write_text("The tide comes in at noon.")
     repository = folder / "application"
     repository.mkdir()
     _git(repository, "init", "--quiet")
@@ -236,16 +236,22 @@ def test_an_application_with_another_api_is_described_and_verified(tmp_path: Pat
                 assert "test_chat_answers_right" in done.stdout
                 # What it does not describe is not verified, and said.
                 assert "test_old_conversations_open" not in done.stdout
+                assert "test_upload_is_taken_in" in done.stdout
                 (limits,) = (tmp_path / "incidents").glob("*/known-limits.md")
                 text = limits.read_text()
                 assert "function conversations of the application: not described" in text
                 assert "function chat " not in text
         assert list((tmp_path / "store" / TOKENS).iterdir()) == []
+        assert len([*(tmp_path / "store" / DOCUMENTS).iterdir()]) == 2
 
         answers.ends = False
         red = _red(project.phase("phase3", "--no-gate"))
         assert {name for name in red if "chat" in name} == {"test_chat_comes_to_its_end"}
-        answers.ends, answers.words = True, ("Nobody", "knows.")
+        answers.ends, answers.takes_in = True, False
+        impatient = project.phase("phase3", "--no-gate", ROLLPROOF_APPLICATION__UPLOAD_SECONDS="0.2")
+        assert _red(impatient) == {"test_upload_is_taken_in"}
+        assert "expected listed within 0.2 s, observed not listed" in impatient.stdout
+        answers.takes_in, answers.words = True, ("Nobody", "knows.")
         assert _red(project.phase("phase3", "--no-gate")) == {"test_chat_answers_right"}
         answers.words = ()
         put(tmp_path / "store" / DOCUMENTS / "third.txt", b"Not recorded.")

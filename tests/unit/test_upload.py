@@ -1,0 +1,283 @@
+"""The canary's upload: how it is described, what is sent, and that nothing but it is ever removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from fixtures.application.canary import Canary
+from fixtures.application.client import ApplicationClient, Refused
+from fixtures.errors import Mismatch, Unverifiable
+from fixtures.target.functions import Functions
+from fixtures.target.profile import Application
+from tests.unit.application_stand_in import PASSWORD, SESSION, Exchange, Handler, StandIn, answer, profile
+
+DOCUMENTS = {"path": "/l/{knowledge_base}", "keep": {"name": "*"}}
+MAKE = {"method": "POST", "path": "/kb", "body": {"name": "{document}"}}
+CHOOSE = {"kb": {"among": "*", "where": {"name": "{document}"}, "at": "id"}}
+FIND = {"path": "/kbs", "choose": {"knowledge_base": CHOOSE["kb"]}}
+SEND = {"method": "POST", "path": "/up/{knowledge_base}", "file": "files", "form": {"by": "{user}"}}
+REMOVE = {"method": "DELETE", "path": "/kb/{knowledge_base}"}
+APART = {"requests": [MAKE, FIND, SEND], "removal": [REMOVE]}
+WITHIN = {
+    "requests": [SEND | {"keep": {"file": "id"}}],
+    "removal": [{"method": "DELETE", "path": "/f/{file}"}],
+}
+CONTENT = b"The keeper.\n"
+
+
+@pytest.mark.parametrize(
+    ("upload", "key", "expected", "observed"),
+    [
+        (APART | {"requests": [MAKE]}, "upload.requests", "one request with file", "0"),
+        (APART | {"requests": [FIND, SEND, SEND]}, "upload.requests", "one request with file", "2"),
+        ({"requests": [SEND], "removal": [REMOVE]}, "upload.removal", "removes no other", "none"),
+        ({"requests": [SEND], "removal": [{"path": "/{user}"}]}, "upload.removal", "{…} of document", "none"),
+        (APART | {"removal": []}, "", "", ""),
+        ({"requests": [SEND | {"path": "/{nobody}"}], "removal": [REMOVE]}, "", "", ""),
+        (APART | {"requests": [MAKE | {"path": "/{conversation}"}, FIND, SEND]}, "", "to be one of", "conv"),
+        (APART | {"removal": [REMOVE, {"path": "/{document}{question}"}]}, "", "to be one of", "question"),
+        (APART | {"requests": [SEND | {"method": "GET"}]}, "", "a form, to be sent", "another request"),
+        (APART | {"requests": [SEND | {"form": {}, "body": {"a": 1}}]}, "", "a form, to be sent", "another"),
+        (APART | {"requests": [SEND | {"form": {"files": "x"}}]}, "", "a form, to be sent", "another"),
+        (APART | {"requests": [FIND | {"keep": {"knowledge_base": "a"}}, SEND]}, "", "other names", "know"),
+        (APART | {"requests": [FIND, SEND | {"keep": {"token": "a"}}]}, "", "other names", "token"),
+    ],
+)
+def test_a_mistake_is_said(upload: Mapping[str, Any], key: str, expected: str, observed: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Functions.model_validate({"api": "own", "documents": DOCUMENTS, "upload": upload})
+    if expected:
+        error = caught.value.errors()[0]
+        wrong = error["ctx"]["error"]
+        assert expected in wrong.expected
+        assert observed in wrong.observed
+        assert ".".join(filter(None, (*map(str, error["loc"]), wrong.key))).startswith(key)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        CHOOSE["kb"] | {"among": "data"},
+        CHOOSE["kb"] | {"where": {}},
+        CHOOSE["kb"] | {"where": {"name": "{x}"}},
+    ],
+)
+def test_a_choice_is_of_a_list_by_what_is_known(choice: Mapping[str, Any]) -> None:
+    requests = [MAKE, FIND | {"choose": {"knowledge_base": choice}}, SEND]
+    with pytest.raises(ValidationError, match=r"choose|among|where|one of"):
+        Functions.model_validate(
+            {"api": "own", "documents": DOCUMENTS, "upload": APART | {"requests": requests}}
+        )
+
+
+def test_an_upload_that_nobody_could_see_is_refused() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Functions.model_validate({"api": "own", "upload": APART})
+    assert caught.value.errors()[0]["ctx"]["error"].expected == "documents, by which an upload is seen"
+
+
+def test_a_document_without_a_function_is_refused_and_a_function_without_one_is_not_verified(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.txt").write_bytes(CONTENT)
+    whole = profile("http://127.0.0.1:9").model_dump()
+    assert "upload" not in Application.model_validate(whole).verifiable
+    whole["canary"] |= {"password": SecretStr(PASSWORD), "upload": tmp_path / "a.txt"}
+    assert "upload" in Application.model_validate(whole).verifiable
+    whole["functions"] = {"api": "own"}
+    with pytest.raises(ValidationError) as caught:
+        Application.model_validate(whole)
+    assert caught.value.errors()[0]["ctx"]["error"].key == "canary.upload"
+
+
+class Library(dict[str, Handler]):
+    """Knowledge bases with documents in them; `takes_in` is whether any worker runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: dict[str, list[str]] = {"kb": ["a.txt"]}
+        self.names: dict[str, str] = {}
+        self.sent: list[bytes] = []
+        self.takes_in = self.removes = True
+        self.chat: Sequence[str] | None = None
+
+    def __missing__(self, request: str) -> Handler:
+        method, _, path = request.partition(" ")
+        _, first, last = (*path.split("/"), "")[:3]
+        return {
+            "POST kb": self._make,
+            "GET kbs": answer(200, [{"id": one, "name": name} for one, name in self.names.items()]),
+            "POST up": lambda exchange: self._send(exchange, last),
+            "GET l": lambda exchange: self._list(exchange, last),
+            "DELETE kb": lambda exchange: self._remove(exchange, last),
+            "DELETE f": lambda exchange: self._remove(exchange, last),
+            "POST ask": lambda exchange: exchange.reply(200, {"answer": "light", "of": self.found}),
+        }.get(f"{method} {first}", answer(404, {"message": "no such thing"}))
+
+    @property
+    def found(self) -> Sequence[str]:
+        newest = [*self.held.values()][-1]
+        return newest if self.chat is None else self.chat
+
+    def _make(self, exchange: Exchange) -> None:
+        one = f"kb-{len(self.names) + 1}"
+        self.names[one] = exchange.body.decode().split('"')[3]
+        self.held[one] = []
+        exchange.reply(200, {"status": "success"})
+
+    def _send(self, exchange: Exchange, place: str) -> None:
+        self.sent.append(exchange.body)
+        name = exchange.body.partition(b'filename="')[2].partition(b'"')[0].decode()
+        if self.takes_in:
+            self.held[place].append(name)
+        exchange.reply(200, {"id": name})
+
+    def _list(self, exchange: Exchange, place: str) -> None:
+        exchange.reply(200, self.held[place]) if place in self.held else exchange.reply(404, {})
+
+    def _remove(self, exchange: Exchange, one: str) -> None:
+        if self.removes:
+            self.held.pop(one, None)
+            for names in self.held.values():
+                names[:] = [name for name in names if name != one]
+        exchange.reply(200, {})
+
+
+@pytest.fixture
+def library(stand_in: StandIn) -> Library:
+    library = Library()
+    stand_in.answers = library
+    return library
+
+
+CHAT = {"method": "POST", "path": "/ask", "body": {"q": "{question}"}, "answer": "json"}
+ASKED = CHAT | {"text": {"at": "answer"}, "files": {"at": "of.*"}}
+
+
+def canary_of(url: str, upload: Mapping[str, Any], folder: Path, **more: Any) -> Canary:  # noqa: ANN401 - functions
+    (folder / "mine.txt").write_bytes(CONTENT)
+    whole = profile(url).model_dump() | {"api": "", "upload_seconds": 0.1}
+    whole["canary"] |= {
+        "password": SecretStr(PASSWORD), "knowledge_base": "kb", "upload": folder / "mine.txt",
+    }  # fmt: skip
+    functions = {"api": "own", "tokens": "none", "documents": DOCUMENTS, "upload": upload, **more}
+    application = Application.model_validate(whole | {"functions": functions})
+    return Canary(Known(application), Unused(), ApplicationClient(application), dict)  # type: ignore[arg-type]
+
+
+class Known:
+    """Stands for the target: all of it that an upload needs."""
+
+    name = "sandbox"
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+
+
+class Unused:
+    """Stands for the engine, which nothing here asks."""
+
+
+def test_it_is_sent_listed_found_and_removed(stand_in: StandIn, library: Library, tmp_path: Path) -> None:
+    canary = canary_of(stand_in.url, APART, tmp_path, chat=ASKED)
+    first, second = canary.upload(SESSION), canary.upload(SESSION)
+    assert first.name != second.name
+    assert first.name.endswith(".txt")
+    assert first.seconds is not None
+    assert first.found_in == (first.name,)
+    assert CONTENT in library.sent[0]
+    assert b'name="by"\r\n\r\ncanary\r\n' in library.sent[0]
+    assert library.held == {"kb": ["a.txt"], "kb-1": [first.name], "kb-2": [second.name]}
+    canary.sweep()
+    assert library.held == {"kb": ["a.txt"]}
+
+
+def test_within_the_canary_s_own_nothing_is_asked_about_it(
+    stand_in: StandIn, library: Library, tmp_path: Path
+) -> None:
+    canary = canary_of(stand_in.url, WITHIN, tmp_path, chat=ASKED)
+    uploaded = canary.upload(SESSION)
+    assert (uploaded.seconds is not None, uploaded.found_in) == (True, None)
+    assert library.held == {"kb": ["a.txt", uploaded.name]}
+    canary.forget()
+    assert library.held == {"kb": ["a.txt"]}
+
+
+def test_what_no_worker_takes_in_is_not_listed_and_is_removed(
+    stand_in: StandIn, library: Library, tmp_path: Path
+) -> None:
+    library.takes_in = False
+    canary = canary_of(stand_in.url, APART, tmp_path, chat=ASKED)
+    uploaded = canary.upload(SESSION)
+    assert (uploaded.seconds, uploaded.found_in) == (None, None)
+    canary.forget()
+    assert library.held == {"kb": ["a.txt"]}
+
+
+@pytest.mark.parametrize("request_", ["GET /kbs", "POST /up/kb-1"])
+def test_one_that_fails_in_the_middle_never_removes_the_canary_s_own(
+    stand_in: StandIn, library: Library, tmp_path: Path, request_: str
+) -> None:
+    library[request_] = answer(500, {"message": "broken"})
+    canary = canary_of(stand_in.url, APART, tmp_path)
+    with pytest.raises(Refused):
+        canary.upload(SESSION)
+    if "kbs" in request_:
+        with pytest.raises(Unverifiable, match=r"gives knowledge_base[^\n]*\nHINT: remove by hand what"):
+            canary.forget()
+    else:
+        canary.forget()
+        assert set(library.held) == {"kb"}
+    assert library.held["kb"] == ["a.txt"]
+
+
+def test_a_choice_of_the_canary_s_own_is_refused_before_anything_is_sent(
+    stand_in: StandIn, library: Library, tmp_path: Path
+) -> None:
+    find = {"path": "/kbs", "keep": {"knowledge_base": "0.id"}}
+    library["GET /kbs"] = answer(200, [{"id": "kb"}])
+    canary = canary_of(stand_in.url, APART | {"requests": [MAKE, find, SEND]}, tmp_path)
+    with pytest.raises(Mismatch, match="a knowledge base of the document's own, observed the canary's"):
+        canary.upload(SESSION)
+    with pytest.raises(Unverifiable, match="by hand"):
+        canary.forget()
+    assert library.sent == []
+    assert library.held["kb"] == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("kbs", "words"),
+    [
+        ([], "one value under id, observed none"),
+        ({"data": []}, "a list in"),
+        ([{"name": 7}], "one value under id, observed none"),
+        ([3], "a JSON object in"),
+    ],
+)
+def test_an_answer_of_another_shape_is_a_mismatch(
+    stand_in: StandIn, library: Library, tmp_path: Path, kbs: object, words: str
+) -> None:
+    library["GET /kbs"] = answer(200, kbs)
+    with pytest.raises(Mismatch, match=words):
+        canary_of(stand_in.url, APART, tmp_path).upload(SESSION)
+
+
+def test_a_removal_that_removes_nothing_is_seen(stand_in: StandIn, library: Library, tmp_path: Path) -> None:
+    library.removes = False
+    canary = canary_of(stand_in.url, APART, tmp_path)
+    uploaded = canary.upload(SESSION)
+    with pytest.raises(Mismatch, match=f"gone after its removal, observed {uploaded.name} is listed"):
+        canary.forget()
+
+
+def test_a_document_that_went_since_is_said(stand_in: StandIn, library: Library, tmp_path: Path) -> None:
+    canary = canary_of(stand_in.url, APART, tmp_path)
+    (tmp_path / "mine.txt").unlink()
+    with pytest.raises(Unverifiable, match="a document that can be read, observed No such file"):
+        canary.upload(SESSION)
+    assert library.names == {}
