@@ -8,6 +8,7 @@ import re
 import secrets
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -77,20 +78,8 @@ def test_what_the_tool_says_is_all_that_is_typed_from_nothing_to_a_verified_stac
 ) -> None:
     """Nobody wrote a profile of this stack: `init` does, and asks; its answers are a person's."""
     shell = _Shell(compose_file.parent)
-    said = shell.types(f"init --project {stack.project} --file {compose_file.name}")
-    profile = shell.folder / f"{stack.project}.toml"
-    asked = dict(re.findall(r"^ +\d+\. application\.canary\.(\w+): .*\n +(.+)$", said, re.MULTILINE))
-    assert asked.keys() == ANSWERS.keys()
-    text = profile.read_text()
-    for key, answer in ANSWERS.items():
-        assert text.count(f'{key} = "change-me"') == 1
-        text = text.replace(f'{key} = "change-me"', f'{key} = "{answer}"')
-    profile.write_text(text)
-    (canary_s,) = re.findall(r'password = \{env = "(\w+_CANARY_PASSWORD)"\}', text)
-    shell.environment[canary_s] = (stack.state.secrets / "canary_password").read_text()
+    profile, following = shell.answers(stack, f"--file {compose_file.name}")
     shell.makes_accounts(profile.with_suffix(".accounts.sh"), "mysql: rollproof_reader")
-    # What it says at its end.
-    (following,) = re.findall(r"^then: .* (capture --target .*)$", said, re.MULTILINE)
     shell.types(following)
     shell.environment["ROLLPROOF_TARGET"] = profile.name
     shell.types("backup")
@@ -115,6 +104,22 @@ class _Shell:
         assert code is None or done.returncode == code, done.stdout + done.stderr
         return done.stdout
 
+    def answers(self, stack: Stack, options: str) -> tuple[Path, str]:
+        """Let `init` propose a profile, and answer its questions; return it, and what to type then."""
+        said = self.types(f"init --project {stack.project} {options}")
+        profile = self.folder / f"{stack.project}.toml"
+        asked = dict(re.findall(r"^ +\d+\. application\.canary\.(\w+): .*\n +(.+)$", said, re.MULTILINE))
+        assert asked.keys() == ANSWERS.keys()
+        text = profile.read_text()
+        for key, answer in ANSWERS.items():
+            assert text.count(f'{key} = "change-me"') == 1
+            text = text.replace(f'{key} = "change-me"', f'{key} = "{answer}"')
+        profile.write_text(text)
+        (canary_s,) = re.findall(r'password = \{env = "(\w+_CANARY_PASSWORD)"\}', text)
+        self.environment[canary_s] = (stack.state.secrets / "canary_password").read_text()
+        (following,) = re.findall(r"^then: .* (capture --target .*)$", said, re.MULTILINE)
+        return profile, following
+
     def makes_accounts(self, statements: Path, made: str) -> None:
         """Run the file of statements, and export each password that it asks for, until all are `made`."""
         while (done := self._run("sh", str(statements))).returncode == ExitCode.USAGE:
@@ -133,6 +138,27 @@ class _Shell:
             timeout=SECONDS,
             check=False,
         )
+
+
+@pytest.mark.long(minutes=2)
+@pytest.mark.timeout(1800)
+def test_a_minute_of_watching_is_enough_to_verify_it_while_its_users_go_on(
+    stack: Stack, tmp_path: Path
+) -> None:
+    (tmp_path / "compose.json").write_text(_compose(stack, "config", "--format=json"))
+    shell, users = _Shell(tmp_path), LiveUsers(str(load_target(stack.profile).application.url))
+    with users.running(USERS_SECONDS):
+        profile, following = shell.answers(stack, "--file compose.json --watch 60")
+        proposed = {
+            name: store.get("policy", {})
+            for name, store in tomllib.loads(profile.read_text())["stores"].items()
+        }
+        assert proposed["mysql"]["imagedb.users"] == "grows"
+        assert {"mongodb.conversations", "mongodb.files"} <= proposed["mongodb"].keys()
+        assert "task_generation" in proposed["kafka"]
+        shell.types(following)
+        verified = shell.types(f"verify -n 2 --target {profile.name}")
+    assert verified.splitlines()[-1].startswith("PASSED: every check of all four phases ran and passed")
 
 
 @pytest.mark.long(minutes=1)

@@ -19,7 +19,7 @@ from hypothesis import strategies as some
 from fixtures.discovery import compose_files
 from fixtures.discovery.initial import Made, made_of
 from fixtures.discovery.looking import Looked
-from fixtures.discovery.observed import Api, Observed
+from fixtures.discovery.observed import Api, Observed, Watched
 from fixtures.discovery.parts import parts_of
 from fixtures.discovery.proposal import UNKNOWN
 from fixtures.discovery.stack import Stack, stack_of
@@ -366,15 +366,21 @@ def test_what_a_running_project_tells_is_in_the_profile(
         ),
         log="timed",
         maintenance="/run/away",
-        policies={"mysql": {"shop_main.orders": "grows"}, "redis": {"0:token:*": "grows"}},
-        watched=60.0,
+        watched=Watched(
+            {"mysql": {"shop_main.orders": "changes"}, "redis": {"0:token:*": "grows"}},
+            {"mysql": {"shop_main.orders": "changed_at"}},
+            {"minio": "b*"},
+            60.0,
+        ),
     )
     made = _made(stack, seen)
     (tmp_path / "it.toml").write_text(made.profile, encoding="utf-8")
     target = _loaded(tmp_path / "it.toml", monkeypatch)
     assert target.stores["minio"].model_dump()["buckets"] == ("b1", 'odd"\n[name]')
     assert list(target.stores["redis"].policy.items()) == [("0:token:*", "grows"), ("*", "volatile")]
-    assert target.stores["mysql"].policy == {"shop_main.orders": "grows"}
+    assert target.stores["mysql"].policy == {"shop_main.orders": "changes"}
+    assert target.stores["mysql"].touched == {"shop_main.orders": "changed_at"}
+    assert (target.stores["minio"].made_by_users, target.stores["mysql"].made_by_users) == (("b*",), ())
     maintenance = target.application.maintenance
     assert maintenance is not None
     assert maintenance.on == ("touch", "/run/away")

@@ -12,9 +12,9 @@ import pytest
 
 from fixtures.discovery.parts import recognitions
 from fixtures.discovery.proxy_configuration import log_format, maintenance_file
-from fixtures.discovery.watching import Trail, policies
+from fixtures.discovery.watching import Seen, Trail, made_since, policies
 from fixtures.engines.engine import Endpoint
-from fixtures.stores.contract import Digest
+from fixtures.stores.contract import Digest, RecordHash
 from fixtures.stores.reach import NOBODY, Reach
 
 
@@ -111,17 +111,66 @@ def test_a_maintenance_mode_is_found_in_a_configuration(text: str, found: str) -
 @pytest.mark.parametrize(
     ("counts", "totals", "policy"),
     [
-        ([3, 3, 3], [7, 7], None),
-        ([3, 4, 4], [7, 9], "grows"),
-        ([3, 4, 3], [7, 9], "volatile"),
-        ([3, 2], [7], "volatile"),
+        ([3, 3, 3], [7, None, 7], None),
+        ([3, 4, 4], [7, None, 9], "grows"),
+        ([3, 4, 3], [7, None, 9], "volatile"),
+        ([3, 2], [7, None], "volatile"),
         ([3, 3], [7, 8], "changes"),
         ([3], [7], None),
     ],
 )
-def test_a_collection_has_the_policy_of_its_changes(
-    counts: list[int], totals: list[int], policy: str | None
+def test_a_large_collection_has_the_policy_of_its_counts_and_digests(
+    counts: list[int], totals: list[int | None], policy: str | None
 ) -> None:
-    trail = Trail(counts, [Digest(3, total) for total in totals])
+    seen = zip(counts, totals, strict=True)
+    trail = Trail([Seen(count, None if total is None else Digest(3, total)) for count, total in seen])
     assert trail.policy == policy
     assert policies({"it": trail}) == ({"it": policy} if policy else {})
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "policy", "touched"),
+    [
+        ({"a": "1"}, {"a": "1"}, None, ""),
+        ({"a": "1"}, {"a": "1", "b": "2"}, "grows", ""),
+        ({"a": "1", "b": "2"}, {"a": "1", "c": "2"}, "volatile", ""),
+        # It grew, and somebody went on with what was there.
+        ({"a": "1"}, {"a": "2", "b": "2"}, "changes", "updated_at"),
+        ({"a": "1 x"}, {"a": "1 y"}, "changes", ""),
+        ({"a": "1 x", "b": "1 x"}, {"a": "2 y", "b": "2 x"}, "changes", "updated_at"),
+        ({"a": "1 x", "b": "1 x"}, {"a": "2 y", "b": "1 y"}, "changes", ""),
+    ],
+)
+def test_a_collection_has_the_policy_of_its_records(
+    before: dict[str, str], now: dict[str, str], policy: str | None, touched: str
+) -> None:
+    trail = Trail([_looked(before), Seen(len(before)), _looked(now)])
+    assert (trail.policy, trail.touched) == (policy, touched)
+
+
+def _looked(records: dict[str, str]) -> Seen:
+    """A look at records, each with the time of its last change and perhaps a text."""
+    found = dict[str, RecordHash]()
+    for key, values in records.items():
+        fields = {
+            name: hash(value) for name, value in zip(("updated_at", "text"), values.split(), strict=False)
+        }
+        found[key] = RecordHash(key, hash(values), fields)
+    return Seen(len(found), Digest(len(found), sum(one.hash for one in found.values())), found)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "pattern"),
+    [
+        (["users", "files"], ["users", "files"], ""),
+        (["users", "files"], ["users"], ""),
+        (["kb_a", "kb_b", "files"], ["kb_a", "kb_b", "files", "kb_c"], "kb_*"),
+        (["colqwenann_1", "files"], ["colqwenann_1", "files", "colqwenbob_1", "colqwencid_1"], "colqwen*"),
+        (["colqwencanary_1", "colqwenann_1"], ["colqwencanary_2", "colqwencid_1"], "colqwen*"),
+        (["files"], ["files", "kb_c", "kb_d"], "kb_*"),
+        (["files"], ["files", "kb_c"], "kb_c*"),
+        (["files"], ["files", "a", "z"], "*"),
+    ],
+)
+def test_collections_that_were_made_begin_alike(before: list[str], now: list[str], pattern: str) -> None:
+    assert made_since(before, now) == pattern
