@@ -14,10 +14,15 @@ from fixtures.backups.package import Kept
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The result of a restore: records by collection, and notes on data that was dropped or left out."""
+    """The result of a restore: records by collection, and notes on data that was dropped or left out.
+
+    `unsettled` are collections that users wrote to while the backup was taken. It says no exact number of
+    their records: the keeper has judged what came back.
+    """
 
     records: Mapping[str, int]
     notes: tuple[str, ...] = ()
+    unsettled: frozenset[str] = frozenset()
 
 
 class StoreKeeper(Protocol):

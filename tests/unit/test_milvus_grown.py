@@ -11,11 +11,14 @@ import pytest
 from pymilvus import MilvusClient
 from pymilvus.client.types import LoadState
 
-from fixtures.backups.package import read_package
+from fixtures.backups.package import Kept, read_package
 from fixtures.engines.engine import Endpoint
+from fixtures.errors import Mismatch
 from fixtures.stores.milvus.descriptor import MilvusProfile
 from fixtures.target.sections import Address
+from rollback_actions.backup import restore_trial
 from rollback_actions.containers.control import ContainerControl
+from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.milvus import keeper
 from rollback_actions.stores.milvus.keeper import _Collection, _Details
 from rollback_actions.stores.writable import Writable
@@ -101,7 +104,18 @@ def test_what_users_load_and_release_meanwhile_is_theirs_unless_the_server_was_s
     writable = Writable("milvus", profile, Endpoint("127.0.0.1", 9), cast("ContainerControl", control), 60.0)
     keeper.Keeper(writable).back_up(tmp_path)
     assert client.release_collection.called is long
-    assert control.calls == (["stop", "save_volumes", "start", "resolve"] if long else [])
+    assert control.calls[: 4 if long else 0] == (["stop", "save_volumes", "start", "resolve"] if long else [])
+    # What was written to meanwhile may come back as something between: the keeper has judged it.
+    back = keeper.Keeper(writable).restore(tmp_path)
+    assert back.unsettled == {"a"}
     kept = read_package(tmp_path, kind="milvus")
     assert kept.method == (keeper.STOPPED if long else keeper.PAUSED)
     assert kept.details["changing"] == ["a"]
+
+
+def test_a_trial_holds_a_restore_to_the_counts_of_its_backup_where_these_are_exact() -> None:
+    kept = Kept("volumes", {"a": 3, "b": 0}, 9)
+    restore_trial._require_all("milvus", kept, Restored({"a": 3, "b": 1}, unsettled=frozenset({"b"})))
+    for back in (Restored({"a": 3, "b": 1}), Restored({"a": 2, "b": 0}, unsettled=frozenset({"b"}))):
+        with pytest.raises(Mismatch, match="expected as many as its backup holds"):
+            restore_trial._require_all("milvus", kept, back)

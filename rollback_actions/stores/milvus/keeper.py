@@ -214,7 +214,8 @@ class Keeper(StoreWriter[MilvusProfile]):
         ]
         if found.server != recorded.server:
             notes.append(f"the backup is of Milvus {recorded.server}, the server is {found.server}")
-        return Restored(records=self._records(found), notes=tuple(notes))
+        unsettled = frozenset({*recorded.grown, *recorded.changing})
+        return Restored(records=self._records(found), notes=tuple(notes), unsettled=unsettled)
 
     def _grew(self, before: _Details, after: _Details) -> bool:
         """Return True if `after` differs from `before` in nothing but what the profile lets users do."""

@@ -43,6 +43,7 @@ services = ["files"]
 risk = "low"
 folder = "store"
 policy = {{tokens = "volatile"}}
+made_by_users = ["kb-*"]
 """
 APPLICATION = """
 [application.canary]
@@ -204,6 +205,23 @@ def test_what_is_another_in_it_is_found_and_named(project: Project) -> None:
     assert done.returncode == ExitCode.FAILED, done.stdout
     assert "files/documents" in done.stdout
     assert "other.txt" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["kb-7", "left-over"])
+def test_a_collection_that_users_make_is_named_and_is_no_fault(project: Project, name: str) -> None:
+    made = project.folder / "store" / name
+    made.mkdir()
+    try:
+        put(made / "mine.txt", b"Somebody's own.")
+        done = project.phase("phase4", "--no-gate")
+    finally:
+        shutil.rmtree(made)
+    if name == "kb-7":
+        assert done.returncode == ExitCode.VERIFIED, done.stdout
+        assert "made by users since the baseline, and not compared: kb-7" in done.stdout
+    else:
+        assert "test_store_holds_no_unrecorded_collection[files]" in _red(done)
+        assert "collections of files that the baseline does not know" in done.stdout
 
 
 def test_where_it_is_not_installed_its_kind_is_refused(project: Project) -> None:
