@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from fixtures.stores.contract import Blind
-from fixtures.stores.own_connections import OWN
+from fixtures.stores.own_connections import NAMES, OWN
 from fixtures.stores.reach import Reach
 from fixtures.target.sections import WatchedProfile
 from rollback_actions.stores.contract import Client
@@ -54,7 +54,12 @@ class Strangers(Generic[Watched]):
         return sorted(told, key=str)
 
     def _reads(self, client: Client) -> bool:
-        """Return True if it has the reader's account, unless that is the operator's too, who writes."""
+        """Return True if it is a monitor or verification, by its name or the reader's account.
+
+        An account that is the operator's too tells nothing.
+        """
+        if NAMES.fullmatch(client.name):
+            return True
         return client.account == self._profile.reader.user != self._profile.operator.user
 
     def _programs(self, others: Sequence[Client]) -> set[int]:

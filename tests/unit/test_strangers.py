@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pymysql
 import pytest
 import redis
 from redis.connection import Connection
@@ -16,7 +17,7 @@ from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.stores import own_connections
 from fixtures.stores.contract import Blind
 from fixtures.stores.mongodb import view as mongodb
-from fixtures.stores.own_connections import NAME, OwnConnections
+from fixtures.stores.own_connections import NAME, NAMES, OwnConnections
 from fixtures.stores.reach import Reach
 from fixtures.stores.redis import view as redis_view
 from fixtures.target.sections import Account, Address, WatchedProfile
@@ -60,6 +61,24 @@ def _told(found: Sequence[Client], operated: Operated[WatchedProfile]) -> list[s
 def test_neither_account_nor_host_makes_a_client_ours(account: str, host: str, *, apart: bool) -> None:
     clients = [OURS, Client(account, host, 7), Client(account, host, 8)]
     assert _told(clients, _operated(apart=apart)) == [f"{account}@{host}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reads"),
+    [
+        ("rollproof-0123456789abcdef", True),
+        ("rollproof", False),
+        ("rollproof-x", False),
+        ("", False),
+    ],
+)
+def test_a_monitor_that_has_the_applications_own_account_is_known_by_its_name(
+    name: str, *, reads: bool
+) -> None:
+    clients = [OURS, Client("operator", "10.0.0.1", 7, name), Client("operator", "10.0.0.1", 8, "app")]
+    found = Strangers(_operated()).among(clients)
+    assert sorted(one.reads for one in found) == ([False, True] if reads else [False])
+    assert NAMES.fullmatch(NAME)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", ""])
@@ -179,10 +198,18 @@ def test_redis_greets_and_remembers_its_number(monkeypatch: pytest.MonkeyPatch) 
         Connection, "on_connect", lambda self: setattr(self, "handshake_metadata", {b"id": 7})
     )
     monkeypatch.setattr(Connection, "is_connected", property(lambda _: True))
+    said = list[tuple[str, ...]]()
+    monkeypatch.setattr(Connection, "send_command", lambda _, *words: said.append(words))
+
+    def refuse(_: Connection) -> None:
+        raise redis.exceptions.NoPermissionError("CLIENT SETNAME")
+
+    monkeypatch.setattr(Connection, "read_response", refuse)
     client = redis_view.connect(Reach("one", NOWHERE, _account("reader"), 1.0), 0)
     greet = client.connection_pool.connection_kwargs["redis_connect_func"]
     greet(connection)
     assert own.numbers(ELSEWHERE, 1.0) == {7}
+    assert said == [("CLIENT", "SETNAME", NAME)]
     # The driver connects the same object again: another number.
     monkeypatch.setattr(own_connections, "_GRACE_SECONDS", -1.0)
     monkeypatch.setattr(
@@ -216,7 +243,7 @@ def test_redis_tells_a_client_on_our_own_accounts(
     ours = {"id": "1", "user": "operator", "addr": "10.0.0.1:9", "flags": "N", "cmd": "client|list"}
     others = [
         {**ours, "id": "2", "addr": "10.0.0.9:9"},
-        {**ours, "id": "3", "user": "reader", "addr": "127.0.0.1:9"},
+        {**ours, "id": "3", "user": "reader", "addr": "127.0.0.1:9", "name": "app"},
         {**ours, "id": "4", "user": "app", "cmd": "NULL"},
         {**ours, "id": "5", "user": "replica", "flags": "S"},
     ]
@@ -226,7 +253,7 @@ def test_redis_tells_a_client_on_our_own_accounts(
 def test_mysql_tells_a_client_on_our_own_accounts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = [
+    found: list[tuple[object, ...]] = [
         (2**32 + 1, "operator", "10.0.0.1:9", None, "Query", 0, "", "SHOW PROCESSLIST"),
         (2, "operator", "10.0.0.1:10", None, "Sleep", 0, "", None),
         (3, "reader", "localhost", None, "Sleep", 0, "", None),
@@ -235,8 +262,20 @@ def test_mysql_tells_a_client_on_our_own_accounts(
     ]
     clients = mysql_clients.Clients(cast("Any", Operated("one", section("mysql"), NOWHERE)))
     monkeypatch.setattr(clients, "_open", lambda: SimpleNamespace(close=lambda: None))
-    monkeypatch.setattr(mysql_clients, "rows", lambda *_: found)
-    assert [str(one) for one in clients.others()] == ["operator@10.0.0.1", "reader@localhost"]
+    programs = [(2, "rollproof-0123456789abcdef"), (3, "app")]
+    monkeypatch.setattr(
+        mysql_clients, "rows", lambda _, query: found if query == "SHOW PROCESSLIST" else programs
+    )
+    told = {str(one): one.reads for one in clients.others()}
+    assert told == {"operator@10.0.0.1": True, "reader@localhost": True}
+
+    def hidden(_: object, query: str) -> list[tuple[object, ...]]:
+        if query != "SHOW PROCESSLIST":
+            raise pymysql.err.OperationalError(1142, "SELECT command denied")
+        return found
+
+    monkeypatch.setattr(mysql_clients, "rows", hidden)
+    assert {str(one): one.reads for one in clients.others()}["operator@10.0.0.1"] is False
 
 
 def test_mongodb_tells_a_client_on_our_own_accounts(monkeypatch: pytest.MonkeyPatch) -> None:

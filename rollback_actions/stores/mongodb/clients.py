@@ -56,7 +56,8 @@ class Clients:
 def _clients(operation: Mapping[str, Any]) -> list[Client]:
     host = host_of(str(operation["client"]))
     users = [str(user["user"]) for user in operation["effectiveUsers"]]
-    return [Client(user, host, _number(operation)) for user in users if user != _SYSTEM]
+    name = str(operation.get("appName", ""))
+    return [Client(user, host, _number(operation), name) for user in users if user != _SYSTEM]
 
 
 def _number(operation: Mapping[str, Any]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
@@ -18,6 +19,10 @@ from rollback_actions.stores.writable import Operated
 _NOBODY = frozenset({"system user", "event_scheduler", "unauthenticated user"})
 # Replicas: they only read.
 _READING = frozenset({"Binlog Dump", "Binlog Dump GTID"})
+_PROGRAMS = (
+    "SELECT PROCESSLIST_ID, ATTR_VALUE FROM performance_schema.session_connect_attrs"
+    " WHERE ATTR_NAME = 'program_name'"
+)
 # A client is told its number modulo this.
 _NUMBERS = 2**32
 
@@ -37,9 +42,10 @@ class Clients:
             if self._connection is None:
                 self._connection = self._open()
             found = rows(self._connection, "SHOW PROCESSLIST")
+            names = self._names(self._connection)
         return self._strangers.among(
             [
-                Client(str(user), host_of(str(host)), int(number) % _NUMBERS)
+                Client(str(user), host_of(str(host)), int(number) % _NUMBERS, names.get(int(number), ""))
                 for number, user, host, _, command, *_ in found
                 if user not in _NOBODY and command not in _READING
             ]
@@ -50,6 +56,14 @@ class Clients:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    @staticmethod
+    def _names(connection: Connection[Cursor]) -> dict[int, str]:
+        """Return the names of the clients' programs, by number; none where the server keeps none."""
+        try:
+            return {int(number): str(name) for number, name in rows(connection, _PROGRAMS)}
+        except pymysql.err.MySQLError:  # not this account's to see
+            return {}
 
     def _open(self) -> Connection[Cursor]:
         with ExitStack() as undo:

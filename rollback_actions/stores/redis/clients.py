@@ -34,7 +34,7 @@ class Clients:
                 raise blind(self._reach, "the right to CLIENT LIST", "an account without it") from None
         return self._strangers.among(
             [
-                Client(one.get("user", "default"), host_of(one["addr"]), int(one["id"]))
+                Client(one.get("user", "default"), host_of(one["addr"]), int(one["id"]), one.get("name", ""))
                 for one in found
                 if not _SERVERS & set(one["flags"]) and one["cmd"] != _NOTHING
             ]
