@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,14 +12,18 @@ from fixtures.collection import Json
 from fixtures.errors import Meaning, Mismatch, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say
 from fixtures.home import typed
-from fixtures.incident.kept_backups import AGAIN, UNRECORDED, KeptSet, KeptStoreOf
+from fixtures.incident.kept_backups import AGAIN, UNRECORDED, KeptStoreOf
 from fixtures.incident.trials import TrialOfStore
 from fixtures.stores.contract import Retention
 from fixtures.stores.policy import in_proportion, policy_of
+from fixtures.system.clock import is_recent
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Target
 from fixtures.target.safety import means_of
 from fixtures.verdict import Verdict
+
+if TYPE_CHECKING:
+    from fixtures.backups.sets import BackupSet
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step1]
 
@@ -26,7 +31,7 @@ BOTH = f"{typed('backup')}, then {typed('capture')}"
 
 
 def test_backup_is_of_this_commit(
-    backup_set: KeptSet, working_commit: str, expect: Expect, note: Say
+    backup_set: BackupSet, working_commit: str, expect: Expect, note: Say
 ) -> None:
     """The newest backup set is of the working copy's commit, to which a rollback would go."""
     expect(backup_set.commit == working_commit,
@@ -37,7 +42,7 @@ def test_backup_is_of_this_commit(
 
 
 def test_backup_is_whole(
-    profile_store: str, backup_set: KeptSet, kept_store: KeptStoreOf, note: Say
+    profile_store: str, backup_set: BackupSet, kept_store: KeptStoreOf, note: Say
 ) -> None:
     """The store is in the set, and its backup is complete, byte for byte as it was written."""
     kept = kept_store(profile_store)
@@ -59,13 +64,12 @@ def test_backup_is_of_the_kind_that_its_risk_demands(
 
 
 def test_backup_is_recent(
-    profile_store: str, backup_set: KeptSet, target: Target, expect: Expect, note: Say
+    profile_store: str, backup_set: BackupSet, target: Target, expect: Expect, note: Say
 ) -> None:
     """The store's backup was begun so recently that little was written since."""
     began, _ = backup_set.moments(profile_store)
-    oldest, age = target.premigration.backup.age_seconds, began.seconds_ago()
-    # A negative age: that clock cannot be trusted with an age.
-    expect(0 <= age <= oldest,
+    oldest, age = target.premigration.backup.age_seconds, backup_set.age(profile_store)
+    expect(is_recent(age, oldest),
            what=f"backup of {profile_store}",
            expected=f"begun at most {oldest} s ago", observed=f"{age:.0f} s ago, at {began.wall}",
            source=backup_set.folder, hint=AGAIN)
@@ -115,7 +119,7 @@ def test_backup_is_in_proportion(
 
 
 def test_images_of_the_application_are_kept(
-    backup_set: KeptSet,
+    backup_set: BackupSet,
     kept_image: Callable[[str], int],
     baseline: Baseline,
     target: Target,
@@ -136,7 +140,7 @@ def test_images_of_the_application_are_kept(
 
 
 def test_backups_are_of_one_recovery_point(
-    backup_set: KeptSet, target: Target, expect: Expect, note: Say, evidence: Keep
+    backup_set: BackupSet, target: Target, expect: Expect, note: Say, evidence: Keep
 ) -> None:
     """The backups of all stores were taken at about the same time, so that their references agree."""
     # A backup is of some moment between its beginning and its end.

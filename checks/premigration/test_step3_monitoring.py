@@ -124,5 +124,6 @@ def _expect_fresh(last: Sample, target: Target, expect: Expect) -> None:
     age, beat = last.at.seconds_ago(), target.premigration.monitoring.beat_seconds
     expect(is_fresh(age, beat),
            what="last sample of the monitor",
-           expected=f"no older than {OLDEST_BEATS * beat:g} s", observed=f"{age:.1f} s old, of {last.monitor}",
+           expected=f"no older than {OLDEST_BEATS * beat:g} s",
+           observed=f"{age:.1f} s old, of {last.monitor}",
            hint=f"the monitor hangs, is stopped or has ended; {START}")

@@ -14,6 +14,7 @@ from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Say
 from fixtures.incident.rehearsals import Ending, Rehearsal
 from fixtures.incident.reopening import Closing, reopen_hint
+from fixtures.system.clock import is_recent
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
 
@@ -76,7 +77,7 @@ def test_rehearsal_is_recent(
 ) -> None:
     """The rehearsal has not expired."""
     days, limit = rehearsal_ending.at.seconds_ago() / DAY_SECONDS, target.premigration.rehearsal.days
-    expect(0 <= days <= limit,
+    expect(is_recent(days, limit),
            what="age of the rehearsal",
            expected=f"at most {limit} days", observed=f"{days:.1f}",
            source=rehearsal.folder, hint="a rehearsal expires: rehearse the migration again")

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
-from pydantic import SecretStr
 
 from fixtures.baseline.folder import Baseline
 from fixtures.errors import Meaning
@@ -45,8 +44,7 @@ def test_login(session: Session, client: ApplicationClient, target: Target, expe
 @pytest.mark.needs("log_in")
 def test_wrong_password_is_refused(canary: Canary, target: Target, expect_refused: ExpectRefused) -> None:
     """A wrong password is refused."""
-    wrong = SecretStr("not-" + target.application.canary.password.get_secret_value())
-    expect_refused("log-in with a wrong password", lambda: canary.log_in(wrong),
+    expect_refused("log-in with a wrong password", lambda: canary.log_in(canary.wrong_password),
                    *target.application.functions.wrong_password)
 
 
@@ -61,11 +59,10 @@ def test_stale_token_is_refused(
 
 @pytest.mark.needs("others")
 def test_another_user_is_refused(
-    session: Session, client: ApplicationClient, target: Target, expect_refused: ExpectRefused
+    session: Session, canary: Canary, client: ApplicationClient, target: Target, expect_refused: ExpectRefused
 ) -> None:
     """The canary may not look at what belongs to another user."""
-    stranger = f"not-{session.user}"
-    expect_refused("look at what belongs to another user", lambda: client.own(session, of=stranger),
+    expect_refused("look at what belongs to another user", lambda: client.own(session, of=canary.stranger),
                    *target.application.functions.refused)
 
 
@@ -115,7 +112,7 @@ def test_chat_is_grounded(
 ) -> None:
     """The answer was made from the expected document and the documents that the baseline recorded."""
     files = dict.fromkeys((target.application.canary.expected_file, *baseline.facts.canary.grounded_in))
-    expect(files.keys() <= set(conversation.answer.files),
+    expect(conversation.is_made_from(files),
            what="documents that the chat's answer is grounded in", means=Meaning.DATA_CHANGED,
            expected=", ".join(files), observed=", ".join(conversation.answer.files) or "none",
            source="application",
@@ -126,7 +123,7 @@ def test_chat_is_grounded(
 def test_chat_answers_right(conversation: Conversation, target: Target, expect: Expect) -> None:
     """The answer holds the words that are known to be right."""
     words, text = target.application.canary.expected_text, conversation.answer.text
-    expect(words.casefold() in text.casefold(),
+    expect(conversation.says(words),
            what="words of the chat's answer", means=Meaning.DATA_CHANGED,
            expected=words, observed=f"{len(text)} characters without them", source="application",
            hint="retrieval does not find what it found before, or the model is another one")
@@ -155,13 +152,11 @@ def test_upload_is_taken_in(uploaded: Uploaded, target: Target, expect: Expect) 
     expect(uploaded.seconds is not None,
            what=f"uploaded document {uploaded.name}", means=Meaning.SERVICE_DOWN,
            expected=f"listed within {limit:g} s",
-           observed="not listed" if uploaded.seconds is None else f"listed after {uploaded.seconds:.1f} s",
+           observed=f"listed after {uploaded.seconds or 0:.1f} s", instead="not listed",
            hint="see the log of the application's workers: one that takes nothing in may run well")
-    # Not asked about where it is not in a knowledge base of its own.
-    found_in = (uploaded.name,) if uploaded.found_in is None else uploaded.found_in
-    expect(uploaded.name in found_in,
+    expect(uploaded.is_found,
            what=f"documents that an answer about {uploaded.name} is grounded in", means=Meaning.DATA_CHANGED,
-           expected=uploaded.name, observed=", ".join(found_in) or "none",
+           expected=uploaded.name, instead=", ".join(uploaded.found_in or ()) or "none",
            hint="retrieval does not find what was just taken in: see the log of the application's workers")
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from fixtures.application.canary import Canary, Conversation, canary_in_use, patience_with_the_monitor
 from fixtures.application.client import ApplicationClient, Session, refusal_of, told
 from fixtures.baseline.containers import record_container
@@ -163,8 +161,8 @@ def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) 
     if uploaded is not None and uploaded.seconds is None:
         limit = target.application.upload_seconds
         raise _unfit(target, "the canary's upload", f"listed within {limit:g} s", "not listed")
-    if uploaded is not None and uploaded.found_in is not None and uploaded.name not in uploaded.found_in:
-        observed = listed(uploaded.found_in) or "none"
+    if uploaded is not None and not uploaded.is_found:
+        observed = listed(uploaded.found_in or ()) or "none"
         raise _unfit(target, "an answer about the canary's upload", f"made from {uploaded.name}", observed)
     return RecordedCanary(files=files, grounded_in=asked.answer.files if asked else (), turns=turns)
 
@@ -178,10 +176,10 @@ def _require_functions(target: Target, canary: Canary, session: Session) -> None
     if "own" in can:
         client.own(session)
     if "others" in can:
-        of = f"not-{session.user}"
+        of = canary.stranger
         _require_refused(target, "another user", lambda: client.own(session, of=of), functions.refused)
     if "log_in" in can:
-        wrong = SecretStr("not-" + application.canary.password.get_secret_value())
+        wrong = canary.wrong_password
         _require_refused(target, "a wrong password", lambda: canary.log_in(wrong), functions.wrong_password)
 
 
@@ -206,12 +204,11 @@ def _unfit(target: Target, what: str, expected: str, observed: str) -> ActionFai
 
 def _require_right(target: Target, asked: Conversation) -> None:
     """Refuse an answer to the canary's question that is not whole, or not the right one."""
-    wanted, answer = target.application.canary, asked.answer
-    grounded = wanted.expected_file in answer.files or "sources" not in target.application.verifiable
-    if asked.well and grounded and wanted.expected_text.casefold() in answer.text.casefold():
+    wanted = target.application.canary
+    grounded = asked.is_made_from([wanted.expected_file]) or "sources" not in target.application.verifiable
+    if asked.well and grounded and asked.says(wanted.expected_text):
         return
     right = " and ".join(filter(None, (wanted.expected_file, wanted.expected_text)))
     expected = f"an answer with a regular end, that shows {right}"
-    raise _unfit(
-        target, "the canary's question", expected, f"{asked}, of {listed(answer.files) or 'no file'}"
-    )
+    files = listed(asked.answer.files) or "no file"
+    raise _unfit(target, "the canary's question", expected, f"{asked}, of {files}")

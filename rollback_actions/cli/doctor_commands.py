@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fixtures.errors import ExitCode, Mismatch
+from fixtures.errors import ExitCode
 from fixtures.home import typed
 from rollback_actions.cli.options import AsJson, Profile
 
@@ -78,24 +78,14 @@ def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator
 def _beside(target: Target) -> Sequence[Probe]:
     """Return the probes of what commands and reports have beside the target."""
     from fixtures.doctor.examination import Probe, Spared
-    from fixtures.rollback.refusals import unverified
+    from fixtures.rollback.refusals import refuse_hold
     from fixtures.rollback.unfinished import refuse_unfinished
-    from fixtures.system.clock import age
     from reports.tools.node import installed_allure
     from rollback_actions.session.lock import open_lock
 
     def rollback() -> str:
         refuse_unfinished(target.folders.incidents, target.name)
-        for incident, record, done in unverified(target):
-            ago = record.finished.seconds_ago()
-            if ago < target.hold_seconds:
-                raise Mismatch(
-                    what="hold",
-                    expected=f"no rollback of the last {age(target.hold_seconds)} that is not verified",
-                    observed=f"{done}, {age(ago)} ago, in incident {incident.id}",
-                    source="hold_seconds of the profile",
-                    hint=f"verify it: {typed(f'verify verification --incident={incident.id}')}",
-                )
+        refuse_hold(target)
         return "none is unfinished, and none holds another up"
 
     def lock() -> str:

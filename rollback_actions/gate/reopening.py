@@ -18,7 +18,6 @@ from fixtures.incident.reopening import REOPENED, Reopening, read_reopenings, re
 from fixtures.incident.rollbacks import RolledBack, rollbacks_in
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target
-from fixtures.verdict import Verdict
 from rollback_actions.session.file_lock import file_lock
 from rollback_actions.session.holder import Holder
 from rollback_actions.session.session import sealed_journal
@@ -215,7 +214,8 @@ def _rehearsal(target: Target, fix: str, finished: Moment) -> tuple[Rehearsal, s
     elif newest is None:
         observed = "none"
     else:
-        observed = _wrong_with(newest, finished)
+        fault = newest.fault() or _too_early(newest, finished)
+        observed = fault and f"{newest.folder.name}, {fault}"
     if newest is None or newest.ending is None or observed:
         raise UsageProblem(
             what=f"rehearsal of the fix, {fix[:12]}",
@@ -227,20 +227,10 @@ def _rehearsal(target: Target, fix: str, finished: Moment) -> tuple[Rehearsal, s
     return newest, newest.ending.verdict_sha256
 
 
-def _wrong_with(rehearsal: Rehearsal, finished: Moment) -> str:
-    """Return the fault of a rehearsal, or "" if it passed after `finished`; step 5 judges the same way."""
-    ending, name = rehearsal.ending, rehearsal.folder.name
-    if rehearsal.broken:
-        return f"{name}, whose journal does not hold: {rehearsal.broken}"
-    if ending is None:
-        return f"{name}, which was cut off, or runs"
-    if not rehearsal.verdict_is_recorded:
-        return f"{name}, whose verdict.json is not the one that its journal names"
-    if {ending.migrated, ending.rolled_back} != {Verdict.PASSED}:
-        return f"{name}: the migration {ending.migrated}, its rollback {ending.rolled_back}"
-    if rehearsal.began.seconds_since(finished) <= 0:
-        return f"{name}, which began {rehearsal.began.wall}; the rollback ended {finished.wall}"
-    return ""
+def _too_early(rehearsal: Rehearsal, finished: Moment) -> str:
+    if rehearsal.began.seconds_since(finished) > 0:
+        return ""
+    return f"which began {rehearsal.began.wall}; the rollback ended {finished.wall}"
 
 
 def _backup(target: Target, finished: Moment) -> BackupSet:

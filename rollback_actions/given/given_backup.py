@@ -11,7 +11,7 @@ import pytest
 from fixtures.baseline.folder import Baseline
 from fixtures.errors import Mismatch, Problem, Unverifiable
 from fixtures.gating.verification import VERIFICATION, verification_of
-from fixtures.incident.kept_backups import KeptSet, KeptStore, KeptStoreOf
+from fixtures.incident.kept_backups import KeptStore, KeptStoreOf
 from fixtures.incident.trials import Trial, TrialOfStore, of_problem
 from fixtures.system.record_files import load_record, write_record
 from fixtures.system.rounds import Wrong, answer_of, ask_all
@@ -29,17 +29,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def _backup(target: Target) -> BackupSet:
+def backup_set(target: Target) -> BackupSet:
+    """The newest backup set of the target; without a complete one its checks fail."""
     # Only these checks need keepers and their drivers: a run of another stage does not wait for them.
     from fixtures.backups.newest_backup import newest_backup  # noqa: PLC0415
 
     return newest_backup(target.folders.backups, target.name)
-
-
-@pytest.fixture(scope="session")
-def backup_set(_backup: BackupSet) -> KeptSet:
-    """The newest backup set of the target; without a complete one its checks fail."""
-    return KeptSet(_backup.folder, _backup.commit, tuple(_backup.stores), _backup.taken, _backup.images)
 
 
 @pytest.fixture(scope="session")
@@ -51,14 +46,14 @@ def kept_image(target: Target) -> Callable[[str], int]:
 
 
 @pytest.fixture(scope="session")
-def kept_store(_backup: BackupSet, target: Target) -> KeptStoreOf:
+def kept_store(backup_set: BackupSet, target: Target) -> KeptStoreOf:
     """Reads the backup of a store, by its name, completely and once."""
     from fixtures.backups.newest_backup import read_store  # noqa: PLC0415
 
     @cache
     def read(name: str) -> Mapping[str, KeptStore | Wrong]:
         return ask_all(
-            [name], lambda name: read_store(_backup, name, target.stores[name]), question="read backup"
+            [name], lambda name: read_store(backup_set, name, target.stores[name]), question="read backup"
         )
 
     return lambda name: answer_of(read(name), name)
@@ -66,7 +61,7 @@ def kept_store(_backup: BackupSet, target: Target) -> KeptStoreOf:
 
 @pytest.fixture(scope="session")
 def restored(
-    _backup: BackupSet, target: Target, baseline: Baseline, pytestconfig: pytest.Config
+    backup_set: BackupSet, target: Target, baseline: Baseline, pytestconfig: pytest.Config
 ) -> Callable[[str], TrialOfStore]:
     """Restores the set into a scratch instance and compares it; gives the result of one store, by its name.
 
@@ -79,12 +74,12 @@ def restored(
     seconds = target.premigration.scratch.whole_seconds
     with file_lock(record.with_suffix(".lock"), "try a backup", wait_seconds=seconds):
         if not record.exists():
-            write_record(record, _tried(target, _backup, baseline))
+            write_record(record, _tried(target, backup_set, baseline))
     trial = load_record(Trial, record)
-    if (trial.backup, trial.baseline) != (_backup.folder.name, baseline.id):
+    if (trial.backup, trial.baseline) != (backup_set.folder.name, baseline.id):
         raise Unverifiable(
             what="backup set that was tried",
-            expected=f"{_backup.folder.name}, against {baseline.id}",
+            expected=f"{backup_set.folder.name}, against {baseline.id}",
             observed=f"{trial.backup}, against {trial.baseline}",
             source=str(record),
             hint="another one was made meanwhile: run the checks again",
