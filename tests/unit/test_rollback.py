@@ -8,6 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from rollback_actions.rollback.engine import RecordsUnknown
 from tests.unit.sandbox import (
     COMPOSE_FILE,
     SERVICES,
+    WAY_IN,
     Releases,
     Sandbox,
     StandInProxy,
@@ -80,6 +83,18 @@ def _steps(incident: Incident) -> list[StepId]:
     return [step.id for step in found if step.id is not None]
 
 
+def _in_one_order(steps: list[StepId]) -> list[tuple[Step, str]]:
+    """Return steps with those that run side by side store by store: no other order is forgiven."""
+    ordered: list[tuple[Step, str]] = []
+    together = [
+        next((number for number, of in enumerate(SIDE_BY_SIDE) if one.step in of), None) for one in steps
+    ]
+    for number, group in groupby(zip(together, steps, strict=True), key=itemgetter(0)):
+        found = [(one.step, one.of) for _, one in group]
+        ordered += found if number is None else sorted(found, key=itemgetter(1))
+    return ordered
+
+
 def _stopped(sandbox: Sandbox) -> list[tuple[str, ...]]:
     return [tuple(call.args[0]) for call in sandbox.control.stop.call_args_list]
 
@@ -105,10 +120,20 @@ def test_it_does_the_steps_that_were_shown(
     assert len(_steps(incident)) == STEPS[kind][maintained is not None]
     done, planned = _steps(incident), [step.id for step in plan.steps]
     assert Counter(done) == Counter(planned)
-    for one, other in zip(done, planned, strict=True):
-        assert one == other or any({one.step, other.step} <= steps for steps in SIDE_BY_SIDE)
+    assert _in_one_order(done) == _in_one_order(planned)
     shown = [step for step, _ in outline(sandbox.target, plan)]
     assert shown == [step for step in plan.steps if step.part_of is None]
+
+
+@pytest.mark.parametrize("kind", ["database", "full", "emergency"])
+def test_its_steps_are_in_order_where_users_stay_out_of_it(
+    sandbox: Sandbox, incident: Incident, kind: str
+) -> None:
+    with proxied(sandbox, WAY_IN):
+        plan = PLANS[kind](sandbox)
+        sandbox.run(plan, incident)
+    assert plan.steps[-1].id == StepId(Step.KEEP_OUT)
+    assert _in_one_order(_steps(incident)) == _in_one_order([step.id for step in plan.steps])
 
 
 def test_a_service_rollback_touches_that_service_only(sandbox: Sandbox, incident: Incident) -> None:
@@ -181,7 +206,11 @@ def test_after_an_interruption_of_any_step_it_is_run_again(
     assert begun is (number > 0 or not plan.images)
     found = interrupted(sandbox.target.folders.incidents, sandbox.target.name, plan.wish)
     assert (found and found.incident.id) == (incident.id if begun else None)
+    before_it = len(_steps(incident))
     sandbox.run(plan, incident)
+    # A resumed one does the rest, and what it has to repeat, in the order of the plan as well.
+    done, planned = _steps(incident)[before_it:], [step.id for step in plan.steps]
+    assert _in_one_order(done) == _in_one_order([step for step in planned if step in done])
     words = {name: "of release 1" if name in plan.stores else before[name] for name in before}
     assert _words(sandbox) == words
     assert head(sandbox.target.application.repository) == (sandbox.commit if plan.checks_out else sandbox.bad)
