@@ -8,9 +8,9 @@ from pathlib import Path
 
 from fixtures.backups.images import FILE, KIND, image_folder, is_kept, kept_image
 from fixtures.backups.package import write_package
-from fixtures.incident.journal_steps import Step
+from fixtures.incident.journal_steps import Step, Steps
 from fixtures.system.files import make_folders, part_of, rename_whole
-from rollback_actions.backup.taking import Steps, backup_written
+from rollback_actions.backup.taking import backup_written
 from rollback_actions.containers.control import ContainerControl
 
 # An image has up to some gigabytes, which a slow disk writes and reads again.

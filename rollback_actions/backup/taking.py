@@ -6,10 +6,9 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from fixtures.backups.index import FOLDER
 from fixtures.backups.package import MANIFEST as PACKAGE
@@ -23,7 +22,7 @@ from fixtures.backups.sets import (
     set_in,
 )
 from fixtures.errors import ActionFailed, reason_of
-from fixtures.incident.journal_steps import Step
+from fixtures.incident.journal_steps import Step, Steps
 from fixtures.system.clock import Moment
 from fixtures.system.files import (
     finish_parts,
@@ -40,20 +39,6 @@ from rollback_actions.stores.contract import BacksUp
 
 Revisions = Mapping[str, tuple[str, ...]]
 """The revisions that alembic has recorded, by the service that brings its migrations."""
-
-
-class StepResult(Protocol):
-    """The object that `Steps` gives to a step's body: the body sets its result."""
-
-    result: str
-
-
-class Steps(Protocol):
-    """Opens a step that is shown and recorded."""
-
-    def __call__(self, step: Step, of: str = "", /) -> AbstractContextManager[StepResult]:
-        """Return `step` of a store."""
-        ...
 
 
 def finish_sets(backups: Path, target: str) -> list[Path]:

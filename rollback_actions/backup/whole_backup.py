@@ -11,10 +11,11 @@ from fixtures.backups.sets import BackupSet
 from fixtures.engines.engine import ContainerEngine, images_of
 from fixtures.engines.stray_mounts import require_held
 from fixtures.errors import Problem
+from fixtures.incident.journal_steps import Steps
 from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_revisions
 from fixtures.target.profile import Target
 from rollback_actions.backup.images import keep_images
-from rollback_actions.backup.taking import Steps, new_backup_folder, take_backup
+from rollback_actions.backup.taking import new_backup_folder, take_backup
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.stores.registry import open_keepers
 

@@ -46,9 +46,9 @@ def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver
 
 def capture_command(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Capture a baseline and make it current: commit, images, records, what the canary sees."""
+    from fixtures.doctor.capture import capture
     from fixtures.rollback.unfinished import refuse_unfinished
     from fixtures.target.profile import load_target
-    from rollback_actions.backup.capture import capture
     from rollback_actions.session.lock import open_lock
     from rollback_actions.session.session import open_session
 

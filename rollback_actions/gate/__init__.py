@@ -2,7 +2,7 @@
 
 May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.git`, `fixtures.engines`,
 `fixtures.stores`, `fixtures.incident`, `fixtures.sealing`, `fixtures.baseline`, `fixtures.backups`,
-`fixtures.team`, `fixtures.application`, `fixtures.rollback`, `rollback_actions.session`,
+`fixtures.team`, `fixtures.application`, `fixtures.rollback`, `fixtures.doctor`, `rollback_actions.session`,
 `rollback_actions.containers`, `rollback_actions.contacts`, `rollback_actions.backup`,
 `rollback_actions.rollback`.
 """

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fixtures.doctor.capture import capture
 from fixtures.engines.engine import Container
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed, reason_of
@@ -22,7 +23,6 @@ from fixtures.sealing.chain import standing
 from fixtures.system.command import Deadline, run_command
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict, verdict_of
-from rollback_actions.backup.capture import capture
 from rollback_actions.backup.whole_backup import back_up
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.gate.check_run import CheckRun

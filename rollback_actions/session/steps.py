@@ -12,7 +12,7 @@ from rollback_actions.session.journal import Detail, Journal
 
 
 class Recorder:
-    """Steps that are shown and written to the journal, as `rollback_actions.backup.taking.Steps` asks."""
+    """Steps that are shown and written to the journal, as `fixtures.incident.journal_steps.Steps` asks."""
 
     def __init__(self, journal: Journal, progress: Progress, require: Callable[[], None]) -> None:
         """Write to `journal`, show on `progress`; `require` is called before each step, and may refuse it."""

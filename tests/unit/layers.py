@@ -67,7 +67,8 @@ _ROWS = {
     ),
     "fixtures.doctor": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
-        "fixtures.stores fixtures.sealing fixtures.baseline fixtures.backups fixtures.probes"
+        "fixtures.stores fixtures.incident fixtures.sealing fixtures.baseline fixtures.backups "
+        "fixtures.application fixtures.probes"
     ),
     "fixtures.migration_lint": "fixtures fixtures.target fixtures.baseline",
     "fixtures.given": (
@@ -167,9 +168,9 @@ _ROWS = {
         "fixtures.backups rollback_actions.stores"
     ),
     "rollback_actions.backup": (
-        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
-        "fixtures.incident fixtures.baseline fixtures.backups fixtures.application fixtures.probes "
-        "fixtures.doctor rollback_actions.session rollback_actions.containers rollback_actions.stores"
+        "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores fixtures.incident "
+        "fixtures.baseline fixtures.backups rollback_actions.session rollback_actions.containers "
+        "rollback_actions.stores"
     ),
     "rollback_actions.rollback": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
@@ -179,10 +180,10 @@ _ROWS = {
     ),
     "rollback_actions.gate": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
-        "fixtures.incident fixtures.sealing "
-        "fixtures.baseline fixtures.backups fixtures.team fixtures.application "
-        "fixtures.rollback rollback_actions.session rollback_actions.containers rollback_actions.contacts "
-        "rollback_actions.backup rollback_actions.rollback"
+        "fixtures.incident fixtures.sealing fixtures.baseline fixtures.backups fixtures.team "
+        "fixtures.application fixtures.rollback fixtures.doctor rollback_actions.session "
+        "rollback_actions.containers rollback_actions.contacts rollback_actions.backup "
+        "rollback_actions.rollback"
     ),
     "rollback_actions.respond": (
         "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.decision fixtures.incident "

@@ -9,12 +9,12 @@ import pytest
 
 from fixtures.baseline import recording
 from fixtures.baseline.recording import counts_of
+from fixtures.doctor import capture
 from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.stores.contract import StoreView
 from reports.terminal.progress import Progress
-from rollback_actions.backup import capture
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
 from tests.unit.sandbox import Sandbox, free, stand_in

@@ -123,7 +123,7 @@ def test_help_imports_nothing_that_commands_work_with(started: Started, door: st
         "fixtures.doctor.probe_table",
         "fixtures.monitor.monitor",
         "fixtures.stores.milvus.view",
-        "rollback_actions.backup.capture",
+        "fixtures.doctor.capture",
         "rollback_actions.backup.whole_backup",
         "rollback_actions.rollback.rollback_run",
     ],

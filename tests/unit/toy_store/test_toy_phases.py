@@ -68,7 +68,7 @@ CAPTURE = """
 import sys
 from pathlib import Path
 from fixtures.target.profile import load_target
-from rollback_actions.backup import capture
+from fixtures.doctor import capture
 from reports.terminal.progress import Progress
 from tests.unit.toy_store.engine import StandInEngine
 
