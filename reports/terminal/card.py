@@ -12,23 +12,11 @@ from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Problem
 from fixtures.git.repository import git
 from fixtures.rollback.advice import Advice
+from fixtures.rollback.lock_state import LockState
 from fixtures.rollback.unfinished import unfinished_of
 from fixtures.system.clock import age
 from fixtures.system.command import Command
-
-
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """The target's lock, as it was read: `text` is for people.
-
-    `held` says that it has a holder, `runs` that this process is known to run, `ended` that it is known to
-    have ended.
-    """
-
-    text: str
-    held: bool
-    runs: bool
-    ended: bool
+from fixtures.system.holder import Life
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +46,7 @@ def card_lines(filled: Card) -> Iterator[str]:
         yield from (f"    {line}" for line in entry.lines)
 
 
-def card(advice: Advice, engine: ContainerEngine, lock: Locked) -> Iterator[Entry]:
+def card(advice: Advice, engine: ContainerEngine, lock: LockState) -> Iterator[Entry]:
     """Yield the entries of the card; an entry that cannot be determined gives the reason instead."""
     target = advice.target
     yield _emergency(advice)
@@ -69,7 +57,7 @@ def card(advice: Advice, engine: ContainerEngine, lock: Locked) -> Iterator[Entr
         tuple(_said(lambda: git(target.application.repository, "log", "--oneline", "-10").splitlines())),
     )
     yield _logs(advice, engine)
-    yield Entry("Lock", lines=(lock.text,))
+    yield Entry("Lock", lines=(str(lock),))
     yield _next(advice, lock)
 
 
@@ -107,10 +95,10 @@ def _logs(advice: Advice, engine: ContainerEngine) -> Entry:
     return Entry(title, advice.logs(unwell), (f"in trouble: {', '.join(unwell)}",))
 
 
-def _next(advice: Advice, lock: Locked) -> Entry:
+def _next(advice: Advice, lock: LockState) -> Entry:
     target, title = advice.target, "What next"
-    if lock.held and not lock.ended:
-        what = "an action is running" if lock.runs else "an action may be running"
+    if lock.holder is not None and not lock.ended:
+        what = "an action is running" if lock.life is Life.RUNS else "an action may be running"
         return Entry(title, advice.status(), (f"{what}: see how far it is",))
     try:
         unfinished = unfinished_of(target.folders.incidents, target.name)

@@ -10,6 +10,7 @@ import typer
 
 from fixtures.errors import ActionFailed, ExitCode, UsageProblem, did_you_mean, listed
 from fixtures.incident.incident import Incident, find_incident, load_incident, new_incident
+from fixtures.system.holder import author
 from fixtures.team.contact_record import (
     ACKNOWLEDGED,
     ASSESSED,
@@ -20,7 +21,6 @@ from fixtures.team.contact_record import (
 )
 from fixtures.verdict import combine
 from rollback_actions.cli.options import AsJson, IncidentId, Profile
-from rollback_actions.session.holder import author
 from rollback_actions.session.stopping import stopping
 
 if TYPE_CHECKING:

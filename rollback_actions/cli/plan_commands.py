@@ -71,13 +71,10 @@ def card_command(profile: Profile, *, as_json: AsJson = False) -> None:
     from fixtures.engines.factory import open_engine
     from fixtures.rollback.refusals import advice_of
     from fixtures.target.profile import load_target
-    from reports.terminal.card import Card, Locked, card, card_lines
+    from reports.terminal.card import Card, card, card_lines
     from reports.terminal.document import answer
-    from rollback_actions.session.holder import Life
     from rollback_actions.session.lock import lock_state
 
     target = load_target(profile)
-    state = lock_state(target)
-    lock = Locked(str(state), state.holder is not None, state.life is Life.RUNS, state.ended)
-    entries = tuple(card(advice_of(target, profile), open_engine(target.engine), lock))
+    entries = tuple(card(advice_of(target, profile), open_engine(target.engine), lock_state(target)))
     answer(Card(target.name, entries), card_lines, target.redactor().text, as_json=as_json)

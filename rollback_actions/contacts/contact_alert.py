@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager
 
 from pydantic import SecretStr
 
+from fixtures.system.holder import author
 from fixtures.target.channels import Channel
 from fixtures.target.contacts import Contacts
 from fixtures.team.contact_flow import Due
 from fixtures.team.contact_record import ALERTED, ALERTING, NOT_ALERTED
 from rollback_actions.contacts.delivery import Delivery, deliver
-from rollback_actions.session.holder import author
 from rollback_actions.session.journal import Journal
 
 

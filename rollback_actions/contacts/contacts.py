@@ -20,6 +20,7 @@ from fixtures.errors import UsageProblem
 from fixtures.home import typed
 from fixtures.incident.incident import ROLLBACK, UNFINISHED, Incident
 from fixtures.system.clock import Moment
+from fixtures.system.holder import author
 from fixtures.target.contacts import LONGEST_WAIT_SECONDS
 from fixtures.target.profile import Target
 from fixtures.team.contact_flow import ContactChannels, Due, Flow, contact_channels, flow_of, t_plus
@@ -35,7 +36,6 @@ from fixtures.team.contact_record import (
 )
 from rollback_actions.contacts.contact_alert import Series
 from rollback_actions.session.file_lock import file_lock
-from rollback_actions.session.holder import author
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import sealed_journal
 

@@ -17,9 +17,9 @@ from fixtures.incident.rehearsals import Rehearsal, RehearsalPlace
 from fixtures.incident.reopening import REOPENED, Reopening, read_reopenings, reopening_journal, since
 from fixtures.incident.rollbacks import RolledBack, rollbacks_in
 from fixtures.system.clock import Moment
+from fixtures.system.holder import Holder
 from fixtures.target.profile import Target
 from rollback_actions.session.file_lock import file_lock
-from rollback_actions.session.holder import Holder
 from rollback_actions.session.session import sealed_journal
 
 # A reopening reads a whole backup set under the lock; a second one does not wait for that.

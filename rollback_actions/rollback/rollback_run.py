@@ -20,6 +20,7 @@ from fixtures.losses.lost_window import FOLDER
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.command_refusals import refusals_in, require_the_same
 from fixtures.rollback.foresight import foresee, said
+from fixtures.rollback.lock_state import LockState
 from fixtures.rollback.plan import (
     Plan,
     plan_database,
@@ -33,15 +34,15 @@ from fixtures.rollback.status import Ran, State, Status, newest_rollback
 from fixtures.rollback.unfinished import interrupted, unfinished_of
 from fixtures.sealing.chain import Standing, standing
 from fixtures.system.command import Command
+from fixtures.system.holder import Life
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict, blind_at, code_of_verdict
 from reports.terminal.document import answer
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.rollback.maintenance import MaintenanceMode, left_on
-from rollback_actions.session.holder import Life
 from rollback_actions.session.leaks import SecretInRecord
-from rollback_actions.session.lock import LockState, TargetLock, lock_state, open_lock
+from rollback_actions.session.lock import TargetLock, lock_state, open_lock
 from rollback_actions.session.session import open_session
 from rollback_actions.session.steps import Recorder
 

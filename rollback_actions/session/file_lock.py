@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fixtures.errors import UsageProblem, reason_of
-from rollback_actions.session.holder import Holder
+from fixtures.system.holder import Holder
 
 _POLL_SECONDS = 0.05
 

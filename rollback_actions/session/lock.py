@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol, Self
 
 import typer
@@ -28,8 +28,9 @@ from docker.errors import NotFound
 from fixtures.engines.questions import asking
 from fixtures.errors import ActionFailed, Problem, UsageProblem, describe
 from fixtures.rollback.advice import TAKE_OVER
+from fixtures.rollback.lock_state import LockState
+from fixtures.system.holder import Holder, Life
 from fixtures.target.profile import Target
-from rollback_actions.session.holder import Holder, Life
 
 LABEL = "rollproof.lock"
 # A process that comes second looks again; only an endless series of other holders uses all attempts.
@@ -256,41 +257,6 @@ class TargetLock:
             )
             with suppress(OSError):
                 typer.echo(text, err=True)
-
-
-@dataclass(frozen=True, slots=True)
-class LockState:
-    """The readable facts about a lock that is not taken: its holder, nobody, or why it cannot be read."""
-
-    holder: Holder | None = None
-    life: Life | None = None
-    problem: Problem | None = None
-
-    def runs(self, incident: str) -> bool | None:
-        """Return True if an action in `incident` runs now, False if none does, None if unknown."""
-        if self.problem is not None or self.life is Life.UNKNOWN:
-            return None
-        if self.holder is None or self.life is Life.ENDED:
-            return False
-        return self.holder.incident == incident if self.holder.incident else None
-
-    @property
-    def ended(self) -> bool:
-        """Whether the lock's holder has certainly ended."""
-        return self.life is Life.ENDED
-
-    def __str__(self) -> str:
-        """Return the state in words."""
-        if self.problem is not None:
-            return f"cannot be read: {self.problem.summary}"
-        if self.life is None:
-            return "free"
-        what_to_do = {
-            Life.RUNS: "",
-            Life.ENDED: f"; add {TAKE_OVER}",
-            Life.UNKNOWN: f"; when it has ended, add {TAKE_OVER}",
-        }
-        return f"held by {self.holder}, {self.life}{what_to_do[self.life]}"
 
 
 def open_lock(target: Target, what: str, *, take_over: bool = False) -> TargetLock:

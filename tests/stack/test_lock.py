@@ -17,8 +17,8 @@ import pytest
 
 from fixtures.engines.engine import EngineUnreached
 from fixtures.errors import ActionFailed, Meaning, Unverifiable, UsageProblem
+from fixtures.system.holder import Holder
 from fixtures.target.profile import Target
-from rollback_actions.session.holder import Holder
 from rollback_actions.session.lock import LABEL, LockVolumes, TargetLock, lock_state
 from staging.stack.stack import Stack
 from tests.conftest import ROOT

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from fixtures.system.holder import Holder
 from fixtures.system.process import Process
 from rollback_actions.session import lock
-from rollback_actions.session.holder import Holder
 from rollback_actions.session.lock import Place, TargetLock
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from fixtures.errors import ActionFailed, Problem, Unverifiable, UsageProblem
+from fixtures.rollback.lock_state import LockState
 from fixtures.system import process
+from fixtures.system.holder import Holder, Life
 from fixtures.system.process import Process
-from rollback_actions.session.holder import Holder, Life
-from rollback_actions.session.lock import LockState, Place, TargetLock
+from rollback_actions.session.lock import Place, TargetLock
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
 
 ME = f", process {os.getpid()} "

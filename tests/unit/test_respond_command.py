@@ -28,12 +28,12 @@ from fixtures.rollback.refusals import Allowed
 from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.system.command import STANDARD_OUTPUT
+from fixtures.system.holder import Holder
 from fixtures.system.record_files import as_json
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
 from rollback_actions.gate.check_run import CheckRun
 from rollback_actions.respond import respond_run
-from rollback_actions.session.holder import Holder
 from rollback_actions.session.journal import Journal
 from tests.fork_server import ForkServer
 from tests.unit.command_line import Ran

@@ -21,11 +21,11 @@ from fixtures.monitoring.samples import SampleWriter, samples_path
 from fixtures.rollback.plan import Plan, plan_database
 from fixtures.rollback.unfinished import Unfinished, read_unfinished
 from fixtures.system.clock import Moment
+from fixtures.system.holder import Holder
 from fixtures.verdict import Verdict
 from rollback_actions.__main__ import main
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback import rollback_run
-from rollback_actions.session.holder import Holder
 from rollback_actions.session.steps import Recorder
 from tests.unit.command_line import Ran, begin, tree
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held

@@ -15,13 +15,13 @@ from fixtures.git.saved_commit import file_of, read_saved_commit
 from fixtures.incident.incident import new_incident
 from fixtures.incident.trials import PartTrial
 from fixtures.rollback.foresight import Foreseen
+from fixtures.rollback.lock_state import LockState
 from fixtures.rollback.unfinished import Unfinished
+from fixtures.system.holder import Life
 from fixtures.target.data_formats import refused
 from rollback_actions.gate.saved_state import save_state
 from rollback_actions.rollback import rollback_trial
 from rollback_actions.rollback.rollback_trial import RollbackTrial
-from rollback_actions.session.holder import Life
-from rollback_actions.session.lock import LockState
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SERVICES, Sandbox, git, image
 
