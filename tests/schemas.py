@@ -40,9 +40,9 @@ from reports.terminal.comparison import Comparison
 from reports.terminal.contact_lines import ContactsRecord
 from reports.terminal.decision import AssessmentRecord, DecisionRecord
 from reports.terminal.document import Document
+from reports.terminal.rollback_lines import StatusRecord
 from rollback_actions.cli.bundle_commands import VerifiedBundle
 from rollback_actions.cli.gate_commands import GateRecord
-from rollback_actions.rollback.rollback_run import StatusRecord
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "docs" / "schemas"

@@ -5,6 +5,7 @@ What a command found is a record there, which `--json` prints as a document: see
 Its `guard` is the edge of each command line: errors and exit codes.
 
 May import `fixtures`, `fixtures.redaction`, `fixtures.system`, `fixtures.target`, `fixtures.git`,
-`fixtures.engines`, `fixtures.monitoring`, `fixtures.decision`, `fixtures.incident`, `fixtures.baseline`,
-`fixtures.backups`, `fixtures.team`, `fixtures.losses`, `fixtures.rollback`, `fixtures.doctor`.
+`fixtures.engines`, `fixtures.monitoring`, `fixtures.decision`, `fixtures.incident`, `fixtures.sealing`,
+`fixtures.baseline`, `fixtures.backups`, `fixtures.team`, `fixtures.application`, `fixtures.losses`,
+`fixtures.rollback`, `fixtures.doctor`.
 """

@@ -1,9 +1,9 @@
-"""A rollback as it is commanded: refused, or done under the target's lock; and its status, told to people."""
+"""A rollback as it is commanded: refused, or done under the target's lock; and its status."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -13,14 +13,12 @@ from fixtures.backups.sets import NEWEST
 from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
-from fixtures.incident.incident import ACCOUNTS, UNFINISHED, Incident, RollbackRecord
+from fixtures.incident.incident import UNFINISHED, Incident, RollbackRecord
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import samples_kept
-from fixtures.losses.lost_window import FOLDER
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.command_refusals import refusals_in, require_the_same
 from fixtures.rollback.foresight import foresee, said
-from fixtures.rollback.lock_state import LockState
 from fixtures.rollback.plan import (
     Plan,
     plan_database,
@@ -30,14 +28,13 @@ from fixtures.rollback.plan import (
     plan_unfinished,
 )
 from fixtures.rollback.refusals import Allowed, advice_of
-from fixtures.rollback.status import Ran, State, Status, newest_rollback
+from fixtures.rollback.status import newest_rollback
 from fixtures.rollback.unfinished import interrupted, unfinished_of
-from fixtures.sealing.chain import Standing, standing
-from fixtures.system.command import Command
-from fixtures.system.holder import Life
+from fixtures.sealing.chain import standing
 from fixtures.target.profile import Target, load_target
-from fixtures.verdict import Verdict, blind_at, code_of_verdict
+from fixtures.verdict import code_of_verdict
 from reports.terminal.document import answer
+from reports.terminal.rollback_lines import done_line, status_lines, status_record
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.rollback.maintenance import MaintenanceMode, left_on
@@ -90,33 +87,6 @@ def resume(profile: Path, allowed: Allowed) -> None:
     _run(Advice(target, profile), plan_unfinished(target, unfinished[0]), None, replace(allowed, again=True))
 
 
-@dataclass(frozen=True, slots=True)
-class StatusRecord:
-    """How the newest rollback went: `verdict` is *broken* until it is known.
-
-    `kind`, `commit` and `names` are what was asked for, as far as that is known. `seconds` is how long it
-    took, None before its end; `blind` are stores where a writer may have been unseen. `locked` tells whether
-    the target's lock has a holder, or None if it cannot be read. `doubts` are why the record does not hold.
-    """
-
-    incident: str
-    folder: str
-    kind: Kind | None
-    commit: str | None
-    names: tuple[str, ...]
-    runs: int
-    steps: tuple[Ran, ...]
-    verdict: Verdict
-    recorded: Verdict | None
-    seconds: float | None
-    blind: tuple[str, ...]
-    locked: bool | None
-    lock: str
-    record: str
-    doubts: tuple[str, ...]
-    next: str
-
-
 def show_status(profile: Path, *, as_json: bool) -> None:
     """Show how the newest rollback went; end with its verdict's exit code unless it passed."""
     target = load_target(profile)
@@ -126,8 +96,8 @@ def show_status(profile: Path, *, as_json: bool) -> None:
     code = code_of_verdict(found.verdict)
     if code is ExitCode.VERIFIED and seal.wrong:
         code = ExitCode.BROKEN
-    record = _status_record(found, lock, seal, advice_of(target, profile))
-    answer(record, _status_lines, target.redactor().text, code, as_json=as_json)
+    record = status_record(found, lock, seal, advice_of(target, profile))
+    answer(record, status_lines, target.redactor().text, code, as_json=as_json)
 
 
 def _run(
@@ -180,14 +150,14 @@ def _run(
                 _note(session.steps, [f"users stay out until it is verified: {advice.let_in()}"])
     except SecretInRecord:
         if record is not None:
-            typer.echo(_done_line(record))
+            typer.echo(done_line(record))
         raise
     except BaseException as error:
         # Only now is the state of the lock known. A refusal itself says what to do.
         if record is None and (begun is not None or isinstance(error, Unverifiable)):
             _call_for_hands(error, advice, _manual(error, advice, plan, begun, lock, backup))
         raise
-    typer.echo(_done_line(record))
+    typer.echo(done_line(record))
 
 
 def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
@@ -228,15 +198,6 @@ def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
 def _note(steps: Recorder, lines: Iterable[str]) -> None:
     for line in lines:
         steps.note(line)
-
-
-def _done_line(record: RollbackRecord) -> str:
-    return f"rollback: {_verdict(record.verdict, record.seconds, sorted(record.blind))}"
-
-
-def _verdict(verdict: Verdict, seconds: float, blind: Sequence[str]) -> str:
-    """Return the verdict in words, with the stores where a writer may have been unseen."""
-    return f"{verdict} in {seconds:.1f} s{blind_at(blind)}"
 
 
 def _call_for_hands(error: BaseException, advice: Advice, lines: list[str]) -> None:
@@ -281,101 +242,3 @@ def _manual(
         *([f"  or roll all back: {wider}"] if plan.kind is not Kind.EMERGENCY else []),
         *(left_on(advice) if plan.maintained else []),
     ]
-
-
-def _status_record(found: Status, lock: LockState, seal: Standing, advice: Advice) -> StatusRecord:
-    wish, record = _wish(found), found.record
-    return StatusRecord(
-        incident=found.incident.id,
-        folder=str(found.incident.folder),
-        kind=wish.kind if wish else None,
-        commit=wish.commit if wish else None,
-        names=wish.names if wish else (),
-        runs=found.runs,
-        steps=found.steps,
-        verdict=found.verdict,
-        recorded=record.verdict if record else None,
-        seconds=round(record.seconds, 3) if record else None,
-        blind=tuple(sorted(record.blind)) if record else (),
-        locked=None if lock.problem is not None else lock.holder is not None,
-        lock=str(lock),
-        record=str(seal),
-        doubts=tuple(seal.doubts),
-        next=_next(found, lock, advice),
-    )
-
-
-def _status_lines(found: StatusRecord) -> Iterator[str]:
-    """Yield the status for people; the last line says what to do next."""
-    yield f"record: {found.record}"
-    yield from (f"the record does not hold: {doubt}" for doubt in found.doubts)
-    yield f"incident: {found.folder}"
-    asked = found.kind and found.commit and Wish(found.kind, found.commit, found.names)
-    yield f"rollback: {asked or 'unknown'}"
-    if found.runs > 1:
-        yield f"runs: {found.runs}"
-    for step in found.steps:
-        seconds = f" ({step.seconds:.1f} s)" if step.seconds is not None else ""
-        text = f": {step.text}" if step.text else ""
-        yield f"  {step.state:<8} {step.name}{seconds}{text}"
-    yield f"verdict: {_ending(found)}"
-    yield f"lock: {found.lock}"
-    yield f"next: {found.next}"
-
-
-def _ending(found: StatusRecord) -> str:
-    if any(step.state is State.RUNNING for step in found.steps):
-        return "not yet, it is running"
-    if any(step.state is State.OPEN for step in found.steps):
-        return "none yet; whether it runs cannot be known from here"
-    if found.recorded is None or found.seconds is None:
-        return "none, it was cut off"
-    return _verdict(found.recorded, found.seconds, found.blind)
-
-
-def _wish(found: Status) -> Wish | None:
-    """Return what was asked for, or None if that is unknown."""
-    if found.unfinished is not None:
-        return found.unfinished.wish
-    if found.record is None or found.record.kind not in set(Kind):
-        return None
-    return Wish(Kind(found.record.kind), found.record.commit, found.record.names)
-
-
-def _next(found: Status, lock: LockState, advice: Advice) -> str:
-    if lock.life in {Life.RUNS, Life.UNKNOWN}:
-        return _wait(found, lock, advice)
-    if found.unfinished is not None:
-        return f"see why ({_logs(found, advice)}), then resume: {advice.resume(take_over=lock.ended)}"
-    return _done(found, advice)
-
-
-def _done(found: Status, advice: Advice) -> str:
-    """Return the next action if nothing is left to resume."""
-    verify, folder = advice.verify(found.incident.id), found.incident.folder
-    if any(step.state is State.BROKEN for step in found.steps):
-        return f"keep {folder}, and verify the target: {verify}"
-    records = (found.record and found.record.records) or {}
-    if records.get("unaccounted") or records.get("unknown"):
-        return f"look for records that are not accounted for: {folder / f'{FOLDER}*' / ACCOUNTS}"
-    if found.verdict is not Verdict.PASSED:
-        return f"nothing is left to resume; decide again: {advice.plan()}"
-    if found.incident.closed and kept_out(advice.target.application):
-        return f"it is verified, let users in: {advice.let_in()}"
-    return "nothing: it is verified" if found.incident.closed else f"verify it: {verify}"
-
-
-def _wait(found: Status, lock: LockState, advice: Advice) -> str:
-    if lock.life is Life.RUNS:
-        return f"wait for {lock.holder}, and ask again: {advice.status()}"
-    then = advice.resume(take_over=True) if found.unfinished else advice.status()
-    return f"see whether {lock.holder} still runs; when it has ended: {then}"
-
-
-def _logs(found: Status, advice: Advice) -> Command:
-    wish = found.unfinished.wish if found.unfinished else None
-    target: Target = advice.target
-    if wish is None or not wish.names:
-        return advice.logs(target.application.services)
-    stores = [s for name in wish.names if name in target.stores for s in target.stores[name].services]
-    return advice.logs(stores or wish.names)

@@ -80,8 +80,9 @@ _ROWS = {
     "reports.tools": "fixtures fixtures.redaction fixtures.system",
     "reports.terminal": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
-        "fixtures.monitoring fixtures.decision fixtures.incident fixtures.baseline fixtures.backups "
-        "fixtures.team fixtures.losses fixtures.rollback fixtures.doctor"
+        "fixtures.monitoring fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline "
+        "fixtures.backups fixtures.team fixtures.application fixtures.losses fixtures.rollback "
+        "fixtures.doctor"
     ),
     "reports.bundle": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.sealing"

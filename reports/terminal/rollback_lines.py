@@ -1,0 +1,155 @@
+"""How a rollback went, told to people: its end, its status, and what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fixtures.application.maintenance import kept_out
+from fixtures.decision.wish import Kind, Wish
+from fixtures.incident.incident import ACCOUNTS, RollbackRecord
+from fixtures.losses.lost_window import FOLDER
+from fixtures.rollback.advice import Advice
+from fixtures.rollback.lock_state import LockState
+from fixtures.rollback.status import Ran, State, Status
+from fixtures.sealing.chain import Standing
+from fixtures.system.command import Command
+from fixtures.system.holder import Life
+from fixtures.target.profile import Target
+from fixtures.verdict import Verdict, blind_at
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRecord:
+    """How the newest rollback went: `verdict` is *broken* until it is known.
+
+    `kind`, `commit` and `names` are what was asked for, as far as that is known. `seconds` is how long it
+    took, None before its end; `blind` are stores where a writer may have been unseen. `locked` tells whether
+    the target's lock has a holder, or None if it cannot be read. `doubts` are why the record does not hold.
+    """
+
+    incident: str
+    folder: str
+    kind: Kind | None
+    commit: str | None
+    names: tuple[str, ...]
+    runs: int
+    steps: tuple[Ran, ...]
+    verdict: Verdict
+    recorded: Verdict | None
+    seconds: float | None
+    blind: tuple[str, ...]
+    locked: bool | None
+    lock: str
+    record: str
+    doubts: tuple[str, ...]
+    next: str
+
+
+def done_line(record: RollbackRecord) -> str:
+    """Return how a rollback ended, in words."""
+    return f"rollback: {_verdict(record.verdict, record.seconds, sorted(record.blind))}"
+
+
+def _verdict(verdict: Verdict, seconds: float, blind: Sequence[str]) -> str:
+    """Return the verdict in words, with the stores where a writer may have been unseen."""
+    return f"{verdict} in {seconds:.1f} s{blind_at(blind)}"
+
+
+def status_record(found: Status, lock: LockState, seal: Standing, advice: Advice) -> StatusRecord:
+    """Return the record of `found`, with what to do next by the `lock`; `seal` is how its record stands."""
+    wish, record = _wish(found), found.record
+    return StatusRecord(
+        incident=found.incident.id,
+        folder=str(found.incident.folder),
+        kind=wish.kind if wish else None,
+        commit=wish.commit if wish else None,
+        names=wish.names if wish else (),
+        runs=found.runs,
+        steps=found.steps,
+        verdict=found.verdict,
+        recorded=record.verdict if record else None,
+        seconds=round(record.seconds, 3) if record else None,
+        blind=tuple(sorted(record.blind)) if record else (),
+        locked=None if lock.problem is not None else lock.holder is not None,
+        lock=str(lock),
+        record=str(seal),
+        doubts=tuple(seal.doubts),
+        next=_next(found, lock, advice),
+    )
+
+
+def status_lines(found: StatusRecord) -> Iterator[str]:
+    """Yield the status for people; the last line says what to do next."""
+    yield f"record: {found.record}"
+    yield from (f"the record does not hold: {doubt}" for doubt in found.doubts)
+    yield f"incident: {found.folder}"
+    asked = found.kind and found.commit and Wish(found.kind, found.commit, found.names)
+    yield f"rollback: {asked or 'unknown'}"
+    if found.runs > 1:
+        yield f"runs: {found.runs}"
+    for step in found.steps:
+        seconds = f" ({step.seconds:.1f} s)" if step.seconds is not None else ""
+        text = f": {step.text}" if step.text else ""
+        yield f"  {step.state:<8} {step.name}{seconds}{text}"
+    yield f"verdict: {_ending(found)}"
+    yield f"lock: {found.lock}"
+    yield f"next: {found.next}"
+
+
+def _ending(found: StatusRecord) -> str:
+    if any(step.state is State.RUNNING for step in found.steps):
+        return "not yet, it is running"
+    if any(step.state is State.OPEN for step in found.steps):
+        return "none yet; whether it runs cannot be known from here"
+    if found.recorded is None or found.seconds is None:
+        return "none, it was cut off"
+    return _verdict(found.recorded, found.seconds, found.blind)
+
+
+def _wish(found: Status) -> Wish | None:
+    """Return what was asked for, or None if that is unknown."""
+    if found.unfinished is not None:
+        return found.unfinished.wish
+    if found.record is None or found.record.kind not in set(Kind):
+        return None
+    return Wish(Kind(found.record.kind), found.record.commit, found.record.names)
+
+
+def _next(found: Status, lock: LockState, advice: Advice) -> str:
+    if lock.life in {Life.RUNS, Life.UNKNOWN}:
+        return _wait(found, lock, advice)
+    if found.unfinished is not None:
+        return f"see why ({_logs(found, advice)}), then resume: {advice.resume(take_over=lock.ended)}"
+    return _done(found, advice)
+
+
+def _done(found: Status, advice: Advice) -> str:
+    """Return the next action if nothing is left to resume."""
+    verify, folder = advice.verify(found.incident.id), found.incident.folder
+    if any(step.state is State.BROKEN for step in found.steps):
+        return f"keep {folder}, and verify the target: {verify}"
+    records = (found.record and found.record.records) or {}
+    if records.get("unaccounted") or records.get("unknown"):
+        return f"look for records that are not accounted for: {folder / f'{FOLDER}*' / ACCOUNTS}"
+    if found.verdict is not Verdict.PASSED:
+        return f"nothing is left to resume; decide again: {advice.plan()}"
+    if found.incident.closed and kept_out(advice.target.application):
+        return f"it is verified, let users in: {advice.let_in()}"
+    return "nothing: it is verified" if found.incident.closed else f"verify it: {verify}"
+
+
+def _wait(found: Status, lock: LockState, advice: Advice) -> str:
+    if lock.life is Life.RUNS:
+        return f"wait for {lock.holder}, and ask again: {advice.status()}"
+    then = advice.resume(take_over=True) if found.unfinished else advice.status()
+    return f"see whether {lock.holder} still runs; when it has ended: {then}"
+
+
+def _logs(found: Status, advice: Advice) -> Command:
+    wish = found.unfinished.wish if found.unfinished else None
+    target: Target = advice.target
+    if wish is None or not wish.names:
+        return advice.logs(target.application.services)
+    stores = [s for name in wish.names if name in target.stores for s in target.stores[name].services]
+    return advice.logs(stores or wish.names)
