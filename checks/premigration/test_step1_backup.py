@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fixtures.backups.kept_backups import AGAIN, UNRECORDED, KeptStoreOf
 from fixtures.baseline.folder import Baseline
 from fixtures.collection import Json
 from fixtures.errors import Meaning, Mismatch, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say
 from fixtures.home import typed
-from fixtures.incident.kept_backups import AGAIN, UNRECORDED, KeptStoreOf
 from fixtures.incident.trials import TrialOfStore
 from fixtures.stores.contract import Retention
 from fixtures.stores.policy import in_proportion, policy_of

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.doctor.capture import capture
+from fixtures.doctor.migrated import baseline_of_migrated
 from fixtures.engines.engine import Container
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed, reason_of
@@ -26,7 +27,6 @@ from fixtures.verdict import Verdict, verdict_of
 from rollback_actions.backup.whole_backup import back_up
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.gate.check_run import CheckRun
-from rollback_actions.gate.migrated import baseline_of_migrated
 from rollback_actions.gate.saved_state import save_state
 from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.steps import Recorder

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fixtures.backups.kept_backups import KeptStore, KeptStoreOf
 from fixtures.baseline.folder import Baseline
 from fixtures.errors import Mismatch, Problem, Unverifiable
 from fixtures.gating.verification import VERIFICATION, verification_of
-from fixtures.incident.kept_backups import KeptStore, KeptStoreOf
 from fixtures.incident.trials import Trial, TrialOfStore, of_problem
 from fixtures.system.record_files import load_record, write_record
 from fixtures.system.rounds import Wrong, answer_of, ask_all

@@ -16,6 +16,7 @@ from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
 from fixtures.incident.incident import UNFINISHED, Incident, RollbackRecord
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import samples_kept
+from fixtures.incident.leaks import SecretInRecord
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.command_refusals import refusals_in, require_the_same
 from fixtures.rollback.foresight import foresee, said
@@ -38,7 +39,6 @@ from reports.terminal.rollback_lines import done_line, status_lines, status_reco
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.rollback.maintenance import MaintenanceMode, left_on
-from rollback_actions.session.leaks import SecretInRecord
 from rollback_actions.session.lock import TargetLock, lock_state, open_lock
 from rollback_actions.session.session import open_session
 from rollback_actions.session.steps import Recorder

@@ -1,5 +1,5 @@
 """The means of every action: the target's lock, the journal as it is written, the scan for leaks.
 
-May import `fixtures`, `fixtures.redaction`, `fixtures.system`, `fixtures.target`, `fixtures.engines`,
-`fixtures.incident`, `fixtures.sealing`, `fixtures.rollback`, `reports.terminal`.
+May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.engines`, `fixtures.incident`,
+`fixtures.sealing`, `fixtures.rollback`, `reports.terminal`.
 """

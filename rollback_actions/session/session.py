@@ -14,13 +14,13 @@ import typer
 from fixtures.incident.incident import JOURNAL, Incident, find_incident, new_incident
 from fixtures.incident.journal import JournalBroken
 from fixtures.incident.journal_steps import Step
+from fixtures.incident.leaks import without_leaks
 from fixtures.sealing.chain import sealed
 from fixtures.system.command import observed
 from fixtures.system.holder import Holder, Life
 from fixtures.target.profile import Target
 from reports.terminal.progress import Progress
 from rollback_actions.session.journal import Journal, set_aside
-from rollback_actions.session.leaks import without_leaks
 from rollback_actions.session.lock import TargetLock
 from rollback_actions.session.steps import Recorder
 

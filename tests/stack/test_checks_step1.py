@@ -19,9 +19,9 @@ from minio.versioningconfig import VersioningConfig
 
 from fixtures.backups.images import FILE, image_folder
 from fixtures.backups.images import FOLDER as IMAGES
+from fixtures.backups.kept_backups import UNRECORDED
 from fixtures.backups.sets import MANIFEST
 from fixtures.git.repository import git
-from fixtures.incident.kept_backups import UNRECORDED
 from fixtures.system.files import sha256_of
 from fixtures.target.store_descriptor import Means
 from staging.stack.stack import Stack

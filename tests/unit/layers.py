@@ -23,7 +23,8 @@ _ROWS = {
     ),
     "fixtures.decision": "fixtures.monitoring",
     "fixtures.incident": (
-        "fixtures fixtures.system fixtures.target fixtures.git fixtures.monitoring fixtures.decision"
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.monitoring "
+        "fixtures.decision"
     ),
     "fixtures.sealing": "fixtures fixtures.system fixtures.target",
     "fixtures.stores.mysql": "fixtures fixtures.system fixtures.target fixtures.stores",
@@ -38,8 +39,7 @@ _ROWS = {
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores"
     ),
     "fixtures.backups": (
-        "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores fixtures.incident "
-        "fixtures.baseline"
+        "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores fixtures.baseline"
     ),
     "fixtures.team": "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.incident",
     "fixtures.gating": (
@@ -124,8 +124,7 @@ _ROWS = {
     ),
     "reports": "fixtures reports.terminal reports.run",
     "rollback_actions.session": (
-        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.incident "
-        "fixtures.sealing "
+        "fixtures fixtures.system fixtures.target fixtures.engines fixtures.incident fixtures.sealing "
         "fixtures.rollback reports.terminal"
     ),
     "rollback_actions.containers": "fixtures fixtures.system fixtures.target fixtures.engines",
@@ -180,11 +179,10 @@ _ROWS = {
         "rollback_actions.containers rollback_actions.stores rollback_actions.backup"
     ),
     "rollback_actions.gate": (
-        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
-        "fixtures.incident fixtures.sealing fixtures.baseline fixtures.backups fixtures.team "
-        "fixtures.application fixtures.rollback fixtures.doctor rollback_actions.session "
-        "rollback_actions.containers rollback_actions.contacts rollback_actions.backup "
-        "rollback_actions.rollback"
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.incident "
+        "fixtures.sealing fixtures.baseline fixtures.team fixtures.rollback fixtures.doctor "
+        "rollback_actions.session rollback_actions.containers rollback_actions.contacts "
+        "rollback_actions.backup rollback_actions.rollback"
     ),
     "rollback_actions.respond": (
         "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.decision fixtures.incident "

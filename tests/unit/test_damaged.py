@@ -16,6 +16,7 @@ from fixtures.errors import ActionFailed, UsageProblem
 from fixtures.incident.incident import Incident, RollbackRecord, load_incident, new_incident
 from fixtures.incident.journal import JournalBroken, verify_journal
 from fixtures.incident.journal_steps import Step
+from fixtures.incident.leaks import SecretInRecord
 from fixtures.rollback.plan import plan_database, plan_emergency, plan_full, plan_unfinished
 from fixtures.rollback.refusals import Allowed, refusals
 from fixtures.rollback.status import Ran, State, newest_rollback
@@ -25,7 +26,6 @@ from fixtures.target.store_descriptor import Means
 from fixtures.verdict import Verdict
 from reports.terminal.outline import losses
 from rollback_actions.session.journal import Journal
-from rollback_actions.session.leaks import SecretInRecord
 from rollback_actions.session.lock import TargetLock
 from rollback_actions.session.session import Session, open_session
 from tests.unit.lock_stand_in import StandInPlace

@@ -9,13 +9,13 @@ import pytest
 
 from fixtures.errors import ActionFailed, ExitCode
 from fixtures.incident.incident import Incident
+from fixtures.incident.leaks import SecretInRecord, without_leaks
 from fixtures.redaction.redactor import Redactor
 from fixtures.rollback.plan import Plan
 from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
 from rollback_actions.rollback import rollback_run
-from rollback_actions.session.leaks import SecretInRecord, without_leaks
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SECRET
 

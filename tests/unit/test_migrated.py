@@ -12,10 +12,10 @@ import pytest
 from fixtures.application.client import ApplicationClient
 from fixtures.baseline.facts import RecordedStore
 from fixtures.baseline.folder import load_baseline
+from fixtures.doctor import migrated
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Unverifiable
 from fixtures.target.profile import Target, load_target
-from rollback_actions.gate import migrated
 from tests.conftest import write_profile
 from tests.unit.sandbox import MYSQL
 from tests.unit.saved_baseline import save_baseline
