@@ -46,6 +46,23 @@ BY_TEXT: Mapping[str, str] = {
     "rollback_actions/cli/lazy.py": "a command is imported when it is asked for",
 }
 
+ACTIONS: Mapping[str, str] = {
+    "rollback_actions/contacts/delivery.py": "sends messages to people",
+    "rollback_actions/containers/control.py": "what may be done to containers",
+    "rollback_actions/containers/volumes.py": "saves and loads volumes",
+    "rollback_actions/gate/check_run.py": "runs commands of the suite, which may restore a backup",
+    "rollback_actions/gate/saved_state.py": "writes the file that the runbook names",
+    "rollback_actions/rollback/checkout.py": "changes the working copy",
+    "rollback_actions/session/file_lock.py": "takes a lock",
+    "rollback_actions/session/journal.py": "writes the record of an action",
+    "rollback_actions/session/lock.py": "takes the target's lock",
+    "rollback_actions/session/stopping.py": "ends a command by a signal, when its work is finished",
+}
+"""Modules of `rollback_actions` that need nothing of it: what only reads, judges or tells is not there.
+
+The command line is its own, and stores have their write sides there.
+"""
+
 IN_CONTAINERS = {"application", "images"}
 STARTS_PROGRAMS = {"subprocess", "multiprocessing", "pty", "testinfra", "pexpect", "sh", "plumbum", "invoke"}
 STARTS_THREADS = {"concurrent", "_thread", "multiprocessing", "joblib"}
@@ -152,6 +169,16 @@ def test_threads_are_started_in_one_place() -> None:
 def test_modules_are_imported_by_text_in_one_place() -> None:
     """No table of layers knows of such an import, so each has its reason."""
     assert {path for path, source in _product().items() if _imports_by_text(source)} == {*BY_TEXT}
+
+
+def test_what_needs_no_action_is_no_action() -> None:
+    """Who is named here says what it does; what needs another action is one itself."""
+    assert {
+        path
+        for path, source in _of("rollback_actions").items()
+        if path.split("/")[1] not in {"cli", "stores"} and not path.endswith("__init__.py")
+        if not any(module.startswith("rollback_actions") for module, _ in _names(source))
+    } == {*ACTIONS}
 
 
 @pytest.mark.parametrize(
