@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fixtures.backups.kept_backups import AGAIN, UNRECORDED, KeptStoreOf
+from fixtures.backups.proportion import proportion_of
 from fixtures.baseline.folder import Baseline
 from fixtures.collection import Json
 from fixtures.errors import Meaning, Mismatch, Unverifiable, listed
@@ -15,7 +16,6 @@ from fixtures.gating.evidence import Expect, Keep, Say
 from fixtures.home import typed
 from fixtures.incident.trials import TrialOfStore
 from fixtures.stores.contract import Retention
-from fixtures.stores.policy import in_proportion, policy_of
 from fixtures.system.clock import is_recent
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Target
@@ -96,26 +96,15 @@ def test_backup_is_in_proportion(
            what=f"collections of {profile_store}", otherwise=Unverifiable,
            expected="one at least, to compare the backup with", observed=len(live) or "none",
            source=profile_store, hint="correct what the profile chooses of that store")
-    rows = {name: f"{name}: {kept.records.get(name, 'none')} of {count}" for name, count in live.items()}
-    evidence("records", "\n".join(rows.values()))
     before = baseline.facts.stores.get(profile_store)
-    recorded = before.counts if before else live
-    wrong = [
-        rows[name]
-        for name, count in live.items()
-        if not in_proportion(
-            kept.records.get(name), count, percent, policy_of(profile, name), recorded.get(name)
-        )
-    ]
-    if any(kept.records.values()) and not kept.size:
-        wrong.append(f"{sum(kept.records.values())} records in 0 bytes")
-    held = sum(kept.records.get(name, 0) for name in live)
-    said = f"{held:,} of {sum(live.values()):,} records in {len(live)} collections"
-    expect(not wrong,
+    found = proportion_of(kept, live, before.counts if before else live, profile, percent)
+    evidence("records", "\n".join(found.rows))
+    expect(not found.wrong,
            what=f"records in the backup of {profile_store}",
-           expected=f"those of the store, but for {percent:g} %", observed=listed(wrong) or said,
+           expected=f"those of the store, but for {percent:g} %",
+           observed=found.said, instead=listed(found.wrong),
            source=kept.folder, hint=AGAIN)
-    note(said)
+    note(found.said)
 
 
 def test_images_of_the_application_are_kept(
@@ -132,7 +121,8 @@ def test_images_of_the_application_are_kept(
     expect(recorded and not other,
            what="images of the application that are kept",
            expected="those that the baseline recorded",
-           observed=f"others, or none, of {listed(other)}" if other else f"those of {len(recorded)} services",
+           observed=f"those of {len(recorded)} services",
+           instead=f"others, or none, of {listed(other) or 'any service'}",
            source=backup_set.folder, hint=BOTH)
     images = sorted(set(recorded.values()))
     size = sum(kept_image(image) for image in images)

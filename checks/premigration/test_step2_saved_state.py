@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.baseline.folder import Baseline
 from fixtures.engines.engine import Container
-from fixtures.errors import Meaning, Mismatch, Unverifiable, listed
+from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say
 from fixtures.git.repository import WorkingCopy
 from fixtures.git.saved_commit import SavedCommit
@@ -38,7 +38,7 @@ def test_working_copy_is_clean(working_copy: WorkingCopy, expect: Expect, note: 
     expect(not working_copy.differences,
            what="working copy",
            expected=f"as commit {working_copy.head[:12]} has it",
-           observed=listed(working_copy.differences) or "without changes",
+           instead=listed(working_copy.differences),
            source=f"git status in {working_copy.repository}",
            hint="commit it, or put it back: a rollback would not bring back what no commit holds")
     note(f"the working copy is on {working_copy.head[:12]}, without changes")
@@ -62,7 +62,7 @@ def test_baseline_is_of_this_state(
     expect(not baseline_gaps,
            what="containers of the baseline", otherwise=Unverifiable,
            expected="each service of the profile, with image id and configuration hash",
-           observed=listed(baseline_gaps) or "each of them",
+           instead=listed(baseline_gaps),
            source=baseline.folder,
            hint="start what does not run, and capture again")
     recorded = Counter(map(state_of, baseline.facts.containers))
@@ -80,20 +80,13 @@ def test_baseline_is_of_this_state(
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_rollback_is_possible_now(part: str, rollback_trial: TrialOf, note: Say) -> None:
+def test_rollback_is_possible_now(part: str, rollback_trial: TrialOf, expect: Expect, note: Say) -> None:
     """A rollback to the running state is possible now, and what runs then fits the data that it meets."""
     trial = rollback_trial(part)
-    if isinstance(trial.problem, Unverifiable):
-        raise trial.problem
-    if trial.problem is not None:
-        more = (text.splitlines()[0] for text in getattr(trial.problem, "__notes__", ()))
-        raise Mismatch(
-            what=f"{part} of a rollback: {trial.problem.what}",
-            expected=trial.problem.expected,
-            observed="; ".join([str(trial.problem.observed), *more]),
-            source=trial.problem.source,
-            hint=trial.problem.hint,
-        ) from None
+    expect(trial.problem is None,
+           what=trial.what,
+           expected=trial.expected, observed=trial.observed,
+           source=trial.source, hint=trial.hint)
     note(trial.seen)
 
 

@@ -24,17 +24,16 @@ def test_change_is_documented(
 ) -> None:
     """The change document names this migration, and has text under each required heading."""
     sections, expect = target.premigration.team.sections, expect.of(change_document.path)
-    named = change_document.names(migration)
-    expect(named,
+    expect(change_document.names(migration),
            what="change document",
            expected=f"the migration's commit in it, {migration[:12]} or more of its digits",
-           observed="that commit" if named else "no mention of that commit",
+           instead="no mention of that commit",
            hint="add the commit to promote; this document does not name it")
     wrong = change_document.wrong_with(sections)
     expect(not wrong,
            what="change document",
            expected=f"the headings {listed(sections)}, with something below each of them",
-           observed="; ".join(wrong) or "all of them so",
+           instead="; ".join(wrong),
            hint="write the missing text; a placeholder does not count")
     note(f"{change_document.path.name}: {listed(sections)}; SHA-256 {change_document.digest[:12]}")
 
@@ -63,7 +62,7 @@ def test_team_was_notified(
     expect(not untold,
            what="notification of the team",
            expected=f"delivered to each of {len(channels)} channels, with the change document as it is now",
-           observed=untold or "delivered to each of them")
+           instead=untold)
     told = change_record.told
     ago = told.at.seconds_ago() / 60 if told else 0
     note(f"{len(channels)} of {len(channels)} channels took the message, the last {ago:.0f} min ago")

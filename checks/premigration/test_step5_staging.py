@@ -34,12 +34,12 @@ def test_record_of_the_rehearsal_is_whole(
     expect = expect.of(hint="rehearse the migration again")
     expect(not rehearsal.broken,
            what="journal of the rehearsal", otherwise=Unverifiable,
-           expected="a chain that holds", observed=rehearsal.broken or "a chain that holds",
+           expected="a chain that holds", instead=rehearsal.broken,
            source=rehearsal.folder)
     expect(rehearsal.verdict_is_recorded,
            what="verdict of the rehearsal",
            expected=f"SHA-256 {rehearsal_ending.verdict_sha256[:16]}, as in its journal",
-           observed="that one" if rehearsal.verdict_is_recorded else "another one, or none",
+           instead="another one, or none",
            source=rehearsal.folder / "verdict.json")
     note(f"journal and verdict of {rehearsal.folder.name} are as they were written")
 

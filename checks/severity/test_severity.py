@@ -33,7 +33,7 @@ def test_every_band_can_be_judged(assessment: Assessment, expect: Expect, note: 
     expect(not unknown,
            what="severity", otherwise=Unverifiable,
            expected="a figure for every band in a sample of now",
-           observed=f"none for {listed(unknown)}" if unknown else f"{len(assessment.findings)} bands judged")
+           observed=f"{len(assessment.findings)} bands judged", instead=f"none for {listed(unknown)}")
     note(f"{len(assessment.findings)} bands judged")
 
 
@@ -53,7 +53,7 @@ def _expect_clear(assessment: Assessment, severity: Severity, expect: Expect, no
     known = [str(finding) for finding in of_it if finding.standing is Standing.CLEAR]
     expect(not beyond,
            what=f"{severity} bands",
-           expected="every figure within its limit", observed=listed(beyond) or "none beyond it",
+           expected="every figure within its limit", instead=listed(beyond),
            hint=f"{typed('assess')} says the same, and what to do")
     expect(known,
            what=f"{severity} bands", otherwise=Unverifiable,

@@ -66,7 +66,7 @@ def test_container_was_not_killed_for_memory(container: Container, expect: Expec
     """No container was OOM-killed."""
     expect(not container.oom_killed,
            what=f"container {container.name}", means=Meaning.RESOURCES,
-           expected="not OOM-killed", observed="OOMKilled" if container.oom_killed else "not OOM-killed",
+           expected="not OOM-killed", instead="OOMKilled",
            hint="raise its memory limit, or see what it used the memory for")
 
 
@@ -107,8 +107,7 @@ def test_container_is_configured_as_recorded(
         evidence("differences", table(("difference",), ((text,) for text in changed_settings)), CSV)
     expect(not changed_settings,
            what=f"configuration of {service}", means=Meaning.WRONG_VERSION,
-           expected="the recorded one",
-           observed=listed(changed_settings, between="; ") or "the recorded one",
+           expected="the recorded one", instead=listed(changed_settings, between="; "),
            hint=BACK)
 
 
@@ -120,8 +119,7 @@ def test_container_is_unchanged_inside(
         evidence("differences", table(("difference",), ((text,) for text in changed_inside)), CSV)
     expect(not changed_inside,
            what=f"files of {service} that are not its image's", means=Meaning.WRONG_VERSION,
-           expected="those of the capture",
-           observed=listed(changed_inside, between="; ") or "those of the capture",
+           expected="those of the capture", instead=listed(changed_inside, between="; "),
            source="docker diff",
            hint="re-create the container; what it changes by itself, name in engine.changing of the profile")
 
@@ -178,7 +176,7 @@ def test_no_unrecorded_container(
     extra = sorted(c.name for service, found in containers.items() if service not in recorded for c in found)
     expect(not extra,
            what="containers that the baseline does not know",
-           expected="none", observed=", ".join(extra) or "none",
+           expected="none", instead=", ".join(extra),
            hint="remove them, or capture a new baseline if they belong to the target")
 
 
@@ -186,8 +184,7 @@ def test_no_stranger_on_the_networks(strangers: Sequence[Stranger], expect: Expe
     """No other container is on the target's networks or volumes: it may read and write there."""
     expect(not strangers,
            what="containers beside the target's own that the baseline does not know",
-           expected="none",
-           observed="; ".join(f"{one.name} shares {listed(one.shares)}" for one in strangers) or "none",
+           expected="none", instead="; ".join(f"{one.name} shares {listed(one.shares)}" for one in strangers),
            hint="stop them, or capture a new baseline if they belong there")
 
 
@@ -196,7 +193,7 @@ def test_profile_asks_no_less_than_at_the_capture(weakened: Sequence[Weaker], ex
     expect(not weakened,
            what="what the profile asks for", otherwise=Unverifiable,
            expected="no less than when the baseline was captured",
-           observed=listed([str(one) for one in weakened], between="; ") or "no less",
+           instead=listed([str(one) for one in weakened], between="; "),
            source="the profile, against the baseline", hint=CAPTURE)
 
 
@@ -206,7 +203,7 @@ def test_working_copy_is_as_clean_as_recorded(
     """The working copy has no new uncommitted changes: the next deployment would take them along."""
     expect(not uncommitted,
            what="uncommitted changes of the working copy", means=Meaning.WRONG_VERSION,
-           expected="none since the capture", observed=listed(uncommitted) or "none since the capture",
+           expected="none since the capture", instead=listed(uncommitted),
            source="git", hint=f"git -C {working_copy.repository} status; keep them elsewhere, or remove them")
 
 

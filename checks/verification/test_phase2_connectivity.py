@@ -110,7 +110,7 @@ def test_vectors_answer_a_search(
     expect(not others,
            what=f"neighbours in {vectors}", means=Meaning.DATA_CHANGED,
            expected="those that the baseline's golden queries found",
-           observed=listed(others, between="; ") or "those", hint=REBUILD)
+           instead=listed(others, between="; "), hint=REBUILD)
 
 
 def test_health_endpoint_tells_the_truth(
@@ -129,5 +129,5 @@ def test_health_endpoint_tells_the_truth(
            source=path, hint="bring the stores up; do not use this endpoint to decide anything")
     expect(not down,
            what="stores",
-           expected="all up", observed=f"down: {'; '.join(down)}" if down else "all up",
+           expected="all up", instead=f"down: {'; '.join(down)}",
            source="their own answers", hint="bring the stores up")

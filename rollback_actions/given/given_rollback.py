@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fixtures.baseline.folder import Baseline
+from fixtures.errors import Unverifiable
 from fixtures.incident.trials import PartTrial, TrialOf
 from fixtures.target.profile import Target
 
@@ -27,6 +28,9 @@ def rollback_trial(_rollback_trial: RollbackTrial) -> TrialOf:
     """Tries a part of a rollback to the working copy's commit: ``rollback_trial("images")``."""
 
     def tried(part: str) -> PartTrial:
-        return _rollback_trial.of(part)
+        trial = _rollback_trial.of(part)
+        if isinstance(trial.problem, Unverifiable):
+            raise trial.problem
+        return trial
 
     return tried
