@@ -13,8 +13,6 @@ from fixtures.errors import Mismatch
 from fixtures.gating.evidence import Expect, Sides
 from tests.conftest import ROOT
 
-WHERE = {"source": "here", "hint": "mend it"}
-
 
 @pytest.mark.parametrize(
     ("said", "holding", "failing"),
@@ -29,7 +27,7 @@ WHERE = {"source": "here", "hint": "mend it"}
 )
 def test_both_sides_are_kept(said: dict[str, Any], holding: str, failing: str) -> None:
     sides: list[Sides] = []
-    expect = Expect(sides, **WHERE)
+    expect = Expect(sides, source="here", hint="mend it")
     expect(True, what="w", expected="four", **said)
     with pytest.raises(Mismatch) as raised:
         expect(False, what="w", expected="four", **said)
@@ -40,7 +38,7 @@ def test_both_sides_are_kept(said: dict[str, Any], holding: str, failing: str) -
 @pytest.mark.parametrize("holds", [True, False])
 def test_its_author_says_what_is_observed(*, holds: bool) -> None:
     with pytest.raises(TypeError, match="w: an expectation says what is observed"):
-        Expect([], **WHERE)(holds, what="w", expected="four")
+        Expect([], source="here", hint="mend it")(holds, what="w", expected="four")
 
 
 def _twice(source: str) -> Iterator[str]:
