@@ -99,9 +99,33 @@ def test_output_too_long_for_memory_is_refused(monkeypatch: pytest.MonkeyPatch) 
         run("head -c 1001 /dev/zero")
 
 
-def test_an_engine_that_is_away_is_not_a_failed_action() -> None:
+AWAY = "Cannot connect to the Docker daemon at unix:///x. Is it running?"
+
+
+def docker(folder: Path, words: str, version: str) -> list[str]:
+    """A docker that fails with `words`, and does `version` when it is asked for the engine's version."""
+    program = folder / "docker"
+    program.write_text(f"#!/bin/sh\n[ $1 = version ] && {{ {version}; }}\necho '{words}' >&2; exit 1\n")
+    program.chmod(0o700)
+    return [str(program), "start", "one"]
+
+
+@pytest.mark.parametrize("words", [AWAY, "keine Verbindung zum Docker-Daemon", ""])
+@pytest.mark.parametrize("version", ["exit 1", "exec sleep 60"])
+def test_an_engine_that_is_away_is_not_a_failed_action(
+    tmp_path: Path, words: str, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine is asked, whatever the program says, and not for ever."""
+    monkeypatch.setattr(command, "ENGINE_SECONDS", 0.3)
     with pytest.raises(Unverifiable, match="docker version"):
-        run("echo 'Cannot connect to the Docker daemon at unix:///x. Is it running?' >&2; exit 1")
+        run_command(docker(tmp_path, words, version), what="start", deadline=Deadline(10))
+
+
+def test_a_program_fails_whatever_words_it_writes(tmp_path: Path) -> None:
+    with pytest.raises(ActionFailed, match="exit code 1: Cannot connect"):
+        run_command(docker(tmp_path, AWAY, "exit 0"), what="start", deadline=Deadline(10))
+    with pytest.raises(ActionFailed, match="exit code 1: Cannot connect"):
+        run(f"echo '{AWAY}' >&2; exit 1")
 
 
 def test_a_program_that_is_not_there_is_named() -> None:
