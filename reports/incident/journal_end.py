@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.errors import Problem
-from fixtures.incident.journal import read_journal
+from fixtures.incident.journal import JournalEvent, read_journal
 from fixtures.system.files import read_regular
 from reports.text.room import shortened
 
@@ -43,7 +43,7 @@ def missing_records(folder: Path, records: Sequence[Mapping[str, Any]]) -> Itera
         OSError, UnicodeDecodeError: it cannot be read.
     """
     path = folder / JOURNAL_END
-    if any(record.get("event") == "journal broken" for record in records):
+    if any(record.get("event") == JournalEvent.BEGUN_ANEW for record in records):
         return  # the page is of the one before, which is kept beside it
     there = read_regular(path).decode("utf-8", "surrogateescape").splitlines() if path.exists() else []
     kept = {str(record.get("sequence")): _line(record) for record in records}

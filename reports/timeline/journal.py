@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fixtures.incident.incident import JOURNAL
+from fixtures.incident.journal import JournalEvent
 from fixtures.incident.journal_steps import RecordedStep, Step, said_in, steps_in
 from fixtures.incident.rehearsals import BEGAN, ENDED
 from fixtures.incident.reopening import reopening_journal
@@ -16,9 +17,9 @@ from reports.incident.converted import Converter, line_of
 from reports.incident.event import Event, Kind
 from reports.incident.incident_record import IncidentRecord
 
-_VERDICTS = {"ended": Verdict.PASSED, "failed": Verdict.FAILED}
+_VERDICTS = {JournalEvent.ENDED: Verdict.PASSED, JournalEvent.FAILED: Verdict.FAILED}
 # Events told elsewhere: by the rollback's own events, or by a step that sums up its programs.
-_ELSEWHERE = frozenset({ROLLBACK_BEGAN, "runs", "ran"})
+_ELSEWHERE = frozenset({ROLLBACK_BEGAN, JournalEvent.RUNS, JournalEvent.RAN})
 _LONGEST = 300
 
 
@@ -75,11 +76,11 @@ def _said(end: Mapping[str, Any]) -> str:
 def _other(entry: Mapping[str, Any], converter: Converter, source: str) -> Event:
     verdict = None
     match entry["event"]:
-        case "noted":
+        case JournalEvent.NOTED:
             text = str(entry["text"])
-        case "journal broken":
+        case JournalEvent.BEGUN_ANEW:
             text = f"an earlier journal was broken and is kept as {entry['kept']}: {entry['reason']}"
-        case "took over":
+        case JournalEvent.TOOK_OVER:
             text = f"the lock was taken over from {entry.get('user')} on {entry.get('host')}"
         case event if event == BEGAN:
             text = f"rehearsal of {entry['migration']} began"

@@ -17,7 +17,7 @@ from fixtures.system.clock import Moment
 from fixtures.system.holder import author
 from fixtures.target.channels import Channel, channels_of
 from fixtures.target.profile import Target
-from fixtures.team.change import ACKNOWLEDGED, NOTIFIED, change_journal, read_change
+from fixtures.team.change import ACKNOWLEDGED, NOTIFIED, TELLING, change_journal, read_change
 from fixtures.team.change_document import ChangeDocument, read_document
 from rollback_actions.contacts.delivery import Delivery, deliver
 from rollback_actions.session.file_lock import file_lock
@@ -60,7 +60,7 @@ def notify(
     team = target.premigration.team
     with _record(target, migration, say) as journal:
         details = {"target": target.name, "migration": migration, "document": document.digest}
-        journal.write("telling", **details, channels=len(channels), message=body, **author("change"))
+        journal.write(TELLING, **details, channels=len(channels), message=body, **author("change"))
         deliveries = deliver(team.channels, redact(title), body, team.delivery_seconds, redact)
         told = [Told(one, delivery) for one, delivery in zip(channels, deliveries, strict=True)]
         for one in told:

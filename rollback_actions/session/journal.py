@@ -13,6 +13,7 @@ from typing import Any
 from fixtures.errors import ActionFailed
 from fixtures.incident.journal import (
     FIRST,
+    JournalEvent,
     JournalLine,
     hash_of,
     head_of,
@@ -110,9 +111,9 @@ class Journal:
             seconds = round(ran.seconds, 3)
             # Cut only after redaction: a part of a secret would not be recognised.
             output = self._redact(ran.output)[: ran.shown].strip()
-            self.write("ran", command=ran.command, code=ran.code, output=output, seconds=seconds)
+            self.write(JournalEvent.RAN, command=ran.command, code=ran.code, output=output, seconds=seconds)
         else:
-            self.write("runs", command=ran.command)
+            self.write(JournalEvent.RUNS, command=ran.command)
 
     @contextmanager
     def step(self, name: str, **details: Detail) -> Iterator[dict[str, str | float]]:
@@ -121,7 +122,7 @@ class Journal:
         `name` is for people. `id` and `of` among the `details` identify the step, in both records.
         """
         started = Moment.now()
-        began = self.write("started", step=name, **details)
+        began = self.write(JournalEvent.STARTED, step=name, **details)
         known = {key: value for key, value in details.items() if key in {"id", "of"}}
         same: dict[str, Any] = {"step": name, **known, "began": began}
         result: dict[str, str | float] = {}
@@ -130,14 +131,19 @@ class Journal:
         except BaseException as error:
             seconds = round(Moment.now().seconds_since(started), 3)
             try:
-                self.write("failed", **same, seconds=seconds, error=f"{type(error).__name__}: {error}")
+                self.write(
+                    JournalEvent.FAILED,
+                    **same,
+                    seconds=seconds,
+                    error=f"{type(error).__name__}: {error}",
+                )
             except ActionFailed as unwritten:
                 # The first failure matters; this one may be the same.
                 if str(unwritten) not in [str(error), *getattr(error, "__notes__", [])]:
                     error.add_note(str(unwritten))
             raise
         seconds = round(Moment.now().seconds_since(started), 3)
-        self.write("ended", **same, seconds=seconds, **result)
+        self.write(JournalEvent.ENDED, **same, seconds=seconds, **result)
 
 
 def set_aside(path: Path) -> tuple[Path, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 
 from fixtures.incident.incident import JOURNAL, Incident, find_incident, new_incident
-from fixtures.incident.journal import JournalBroken
+from fixtures.incident.journal import JournalBroken, JournalEvent
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.leaks import without_leaks
 from fixtures.sealing.chain import sealed
@@ -97,7 +97,7 @@ def open_journal(path: Path, redact: Callable[[str], str], say: Callable[[str], 
     except JournalBroken as broken:
         kept, digest = set_aside(path)
         journal = Journal(path, redact)
-        journal.write("journal broken", kept=kept.name, sha256=digest, reason=broken.summary)
+        journal.write(JournalEvent.BEGUN_ANEW, kept=kept.name, sha256=digest, reason=broken.summary)
         say(redact(f"the journal was broken, is kept as {kept}, and starts over: {broken.summary}"))
         return journal
 
@@ -105,7 +105,9 @@ def open_journal(path: Path, redact: Callable[[str], str], say: Callable[[str], 
 def _record_taking_over(before: Holder, journal: Journal, progress: Progress) -> None:
     life = before.life()
     journal.write(
-        "took over", **{name: value for name, value in before.record().items() if name != "token"}, life=life
+        JournalEvent.TOOK_OVER,
+        **{name: value for name, value in before.record().items() if name != "token"},
+        life=life,
     )
     word = ": that it has ended is your word" if life is Life.UNKNOWN else ""
     progress.say(f"took the lock over from {before}, {life}{word}")

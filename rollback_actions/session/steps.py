@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from fixtures.incident.journal import JournalEvent
 from fixtures.incident.journal_steps import Step
 from reports.terminal.progress import Progress
 from reports.terminal.progress import Step as Shown
@@ -23,7 +24,7 @@ class Recorder:
     def note(self, text: str) -> None:
         """Show and record a text that is no step."""
         self._progress.say(text)
-        self._journal.write("noted", text=text)
+        self._journal.write(JournalEvent.NOTED, text=text)
 
     def record(self, event: str, **details: Detail) -> None:
         """Record an event that is no step, for programs."""

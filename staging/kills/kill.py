@@ -20,8 +20,8 @@ from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode, Problem
 from fixtures.git.repository import head
 from fixtures.incident.incident import ROLLBACK, UNFINISHED
-from fixtures.incident.journal import verify_journal
-from fixtures.incident.journal_steps import STARTED, RecordedStep, Step, StepId, id_of, steps_in
+from fixtures.incident.journal import JournalEvent, verify_journal
+from fixtures.incident.journal_steps import RecordedStep, Step, StepId, id_of, steps_in
 from fixtures.system.apart import main as works_apart
 from fixtures.system.files import read_lines
 from fixtures.target.profile import Target
@@ -98,7 +98,7 @@ class Fall:
             return f"was not killed in {step}, which had not begun"
         if self.worker:
             ends = [one.end for one in steps_in(self.journal)[0] if str(one.id) == step]
-            died = any(end is not None and end["event"] == "failed" for end in ends)
+            died = any(end is not None and end["event"] == JournalEvent.FAILED for end in ends)
             return "" if died else f"was not killed in {step}, which did not fail"
         return "" if self.open_steps else "was not killed: it had ended"
 
@@ -298,7 +298,10 @@ class Killer:
         while time.monotonic() < give_up and process.poll() is None:
             for incident in self._incidents() - before:
                 records = read_lines(incident / "journal.jsonl")
-                if any(record["event"] == STARTED and str(id_of(record)) == step for record in records):
+                if any(
+                    record["event"] == JournalEvent.STARTED and str(id_of(record)) == step
+                    for record in records
+                ):
                     return True
             time.sleep(POLL_SECONDS)
         return False

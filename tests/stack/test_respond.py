@@ -16,8 +16,8 @@ import pytest
 
 from fixtures.errors import ExitCode
 from fixtures.incident.incident import UNFINISHED
-from fixtures.incident.journal import verify_journal
-from fixtures.incident.journal_steps import STARTED, id_of
+from fixtures.incident.journal import JournalEvent, verify_journal
+from fixtures.incident.journal_steps import id_of
 from fixtures.incident.response_record import RESPONSE
 from fixtures.monitor.assessment import Assessed, scope_of
 from fixtures.monitoring.severity import Severity, assess_now, monitored_samples
@@ -163,7 +163,7 @@ def _wait_until_restoring(incidents: Path, before: set[Path], process: subproces
         for path in set(incidents.glob(f"*/{RESPONSE}")) - before:
             journal = path.with_name("journal.jsonl")
             records = read_lines(journal) if journal.exists() else []
-            begun = [str(id_of(record)) for record in records if record["event"] == STARTED]
+            begun = [str(id_of(record)) for record in records if record["event"] == JournalEvent.STARTED]
             if "restore mysql" in begun:
                 return
         time.sleep(0.1)

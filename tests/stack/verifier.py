@@ -27,7 +27,8 @@ from fixtures.baseline.facts import Facts
 from fixtures.baseline.folder import Baseline, BaselineDraft, load_baseline
 from fixtures.errors import ExitCode
 from fixtures.incident.incident import UNFINISHED
-from fixtures.incident.journal_steps import STARTED, id_of
+from fixtures.incident.journal import JournalEvent
+from fixtures.incident.journal_steps import id_of
 from fixtures.system.files import read_lines
 from fixtures.target.profile import PREFIX
 from rollback_actions.__main__ import COMMANDS, CONTACTS, ROLLBACK
@@ -172,7 +173,9 @@ class Verifier:
         return Counter(
             {
                 journal.parent: [
-                    str(id_of(record)) for record in read_lines(journal) if record["event"] == STARTED
+                    str(id_of(record))
+                    for record in read_lines(journal)
+                    if record["event"] == JournalEvent.STARTED
                 ].count(step)
                 for journal in self.folder.glob("incidents/*-staging-*/journal.jsonl")
             }
