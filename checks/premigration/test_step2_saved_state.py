@@ -15,13 +15,11 @@ from fixtures.git.repository import WorkingCopy
 from fixtures.git.saved_commit import SavedCommit
 from fixtures.given.saved_state import state_of
 from fixtures.home import typed
-from fixtures.incident.trials import TrialOf
+from fixtures.incident.trials import Part, TrialOf
 from fixtures.migration_lint.finding import Linted
 from fixtures.target.profile import Target
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step2]
-
-PARTS = ("plan", "images", "checkout", "compose files", "foresight", "refusals")
 
 
 def test_commit_is_saved(saved_commit: SavedCommit, expect: Expect, note: Say) -> None:
@@ -79,8 +77,8 @@ def test_baseline_is_of_this_state(
         note(f"no label names the commit of {', '.join(unlabelled)}: their images' ids stand for it")
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_rollback_is_possible_now(part: str, rollback_trial: TrialOf, expect: Expect, note: Say) -> None:
+@pytest.mark.parametrize("part", Part)
+def test_rollback_is_possible_now(part: Part, rollback_trial: TrialOf, expect: Expect, note: Say) -> None:
     """A rollback to the running state is possible now, and what runs then fits the data that it meets."""
     trial = rollback_trial(part)
     expect(trial.problem is None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from fixtures.baseline.folder import Baseline
 from fixtures.collection import Case
 from fixtures.errors import Meaning, Problem, listed
 from fixtures.gating.evidence import Expect, Say
-from fixtures.stores.contract import Answer, Search
+from fixtures.stores.contract import Answer, LoadState, Search
 from fixtures.system.rounds import Wrong, answer_of
 from fixtures.target.profile import Target
 
@@ -25,11 +26,11 @@ pytestmark = [pytest.mark.verification, pytest.mark.phase2]
 
 def test_health_endpoint_says_it_is_up(health: HealthAnswer, target: Target, expect: Expect) -> None:
     """Status and content are a healthy application's."""
-    expected = f"200 {target.application.health.expect}"
-    observed = f"{health.status_code} {health.said(target.application.health.expect)}"
-    expect(observed == expected,
+    up = target.application.health.expect
+    said = health.said(up)
+    expect(health.status_code == HTTPStatus.OK and said == up,
            what="health endpoint", means=Meaning.SERVICE_DOWN,
-           expected=expected, observed=observed,
+           expected=f"{HTTPStatus.OK:d} {up}", observed=f"{health.status_code} {said}",
            source=target.application.health.path, hint="see the log of the application's containers")
 
 
@@ -79,12 +80,14 @@ def test_store_answers(
            source=answer.query, hint="the store is up and empty: its data was not restored")
 
 
-def test_vectors_are_loaded(vectors: Case, load_states: Mapping[str, str | Wrong], expect: Expect) -> None:
+def test_vectors_are_loaded(
+    vectors: Case, load_states: Mapping[str, LoadState | Wrong], expect: Expect
+) -> None:
     """Every vector collection that held vectors is loaded, so that it can be searched."""
     state = answer_of(load_states, vectors.id)
-    expect(state == "loaded",
+    expect(state.loaded,
            what=f"collection {vectors}", means=Meaning.SERVICE_DOWN,
-           expected="loaded", observed=state,
+           expected="loaded", observed=state.word,
            source=vectors.store, hint="load it: a collection that is not loaded answers no search")
 
 

@@ -12,7 +12,6 @@ after a conftest's.
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 import uuid
 from collections.abc import Generator
@@ -30,13 +29,13 @@ from allure_pytest.listener import AllureListener
 from allure_pytest.utils import ParsedPytestNodeId, allure_label, allure_title
 
 from fixtures.collection import Case
-from fixtures.errors import Meaning
+from fixtures.errors import Described, Meaning
 from fixtures.gating.evidence import EVIDENCE
 from fixtures.gating.recorder import judge
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.incident.ledger import Result
 from fixtures.redaction.redactor import Redactor
-from fixtures.stages import parameters_of, stage_of, store_in
+from fixtures.stages import Replica, parameters_of, stage_of, store_in
 from fixtures.verdict import Verdict
 from reports.allure.categories import code_of
 from reports.allure.description import description, note_error, steps
@@ -47,8 +46,6 @@ from reports.text.stages import TITLES, heading_of, severity_of
 
 NODE_ID = "nodeId"
 MEANS = "means"
-# Pytest begins an error's message with its class, which says less than the suite's own words.
-_OWN_ERROR = re.compile(r"^(?:checks|fixtures|rollback_actions)(?:\.\w+)+: ")
 _STATUSES = {
     Verdict.PASSED: Status.PASSED,
     Verdict.FAILED: Status.FAILED,
@@ -58,6 +55,9 @@ _STATUSES = {
 # Fixtures through which a check reports: the record does not list them.
 _PLUMBING = frozenset({"evidence", "note", "expect", "redact"})
 _means = pytest.StashKey[Meaning]()
+_Said = dict[str, dict[str, str]]
+_SAID = pytest.StashKey[_Said]()
+"""By node id: each message of Allure's for an error of the suite, and the same in its own words."""
 _NEVER_REPORTED = "no result: the check was planned and never reported"
 
 
@@ -80,7 +80,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     room = Room(Path(config.option.allure_report_dir), workers)
-    ours = RedactingLogger(original, redactor_of(config), room)
+    ours = RedactingLogger(original, redactor_of(config), room, config.stash.setdefault(_SAID, {}))
     manager.unregister(original)
     manager.register(ours)
 
@@ -112,6 +112,10 @@ def pytest_runtest_makereport(
     """After a check's teardown, attach its evidence and describe its steps and values."""
     report = yield
     note_error(item, call.excinfo.value if call.excinfo is not None else None)
+    if call.excinfo is not None and isinstance(call.excinfo.value, Described):
+        said = item.config.stash.setdefault(_SAID, {}).setdefault(item.nodeid, {})
+        message = call.excinfo.exconly()
+        said[message] = _own_words(message, call.excinfo.type)
     verdict, _, means = judge(item, report, call)
     if verdict in {Verdict.FAILED, Verdict.BROKEN}:
         # The first error counts, as in Allure's own view.
@@ -126,6 +130,11 @@ def pytest_runtest_makereport(
                 extension=None,
             )
     return report
+
+
+def _own_words(message: str, kind: type[BaseException]) -> str:
+    """Return an error's message without its class, with which pytest begins it: the words say more."""
+    return message.removeprefix(f"{kind.__module__}.{kind.__qualname__}: ")
 
 
 def _describe(item: pytest.Item) -> None:
@@ -160,16 +169,17 @@ def _labels(node_id: str, incident: str, stage: str | None, story: str | None) -
 def _story(item: pytest.Item, redactor: Redactor) -> str | None:
     """Return the part that a check examines: its first parameter, such as a container, or a case's store."""
     first = next(iter(parameters_of(item).values()), None)
-    return redactor.text(store_in(first)) if isinstance(first, str | Case) and first else None
+    return redactor.text(store_in(first)) if isinstance(first, str | Case | Replica) and first else None
 
 
 class RedactingLogger:
     """Lets Allure's logger write redacted results and attachments, identified by their node ids."""
 
-    def __init__(self, inner: Any, redactor: Redactor, room: Room) -> None:  # noqa: ANN401 - it is not typed
+    def __init__(self, inner: Any, redactor: Redactor, room: Room, said: _Said | None = None) -> None:  # noqa: ANN401 - it is not typed
         self._inner = inner
         self._redactor = redactor
         self._room = room
+        self._said = {} if said is None else said
 
     @allure_commons.hookimpl
     def report_result(self, result: TestResult) -> None:
@@ -177,8 +187,10 @@ class RedactingLogger:
         node_id = next((label.value for label in result.labels if label.name == NODE_ID), None)
         if node_id is not None:
             _identify(result, node_id)
-        if result.statusDetails is not None and result.statusDetails.message:
-            result.statusDetails.message = _OWN_ERROR.sub("", result.statusDetails.message)
+        said = self._said.pop(node_id or "", {})
+        if result.statusDetails is not None:
+            message = result.statusDetails.message
+            result.statusDetails.message = said.get(message, message)
         result = _redacted(result, self._redactor)
         if result.statusDetails is not None and result.statusDetails.trace:
             # Only after redaction: a secret that is cut has lost its shape.

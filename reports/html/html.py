@@ -22,7 +22,7 @@ from reports.allure.metadata import RESULTS, report_name
 from reports.html.history import MOST_REPORTS, earlier_reports, history_of, write_history
 from reports.incident.journal_end import JOURNAL_END
 from reports.postmortem.postmortem import POST_MORTEM
-from reports.text.stages import TITLES
+from reports.text.stages import NUMBERED
 from reports.tools.drawing import EVERY, FOLDER
 from reports.tools.node import TOOLS, find_allure
 from reports.tools.processes import NoReport, run
@@ -214,7 +214,7 @@ def _variables(verdict: RunVerdict) -> dict[str, str]:
         rows["Time to recovery"] = f"{verdict.rto_seconds:.0f} s"
     for name, phase in verdict.phases.items():
         late = ", late" if phase.late else ""
-        rows[TITLES[name].split(":")[0]] = f"{phase.verdict} in {phase.seconds:.1f} s{late}"
+        rows[NUMBERED[name]] = f"{phase.verdict} in {phase.seconds:.1f} s{late}"
     if verdict.late is not None or verdict.late_phases is not None:
         rows["Late"] = "; ".join(filter(None, (verdict.late_phases, verdict.late)))
     if verdict.unseen:

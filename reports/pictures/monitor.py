@@ -27,9 +27,9 @@ _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 
 _MOST_TICKS = 9
 _MINUTE, _DAY = 60, 86400
 _PANELS = (
-    ("Failed, % of those asked", ERRORS),
-    ("Latency, milliseconds (logarithmic)", LATENCY),
-    ("Resources, %: memory and connections of their limit, disk of all", RESOURCES),
+    ("Failed", "% of those asked", ERRORS),
+    ("Latency", "milliseconds (logarithmic)", LATENCY),
+    ("Resources", "%: memory and connections of their limit, disk of all", RESOURCES),
 )
 _LEFT, _RIGHT, _HEAD, _FOOT, _PANEL, _BETWEEN, _LANE = 0.5, 1.3, 0.66, 0.55, 1.35, 0.35, 0.15
 _LABEL_GAP = 0.13
@@ -81,8 +81,8 @@ def draw(record: IncidentRecord, timeline: Timeline) -> bytes | None:
     figure = new_figure(height)
     panels = _panels(figure, height, head)
     missing = gaps(samples, times)
-    for (title, shown), panel in zip(_PANELS, panels, strict=True):
-        panel.set_title(title, pad=3)
+    for (name, unit, shown), panel in zip(_PANELS, panels, strict=True):
+        panel.set_title(f"{name}, {unit}", pad=3)
         lines = [line_of(series, samples, times, missing) for series in shown]
         _scale(panel, shown, lines)
         show_clock(panel, origin, 0.0, last)
@@ -251,12 +251,12 @@ def _words(
     marked: Sequence[Marked],
 ) -> str:
     said = []
-    for title, every in _PANELS:
+    for name, _, every in _PANELS:
         for series in every:
             line = line_of(series, samples, times, missing)
             known = [value for value in line.values if not math.isnan(value)]
             figures = f"{min(known):.4g} to {max(known):.4g}" if known else "no figures"
-            said.append(f"{title.split(',')[0]}, {series.name}: {figures}")
+            said.append(f"{name}, {series.name}: {figures}")
     said += [f"{one.name} {one.at:%H:%M:%S}" for one in marked]
     return "; ".join(said)
 

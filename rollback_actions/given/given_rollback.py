@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.baseline.folder import Baseline
 from fixtures.errors import Unverifiable
-from fixtures.incident.trials import PartTrial, TrialOf
+from fixtures.incident.trials import Part, PartTrial, TrialOf
 from fixtures.target.profile import Target
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ def _rollback_trial(target: Target, baseline: Baseline) -> RollbackTrial:
 
 @pytest.fixture(scope="session")
 def rollback_trial(_rollback_trial: RollbackTrial) -> TrialOf:
-    """Tries a part of a rollback to the working copy's commit: ``rollback_trial("images")``."""
+    """Tries a part of a rollback to the working copy's commit: ``rollback_trial(Part.IMAGES)``."""
 
-    def tried(part: str) -> PartTrial:
+    def tried(part: Part) -> PartTrial:
         trial = _rollback_trial.of(part)
         if isinstance(trial.problem, Unverifiable):
             raise trial.problem

@@ -42,7 +42,7 @@ from fixtures.sealing.chain import sealed, standing
 from fixtures.system.clock import Moment
 from fixtures.system.command import STANDARD_OUTPUT
 from fixtures.target.profile import Target, load_target
-from fixtures.team.contact_message import assessment_text, run_command
+from fixtures.team.contact_message import assessment_text, run_command, run_words
 from fixtures.verdict import Verdict
 from reports.terminal.decision import assessment_lines, decision_lines, decision_record
 from rollback_actions.gate.check_run import CheckRun, run_ours
@@ -271,7 +271,7 @@ class _Hands:
             return
         command = run_command(self.profile, self.incident)
         said = [] if self.severity is None else [f"--severity={self.severity}"]
-        words = command.words[command.words.index("contacts") :]
+        words = run_words(self.profile, self.incident)
         code = self._run([*program(), *words, "--once", *said])
         if code is not ExitCode.VERIFIED:
             text = describe(

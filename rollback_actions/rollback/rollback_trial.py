@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, Problem, UsageProblem, listed
 from fixtures.git.repository import GIT_SECONDS, files_at, git, head
 from fixtures.home import typed
-from fixtures.incident.trials import PartTrial
+from fixtures.incident.trials import Part, PartTrial
 from fixtures.rollback.foresight import Foreseen, foresee, problems, said
 from fixtures.rollback.plan import Plan, plan_emergency
 from fixtures.rollback.refusals import Allowed, refusals
@@ -37,17 +37,17 @@ class RollbackTrial:
         self._target = target
         self._baseline = baseline
         self._control = ComposeControl(target.engine)
-        self._tried: dict[str, PartTrial] = {}
+        self._tried: dict[Part, PartTrial] = {}
 
-    def of(self, part: str) -> PartTrial:
-        """Return the result of `part`: plan, images, checkout, compose files, foresight or refusals."""
-        parts: dict[str, Callable[[], str]] = {
-            "plan": self._plan,
-            "images": self._images,
-            "checkout": self._checkout,
-            "compose files": self._compose_files,
-            "foresight": self._foresight,
-            "refusals": self._refusals,
+    def of(self, part: Part) -> PartTrial:
+        """Return the result of `part`."""
+        parts: Mapping[Part, Callable[[], str]] = {
+            Part.PLAN: self._plan,
+            Part.IMAGES: self._images,
+            Part.CHECKOUT: self._checkout,
+            Part.COMPOSE_FILES: self._compose_files,
+            Part.FORESIGHT: self._foresight,
+            Part.REFUSALS: self._refusals,
         }
         if part not in self._tried:
             try:

@@ -41,7 +41,12 @@ pytest_plugins = [
 PHASES = ("phase1", "phase2")
 
 
+class Canary(BaseModel):
+    upload: None = None
+
+
 class Application(BaseModel):
+    canary: Canary = Canary()
     way_in: None = None
     functions: Functions = Functions()
     verifiable: frozenset[str] = frozenset()
@@ -133,10 +138,14 @@ def test_answers(collection):
         raise Untold(**ERROR)  # of a module that lies deeper
 
 
+class OfAnOperator(Mismatch):
+    pass
+
+
 @pytest.mark.phase2
 def test_health():
     if not Path("mended").exists():
-        raise Mismatch(**ERROR, means=Meaning.SERVICE_DOWN)
+        raise OfAnOperator(**ERROR, means=Meaning.SERVICE_DOWN)
 
 
 @pytest.mark.phase2

@@ -18,6 +18,7 @@ from fixtures.engines.engine import Container, Inside, Usage
 from fixtures.errors import Mismatch
 from fixtures.gating.evidence import Expect
 from fixtures.given import given, given_containers
+from fixtures.stages import Replica
 from fixtures.target.profile import Target, load_target
 from tests.conftest import write_profile
 from tests.unit.test_baseline import FACTS
@@ -161,29 +162,31 @@ def facts(*found: Container) -> Facts:
 
 def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> None:
     recorded = facts(container("worker-2"), container("worker-1"), container("backend-1"))
-    assert given._of_baseline(target, recorded)["replica"] == ["backend", "redis", "worker/1", "worker/2"]
+    replicas = given._of_baseline(target, recorded)["replica"]
+    assert replicas == [Replica("backend"), Replica("redis"), Replica("worker", 1), Replica("worker", 2)]
+    assert [*map(str, replicas)] == ["backend", "redis", "worker/1", "worker/2"]
     baseline = Baseline(tmp_path, "sandbox", "now", recorded)
     second = replace(ended(2), name="worker-2", service="worker")
     live = {"worker": (container("worker-1"), second), "backend": (container("backend-1"),)}
 
-    def of(name: str) -> tuple[RecordedContainer, Container]:
-        service = inspect.unwrap(given.service)(name)
-        was = inspect.unwrap(given.recorded)(name, service, baseline)
+    def of(replica: Replica) -> tuple[RecordedContainer, Container]:
+        service = inspect.unwrap(given.service)(replica)
+        was = inspect.unwrap(given.recorded)(replica, service, baseline)
         return was, inspect.unwrap(given.container)(was, baseline, live)
 
-    for name in ("backend", "worker/1"):
+    for name in (Replica("backend"), Replica("worker", 1)):
         was, now = of(name)
         assert was.name == now.name
         phase1.test_container_is_running(now, was, EXPECT)
-    was, now = of("worker/2")
+    was, now = of(Replica("worker", 2))
     with pytest.raises(Mismatch, match="container worker-2: expected running, observed exited"):
         phase1.test_container_is_running(now, was, EXPECT)
     # Containers that were re-created may have other names; one that is missing is missed by each case.
     live["worker"] = (container("worker-2"), container("worker-3"))
-    assert [of(f"worker/{number}")[1].name for number in (1, 2)] == ["worker-3", "worker-2"]
+    assert [of(Replica("worker", number))[1].name for number in (1, 2)] == ["worker-3", "worker-2"]
     live["worker"] = (container("worker-1"),)
     with pytest.raises(Mismatch, match=r"containers of service worker: expected 2, .* observed 1: worker-1"):
-        of("worker/1")
+        of(Replica("worker", 1))
 
 
 def _given(name: str, known: dict[str, Any]) -> Any:  # noqa: ANN401

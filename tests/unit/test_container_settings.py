@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -202,3 +203,6 @@ def test_a_recorded_container_is_the_same_from_the_disk() -> None:
     recorded = record_container(container(RAW), INSIDE, SEAL)
     plain: Callable[[object], object] = lambda value: json.loads(json.dumps(as_json(value)))  # noqa: E731
     assert plain(recorded.settings) == recorded.settings
+    places = tuple(sorted(mount["Destination"] for mount in RAW["Mounts"]))
+    assert recorded.mounted == places
+    assert replace(recorded, places=None).mounted == places, "an earlier version named them in the settings"

@@ -140,12 +140,13 @@ CHECKS = """
 import pytest
 
 from fixtures.collection import Case
+from fixtures.stages import Replica
 
 @pytest.fixture
 def client():
     pass
 
-@pytest.mark.parametrize("replica", ["worker", "worker/2"])
+@pytest.mark.parametrize("replica", [Replica("worker"), Replica("worker", 2)])
 def test_service(replica):
     pass
 

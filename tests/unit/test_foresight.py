@@ -291,8 +291,14 @@ def test_migrations_that_are_made_at_start_are_not_judged(made: Made) -> None:
         ]
     made.engine.there = {"backend": (container("sha256:new", "/srv/app/migrations/versions2"),)}
     assert made.fit(plan, "migrations of backend") is Fit.REFUSED
+    # An earlier version recorded the places of mounts in the settings alone.
     containers = tuple(
         replace(one, settings={f"mount {FOLDER}": {}}) if one.service == "backend" else one
+        for one in plan.baseline.facts.containers
+    )
+    assert made.fit(with_baseline(plan, containers=containers), "migrations of backend") is Fit.UNKNOWN
+    containers = tuple(
+        replace(one, places=(FOLDER,)) if one.service == "backend" else one
         for one in plan.baseline.facts.containers
     )
     assert made.fit(with_baseline(plan, containers=containers), "migrations of backend") is Fit.UNKNOWN

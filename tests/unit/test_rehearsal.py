@@ -17,6 +17,7 @@ from fixtures.errors import ActionFailed, ExitCode
 from fixtures.incident.incident import JOURNAL, UNFINISHED, load_incident, new_incident
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.rehearsals import ENDED, VERDICT
+from fixtures.incident.trials import Part
 from fixtures.rollback.unfinished import SUPERSEDED, Unfinished, unfinished_of
 from fixtures.system.clock import Moment
 from fixtures.target.profile import load_target
@@ -40,7 +41,6 @@ from tests.unit.sandbox import Releases as SandboxReleases
 from tests.unit.saved_baseline import save_baseline
 from tests.unit.word_store import readable
 
-PARTS = ("plan", "images", "checkout", "compose files", "foresight", "refusals")
 SAVED = "\n[premigration.state]\ncommit_file = 'commit.txt'\n"
 DEPLOY = "\n[premigration.rehearsal]\ndeploy = [['deploy', '{commit}']]\n"
 
@@ -107,7 +107,7 @@ class Rehearsed:
         baseline = current_baseline(target)
         assert newest_backup(target.folders.backups, target.name).commit == self.sandbox.commit
         trial = RollbackTrial(target, baseline)
-        found = [trial.of(part).problem for part in PARTS]
+        found = [trial.of(part).problem for part in Part]
         self.refused = [str(problem) for problem in found if problem is not None]
         return ExitCode.FAILED if self.refused else ExitCode.VERIFIED
 

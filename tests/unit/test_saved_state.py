@@ -13,7 +13,7 @@ from fixtures.git.migration_files import changed_names, content_at, names_at
 from fixtures.git.repository import read_working_copy
 from fixtures.git.saved_commit import file_of, read_saved_commit
 from fixtures.incident.incident import new_incident
-from fixtures.incident.trials import PartTrial
+from fixtures.incident.trials import Part, PartTrial
 from fixtures.rollback.foresight import Foreseen
 from fixtures.rollback.lock_state import LockState
 from fixtures.rollback.unfinished import Unfinished
@@ -219,19 +219,16 @@ def problem(trial: PartTrial) -> str:
     return str(trial.problem)
 
 
-PARTS = ("plan", "images", "checkout", "compose files", "foresight", "refusals")
-
-
 def test_every_part_of_a_rollback_that_is_possible_says_what_was_seen(
     trial: RollbackTrial, sandbox: Sandbox
 ) -> None:
-    assert [trial.of(part).problem for part in PARTS] == [None] * len(PARTS)
-    assert f"emergency {sandbox.commit[:12]}" in trial.of("plan").seen
-    assert trial.of("images").seen == "3 images of 3 services are there, by id"
-    assert trial.of("checkout").seen == f"1 files of {sandbox.commit[:12]} were checked out"
-    assert "describe 3 services" in trial.of("compose files").seen
-    assert "not judged: data of redis: " in trial.of("foresight").seen
-    assert trial.of("refusals").seen == "nothing would refuse it; the lock is free"
+    assert [trial.of(part).problem for part in Part] == [None] * len(Part)
+    assert f"emergency {sandbox.commit[:12]}" in trial.of(Part.PLAN).seen
+    assert trial.of(Part.IMAGES).seen == "3 images of 3 services are there, by id"
+    assert trial.of(Part.CHECKOUT).seen == f"1 files of {sandbox.commit[:12]} were checked out"
+    assert "describe 3 services" in trial.of(Part.COMPOSE_FILES).seen
+    assert "not judged: data of redis: " in trial.of(Part.FORESIGHT).seen
+    assert trial.of(Part.REFUSALS).seen == "nothing would refuse it; the lock is free"
     sandbox.control.require_images.assert_called_once_with(
         {service: image(service) for service in SERVICES}, deadline=rollback_trial.SECONDS
     )
@@ -239,35 +236,35 @@ def test_every_part_of_a_rollback_that_is_possible_says_what_was_seen(
 
 def test_a_backup_that_is_gone_is_seen_by_the_plan(trial: RollbackTrial, sandbox: Sandbox) -> None:
     sandbox.target.folders.backups.rename(sandbox.folder / "elsewhere")
-    assert "backup: expected a complete backup set" in problem(trial.of("plan"))
-    assert trial.of("images").problem is None
-    assert trial.of("checkout").problem is None
+    assert "backup: expected a complete backup set" in problem(trial.of(Part.PLAN))
+    assert trial.of(Part.IMAGES).problem is None
+    assert trial.of(Part.CHECKOUT).problem is None
 
 
 def test_an_image_that_is_gone_is_seen_alone(trial: RollbackTrial, sandbox: Sandbox) -> None:
     gone = ActionFailed(what="image", expected="a", observed="no such image", source="docker", hint="x")
     sandbox.control.require_images.side_effect = gone
-    assert trial.of("images") == PartTrial("images", problem=gone)
-    assert [part for part in PARTS if trial.of(part).problem] == ["images"]
+    assert trial.of(Part.IMAGES) == PartTrial(Part.IMAGES, problem=gone)
+    assert [part for part in Part if trial.of(part).problem] == ["images"]
 
 
 def test_an_object_that_is_gone_is_seen_by_the_checkout(trial: RollbackTrial, repository: Path) -> None:
     blob = git(repository, "rev-parse", "HEAD:compose.yaml")
     (repository / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
-    assert "git checkout-index of " in problem(trial.of("checkout"))
-    assert "exit code" in problem(trial.of("checkout"))
+    assert "git checkout-index of " in problem(trial.of(Part.CHECKOUT))
+    assert "exit code" in problem(trial.of(Part.CHECKOUT))
 
 
 def test_a_shallow_clone_is_seen(trial: RollbackTrial, repository: Path) -> None:
     (repository / ".git" / "shallow").write_text(git(repository, "rev-parse", "HEAD") + "\n")
-    assert "observed a shallow clone" in problem(trial.of("checkout"))
+    assert "observed a shallow clone" in problem(trial.of(Part.CHECKOUT))
 
 
 def test_the_checkout_leaves_index_and_files_as_they_are(trial: RollbackTrial, repository: Path) -> None:
     (repository / "compose.yaml").write_text("changed")
     index = (repository / ".git" / "index").read_bytes()
     folders = sorted(path.name for path in (repository / ".git").iterdir())
-    assert trial.of("checkout").problem is None
+    assert trial.of(Part.CHECKOUT).problem is None
     assert (repository / "compose.yaml").read_text() == "changed"
     assert (repository / ".git" / "index").read_bytes() == index
     assert sorted(path.name for path in (repository / ".git").iterdir()) == folders
@@ -275,21 +272,21 @@ def test_the_checkout_leaves_index_and_files_as_they_are(trial: RollbackTrial, r
 
 def test_a_service_that_the_compose_files_do_not_have_is_seen(trial: RollbackTrial, sandbox: Sandbox) -> None:
     sandbox.control.described.return_value = frozenset({"backend"})
-    assert "observed none called frontend, worker" in problem(trial.of("compose files"))
+    assert "observed none called frontend, worker" in problem(trial.of(Part.COMPOSE_FILES))
 
 
 def test_what_would_refuse_it_is_seen(trial: RollbackTrial, sandbox: Sandbox) -> None:
     target = sandbox.target
     incident = new_incident(target.folders.incidents, target.name)
     Unfinished.begin(incident, Wish(Kind.DATABASE, sandbox.commit, ("redis",)))
-    assert f"observed one in incident {incident.id}" in problem(trial.of("refusals"))
+    assert f"observed one in incident {incident.id}" in problem(trial.of(Part.REFUSALS))
 
 
 def test_what_would_not_work_after_it_is_seen(trial: RollbackTrial, monkeypatch: pytest.MonkeyPatch) -> None:
     foreseen = Foreseen("data of redis", refused("an earlier one"), "data", "bring it back")
     monkeypatch.setattr(rollback_trial, "foresee", lambda *_: (foreseen,))
-    assert "data of redis" in problem(trial.of("foresight"))
-    assert [part for part in PARTS if trial.of(part).problem] == ["foresight"]
+    assert "data of redis" in problem(trial.of(Part.FORESIGHT))
+    assert [part for part in Part if trial.of(part).problem] == ["foresight"]
 
 
 def test_no_room_for_what_a_rollback_keeps_is_seen(
@@ -299,7 +296,7 @@ def test_no_room_for_what_a_rollback_keeps_is_seen(
         free = 0
 
     monkeypatch.setattr("fixtures.backups.room.shutil.disk_usage", lambda _: Full)
-    found = problem(trial.of("refusals"))
+    found = problem(trial.of(Part.REFUSALS))
     assert "room for what the stores hold now" in found
 
 
@@ -308,15 +305,15 @@ def test_a_lock_of_one_who_has_ended_or_that_cannot_be_read_is_seen(
 ) -> None:
     unreadable = Unverifiable(what="lock", expected="a", observed="no engine", source="b", hint="c")
     monkeypatch.setattr(rollback_trial, "lock_state", lambda _: LockState(problem=unreadable))
-    assert trial.of("refusals") == PartTrial("refusals", problem=unreadable)
+    assert trial.of(Part.REFUSALS) == PartTrial(Part.REFUSALS, problem=unreadable)
     ended = LockState(life=Life.ENDED)
     monkeypatch.setattr(rollback_trial, "lock_state", lambda _: ended)
     again = RollbackTrial(sandbox.target, trial._baseline)
-    assert "expected free, or held by a command that runs" in problem(again.of("refusals"))
+    assert "expected free, or held by a command that runs" in problem(again.of(Part.REFUSALS))
 
 
 def test_a_protected_target_is_confirmed_by_whoever_rolls_back(
     trial: RollbackTrial, sandbox: Sandbox
 ) -> None:
     protected = RollbackTrial(sandbox.target.model_copy(update={"protected": True}), trial._baseline)
-    assert protected.of("refusals").problem is None
+    assert protected.of(Part.REFUSALS).problem is None

@@ -6,7 +6,7 @@ import pytest
 from pymilvus.exceptions import MilvusException
 
 from fixtures.errors import Unverifiable
-from fixtures.stores.contract import ContentView, SearchableContent, SharedContent, VectorView
+from fixtures.stores.contract import ContentView, LoadState, SearchableContent, SharedContent, VectorView
 from fixtures.stores.milvus.view import connect
 from fixtures.stores.reach import Reach, account_of
 from tests.stack.content_reading import digests, recorded, whole
@@ -50,7 +50,7 @@ def test_what_is_not_loaded_is_told_and_neither_counted_nor_read(
         assert schema["load state"] == "not loaded"
         with subject.view() as view:
             assert isinstance(view, VectorView)
-            assert view.load_state(other) == "not loaded"
+            assert view.load_state(other) == LoadState(loaded=False, word="not loaded")
             for call in (
                 view.counts,
                 lambda: content.divide(other, 10),

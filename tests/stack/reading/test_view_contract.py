@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fixtures.errors import Meaning, Unverifiable
-from fixtures.stores.contract import ContentView, MovingContent, Pace, VectorView
+from fixtures.stores.contract import ContentView, LoadState, MovingContent, Pace, VectorView
 from tests.stack.content_reading import whole
 from tests.stack.faults import closed_port, silent_port
 from tests.stack.reading.subject import Subject, Way, at
@@ -122,7 +122,7 @@ def _failure(call: Callable[[], object]) -> Unverifiable:
 def test_a_search_finds_the_vector_it_took(subject: Subject) -> None:
     with subject.view() as view:
         assert isinstance(view, VectorView)
-        assert view.load_state(subject.full) == "loaded"
+        assert view.load_state(subject.full) == LoadState(loaded=True, word="loaded")
         found = view.search(subject.searched, limit=3)
         assert found is not None
         assert found.hits[0].key == found.probe
@@ -132,4 +132,4 @@ def test_a_search_finds_the_vector_it_took(subject: Subject) -> None:
         for question in (view.search, view.load_state):
             with pytest.raises(Unverifiable, match=subject.gone):
                 question(subject.absent)
-        assert view.load_state(subject.full) == "loaded"
+        assert view.load_state(subject.full) == LoadState(loaded=True, word="loaded")
