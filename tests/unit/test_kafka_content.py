@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fixtures.collection import Json
-from fixtures.stores.kafka.positions import advances, positions_of, strays
+from fixtures.errors import Unverifiable
+from fixtures.stores.kafka.positions import Positions, advances, strays
 from fixtures.stores.kafka.ranges import Extent, Segment, divided, runs, segments, shifted
+from fixtures.stores.kafka.view import Partition
 
 EXTENTS = {0: Extent(0, 25), 1: Extent(100, 100), 2: Extent(40, 45)}
 DIVISION = ("", "0:0", "0:10", "0:20", "1:100", "2:40")
@@ -58,11 +62,16 @@ def test_parts_that_follow_each_other_are_read_as_one() -> None:
 
 
 def _positions(**changes: Json) -> dict[str, Json]:
-    found = positions_of(
-        {("t", 0): Extent(5, 25), ("t", 1): Extent(0, 9)}, {"a group": {("t", 0): 20, ("t", 1): 9}}
-    )
+    found = Positions(
+        {("t", 0): Extent(5, 25), ("t", 1): Extent(0, 9)},
+        {("a group", ("t", 0)): 20, ("a group", ("t", 1)): 9},
+    ).record()
     found |= {name.replace("_", " "): value for name, value in changes.items()}
     return {name: value for name, value in found.items() if value != "gone"}
+
+
+def _read(**changes: Json) -> Positions:
+    return Positions.of_record(_positions(**changes))
 
 
 def test_positions_have_names() -> None:
@@ -72,6 +81,28 @@ def test_positions_have_names() -> None:
         "group a group t 0": 20,
         "group a group t 1": 9,
     }
+
+
+names = st.text("abc .-_\n", min_size=1)
+topics = st.text("abc.-_", min_size=1)
+partitions = st.tuples(topics, st.integers(0, 99))
+
+
+@given(
+    st.dictionaries(partitions, st.builds(Extent, st.integers(0, 99), st.integers(0, 99))),
+    st.dictionaries(st.tuples(names, partitions), st.integers(0, 99)),
+)
+def test_recorded_positions_are_read_as_they_were(
+    extents: dict[Partition, Extent], offsets: dict[tuple[str, Partition], int]
+) -> None:
+    """Whatever a group is called, such as ``a topic 1``."""
+    assert Positions.of_record(Positions(extents, offsets).record()) == Positions(extents, offsets)
+
+
+@pytest.mark.parametrize("value", [7, {"begin": 0}, None])
+def test_another_record_is_no_position(value: Json) -> None:
+    with pytest.raises(Unverifiable, match="recorded positions: expected begin and end"):
+        Positions.of_record({"topic t 0": value})
 
 
 @pytest.mark.parametrize(
@@ -106,7 +137,7 @@ def test_positions_have_names() -> None:
     ],
 )
 def test_what_strayed_is_told(changes: dict[str, Json], words: list[str]) -> None:
-    lines = strays(_positions(), _positions(**changes))
+    lines = strays(_read(), _read(**changes))
     assert len(lines) == len(words)
     for line, word in zip(lines, words, strict=True):
         assert word in line
@@ -134,11 +165,11 @@ def test_what_strayed_is_told(changes: dict[str, Json], words: list[str]) -> Non
     ],
 )
 def test_a_group_that_is_ahead_is_told(changes: dict[str, Json], words: list[str]) -> None:
-    assert list(advances(_positions(), _positions(**changes))) == words
+    assert list(advances(_read(), _read(**changes))) == words
 
 
 def test_all_that_is_gone_is_told() -> None:
-    assert list(strays(_positions(), {})) == [
+    assert list(strays(_read(), Positions({}, {}))) == [
         "topic t: expected 2 partitions, observed 0",
         "group a group t 0: expected offset 20 or later, observed none",
         "group a group t 1: expected offset 9 or later, observed none",

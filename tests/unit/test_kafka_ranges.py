@@ -28,6 +28,7 @@ from fixtures.stores.kafka import content as kafka_content
 from fixtures.stores.kafka.content import Content
 from fixtures.stores.kafka.descriptor import KafkaProfile
 from fixtures.stores.kafka.inventory import Inventory
+from fixtures.stores.kafka.positions import Positions
 from fixtures.stores.kafka.ranges import RangeLog, Segment
 from fixtures.stores.kafka.upkeep import LastOfKeys, Upkeep
 from fixtures.stores.kafka.view import settings
@@ -209,7 +210,7 @@ def test_positions_of_a_re_created_log_are_those_of_the_same_records(
     _fill(anew)
     now = {**anew.content.positions(), group: 4}
     assert now[partition] == {"begin": 0, "end": 6}
-    monkeypatch.setattr(Content, "positions", lambda _: now)
+    monkeypatch.setattr(Content, "_positions", lambda _: Positions.of_record(now))
     assert len(anew.content.strayed(recorded)) == 2
     anew.content.renumber(TOPIC, keys)
     assert anew.content.strayed(recorded) == []

@@ -16,7 +16,7 @@ from fixtures.errors import Unverifiable
 from fixtures.probes import held_view
 from fixtures.probes.store_probes import ConnectionsProbe, LagProbe, VectorProbe
 from fixtures.stores.contract import Answer, ConnectionsView, Hit, LaggingContent, Search, VectorView
-from fixtures.stores.kafka.positions import lags
+from fixtures.stores.kafka.positions import Positions, lags
 from fixtures.stores.qdrant.descriptor import QdrantProfile
 from fixtures.stores.reach import NOBODY, Reach
 from fixtures.stores.registry import content_at, view_at
@@ -233,8 +233,8 @@ def test_a_lag_is_what_can_still_be_read() -> None:
         "group beyond jobs 2": 120,
         "group of nothing gone 0": 3,
     }
-    assert lags(positions) == {"a b": 2 + 4 + 20, "mailers": 0, "beyond": 0}
-    assert lags({}) == {}
+    assert lags(Positions.of_record(positions)) == {"a b": 2 + 4 + 20, "mailers": 0, "beyond": 0}
+    assert lags(Positions({}, {})) == {}
 
 
 @pytest.fixture
