@@ -150,9 +150,7 @@ def _message(
         known_good = f"{baseline.facts.commit} (baseline {baseline.id})"
     except Problem as problem:
         known_good = f"none yet: {problem.summary}"
-    command = shlex.join(
-        ["python", "-m", "rollback_actions", "acknowledge", migration[:12], "--target", str(profile)]
-    )
+    command = typed(shlex.join(["acknowledge", migration[:12], "--target", str(profile)]))
     return "\n".join(
         [
             f"Target: {target.name}",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from rollback_actions.cli import verify_commands
 from rollback_actions.cli.verify_commands import pytest_words
 from tests.conftest import ROOT
 
+_OF_A_CHECKOUT = re.compile(r"-m (?:rollback_actions|reports)\b|\bpytest -m|\./deploy/")
 WORDS = {
     "capture": "python -m rollback_actions capture",
     "rollback emergency abc": "python -m rollback_actions rollback emergency abc",
@@ -37,6 +40,46 @@ def test_a_hint_is_what_is_typed(command: str, shown: str, monkeypatch: pytest.M
     monkeypatch.delenv(home.TYPED)
     monkeypatch.setattr(home, "INSTALLED", True)
     assert home.typed(command) == f"rollproof {command}"
+
+
+def typed_of_a_checkout(source: str) -> list[str]:
+    """Return the texts of a module, without docstrings, that are a checkout's words for our command line."""
+    tree = ast.parse(source)
+    # Docstrings, which no user reads.
+    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in said
+        and (node.value == "rollback_actions" or _OF_A_CHECKOUT.search(node.value))
+    ]
+
+
+def test_no_other_module_knows_how_the_command_is_typed() -> None:
+    """An installed wheel has no top-level module `rollback_actions`, and no folder `deploy`."""
+    found = {
+        str(path.relative_to(ROOT)): typed_of_a_checkout(path.read_text(encoding="utf-8"))
+        for room in ("checks", "fixtures", "reports", "rollback_actions", "rollproof")
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if path != Path(home.__file__)
+    }
+    assert not {path: texts for path, texts in found.items() if texts}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'hint = "python -m rollback_actions gate"',
+        'hint = f"see {x}, then: pytest -m {phase}"',
+        'command = ("python", "-m", "rollback_actions", "reopen", incident)',
+        'hint = "./deploy/scripts/backup.sh"',
+    ],
+)
+def test_every_way_to_name_it_is_found(source: str) -> None:
+    assert typed_of_a_checkout(source)
+    assert not typed_of_a_checkout(f'"""{source!r}"""')
 
 
 def test_what_is_started_and_where_records_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
