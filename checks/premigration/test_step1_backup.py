@@ -155,28 +155,28 @@ def test_log_is_retained_past_the_replay_horizon(
     expect: Expect,
     note: Say,
 ) -> None:
-    """Every topic keeps a record for longer than consumers may have to go back."""
+    """Every log keeps a record for longer than its readers may have to go back."""
     horizon, found = target.premigration.backup.replay_seconds, retentions_of(log_store)
-    retain = descriptor_of(target.stores[log_store]).retain
-    hint = retain(horizon) if retain else ""
+    store = descriptor_of(target.stores[log_store])
+    hint = store.retain(horizon) if store.retain else ""
     expect(found,
-           what=f"topics of {log_store}",
+           what=f"{store.noun} of {log_store}",
            expected="one at least", observed=len(found) or "none",
-           source=log_store, hint="correct topics in the profile")
-    known = {topic: retention for topic, retention in found.items() if retention is not None}
-    short = [f"{topic}: {kept}" for topic, kept in known.items() if not kept.outlasts(horizon)]
-    said = "; ".join(f"{topic}: {kept}" for topic, kept in known.items())
+           source=log_store, hint=f"correct {store.noun} in the profile")
+    known = {log: retention for log, retention in found.items() if retention is not None}
+    short = [f"{log}: {kept}" for log, kept in known.items() if not kept.outlasts(horizon)]
+    said = "; ".join(f"{log}: {kept}" for log, kept in known.items())
     expect(not short,
            what=f"retention of {log_store}",
            expected=f"{horizon} s or longer, whatever the size",
            observed=listed(short) or said or "none that is too short",
-           source="configuration of the topics", hint=hint)
-    unknown = [topic for topic in found if topic not in known]
+           source=f"configuration of the {store.noun}", hint=hint)
+    unknown = [log for log in found if log not in known]
     expect(not unknown,
            what=f"retention of {log_store}", otherwise=Unverifiable,
-           expected="a broker that tells how long each topic keeps a record",
+           expected="a server that tells how long each of them keeps a record",
            observed=f"nothing of {listed(unknown)}" if unknown else "one that tells it",
-           source="configuration of the topics", hint=f"set it for the topic itself: {hint}")
+           source=f"configuration of the {store.noun}", hint=f"set it for each of them: {hint}")
     note(said)
 
 
@@ -187,15 +187,15 @@ def test_bucket_keeps_versions(
     expect: Expect,
     note: Say,
 ) -> None:
-    """A bucket keeps versions if its backup consists of its own versions."""
+    """A store keeps versions everywhere if its backup consists of its own versions."""
     store, schemas = descriptor_of(target.stores[versioned_store]), live_schemas(versioned_store)
     keeps = {name: store.keeps_versions(schema) for name, schema in schemas.items()}
     on, off = ([name for name, kept in keeps.items() if kept is one] for one in (True, False))
     expect(on and not off,
            what=f"versions of {versioned_store}, whose backup they are",
-           expected="kept in every bucket",
+           expected=f"kept in all its {store.noun}",
            observed=f"not in {listed(off)}" if off else f"in {len(on)} of {len(on)}",
-           source="settings of the buckets", hint=store.keep_versions)
+           source=f"settings of the {store.noun}", hint=store.keep_versions)
     note(f"versions are kept in {listed(on)}")
 
 

@@ -191,7 +191,7 @@ def test_positions(
            what=f"positions of {moving_store}", means=Meaning.DATA_CHANGED,
            expected="where they were, or further on", instead=listed(strayed, between="; "),
            source=moving_store,
-           hint="consumers would skip or repeat messages: restore topics and offsets together")
+           hint="who reads on from there would skip or repeat records: restore both together")
 
 
 def test_accounts_and_settings(

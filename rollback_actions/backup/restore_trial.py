@@ -30,8 +30,7 @@ from rollback_actions.stores.registry import open_keeper
 
 _FLUSHED = "a rollback flushes it: there is nothing to restore"
 _ABSENT = "the backup set does not hold it"
-_ELSEWHERE = "its contents are versions in the target's own buckets, which no scratch instance has"
-_COPY = 'set backup = "copies" for that store in the profile, or waive its restore: premigration.waivers'
+_ELSEWHERE = "its contents are versions that the target's own store keeps, and no scratch instance has"
 _CONNECTIONS = 12
 
 
@@ -88,7 +87,9 @@ class StoreTrial:
             if self.name not in self.backup.stores:
                 return TrialOfStore(Verdict.FAILED, (_ABSENT,))
             if means_of(self.profile) is Means.VERSIONS:
-                return TrialOfStore(Verdict.BROKEN, (_ELSEWHERE,), _COPY)
+                copies = f"set {descriptor_of(self.profile).keep_copies} for that store in the profile"
+                hint = f"{copies}, or waive its restore: premigration.waivers"
+                return TrialOfStore(Verdict.BROKEN, (_ELSEWHERE,), hint)
             if self.profile.emptied:
                 return TrialOfStore(Verdict.PASSED, (_FLUSHED,))
             if not self.stopped:
@@ -144,7 +145,7 @@ class StoreTrial:
         profile = profile.model_copy(update={"load": load})
         target = self.scratch.target.model_copy(update={"stores": {self.name: profile}})
         findings = [f for f in compare_target(target, self.engine, self.baseline) if f.store == self.name]
-        # A version belongs to the bucket that it was made in: a copy of its objects has other versions.
+        # A version belongs to the collection that it was made in: a copy of its objects has other versions.
         history_of = descriptor_of(self.profile).history_of
         return [finding for finding in findings if history_of(finding.name) is None]
 

@@ -483,7 +483,7 @@ def require_own_address(name: str, profile: StoreProfile, engine: ContainerEngin
     named = at_place(addresses)(Readable(name, profile, endpoint))
     if set(named) != {own}:
         raise Mismatch(
-            what=f"brokers that the scratch instance of {name} names",
+            what=f"servers that the scratch instance of {name} names",
             expected=f"itself alone, {own}",
             observed=", ".join(named) or "none",
             source="its metadata",

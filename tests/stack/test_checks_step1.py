@@ -283,8 +283,8 @@ def bucket(*, versioned: bool) -> Fault:
             "STORES__MINIO__READER__USER": "operator",
             "STORES__MINIO__READER__PASSWORD__FILE": str(secrets / "s3_operator"),
         }
-        kind = "whose contents are versions that the bucket keeps"
-        off: Red = ("failed", "expected kept in every bucket", BUCKET)
+        kind = "whose contents are versions that the store itself keeps"
+        off: Red = ("failed", "expected kept in all its buckets", BUCKET)
         return {
             of(KIND, "minio"): ("failed", kind, "a copy of each"),
             of(PROPORTION, "minio"): ("failed", f"{BUCKET}: none of 0"),

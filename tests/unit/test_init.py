@@ -229,7 +229,7 @@ def test_one_shots_brokers_and_secrets_are_told(
     init(*_files("stranger", state), "--output=it.toml")
     text = Path("it.toml").read_text(encoding="utf-8")
     assert "done their work: kafka-init, model-weights-init." in text
-    assert "the suite relays to a single broker" in " ".join(text.replace("#", "").split())
+    assert "the suite relays to a single server" in " ".join(text.replace("#", "").split())
     target = _loaded(Path("it.toml"), monkeypatch)
     # One password for everybody, from the secret that the server's own command reads.
     redis = target.stores["redis"]
@@ -245,7 +245,7 @@ def test_one_shots_brokers_and_secrets_are_told(
 
 
 def test_brokers_that_nobody_here_knows_are_a_question(state: Path, init: Init) -> None:
-    assert "stores.kafka.address: Several brokers (broker-1, broker-2)" in init(*_files("built", state))
+    assert "stores.kafka.address: Several servers (broker-1, broker-2)" in init(*_files("built", state))
 
 
 def test_statements_have_least_rights_and_no_password(state: Path, init: Init) -> None:

@@ -73,3 +73,39 @@ def test_an_event_of_a_journal_has_one_name_for_who_writes_it_and_who_reads_it()
 )
 def test_every_way_to_name_an_event_is_found(source: str) -> None:
     assert [*bare_events(source)] == ["noted"]
+
+
+def sentences_compared(source: str) -> Iterator[int]:
+    """Yield the lines where what is compared is a rendered sentence, by itself or by its name."""
+    for function in ast.walk(ast.parse(source)):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        nodes = [*ast.walk(function)]
+        rendered = {
+            target.id
+            for node in nodes
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.JoinedStr)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in nodes:
+            if isinstance(node, ast.Compare) and any(
+                isinstance(one, ast.JoinedStr) or (isinstance(one, ast.Name) and one.id in rendered)
+                for one in (node.left, *node.comparators)
+            ):
+                yield node.lineno
+
+
+def test_no_check_compares_sentences() -> None:
+    found = {path: [*sentences_compared(SOURCES[path])] for path in SOURCES if path.startswith("checks/")}
+    assert not {path: lines for path, lines in found.items() if lines}
+
+
+@pytest.mark.parametrize(
+    "compared", ["observed == expected", 'f"{a}" == b', 'b != f"{a}"', "observed in (b, c)"]
+)
+def test_every_way_to_compare_sentences_is_found(compared: str) -> None:
+    source = (
+        f'def test(a, b, c):\n    observed = f"{{a}} {{b}}"\n    expected = f"{{c}}"\n    assert {compared}\n'
+    )
+    assert [*sentences_compared(source)] == [4]

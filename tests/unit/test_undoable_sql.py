@@ -23,7 +23,9 @@ USERS = Table(
     charset="utf8mb4",
 )
 PLAIN = Table(columns={"code": Column("char(2)", nullable=False, charset="ascii")}, charset="ascii")
-BEFORE = SchemaBefore({"app.users": USERS, "app.plain": PLAIN, "app.twice": PLAIN, "other.twice": USERS})
+BEFORE = SchemaBefore(
+    {"app.users": USERS, "app.plain": PLAIN, "app.twice": PLAIN, "other.twice": USERS}, "mysql"
+)
 
 
 def found(text: str) -> list[Finding]:

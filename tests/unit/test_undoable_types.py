@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContent, RecordedStore
 from fixtures.migration_lint.column_types import NotComparable, narrows, narrows_charset
+from fixtures.migration_lint.finding import Findings, Judgement
+from fixtures.migration_lint.known import Known
 from fixtures.migration_lint.schema_before import SchemaBefore, schema_before
+from fixtures.migration_lint.sql import lint_sql
+from fixtures.target.kinds import kinds
 
 HOLDS = [
     ("int", "int"),
@@ -140,9 +146,23 @@ def test_the_schema_of_before_is_that_of_the_baseline() -> None:
     table = before.table("users")
     assert table is not None
     assert (set(table.unique), table.charset) == ({"u"}, "utf8mb4")
+    assert before.dialect == "mysql"
     assert before.table("users", "other") is None
     assert before.column("users", "x") is None
 
 
 def test_a_table_that_two_stores_have_is_not_known() -> None:
-    assert _schema(("mysql", "mysql"), ("second", "mysql")).table("users") is None
+    twice = _schema(("mysql", "mysql"), ("second", "mysql"))
+    assert (twice.table("users"), twice.dialect) == (None, "mysql")
+
+
+def test_a_statement_of_an_unknown_dialect_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one that may be for either of two stores."""
+    other = replace(kinds()["mongodb"], dialect="postgres")
+    monkeypatch.setattr("fixtures.migration_lint.schema_before.kinds", lambda: {**kinds(), "mongodb": other})
+    assert _schema(("pages", "mongodb")).dialect == "postgres"
+    for before in (_schema(), _schema(("mysql", "mysql"), ("pages", "mongodb"))):
+        findings = Findings("m.sql")
+        lint_sql("ALTER TABLE users ADD COLUMN x int", findings, Known(before))
+        (found,) = findings.found
+        assert (found.judgement, "whose SQL it is" in found.why) == (Judgement.UNJUDGED, True)
