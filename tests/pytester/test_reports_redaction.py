@@ -41,7 +41,12 @@ pytest_plugins = [
 ]
 
 
+class Canary(BaseModel):
+    upload: None = None
+
+
 class Application(BaseModel):
+    canary: Canary = Canary()
     way_in: None = None
     functions: Functions = Functions()
     verifiable: frozenset[str] = frozenset()
