@@ -35,12 +35,12 @@ from fixtures.gating.evidence import EVIDENCE
 from fixtures.gating.recorder import judge
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.incident.ledger import Result
+from fixtures.record_names import RESULTS
 from fixtures.redaction.redactor import Redactor
 from fixtures.stages import parameters_of, stage_of, store_in
 from fixtures.verdict import Verdict
 from reports.allure.categories import code_of
 from reports.allure.description import description, note_error, steps
-from reports.allure.metadata import RESULTS
 from reports.text.redactor import redactor_of
 from reports.text.room import TRACE_CHARACTERS, Room, shortened
 from reports.text.stages import TITLES, heading_of, severity_of

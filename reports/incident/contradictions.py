@@ -14,10 +14,10 @@ from typing import Any
 
 from fixtures.errors import listed
 from fixtures.incident.ledger import Planned, Result
+from fixtures.record_names import RESULTS
 from fixtures.system.clock import Moment
 from fixtures.system.files import read_regular
 from fixtures.verdict import Verdict
-from reports.allure.metadata import RESULTS
 
 _NODE_ID = "nodeId"
 _SHOWN = 3

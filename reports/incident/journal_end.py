@@ -8,10 +8,10 @@ from typing import Any
 
 from fixtures.errors import Problem
 from fixtures.incident.journal import read_journal
+from fixtures.record_names import JOURNAL_END
 from fixtures.system.files import read_regular
 from reports.text.room import shortened
 
-JOURNAL_END = "journal-end.txt"
 RECORDS = 60
 LONGEST = 400
 _CHAIN = frozenset({"sequence", "at", "event", "previous", "hash"})

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
+from fixtures.record_names import CONTACTS
 from fixtures.system.clock import Moment
 from fixtures.target.contacts import Contacts
 from fixtures.team.contact_flow import Flow, flow_of
-from fixtures.team.contact_record import CONTACTS, Alert
+from fixtures.team.contact_record import Alert
 from fixtures.verdict import Verdict
 from reports.incident.converted import Converter
 from reports.incident.event import Event, Kind

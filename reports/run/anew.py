@@ -7,11 +7,11 @@ from pathlib import Path
 
 from fixtures.errors import ExitCode, Problem, code_of, disk_full, no_space
 from fixtures.incident.incident import load_incident, named_incident, record_of
+from fixtures.record_names import REPORT
 from fixtures.redaction.redactor import Redactor
 from fixtures.system.process import escape_half_characters
 from fixtures.target.profile import Signing, load_target
 from reports.html.history import history_of
-from reports.html.html import REPORT
 from reports.incident.incident_record import read_record
 from reports.run.renewal import renew
 from reports.verdict.summary import lines

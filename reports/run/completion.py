@@ -8,9 +8,9 @@ from pathlib import Path
 from fixtures.errors import Problem
 from fixtures.home import typed
 from fixtures.incident.incident import IncidentKind, load_incident
+from fixtures.record_names import RESULTS
 from fixtures.redaction.redactor import Redactor
 from reports.allure.checksums import add_checksums
-from reports.allure.metadata import RESULTS
 from reports.postmortem.postmortem import write_post_mortem
 from reports.tools.drawing import draw, remove_pictures
 from reports.tools.processes import NoReport

@@ -18,16 +18,17 @@ from fixtures.errors import ExitCode, Problem, listed
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.given.given import recorded_facts
 from fixtures.home import typed
-from fixtures.incident.incident import JOURNAL, IncidentKind, record_of
+from fixtures.incident.incident import IncidentKind, record_of
 from fixtures.incident.tally import of_severity, tally
+from fixtures.record_names import GATE_PAGE, JOURNAL, JOURNAL_END, LIMITS, REPORT
 from fixtures.sealing.chain import UNSIGNED, promised
 from fixtures.system.files import write_whole
 from fixtures.verdict import RunVerdict, Verdict
 from reports.allure.metadata import write_metadata
 from reports.allure.results import write_unreported
 from reports.html.history import history_of
-from reports.html.html import REPORT, render
-from reports.incident.journal_end import JOURNAL_END, journal_end
+from reports.html.html import render
+from reports.incident.journal_end import journal_end
 from reports.run.causes import NAME as CAUSES
 from reports.run.completion import complete
 from reports.run.environment import environment, executor
@@ -35,8 +36,8 @@ from reports.run.junit import complete_junit
 from reports.text.redactor import redactor_of
 from reports.tools.node import installed_allure
 from reports.verdict.downtime_result import results_of_time
-from reports.verdict.gate_page import GATE_PAGE, gate_page
-from reports.verdict.known_limits import LIMITS, limits_page
+from reports.verdict.gate_page import gate_page
+from reports.verdict.known_limits import limits_page
 from reports.verdict.summary import append_job_summary, lines, markdown, shown_folder
 from reports.verdict.verdict import write_verdict
 

@@ -15,13 +15,14 @@ import attrs
 from allure_commons.model2 import TestResult
 
 from fixtures.errors import Unverifiable, reason_of
+from fixtures.record_names import ENVIRONMENT_FILE, RESULTS, VERDICT
 from fixtures.redaction.redactor import Redactor
 from fixtures.sealing.chain import promised, sealed
 from fixtures.system.clock import Moment
 from fixtures.system.files import read_regular, sha256_of, write_whole
 from fixtures.target.profile import Signing
 from fixtures.verdict import RunVerdict
-from reports.allure.metadata import RESULTS, write_metadata
+from reports.allure.metadata import write_metadata
 from reports.allure.results import NODE_ID, RedactingLogger, unreported
 from reports.html.html import render
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord, read_record
@@ -31,7 +32,7 @@ from reports.text.room import Room
 from reports.text.stages import TITLES
 from reports.verdict.downtime_result import results_of_time
 from reports.verdict.recount import recounted
-from reports.verdict.verdict import VERDICT, read_verdict, write_verdict
+from reports.verdict.verdict import read_verdict, write_verdict
 
 _UNSIGNED = Signing()
 
@@ -92,7 +93,7 @@ def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> set[str]:
     """
     folder, incident = record.incident.folder / RESULTS, record.incident
     folder.mkdir(exist_ok=True)
-    if not (folder / "environment.properties").exists():
+    if not (folder / ENVIRONMENT_FILE).exists():
         rows = environment_of(incident, record.rollback)
         write_metadata(folder, incident, rows, unknown_executor(incident.id))
     there, written = list(_results(folder)), set()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fixtures.incident.incident import JOURNAL
 from fixtures.incident.journal_steps import RecordedStep, Step, said_in, steps_in
 from fixtures.incident.rehearsals import BEGAN, ENDED
 from fixtures.incident.reopening import reopening_journal
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
+from fixtures.record_names import JOURNAL
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
 from reports.incident.converted import Converter, line_of

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fixtures.errors import ExitCode
-from fixtures.incident.kept_samples import SAMPLES
 from fixtures.incident.response_record import (
     AGREED,
     ALLOWABLE,
@@ -17,8 +16,6 @@ from fixtures.incident.response_record import (
     ENDED,
     INVESTIGATING,
     LAPSED,
-    RESPONSE,
-    RESPONSE_SAMPLES,
     ROLLED_BACK,
     VERIFIED,
     Ending,
@@ -28,6 +25,7 @@ from fixtures.incident.response_record import (
 )
 from fixtures.monitoring.samples import Sample
 from fixtures.monitoring.severity import Severity, Standing
+from fixtures.record_names import RESPONSE, RESPONSE_SAMPLES, SAMPLES
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict, verdict_of
 from reports.incident.converted import Converter, line_of

@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 
 from fixtures.incident.downtime import Since, counted_from
 from fixtures.incident.incident import Incident
+from fixtures.record_names import CLOSED, INCIDENT
 from reports.incident.converted import Converter
 from reports.incident.event import Event, Kind
-from reports.incident.incident_record import CLOSED, OTHER_SHAPE, IncidentRecord
+from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
 from reports.timeline.checks import check_events
 from reports.timeline.contacts import contact_events
 from reports.timeline.journal import journal_events, reopening_events
@@ -95,7 +96,7 @@ def timeline_of(record: IncidentRecord) -> Timeline:
 def _of_incident(record: IncidentRecord, converter: Converter) -> Iterator[Event]:
     incident = record.incident
     text = f"the record of {incident.kind} {incident.id} of target {incident.target} begins"
-    yield Event(converter.at(incident.started), Kind.INCIDENT, text, "incident.json")
+    yield Event(converter.at(incident.started), Kind.INCIDENT, text, INCIDENT)
     closed = [record.closed] if record.closed else []
     yield from converter.each(
         closed,

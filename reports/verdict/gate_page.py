@@ -12,7 +12,6 @@ from fixtures.verdict import RunVerdict, Verdict
 from reports.text.page import MARKS, escaped
 from reports.text.stages import TITLES, title_of
 
-GATE_PAGE = "gate.md"
 _NEVER = "it was planned, and never reported"
 _SILENT = "it holds"
 

@@ -11,8 +11,6 @@ from fixtures.verdict import RunVerdict
 from reports.text.page import escaped
 from reports.verdict.summary import UNSEEN
 
-LIMITS = "known-limits.md"
-
 
 def limits_page(verdict: RunVerdict, target: Target, recorded: Facts | None) -> str:
     """Return the page; `recorded` are the facts of a readable baseline, if there is one."""

@@ -11,11 +11,12 @@ from fixtures.backups.sets import BackupSet
 from fixtures.errors import Mismatch, UsageProblem, listed
 from fixtures.git.repository import contains, git, resolve_commit
 from fixtures.home import typed
-from fixtures.incident.incident import UNFINISHED, Incident, load_incident
+from fixtures.incident.incident import Incident, load_incident
 from fixtures.incident.kept_backups import AGAIN
 from fixtures.incident.rehearsals import Rehearsal, RehearsalPlace
 from fixtures.incident.reopening import REOPENED, Reopening, read_reopenings, reopening_journal, since
 from fixtures.incident.rollbacks import RolledBack, rollbacks_in
+from fixtures.record_names import INCIDENT, UNFINISHED
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
@@ -118,7 +119,7 @@ def _incident(target: Target, name: str) -> Incident:
             what=f"target of incident {incident.id}",
             expected=target.name,
             observed=incident.target,
-            source=str(incident.folder / "incident.json"),
+            source=str(incident.folder / INCIDENT),
             hint="use the profile of that target, or another incident id",
         )
     return incident

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import typer
 
-from fixtures.incident.incident import JOURNAL, Incident, find_incident, new_incident
+from fixtures.incident.incident import Incident, find_incident, new_incident
 from fixtures.incident.journal import JournalBroken
 from fixtures.incident.journal_steps import Step
+from fixtures.record_names import JOURNAL
 from fixtures.sealing.chain import sealed
 from fixtures.system.command import observed
 from fixtures.target.profile import Target

@@ -10,18 +10,12 @@ from dataclasses import replace
 import pytest
 
 from fixtures.errors import UsageProblem
-from fixtures.incident.downtime import (
-    DOWNTIME,
-    forget_unreadable,
-    judged_downtime,
-    read_downtime,
-    record_downtime,
-)
+from fixtures.incident.downtime import forget_unreadable, judged_downtime, read_downtime, record_downtime
 from fixtures.incident.incident import Incident, RollbackRecord
-from fixtures.incident.kept_samples import SAMPLES
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
 from fixtures.incident.tally import tally
 from fixtures.monitoring.samples import Sample, SampleWriter
+from fixtures.record_names import DOWNTIME, SAMPLES
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict

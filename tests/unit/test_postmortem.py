@@ -11,15 +11,14 @@ import pytest
 
 from fixtures.errors import ExitCode, Unverifiable
 from fixtures.incident.downtime import record_downtime
-from fixtures.incident.incident import JOURNAL
-from fixtures.incident.kept_samples import SAMPLES
 from fixtures.incident.tally import tally
 from fixtures.monitoring.samples import SampleWriter
+from fixtures.record_names import JOURNAL, POST_MORTEM, SAMPLES
 from fixtures.redaction.redactor import Redactor
 from fixtures.target.profile import Windows, load_target
 from fixtures.verdict import Verdict
 from reports.incident.incident_record import read_record
-from reports.postmortem.postmortem import BY_PEOPLE, POST_MORTEM, post_mortem, write_post_mortem
+from reports.postmortem.postmortem import BY_PEOPLE, post_mortem, write_post_mortem
 from reports.text.page import Page
 from reports.verdict.recount import recounted
 from reports.verdict.verdict import write_verdict

@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from fixtures.errors import ExitCode
 from fixtures.incident.downtime import record_downtime
-from fixtures.incident.incident import JOURNAL, IncidentKind, find_change
+from fixtures.incident.incident import IncidentKind, find_change
 from fixtures.incident.ledger import Run
 from fixtures.incident.rehearsals import ENDED
+from fixtures.record_names import JOURNAL
 from fixtures.redaction.redactor import Redactor
 from fixtures.target.profile import load_target
 from reports.__main__ import app

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from fixtures.incident.incident import JOURNAL
 from fixtures.incident.journal import FIRST, hash_of, head_of
 from fixtures.incident.journal_steps import Step, StepId
 from fixtures.incident.ledger import Note, NoteKind, Planned, Result, Run
+from fixtures.record_names import JOURNAL
 from fixtures.rollback.status import status_of
 from fixtures.stages import STEPS
 from fixtures.system.clock import Moment
