@@ -18,6 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential
 
 from fixtures.errors import UsageProblem
 from fixtures.home import typed
+from fixtures.incident.downtime import DETECTED
 from fixtures.incident.incident import Incident
 from fixtures.record_names import CLOSED as RECORD_CLOSED
 from fixtures.record_names import CONTACTS, ROLLBACK, UNFINISHED
@@ -26,7 +27,7 @@ from fixtures.target.contacts import LONGEST_WAIT_SECONDS
 from fixtures.target.profile import Target
 from fixtures.team.contact_flow import ContactChannels, Due, Flow, contact_channels, flow_of, t_plus
 from fixtures.team.contact_message import body_of, title_of
-from fixtures.team.contact_record import CLOSED, DECIDED, DETECTED, ContactRecord, Decision, read_contacts
+from fixtures.team.contact_record import CLOSED, DECIDED, ContactRecord, Decision, read_contacts
 from rollback_actions.contacts.contact_alert import Series
 from rollback_actions.session.file_lock import file_lock
 from rollback_actions.session.holder import author

@@ -14,7 +14,7 @@ import pytest
 from fixtures.decision.tree import Decision
 from fixtures.decision.wish import Kind
 from fixtures.errors import ExitCode, UsageProblem
-from fixtures.incident.downtime import Downtime, record_downtime
+from fixtures.incident.downtime import DETECTED, Downtime, record_downtime
 from fixtures.incident.incident import LOST_WINDOW, Incident, RollbackRecord, find_incident
 from fixtures.incident.journal_steps import Step, StepId
 from fixtures.incident.ledger import Note, Planned, Result, Run
@@ -36,7 +36,6 @@ from fixtures.team.contact_record import (
     ALERTING,
     ASSESSED,
     DECIDED,
-    DETECTED,
     NOT_ALERTED,
     Alert,
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.incident.downtime import DETECTED
 from fixtures.incident.journal import FIRST, hash_of, head_of
 from fixtures.incident.journal_steps import Step, StepId
 from fixtures.incident.ledger import Note, NoteKind, Planned, Result, Run
@@ -22,7 +23,6 @@ from fixtures.system.clock import Moment
 from fixtures.system.record_files import record_of
 from fixtures.target.premigration import Waiver
 from fixtures.target.profile import load_target
-from fixtures.team.contact_record import DETECTED
 from fixtures.verdict import Verdict
 from reports.incident.incident_record import read_record
 from reports.pictures.album import draw_pictures
