@@ -42,7 +42,7 @@ from fixtures.verdict import Verdict
 from reports.allure.categories import code_of
 from reports.allure.description import description, note_error, steps
 from reports.text.redactor import redactor_of
-from reports.text.room import TRACE_CHARACTERS, Room, shortened
+from reports.text.room import TRACE_CHARACTERS, Room, cut_to
 from reports.text.stages import TITLES, heading_of, severity_of
 
 NODE_ID = "nodeId"
@@ -182,7 +182,7 @@ class RedactingLogger:
         result = _redacted(result, self._redactor)
         if result.statusDetails is not None and result.statusDetails.trace:
             # Only after redaction: a secret that is cut has lost its shape.
-            result.statusDetails.trace = shortened(result.statusDetails.trace, TRACE_CHARACTERS)
+            result.statusDetails.trace = cut_to(result.statusDetails.trace, TRACE_CHARACTERS)
         _add_code(result)
         self._inner.report_result(result)
         self._room.next_check()

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from fixtures.errors import UsageProblem
 from fixtures.incident.downtime import Downtime, downtime_of, is_late
 from fixtures.incident.response_record import ENDED
+from fixtures.system.clock import t_plus
 from fixtures.verdict import RunVerdict
 from reports.incident.event import Event, Kind
 from reports.incident.incident_record import IncidentRecord
 from reports.incident.limits import is_seconds, limit_of
-from reports.postmortem.flow import t_plus
 from reports.text.page import MARKS, Page
 from reports.timeline.timeline import Timeline
 

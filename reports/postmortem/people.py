@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from fixtures.record_names import CONTACTS
-from fixtures.system.clock import Moment
+from fixtures.system.clock import Moment, t_plus
 from fixtures.target.contacts import Contacts
 from fixtures.team.contact_flow import Flow, flow_of
 from fixtures.team.contact_record import Alert
@@ -15,7 +15,6 @@ from fixtures.verdict import Verdict
 from reports.incident.converted import Converter
 from reports.incident.event import Event, Kind
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
-from reports.postmortem.flow import t_plus
 from reports.text.page import MARKS, Page
 from reports.timeline.timeline import Timeline
 

@@ -8,10 +8,10 @@ from typing import Any
 from fixtures.incident.response_record import ASSESSED, DECIDED, names_in
 from fixtures.monitoring.severity import Standing
 from fixtures.record_names import RESPONSE_SAMPLES, SAMPLES
+from fixtures.system.clock import t_plus
 from reports.incident.converted import Converter
 from reports.incident.event import Kind
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
-from reports.postmortem.flow import t_plus
 from reports.text.page import Page
 from reports.timeline.monitored import Monitored, monitored
 from reports.timeline.response import findings_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fixtures.errors import shortened
 from fixtures.incident.journal_steps import RecordedStep, Step, said_in, steps_in
 from fixtures.incident.rehearsals import BEGAN, ENDED
 from fixtures.incident.reopening import reopening_journal
@@ -68,8 +69,7 @@ def _event_of(step: RecordedStep, converter: Converter, source: str) -> Event:
 
 def _said(end: Mapping[str, Any]) -> str:
     """Return the first line of a step's result or error, shortened."""
-    text = said_in(end)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return shortened(said_in(end), _LONGEST)
 
 
 def _other(entry: Mapping[str, Any], converter: Converter, source: str) -> Event:

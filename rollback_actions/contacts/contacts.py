@@ -22,10 +22,10 @@ from fixtures.incident.downtime import DETECTED
 from fixtures.incident.incident import Incident
 from fixtures.record_names import CLOSED as RECORD_CLOSED
 from fixtures.record_names import CONTACTS, ROLLBACK, UNFINISHED
-from fixtures.system.clock import Moment
+from fixtures.system.clock import Moment, t_plus
 from fixtures.target.contacts import LONGEST_WAIT_SECONDS
 from fixtures.target.profile import Target
-from fixtures.team.contact_flow import ContactChannels, Due, Flow, contact_channels, flow_of, t_plus
+from fixtures.team.contact_flow import ContactChannels, Due, Flow, contact_channels, flow_of
 from fixtures.team.contact_message import body_of, title_of
 from fixtures.team.contact_record import CLOSED, DECIDED, ContactRecord, Decision, read_contacts
 from rollback_actions.contacts.contact_alert import Series

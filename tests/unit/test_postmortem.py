@@ -385,7 +385,7 @@ def test_what_failed_and_what_is_not_known_is_named(made: MadeIncident) -> None:
     assert "- blind spot: updated\\_at is excluded" in unknown
     assert "❌ Failed" in page
     # What has ended badly is no milestone that was reached.
-    assert "| VERIFICATION COMPLETE | T+11:10 | T+1:10 | ❌ not complete: it has failed |" in page
+    assert "| VERIFICATION COMPLETE | T+11:09 | T+1:09 | ❌ not complete: it has failed |" in page
     assert re.search(r"\\| ROLLBACK COMPLETE \\| [^|]+ \\| [^|]+ \\|  \\|", page)
 
 
