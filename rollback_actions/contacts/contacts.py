@@ -18,8 +18,8 @@ from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential
 
 from fixtures.errors import UsageProblem
 from fixtures.home import typed
-from fixtures.incident.downtime import DETECTED
 from fixtures.incident.incident import Incident
+from fixtures.incident.journal import DETECTED
 from fixtures.record_names import CLOSED as RECORD_CLOSED
 from fixtures.record_names import CONTACTS, ROLLBACK, UNFINISHED
 from fixtures.system.clock import Moment, t_plus

@@ -14,8 +14,9 @@ import pytest
 from fixtures.decision.tree import Decision
 from fixtures.decision.wish import Kind
 from fixtures.errors import ExitCode, UsageProblem
-from fixtures.incident.downtime import DETECTED, Downtime, record_downtime
+from fixtures.incident.downtime import Downtime, record_downtime
 from fixtures.incident.incident import LOST_WINDOW, Incident, RollbackRecord, find_incident
+from fixtures.incident.journal import DETECTED
 from fixtures.incident.journal_steps import Step, StepId
 from fixtures.incident.ledger import Note, Planned, Result, Run
 from fixtures.incident.limits import limits_of

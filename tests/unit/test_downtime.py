@@ -11,7 +11,6 @@ import pytest
 
 from fixtures.errors import UsageProblem
 from fixtures.incident.downtime import (
-    DETECTED,
     Since,
     forget_unreadable,
     judged_downtime,
@@ -19,6 +18,7 @@ from fixtures.incident.downtime import (
     record_downtime,
 )
 from fixtures.incident.incident import Incident, RollbackRecord
+from fixtures.incident.journal import DETECTED
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
 from fixtures.incident.tally import tally
 from fixtures.monitoring.samples import Sample, SampleWriter
