@@ -41,11 +41,11 @@ from fixtures.stages import parameters_of, stage_of, store_in
 from fixtures.verdict import Verdict
 from reports.allure.categories import code_of
 from reports.allure.description import description, note_error, steps
+from reports.allure.recorded import NODE_ID
 from reports.text.redactor import redactor_of
 from reports.text.room import TRACE_CHARACTERS, Room, cut_to
 from reports.text.stages import TITLES, heading_of, severity_of
 
-NODE_ID = "nodeId"
 MEANS = "means"
 # Pytest begins an error's message with its class, which says less than the suite's own words.
 _OWN_ERROR = re.compile(r"^(?:checks|fixtures|rollback_actions)(?:\.\w+)+: ")

@@ -41,8 +41,12 @@ pytest_plugins = [
 ]
 
 
+class Canary(BaseModel):
+    upload: None = None
+
 class Application(BaseModel):
     way_in: None = None
+    canary: Canary = Canary()
     functions: Functions = Functions()
     verifiable: frozenset[str] = frozenset()
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.incident.downtime import DETECTED
-from fixtures.incident.journal import FIRST, hash_of, head_of
+from fixtures.incident.journal import DETECTED, FIRST, hash_of, head_of
 from fixtures.incident.journal_steps import Step, StepId
 from fixtures.incident.ledger import Note, NoteKind, Planned, Result, Run
 from fixtures.record_names import JOURNAL
