@@ -16,7 +16,7 @@ import attrs
 from allure_commons.model2 import TestResult
 
 from fixtures.errors import ExitCode, Problem, Unverifiable, code_of, disk_full, no_space, reason_of
-from fixtures.incident.incident import load_incident, named_incident, record_of
+from fixtures.incident.incident import Incident, load_incident, named_incident, record_of
 from fixtures.record_names import ENVIRONMENT_FILE, REPORT, RESULTS, VERDICT
 from fixtures.redaction.redactor import Redactor
 from fixtures.sealing.chain import promised, sealed
@@ -30,6 +30,7 @@ from reports.allure.recorded import recorded_results
 from reports.allure.results import RedactingLogger, unreported
 from reports.html.history import history_of
 from reports.html.html import render
+from reports.incident.contradictions import RecordedRun
 from reports.incident.incident_record import IncidentRecord, read_record
 from reports.run.completion import complete
 from reports.run.environment import environment_of, unknown_executor
@@ -136,7 +137,10 @@ def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> set[str]:
     if not (folder / ENVIRONMENT_FILE).exists():
         rows = environment_of(incident, record.rollback)
         write_metadata(folder, incident, rows, unknown_executor(incident.id))
-    there, written = list(recorded_results(folder)), set()
+    # A substitute that an earlier rebuild wrote, for any run, is no result of the check's own.
+    substitutes = _substitutes(record)
+    own = [one for one in recorded_results(folder) if one.path.name not in substitutes]
+    written = set()
     redactor, room = Redactor(), Room(folder, workers=1)
     judged = results_of_time(incident, verdict)
     for run in record.runs:
@@ -150,10 +154,10 @@ def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> set[str]:
             for planned_id in checks if stage in TITLES else ():
                 # A damaged plan may hold lone surrogates, which cannot be written.
                 node_id = planned_id.encode("utf-8", "backslashreplace").decode()
-                identity = str(uuid5(NAMESPACE_URL, f"{incident.id}/{run.number}/{node_id}"))
+                identity = _identity(incident, run, node_id)
                 path = folder / f"{identity}-result.json"
                 written.add(path.name)
-                if any(one.check == node_id and one.start >= began for one in there if one.path != path):
+                if any(one.check == node_id and one.start >= began for one in own if one.path != path):
                     # The check's own result appeared after an earlier rebuild: remove the substitute.
                     path.unlink(missing_ok=True)
                     continue
@@ -161,6 +165,20 @@ def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> set[str]:
                 result.uuid = identity
                 RedactingLogger(_Whole(path), redactor, room).report_result(result)
     return written
+
+
+def _identity(incident: Incident, run: RecordedRun, check: str) -> str:
+    return str(uuid5(NAMESPACE_URL, f"{incident.id}/{run.number}/{check}"))
+
+
+def _substitutes(record: IncidentRecord) -> set[str]:
+    """Return the names of the files of all results that a rebuild can have written for a planned check."""
+    return {
+        f"{_identity(record.incident, run, check.encode('utf-8', 'backslashreplace').decode())}-result.json"
+        for run in record.runs
+        for planned in run.plan.values()
+        for check in planned.checks
+    }
 
 
 def _milliseconds(moment: Moment) -> int:
