@@ -45,7 +45,7 @@ def report(
     Works for a killed run, too. Installs the tools that report.html needs, once. Exits 1 when the record
     holds a likely secret.
     """
-    from reports.run.anew import report_anew  # noqa: PLC0415 - help is said without it
+    from reports.run.renewal import report_anew  # noqa: PLC0415 - help is said without it
 
     raise typer.Exit(report_anew(incident, incidents, profile))
 

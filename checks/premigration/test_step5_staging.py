@@ -14,6 +14,7 @@ from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Say
 from fixtures.incident.rehearsals import Ending, Rehearsal
 from fixtures.incident.reopening import Closing, reopen_hint
+from fixtures.record_names import VERDICT
 from fixtures.system.clock import is_recent
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
@@ -40,7 +41,7 @@ def test_record_of_the_rehearsal_is_whole(
            what="verdict of the rehearsal",
            expected=f"SHA-256 {rehearsal_ending.verdict_sha256[:16]}, as in its journal",
            instead="another one, or none",
-           source=rehearsal.folder / "verdict.json")
+           source=rehearsal.folder / VERDICT)
     note(f"journal and verdict of {rehearsal.folder.name} are as they were written")
 
 

@@ -9,10 +9,9 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from fixtures.record_names import CHECKSUMS, RESULTS
 from fixtures.system.files import read_regular, sha256_of, write_whole
-from reports.allure.metadata import RESULTS
 
-CHECKSUMS = f"{RESULTS}.sha256"
 _LINE = re.compile(rf"([0-9a-f]{{64}})  {re.escape(RESULTS)}/([^/]+)")
 # Only these are sealed: each run rewrites the other files of the folder.
 _SEALED = re.compile(r".+-(?:result|container)\.json|.+-attachment.*")

@@ -12,7 +12,7 @@ from fixtures.errors import Mismatch, Problem
 from fixtures.gating.evidence import NOTES, SIDES, STEPS, Sides
 from fixtures.target.mistakes import ProfileProblem
 from reports.text.page import escaped
-from reports.text.room import shortened
+from reports.text.room import cut_to
 
 LONGEST = 500
 SHOWN = 20
@@ -47,7 +47,7 @@ def _paragraphs(item: pytest.Item) -> Iterator[str]:
 
 def _cell(text: str) -> str:
     """Return `text` shortened to one line of escaped Markdown."""
-    return escaped(shortened(" ".join(text.split()), LONGEST))
+    return escaped(cut_to(" ".join(text.split()), LONGEST))
 
 
 def steps(item: pytest.Item) -> Iterator[TestStepResult]:

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fixtures.incident.incident import Incident
+from fixtures.record_names import CATEGORIES_FILE, ENVIRONMENT_FILE, EXECUTOR_FILE
 from fixtures.system.files import write_whole
 from reports.allure.categories import CATEGORIES
-
-RESULTS = "allure-results"
 
 _DASH = "\N{EN DASH}"
 _ASCII = 128
@@ -29,10 +28,10 @@ def write_metadata(
     `ran` names the person or job that ran the checks, see `reports.run.environment`.
     """
     properties = "".join(f"{_property(key)}={_property(value)}\n" for key, value in environment.items())
-    write_whole(folder / "environment.properties", properties.encode("ascii"))
+    write_whole(folder / ENVIRONMENT_FILE, properties.encode("ascii"))
     named = {**ran, "reportName": report_name(incident)}
-    write_whole(folder / "executor.json", json.dumps(named, indent=1).encode())
-    write_whole(folder / "categories.json", json.dumps(CATEGORIES, indent=1).encode())
+    write_whole(folder / EXECUTOR_FILE, json.dumps(named, indent=1).encode())
+    write_whole(folder / CATEGORIES_FILE, json.dumps(CATEGORIES, indent=1).encode())
 
 
 def _property(text: str) -> str:

@@ -34,17 +34,17 @@ from fixtures.gating.evidence import EVIDENCE
 from fixtures.gating.recorder import judge
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.incident.ledger import Result
+from fixtures.record_names import RESULTS
 from fixtures.redaction.redactor import Redactor
 from fixtures.stages import Replica, parameters_of, stage_of, store_in
 from fixtures.verdict import Verdict
 from reports.allure.categories import code_of
 from reports.allure.description import description, note_error, steps
-from reports.allure.metadata import RESULTS
+from reports.allure.recorded import NODE_ID
 from reports.text.redactor import redactor_of
-from reports.text.room import TRACE_CHARACTERS, Room, shortened
+from reports.text.room import TRACE_CHARACTERS, Room, cut_to
 from reports.text.stages import TITLES, heading_of, severity_of
 
-NODE_ID = "nodeId"
 MEANS = "means"
 _STATUSES = {
     Verdict.PASSED: Status.PASSED,
@@ -194,7 +194,7 @@ class RedactingLogger:
         result = _redacted(result, self._redactor)
         if result.statusDetails is not None and result.statusDetails.trace:
             # Only after redaction: a secret that is cut has lost its shape.
-            result.statusDetails.trace = shortened(result.statusDetails.trace, TRACE_CHARACTERS)
+            result.statusDetails.trace = cut_to(result.statusDetails.trace, TRACE_CHARACTERS)
         _add_code(result)
         self._inner.report_result(result)
         self._room.next_check()

@@ -22,7 +22,7 @@ from typing import IO, Annotated
 
 from fixtures.errors import ActionFailed, Problem, UsageProblem, reason_of
 from fixtures.home import typed
-from fixtures.incident.incident import LOST_WINDOW, Incident
+from fixtures.incident.incident import ID, LOST_WINDOW, Incident
 from fixtures.redaction.redactor import Redactor
 from fixtures.sealing.chain import seal_text_of_people
 from fixtures.system.files import canonical_json, sha256_of
@@ -36,7 +36,6 @@ VERSION = 1
 # What a check reads of a bundle that anybody may have made.
 MOST_FILES = 20_000
 LARGEST_MANIFEST = 8 * 1024**2
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _RECORDS = "records of users: --with-records includes them"
 _OF_WORK = "changes that nobody has committed: --with-working-copy includes them"
 _KEPT_WORK = ("working-copy", "untracked")
@@ -59,7 +58,7 @@ class Held:
 class Manifest:
     """The bundled files, and in `left_out` the files that are not bundled, with the reason."""
 
-    incident: Annotated[str, Must("an id of an incident", _ID.fullmatch)]
+    incident: Annotated[str, Must("an id of an incident", ID.fullmatch)]
     target: str
     files: Mapping[str, Held]
     left_out: Mapping[str, str]
@@ -258,7 +257,7 @@ def _plain(name: str) -> bool:
 
 
 def _id(incident: Incident) -> str:
-    if _ID.fullmatch(incident.id):
+    if ID.fullmatch(incident.id):
         return incident.id
     raise UsageProblem(
         what="name of the incident's folder",

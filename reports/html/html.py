@@ -14,23 +14,20 @@ from typing import Any
 
 from fixtures.errors import reason_of
 from fixtures.home import typed
-from fixtures.incident.incident import ROLLBACK, Incident, load_incident
+from fixtures.incident.incident import Incident, load_incident
+from fixtures.record_names import JOURNAL_END, LIMITS, POST_MORTEM, REPORT, RESULTS, ROLLBACK, VERDICT
 from fixtures.system.files import write_whole
 from fixtures.verdict import RunVerdict
 from reports.allure.categories import CATEGORIES
-from reports.allure.metadata import RESULTS, report_name
+from reports.allure.metadata import report_name
 from reports.html.history import MOST_REPORTS, earlier_reports, history_of, write_history
-from reports.incident.journal_end import JOURNAL_END
-from reports.postmortem.postmortem import POST_MORTEM
 from reports.text.stages import NUMBERED
 from reports.tools.drawing import EVERY, FOLDER
 from reports.tools.node import TOOLS, find_allure
 from reports.tools.processes import NoReport, run
-from reports.verdict.known_limits import LIMITS
 from reports.verdict.summary import signature_of
-from reports.verdict.verdict import VERDICT, read_verdict
+from reports.verdict.verdict import read_verdict
 
-REPORT = "report.html"
 RENDER_SECONDS = 120.0
 # Labels of every result that no reader needs.
 _HIDDEN_LABELS = ["framework", "host", "language", "nodeId", "package", "parentSuite", "suite", "thread"]

@@ -6,7 +6,6 @@ leaves the other as it was. Only whether a check passed is compared: what did no
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,11 @@ from typing import Any
 
 from fixtures.errors import listed
 from fixtures.incident.ledger import Planned, Result
+from fixtures.record_names import RESULTS
 from fixtures.system.clock import Moment
-from fixtures.system.files import read_regular
 from fixtures.verdict import Verdict
-from reports.allure.metadata import RESULTS
+from reports.allure.recorded import recorded_results
 
-_NODE_ID = "nodeId"
 _SHOWN = 3
 
 
@@ -52,12 +50,9 @@ def contradictions(folder: Path, runs: Sequence[RecordedRun]) -> Iterator[str]:
         OSError: the results cannot be listed.
     """
     latest: dict[str, tuple[int, str]] = {}
-    for path in sorted((folder / RESULTS).glob("*-result.json")):
-        try:
-            check, at, status = _result(json.loads(read_regular(path)))
-        except (OSError, ValueError, KeyError, TypeError, StopIteration):
-            continue  # its checksum says what is wrong with it
-        latest[check] = max(latest.get(check, (at, status)), (at, status))
+    for one in recorded_results(folder / RESULTS):
+        found = one.start, one.status
+        latest[one.check] = max(latest.get(one.check, found), found)
     recorded = {
         check: run.results.get(check)
         for run in runs
@@ -77,8 +72,3 @@ def contradictions(folder: Path, runs: Sequence[RecordedRun]) -> Iterator[str]:
                 else "passed by Allure, and not by the ledger"
             )
             yield f"{by}: {listed(checks, _SHOWN)}"
-
-
-def _result(record: Mapping[str, Any]) -> tuple[str, int, str]:
-    check = next(label["value"] for label in record["labels"] if label["name"] == _NODE_ID)
-    return str(check), int(record["start"]), str(record["status"])

@@ -16,11 +16,7 @@ from typing import Any, TypeVar
 
 from fixtures.errors import Problem, reason_of
 from fixtures.incident.incident import (
-    ACCOUNTS,
-    JOURNAL,
     LOST_WINDOW,
-    ROLLBACK,
-    UNFINISHED,
     Closed,
     Incident,
     RollbackRecord,
@@ -28,25 +24,41 @@ from fixtures.incident.incident import (
     load_incident,
 )
 from fixtures.incident.journal import head_of, read_journal
-from fixtures.incident.kept_samples import SAMPLES
 from fixtures.incident.ledger import BEGUN, Result, Run, runs
 from fixtures.incident.reopening import REOPENED, reopening_journal
-from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
 from fixtures.monitoring.samples import Sample, sample_of
-from fixtures.rollback.unfinished import SUPERSEDED, SupersededFile, UnfinishedFile
-from fixtures.sealing.chain import CHAIN, Standing, standing
+from fixtures.record_names import (
+    ACCOUNTS,
+    CHAIN,
+    CHECKSUMS,
+    CLOSED,
+    CONTACTS,
+    JOURNAL,
+    JOURNAL_END,
+    RESPONSE,
+    RESPONSE_SAMPLES,
+    RESULTS,
+    ROLLBACK,
+    RUN_FACTS,
+    RUN_HALTED,
+    RUN_PLAN,
+    RUN_RESULTS,
+    SAMPLES,
+    SUPERSEDED,
+    UNFINISHED,
+)
+from fixtures.rollback.unfinished import SupersededFile, UnfinishedFile
+from fixtures.sealing.chain import Standing, standing
 from fixtures.stages import PHASES
 from fixtures.system.clock import Moment
 from fixtures.system.files import read_regular, strict_json
 from fixtures.system.record_files import record_of as read_of
-from fixtures.team.contact_record import CONTACTS, ContactRecord, record_of
-from reports.allure.checksums import CHECKSUMS, broken_seals
-from reports.allure.metadata import RESULTS
+from fixtures.team.contact_record import ContactRecord, record_of
+from reports.allure.checksums import broken_seals
 from reports.incident.contradictions import RecordedRun, contradictions
-from reports.incident.journal_end import JOURNAL_END, missing_records
+from reports.incident.journal_end import missing_records
 
-CLOSED = "closed.json"
 # Errors that reading raises for files that are damaged, or written by another version.
 OTHER_SHAPE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 _Read = TypeVar("_Read")
@@ -223,14 +235,14 @@ class _Reading:
     def _run(self, run: Run) -> RecordedRun:
         name = f"ledger/{run.folder.name}"
         before = len(self.doubts)
-        facts = self._part(f"{name}/run.json", run.facts)
-        plan = self._part(f"{name}/plan.json", run.plan) or {}
+        facts = self._part(f"{name}/{RUN_FACTS}", run.facts)
+        plan = self._part(f"{name}/{RUN_PLAN}", run.plan) or {}
         results = {result.check: result for result in self._results(run, name)}
-        halted = self._part(f"{name}/halted.json", run.halted) or ""
+        halted = self._part(f"{name}/{RUN_HALTED}", run.halted) or ""
         for phase in PHASES:
             self._part(f"{name}/{BEGUN.format(phase)}", partial(run.begun, phase))
         if facts is None:
-            self._doubt(f"{name}/run.json", "the run does not say when it began")
+            self._doubt(f"{name}/{RUN_FACTS}", "the run does not say when it began")
         if not plan:
             self._doubt(name, "the run was ended before it knew what it would check")
         return RecordedRun(
@@ -246,8 +258,8 @@ class _Reading:
         )
 
     def _results(self, run: Run, name: str) -> list[Result]:
-        self._lines(f"{name}/results.jsonl")
-        found = self._part(f"{name}/results.jsonl", run.results)
+        self._lines(f"{name}/{RUN_RESULTS}")
+        found = self._part(f"{name}/{RUN_RESULTS}", run.results)
         return list(found.values()) if found is not None else []
 
     def _part(self, name: str, read: Callable[[], _Read]) -> _Read | None:

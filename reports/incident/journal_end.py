@@ -8,10 +8,10 @@ from typing import Any
 
 from fixtures.errors import Problem
 from fixtures.incident.journal import JournalEvent, read_journal
+from fixtures.record_names import JOURNAL_END
 from fixtures.system.files import read_regular
-from reports.text.room import shortened
+from reports.text.room import cut_to
 
-JOURNAL_END = "journal-end.txt"
 RECORDS = 60
 LONGEST = 400
 _CHAIN = frozenset({"sequence", "at", "event", "previous", "hash"})
@@ -67,7 +67,7 @@ def _line(record: Mapping[str, Any]) -> str:
     wall = at.get("wall", "") if isinstance(at, Mapping) else ""
     rest = ", ".join(f"{name}: {_shown(value)}" for name, value in record.items() if name not in _CHAIN)
     text = f"{record.get('sequence')} {wall} {record.get('event')} {rest}"
-    return shortened(" ".join(text.split()), LONGEST)
+    return cut_to(" ".join(text.split()), LONGEST)
 
 
 def _shown(value: object) -> str:

@@ -13,8 +13,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 from matplotlib.transforms import blended_transform_factory
 
 from fixtures.errors import Unverifiable, reason_of
-from fixtures.incident.kept_samples import SAMPLES
 from fixtures.monitoring.samples import Sample, sample_of
+from fixtures.record_names import SAMPLES
 from fixtures.system.files import read_regular
 from reports.incident.converted import Converter
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord

@@ -10,7 +10,8 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from fixtures.errors import Unverifiable
-from fixtures.incident.incident import ACCOUNTS, ROLLBACK, StoreAccount
+from fixtures.incident.incident import StoreAccount
+from fixtures.record_names import ACCOUNTS, ROLLBACK
 from reports.incident.incident_record import IncidentRecord
 from reports.pictures.style import INK, SMALL, TEXT, WIDTH, Look, fitting, new_figure, svg, width_of
 from reports.timeline.rollback import ended_rollbacks, wanted

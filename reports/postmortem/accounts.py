@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fixtures.incident.incident import ACCOUNTS, StoreAccount
+from fixtures.incident.incident import StoreAccount
+from fixtures.record_names import ACCOUNTS
 from fixtures.system.record_files import as_json
 from reports.incident.incident_record import IncidentRecord
 from reports.text.page import Page

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from fixtures.errors import UsageProblem
 from fixtures.incident.downtime import Downtime, downtime_of, is_late
 from fixtures.incident.response_record import ENDED
+from fixtures.system.clock import t_plus
 from fixtures.verdict import RunVerdict
 from reports.incident.event import Event, Kind
 from reports.incident.incident_record import IncidentRecord
 from reports.incident.limits import is_seconds, limit_of
-from reports.postmortem.flow import t_plus
 from reports.text.page import MARKS, Page
 from reports.timeline.timeline import Timeline
 
@@ -47,8 +47,8 @@ def _downtime(
     objective = limit_of(record, "objective")
     seconds, what = _seconds(record, timeline, verdict)
     if seconds is None:
-        least = timeline.after(timeline.end)
-        judged = "exceeded" if least > objective.seconds else "not known"
+        least = (timeline.end - timeline.down).total_seconds()
+        judged = "exceeded" if is_late(least, objective.seconds) else "not known"
         yield "downtime", f"no verified end; {least:.0f} s to the end of the record", str(objective), judged
     else:
         judged = "EXCEEDED" if is_late(seconds, objective.seconds) else "within"
@@ -80,4 +80,5 @@ def _seconds(record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) ->
     if not verified:
         return None, ""
     end = max(event.ends for event in phases)
-    return timeline.after(end), f"from {timeline.zero_is} to the end of the last check"
+    down = (end - timeline.down).total_seconds()
+    return down, f"from {timeline.down_is} to the end of the last check"

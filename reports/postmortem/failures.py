@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fixtures.system.clock import t_plus
 from fixtures.verdict import RunVerdict, Verdict
 from reports.incident.event import Event, Kind
-from reports.postmortem.flow import t_plus
 from reports.text.page import Page
 from reports.text.stages import TITLES
 from reports.timeline.timeline import Timeline

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from fixtures.incident.journal_steps import Step
+from fixtures.system.clock import t_plus
 from fixtures.team.contact_record import ALERTED, Alert
 from fixtures.verdict import RunVerdict, Verdict
 from reports.incident.event import Event, Kind
@@ -23,16 +24,6 @@ _ENDED = {
 }
 # A monitor that changes its word with each beat would fill pages that tell no more.
 _MOST_SAMPLES = 40
-
-
-def t_plus(seconds: float) -> str:
-    """Return seconds after T+0 in the runbook's form.
-
-    >>> t_plus(125), t_plus(-30)
-    ('T+2:05', 'T-0:30')
-    """
-    minutes, rest = divmod(round(abs(seconds)), 60)
-    return f"T{'-' if round(seconds) < 0 else '+'}{minutes}:{rest:02d}"
 
 
 def timeline_section(page: Page, record: IncidentRecord, timeline: Timeline, verdict: RunVerdict) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fixtures.errors import Unverifiable, reason_of
 from fixtures.home import typed
+from fixtures.record_names import POST_MORTEM
 from fixtures.redaction.redactor import Redactor
 from fixtures.system.files import read_regular, write_whole
 from fixtures.verdict import RunVerdict
@@ -27,7 +28,6 @@ from reports.timeline.timeline import Timeline, timeline_of
 from reports.verdict.recount import recounted
 from reports.verdict.summary import meaning, signature_of
 
-POST_MORTEM = "postmortem.md"
 BY_PEOPLE = "<!-- From here on people write; this part is kept when the record is rebuilt. -->"
 # Knows no secret, but what a token looks like; whatever is in the record was redacted when it was written.
 _TOKENS = Redactor()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fixtures.incident.kept_samples import SAMPLES
-from fixtures.incident.response_record import ASSESSED, DECIDED, RESPONSE_SAMPLES, names_in
+from fixtures.incident.response_record import ASSESSED, DECIDED, names_in
 from fixtures.monitoring.severity import Standing
+from fixtures.record_names import RESPONSE_SAMPLES, SAMPLES
+from fixtures.system.clock import t_plus
 from reports.incident.converted import Converter
 from reports.incident.event import Kind
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
-from reports.postmortem.flow import t_plus
 from reports.text.page import Page
 from reports.timeline.monitored import Monitored, monitored
 from reports.timeline.response import findings_of

@@ -2,54 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.errors import Problem
+from fixtures.baseline.facts import Facts
+from fixtures.errors import Problem, reason_of
 from fixtures.home import typed
-from fixtures.incident.incident import IncidentKind, load_incident
+from fixtures.incident.incident import Incident, IncidentKind, load_incident
+from fixtures.incident.journal import read_journal
+from fixtures.incident.ledger import Run, runs
+from fixtures.record_names import GATE_PAGE, JOURNAL, JOURNAL_END, LIMITS, RESULTS
 from fixtures.redaction.redactor import Redactor
+from fixtures.system.files import write_whole
+from fixtures.target.profile import Target
+from fixtures.verdict import RunVerdict, Verdict
 from reports.allure.checksums import add_checksums
-from reports.allure.metadata import RESULTS
+from reports.incident.incident_record import OTHER_SHAPE
+from reports.incident.journal_end import journal_end, missing_records
 from reports.postmortem.postmortem import write_post_mortem
+from reports.text.page import MARKS, escaped
 from reports.tools.drawing import draw, remove_pictures
 from reports.tools.processes import NoReport
+from reports.verdict.gate_page import gate_page
+from reports.verdict.known_limits import limits_page
+
+
+@dataclass(frozen=True, slots=True)
+class OfRun:
+    """What only a run of checks has at hand: itself, and the facts of its baseline, if it could be read."""
+
+    run: Run
+    recorded: Facts | None
 
 
 def complete(
     folder: Path,
+    verdict: RunVerdict,
     redactor: Redactor,
     say: Callable[[str], None],
     render: Callable[[], object],
     *,
     drawn: bool,
     anew: Collection[str] = (),
+    target: Target | None = None,
+    of_run: OfRun | None = None,
 ) -> list[Problem]:
-    """Seal the results, draw the pictures, write the post-mortem, render the report, in this order.
+    """Write all pages of the record, and render the report.
 
-    Each is made even if the one before failed. Return the reasons for a missing post-mortem or report.
-    `say` is told of pictures that cannot be drawn; with `drawn` false, earlier pictures are removed. The
-    results named in `anew` were written again.
+    First the end of the journal, the known limits, and the gate's page of a change; then the results'
+    checksums, the pictures, the post-mortem and the report.
+
+    Pictures, post-mortem and report are made even if the one before failed. Return the reasons for a missing
+    post-mortem or report. `say` is told of pictures that cannot be drawn. With `drawn` false,
+    earlier pictures are removed. The results named in `anew` were written again.
+
+    Known limits and the gate's page name what profile and baseline had, and the run's scan for secrets marks
+    the gate's. A rebuild, without `of_run`, keeps those two where they are. Where a killed run left none it
+    makes them from the folder, and from `target` if it is given. It keeps no page that promotes what the
+    verdict does not.
 
     Raises:
-        OSError: the checksums cannot be written.
+        OSError: the checksums or a page cannot be written.
         UsageProblem: there is no incident in the folder.
     """
+    incident = load_incident(folder)
+    for name, text in _beside(incident, verdict, target, of_run):
+        clean = redactor.text(text).encode("utf-8", "backslashreplace")
+        write_whole(folder / name, clean, mode=0o644)
     if (folder / RESULTS).exists():
         add_checksums(folder, anew)
-    try:
-        if drawn:
-            for wrong in draw(folder, redactor):
-                say(wrong)
-        elif remove_pictures(folder):
-            say(f"  to draw the pictures again: {typed(f'report {folder}')}")
-    except NoReport as problem:
-        # The rest of the record does not depend on the pictures.
-        say(str(problem))
+    _draw(folder, redactor, say, drawn=drawn)
 
     def post_mortem() -> None:
         # A change, which has not happened yet, has a page of its own.
-        if load_incident(folder).kind is not IncidentKind.CHANGE:
+        if incident.kind is not IncidentKind.CHANGE:
             write_post_mortem(folder, redactor.text)
 
     problems: list[Problem] = []
@@ -60,3 +87,56 @@ def complete(
             # The verdict is written already, and stays valid.
             problems.append(problem)
     return problems
+
+
+def _draw(folder: Path, redactor: Redactor, say: Callable[[str], None], *, drawn: bool) -> None:
+    try:
+        if drawn:
+            for wrong in draw(folder, redactor):
+                say(wrong)
+        elif remove_pictures(folder):
+            say(f"  to draw the pictures again: {typed(f'report {folder}')}")
+    except NoReport as problem:
+        # The rest of the record does not depend on the pictures.
+        say(str(problem))
+
+
+def _beside(
+    incident: Incident, verdict: RunVerdict, target: Target | None, of_run: OfRun | None
+) -> Iterator[tuple[str, str]]:
+    """Yield the pages that are written before the results are sealed: the report shows them."""
+    folder = incident.folder
+    end = journal_end(folder / JOURNAL)
+    if end is not None and (of_run is not None or not _contradicted(folder)):
+        yield JOURNAL_END, end
+    if of_run is not None or not (folder / LIMITS).exists():
+        yield LIMITS, limits_page(verdict, target, of_run.recorded if of_run is not None else None)
+    if incident.kind is IncidentKind.CHANGE:
+        page = _gate_page(folder, verdict, target, of_run)
+        if page is not None:
+            yield GATE_PAGE, page
+
+
+def _contradicted(folder: Path) -> bool:
+    """Return whether the journal lacks what the page of its end has: that page proves that it was cut."""
+    try:
+        return any(missing_records(folder, read_journal(folder / JOURNAL)[0]))
+    except (OSError, UnicodeDecodeError, Problem):
+        return True
+
+
+def _gate_page(folder: Path, verdict: RunVerdict, target: Target | None, of_run: OfRun | None) -> str | None:
+    """Return the gate's page, or None if it is kept as it is, or no run has begun."""
+    known = runs(folder)
+    promotes = verdict.verdict is Verdict.PASSED
+    if of_run is None and (not known or (promotes and (folder / GATE_PAGE).exists())):
+        return None
+    waivers = target.premigration.waivers if target is not None else None
+    try:
+        return gate_page(verdict, of_run.run if of_run is not None else known[-1], waivers)
+    except (OSError, *OTHER_SHAPE) as error:
+        if of_run is not None:
+            raise
+        why = reason_of(error) if isinstance(error, OSError) else str(error)
+        unread = f"The record of the run cannot be read: {escaped(why)}"
+        return f"# {MARKS[Verdict.FAILED]} Do not promote\n\n{unread}\n"

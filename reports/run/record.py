@@ -18,25 +18,23 @@ from fixtures.errors import ExitCode, Problem, listed
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.given.given import recorded_facts
 from fixtures.home import typed
-from fixtures.incident.incident import JOURNAL, IncidentKind, record_of
+from fixtures.incident.incident import IncidentKind, record_of
 from fixtures.incident.tally import of_severity, tally
+from fixtures.record_names import GATE_PAGE, REPORT
 from fixtures.sealing.chain import UNSIGNED, promised
 from fixtures.system.files import write_whole
 from fixtures.verdict import RunVerdict, Verdict
 from reports.allure.metadata import write_metadata
 from reports.allure.results import write_unreported
 from reports.html.history import history_of
-from reports.html.html import REPORT, render
-from reports.incident.journal_end import JOURNAL_END, journal_end
+from reports.html.html import render
 from reports.run.causes import NAME as CAUSES
-from reports.run.completion import complete
+from reports.run.completion import OfRun, complete
 from reports.run.environment import environment, executor
 from reports.run.junit import complete_junit
 from reports.text.redactor import redactor_of
 from reports.tools.node import installed_allure
 from reports.verdict.downtime_result import results_of_time
-from reports.verdict.gate_page import GATE_PAGE, gate_page
-from reports.verdict.known_limits import LIMITS, limits_page
 from reports.verdict.summary import append_job_summary, lines, markdown, shown_folder
 from reports.verdict.verdict import write_verdict
 
@@ -103,12 +101,20 @@ class _Record:
             # What earlier runs found cannot be trusted: this one alone verifies no rollback.
             session.exitstatus = ExitCode.BROKEN
         self._green = session.exitstatus == ExitCode.VERIFIED
-        page = self._page(verdict, self._shown)
-        self._write_beside(verdict)
         # Draw only when everything was verified, so that a run of a single phase takes no longer.
         drawn = not verdict.partial and self._incident.kind is not IncidentKind.CHANGE
         folder, redactor = self._incident.folder, redactor_of(self._config)
-        problems = complete(folder, redactor, self._notes.append, self._render, drawn=drawn)
+        problems = complete(
+            folder,
+            verdict,
+            redactor,
+            self._notes.append,
+            self._render,
+            drawn=drawn,
+            target=self._verification.target,
+            of_run=OfRun(self._verification.run, recorded_facts(self._config)),
+        )
+        page = self._page(self._shown)
         self._notes += map(str, problems)
         wrong = redactor_of(self._config).wrong_in(self._places())
         self._notes += wrong
@@ -188,25 +194,11 @@ class _Record:
             terminal.write(lead, **dict.fromkeys(style.split(), True))
             terminal.line(rest)
 
-    def _page(self, verdict: RunVerdict, shown: RunVerdict) -> str:
-        """Return the run's Markdown page; for the gate before a migration, also write it into the record."""
-        if self._incident.kind is not IncidentKind.CHANGE:
-            return markdown(shown, self._incident.folder, green=self._green)
-        waivers = self._verification.target.premigration.waivers
-        page = gate_page(verdict, self._verification.run, waivers)
-        page = redactor_of(self._config).text(page)
-        write_whole(self._incident.folder / GATE_PAGE, page.encode(), mode=0o644)
-        return page
-
-    def _write_beside(self, verdict: RunVerdict) -> None:
-        """Write the files that the report shows next to the results: known limits, end of the journal."""
-        folder = self._incident.folder
-        limits = limits_page(verdict, self._verification.target, recorded_facts(self._config))
-        texts = {LIMITS: limits, JOURNAL_END: journal_end(folder / JOURNAL)}
-        for name, text in texts.items():
-            if text is not None:
-                clean = redactor_of(self._config).text(text).encode("utf-8", "backslashreplace")
-                write_whole(folder / name, clean, mode=0o644)
+    def _page(self, shown: RunVerdict) -> str:
+        """Return the run's Markdown page, which for a change is the gate's."""
+        if self._incident.kind is IncidentKind.CHANGE:
+            return (self._incident.folder / GATE_PAGE).read_text(encoding="utf-8")
+        return markdown(shown, self._incident.folder, green=self._green)
 
     def _blocked(self, page: str) -> str:
         """Mark the page of a run whose record holds a secret, and save the gate's: it may promote nothing."""

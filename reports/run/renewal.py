@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -14,34 +15,74 @@ from uuid import NAMESPACE_URL, uuid5
 import attrs
 from allure_commons.model2 import TestResult
 
-from fixtures.errors import Unverifiable, reason_of
+from fixtures.errors import ExitCode, Problem, Unverifiable, code_of, disk_full, no_space, reason_of
+from fixtures.incident.incident import Incident, load_incident, named_incident, record_of
+from fixtures.record_names import ENVIRONMENT_FILE, REPORT, RESULTS, VERDICT
 from fixtures.redaction.redactor import Redactor
 from fixtures.sealing.chain import promised, sealed
 from fixtures.system.clock import Moment
-from fixtures.system.files import read_regular, sha256_of, write_whole
-from fixtures.target.profile import Signing
+from fixtures.system.files import sha256_of, write_whole
+from fixtures.system.process import escape_half_characters
+from fixtures.target.profile import Signing, Target, load_target
 from fixtures.verdict import RunVerdict
-from reports.allure.metadata import RESULTS, write_metadata
-from reports.allure.results import NODE_ID, RedactingLogger, unreported
+from reports.allure.metadata import write_metadata
+from reports.allure.recorded import recorded_results
+from reports.allure.results import RedactingLogger, unreported
+from reports.html.history import history_of
 from reports.html.html import render
-from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord, read_record
+from reports.incident.contradictions import RecordedRun
+from reports.incident.incident_record import IncidentRecord, read_record
 from reports.run.completion import complete
 from reports.run.environment import environment_of, unknown_executor
 from reports.text.room import Room
 from reports.text.stages import TITLES
 from reports.verdict.downtime_result import results_of_time
 from reports.verdict.recount import recounted
-from reports.verdict.verdict import VERDICT, read_verdict, write_verdict
+from reports.verdict.summary import lines
+from reports.verdict.verdict import read_verdict, write_verdict
 
-_UNSIGNED = Signing()
+
+def report_anew(incident: str, incidents: Path, profile: Path | None = None) -> ExitCode:
+    """Rebuild the record of `incident`, its folder or its id in `incidents`, and print the result.
+
+    It is signed with the key of `profile`, if there is one; for pages that need more of it see `complete`.
+    """
+    escape_half_characters()
+    try:
+        target = load_target(profile) if profile is not None else None
+        folder = named_incident(incident, incidents).folder
+        verdict = renew(folder, lambda text: print(text, file=sys.stderr), target)  # noqa: T201
+        record = read_record(folder)
+        history = history_of(load_incident(folder))
+    except Problem as problem:
+        print(problem, file=sys.stderr)  # noqa: T201
+        return code_of(problem)
+    except OSError as error:
+        full = no_space(error)
+        if full is None:
+            raise
+        print(disk_full(full), file=sys.stderr)  # noqa: T201
+        return ExitCode.BROKEN
+    notes = [
+        f"  sealed  {record.standing or 'the chain cannot be read'}",
+        *(f"  not trusted  {doubt}" for doubt in record.doubts),
+        f"  report  {folder / REPORT}",
+    ]
+    for lead, rest, _style in lines(verdict, folder, notes=notes):
+        print(f"{lead}{rest}")  # noqa: T201
+    # No profile is at hand: search by the secrets' shapes alone.
+    wrong = Redactor().wrong_in([*record_of(folder), *([history] if history.exists() else [])])
+    for text in wrong:
+        print(text, file=sys.stderr)  # noqa: T201
+    return ExitCode.FAILED if wrong else ExitCode.VERIFIED
 
 
-def renew(folder: Path, say: Callable[[str], None], signing: Signing = _UNSIGNED) -> RunVerdict:
-    """Rebuild an incident's verdict, results of unreported checks, pictures, post-mortem and report.
+def renew(folder: Path, say: Callable[[str], None], target: Target | None = None) -> RunVerdict:
+    """Rebuild an incident's verdict, results of unreported checks, pages, pictures and report.
 
     `say` is told of steps that take long. Existing files are overwritten, except people's text, and a verdict
     whose hash is in the journal. A second rebuild makes the same files. The record is sealed then, and signed
-    with the key of `signing`, if there is one.
+    with the key of `target`, if it has one.
 
     Raises:
         UsageProblem: the folder holds no incident, or its incident.json cannot be read.
@@ -49,17 +90,18 @@ def renew(folder: Path, say: Callable[[str], None], signing: Signing = _UNSIGNED
         NoReport: Allure is not available, or fails; the rest is made.
     """
     folder = folder.resolve()
+    signing = target.signing if target is not None else Signing()
     with sealed(folder, signing, "report", say):
-        return _renewed(folder, say, promised(signing)[0])
+        return _renewed(folder, say, promised(signing)[0], target)
 
 
-def _renewed(folder: Path, say: Callable[[str], None], signature: str) -> RunVerdict:
+def _renewed(folder: Path, say: Callable[[str], None], signature: str, target: Target | None) -> RunVerdict:
     record = read_record(folder)
     try:
         verdict = _verdict(record, signature)
         anew = _complete_results(record, verdict)
         rendered = partial(render, folder, progress=say, bare=True)
-        problems = complete(folder, Redactor(), say, rendered, drawn=True, anew=anew)
+        problems = complete(folder, verdict, Redactor(), say, rendered, drawn=True, anew=anew, target=target)
     except OSError as error:
         raise Unverifiable(
             what="record of the incident",
@@ -92,10 +134,13 @@ def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> set[str]:
     """
     folder, incident = record.incident.folder / RESULTS, record.incident
     folder.mkdir(exist_ok=True)
-    if not (folder / "environment.properties").exists():
+    if not (folder / ENVIRONMENT_FILE).exists():
         rows = environment_of(incident, record.rollback)
         write_metadata(folder, incident, rows, unknown_executor(incident.id))
-    there, written = list(_results(folder)), set()
+    # A substitute that an earlier rebuild wrote, for any run, is no result of the check's own.
+    substitutes = _substitutes(record)
+    own = [one for one in recorded_results(folder) if one.path.name not in substitutes]
+    written = set()
     redactor, room = Redactor(), Room(folder, workers=1)
     judged = results_of_time(incident, verdict)
     for run in record.runs:
@@ -109,10 +154,10 @@ def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> set[str]:
             for planned_id in checks if stage in TITLES else ():
                 # A damaged plan may hold lone surrogates, which cannot be written.
                 node_id = planned_id.encode("utf-8", "backslashreplace").decode()
-                identity = str(uuid5(NAMESPACE_URL, f"{incident.id}/{run.number}/{node_id}"))
+                identity = _identity(incident, run, node_id)
                 path = folder / f"{identity}-result.json"
                 written.add(path.name)
-                if any(known == node_id and begun >= began for known, begun, own in there if own != path):
+                if any(one.check == node_id and one.start >= began for one in own if one.path != path):
                     # The check's own result appeared after an earlier rebuild: remove the substitute.
                     path.unlink(missing_ok=True)
                     continue
@@ -122,16 +167,18 @@ def _complete_results(record: IncidentRecord, verdict: RunVerdict) -> set[str]:
     return written
 
 
-def _results(folder: Path) -> Iterator[tuple[str, int, Path]]:
-    """Yield the node id, start in milliseconds and file of each readable result."""
-    for path in sorted(folder.glob("*-result.json")):
-        try:
-            result = json.loads(read_regular(path).decode())
-            node_ids = [label["value"] for label in result["labels"] if label["name"] == NODE_ID]
-            yield str(node_ids[0]), int(result["start"]), path
-        except (OSError, *OTHER_SHAPE):
-            # A torn or unreadable result does not count: its check gets another one.
-            continue
+def _identity(incident: Incident, run: RecordedRun, check: str) -> str:
+    return str(uuid5(NAMESPACE_URL, f"{incident.id}/{run.number}/{check}"))
+
+
+def _substitutes(record: IncidentRecord) -> set[str]:
+    """Return the names of the files of all results that a rebuild can have written for a planned check."""
+    return {
+        f"{_identity(record.incident, run, check.encode('utf-8', 'backslashreplace').decode())}-result.json"
+        for run in record.runs
+        for planned in run.plan.values()
+        for check in planned.checks
+    }
 
 
 def _milliseconds(moment: Moment) -> int:

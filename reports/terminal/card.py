@@ -84,7 +84,7 @@ def _logs(advice: Advice, engine: ContainerEngine) -> Entry:
     try:
         there = engine.containers()
     except Problem as problem:
-        return Entry(title, advice.logs(services), tuple(str(problem).splitlines()[:1]))
+        return Entry(title, advice.logs(services), (problem.summary,))
     unwell = [
         service
         for service in advice.target.services
@@ -118,4 +118,4 @@ def _said(ask: Callable[[], list[str]]) -> list[str]:
     try:
         return ask()
     except Problem as problem:
-        return str(problem).splitlines()[:1]
+        return [problem.summary]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fixtures.team.contact_flow import Flow, State, Step, t_plus
+from fixtures.system.clock import t_plus
+from fixtures.team.contact_flow import Flow, State, Step
 from fixtures.team.contact_record import ALERTED, ALERTING, Alert, ContactRecord
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from fixtures.application.maintenance import kept_out
 from fixtures.decision.wish import Kind, Wish
-from fixtures.incident.incident import ACCOUNTS, RollbackRecord
+from fixtures.incident.incident import RollbackRecord
 from fixtures.losses.lost_window import FOLDER
+from fixtures.record_names import ACCOUNTS
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.lock_state import LockState
 from fixtures.rollback.status import Ran, State, Status

@@ -40,6 +40,6 @@ class Room:
         return kept
 
 
-def shortened(text: str, most: int) -> str:
+def cut_to(text: str, most: int) -> str:
     """Return `text`, or its first `most` characters and a note of its length."""
     return text if len(text) <= most else f"{text[:most]}… [the first {most} of {len(text)} characters]"

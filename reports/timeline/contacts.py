@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fixtures.record_names import CONTACTS
 from fixtures.system.clock import Moment
-from fixtures.team.contact_record import ALERTED, ALERTING, CONTACTS, Attempt, ContactRecord, Word
+from fixtures.team.contact_record import ALERTED, ALERTING, Attempt, ContactRecord, Word
 from fixtures.verdict import Verdict
 from reports.incident.converted import Converter, line_of
 from reports.incident.event import Event, Kind

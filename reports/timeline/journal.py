@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fixtures.incident.incident import JOURNAL
+from fixtures.errors import shortened
 from fixtures.incident.journal import JournalEvent
 from fixtures.incident.journal_steps import RecordedStep, Step, said_in, steps_in
 from fixtures.incident.rehearsals import BEGAN, ENDED
 from fixtures.incident.reopening import reopening_journal
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
+from fixtures.record_names import JOURNAL
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
 from reports.incident.converted import Converter, line_of
@@ -69,8 +70,7 @@ def _event_of(step: RecordedStep, converter: Converter, source: str) -> Event:
 
 def _said(end: Mapping[str, Any]) -> str:
     """Return the first line of a step's result or error, shortened."""
-    text = said_in(end)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return shortened(said_in(end), _LONGEST)
 
 
 def _other(entry: Mapping[str, Any], converter: Converter, source: str) -> Event:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fixtures.incident.downtime import assess_kept
 from fixtures.incident.limits import bands_of
 from fixtures.monitoring.samples import Sample
-from fixtures.monitoring.severity import Assessment, assess, first_bad
+from fixtures.monitoring.severity import Assessment, first_bad
 from fixtures.system.clock import Moment
 from fixtures.target.bands import Bands
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
@@ -41,9 +42,8 @@ def monitored(record: IncidentRecord) -> Monitored | None:
         return None
     try:
         began = _began(record)
-        samples = tuple(one for one in record.kept if began is None or began.seconds_since(one.at) >= 0)
-        bands, beat, recorded = _bands(record)
-        assessment = assess(bands, samples, beat, began)
+        bands, beat, recorded = bands_and_beat(record)
+        samples, assessment = assess_kept(record.kept, bands, beat, began)
         return Monitored(samples, assessment, began, first_bad(assessment), recorded)
     except OTHER_SHAPE:
         # A time or figure is out of range; the timeline doubts its event.
@@ -56,7 +56,8 @@ def _began(record: IncidentRecord) -> Moment | None:
     return min(rollback_began(record), key=lambda moment: moment.seconds_since(start), default=None)
 
 
-def _bands(record: IncidentRecord) -> tuple[Bands, float, bool]:
+def bands_and_beat(record: IncidentRecord) -> tuple[Bands, float, bool]:
+    """Return the newest recorded bands, the seconds of a beat, and True; else the runbook's, and False."""
     for run in reversed(record.runs):
         try:
             found = bands_of(run.limits)

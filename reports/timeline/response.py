@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fixtures.errors import ExitCode
-from fixtures.incident.kept_samples import SAMPLES
 from fixtures.incident.response_record import (
     AGREED,
     ALLOWABLE,
@@ -17,22 +16,20 @@ from fixtures.incident.response_record import (
     ENDED,
     INVESTIGATING,
     LAPSED,
-    RESPONSE,
-    RESPONSE_SAMPLES,
     ROLLED_BACK,
     VERIFIED,
     Ending,
     first_bad_in,
-    first_bad_of,
     names_in,
 )
 from fixtures.monitoring.samples import Sample
 from fixtures.monitoring.severity import Severity, Standing
+from fixtures.record_names import RESPONSE, RESPONSE_SAMPLES, SAMPLES
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict, verdict_of
 from reports.incident.converted import Converter, line_of
 from reports.incident.event import Event, Kind
-from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
+from reports.incident.incident_record import IncidentRecord
 from reports.timeline.monitored import monitored
 
 _ENDINGS = {
@@ -40,15 +37,6 @@ _ENDINGS = {
     Ending.MONITORING: Verdict.PASSED,
     Ending.CUT_OFF: Verdict.BROKEN,
 }
-
-
-def first_bad(record: IncidentRecord) -> Moment | None:
-    """Return the first bad sample's time by the first assessment, or None if it is not recorded."""
-    try:
-        return first_bad_of(record.response)
-    except OTHER_SHAPE:
-        # This assessment's event is of another shape too, and the timeline doubts it.
-        return None
 
 
 def sample_events(record: IncidentRecord, converter: Converter) -> Iterator[Event]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fixtures.incident.incident import JOURNAL, ROLLBACK, UNFINISHED, RollbackRecord
+from fixtures.incident.incident import RollbackRecord
 from fixtures.incident.journal import texts_in
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
-from fixtures.rollback.unfinished import SUPERSEDED, SupersededFile, UnfinishedFile
+from fixtures.record_names import JOURNAL, ROLLBACK, SUPERSEDED, UNFINISHED
+from fixtures.rollback.unfinished import SupersededFile, UnfinishedFile
 from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
 from reports.incident.converted import Converter, line_of

@@ -10,17 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from fixtures.incident.downtime import Since, counted_from
+from fixtures.incident.downtime import incident_began, outage_began
 from fixtures.incident.incident import Incident
+from fixtures.record_names import CLOSED, INCIDENT
 from reports.incident.converted import Converter
 from reports.incident.event import Event, Kind
-from reports.incident.incident_record import CLOSED, OTHER_SHAPE, IncidentRecord
+from reports.incident.incident_record import IncidentRecord
 from reports.timeline.checks import check_events
 from reports.timeline.contacts import contact_events
 from reports.timeline.journal import journal_events, reopening_events
-from reports.timeline.monitored import monitored
-from reports.timeline.response import first_bad, response_events, sample_events
-from reports.timeline.rollback import rollback_began, rollback_events
+from reports.timeline.monitored import bands_and_beat
+from reports.timeline.response import response_events, sample_events
+from reports.timeline.rollback import rollback_events
 
 _SOURCES = (
     sample_events,
@@ -40,15 +41,16 @@ DETECTED_MINUTES = 10.0
 class Timeline:
     """The events of `incident`, in order, and in `doubts` the parts of its record that cannot be trusted.
 
-    `zero` is T+0, the moment that the runbook counts from, and `zero_is` names it. That is the response's
-    first bad sample. Without one, it is the earliest of three: the monitor's first bad sample, the detection
-    that the contact flow counts from, and the rollback's beginning. Without any of them, it is the incident's
-    start.
+    `zero` is T+0, the moment that the runbook counts from, and `zero_is` names it: the beginning of the
+    incident's first outage, see `fixtures.incident.downtime`. `down` is that of its last one, `down_is` its
+    name: they differ once a rollback was verified and another one began.
     """
 
     incident: Incident
     zero: datetime
     zero_is: str
+    down: datetime
+    down_is: str
     events: tuple[Event, ...]
     doubts: tuple[str, ...]
 
@@ -81,12 +83,16 @@ def timeline_of(record: IncidentRecord) -> Timeline:
     events = [*_of_incident(record, converter)]
     for source in _SOURCES:
         events += source(record, converter)
-    zero, zero_is = _zero(record, converter)
+    bands, beat, _ = bands_and_beat(record)
+    zero_is, zero = incident_began(record.incident, bands, beat)
+    down_is, down = outage_began(record.incident, bands, beat)
     doubts = dict.fromkeys([*record.doubts, *converter.doubts])
     return Timeline(
         incident=record.incident,
-        zero=zero.astimezone(UTC),
+        zero=converter.at(zero).astimezone(UTC),
         zero_is=zero_is,
+        down=converter.at(down).astimezone(UTC),
+        down_is=down_is,
         events=tuple(sorted(events, key=lambda event: event.at)),
         doubts=tuple(doubts),
     )
@@ -95,33 +101,10 @@ def timeline_of(record: IncidentRecord) -> Timeline:
 def _of_incident(record: IncidentRecord, converter: Converter) -> Iterator[Event]:
     incident = record.incident
     text = f"the record of {incident.kind} {incident.id} of target {incident.target} begins"
-    yield Event(converter.at(incident.started), Kind.INCIDENT, text, "incident.json")
+    yield Event(converter.at(incident.started), Kind.INCIDENT, text, INCIDENT)
     closed = [record.closed] if record.closed else []
     yield from converter.each(
         closed,
         lambda moment: [Event(converter.at(moment), Kind.INCIDENT, "closed: verified in full", CLOSED)],
         CLOSED,
     )
-
-
-def _zero(record: IncidentRecord, converter: Converter) -> tuple[datetime, str]:
-    detected = record.contacts.detected if record.contacts else None
-    seen = monitored(record)
-    wanted = [
-        (Since.RESPONSE, first_bad(record)),
-        (Since.MONITOR, seen.first_bad if seen is not None else None),
-        (Since.DETECTION, detected),
-        *((Since.ROLLBACK, moment) for moment in rollback_began(record)),
-    ]
-    found = []
-    for since, moment in wanted:
-        if moment is None:
-            continue
-        try:
-            found.append((since, converter.at(moment)))
-        except OTHER_SHAPE:
-            # Its event is missing for the same reason, and is among the doubts.
-            continue
-    start = Since.START, converter.at(record.incident.started)
-    zero_is, zero = counted_from(found, datetime.timestamp) or start
-    return zero, zero_is

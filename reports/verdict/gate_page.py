@@ -11,14 +11,18 @@ from fixtures.target.premigration import Waiver
 from fixtures.verdict import RunVerdict, Verdict
 from reports.text.page import MARKS, escaped
 from reports.text.stages import TITLES, title_of
+from reports.verdict.known_limits import NOT_KNOWN
 
-GATE_PAGE = "gate.md"
 _NEVER = "it was planned, and never reported"
 _SILENT = "it holds"
 
 
-def gate_page(verdict: RunVerdict, run: Run, waivers: Sequence[Waiver]) -> str:
-    """Return the page of `run`, with its `verdict` under these `waivers`."""
+def gate_page(verdict: RunVerdict, run: Run, waivers: Sequence[Waiver] | None) -> str:
+    """Return the page of `run`, with its `verdict` under these `waivers`, None if the profile is not known.
+
+    Raises:
+        OSError, ValueError: the record of the run cannot be read.
+    """
     results, plan = run.results(), run.plan()
     checks = [check for step in STEPS if step in plan for check in plan[step].checks]
     passed = [check for check in checks if check in results and results[check].verdict is Verdict.PASSED]
@@ -55,7 +59,12 @@ def _row(check: str, result: Result | None) -> str:
     return f"| {mark} | {escaped(title_of(check))} | {escaped('; '.join(said)) or _SILENT} |"
 
 
-def _waivers(waivers: Sequence[Waiver], checks: Sequence[str], results: dict[str, Result]) -> Iterator[str]:
+def _waivers(
+    waivers: Sequence[Waiver] | None, checks: Sequence[str], results: dict[str, Result]
+) -> Iterator[str]:
+    if waivers is None:
+        yield from ("## Waivers", "", NOT_KNOWN, "")
+        return
     if not waivers:
         return
     yield from ("## Waivers", "", "| item | by | reason | until | |", "|---|---|---|---|---|")

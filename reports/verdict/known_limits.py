@@ -11,16 +11,19 @@ from fixtures.verdict import RunVerdict
 from reports.text.page import escaped
 from reports.verdict.summary import UNSEEN
 
-LIMITS = "known-limits.md"
+NOT_KNOWN = "not known: this page was made from the incident's folder, without the profile"
 
 
-def limits_page(verdict: RunVerdict, target: Target, recorded: Facts | None) -> str:
-    """Return the page; `recorded` are the facts of a readable baseline, if there is one."""
+def limits_page(verdict: RunVerdict, target: Target | None, recorded: Facts | None) -> str:
+    """Return the page; `recorded` are the facts of a readable baseline, if there is one.
+
+    Without a `target` the page says that its part is not known.
+    """
     sections = [
         ("Not covered by this run", verdict.partial),
         (UNSEEN, verdict.unseen),
-        ("Waivers", tuple(_waivers(target))),
-        ("Left out by the profile", tuple(_left_out(target))),
+        ("Waivers", (NOT_KNOWN,) if target is None else tuple(_waivers(target))),
+        ("Left out by the profile", (NOT_KNOWN,) if target is None else tuple(_left_out(target))),
         ("Blind spots of the stores", tuple(_blind_spots(recorded))),
         ("Said by the checks", verdict.notes),
     ]

@@ -8,13 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fixtures.errors import shortened
+from fixtures.record_names import GATE_PAGE, POST_MORTEM, REPORT, RESULTS, VERDICT
 from fixtures.sealing.chain import UNSIGNED
 from fixtures.stages import SEVERITY, STEPS
 from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict, blind_at
-from reports.allure.metadata import RESULTS
 from reports.text.page import MARKS, escaped
 from reports.text.stages import TITLES
-from reports.verdict.verdict import VERDICT
 
 _STYLES = {
     Verdict.PASSED: "bold green",
@@ -48,7 +47,7 @@ _LONGEST_REASON = 200
 # At a terminal; all of it is in the record.
 _NOTES, _LONGEST_NOTE, _LONGEST_BLOCKED = 4, 70, 140
 UNSEEN = "Where a writer may have been unseen while data was restored"
-_RECORD = (VERDICT, "gate.md", "report.html", "postmortem.md", RESULTS)
+_RECORD = (VERDICT, GATE_PAGE, REPORT, POST_MORTEM, RESULTS)
 # GitHub and its imitations show the file that this variable names.
 _SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from fixtures.errors import UsageProblem
 from fixtures.home import typed
+from fixtures.record_names import VERDICT
 from fixtures.system.files import write_whole
 from fixtures.system.record_files import as_json, read_record
 from fixtures.verdict import RunVerdict
-
-VERDICT = "verdict.json"
 
 
 def write_verdict(folder: Path, verdict: RunVerdict) -> Path:

@@ -50,7 +50,9 @@ def assess_command(
     moment = _moment(at, samples)
     assessed = assess_again(target, samples, moment) if samples else assess_target(target, say)
     assessment = assessed.assessment
-    decision = decide(assessment.severity, scope_of(target, assessed))
+    decision = decide(
+        assessment.severity, scope_of(target, assessed), target.responding.investigation_seconds
+    )
     check = Advice(target, profile).reach() if assessment.cut_off else None
     record = AssessmentRecord(assessment, assessed.monitored, decision, check)
     code = CODES_OF_SEVERITY[assessment.severity]

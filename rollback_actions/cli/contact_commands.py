@@ -10,15 +10,9 @@ import typer
 
 from fixtures.errors import ActionFailed, ExitCode, UsageProblem, did_you_mean, listed
 from fixtures.incident.incident import Incident, find_incident, load_incident, new_incident
+from fixtures.record_names import CONTACTS
 from fixtures.system.holder import author
-from fixtures.team.contact_record import (
-    ACKNOWLEDGED,
-    ASSESSED,
-    CONTACTS,
-    DECIDED,
-    Decision,
-    read_contacts,
-)
+from fixtures.team.contact_record import ACKNOWLEDGED, ASSESSED, DECIDED, Decision, read_contacts
 from fixtures.verdict import combine
 from rollback_actions.cli.options import AsJson, IncidentId, Profile
 from rollback_actions.session.stopping import stopping

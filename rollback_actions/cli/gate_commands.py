@@ -15,6 +15,7 @@ from fixtures.home import typed
 from fixtures.incident.incident import find_change
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.ledger import Result, Run, runs
+from fixtures.record_names import GATE_PAGE
 from fixtures.system.files import canonical_json, write_whole
 from fixtures.verdict import RunVerdict, Verdict
 from rollback_actions.cli.options import AsJson, Profile, TakeOver
@@ -25,7 +26,6 @@ EXAMPLES = {
 }
 
 Migration = Annotated[str, typer.Argument(metavar="COMMIT", help="Hash of the commit to promote.")]
-_PAGE = "gate.md"
 
 
 def gate(
@@ -59,7 +59,7 @@ def gate(
     tell_before_gate(target)
     commit = resolve_commit(target.application.repository, migration)
     change = find_change(target.folders.incidents, target.name, commit)
-    page = change.folder / _PAGE
+    page = change.folder / GATE_PAGE
     # What an earlier run wrote must not be taken for this run's result.
     for file in (page, junit, sarif):
         if file is not None:

@@ -35,7 +35,7 @@ def plan_command(
         bool | None,
         typer.Option(
             "--still-bad/--over",
-            help="After the five-minute investigation of a non-critical incident: it is still bad, and"
+            help="After the investigation of a non-critical incident: it is still bad, and"
             " is rolled back; or it is over, and is only monitored.",
             show_default=False,
         ),
@@ -61,7 +61,7 @@ def plan_command(
     scope = Scope(tuple(services or ()), tuple(stores or ()), corrupt, whole)
     require_services(target, scope.services)
     require_stores(target, scope.stores)
-    decision = decide(severity, scope, still_bad=still_bad)
+    decision = decide(severity, scope, target.responding.investigation_seconds, still_bad=still_bad)
     found = decision_record(advice_of(target, profile), decision, commit)
     answer(found, decision_lines, target.redactor().text, as_json=as_json)
 

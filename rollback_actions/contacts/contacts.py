@@ -18,22 +18,17 @@ from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential
 
 from fixtures.errors import UsageProblem
 from fixtures.home import typed
-from fixtures.incident.incident import ROLLBACK, UNFINISHED, Incident
-from fixtures.system.clock import Moment
+from fixtures.incident.incident import Incident
+from fixtures.incident.journal import DETECTED
+from fixtures.record_names import CLOSED as RECORD_CLOSED
+from fixtures.record_names import CONTACTS, ROLLBACK, UNFINISHED
+from fixtures.system.clock import Moment, t_plus
 from fixtures.system.holder import author
 from fixtures.target.contacts import LONGEST_WAIT_SECONDS
 from fixtures.target.profile import Target
-from fixtures.team.contact_flow import ContactChannels, Due, Flow, contact_channels, flow_of, t_plus
+from fixtures.team.contact_flow import ContactChannels, Due, Flow, contact_channels, flow_of
 from fixtures.team.contact_message import body_of, title_of
-from fixtures.team.contact_record import (
-    CLOSED,
-    CONTACTS,
-    DECIDED,
-    DETECTED,
-    ContactRecord,
-    Decision,
-    read_contacts,
-)
+from fixtures.team.contact_record import CLOSED, DECIDED, ContactRecord, Decision, read_contacts
 from rollback_actions.contacts.contact_alert import Series
 from rollback_actions.session.file_lock import file_lock
 from rollback_actions.session.journal import Journal
@@ -146,7 +141,7 @@ class ContactClock:
                     what=f"incident {self.incident.id}",
                     expected="one that is open",
                     observed="closed: it was verified",
-                    source=str(self.incident.folder / "closed.json"),
+                    source=str(self.incident.folder / RECORD_CLOSED),
                     hint="name another incident, or none for a new one",
                 )
             journal.write(

@@ -17,8 +17,9 @@ from fixtures.home import typed
 from fixtures.incident.incident import Incident
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import samples_kept
-from fixtures.incident.rehearsals import BEGAN, ENDED, VERDICT
+from fixtures.incident.rehearsals import BEGAN, ENDED
 from fixtures.incident.tally import tally
+from fixtures.record_names import VERDICT
 from fixtures.rollback.plan import plan_emergency
 from fixtures.sealing.chain import standing
 from fixtures.system.command import Deadline, run_command

@@ -27,11 +27,12 @@ from fixtures.incident.incident import (
 )
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.kept_samples import samples_kept
-from fixtures.incident.response_record import ENDED, RESPONSE, RESPONSE_SAMPLES, Ending
+from fixtures.incident.response_record import ENDED, Ending
 from fixtures.incident.tally import tally
 from fixtures.monitor.assessment import Assessed, assess_target
 from fixtures.monitoring.samples import SampleWriter
 from fixtures.monitoring.severity import Severity
+from fixtures.record_names import RESPONSE, RESPONSE_SAMPLES
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.command_refusals import refused_now
 from fixtures.rollback.foresight import Foreseen

@@ -265,7 +265,7 @@ class Response:
             # It was interrupted between the two: the present state counts.
             assessed = self._hands.assess()
             severity = assessed.assessment.severity
-        decision = decide(severity, scope_of(self._target, assessed), still_bad=still_bad)
+        decision = decide(severity, scope_of(self._target, assessed), self._seconds, still_bad=still_bad)
         if decision.cut_off:
             return decision  # nothing was decided: whoever resumes this looks again
         self._write(

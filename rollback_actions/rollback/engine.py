@@ -12,10 +12,11 @@ from typing import Any
 from fixtures.engines.engine import ContainerEngine, images_of
 from fixtures.errors import ActionFailed, Problem, Unverifiable
 from fixtures.git.repository import head
-from fixtures.incident.incident import ACCOUNTS, Incident, RollbackRecord
+from fixtures.incident.incident import Incident, RollbackRecord
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.origin import Origin, is_commit_id
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
+from fixtures.record_names import ACCOUNTS
 from fixtures.rollback.configuration import configuration_at
 from fixtures.rollback.plan import Plan, PlannedStep, Stage
 from fixtures.rollback.schedule import Schedule, schedule_of

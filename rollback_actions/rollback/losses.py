@@ -11,11 +11,11 @@ from fixtures.backups.index import StoreIndex, read_index
 from fixtures.backups.sets import BackupSet
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, Problem, reason_of
-from fixtures.incident.incident import ACCOUNTS
 from fixtures.incident.journal_steps import Step
 from fixtures.losses.accounting import Account, account_store
 from fixtures.losses.lost_window import Window, WindowStore, new_window, read_window, replays, write_window
 from fixtures.losses.window_export import export_store
+from fixtures.record_names import ACCOUNTS
 from fixtures.rollback.unfinished import Unfinished
 from fixtures.stores.registry import apart_by_kind
 from fixtures.system.apart import Died

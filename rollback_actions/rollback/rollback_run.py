@@ -13,10 +13,11 @@ from fixtures.backups.sets import NEWEST
 from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
-from fixtures.incident.incident import UNFINISHED, Incident, RollbackRecord
+from fixtures.incident.incident import Incident, RollbackRecord
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import samples_kept
 from fixtures.incident.leaks import SecretInRecord
+from fixtures.record_names import UNFINISHED
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.command_refusals import refusals_in, require_the_same
 from fixtures.rollback.foresight import foresee, said

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import typer
 
-from fixtures.incident.incident import JOURNAL, Incident, find_incident, new_incident
+from fixtures.incident.incident import Incident, find_incident, new_incident
 from fixtures.incident.journal import JournalBroken, JournalEvent
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.leaks import without_leaks
+from fixtures.record_names import JOURNAL
 from fixtures.sealing.chain import sealed
 from fixtures.system.command import observed
 from fixtures.system.holder import Holder, Life

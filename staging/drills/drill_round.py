@@ -191,7 +191,11 @@ def _drilled(watch: Watch, drill: Drill, ground: Ground) -> Seen:
     if not _met(assessed, drill):
         return Seen(drill.name, drill.what, drill.band, own, None, "", "it was not seen")
     late = assessed.samples[-1].at.seconds_since(began) - own
-    decision = decide(assessed.assessment.severity, scope_of(watch.target, assessed))
+    decision = decide(
+        assessed.assessment.severity,
+        scope_of(watch.target, assessed),
+        watch.target.responding.investigation_seconds,
+    )
     said = " ".join((decision.action, *decision.names))
     wrong = []
     if not -watch.beat <= late <= BEATS * watch.beat:

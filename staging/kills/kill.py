@@ -19,9 +19,9 @@ from fixtures.engines.engine import ContainerEngine
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode, Problem
 from fixtures.git.repository import head
-from fixtures.incident.incident import ROLLBACK, UNFINISHED
 from fixtures.incident.journal import JournalEvent, verify_journal
 from fixtures.incident.journal_steps import RecordedStep, Step, StepId, id_of, steps_in
+from fixtures.record_names import INCIDENT, JOURNAL, ROLLBACK, UNFINISHED
 from fixtures.system.apart import main as works_apart
 from fixtures.system.files import read_lines
 from fixtures.target.profile import Target
@@ -172,7 +172,7 @@ class Killer:
         outcome = read_outcome(incident, self.folder / "backups")
         if wrong := judge(outcome, Expected(action.stores, written)) or self._wrong_stack(action.stores):
             raise _problem(action.name, wrong)
-        records = verify_journal(incident / "journal.jsonl")
+        records = verify_journal(incident / JOURNAL)
         # The first step is the command itself, which contains all others.
         _, *steps = steps_in(records)[0]
         seconds = {_named(step): float((step.end or {})["seconds"]) for step in steps}
@@ -243,7 +243,7 @@ class Killer:
             if not begun:
                 raise _problem(action.name, f"it ended before it began: {_last(said)}")
         (incident,) = begun
-        return incident, Fall(code, verify_journal(incident / "journal.jsonl"), worker)
+        return incident, Fall(code, verify_journal(incident / JOURNAL), worker)
 
     def run(self, *arguments: str) -> Done:
         """Run a command of the actions to its end."""
@@ -297,7 +297,7 @@ class Killer:
         give_up = time.monotonic() + ACTION_SECONDS
         while time.monotonic() < give_up and process.poll() is None:
             for incident in self._incidents() - before:
-                records = read_lines(incident / "journal.jsonl")
+                records = read_lines(incident / JOURNAL)
                 if any(
                     record["event"] == JournalEvent.STARTED and str(id_of(record)) == step
                     for record in records
@@ -308,7 +308,7 @@ class Killer:
 
     def _incidents(self) -> set[Path]:
         folder = self.folder / "incidents"
-        return {path.parent for path in folder.glob("*-staging-*/incident.json")}
+        return {path.parent for path in folder.glob(f"*-staging-*/{INCIDENT}")}
 
     def _expect(self, what: str, done: Done) -> None:
         if done.returncode:

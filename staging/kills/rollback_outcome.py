@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fixtures.incident.incident import ROLLBACK, UNFINISHED
 from fixtures.losses.lost_window import FOLDER, MANIFEST
+from fixtures.record_names import ROLLBACK, UNFINISHED
 from fixtures.system.files import read_lines
 from fixtures.verdict import Verdict
 from staging.kills.kill_mark import Mark

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fixtures.errors import ActionFailed
-from fixtures.incident.incident import JOURNAL, Incident, new_incident
+from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal_steps import Step
+from fixtures.record_names import JOURNAL
 from fixtures.rollback.unfinished import unfinished_of
 from fixtures.sealing.chain import sealed
 from fixtures.target.profile import Target, load_target

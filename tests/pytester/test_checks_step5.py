@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from fixtures.incident.incident import JOURNAL, new_incident
-from fixtures.incident.rehearsals import BEGAN, ENDED, VERDICT
+from fixtures.incident.incident import new_incident
+from fixtures.incident.rehearsals import BEGAN, ENDED
+from fixtures.record_names import JOURNAL, VERDICT
 from fixtures.system.clock import Moment
 from rollback_actions.session.journal import Journal
 from tests.conftest import ROOT

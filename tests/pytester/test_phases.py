@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 
 from fixtures.errors import ExitCode
-from fixtures.incident.downtime import DOWNTIME, read_downtime
+from fixtures.incident.downtime import read_downtime
 from fixtures.incident.incident import RollbackRecord, load_incident, new_incident
 from fixtures.incident.kept_samples import read_kept, read_taken
 from fixtures.incident.tally import tally
 from fixtures.monitoring.samples import SampleWriter, samples_path
+from fixtures.record_names import DOWNTIME
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Windows, load_target
 from fixtures.verdict import Verdict

@@ -48,6 +48,7 @@ class Canary(BaseModel):
 class Application(BaseModel):
     canary: Canary = Canary()
     way_in: None = None
+    canary: Canary = Canary()
     functions: Functions = Functions()
     verifiable: frozenset[str] = frozenset()
 

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from fixtures.errors import ExitCode
-from fixtures.sealing.chain import CHAIN, HEAD, standing
+from fixtures.record_names import CHAIN, HEAD
+from fixtures.sealing.chain import standing
 from fixtures.target.profile import load_target
 from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 

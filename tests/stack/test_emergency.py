@@ -21,8 +21,8 @@ from confluent_kafka import Producer
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ExitCode
 from fixtures.git.repository import head
-from fixtures.incident.incident import ACCOUNTS
 from fixtures.losses.lost_window import FOLDER
+from fixtures.record_names import ACCOUNTS
 from fixtures.stores.kafka.view import Log, beginnings, settings
 from fixtures.target.profile import Target
 from staging.kills.kill import Action, Killer, Undisturbed

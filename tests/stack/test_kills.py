@@ -14,9 +14,9 @@ import pytest
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ExitCode
-from fixtures.incident.incident import UNFINISHED
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import Step, StepId
+from fixtures.record_names import UNFINISHED
 from fixtures.target.profile import Target
 from staging.kills.kill import Action, Killer
 from staging.kills.kill_mark import Mark, write_marks

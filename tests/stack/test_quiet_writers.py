@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ExitCode
-from fixtures.incident.incident import UNFINISHED
+from fixtures.record_names import UNFINISHED
 from fixtures.stores.mysql import view as mysql
 from fixtures.stores.reach import Reach
 from fixtures.stores.registry import endpoint_of

@@ -15,12 +15,11 @@ from typing import Any
 import pytest
 
 from fixtures.errors import ExitCode
-from fixtures.incident.incident import UNFINISHED
 from fixtures.incident.journal import JournalEvent, verify_journal
 from fixtures.incident.journal_steps import id_of
-from fixtures.incident.response_record import RESPONSE
 from fixtures.monitor.assessment import Assessed, scope_of
 from fixtures.monitoring.severity import Severity, assess_now, monitored_samples
+from fixtures.record_names import RESPONSE, UNFINISHED
 from fixtures.system.files import read_lines
 from fixtures.target.profile import Target
 from staging.kills.rollback_outcome import Expected, judge, read_outcome

@@ -14,7 +14,7 @@ import pytest
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ExitCode
-from fixtures.incident.incident import UNFINISHED
+from fixtures.record_names import UNFINISHED
 from staging.target.operators import Operators, undone
 from tests.stack.scratch_project import pause
 from tests.stack.verifier import ACTIONS_SECONDS, Verifier

@@ -26,9 +26,9 @@ from fixtures.backups.images import FOLDER as IMAGES
 from fixtures.baseline.facts import Facts
 from fixtures.baseline.folder import Baseline, BaselineDraft, load_baseline
 from fixtures.errors import ExitCode
-from fixtures.incident.incident import UNFINISHED
 from fixtures.incident.journal import JournalEvent
 from fixtures.incident.journal_steps import id_of
+from fixtures.record_names import UNFINISHED
 from fixtures.system.files import read_lines
 from fixtures.target.profile import PREFIX
 from rollback_actions.__main__ import COMMANDS, CONTACTS, ROLLBACK

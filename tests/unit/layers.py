@@ -98,8 +98,7 @@ _ROWS = {
     ),
     "reports.verdict": (
         "fixtures fixtures.system fixtures.target fixtures.incident fixtures.sealing "
-        "fixtures.baseline fixtures.gating "
-        "reports.text reports.allure reports.incident"
+        "fixtures.baseline fixtures.gating reports.text reports.incident"
     ),
     "reports.timeline": (
         "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.incident fixtures.team "
@@ -114,8 +113,7 @@ _ROWS = {
         "reports.incident reports.verdict reports.timeline"
     ),
     "reports.html": (
-        "fixtures fixtures.system fixtures.incident reports.text reports.tools reports.allure "
-        "reports.incident reports.verdict reports.postmortem"
+        "fixtures fixtures.system fixtures.incident reports.text reports.tools reports.allure reports.verdict"
     ),
     "reports.run": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.sealing "

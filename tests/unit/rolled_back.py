@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode
-from fixtures.incident.incident import JOURNAL, Incident, load_incident, new_incident
-from fixtures.incident.rehearsals import BEGAN, ENDED, VERDICT
+from fixtures.incident.incident import Incident, load_incident, new_incident
+from fixtures.incident.rehearsals import BEGAN, ENDED
+from fixtures.record_names import JOURNAL, VERDICT
 from fixtures.rollback.plan import Plan, plan_emergency
 from fixtures.target.profile import load_target
 from rollback_actions.backup.taking import new_backup_folder

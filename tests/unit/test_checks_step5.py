@@ -13,10 +13,11 @@ import pytest
 from checks.premigration import test_step5_staging as step5
 from fixtures.errors import Mismatch, Problem, Unverifiable
 from fixtures.gating.evidence import Expect
-from fixtures.incident.incident import UNFINISHED, Incident, new_incident
+from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal import JournalBroken
 from fixtures.incident.rehearsals import BEGAN, ENDED
 from fixtures.incident.reopening import closings_of
+from fixtures.record_names import UNFINISHED
 from fixtures.rollback.plan import plan_database, plan_full, plan_service
 from rollback_actions.session.journal import Journal
 from tests.fork_server import ForkServer

@@ -21,10 +21,11 @@ import pytest
 from pydantic import SecretStr
 
 from fixtures.errors import ExitCode
-from fixtures.incident.incident import UNFINISHED, Incident, RollbackRecord, find_incident
+from fixtures.incident.incident import Incident, RollbackRecord, find_incident
 from fixtures.incident.journal import verify_journal
+from fixtures.record_names import CONTACTS, UNFINISHED
 from fixtures.system.clock import Moment
-from fixtures.team.contact_record import CONTACTS, Alert
+from fixtures.team.contact_record import Alert
 from fixtures.verdict import Verdict
 from rollback_actions.contacts import contacts, delivery
 from rollback_actions.contacts.delivery import deliver

@@ -17,6 +17,7 @@ ONE = Scope(services=("backend",))
 Answer: TypeAlias = bool | None
 BAD = [(CRITICAL, None), (CRITICAL, False), (NON_CRITICAL, True)]
 
+SECONDS = 300.0
 ROLLBACKS = [
     (Scope(services=("backend",)), Action.SERVICE, ("backend",)),
     (Scope(services=("backend", "backend")), Action.SERVICE, ("backend",)),
@@ -39,14 +40,14 @@ ROLLBACKS = [
 def test_scope_says_which_rollback(
     severity: Severity, still_bad: Answer, scope: Scope, action: Action, names: tuple[str, ...]
 ) -> None:
-    decision = decide(severity, scope, still_bad=still_bad)
+    decision = decide(severity, scope, SECONDS, still_bad=still_bad)
     assert (decision.action, decision.names) == (action, names)
     assert decision.reason
 
 
 @pytest.mark.parametrize("scope", [scope for scope, *_ in ROLLBACKS if not scope.corrupt] + [Scope()])
 def test_what_is_not_critical_is_looked_into_first(scope: Scope) -> None:
-    decision = decide(NON_CRITICAL, scope)
+    decision = decide(NON_CRITICAL, scope, SECONDS)
     assert decision.action is Action.INVESTIGATE
     assert "5 minutes" in decision.reason
 
@@ -54,25 +55,25 @@ def test_what_is_not_critical_is_looked_into_first(scope: Scope) -> None:
 @pytest.mark.parametrize("severity", Severity)
 @pytest.mark.parametrize("still_bad", [None, False, True])
 def test_corrupt_data_is_critical_whatever_else_is_well(severity: Severity, still_bad: Answer) -> None:
-    assert decide(severity, Scope(corrupt=True), still_bad=still_bad).action is Action.EMERGENCY
+    assert decide(severity, Scope(corrupt=True), SECONDS, still_bad=still_bad).action is Action.EMERGENCY
 
 
 @pytest.mark.parametrize("scope", [ONE, Scope()])
 def test_what_is_over_is_watched(scope: Scope) -> None:
-    assert decide(NON_CRITICAL, scope, still_bad=False).action is Action.MONITOR
+    assert decide(NON_CRITICAL, scope, SECONDS, still_bad=False).action is Action.MONITOR
 
 
 @pytest.mark.parametrize(("severity", "still_bad"), BAD)
 def test_nothing_named_is_nothing_to_roll_back(severity: Severity, still_bad: Answer) -> None:
-    decision = decide(severity, Scope(), still_bad=still_bad)
+    decision = decide(severity, Scope(), SECONDS, still_bad=still_bad)
     assert decision.action is Action.INVESTIGATE
     assert "name it" in decision.reason
 
 
 @pytest.mark.parametrize("scope", [ONE, Scope()])
 def test_what_is_well_is_watched_and_what_nobody_knows_is_found_out(scope: Scope) -> None:
-    assert decide(Severity.HEALTHY, scope).action is Action.MONITOR
-    assert decide(Severity.UNKNOWN, scope).action is Action.INVESTIGATE
+    assert decide(Severity.HEALTHY, scope, SECONDS).action is Action.MONITOR
+    assert decide(Severity.UNKNOWN, scope, SECONDS).action is Action.INVESTIGATE
 
 
 @pytest.mark.parametrize("severity", Severity)
@@ -81,9 +82,20 @@ def test_from_a_machine_that_may_be_cut_off_nothing_is_rolled_back(
     severity: Severity,
     corrupt: bool,  # noqa: FBT001 - of a table
 ) -> None:
-    decision = decide(severity, Scope(("backend",), ("mysql",), corrupt, cut_off=True), still_bad=True)
+    decision = decide(
+        severity, Scope(("backend",), ("mysql",), corrupt, cut_off=True), SECONDS, still_bad=True
+    )
     assert (decision.action, decision.kind, decision.cut_off) == (Action.INVESTIGATE, None, True)
     assert decision.reason.startswith("this machine may be cut off: ")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(300.0, "5 minutes"), (60.0, "1 minute"), (90.0, "90 seconds"), (0.5, "0.5 seconds")],
+)
+def test_an_investigation_takes_the_time_of_the_profile(seconds: float, said: str) -> None:
+    assert f" for {said}, then decide again" in decide(NON_CRITICAL, ONE, seconds).reason
+    assert decide(NON_CRITICAL, ONE, seconds, still_bad=False).reason.endswith(f"over after {said}")
 
 
 def test_the_four_rollbacks_are_the_four_kinds() -> None:
@@ -96,4 +108,6 @@ def test_it_is_a_function() -> None:
     flags = (False, True)
     for severity, still_bad, corrupt, whole in product(Severity, (None, *flags), flags, flags):
         scope = Scope(("backend",), (), corrupt, whole)
-        assert decide(severity, scope, still_bad=still_bad) == decide(severity, scope, still_bad=still_bad)
+        assert decide(severity, scope, SECONDS, still_bad=still_bad) == decide(
+            severity, scope, SECONDS, still_bad=still_bad
+        )

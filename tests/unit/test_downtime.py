@@ -11,17 +11,18 @@ import pytest
 
 from fixtures.errors import UsageProblem
 from fixtures.incident.downtime import (
-    DOWNTIME,
+    Since,
     forget_unreadable,
     judged_downtime,
     read_downtime,
     record_downtime,
 )
 from fixtures.incident.incident import Incident, RollbackRecord
-from fixtures.incident.kept_samples import SAMPLES
+from fixtures.incident.journal import DETECTED
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
 from fixtures.incident.tally import tally
 from fixtures.monitoring.samples import Sample, SampleWriter
+from fixtures.record_names import CONTACTS, DOWNTIME, SAMPLES
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
@@ -195,3 +196,39 @@ def test_a_damaged_record_is_said_and_written_anew(target: Target, incident: Inc
     forget_unreadable(incident)
     assert tally(incident, target.windows).partial == verdict.partial[:-1]
     assert record_downtime(target, incident, VERIFIED) == read_downtime(incident)
+
+
+def test_the_outage_is_no_younger_than_its_detection(target: Target, incident: Incident) -> None:
+    detected = replace(Moment.now(), since_boot=Moment.now().since_boot - 700)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Moment, "now", lambda: detected)
+        Journal(incident.folder / CONTACTS, str).write(DETECTED, severity="critical")
+    _rolled_back(incident)
+    found = record_downtime(target, incident, VERIFIED)
+    assert found is not None
+    assert (found.since, found.since_is) == (detected, Since.DETECTION)
+    assert found.late
+
+
+def test_a_verified_rollback_ends_an_outage_even_if_its_downtime_is_gone(
+    target: Target, incident: Incident
+) -> None:
+    _rolled_back(incident, -900.0)
+    incident.close()
+    incident.set_rollback_aside()
+    incident.reopen()
+    rollback = _rolled_back(incident, 60.0)
+    found = record_downtime(target, incident, VERIFIED)
+    assert found is not None
+    assert (found.since, found.seconds) == (rollback.started, VERIFIED)
+
+
+def test_one_damaged_sample_hides_no_outage(target: Target, incident: Incident) -> None:
+    made = samples(5, _down, well_before=10, target=target.name)
+    _keep(incident, made)
+    path = incident.folder / SAMPLES
+    path.write_bytes(b"garbage\n" + path.read_bytes())
+    _rolled_back(incident, 2.0)
+    found = record_downtime(target, incident, VERIFIED)
+    assert found is not None
+    assert found.since == made[10].at

@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.gating.joined import join, seconds_past
-from fixtures.incident.incident import (
-    UNFINISHED,
-    Incident,
-    IncidentFile,
-    RollbackRecord,
-    load_incident,
-    new_incident,
-)
+from fixtures.incident.incident import Incident, IncidentFile, RollbackRecord, load_incident, new_incident
 from fixtures.incident.tally import span_seconds
+from fixtures.record_names import UNFINISHED
 from fixtures.system.clock import Moment
 from fixtures.system.record_files import write_record
 from fixtures.target.profile import Window, Windows

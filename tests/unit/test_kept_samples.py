@@ -13,16 +13,9 @@ import pytest
 from fixtures.errors import Unverifiable, UsageProblem
 from fixtures.incident import kept_samples
 from fixtures.incident.incident import Incident, find_change
-from fixtures.incident.kept_samples import (
-    SAMPLES,
-    TAKEN,
-    KeptSamples,
-    keep_samples,
-    read_kept,
-    read_taken,
-    samples_kept,
-)
+from fixtures.incident.kept_samples import KeptSamples, keep_samples, read_kept, read_taken, samples_kept
 from fixtures.monitoring.samples import Sample, SampleWriter, read_samples, samples_path
+from fixtures.record_names import SAMPLES, TAKEN
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target
 from tests.unit.made_samples import BEAT, samples

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode
-from fixtures.incident.incident import UNFINISHED
+from fixtures.record_names import UNFINISHED
 from fixtures.target.profile import PREFIX, load_target
 from fixtures.verdict import Verdict
 from staging.kills.kill import Action, Fall, Kill, Killer, Undisturbed

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.incident.incident import JOURNAL, Incident, new_incident
+from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal import head_of
 from fixtures.incident.rehearsals import BEGAN, ENDED, Found, RehearsalPlace
+from fixtures.record_names import JOURNAL
 from rollback_actions.session.journal import Journal, set_aside
 
 OURS, OTHER = "a" * 40, "b" * 40

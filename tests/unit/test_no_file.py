@@ -14,11 +14,8 @@ from typer.testing import CliRunner
 from fixtures.backups.index import read_index
 from fixtures.backups.package import read_package
 from fixtures.errors import ActionFailed, ExitCode
-from fixtures.incident.downtime import DOWNTIME
-from fixtures.incident.incident import JOURNAL, UNFINISHED
-from fixtures.incident.kept_samples import SAMPLES
-from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.losses.lost_window import read_window
+from fixtures.record_names import DOWNTIME, JOURNAL, RESPONSE, RESPONSE_SAMPLES, SAMPLES, UNFINISHED
 from fixtures.system.files import open_regular, read_regular
 from fixtures.target.profile import load_target
 from reports.__main__ import app

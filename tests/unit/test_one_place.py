@@ -247,3 +247,23 @@ def test_locks_and_futures_start_nothing() -> None:
     )
     assert not _starts_threads(source)
     assert not _starts_programs(source)
+
+
+def _takes_the_first_line(source: str) -> list[str]:
+    """Return where a text made of an object is cut to its first line: errors of ours have `summary`."""
+    return [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Subscript)
+        and isinstance(node.value, ast.Call)
+        and isinstance(node.value.func, ast.Attribute)
+        and node.value.func.attr == "splitlines"
+        and isinstance(node.value.func.value, ast.Call)
+        and isinstance(node.value.func.value.func, ast.Name)
+        and node.value.func.value.func.id == "str"
+    ]
+
+
+def test_the_first_line_of_an_error_is_its_summary() -> None:
+    found = {path: said for path, source in _product().items() if (said := _takes_the_first_line(source))}
+    assert found == {"fixtures/errors.py": ["str(self).splitlines()[0]"]}

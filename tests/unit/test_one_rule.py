@@ -27,8 +27,9 @@ from fixtures.doctor.examination import State, examine
 from fixtures.errors import Mismatch, Problem, UsageProblem
 from fixtures.gating.evidence import Expect
 from fixtures.incident.incident import RollbackRecord, new_incident
-from fixtures.incident.rehearsals import VERDICT, Ending, Rehearsal
+from fixtures.incident.rehearsals import Ending, Rehearsal
 from fixtures.monitoring.samples import Monitor, Sample, SampleWriter, samples_path
+from fixtures.record_names import VERDICT
 from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from fixtures.rollback.refusals import Allowed, refusals, refuse_hold
 from fixtures.system.clock import Moment

@@ -11,15 +11,15 @@ import pytest
 
 from fixtures.errors import ExitCode, Unverifiable
 from fixtures.incident.downtime import record_downtime
-from fixtures.incident.incident import JOURNAL
-from fixtures.incident.kept_samples import SAMPLES
 from fixtures.incident.tally import tally
 from fixtures.monitoring.samples import SampleWriter
+from fixtures.record_names import JOURNAL, POST_MORTEM, SAMPLES
 from fixtures.redaction.redactor import Redactor
+from fixtures.target.bands import Bands
 from fixtures.target.profile import Windows, load_target
 from fixtures.verdict import Verdict
 from reports.incident.incident_record import read_record
-from reports.postmortem.postmortem import BY_PEOPLE, POST_MORTEM, post_mortem, write_post_mortem
+from reports.postmortem.postmortem import BY_PEOPLE, post_mortem, write_post_mortem
 from reports.text.page import Page
 from reports.verdict.recount import recounted
 from reports.verdict.verdict import write_verdict
@@ -251,6 +251,74 @@ def test_a_late_downtime_is_judged_as_the_verification_did(clock: Clock, tmp_pat
     assert "- downtime, from the first bad sample" in failed or "- downtime, from the beginning" in failed
 
 
+def _downtime_of(page: str) -> list[str]:
+    """Return the row of the downtime."""
+    (row,) = [row for row in rows(page, "Downtime") if row[0].startswith("downtime")]
+    return row
+
+
+def test_the_verdict_and_the_page_count_from_the_same_detection(made: MadeIncident) -> None:
+    made.tell()
+    made.clock.turn(500)
+    made.roll_back()
+    made.check()
+    counted = _downtime_of(post_mortem(made.folder))
+    found = record_downtime(made.target, made.incident, 74.0)
+    assert found is not None
+    page = post_mortem(made.folder)
+    assert found.late
+    assert found.since_is == "the detection"
+    assert "T+0 is the detection" in page
+    assert _downtime_of(page)[1:] == counted[1:] == ["754 s", "600 s", "EXCEEDED"]
+
+
+def test_another_outage_of_the_incident_is_counted_by_itself(made: MadeIncident) -> None:
+    made.roll_back()
+    made.check()
+    first = record_downtime(made.target, made.incident, 74.0)
+    assert first is not None
+    made.incident.close()
+    made.clock.turn(3600)
+    made.roll_back_backend()
+    row = _downtime_of(post_mortem(made.folder))
+    assert row == ["downtime", "no verified end; 23 s to the end of the record", "600 s", "not known"]
+    made.check()
+    counted = _downtime_of(post_mortem(made.folder))
+    assert counted[1:] == ["35 s", "600 s", "within"]
+    again = record_downtime(made.target, made.incident, 35.0)
+    assert again is not None
+    assert again.since != first.since
+    assert _downtime_of(post_mortem(made.folder))[1:] == counted[1:]
+
+
+def test_looser_bands_of_a_later_run_move_no_recorded_beginning(made: MadeIncident) -> None:
+    made.watch()
+    made.clock.turn(2)
+    made.roll_back()
+    made.check()
+    found = record_downtime(made.target, made.incident, 74.0)
+    assert found is not None
+    before = post_mortem(made.folder)
+    loose = made.target.severity.model_dump()
+    loose["critical"]["errors"]["limit"] = loose["non_critical"]["errors"]["limit"] = 90.0
+    made.target = made.target.model_copy(update={"severity": Bands.model_validate(loose)})
+    made.check()
+    page = post_mortem(made.folder)
+    assert f"T+0 is {found.since_is}, " in before
+    assert f"T+0 is {found.since_is}, " in page
+    assert _downtime_of(page) == _downtime_of(before)
+
+
+@pytest.mark.parametrize(("passed", "judged"), [(538.04, "not known"), (538.06, "exceeded")])
+def test_what_has_no_end_is_judged_as_it_is_shown(made: MadeIncident, passed: float, judged: str) -> None:
+    made.roll_back()
+    made.clock.turn(passed)
+    Journal(made.folder / JOURNAL, str).write("noted", text="the end of the record")
+    made.clock.turn(-passed)
+    row = _downtime_of(post_mortem(made.folder))
+    assert row[3] == judged
+
+
 def test_a_rollback_that_nobody_verified_has_no_end(made: MadeIncident) -> None:
     made.roll_back()
 
@@ -317,7 +385,7 @@ def test_what_failed_and_what_is_not_known_is_named(made: MadeIncident) -> None:
     assert "- blind spot: updated\\_at is excluded" in unknown
     assert "❌ Failed" in page
     # What has ended badly is no milestone that was reached.
-    assert "| VERIFICATION COMPLETE | T+11:10 | T+1:10 | ❌ not complete: it has failed |" in page
+    assert "| VERIFICATION COMPLETE | T+11:09 | T+1:09 | ❌ not complete: it has failed |" in page
     assert re.search(r"\\| ROLLBACK COMPLETE \\| [^|]+ \\| [^|]+ \\|  \\|", page)
 
 

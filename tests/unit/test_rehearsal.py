@@ -14,11 +14,12 @@ from fixtures.backups.newest_backup import newest_backup
 from fixtures.baseline.known_good import current_baseline
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ActionFailed, ExitCode
-from fixtures.incident.incident import JOURNAL, UNFINISHED, load_incident, new_incident
+from fixtures.incident.incident import load_incident, new_incident
 from fixtures.incident.journal import verify_journal
-from fixtures.incident.rehearsals import ENDED, VERDICT
+from fixtures.incident.rehearsals import ENDED
 from fixtures.incident.trials import Part
-from fixtures.rollback.unfinished import SUPERSEDED, Unfinished, unfinished_of
+from fixtures.record_names import JOURNAL, SUPERSEDED, UNFINISHED, VERDICT
+from fixtures.rollback.unfinished import Unfinished, unfinished_of
 from fixtures.system.clock import Moment
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict

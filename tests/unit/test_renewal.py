@@ -15,10 +15,12 @@ from typer.testing import CliRunner
 
 from fixtures.errors import ExitCode
 from fixtures.incident.downtime import record_downtime
-from fixtures.incident.incident import JOURNAL, IncidentKind, find_change
-from fixtures.incident.ledger import Run
+from fixtures.incident.incident import IncidentKind, find_change
+from fixtures.incident.ledger import Planned, Run
 from fixtures.incident.rehearsals import ENDED
+from fixtures.record_names import JOURNAL
 from fixtures.redaction.redactor import Redactor
+from fixtures.stages import STEPS
 from fixtures.target.profile import load_target
 from reports.__main__ import app
 from reports.run import completion, renewal
@@ -148,10 +150,13 @@ def test_what_was_lost_in_a_later_run_is_shown_so(made: MadeIncident, rendered: 
 
     report(made.folder)
 
-    assert len(rendered) == 2
+    assert rendered
     latest = max(results(made).values(), key=lambda result: int(result["start"]))
     assert latest["status"] == "broken"
     assert len(results(made)) == 16
+    first = tree(made.folder)
+    report(made.folder)
+    assert tree(made.folder) == first
 
 
 def test_a_run_that_was_killed_before_its_plan(made: MadeIncident, rendered: list[Path]) -> None:
@@ -199,6 +204,68 @@ def test_a_change_has_no_post_mortem(made: MadeIncident, rendered: list[Path]) -
     assert change.kind is IncidentKind.CHANGE
     assert rendered == [change.folder.resolve()]
     assert not (change.folder / "postmortem.md").exists()
+
+
+def test_every_page_is_made_that_a_killed_run_left_out(made: MadeIncident, rendered: list[Path]) -> None:
+    made.roll_back()
+    made.check(reported=3)
+
+    report(made.folder)
+    first = tree(made.folder)
+    report(made.folder)
+
+    assert len(rendered) == 2
+    assert b"restore mysql" in first["journal-end.txt"]
+    limits = first["known-limits.md"].decode()
+    assert "blind spot: updated" in limits
+    assert limits.count("made from the incident's folder, without the profile") == 2
+    assert "- not known: there is no baseline that could be read" in limits
+    assert tree(made.folder) == first
+
+
+def test_what_only_the_run_knew_stays(made: MadeIncident, rendered: list[Path]) -> None:
+    made.check()
+    (made.folder / "known-limits.md").write_text("of the profile")
+
+    report(made.folder)
+
+    assert rendered
+    assert (made.folder / "known-limits.md").read_text() == "of the profile"
+
+
+@pytest.mark.usefixtures("rendered")
+def test_a_page_that_proves_that_the_journal_was_cut_stays(made: MadeIncident) -> None:
+    made.roll_back()
+    report(made.folder)
+    lines = (made.folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (made.folder / "journal.jsonl").write_bytes(b"".join(lines[:-2]))
+    (made.folder / "journal.head").unlink()
+
+    said = [report(made.folder), report(made.folder)]
+
+    assert all("journal-end.txt: it has record " in one for one in said)
+
+
+@pytest.mark.usefixtures("rendered")
+def test_the_gates_page_of_a_killed_run_is_made_and_promotes_nothing(made: MadeIncident) -> None:
+    change = find_change(made.target.folders.incidents, made.target.name, "d" * 40)
+    check = "checks/premigration/test_step1.py::test_a"
+    run = Run.begin(change.folder, made.clock.now(), gated=True)
+    run.write_plan({step: Planned((check,)) if step == STEPS[0] else Planned(()) for step in STEPS})
+
+    report(change.folder)
+
+    page = change.folder / "gate.md"
+    assert "Do not promote" in page.read_text()
+    assert "it was planned, and never reported" in page.read_text()
+    # A page that a run wrote stays, as long as it promotes no more than the verdict.
+    page.write_text("# Promote, says somebody")
+    report(change.folder)
+    assert "Do not promote" in page.read_text()
+    (run.folder / "results.jsonl").write_text("{}\n")
+    report(change.folder)
+    assert "Do not promote" in page.read_text()
+    assert "The record of the run cannot be read" in page.read_text()
 
 
 @pytest.mark.parametrize("wanted", ["two", "..", "incidents/nowhere"])

@@ -10,9 +10,10 @@ import pytest
 
 from fixtures.backups.sets import MANIFEST, manifest_text
 from fixtures.errors import ExitCode
-from fixtures.incident.incident import UNFINISHED, new_incident
+from fixtures.incident.incident import new_incident
 from fixtures.incident.journal import JournalBroken, verify_journal
 from fixtures.incident.reopening import read_reopenings
+from fixtures.record_names import UNFINISHED
 from fixtures.system.clock import Moment
 from rollback_actions.session.journal import Journal
 from tests.unit.command_line import tree

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reports.text.room import CHECK_BYTES, INCIDENT_BYTES, Room, shortened
+from reports.text.room import CHECK_BYTES, INCIDENT_BYTES, Room, cut_to
 
 
 def test_what_fits_is_left_as_it_is(tmp_path: Path) -> None:
@@ -44,5 +44,5 @@ def test_what_earlier_runs_of_the_incident_left_counts(tmp_path: Path) -> None:
 
 
 def test_a_short_text_is_not_shortened() -> None:
-    assert shortened("abc", 3) == "abc"
-    assert shortened("abcd", 3) == "abc… [the first 3 of 4 characters]"
+    assert cut_to("abc", 3) == "abc"
+    assert cut_to("abcd", 3) == "abc… [the first 3 of 4 characters]"

@@ -19,11 +19,11 @@ from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode
 from fixtures.incident.incident import RollbackRecord, load_incident, new_incident
 from fixtures.incident.journal import verify_journal
-from fixtures.incident.kept_samples import SAMPLES as KEPT
 from fixtures.incident.kept_samples import read_kept
-from fixtures.incident.response_record import RESPONSE, RESPONSE_SAMPLES
 from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
 from fixtures.monitoring.severity import Severity
+from fixtures.record_names import RESPONSE, RESPONSE_SAMPLES
+from fixtures.record_names import SAMPLES as KEPT
 from fixtures.rollback.refusals import Allowed
 from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment

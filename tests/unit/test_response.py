@@ -12,9 +12,10 @@ from fixtures.decision.tree import Decision
 from fixtures.errors import ExitCode, UsageProblem
 from fixtures.incident.downtime import Downtime, Since
 from fixtures.incident.journal import verify_journal
-from fixtures.incident.response_record import RESPONSE, Ending
+from fixtures.incident.response_record import Ending
 from fixtures.monitor.assessment import Assessed
 from fixtures.monitoring.severity import assess
+from fixtures.record_names import RESPONSE
 from fixtures.rollback.refusals import Allowed
 from fixtures.system.clock import Moment
 from fixtures.target.bands import Bands

@@ -15,8 +15,9 @@ import pytest
 
 from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.incident.journal import hash_of, head_of
+from fixtures.record_names import CHAIN, HEAD
 from fixtures.redaction.redactor import Redactor
-from fixtures.sealing.chain import CHAIN, HEAD, Sealing, promised, sealed, standing
+from fixtures.sealing.chain import Sealing, promised, sealed, standing
 from fixtures.system.files import canonical_json
 from fixtures.target.profile import Signing
 from fixtures.verdict import Verdict

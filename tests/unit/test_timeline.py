@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode, UsageProblem
-from fixtures.incident.incident import JOURNAL, UNFINISHED
-from fixtures.incident.response_record import RESPONSE
 from fixtures.monitoring.severity import Severity
+from fixtures.record_names import JOURNAL, RESPONSE, SUPERSEDED, UNFINISHED
 from fixtures.rollback.refusals import Allowed
-from fixtures.rollback.unfinished import SUPERSEDED, SupersededFile, UnfinishedFile
+from fixtures.rollback.unfinished import SupersededFile, UnfinishedFile
 from fixtures.system.record_files import write_record
 from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
