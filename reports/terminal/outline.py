@@ -71,7 +71,7 @@ def _watched(*_: object) -> str:
 
 
 def _start(_: Target, plan: Plan, __: str) -> str:
-    return "; ".join(_of_start(plan, plan.stopped))
+    return "; ".join((*_of_completion(plan), *_of_start(plan, plan.stopped)))
 
 
 def _maintenance_off(_: Target, plan: Plan, __: str) -> str:
@@ -162,7 +162,15 @@ def mismatches(plan: Plan, unmatched: Iterable[Unmatched], dangling: Iterable[Da
         )
 
 
+def _of_completion(plan: Plan) -> Iterator[str]:
+    if plan.completing:
+        services = ", ".join(plan.completing)
+        yield f"re-creates {services}, which end when they have done their work, if of another image"
+
+
 def _of_start(plan: Plan, services: Sequence[str]) -> Iterator[str]:
+    if not services:
+        return
     if not plan.images:
         anew = [service for service in services if service in plan.recreated]
         others = [service for service in services if service not in plan.recreated]

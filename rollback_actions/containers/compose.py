@@ -189,8 +189,11 @@ class ComposeControl:
         *,
         deadline: float,
         files: Sequence[Path] | None = None,
+        completes: bool = False,
     ) -> None:
         """Re-create `services` by the profile's compose files on the image ids `images`; wait for health.
+
+        If it `completes`, each ends when it has done its work: that is waited for.
 
         The compose files' names for those images point to them from then on, so that the next
         `docker compose up` finds the running images. A service that `images` does not name keeps its compose
@@ -213,7 +216,10 @@ class ComposeControl:
                 what=f"re-creation of {_list(services)}",
                 deadline=limit,
             )
-        self._await_health(services, limit)
+        if completes:
+            self._await_completion(services, limit)
+        else:
+            self._await_health(services, limit)
         self._expect(
             chosen,
             f"images {_list(sorted(set(chosen.values())))}",
@@ -254,6 +260,19 @@ class ComposeControl:
             # A container that ended or is paused stays unhealthy, however long the wait.
             self._require(found, "running", lambda c: c.status in {"running", "restarting"})
             time.sleep(POLL_SECONDS)
+
+    def _await_completion(self, services: Iterable[str], limit: Deadline) -> None:
+        found = self._containers(services)
+        while not all(one.completed for one in found):
+            if limit.passed:
+                self._require(found, f"completed within {limit.seconds:g} s", lambda c: c.completed)
+            self._require(
+                found,
+                "completed, exit code 0",
+                lambda c: c.completed or c.status in {"created", "running", "restarting"},
+            )
+            time.sleep(POLL_SECONDS)
+            found = self._containers(services)
 
     def resolve(self, address: Address) -> Endpoint:
         """Return the endpoint of `address` for a client on this host, now: a start can move a service."""

@@ -97,11 +97,13 @@ class ContainerControl(Protocol):
         *,
         deadline: float,
         files: Sequence[Path] | None = None,
+        completes: bool = False,
     ) -> None:
         """Re-create `services` by the profile's compose files on the image ids `images`; wait for health.
 
-        The compose files' names for those images point to them from then on. `files` are read in place of the
-        profile's, as if they stood there.
+        If it `completes`, each ends when it has done its work: that is waited for. The compose files' names
+        for those images point to them from then on. `files` are read in place of the profile's, as if they
+        stood there.
         """
         ...
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fixtures.decision.wish import Kind
 from fixtures.engines.engine import ContainerEngine, images_of
 from fixtures.errors import ActionFailed, Problem, Unverifiable
 from fixtures.git.repository import head
@@ -194,6 +195,7 @@ def _roll_back(run: _Run) -> None:
             _put_back(run, watch)
     for start in (*plan.of(Step.START), *plan.of(Step.RECREATE)):
         with run.open(start):
+            _complete(run)
             _start(run, plan.stopped)
     if maintenance:
         maintenance.end(lambda: _start(run, (plan.maintained,)))
@@ -298,12 +300,31 @@ def _keeper(run: _Run, name: str, deadline: float) -> StoreKeeper:
     return open_keeper(name, run.target.stores[name], run.engine, run.control, deadline)
 
 
+def _complete(run: _Run) -> None:
+    """Re-create the services that end by themselves; wait until they did.
+
+    One that has its image is left alone, unless it was named: it did its work on that.
+    """
+    there = run.engine.containers()
+    images = {
+        service: image
+        for service, image in run.plan.completing.items()
+        if run.plan.kind is Kind.SERVICE or {one.image_id for one in there.get(service, ())} != {image}
+    }
+    if images:
+        deadline = run.schedule.deadline(Stage.START)
+        with _compose_files(run.target, run.plan) as files:
+            run.control.up(images, images, files=files, deadline=deadline, completes=True)
+
+
 def _start(run: _Run, services: Sequence[str]) -> None:
     deadline = run.schedule.deadline(Stage.START)
     if not run.plan.images:
         _start_present(run, services, Deadline(deadline))
         return
     images = {service: run.plan.images[service] for service in services}
+    if not images:  # a service that has ended
+        return
     with _compose_files(run.target, run.plan) as files:
         run.control.up(images, images, files=files, deadline=deadline)
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -342,6 +344,30 @@ def test_a_re_created_service_that_is_not_healthy_is_a_failure(project: ScratchP
     project.shell("touch /data/sick")
     with pytest.raises(ActionFailed, match=r"expected healthy within 8 s, observed .* running, unhealthy"):
         project.control.up(["data"], {"data": project.image}, deadline=8)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [(0, ""), (3, "expected completed, exit code 0, observed .* exited with exit code 3")]
+)
+def test_a_service_that_ends_is_waited_for_until_it_has(
+    project: ScratchProject, tmp_path: Path, code: int, said: str
+) -> None:
+    file = tmp_path / "compose.json"
+    service = {"image": project.image, "restart": "no", "entrypoint": ["sh", "-c", f"sleep 0.5; exit {code}"]}
+    file.write_text(json.dumps({"services": {"once": service}}))
+    make = partial(
+        project.control.up, ["once"], {"once": project.image}, files=[file], deadline=30, completes=True
+    )
+    try:
+        if said:
+            with pytest.raises(ActionFailed, match=said):
+                make()
+        else:
+            make()
+            (container,) = project.engine.containers()["once"]
+            assert (container.completed, container.image_id) == (True, project.image)
+    finally:
+        docker("rm", "--force", "--volumes", f"{project.name}-once-1")
 
 
 def test_without_compose_files_nothing_is_re_created(project: ScratchProject) -> None:

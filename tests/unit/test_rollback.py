@@ -7,7 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fixtures.backups.package import Kept
+from fixtures.baseline.facts import RecordedContainer
 from fixtures.errors import ActionFailed
 from fixtures.git.repository import head
 from fixtures.incident.incident import Incident, new_incident
@@ -32,13 +33,16 @@ from tests.unit.sandbox import (
     COMPOSE_FILE,
     SERVICES,
     WAY_IN,
+    Deployed,
     Releases,
     Sandbox,
     StandInProxy,
+    facts,
     image,
     make_rollable,
     proxied,
 )
+from tests.unit.saved_baseline import save_baseline
 from tests.unit.word_store import WordStore
 
 PLANS: dict[str, Callable[[Sandbox], Plan]] = {
@@ -378,3 +382,43 @@ def test_what_follows_from_rolling_back_a_part_is_said(sandbox: Sandbox) -> None
     assert "worker with it" in said[1]
     assert list(cautions(sandbox.target, PLANS["database"](sandbox), sandbox.commit)) == []
     assert list(cautions(sandbox.target, PLANS["full"](sandbox), sandbox.bad)) == []
+
+
+def _ended(name: str, image_id: str) -> RecordedContainer:
+    return RecordedContainer(
+        name, f"t-{name}-1", "t/python:current", image_id, None, None, (), completed=True
+    )
+
+
+@pytest.mark.parametrize("kind", ["full", "emergency"])
+@pytest.mark.parametrize("now", ["another image", "gone", "as it was"])
+def test_what_ends_by_itself_is_re_created_first_where_it_has_another_image(
+    sandbox: Sandbox, incident: Incident, kind: str, now: str
+) -> None:
+    """A deployment made it anew on the release's image: so it does its work again on the recorded one."""
+    recorded = facts(sandbox.commit)
+    ended = (_ended("weights", image("backend")), _ended("topics", f"sha256:{'f' * 64}"))
+    whole = replace(recorded, containers=(*recorded.containers, *ended))
+    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, whole)
+    if now != "gone":
+        there = image("backend") if now == "as it was" else image("worker")
+        sandbox.engine.containers.return_value["weights"] = (Deployed(None, there),)
+    plan = PLANS[kind](sandbox)
+    assert dict(plan.completing) == {"weights": image("backend")}
+    assert any("re-creates weights, which end" in changes for _, changes in outline(sandbox.target, plan))
+    sandbox.run(plan, incident)
+    first, *others = sandbox.control.up.call_args_list
+    assert bool(first.kwargs.get("completes")) is (now != "as it was")
+    if now != "as it was":
+        assert first.args[1] == {"weights": image("backend")}
+    assert all("weights" not in call.args[1] and not call.kwargs.get("completes") for call in others)
+
+
+def test_a_service_that_ends_by_itself_is_not_waited_for_to_run(sandbox: Sandbox, incident: Incident) -> None:
+    recorded = facts(sandbox.commit)
+    others = tuple(one for one in recorded.containers if one.service != "frontend")
+    whole = replace(recorded, containers=(*others, _ended("frontend", image("frontend"))))
+    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, whole)
+    sandbox.run(plan_service(sandbox.target, "frontend"), incident)
+    (up,) = sandbox.control.up.call_args_list
+    assert (up.args[1], up.kwargs["completes"]) == ({"frontend": image("frontend")}, True)
