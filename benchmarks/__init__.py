@@ -1,1 +1,4 @@
-"""Side-by-side runs against peers."""
+"""Side-by-side runs against peers.
+
+May import `fixtures.*`, `reports.*`, `rollback_actions.*`, `staging.*`, `tests.*`.
+"""

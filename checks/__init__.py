@@ -1,1 +1,4 @@
-"""The runbook's checks. They read like the runbook; they know no driver and write nothing."""
+"""The runbook's checks. They read like the runbook, and know no driver.
+
+May import nothing of ours.
+"""

@@ -1,4 +1,7 @@
-"""The command `rollproof`, and what makes the suite a part of pytest: the door of an installed suite."""
+"""The command `rollproof`, and pytest's plugin of that name: the door of an installed suite.
+
+May import `fixtures`, `rollback_actions`.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""Checks that must pass before a migration is promoted: step by step, as in the runbook."""
+"""Checks that must pass before a migration is promoted: step by step, as in the runbook.
+
+May import `fixtures.*`.
+"""

@@ -1,1 +1,4 @@
-"""Severity while a migration runs, by the runbook's bands."""
+"""Severity while a migration runs, by the runbook's bands.
+
+May import `fixtures.*`.
+"""

@@ -1,1 +1,4 @@
-"""The four phases after a rollback."""
+"""The four phases after a rollback.
+
+May import `fixtures.*`.
+"""

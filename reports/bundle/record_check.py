@@ -20,7 +20,7 @@ _MOST_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the checker says of a record, a line each, and whether all that is sealed holds."""
+    """The checker's lines on a record, and whether all that is sealed holds."""
 
     holds: bool
     lines: tuple[str, ...]

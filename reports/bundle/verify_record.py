@@ -101,13 +101,13 @@ def journals(record: Record) -> Iterator[str]:
     for head in [name for name in record.files if name.endswith(".head") and name != HEAD]:
         number, digest = record.files[head].decode().split()
         if record.chained(f"{head[:-5]}.jsonl")[int(number)]["hash"] != digest:
-            yield f"{head[:-5]}.jsonl was cut or made again: its head names record {number}"
+            yield f"{head[:-5]}.jsonl was truncated or rewritten: its head names record {number}"
     records = record.lines("journal.jsonl")
     known = {str(one["sequence"]): [one["at"]["wall"], one["event"].split()[0]] for one in records}
     ends = [line.split() for line in record.files.get("journal-end.txt", b"").decode().splitlines()]
     missing = [one[0] for one in ends if one[0].isdecimal() and known.get(one[0]) != one[1:3]]
     if missing and not any(one["event"] == "journal broken" for one in records):
-        yield f"journal.jsonl was cut or made again: journal-end.txt has another record {missing[0]}"
+        yield f"journal.jsonl was truncated or rewritten: journal-end.txt has another record {missing[0]}"
 
 
 def chain(record: Record) -> Iterator[str]:

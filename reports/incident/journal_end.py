@@ -37,7 +37,7 @@ def journal_end(journal: Path) -> str | None:
 
 
 def missing_records(folder: Path, records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield, in a sentence, that `records` of the journal are others than `journal-end.txt` has, or fewer.
+    """Yield, in a sentence, the first record of `journal-end.txt` that `records` of the journal lack.
 
     Raises:
         OSError, UnicodeDecodeError: it cannot be read.
@@ -52,7 +52,7 @@ def missing_records(folder: Path, records: Sequence[Mapping[str, Any]]) -> Itera
         # A text that was redacted only here may differ; number, time and event cannot.
         if number.isdecimal() and _beginning(kept.get(number, "")) != _beginning(line):
             text = f"it has record {number} as {' '.join(_beginning(line))!a}, and the journal does not"
-            yield f"{text}: the journal was cut or made again"
+            yield f"{text}: the journal was truncated or rewritten"
             return
 
 

@@ -53,11 +53,11 @@ def data_section(page: Page, record: IncidentRecord) -> None:
 
 def _none(record: IncidentRecord) -> str:
     if record.rollback is None:
-        return "No end of a rollback is recorded: what became of the data is not known."
+        return "The record has no end of a rollback: the fate of the data is unknown."
     if record.rollback.kind in {"service", "full"}:
         last = ", the last of this incident," if record.earlier_rollbacks else ""
         return f"A {record.rollback.kind} rollback{last} puts no data back."
-    return "The rollback did not come to the accounts: what became of the data is not known."
+    return "The rollback ended before the accounts: the fate of the data is unknown."
 
 
 def _kept(page: Page, record: IncidentRecord) -> None:

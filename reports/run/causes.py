@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Cause(NamedTuple):
-    """What made a check red: equal causes are one entry."""
+    """The cause of a red check: equal causes are one entry."""
 
     verdict: Verdict
     reason: str

@@ -1,6 +1,6 @@
 """The terminal: steps, the monitor's samples, a decision, the card, and contacts, in lines for people.
 
-What a command found is a record there, which `--json` prints as a document: see `document`.
+The findings of a command are a record there, which `--json` prints: see `document`.
 
 Its `guard` is the edge of each command line: errors and exit codes.
 

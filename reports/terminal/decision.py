@@ -27,7 +27,7 @@ from reports.terminal.outline import cautions, losses, mismatches, outline
 
 @dataclass(frozen=True, slots=True)
 class AssessmentRecord:
-    """What `assess` found: severity and bands, what the tree says, and the command to type, or None.
+    """The findings of `assess`: severity and bands, what the tree says, and the command to type, or None.
 
     `monitored` tells that a running monitor made the samples, or that a file had them.
     """

@@ -1,4 +1,4 @@
-"""What `--json` of a command prints: one JSON document, in place of lines for people.
+"""The output of a command's `--json`: one JSON document, in place of lines for people.
 
 A command gives `answer` one record, and the lines that tell it: both are told from the same object. Where an
 error ends the command, the edge of the command line gives the document instead, with that error as its
@@ -54,7 +54,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Document(Generic[Result]):
-    """What a command found, or the problem that kept it from finding it; `exit_code` is the command's own."""
+    """The findings of a command, or the problem that prevented them; `exit_code` is the command's own."""
 
     command: str
     exit_code: ExitCode

@@ -62,8 +62,8 @@ def lines(
 ) -> Iterator[tuple[str, str, str]]:
     """Yield each line as its lead, its rest, and the lead's style in the words of rich and pytest.
 
-    What made the stages `told` red has been said above; `notes` are of whoever prints; `green` is a run of
-    which every check passed. The verdict comes last: that is what stays on a screen.
+    `told` are the stages whose failures were printed before; `notes` are lines of the caller; `green` says
+    that every check of the run passed. The verdict comes last, since the end stays on a screen.
     """
     style = _STYLES[verdict.verdict]
     if verdict.rollback is not None:

@@ -117,9 +117,9 @@ def _hurried_engine(target: Target, patience: float = 1.0) -> ContainerEngine:
 
 
 def tell_before_gate(target: Target) -> None:
-    """Say on standard error what keeps the gate's checks from telling anything, in about a second; go on.
+    """Name on standard error, within about a second, what the gate's checks lack; end no command.
 
-    What has no answer by then is left to the gate itself, and so is the verdict.
+    A question without an answer by then is left to the gate itself, and so is the verdict.
     """
     from fixtures.doctor.examination import State, examine, lines_of
     from fixtures.doctor.probe_table import before_gate

@@ -145,7 +145,7 @@ class Losses:
             try:
                 yield read_window(folder)
             except ActionFailed as problem:
-                steps.note(f"what {folder.name} holds is exported again where it is there: {problem.summary}")
+                steps.note(f"records of {folder.name} are exported again if still there: {problem.summary}")
 
     def _index(self, name: str, steps: Recorder) -> StoreIndex | None:
         """Return the index of a store, or None if the backup is not known to hold any of its records."""

@@ -145,7 +145,7 @@ def integer_became_text(operators: Operators) -> Iterator[None]:
 
 @fault.content(POINTS)
 def null_became_empty(operators: Operators) -> Iterator[None]:
-    """What was null in a payload is an empty text."""
+    """A null in a payload became an empty text."""
     yield from _paid(operators, nothing="")
 
 

@@ -243,7 +243,7 @@ def test_a_reader_that_sees_less_passes_nothing(verifier: Verifier, containers: 
             expect(verifier.run(*chosen), red)
         undo.callback(root, f"GRANT TRIGGER, EVENT {rights.format('TO')}")
         root(f"REVOKE TRIGGER, EVENT {rights.format('FROM')}")
-        told = ("triggers of imagedb, for want of TRIGGER", "events of imagedb, for want of EVENT")
+        told = ("triggers of imagedb, lacking TRIGGER", "events of imagedb, lacking EVENT")
         expect(verifier.run(*chosen), {sees: ("broken", *told), extra: ("broken", *told)})
         compared = verifier.actions("compare", str(verifier.baseline.folder))
         assert compared.returncode == ExitCode.BROKEN, compared.stdout

@@ -125,11 +125,22 @@ def _wrong_packages() -> Iterator[str]:
             continue
         if folders[folder] > MOST_MODULES:
             yield f"{package} has {folders[folder]} modules"
-        named = ", ".join(f"`{one}`" for one in LAYERS[package]) or "nothing of ours"
         body = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
-        said = " ".join((ast.get_docstring(body) or "").split())
-        if len(body.body) != 1 or not said.endswith(f". May import {named}."):
-            yield f"{package}/__init__.py is no docstring that says what it owns, and: May import {named}."
+        if len(body.body) != 1 or not _says_its_row(body, package):
+            yield f"{package} has no docstring that says what it owns, and: May import {_named(package)}."
+
+
+def _named(package: str) -> str:
+    """Return what a package may import, as its docstring says it."""
+    return ", ".join(f"`{one}`" for one in LAYERS[package]) or "nothing of ours"
+
+
+def _said(module: ast.Module) -> str:
+    return " ".join((ast.get_docstring(module) or "").split())
+
+
+def _says_its_row(module: ast.Module, package: str) -> bool:
+    return _said(module).endswith(f". May import {_named(package)}.")
 
 
 def _repeated_names() -> Iterator[str]:
@@ -150,6 +161,30 @@ def test_the_house_obeys_the_table_of_layers() -> None:
     chains = [_chain(row, imported) for row in LAYERS if row.split(".")[0] in DIVIDED]
     assert not {" -> ".join(chain) for chain in chains if len(chain) > LONGEST_CHAIN}
     assert not sorted([*_wrong_packages(), *_repeated_names()])
+
+
+def test_every_package_of_the_table_says_its_row() -> None:
+    """Rooms that are not divided too."""
+    heads = {package: ROOT / Path(*package.split(".")) / "__init__.py" for package in LAYERS}
+    assert not [
+        package
+        for package, head in heads.items()
+        if not _says_its_row(ast.parse(head.read_text(encoding="utf-8")), package)
+    ]
+
+
+def test_what_a_package_names_as_its_own_is_all_that_it_has() -> None:
+    """Of a store, whose parts differ; and of the room whose own modules everybody imports."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    row = text.partition("| its own modules |")[2].partition("\n")[0]
+    packages = [*(package for package in LAYERS if re.fullmatch(r"\w+\.stores\.\w+", package)), "fixtures"]
+    for package in packages:
+        folder = ROOT / Path(*package.split("."))
+        said = _said(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+        own = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+        named = {*re.findall(r"`(\w+)`", said.partition("May import")[0])} - {"init"}
+        assert (package, named) == (package, own)
+        assert package != "fixtures" or {*re.findall(r"`(\w+)`", row)} == own
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

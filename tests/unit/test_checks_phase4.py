@@ -202,7 +202,7 @@ def test_a_schema_that_the_account_cannot_see_is_not_verified() -> None:
     """A trigger that is not shown may be there still, and a new one would not be shown either."""
     case, hidden = (
         SchemaCase("mysql", "trigger shop.t", {"body": "x"}),
-        "triggers of shop, for want of TRIGGER",
+        "triggers of shop, lacking TRIGGER",
     )
     with pytest.raises(Unverifiable, match=hidden) as raised:
         phase4.test_schema(case, lambda _: {}, lambda _: [hidden], Expect([]), lambda *_: None)
@@ -255,7 +255,7 @@ def test_what_is_outside_of_the_profile_is_named() -> None:
 
 def test_what_cannot_be_read_beside_is_said_and_less_than_before_is_not_verified() -> None:
     unread = Beside(unread=("accounts: SELECT on mysql.*",))
-    assert _beside(unread, unread) == ["mysql: not read, for want of a right: accounts: SELECT on mysql.*"]
+    assert _beside(unread, unread) == ["mysql: not read, lacking a right: accounts: SELECT on mysql.*"]
     # What could not be read then is nothing new.
     assert _beside(unread, Beside({"account 'a'@'%'": {}})) == []
     with pytest.raises(Unverifiable, match=re.escape("observed accounts: SELECT on mysql.*")):

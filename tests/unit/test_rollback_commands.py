@@ -182,7 +182,7 @@ def test_the_card_says_how_to_get_the_lock(run: Ran, place: StandInPlace) -> Non
     place.kept = {1: elsewhere().record()}
     said = run("card")
     assert "anna@elsewhere, process " in said
-    assert "cannot be known from here whether it still runs; when it has ended, add --take-over" in said
+    assert "which may still run (this process cannot tell); when it has ended, add --take-over" in said
     assert "rollback resume" not in said
 
 

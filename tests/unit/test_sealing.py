@@ -278,7 +278,7 @@ def test_a_chain_without_its_last_entry_or_with_one_behind_its_head(unsigned: Se
     (unsigned.folder / HEAD).write_text(after)
     path = unsigned.folder / CHAIN
     path.write_text(path.read_text().splitlines(keepends=True)[0])
-    assert "it was cut or made again" in standing(unsigned.folder).wrong[CHAIN]
+    assert "it was truncated or rewritten" in standing(unsigned.folder).wrong[CHAIN]
     with pytest.raises(Unverifiable, match="chain of the record"):
         Sealing(unsigned.folder, _UNSIGNED).seal("never")
 

@@ -52,10 +52,9 @@ class _Collection(BaseModel):
 class _Details(BaseModel):
     """The server's collections at the time of the backup.
 
-    Users may go on while a backup is taken: of the collections in `grown` the copy has something between what
-    `collections` says, as of before the copy, and what `grown` says, as of after it; None is absent. It has
-    anything of those in `changing`, which may change as they like. The server was paused or stopped for
-    `away` seconds.
+    Users may write during a backup. For a collection in `grown`, the copy lies between two counts: that in
+    `collections`, before the copy, and that in `grown`, after it; None is an absent collection. A collection
+    in `changing` may have any count. The server was paused or stopped for `away` seconds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,6 @@
-"""Qdrant, write side.
+"""Qdrant as it is written: a snapshot of each collection, its configuration and its aliases.
+
+`keeper` alone.
 
 May import `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.qdrant`,
 `fixtures.backups`, `rollback_actions.stores`.

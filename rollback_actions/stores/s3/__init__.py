@@ -1,4 +1,6 @@
-"""S3, write side.
+"""S3 as it is written: objects with their headers and tags, and the versions that a bucket keeps.
+
+`keeper`; `objects`, one at a time.
 
 May import `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.s3`, `fixtures.backups`,
 `rollback_actions.stores`.

@@ -86,7 +86,7 @@ def main() -> int:
             # The next server waits, then, until they expire.
             print(f"sessions: expected to end them, observed {error!r}", flush=True)
         # Asked to stop, this build waits for another server to take its segments over, and there is none.
-        # What was written is in its log, which does not need that.
+        # Its log holds everything that was written, and does not need that.
         server.kill()
 
     signal.signal(signal.SIGTERM, stop)

@@ -185,7 +185,7 @@ def test_what_the_account_may_not_see_is_told_and_no_baseline_is_captured_with_i
             schemas = content.schemas()
             assert isinstance(content, SightedContent)
             hidden = {what for what, right in content.sight(schemas).items() if right}
-            with pytest.raises(ActionFailed, match="triggers of scratch_first, for want of TRIGGER on"):
+            with pytest.raises(ActionFailed, match="triggers of scratch_first, lacking TRIGGER on"):
                 whole_sight(content, lambda: schemas)
         assert not [name for name in schemas if name.startswith(("trigger", "event", "procedure"))]
         assert hidden == {
