@@ -1,11 +1,11 @@
-"""The taking of a backup set: every store of a target side by side, whole or absent."""
+"""The taking of a backup set: every store of a target, whole or absent."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,8 +76,9 @@ def take_backup(
     index: Callable[[str, Path], int] | None = None,
     images: Mapping[str, str] | None = None,
     revisions: Callable[[], Revisions] = dict,
+    order: Sequence[Sequence[str]] = (),
 ) -> BackupSet:
-    """Back up every store side by side into `folder`, which must not exist.
+    """Back up every store into `folder`, which must not exist: side by side, or wave by wave in an `order`.
 
     `index` writes the index of a store, by name, into a folder and returns its number of records. All indexes
     are made before the first backup begins. Records written after that are in the backup, or count as written
@@ -89,7 +90,7 @@ def take_backup(
             unless only its name is missing: see `finish_sets`.
     """
     with backup_written(folder):
-        return _take(folder, target, commit, keepers, steps, index, images or {}, revisions)
+        return _take(folder, target, commit, keepers, steps, index, images or {}, revisions, order)
 
 
 def _take(
@@ -101,6 +102,7 @@ def _take(
     index: Callable[[str, Path], int] | None,
     images: Mapping[str, str],
     revisions: Callable[[], Revisions],
+    order: Sequence[Sequence[str]],
 ) -> BackupSet:
     finish_sets(folder.parent, target)
     temporary = part_of(folder)
@@ -125,7 +127,9 @@ def _take(
         indexed = _index(temporary, keepers, steps, index) if index is not None else {}
         index_seconds = round(Moment.now().seconds_since(started), 3)
         before = revisions()
-        stores = every(keep, keepers, name="backup")
+        stores = dict[str, Kept]()
+        for wave in order or ([*keepers],):
+            stores |= every(keep, wave, name="backup")
         after = revisions()
         finished = Moment.now()
         sealed = {name: sha256_of(temporary / name / PACKAGE) for name in stores}

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from fixtures.backups.index import write_index
+from fixtures.backups.order import waves
 from fixtures.backups.sets import BackupSet
 from fixtures.engines.engine import ContainerEngine, images_of
 from fixtures.engines.stray_mounts import require_held
@@ -46,6 +47,7 @@ def back_up(
         index,
         images,
         partial(_revisions, target, engine),
+        waves(target),
     )
 
 
