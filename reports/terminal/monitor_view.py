@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from fixtures.errors import plain
 from fixtures.monitoring.samples import Probe, ProbeKind, Sample
 from fixtures.monitoring.severity import CUT_OFF
 from fixtures.system.record_files import as_json
@@ -41,7 +42,8 @@ def line_of(sample: Sample) -> str:
     if sample.cut_off:
         said.insert(0, CUT_OFF)
     missed = f", {sample.missed} missed" if sample.missed else ""
-    return f"{at:%H:%M:%S} UTC beat {sample.beat} (+{sample.late:.3f} s{missed}) {'; '.join([*said, *well])}"
+    words = plain("; ".join([*said, *well]))
+    return f"{at:%H:%M:%S} UTC beat {sample.beat} (+{sample.late:.3f} s{missed}) {words}"
 
 
 def table_of(sample: Sample, check: str = "") -> Table:
@@ -60,7 +62,7 @@ def table_of(sample: Sample, check: str = "") -> Table:
 
 def _row(name: str, probe: Probe) -> tuple[Text, ...]:
     mark, style = _MARKS[probe.ok]
-    return Text(mark, style), Text(name), Text(probe.text), Text(f"{probe.seconds:.2f}")
+    return Text(mark, style), Text(plain(name)), Text(plain(probe.text)), Text(f"{probe.seconds:.2f}")
 
 
 class View:
