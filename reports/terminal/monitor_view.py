@@ -42,8 +42,7 @@ def line_of(sample: Sample) -> str:
     if sample.cut_off:
         said.insert(0, CUT_OFF)
     missed = f", {sample.missed} missed" if sample.missed else ""
-    words = plain("; ".join([*said, *well]))
-    return f"{at:%H:%M:%S} UTC beat {sample.beat} (+{sample.late:.3f} s{missed}) {words}"
+    return f"{at:%H:%M:%S} UTC beat {sample.beat} (+{sample.late:.3f} s{missed}) {'; '.join([*said, *well])}"
 
 
 def table_of(sample: Sample, check: str = "") -> Table:
@@ -115,7 +114,7 @@ class View:
             self._live.update(table_of(sample, self._check), refresh=True)
             return
         text: Callable[[Sample], str] = _json if self._as_json else line_of
-        self._lasting.write(f"{text(sample)}\n")
+        self._lasting.write(f"{plain(text(sample))}\n")
         # Once each time, and not at every beat: it is for a person, and long.
         if sample.cut_off and not self._cut_off and not self._as_json:
             self._lasting.write(f"HINT: {self._check}\n")

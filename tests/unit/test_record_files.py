@@ -136,7 +136,9 @@ def test_what_is_too_large_is_not_read(tmp_path: Path) -> None:
         file.truncate(3 * 1024**3)
     with pytest.raises(Problem) as raised:
         read_record(Kept, path, what="kept", hint="do this")
-    said = f"kept: expected at most 64 MiB, observed 3,072 MiB, and 64 MiB are read (from {path})"
+    said = (
+        f"kept: expected at most 64 MiB, observed 3,072 MiB, more than the 64 MiB that are read (from {path})"
+    )
     assert str(raised.value) == f"{said}\nHINT: do this"
 
 
