@@ -258,7 +258,7 @@ _METRICS = (
 )
 _SECRETS = (
     'A profile names secrets, and holds none: `{env = "VARIABLE"}`, `{file = "path"}` or'
-    ' `{command = ["program", "argument"]}`.'
+    ' `{command = ["program", "argument"]}`. A file of one is a regular file of at most 64 KiB.'
 )
 
 

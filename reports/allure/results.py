@@ -37,6 +37,7 @@ from fixtures.incident.ledger import Result
 from fixtures.record_names import RESULTS
 from fixtures.redaction.redactor import Redactor
 from fixtures.stages import Replica, parameters_of, stage_of, store_in
+from fixtures.system.files import read_regular
 from fixtures.verdict import Verdict
 from reports.allure.categories import code_of
 from reports.allure.description import description, note_error, steps
@@ -46,6 +47,8 @@ from reports.text.room import TRACE_CHARACTERS, Room, cut_to
 from reports.text.stages import TITLES, heading_of, severity_of
 
 MEANS = "means"
+# Larger than what is kept of one, see `Room`.
+_LARGEST_ATTACHMENT = 256 * 1024 * 1024
 _STATUSES = {
     Verdict.PASSED: Status.PASSED,
     Verdict.FAILED: Status.FAILED,
@@ -218,7 +221,7 @@ class RedactingLogger:
     @allure_commons.hookimpl
     def report_attached_file(self, source: str, file_name: str) -> None:
         """Write a redacted copy of an attached file; the original stays unchanged."""
-        self.report_attached_data(Path(source).read_bytes(), file_name)
+        self.report_attached_data(read_regular(Path(source), _LARGEST_ATTACHMENT), file_name)
 
     @allure_commons.hookimpl
     def report_attached_data(self, body: str | bytes, file_name: str) -> None:

@@ -41,6 +41,7 @@ def check_record(bundle: Path, signers: Path | None = None) -> Checked:
                 output=output,
                 errors=output,
                 environment=inherited(),
+                with_us=True,
             )
         except OSError as error:
             raise _unchecked(bundle, reason_of(error)) from None

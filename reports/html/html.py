@@ -16,7 +16,7 @@ from fixtures.errors import reason_of
 from fixtures.home import typed
 from fixtures.incident.incident import Incident, load_incident
 from fixtures.record_names import JOURNAL_END, LIMITS, POST_MORTEM, REPORT, RESULTS, ROLLBACK, VERDICT
-from fixtures.system.files import write_whole
+from fixtures.system.files import read_regular, write_whole
 from fixtures.verdict import RunVerdict
 from reports.allure.categories import CATEGORIES
 from reports.allure.metadata import report_name
@@ -29,6 +29,8 @@ from reports.verdict.summary import signature_of
 from reports.verdict.verdict import read_verdict
 
 RENDER_SECONDS = 120.0
+# A report holds its attachments; the program that wrote it was ours.
+_LARGEST_REPORT = 1024 * 1024 * 1024
 # Labels of every result that no reader needs.
 _HIDDEN_LABELS = ["framework", "host", "language", "nodeId", "package", "parentSuite", "suite", "thread"]
 # The incident's files that are shown next to the results, if they exist.
@@ -106,8 +108,8 @@ def render(
             folder=incident_folder,
             environment=_environment(temporary),
         )
-        page = sealed((output / "index.html").read_text(encoding="utf-8"))
-        now = history.read_bytes().splitlines()
+        page = sealed(read_regular(output / "index.html", _LARGEST_REPORT).decode())
+        now = read_regular(history, _LARGEST_REPORT).splitlines()
     report = incident_folder / REPORT
     try:
         write_whole(report, page.encode())

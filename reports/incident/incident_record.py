@@ -27,7 +27,7 @@ from fixtures.incident.journal import head_of, read_journal
 from fixtures.incident.ledger import BEGUN, Result, Run, runs
 from fixtures.incident.reopening import REOPENED, reopening_journal
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
-from fixtures.monitoring.samples import Sample, sample_of
+from fixtures.monitoring.samples import MOST_READ, Sample, sample_of
 from fixtures.record_names import (
     ACCOUNTS,
     CHAIN,
@@ -52,7 +52,7 @@ from fixtures.rollback.unfinished import SupersededFile, UnfinishedFile
 from fixtures.sealing.chain import Standing, standing
 from fixtures.stages import PHASES
 from fixtures.system.clock import Moment
-from fixtures.system.files import read_regular, strict_json
+from fixtures.system.files import is_torn, lines_of, read_regular, strict_json
 from fixtures.system.record_files import record_of as read_of
 from fixtures.team.contact_record import ContactRecord, record_of
 from reports.allure.checksums import broken_seals
@@ -61,6 +61,7 @@ from reports.incident.journal_end import missing_records
 
 # Errors that reading raises for files that are damaged, or written by another version.
 OTHER_SHAPE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+_TORN = "its last line is torn: a kill cut it off, or it is being written"
 _Read = TypeVar("_Read")
 
 
@@ -272,14 +273,29 @@ class _Reading:
         return None
 
     def _samples(self, name: str) -> list[Sample]:
-        samples, wrong = [], []
-        for number, line in enumerate(self._lines(name).split(b"\n")[:-1], start=1):
-            try:
-                samples.append(sample_of(line))
-            except ValueError as error:
-                wrong.append(f"line {number} is no sample: {error}")
-        if wrong:
-            self._doubt(name, f"{wrong[0]}; nor are {len(wrong) - 1} more" if wrong[1:] else wrong[0])
+        samples, first, count = list[Sample](), "", 0
+        path = self.incident.folder / name
+        if not path.exists():
+            return samples
+
+        # Samples may rightly be many: they are never read whole.
+        def read() -> None:
+            nonlocal first, count
+            for number, line in enumerate(lines_of(path), start=1):
+                if number > MOST_READ:
+                    self._doubt(name, f"its first {MOST_READ:,} samples are read, and there are more")
+                    break
+                try:
+                    samples.append(sample_of(line))
+                except ValueError as error:
+                    first = first or f"line {number} is no sample: {error}"
+                    count += 1
+            if is_torn(path):
+                self._doubt(name, _TORN)
+
+        self._part(name, read)
+        if count:
+            self._doubt(name, f"{first}; nor are {count - 1} more" if count > 1 else first)
         return samples
 
     def _lines(self, name: str) -> bytes:
@@ -287,7 +303,7 @@ class _Reading:
         path = self.incident.folder / name
         text = self._part(name, lambda: read_regular(path)) if path.exists() else None
         if text and not text.endswith(b"\n"):
-            self._doubt(name, "its last line is torn: a kill cut it off, or it is being written")
+            self._doubt(name, _TORN)
         return text or b""
 
     def _doubt(self, name: str, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -12,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 from matplotlib.transforms import blended_transform_factory
 
-from fixtures.errors import Unverifiable, reason_of
-from fixtures.monitoring.samples import Sample, sample_of
+from fixtures.errors import Unverifiable, expected_of, reason_of
+from fixtures.monitoring.samples import MOST_READ, Sample, sample_of
 from fixtures.record_names import SAMPLES
-from fixtures.system.files import read_regular
+from fixtures.system.files import lines_of
 from reports.incident.converted import Converter
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
 from reports.pictures.moments import Marked, foremost, moments_of
@@ -104,14 +105,13 @@ def _read(path: Path) -> list[Sample]:
     """Return all samples of the incident, without a torn last line."""
     found = []
     try:
-        lines = read_regular(path).split(b"\n")[:-1]
+        for number, line in enumerate(islice(lines_of(path), MOST_READ), start=1):
+            try:
+                found.append(sample_of(line))
+            except ValueError as error:
+                raise _unreadable(path, "samples", f"line {number} is none ({error})") from None
     except OSError as error:
-        raise _unreadable(path, "a file that can be read", reason_of(error)) from None
-    for number, line in enumerate(lines, start=1):
-        try:
-            found.append(sample_of(line))
-        except ValueError as error:
-            raise _unreadable(path, "samples", f"line {number} is none ({error})") from None
+        raise _unreadable(path, expected_of(error, "a file that can be read"), reason_of(error)) from None
     return found
 
 

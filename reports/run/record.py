@@ -22,7 +22,7 @@ from fixtures.incident.incident import IncidentKind, record_of
 from fixtures.incident.tally import of_severity, tally
 from fixtures.record_names import GATE_PAGE, REPORT
 from fixtures.sealing.chain import UNSIGNED, promised
-from fixtures.system.files import write_whole
+from fixtures.system.files import read_regular, write_whole
 from fixtures.verdict import RunVerdict, Verdict
 from reports.allure.metadata import write_metadata
 from reports.allure.results import write_unreported
@@ -197,7 +197,7 @@ class _Record:
     def _page(self, shown: RunVerdict) -> str:
         """Return the run's Markdown page, which for a change is the gate's."""
         if self._incident.kind is IncidentKind.CHANGE:
-            return (self._incident.folder / GATE_PAGE).read_text(encoding="utf-8")
+            return read_regular(self._incident.folder / GATE_PAGE).decode()
         return markdown(shown, self._incident.folder, green=self._green)
 
     def _blocked(self, page: str) -> str:

@@ -6,8 +6,9 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from typing import Any, TextIO, cast
 
 from typer.exceptions import Abort, TyperException
 
@@ -16,14 +17,17 @@ from fixtures.errors import (
     ExitCode,
     Mismatch,
     Problem,
+    TooLarge,
     UsageProblem,
     code_of,
     disk_full,
     for_a_terminal,
+    in_colours,
     no_space,
     reason_of,
+    too_large,
 )
-from fixtures.system.process import escape_half_characters, sigterm_as_ctrl_c, tell_crashes
+from fixtures.system.process import ended_as_by_ctrl_c, escape_half_characters, tell_crashes
 from fixtures.system.state import new_state_file
 from reports.terminal.document import ask, owe
 
@@ -44,7 +48,7 @@ def guarded(command: Callable[..., object]) -> ExitCode:
     escape_half_characters()
     tell_crashes()
     try:
-        with sigterm_as_ctrl_c():
+        with ended_as_by_ctrl_c(), _plainly():
             code = command(standalone_mode=False)
     except TyperException as error:
         return _ended(_of_usage(error), ExitCode.USAGE)
@@ -58,6 +62,30 @@ def guarded(command: Callable[..., object]) -> ExitCode:
     except Exception as error:  # noqa: BLE001 - the edge: nothing may pass it unformatted
         return _unforeseen(error)
     return _code_of_exit(code)
+
+
+class _Plain:
+    """A stream on which nothing of others' texts is an order to the terminal; displays of ours use `own`."""
+
+    def __init__(self, own: TextIO) -> None:
+        self.own = own
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a stream has
+        return getattr(self.own, name)
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError("text is written here")  # Typer finds out so what a stream takes
+        self.own.write(in_colours(text))
+        return len(text)
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Print in the body what others wrote, such as keys of a profile and names in a record, plain."""
+    out, errors = (cast("TextIO", _Plain(stream)) for stream in (sys.stdout, sys.stderr))
+    with redirect_stdout(out), redirect_stderr(errors):
+        yield
 
 
 def _ended(error: Described, code: ExitCode) -> ExitCode:
@@ -82,6 +110,8 @@ def _of_usage(error: TyperException) -> UsageProblem:
 def _unforeseen(error: Exception) -> ExitCode:
     if (full := no_space(error)) is not None:
         return _ended(disk_full(full), ExitCode.BROKEN)
+    if isinstance(error, TooLarge):
+        return _ended(too_large(error), ExitCode.BROKEN)
     if isinstance(error, OSError) and error.errno in _TOO_LONG and max(map(len, sys.argv)) > _LONGEST_NAME:
         problem = UsageProblem(
             what="command line",

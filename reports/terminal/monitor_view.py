@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from fixtures.errors import plain
 from fixtures.monitoring.samples import Probe, ProbeKind, Sample
 from fixtures.monitoring.severity import CUT_OFF
 from fixtures.system.record_files import as_json
@@ -60,7 +61,7 @@ def table_of(sample: Sample, check: str = "") -> Table:
 
 def _row(name: str, probe: Probe) -> tuple[Text, ...]:
     mark, style = _MARKS[probe.ok]
-    return Text(mark, style), Text(name), Text(probe.text), Text(f"{probe.seconds:.2f}")
+    return Text(mark, style), Text(plain(name)), Text(plain(probe.text)), Text(f"{probe.seconds:.2f}")
 
 
 class View:
@@ -113,7 +114,7 @@ class View:
             self._live.update(table_of(sample, self._check), refresh=True)
             return
         text: Callable[[Sample], str] = _json if self._as_json else line_of
-        self._lasting.write(f"{text(sample)}\n")
+        self._lasting.write(f"{plain(text(sample))}\n")
         # Once each time, and not at every beat: it is for a person, and long.
         if sample.cut_off and not self._cut_off and not self._as_json:
             self._lasting.write(f"HINT: {self._check}\n")

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.progress import Progress as RichProgress
 from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from fixtures.errors import plain
+
 
 @dataclass(slots=True)
 class Step:
@@ -28,7 +30,8 @@ class Lasting(io.TextIOBase):
     """A stream that falls silent once nobody reads it: a reader who leaves must not end a rollback."""
 
     def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
+        # A display moves the cursor, and frees what it shows of others of such orders itself.
+        self._stream = getattr(stream, "own", stream)
 
     @property
     def encoding(self) -> str:  # type: ignore[override] # typeshed has a plain attribute
@@ -72,7 +75,11 @@ class Progress:
 
         Every line goes through `redact` before it is shown.
         """
-        self._redact = redact
+
+        def clean(text: str) -> str:
+            return plain(redact(text))
+
+        self._redact = clean
         lasting = cast("TextIO", Lasting(stream or sys.stderr))
         self._console = Console(file=lasting, highlight=False)
         self._lock = threading.Lock()

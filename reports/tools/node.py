@@ -6,7 +6,6 @@ npm by the lock file in ``reports/npm``. The machine's own settings choose both 
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from fixtures.errors import UsageProblem, reason_of
 from fixtures.home import HOME, INSTALLED
+from fixtures.system.files import sha256_of
 from fixtures.system.state import state_folder
 from reports.tools.processes import NoReport, run
 
@@ -89,7 +89,7 @@ def find_allure(progress: Callable[[str], None], tools: Path = TOOLS) -> Allure:
 
 def _script(tools: Path) -> Path:
     """Return the path of Allure's script, installed or not; each lock file has its own path."""
-    digest = hashlib.sha256((LOCK / "package-lock.json").read_bytes()).hexdigest()
+    digest = sha256_of(LOCK / "package-lock.json")
     return tools / f"allure-{digest[:12]}" / "node_modules" / "allure" / "cli.js"
 
 

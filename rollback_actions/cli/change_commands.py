@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
-from fixtures.errors import ExitCode, UsageProblem, reason_of
+from fixtures.errors import ExitCode, UsageProblem, expected_of, reason_of
+from fixtures.system.files import read_regular
 from rollback_actions.cli.options import Profile
 
+# As that of a change document.
+_LARGEST_TEXT = 1024 * 1024
 EXAMPLES = {
     "notify_command": ("notify HEAD --target prod.toml --when 'today at 20:00'",),
     "acknowledge_command": ("acknowledge HEAD --target prod.toml --as 'Ada Lovelace'",),
@@ -113,11 +116,11 @@ def _root_cause(text: str | None, file: Path | None) -> str:
     if file is None:
         return text or ""
     try:
-        return file.read_text(encoding="utf-8")
+        return read_regular(file, _LARGEST_TEXT).decode()
     except (OSError, ValueError) as error:
         raise UsageProblem(
             what="root cause",
-            expected="a text file that can be read",
+            expected=expected_of(error, "a text file that can be read"),
             observed=reason_of(error),
             source=str(file),
             hint="correct --root-cause-file, or its permissions",

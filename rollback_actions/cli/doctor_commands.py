@@ -67,12 +67,14 @@ def doctor_command(
 
 
 def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator[Line]:
-    """Yield a line for each mistake of a profile: a secret that is not there is one of its keys."""
+    """Yield a line for each mistake that is told: a secret that is not there is one of its keys."""
     from fixtures.doctor.examination import Line, State
 
-    for one in problem.mistakes:
+    for one in problem.told:
         text = f"{one.what}: expected {one.expected}, observed {one.observed}"
         yield Line("profile", State.WRONG, redact(text), redact(one.hint))
+    if problem.left:
+        yield Line("profile", State.WRONG, f"{problem.left} more mistakes", "correct these first")
 
 
 def _beside(target: Target) -> Sequence[Probe]:

@@ -16,7 +16,7 @@ from fixtures.incident.incident import find_change
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.ledger import Result, Run, runs
 from fixtures.record_names import GATE_PAGE
-from fixtures.system.files import canonical_json, write_whole
+from fixtures.system.files import canonical_json, read_regular, write_whole
 from fixtures.verdict import RunVerdict, Verdict
 from rollback_actions.cli.options import AsJson, Profile, TakeOver
 
@@ -99,7 +99,7 @@ class GateRecord:
 
 
 def _gate_lines(record: GateRecord) -> Iterator[str]:
-    yield Path(record.page).read_text(encoding="utf-8")
+    yield read_regular(Path(record.page)).decode()
     yield f"record: {record.folder}"
 
 
@@ -124,7 +124,7 @@ def _write_sarif(run: Run, file: Path) -> None:
     from fixtures.migration_lint.finding import SARIF, sarif
 
     there = run.folder / SARIF
-    data = there.read_bytes() if there.exists() else canonical_json(sarif(None, str))
+    data = read_regular(there) if there.exists() else canonical_json(sarif(None, str))
     write_whole(file.resolve(), data, mode=0o644)
 
 

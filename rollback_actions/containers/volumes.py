@@ -21,6 +21,7 @@ from typing import Any
 from fixtures.engines.engine import Container, Mount
 from fixtures.errors import ActionFailed
 from fixtures.system.command import Deadline, run_command
+from fixtures.system.files import open_regular
 
 HELPER_LABEL = "rollproof.helper"
 # The deadline for removing a helper whose work was interrupted.
@@ -301,7 +302,7 @@ def _refuse_users(volume: str, states: Iterable[str], allowed: str, deadline: De
 
 def refuse_cut(volume: str, image: str, file: Path, deadline: Deadline) -> None:
     """Refuse a saved volume that is not whole, after reading it to its end."""
-    with file.open("rb") as archive:
+    with open_regular(file) as archive:
         size = archive.seek(0, os.SEEK_END)
         archive.seek(max(0, size - len(END_OF_ARCHIVE)))
         end = archive.read()

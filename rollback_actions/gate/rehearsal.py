@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from fixtures.record_names import VERDICT
 from fixtures.rollback.plan import plan_emergency
 from fixtures.sealing.chain import standing
 from fixtures.system.command import Deadline, run_command
+from fixtures.system.files import sha256_of
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict, verdict_of
 from rollback_actions.backup.whole_backup import back_up
@@ -84,7 +84,7 @@ class Rehearsal:
     def _verdict_sha256(self) -> str:
         path = self.incident.folder / VERDICT
         try:
-            return hashlib.sha256(path.read_bytes()).hexdigest()
+            return sha256_of(path)
         except OSError as error:
             raise ActionFailed(
                 what="verdict of the rollback",

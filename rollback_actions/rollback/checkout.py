@@ -14,7 +14,7 @@ from pathlib import Path
 from fixtures.errors import ActionFailed, reason_of
 from fixtures.git.repository import GIT_SECONDS, git, head
 from fixtures.system.command import Deadline
-from fixtures.system.files import sync_folder, sync_tree
+from fixtures.system.files import open_regular, sync_folder, sync_tree
 
 _BLOCK = 1024 * 1024
 # The git of a killed rollback keeps working for a moment.
@@ -139,7 +139,7 @@ def _names(top: Path, kept: Path, limit: Deadline, *arguments: str) -> Iterator[
         names = Path(folder) / "names"
         git(top, *arguments, stdout=names, deadline=limit)
         rest = b""
-        with names.open("rb") as file:
+        with open_regular(names) as file:
             while block := file.read(_BLOCK):
                 *whole, rest = (rest + block).split(b"\0")
                 # A repository within this one is listed as a folder, with a slash at its end.

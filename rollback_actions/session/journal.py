@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,7 @@ from fixtures.incident.journal import (
 )
 from fixtures.system.clock import Moment
 from fixtures.system.command import Ran
-from fixtures.system.files import append_line, complete_lines, sync_folder
+from fixtures.system.files import append_line, complete_lines, open_regular, sha256_of, sync_folder
 from fixtures.system.record_files import as_json
 
 Detail = str | float | Sequence[str] | None
@@ -90,7 +89,7 @@ class Journal:
         """Return the whole lines after the last line written or read by this process."""
         if not self.path.exists() and not self._size:
             return b""
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             if file.seek(0, os.SEEK_END) < self._size:
                 raise self._not_ours("fewer")
             file.seek(self._size)
@@ -159,7 +158,7 @@ def set_aside(path: Path) -> tuple[Path, str]:
         # The journal first: after a kill between the two, the head alone still shows that there was more.
         digest = "none"
         if path.exists():
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = sha256_of(path)
             path.rename(kept)
         if head_of(path).exists():
             head_of(path).rename(head_of(kept))

@@ -6,6 +6,8 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from fixtures.system.process import ENDING, handled
+
 
 @contextmanager
 def stopping() -> Iterator[Callable[[], bool]]:
@@ -15,9 +17,5 @@ def stopping() -> Iterator[Callable[[], bool]]:
     def ask(number: int, _: object) -> None:
         asked.append(number)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with handled(ask, (signal.SIGINT, *ENDING)):
         yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -11,7 +11,6 @@ import fcntl
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from fixtures.errors import Problem
+from fixtures.system.process import ENDING, handled
 from staging.machine.daemon import Daemon, Record, reap, runs
 from staging.machine.debian_packages import install_missing
 from staging.machine.processes import tail
@@ -363,38 +363,20 @@ def _stop(report: Report, settings: EngineSettings) -> None:
 @contextmanager
 def _signals_unwind() -> Iterator[None]:
     """Make SIGTERM and SIGHUP raise as Ctrl-C does, so that all cleanup runs."""
-    if threading.current_thread() is not threading.main_thread():
+    with handled(signal.default_int_handler):
         yield
-        return
-
-    as_ctrl_c = signal.default_int_handler
-    before = {number: signal.signal(number, as_ctrl_c) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Hold back Ctrl-C, SIGTERM and SIGHUP during steps that must not be interrupted and have deadlines."""
-    if threading.current_thread() is not threading.main_thread():
-        # Signals never disturb another thread.
-        yield
-        return
     held: list[int] = []
 
     def hold(number: int, _frame: object) -> None:
         held.append(number)
 
     # Blocking them does not help: another thread takes the signal, and Python raises it in this one.
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, hold) for number in signals}
-    try:
+    with handled(hold, (signal.SIGINT, *ENDING)):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
     if held:
         signal.raise_signal(held[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,9 +12,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from fixtures.errors import MOST_MISTAKES, Wrong
 from fixtures.target.mistakes import ProfileProblem
 from fixtures.target.profile import Target, load_target
+from fixtures.target.toml import parsed
 from tests.conftest import PROFILE, write_profile
+from tests.fuzz.growth import TIMES, is_linear
 
 LINES = PROFILE.splitlines()
 PIECES = [
@@ -48,9 +52,37 @@ PIECES = [
         "[" * 60,
         "1" * 4400,
         "a." * 120,
+        '"a" . ' * 120,
+        "\n" + ".".join("abcdefghijklmnopqrs") + "=1",
+        "\n" + "a" * 5000 + " = 1\n",
+        '"' + "a/" * 5000 + '"',
+        "".join(f"\nunknown{number} = 1" for number in range(300)),
+        "".join(f"\n[stores.s{number}]\nkind = 'x'" for number in range(300)),
+        r'"\u001b[2J\u0007\n\u202e"',
+        '"fifo"',
+        '"/dev/zero"',
         "\N{ZERO WIDTH NO-BREAK SPACE}",
         "é",
     ),
+]
+FILES = [
+    'password = {file = "canary_password"} -> password = {file = "it"}',
+    'kind = "compose" -> kind = "compose"\nfiles = ["it"]',
+    'kind = "compose" -> kind = "compose"\nenv_file = "it"',
+    'port = 9} -> port = 9, tls = true, ca = "it"}',
+    '[application.canary] -> [application.canary]\nupload = "it"',
+    '[signing]\nkey = "it"',
+    '[signing]\nallowed_signers = "it"',
+    '[premigration.state]\ncommit_file = "it"',
+    '[premigration.team]\ndocument = "it"',
+]
+GROWING = [
+    "a{0} = 1\n",
+    "a{0}" + ".b" * 19 + " = 1\n",
+    "[" + "a{0}." * 19 + "b]\n",
+    "[[a." + "b{0}." * 18 + "c]]\n",
+    "x{0} = [1.5, 2.5, 'a.b']\n",
+    '"a{0}" . "b" = {{c.d = 1}}\n',
 ]
 pieces = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
 NAMES = [f"ROLLPROOF_{name.upper()}" for name in Target.model_fields]
@@ -78,6 +110,8 @@ def loads_or_is_refused(path: Path) -> None:
         *lines, _ = str(problem).split("\n")
         assert lines
         assert all(len(line) < 4000 for line in lines)
+        assert len(lines) <= 2 * MOST_MISTAKES + 1
+        assert all(one.isprintable() for line in lines for one in line)
 
 
 @given(st.integers(0, len(LINES) - 1), pieces, st.booleans())
@@ -91,6 +125,49 @@ def test_whatever_a_profile_holds(at: int, piece: str, whole: bool) -> None:  # 
         lines[at] = piece if whole else lines[at] + piece
         path.write_text("\n".join(lines), encoding="utf-8")
         loads_or_is_refused(path)
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+SECRETS: list[Callable[[Path], object]] = [
+    _pipe,
+    Path.mkdir,
+    lambda path: path.symlink_to("/dev/zero"),
+    lambda path: path.symlink_to("/dev/full"),
+    lambda path: path.symlink_to("/proc/self/mem"),
+    lambda path: path.symlink_to(path),
+    lambda path: path.symlink_to("a" * 255),
+    lambda path: path.write_bytes(b"x" * 100_000),
+    lambda path: os.truncate(path, 3 * 1024**3) if path.write_bytes(b"x") else None,
+    lambda path: path.write_bytes(b"\xff\n\x1b[2J"),
+    lambda path: path.write_bytes(b"\n"),
+]
+
+
+@given(st.sampled_from(SECRETS), st.sampled_from(FILES))
+def test_whatever_a_file_of_a_profile_is(make: Callable[[Path], object], line: str) -> None:
+    """A secret's, a key's, a document's: what is no file is not waited for, nor is a large one read."""
+    with TemporaryDirectory() as folder:
+        path = write_profile(Path(folder), f"\n{line}\n" if line.startswith("[") else "")
+        if not line.startswith("["):
+            old, new = line.split(" -> ")
+            text = path.read_text(encoding="utf-8")
+            assert old in text
+            path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        make(Path(folder) / "it")
+        loads_or_is_refused(path)
+
+
+@given(st.sampled_from(GROWING))
+def test_a_profile_is_read_in_linear_time(unit: str) -> None:
+    def read(count: int) -> None:
+        # Each key is another: none is refused for being there twice.
+        with suppress(Wrong):
+            parsed("".join(unit.format(number) for number in range(count)).encode())
+
+    assert is_linear(read, 100, TIMES * 100)
 
 
 @given(st.binary(max_size=40))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Iterator
@@ -62,6 +63,7 @@ COMMANDS = [
     ["report", "{folder}/incidents/{id}"],
 ]
 MOST_LINES = 120
+LARGE = 65 * 1024 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +134,9 @@ def test_whatever_a_record_holds(record: Path, seed: int, command: list[str]) ->
         path = chance.choice(files)
         path.chmod(0o600)
         path.write_bytes(_damaged(path.read_bytes(), chance))
+        if not chance.randrange(50):
+            # Of holes alone, and larger than any of its kind.
+            os.truncate(path, LARGE)
         patched.setenv("ROLLPROOF_TARGET", str(write_profile(folder)))
         patched.chdir(folder)
         words = [word.format(id=incident.name, folder=folder) for word in command]

@@ -1,4 +1,4 @@
-"""A run whose end is not its own: by a full disk, by SIGTERM, as CI cancels with, or with a lost reader."""
+"""A run whose end is not its own: by a full disk, by a signal, as CI cancels with, or a lost reader."""
 
 from __future__ import annotations
 
@@ -97,7 +97,8 @@ def test_a_disk_that_is_full_from_the_start_is_one_line(recorded: Sandbox, limit
 
 
 @ALONE_AND_WITH_WORKERS
-def test_a_cancelled_run_has_its_record_and_its_verdict(recorded: Sandbox) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_cancelled_run_has_its_record_and_its_verdict(recorded: Sandbox, number: signal.Signals) -> None:
     recorded.impatient()
     recorded.checks(test_a=CHECKS.format(body="open('holds', 'w').close(); time.sleep(60)"))
     with started(recorded) as (run, output):
@@ -105,7 +106,7 @@ def test_a_cancelled_run_has_its_record_and_its_verdict(recorded: Sandbox) -> No
         while not (recorded.pytester.path / "holds").exists():
             assert time.monotonic() < give_up
             time.sleep(0.05)
-        os.kill(run.pid, signal.SIGTERM)
+        os.kill(run.pid, number)
         said = output.read()
         assert run.wait(SECONDS) == ExitCode.INTERRUPTED, said
     verdict = json.loads((incident_of(recorded) / "verdict.json").read_text(encoding="utf-8"))
@@ -123,9 +124,13 @@ def test_a_run_whose_reader_has_gone_goes_on_in_silence(recorded: Sandbox) -> No
     assert (incident_of(recorded) / "verdict.json").exists()
 
 
-def test_a_process_that_ignores_sigterm_still_does(recorded: Sandbox) -> None:
-    recorded.checks(test_a=CHECKS.format(body="os.kill(os.getpid(), signal.SIGTERM)"))
-    program = "import signal, sys, pytest; signal.signal(15, signal.SIG_IGN); sys.exit(pytest.main())"
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_process_that_ignores_a_signal_still_does(recorded: Sandbox, number: signal.Signals) -> None:
+    """As `nohup` has it."""
+    recorded.checks(test_a=CHECKS.format(body=f"os.kill(os.getpid(), {number:d})"))
+    program = (
+        f"import signal, sys, pytest; signal.signal({number:d}, signal.SIG_IGN); sys.exit(pytest.main())"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program, *recorded.options],
         cwd=recorded.pytester.path,
@@ -135,3 +140,14 @@ def test_a_process_that_ignores_sigterm_still_does(recorded: Sandbox) -> None:
         check=False,
     )
     assert done.returncode == ExitCode.VERIFIED, done.stdout
+
+
+def test_what_a_check_says_of_others_is_no_order_to_the_terminal(recorded: Sandbox) -> None:
+    """Colours are pytest's own."""
+    failing = "assert False, 'a\\x1b[2J\\x1b[Hb\\x9b2J\\u202e'"
+    recorded.checks(test_a=CHECKS.format(body=failing))
+    outcome = recorded.run("--color=yes")
+    assert outcome.code == ExitCode.FAILED
+    assert "a\\u001b[2J\\u001b[Hb\\u009b2J\\u202e" in outcome.text
+    assert not any(order in outcome.text for order in ("\x1b[2J", "\x1b[H", "\x9b", "\u202e"))
+    assert "\x1b[31m" in outcome.text

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.errors import ExitCode
+from fixtures.errors import MOST_MISTAKES, ExitCode
 from fixtures.incident.downtime import read_downtime
 from fixtures.incident.incident import RollbackRecord, load_incident, new_incident
 from fixtures.incident.kept_samples import read_kept, read_taken
@@ -325,6 +325,18 @@ def test_a_typo_in_the_profile_is_a_usage_error(sandbox: Sandbox) -> None:
     assert "engine.projekt: expected one of" in outcome.text
     assert "did you mean project?" in outcome.text
     assert "Traceback" not in outcome.text
+
+
+def test_of_many_mistakes_in_the_profile_the_first_are_told(sandbox: Sandbox) -> None:
+    path = write_profile(sandbox.pytester.path)
+    more = "".join(f'"unknown{number}\\u001b[2J" = 1\n' for number in range(500))
+    path.write_text(more + path.read_text(encoding="utf-8"), encoding="utf-8")
+    sandbox.checks(**FOUR)
+    outcome = sandbox.run()
+    assert outcome.code == ExitCode.USAGE
+    assert "490 more" in outcome.text
+    assert outcome.text.count("the unknown key") == MOST_MISTAKES
+    assert "\x1b[2J" not in outcome.text
 
 
 def test_a_check_whose_body_did_not_run_is_broken(sandbox: Sandbox) -> None:

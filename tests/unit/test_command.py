@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -13,6 +15,7 @@ from pydantic import SecretStr
 from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.system import command
 from fixtures.system.command import Deadline, inherited, run_command, run_program
+from tests.conftest import ROOT
 
 SECRET = "correct horse battery staple"  # noqa: S105 - what must not be seen
 
@@ -197,6 +200,28 @@ def test_ctrl_c_ends_the_program_and_its_children(tmp_path: Path, first: signal.
     finally:
         interrupting.join()
         signal.signal(signal.SIGINT, before)
+    group = int(pid.read_text())
+    while _runs(group):
+        time.sleep(0.02)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from fixtures.system.command import Deadline, inherited, run_program
+script = ["sh", "-c", f"echo $$ > {sys.argv[1]}; exec sleep 60"]
+run_program(script, Deadline(60), output=None, errors=None, environment=inherited(), with_us=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
+def test_what_only_reads_ends_with_who_started_it(tmp_path: Path, number: signal.Signals) -> None:
+    """Whatever ends that."""
+    pid = tmp_path / "pid"
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(pid)], cwd=ROOT) as starter:
+        while not pid.exists() or not pid.read_text():
+            time.sleep(0.02)
+        starter.send_signal(number)
     group = int(pid.read_text())
     while _runs(group):
         time.sleep(0.02)

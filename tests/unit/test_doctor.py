@@ -21,7 +21,7 @@ from fixtures.doctor.examination import (
     examine,
     require_all,
 )
-from fixtures.errors import ActionFailed, ExitCode, Mismatch, Unverifiable
+from fixtures.errors import MOST_MISTAKES, ActionFailed, ExitCode, Mismatch, Unverifiable
 from fixtures.stores.contract import Untold
 from fixtures.system.clock import Moment
 from fixtures.system.record_files import as_json, record_of
@@ -242,6 +242,16 @@ def test_a_profile_with_mistakes_is_told_on_the_same_page(away: Ran) -> None:
     assert "profile" in said
     assert "nonsense" in said
     assert "profile first; " in said
+
+
+def test_of_many_mistakes_the_first_are_told(away: Ran) -> None:
+    text = away.sandbox.profile.read_text(encoding="utf-8")
+    more = "".join(f"unknown{number} = 1\n" for number in range(500))
+    away.sandbox.profile.write_text(more + text, encoding="utf-8")
+    said = away("doctor", code=ExitCode.USAGE)
+    assert "490 more mistakes" in said
+    found = away.found("doctor", code=ExitCode.USAGE)
+    assert sum(line.state is State.WRONG for line in found.lines) == MOST_MISTAKES + 1
 
 
 def test_a_secret_that_is_not_there_is_named(away: Ran) -> None:

@@ -55,7 +55,7 @@ def test_scan_of_what_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: py
     def refuse(*_arguments: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("fixtures.redaction.scan.open_regular", refuse)
 
     with pytest.raises(PermissionError):
         Redactor([TOKEN]).scan(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,8 @@ from urllib.parse import quote
 import pytest
 import typer
 
-from fixtures.errors import EXIT_CODES, ActionFailed, ExitCode, Mismatch, UsageProblem
+from fixtures.errors import EXIT_CODES, ActionFailed, ExitCode, Mismatch, TooLarge, UsageProblem
+from fixtures.reading import read_regular
 from fixtures.redaction.secret import remember
 from fixtures.redaction.spellings import spellings
 from fixtures.target.mistakes import ProfileProblem
@@ -151,8 +153,9 @@ def test_a_long_argument_is_not_echoed(
     assert "internal error" not in said
 
 
-def test_sigterm_ends_a_command_as_ctrl_c_does(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_command_as_ctrl_c_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
     app = typer.Typer()
     undone: list[str] = []
@@ -160,21 +163,115 @@ def test_sigterm_ends_a_command_as_ctrl_c_does(
     @app.command()
     def command() -> None:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
             time.sleep(60)
         finally:
             undone.append("undone")
 
     monkeypatch.setattr("sys.argv", ["command"])
     # As in a process of its own; pytest handles the signal likewise.
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    before = signal.signal(number, signal.SIG_DFL)
     try:
         assert guarded(app) is ExitCode.INTERRUPTED
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert signal.getsignal(number) is signal.SIG_DFL
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(number, before)
     assert undone == ["undone"]
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    """As by `nohup`."""
+    app = typer.Typer()
+    went_on: list[str] = []
+
+    @app.command()
+    def command() -> None:
+        os.kill(os.getpid(), number)
+        went_on.append("yes")
+
+    monkeypatch.setattr("sys.argv", ["command"])
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        assert guarded(app) is ExitCode.VERIFIED
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+    assert went_on == ["yes"]
+
+
+@pytest.mark.parametrize("failing", [False, True])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a\x1b[2J\x1b[Hb", "a\\u001b[2J\\u001b[Hb"),
+        ("a\rb\x08\x7f\x9b2J", "a\\u000db\\u0008\\u007f\\u009b2J"),
+        ("\u202eevil\u2066", "\\u202eevil\\u2066"),
+        ("a\x1b]0;title\x07", "a\\u001b]0;title\\u0007"),
+        ("né\t😀", "né\t😀"),
+    ],
+)
+def test_a_text_of_others_is_no_order_to_the_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    said: str,
+    failing: bool,  # noqa: FBT001 - of a table
+) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def command() -> None:
+        # Typer leaves some of it out by itself, where nobody looks at a terminal.
+        typer.echo(text, color=True)
+        print(text)  # noqa: T201 - as a library may
+        typer.echo(text, err=True, color=True)
+        if failing:
+            raise UsageProblem(what="x", expected="y", observed=text, source="z", hint="h")
+
+    monkeypatch.setattr("sys.argv", ["command"])
+    guarded(app)
+    out, errors = capsys.readouterr()
+    assert out == f"{said}\n{said}\n"
+    assert errors.startswith(f"{said}\n")
+    assert errors.count(said) == 1 + failing
+    assert text == said or text not in errors
+
+
+def test_a_file_that_is_too_large_is_no_bug_whoever_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["command"])
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(65 * 1024 * 1024)
+    with pytest.raises(TooLarge) as raised:
+        read_regular(path)
+    assert guarded(_application(raised.value)) is ExitCode.BROKEN
+    said, hint = capsys.readouterr().err.splitlines()
+    assert (
+        said
+        == f"file: expected at most 64 MiB, observed 65 MiB, more than the 64 MiB that are read (from {path})"
+    )
+    assert hint.startswith("HINT: ")
+
+
+def test_a_value_of_json_stays_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = typer.Typer()
+    value = {"name": "a\x1b[2J\x7f\x9b\u202e\u2028é"}
+
+    @app.command()
+    def command() -> None:
+        typer.echo(json.dumps(value, ensure_ascii=False))
+
+    monkeypatch.setattr("sys.argv", ["command"])
+    guarded(app)
+    out = capsys.readouterr().out
+    assert json.loads(out) == value
+    assert "\x9b" not in out
 
 
 SECRET = "p@ss/wörd'kT9vQx2R7mWp"  # noqa: S105 - a canary

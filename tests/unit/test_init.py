@@ -396,7 +396,7 @@ def test_what_a_running_project_tells_is_in_the_profile(
 HOSTILE = {
     "a pipe": "a regular file",
     "a folder": "a folder",
-    "100 MB": "1,048,576 bytes at most, observed more",
+    "100 MB": "at most 1 MiB, observed 95.4 MiB, more than the 1 MiB that are read",
     "no YAML": "a document of YAML, observed none at line 1",
     "no UTF-8": "bytes that are not UTF-8",
     "a bomb": "after every alias was followed",

@@ -68,7 +68,7 @@ def test_a_file_that_cannot_be_read_is_not_known_to_be_clean(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "a.txt")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("fixtures.redaction.scan.open_regular", refuse)
     with pytest.raises(SecretInRecord) as raised, without_leaks(tmp_path, Redactor()):
         pass
     (note,) = raised.value.__notes__

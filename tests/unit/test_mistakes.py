@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode, Wrong
+from fixtures.errors import MOST_MISTAKES, ExitCode, Wrong
 from fixtures.target.mistakes import ProfileProblem, mistake
 from fixtures.target.profile import load_target
 from fixtures.target.sections import Account
@@ -190,3 +190,37 @@ def test_no_validator_raises_words_alone(path: Path) -> None:
         if isinstance(node, ast.Raise) and node.exc is not None:
             raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
             assert ast.unparse(raised).split(".")[-1] not in bare, f"line {node.lineno}"
+
+
+MANY = 5000
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "".join(f"\n[stores.s{number}]\nkind = 'none'" for number in range(MANY)),
+        "\n[limits]\n" + "".join(f"unknown{number} = 1\n" for number in range(MANY)),
+        "".join(f"\n[unknown{number}]" for number in range(MANY)),
+    ],
+    ids=["stores", "keys", "tables"],
+)
+def test_of_many_mistakes_the_first_are_told(tmp_path: Path, more: str) -> None:
+    found = _mistakes(write_profile(tmp_path, more))
+    lines = str(found).splitlines()
+    told, hints = lines[: MOST_MISTAKES + 1], lines[MOST_MISTAKES + 1 :]
+    assert told[-1] == f"{MANY - MOST_MISTAKES} more"
+    assert len(found.mistakes) == MANY
+    assert 0 < len(hints) <= MOST_MISTAKES
+    assert all(hint.startswith("HINT: ") for hint in hints)
+    assert str(MANY) in str(found.observed)
+    assert str(pickle.loads(pickle.dumps(found))) == str(found)  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize("name", ["\\u001b[31mx\\n", "a\\u009b2J", "\\u202ex", "\\r\\u0007x", "\\u007f"])
+@pytest.mark.parametrize("place", ['"{}" = 1\n', '"{}".x = 1\n', 'limits."{}" = 1\n'])
+def test_a_key_is_no_order_to_the_terminal(tmp_path: Path, name: str, place: str) -> None:
+    path = write_profile(tmp_path)
+    path.write_text(place.format(name) + path.read_text(encoding="utf-8"), encoding="utf-8")
+    text = str(_mistakes(path))
+    assert all(one.isprintable() or one == "\n" for one in text)
+    assert len(text.splitlines()) == 2

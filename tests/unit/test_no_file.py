@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from tests.unit.made_incident import Clock, MadeIncident, clock
 
 __all__ = ["clock"]
 SECONDS = 60
+LARGE = 80 * 1024 * 1024
 
 
 def _pipe(path: Path) -> None:
@@ -138,6 +140,42 @@ def test_a_record_of_what_is_no_file_is_doubted(made: MadeIncident, name: str, k
     if not name.endswith(".head"):
         assert "Not a regular file" in said
     assert "Post-mortem of incident" in post_mortem(made.folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            JOURNAL,
+            "response.jsonl",
+            "contacts.jsonl",
+            "chain.jsonl",
+            SAMPLES,
+            RESPONSE_SAMPLES,
+            "verdict.json",
+        ),
+        *("rollback.json", "journal-end.txt", "ledger/0001/results.jsonl", "ledger/0001/plan.json"),
+    ],
+)
+def test_a_record_of_what_is_larger_than_any_is_not_read(made: MadeIncident, name: str) -> None:
+    """It costs the memory of a small one, and its limit is said."""
+    path = made.folder / name
+    with path.open("ab") as file:
+        file.truncate(LARGE)
+    tracemalloc.start()
+    try:
+        code, said = _report(made.folder)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert code in {ExitCode.VERIFIED, ExitCode.BROKEN, ExitCode.USAGE}
+    assert most < LARGE
+    assert (
+        "more than the 64 MiB that are read" in said
+        or "a line of more than the 4 MiB" in said
+        or name == "verdict.json"
+    )
 
 
 @pytest.mark.parametrize("kind", ENDLESS)

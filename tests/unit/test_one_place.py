@@ -267,3 +267,16 @@ def _takes_the_first_line(source: str) -> list[str]:
 def test_the_first_line_of_an_error_is_its_summary() -> None:
     found = {path: said for path, source in _product().items() if (said := _takes_the_first_line(source))}
     assert found == {"fixtures/errors.py": ["str(self).splitlines()[0]"]}
+
+
+SIGNALS: Mapping[str, str] = {
+    "fixtures/gating/windows.py": "the alarm of a window, which nobody sends",
+    "fixtures/system/process.py": "the one place: who takes SIGTERM takes SIGHUP, unless `nohup` ignores it",
+    "rollback_actions/session/session.py": "a lost terminal is ignored while the target is changed",
+    "staging/images/milvus/entry.py": "the first process of a container, which has no terminal to lose",
+}
+
+
+def test_signals_are_handled_in_one_place() -> None:
+    sources = {**_product(), **_of("staging")}
+    assert {path for path, source in sources.items() if ("signal", "signal") in _names(source)} == {*SIGNALS}

@@ -26,7 +26,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.stores.mongodb.descriptor import MongodbProfile
 from fixtures.stores.mongodb.view import Document, connect, holds_data, marks_of, within
-from fixtures.system.files import create_file
+from fixtures.system.files import create_file, open_regular
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter
@@ -168,7 +168,7 @@ class Keeper(StoreWriter[MongodbProfile]):
     def _check(self, package: Package) -> list[Collection]:
         """Return the collections of a backup; raises `ActionFailed` if it is of other databases."""
         self._expect_same(package, "databases", package.details["databases"], sorted(self._profile.databases))
-        with package.path(COLLECTIONS).open("rb") as stream:
+        with open_regular(package.path(COLLECTIONS)) as stream:
             documents = bson.decode_file_iter(stream, codec_options=DEFAULT_RAW_BSON_OPTIONS)
             return [_from_document(document) for document in documents]
 
@@ -308,7 +308,7 @@ def _documents_in(batch: bytes) -> int:
 def _batches(path: Path) -> Iterator[list[RawBSONDocument]]:
     batch: list[RawBSONDocument] = []
     size = 0
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         for document in bson.decode_file_iter(stream, codec_options=DEFAULT_RAW_BSON_OPTIONS):
             if batch and size + len(document.raw) > BATCH_BYTES:
                 yield batch

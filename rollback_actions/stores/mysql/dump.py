@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.errors import ActionFailed
+from fixtures.system.files import open_regular
 
 # Put before each line of the dump program's standard error, which follows the dump.
 ERROR_PREFIX = b"-- standard error: "
@@ -44,7 +45,7 @@ def read_dump(path: Path) -> Dump:
     errors: list[str] = []
     complete = False
     into: str | None = None
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         for line in _outside_of_bodies(stream):
             if into is None:
                 if line.startswith(ERROR_PREFIX):

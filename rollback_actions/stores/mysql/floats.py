@@ -16,7 +16,7 @@ from pymysql.cursors import Cursor, SSCursor
 
 from fixtures.errors import ActionFailed
 from fixtures.stores.mysql.view import quoted, rows
-from fixtures.system.files import create_file
+from fixtures.system.files import create_file, open_regular
 
 _COLUMNS = (
     "SELECT table_schema, table_name, column_name FROM information_schema.columns"
@@ -86,7 +86,7 @@ def write_floats(
 def put_floats_back(connection: Connection[Cursor], path: Path) -> None:
     """Run the statements of `path`; each must change exactly one row."""
     rows(connection, "START TRANSACTION")
-    with path.open("rb") as stream, closing(connection.cursor()) as cursor:
+    with open_regular(path) as stream, closing(connection.cursor()) as cursor:
         for line in stream:
             changed = cursor.execute(line.decode())
             if changed != 1:

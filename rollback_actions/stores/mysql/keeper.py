@@ -19,7 +19,7 @@ from fixtures.errors import ActionFailed
 from fixtures.stores.mysql.descriptor import MysqlProfile
 from fixtures.stores.mysql.view import Flavour, connect, count_rows, quoted, rows, server, tables, translated
 from fixtures.stores.reach import Countdown
-from fixtures.system.files import create_file
+from fixtures.system.files import create_file, sha256_of
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.mysql import grants as mysql_grants
@@ -85,7 +85,7 @@ class Keeper(StoreWriter[MysqlProfile]):
             )
             again = folder / f"{FLOATS}.again"
             write_floats(connection, self._databases, again, None if left_out is None else [])
-            same_floats = again.read_bytes() == (folder / FLOATS).read_bytes()
+            same_floats = sha256_of(again) == sha256_of(folder / FLOATS)
             again.unlink()
             changed = mysql_schema.difference(before, mysql_schema.read_schema(connection, self._databases))
             if changed or not same_floats:

@@ -18,7 +18,7 @@ from fixtures.stores.policy import policy_of
 from fixtures.stores.qdrant.descriptor import QdrantProfile
 from fixtures.stores.qdrant.view import Rest, path_of
 from fixtures.stores.reach import Countdown
-from fixtures.system.files import create_file
+from fixtures.system.files import create_file, open_regular
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter, Writable
@@ -154,7 +154,7 @@ class Keeper(StoreWriter[QdrantProfile]):
         if name in present and self._shape(name) != collection.shape:
             self._rest.call("DELETE", path_of(name), deadline=countdown.left())
         query = urlencode({"wait": "true", "priority": "snapshot", "checksum": collection.sha256})
-        with package.path(collection.file).open("rb") as stream:
+        with open_regular(package.path(collection.file)) as stream:
             path = f"{path_of(name)}/snapshots/upload?{query}"
             self._rest.upload(path, "snapshot", stream, countdown.left())
 

@@ -21,7 +21,7 @@ from fixtures.stores.reach import Countdown, release
 from fixtures.stores.redis.descriptor import RedisProfile
 from fixtures.stores.redis.formats import RDB, rdb_of_payload
 from fixtures.stores.redis.view import KeyGroups, connect, keys, marks_of, translated
-from fixtures.system.files import create_file
+from fixtures.system.files import create_file, open_regular
 from fixtures.system.side_by_side import batched
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
@@ -209,7 +209,7 @@ def _now(client: redis.Redis) -> int:
 
 
 def _read(path: Path) -> Iterator[Entry]:
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         for line in stream:
             yield Entry.of_line(line)
 

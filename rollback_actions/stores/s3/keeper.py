@@ -26,7 +26,7 @@ from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.stores.reach import Countdown
 from fixtures.stores.s3.descriptor import S3Profile
 from fixtures.stores.s3.view import connect, translated
-from fixtures.system.files import create_file
+from fixtures.system.files import create_file, open_regular
 from fixtures.system.side_by_side import Workers
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
@@ -113,7 +113,7 @@ class Keeper(StoreWriter[S3Profile]):
         countdown = self._whole.start()
         notes: list[str] = []
         kept: dict[str, dict[str, StoredObject]] = {bucket: {} for bucket in self._profile.buckets}
-        with package.path(LISTING).open("rb") as stream:
+        with open_regular(package.path(LISTING)) as stream:
             for line in stream:
                 stored = StoredObject(**json.loads(line))
                 kept[stored.bucket][stored.key] = stored
