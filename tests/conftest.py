@@ -6,6 +6,7 @@ nothing that only developers have.
 
 from __future__ import annotations
 
+import gc
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,12 @@ def pytest_configure(config: pytest.Config) -> None:
         "alone: a long test that wants a machine on which nothing else runs",
     ):
         config.addinivalue_line("markers", line)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was collected, and all that was imported, out of every later collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
