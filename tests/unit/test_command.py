@@ -227,6 +227,18 @@ def test_what_only_reads_ends_with_who_started_it(tmp_path: Path, number: signal
         time.sleep(0.02)
 
 
+def test_what_ends_with_us_is_a_program_that_there_is(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        run_program(["gone"], Deadline(9), output=None, errors=None, environment=inherited(), with_us=True)
+    with (tmp_path / "out").open("wb") as out:
+        word = ["printf", "%s", "a b"]
+        assert (
+            run_program(word, Deadline(9), output=out, errors=None, environment=inherited(), with_us=True)
+            == 0
+        )
+    assert (tmp_path / "out").read_bytes() == b"a b"
+
+
 def _runs(group: int) -> bool:
     """Tell whether a process of the group runs: one that has ended waits until init collects it."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
