@@ -21,7 +21,7 @@ EXAMPLES = {
 }
 
 # Whoever made a bundle also made the names in it.
-_SHOWN, _MOST_LINES = 120, 40
+_SHOWN, _MOST_LINES = 120, 20
 
 
 def bundle_command(
@@ -147,8 +147,9 @@ class VerifiedBundle:
 
 
 def _verified_lines(seen: VerifiedBundle) -> Iterator[str]:
-    yield from _bundle_lines(seen.incident, seen.target, seen.files, seen.size, seen.sha256, seen.left_out)
-    yield from seen.record[:_MOST_LINES]
+    about = _bundle_lines(seen.incident, seen.target, seen.files, seen.size, seen.sha256, seen.left_out)
+    # The checker bounds its lines, and says first what does not hold.
+    yield from (*about, *seen.record) if seen.record_holds else (*seen.record, *about)
     if not seen.record_holds:
         yield "HINT: do not trust it: fetch it again, or have it bundled again from the incident"
         return

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ActionFailed, Unverifiable
+from fixtures.errors import ActionFailed, Problem, Unverifiable
 from fixtures.incident.journal import hash_of, head_of
 from fixtures.record_names import CHAIN, HEAD
 from fixtures.redaction.redactor import Redactor
@@ -22,6 +23,7 @@ from fixtures.system.files import canonical_json
 from fixtures.target.profile import Signing
 from fixtures.verdict import Verdict
 from reports.bundle.bundle import write_bundle
+from reports.bundle.bundle_check import BundleWrong, verify_bundle
 from reports.bundle.record_check import CHECKER, check_record
 from reports.incident.incident_record import read_record
 from reports.run import completion, renewal
@@ -29,7 +31,9 @@ from reports.run.renewal import renew
 from reports.verdict.recount import recounted
 from reports.verdict.verdict import read_verdict, write_verdict
 from tests.fork_server import ForkServer
-from tests.unit.drawn_incident import drawn_incident
+from tests.unit.drawn_incident import IDENTITY, drawn_incident
+from tests.unit.forged_bundles import ALONE, OF_BUNDLES, OF_FILES, Forger, tar_of
+from tests.unit.forged_bundles import packed as packed_tar
 from tests.unit.sealed_record import SealedRecord, add_results, edits, new_key, packed, unpacked
 
 _UNSIGNED = Signing()
@@ -401,6 +405,71 @@ def test_edits_of_one_byte_or_line_are_found(record: SealedRecord, tmp_path: Pat
         for what, text in edits(record.bundle, count, seed=count):
             edited.write_bytes(text)
             assert is_found(server.run("-c", CHECK, str(CHECKER), str(edited))), what
+
+
+@pytest.fixture(scope="module")
+def signed_twice(tmp_path_factory: pytest.TempPathFactory) -> SealedRecord:
+    """A record that two commands sealed and signed; nobody changes it."""
+    folder = tmp_path_factory.mktemp("twice")
+    record = SealedRecord.of(folder, new_key(folder))
+    (record.folder / "notes.json").write_text("{}")
+    record.seal("another command")
+    return record
+
+
+def is_wrong_in_its_folder(files: Mapping[str, bytes], record: SealedRecord, folder: Path) -> bool:
+    """Whether the suite finds something in a copy of the record with these files in the place of its own."""
+    folder, signing = Path(shutil.copytree(record.folder, folder / IDENTITY)), record.signing
+    for name in unpacked(record.bundle).keys() - files.keys():
+        (folder / name).unlink()
+    for name, text in files.items():
+        if name not in {"bundle.json", CHECKER.name}:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).unlink(missing_ok=True)
+            (folder / name).write_bytes(text)
+    try:
+        found = standing(folder, signing)
+        return bool(found.wrong or found.open) or (
+            recounted(read_record(folder, signing)).verdict is not Verdict.PASSED
+        )
+    except Problem:
+        return True
+
+
+@pytest.mark.parametrize("count", [3, pytest.param(40, marks=pytest.mark.long(minutes=10))])
+@pytest.mark.timeout(1800)
+def test_forgeries_of_every_kind_are_found_by_all(
+    signed_twice: SealedRecord, tmp_path: Path, count: int
+) -> None:
+    """The long variant makes 1,000."""
+    bundle, signing = signed_twice.bundle, signed_twice.signing
+    assert packed_tar(tar_of(unpacked(bundle))) == bundle.read_bytes()
+    assert not is_wrong_in_its_folder(unpacked(bundle), signed_twice, tmp_path / "same")
+    forger, path, missed = Forger(bundle, seed=count), tmp_path / "forged.tar.gz", list[str]()
+    every: dict[str, Callable[[Forger], bytes | dict[str, bytes]]] = {**OF_FILES, **OF_BUNDLES, **ALONE}
+    with closing(ForkServer(imported_by_the_checker(), bare=True)) as server:
+        assert not is_found(server.run("-c", CHECK, str(CHECKER), str(bundle), str(signing.allowed_signers)))
+        for number, (kind, forge) in enumerate([*every.items()] * count):
+            made: bytes | dict[str, bytes] = forge(forger)
+            path.write_bytes(made if isinstance(made, bytes) else packed_tar(tar_of(made)))
+            ran = server.run("-c", CHECK, str(CHECKER), str(path), str(signing.allowed_signers))
+            assert ran.stdout.isascii()
+            assert "\x1b" not in ran.stdout
+            by_checker = is_found(ran)
+            if not by_checker and kind not in ALONE:
+                missed.append(f"{number}: {kind}: the checker")
+            try:
+                verify_bundle(path)
+            except BundleWrong:
+                by_checker = True
+            if not by_checker:
+                missed.append(f"{number}: {kind}: verify-bundle")
+            if not isinstance(made, bytes):
+                folder = tmp_path / str(number)
+                if not is_wrong_in_its_folder(made, signed_twice, folder):
+                    missed.append(f"{number}: {kind}: the suite, in its folder")
+                shutil.rmtree(folder)
+    assert not missed
 
 
 def test_the_checker_stands_alone(record: SealedRecord) -> None:
