@@ -85,7 +85,7 @@ class Record:
                 packed = inflate.unconsumed_tail or raw.read(min(CHUNK, size - 9 - raw.tell()))
                 wrong = inflate.eof or tar.tell() > 64 * (CHUNK + size)
             last, other = raw.read(9), inflate.copy()
-        tar.write(inflate.decompress(last))
+        tar.write(b"" if wrong else inflate.decompress(last))
         with contextlib.suppress(zlib.error):
             # The last byte, before sum and size: a bit that can be cleared is behind the end.
             other.decompress(bytes([last[0] - (1 << last[0].bit_length() >> 1)]) + last[1:])

@@ -108,7 +108,9 @@ RECORDS: Mapping[str, Callable[[int], bytes]] = {
         chain_of(1, 25 * size), {f"n{number}": "x" for number in range(size)}
     ),
     "many entries": lambda size: bundle_of(chain_of(size // 2, 40)),
-    "a record of many lists": lambda size: bundle_of({"journal.jsonl": b"[" + b"[]," * (300 * size) + b"[]]\n"}),
+    "a record of many lists": lambda size: bundle_of(
+        {"journal.jsonl": b"[" + b"[]," * (300 * size) + b"[]]\n"}
+    ),
     "many lines": lambda size: bundle_of({"journal.jsonl": b"{}\n" * (100 * size)}),
     "many results": lambda size: bundle_of(
         {f"ledger/{number:04d}/run.json": b"{}" for number in range(size)}
