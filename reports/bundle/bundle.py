@@ -43,6 +43,8 @@ _REMAINS = "what a kill left of a file, or a lock"
 _NO_FILE = "neither a file nor a folder"
 
 
+# Whoever changes the manifest can make its hash again: of what it says beside hashes, little is free.
+Reason = Annotated[str, Must("a reason of a bundle", {_RECORDS, _OF_WORK, _REMAINS, _NO_FILE}.__contains__)]
 Sha256 = Annotated[str, Must("a SHA-256 in hexadecimal", re.compile(r"[0-9a-f]{64}").fullmatch)]
 
 
@@ -61,7 +63,7 @@ class Manifest:
     incident: Annotated[str, Must("an id of an incident", ID.fullmatch)]
     target: str
     files: Mapping[str, Held]
-    left_out: Mapping[str, str]
+    left_out: Mapping[str, Reason]
     version: Annotated[int, Must(f"version {VERSION}", VERSION.__eq__)] = VERSION
 
     @property

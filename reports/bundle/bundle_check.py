@@ -34,8 +34,8 @@ from reports.bundle.bundle import (
 
 # Also the largest header of a file in the archive, and so the longest name.
 _CHUNK = 64 * 1024
-# Start of a gzip file: its kind, no flags, no time; the next bytes depend on the packer.
-_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00"
+# Start of a gzip file: its kind, no flags, no time, packed as well as can be, by no named system.
+_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
 _WITH_HEAD = 16 + zlib.MAX_WBITS
 # A name, a file of the manifest and a text that was left out each have a few of these.
 _SIGNS = (b"[", b"{", b",", b":")
@@ -85,7 +85,7 @@ def _wrong_head(head: bytes) -> str:
     if head == _HEAD:
         return ""
     packed = head[:3] == _HEAD[:3]
-    return "a comment, name or time in the head of the packed file" if packed else "no packed file"
+    return "a comment, name, time or system in the head of the packed file" if packed else "no packed file"
 
 
 class _Unpacked:
@@ -205,6 +205,9 @@ class _Check:
         if len(manifest.files) > MOST_FILES or manifest.size > self._most:
             limits = f"{MOST_FILES:,} files and {self._most:,} bytes at most"
             raise self._wrong(limits, f"{len(manifest.files):,} and {manifest.size:,}")
+        held = {*manifest.files, *(name.partition("/")[0] for name in manifest.files)}
+        for name in sorted(held & manifest.left_out.keys()):
+            raise self._wrong(f"no {_shown(name)}, which it leaves out", "it")
         self.members.append((MANIFEST, first.size))
         while (member := self._archive.next()) is not None:
             self._check(member, manifest)

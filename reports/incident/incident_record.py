@@ -49,11 +49,12 @@ from fixtures.record_names import (
     UNFINISHED,
 )
 from fixtures.rollback.unfinished import SupersededFile, UnfinishedFile
-from fixtures.sealing.chain import Standing, standing
+from fixtures.sealing.chain import ANYBODY, Standing, standing
 from fixtures.stages import PHASES
 from fixtures.system.clock import Moment
 from fixtures.system.files import is_torn, lines_of, read_regular, strict_json
 from fixtures.system.record_files import record_of as read_of
+from fixtures.target.profile import Signing
 from fixtures.team.contact_record import ContactRecord, record_of
 from reports.allure.checksums import broken_seals
 from reports.incident.contradictions import RecordedRun, contradictions
@@ -96,14 +97,16 @@ class IncidentRecord:
     doubts: tuple[str, ...]
 
 
-def read_record(folder: Path) -> IncidentRecord:
+def read_record(folder: Path, signing: Signing = ANYBODY) -> IncidentRecord:
     """Read the record of the incident in `folder`; nothing outside of the folder is read.
+
+    `signing` says who has to have signed it.
 
     Raises:
         UsageProblem: the folder holds no incident, or its incident.json cannot be read.
     """
     incident = load_incident(folder.resolve())
-    return _Reading(incident).record()
+    return _Reading(incident, signing).record()
 
 
 @dataclass(slots=True)
@@ -111,6 +114,7 @@ class _Reading:
     """Reads the folder file by file, and collects doubts."""
 
     incident: Incident
+    signing: Signing
     doubts: list[str] = field(default_factory=list)
 
     def record(self) -> IncidentRecord:
@@ -168,7 +172,7 @@ class _Reading:
     def _standing(self) -> Standing | None:
         """Return what the chain says of the whole folder, and doubt what does not hold."""
         try:
-            found = standing(self.incident.folder)
+            found = standing(self.incident.folder, self.signing)
         except Problem as problem:
             self._doubt(CHAIN, said(problem))
             return None

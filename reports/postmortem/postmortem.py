@@ -14,7 +14,9 @@ from fixtures.errors import Unverifiable, reason_of
 from fixtures.home import typed
 from fixtures.record_names import POST_MORTEM
 from fixtures.redaction.redactor import Redactor
+from fixtures.sealing.chain import ANYBODY
 from fixtures.system.files import read_regular, write_whole
+from fixtures.target.profile import Signing
 from fixtures.verdict import RunVerdict
 from reports.incident.incident_record import IncidentRecord, read_record
 from reports.postmortem.accounts import data_section
@@ -68,8 +70,12 @@ class Facts:
     verdict: RunVerdict
 
 
-def write_post_mortem(folder: Path, redact: Callable[[str], str] = _TOKENS.text) -> Path:
+def write_post_mortem(
+    folder: Path, redact: Callable[[str], str] = _TOKENS.text, signing: Signing = ANYBODY
+) -> Path:
     """Write the post-mortem of the incident in `folder`, whole or not at all; return its path.
+
+    `signing` says who has to have signed the record.
 
     Raises:
         UsageProblem: the folder holds no incident, or its incident.json cannot be read.
@@ -79,7 +85,7 @@ def write_post_mortem(folder: Path, redact: Callable[[str], str] = _TOKENS.text)
     path = folder / POST_MORTEM
     try:
         by_people = _by_people(path)
-        page = post_mortem(folder, redact)
+        page = post_mortem(folder, redact, signing)
         text = f"{page}\n{BY_PEOPLE}\n{_BLANKS if by_people is None else redact(by_people)}"
         write_whole(path, text.encode("utf-8", "backslashreplace"), mode=0o644)
     except (OSError, UnicodeDecodeError) as error:
@@ -93,13 +99,15 @@ def write_post_mortem(folder: Path, redact: Callable[[str], str] = _TOKENS.text)
     return path
 
 
-def post_mortem(folder: Path, redact: Callable[[str], str] = _TOKENS.text) -> str:
+def post_mortem(folder: Path, redact: Callable[[str], str] = _TOKENS.text, signing: Signing = ANYBODY) -> str:
     """Return the post-mortem of the incident in `folder`, as far as its record goes.
+
+    `signing` says who has to have signed the record.
 
     Raises:
         UsageProblem: the folder holds no incident, or its incident.json cannot be read.
     """
-    record = read_record(folder)
+    record = read_record(folder, signing)
     facts = Facts(record, timeline_of(record), recounted(record))
     page = Page(redact)
     _head(page, facts)

@@ -15,7 +15,7 @@ from fixtures.incident.ledger import Run, runs
 from fixtures.record_names import GATE_PAGE, JOURNAL, JOURNAL_END, LIMITS, RESULTS
 from fixtures.redaction.redactor import Redactor
 from fixtures.system.files import write_whole
-from fixtures.target.profile import Target
+from fixtures.target.profile import Signing, Target
 from fixtures.verdict import RunVerdict, Verdict
 from reports.allure.checksums import add_checksums
 from reports.incident.incident_record import OTHER_SHAPE
@@ -77,7 +77,7 @@ def complete(
     def post_mortem() -> None:
         # A change, which has not happened yet, has a page of its own.
         if incident.kind is not IncidentKind.CHANGE:
-            write_post_mortem(folder, redactor.text)
+            write_post_mortem(folder, redactor.text, target.signing if target is not None else Signing())
 
     problems: list[Problem] = []
     for make in (post_mortem, render):

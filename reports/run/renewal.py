@@ -52,7 +52,7 @@ def report_anew(incident: str, incidents: Path, profile: Path | None = None) -> 
         target = load_target(profile) if profile is not None else None
         folder = named_incident(incident, incidents).folder
         verdict = renew(folder, lambda text: print(text, file=sys.stderr), target)  # noqa: T201
-        record = read_record(folder)
+        record = read_record(folder, target.signing if target is not None else Signing())
         history = history_of(load_incident(folder))
     except Problem as problem:
         print(problem, file=sys.stderr)  # noqa: T201
@@ -92,13 +92,13 @@ def renew(folder: Path, say: Callable[[str], None], target: Target | None = None
     folder = folder.resolve()
     signing = target.signing if target is not None else Signing()
     with sealed(folder, signing, "report", say):
-        return _renewed(folder, say, promised(signing)[0], target)
+        return _renewed(folder, say, signing, target)
 
 
-def _renewed(folder: Path, say: Callable[[str], None], signature: str, target: Target | None) -> RunVerdict:
-    record = read_record(folder)
+def _renewed(folder: Path, say: Callable[[str], None], signing: Signing, target: Target | None) -> RunVerdict:
+    record = read_record(folder, signing)
     try:
-        verdict = _verdict(record, signature)
+        verdict = _verdict(record, promised(signing)[0])
         anew = _complete_results(record, verdict)
         rendered = partial(render, folder, progress=say, bare=True)
         problems = complete(folder, verdict, Redactor(), say, rendered, drawn=True, anew=anew, target=target)

@@ -109,7 +109,6 @@ def verify_bundle_command(
 
     found = verify_bundle(bundle, sha256)
     checked = check_record(found.path, signers)
-    code = ExitCode.VERIFIED if checked.holds else ExitCode.FAILED
     seen = VerifiedBundle(
         bundle=str(found.path),
         sha256=found.sha256,
@@ -120,9 +119,10 @@ def verify_bundle_command(
         size=found.manifest.size,
         left_out=found.manifest.left_out,
         record_holds=checked.holds,
+        record_sealed=checked.code is ExitCode.VERIFIED,
         record=tuple(shortened(line, 2 * _SHOWN) for line in checked.lines),
     )
-    answer(seen, _verified_lines, Redactor().text, code, as_json=as_json)
+    answer(seen, _verified_lines, Redactor().text, checked.code, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,7 @@ class VerifiedBundle:
     """A bundle whose files are as they were written: what it is of, and what its checker says of its record.
 
     `sha256` is that of the whole file: `sha256_given` tells whether it was expected so. `size` is in bytes.
+    `record_holds` tells whether all that is sealed holds, and `record_sealed` whether that is all of it.
     """
 
     bundle: str
@@ -141,13 +142,19 @@ class VerifiedBundle:
     size: int
     left_out: Mapping[str, str]
     record_holds: bool
+    record_sealed: bool
     record: tuple[str, ...]
 
 
 def _verified_lines(seen: VerifiedBundle) -> Iterator[str]:
-    yield from _bundle_lines(seen.incident, seen.target, seen.files, seen.size, seen.sha256, seen.left_out)
-    yield from seen.record[:_MOST_LINES]
+    about = _bundle_lines(seen.incident, seen.target, seen.files, seen.size, seen.sha256, seen.left_out)
+    # The checker bounds its lines, and says first what does not hold.
+    yield from (*about, *seen.record) if seen.record_holds else (*seen.record, *about)
     if not seen.record_holds:
+        yield "HINT: do not trust it: fetch it again, or have it bundled again from the incident"
+        return
+    if not seen.record_sealed:
+        yield f"HINT: nothing vouches for what is not sealed: {typed('report ID')}, then bundle it again"
         return
     if not seen.sha256_given:
         yield "compare that SHA-256 with what its maker says: who changes a bundle can change its hashes"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import runpy
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,9 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixtures.errors import Unverifiable
+from reports.bundle import record_check
 from reports.bundle.bundle_check import BundleWrong, verify_bundle
+from reports.bundle.record_check import CHECKER, check_record
 from tests.fork_server import ForkServer
-from tests.fuzz.hostile_bundles import BOMBS, EMPTY, manifest, member, packed
+from tests.fuzz.growth import TIMES, is_linear
+from tests.fuzz.hostile_bundles import BOMBS, EMPTY, RECORDS, manifest, member, packed
 
 MOST_KIB = 200_000
 # The whole of a process that verifies: its reader's memory, and what Python and its libraries take.
@@ -28,6 +35,17 @@ try:
 except check.BundleWrong as wrong:
     print(wrong)
 print(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1], file=sys.stderr)
+"""
+# The checker as it is started, by the memory that its process took; its own limit holds.
+CHECK = r"""
+import re, resource, runpy, sys
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+del sys.argv[0]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    print(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1], file=sys.stderr)
 """
 PARTS = [
     *(
@@ -74,6 +92,59 @@ def test_what_is_made_to_fill_the_memory_does_not(
     assert done.stdout.startswith("bundle: expected ")
     assert len(done.stdout) < 700 + 2 * len(str(path))
     assert int(done.stderr) < MOST_KIB
+
+
+@pytest.fixture(scope="module")
+def checkers() -> Iterator[ForkServer]:
+    """Processes that have imported nothing but what the checker imports."""
+    server = ForkServer(("json", "tarfile", "tempfile", "subprocess", "runpy"), bare=True)
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize(
+    "make", [*RECORDS.values(), *(lambda _, of=of: of() for of in BOMBS.values())], ids=[*RECORDS, *BOMBS]
+)
+def test_the_checker_is_not_filled_either(
+    checkers: ForkServer, tmp_path: Path, make: Callable[[int], bytes]
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(make(8000))
+    done = checkers.run("-c", CHECK, str(CHECKER), str(path), seconds=200)
+    assert done.returncode in {1, 3}, done.stderr
+    assert len(done.stdout) < 6000
+    assert int(done.stderr) < MOST_KIB
+
+
+@pytest.mark.parametrize("make", RECORDS.values(), ids=RECORDS)
+def test_the_work_of_the_checker_grows_as_the_bundle_does(
+    tmp_path: Path, make: Callable[[int], bytes]
+) -> None:
+    small, large = tmp_path / "small", tmp_path / "large"
+    small.write_bytes(make(250))
+    large.write_bytes(make(250 * TIMES))
+    check = runpy.run_path(str(CHECKER))["main"]
+
+    def work(path: Path) -> None:
+        # A collection of this process walks all that pytest has, and not only what the checker made.
+        gc.disable()
+        with redirect_stdout(StringIO()):
+            assert check([str(path)]) in {1, 3}
+
+    try:
+        assert is_linear(work, small, large)
+    finally:
+        gc.enable()
+
+
+def test_a_checker_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = tmp_path / "slow.py"
+    slow.write_text("import time\ntime.sleep(60)\n")
+    (tmp_path / "x").write_bytes(b"x")
+    monkeypatch.setattr(record_check, "CHECKER", slow)
+    monkeypatch.setattr(record_check, "_SECONDS", 0.2)
+    with pytest.raises(Unverifiable, match="no end within"):
+        check_record(tmp_path / "x")
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=5), st.integers(0, 40), st.binary(max_size=3))

@@ -79,9 +79,14 @@ def test_a_run_signs_its_record(project: Sandbox, monkeypatch: pytest.MonkeyPatc
     assert found.signature.startswith("signed by ada@example.org with the key SHA256:")
     assert "signed  signed with the key SHA256:" in signed.text
 
+    head = (signed.incident / HEAD).read_text()
     (path / "key").rename(path / "gone")
     unsigned = project.run(f"--incident={signed.incident.name}")
     assert unsigned.code == ExitCode.BROKEN
     assert "signature of the record: expected one by ssh-keygen" in unsigned.text
-    assert "BEGIN SSH SIGNATURE" not in (signed.incident / HEAD).read_text()
+    # What the key does not sign is not added to what it signed.
+    assert (signed.incident / HEAD).read_text() == head
+    left = standing(signed.incident, load_target(path / "profile.toml").signing)
+    assert "ledger/0002/run.json" in left.open
+    assert "ledger/0002/run.json" not in (signed.incident / CHAIN).read_text()
     assert json.loads((signed.incident / "verdict.json").read_text())["signature"] == "unsigned"

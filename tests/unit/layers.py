@@ -92,7 +92,7 @@ _ROWS = {
         "reports.text"
     ),
     "reports.incident": (
-        "fixtures fixtures.system fixtures.monitoring fixtures.incident fixtures.sealing "
+        "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.incident fixtures.sealing "
         "fixtures.team fixtures.rollback "
         "reports.text reports.allure"
     ),
@@ -106,7 +106,8 @@ _ROWS = {
     ),
     "reports.postmortem": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.monitoring "
-        "fixtures.incident fixtures.team reports.text reports.incident reports.verdict reports.timeline"
+        "fixtures.incident fixtures.sealing fixtures.team reports.text reports.incident reports.verdict "
+        "reports.timeline"
     ),
     "reports.pictures": (
         "fixtures fixtures.system fixtures.monitoring fixtures.incident reports.text reports.tools "

@@ -27,6 +27,8 @@ from tests.unit.made_incident import Clock, MadeIncident, clock
 
 __all__ = ["clock"]
 SECRET = "s3cret-of-the-canary"  # noqa: S105 - what must not be seen
+# The incidents here have no chain: their bundles are as they were made, and nothing vouches for the records.
+UNSEALED = ExitCode.BROKEN
 Members = list[tuple[tarfile.TarInfo, bytes]]
 
 
@@ -79,8 +81,16 @@ def pack(path: Path, wanted: Members, after: bytes = b"") -> Path:
         for member, content in wanted:
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-    path.write_bytes(gzip.compress(raw.getvalue() + after, mtime=0))
+    path.write_bytes(packed(raw.getvalue() + after))
     return path
+
+
+def packed(data: bytes) -> bytes:
+    """Return data packed as `bundle` packs."""
+    raw = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as stream:
+        stream.write(data)
+    return raw.getvalue()
 
 
 def test_a_bundle_is_verified_and_made_again_byte_for_byte(made: MadeIncident, run: Command) -> None:
@@ -89,7 +99,7 @@ def test_a_bundle_is_verified_and_made_again_byte_for_byte(made: MadeIncident, r
         os.utime(path, (1, 1))
         path.chmod(0o700)
     run("bundle", made.folder, "--output", "again.tar.gz")
-    verified = run("verify-bundle", "one.tar.gz")
+    verified = run("verify-bundle", "one.tar.gz", code=UNSEALED)
 
     assert Path("one.tar.gz").read_bytes() == Path("again.tar.gz").read_bytes()
     assert Path("one.tar.gz").stat().st_mode & 0o777 == 0o600
@@ -104,7 +114,7 @@ def test_a_bundle_is_verified_and_made_again_byte_for_byte(made: MadeIncident, r
         "one/rollback.json",
         "one/verify_record.py",
     ]
-    run("verify-bundle", "one.tar.gz", "--sha256", digest)
+    run("verify-bundle", "one.tar.gz", "--sha256", digest, code=UNSEALED)
     assert "expected the SHA-256 00" in run(
         "verify-bundle", "one.tar.gz", "--sha256", "00", code=ExitCode.FAILED
     )
@@ -122,7 +132,7 @@ def test_records_of_users_stay_unless_they_are_asked_for(run: Command) -> None:
     assert b"someone@example.org" not in b"".join(content for _, content in without)
     assert b"someone@example.org" in b"".join(content for _, content in whole)
     assert "left out" not in taken
-    run("verify-bundle", "all.tar.gz")
+    run("verify-bundle", "all.tar.gz", code=UNSEALED)
 
 
 def test_links_and_remains_of_a_kill_stay(made: MadeIncident, run: Command) -> None:
@@ -344,7 +354,7 @@ def test_what_was_tampered_with_is_refused(
 ) -> None:
     run("bundle", "one")
     found = members(Path("one.tar.gz"))
-    run("verify-bundle", pack(Path("same.tar.gz"), found))
+    run("verify-bundle", pack(Path("same.tar.gz"), found), code=UNSEALED)
     tamper(found)
 
     refused = run("verify-bundle", pack(Path("other.tar.gz"), found), code=ExitCode.FAILED)
@@ -361,9 +371,9 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "other sums": lambda data: data[:-8] + b"\0" * 8,
     "one bit": lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:],
     "more after it": lambda data: data + b"more",
-    "another after it": lambda data: data + gzip.compress(b"more"),
-    "zeros": lambda _: gzip.compress(b"\0" * 100_000),
-    "ones": lambda _: gzip.compress(b"\xff" * 100_000),
+    "another after it": lambda data: data + packed(b"more"),
+    "zeros": lambda _: packed(b"\0" * 100_000),
+    "ones": lambda _: packed(b"\xff" * 100_000),
 }
 
 
@@ -385,7 +395,7 @@ def test_a_header_that_would_fill_the_memory_is_refused(run: Command) -> None:
     header.size = 1024**3
     raw.write(header.tobuf(tarfile.USTAR_FORMAT))
     path = Path("huge.tar.gz")
-    path.write_bytes(gzip.compress(raw.getvalue() + b"\0" * 10240, mtime=0))
+    path.write_bytes(packed(raw.getvalue() + b"\0" * 10240))
 
     assert "bytes at most at once" in run("verify-bundle", path, code=ExitCode.FAILED)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode
-from tests.unit.test_bundle import Command, clock, made, run
+from tests.unit.test_bundle import Command, clock, made, packed, run
 
 __all__ = ["clock", "made", "run"]
 
@@ -33,11 +33,12 @@ def _named(tar: bytes) -> bytes:
 
 HIDDEN: dict[str, Callable[[bytes], bytes]] = {
     "comment": lambda data: data[:3] + b"\x10" + data[4:10] + b"hidden\0" + data[10:],
+    "system": lambda data: data[:9] + b"\3" + data[10:],
     "time": lambda data: data[:4] + b"\1" + data[5:],
-    "an empty file after it": lambda data: data + gzip.compress(b""),
+    "an empty file after it": lambda data: data + packed(b""),
     "zeros after it": lambda data: data + b"\0" * 512,
-    "padding": lambda data: gzip.compress(_padded(gzip.decompress(data)), mtime=0),
-    "owner": lambda data: gzip.compress(_named(gzip.decompress(data)), mtime=0),
+    "padding": lambda data: packed(_padded(gzip.decompress(data))),
+    "owner": lambda data: packed(_named(gzip.decompress(data))),
 }
 
 

@@ -285,8 +285,10 @@ def _verified(
 def test_a_bundle_that_holds_and_one_that_does_not(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = _verified(bundle, monkeypatch, capsys, ExitCode.VERIFIED)
-    assert (found["result"]["record_holds"], found["result"]["sha256_given"]) == (True, False)
+    # It has no chain.
+    found = _verified(bundle, monkeypatch, capsys, ExitCode.BROKEN)
+    assert (found["result"]["record_holds"], found["result"]["record_sealed"]) == (True, False)
+    assert not found["result"]["sha256_given"]
     assert found["result"]["files"] > 0
     bundle.write_bytes(bundle.read_bytes()[:-9])
     damaged = _verified(bundle, monkeypatch, capsys, ExitCode.FAILED)

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ActionFailed, Unverifiable
+from fixtures.errors import ActionFailed, ExitCode, Problem, Unverifiable, UsageProblem
+from fixtures.incident.incident import load_incident
 from fixtures.incident.journal import hash_of, head_of
 from fixtures.record_names import CHAIN, HEAD
 from fixtures.redaction.redactor import Redactor
-from fixtures.sealing.chain import Sealing, promised, sealed, standing
+from fixtures.sealing import chain
+from fixtures.sealing.chain import Sealing, promised, seal_text_of_people, sealed, standing
+from fixtures.sealing.signature import sign
 from fixtures.system.files import canonical_json
 from fixtures.target.profile import Signing
 from fixtures.verdict import Verdict
 from reports.bundle.bundle import write_bundle
+from reports.bundle.bundle_check import BundleWrong, verify_bundle
 from reports.bundle.record_check import CHECKER, check_record
 from reports.incident.incident_record import read_record
 from reports.run import completion, renewal
@@ -29,7 +34,9 @@ from reports.run.renewal import renew
 from reports.verdict.recount import recounted
 from reports.verdict.verdict import read_verdict, write_verdict
 from tests.fork_server import ForkServer
-from tests.unit.drawn_incident import drawn_incident
+from tests.unit.drawn_incident import IDENTITY, drawn_incident
+from tests.unit.forged_bundles import ALONE, OF_BUNDLES, OF_FILES, Forger, chained, tar_of
+from tests.unit.forged_bundles import packed as packed_tar
 from tests.unit.sealed_record import SealedRecord, add_results, edits, new_key, packed, unpacked
 
 _UNSIGNED = Signing()
@@ -298,6 +305,129 @@ def test_an_entry_keeps_the_signature_before_it(record: SealedRecord) -> None:
     assert "before that" in checked.lines[0]
 
 
+def test_the_post_mortem_of_people_is_replaced_by_the_next_signature(record: SealedRecord) -> None:
+    path = record.folder / "postmortem.md"
+    path.write_text(path.read_text() + "The cause was a missing index.\n")
+    seal_text_of_people(record.folder, _UNSIGNED)
+    assert standing(record.folder, record.signing).wrong == {}
+    kept = json.loads((record.folder / CHAIN).read_text().splitlines()[1])["signature"]
+    assert kept.startswith("-----BEGIN SSH SIGNATURE")
+
+    record.seal("the next command")
+    found, chain = standing(record.folder, record.signing), (record.folder / CHAIN).read_text()
+    assert (found.wrong, found.open) == ({}, ())
+    assert [json.loads(line)["by"] for line in chain.splitlines()] == ["checks, run 1", "the next command"]
+    # No earlier end is handed out, to which the record could be set back.
+    assert "BEGIN SSH SIGNATURE" not in chain
+
+
+def test_without_the_key_nothing_is_added_to_what_was_signed(record: SealedRecord) -> None:
+    before = (record.folder / CHAIN).read_bytes(), (record.folder / HEAD).read_bytes()
+    (record.folder / "more.json").write_text("{}")
+
+    with pytest.raises(Unverifiable, match="the key that signs it, as it was signed before"):
+        Sealing(record.folder, _UNSIGNED).seal("report")
+    assert ((record.folder / CHAIN).read_bytes(), (record.folder / HEAD).read_bytes()) == before
+    assert standing(record.folder, record.signing).open == ("more.json",)
+
+
+@pytest.mark.parametrize("step", range(1, 4))
+def test_a_kill_while_the_post_mortem_is_replaced_leaves_a_chain_that_holds(
+    record: SealedRecord, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    path = record.folder / "postmortem.md"
+    path.write_text(path.read_text() + "The cause was a missing index.\n")
+    seal_text_of_people(record.folder, _UNSIGNED)
+    written = list[Path]()
+
+    def write(path: Path, data: bytes) -> None:
+        if len(written) == step:
+            raise KeyboardInterrupt
+        written.append(path)
+        path.write_bytes(data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(chain, "write_whole", write)
+        with suppress(KeyboardInterrupt):
+            Sealing(record.folder, record.signing).seal("killed")
+    assert standing(record.folder, record.signing).wrong == {}
+    Sealing(record.folder, record.signing).seal("the next command")
+    found = standing(record.folder, record.signing)
+    assert (found.wrong, found.open) == ({}, ())
+
+
+def test_an_earlier_form_is_verified_and_goes_on(record: SealedRecord) -> None:
+    """Its entries keep whole signatures: what that does not prove is said, and the next seal mends it."""
+    assert record.signing.key is not None
+    entry = json.loads((record.folder / CHAIN).read_text())
+    del entry["version"]
+    files = chained([entry])
+    line = files[HEAD]
+    signature = sign(line, record.signing)
+    (record.folder / CHAIN).write_bytes(files[CHAIN])
+    (record.folder / HEAD).write_bytes(line + signature.encode())
+    first = standing(record.folder, record.signing)
+    second = chained([entry, {**entry, "by": "later", "files": [], "signature": signature}])
+    (record.folder / CHAIN).write_bytes(second[CHAIN])
+    (record.folder / HEAD).write_bytes(second[HEAD] + sign(second[HEAD], record.signing).encode())
+
+    for found in (first, standing(record.folder, record.signing)):
+        assert (found.wrong, found.open) == ({}, ())
+        assert "in an earlier form, which does not tell whether it was set back" in found.signature
+    older = check_record(record.bundle, record.signing.allowed_signers)
+    assert older.code is ExitCode.VERIFIED
+    assert "in an earlier form: it may be an earlier end" in older.lines[0]
+    (record.folder / "more.json").write_text("{}")
+    record.seal("the next command")
+    assert "earlier form" not in standing(record.folder, record.signing).signature
+
+
+def test_a_signature_that_is_not_checked_holds_for_nobody(
+    record: SealedRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, signers = record.bundle, record.signing.allowed_signers
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert "cannot be checked" in standing(record.folder, record.signing).wrong[HEAD]
+    assert HEAD in standing(record.folder).open
+    assert check_record(bundle, signers).code is ExitCode.FAILED
+    assert check_record(bundle).code is ExitCode.BROKEN
+
+
+def test_a_record_that_nobody_signed_is_wrong_where_signers_are_named(
+    unsigned: SealedRecord, tmp_path: Path
+) -> None:
+    signing = new_key(tmp_path, "later")
+    assert "nobody has signed it" in standing(unsigned.folder, signing).wrong[HEAD]
+    assert recounted(read_record(unsigned.folder, signing)).verdict is Verdict.BROKEN
+    assert check_record(unsigned.bundle, signing.allowed_signers).code is ExitCode.FAILED
+    # From here on it may be signed, and says what was not.
+    (unsigned.folder / "more.json").write_text("{}")
+    Sealing(unsigned.folder, signing).seal("a command")
+    found = standing(unsigned.folder, signing)
+    assert found.wrong == {}
+    assert "not signed: entry 0" in found.signature
+
+
+def test_a_key_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    _, problem = promised(Signing(key=tmp_path / "pipe"))
+    assert "expected a regular file" in str(problem)
+
+
+def test_a_copy_under_another_name_is_no_other_incident(unsigned: SealedRecord) -> None:
+    copy = Path(shutil.copytree(unsigned.folder, unsigned.folder.with_name("other")))
+    own = json.loads((copy / "incident.json").read_text())
+    own.pop("id", None)
+    (copy / "incident.json").chmod(0o600)
+    (copy / "incident.json").write_bytes(canonical_json(own))
+    # A record of before does not say its id.
+    assert load_incident(copy).id == "other"
+    (copy / "incident.json").write_bytes(canonical_json({**own, "id": unsigned.folder.name}))
+    with pytest.raises(UsageProblem, match="folder of an incident: expected the one named"):
+        load_incident(copy)
+
+
 def test_an_old_record_is_not_sealed_and_is_bundled(tmp_path: Path) -> None:
     made = drawn_incident(tmp_path)
 
@@ -401,6 +531,71 @@ def test_edits_of_one_byte_or_line_are_found(record: SealedRecord, tmp_path: Pat
         for what, text in edits(record.bundle, count, seed=count):
             edited.write_bytes(text)
             assert is_found(server.run("-c", CHECK, str(CHECKER), str(edited))), what
+
+
+@pytest.fixture(scope="module")
+def signed_twice(tmp_path_factory: pytest.TempPathFactory) -> SealedRecord:
+    """A record that two commands sealed and signed; nobody changes it."""
+    folder = tmp_path_factory.mktemp("twice")
+    record = SealedRecord.of(folder, new_key(folder))
+    (record.folder / "notes.json").write_text("{}")
+    record.seal("another command")
+    return record
+
+
+def is_wrong_in_its_folder(files: Mapping[str, bytes], record: SealedRecord, folder: Path) -> bool:
+    """Whether the suite finds something in a copy of the record with these files in the place of its own."""
+    folder, signing = Path(shutil.copytree(record.folder, folder / IDENTITY)), record.signing
+    for name in unpacked(record.bundle).keys() - files.keys():
+        (folder / name).unlink()
+    for name, text in files.items():
+        if name not in {"bundle.json", CHECKER.name}:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).unlink(missing_ok=True)
+            (folder / name).write_bytes(text)
+    try:
+        found = standing(folder, signing)
+        return bool(found.wrong or found.open) or (
+            recounted(read_record(folder, signing)).verdict is not Verdict.PASSED
+        )
+    except Problem:
+        return True
+
+
+@pytest.mark.parametrize("count", [3, pytest.param(40, marks=pytest.mark.long(minutes=10))])
+@pytest.mark.timeout(1800)
+def test_forgeries_of_every_kind_are_found_by_all(
+    signed_twice: SealedRecord, tmp_path: Path, count: int
+) -> None:
+    """The long variant makes 1,000."""
+    bundle, signing = signed_twice.bundle, signed_twice.signing
+    assert packed_tar(tar_of(unpacked(bundle))) == bundle.read_bytes()
+    assert not is_wrong_in_its_folder(unpacked(bundle), signed_twice, tmp_path / "same")
+    forger, path, missed = Forger(bundle, seed=count), tmp_path / "forged.tar.gz", list[str]()
+    every: dict[str, Callable[[Forger], bytes | dict[str, bytes]]] = {**OF_FILES, **OF_BUNDLES, **ALONE}
+    with closing(ForkServer(imported_by_the_checker(), bare=True)) as server:
+        assert not is_found(server.run("-c", CHECK, str(CHECKER), str(bundle), str(signing.allowed_signers)))
+        for number, (kind, forge) in enumerate([*every.items()] * count):
+            made: bytes | dict[str, bytes] = forge(forger)
+            path.write_bytes(made if isinstance(made, bytes) else packed_tar(tar_of(made)))
+            ran = server.run("-c", CHECK, str(CHECKER), str(path), str(signing.allowed_signers))
+            assert ran.stdout.isascii()
+            assert "\x1b" not in ran.stdout
+            by_checker = is_found(ran)
+            if not by_checker and kind not in ALONE:
+                missed.append(f"{number}: {kind}: the checker")
+            try:
+                verify_bundle(path)
+            except BundleWrong:
+                by_checker = True
+            if not by_checker:
+                missed.append(f"{number}: {kind}: verify-bundle")
+            if not isinstance(made, bytes):
+                folder = tmp_path / str(number)
+                if not is_wrong_in_its_folder(made, signed_twice, folder):
+                    missed.append(f"{number}: {kind}: the suite, in its folder")
+                shutil.rmtree(folder)
+    assert not missed
 
 
 def test_the_checker_stands_alone(record: SealedRecord) -> None:
