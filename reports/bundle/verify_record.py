@@ -295,5 +295,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     sys.exit(main(sys.argv[1:]))
