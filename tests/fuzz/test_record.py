@@ -62,6 +62,8 @@ COMMANDS = [
     ["card"],
     ["report", "{folder}/incidents/{id}"],
 ]
+# They search each byte of a record for secrets, which takes as long as a file is large.
+WHOLE_RECORD = {"report", "bundle"}
 MOST_LINES = 120
 LARGE = 65 * 1024 * 1024
 
@@ -134,7 +136,7 @@ def test_whatever_a_record_holds(record: Path, seed: int, command: list[str]) ->
         path = chance.choice(files)
         path.chmod(0o600)
         path.write_bytes(_damaged(path.read_bytes(), chance))
-        if not chance.randrange(50):
+        if command[0] not in WHOLE_RECORD and not chance.randrange(10):
             # Of holes alone, and larger than any of its kind.
             os.truncate(path, LARGE)
         patched.setenv("ROLLPROOF_TARGET", str(write_profile(folder)))
