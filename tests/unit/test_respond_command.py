@@ -17,7 +17,7 @@ import pytest
 from fixtures.decision.tree import Action, Decision
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode
-from fixtures.incident.incident import RollbackRecord, load_incident, new_incident
+from fixtures.incident.incident import RollbackRecord, find_incident, load_incident, new_incident
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.kept_samples import read_kept
 from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
@@ -323,7 +323,7 @@ def test_responses_of_others_and_damaged_ones_keep_nobody_from_what_is_wrong_now
         ("damaged", run.sandbox.target.name, b"garbage\n"),
         ("unreadable", "", b""),
     ):
-        folder = new_incident(incidents, target or "unreadable").folder.rename(incidents / name)
+        folder = find_incident(incidents, target or "unreadable", name).folder
         record = (folder / "incident.json").read_text()
         (folder / "incident.json").write_text(record if target else "{")
         (folder / RESPONSE).write_bytes(journal)
