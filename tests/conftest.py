@@ -7,6 +7,7 @@ nothing that only developers have.
 from __future__ import annotations
 
 import gc
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,14 @@ def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def profile(tmp_path: Path) -> Path:
     """A profile that loads; everything it describes is missing."""
     return write_profile(tmp_path)
+
+
+@pytest.fixture
+def terminal_can_be_lost() -> Iterator[None]:
+    """Let what a test starts end by SIGHUP, also where `nohup` has it ignored for the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def write_profile(folder: Path, more: str = "") -> Path:

@@ -277,6 +277,8 @@ def _end(code: int) -> NoReturn:
 
 
 def _main() -> None:
+    # What is forked ends by a lost terminal, also where `nohup` has that ignored for the tests.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # The first entry is this file's folder.
     path = sys.path[1:]
     sys.path[0] = str(ROOT)

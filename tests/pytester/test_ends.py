@@ -97,6 +97,7 @@ def test_a_disk_that_is_full_from_the_start_is_one_line(recorded: Sandbox, limit
 
 
 @ALONE_AND_WITH_WORKERS
+@pytest.mark.usefixtures("terminal_can_be_lost")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_cancelled_run_has_its_record_and_its_verdict(recorded: Sandbox, number: signal.Signals) -> None:
     recorded.impatient()
@@ -124,6 +125,7 @@ def test_a_run_whose_reader_has_gone_goes_on_in_silence(recorded: Sandbox) -> No
     assert (incident_of(recorded) / "verdict.json").exists()
 
 
+@pytest.mark.usefixtures("terminal_can_be_lost")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_process_that_ignores_a_signal_still_does(recorded: Sandbox, number: signal.Signals) -> None:
     """As `nohup` has it."""

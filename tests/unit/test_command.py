@@ -214,6 +214,7 @@ run_program(script, Deadline(60), output=None, errors=None, environment=inherite
 """
 
 
+@pytest.mark.usefixtures("terminal_can_be_lost")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM])
 def test_what_only_reads_ends_with_who_started_it(tmp_path: Path, number: signal.Signals) -> None:
     """Whatever ends that."""

@@ -170,6 +170,7 @@ def test_a_failure_stops_it_too(settings: EngineSettings, failure: type[BaseExce
     assert not daemons[0].lives("dockerd")
 
 
+@pytest.mark.usefixtures("terminal_can_be_lost")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_it_too(settings: EngineSettings, tmp_path: Path, number: signal.Signals) -> None:
     process = starter(tmp_path)

@@ -153,6 +153,7 @@ def test_a_long_argument_is_not_echoed(
     assert "internal error" not in said
 
 
+@pytest.mark.usefixtures("terminal_can_be_lost")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_command_as_ctrl_c_does(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
@@ -180,6 +181,7 @@ def test_a_signal_ends_a_command_as_ctrl_c_does(
     assert capsys.readouterr().err == "interrupted\n"
 
 
+@pytest.mark.usefixtures("terminal_can_be_lost")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_what_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     """As by `nohup`."""
