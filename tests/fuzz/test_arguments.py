@@ -15,7 +15,7 @@ from tests.conftest import write_profile
 from tests.fuzz.typed import typed
 
 # They go on until they are ended, become another program, or take samples for a while.
-LONG = {"monitor", "verify", "run", "assess"}
+LONG = {"monitor", "verify", "run", "assess", "respond"}
 NAMES = sorted({name for name, one in COMMANDS.items() if not isinstance(one, TyperGroup)} - LONG)
 LINES = [
     *([name] for name in NAMES),
