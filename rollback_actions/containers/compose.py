@@ -217,7 +217,7 @@ class ComposeControl:
                 deadline=limit,
             )
         if completes:
-            self._await_completion(services, limit)
+            self._await(services, limit, "completed", _has_completed, "completed, exit code 0", _may_complete)
         else:
             self._await_health(services, limit)
         self._expect(
@@ -253,26 +253,25 @@ class ComposeControl:
 
     def _await_health(self, services: Iterable[str], limit: Deadline) -> None:
         # Not `docker compose up --wait`: it fails on a service whose health check is switched off.
-        # All containers of the project are inspected, so once a round.
-        while not all(map(_ready, found := self._containers(services))):
-            if limit.passed:
-                self._require(found, f"healthy within {limit.seconds:g} s", _ready)
-            # A container that ended or is paused stays unhealthy, however long the wait.
-            self._require(found, "running", lambda c: c.status in {"running", "restarting"})
-            time.sleep(POLL_SECONDS)
+        # A container that ended or is paused stays unhealthy, however long the wait.
+        self._await(services, limit, "healthy", _ready, "running", _may_be_ready)
 
-    def _await_completion(self, services: Iterable[str], limit: Deadline) -> None:
-        found = self._containers(services)
-        while not all(one.completed for one in found):
+    def _await(
+        self,
+        services: Iterable[str],
+        limit: Deadline,
+        wanted: str,
+        arrived: Callable[[Container], bool],
+        needed: str,
+        may_arrive: Callable[[Container], bool],
+    ) -> None:
+        """Wait until all containers of `services` have `arrived`; fail once one of them cannot."""
+        # All containers of the project are inspected, so once a round.
+        while not all(map(arrived, found := self._containers(services))):
             if limit.passed:
-                self._require(found, f"completed within {limit.seconds:g} s", lambda c: c.completed)
-            self._require(
-                found,
-                "completed, exit code 0",
-                lambda c: c.completed or c.status in {"created", "running", "restarting"},
-            )
+                self._require(found, f"{wanted} within {limit.seconds:g} s", arrived)
+            self._require(found, needed, may_arrive)
             time.sleep(POLL_SECONDS)
-            found = self._containers(services)
 
     def resolve(self, address: Address) -> Endpoint:
         """Return the endpoint of `address` for a client on this host, now: a start can move a service."""
@@ -353,6 +352,18 @@ class ComposeControl:
 
 def _ready(container: Container) -> bool:
     return container.status == "running" and container.healthy
+
+
+def _may_be_ready(container: Container) -> bool:
+    return container.status in {"running", "restarting"}
+
+
+def _has_completed(container: Container) -> bool:
+    return container.completed
+
+
+def _may_complete(container: Container) -> bool:
+    return container.completed or container.status in {"created", "running", "restarting"}
 
 
 def _describe(container: Container) -> str:
