@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.system.files import read_regular
+from fixtures.reading import read_regular
 
 NODE_ID = "nodeId"
 """The label that names the check."""

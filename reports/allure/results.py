@@ -34,10 +34,10 @@ from fixtures.gating.evidence import EVIDENCE
 from fixtures.gating.recorder import judge
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.incident.ledger import Result
+from fixtures.reading import read_regular
 from fixtures.record_names import RESULTS
 from fixtures.redaction.redactor import Redactor
 from fixtures.stages import Replica, parameters_of, stage_of, store_in
-from fixtures.system.files import read_regular
 from fixtures.verdict import Verdict
 from reports.allure.categories import code_of
 from reports.allure.description import description, note_error, steps

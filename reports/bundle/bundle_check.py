@@ -18,7 +18,8 @@ from typing import IO, BinaryIO
 
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem, reason_of, shortened
 from fixtures.home import typed
-from fixtures.system.files import canonical_json, open_regular, strict_json
+from fixtures.reading import open_regular
+from fixtures.system.files import canonical_json, strict_json
 from fixtures.system.record_files import record_of
 from reports.bundle.bundle import (
     LARGEST_MANIFEST,

@@ -12,7 +12,8 @@ from typing import Any
 
 from fixtures.errors import reason_of
 from fixtures.incident.incident import Incident
-from fixtures.system.files import read_regular, write_whole
+from fixtures.reading import read_regular
+from fixtures.system.files import write_whole
 from reports.tools.processes import NoReport
 
 MOST_REPORTS = 10

@@ -15,8 +15,9 @@ from typing import Any
 from fixtures.errors import reason_of
 from fixtures.home import typed
 from fixtures.incident.incident import Incident, load_incident
+from fixtures.reading import read_regular
 from fixtures.record_names import JOURNAL_END, LIMITS, POST_MORTEM, REPORT, RESULTS, ROLLBACK, VERDICT
-from fixtures.system.files import read_regular, write_whole
+from fixtures.system.files import write_whole
 from fixtures.verdict import RunVerdict
 from reports.allure.categories import CATEGORIES
 from reports.allure.metadata import report_name

@@ -28,6 +28,7 @@ from fixtures.incident.ledger import BEGUN, Result, Run, runs
 from fixtures.incident.reopening import REOPENED, reopening_journal
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
 from fixtures.monitoring.samples import MOST_READ, Sample, sample_of
+from fixtures.reading import is_torn, lines_of, read_regular
 from fixtures.record_names import (
     ACCOUNTS,
     CHAIN,
@@ -52,7 +53,7 @@ from fixtures.rollback.unfinished import SupersededFile, UnfinishedFile
 from fixtures.sealing.chain import ANYBODY, Standing, standing
 from fixtures.stages import PHASES
 from fixtures.system.clock import Moment
-from fixtures.system.files import is_torn, lines_of, read_regular, strict_json
+from fixtures.system.files import strict_json
 from fixtures.system.record_files import record_of as read_of
 from fixtures.target.profile import Signing
 from fixtures.team.contact_record import ContactRecord, record_of

@@ -8,8 +8,8 @@ from typing import Any
 
 from fixtures.errors import Problem
 from fixtures.incident.journal import JournalEvent, read_journal
+from fixtures.reading import read_regular
 from fixtures.record_names import JOURNAL_END
-from fixtures.system.files import read_regular
 from reports.text.room import cut_to
 
 RECORDS = 60

@@ -15,8 +15,8 @@ from matplotlib.transforms import blended_transform_factory
 
 from fixtures.errors import Unverifiable, expected_of, reason_of
 from fixtures.monitoring.samples import MOST_READ, Sample, sample_of
+from fixtures.reading import lines_of
 from fixtures.record_names import SAMPLES
-from fixtures.system.files import lines_of
 from reports.incident.converted import Converter
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
 from reports.pictures.moments import Marked, foremost, moments_of

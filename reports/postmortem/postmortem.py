@@ -12,10 +12,11 @@ from pathlib import Path
 
 from fixtures.errors import Unverifiable, reason_of
 from fixtures.home import typed
+from fixtures.reading import read_regular
 from fixtures.record_names import POST_MORTEM
 from fixtures.redaction.redactor import Redactor
 from fixtures.sealing.chain import ANYBODY
-from fixtures.system.files import read_regular, write_whole
+from fixtures.system.files import write_whole
 from fixtures.target.profile import Signing
 from fixtures.verdict import RunVerdict
 from reports.incident.incident_record import IncidentRecord, read_record

@@ -20,9 +20,10 @@ from fixtures.given.given import recorded_facts
 from fixtures.home import typed
 from fixtures.incident.incident import IncidentKind, record_of
 from fixtures.incident.tally import of_severity, tally
+from fixtures.reading import read_regular
 from fixtures.record_names import GATE_PAGE, REPORT
 from fixtures.sealing.chain import UNSIGNED, promised
-from fixtures.system.files import read_regular, write_whole
+from fixtures.system.files import write_whole
 from fixtures.verdict import RunVerdict, Verdict
 from reports.allure.metadata import write_metadata
 from reports.allure.results import write_unreported

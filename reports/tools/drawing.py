@@ -10,8 +10,9 @@ from pathlib import Path
 
 from fixtures.errors import reason_of
 from fixtures.home import HOME, typed
+from fixtures.reading import read_regular
 from fixtures.redaction.redactor import Redactor
-from fixtures.system.files import read_regular, write_whole
+from fixtures.system.files import write_whole
 from reports.tools.processes import NoReport, run
 
 FOLDER = "pictures"

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fixtures.errors import ExitCode, UsageProblem, expected_of, reason_of
-from fixtures.system.files import read_regular
+from fixtures.reading import read_regular
 from rollback_actions.cli.options import Profile
 
 # As that of a change document.

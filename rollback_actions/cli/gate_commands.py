@@ -15,8 +15,9 @@ from fixtures.home import typed
 from fixtures.incident.incident import find_change
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.ledger import Result, Run, runs
+from fixtures.reading import read_regular
 from fixtures.record_names import GATE_PAGE
-from fixtures.system.files import canonical_json, read_regular, write_whole
+from fixtures.system.files import canonical_json, write_whole
 from fixtures.verdict import RunVerdict, Verdict
 from rollback_actions.cli.options import AsJson, Profile, TakeOver
 

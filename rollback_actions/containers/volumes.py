@@ -20,8 +20,8 @@ from typing import Any
 
 from fixtures.engines.engine import Container, Mount
 from fixtures.errors import ActionFailed
+from fixtures.reading import open_regular
 from fixtures.system.command import Deadline, run_command
-from fixtures.system.files import open_regular
 
 HELPER_LABEL = "rollproof.helper"
 # The deadline for removing a helper whose work was interrupted.

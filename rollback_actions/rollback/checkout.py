@@ -13,8 +13,9 @@ from pathlib import Path
 
 from fixtures.errors import ActionFailed, reason_of
 from fixtures.git.repository import GIT_SECONDS, git, head
+from fixtures.reading import open_regular
 from fixtures.system.command import Deadline
-from fixtures.system.files import open_regular, sync_folder, sync_tree
+from fixtures.system.files import sync_folder, sync_tree
 
 _BLOCK = 1024 * 1024
 # The git of a killed rollback keeps working for a moment.

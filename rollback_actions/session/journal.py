@@ -20,9 +20,10 @@ from fixtures.incident.journal import (
     verify_journal,
     whole_lines,
 )
+from fixtures.reading import open_regular
 from fixtures.system.clock import Moment
 from fixtures.system.command import Ran
-from fixtures.system.files import append_line, complete_lines, open_regular, sha256_of, sync_folder
+from fixtures.system.files import append_line, complete_lines, sha256_of, sync_folder
 from fixtures.system.record_files import as_json
 
 Detail = str | float | Sequence[str] | None

@@ -139,15 +139,15 @@ _ROWS = {
         "rollback_actions.containers rollback_actions.stores"
     ),
     "rollback_actions.stores.mongodb": (
-        "fixtures.system fixtures.target fixtures.stores fixtures.stores.mongodb fixtures.backups "
+        "fixtures fixtures.system fixtures.target fixtures.stores fixtures.stores.mongodb fixtures.backups "
         "rollback_actions.stores"
     ),
     "rollback_actions.stores.redis": (
-        "fixtures.system fixtures.target fixtures.stores fixtures.stores.redis fixtures.backups "
+        "fixtures fixtures.system fixtures.target fixtures.stores fixtures.stores.redis fixtures.backups "
         "rollback_actions.stores"
     ),
     "rollback_actions.stores.s3": (
-        "fixtures.system fixtures.target fixtures.stores fixtures.stores.s3 fixtures.backups "
+        "fixtures fixtures.system fixtures.target fixtures.stores fixtures.stores.s3 fixtures.backups "
         "rollback_actions.stores"
     ),
     "rollback_actions.stores.kafka": (
@@ -155,7 +155,7 @@ _ROWS = {
         "rollback_actions.stores"
     ),
     "rollback_actions.stores.qdrant": (
-        "fixtures.system fixtures.target fixtures.stores fixtures.stores.qdrant fixtures.backups "
+        "fixtures fixtures.system fixtures.target fixtures.stores fixtures.stores.qdrant fixtures.backups "
         "rollback_actions.stores"
     ),
     "rollback_actions.stores.milvus": (

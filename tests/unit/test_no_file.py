@@ -16,8 +16,8 @@ from fixtures.backups.index import read_index
 from fixtures.backups.package import read_package
 from fixtures.errors import ActionFailed, ExitCode
 from fixtures.losses.lost_window import read_window
+from fixtures.reading import open_regular, read_regular
 from fixtures.record_names import DOWNTIME, JOURNAL, RESPONSE, RESPONSE_SAMPLES, SAMPLES, UNFINISHED
-from fixtures.system.files import open_regular, read_regular
 from fixtures.target.profile import load_target
 from reports.__main__ import app
 from reports.bundle.bundle_check import verify_bundle

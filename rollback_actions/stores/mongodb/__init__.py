@@ -2,6 +2,6 @@
 
 `keeper`; `clients` that are connected.
 
-May import `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.mongodb`,
+May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.mongodb`,
 `fixtures.backups`, `rollback_actions.stores`.
 """

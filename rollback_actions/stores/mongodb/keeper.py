@@ -24,9 +24,10 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from fixtures.backups.package import Kept, Package, read_package, write_package
+from fixtures.reading import open_regular
 from fixtures.stores.mongodb.descriptor import MongodbProfile
 from fixtures.stores.mongodb.view import Document, connect, holds_data, marks_of, within
-from fixtures.system.files import create_file, open_regular
+from fixtures.system.files import create_file
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter

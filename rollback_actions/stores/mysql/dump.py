@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures.errors import ActionFailed
-from fixtures.system.files import open_regular
+from fixtures.reading import open_regular
 
 # Put before each line of the dump program's standard error, which follows the dump.
 ERROR_PREFIX = b"-- standard error: "

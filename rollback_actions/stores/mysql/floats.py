@@ -15,8 +15,9 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor, SSCursor
 
 from fixtures.errors import ActionFailed
+from fixtures.reading import open_regular
 from fixtures.stores.mysql.view import quoted, rows
-from fixtures.system.files import create_file, open_regular
+from fixtures.system.files import create_file
 
 _COLUMNS = (
     "SELECT table_schema, table_name, column_name FROM information_schema.columns"

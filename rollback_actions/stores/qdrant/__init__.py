@@ -2,6 +2,6 @@
 
 `keeper` alone.
 
-May import `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.qdrant`,
+May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.qdrant`,
 `fixtures.backups`, `rollback_actions.stores`.
 """

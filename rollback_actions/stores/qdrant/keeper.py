@@ -14,11 +14,12 @@ from urllib.parse import quote, urlencode
 from pydantic import BaseModel, ConfigDict
 
 from fixtures.backups.package import Kept, Package, read_package, write_package
+from fixtures.reading import open_regular
 from fixtures.stores.policy import policy_of
 from fixtures.stores.qdrant.descriptor import QdrantProfile
 from fixtures.stores.qdrant.view import Rest, path_of
 from fixtures.stores.reach import Countdown
-from fixtures.system.files import create_file, open_regular
+from fixtures.system.files import create_file
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter, Writable

@@ -2,6 +2,6 @@
 
 `keeper`; `clients` that are connected.
 
-May import `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.redis`,
+May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.redis`,
 `fixtures.backups`, `rollback_actions.stores`.
 """

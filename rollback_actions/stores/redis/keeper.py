@@ -17,11 +17,12 @@ from typing import Literal
 import redis
 
 from fixtures.backups.package import Kept, Package, read_package, write_package
+from fixtures.reading import open_regular
 from fixtures.stores.reach import Countdown, release
 from fixtures.stores.redis.descriptor import RedisProfile
 from fixtures.stores.redis.formats import RDB, rdb_of_payload
 from fixtures.stores.redis.view import KeyGroups, connect, keys, marks_of, translated
-from fixtures.system.files import create_file, open_regular
+from fixtures.system.files import create_file
 from fixtures.system.side_by_side import batched
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored

@@ -2,6 +2,6 @@
 
 `keeper`; `objects`, one at a time.
 
-May import `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.s3`, `fixtures.backups`,
-`rollback_actions.stores`.
+May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.stores`, `fixtures.stores.s3`,
+`fixtures.backups`, `rollback_actions.stores`.
 """

@@ -23,10 +23,11 @@ from minio.error import S3Error
 from minio.versioningconfig import OFF, VersioningConfig
 
 from fixtures.backups.package import Kept, Package, read_package, write_package
+from fixtures.reading import open_regular
 from fixtures.stores.reach import Countdown
 from fixtures.stores.s3.descriptor import S3Profile
 from fixtures.stores.s3.view import connect, translated
-from fixtures.system.files import create_file, open_regular
+from fixtures.system.files import create_file
 from fixtures.system.side_by_side import Workers
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
