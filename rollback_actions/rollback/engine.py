@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ from rollback_actions.rollback.connections import watch_of
 from rollback_actions.rollback.losses import Losses
 from rollback_actions.rollback.maintenance import MaintenanceMode
 from rollback_actions.session.steps import Recorder
-from rollback_actions.stores.contract import BacksUp, LoadingKeeper, StoppedKeeper, StoreKeeper, kept_by
+from rollback_actions.stores.contract import LoadingKeeper, StoppedKeeper, StoreKeeper, kept_by
 from rollback_actions.stores.registry import open_keeper
 
 # These steps keep their own time.
@@ -59,23 +61,65 @@ def origin_of(target: Target, engine: ContainerEngine) -> Origin | None:
     return Origin(commit, tuple(sorted(label for label in labels if label and is_commit_id(label))))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Run:
-    """The things that the steps of one rollback work with."""
+    """One run of a rollback: the things that the actions of its steps work with.
+
+    It has `unfinished` from `begin` on, and `losses` and `maintenance` where steps of the plan need them.
+    `besides` are groups of services that have to stop too, `down` are the stores that did not start, and
+    `keepers` the write sides of the stores to restore.
+    """
 
     target: Target
     plan: Plan
-    unfinished: Unfinished
     engine: ContainerEngine
     control: ContainerControl
     steps: Recorder
     schedule: Schedule
+    unfinished: Unfinished = field(init=False)
+    watch: Watch = field(init=False)
+    losses: Losses = field(init=False)
+    maintenance: MaintenanceMode = field(init=False)
+    besides: list[tuple[str, ...]] = field(default_factory=list)
+    down: set[str] = field(default_factory=set)
+    keepers: dict[str, StoreKeeper] = field(default_factory=dict)
+
+    def begin(self, incident: Incident) -> None:
+        """Record the beginning in `incident`: from here on there is something to resume."""
+        target, plan = self.target, self.plan
+        backup = plan.backup.folder.name if plan.backup else ""
+        origin = origin_of(target, self.engine)
+        self.unfinished = Unfinished.begin(incident, plan.wish, plan.baseline.id, backup, plan.stores, origin)
+        _record_beginning(target, self.unfinished, self.steps)
+        if plan.backup is not None:
+            self.losses = Losses(target, self.engine, plan.backup, self.unfinished)
+        application = target.application
+        if application.maintenance is not None:
+            self.maintenance = MaintenanceMode(application, application.maintenance, self.control, self.steps)
+
+    def walk(self, steps: Iterable[PlannedStep]) -> None:
+        """Do `steps` in their order; those of several stores that are side by side, store by store."""
+        for side_by_side, some in groupby(steps, key=attrgetter("side_by_side")):
+            if side_by_side:
+                _restore_all(self, tuple(some))
+            else:
+                for step in some:
+                    self.do(step)
+
+    def do(self, step: PlannedStep) -> None:
+        """Do one step; a step within another is done by that one."""
+        if step.part_of is None:
+            ACTIONS[step.id.step](self, step)
 
     def open(self, planned: PlannedStep, seconds: float | None = None) -> AbstractContextManager[Shown]:
         """Open a step of the plan; it may take `seconds`, by default its stage's deadline in the schedule."""
         if seconds is None and planned.id.step not in _UNTIMED:
             seconds = self.schedule.deadline(planned.stage)
         return self.steps(planned.id.step, planned.id.of, seconds)
+
+    def keeper(self, name: str, deadline: float) -> StoreKeeper:
+        """Return the write side of store `name`."""
+        return open_keeper(name, self.target.stores[name], self.engine, self.control, deadline)
 
 
 def roll_back(
@@ -95,24 +139,16 @@ def roll_back(
     for.
 
     After an interruption it is run again in the same incident, and repeats every restore from the backup. The
-    stores' earlier data is kept already. Data that may have come since is kept in a further safety copy.
+    stores' earlier data is kept already. Data that may have come since is kept in a further safety copy. Data
+    that an earlier run has restored and accounted for is not restored again.
     """
-    schedule = schedule_of(target, plan)
-    for look in plan.of(Step.LOOK):
-        seconds = schedule.deadline(look.stage)
-        with steps(look.id.step, look.id.of, seconds) as step:
-            step.result = bring_images(target.folders.backups, plan.images, control, deadline=seconds)
-            # The files that a commit's compose files refer to are there only after its checkout.
-            if not plan.checks_out:
-                with _compose_files(target, plan) as files:
-                    control.described(files=files, deadline=seconds)
-    backup = plan.backup.folder.name if plan.backup else ""
-    origin = origin_of(target, engine)
-    unfinished = Unfinished.begin(incident, plan.wish, plan.baseline.id, backup, plan.stores, origin)
-    _record_beginning(target, unfinished, steps)
-    run = _Run(target, plan, unfinished, engine, control, steps, schedule)
+    run = _Run(target, plan, engine, control, steps, schedule_of(target, plan))
+    run.walk(plan.of(Step.LOOK))
+    run.begin(incident)
+    unfinished = run.unfinished
     try:
-        _roll_back(run)
+        with watch_of(target, plan.stores, engine, steps.note) as run.watch:
+            run.walk(plan.left(restored=unfinished.records is not None))
         for other in supersede_covered(target.folders.incidents, target.name, plan.wish, incident):
             steps.note(f"nothing is left to do of the rollback of incident {other}")
     except BaseException as error:
@@ -179,62 +215,52 @@ def _copies(unfinished: Unfinished) -> str:
     return f"the safety {'copy' if len(copies) == 1 else 'copies'}, {', '.join(copies)}"
 
 
-def _roll_back(run: _Run) -> None:
-    """Do the steps. Data that an earlier run has restored and accounted for is not restored again."""
-    plan, steps = run.plan, run.steps
-    maintenance = _maintenance(run)
-    if run.unfinished.records is None:
-        besides = maintenance.begin() if maintenance else ()
-        for stop in plan.of(Step.STOP):
-            with run.open(stop):
-                there = run.engine.containers()
-                for group in (*plan.stops, *besides):
-                    present = [service for service in group if service in there]
-                    run.control.stop(present, deadline=run.schedule.deadline(stop.stage))
-        with watch_of(run.target, plan.stores, run.engine, steps.note) as watch:
-            _put_back(run, watch)
-    for start in (*plan.of(Step.START), *plan.of(Step.RECREATE)):
-        with run.open(start):
-            _complete(run)
-            _start(run, plan.stopped)
-    if maintenance:
-        maintenance.end(lambda: _start(run, (plan.maintained,)))
-        if plan.keeps_out:
-            maintenance.keep_out()
+def _look(run: _Run, look: PlannedStep) -> None:
+    target, plan, seconds = run.target, run.plan, run.schedule.deadline(look.stage)
+    with run.open(look, seconds) as step:
+        step.result = bring_images(target.folders.backups, plan.images, run.control, deadline=seconds)
+        # The files that a commit's compose files refer to are there only after its checkout.
+        if not plan.checks_out:
+            with _compose_files(target, plan) as files:
+                run.control.described(files=files, deadline=seconds)
 
 
-def _maintenance(run: _Run) -> MaintenanceMode | None:
-    application = run.target.application
-    if not run.plan.maintained or application.maintenance is None:
-        return None
-    return MaintenanceMode(application, application.maintenance, run.control, run.steps)
+def _maintenance_on(run: _Run, _: PlannedStep) -> None:
+    run.besides += run.maintenance.begin()
 
 
-def _put_back(run: _Run, watch: Watch) -> None:
-    """Put data and working copy back while nothing of the application runs."""
-    target, plan = run.target, run.plan
-    down = _start_stores(run)
-    for quiet in plan.of(Step.QUIET):
-        with run.open(quiet) as step:
-            step.result = watch.begin()
-    losses = None
-    if plan.backup is not None:
-        losses = Losses(target, run.engine, plan.backup, run.unfinished)
-        for keep in plan.of(Step.KEEP):
-            _keep(run, keep, losses, down)
-    for out in plan.of(Step.CHECK_OUT):
-        with run.open(out) as step:
-            folder, seconds = run.unfinished.incident.folder, run.schedule.deadline(out.stage)
-            step.result = check_out(target.application.repository, plan.commit, folder, seconds=seconds)
-    if losses is not None:
-        _restore(run, losses)
-        for watched in plan.of(Step.WATCHED):
-            with run.open(watched) as step:
-                step.result = watch.end()
-        losses.finish(watch.blind())
+def _stop(run: _Run, stop: PlannedStep) -> None:
+    with run.open(stop):
+        there = run.engine.containers()
+        for group in (*run.plan.stops, *run.besides):
+            present = [service for service in group if service in there]
+            run.control.stop(present, deadline=run.schedule.deadline(stop.stage))
 
 
-def _keep(run: _Run, keep: PlannedStep, losses: Losses, down: Collection[str]) -> None:
+def _up(run: _Run, up: PlannedStep) -> None:
+    """Start a store if it is down; one that stays down may still be kept and restored.
+
+    Raises:
+        Problem: it does not start, and can neither list its records nor be restored.
+    """
+    name = up.id.of
+    try:
+        with run.open(up):
+            services = run.target.stores[name].services
+            run.control.start(services, deadline=run.schedule.deadline(up.stage))
+    except Problem as problem:
+        if not isinstance(run.keeper(name, 0.0), StoppedKeeper):
+            raise
+        run.down.add(name)
+        run.steps.note(f"{name} is not up, its records cannot be asked for: {problem.summary}")
+
+
+def _quiet(run: _Run, quiet: PlannedStep) -> None:
+    with run.open(quiet) as step:
+        step.result = run.watch.begin()
+
+
+def _keep(run: _Run, keep: PlannedStep) -> None:
     """Keep the stores' current data, and export the data written since the backup.
 
     Nobody watched for writers between two runs. So a resumed run keeps again each store that may hold data
@@ -247,11 +273,13 @@ def _keep(run: _Run, keep: PlannedStep, losses: Losses, down: Collection[str]) -
         with backup_written(folder):
             for finished in finish_sets(folder, target.name):
                 steps.note(f"the safety copy {finished} was whole, and has its name now")
-        _load(run, [name for name in run.plan.stores if name not in down], limit)
-        unseen = losses.export(run.plan.stores, down, steps, limit)
+        _load(run, [name for name in run.plan.stores if name not in run.down], limit)
+        unseen = run.losses.export(run.plan.stores, run.down, steps, limit)
         stores = [name for name in run.plan.stores if run.unfinished.kept is None or name in unseen]
         if stores:
-            keepers = {name: _keeps(run, name, limit.remaining, down) for name in stores}
+            keepers = {
+                name: kept_by(run.keeper(name, limit.remaining), up=name not in run.down) for name in stores
+            }
             with backup_written(folder):
                 safety = _next_safety(folder, run.unfinished.incident.id)
             take_backup(safety, target.name, f"before the rollback to {run.plan.commit}", keepers, steps)
@@ -262,7 +290,7 @@ def _keep(run: _Run, keep: PlannedStep, losses: Losses, down: Collection[str]) -
 def _load(run: _Run, names: Sequence[str], limit: Deadline) -> None:
     """Load what could not be exported otherwise; the restore brings back the state of the backup."""
     for name in names:
-        keeper = _keeper(run, name, limit.remaining)
+        keeper = run.keeper(name, limit.remaining)
         if isinstance(keeper, LoadingKeeper):
             try:
                 loaded = keeper.load()
@@ -273,31 +301,80 @@ def _load(run: _Run, names: Sequence[str], limit: Deadline) -> None:
                     run.steps.note(f"{name}: {', '.join(loaded)} was not loaded, and is now, to be exported")
 
 
-def _keeps(run: _Run, name: str, deadline: float, down: Collection[str]) -> BacksUp:
-    """Return the writer of a store's safety copy before its restore."""
-    return kept_by(_keeper(run, name, deadline), up=name not in down)
+def _check_out(run: _Run, out: PlannedStep) -> None:
+    with run.open(out) as step:
+        folder, seconds = run.unfinished.incident.folder, run.schedule.deadline(out.stage)
+        step.result = check_out(run.target.application.repository, run.plan.commit, folder, seconds=seconds)
 
 
-def _restore(run: _Run, losses: Losses) -> None:
+def _restore_all(run: _Run, steps: Sequence[PlannedStep]) -> None:
     """Restore every store, side by side, and account for its records before and after."""
     for other in unsettle_others(run.target.folders.incidents, run.target.name, run.unfinished.incident):
         run.steps.note(f"what the rollback of incident {other} has restored is overwritten")
+    of_store: dict[str, list[PlannedStep]] = {}
+    for step in steps:
+        of_store.setdefault(step.id.of, []).append(step)
+    # Before the first restore: none is overwritten where another's keeper cannot be opened.
     deadline = run.schedule.deadline(Stage.RESTORE)
-    planned = {restore.id.of: restore for restore in run.plan.of(Step.RESTORE)}
-    keepers = {name: _keeper(run, name, deadline) for name in planned}
+    run.keepers = {name: run.keeper(name, deadline) for name in of_store}
 
     def restore(name: str) -> None:
-        with run.open(planned[name]) as step:
-            restored = keepers[name].restore(losses.backup.folder / name)
-            notes = "".join(f"; {note}" for note in restored.notes)
-            step.result = f"{sum(restored.records.values()):,} records{notes}"
-        losses.account(name, run.steps, Deadline(run.schedule.deadline(Stage.ACCOUNT)))
+        for step in of_store[name]:
+            run.do(step)
 
-    every(restore, keepers, name="restore")
+    every(restore, of_store, name="restore")
 
 
-def _keeper(run: _Run, name: str, deadline: float) -> StoreKeeper:
-    return open_keeper(name, run.target.stores[name], run.engine, run.control, deadline)
+def _restore(run: _Run, restore: PlannedStep) -> None:
+    name = restore.id.of
+    with run.open(restore) as step:
+        restored = run.keepers[name].restore(run.losses.backup.folder / name)
+        notes = "".join(f"; {note}" for note in restored.notes)
+        step.result = f"{sum(restored.records.values()):,} records{notes}"
+
+
+def _account(run: _Run, account: PlannedStep) -> None:
+    run.losses.account(account.id.of, run.steps, Deadline(run.schedule.deadline(account.stage)))
+
+
+def _watched(run: _Run, watched: PlannedStep) -> None:
+    """End the watch; from here on the stores are restored, and stay so when the rollback is resumed."""
+    with run.open(watched) as step:
+        step.result = run.watch.end()
+    run.losses.finish(run.watch.blind())
+
+
+def _start_all(run: _Run, start: PlannedStep) -> None:
+    with run.open(start):
+        _complete(run)
+        _start(run, run.plan.stopped)
+
+
+def _maintenance_off(run: _Run, _: PlannedStep) -> None:
+    run.maintenance.end(lambda: _start(run, (run.plan.maintained,)))
+
+
+def _keep_out(run: _Run, _: PlannedStep) -> None:
+    run.maintenance.keep_out()
+
+
+ACTIONS: Mapping[Step, Callable[[_Run, PlannedStep], None]] = {
+    Step.LOOK: _look,
+    Step.MAINTENANCE_ON: _maintenance_on,
+    Step.STOP: _stop,
+    Step.UP: _up,
+    Step.QUIET: _quiet,
+    Step.KEEP: _keep,
+    Step.CHECK_OUT: _check_out,
+    Step.RESTORE: _restore,
+    Step.ACCOUNT: _account,
+    Step.WATCHED: _watched,
+    Step.START: _start_all,
+    Step.RECREATE: _start_all,
+    Step.MAINTENANCE_OFF: _maintenance_off,
+    Step.KEEP_OUT: _keep_out,
+}
+"""The action of each step of a plan, whose list says which are done, and in which order."""
 
 
 def _complete(run: _Run) -> None:
@@ -350,27 +427,6 @@ def _compose_files(target: Target, plan: Plan) -> Iterator[tuple[Path, ...]]:
     # The working copy stays where the other services are; this service's configuration is the commit's.
     with configuration_at(target, plan.commit, plan.wish.names[0]) as committed:
         yield committed
-
-
-def _start_stores(run: _Run) -> set[str]:
-    """Start stores that are down; return the ones that stay down but can still be kept and restored.
-
-    Raises:
-        Problem: another store does not start. It can neither list its records nor be restored.
-    """
-    down = set()
-    for up in run.plan.of(Step.UP):
-        name = up.id.of
-        try:
-            with run.open(up):
-                services = run.target.stores[name].services
-                run.control.start(services, deadline=run.schedule.deadline(up.stage))
-        except Problem as problem:
-            if not isinstance(_keeper(run, name, 0.0), StoppedKeeper):
-                raise
-            down.add(name)
-            run.steps.note(f"{name} is not up, its records cannot be asked for: {problem.summary}")
-    return down
 
 
 def _next_safety(folder: Path, incident: str) -> Path:

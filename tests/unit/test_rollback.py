@@ -8,8 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +21,12 @@ from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import Step, StepId, steps_in
 from fixtures.losses.changes import Written
-from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
+from fixtures.rollback.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
 from fixtures.rollback.unfinished import interrupted, unfinished_of
 from fixtures.verdict import Verdict
 from reports.terminal.outline import cautions, losses, outline
 from rollback_actions.backup import taking
-from rollback_actions.rollback.engine import RecordsUnknown
+from rollback_actions.rollback.engine import ACTIONS, RecordsUnknown
 from tests.unit.sandbox import (
     COMPOSE_FILE,
     SERVICES,
@@ -54,7 +52,6 @@ PLANS: dict[str, Callable[[Sandbox], Plan]] = {
 # How many steps each kind has, the exports and backups within the safety copy included: without what says
 # that the application is down, and with it.
 STEPS = {"service": (3, 3), "database": (10, 12), "full": (4, 6), "emergency": (17, 19)}
-SIDE_BY_SIDE = ({Step.EXPORT}, {Step.BACK_UP}, {Step.RESTORE, Step.ACCOUNT})
 
 
 @pytest.fixture
@@ -87,18 +84,6 @@ def _steps(incident: Incident) -> list[StepId]:
     return [step.id for step in found if step.id is not None]
 
 
-def _in_one_order(steps: list[StepId]) -> list[tuple[Step, str]]:
-    """Return steps with those that run side by side store by store: no other order is forgiven."""
-    ordered: list[tuple[Step, str]] = []
-    together = [
-        next((number for number, of in enumerate(SIDE_BY_SIDE) if one.step in of), None) for one in steps
-    ]
-    for number, group in groupby(zip(together, steps, strict=True), key=itemgetter(0)):
-        found = [(one.step, one.of) for _, one in group]
-        ordered += found if number is None else sorted(found, key=itemgetter(1))
-    return ordered
-
-
 def _stopped(sandbox: Sandbox) -> list[tuple[str, ...]]:
     return [tuple(call.args[0]) for call in sandbox.control.stop.call_args_list]
 
@@ -124,20 +109,18 @@ def test_it_does_the_steps_that_were_shown(
     assert len(_steps(incident)) == STEPS[kind][maintained is not None]
     done, planned = _steps(incident), [step.id for step in plan.steps]
     assert Counter(done) == Counter(planned)
-    assert _in_one_order(done) == _in_one_order(planned)
+    alone = [step.id for step in plan.steps if step.part_of is None and not step.side_by_side]
+    assert [step for step in done if step in alone] == alone
+    for store in plan.stores:
+        assert [step for step in done if step.of == store] == [step for step in planned if step.of == store]
     shown = [step for step, _ in outline(sandbox.target, plan)]
     assert shown == [step for step in plan.steps if step.part_of is None]
 
 
-@pytest.mark.parametrize("kind", ["database", "full", "emergency"])
-def test_its_steps_are_in_order_where_users_stay_out_of_it(
-    sandbox: Sandbox, incident: Incident, kind: str
-) -> None:
+def test_each_step_of_a_plan_has_its_action(sandbox: Sandbox) -> None:
     with proxied(sandbox, WAY_IN):
-        plan = PLANS[kind](sandbox)
-        sandbox.run(plan, incident)
-    assert plan.steps[-1].id == StepId(Step.KEEP_OUT)
-    assert _in_one_order(_steps(incident)) == _in_one_order([step.id for step in plan.steps])
+        steps = [step for planned in PLANS.values() for step in planned(sandbox).steps]
+    assert {step.part_of or step.id.step for step in steps} == ACTIONS.keys()
 
 
 def test_a_service_rollback_touches_that_service_only(sandbox: Sandbox, incident: Incident) -> None:
@@ -212,9 +195,11 @@ def test_after_an_interruption_of_any_step_it_is_run_again(
     assert (found and found.incident.id) == (incident.id if begun else None)
     before_it = len(_steps(incident))
     sandbox.run(plan, incident)
-    # A resumed one does the rest, and what it has to repeat, in the order of the plan as well.
-    done, planned = _steps(incident)[before_it:], [step.id for step in plan.steps]
-    assert _in_one_order(done) == _in_one_order([step for step in planned if step in done])
+    # A resumed one does the rest, and repeats what is not known to be done.
+    restored = plan.backup is not None and plan.steps[number].stage is Stage.START
+    left = [*plan.of(Step.LOOK), *plan.left(restored=restored)]
+    done, whole = set(_steps(incident)[before_it:]), {step.id for step in left if step.part_of is None}
+    assert whole <= done <= {step.id for step in left}
     words = {name: "of release 1" if name in plan.stores else before[name] for name in before}
     assert _words(sandbox) == words
     assert head(sandbox.target.application.repository) == (sandbox.commit if plan.checks_out else sandbox.bad)
