@@ -7,7 +7,6 @@ are missing from the record, and why.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +22,7 @@ from fixtures.incident.incident import (
     StoreAccount,
     load_incident,
 )
-from fixtures.incident.journal import head_of, read_journal
+from fixtures.incident.journal import head_of, object_in, read_journal
 from fixtures.incident.ledger import BEGUN, Result, Run, runs
 from fixtures.incident.reopening import REOPENED, reopening_journal
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
@@ -220,9 +219,9 @@ class _Reading:
     def _contacts(self) -> tuple[ContactRecord | None, Mapping[str, float]]:
         records = self.journal(CONTACTS)
         try:
-            minutes: Any = next((record["minutes"] for record in records if "minutes" in record), "{}")
+            minutes: Any = next((record["minutes"] for record in records if "minutes" in record), {})
             found = record_of(records) if records else None
-            return found, {str(name): float(value) for name, value in json.loads(minutes).items()}
+            return found, {str(name): float(value) for name, value in object_in(minutes).items()}
         except OTHER_SHAPE as error:
             self._doubt(CONTACTS, f"it is of another shape: {_shown(error)}")
             return None, {}

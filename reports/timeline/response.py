@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fixtures.errors import ExitCode
+from fixtures.incident.journal import object_in
 from fixtures.incident.response_record import (
     AGREED,
     ALLOWABLE,
@@ -74,7 +74,7 @@ def findings_of(entry: Mapping[str, Any], standing: Standing) -> list[str]:
     """Return an assessment's findings with `standing` in words; raise for a record of another shape."""
     return [
         f"{finding['severity']}, {finding['band']}: {finding['text']}"
-        for finding in json.loads(entry["findings"])["findings"]
+        for finding in object_in(entry["findings"])["findings"]
         if finding["standing"] == standing
     ]
 

@@ -7,7 +7,6 @@ one process at a time.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -149,7 +148,7 @@ class ContactClock:
                 target=self.target.name,
                 incident=self.incident.id,
                 severity=severity,
-                minutes=json.dumps(self.target.contacts.minutes.model_dump(), sort_keys=True),
+                minutes=self.target.contacts.minutes.model_dump(),
                 **author(_WHAT),
             )
 

@@ -8,7 +8,6 @@ then the present state is assessed, unless the rollback has begun.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -314,9 +313,9 @@ class Response:
         self._write(
             ASSESSED,
             severity=assessed.assessment.severity,
-            findings=json.dumps(assessed.assessment.record(), sort_keys=True),
+            findings=assessed.assessment.record(),
             monitored="yes" if assessed.monitored else "no",
-            first_bad=json.dumps(first.record(), sort_keys=True),
+            first_bad=first.record(),
             # With that sample as its time, `assess --at` gives the same result again.
             newest=assessed.samples[-1].at.wall if assessed.samples else None,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from fixtures.system.command import Ran
 from fixtures.system.files import append_line, complete_lines, sha256_of, sync_folder
 from fixtures.system.record_files import as_json
 
-Detail = str | float | Sequence[str] | None
+Detail = str | float | Sequence[str] | Mapping[str, object] | None
 """What a record says by a name; see `JournalLine`."""
 
 
@@ -68,10 +68,16 @@ class Journal:
                 raise out_of_reach(self.path, "written", error) from None
             return int(record["sequence"])
 
-    def _written(self, value: Detail) -> Detail:
-        if isinstance(value, str):
-            return self._redact(value)
-        return [self._redact(text) for text in value] if isinstance(value, Sequence) else value
+    def _written(self, value: object) -> object:
+        match value:
+            case str():
+                return self._redact(value)
+            case Mapping():
+                return {name: self._written(one) for name, one in value.items()}
+            case Sequence():
+                return [self._written(one) for one in value]
+            case _:
+                return value
 
     def _append(self, record: dict[str, Any]) -> None:
         if self._added():

@@ -118,7 +118,7 @@ def test_a_lost_record_is_answered_although_the_response_is_killed(
     assert "resuming the response of incident" in done.stdout
     folder, response = _response(done.stdout)
     assert response["assessed"]["severity"] == "critical"
-    assert "records lost" in response["assessed"]["findings"]
+    assert "records lost" in str(response["assessed"]["findings"])
     assert response["decided"]["action"] == "emergency rollback"
     assert response["agreed"]["by"] == "--auto, which the profile allows"
     assert response["ended"]["ending"] == "resume operations"

@@ -131,7 +131,7 @@ class Drawn:
 
     def responded(self) -> None:
         """Write the journals of response and rollback."""
-        bad = {"first_bad": json.dumps(moment(-255).record()), "monitored": "yes"}
+        bad = {"first_bad": moment(-255).record(), "monitored": "yes"}
         met = {
             "band": "errors",
             "severity": "critical",
@@ -139,7 +139,7 @@ class Drawn:
             "text": "82 % of 310",
             "beats": [1, 2],
         }
-        findings = json.dumps({"severity": "critical", "findings": [met]})
+        findings = {"severity": "critical", "findings": [met]}
         wanted = {"kind": "emergency", "names": "", "commit": "4f2a9c17d03b5e6f", "budget_seconds": 300.0}
         step = "stop the application"
         self.journal(

@@ -239,7 +239,7 @@ class MadeIncident:
     def tell(self, *, name: str = "Ada") -> None:
         """Alert the engineer on call, who acknowledges a minute late; no channel takes the tech lead's."""
         journal = Journal(self.folder / CONTACTS, str)
-        minutes = json.dumps(self.target.contacts.minutes.model_dump())
+        minutes = self.target.contacts.minutes.model_dump()
         about = {"target": self.target.name, "incident": self.identity}
         journal.write(DETECTED, **about, severity="critical", minutes=minutes)
         self._alert(journal, Alert.ON_CALL, ALERTED, "")

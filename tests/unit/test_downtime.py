@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -75,14 +76,20 @@ def test_it_begins_with_the_first_bad_sample_before_the_rollback(target: Target,
     assert said.startswith("downtime, from the first bad sample of the monitor to the verified end: expected")
 
 
-def test_a_response_knows_which_sample_that_was(target: Target, incident: Incident) -> None:
+@pytest.mark.parametrize(
+    "write", [Moment.record, lambda moment: json.dumps(moment.record())], ids=["now", "earlier"]
+)
+def test_a_response_knows_which_sample_that_was(
+    target: Target, incident: Incident, write: Callable[[Moment], dict[str, Any]]
+) -> None:
+    """An earlier version wrote the sample's time as JSON in a text."""
     _keep(incident, samples(5, _down, well_before=10, target=target.name))
     rollback = _rolled_back(incident)
     first = replace(rollback.started, since_boot=rollback.started.since_boot - 500)
     later = replace(first, since_boot=first.since_boot + 200)
     journal = Journal(incident.folder / "response.jsonl", str)
     for moment in (first, later):
-        journal.write("assessed", first_bad=json.dumps(moment.record()))
+        journal.write("assessed", first_bad=write(moment))
     found = record_downtime(target, incident, VERIFIED)
     assert found is not None
     assert found.since == first
@@ -124,7 +131,7 @@ def test_it_lasts_until_one_of_several_rollbacks_is_verified(target: Target, inc
     assert found.late
 
     # What is rolled back after that is an outage of its own, whatever the response said of the first.
-    Journal(incident.folder / "response.jsonl", str).write("assessed", first_bad=json.dumps(began.record()))
+    Journal(incident.folder / "response.jsonl", str).write("assessed", first_bad=began.record())
     rollback = _rolled_back(incident, 60.0)
     again = record_downtime(target, incident, VERIFIED)
     assert again is not None

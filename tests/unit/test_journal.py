@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.errors import ActionFailed, Problem
 from fixtures.incident import journal as reading
-from fixtures.incident.journal import JournalBroken, read_journal, texts_in, verify_journal
+from fixtures.incident.journal import JournalBroken, object_in, read_journal, texts_in, verify_journal
 from fixtures.system.command import OUTPUT_CHARACTERS, Deadline, observed, run_command
 from fixtures.system.files import append_line, json_line
 from reports.incident.journal_end import journal_end
@@ -58,6 +58,9 @@ def test_an_edited_record_is_seen(path: Path) -> None:
         ({"at": "today"}, "'today' as at, not an object"),
         ({"note": ["x", 1]}, "neither text nor number nor list of texts as 'note'"),
         ({"note": [["x"]]}, "neither text nor number nor list of texts as 'note'"),
+        ({"minutes": {"on_call": "0"}}, "'0' as minutes"),
+        ({"first_bad": {"wall": "today"}}, "'today' as first_bad"),
+        ({"findings": []}, "a list of 0 as findings"),
         ({"id": {}}, "neither text nor number nor list of texts as 'id'"),
     ],
 )
@@ -99,6 +102,27 @@ def test_a_list_of_an_earlier_version_is_read(written: object, read: tuple[str, 
 def test_what_is_no_list_of_texts_is_refused(wrong: object) -> None:
     with pytest.raises(ValueError, match=r"list of texts|Expecting"):
         texts_in(wrong)
+
+
+def test_an_object_is_written_as_one_and_each_of_its_texts_is_redacted(path: Path) -> None:
+    journal = Journal(path, lambda text: text.replace("secret", "[redacted]"))
+    journal.write(
+        "assessed", findings={"findings": ({"text": "a secret", "beats": (1, 2)},), "cut_off": False}
+    )
+    found = verify_journal(path)[-1]["findings"]
+    assert found == {"findings": [{"text": "a [redacted]", "beats": [1, 2]}], "cut_off": False}
+    assert object_in(found) is found
+
+
+def test_an_object_of_an_earlier_version_is_read(path: Path) -> None:
+    Journal(path, str).write("detected", minutes='{"on_call": 0.0}')
+    assert object_in(verify_journal(path)[-1]["minutes"]) == {"on_call": 0.0}
+
+
+@pytest.mark.parametrize("wrong", [None, 1, ["a"], "[1]", "2", "{", '{"a": 1, "a": 2}'])
+def test_what_is_no_object_is_refused(wrong: object) -> None:
+    with pytest.raises(ValueError, match=r"not an object|Expecting|twice"):
+        object_in(wrong)
 
 
 def test_a_removed_record_is_seen(path: Path) -> None:

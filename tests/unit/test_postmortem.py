@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fixtures.errors import ExitCode, Unverifiable
 from fixtures.incident.downtime import record_downtime
+from fixtures.incident.journal import DETECTED
 from fixtures.incident.tally import tally
 from fixtures.monitoring.samples import SampleWriter
-from fixtures.record_names import JOURNAL, POST_MORTEM, SAMPLES
+from fixtures.record_names import CONTACTS, JOURNAL, POST_MORTEM, SAMPLES
 from fixtures.redaction.redactor import Redactor
 from fixtures.target.bands import Bands
 from fixtures.target.profile import Windows, load_target
@@ -359,12 +362,16 @@ def test_people_who_were_late_and_alerts_that_did_not_arrive_are_named(made: Mad
     assert "tech lead status by json://here: not delivered: HTTP 500" in page
 
 
-def test_minutes_that_the_record_has_count(made: MadeIncident) -> None:
-    made.tell()
-    lines = (made.folder / "contacts.jsonl").read_bytes()
-    assert b'\\"acknowledge\\": 2.0' in lines
+@pytest.mark.parametrize("write", [dict, json.dumps], ids=["now", "earlier"])
+def test_minutes_that_the_record_has_count(
+    made: MadeIncident, write: Callable[[object], dict[str, float]]
+) -> None:
+    """An earlier version wrote them as JSON in a text."""
+    minutes = made.target.contacts.minutes.model_copy(update={"post_mortem": 45.0}).model_dump()
+    Journal(made.folder / CONTACTS, str).write(DETECTED, severity="critical", minutes=write(minutes))
     record = read_record(made.folder)
-    assert record.contact_minutes["post_mortem"] == 60
+    assert record.doubts == ()
+    assert record.contact_minutes["post_mortem"] == 45
 
 
 def test_what_failed_and_what_is_not_known_is_named(made: MadeIncident) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import io
-import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -132,7 +131,7 @@ def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], No
     ]
     # The samples that led to it give the same answer at any time.
     found = run.found("assess", f"--samples={folder / RESPONSE_SAMPLES}", code=ExitCode.FAILED)
-    first = json.loads(verify_journal(folder / RESPONSE)[0]["findings"])
+    first = verify_journal(folder / RESPONSE)[0]["findings"]
     assert as_json(found.assessment.record()) == first
     # And so do all that the incident keeps, as of that moment, whatever came after it.
     assert len(read_kept(folder)) == 84

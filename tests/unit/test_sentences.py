@@ -74,8 +74,8 @@ NAMES = frozenset(
     }
 )
 """Names of things and people, and the paths of checks."""
-FIGURES = frozenset({"wall", "started", "finished", "newest", "first_bad", "minutes"})
-"""Times, and figures that a journal holds as JSON."""
+FIGURES = frozenset({"wall", "started", "finished", "newest"})
+"""Times."""
 OF_JOURNALS = frozenset({"action", "alert", "ending", "migrated", "rolled_back"})
 """Members of enumerations, in journals: their lines have no model of their own."""
 OF_ALLURE = frozenset({"status", "matchedStatuses", "traceRegex", "value"})
@@ -142,8 +142,6 @@ class Rewriter:
         return new
 
     def _entry(self, key: str, value: Any, *, kept: bool) -> Any:  # noqa: ANN401 - whatever JSON holds
-        if key == "findings" and isinstance(value, str):
-            return json.dumps(self.value(json.loads(value)))
         if key == "probes" and isinstance(value, dict):
             # Names of probes are for people too: programs read each probe's kind and store.
             return {self._other(name): self.value(probe) for name, probe in value.items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode, UsageProblem
-from fixtures.monitoring.severity import Severity
+from fixtures.monitoring.severity import Severity, Standing
 from fixtures.record_names import JOURNAL, RESPONSE, SUPERSEDED, UNFINISHED
 from fixtures.rollback.refusals import Allowed
 from fixtures.rollback.unfinished import SupersededFile, UnfinishedFile
@@ -19,6 +19,7 @@ from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
 from reports.incident.event import Kind
 from reports.incident.incident_record import read_record
+from reports.timeline.response import findings_of
 from reports.timeline.timeline import Timeline, timeline_of
 from rollback_actions.respond.response import allow
 from rollback_actions.session.journal import Journal
@@ -357,3 +358,13 @@ def test_what_is_no_incident_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageProblem, match=r"a readable incident\.json") as refused:
         timeline_of(read_record(tmp_path))
     assert refused.value.exit_code is ExitCode.USAGE
+
+
+@pytest.mark.parametrize("write", [dict, json.dumps], ids=["now", "earlier"])
+def test_findings_of_a_response_are_read_as_an_earlier_version_wrote_them(
+    write: Callable[[object], object],
+) -> None:
+    """It wrote them as JSON in a text."""
+    met = {"severity": "critical", "band": "requests", "standing": "met", "text": "11 of 100 failed"}
+    entry = {"findings": write({"severity": "critical", "findings": [met, met | {"standing": "clear"}]})}
+    assert findings_of(entry, Standing.MET) == ["critical, requests: 11 of 100 failed"]
