@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fixtures.incident.downtime import assess_kept
+from fixtures.incident.downtime import assess_kept, rollbacks_began
 from fixtures.incident.limits import bands_of
 from fixtures.monitoring.samples import Sample
 from fixtures.monitoring.severity import Assessment, first_bad
 from fixtures.system.clock import Moment
 from fixtures.target.bands import Bands
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
-from reports.timeline.rollback import rollback_began
 
 # The profile's default beat.
 _BEAT_SECONDS = 5.0
@@ -53,7 +52,7 @@ def monitored(record: IncidentRecord) -> Monitored | None:
 def _began(record: IncidentRecord) -> Moment | None:
     """Return the start of the first rollback: later samples judge the rollbacks."""
     start = record.incident.started
-    return min(rollback_began(record), key=lambda moment: moment.seconds_since(start), default=None)
+    return min(rollbacks_began(record.incident), key=lambda moment: moment.seconds_since(start), default=None)
 
 
 def bands_and_beat(record: IncidentRecord) -> tuple[Bands, float, bool]:

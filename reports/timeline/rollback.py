@@ -20,13 +20,6 @@ from reports.incident.limits import is_seconds
 _SHOWN = 12
 
 
-def rollback_began(record: IncidentRecord) -> list[Moment]:
-    """Return the start of each recorded rollback, once for each file that has it."""
-    begun = (entry["at"] for entry in record.journal if entry["event"] == ROLLBACK_BEGAN)
-    files = (record.unfinished, record.superseded, *ended_rollbacks(record).values())
-    return [*map(Moment.from_record, begun), *(file.started for file in files if file is not None)]
-
-
 def ended_rollbacks(record: IncidentRecord) -> dict[str, RollbackRecord]:
     """Return the ended rollbacks by the files that record them, the last one last."""
     last = {} if record.rollback is None else {ROLLBACK: record.rollback}
