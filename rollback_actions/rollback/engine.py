@@ -98,7 +98,7 @@ class _Run:
             self.maintenance = MaintenanceMode(application, application.maintenance, self.control, self.steps)
 
     def walk(self, steps: Iterable[PlannedStep]) -> None:
-        """Do `steps` in their order; those of several stores that are side by side, store by store."""
+        """Do `steps` in their order; neighbours that are `side_by_side`, for all stores at once."""
         for side_by_side, some in groupby(steps, key=attrgetter("side_by_side")):
             if side_by_side:
                 _restore_all(self, tuple(some))

@@ -123,6 +123,22 @@ def test_each_step_of_a_plan_has_its_action(sandbox: Sandbox) -> None:
     assert {step.part_of or step.id.step for step in steps} == ACTIONS.keys()
 
 
+@pytest.mark.parametrize("kind", ["database", "emergency"])
+def test_no_store_is_overwritten_before_it_is_kept_and_nothing_is_started_before_all_are_back(
+    sandbox: Sandbox, kind: str
+) -> None:
+    """The engine does what the plan lists: so the list itself has to be safe."""
+    with proxied(sandbox, WAY_IN):
+        steps = [step.id.step for step in PLANS[kind](sandbox).steps]
+    first, last = steps.index(Step.RESTORE), len(steps) - steps[::-1].index(Step.ACCOUNT)
+    before = [Step.MAINTENANCE_ON, Step.STOP, Step.UP, Step.QUIET, Step.KEEP, Step.EXPORT, Step.BACK_UP]
+    assert [*dict.fromkeys(step for step in steps[:first] if step in before)] == before
+    after = {*steps[last:]}
+    assert after >= {Step.WATCHED, Step.MAINTENANCE_OFF, Step.KEEP_OUT}
+    assert not after & {*before, Step.CHECK_OUT, Step.RESTORE}
+    assert not {*steps[:last]} & {Step.START, Step.RECREATE, *after}
+
+
 def test_a_service_rollback_touches_that_service_only(sandbox: Sandbox, incident: Incident) -> None:
     read: list[str] = []
     sandbox.control.up.side_effect = lambda *_, files, **__: read.extend(file.read_text() for file in files)
