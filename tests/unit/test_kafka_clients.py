@@ -19,8 +19,7 @@ from fixtures.engines.engine import Endpoint
 from fixtures.errors import Problem, Unverifiable
 from fixtures.stores.contract import Pace
 from fixtures.stores.kafka.content import Content
-from fixtures.stores.kafka.inventory import Inventory
-from fixtures.stores.kafka.retention import retentions
+from fixtures.stores.kafka.inventory import Inventory, retentions
 from fixtures.stores.kafka.view import Log, View
 from fixtures.stores.reach import Readable
 from rollback_actions.containers.control import ContainerControl
