@@ -16,7 +16,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 from pymilvus import MilvusClient
 from pymilvus.client.types import LoadState
 
@@ -28,6 +28,7 @@ from fixtures.stores.policy import policy_of
 from fixtures.stores.reach import Countdown
 from fixtures.system.command import Deadline
 from fixtures.system.side_by_side import each
+from fixtures.target.sections import Model
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter
@@ -40,16 +41,14 @@ _CHANGING = frozenset({"changes", "volatile"})
 STOP_SECONDS, START_SECONDS = 120.0, 180.0
 
 
-class _Collection(BaseModel):
+class _Collection(Model):
     """A collection at the time of the backup. `records` is None for a collection that was not loaded."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     loaded: bool
     records: int | None
 
 
-class _Details(BaseModel):
+class _Details(Model):
     """The server's collections at the time of the backup.
 
     Users may write during a backup. For a collection in `grown`, the copy lies between two counts: that in
@@ -57,11 +56,9 @@ class _Details(BaseModel):
     in `changing` may have any count. The server was paused or stopped for `away` seconds.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     server: str
     collections: dict[str, _Collection]
-    grown: dict[str, _Collection | None] = {}
+    grown: dict[str, _Collection | None] = Field(default_factory=dict)
     changing: tuple[str, ...] = ()
     away: float | None = None
 

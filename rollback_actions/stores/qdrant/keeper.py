@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from pydantic import BaseModel, ConfigDict
-
 from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.reading import open_regular
 from fixtures.stores.policy import policy_of
@@ -20,6 +18,7 @@ from fixtures.stores.qdrant.descriptor import QdrantProfile
 from fixtures.stores.qdrant.view import Rest, path_of
 from fixtures.stores.reach import Countdown
 from fixtures.system.files import create_file
+from fixtures.target.sections import Model
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter, Writable
@@ -27,20 +26,16 @@ from rollback_actions.stores.writable import StoreWriter, Writable
 METHOD = "snapshot of each collection"
 
 
-class _Collection(BaseModel):
+class _Collection(Model):
     """A collection at the time of the backup. `file` is its snapshot; `shape` is the result of `_shape`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str
     sha256: str
     shape: dict[str, Any]
 
 
-class _Details(BaseModel):
+class _Details(Model):
     """`aliases` maps an alias to its collection."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     server: str
     aliases: dict[str, str]
