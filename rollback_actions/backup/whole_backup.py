@@ -42,7 +42,7 @@ def back_up(
         new_backup_folder(target.folders.backups, target.name),
         target.name,
         commit,
-        open_keepers(target, engine, control),
+        {name: keeper.back_up for name, keeper in open_keepers(target, engine, control).items()},
         steps,
         index,
         images,

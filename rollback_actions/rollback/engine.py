@@ -38,7 +38,7 @@ from rollback_actions.rollback.connections import watch_of
 from rollback_actions.rollback.losses import Losses
 from rollback_actions.rollback.maintenance import MaintenanceMode
 from rollback_actions.session.steps import Recorder
-from rollback_actions.stores.contract import BacksUp, LoadingKeeper, StoppedKeeper, StoreKeeper, kept_by
+from rollback_actions.stores.contract import Keep, LoadingKeeper, StoppedKeeper, StoreKeeper, kept_by
 from rollback_actions.stores.registry import open_keeper
 
 # These steps keep their own time.
@@ -273,8 +273,8 @@ def _load(run: _Run, names: Sequence[str], limit: Deadline) -> None:
                     run.steps.note(f"{name}: {', '.join(loaded)} was not loaded, and is now, to be exported")
 
 
-def _keeps(run: _Run, name: str, deadline: float, down: Collection[str]) -> BacksUp:
-    """Return the writer of a store's safety copy before its restore."""
+def _keeps(run: _Run, name: str, deadline: float, down: Collection[str]) -> Keep:
+    """Return what writes a store's safety copy before its restore."""
     return kept_by(_keeper(run, name, deadline), up=name not in down)
 
 
