@@ -22,7 +22,7 @@ from fixtures.errors import Unverifiable
 from fixtures.stores.kafka.descriptor import KafkaProfile
 from fixtures.stores.kafka.records import NOT_STAMPED, Record, read_records, record_of
 from fixtures.stores.kafka.upkeep import Upkeep, upkeep_of
-from fixtures.stores.kafka.view import Log, Partition, beginnings
+from fixtures.stores.kafka.view import SETTLE_SECONDS, Log, Partition, beginnings
 from fixtures.stores.policy import policy_of
 from fixtures.stores.reach import Countdown
 from fixtures.system.files import create_file
@@ -33,8 +33,6 @@ from rollback_actions.stores.kafka.admin import Admin, GroupOffsets, Topic
 from rollback_actions.stores.writable import StoreWriter
 
 METHOD = "every retained record, configuration and group offsets"
-# Brokers on object storage were seen to serve an end of the log that was up to 5 s old.
-SETTLE_SECONDS = 5.5
 # A restore waits this long for the members of the groups to leave.
 IDLE_SECONDS = 30.0
 
