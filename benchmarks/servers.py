@@ -13,7 +13,7 @@ from benchmarks.mysql import Server
 from fixtures.engines.engine import ContainerEngine
 from fixtures.stores.mysql.descriptor import MysqlProfile
 from fixtures.target.profile import Target
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from tests.stack.mysql_server import MysqlServer
 
 _USER = "benchmark"
@@ -21,7 +21,7 @@ _USER = "benchmark"
 
 @contextmanager
 def mysql_server(
-    target: Target, engine: ContainerEngine, control: ContainerControl, folder: Path
+    target: Target, engine: ContainerEngine, control: ComposeControl, folder: Path
 ) -> Iterator[Server]:
     """Yield the stack's MySQL with an account that may do everything; drop the account at the end."""
     profile = target.stores["mysql"]

@@ -11,14 +11,14 @@ from fixtures.backups.package import write_package
 from fixtures.incident.journal_steps import Step, Steps
 from fixtures.system.files import make_folders, part_of, rename_whole
 from rollback_actions.backup.taking import backup_written
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 
 # An image has up to some gigabytes, which a slow disk writes and reads again.
 SAVE_SECONDS = 900.0
 LOAD_SECONDS = 900.0
 
 
-def keep_images(backups: Path, images: Mapping[str, str], control: ContainerControl, steps: Steps) -> None:
+def keep_images(backups: Path, images: Mapping[str, str], control: ComposeControl, steps: Steps) -> None:
     """Keep each of the image ids `images`, by service, of which `backups` holds no copy yet.
 
     Raises:
@@ -31,7 +31,7 @@ def keep_images(backups: Path, images: Mapping[str, str], control: ContainerCont
         step.result = f"{len(wanted)} images, {len(missing)} of them new, {sum(sizes) / 1e6:.1f} MB"
 
 
-def _keep(folder: Path, image: str, control: ContainerControl) -> int:
+def _keep(folder: Path, image: str, control: ComposeControl) -> int:
     """Write the package of an image; return its bytes."""
     temporary = part_of(folder)
     for begun in (temporary, folder):
@@ -55,7 +55,7 @@ def _keep(folder: Path, image: str, control: ContainerControl) -> int:
 
 
 def bring_images(
-    backups: Path, images: Mapping[str, str], control: ContainerControl, *, deadline: float
+    backups: Path, images: Mapping[str, str], control: ComposeControl, *, deadline: float
 ) -> str:
     """See that the engine has the image ids `images`, by service; load those that only `backups` holds.
 
@@ -73,7 +73,7 @@ def bring_images(
 
 
 def images_to_load(
-    backups: Path, images: Mapping[str, str], control: ContainerControl, *, deadline: float
+    backups: Path, images: Mapping[str, str], control: ComposeControl, *, deadline: float
 ) -> int:
     """See that a rollback could have the image ids `images`, by service; return how many it would load.
 
@@ -87,7 +87,7 @@ def images_to_load(
 
 
 def _only_kept(
-    backups: Path, images: Mapping[str, str], control: ContainerControl, deadline: float
+    backups: Path, images: Mapping[str, str], control: ComposeControl, deadline: float
 ) -> tuple[str, ...]:
     """Return those of `images` that only `backups` holds, after the engine was seen to have the others."""
     there = control.image_ids(deadline=deadline)

@@ -35,7 +35,7 @@ from fixtures.system.files import (
 )
 from fixtures.system.record_files import as_json
 from fixtures.system.side_by_side import every
-from rollback_actions.stores.contract import BacksUp
+from rollback_actions.stores.contract import Keep
 
 Revisions = Mapping[str, tuple[str, ...]]
 """The revisions that alembic has recorded, by the service that brings its migrations."""
@@ -71,7 +71,7 @@ def take_backup(
     folder: Path,
     target: str,
     commit: str,
-    keepers: Mapping[str, BacksUp],
+    stores: Mapping[str, Keep],
     steps: Steps,
     index: Callable[[str, Path], int] | None = None,
     images: Mapping[str, str] | None = None,
@@ -90,14 +90,14 @@ def take_backup(
             unless only its name is missing: see `finish_sets`.
     """
     with backup_written(folder):
-        return _take(folder, target, commit, keepers, steps, index, images or {}, revisions, order)
+        return _take(folder, target, commit, stores, steps, index, images or {}, revisions, order)
 
 
 def _take(
     folder: Path,
     target: str,
     commit: str,
-    keepers: Mapping[str, BacksUp],
+    stores: Mapping[str, Keep],
     steps: Steps,
     index: Callable[[str, Path], int] | None,
     images: Mapping[str, str],
@@ -115,24 +115,24 @@ def _take(
     taken: dict[str, tuple[Moment, Moment]] = {}
 
     def keep(name: str) -> Kept:
-        began, store = Moment.now(), temporary / name
-        store.mkdir(mode=0o700)
+        began, below = Moment.now(), temporary / name
+        below.mkdir(mode=0o700)
         with steps(Step.BACK_UP, name) as step:
-            kept = keepers[name].back_up(store)
+            kept = stores[name](below)
             step.result = f"{sum(kept.records.values()):,} records, {kept.size / 1e6:.1f} MB, {kept.method}"
         taken[name] = began, Moment.now()
         return kept
 
     try:
-        indexed = _index(temporary, keepers, steps, index) if index is not None else {}
+        indexed = _index(temporary, stores, steps, index) if index is not None else {}
         index_seconds = round(Moment.now().seconds_since(started), 3)
         before = revisions()
-        stores = dict[str, Kept]()
-        for wave in order or ([*keepers],):
-            stores |= every(keep, wave, name="backup")
+        done = dict[str, Kept]()
+        for wave in order or ([*stores],):
+            done |= every(keep, wave, name="backup")
         after = revisions()
         finished = Moment.now()
-        sealed = {name: sha256_of(temporary / name / PACKAGE) for name in stores}
+        sealed = {name: sha256_of(temporary / name / PACKAGE) for name in done}
         manifest = SetManifest(
             version=1,
             target=target,
@@ -143,7 +143,7 @@ def _take(
             sealed=sealed,
             taken=taken,
             index_seconds=index_seconds,
-            stores=stores,
+            stores=done,
             images=images,
             revisions={name: found for name, found in before.items() if after.get(name) == found},
         )

@@ -17,12 +17,12 @@ from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_revisions
 from fixtures.target.profile import Target
 from rollback_actions.backup.images import keep_images
 from rollback_actions.backup.taking import new_backup_folder, take_backup
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.registry import open_keepers
 
 
 def back_up(
-    target: Target, commit: str, engine: ContainerEngine, control: ContainerControl, steps: Steps
+    target: Target, commit: str, engine: ContainerEngine, control: ComposeControl, steps: Steps
 ) -> BackupSet:
     """Take a new backup set of `target` as of `commit`, and keep the images that its application runs on.
 
@@ -42,7 +42,7 @@ def back_up(
         new_backup_folder(target.folders.backups, target.name),
         target.name,
         commit,
-        open_keepers(target, engine, control),
+        {name: keeper.back_up for name, keeper in open_keepers(target, engine, control).items()},
         steps,
         index,
         images,

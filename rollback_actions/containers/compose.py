@@ -37,7 +37,12 @@ KILL_SECONDS = 5.0
 
 
 class ComposeControl:
-    """The actions on the containers of one compose project. See `ContainerControl`."""
+    """The actions on the containers of one compose project. Every call has a deadline in seconds.
+
+    Raises `ActionFailed` if a command ends with an exit code other than 0 (with the last lines of its
+    standard error, secrets of `environment` removed). Raises `Unverifiable` if the engine does not answer in
+    time.
+    """
 
     def __init__(self, profile: Engine) -> None:
         """Take the project, its compose files and its environment file from `profile`; connect to nothing."""
@@ -140,7 +145,7 @@ class ComposeControl:
     def replace_files(self, mount: Mount, images: Sequence[str], archive: Path, *, deadline: float) -> None:
         """Make the files of `mount`, which no running container can write to, those in the tar `archive`.
 
-        The first of the image ids `images` with a shell empties it.
+        Its entries are below ``volume``. The first of the image ids `images` with a shell empties it.
         """
         volumes.replace(mount, images, archive, Deadline(deadline))
 

@@ -34,7 +34,7 @@ from fixtures.verdict import Verdict
 from reports.terminal.progress import Step as Shown
 from rollback_actions.backup.images import bring_images
 from rollback_actions.backup.taking import backup_written, finish_sets, take_backup
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.rollback.connections import watch_of
 from rollback_actions.rollback.losses import Losses
@@ -73,7 +73,7 @@ class _Run:
     target: Target
     plan: Plan
     engine: ContainerEngine
-    control: ContainerControl
+    control: ComposeControl
     steps: Recorder
     schedule: Schedule
     unfinished: Unfinished = field(init=False)
@@ -127,7 +127,7 @@ def roll_back(
     plan: Plan,
     incident: Incident,
     engine: ContainerEngine,
-    control: ContainerControl,
+    control: ComposeControl,
     steps: Recorder,
 ) -> RollbackRecord:
     """Roll `target` back by `plan`, and record its end, however it ends.

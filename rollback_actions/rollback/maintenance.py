@@ -15,7 +15,7 @@ from fixtures.incident.journal_steps import Step
 from fixtures.rollback.advice import Advice
 from fixtures.system.command import Deadline
 from fixtures.target.profile import Application, Maintenance
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.session.steps import Recorder
 
 POLL_SECONDS = 0.2
@@ -30,7 +30,7 @@ class MaintenanceMode:
     """
 
     def __init__(
-        self, application: Application, profile: Maintenance, control: ContainerControl, steps: Recorder
+        self, application: Application, profile: Maintenance, control: ComposeControl, steps: Recorder
     ) -> None:
         """Take `profile` of `application`; change nothing yet."""
         self._application = application

@@ -84,30 +84,15 @@ class LoadingKeeper(StoreKeeper, Protocol):
         ...
 
 
-class BacksUp(Protocol):
-    """Anything that can be backed up. See `StoreKeeper`."""
-
-    def back_up(self, folder: Path) -> Kept:
-        """Write a complete backup into `folder`, which exists and is empty."""
-        ...
+Keep = Callable[[Path], Kept]
+"""Writes a complete backup into a folder, which exists and is empty. See `StoreKeeper.back_up`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Aside:
-    """A store whose `keep` takes a copy right before its restore, in place of a backup."""
-
-    keep: Callable[[Path], Kept]
-
-    def back_up(self, folder: Path) -> Kept:
-        """Call `keep`."""
-        return self.keep(folder)
-
-
-def kept_by(keeper: StoreKeeper, *, up: bool) -> BacksUp:
-    """Return the writer of the copy before a restore; only a `StoppedKeeper` works when it is not `up`."""
+def kept_by(keeper: StoreKeeper, *, up: bool) -> Keep:
+    """Return what copies a store before its restore; only a `StoppedKeeper` works when it is not `up`."""
     if isinstance(keeper, StoppedKeeper):
-        return Aside(partial(keeper.keep_aside, up=up))
-    return Aside(keeper.keep_safe) if isinstance(keeper, SafetyKeeper) else keeper
+        return partial(keeper.keep_aside, up=up)
+    return keeper.keep_safe if isinstance(keeper, SafetyKeeper) else keeper.back_up
 
 
 class StoreClients(Protocol):

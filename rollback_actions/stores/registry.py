@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fixtures.engines.engine import ContainerEngine
     from fixtures.target.profile import Target
     from fixtures.target.sections import StoreProfile
-    from rollback_actions.containers.control import ContainerControl
+    from rollback_actions.containers.compose import ComposeControl
     from rollback_actions.stores.contract import Restored, StoreClients, StoreKeeper
 
 # For a backup, which nobody waits for while production is down.
@@ -46,9 +46,7 @@ class KeeperApart:
         return apart(f"restore of store {self.name}", self._seconds, self._keeper.restore, folder)
 
 
-def open_keepers(
-    target: Target, engine: ContainerEngine, control: ContainerControl
-) -> dict[str, StoreKeeper]:
+def open_keepers(target: Target, engine: ContainerEngine, control: ComposeControl) -> dict[str, StoreKeeper]:
     """Return the write side of every store of `target`, by name."""
     return {
         name: open_keeper(name, profile, engine, control, BACKUP_SECONDS)
@@ -57,7 +55,7 @@ def open_keepers(
 
 
 def open_keeper(
-    name: str, profile: StoreProfile, engine: ContainerEngine, control: ContainerControl, deadline: float
+    name: str, profile: StoreProfile, engine: ContainerEngine, control: ComposeControl, deadline: float
 ) -> StoreKeeper:
     """Return the write side of the store `name`.
 
@@ -70,7 +68,7 @@ def keeper_at(
     name: str,
     profile: StoreProfile,
     endpoint: Endpoint,
-    control: ContainerControl,
+    control: ComposeControl,
     deadline: float,
     engine: ContainerEngine | None = None,
 ) -> StoreKeeper:
@@ -84,7 +82,7 @@ def keeper_here(
     name: str,
     profile: StoreProfile,
     endpoint: Endpoint,
-    control: ContainerControl,
+    control: ComposeControl,
     deadline: float,
     engine: ContainerEngine | None = None,
 ) -> StoreKeeper:

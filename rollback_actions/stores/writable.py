@@ -6,7 +6,7 @@ Each writer is given a `Writable`: the operator's account, and the control of th
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Generic
+from typing import TYPE_CHECKING, Generic
 
 from fixtures.backups.package import Package
 from fixtures.engines.engine import ContainerEngine, Endpoint
@@ -15,7 +15,9 @@ from fixtures.stores.reach import Reach, account_of
 from fixtures.target.data_formats import Fit, Marks
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.store_descriptor import Profile
-from rollback_actions.containers.control import ContainerControl
+
+if TYPE_CHECKING:  # the engine's SDK only where it is used
+    from rollback_actions.containers.compose import ComposeControl
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Operated(Generic[Profile]):
 class Writable(Operated[Profile]):
     """One store as its keeper is given it. `deadline` is in seconds, for a whole backup or restore."""
 
-    control: ContainerControl
+    control: ComposeControl
     deadline: float
 
 

@@ -15,7 +15,6 @@ from fixtures.engines.factory import open_engine
 from fixtures.errors import Problem
 from fixtures.target.profile import Target, load_target
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.containers.control import ContainerControl
 from staging.kills.kill import Killer
 from staging.kills.wreckage import lengthen_tasks
 from staging.stack.slot import Slot, first_slot
@@ -109,7 +108,7 @@ def containers(stack: Stack, engine: ContainerEngine) -> Containers:
 
 
 @pytest.fixture(scope="session")
-def control(target: Target) -> ContainerControl:
+def control(target: Target) -> ComposeControl:
     """The write side of the container engine."""
     return ComposeControl(target.engine)
 
@@ -166,7 +165,7 @@ def running(
     stack: Stack,
     target: Target,
     engine: ContainerEngine,
-    control: ContainerControl,
+    control: ComposeControl,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[MysqlServer]:
     """A MySQL or MariaDB for the tests of one module: the stack's, and one of the module's own."""

@@ -22,7 +22,6 @@ from fixtures.stores.reach import Reach
 from fixtures.target.profile import Engine, Target
 from fixtures.target.sections import Account, Address
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.containers.control import ContainerControl
 from staging.stack.stack import Stack
 from tests.stack.scratch_stores import SECRET, changed
 
@@ -63,7 +62,7 @@ class MysqlServer:
     flavour: Flavour
     profile: MysqlProfile
     endpoint: Endpoint
-    control: ContainerControl
+    control: ComposeControl
     folder: Path
 
     def root(self, sql: str, database: str = "") -> str:
@@ -97,7 +96,7 @@ class MysqlServer:
 
 @contextmanager
 def running_server(
-    kind: str, stack: Stack, target: Target, engine: ContainerEngine, control: ContainerControl, folder: Path
+    kind: str, stack: Stack, target: Target, engine: ContainerEngine, control: ComposeControl, folder: Path
 ) -> Iterator[MysqlServer]:
     """Give the stack's server, whichever of the two it is; or a MariaDB of the test's own."""
     if kind == "mariadb":
@@ -125,7 +124,7 @@ def prepared(running: MysqlServer) -> Iterator[Connection[Cursor]]:
 
 @contextmanager
 def stack_server(
-    profile: MysqlProfile, endpoint: Endpoint, control: ContainerControl, flavour: Flavour, folder: Path
+    profile: MysqlProfile, endpoint: Endpoint, control: ComposeControl, flavour: Flavour, folder: Path
 ) -> Iterator[MysqlServer]:
     """Give the stack's server with scratch databases, and take those away at the end."""
     account = Account(user=OPERATOR, password=SecretStr(SECRET))

@@ -34,7 +34,7 @@ from fixtures.target.data_formats import Fit, release_of
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Migrations, Target
 from fixtures.target.sections import Address
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.registry import open_keeper
 from staging.stack.stack import Stack
 from staging.target.operators import SECONDS, Operators
@@ -184,7 +184,7 @@ def test_a_server_tells_its_marks_and_reads_what_it_writes(
 
 @pytest.mark.parametrize("name", KEPT)
 def test_a_backup_has_the_marks_of_its_server(
-    target: Target, engine: ContainerEngine, control: ContainerControl, name: str, tmp_path: Path
+    target: Target, engine: ContainerEngine, control: ComposeControl, name: str, tmp_path: Path
 ) -> None:
     store = target.stores[name]
     judge = descriptor_of(store).judge
@@ -203,7 +203,7 @@ def test_a_backup_has_the_marks_of_its_server(
 
 
 def test_a_dump_of_mysql_is_not_for_mariadb_nor_the_other_way(
-    stack: Stack, target: Target, engine: ContainerEngine, control: ContainerControl, tmp_path: Path
+    stack: Stack, target: Target, engine: ContainerEngine, control: ComposeControl, tmp_path: Path
 ) -> None:
     told = {}
     for kind in SERVERS:

@@ -17,7 +17,7 @@ from fixtures.stores.reach import Reach
 from fixtures.stores.registry import endpoint_of
 from fixtures.target.profile import Target
 from fixtures.target.sections import Account
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from staging.stack.stack import Stack
 from staging.stack.store_images import PREFIX
 from tests.stack.damage import tables_held
@@ -30,7 +30,7 @@ SECONDS = 120.0
 
 
 @contextmanager
-def _worker(stack: Stack, control: ContainerControl) -> Iterator[str]:
+def _worker(stack: Stack, control: ComposeControl) -> Iterator[str]:
     """It is left running: whatever follows stops it first."""
     control.start(["worker"], deadline=SECONDS)
     yield f"container {stack.project}-worker-1 of worker, seen at 20"
@@ -51,7 +51,7 @@ def test_a_writer_in_the_middle_fails_it_and_it_is_resumed(
     stack: Stack,
     target: Target,
     engine: ContainerEngine,
-    control: ContainerControl,
+    control: ComposeControl,
 ) -> None:
     user = User(target)
     with ExitStack() as undo:
@@ -115,7 +115,7 @@ def _migration(stack: Stack) -> Iterator[str]:
 
 
 def test_a_migration_that_still_runs_fails_it_before_anything_is_overwritten(
-    verifier: Verifier, stack: Stack, target: Target, control: ContainerControl
+    verifier: Verifier, stack: Stack, target: Target, control: ComposeControl
 ) -> None:
     """The proxy, which cannot tell anybody of maintenance when it does not run, is started again besides."""
     control.stop([_service(target)], deadline=SECONDS)

@@ -16,7 +16,7 @@ from fixtures.errors import ExitCode
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import steps_in
 from fixtures.target.profile import Target
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from staging.stack.stack import Stack
 from staging.stack.store_images import PREFIX
 from staging.target.operators import undone
@@ -83,7 +83,7 @@ def test_a_service_goes_back_to_the_image_that_was_recorded(
 
 
 def test_the_card_and_the_plan_are_of_this_moment(
-    verifier: Verifier, engine: ContainerEngine, control: ContainerControl
+    verifier: Verifier, engine: ContainerEngine, control: ComposeControl
 ) -> None:
     said = verifier.actions("card")
     assert said.returncode == ExitCode.VERIFIED, said.stderr

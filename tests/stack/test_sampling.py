@@ -16,7 +16,7 @@ from fixtures.stores.mysql.content import Content
 from fixtures.stores.mysql.descriptor import MysqlProfile
 from fixtures.stores.reach import Readable
 from fixtures.target.profile import Target
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from tests.stack.mysql_server import DATABASES, MysqlServer, stack_server
 
 ROWS = 100_000
@@ -27,7 +27,7 @@ TABLE = f"{DATABASES[0]}.large"
 def server(
     target: Target,
     engine: ContainerEngine,
-    control: ContainerControl,
+    control: ComposeControl,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[MysqlServer]:
     profile = target.stores["mysql"]

@@ -234,6 +234,6 @@ LONGEST_CHAIN = 8
 """Packages of one room, each of which imports the next."""
 OF_EACH_STORE = (
     *("descriptor", "view", "content", "export", "rights"),
-    *("keeper", "clients", "schema", "formats", "recognition", "holdings"),
+    *("keeper", "clients", "schema", "formats", "recognition"),
 )
 """Parts that several stores have: beside `__main__` the only names that a room has more than once."""

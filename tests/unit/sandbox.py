@@ -307,7 +307,7 @@ def back_up(sandbox: Sandbox, commit: str, name: str = "") -> None:
             target.folders.backups / (name or f"set-of-{commit[:7]}"),
             target.name,
             commit,
-            sandbox.keepers,
+            {name: keeper.back_up for name, keeper in sandbox.keepers.items()},
             Recorder(journal, progress, free),
             partial(write_index, target, sandbox.engine),
         )

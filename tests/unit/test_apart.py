@@ -19,7 +19,6 @@ from fixtures.stores.registry import apart_by_kind, asked_by_kind
 from fixtures.system.apart import Died, apart
 from fixtures.target.profile import Target, load_target
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.containers.control import ContainerControl
 from tests.conftest import ROOT, write_profile
 from tests.unit.test_readers_reach import section
 from tests.unit.work_apart import fail, leave, print_and_add, stay
@@ -109,7 +108,7 @@ def _runs(pid: int) -> bool:
         return False
 
 
-def _told(target: Target, engine: ContainerEngine, control: ContainerControl) -> tuple[str, ...]:
+def _told(target: Target, engine: ContainerEngine, control: ComposeControl) -> tuple[str, ...]:
     account = account_of(target.stores["redis"].operator)
     return target.name, account.password.get_secret_value(), type(engine).__name__, type(control).__name__
 

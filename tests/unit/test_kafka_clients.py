@@ -19,11 +19,10 @@ from fixtures.engines.engine import Endpoint
 from fixtures.errors import Problem, Unverifiable
 from fixtures.stores.contract import Pace
 from fixtures.stores.kafka.content import Content
-from fixtures.stores.kafka.inventory import Inventory
-from fixtures.stores.kafka.retention import retentions
+from fixtures.stores.kafka.inventory import Inventory, retentions
 from fixtures.stores.kafka.view import Log, View
 from fixtures.stores.reach import Readable
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.kafka.keeper import Keeper
 from rollback_actions.stores.writable import Writable
 from tests.unit.sandbox import stand_in
@@ -49,7 +48,7 @@ def _uncollected() -> Iterator[None]:
 def _asked(readable: Readable, folder: Path) -> dict[str, Callable[[], object]]:  # type: ignore[type-arg]
     """Return everything that makes clients, by a name."""
     view, content = View(readable), Content(readable)
-    control = stand_in(ContainerControl)
+    control = stand_in(ComposeControl)
     keeper = Keeper(Writable("kafka", section("kafka"), DEAD, control, 0.3))  # type: ignore[arg-type]
     return {
         "ask": view.ask,

@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.stores.kafka.records import CREATED, Record
 from fixtures.stores.kafka.upkeep import Upkeep
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.kafka import keeper as kafka
 from rollback_actions.stores.kafka.admin import Topic
 from rollback_actions.stores.kafka.keeper import Keeper
@@ -164,7 +164,7 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
 @pytest.fixture
 def keeper() -> Keeper:
     profile = section("kafka").model_copy(update={"topics": (TOPIC,), "groups": ("ours",)})
-    return Keeper(Writable("kafka", profile, NOWHERE, stand_in(ContainerControl), 60.0))  # type: ignore[arg-type]
+    return Keeper(Writable("kafka", profile, NOWHERE, stand_in(ComposeControl), 60.0))  # type: ignore[arg-type]
 
 
 def _numbers(broker: Broker) -> list[int]:

@@ -29,7 +29,7 @@ class StoppedWords(WordStore):
 
 
 def _method(store: WordStore, folder: Path, *, up: bool) -> str:
-    return kept_by(store, up=up).back_up(folder).method
+    return kept_by(store, up=up)(folder).method
 
 
 def test_a_store_is_kept_by_what_its_kind_has_for_that(tmp_path: Path) -> None:

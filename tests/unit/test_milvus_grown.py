@@ -17,7 +17,7 @@ from fixtures.errors import Mismatch
 from fixtures.stores.milvus.descriptor import MilvusProfile
 from fixtures.target.sections import Address
 from rollback_actions.backup import restore_trial
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.milvus import keeper
 from rollback_actions.stores.milvus.keeper import _Collection, _Details
@@ -101,7 +101,7 @@ def test_what_users_load_and_release_meanwhile_is_theirs_unless_the_server_was_s
         policy={"*": "changes"},
     )
     control = Paused(long)
-    writable = Writable("milvus", profile, Endpoint("127.0.0.1", 9), cast("ContainerControl", control), 60.0)
+    writable = Writable("milvus", profile, Endpoint("127.0.0.1", 9), cast("ComposeControl", control), 60.0)
     keeper.Keeper(writable).back_up(tmp_path)
     assert client.release_collection.called is long
     assert control.calls[: 4 if long else 0] == (["stop", "save_volumes", "start", "resolve"] if long else [])

@@ -26,7 +26,7 @@ from fixtures.stores.reach import ENGINE, Readable
 from fixtures.target.mistakes import ProfileProblem
 from fixtures.target.profile import Target, load_target
 from reports.terminal.outline import outline
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.mounts.keeper import Keeper
 from rollback_actions.stores.writable import Writable
 from tests.conftest import write_profile
@@ -297,7 +297,7 @@ def test_the_engine_is_asked_once_for_the_containers_of_all_mounts(tmp_path: Pat
         kind="mounts", risk="low", held=tuple(f"backend:{place}" for place in places), together=()
     )
     engine: Any = SimpleNamespace(containers=containers, files=files)
-    keeper = Keeper(Writable("state", profile, ENGINE, stand_in(ContainerControl), 60.0, engine=engine))
+    keeper = Keeper(Writable("state", profile, ENGINE, stand_in(ComposeControl), 60.0, engine=engine))
     for number, keep in enumerate((keeper.back_up, keeper.keep_safe)):
         rounds.clear()
         folder = tmp_path / str(number)

@@ -8,7 +8,8 @@ from fixtures.stores.mysql.descriptor import DESCRIPTOR, MysqlProfile
 from fixtures.stores.mysql.privileges import parsed, sight
 from fixtures.stores.mysql.view import Flavour
 from fixtures.target.sections import Account, Address
-from rollback_actions.stores.mysql import grants as operators_grants
+from rollback_actions.stores.mysql.clients import SEEING_OTHERS
+from rollback_actions.stores.mysql.keeper import FOREIGN_DEFINER
 
 WHOLE = "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON `shop%`.* TO `r`@`%`"
 ROUTINES = {
@@ -85,14 +86,11 @@ def test_the_grants_that_are_printed_are_enough() -> None:
     for flavour in ("mysql", "mariadb"):
         seen = sight(parsed(_spelled(grants.reader)), flavour, ["sh_op"], {})
         assert not any(seen.values())
-    held = parsed(_spelled(grants.operator)).granted
     # MySQL answers with the single rights where all were granted; this is the short spelling.
-    assert (
-        operators_grants.missing([(name, frozenset({"ALL PRIVILEGES"})) for name, _ in held[:1]], ["sh_op"])
-        == []
-    )
-    assert operators_grants.may_define_for_others(held)
-    assert operators_grants.may_see_others(held)
+    held = parsed(_spelled(grants.operator))
+    assert held.missing(["sh_op"]) == []
+    assert held.everywhere(FOREIGN_DEFINER)
+    assert held.everywhere(SEEING_OTHERS)
 
 
 def _spelled(lines: tuple[str, ...]) -> list[str]:

@@ -48,7 +48,6 @@ BY_TEXT: Mapping[str, str] = {
 
 ACTIONS: Mapping[str, str] = {
     "rollback_actions/contacts/delivery.py": "sends messages to people",
-    "rollback_actions/containers/control.py": "what may be done to containers",
     "rollback_actions/containers/volumes.py": "saves and loads volumes",
     "rollback_actions/gate/check_run.py": "runs commands of the suite, which may restore a backup",
     "rollback_actions/gate/saved_state.py": "writes the file that the runbook names",

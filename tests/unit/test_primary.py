@@ -40,11 +40,11 @@ def test_a_redis_alone_is_read(hello: dict[bytes, bytes]) -> None:
 )
 def test_a_part_of_mongodb_is_refused(*, mongos: bool, primary: bool, observed: str) -> None:
     with pytest.raises(Unverifiable, match=f"observed {observed}"):
-        mongodb._require_primary(MagicMock(is_mongos=mongos, is_primary=primary), REACH)
+        mongodb.require_primary(MagicMock(is_mongos=mongos, is_primary=primary), REACH)
 
 
 def test_a_primary_of_mongodb_is_read() -> None:
-    mongodb._require_primary(MagicMock(is_mongos=False, is_primary=True), REACH)
+    mongodb.require_primary(MagicMock(is_mongos=False, is_primary=True), REACH)
 
 
 def _mysql(read_only: int, answer: Sequence[dict[str, Any]] | Exception) -> Any:  # noqa: ANN401 - a connection

@@ -16,7 +16,7 @@ from fixtures.stores.reach import release
 from fixtures.target.data_formats import Marks
 from fixtures.target.kinds import kinds
 from fixtures.target.sections import StoreProfile
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.writable import Operated, StoreWriter, Writable
 from tests.unit.test_readers_reach import NOWHERE, OPERATOR, section
 
@@ -24,7 +24,7 @@ SECONDS = 600.0
 
 
 def _writable(kind: str = "redis") -> Writable[StoreProfile]:
-    return Writable("one", section(kind), NOWHERE, cast("ContainerControl", None), SECONDS)
+    return Writable("one", section(kind), NOWHERE, cast("ComposeControl", None), SECONDS)
 
 
 class Keeper(StoreWriter[StoreProfile]):

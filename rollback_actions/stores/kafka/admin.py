@@ -22,12 +22,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     NewTopic,
     ResourceType,
 )
-from pydantic import BaseModel, ConfigDict
 
 from fixtures.stores.kafka.inventory import Inventory
 from fixtures.stores.kafka.records import Record
 from fixtures.stores.kafka.view import failed, settings, translated
 from fixtures.stores.reach import Countdown
+from fixtures.target.sections import Model
 from rollback_actions.stores.writable import action_failed
 
 # By topic, the committed offset of each partition. Partitions are text: JSON has no other keys.
@@ -38,10 +38,8 @@ JOIN_SECONDS = 60.0
 IDLE = frozenset({ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD})
 
 
-class Topic(BaseModel):
+class Topic(Model):
     """The properties that a topic is created with. `configuration` omits inherited settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     partitions: int
     replication: int
@@ -207,16 +205,18 @@ class Admin(Inventory):
             return topic in self._client.list_topics(timeout=self._reach.deadline).topics
 
     def _state(self, group: str) -> Any:  # noqa: ANN401 - the library's enumeration
+        return self._group(group).state
+
+    def _group(self, group: str) -> Any:  # noqa: ANN401 - the library's description
         answers = self._client.describe_consumer_groups([group], request_timeout=self._reach.deadline)
-        return self._result(answers[group], f"the state of group {group}").state
+        return self._result(answers[group], f"the state of group {group}")
 
     def _unclear(self, group: str) -> bool:
         """Return True if the broker calls the group busy but names none of its members.
 
         Tansu does so even after the last member has left: it looks again only when somebody joins or leaves.
         """
-        answers = self._client.describe_consumer_groups([group], request_timeout=self._reach.deadline)
-        found = self._result(answers[group], f"the state of group {group}")
+        found = self._group(group)
         return found.state not in IDLE and not found.members
 
     def _join_and_leave(self, group: str, topics: list[str]) -> None:

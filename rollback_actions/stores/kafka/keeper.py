@@ -15,36 +15,33 @@ from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.errors import Unverifiable
 from fixtures.stores.kafka.descriptor import KafkaProfile
 from fixtures.stores.kafka.records import NOT_STAMPED, Record, read_records, record_of
 from fixtures.stores.kafka.upkeep import Upkeep, upkeep_of
-from fixtures.stores.kafka.view import Log, Partition, beginnings
+from fixtures.stores.kafka.view import SETTLE_SECONDS, Log, Partition, beginnings
 from fixtures.stores.policy import policy_of
 from fixtures.stores.reach import Countdown
 from fixtures.system.files import create_file
+from fixtures.target.sections import Model
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.kafka.admin import Admin, GroupOffsets, Topic
 from rollback_actions.stores.writable import StoreWriter
 
 METHOD = "every retained record, configuration and group offsets"
-# Brokers on object storage were seen to serve an end of the log that was up to 5 s old.
-SETTLE_SECONDS = 5.5
 # A restore waits this long for the members of the groups to leave.
 IDLE_SECONDS = 30.0
 
 
-class _Topic(BaseModel):
+class _Topic(Model):
     """A topic at the time of the backup; `ends` are the offsets after the last record, by partition.
 
     `upkeep` is what the broker removes by itself, inherited values included; earlier versions wrote none.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str
     shape: Topic
@@ -57,15 +54,13 @@ class _Topic(BaseModel):
         return upkeep_of(self.shape.configuration) if self.upkeep is None else self.upkeep
 
 
-class _Details(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Details(Model):
     cluster: str
     topics: dict[str, _Topic]
     # By group and topic, the committed offset of each partition that has one.
     groups: dict[str, GroupOffsets]
     # Of groups outside the profile: for topics that are re-created, which takes their offsets away.
-    others: dict[str, GroupOffsets] = {}
+    others: dict[str, GroupOffsets] = Field(default_factory=dict)
 
 
 class _Found(NamedTuple):

@@ -16,18 +16,19 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 from pymilvus import MilvusClient
 from pymilvus.client.types import LoadState
 
 from fixtures.backups.package import Kept, read_package, write_package
 from fixtures.errors import Problem, Unverifiable
 from fixtures.stores.milvus.descriptor import MilvusProfile
-from fixtures.stores.milvus.view import WORKERS, chosen, connect, count, translated
-from fixtures.stores.policy import policy_of
+from fixtures.stores.milvus.view import WORKERS, connect, count, listed, translated
+from fixtures.stores.policy import chosen, policy_of
 from fixtures.stores.reach import Countdown
 from fixtures.system.command import Deadline
 from fixtures.system.side_by_side import each
+from fixtures.target.sections import Model
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter
@@ -40,16 +41,14 @@ _CHANGING = frozenset({"changes", "volatile"})
 STOP_SECONDS, START_SECONDS = 120.0, 180.0
 
 
-class _Collection(BaseModel):
+class _Collection(Model):
     """A collection at the time of the backup. `records` is None for a collection that was not loaded."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     loaded: bool
     records: int | None
 
 
-class _Details(BaseModel):
+class _Details(Model):
     """The server's collections at the time of the backup.
 
     Users may write during a backup. For a collection in `grown`, the copy lies between two counts: that in
@@ -57,11 +56,9 @@ class _Details(BaseModel):
     in `changing` may have any count. The server was paused or stopped for `away` seconds.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     server: str
     collections: dict[str, _Collection]
-    grown: dict[str, _Collection | None] = {}
+    grown: dict[str, _Collection | None] = Field(default_factory=dict)
     changing: tuple[str, ...] = ()
     away: float | None = None
 
@@ -150,7 +147,8 @@ class Keeper(StoreWriter[MilvusProfile]):
         before: _Details | None = None
         method = f"{STOPPED}, as they lay: it did not start"
         if up:
-            self._collections()
+            with self._connected() as client:
+                listed(client, self._reach)  # a question open to any account that may connect
             try:
                 before, method = self._flushed(), STOPPED
             except Unverifiable as problem:
@@ -163,8 +161,8 @@ class Keeper(StoreWriter[MilvusProfile]):
         # The other stores' exports are not to wait for what may never be loaded.
         patience = Deadline(min(self._profile.ready_seconds, self._whole.deadline / 4))
         loaded = []
-        with closing(connect(self._reach, self._profile.database)) as client:
-            for name in self._listed(client):
+        with self._connected() as client:
+            for name in chosen(listed(client, self._reach), self._profile.collections):
                 # Without an index, or memory, it cannot be loaded; then its records stay unknown.
                 with suppress(Unverifiable), translated(self._reach, f"a load of {name}"):
                     state = client.get_load_state(name, timeout=self._reach.deadline)["state"]
@@ -173,15 +171,9 @@ class Keeper(StoreWriter[MilvusProfile]):
                         loaded.append(name)
         return loaded
 
-    def _listed(self, client: MilvusClient) -> list[str]:
-        with translated(self._reach, "the list of collections"):
-            every = client.list_collections(timeout=self._reach.deadline)
-        return chosen(every, self._profile.collections)
-
-    def _collections(self) -> list[str]:
-        """Return the names of all collections, a question open to any account that may connect."""
-        with closing(connect(self._reach, self._profile.database)) as client:
-            return self._listed(client)
+    def _connected(self) -> closing[MilvusClient]:
+        """Connect, where the services are now."""
+        return closing(connect(self._reach, self._profile.database))
 
     def restore(self, folder: Path) -> Restored:
         """Stop, make every volume equal to `folder`, start, and wait for a real count of each collection.
@@ -256,15 +248,12 @@ class Keeper(StoreWriter[MilvusProfile]):
 
     def _flushed(self) -> _Details:
         """Seal the inserted records, and return the state of all collections."""
-        client = connect(self._reach, self._profile.database)
-        try:
+        with self._connected() as client:
+            names = listed(client, self._reach)
             with translated(self._reach, "a flush of every collection"):
-                names = client.list_collections(timeout=self._reach.deadline)
                 # The longer deadline is for the server's limit on flushes: they queue.
                 each(lambda name: client.flush(name, timeout=60.0), names, workers=WORKERS, name="milvus")
             return self._observe(client, Deadline(self._profile.ready_seconds))
-        finally:
-            client.close()
 
     def _observe(self, client: MilvusClient, patience: Deadline) -> _Details:
         """Return every collection of the database with its load state and, if it is loaded, its count.
@@ -285,8 +274,8 @@ class Keeper(StoreWriter[MilvusProfile]):
             loaded = state == LoadState.Loaded
             return _Collection(loaded=loaded, records=count(client, name, deadline) if loaded else None)
 
+        names = listed(client, self._reach)
         with translated(self._reach, "the state of every collection"):
-            names = sorted(client.list_collections(timeout=deadline))
             collections = each(look, names, workers=WORKERS, name="milvus")
             server = client.get_server_version(timeout=deadline)
         return _Details(server=server, collections=collections)
@@ -328,16 +317,16 @@ class Keeper(StoreWriter[MilvusProfile]):
 
     def _observed(self) -> _Details:
         """Return the state of all collections, as they are."""
-        with closing(connect(self._reach, self._profile.database)) as client:
+        with self._connected() as client:
             return self._observe(client, Deadline(0.0))
 
     def _settle(self, expected: _Details) -> _Details:
         """Load and release collections as `expected`; return the state after that."""
-        client = connect(self._reach, self._profile.database)
         deadline = self._reach.deadline
-        try:
+        with self._connected() as client:
+            names = listed(client, self._reach)
             with translated(self._reach, "load states"):
-                for name in client.list_collections(timeout=deadline):
+                for name in names:
                     wanted = expected.collections.get(name)
                     state = client.get_load_state(name, timeout=deadline)["state"]
                     if wanted is not None and wanted.loaded and state == LoadState.NotLoad:
@@ -345,8 +334,6 @@ class Keeper(StoreWriter[MilvusProfile]):
                     elif wanted is not None and not wanted.loaded and state != LoadState.NotLoad:
                         client.release_collection(name, timeout=deadline)
             return self._observe(client, Deadline(0.0))
-        finally:
-            client.close()
 
     def _records(self, details: _Details) -> Mapping[str, int]:
         """Return the counts of the collections that the profile chooses."""

@@ -8,13 +8,12 @@ from typing import Any
 from pymongo.errors import OperationFailure
 
 from fixtures.stores.mongodb.descriptor import MongodbProfile
-from fixtures.stores.mongodb.view import connect, within
+from fixtures.stores.mongodb.view import UNAUTHORIZED, connect, within
 from fixtures.stores.own_connections import NAME
 from rollback_actions.stores.contract import Client
 from rollback_actions.stores.strangers import Strangers, blind, host_of
 from rollback_actions.stores.writable import Operated
 
-_UNAUTHORIZED = 13
 # The account that the members of a replica set use among themselves.
 _SYSTEM = "__system"
 # A connection without a login has no users: drivers keep one in addition to the others, to watch the server.
@@ -40,7 +39,7 @@ class Clients:
             try:
                 found = list(self._client.admin.aggregate(list(_PIPELINE)))
             except OperationFailure as error:
-                if error.code != _UNAUTHORIZED:
+                if error.code != UNAUTHORIZED:
                     raise
                 raise blind(
                     self._reach, "the action inprog (role clusterMonitor)", "not authorised"

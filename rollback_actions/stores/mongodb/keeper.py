@@ -25,8 +25,9 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.reading import open_regular
+from fixtures.stores.mongodb.bson import split_stream
 from fixtures.stores.mongodb.descriptor import MongodbProfile
-from fixtures.stores.mongodb.view import Document, connect, holds_data, marks_of, within
+from fixtures.stores.mongodb.view import Document, connect, holds_data, marks_of, require_primary, within
 from fixtures.system.files import create_file
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
@@ -123,16 +124,8 @@ class Keeper(StoreWriter[MongodbProfile]):
     def _connected(self) -> Iterator[tuple[MongoClient[Document], Document]]:
         """Yield a client and the server's description of itself; the server must be able to take writes."""
         with within(self._whole), connect(self._whole, self._profile.authentication_database) as client:
-            server = client.admin.command("hello")
-            if not server.get("isWritablePrimary") or server.get("msg") == "isdbgrid":
-                raise self._whole.failed(
-                    "a router of shards"
-                    if server.get("msg") == "isdbgrid"
-                    else "a member that is not primary",
-                    expected="a standalone server or the primary of a replica set",
-                    hint="point the profile's address at the primary",
-                )
-            yield client, server
+            require_primary(client, self._whole)
+            yield client, client.admin.command("hello")
 
     def _describe(self, client: MongoClient[Document]) -> list[Collection]:
         """Return every collection and view of the profile's databases, as the server describes them."""
@@ -161,7 +154,7 @@ class Keeper(StoreWriter[MongodbProfile]):
         with create_file(folder / str(collection.file)) as stream:
             for batch in _raw(database[collection.source].find_raw_batches({}, session=session)):
                 stream.write(batch)
-                count += _documents_in(batch)
+                count += len(split_stream(batch))
         if collection.kind == "timeseries":  # its documents are buckets of records
             return int(database[collection.name].count_documents({}, session=session))
         return count
@@ -296,14 +289,6 @@ def _answers(database: Database[Document], command: str, value: object) -> list[
     """Return the documents that a command lists; the driver's own helpers decode them, which loses types."""
     with database.cursor_command(command, value, codec_options=DEFAULT_RAW_BSON_OPTIONS) as cursor:
         return cast("list[RawBSONDocument]", list(cursor))
-
-
-def _documents_in(batch: bytes) -> int:
-    count = position = 0
-    while position < len(batch):
-        position += int.from_bytes(batch[position : position + 4], "little")
-        count += 1
-    return count
 
 
 def _batches(path: Path) -> Iterator[list[RawBSONDocument]]:

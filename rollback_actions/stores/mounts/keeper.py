@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
-from pydantic import BaseModel, ConfigDict
-
 from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.engines.compose import PROJECT_LABEL
 from fixtures.engines.engine import Container, ContainerEngine, Mount, mounts_at
@@ -24,6 +22,7 @@ from fixtures.stores.mounts.view import File, HeldMount
 from fixtures.stores.policy import policy_of
 from fixtures.stores.reach import Countdown, Readable
 from fixtures.system.files import create_file
+from fixtures.target.sections import Model
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter, Writable
@@ -35,10 +34,8 @@ NAMED = 20
 """Files that a note names."""
 
 
-class _Held(BaseModel):
+class _Held(Model):
     """A mount at the time of the backup: its tar, its volume or folder, and its content's digest."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str
     kind: str
@@ -47,10 +44,8 @@ class _Held(BaseModel):
     total: str
 
 
-class _Details(BaseModel):
+class _Details(Model):
     """`held` are the mounts of the profile, `mounts` those that were there; `project` is compose's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     held: list[str]
     project: str

@@ -9,9 +9,9 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from fixtures.stores.mysql.descriptor import MysqlProfile
+from fixtures.stores.mysql.privileges import ALL, privileges_of
 from fixtures.stores.mysql.view import connect, rows, server, translated
 from rollback_actions.stores.contract import Client
-from rollback_actions.stores.mysql.grants import may_see_others, read_grants
 from rollback_actions.stores.strangers import Strangers, blind, host_of
 from rollback_actions.stores.writable import Operated
 
@@ -23,6 +23,8 @@ _PROGRAMS = (
     "SELECT PROCESSLIST_ID, ATTR_VALUE FROM performance_schema.session_connect_attrs"
     " WHERE ATTR_NAME = 'program_name'"
 )
+# Any one of these shows an account the connections of others.
+SEEING_OTHERS = frozenset({ALL, "PROCESS"})
 # A client is told its number modulo this.
 _NUMBERS = 2**32
 
@@ -71,7 +73,7 @@ class Clients:
             undo.callback(connection.close)
             flavour, _ = server(connection)
             # Without it an account sees only its own connections, and no hint that there are more.
-            if not may_see_others(read_grants(connection, flavour)):
+            if not privileges_of(connection, flavour).everywhere(SEEING_OTHERS):
                 raise blind(self._reach, "the privilege PROCESS", "an account without it")
             undo.pop_all()
         return connection

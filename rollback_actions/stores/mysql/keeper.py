@@ -17,12 +17,12 @@ from pymysql.cursors import Cursor
 from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.errors import ActionFailed
 from fixtures.stores.mysql.descriptor import MysqlProfile
+from fixtures.stores.mysql.privileges import ALL, Privileges, privileges_of
 from fixtures.stores.mysql.view import Flavour, connect, count_rows, quoted, rows, server, tables, translated
 from fixtures.stores.reach import Countdown
 from fixtures.system.files import create_file, sha256_of
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
-from rollback_actions.stores.mysql import grants as mysql_grants
 from rollback_actions.stores.mysql import schema as mysql_schema
 from rollback_actions.stores.mysql.dump import TRAILER, Dump, expect_whole, read_dump
 from rollback_actions.stores.mysql.floats import put_floats_back, write_floats
@@ -32,6 +32,8 @@ from rollback_actions.stores.writable import StoreWriter, Writable
 DUMP = "dump.sql"
 FLOATS = "floats.sql"
 LOCK_SECONDS = 15
+# Any one of these lets an account make objects that run in another's name.
+FOREIGN_DEFINER = frozenset({ALL, "SUPER", "SET_ANY_DEFINER", "SET_USER_ID", "SET USER"})
 
 
 def unfinished(package: Package) -> tuple[str, str] | None:
@@ -176,14 +178,14 @@ class Keeper(StoreWriter[MysqlProfile]):
         definers: Sequence[str],
     ) -> None:
         """Check that the account can dump, and create again, `schema` with the objects of `definers`."""
-        grants = mysql_grants.read_grants(connection, flavour)
+        held = privileges_of(connection, flavour)
         ((user,),) = rows(connection, "SELECT CURRENT_USER()")
         others = set(definers) - {user}
-        lacking = mysql_grants.missing(grants, self._databases)
-        if others and not mysql_grants.may_define_for_others(grants):
+        lacking = held.missing(self._databases)
+        if others and not held.everywhere(FOREIGN_DEFINER):
             lacking.append(f"SET_ANY_DEFINER (MariaDB: SET USER) for {', '.join(sorted(others))}")
         code = any(name.startswith(("trigger ", "function ")) for name in schema)
-        if code and not mysql_grants.may_make_code(connection, grants):
+        if code and not _may_make_code(connection, held):
             lacking.append("SUPER, or log_bin_trust_function_creators = 1, for triggers and functions")
         if lacking:
             raise self._failed(
@@ -307,3 +309,9 @@ class Keeper(StoreWriter[MysqlProfile]):
                 observed = f"{counts.get(name)} rows of {name} instead of {records}"
         if observed:
             raise self._not_restored(observed)
+
+
+def _may_make_code(connection: Connection[Cursor], held: Privileges) -> bool:
+    """Return True if the account may create triggers and functions, which a binary log forbids most."""
+    ((logs, trusts),) = rows(connection, "SELECT @@log_bin, @@log_bin_trust_function_creators")
+    return not logs or bool(trusts) or held.everywhere(frozenset({ALL, "SUPER"}))

@@ -11,7 +11,7 @@ from pymysql.cursors import Cursor
 from fixtures.stores.mysql.descriptor import MysqlProfile
 from fixtures.stores.mysql.view import Flavour, rows
 from fixtures.stores.own_connections import OWN
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.mysql.dump import ERROR_PREFIX
 
 PROGRAMS: dict[Flavour, tuple[str, str]] = {
@@ -38,7 +38,7 @@ TABLE_LOCK_SECONDS = 60
 class Programs:
     """Runs them as the operator of `profile`."""
 
-    def __init__(self, profile: MysqlProfile, control: ContainerControl, address: str) -> None:
+    def __init__(self, profile: MysqlProfile, control: ComposeControl, address: str) -> None:
         """Remember where they are, and the `address` at which this process reaches their server."""
         self._address = address
         self._operator = profile.operator

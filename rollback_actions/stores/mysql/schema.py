@@ -11,7 +11,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 from pymysql.err import MySQLError
 
-from fixtures.stores.mysql.view import quoted, rows
+from fixtures.stores.mysql.view import databases_seen, quoted, rows
 
 # Object -> SHA-256 of its definition. An object is named as in "table imagedb.users".
 Schema = dict[str, str]
@@ -70,7 +70,7 @@ def read_schema(connection: Connection[Cursor], databases: Sequence[str]) -> Sch
 
 def absent(connection: Connection[Cursor], databases: Sequence[str]) -> list[str]:
     """Return the names in `databases` that do not exist, or are invisible to the account."""
-    seen = {str(name) for (name,) in rows(connection, "SELECT schema_name FROM information_schema.schemata")}
+    seen = databases_seen(connection)
     return [name for name in databases if name not in seen]
 
 

@@ -6,12 +6,10 @@ show that nothing was written meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
-
-from pydantic import BaseModel, ConfigDict
 
 from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.reading import open_regular
@@ -20,6 +18,7 @@ from fixtures.stores.qdrant.descriptor import QdrantProfile
 from fixtures.stores.qdrant.view import Rest, path_of
 from fixtures.stores.reach import Countdown
 from fixtures.system.files import create_file
+from fixtures.target.sections import Model
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter, Writable
@@ -27,20 +26,16 @@ from rollback_actions.stores.writable import StoreWriter, Writable
 METHOD = "snapshot of each collection"
 
 
-class _Collection(BaseModel):
+class _Collection(Model):
     """A collection at the time of the backup. `file` is its snapshot; `shape` is the result of `_shape`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str
     sha256: str
     shape: dict[str, Any]
 
 
-class _Details(BaseModel):
+class _Details(Model):
     """`aliases` maps an alias to its collection."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     server: str
     aliases: dict[str, str]
@@ -62,18 +57,17 @@ class Keeper(StoreWriter[QdrantProfile]):
         until all are.
         """
         countdown = self._whole.start()
-        names = self._rest.collections(self._profile.collections)
-        before = {name: self._rest.count(name) for name in names}
+        before = self._counts()
         taken = {
             name: self._fetched(name, folder / f"{number:04}.snapshot", countdown)
-            for number, name in enumerate(names)
+            for number, name in enumerate(before)
         }
         details = _Details(
             server=self._rest.version(),
-            aliases=self._aliases(names),
+            aliases=self._aliases(before),
             collections={name: collection for name, (_, collection) in taken.items()},
         )
-        after = {name: self._rest.count(name) for name in self._rest.collections(self._profile.collections)}
+        after = self._counts()
         counts = {name: count for name, (count, _) in taken.items()}
         if self._exact(before) != self._exact(after) or self._exact(before) != self._exact(counts):
             raise self._failed(
@@ -161,20 +155,16 @@ class Keeper(StoreWriter[QdrantProfile]):
 
     def _shape(self, name: str) -> dict[str, Any]:
         """Return the configuration of a collection and the types of its payload indexes."""
-        info = self._rest.call("GET", path_of(name))
-        indexes = {
-            field: {key: value for key, value in index.items() if key != "points"}
-            for field, index in (info.get("payload_schema") or {}).items()
-        }
-        return {"config": info["config"], "indexes": indexes}
+        config, indexes = self._rest.described(name)
+        return {"config": config, "indexes": indexes}
 
-    def _aliases(self, collections: list[str]) -> dict[str, str]:
+    def _counts(self) -> dict[str, int]:
+        """Return the number of points of each of the profile's collections."""
+        return {name: self._rest.count(name) for name in self._rest.collections(self._profile.collections)}
+
+    def _aliases(self, collections: Container[str]) -> dict[str, str]:
         """Return the aliases of `collections`."""
-        return {alias: name for alias, name in self._every_alias().items() if name in collections}
-
-    def _every_alias(self) -> dict[str, str]:
-        aliases = self._rest.call("GET", "/aliases")["aliases"]
-        return {each["alias_name"]: each["collection_name"] for each in sorted(aliases, key=str)}
+        return {alias: name for alias, name in self._rest.aliases().items() if name in collections}
 
     def _remove_aliases(self, recorded: _Details) -> list[str]:
         """Remove the aliases that the backup does not have; return notes on the removed ones.
@@ -184,7 +174,7 @@ class Keeper(StoreWriter[QdrantProfile]):
         ours = self._rest.collections(self._profile.collections)
         doomed = {
             alias: name
-            for alias, name in self._every_alias().items()
+            for alias, name in self._rest.aliases().items()
             if (name in ours or alias in recorded.collections) and recorded.aliases.get(alias) != name
         }
         self._change_aliases([{"delete_alias": {"alias_name": alias}} for alias in doomed])
@@ -193,7 +183,7 @@ class Keeper(StoreWriter[QdrantProfile]):
         ]
 
     def _create_aliases(self, recorded: _Details) -> None:
-        present = self._every_alias()
+        present = self._rest.aliases()
         self._change_aliases(
             [
                 {"create_alias": {"alias_name": alias, "collection_name": name}}
@@ -211,15 +201,14 @@ class Keeper(StoreWriter[QdrantProfile]):
 
         Another version of the server may report the same configuration in other words.
         """
-        names = self._rest.collections(self._profile.collections)
-        counts = {name: self._rest.count(name) for name in names}
+        counts = self._counts()
         self._compare("counts", expected=dict(records), observed=counts)
-        self._compare("aliases", expected=recorded.aliases, observed=self._aliases(names))
+        self._compare("aliases", expected=recorded.aliases, observed=self._aliases(counts))
         if shapes:
             self._compare(
                 "configurations",
                 expected={name: collection.shape for name, collection in recorded.collections.items()},
-                observed={name: self._shape(name) for name in names},
+                observed={name: self._shape(name) for name in counts},
             )
         return counts
 

@@ -18,10 +18,10 @@ import redis
 
 from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.reading import open_regular
-from fixtures.stores.reach import Countdown, release
+from fixtures.stores.reach import Countdown
 from fixtures.stores.redis.descriptor import RedisProfile
 from fixtures.stores.redis.formats import RDB, rdb_of_payload
-from fixtures.stores.redis.view import KeyGroups, connect, keys, marks_of, translated
+from fixtures.stores.redis.view import KeyGroups, connect, has_exact_expiry, keys, marks_of, translated
 from fixtures.system.files import create_file
 from fixtures.system.side_by_side import batched
 from fixtures.target.store_descriptor import Means
@@ -135,7 +135,7 @@ class Keeper(StoreWriter[RedisProfile]):
         with connect(self._whole, database) as client, create_file(path) as stream:
             for chunk in batched(sorted(keys(client, self._whole)), CHUNK):
                 countdown.left()
-                for entry in _entries(client, chunk, exact=release(server) >= (7, 0)):
+                for entry in _entries(client, chunk, exact=has_exact_expiry(server)):
                     stream.write(entry.line())
                     kept.append(entry.key)
                     highest = max(highest, rdb_of_payload(entry.value))

@@ -25,7 +25,9 @@ from minio.versioningconfig import OFF, VersioningConfig
 from fixtures.backups.package import Kept, Package, read_package, write_package
 from fixtures.reading import open_regular
 from fixtures.stores.reach import Countdown
+from fixtures.stores.s3.content import GONE
 from fixtures.stores.s3.descriptor import S3Profile
+from fixtures.stores.s3.settings import versioning_of
 from fixtures.stores.s3.view import connect, translated
 from fixtures.system.files import create_file
 from fixtures.system.side_by_side import Workers
@@ -47,7 +49,6 @@ CONTENTS = "contents"
 WORKERS = 16
 # Contents up to this size are sent from the backup even if the server still has their version.
 SENT_BYTES = 64 * 1024
-GONE = frozenset({"NoSuchKey", "NoSuchVersion", "MethodNotAllowed"})
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -80,13 +81,13 @@ class Keeper(StoreWriter[S3Profile]):
                     absent.append(bucket)
                     versioning[bucket], records[bucket] = OFF, 0
                     continue
-                versioning[bucket] = client.get_bucket_versioning(bucket).status or OFF
+                versioning[bucket] = versioning_of(client, bucket)
                 listed = _current(client, bucket, countdown, versions=versioning[bucket] != OFF)
 
                 def keep(item: Object) -> StoredObject | None:
                     countdown.left()
                     copied = copies or not _has_version(item)
-                    return _keep(client, item, contents if copied else None)
+                    return self._keep(client, item, contents if copied else None)
 
                 kept = [stored for stored in _parallel(keep, listed.values()) if stored]
                 stream.writelines(json.dumps(asdict(stored)).encode() + b"\n" for stored in kept)
@@ -219,9 +220,7 @@ class Keeper(StoreWriter[S3Profile]):
                 if same_headers(client, stored):
                     return False
             # The same content has another ETag after a multipart upload, and in some unversioned listings.
-            elif ("-" in stored.etag or not _has_version(item)) and read_object(
-                client, stored.bucket, stored.key
-            ).like(stored):
+            elif ("-" in stored.etag or not _has_version(item)) and self._is_there(client, stored):
                 return False
         copied = _copy(stored) in package.files
         # Sending a small content takes one request, copying its version inside the server takes two.
@@ -230,13 +229,12 @@ class Keeper(StoreWriter[S3Profile]):
             return True
         if copied:
             put_copy(client, stored, package.path(_copy(stored)))
-        if not read_object(client, stored.bucket, stored.key).like(stored):
+        if not self._is_there(client, stored):
             other = "an object with other content, headers or tags"
             raise self._not_restored(other, of=f"bucket {stored.bucket}")
         return True
 
-    @staticmethod
-    def _copied_version(client: Minio, stored: StoredObject) -> bool:
+    def _copied_version(self, client: Minio, stored: StoredObject) -> bool:
         """Copy the recorded version; tell whether it still existed and matches the record."""
         if stored.version in {None, NO_VERSION}:
             return False
@@ -246,7 +244,28 @@ class Keeper(StoreWriter[S3Profile]):
             if error.code in GONE:
                 return False
             raise
-        return read_object(client, stored.bucket, stored.key).like(stored)
+        return self._is_there(client, stored)
+
+    def _is_there(self, client: Minio, stored: StoredObject) -> bool:
+        """Read the current object to its end; tell whether it is like the record."""
+        return read_object(client, self._whole, stored.bucket, stored.key).like(stored)
+
+    def _keep(self, client: Minio, item: Object, contents: Path | None) -> StoredObject | None:
+        """Read one listed object, into `contents` if that is a folder; return None if it has gone since."""
+        bucket, key = item.bucket_name, str(item.object_name)
+        try:
+            if contents is None:
+                return read_object(client, self._whole, bucket, key, item.version_id)
+            with tempfile.NamedTemporaryFile(dir=contents) as sink:
+                stored = read_object(client, self._whole, bucket, key, item.version_id, sink.file)
+                with suppress(FileExistsError):  # another object has the same content
+                    os.link(sink.name, contents / stored.sha256)
+                return stored
+        except S3Error as error:
+            # Without versions an object can vanish between the listing and this.
+            if error.code == "NoSuchKey" and not _has_version(item):
+                return None
+            raise
 
 
 def _prepare(client: Minio, bucket: str, versioning: str, *, missing: bool) -> list[str]:
@@ -255,7 +274,7 @@ def _prepare(client: Minio, bucket: str, versioning: str, *, missing: bool) -> l
     if missing:
         client.make_bucket(bucket)
         notes.append(f"made bucket {bucket}, which was gone")
-    observed = client.get_bucket_versioning(bucket).status or OFF
+    observed = versioning_of(client, bucket)
     if observed != versioning:
         # Once a bucket keeps versions, that can only be suspended.
         wanted = "Suspended" if versioning == OFF else versioning
@@ -280,24 +299,6 @@ def _has_version(item: Object) -> bool:
 
 def _copy(stored: StoredObject) -> str:
     return f"{CONTENTS}/{stored.sha256}"
-
-
-def _keep(client: Minio, item: Object, contents: Path | None) -> StoredObject | None:
-    """Read one listed object, into `contents` if that is a folder; return None if it has gone since."""
-    bucket, key = item.bucket_name, str(item.object_name)
-    try:
-        if contents is None:
-            return read_object(client, bucket, key, item.version_id)
-        with tempfile.NamedTemporaryFile(dir=contents) as sink:
-            stored = read_object(client, bucket, key, item.version_id, sink.file)
-            with suppress(FileExistsError):  # another object has the same content
-                os.link(sink.name, contents / stored.sha256)
-            return stored
-    except S3Error as error:
-        # Without versions an object can vanish between the listing and this.
-        if error.code == "NoSuchKey" and not _has_version(item):
-            return None
-        raise
 
 
 def _parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

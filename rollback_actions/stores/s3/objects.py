@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -12,23 +10,13 @@ from typing import IO
 from minio import Minio
 from minio.commonconfig import COPY, REPLACE, CopySource, Tags
 
-PIECE_BYTES = 1 << 20
+from fixtures.stores.reach import Reach
+from fixtures.stores.s3.content import HEADERS, USER_HEADER, lowered, read_contents, read_tags
+
 # The version of an object that was put before its bucket began to keep versions.
 NO_VERSION = "null"
-# Headers that belong to an object and are restored with it, in addition to users' own.
-HEADERS = frozenset(
-    {
-        "cache-control",
-        "content-disposition",
-        "content-encoding",
-        "content-language",
-        "content-type",
-        "expires",
-    }
-)
 # The client cannot send this one, and makes a user's header of it. Only copying a version restores it.
 UNSENDABLE = "expires"
-USER_HEADER = "x-amz-meta-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,40 +42,35 @@ class StoredObject:
 
 
 def read_object(
-    client: Minio, bucket: str, key: str, version: str | None = None, sink: IO[bytes] | None = None
+    client: Minio,
+    reach: Reach,
+    bucket: str,
+    key: str,
+    version: str | None = None,
+    sink: IO[bytes] | None = None,
 ) -> StoredObject:
     """Read the content of an object to its end, into `sink` if there is one."""
     # An object without a version can only be requested as the current one.
     asked = None if version == NO_VERSION else version
-    response = client.get_object(bucket, key, version_id=asked)
-    digest, size = hashlib.sha256(), 0
-    with closing(response):
-        # The stored bytes: by default the HTTP library would unpack objects that were put as gzip.
-        for piece in response.stream(PIECE_BYTES, decode_content=False):
-            digest.update(piece)
-            size += len(piece)
-            if sink:
-                sink.write(piece)
-        headers = _lower(response.headers)
-        response.release_conn()
+    headers, size, sha256 = read_contents(client, reach, bucket, key, asked, sink)
     return StoredObject(
         bucket=bucket,
         key=key,
         version=version,
         etag=headers.get("etag", "").strip('"'),
         size=size,
-        sha256=digest.hexdigest(),
+        sha256=sha256.hex(),
         headers=_own(headers),
-        tags=_tags(client, bucket, key, asked, headers),
+        tags=read_tags(client, bucket, key, headers, asked),
     )
 
 
 def same_headers(client: Minio, kept: StoredObject) -> bool:
     """Return True if the current object has the headers and tags of `kept`; its content is not read."""
-    headers = _lower(client.stat_object(kept.bucket, kept.key).metadata or {})
+    headers = lowered(client.stat_object(kept.bucket, kept.key).metadata or {})
     if _own(headers) != kept.headers:
         return False
-    return _tags(client, kept.bucket, kept.key, None, headers) == kept.tags
+    return read_tags(client, kept.bucket, kept.key, headers) == kept.tags
 
 
 def copy_version(client: Minio, kept: StoredObject) -> None:
@@ -119,25 +102,12 @@ def put_copy(client: Minio, kept: StoredObject, content: Path) -> None:
     )
 
 
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
-
-
 def _own(headers: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in sorted(headers.items())
-        if name in HEADERS or name.startswith(USER_HEADER)
+        if name in {*HEADERS, "content-type"} or name.startswith(USER_HEADER)
     }
-
-
-def _tags(
-    client: Minio, bucket: str, key: str, version: str | None, headers: Mapping[str, str]
-) -> dict[str, str]:
-    # Servers count the tags in a header; fetching them costs another request.
-    if headers.get("x-amz-tagging-count", "0") == "0":
-        return {}
-    return dict(sorted((client.get_object_tags(bucket, key, version_id=version) or {}).items()))
 
 
 def _to_tags(tags: Mapping[str, str]) -> Tags | None:

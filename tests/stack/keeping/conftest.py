@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.target.profile import Target
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from staging.stack.stack import Stack
 from tests.stack.keeping.contract import MARKERS, kept, latest, parametrize
 from tests.stack.keeping.registry import SUBJECTS
@@ -53,7 +53,7 @@ def bench(
     stack: Stack,
     target: Target,
     engine: ContainerEngine,
-    control: ContainerControl,
+    control: ComposeControl,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Bench:
     """What a subject is made of."""

@@ -19,7 +19,7 @@ from fixtures.stores.contract import ContentView, ExportedRecord, RecordExport, 
 from fixtures.stores.registry import content_at, export_at, view_at
 from fixtures.target.profile import Target
 from fixtures.target.sections import StoreProfile
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.contract import StoreKeeper
 from rollback_actions.stores.registry import keeper_here
 from staging.stack.stack import Stack
@@ -40,7 +40,7 @@ class Bench:
     stack: Stack
     target: Target
     engine: ContainerEngine
-    control: ContainerControl
+    control: ComposeControl
     folder: Path
 
     def new_folder(self, name: str) -> Path:
@@ -51,7 +51,7 @@ class Bench:
 class Watched:
     """A control whose calls are written down: what was on a command line can be looked at afterwards."""
 
-    def __init__(self, control: ContainerControl) -> None:
+    def __init__(self, control: ComposeControl) -> None:
         self._control = control
         self.calls: list[tuple[str, tuple[object, ...], dict[str, Any]]] = []
 
@@ -72,7 +72,7 @@ class Place:
     name: str
     profile: StoreProfile
     endpoint: Endpoint
-    control: ContainerControl
+    control: ComposeControl
     engine: ContainerEngine | None = None
     """For a store that is no server."""
 
@@ -215,12 +215,12 @@ class Subject(ABC):
         name: str,
         profile: StoreProfile,
         endpoint: Endpoint,
-        control: ContainerControl,
+        control: ComposeControl,
         engine: ContainerEngine | None = None,
     ) -> None:
         """Name the place."""
         self.watched = Watched(control)
-        self.place = Place(name, profile, endpoint, cast("ContainerControl", self.watched), engine)
+        self.place = Place(name, profile, endpoint, cast("ComposeControl", self.watched), engine)
 
     @abstractmethod
     def clear(self) -> None:

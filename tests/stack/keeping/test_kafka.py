@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from fixtures.errors import ActionFailed
 from fixtures.stores.kafka.view import Log, Partition, settings
 from fixtures.target.sections import Account
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.contract import StoreKeeper
 from rollback_actions.stores.kafka import keeper as kafka
 from rollback_actions.stores.kafka.admin import Admin
@@ -124,7 +124,7 @@ def test_the_password_is_in_no_command(subject: Kafka) -> None:
 
 
 def test_a_keeper_that_works_apart_does_what_it_does_here(
-    scratch: Scratch, place: Place, control: ContainerControl, tmp_path: Path
+    scratch: Scratch, place: Place, control: ComposeControl, tmp_path: Path
 ) -> None:
     keeper = keeper_at(place.name, place.profile, place.endpoint, control, SECONDS, place.engine)
     assert isinstance(keeper, KeeperApart)

@@ -101,9 +101,7 @@ def test_what_was_dropped_stops_no_copy_before_a_restore(
         with pytest.raises(Unverifiable, match=subject.gone):
             keeper.back_up(refused)
         assert not (refused / MANIFEST).exists()
-    safe = kept_by(keeper, up=True)
-    assert safe is not None
-    assert safe.back_up(safety).records == records
+    assert kept_by(keeper, up=True)(safety).records == records
     keeper.restore(kept.folder)
     assert subject.observe() == kept.before
     # And back to what was there before that.

@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.target.profile import Target
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from staging.stack.stack import Stack
 from tests.stack.reading.contract import ONLY, before, content, filled, mended, parametrize
 from tests.stack.reading.registry import SUBJECTS
@@ -51,7 +51,7 @@ def subject(
     stack: Stack,
     target: Target,
     engine: ContainerEngine,
-    control: ContainerControl,
+    control: ComposeControl,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Subject]:
     """A store, filled. Who changes its records uses `mended` too."""

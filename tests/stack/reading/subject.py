@@ -15,7 +15,7 @@ from fixtures.stores.contract import ContentView, StoreView
 from fixtures.stores.registry import open_content, open_view
 from fixtures.target.profile import Target
 from fixtures.target.sections import Account, Address, Port, StoreProfile
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.contract import StoreKeeper
 from rollback_actions.stores.registry import open_keeper
 from staging.stack.stack import Stack
@@ -39,7 +39,7 @@ class Given:
     stack: Stack
     target: Target
     engine: ContainerEngine
-    control: ContainerControl
+    control: ComposeControl
     folder: Path
 
 

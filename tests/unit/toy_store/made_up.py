@@ -7,13 +7,13 @@ from typing import cast
 
 from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.target.sections import Address
-from rollback_actions.containers.control import ContainerControl
+from rollback_actions.containers.compose import ComposeControl
 from staging.stack.stack import Stack
 from tests.unit.toy_store.descriptor import FolderProfile
 
 STORE = "files"
 ADDRESS = Address(host="127.0.0.1", port=9)
-STACK, CONTROL = cast("Stack", None), cast("ContainerControl", None)
+STACK, CONTROL = cast("Stack", None), cast("ComposeControl", None)
 
 
 class Here:

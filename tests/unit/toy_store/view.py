@@ -38,9 +38,6 @@ class FolderReader(StoreReader[FolderProfile]):
             raise self._reach.failed(f"no folder {collection}", expected=f"folder {collection}")
         return sorted((self._profile.folder / collection).iterdir())
 
-    def close(self) -> None:
-        """Hold nothing."""
-
     def _chosen(self, path: Path) -> bool:
         return path.is_dir() and any(fnmatchcase(path.name, one) for one in self._profile.collections)
 
