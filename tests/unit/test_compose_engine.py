@@ -4,10 +4,12 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import UnixStreamServer
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -150,6 +152,41 @@ def test_without_a_published_port_the_containers_own_address_serves() -> None:
     assert compose._inside(raw(networks=newer), 9092) == ("fd00::9", 9092)
     assert compose._inside(raw(networks={**newer, **networks}), 9092) == ("172.18.0.9", 9092)
     assert compose._inside(raw(host={"NetworkMode": "host"}), 9092) == ("127.0.0.1", 9092)
+
+
+def test_strangers_share_external_networks_and_volumes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def listed(name: str, *networks: str, volume: str = "", project: str = "app") -> dict[str, Any]:
+        labels = {compose.PROJECT_LABEL: project, compose.ONE_OFF_LABEL: "False"}
+        mounts = [{"Name": volume}, {"Source": "/etc"}] if volume else []
+        settings = {"Networks": dict.fromkeys(networks)}
+        return {
+            "Id": name,
+            "Names": [f"/{name}"],
+            "Labels": labels,
+            "NetworkSettings": settings,
+            "Mounts": mounts,
+        }
+
+    every = [
+        listed("ours", "app_default", "proxy", "bridge", volume="kept"),
+        listed("own", "app_default", volume="app_data"),
+        listed("guest", "proxy", project="other"),
+        listed("thief", "none", volume="kept", project="other"),
+        listed("left over", "other_default", volume="app_data", project="other"),
+        listed("far", "bridge", "host", volume="theirs", project="other"),
+    ]
+    api = SimpleNamespace(
+        networks=lambda filters: [{"Name": "app_default"}] if filters else [],
+        volumes=lambda filters: {"Volumes": [{"Name": "app_data"}] if filters else None},
+        containers=lambda filters: every if filters else [],
+    )
+    engine = ComposeEngine("app", 1.0)
+    monkeypatch.setattr(engine, "_asking", lambda _: nullcontext(api))
+    assert {one.name: one.shares for one in engine.strangers()} == {
+        "guest": ("network proxy",),
+        "thief": ("volume kept",),
+        "left over": ("volume app_data",),
+    }
 
 
 def test_an_address_of_ipv6_is_written_as_in_a_url() -> None:
