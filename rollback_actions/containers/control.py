@@ -97,13 +97,14 @@ class ContainerControl(Protocol):
         *,
         deadline: float,
         files: Sequence[Path] | None = None,
+        replicas: Mapping[str, int] | None = None,
         completes: bool = False,
     ) -> None:
         """Re-create `services` by the profile's compose files on the image ids `images`; wait for health.
 
         If it `completes`, each ends when it has done its work: that is waited for. The compose files' names
         for those images point to them from then on. `files` are read in place of the profile's, as if they
-        stood there.
+        stood there. `replicas` are the numbers of containers, by service, whatever the compose files say.
         """
         ...
 

@@ -115,12 +115,13 @@ def test_a_store_without_a_backup_holds_up_those_that_belong_to_it(sandbox: Sand
 
 def test_services_whose_volumes_went_back_are_re_created_and_others_started(sandbox: Sandbox) -> None:
     plan = replace(plan_database(sandbox.target, "mysql"), recreated=("backend",))
-    there = {name: (SimpleNamespace(revision=None, image_id=f"sha256:{name}"),) for name in plan.stopped}
+    there = {name: 2 * (SimpleNamespace(revision=None, image_id=f"sha256:{name}"),) for name in plan.stopped}
     sandbox.engine.containers.return_value = there
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
     sandbox.run(plan, incident)
     (up,) = sandbox.control.up.call_args_list
     assert up.args == ({"backend": "sha256:backend"}, {"backend": "sha256:backend"})
+    assert up.kwargs["replicas"] == {"backend": 2}
     started = [call.args[0] for call in sandbox.control.start.call_args_list]
     assert started[-1] == ["worker", "frontend"]
     said = [changes for _, changes in outline(sandbox.target, plan)]
