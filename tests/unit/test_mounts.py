@@ -235,8 +235,19 @@ def test_a_service_that_the_profile_does_not_name_may_hold_state_too(tmp_path: P
     engine = _engine(search=search, **{"weights-init": weights}, redis=(_volume("/data", "redis"),))
     told = "volume index, of a service that the profile does not name"
     assert stray_mounts(target, engine) == {"search:/index": told}
+    held = (_volume("/app/versions"),)
+    redis = (_volume("/data", "redis"),)
+    cron = (_volume("/versions"),)
+    engine = _engine(backend=held, search=search, cron=cron, redis=redis, **{"once-init": held})
+    assert stray_mounts(_loaded(tmp_path), engine) == {
+        "search:/index": told,
+        "cron:/versions": (
+            "volume project_versions of a store, whose writer no rollback stops,"
+            " of a service that the profile does not name"
+        ),
+    }
     more = '[application.stateless]\n"search:/index" = "made anew from the documents"\n'
-    assert stray_mounts(_loaded(tmp_path, more), engine) == {}
+    assert set(stray_mounts(_loaded(tmp_path, STATE + more), engine)) == {"cron:/versions"}
 
 
 def test_a_volume_of_a_store_or_of_two_services_is_held_once(tmp_path: Path) -> None:
