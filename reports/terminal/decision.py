@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from fixtures.backups.stray_mounts import stray_mounts
 from fixtures.decision.tree import Action, Decision
 from fixtures.engines.factory import open_engine
-from fixtures.engines.stray_mounts import stray_mounts
 from fixtures.errors import Problem, UsageProblem
 from fixtures.git.repository import head
 from fixtures.losses.after_restore import dangling, unmatched

@@ -9,8 +9,8 @@ from pathlib import Path
 from fixtures.backups.index import write_index
 from fixtures.backups.order import waves
 from fixtures.backups.sets import BackupSet
+from fixtures.backups.stray_mounts import require_held
 from fixtures.engines.engine import ContainerEngine, images_of
-from fixtures.engines.stray_mounts import require_held
 from fixtures.errors import Problem
 from fixtures.incident.journal_steps import Steps
 from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_revisions

@@ -194,6 +194,7 @@ class ComposeControl:
         *,
         deadline: float,
         files: Sequence[Path] | None = None,
+        replicas: Mapping[str, int] | None = None,
         completes: bool = False,
     ) -> None:
         """Re-create `services` by the profile's compose files on the image ids `images`; wait for health.
@@ -203,7 +204,8 @@ class ComposeControl:
         The compose files' names for those images point to them from then on, so that the next
         `docker compose up` finds the running images. A service that `images` does not name keeps its compose
         file's image. Nothing is built or pulled, and no other service is touched. `files` are read in place
-        of the profile's, as if they stood there.
+        of the profile's, as if they stood there. `replicas` are the numbers of containers, by service:
+        without one, compose removes what somebody has added by ``--scale``.
         """
         limit = Deadline(deadline)
         services = tuple(services)
@@ -216,6 +218,7 @@ class ComposeControl:
             override = Path(folder) / "images.yaml"
             override.write_text(_override({**chosen, **names}), encoding="utf-8")
             create = ["up", "--detach", "--no-build", "--no-deps", "--force-recreate"]
+            create += [f"--scale={service}={count}" for service, count in (replicas or {}).items()]
             run_command(
                 [*self._compose(files), "--file", str(override), *create, *services],
                 what=f"re-creation of {_list(services)}",

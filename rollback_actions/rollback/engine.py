@@ -391,7 +391,14 @@ def _complete(run: _Run) -> None:
     if images:
         deadline = run.schedule.deadline(Stage.START)
         with _compose_files(run.target, run.plan) as files:
-            run.control.up(images, images, files=files, deadline=deadline, completes=True)
+            run.control.up(
+                images,
+                images,
+                files=files,
+                deadline=deadline,
+                replicas=run.plan.baseline.facts.replicas(images),
+                completes=True,
+            )
 
 
 def _start(run: _Run, services: Sequence[str]) -> None:
@@ -403,7 +410,8 @@ def _start(run: _Run, services: Sequence[str]) -> None:
     if not images:  # a service that has ended
         return
     with _compose_files(run.target, run.plan) as files:
-        run.control.up(images, images, files=files, deadline=deadline)
+        replicas = run.plan.baseline.facts.replicas(images)
+        run.control.up(images, images, files=files, deadline=deadline, replicas=replicas)
 
 
 def _start_present(run: _Run, services: Sequence[str], limit: Deadline) -> None:
@@ -414,7 +422,8 @@ def _start_present(run: _Run, services: Sequence[str], limit: Deadline) -> None:
     there = run.engine.containers()
     anew = images_of(there, [service for service in run.plan.recreated if service in services])
     if anew:
-        run.control.up(anew, anew, deadline=limit.remaining)
+        replicas = {service: len(there[service]) for service in anew}
+        run.control.up(anew, anew, deadline=limit.remaining, replicas=replicas)
     others = [service for service in services if service in there and service not in anew]
     run.control.start(others, deadline=limit.remaining)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.rollback.configuration import read_document, with_environment
@@ -293,6 +294,18 @@ def test_services_are_re_created_on_the_images_of_the_plan(
     assert project.container("other").image_id == project.image
     assert project.container("other").id != before["other"]
     project.shell("rm /data/kept")
+
+
+def test_as_many_containers_as_the_plan_says_are_there_again(project: ScratchProject) -> None:
+    """Somebody has scaled the service by hand: the compose file knows of one."""
+    other = {"other": project.image}
+    project.control.up(["other"], other, deadline=30, replicas={"other": 3})
+    engine = ComposeEngine(project.name, 10)
+    assert len(engine.containers()["other"]) == 3
+    project.control.up(["other"], other, deadline=30, replicas={"other": 2})
+    assert [one.running for one in engine.containers()["other"]] == [True, True]
+    project.control.up(["other"], other, deadline=30)
+    assert len(engine.containers()["other"]) == 1
 
 
 def test_the_names_of_the_compose_file_mean_what_was_chosen(

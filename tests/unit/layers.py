@@ -39,7 +39,8 @@ _ROWS = {
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores"
     ),
     "fixtures.backups": (
-        "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores fixtures.baseline"
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
+        "fixtures.baseline"
     ),
     "fixtures.team": "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.incident",
     "fixtures.gating": (

@@ -4,19 +4,24 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import UnixStreamServer
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pydantic import SecretStr
 
 from fixtures.engines import compose
 from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import Endpoint, EngineUnreached
 from fixtures.errors import Meaning, Unverifiable
-from fixtures.target.sections import Address
+from fixtures.stores.mongodb.view import connect
+from fixtures.stores.reach import Reach
+from fixtures.target.sections import Account, Address
 
 
 def raw(**settings: object) -> dict[str, Any]:
@@ -125,7 +130,7 @@ def test_no_limit_of_pids_is_zero(unlimited: int | None) -> None:
     [
         ([binding("127.0.0.1", 41801)], ("127.0.0.1", 41801)),
         ([binding("::", 2), binding("0.0.0.0", 1)], ("127.0.0.1", 1)),  # noqa: S104
-        ([binding("::", 2)], ("127.0.0.1", 2)),
+        ([binding("::", 2)], ("::1", 2)),
         ([binding("::1", 2), binding("10.0.0.7", 3)], ("10.0.0.7", 3)),
         ([{"PrivatePort": 3306, "PublicPort": 4, "Type": "tcp"}], ("127.0.0.1", 4)),
         ([binding("", None)], None),
@@ -143,7 +148,54 @@ def test_without_a_published_port_the_containers_own_address_serves() -> None:
     networks = {"a": {"IPAddress": ""}, "b": {"IPAddress": "172.18.0.9"}}
     assert compose._inside(raw(networks=networks), 9092) == ("172.18.0.9", 9092)
     assert compose._inside(raw(networks={"a": {"IPAddress": ""}}), 9092) is None
+    newer = {"a": {"IPAddress": "", "GlobalIPv6Address": "fd00::9"}}
+    assert compose._inside(raw(networks=newer), 9092) == ("fd00::9", 9092)
+    assert compose._inside(raw(networks={**newer, **networks}), 9092) == ("172.18.0.9", 9092)
     assert compose._inside(raw(host={"NetworkMode": "host"}), 9092) == ("127.0.0.1", 9092)
+
+
+def test_strangers_share_external_networks_and_volumes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def listed(name: str, *networks: str, volume: str = "", project: str = "app") -> dict[str, Any]:
+        labels = {compose.PROJECT_LABEL: project, compose.ONE_OFF_LABEL: "False"}
+        mounts = [{"Name": volume}, {"Source": "/etc"}] if volume else []
+        settings = {"Networks": dict.fromkeys(networks)}
+        return {
+            "Id": name,
+            "Names": [f"/{name}"],
+            "Labels": labels,
+            "NetworkSettings": settings,
+            "Mounts": mounts,
+        }
+
+    every = [
+        listed("ours", "app_default", "proxy", "bridge", volume="kept"),
+        listed("own", "app_default", volume="app_data"),
+        listed("guest", "proxy", project="other"),
+        listed("thief", "none", volume="kept", project="other"),
+        listed("left over", "other_default", volume="app_data", project="other"),
+        listed("far", "bridge", "host", volume="theirs", project="other"),
+    ]
+    api = SimpleNamespace(
+        networks=lambda filters: [{"Name": "app_default"}] if filters else [],
+        volumes=lambda filters: {"Volumes": [{"Name": "app_data"}] if filters else None},
+        containers=lambda filters: every if filters else [],
+    )
+    engine = ComposeEngine("app", 1.0)
+    monkeypatch.setattr(engine, "_asking", lambda _: nullcontext(api))
+    assert {one.name: one.shares for one in engine.strangers()} == {
+        "guest": ("network proxy",),
+        "thief": ("volume kept",),
+        "left over": ("volume app_data",),
+    }
+
+
+def test_an_address_of_ipv6_is_written_as_in_a_url() -> None:
+    account = Account(user="reader", password=SecretStr("x"))
+    reach = Reach("one", Endpoint("::1", 6333), account, 1.0)
+    assert reach.address == "[::1]:6333"
+    assert replace(reach, endpoint=Endpoint("127.0.0.1", 6333)).address == "127.0.0.1:6333"
+    with connect(reach, "admin") as client:
+        assert client._topology_settings.seeds == {("::1", 6333)}
 
 
 def test_a_container_that_has_lost_its_names_is_named_by_its_id() -> None:

@@ -164,7 +164,8 @@ def test_no_secret_is_recorded() -> None:
     [
         (INSIDE, []),
         (Inside(), []),
-        (Inside(added=("/app/made/two", "/app/made/deep/three")), []),
+        (Inside(added=("/app/made/two", "/app/made/deep", "/app/made/deep/three")), []),
+        (Inside(added=("/app/made/lib/three",)), ["added /app/made/lib/three"]),
         (Inside(added=("/app/evil.py",)), ["added /app/evil.py"]),
         (Inside(added=("/app/made2/x",)), ["added /app/made2/x"]),
         (Inside(modified={"/app/main.py": "4"}), ["modified /app/main.py"]),
@@ -180,6 +181,31 @@ def test_a_change_inside_a_container_is_told_unless_it_was_so_at_the_capture(
 ) -> None:
     recorded = RecordedInside(INSIDE.modified, INSIDE.added, INSIDE.deleted)
     assert list(inside_differences(recorded, inside)) == said
+
+
+def test_the_content_of_what_compose_placed_is_compared_and_says_nothing_of_its_folder() -> None:
+    placed = {"/run/secrets/s3": "5" * 64, "/etc/app/settings.yaml": "6" * 64, "/etc/flat.yaml": "7" * 64}
+    then = Inside(added=("/etc/app", "/etc/app/settings.yaml", "/etc/flat.yaml"), placed=placed)
+    recorded = record_container(container(RAW), then, SEAL)
+
+    def told(now: Inside) -> list[str]:
+        settings = setting_differences(recorded, container(RAW), now, SEAL)
+        return [*settings, *inside_differences(recorded.inside, now)]
+
+    assert told(then) == []
+    other = {**placed, "/run/secrets/s3": "8" * 64}
+    assert told(Inside(added=then.added, placed=other)) == [
+        f"file /run/secrets/s3: expected hash {'5' * 8}, observed hash {'8' * 8}"
+    ]
+    by_hand = {path: text for path, text in placed.items() if path != "/etc/flat.yaml"}
+    assert told(Inside(added=then.added, placed=by_hand)) == [
+        f"file /etc/flat.yaml: expected hash {'7' * 8}, observed none"
+    ]
+    more = Inside(added=(*then.added, "/etc/app/more", "/etc/evil"), placed=placed)
+    assert told(more) == ["added /etc/app/more", "added /etc/evil"]
+    # A baseline of an earlier version does not know them.
+    recorded = replace(recorded, inside=replace(recorded.inside, placed=None))
+    assert told(then) == []
 
 
 @pytest.mark.parametrize(

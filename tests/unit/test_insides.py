@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import tarfile
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -19,6 +24,7 @@ from fixtures.engines.insides import inside
 
 SEAL = Sealing(b"k" * 32)
 FOLDER = 1 << 31
+CREATED = "2026-01-02T03:04:05.123456789Z"
 
 
 @dataclass
@@ -29,6 +35,19 @@ class StandInApi:
     changes: list[dict[str, Any]] | None = None
     asked: list[str] = field(default_factory=list)
     owner: int = 0
+    times: dict[str, str] = field(default_factory=dict)
+    base_url = "http+docker://localhost/v1.45"
+
+    timeout = 7
+
+    def head(self, url: str, params: dict[str, str], timeout: float) -> SimpleNamespace:
+        assert timeout == self.timeout
+        assert url == f"{self.base_url}/containers/a/archive"
+        path = params["path"]
+        if path not in self.files:
+            return SimpleNamespace(headers={})
+        told = {"mode": 0o444, "mtime": self.times.get(path, "2026-01-02T03:04:05.5Z")}
+        return SimpleNamespace(headers={"X-Docker-Container-Path-Stat": b64encode(json.dumps(told).encode())})
 
     def diff(self, _: str) -> list[dict[str, Any]] | None:
         return self.changes
@@ -51,8 +70,14 @@ class StandInApi:
         return blocks, {"mode": 0 if path in self.files else FOLDER}
 
 
-def found(api: StandInApi, *mounts: dict[str, Any], ignored: tuple[str, ...] = ()) -> Inside:
-    raw = {"Id": "a", "Mounts": mounts, "HostConfig": {"Tmpfs": {"/scratch": ""}}}
+def found(
+    api: StandInApi,
+    *mounts: dict[str, Any],
+    ignored: tuple[str, ...] = (),
+    more: dict[str, Any] | None = None,
+) -> Inside:
+    raw = {"Id": "a", "Created": CREATED, "Mounts": mounts, "HostConfig": {"Tmpfs": {"/scratch": ""}}}
+    raw |= more or {}
     return inside(cast("APIClient", api), raw, SEAL, ignored)
 
 
@@ -122,3 +147,29 @@ def test_changes_are_told_without_the_noise_of_a_running_container() -> None:
 
 def test_a_container_without_changes_has_none() -> None:
     assert found(StandInApi(changes=None)) == Inside()
+
+
+PLACED = {"/run/secrets/s3": b"key", "/settings": b"level: 1"}
+
+
+@pytest.mark.parametrize("host", ["unix:///var/run/docker.sock", "tcp://192.0.2.1:2376"])
+def test_what_compose_placed_is_read_wherever_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", host)
+    written = {"/app/own": b"x", "/tmp/older": b"y"}  # noqa: S108 - a name
+    api = StandInApi({**PLACED, **written}, times=dict.fromkeys(PLACED, "2026-01-02T03:04:06Z"))
+    api.times["/tmp/older"] = "2025-01-02T03:04:06Z"  # noqa: S108 - a name
+    layer = {"GraphDriver": {"Name": "overlay2", "Data": {"UpperDir": str(tmp_path), "LowerDir": "/none"}}}
+    for path, data in api.files.items():
+        (tmp_path / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path[1:]).write_bytes(data)
+        when = int(datetime.fromisoformat(CREATED).timestamp()) * 10**9 + (path == "/app/own")
+        os.utime(tmp_path / path[1:], ns=(when, when - 10**12 * (path == "/tmp/older")))  # noqa: S108 - a name
+    api.changes = [{"Path": path, "Kind": 1} for path in ("/run/secrets", "/app", *api.files)]
+    seen = found(api, more=layer)
+    assert set(seen.placed) == set(PLACED)
+    assert found(api, more=layer, ignored=("/settings",)).placed.keys() == {"/run/secrets/s3"}
+    api.files["/run/secrets/s3"] = b"another"
+    now = found(api, more=layer).placed
+    assert {path for path in PLACED if now[path] != seen.placed[path]} == {"/run/secrets/s3"}

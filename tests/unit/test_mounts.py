@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import pytest
 
+from fixtures.backups.stray_mounts import require_held, stray_mounts
 from fixtures.engines.engine import Container, ContainerEngine, Mount
-from fixtures.engines.stray_mounts import require_held, stray_mounts
 from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.incident.incident import new_incident
 from fixtures.rollback.plan import plan_database, plan_emergency, plan_full
@@ -30,7 +30,7 @@ from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.mounts.keeper import Keeper
 from rollback_actions.stores.writable import Writable
 from tests.conftest import write_profile
-from tests.unit.sandbox import Releases, Sandbox, make_rollable, stand_in
+from tests.unit.sandbox import Releases, Sandbox, git, make_rollable, stand_in
 
 HELD = "backend:/app/versions"
 STATE = f"""
@@ -115,12 +115,13 @@ def test_a_store_without_a_backup_holds_up_those_that_belong_to_it(sandbox: Sand
 
 def test_services_whose_volumes_went_back_are_re_created_and_others_started(sandbox: Sandbox) -> None:
     plan = replace(plan_database(sandbox.target, "mysql"), recreated=("backend",))
-    there = {name: (SimpleNamespace(revision=None, image_id=f"sha256:{name}"),) for name in plan.stopped}
+    there = {name: 2 * (SimpleNamespace(revision=None, image_id=f"sha256:{name}"),) for name in plan.stopped}
     sandbox.engine.containers.return_value = there
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
     sandbox.run(plan, incident)
     (up,) = sandbox.control.up.call_args_list
     assert up.args == ({"backend": "sha256:backend"}, {"backend": "sha256:backend"})
+    assert up.kwargs["replicas"] == {"backend": 2}
     started = [call.args[0] for call in sandbox.control.start.call_args_list]
     assert started[-1] == ["worker", "frontend"]
     said = [changes for _, changes in outline(sandbox.target, plan)]
@@ -148,13 +149,27 @@ class Engine:
 
     def containers(self) -> dict[str, tuple[Container, ...]]:
         return {
-            service: (cast("Container", SimpleNamespace(id=service, name=f"t-{service}-1", mounts=mounts)),)
+            service: (
+                cast(
+                    "Container",
+                    SimpleNamespace(
+                        id=service,
+                        name=f"t-{service}-1",
+                        mounts=mounts,
+                        completed=service.endswith("-init"),
+                    ),
+                ),
+            )
             for service, mounts in self._mounts.items()
         }
 
 
 def _volume(place: str, name: str = "project_versions", *, writable: bool = True) -> Mount:
     return Mount(name, "volume", place, f"/engine/{name}", writable)
+
+
+def _bind(source: Path) -> Mount:
+    return Mount(str(source), "bind", f"/{source.name}", str(source))
 
 
 def _engine(**mounts: tuple[Mount, ...]) -> ContainerEngine:
@@ -169,8 +184,8 @@ def test_every_mount_that_can_be_written_to_is_of_a_store_or_stateless(tmp_path:
             _volume("/app/versions"),
             _volume("/certificates", "certificates", writable=False),
             Mount(folder, "bind", "/uploads", folder),
-            Mount(str(tmp_path / "application/x"), "bind", "/x", str(tmp_path / "application/x")),
             Mount("", "tmpfs", "/run", ""),
+            *(_bind(Path(path)) for path in ("/etc/localtime", "/var/run/docker.sock", "/dev/shm")),  # noqa: S108 - compared
         ),
         redis=(_volume("/data", "redis"),),
     )
@@ -183,6 +198,56 @@ def test_every_mount_that_can_be_written_to_is_of_a_store_or_stateless(tmp_path:
     assert f'kind = "mounts", risk = "medium", held = ["{HELD}", "backend:/uploads"]' in str(refused.value)
     more = STATE + '[application.stateless]\n"backend:/uploads" = "thumbnails, made again when asked for"\n'
     require_held(_loaded(tmp_path, more), engine)
+
+
+def test_a_folder_of_the_repository_is_code_as_far_as_git_knows_it(tmp_path: Path) -> None:
+    target = _loaded(tmp_path, "")
+    repository = tmp_path / "application"
+    for name in ("code/app.py", "mixed/app.py", "settings.yaml"):
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text("x")
+    (repository / ".gitignore").write_text("uploads/\nmixed/generated/\n*.db\n__pycache__\n.env\n")
+    for command in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message", "release 1")):
+        git(repository, *command)
+    kept = ("code/__pycache__/app.pyc", "code/.env", "code/node_modules/x.js")
+    state = ("uploads/one.pdf", "mixed/generated/two.py", "data.db")
+    for name in (*kept, *state):
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text("x")
+    (repository / "empty").mkdir()
+    places = ("code", "mixed", "settings.yaml", "uploads", "data.db", "empty")
+    engine = _engine(backend=tuple(_bind(repository / name) for name in places))
+    assert stray_mounts(target, engine) == {
+        "backend:/mixed": f"folder {repository}/mixed, where git does not know mixed/generated/",
+        "backend:/uploads": f"folder {repository}/uploads, where git does not know uploads/",
+        "backend:/data.db": f"folder {repository}/data.db, where git does not know data.db",
+        "backend:/empty": f"folder {repository}/empty, where git does not know empty/",
+    }
+    (repository / ".git").rename(tmp_path / "elsewhere")
+    with pytest.raises(ActionFailed, match="git ls-files"):
+        stray_mounts(target, engine)
+
+
+def test_a_service_that_the_profile_does_not_name_may_hold_state_too(tmp_path: Path) -> None:
+    target = _loaded(tmp_path, "")
+    search = (_volume("/index", "index"), _volume("/data", "redis"))
+    weights = (_volume("/weights", "weights"),)
+    engine = _engine(search=search, **{"weights-init": weights}, redis=(_volume("/data", "redis"),))
+    told = "volume index, of a service that the profile does not name"
+    assert stray_mounts(target, engine) == {"search:/index": told}
+    held = (_volume("/app/versions"),)
+    redis = (_volume("/data", "redis"),)
+    cron = (_volume("/versions"),)
+    engine = _engine(backend=held, search=search, cron=cron, redis=redis, **{"once-init": held})
+    assert stray_mounts(_loaded(tmp_path), engine) == {
+        "search:/index": told,
+        "cron:/versions": (
+            "volume project_versions of a store, whose writer no rollback stops,"
+            " of a service that the profile does not name"
+        ),
+    }
+    more = '[application.stateless]\n"search:/index" = "made anew from the documents"\n'
+    assert set(stray_mounts(_loaded(tmp_path, STATE + more), engine)) == {"cron:/versions"}
 
 
 def test_a_volume_of_a_store_or_of_two_services_is_held_once(tmp_path: Path) -> None:

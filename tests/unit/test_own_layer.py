@@ -105,10 +105,11 @@ def test_a_file_in_the_place_of_one_that_the_image_deletes_is_new(layers: Layers
     assert changes_in(_raw(layers)) == [("/usr/gone", ADDED)]
 
 
-def test_a_folder_that_replaces_the_image_s_is_left_to_the_engine(layers: Layers) -> None:
+@pytest.mark.parametrize("mark", ["trusted.overlay.opaque", "user.overlay.opaque"])
+def test_a_folder_that_replaces_the_image_s_is_left_to_the_engine(layers: Layers, mark: str) -> None:
     (layers[0] / "usr").mkdir()
     try:
-        os.setxattr(layers[0] / "usr", "trusted.overlay.opaque", b"y")
+        os.setxattr(layers[0] / "usr", mark, b"y")
     except OSError:
         pytest.skip("this file system, or account, takes no such mark")
     assert changes_in(_raw(layers)) is None

@@ -415,6 +415,19 @@ def test_what_ends_by_itself_is_re_created_first_where_it_has_another_image(
     assert all("weights" not in call.args[1] and not call.kwargs.get("completes") for call in others)
 
 
+def test_a_service_has_as_many_containers_as_at_the_capture_again(
+    sandbox: Sandbox, incident: Incident
+) -> None:
+    recorded = facts(sandbox.commit)
+    one = next(container for container in recorded.containers if container.service == "backend")
+    more = tuple(replace(one, name=f"{one.name[:-1]}{number}") for number in (2, 3))
+    whole = replace(recorded, containers=(*recorded.containers, *more))
+    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, whole)
+    sandbox.run(plan_service(sandbox.target, "backend"), incident)
+    (up,) = sandbox.control.up.call_args_list
+    assert up.kwargs["replicas"] == {"backend": 3}
+
+
 def test_a_service_that_ends_by_itself_is_not_waited_for_to_run(sandbox: Sandbox, incident: Incident) -> None:
     recorded = facts(sandbox.commit)
     others = tuple(one for one in recorded.containers if one.service != "frontend")

@@ -278,14 +278,17 @@ def test_mysql_tells_a_client_on_our_own_accounts(
     assert {str(one): one.reads for one in clients.others()}["operator@10.0.0.1"] is False
 
 
-def test_mongodb_tells_a_client_on_our_own_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
-    def operation(number: int, user: str, name: str) -> Mapping[str, object]:
-        users = [{"user": user, "db": "admin"}]
+@pytest.mark.parametrize("anybody", [False, True])
+def test_mongodb_tells_a_client_on_our_own_accounts(
+    monkeypatch: pytest.MonkeyPatch, *, anybody: bool
+) -> None:
+    def operation(number: int, user: str, name: str, driver: str = "PyMongo") -> Mapping[str, object]:
         return {
             "client": f"127.0.0.1:{number}",
             "connectionId": number,
-            "effectiveUsers": users,
+            **({"effectiveUsers": [{"user": user, "db": "admin"}]} if user else {}),
             "appName": name,
+            "clientMetadata": {"driver": {"name": driver}},
         }
 
     found = [
@@ -293,11 +296,16 @@ def test_mongodb_tells_a_client_on_our_own_accounts(monkeypatch: pytest.MonkeyPa
         operation(2, "operator", "rollproof-of-another"),
         operation(3, "app", ""),
         operation(4, "__system", ""),
+        operation(5, "", NAME),
+        operation(6, "", "worker"),
+        operation(7, "", "", "NetworkInterfaceTL-ReplNetwork"),
     ]
     server = SimpleNamespace(admin=SimpleNamespace(aggregate=lambda _: found))
     monkeypatch.setattr(mongodb_clients, "connect", lambda *_: server)
+    monkeypatch.setattr(mongodb_clients, "lets_in_anybody", lambda _: anybody)
     clients = mongodb_clients.Clients(cast("Any", Operated("one", section("mongodb"), NOWHERE)))
-    assert [str(one) for one in clients.others()] == ["app@127.0.0.1", "operator@127.0.0.1"]
+    nobody = ["nobody@127.0.0.1"] if anybody else []
+    assert [str(one) for one in clients.others()] == ["app@127.0.0.1", *nobody, "operator@127.0.0.1"]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from pymongo.errors import OperationFailure
 
 from fixtures.stores.mongodb.descriptor import MongodbProfile
-from fixtures.stores.mongodb.view import UNAUTHORIZED, connect, within
+from fixtures.stores.mongodb.view import UNAUTHORIZED, connect, lets_in_anybody, within
 from fixtures.stores.own_connections import NAME
 from rollback_actions.stores.contract import Client
 from rollback_actions.stores.strangers import Strangers, blind, host_of
@@ -16,11 +16,22 @@ from rollback_actions.stores.writable import Operated
 
 # The account that the members of a replica set use among themselves.
 _SYSTEM = "__system"
-# A connection without a login has no users: drivers keep one in addition to the others, to watch the server.
+# What a client is called that has not logged in, at a server where nobody has to.
+_NOBODY = "nobody"
+# The drivers that servers use among themselves.
+_SERVERS = ("NetworkInterfaceTL", "MongoDB Internal Client")
 _PIPELINE = (
     {"$currentOp": {"allUsers": True, "idleConnections": True}},
-    {"$match": {"client": {"$exists": True}, "effectiveUsers.user": {"$exists": True}}},
-    {"$project": {"client": 1, "effectiveUsers": 1, "appName": 1, "connectionId": 1}},
+    {"$match": {"client": {"$exists": True}}},
+    {
+        "$project": {
+            "client": 1,
+            "effectiveUsers": 1,
+            "appName": 1,
+            "connectionId": 1,
+            "clientMetadata.driver.name": 1,
+        }
+    },
 )
 
 
@@ -32,9 +43,12 @@ class Clients:
         self._strangers = Strangers(operated)
         self._reach = operated.reach
         self._client = connect(self._reach, operated.profile.authentication_database)
+        self._open: bool | None = None
 
     def others(self) -> list[Client]:
         """Return the connections of others, idle ones included."""
+        if self._open is None:
+            self._open = lets_in_anybody(self._reach)
         with within(self._reach):
             try:
                 found = list(self._client.admin.aggregate(list(_PIPELINE)))
@@ -45,16 +59,24 @@ class Clients:
                     self._reach, "the action inprog (role clusterMonitor)", "not authorised"
                 ) from None
         ours = {_number(one) for one in found if one.get("appName") == NAME}
-        return self._strangers.among([client for one in found for client in _clients(one)], ours)
+        clients = [client for one in found for client in _clients(one, everybody=self._open)]
+        return self._strangers.among(clients, ours)
 
     def close(self) -> None:
         """Close the client."""
         self._client.close()
 
 
-def _clients(operation: Mapping[str, Any]) -> list[Client]:
+def _clients(operation: Mapping[str, Any], *, everybody: bool) -> list[Client]:
+    """Return a connection's clients; one without a log-in has none, unless `everybody` may write.
+
+    Where they must log in, drivers keep such a connection beside the others, to watch the server.
+    """
     host = host_of(str(operation["client"]))
-    users = [str(user["user"]) for user in operation["effectiveUsers"]]
+    users = [str(user["user"]) for user in operation.get("effectiveUsers") or ()]
+    driver = str(((operation.get("clientMetadata") or {}).get("driver") or {}).get("name", ""))
+    if everybody and not users and not driver.startswith(_SERVERS):
+        users = [_NOBODY]
     name = str(operation.get("appName", ""))
     return [Client(user, host, _number(operation), name) for user in users if user != _SYSTEM]
 

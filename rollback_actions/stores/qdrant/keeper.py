@@ -24,6 +24,9 @@ from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter, Writable
 
 METHOD = "snapshot of each collection"
+# What a server without such a path answers: it has no cluster.
+_NO_CLUSTER = frozenset({404, 405, 501})
+_ACTIVE = "Active"
 
 
 class _Collection(Model):
@@ -122,7 +125,25 @@ class Keeper(StoreWriter[QdrantProfile]):
                 return count, collection
             file.unlink()
 
+    def _require_whole(self, name: str) -> None:
+        """Refuse a collection of which another node alone has a part: a snapshot is of one node."""
+        path = f"{path_of(name)}/cluster"
+        if self._rest.status("GET", path, None) in _NO_CLUSTER:
+            return
+        found = self._rest.call("GET", path)
+        here = {one["shard_id"] for one in found["local_shards"] if one.get("state") == _ACTIVE}
+        elsewhere = {one["shard_id"] for one in (*found["local_shards"], *found["remote_shards"])} - here
+        if elsewhere:
+            raise self._failed(
+                f"snapshot of {name}",
+                expected="every shard on the node that the profile names",
+                observed=f"{len(elsewhere)} of {len(here | elsewhere)} on other nodes alone, or not active",
+                hint="shards of several nodes would be backed up in part: not supported; replicate each shard"
+                " to this node",
+            )
+
     def _fetch(self, name: str, file: Path, countdown: Countdown) -> _Collection:
+        self._require_whole(name)
         shape = self._shape(name)
         path = f"{path_of(name)}/snapshots"
         snapshot = self._rest.call("POST", f"{path}?wait=true", deadline=countdown.left())
