@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.premigration, pytest.mark.step3]
 
 START = f"start it in a terminal of its own: {typed('monitor')}"
-NO_DATA = "no data is never healthy: see why there is no answer, then ask again"
+NO_DATA = "lacking data is never healthy: see what keeps the answer away, then ask again"
 WAIT = "let it run undisturbed for a while, then ask again"
 
 

@@ -157,7 +157,7 @@ def test_disk_of_the_host(host_file_systems: tuple[FileSystem, ...], target: Tar
     expect(host_file_systems,
            what="file systems of the host", otherwise=Unverifiable,
            expected="at least the root file system", observed=len(host_file_systems) or "none",
-           source="df", hint="without one, nothing is known of the room: see what df says on the host")
+           source="df", hint="without one the room is unknown: see what df says on the host")
     for file_system in host_file_systems:
         _expect_room(file_system, target, expect)
 

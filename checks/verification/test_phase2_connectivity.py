@@ -59,7 +59,7 @@ def test_first_page_is_the_recorded_one(
 ) -> None:
     """The first page that users load is, byte for byte, the recorded one."""
     if not baseline.facts.page:
-        note("first page: not compared, since the baseline has none that stays the same")
+        note("first page: not compared, since the baseline's changes by itself")
         return
     expect(first_page == baseline.facts.page,
            what="first page", means=Meaning.WRONG_VERSION,
@@ -88,7 +88,7 @@ def test_vectors_are_loaded(
     expect(state.loaded,
            what=f"collection {vectors}", means=Meaning.SERVICE_DOWN,
            expected="loaded", observed=state.word,
-           source=vectors.store, hint="load it: a collection that is not loaded answers no search")
+           source=vectors.store, hint="load it: only a loaded collection answers searches")
 
 
 def test_vectors_answer_a_search(
@@ -99,7 +99,7 @@ def test_vectors_answer_a_search(
 ) -> None:
     """A search for a stored vector finds its own record first, or one with the same vector.
 
-    By the inner product a longer vector may be nearer than the vector itself: then the baseline's searches
+    By the inner product a longer vector may be nearer than the vector itself. Then the baseline's searches
     must find the same neighbours as at the capture.
     """
     search = answer_of(searches, vectors.id)

@@ -238,7 +238,7 @@ def _keep(run: _Run, keep: PlannedStep, losses: Losses, down: Collection[str]) -
     """Keep the stores' current data, and export the data written since the backup.
 
     Nobody watched for writers between two runs. So a resumed run keeps again each store that may hold data
-    which the earlier runs did not see, and fails when it cannot: see `Losses.export`.
+    which the earlier runs did not see. It fails when it cannot: see `Losses.export`.
     """
     target, steps = run.target, run.steps
     limit = Deadline(run.schedule.deadline(keep.stage))
@@ -267,7 +267,7 @@ def _load(run: _Run, names: Sequence[str], limit: Deadline) -> None:
             try:
                 loaded = keeper.load()
             except Problem as problem:
-                run.steps.note(f"{name} was not asked what is not loaded: {problem.summary}")
+                run.steps.note(f"{name} was not asked what is unloaded: {problem.summary}")
             else:
                 if loaded:
                     run.steps.note(f"{name}: {', '.join(loaded)} was not loaded, and is now, to be exported")
@@ -369,7 +369,7 @@ def _start_stores(run: _Run) -> set[str]:
             if not isinstance(_keeper(run, name, 0.0), StoppedKeeper):
                 raise
             down.add(name)
-            run.steps.note(f"{name} is not up, its records cannot be asked for: {problem.summary}")
+            run.steps.note(f"{name} is down, its records cannot be asked for: {problem.summary}")
     return down
 
 
