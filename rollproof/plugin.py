@@ -1,6 +1,6 @@
 """The part of the suite that pytest knows wherever it is typed: `pytest -m phase1 --target x.toml`.
 
-pytest looks for its root in every loose path of the command line before it knows the suite's options, and so
+pytest looks for its root in every loose path of the command line before it knows the suite's options. So it
 takes the profile in `--target PATH` for tests. Such a run, and one from a folder that is not the suite's, is
 begun anew by `rollproof verify`, which knows the root.
 """

@@ -10,12 +10,12 @@ import pytest
 from fixtures.backups.kept_backups import AGAIN, UNRECORDED, KeptStoreOf
 from fixtures.backups.proportion import proportion_of
 from fixtures.baseline.folder import Baseline
-from fixtures.collection import Json
 from fixtures.errors import Meaning, Mismatch, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say
+from fixtures.given.asking import RetentionsOf
+from fixtures.given.contents import SchemasOf
 from fixtures.home import typed
 from fixtures.incident.trials import TrialOfStore
-from fixtures.stores.contract import Retention
 from fixtures.system.clock import is_recent
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Target
@@ -149,11 +149,7 @@ def test_backups_are_of_one_recovery_point(
 
 
 def test_log_is_retained_past_the_replay_horizon(
-    log_store: str,
-    retentions_of: Callable[[str], Mapping[str, Retention | None]],
-    target: Target,
-    expect: Expect,
-    note: Say,
+    log_store: str, retentions_of: RetentionsOf, target: Target, expect: Expect, note: Say
 ) -> None:
     """Every log keeps a record for longer than its readers may have to go back."""
     horizon, found = target.premigration.backup.replay_seconds, retentions_of(log_store)
@@ -181,11 +177,7 @@ def test_log_is_retained_past_the_replay_horizon(
 
 
 def test_bucket_keeps_versions(
-    versioned_store: str,
-    live_schemas: Callable[[str], Mapping[str, Json]],
-    target: Target,
-    expect: Expect,
-    note: Say,
+    versioned_store: str, live_schemas: SchemasOf, target: Target, expect: Expect, note: Say
 ) -> None:
     """A store keeps versions everywhere if its backup consists of its own versions."""
     store, schemas = descriptor_of(target.stores[versioned_store]), live_schemas(versioned_store)

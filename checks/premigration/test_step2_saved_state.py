@@ -38,7 +38,7 @@ def test_working_copy_is_clean(working_copy: WorkingCopy, expect: Expect, note: 
            expected=f"as commit {working_copy.head[:12]} has it",
            instead=listed(working_copy.differences),
            source=f"git status in {working_copy.repository}",
-           hint="commit it, or put it back: a rollback would not bring back what no commit holds")
+           hint="commit it, or put it back: a rollback brings back only what a commit holds")
     note(f"the working copy is on {working_copy.head[:12]}, without changes")
 
 

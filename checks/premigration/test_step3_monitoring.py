@@ -8,14 +8,12 @@ import pytest
 
 from fixtures.errors import listed
 from fixtures.gating.evidence import Expect, Say
-from fixtures.home import typed
+from fixtures.given.given_change import START, last_sample
 from fixtures.monitoring.samples import (
-    OLDEST_BEATS,
     PART_OF_BEAT,
     Life,
     ProbeKind,
     Sample,
-    is_fresh,
     newest_answers,
     off_the_beat,
     own_samples,
@@ -27,8 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step3]
 
-START = f"start it in a terminal of its own: {typed('monitor')}"
-NO_DATA = "no data is never healthy: see why there is no answer, then ask again"
+NO_DATA = "lacking data is never healthy: see what keeps the answer away, then ask again"
 WAIT = "let it run undisturbed for a while, then ask again"
 
 
@@ -42,7 +39,7 @@ def test_monitor_is_running(
     samples: tuple[Sample, ...], target: Target, expect: Expect, note: Say
 ) -> None:
     """The process that wrote this target's last sample is still running."""
-    last = _last(samples, target, expect)
+    last = last_sample(samples, target, expect)
     life = last.monitor.life()
     expect(life is not Life.ENDED,
            what="monitor",
@@ -52,7 +49,7 @@ def test_monitor_is_running(
            hint=START)
     if life is Life.ELSEWHERE:
         # On another host, only the monitor's samples show that it runs.
-        _expect_fresh(last, target, expect)
+        last_sample(samples, target, expect, fresh=True)
     note(f"{last.monitor} {life}, its last sample is {last.at.seconds_ago():.1f} s old")
 
 
@@ -60,8 +57,7 @@ def test_monitor_is_on_the_beat(
     samples: tuple[Sample, ...], target: Target, expect: Expect, note: Say
 ) -> None:
     """The last samples come on the beat without a gap, and the newest is at most two beats old."""
-    last, monitoring = _last(samples, target, expect), target.premigration.monitoring
-    _expect_fresh(last, target, expect)
+    last, monitoring = last_sample(samples, target, expect, fresh=True), target.premigration.monitoring
     ours, beat = own_samples(samples), monitoring.beat_seconds
     expect(len(ours) >= monitoring.samples,
            what="samples of the monitor",
@@ -84,9 +80,8 @@ def test_monitor_sees_the_target(
 
     An answer that came too late for the last sample is taken from the sample before.
     """
-    last = _last(samples, target, expect)
     # An old sample says nothing about the present.
-    _expect_fresh(last, target, expect)
+    last_sample(samples, target, expect, fresh=True)
     probes = newest_answers(samples)
     unknown, unwell = ([f"{name} ({probe.text})" for name, probe in probes.items() if probe.ok is ok]
                        for ok in (None, False))
@@ -106,24 +101,3 @@ def test_monitor_sees_the_target(
            expected="all well", instead=worse,
            hint="a migration starts from a target that is well: mend it first")
     note(f"health {health[0]}; all of {len(probes)} probes are well")
-
-
-def _last(samples: tuple[Sample, ...], target: Target, expect: Expect) -> Sample:
-    expect(samples,
-           what="monitor",
-           expected=f"samples of {target.name}", observed=len(samples) or "none",
-           hint=START)
-    expect(samples[-1].target == target.name,
-           what="target of the last sample of the monitor",
-           expected=target.name, observed=samples[-1].target,
-           hint=START)
-    return samples[-1]
-
-
-def _expect_fresh(last: Sample, target: Target, expect: Expect) -> None:
-    age, beat = last.at.seconds_ago(), target.premigration.monitoring.beat_seconds
-    expect(is_fresh(age, beat),
-           what="last sample of the monitor",
-           expected=f"no older than {OLDEST_BEATS * beat:g} s",
-           observed=f"{age:.1f} s old, of {last.monitor}",
-           hint=f"the monitor hangs, is stopped or has ended; {START}")

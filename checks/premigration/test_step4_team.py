@@ -52,7 +52,7 @@ def test_team_was_notified(
            what="channels of the team",
            expected="at least one", observed=len(channels) or "none",
            source="premigration.team.channels in the profile",
-           hint="who is told of nothing cannot help: name the team's channels")
+           hint="only who is told can help: name the team's channels")
     expect(change_record.notifications,
            what="notification of the team",
            expected=f"one of the migration to {migration[:12]}",

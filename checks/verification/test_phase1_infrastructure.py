@@ -12,8 +12,9 @@ from fixtures.baseline.folder import Baseline
 from fixtures.baseline.strictness import CAPTURE, Weaker
 from fixtures.engines.engine import Container, Stranger, Usage
 from fixtures.errors import Meaning, Unverifiable, listed
-from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
+from fixtures.gating.evidence import Expect, Keep, Say, keep_differences
 from fixtures.git.repository import WorkingCopy
+from fixtures.given.asking import expect_room
 from fixtures.given.saved_state import known_commit
 from fixtures.target.profile import Target
 
@@ -93,18 +94,13 @@ def test_container_runs_the_recorded_commit(
 
 
 def test_container_is_configured_as_recorded(
-    service: str,
-    changed_settings: Sequence[str],
-    unread: Sequence[str],
-    evidence: Keep,
-    expect: Expect,
-    note: Say,
+    service: str, changed_settings: Sequence[str], unread: Sequence[str],
+    evidence: Keep, expect: Expect, note: Say,
 ) -> None:
     """Environment, command, volumes, bound files, networks, limits and rights are the recorded ones."""
     if unread:
         note(f"{service}: not compared inside it: {listed(unread)}")
-    if changed_settings:
-        evidence("differences", table(("difference",), ((text,) for text in changed_settings)), CSV)
+    keep_differences(evidence, changed_settings)
     expect(not changed_settings,
            what=f"configuration of {service}", means=Meaning.WRONG_VERSION,
            expected="the recorded one", instead=listed(changed_settings, between="; "),
@@ -115,8 +111,7 @@ def test_container_is_unchanged_inside(
     service: str, changed_inside: Sequence[str], evidence: Keep, expect: Expect
 ) -> None:
     """Nothing was changed inside a container by hand; files of the moment, such as in /tmp, may be there."""
-    if changed_inside:
-        evidence("differences", table(("difference",), ((text,) for text in changed_inside)), CSV)
+    keep_differences(evidence, changed_inside)
     expect(not changed_inside,
            what=f"files of {service} that are not its image's", means=Meaning.WRONG_VERSION,
            expected="those of the capture", instead=listed(changed_inside, between="; "),
@@ -157,15 +152,15 @@ def test_disk_of_the_host(host_file_systems: tuple[FileSystem, ...], target: Tar
     expect(host_file_systems,
            what="file systems of the host", otherwise=Unverifiable,
            expected="at least the root file system", observed=len(host_file_systems) or "none",
-           source="df", hint="without one, nothing is known of the room: see what df says on the host")
+           source="df", hint="without one the room is unknown: see what df says on the host")
     for file_system in host_file_systems:
-        _expect_room(file_system, target, expect)
+        expect_room(file_system, target, expect)
 
 
 @pytest.mark.usefixtures("baseline")
 def test_disk_of_the_volume(volume_file_system: FileSystem, target: Target, expect: Expect) -> None:
     """Every recorded data volume exists and has space and inodes left."""
-    _expect_room(volume_file_system, target, expect)
+    expect_room(volume_file_system, target, expect)
 
 
 def test_no_unrecorded_container(
@@ -215,16 +210,3 @@ def test_working_copy_is_on_the_recorded_commit(
            what="commit of the working copy", means=Meaning.WRONG_VERSION,
            expected=baseline.facts.commit, observed=working_commit,
            source="git", hint=f"git checkout {baseline.facts.commit[:12]}")
-
-
-def _expect_room(on: FileSystem, target: Target, expect: Expect) -> None:
-    for what, free, least in (
-        ("space", on.free_percent, target.limits.disk_free_percent),
-        ("inodes", on.inodes_free_percent, target.limits.inodes_free_percent),
-    ):
-        # Not every file system counts inodes.
-        if free is not None:
-            expect(free > least,
-                   what=f"free {what} of {on.path}", means=Meaning.RESOURCES,
-                   expected=f"above {least:g} %", observed=f"{free:.1f} %",
-                   source="df", hint="make room: a store that cannot write is the next incident")

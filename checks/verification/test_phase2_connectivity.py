@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -11,16 +11,16 @@ import pytest
 from fixtures.baseline.facts import RecordedStore
 from fixtures.baseline.folder import Baseline
 from fixtures.collection import Case
-from fixtures.errors import Meaning, Problem, listed
+from fixtures.errors import Meaning, listed
 from fixtures.gating.evidence import Expect, Say
-from fixtures.stores.contract import Answer, LoadState, Search
-from fixtures.system.rounds import Wrong, answer_of
+from fixtures.given.asking import Answers, LoadStates, Searches
+from fixtures.given.contents import OthersOf
+from fixtures.system.rounds import answer_of
 from fixtures.target.profile import Target
 
 if TYPE_CHECKING:
     from fixtures.application.client import HealthAnswer
 
-REBUILD = "the index does not fit the vectors: build it again"
 pytestmark = [pytest.mark.verification, pytest.mark.phase2]
 
 
@@ -36,13 +36,12 @@ def test_health_endpoint_says_it_is_up(health: HealthAnswer, target: Target, exp
 
 def test_health_endpoint_is_quick(health_latency: float, target: Target, expect: Expect) -> None:
     """The health endpoint answers within its latency limit."""
-    limit = target.application.health.latency_milliseconds
-    expect(health_latency < limit,
+    endpoint = target.application.health
+    expect(health_latency < endpoint.latency_milliseconds,
            what="latency of the health endpoint", means=Meaning.LATE,
-           expected=f"below {limit} ms",
+           expected=f"below {endpoint.latency_milliseconds} ms",
            observed=f"{health_latency:.0f} ms, the median of three when the first was late",
-           source=target.application.health.path,
-           hint="a worker may be blocked by a store that does not answer")
+           source=endpoint.path, hint="a worker may be blocked by a store that does not answer")
 
 
 def test_interface_is_the_recorded_one(interface: str, baseline: Baseline, expect: Expect) -> None:
@@ -59,7 +58,7 @@ def test_first_page_is_the_recorded_one(
 ) -> None:
     """The first page that users load is, byte for byte, the recorded one."""
     if not baseline.facts.page:
-        note("first page: not compared, since the baseline has none that stays the same")
+        note("first page: not compared, since the baseline's changes by itself")
         return
     expect(first_page == baseline.facts.page,
            what="first page", means=Meaning.WRONG_VERSION,
@@ -69,7 +68,7 @@ def test_first_page_is_the_recorded_one(
 
 
 def test_store_answers(
-    store: str, recorded_store: RecordedStore, store_answers: Mapping[str, Answer | Wrong], expect: Expect
+    store: str, recorded_store: RecordedStore, store_answers: Answers, expect: Expect
 ) -> None:
     """The store answers an authenticated query that touches real data, if it held data."""
     answer = answer_of(store_answers, store)
@@ -80,57 +79,48 @@ def test_store_answers(
            source=answer.query, hint="the store is up and empty: its data was not restored")
 
 
-def test_vectors_are_loaded(
-    vectors: Case, load_states: Mapping[str, LoadState | Wrong], expect: Expect
-) -> None:
+def test_vectors_are_loaded(vectors: Case, load_states: LoadStates, expect: Expect) -> None:
     """Every vector collection that held vectors is loaded, so that it can be searched."""
     state = answer_of(load_states, vectors.id)
     expect(state.loaded,
            what=f"collection {vectors}", means=Meaning.SERVICE_DOWN,
            expected="loaded", observed=state.word,
-           source=vectors.store, hint="load it: a collection that is not loaded answers no search")
+           source=vectors.store, hint="load it: only a loaded collection answers searches")
 
 
 def test_vectors_answer_a_search(
-    vectors: Case,
-    searches: Mapping[str, Search | Wrong],
-    other_neighbours: Callable[[Case], Sequence[str]],
-    expect: Expect,
+    vectors: Case, searches: Searches, other_neighbours: OthersOf, expect: Expect
 ) -> None:
     """A search for a stored vector finds its own record first, or one with the same vector.
 
-    By the inner product a longer vector may be nearer than the vector itself: then the baseline's searches
+    By the inner product a longer vector may be nearer than the vector itself. Then the baseline's searches
     must find the same neighbours as at the capture.
     """
     search = answer_of(searches, vectors.id)
-    expect = expect.of(vectors.store)
+    expect = expect.of(vectors.store, means=Meaning.DATA_CHANGED,
+                       hint="the index does not fit the vectors: build it again")
     expect(search.found or search.outdone,
-           what=f"search in {vectors} for the vector of {search.probe}", means=Meaning.DATA_CHANGED,
+           what=f"search in {vectors} for the vector of {search.probe}",
            expected=f"{search.probe} among the best hits",
-           observed=", ".join(f"{hit.key} ({hit.score:.5g})" for hit in search.hits) or "no hit",
-           hint=REBUILD)
+           observed=", ".join(f"{hit.key} ({hit.score:.5g})" for hit in search.hits) or "no hit")
     others = () if search.found else other_neighbours(vectors)
     expect(not others,
-           what=f"neighbours in {vectors}", means=Meaning.DATA_CHANGED,
-           expected="those that the baseline's golden queries found",
-           instead=listed(others, between="; "), hint=REBUILD)
+           what=f"neighbours in {vectors}",
+           expected="those that the baseline's golden queries found", instead=listed(others, between="; "))
 
 
 def test_health_endpoint_tells_the_truth(
-    health: HealthAnswer, target: Target, store_answers: Mapping[str, Answer | Wrong], expect: Expect
+    health: HealthAnswer, target: Target, stores_down: Sequence[str], expect: Expect
 ) -> None:
     """The health endpoint does not say UP while a store is down: nobody could trust it."""
-    down = [
-        f"{name} ({wrong.observed})" for name, wrong in store_answers.items() if isinstance(wrong, Problem)
-    ]
     up, path = target.application.health.expect, target.application.health.path
     expect = expect.of(means=Meaning.SERVICE_DOWN)
-    expect(not down or health.said(up) != up,
+    expect(not stores_down or health.said(up) != up,
            what="contradiction",
            expected="a health endpoint that is not UP while a store is down",
-           observed=f"{health.said(up)}, with these stores down: {'; '.join(down) or 'none'}",
+           observed=f"{health.said(up)}, with these stores down: {'; '.join(stores_down) or 'none'}",
            source=path, hint="bring the stores up; do not use this endpoint to decide anything")
-    expect(not down,
+    expect(not stores_down,
            what="stores",
-           expected="all up", instead=f"down: {'; '.join(down)}",
+           expected="all up", instead=f"down: {'; '.join(stores_down)}",
            source="their own answers", hint="bring the stores up")

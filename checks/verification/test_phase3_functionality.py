@@ -136,7 +136,7 @@ def test_old_conversations_open(
     """Every conversation that the canary had still opens, with all its turns."""
     recorded = baseline.facts.canary.turns
     if not recorded:
-        note("old conversations: none was opened, since the canary had none at the capture; keep one")
+        note("old conversations: the canary had none at the capture that could be opened; keep one")
     for known, turns in recorded.items():
         found = client.turns(session, known)
         expect(found >= turns,

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from typing import TYPE_CHECKING
 
 import pytest
 
 from fixtures.baseline.differences import neighbours_text, not_compared, same_neighbours, schema_differences
 from fixtures.baseline.facts import RecordedContent, RecordedStore
 from fixtures.baseline.folder import Baseline
-from fixtures.baseline.sight import GRANTS
-from fixtures.collection import Case, Json
 from fixtures.errors import Meaning, Problem, Unverifiable, listed
-from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
+from fixtures.gating.evidence import CSV, Expect, Keep, Say, keep_differences, table
+from fixtures.given.asking import CountsOf
 from fixtures.given.cases import ContentCase, CountCase, GoldenCase, SchemaCase
+from fixtures.given.contents import (
+    ComparisonOf,
+    ExpiredSince,
+    GoldenAnswers,
+    SaidOf,
+    SchemasOf,
+    SharingOf,
+    ShownKeys,
+    expect_sight,
+)
 from fixtures.home import typed
-from fixtures.stores.contract import Beside, Neighbours, SharedContent, StoreView
-from fixtures.stores.policy import is_made_by_users
+from fixtures.stores.contract import Beside, StoreView
+from fixtures.stores.policy import unrecorded
 from fixtures.stores.references import require_whole
-from fixtures.system.rounds import Wrong, answer_of
+from fixtures.system.rounds import answer_of
 from fixtures.target.profile import Target
 
-if TYPE_CHECKING:
-    from fixtures.baseline.comparison import Comparison
-
-Counts = Mapping[str, int | Wrong]
 RESTORE = "restore the collection, or set its policy in the profile if it may change"
 pytestmark = [pytest.mark.verification, pytest.mark.phase4]
 
 
 def test_collection_count(
-    collection: CountCase,
-    live_counts: Callable[[str], Counts],
-    expired_since: Callable[[Case], int],
-    expect: Expect,
-    note: Say,
+    collection: CountCase, live_counts: CountsOf, expired_since: ExpiredSince, expect: Expect, note: Say
 ) -> None:
     """The collection holds as many records as before, without expired ones; by `grows`, no fewer."""
     counts = live_counts(collection.store)
@@ -57,17 +57,12 @@ def test_collection_count(
 
 
 def test_store_holds_no_unrecorded_collection(
-    store: str,
-    recorded_store: RecordedStore,
-    live_counts: Callable[[str], Counts],
-    target: Target,
-    expect: Expect,
-    note: Say,
+    store: str, recorded_store: RecordedStore, live_counts: CountsOf, target: Target,
+    expect: Expect, note: Say,
 ) -> None:
     """The store has no collection that the baseline does not know: a left-over of the migration."""
-    added = sorted(set(live_counts(store)) - set(recorded_store.counts))
-    extra = [name for name in added if not is_made_by_users(target.stores[store], name)]
-    if users_own := [name for name in added if name not in extra]:
+    extra, users_own = unrecorded(target.stores[store], live_counts(store), recorded_store.counts)
+    if users_own:
         note(f"{store}: made by users since the baseline, and not compared: {listed(users_own)}")
     expect(not extra,
            what=f"collections of {store} that the baseline does not know", means=Meaning.DATA_CHANGED,
@@ -76,12 +71,8 @@ def test_store_holds_no_unrecorded_collection(
 
 
 def test_collection_content(
-    content: ContentCase,
-    comparison_of: Callable[[Case], Comparison],
-    evidence: Keep,
-    target: Target,
-    expect: Expect,
-    note: Say,
+    content: ContentCase, comparison_of: ComparisonOf, evidence: Keep, target: Target,
+    expect: Expect, note: Say,
 ) -> None:
     """Every record is unchanged; by `grows` more may be there, by `changes` users' own changes too."""
     comparison = comparison_of(content)
@@ -108,23 +99,18 @@ def test_collection_content(
 
 
 def test_schema(
-    schema: SchemaCase,
-    live_schemas: Callable[[str], Mapping[str, Json]],
-    lost_sight: Callable[[str], Sequence[str]],
-    expect: Expect,
-    evidence: Keep,
+    schema: SchemaCase, live_schemas: SchemasOf, lost_sight: SaidOf, expect: Expect, evidence: Keep
 ) -> None:
     """The schema, such as columns, indexes, validators and settings, is unchanged."""
     schemas = live_schemas(schema.store)
     if schemas.get(schema.name) != schema.recorded:
-        _expect_sight(schema.store, lost_sight, expect)
+        expect_sight(schema.store, lost_sight, expect)
     expect(schema.name in schemas,
            what=str(schema), means=Meaning.DATA_LOSS,
            expected="there, as in the baseline", instead="none",
            source=schema.store, hint="it was dropped or renamed: restore it from the backup")
     found = list(schema_differences(schema.recorded, schemas[schema.name]))
-    if found:
-        evidence("differences", table(("difference",), ((text,) for text in found)), CSV)
+    keep_differences(evidence, found)
     expect(not found,
            what=f"schema of {schema}", means=Meaning.DATA_CHANGED,
            expected="the recorded one", instead=f"{len(found)} differences: {listed(found, between='; ')}",
@@ -133,36 +119,26 @@ def test_schema(
 
 
 def test_store_holds_no_unrecorded_schema(
-    store: str,
-    recorded_content: RecordedContent,
-    live_schemas: Callable[[str], Mapping[str, Json]],
-    lost_sight: Callable[[str], Sequence[str]],
-    target: Target,
-    expect: Expect,
+    store: str, recorded_content: RecordedContent, live_schemas: SchemasOf, lost_sight: SaidOf,
+    target: Target, expect: Expect,
 ) -> None:
     """The store has no view, trigger, alias or the like that the baseline does not know."""
-    added = sorted(set(live_schemas(store)) - set(recorded_content.schemas))
-    extra = [name for name in added if not is_made_by_users(target.stores[store], name)]
+    extra, _ = unrecorded(target.stores[store], live_schemas(store), recorded_content.schemas)
     expect(not extra,
            what=f"what {store} has and the baseline does not know", means=Meaning.DATA_CHANGED,
            expected="nothing", instead=listed(extra),
            source=store, hint="the migration made it: remove it")
-    _expect_sight(store, lost_sight, expect)
+    expect_sight(store, lost_sight, expect)
 
 
 @pytest.mark.usefixtures("recorded_content")
-def test_account_sees_as_much_as_at_the_capture(
-    store: str, lost_sight: Callable[[str], Sequence[str]], expect: Expect
-) -> None:
+def test_account_sees_as_much_as_at_the_capture(store: str, lost_sight: SaidOf, expect: Expect) -> None:
     """The account sees everything that the store would hide silently, such as triggers."""
-    _expect_sight(store, lost_sight, expect)
+    expect_sight(store, lost_sight, expect)
 
 
 def test_golden_queries(
-    golden: GoldenCase,
-    golden_answers: Mapping[str, Sequence[Neighbours] | Wrong],
-    expect: Expect,
-    shown_keys: Callable[[Case], Callable[[str], str]],
+    golden: GoldenCase, golden_answers: GoldenAnswers, expect: Expect, shown_keys: ShownKeys
 ) -> None:
     """Searches for the baseline's vectors find the same neighbours as then."""
     shown, answers = shown_keys(golden), answer_of(golden_answers, golden.id)
@@ -175,11 +151,7 @@ def test_golden_queries(
 
 
 def test_positions(
-    moving_store: str,
-    strayed_of: Callable[[str], Sequence[str]],
-    advanced_of: Callable[[str], Sequence[str]],
-    expect: Expect,
-    note: Say,
+    moving_store: str, strayed_of: SaidOf, advanced_of: SaidOf, expect: Expect, note: Say
 ) -> None:
     """No position, such as a consumer group's offset, was lost, moved back or is beyond the end."""
     strayed = strayed_of(moving_store)
@@ -195,12 +167,7 @@ def test_positions(
 
 
 def test_accounts_and_settings(
-    shared_store: str,
-    baseline: Baseline,
-    sharing: Callable[[str], SharedContent],
-    evidence: Keep,
-    expect: Expect,
-    note: Say,
+    shared_store: str, baseline: Baseline, sharing: SharingOf, evidence: Keep, expect: Expect, note: Say
 ) -> None:
     """Accounts, grants and settings are unchanged; what is outside of the profile's lists is named."""
     recorded, now = baseline.facts.contents[shared_store].beside or Beside(), sharing(shared_store).beside()
@@ -212,8 +179,7 @@ def test_accounts_and_settings(
            expected="as much as at the capture", instead=listed(hidden, between="; "),
            source=shared_store, hint="give the account that right back")
     found = list(schema_differences(dict(recorded.compared), dict(now.comparable_with(recorded))))
-    if found:
-        evidence("differences", table(("difference",), ((text,) for text in found)), CSV)
+    keep_differences(evidence, found)
     expect(not found,
            what=f"accounts and settings of {shared_store}", means=Meaning.DATA_CHANGED,
            expected="the recorded ones", instead=f"{len(found)} differences: {listed(found, between='; ')}",
@@ -233,11 +199,8 @@ def test_references(
 
 
 def test_store_was_compared(
-    store: str,
-    recorded_store: RecordedStore,
-    recorded_content: RecordedContent,
-    evidence: Keep,
-    expect: Expect,
+    store: str, recorded_store: RecordedStore, recorded_content: RecordedContent,
+    evidence: Keep, expect: Expect,
 ) -> None:
     """The baseline holds records of the store: an empty comparison proves nothing."""
     evidence("blind spots", "\n".join(recorded_content.blind_spots))
@@ -247,12 +210,3 @@ def test_store_was_compared(
            observed=sum(recorded_store.counts.values()) if recorded_content.was_read else 0,
            source="baseline",
            hint="capture a baseline of the store with its data, or take the store out of the profile")
-
-
-def _expect_sight(store: str, lost_sight: Callable[[str], Sequence[str]], expect: Expect) -> None:
-    lost = lost_sight(store)
-    expect(not lost,
-           what=f"sight of the reader of {store}", otherwise=Unverifiable,
-           expected="everything that it saw when the baseline was captured",
-           instead=f"hidden from it: {listed(lost, between='; ')}",
-           source=store, hint=GRANTS)

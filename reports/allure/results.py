@@ -1,8 +1,8 @@
 """Pytest plugin: Allure results go to the incident's folder, labelled, with evidence, without secrets.
 
 Each incident has one folder `allure-results`, which is never cleaned: `-m phase1` and then `-m phase2` are
-two runs of one record. A check is known by its node id: when it ran twice, the report shows it once, with
-its latest result, and the earlier results as retries.
+two runs of one record. A check is known by its node id. When it ran twice, the report shows it once, with its
+latest result, and the earlier results as retries.
 
 `fixtures.gating.phases` must have found the incident when `pytest_configure` here is called, and
 allure-pytest must not be configured yet. The first hook is `tryfirst`; installed plugins are configured

@@ -1,10 +1,11 @@
 """A bundle: one archive of an incident to hand on, with a manifest of the SHA-256 of every file in it.
 
 The same folder makes the same bytes: files are sorted, and owners, modes and times are fixed. Records that a
-restore overwrote are users' data, and changes that nobody has committed are somebody's work: both are left
+restore overwrote are users' data, and changes that nobody has committed are somebody's work. Both are left
 out unless asked for, and the manifest names them. The manifest's hashes reveal damage and changes, unless
-whoever changed a file changed the manifest too. Against that are the signed chain of the record, which
-`verify_record.py` in the bundle checks, and the SHA-256 of the whole bundle, to be passed on separately.
+whoever changed a file changed the manifest too. Against that there is the signed chain of the record, which
+`verify_record.py` in the bundle checks. So there is the SHA-256 of the whole bundle, to be passed on
+separately.
 """
 
 from __future__ import annotations

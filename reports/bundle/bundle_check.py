@@ -1,7 +1,7 @@
 """Verify a bundle: every file by its hash, nothing missing, added or changed.
 
-Nothing is unpacked. The file may come from an attacker: the sizes it claims are bounded before it is read, by
-the size of the file itself too, and nothing that it says is shown at full length.
+Nothing is unpacked. The file may come from an attacker. The sizes it claims are bounded before it is read, by
+the size of the file itself too. Nothing that it says is shown at full length.
 
 The bytes around the files (headers, padding, ends) are checked too, since readers of archives ignore them
 and something could hide there. All of them must be as `write_bundle` writes them.

@@ -91,7 +91,9 @@ class Record:
             other.decompress(bytes([last[0] - (1 << last[0].bit_length() >> 1)]) + last[1:])
             wrong |= other.eof and last[0] > 0
         if wrong or not inflate.eof or inflate.unused_data:
-            raise ValueError("it is not packed as a bundle is, or not to its end, or has more behind it")
+            raise ValueError(
+                "it is packed in another way than a bundle, or is truncated, or has more behind it"
+            )
 
     def archive(self) -> Iterator[str]:
         """Read exactly the files of the manifest: every byte is what it has to be."""
@@ -110,7 +112,7 @@ class Record:
                 header = bytes(-tar.tell() % BLOCK) + member.tobuf(tarfile.PAX_FORMAT)
                 plain = member.name.isprintable() and not {"", ".", ".."} & {*member.name.split("/")}
                 if not plain or "/" in self.id or tar.read(len(header)) != header:
-                    raise ValueError(f"{name} is not in its place, or has a name that none has")
+                    raise ValueError(f"{name} is out of its place, or has a name that none has")
                 hashed, data, end = sha256(), b"", tar.tell() + size
                 while tar.tell() < end and (more := tar.read(min(end - tar.tell(), CHUNK))):
                     hashed.update(more)
@@ -123,7 +125,7 @@ class Record:
         files = {name: {"sha256": self.hashes[name], "size": sizes[name]} for name in content["files"]}
         content |= {"incident": own.get("id", self.id), "target": own["target"], "version": 1, "files": files}
         if len(content) != FIELDS or text != canonical({"content": content, "sha256": digest(content)}):
-            yield "bundle.json is not of these files and this incident, or not as it was written"
+            yield "bundle.json is of other files or another incident, or was changed"
         there = {*files, *(name.split("/")[0] for name in files)}
         self.wrong += [f"bundle.json leaves out {name!a:.80}, and it is there" for name in there & {*out}]
         self.left_out = {name for name in out if name.startswith(KEPT_ASIDE)}

@@ -73,8 +73,8 @@ def render(
 
     Raises:
         UsageProblem: there is no incident in the folder.
-        NoReport: a result is missing or no file; Allure is missing, fails or times out after `seconds`; the
-            target's history cannot be read; or the report cannot be written, or after it the history.
+        NoReport: a result is missing or no file, or Allure is missing, fails or times out after `seconds`. Or
+            the target's history cannot be read, or the report, or after it the history, cannot be written.
     """
     incident = load_incident(incident_folder)
     if not bare and not any((incident_folder / RESULTS).glob("*-result.json")):

@@ -1,6 +1,6 @@
 """Runs of checks as recorded, and the results of Allure that say otherwise.
 
-A ledger and its results are written by different hands at the same time: whoever changes one of them later
+A ledger and its results are written by different hands at the same time. Whoever changes one of them later
 leaves the other as it was. Only whether a check passed is compared: what did not, has other names in Allure.
 """
 

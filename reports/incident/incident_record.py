@@ -126,7 +126,7 @@ class _Reading:
         if not journal and (rollback is not None or unfinished is not None):
             self._doubt(JOURNAL, "a rollback is recorded, and no step of it: what was done is not known")
         if rollback is None and unfinished is None and any(e["event"] == ROLLBACK_BEGAN for e in journal):
-            self._doubt(ROLLBACK, "a rollback began, and no file says how it ended or that it did not")
+            self._doubt(ROLLBACK, "a rollback began, and no file says whether and how it ended")
         contacts, minutes = self._contacts()
         seal = self._standing()
         for broken in self._part(CHECKSUMS, lambda: list(broken_seals(folder))) or ():

@@ -1,8 +1,8 @@
 """``python -m reports.pictures FOLDER`` draws an incident's pictures.
 
-`reports.tools.drawing` runs it as a separate program: a run of checks is then spared Matplotlib's import and
-memory, and a failure in it ends nothing else. The last line of its output is a JSON list:
-problems of pictures that could not be drawn, and parts of the record that no picture shows.
+`reports.tools.drawing` runs it as a separate program. A run of checks is then spared Matplotlib's import and
+memory, and a failure in it ends nothing else. The last line of its output is a JSON list. It holds problems
+of pictures that could not be drawn, and parts of the record that no picture shows.
 """
 
 from __future__ import annotations

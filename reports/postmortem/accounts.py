@@ -63,8 +63,8 @@ def _none(record: IncidentRecord) -> str:
 def _kept(page: Page, record: IncidentRecord) -> None:
     if record.lost_windows:
         page.paragraph(
-            f"What was written since the backup is in {', '.join(record.lost_windows)}, beside this page on "
-            "the machine of the rollback. It is the data of users: do not attach it, or anything of it, here."
+            f"Records written since the backup are in {', '.join(record.lost_windows)}, beside this page on "
+            "the rollback's machine. They are the data of users: do not attach them, or any of them, here."
         )
 
 

@@ -58,7 +58,7 @@ def _seen(seen: Monitored, since: str) -> str:
     met = "; ".join(f"{one.severity}, {one.band}: {one.text}" for one in seen.assessment.of(Standing.MET))
     unknown = seen.assessment.of(Standing.UNKNOWN)
     why = ", ".join(dict.fromkeys(one.text for one in unknown))
-    none = f"no band is met, and of {len(unknown)} it is not known ({why})" if unknown else "no band is met"
+    none = f"no band is met, and {len(unknown)} are unknown ({why})" if unknown else "no band is met"
     whose = "the profile's" if seen.recorded else "the runbook's: none are recorded"
     return (
         f"By the {len(seen.samples)} samples of the monitor that are kept in {SAMPLES}, {until}, it was "

@@ -50,8 +50,8 @@ def complete(
 ) -> list[Problem]:
     """Write all pages of the record, and render the report.
 
-    First the end of the journal, the known limits, and the gate's page of a change; then the results'
-    checksums, the pictures, the post-mortem and the report.
+    First come the end of the journal, the known limits, and the gate's page of a change. Then come the
+    results' checksums, the pictures, the post-mortem and the report.
 
     Pictures, post-mortem and report are made even if the one before failed. Return the reasons for a missing
     post-mortem or report. `say` is told of pictures that cannot be drawn. With `drawn` false,

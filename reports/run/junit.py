@@ -1,8 +1,8 @@
 """JUnit's file of a run: which incident it is of, its verdict, and what did not pass as failure or error.
 
 pytest writes the file; what only the end of a run knows is added to it afterwards, in the controller. A check
-that could not be verified, or was blocked, is an error: who counts failures and errors alone, as many CI
-services do, sees that it was not verified.
+that could not be verified, or was blocked, is an error. Many CI services count failures and errors alone:
+they too show that it was not verified.
 """
 
 from __future__ import annotations

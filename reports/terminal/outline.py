@@ -158,7 +158,7 @@ def mismatches(plan: Plan, unmatched: Iterable[Unmatched], dangling: Iterable[Da
         back, stays = (to.store, of.store) if each.goes_back else (of.store, to.store)
         yield (
             f"reference {each.name}: {back} goes back and {stays} stays; {lost}, and what {of.store},"
-            f" {of.collection}, names of them dangles; roll both back, or put them in from the lost window"
+            f" {of.collection}, names of them dangles. Roll both back, or put them in from the lost window"
         )
 
 

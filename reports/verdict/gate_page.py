@@ -39,7 +39,7 @@ def gate_page(verdict: RunVerdict, run: Run, waivers: Sequence[Waiver] | None) -
         "",
     ]
     if verdict.partial:
-        page += ["Not covered, so not known:", "", *(f"- {escaped(text)}" for text in verdict.partial), ""]
+        page += ["Not covered, so unknown:", "", *(f"- {escaped(text)}" for text in verdict.partial), ""]
     for step in STEPS:
         if step not in plan:
             continue

@@ -41,11 +41,11 @@ def _waivers(target: Target) -> Iterator[str]:
 
 def _left_out(target: Target) -> Iterator[str]:
     for name in target.application.functions.undescribed():
-        yield f"function {name} of the application: not described, so nothing that needs it was verified"
+        yield f"function {name} of the application: undescribed, so nothing that needs it was verified"
     if target.application.functions.upload and not target.application.canary.upload:
-        yield "function upload of the application: no document in application.canary.upload, so none was sent"
+        yield "function upload of the application: application.canary.upload names no document to send"
     if target.application.functions.tokens == "none":
-        yield "what a log-in leaves: nothing, as the profile says, so that is not verified"
+        yield "what a log-in leaves: unverified, since the profile says that it leaves nothing"
     for name, store in target.stores.items():
         for pattern, fields in store.exclude.items():
             yield f"{name}/{pattern}: fields not compared: {', '.join(fields)}"

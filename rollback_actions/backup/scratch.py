@@ -317,7 +317,7 @@ def _services_of(target: Target) -> tuple[str, ...]:
             expected="compose files in engine.files, and a service for every store",
             observed=f"stores at an address of their own: {', '.join(outside)}" if outside else "no file",
             source="the profile",
-            hint="a backup of a store that compose does not know cannot be tried beside it: waive that item",
+            hint="only a backup of a store that compose knows can be tried beside it: waive that item",
         )
     return _services(target, target.stores)
 

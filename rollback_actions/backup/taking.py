@@ -86,7 +86,7 @@ def take_backup(
     those of migrations, before the stores and after them.
 
     Raises:
-        Problem: a store could not be backed up, or the backup not written; the unfinished folder is removed,
+        Problem: a store could not be backed up, or the backup not written. The unfinished folder is removed,
             unless only its name is missing: see `finish_sets`.
     """
     with backup_written(folder):

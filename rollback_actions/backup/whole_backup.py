@@ -27,7 +27,7 @@ def back_up(
     """Take a new backup set of `target` as of `commit`, and keep the images that its application runs on.
 
     Raises:
-        Problem: a volume of the application is of no store; a store could not be backed up, an image not
+        Problem: a volume of the application is of no store. Or a store could not be backed up, an image not
             be kept, or either not be written.
     """
 

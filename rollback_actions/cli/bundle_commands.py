@@ -75,7 +75,7 @@ def bundle_command(
     for line in (*_bundle_lines(*about, bundle.sha256, manifest.left_out), *bundle.said):
         typer.echo(redactor.text(line))
     if with_records and any(name.startswith("lost-window") for name in bundle.manifest.files):
-        typer.echo("WITH RECORDS: it holds the data of users; hand it on to nobody who may not see that")
+        typer.echo("WITH RECORDS: it holds the data of users; hand it on only to people who may see that")
     typer.echo(f"bundle: {bundle.path}")
 
 
@@ -154,7 +154,7 @@ def _verified_lines(seen: VerifiedBundle) -> Iterator[str]:
         yield "HINT: do not trust it: fetch it again, or have it bundled again from the incident"
         return
     if not seen.record_sealed:
-        yield f"HINT: nothing vouches for what is not sealed: {typed('report ID')}, then bundle it again"
+        yield f"HINT: nothing vouches for unsealed files: {typed('report ID')}, then bundle it again"
         return
     if not seen.sha256_given:
         yield "compare that SHA-256 with what its maker says: who changes a bundle can change its hashes"

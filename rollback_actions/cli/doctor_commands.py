@@ -88,7 +88,7 @@ def _beside(target: Target) -> Sequence[Probe]:
     def rollback() -> str:
         refuse_unfinished(target.folders.incidents, target.name)
         refuse_hold(target)
-        return "none is unfinished, and none holds another up"
+        return "all are finished, and none holds another up"
 
     def lock() -> str:
         open_lock(target, "doctor").refuse_held()
@@ -99,7 +99,7 @@ def _beside(target: Target) -> Sequence[Probe]:
         if found is None:
             raise Spared(
                 what="Allure",
-                expected="Node and Allure, without which a record has no report.html",
+                expected="Node and Allure, which make a record's report.html",
                 observed="none yet",
                 source="PATH and .tools",
                 hint=f"the first report installs both, by the network: {typed('report INCIDENT')}",

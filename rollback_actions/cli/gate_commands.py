@@ -114,7 +114,7 @@ def _require_writable(file: Path | None) -> None:
         raise UsageProblem(
             what="file to write",
             expected="a file in a folder that can be written",
-            observed="no regular file" if other else "a folder that cannot be written, or is not there",
+            observed="no regular file" if other else "a folder that is absent or cannot be written",
             source=shortened(str(file), 120),
             hint="make its folder, or name another file",
         )

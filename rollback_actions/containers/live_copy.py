@@ -2,7 +2,7 @@
 
 The first copy takes as long as the volumes are large, and is of no one moment. Then the containers are
 paused, and what has changed since is copied again. Each volume is listed before the first copy and in the
-pause: an entry that is new, or whose inode, size, owner, mode or times differ, is copied again. So is one
+pause. An entry that is new, or whose inode, size, owner, mode or times differ, is copied again. So is one
 whose status changed shortly before the first list: a file system's clock is coarse, and another write may
 have the same time. With the second list `volumes.load` deletes what is there no more, and compares what it
 has made. GNU tar's own incremental archives are no way: they lose track of folders that are made and removed.

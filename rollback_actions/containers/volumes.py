@@ -1,7 +1,7 @@
 """Volumes as tar files: saved and loaded by a helper container of the store's own image.
 
-A volume or folder of the application is filled by the engine itself, which asks nothing of its image, after a
-helper of any image of the target has emptied it.
+A volume or folder of the application is first emptied by a helper of any image of the target. Then the engine
+itself fills it, and asks nothing of the service's image.
 
 A helper sees one volume and nothing else: no network, no other mount. It uses an image of the store's
 containers, because only those are certain to be there. One of them must hold GNU tar, find and a shell.
@@ -82,7 +82,7 @@ def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> S
     A file that appears is complete.
 
     Raises:
-        ActionFailed: there is no volume, or a folder of the host that the store can write to; a container
+        ActionFailed: there is no volume, or a folder of the host that the store can write to. Or a container
             that can write to a volume runs, or the tar is not whole.
         Unverifiable: the deadline passed.
     """

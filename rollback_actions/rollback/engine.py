@@ -252,7 +252,7 @@ def _up(run: _Run, up: PlannedStep) -> None:
         if not isinstance(run.keeper(name, 0.0), StoppedKeeper):
             raise
         run.down.add(name)
-        run.steps.note(f"{name} is not up, its records cannot be asked for: {problem.summary}")
+        run.steps.note(f"{name} is down, its records cannot be asked for: {problem.summary}")
 
 
 def _quiet(run: _Run, quiet: PlannedStep) -> None:
@@ -264,7 +264,7 @@ def _keep(run: _Run, keep: PlannedStep) -> None:
     """Keep the stores' current data, and export the data written since the backup.
 
     Nobody watched for writers between two runs. So a resumed run keeps again each store that may hold data
-    which the earlier runs did not see, and fails when it cannot: see `Losses.export`.
+    which the earlier runs did not see. It fails when it cannot: see `Losses.export`.
     """
     target, steps = run.target, run.steps
     limit = Deadline(run.schedule.deadline(keep.stage))
@@ -295,7 +295,7 @@ def _load(run: _Run, names: Sequence[str], limit: Deadline) -> None:
             try:
                 loaded = keeper.load()
             except Problem as problem:
-                run.steps.note(f"{name} was not asked what is not loaded: {problem.summary}")
+                run.steps.note(f"{name} was not asked what is unloaded: {problem.summary}")
             else:
                 if loaded:
                     run.steps.note(f"{name}: {', '.join(loaded)} was not loaded, and is now, to be exported")

@@ -1,7 +1,7 @@
 """Maintenance: while services are stopped, every request gets 503 with Retry-After, not a refusal.
 
-Where the canary has a way in, users stay out until the rollback is verified: what they write before that
-could not be told from what the rollback did wrong.
+Where the canary has a way in, users stay out until the rollback is verified. Their writes before that would
+look like the rollback's mistakes.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ class Client:
     """One connection: its account, the host that the server sees it from, and the server's number for it.
 
     `name` is the one that it gives itself, if the server tells. One that `reads` has the profile's account
-    for readers, or the name of another process of the suite: whether it writes all the same cannot be told.
+    for readers, or the name of another process of the suite. Whether it writes all the same cannot be told.
     """
 
     account: str

@@ -37,7 +37,7 @@ class Strangers(Generic[Watched]):
         of the profile do not count, nor the one connection of a program of ours in the store's container.
 
         Another client in a container that the store has for itself counts once it stays longer than a health
-        check may: the server cannot tell the two.
+        check may. The server cannot tell the two.
 
         Raises:
             Blind: no connection of ours is in `found`: the server's numbers are not the ones that we know.

@@ -73,7 +73,7 @@ class StoreWriter(Generic[Profile]):
             f"restore of {of}" if of else "restore",
             expected=expected,
             observed=observed,
-            hint="the store is neither old nor new: stop everything that writes to it, and restore again",
+            hint="the store is between old and new: stop everything that writes to it, and restore again",
         )
 
     def _expect_same(self, package: Package, what: str, kept: object, wanted: object) -> None:

@@ -193,7 +193,7 @@ def vector_names_no_file(operators: Operators) -> Iterator[None]:
             expected="at least 1",
             observed="0",
             source="Milvus",
-            hint="the stack is not seeded, or a fault before was not taken back",
+            hint="the stack is unseeded, or a fault before was not taken back",
         )
     row = {name: value for name, value in rows[0].items() if name != "pk"} | {"file_id": "nowhere"}
     with undone(lambda: client.delete(CANARY, filter='file_id == "nowhere"', timeout=SECONDS)):

@@ -70,7 +70,7 @@ def _kept(operators: Operators, name: str, which: Mapping[str, Any], limit: int 
             expected=f"some with {dict(which)}",
             observed="none",
             source="MongoDB",
-            hint="the stack is not seeded, or a fault before was not taken back",
+            hint="the stack is unseeded, or a fault before was not taken back",
         )
 
     def put_back() -> None:

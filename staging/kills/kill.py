@@ -95,11 +95,11 @@ class Fall:
         if self.code != (ExitCode.FAILED if self.worker else -signal.SIGKILL):
             return f"was not killed: it ended by itself with exit code {self.code}"
         if step not in map(str, self._started):
-            return f"was not killed in {step}, which had not begun"
+            return f"was not killed in {step}, which was still to begin"
         if self.worker:
             ends = [one.end for one in steps_in(self.journal)[0] if str(one.id) == step]
             died = any(end is not None and end["event"] == JournalEvent.FAILED for end in ends)
-            return "" if died else f"was not killed in {step}, which did not fail"
+            return "" if died else f"was not killed in {step}, which passed"
         return "" if self.open_steps else "was not killed: it had ended"
 
     @property

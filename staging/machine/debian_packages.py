@@ -96,8 +96,8 @@ def install(
         raise Problem(
             what=what,
             expected=expected,
-            observed=f"none, or a part missing ({names}), and no way to install it",
-            source="this machine (not Debian, or not root)",
+            observed=f"a part missing ({names}), and no way to install it",
+            source="this machine (another system than Debian, or not root)",
             hint=f"{instead}, or run this as root on Debian",
         )
     report(f"installing {names}")

@@ -183,7 +183,7 @@ def test_connections_are_those_of_the_database_that_has_least_left(
         before = well(probe)
         # The readers of the stack may ask each of them.
         assert set(before.figures) == set(names), before.text
-        assert "does not tell" not in before.text
+        assert "tells only with" not in before.text
         with ExitStack() as opened:
             for _ in range(many):
                 opened.enter_context(closing(mysql.connect(reach)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fixtures.baseline.facts import Facts, RecordedContainer
 from fixtures.baseline.folder import Baseline
 from fixtures.baseline.seal import Sealing
 from fixtures.engines.engine import Container, Inside, Usage
+from fixtures.engines.host import FileSystem
 from fixtures.errors import Mismatch
 from fixtures.gating.evidence import Expect
 from fixtures.given import given, given_containers
@@ -231,3 +233,20 @@ def test_what_does_not_go_on_does_not_run(status: str) -> None:
     recorded = recorded_container(container())
     with pytest.raises(Mismatch, match=f"expected running, observed {status}"):
         phase1.test_container_is_running(container(status=status), recorded, EXPECT)
+
+
+@pytest.mark.parametrize(
+    ("free", "inodes", "said"),
+    [
+        (50.0, 50.0, ""),
+        (50.0, None, ""),
+        (1.0, 50.0, "free space of /data"),
+        (50.0, 1.0, "free inodes of /data"),
+    ],
+)
+def test_a_file_system_has_room_for_bytes_and_inodes(
+    free: float, inodes: float | None, said: str, target: Target
+) -> None:
+    on = FileSystem("/data", 10**9, free_percent=free, inodes_free_percent=inodes)
+    with pytest.raises(Mismatch, match=said) if said else nullcontext():
+        phase1.test_disk_of_the_volume(on, target, EXPECT)

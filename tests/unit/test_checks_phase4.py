@@ -260,3 +260,19 @@ def test_what_cannot_be_read_beside_is_said_and_less_than_before_is_not_verified
     assert _beside(unread, Beside({"account 'a'@'%'": {}})) == []
     with pytest.raises(Unverifiable, match=re.escape("observed accounts: SELECT on mysql.*")):
         _beside(Beside(), unread)
+
+
+def test_collections_that_users_made_are_said_and_any_other_is_red() -> None:
+    notes: list[str] = []
+    target, recorded = MagicMock(), MagicMock(counts={"users": 1})
+    target.stores = {"mysql": MagicMock(made_by_users=("of_*",))}
+
+    def checked(*live: str) -> None:
+        phase4.test_store_holds_no_unrecorded_collection(
+            "mysql", recorded, lambda _: dict.fromkeys(live, 1), target, Expect([]), notes.append
+        )
+
+    checked("users", "of_eve", "of_ada")
+    assert notes == ["mysql: made by users since the baseline, and not compared: of_ada, of_eve"]
+    with pytest.raises(Mismatch, match="expected none, observed left_over"):
+        checked("users", "of_eve", "left_over")

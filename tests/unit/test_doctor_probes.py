@@ -133,7 +133,7 @@ REQUEST = '1.2.3.4 - - [d] "GET / HTTP/1.1" 200 5 "-" "curl" 0.010'
     [
         ([REQUEST] * 3, State.OK, "3 of the last 3 lines match"),
         ([REQUEST, "2026/01/02 03:04:05 [warn] x"], State.OK, "1 of the last 1 lines match"),
-        ([REQUEST.rpartition(" ")[0]], State.OK, "nobody knows of latency"),
+        ([REQUEST.rpartition(" ")[0]], State.OK, "latency is unknown"),
         ([REQUEST, "x", "y"], State.WRONG, "observed 1 of the last 3"),
         (['{"status": 200}', "\x1b[31m\udcff"], State.WRONG, "observed 0 of the last 2"),
         ([], State.MISSING, "observed none"),

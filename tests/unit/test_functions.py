@@ -102,7 +102,7 @@ def test_that_of_layra_is_the_default() -> None:
             "{new}, so that each is another one",
             "user",
         ),
-        ({"chat": CHAT | {"answer": "text", "text": TEXT}}, "no text and no files", "one of them"),
+        ({"chat": CHAT | {"answer": "text", "text": TEXT}}, "neither text nor files", "one of them"),
         (
             {
                 "conversation": {"id": "{new}", "requests": [{"path": "/a"}]},

@@ -208,7 +208,9 @@ def test_a_full_disk_is_said_and_gone_on_after(
     monkeypatch.setattr(journal_module, what, full)
     journal = Journal(path, str)
     for number in range(2):
-        with pytest.raises(ActionFailed, match=r"No space left on device .*\nHINT: nothing is done without"):
+        with pytest.raises(
+            ActionFailed, match=r"No space left on device .*\nHINT: every step needs its record"
+        ):
             journal.write("lost?", number=number)
     full.full = False
     journal.write("room again")

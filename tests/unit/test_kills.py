@@ -132,7 +132,7 @@ def test_a_worker_that_crashed_has_failed_its_step() -> None:
     crashed = [*JOURNAL, {"event": "failed", "began": 3}, {"event": "failed", "began": 0}]
     assert Fall(ExitCode.FAILED, crashed, worker=True).wrong(STEP) == ""
     well = [*JOURNAL, {"event": "ended", "began": 3}, {"event": "failed", "began": 0}]
-    assert "did not fail" in Fall(ExitCode.FAILED, well, worker=True).wrong(STEP)
+    assert "which passed" in Fall(ExitCode.FAILED, well, worker=True).wrong(STEP)
     assert "was not killed" in Fall(-signal.SIGKILL, crashed, worker=True).wrong(STEP)
 
 
@@ -166,7 +166,7 @@ def test_what_ended_by_itself_was_not_killed(code: int) -> None:
 
 def test_what_had_not_come_to_the_step_was_not_killed_in_it() -> None:
     fall = Fall(-signal.SIGKILL, JOURNAL[:3])
-    assert "had not begun" in fall.wrong(STEP)
+    assert "was still to begin" in fall.wrong(STEP)
     assert fall.untouched
 
 

@@ -66,7 +66,8 @@ def test_a_browser_that_cannot_be_installed_is_a_problem_of_its_own(monkeypatch:
     with pytest.raises(Problem) as caught:
         debian_packages.install_browser(lambda _: None)
     assert str(caught.value) == (
-        "browser of the tests: expected chromium and chromedriver, observed none, or a part missing (chromium"
-        " chromium-driver), and no way to install it (from this machine (not Debian, or not root))\n"
+        "browser of the tests: expected chromium and chromedriver, observed a part missing (chromium"
+        " chromium-driver), and no way to install it"
+        " (from this machine (another system than Debian, or not root))\n"
         "HINT: install Chromium and its driver, or run this as root on Debian"
     )

@@ -162,7 +162,7 @@ def test_what_the_monitor_does_not_say_is_told_as_such(made: MadeIncident) -> No
     made.clock.turn(20)
     made.roll_back()
     said = section(post_mortem(made.folder), "Severity and decision")
-    assert "it was unknown: no band is met, and of 10 it is not known (no sample of now)." in said
+    assert "it was unknown: no band is met, and 10 are unknown (no sample of now)." in said
 
 
 def test_bands_that_no_run_recorded_are_the_runbooks(made: MadeIncident) -> None:

@@ -205,7 +205,7 @@ def test_a_baseline_that_was_captured_since_is_another_state_to_go_back_to(sandb
     unfinished = Unfinished.begin(incident, before.wish, before.baseline.id)
     incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
     unfinished.end()
-    with pytest.raises(UsageProblem, match="that is not verified"):
+    with pytest.raises(UsageProblem, match="that is unverified"):
         refuse(sandbox.target, before, Allowed())
     folder = save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts(sandbox.commit))
     after = plan_emergency(sandbox.target, sandbox.commit)

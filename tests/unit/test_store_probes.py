@@ -157,9 +157,9 @@ def test_one_that_does_not_tell_this_account_is_left_out_and_named(
     stores["redis"].told = UNTOLD
     reading = connections.ask()
     assert reading.ok
-    assert reading.text.endswith("; redis does not tell without +info")
+    assert reading.text.endswith("; redis tells only with +info")
     stores["mysql"].told = UNTOLD
-    with pytest.raises(Unverifiable, match="mysql does not tell without"):
+    with pytest.raises(Unverifiable, match="mysql tells only with"):
         connections.ask()
 
 

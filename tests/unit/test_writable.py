@@ -105,5 +105,5 @@ def test_a_release_is_two_numbers() -> None:
 def test_a_store_that_is_restored_by_half_says_so(part: str, said: str) -> None:
     assert str(Keeper(_writable()).half(part)).splitlines() == [
         f"{said} of store one: expected 9 keys, observed 7 keys (from 127.0.0.1:9)",
-        "HINT: the store is neither old nor new: stop everything that writes to it, and restore again",
+        "HINT: the store is between old and new: stop everything that writes to it, and restore again",
     ]

@@ -65,7 +65,7 @@ class Admin(Inventory):
                     f"groups {', '.join(busy)}",
                     expected="no members",
                     observed=", ".join(f"{group} {self._state(group).name}" for group in busy),
-                    hint="stop the consumers first; one that was killed is a member until its session ends, "
+                    hint="stop the consumers first. One that was killed is a member until its session ends, "
                     "and on some brokers until a new one has joined and left",
                 )
             time.sleep(POLL_SECONDS)

@@ -277,8 +277,8 @@ class Keeper(StoreWriter[KafkaProfile]):
     ) -> Iterator[str]:
         """Set every recorded offset; yield a note for each group's newer ones, which cannot be removed.
 
-        A group that stood before a record which has expired since stands where its partition begins: from an
-        offset that is not there, a consumer may skip to the end.
+        A group that stood before a record which has expired since stands where its partition begins. From an
+        absent offset, a consumer may skip to the end.
         """
         for group in groups:
             wanted = {

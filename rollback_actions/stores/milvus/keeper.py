@@ -52,7 +52,7 @@ class _Details(Model):
     """The server's collections at the time of the backup.
 
     Users may write during a backup. For a collection in `grown`, the copy lies between two counts: that in
-    `collections`, before the copy, and that in `grown`, after it; None is an absent collection. A collection
+    `collections`, before the copy, and that in `grown`, after it. None is an absent collection. A collection
     in `changing` may have any count. The server was paused or stopped for `away` seconds.
     """
 

@@ -1,7 +1,7 @@
 """The application's own state, write side: a tar of each mount, with owners, permissions, links and times.
 
 A mount is read through its service's container, which may run. To put it back, every container that can write
-to it must be stopped: all of it is deleted first, so that no file of later stays.
+to it must be stopped. All of it is deleted first, so that no file of later stays.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ class Keeper(StoreWriter[MountsProfile]):
     def restore(self, folder: Path) -> Restored:
         """Make each mount equal to its tar, and verify that; a mount that the backup lacks is left alone.
 
-        A volume that its service no longer mounts, or mounts no more under its name of then, is filled too:
-        the service's container is re-created from the configuration of then.
+        A volume that its service no longer mounts, or mounts under another name, is filled too. The service's
+        container is re-created from the configuration of then.
         """
         countdown = self._whole.start()
         package = read_package(folder, kind=self.kind)

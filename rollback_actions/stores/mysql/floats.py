@@ -96,7 +96,7 @@ def put_floats_back(connection: Connection[Cursor], path: Path) -> None:
                     expected="one row to give it to",
                     observed=f"{changed} rows",
                     source=str(path),
-                    hint="the store is neither old nor new: stop what writes to it, and restore again",
+                    hint="the store is between old and new: stop what writes to it, and restore again",
                 )
     rows(connection, "COMMIT")
 

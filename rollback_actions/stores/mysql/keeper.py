@@ -100,7 +100,7 @@ class Keeper(StoreWriter[MysqlProfile]):
             besides = mysql_schema.without_transactions(connection, self._databases)
         method = f"{PROGRAMS[flavour][0]} --single-transaction, with routines, triggers and events"
         if besides:
-            method += f"; not of one moment, having no transactions: {', '.join(besides)}"
+            method += f"; of several moments, since these have no transactions: {', '.join(besides)}"
         if left_out:
             method += f"; left out: {', '.join(left_out)}"
         if dump.complaints:
@@ -192,13 +192,13 @@ class Keeper(StoreWriter[MysqlProfile]):
                 "privileges of the operator",
                 expected="those to dump and to make again all of the databases",
                 observed=f"none for {', '.join(lacking)}",
-                hint="grant them: what an account may not see would be missing from the dump without a word",
+                hint="grant them: the dump would silently lack what an account may not see",
             )
         history = mysql_schema.without_versions(connection, self._databases)
         if flavour == "mariadb" and history:
             raise self._failed(
                 "system-versioned tables",
-                expected="none, since a dump does not hold their history",
+                expected="none, since a dump lacks their history",
                 observed=", ".join(history),
                 hint="keep this store by a snapshot of its volume",
             )

@@ -44,8 +44,8 @@ def write_configuration() -> None:
 def end_sessions() -> None:
     """Take the server's sessions out of its etcd.
 
-    It leaves them there when it ends, and until they expire its successor neither answers, since the
-    coordinators' names are taken, nor serves a query, since the slowest proxy has the time of all.
+    It leaves them there when it ends. Until they expire its successor does not answer, since the
+    coordinators' names are taken. It serves no query either, since the slowest proxy has the time of all.
     """
     found = _ask("kv/range", key=SESSIONS, range_end=SESSIONS_END)
     # The counter of the servers lies here too: it has no lease, and is to stay.

@@ -257,7 +257,7 @@ def test_an_application_with_another_api_is_described_and_verified(tmp_path: Pat
                 assert "test_upload_is_taken_in" in done.stdout
                 (limits,) = (tmp_path / "incidents").glob("*/known-limits.md")
                 text = limits.read_text()
-                assert "function conversations of the application: not described" in text
+                assert "function conversations of the application: undescribed" in text
                 assert "function chat " not in text
         assert list((tmp_path / "store" / TOKENS).iterdir()) == []
         assert len([*(tmp_path / "store" / DOCUMENTS).iterdir()]) == 2

@@ -1,7 +1,7 @@
 # ruff: noqa: INP001 -- the package is release 1's: this file is laid upon it
 """Bring every store to this release's shape: `python -m app.migrate`, by the entry point, at each start.
 
-The database's migrations are in no repository: alembic generates one here whenever the models have changed,
+The database's migrations are in no repository. Alembic generates one here whenever the models have changed,
 under a random id, and keeps it in a volume. The database and that volume belong together.
 """
 

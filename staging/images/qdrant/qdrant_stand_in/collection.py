@@ -78,7 +78,7 @@ class Collection:
     def archive(self, destination: Path) -> None:
         """Write the collection's folder to the archive `destination`.
 
-        The engine has no way to write a snapshot, and its open files may be ahead of their index, so the
+        The engine has no way to write a snapshot, and its open files may be ahead of their index. So the
         shard is closed for as long as that takes. GNU tar keeps the holes of its preallocated files.
         """
         with self.lock:
