@@ -19,6 +19,7 @@ from reports.terminal.progress import Progress
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
 from tests.unit.sandbox import Sandbox, free, stand_in
+from tests.unit.test_doctor_probes import container
 
 
 class _Young:
@@ -76,7 +77,8 @@ def test_all_that_is_missing_is_said_at_once_and_each_store_once(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = stand_in(ComposeEngine)
-    engine.containers.return_value, engine.resolve.return_value = {}, Endpoint("127.0.0.1", 9)
+    engine.containers.return_value = {"other": (container("other"),)}
+    engine.resolve.return_value = Endpoint("127.0.0.1", 9)
     monkeypatch.setattr(capture, "open_engine", lambda _: engine)
     journal = Journal(sandbox.folder / "journal.jsonl", str)
     with Progress() as progress, pytest.raises(ActionFailed, match="services of the target") as raised:
@@ -85,3 +87,14 @@ def test_all_that_is_missing_is_said_at_once_and_each_store_once(
     for store in sandbox.target.stores:
         assert len([text for text in notes if f"store {store} as reader" in text]) == 1
     assert [text for text in notes if "127.0.0.1:9" in text and "store" not in text]
+
+
+def test_a_wrong_name_of_the_project_is_said_once(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = stand_in(ComposeEngine)
+    engine.containers.return_value, engine.resolve.return_value = {}, Endpoint("127.0.0.1", 9)
+    monkeypatch.setattr(capture, "open_engine", lambda _: engine)
+    journal = Journal(sandbox.folder / "journal.jsonl", str)
+    with Progress() as progress, pytest.raises(ActionFailed, match="no container of") as raised:
+        capture.capture(sandbox.target, Recorder(journal, progress, free))
+    assert "engine.project" in raised.value.hint
+    assert not [text for text in raised.value.__notes__ if text.startswith("service")]

@@ -115,6 +115,26 @@ def test_what_init_left_to_answer_is_named_by_its_keys(sandbox: Sandbox, engine:
     )
 
 
+def test_a_project_without_containers_has_another_name(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401
+    assert of(sandbox, engine, "project").state is State.OK
+    engine.containers.return_value = {}
+    outcomes = examine(list(probe_table.every_probe(sandbox.target, engine)), FAR)
+    lines = {one.line.name: one.line for one in outcomes}
+    assert lines["project"].state is State.WRONG
+    assert "engine.project" in lines["project"].hint
+    asked = [name for name, address in addressed(sandbox.target).items() if address]
+    after = {"services", "volumes", "labels", "access log", *(f"{name} address" for name in asked)}
+    assert {name for name in after if name in lines and lines[name].after != "project"} == set()
+
+
+def addressed(target: Target) -> dict[str, bool]:
+    """Return of each store whether its address is a service of the project."""
+    return {
+        name: store.address is not None and store.address.service is not None
+        for name, store in target.stores.items()
+    }
+
+
 def test_services(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a mock
     assert of(sandbox, engine, "services").state is State.OK
     there = dict(engine.containers.return_value)
