@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,12 +18,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import typer
 from prometheus_client.metrics_core import Metric
 from pydantic import BaseModel
 from typer.core import TyperGroup
 
+from fixtures.home import TYPED
 from fixtures.monitor.monitor_metrics import MonitorMetrics
 from fixtures.monitoring.samples import Probe, ProbeKind, SampleWriter, samples_path
 from fixtures.target.profile import Target, load_target
@@ -295,8 +298,9 @@ def _toml(default: object) -> str:
 
 
 def command_lines() -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield each command's words, and its help."""
-    yield from _helps((), commands("", COMMANDS))
+    """Yield each command's words, and its help, as who has typed ``rollproof`` sees it."""
+    with patch.dict(os.environ, {TYPED: "1"}):
+        yield from _helps((), commands("", COMMANDS))
 
 
 def _helps(words: tuple[str, ...], group: TyperGroup) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -305,7 +309,7 @@ def _helps(words: tuple[str, ...], group: TyperGroup) -> Iterator[tuple[tuple[st
         if isinstance(one, TyperGroup):
             yield from _helps(here, one)
             continue
-        context = typer.Context(group, info_name=" ".join(("python -m rollback_actions", *words)))
+        context = typer.Context(group, info_name=" ".join(("rollproof", *words)))
         told = one.make_context(name, [], parent=context, resilient_parsing=True, terminal_width=_WIDTH)
         yield here, told.get_help()
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any, TextIO, cast
 
+from typer._click.exceptions import MissingParameter
 from typer.exceptions import Abort, TyperException
 
 from fixtures.errors import (
@@ -27,6 +28,7 @@ from fixtures.errors import (
     reason_of,
     too_large,
 )
+from fixtures.home import no_target
 from fixtures.system.process import ended_as_by_ctrl_c, escape_half_characters, tell_crashes
 from fixtures.system.state import new_state_file
 from reports.terminal.document import ask, owe
@@ -97,6 +99,8 @@ def _ended(error: Described, code: ExitCode) -> ExitCode:
 
 def _of_usage(error: TyperException) -> UsageProblem:
     """Return the error in the arguments, with the help of that very command to paste."""
+    if isinstance(error, MissingParameter) and error.param is not None and "--target" in error.param.opts:
+        return no_target()
     path = getattr(getattr(error, "ctx", None), "command_path", "")
     return UsageProblem(
         what=f"command {path}" if path else "command line",

@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 
 from fixtures.application.maintenance import kept_out
-from fixtures.decision.tree import Decision
+from fixtures.decision.tree import Decision, decide
 from fixtures.errors import ExitCode, Problem, UsageProblem, describe
 from fixtures.home import program
 from fixtures.incident.downtime import Downtime, record_downtime
@@ -29,7 +29,7 @@ from fixtures.incident.journal import verify_journal
 from fixtures.incident.kept_samples import samples_kept
 from fixtures.incident.response_record import ENDED, Ending
 from fixtures.incident.tally import tally
-from fixtures.monitor.assessment import Assessed, assess_target
+from fixtures.monitor.assessment import Assessed, assess_target, scope_of
 from fixtures.monitoring.samples import SampleWriter
 from fixtures.monitoring.severity import Severity
 from fixtures.record_names import RESPONSE, RESPONSE_SAMPLES
@@ -84,6 +84,10 @@ def run_response(profile: Path, incident: str | None, given: Allowed, *, auto: b
                 typer.echo(redact(f"next: {Advice(target, profile).reach()}"))
             severity = assessed.assessment.severity
             if severity in {Severity.HEALTHY, Severity.UNKNOWN}:
+                decision = decide(
+                    severity, scope_of(target, assessed), target.responding.investigation_seconds
+                )
+                typer.echo(f"no response is begun: {decision.action}: {redact(decision.reason)}")
                 raise typer.Exit(CODES_OF_SEVERITY[severity])
             there = _begin(target, incident, assessed)
         else:

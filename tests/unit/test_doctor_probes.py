@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from pydantic import SecretStr
+from pydantic import AnyHttpUrl, SecretStr
 
 from fixtures.doctor import machine_probes, probe_table, store_accounts
 from fixtures.doctor.examination import Line, Probe, State, examine
@@ -20,6 +20,7 @@ from fixtures.monitoring.samples import Monitor, Sample, SampleWriter, samples_p
 from fixtures.stores.contract import Answer, Rights
 from fixtures.system.clock import Moment
 from fixtures.target.access_log import Requests
+from fixtures.target.mistakes import UNANSWERED
 from fixtures.target.profile import Target
 from fixtures.target.sections import Account
 from tests.stack.faults import closed_port, silent_port
@@ -93,6 +94,45 @@ def test_the_clock(sandbox: Sandbox, engine: Any, ahead: float, state: State, sa
     engine.ahead.return_value = ahead
     line = of(sandbox, engine, "clock")
     assert (line.state, said in line.text) == (state, True), line
+
+
+def test_what_init_left_to_answer_is_named_by_its_keys(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401
+    assert of(sandbox, engine, "questions").state is State.OK
+    application = sandbox.target.application
+    canary = application.canary.model_copy(update={"user": UNANSWERED})
+    mysql = sandbox.target.stores["mysql"].model_copy(update={"databases": (UNANSWERED, UNANSWERED)})
+    nowhere = AnyHttpUrl(f"http://{UNANSWERED}.invalid")
+    line = of(
+        sandbox,
+        engine,
+        "questions",
+        application=application.model_copy(update={"canary": canary, "url": nowhere}),
+        stores={**sandbox.target.stores, "mysql": mysql},
+    )
+    assert line.state is State.WRONG
+    assert line.text.endswith(
+        "observed change-me for application.url, application.canary.user, stores.mysql.databases"
+    )
+
+
+def test_a_project_without_containers_has_another_name(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401
+    assert of(sandbox, engine, "project").state is State.OK
+    engine.containers.return_value = {}
+    outcomes = examine(list(probe_table.every_probe(sandbox.target, engine)), FAR)
+    lines = {one.line.name: one.line for one in outcomes}
+    assert lines["project"].state is State.WRONG
+    assert "engine.project" in lines["project"].hint
+    asked = [name for name, address in addressed(sandbox.target).items() if address]
+    after = {"services", "volumes", "labels", "access log", *(f"{name} address" for name in asked)}
+    assert {name for name in after if name in lines and lines[name].after != "project"} == set()
+
+
+def addressed(target: Target) -> dict[str, bool]:
+    """Return of each store whether its address is a service of the project."""
+    return {
+        name: store.address is not None and store.address.service is not None
+        for name, store in target.stores.items()
+    }
 
 
 def test_services(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a mock

@@ -21,9 +21,9 @@ from fixtures.discovery.initial import Made, made_of
 from fixtures.discovery.looking import Looked
 from fixtures.discovery.observed import Api, Observed, Watched
 from fixtures.discovery.parts import parts_of
-from fixtures.discovery.proposal import UNKNOWN
 from fixtures.discovery.stack import Stack, stack_of
 from fixtures.errors import ExitCode
+from fixtures.target.mistakes import UNANSWERED
 from fixtures.target.profile import Target, load_target
 from rollback_actions.__main__ import main
 from tests.conftest import ROOT
@@ -166,7 +166,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
         },
         "services": ("backend", "cache-b-replica", "gateway"),
         "writers": ("backend", "cache-b-replica"),
-        "url": f"http://{UNKNOWN}.invalid/",
+        "url": f"http://{UNANSWERED}.invalid/",
     },
 }
 
@@ -193,8 +193,8 @@ def test_a_profile_loads_and_has_every_part_of_the_project(
     assert "hunter2" not in said + text + before["first.accounts.sh"].decode()
     asked = re.findall(r"^ +\d+\. (\S[^:]*):", said, re.MULTILINE)
     assert asked
-    assert said.count(UNKNOWN) == 0
-    assert text.count(f'"{UNKNOWN}"') == sum(
+    assert said.count(UNANSWERED) == 0
+    assert text.count(f'"{UNANSWERED}"') == sum(
         f"{key.rpartition('.')[2]} = " in text and _unknown(text, key) for key in asked
     )
     subprocess.run(["sh", "-n", "first.accounts.sh"], check=True, timeout=20)
@@ -203,7 +203,7 @@ def test_a_profile_loads_and_has_every_part_of_the_project(
 def _unknown(text: str, key: str) -> bool:
     table, _, name = key.rpartition(".")
     part = text.partition(f"\n[{table}]\n")[2].partition("\n[")[0]
-    return re.search(rf'^{name} = \[?"{UNKNOWN}"', part, re.MULTILINE) is not None
+    return re.search(rf'^{name} = \[?"{UNANSWERED}"', part, re.MULTILINE) is not None
 
 
 def test_what_is_not_supported_is_named(state: Path, init: Init) -> None:
@@ -298,6 +298,21 @@ def test_statements_get_passwords_by_standard_input_alone(state: Path, init: Ini
     assert wrong.returncode == ExitCode.USAGE
     assert "a' or 'b" not in wrong.stdout + wrong.stderr
     assert _sh("mysq").returncode == ExitCode.USAGE
+
+
+def test_a_store_whose_statements_are_remarks_is_named_when_the_script_runs(state: Path, init: Init) -> None:
+    init(*_files("renamed", state))
+    names = ("READER", "OPERATOR")
+    every = {f"SHOP_{kind}_{name}_PASSWORD": "p" for kind in ("MYSQL", "MONGODB", "MINIO") for name in names}
+    ran = _sh(**every)
+    assert (ran.returncode, ran.stderr) == (
+        0,
+        "not run, but remarks in this file, to read: kafka, qdrant, redis\n",
+    )
+    one = _sh("redis")
+    assert (one.returncode, one.stderr) == (4, "not run, but remarks in this file, to read: redis\n")
+    text = _made(compose_files.read_stack(SHAPES["staging"], None, state / "env")).accounts
+    assert text.count("# The project's own secrets name these accounts") == 6
 
 
 def test_of_two_accounts_the_one_that_is_not_there_is_made(state: Path) -> None:

@@ -7,15 +7,22 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
+from fixtures.discovery import looking
 from fixtures.discovery.parts import recognitions
 from fixtures.discovery.proxy_configuration import log_format, maintenance_file
+from fixtures.discovery.stack import stack_of
 from fixtures.discovery.watching import Seen, Trail, made_since, policies
+from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import Endpoint
 from fixtures.stores.contract import Digest, RecordHash
 from fixtures.stores.reach import NOBODY, Reach
+from tests.stack.faults import closed_port
+from tests.unit.sandbox import stand_in
+from tests.unit.test_doctor_probes import container
 
 
 @contextmanager
@@ -174,3 +181,30 @@ def _looked(records: dict[str, str]) -> Seen:
 )
 def test_collections_that_were_made_begin_alike(before: list[str], now: list[str], pattern: str) -> None:
     assert made_since(before, now) == pattern
+
+
+def test_a_secret_that_cannot_be_read_is_why_a_store_was_not_looked_into(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An operator who is not root often may not read the files of compose's secrets."""
+    file = tmp_path / "mysql_reader"
+    stack = stack_of(
+        {
+            "services": {"mysql": {"image": "mysql:8", "secrets": [{"source": "mysql_reader"}]}},
+            "secrets": {"mysql_reader": {"file": str(file)}},
+        },
+        "shop",
+        (tmp_path / "compose.yaml",),
+        None,
+    )
+    engine = stand_in(ComposeEngine)
+    engine.resolve.return_value = Endpoint("127.0.0.1", closed_port())
+    monkeypatch.setattr(looking, "ComposeEngine", lambda *_: engine)
+    made = {"mysql": (container("mysql"),)}
+    assert looking.look(stack, made).seen.unseen == {
+        "mysql": f"compose's secret {file} cannot be read: No such file or directory"
+    }
+    file.write_text("a-secret-of-the-test", encoding="utf-8")
+    assert looking.look(stack, made).seen.unseen == {
+        "mysql": "no account that compose names may look into it"
+    }

@@ -104,9 +104,13 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 def test_what_is_well_or_unknown_opens_no_incident(run: Ran) -> None:
     target = run.sandbox.target
     _monitored(target, lambda _: {})
-    assert "severity: healthy" in run("respond")
+    said = run("respond")
+    assert "severity: healthy" in said
+    assert "\nno response is begun: continue monitoring: nothing is beyond its limit" in said
     _monitored(target, lambda _: {"requests": value(None, ok=None)})
-    assert "severity: unknown" in run("respond", code=ExitCode.BROKEN)
+    said = run("respond", code=ExitCode.BROKEN)
+    assert "severity: unknown" in said
+    assert "\nno response is begun: investigate: nobody knows how bad it is" in said
     _monitored(target, lambda _: cut_off())
     said = run("respond", code=ExitCode.BROKEN)
     assert "severity: unknown: this machine may be cut off: neither the engine nor any store" in said

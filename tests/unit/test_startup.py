@@ -224,7 +224,7 @@ def test_a_shell_is_given_words(
     [
         ("rollback_actions pla", "No such command 'pla'. Did you mean 'plan'?"),
         ("rollback_actions rollback ful", "No such command 'ful'. Did you mean 'full'?"),
-        ("rollback_actions plan", "Missing option '--target'"),
+        ("rollback_actions contacts status --target x", "Missing option '--incident'"),
         ("rollback_actions plan --targe x", "No such option: --targe (Possible options: --store, --target)"),
         ("staging rehersal", "No such command 'rehersal'. Did you mean 'rehearsal'?"),
     ],
@@ -238,6 +238,21 @@ def test_a_mistake_is_one_error(
     assert done.stderr.count("expected a command and arguments that --help lists") == 1
     assert observed in done.stderr
     assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("words", ["capture", "gate HEAD", "contacts status"])
+def test_without_a_profile_it_is_said_what_writes_one(
+    started: Started, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROLLPROOF_TARGET", raising=False)
+    done = started("rollback_actions", *words.split())
+    assert done.returncode == ExitCode.USAGE
+    error, hint = done.stderr.splitlines()
+    assert error.startswith(
+        "target: expected the path of a profile in --target or ROLLPROOF_TARGET, observed"
+    )
+    assert hint.startswith("HINT: ")
+    assert hint.endswith("python -m rollback_actions init --project NAME")
 
 
 def test_a_table_alone_shows_its_commands(started: Started) -> None:
