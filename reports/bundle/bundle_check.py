@@ -29,6 +29,7 @@ from reports.bundle.bundle import (
     Bundle,
     Manifest,
     SealedManifest,
+    alike,
     member_of,
     most_bytes,
 )
@@ -203,6 +204,8 @@ class _Check:
         if len(manifest.files) > MOST_FILES or manifest.size > self._most:
             limits = f"{MOST_FILES:,} files and {self._most:,} bytes at most"
             raise self._wrong(limits, f"{len(manifest.files):,} and {manifest.size:,}")
+        if same := alike(manifest.files):
+            raise self._wrong("names that differ on every machine", f"{_shown(same)} twice, but for its case")
         held = {*manifest.files, *(name.partition("/")[0] for name in manifest.files)}
         for name in sorted(held & manifest.left_out.keys()):
             raise self._wrong(f"no {_shown(name)}, which it leaves out", "it")
