@@ -210,7 +210,10 @@ def _files(folder: Path, left_out: dict[str, str], apart: Mapping[str, str]) -> 
             left_out[path.name] = why
         elif path.is_symlink() or not (path.is_file() or path.is_dir()):
             left_out[path.name] = _NO_FILE
-        elif path.name.startswith(".") or path.name in {MANIFEST, CHECKER.name}:
+        elif path.name in {MANIFEST, CHECKER.name}:
+            # Of a bundle that was unpacked: this one has its own.
+            continue
+        elif path.name.startswith("."):
             left_out[path.name] = _REMAINS
         elif path.is_file():
             yield path

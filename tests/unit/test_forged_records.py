@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,3 +152,17 @@ def test_each_journal_is_checked_by_its_own_chain(unsigned: SealedRecord, tmp_pa
     ]:
         path.write_bytes(packed({**files, "response.jsonl": b"".join(kept)}))
         assert said in check_record(path).lines[0]
+
+
+def test_an_unpacked_bundle_is_bundled_again(unsigned: SealedRecord, tmp_path: Path) -> None:
+    """What every bundle has of its own is not left out: it is there."""
+    shutil.rmtree(unsigned.folder / "lost-window")
+    for name in (CHAIN, HEAD):
+        (unsigned.folder / name).unlink()
+    unsigned.seal("checks, run 1")
+    for name, text in unpacked(unsigned.bundle).items():
+        (unsigned.folder / name).write_bytes(text)
+
+    again = write_bundle(unsigned.made.incident, tmp_path / "again.tar.gz", Redactor())
+    assert again.path.read_bytes() == unsigned.bundle.read_bytes()
+    assert verify_bundle(again.path).manifest.left_out == {}
