@@ -290,7 +290,7 @@ def main(arguments: list[str]) -> int:
         for text in [*found[:SHOWN], *([f"{len(found) - SHOWN} more"] if len(found) > SHOWN else [])]:
             print(f"{title}{text}".encode("ascii", "backslashreplace").decode())
     code = 1 if record.wrong else 3 if record.open else 0
-    print({0: "all of it holds", 1: "it does not hold", 3: "what is sealed holds"}[code])
+    print({0: "all of it holds", 1: "it does not hold", 3: "what is sealed holds; all was counted"}[code])
     return code
 
 

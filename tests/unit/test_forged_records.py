@@ -166,3 +166,17 @@ def test_an_unpacked_bundle_is_bundled_again(unsigned: SealedRecord, tmp_path: P
     again = write_bundle(unsigned.made.incident, tmp_path / "again.tar.gz", Redactor())
     assert again.path.read_bytes() == unsigned.bundle.read_bytes()
     assert verify_bundle(again.path).manifest.left_out == {}
+
+
+def test_a_run_that_nobody_sealed_does_not_pass_for_one(record: SealedRecord, tmp_path: Path) -> None:
+    """The verdict counts it, as one that a kill left: so that is said beside it."""
+    files = unpacked(record.bundle)
+    again = {name.replace("0001", "0002"): files[name] for name in files if name.startswith("ledger/")}
+    path = tmp_path / "forged.tar.gz"
+    path.write_bytes(packed_tar(tar_of({**files, **again})))
+
+    for signers in (None, record.signing.allowed_signers):
+        checked = check_record(path, signers)
+        assert checked.code is ExitCode.BROKEN
+        assert "not sealed: 'ledger/0002/results.jsonl'" in checked.lines
+        assert checked.lines[-1] == "what is sealed holds; all was counted"
