@@ -15,7 +15,7 @@ import hashlib
 import os
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -211,7 +211,10 @@ def _files(folder: Path, left_out: dict[str, str], apart: Mapping[str, str]) -> 
             left_out[path.name] = why
         elif path.is_symlink() or not (path.is_file() or path.is_dir()):
             left_out[path.name] = _NO_FILE
-        elif path.name.startswith(".") or path.name in {MANIFEST, CHECKER.name}:
+        elif path.name in {MANIFEST, CHECKER.name}:
+            # Of a bundle that was unpacked: this one has its own.
+            continue
+        elif path.name.startswith("."):
             left_out[path.name] = _REMAINS
         elif path.is_file():
             yield path
@@ -251,8 +254,24 @@ def _manifest(incident: Incident, files: list[Path], left_out: dict[str, str]) -
                 hint="give that file another name",
             )
         held[name] = Held(size=path.stat().st_size, sha256=sha256_of(path))
+    if same := alike(held):
+        raise UsageProblem(
+            what="names of the incident's files",
+            expected="names that differ on every machine",
+            observed=f"{same!a}, which another has but for its case",
+            source=str(incident.folder),
+            hint="give one of them another name",
+        )
     held[CHECKER.name] = Held(size=CHECKER.stat().st_size, sha256=sha256_of(CHECKER))
     return Manifest(incident=_id(incident), target=incident.target, files=held, left_out=left_out)
+
+
+def alike(names: Iterable[str]) -> str:
+    """Return a name that is one with another where case makes no difference, as on many machines, or ""."""
+    first = dict[str, str]()
+    # Folders of a record have folders in them, and no more than that.
+    paths = {path for name in names for path in (name, *("/".join(name.split("/", 2)[:n]) for n in (1, 2)))}
+    return next((path for path in sorted(paths) if first.setdefault(path.casefold(), path) != path), "")
 
 
 def _plain(name: str) -> bool:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem, reason_of, shortened
 from fixtures.home import typed
@@ -29,6 +29,7 @@ from reports.bundle.bundle import (
     Bundle,
     Manifest,
     SealedManifest,
+    alike,
     member_of,
     most_bytes,
 )
@@ -42,6 +43,7 @@ _WITH_HEAD = 16 + zlib.MAX_WBITS
 _SIGNS = (b"[", b"{", b",", b":")
 _MOST_SIGNS = 8 * MOST_FILES
 _SHOWN = 80
+_NOTHING_ELSE = "nothing but the files"
 # Errors that the readers of archives raise for a file of another format, or for one made to break them.
 _NO_ARCHIVE = (
     EOFError,
@@ -57,29 +59,6 @@ _NO_ARCHIVE = (
 )
 
 
-def wrong_frame(raw: BinaryIO, manifest: Manifest, members: Iterable[tuple[str, int]]) -> str:
-    """Return the first deviation around the `members` (names and sizes, in order), or "".
-
-    Raises:
-        zlib.error: `raw` is no packed file.
-        OSError: `raw` cannot be read.
-    """
-    unpacked = _Unpacked(raw)
-    for name, size in members:
-        header = member_of(manifest, name, size).tobuf(tarfile.PAX_FORMAT)
-        if unpacked.read(len(header)) != header:
-            return f"another header of {_shown(name)}"
-        unpacked.skip(size)
-        if any(unpacked.read(-size % tarfile.BLOCKSIZE)):
-            return f"something in the padding after {_shown(name)}"
-    while data := unpacked.read(_CHUNK):
-        if any(data):
-            return "something after the last file"
-    if not unpacked.ended:
-        return "an end that is cut off"
-    return "something after the end of the packed file" if unpacked.rest() else ""
-
-
 def _wrong_head(head: bytes) -> str:
     """Return the deviation in a packed file's head, or ""."""
     # A reader would look for the end of a name that may have none.
@@ -90,21 +69,54 @@ def _wrong_head(head: bytes) -> str:
 
 
 class _Unpacked:
-    """Reads the unpacked bytes of a stream's first packed file, from its beginning on and in sequence."""
+    """The unpacked bytes of a bundle as a file, read once and in sequence; what a reader takes is limited.
 
-    def __init__(self, raw: BinaryIO) -> None:
+    `frame` are those that were read since it was emptied, without the contents of files.
+    """
+
+    def __init__(self, raw: BinaryIO, path: Path) -> None:
         raw.seek(0)
-        self._raw = raw
+        self._raw, self._path = raw, path
         self._inflate = zlib.decompressobj(_WITH_HEAD)
         self._left, self._at, self._before = b"", 0, 0
+        self.frame = b""
 
     @property
     def ended(self) -> bool:
         """Whether the packed file was read to its end, where its checksum is."""
         return self._inflate.eof
 
-    def read(self, size: int) -> bytes:
+    def tell(self) -> int:
+        """Return the place of the next byte."""
+        return self._before + self._at
+
+    def read(self, size: int = -1) -> bytes:
         """Return the next `size` bytes, fewer at the end."""
+        # A header this large is an attempt to fill the memory.
+        if not 0 <= size <= _CHUNK or len(self.frame) > 2 * _CHUNK:
+            raise _wrong(self._path, f"entries of {_CHUNK:,} bytes at most at once", f"{size}")
+        data = self._next(size)
+        self.frame += data
+        return data
+
+    def seek(self, offset: int, _whence: int = 0) -> int:
+        """Skip to `offset`, in the padding of the file before it."""
+        if not self.tell() <= offset <= self.tell() + tarfile.BLOCKSIZE:
+            raise _wrong(self._path, "entries in sequence", f"one at byte {offset}")
+        self.read(offset - self.tell())
+        return self.tell()
+
+    def content(self, size: int) -> Iterator[bytes]:
+        """Yield the next `size` bytes, the content of a file, fewer at the end."""
+        while size > 0 and (data := self._next(min(size, _CHUNK))):
+            size -= len(data)
+            yield data
+
+    def rest(self) -> bytes:
+        """Return the first bytes after the packed file, b"" if there are none."""
+        return self._inflate.unused_data or self._raw.read(1)
+
+    def _next(self, size: int) -> bytes:
         while len(self._left) - self._at < size and not self._inflate.eof:
             packed = self._inflate.unconsumed_tail or self._raw.read(_CHUNK)
             if not packed:
@@ -114,19 +126,6 @@ class _Unpacked:
         found = self._left[self._at : self._at + size]
         self._at += len(found)
         return found
-
-    def tell(self) -> int:
-        """Return the place of the next byte."""
-        return self._before + self._at
-
-    def skip(self, size: int) -> None:
-        """Skip the next `size` bytes."""
-        while size > 0 and (data := self.read(min(size, _CHUNK))):
-            size -= len(data)
-
-    def rest(self) -> bytes:
-        """Return the first bytes after the packed file, b"" if there are none."""
-        return self._inflate.unused_data or self._raw.read(1)
 
 
 class BundleWrong(Problem):
@@ -153,15 +152,13 @@ def verify_bundle(path: Path, sha256: str | None = None) -> Bundle:
             most = most_bytes(raw.tell())
             raw.seek(0)
             if wrong := _wrong_head(raw.read(len(_HEAD))):
-                raise _wrong(path, "nothing but the files", wrong)
-            bounded = _Bounded(raw, path)
+                raise _wrong(path, _NOTHING_ELSE, wrong)
+            unpacked = _Unpacked(raw, path)
             # Its types want a file; what it uses is there.
-            with tarfile.open(fileobj=bounded, mode="r:") as archive:  # type: ignore[call-overload]
-                check = _Check(path, archive, most)
-                manifest = check.manifest()
-            _require_end(bounded, path)
-            if wrong := wrong_frame(raw, manifest, check.members):
-                raise _wrong(path, "nothing but the files", wrong)
+            with tarfile.open(fileobj=unpacked, mode="r:") as archive:  # type: ignore[call-overload]
+                manifest = _Check(path, archive, unpacked, most).manifest()
+            if wrong := _wrong_end(unpacked):
+                raise _wrong(path, _NOTHING_ELSE, wrong)
     except FileNotFoundError:
         raise UsageProblem(
             what="bundle",
@@ -187,12 +184,13 @@ def verify_bundle(path: Path, sha256: str | None = None) -> Bundle:
 class _Check:
     """Reads the archive's members once, in order."""
 
-    def __init__(self, path: Path, archive: tarfile.TarFile, most: int) -> None:
+    def __init__(self, path: Path, archive: tarfile.TarFile, unpacked: _Unpacked, most: int) -> None:
         self._path = path
         self._archive = archive
+        self._unpacked = unpacked
         self._most = most
         self._seen: set[str] = set()
-        self.members: list[tuple[str, int]] = []
+        self._last: tuple[str, int] = ("", 0)
 
     def manifest(self) -> Manifest:
         """Return the manifest, after checking that the archive holds exactly the files it lists."""
@@ -206,14 +204,19 @@ class _Check:
         if len(manifest.files) > MOST_FILES or manifest.size > self._most:
             limits = f"{MOST_FILES:,} files and {self._most:,} bytes at most"
             raise self._wrong(limits, f"{len(manifest.files):,} and {manifest.size:,}")
+        if same := alike(manifest.files):
+            raise self._wrong("names that differ on every machine", f"{_shown(same)} twice, but for its case")
         held = {*manifest.files, *(name.partition("/")[0] for name in manifest.files)}
         for name in sorted(held & manifest.left_out.keys()):
             raise self._wrong(f"no {_shown(name)}, which it leaves out", "it")
-        self.members.append((MANIFEST, first.size))
+        self._require_frame(manifest, MANIFEST, first.size)
         while (member := self._archive.next()) is not None:
             self._check(member, manifest)
             # It keeps them all.
             self._archive.members = []  # type: ignore[attr-defined]
+        self._require_padding()
+        if any(self._unpacked.frame):
+            raise self._wrong(_NOTHING_ELSE, "something after the last file")
         missing = sorted(manifest.files.keys() - self._seen)
         if missing:
             raise self._wrong(
@@ -231,15 +234,29 @@ class _Check:
         if name in self._seen:
             raise self._wrong("each file once", f"{_shown(name)} twice")
         self._seen.add(name)
-        self.members.append((name, member.size))
         held = manifest.files.get(name)
         if held is None:
             raise self._wrong("only what the manifest lists", f"{_shown(name)} too")
         if member.size != held.size:
             raise self._wrong(f"{_shown(name)} with {held.size:,} bytes", f"{member.size:,}")
+        self._require_frame(manifest, name, member.size)
         digest = self._digest(member)
         if digest != held.sha256:
             raise self._wrong(f"{_shown(name)} with the SHA-256 {held.sha256}", digest)
+
+    def _require_frame(self, manifest: Manifest, name: str, size: int) -> None:
+        """Check the bytes since the last file: its padding, and a header as `write_bundle` writes it."""
+        padding = self._require_padding()
+        if self._unpacked.frame[padding:] != member_of(manifest, name, size).tobuf(tarfile.PAX_FORMAT):
+            raise self._wrong(_NOTHING_ELSE, f"another header of {_shown(name)}")
+        self._unpacked.frame, self._last = b"", (name, size)
+
+    def _require_padding(self) -> int:
+        name, size = self._last
+        padding = -size % tarfile.BLOCKSIZE
+        if any(self._unpacked.frame[:padding]):
+            raise self._wrong(_NOTHING_ELSE, f"something in the padding after {_shown(name)}")
+        return padding
 
     def _require_plain(self, member: tarfile.TarInfo, name: str) -> None:
         if member.type != tarfile.REGTYPE or member.issparse() or member.linkname:
@@ -252,7 +269,7 @@ class _Check:
     def _sealed(self, member: tarfile.TarInfo) -> Manifest:
         if not 0 <= member.size <= LARGEST_MANIFEST:
             raise self._wrong(f"a manifest of {LARGEST_MANIFEST:,} bytes at most", f"{member.size:,}")
-        data = b"".join(_chunks(self._stream(member)))
+        data = b"".join(self._unpacked.content(member.size))
         if sum(map(data.count, _SIGNS)) > _MOST_SIGNS:
             raise self._wrong(f"a manifest of {MOST_FILES:,} files at most", "more")
         try:
@@ -269,57 +286,26 @@ class _Check:
 
     def _digest(self, member: tarfile.TarInfo) -> str:
         digest = hashlib.sha256()
-        for data in _chunks(self._stream(member)):
+        for data in self._unpacked.content(member.size):
             digest.update(data)
         return digest.hexdigest()
-
-    def _stream(self, member: tarfile.TarInfo) -> IO[bytes]:
-        stream = self._archive.extractfile(member)
-        if stream is None:
-            raise self._wrong("plain files only", _shown(member.name))
-        return stream
 
     def _wrong(self, expected: str, observed: str) -> BundleWrong:
         return _wrong(self._path, expected, observed)
 
 
-class _Bounded(_Unpacked):
-    """The unpacked bytes of a bundle as a file; a single read is limited, so memory is never exhausted."""
-
-    def __init__(self, raw: BinaryIO, path: Path) -> None:
-        super().__init__(raw)
-        self._path = path
-
-    def read(self, size: int = -1) -> bytes:
-        # A header this large is an attempt to fill the memory.
-        if not 0 <= size <= _CHUNK:
-            raise _wrong(self._path, f"entries of {_CHUNK:,} bytes at most at once", f"{size}")
-        return super().read(size)
-
-    def seek(self, offset: int, _whence: int = 0) -> int:
-        # Only sizes that the manifest has are skipped.
-        if not self.tell() <= offset <= self.tell() + 2 * _CHUNK:
-            raise _wrong(self._path, "entries in sequence", f"one at byte {offset}")
-        self.skip(offset - self.tell())
-        return self.tell()
-
-
-def _require_end(bounded: _Bounded, path: Path) -> None:
-    """Check that nothing follows the archive: readers would ignore it."""
-    left = _CHUNK
-    while data := bounded.read(_CHUNK):
-        left -= len(data)
-        if any(data) or left < 0:
-            raise _wrong(path, "nothing after the last file", "something")
+def _wrong_end(unpacked: _Unpacked) -> str:
+    """Return the deviation after the last file, which readers would ignore, or ""."""
+    data = b"".join(unpacked.content(_CHUNK))
+    if any(data) or len(data) == _CHUNK:
+        return "something after the last file"
+    if not unpacked.ended:
+        return "an end that is cut off"
+    return "something after the end of the packed file" if unpacked.rest() else ""
 
 
 def _shown(name: str) -> str:
     return ascii(shortened(name, _SHOWN))
-
-
-def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
-    while data := stream.read(_CHUNK):
-        yield data
 
 
 def _wrong(path: Path, expected: str, observed: str) -> BundleWrong:

@@ -1,8 +1,7 @@
 """Check the bundle of an incident, and derive its verdict again: python verify_record.py BUNDLE [SIGNERS].
 
-This file stands alone: Python 3.11, and no code of the suite that made the bundle. Exit 0: all of it holds.
-1: something does not, and is named. 3: what is sealed holds, and something is not sealed or not checked. The
-signature must be of a key in SIGNERS, see ssh-keygen(1); without that file, whoever signed is only named.
+It stands alone, on Python 3.11. Exit 0: all of it holds. 1: something does not. 3: what is sealed holds, and
+something is not, or was not checked. Who signed is named, and must be in SIGNERS, see ssh-keygen(1), if any.
 """
 
 import base64
@@ -25,7 +24,8 @@ PHASES, STEPS = ("phase1", "phase2", "phase3", "phase4"), ("step1", "step2", "st
 RANK, ENDS = {"passed": 0, "blocked": 1, "broken": 2, "failed": 3}, ("passed", "broken", "broken", "failed")
 CHAIN, HEAD, HEAD_LINE, SELF = "chain.jsonl", "chain.head", "{sequence:012d} {hash}", "verify_record.py"
 FINAL = re.compile(r"incident\.json|ledger/.*|earlier-rollback-.*|[^/]*-broken-.*|lost-window.*")
-JOURNAL = re.compile(r"(journal|response|assessed|contacts|reopening|samples)\.jsonl")
+CHAINED = ("journal.jsonl", "response.jsonl", "contacts.jsonl", "reopening.jsonl")
+JOURNAL = re.compile(rf"{'|'.join(map(re.escape, CHAINED))}|assessed\.jsonl|samples\.jsonl")
 BEGUN = re.compile(rf"ledger/.*/run\.json|superseded\.json|{JOURNAL.pattern}")
 READ = re.compile(r"[^/]*\.(json|jsonl|head)|ledger/.*|allure-results/.*-result\.json|journal-end\.txt")
 KEPT_ASIDE, PEOPLE = ("lost-window", "working-copy", "untracked"), "postmortem.md"
@@ -38,10 +38,6 @@ CHUNK, LARGEST, MEMORY, SHOWN, FIELDS = 1024**2, 8 * 1024**2, 160 * 1024**2, 10,
 def canonical(value: Any) -> bytes:
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
     return f"{text}\n".encode("utf-8", "backslashreplace")
-
-
-def digest(value: Any) -> str:
-    return sha256(canonical(value)).hexdigest()
 
 
 def seconds(later: Any, earlier: Any) -> float:
@@ -70,10 +66,12 @@ class Record:
     def chained(self, name: str) -> list[Any]:
         before, found = "0" * 64, self.lines(name)
         for number, one in enumerate(found):
-            rest = {key: value for key, value in one.items() if key != "hash"}
-            if one != {**rest, "hash": digest(rest), "previous": before, "sequence": number}:
+            own = sha256(canonical({key: one[key] for key in one if key != "hash"})).hexdigest()
+            if one != {**one, "hash": own, "previous": before, "sequence": number}:
                 raise ValueError(f"the chain of {name} breaks at record {number}")
-            before = one["hash"]
+            before = own
+        if not {*self.read(f"{name[:-6]}.head").decode().split()[1:2]} <= {one["hash"] for one in found}:
+            raise ValueError(f"{name} was cut: its head has another end")
         return found
 
     def unpack(self, tar: IO[bytes]) -> None:
@@ -100,12 +98,14 @@ class Record:
         with tempfile.TemporaryFile() as tar:
             self.unpack(tar)
             tar.seek(0)
-            head = tar.read(BLOCK)
-            text = tar.read(min(int(head[124:135], 8), LARGEST))
+            text = tar.read(min(int(tar.read(BLOCK)[124:135], 8), LARGEST))
             content = json.loads(text)["content"]
             self.id, sizes = content["incident"], {one: of["size"] for one, of in content["files"].items()}
             tar.seek(0)
             sizes[MANIFEST] = len(text)
+            cases = {*sizes, *("/".join(name.split("/", 2)[:n]) for name in sizes for n in (1, 2))}
+            if len({name.casefold() for name in cases}) < len(cases):
+                yield "two of its names are one, where case makes no difference"
             for name in sorted(sizes, key=lambda one: (one != MANIFEST, one == SELF, one.split("/"))):
                 member, size = tarfile.TarInfo(f"{self.id}/{name}"), sizes[name]
                 member.size, member.mode = size, 0o644
@@ -124,16 +124,16 @@ class Record:
         own, out = self.json("incident.json"), content["left_out"]
         files = {name: {"sha256": self.hashes[name], "size": sizes[name]} for name in content["files"]}
         content |= {"incident": own.get("id", self.id), "target": own["target"], "version": 1, "files": files}
-        if len(content) != FIELDS or text != canonical({"content": content, "sha256": digest(content)}):
+        spelled = canonical({"content": content, "sha256": sha256(canonical(content)).hexdigest()})
+        if len(content) != FIELDS or text != spelled:
             yield "bundle.json is of other files or another incident, or was changed"
-        there = {*files, *(name.split("/")[0] for name in files)}
-        self.wrong += [f"bundle.json leaves out {name!a:.80}, and it is there" for name in there & {*out}]
+        self.wrong += [f"bundle.json leaves out {name!a:.80}, and it is there" for name in cases & {*out}]
         self.left_out = {name for name in out if name.startswith(KEPT_ASIDE)}
         if self.hashes.pop(SELF, this := sha256(Path(__file__).read_bytes()).hexdigest()) != this:
             self.open.append(f"{SELF}, which is another one than this")
 
     def journal(self) -> Iterator[str]:
-        records = self.chained("journal.jsonl")
+        records, *_ = map(self.chained, CHAINED)
         known = {str(one["sequence"]): [one["at"]["wall"], one["event"].split()[0]] for one in records}
         ends = [line.split(" ", 3) for line in self.read("journal-end.txt").decode().split("\n")]
         missing = [one[0] for one in ends if one[0].isdecimal() and known.get(one[0]) != one[1:3]]
@@ -160,13 +160,14 @@ class Record:
         changed = {name for name, sha in sealed.items() if self.hashes.get(name) != sha}
         changed, grown = {name for name in changed if name.split("/")[0] not in self.left_out}, set[str]()
         for name in filter(JOURNAL.fullmatch, changed):
-            so_far = sha256()
-            for text in self.read(name).splitlines(keepends=True)[: LARGEST // 64]:
-                so_far.update(text)
-                grown |= {name} if so_far.hexdigest() == sealed[name] else set()
+            for kept in [name, *(one for one in self.hashes if one.startswith(f"{name[:-6]}-broken-"))]:
+                so_far = sha256()
+                for text in self.read(kept).splitlines(keepends=True)[: LARGEST // 64]:
+                    so_far.update(text)
+                    grown |= {name} if so_far.hexdigest() == sealed[name] else set()
         begun = bool(grown) or any(BEGUN.fullmatch(name) for name in new)
         for name in sorted(changed):
-            if name in grown or name == PEOPLE or (begun and not FINAL.fullmatch(name)):
+            if name in {*grown, PEOPLE} or (begun and name not in CHAINED and not FINAL.fullmatch(name)):
                 new.add(name)
             else:
                 yield f"{name!a:.80} {'is not what' if name in self.hashes else 'is missing, and'} was sealed"
@@ -183,6 +184,8 @@ class Record:
         if covered:
             end, above = entries[covered - 1], entries[covered:]
             said = self.signed(f"{HEAD_LINE.format(**end)}\n".encode(), each[covered - 1])
+            if key not in {"unsigned", said.split()[-1]}:
+                self.open.append(f"by {key!a:.80}, which verdict.json says")
             said += ", in an earlier form: it may be an earlier end" if end.get("version", 1) == 1 else ""
             said = f"unsigned since {above[0]['by']!a:.80}; before that {said}" if above else said
             if any(text[66:] != PEOPLE for it in above for text in it["gone"] + it["found"] + it["files"]):
@@ -193,11 +196,10 @@ class Record:
         body = base64.b64encode(base64.b64decode(signature.removeprefix(BEGIN).removesuffix(END))).decode()
         if signature != BEGIN + re.sub("(.{1,70})", r"\1\n", body) + END:
             raise ValueError("its signature does not hold: it is spelled otherwise")
-        novalidate, verify = ["check-novalidate", "-n", "rollproof"], ["verify", "-n", "rollproof", "-I"]
-        steps, said = [["find-principals"], verify] if self.signers else [novalidate], ""
+        steps, said = [["find-principals"], ["verify", "-I"]] if self.signers else [["check-novalidate"]], ""
         with tempfile.NamedTemporaryFile("w") as file:
             print(signature, end="", file=file, flush=True)
-            by = ["-s", file.name, *(["-f", self.signers] if self.signers else [])]
+            by = ["-n", "rollproof", "-s", file.name, *(["-f", self.signers] if self.signers else [])]
             for step in steps:
                 command = ["ssh-keygen", "-Y", *step, *said.splitlines()[:1], *by]
                 ran = subprocess.run(command, input=line, capture_output=True, timeout=3, check=False)
@@ -208,10 +210,8 @@ class Record:
 
     def runs(self) -> Iterator[tuple[int, Any, Any, dict[str, Any]]]:
         for number in sorted({int(name.split("/")[1]) for name in self.hashes if name.startswith("ledger/")}):
-            results = dict[str, Any]()
-            for one in self.lines(f"ledger/{number:04d}/results.jsonl"):
-                if RANK[results.get(one["check"], one)["verdict"]] <= RANK[one["verdict"]]:
-                    results[one["check"]] = one
+            lines = self.lines(f"ledger/{number:04d}/results.jsonl")
+            results = {one["check"]: one for one in sorted(lines, key=lambda one: RANK[one["verdict"]])}
             facts, plan = (self.json(f"ledger/{number:04d}/{name}.json") for name in ("run", "plan"))
             yield number, facts, plan or {}, results
 
@@ -234,16 +234,16 @@ class Record:
         recorded, own, rollback = map(self.json, ("verdict.json", "incident.json", "rollback.json"))
         recorded, change, runs = recorded or {}, own.get("kind") == "change", list(self.runs())
         limits = [run[1]["limits"] for run in runs if run[1] and "windows" in run[1].get("limits", {})]
-        older = {name: one["window"] for name, one in recorded.get("phases", {}).items()}
-        windows = limits[-1]["windows"] if limits else older
+        phases = recorded.get("phases", {})
+        windows = limits[-1]["windows"] if limits else {it: one["window"] for it, one in phases.items()}
         counted = [run for run in runs if run[1] and (not change or run[2])][-1 if change else 0 :]
         if not change:
-            zero = rollback["finished"] if rollback else own["started"]
             of_phases = [facts["started"] for _, facts, plan, _ in counted if plan.keys() & set(PHASES)]
             at, span = [own["started"], *of_phases][-1], max([end for _, end in windows.values()] or [600])
             near = [run for run in counted if abs(seconds(at, run[1]["started"])) <= span]
-            counted = [run for run in near if not rollback or run[1]["zero"] == zero]
-        late, oldest, every = False, 0, ["broken"] if recorded.get("partial") else []
+            counted = [run for run in near if not rollback or run[1]["zero"] == rollback["finished"]]
+        late, oldest, every = False, 0, [rollback["verdict"]] if rollback else []
+        every += ["broken"] if recorded.get("partial") or "unfinished.json" in self.hashes else []
         for name in STEPS if change else PHASES:
             run = next((one for one in reversed(counted) if name in one[2] and one[0] >= oldest), None)
             if run is None:
@@ -252,6 +252,8 @@ class Record:
             oldest, facts, planned, results = run[0], run[1], run[2][name], run[3]
             found = [results.get(one, {"verdict": "broken"})["verdict"] for one in planned["checks"]]
             every += found or ["broken"]
+            if phases and phases.get(name, {}).get("checks") != {it: found.count(it) for it in RANK}:
+                yield f"verdict.json counts otherwise in {name}"
             every += [] if planned.get("partial") is None and (change or facts["gated"]) else ["broken"]
             of_phase = [] if change else [one for one in results.values() if one["phase"] == name]
             begun = None if change else self.json(f"ledger/{oldest:04d}/begun-{name}.json")
@@ -259,16 +261,15 @@ class Record:
             late |= any(one["verdict"] == "blocked" and one.get("means") == "late" for one in of_phase)
             for end in [begun["at"], *done] if begun else []:
                 late |= round(seconds(end, facts["zero"]), 1) > windows[name][1]
-        every += [rollback["verdict"]] if rollback else []
-        every += ["broken"] if "unfinished.json" in self.hashes else []
         derived = ENDS[max((RANK[one] for one in every), default=2)]
         down = self.json("downtime.json") if derived == "passed" else None
         if down and rollback and down["rollback"] == rollback["finished"]:
             late |= round(down["seconds"], 1) > down["objective"]
         derived = "failed" if late else derived
         self.said.append(f"verdict, derived again: {derived}{'' if recorded else '; none is recorded'}")
-        if recorded and (recorded["incident"], recorded["target"]) != (self.id, own["target"]):
-            yield "verdict.json is of another incident"
+        told = self.id, own["target"], rollback and {it: rollback[it] for it in ("verdict", "seconds")}
+        if recorded and (recorded["incident"], recorded["target"], recorded.get("rollback")) != told:
+            yield "verdict.json is of another incident, or of another rollback"
         if recorded and recorded["verdict"] != derived:
             yield f"verdict.json says {recorded['verdict']!a:.80}, and the ledger says {derived}"
 
@@ -280,8 +281,7 @@ def main(arguments: list[str]) -> int:
     record = Record(*arguments)
     for test in (record.archive, record.chain, record.journal, record.allure, record.verdict):
         try:
-            for text in test():
-                record.wrong.append(f"{test.__name__}: {text}")
+            record.wrong.extend(f"{test.__name__}: {text}" for text in test())
         except Exception as error:  # noqa: BLE001 - data of any shape, made by anybody
             unknown = isinstance(error, OSError | subprocess.TimeoutExpired) and not record.signers
             text = f"{test.__name__}: {type(error).__name__}: {str(error)!a:.200}"
@@ -292,7 +292,7 @@ def main(arguments: list[str]) -> int:
         for text in [*found[:SHOWN], *([f"{len(found) - SHOWN} more"] if len(found) > SHOWN else [])]:
             print(f"{title}{text}".encode("ascii", "backslashreplace").decode())
     code = 1 if record.wrong else 3 if record.open else 0
-    print({0: "all of it holds", 1: "it does not hold", 3: "what is sealed holds"}[code])
+    print({0: "all of it holds", 1: "it does not hold", 3: "what is sealed holds; all was counted"}[code])
     return code
 
 

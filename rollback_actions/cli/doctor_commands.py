@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fixtures.errors import ExitCode
+from fixtures.errors import ExitCode, shortened
 from fixtures.home import typed
 from rollback_actions.cli.options import AsJson, Profile
 
 EXAMPLES = {"doctor_command": ("doctor --target prod.toml", "doctor --target prod.toml --json")}
 # A gate takes minutes, and nobody waits for it twice.
 _GATE_SECONDS = 1.5
+_SHOWN = 120
 
 if TYPE_CHECKING:
     from fixtures.doctor.examination import Line, Probe
@@ -47,7 +48,7 @@ def doctor_command(
     try:
         target = load_target(profile)
     except ProfileProblem as problem:
-        code, name = ExitCode.USAGE, Redactor().text(profile.stem)
+        code, name = ExitCode.USAGE, shortened(Redactor().text(profile.stem), _SHOWN)
         lines = [
             *_mistakes(problem, Redactor().text),
             Line("all others", State.UNKNOWN, "not asked", after="profile"),

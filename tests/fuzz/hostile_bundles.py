@@ -1,12 +1,17 @@
-"""Archives that look like bundles, made to cost their reader memory and time."""
+"""Archives that look like bundles, made to cost their reader memory and time: NAME SIZE PATH writes one.
+
+Some cost who makes them more than a test may have, so a process apart makes them.
+"""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import json
+import sys
 import tarfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from fixtures.system.files import canonical_json
@@ -133,3 +138,8 @@ def chain_sealing(name: str) -> dict[str, bytes]:
     entry["hash"] = hashlib.sha256(canonical_json(entry)).hexdigest()
     line = json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n"
     return {"chain.jsonl": line.encode(), "chain.head": f"{0:012d} {entry['hash']}\n".encode()}
+
+
+if __name__ == "__main__":
+    name, size, path = sys.argv[1:]
+    Path(path).write_bytes(BOMBS[name]() if name in BOMBS else RECORDS[name](int(size)))

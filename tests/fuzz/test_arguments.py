@@ -76,7 +76,7 @@ WORDS = [
         "--seconds=x",
     ),
 ]
-MOST_LINES = 60
+MOST_LINES, MOST_LETTERS = 60, 20_000
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +93,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.mark.usefixtures("place")
 @given(st.sampled_from(LINES), st.lists(st.sampled_from(WORDS), max_size=4), st.integers(0, 2))
 @example(["report"], ["x" * 100_000], 2)
+@example(["doctor"], [f"--target={'x' * 100_000}"], 2)
+@example(["verify-bundle"], ["x" * 100_000], 2)
 @example(["rollback"], [], 2)
 def test_whatever_is_typed(line: list[str], words: list[str], at: int) -> None:
     code, text = typed(*line[:at], *words, *line[at:])
     if "--help" not in words:
         assert len(text.splitlines()) <= MOST_LINES or code == ExitCode.VERIFIED, text
+        assert len(text) <= MOST_LETTERS or code == ExitCode.VERIFIED, text[:MOST_LETTERS]
     # What went wrong is said.
     assert text.strip() or code == ExitCode.VERIFIED

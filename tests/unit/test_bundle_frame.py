@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fixtures.errors import ExitCode
+from reports.bundle.bundle_check import verify_bundle
 from tests.unit.test_bundle import Command, clock, made, packed, run
 
 __all__ = ["clock", "made", "run"]
@@ -50,3 +52,26 @@ def test_nothing_is_hidden_around_the_files(run: Command, hide: Callable[[bytes]
     path.write_bytes(hide(path.read_bytes()))
 
     assert "expected nothing but the files" in run("verify-bundle", path, code=ExitCode.FAILED)
+
+
+@pytest.mark.usefixtures("made")
+def test_a_bundle_is_unpacked_once(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("bundle", "one")
+    path, unpacked = Path("one.tar.gz"), list[int]()
+    size, inflate = len(gzip.decompress(path.read_bytes())), zlib.decompressobj
+
+    class Counted:
+        def __init__(self, bits: int) -> None:
+            self.inflate = inflate(bits)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.inflate, name)
+
+        def decompress(self, packed: bytes, most: int) -> bytes:
+            data = self.inflate.decompress(packed, most)
+            unpacked.append(len(data))
+            return data
+
+    monkeypatch.setattr(zlib, "decompressobj", Counted)
+    verify_bundle(path)
+    assert sum(unpacked) == size
