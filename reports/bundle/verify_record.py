@@ -89,9 +89,7 @@ class Record:
             other.decompress(bytes([last[0] - (1 << last[0].bit_length() >> 1)]) + last[1:])
             wrong |= other.eof and last[0] > 0
         if wrong or not inflate.eof or inflate.unused_data:
-            raise ValueError(
-                "it is packed in another way than a bundle, or is truncated, or has more behind it"
-            )
+            raise ValueError("it is packed unlike a bundle, or is truncated, or has more behind it")
 
     def archive(self) -> Iterator[str]:
         """Read exactly the files of the manifest: every byte is what it has to be."""

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fixtures.incident.incident import new_incident
-from fixtures.incident.rehearsals import BEGAN, ENDED
 from fixtures.record_names import JOURNAL, VERDICT
-from fixtures.system.clock import Moment
-from rollback_actions.session.journal import Journal
 from tests.conftest import ROOT
 from tests.pytester.conftest import Sandbox
+from tests.rehearsals import age_rehearsal, record_rehearsal
 
 
 @dataclass
@@ -30,25 +25,11 @@ class Staging:
     sandbox: Sandbox
     known_good: str = ""
     migration: str = ""
-    folders: list[Path] = field(default_factory=list)
 
-    def rehearse(self, target: str = "stage", **changes: str | bool) -> Path:
+    def rehearse(self, target: str = "stage", *, ended: bool = True, **changes: str) -> Path:
         """Record a rehearsal that passed but for `changes`; return its folder."""
-        incident = new_incident(self.sandbox.pytester.path / "staging", target)
-        verdict = incident.folder / VERDICT
-        verdict.write_text(json.dumps({"verdict": "passed"}))
-        journal = Journal(incident.folder / JOURNAL, str)
-        named = {"migration": changes.get("migration", self.migration)}
-        journal.write(BEGAN, **named, known_good=changes.get("known_good", self.known_good))
-        if changes.get("ended", True):
-            ending = {
-                "migrated": changes.get("migrated", "passed"),
-                "rolled_back": changes.get("rolled_back", "passed"),
-                "verdict_sha256": hashlib.sha256(verdict.read_bytes()).hexdigest(),
-            }
-            journal.write(ENDED, **named, **ending)
-        self.folders.append(incident.folder)
-        return incident.folder
+        made = {"migration": self.migration, "known_good": self.known_good, **changes}
+        return record_rehearsal(self.sandbox.pytester.path / "staging", target, ended=ended, **made).folder
 
     def results(self) -> dict[str, tuple[str, str]]:
         """Run step 5; return verdict and reason by the check's own name."""
@@ -98,18 +79,7 @@ def edited(folder: Path) -> None:
 
 
 def aged(folder: Path) -> None:
-    """Write the journal as it would have been written eight days ago."""
-    lines = [json.loads(line) for line in (folder / JOURNAL).read_text().splitlines()]
-    (folder / JOURNAL).unlink()
-    (folder / JOURNAL).with_suffix(".head").unlink()
-    then = (datetime.now(UTC) - timedelta(days=8)).isoformat(timespec="milliseconds")
-    long_ago = Moment(wall=then, since_boot=1.0, boot="another")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rollback_actions.session.journal.Moment.now", lambda: long_ago)
-        journal = Journal(folder / JOURNAL, str)
-        for line in lines:
-            kept = {k: v for k, v in line.items() if k not in {"sequence", "at", "event", "previous", "hash"}}
-            journal.write(line["event"], **kept)
+    age_rehearsal(folder, days=8)
 
 
 def verdict_replaced(folder: Path) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
+from pymilvus import DataType
+
 from fixtures.engines.engine import ContainerEngine
+from fixtures.stores.milvus import view as milvus
+from fixtures.stores.milvus.descriptor import MilvusProfile
 from fixtures.stores.mysql import view as mysql
 from fixtures.stores.mysql.descriptor import MysqlProfile
-from fixtures.stores.reach import Reach
+from fixtures.stores.reach import Reach, account_of
 from fixtures.target.profile import Target
 from staging.target.operators import SECONDS, Operators, undone
 
@@ -274,3 +279,24 @@ def tables_held(target: Target, engine: ContainerEngine) -> Iterator[None]:
         mysql.rows(connection, "START TRANSACTION")
         mysql.rows(connection, "SELECT COUNT(*) FROM imagedb.users")
         yield
+
+
+@contextmanager
+def database_of_another(operators: Operators, *, empty: bool = False) -> Iterator[str]:
+    """Milvus has one more database, of another application, unless `empty` with a collection; its name."""
+    name, collection = f"other_{uuid.uuid4().hex[:8]}", "of_another"
+    profile = operators.target.stores["milvus"]
+    assert isinstance(profile, MilvusProfile)
+    endpoint = operators.engine.resolve(profile.address)
+    reach = Reach("milvus", endpoint, account_of(profile.operator), SECONDS)
+    with ExitStack() as undo:
+        operators.milvus.create_database(name, timeout=SECONDS)
+        undo.callback(operators.milvus.drop_database, name, timeout=SECONDS)
+        if not empty:
+            other = undo.enter_context(closing(milvus.connect(reach, name)))
+            schema = other.create_schema()
+            schema.add_field("pk", DataType.INT64, is_primary=True)
+            schema.add_field("vector", DataType.FLOAT_VECTOR, dim=2)
+            other.create_collection(collection, schema=schema, timeout=SECONDS)
+            undo.callback(other.drop_collection, collection, timeout=SECONDS)
+        yield name

@@ -30,9 +30,11 @@ def silence() -> Iterator[Endpoint]:
         yield Endpoint("127.0.0.1", port)
 
 
-def nowhere() -> Endpoint:
-    """Return an address that nothing listens at."""
-    return Endpoint("127.0.0.1", closed_port())
+@contextmanager
+def nowhere() -> Iterator[Endpoint]:
+    """Give an address that nothing listens at."""
+    with closed_port() as port:
+        yield Endpoint("127.0.0.1", port)
 
 
 def expect_unverifiable(view: StoreView, *words: str) -> None:

@@ -26,6 +26,9 @@ from tests.stack.verifier import Reply, Verifier, expect, small_server
 COLLECTION = vector_collection(canary.KNOWLEDGE_BASE)
 KNOWLEDGE_BASE = "test_knowledge_base_holds_the_recorded_files"
 CHAT = ("test_chat_comes_to_its_end", "test_chat_is_grounded")
+ANSWER = "test_chat_answers_right"
+# The profile names no words of the answer: they are of its model, which may be another one.
+RIGHT = {"APPLICATION__CANARY__EXPECTED_TEXT": canary.ANSWER_WORDS}
 OLD = "test_old_conversations_open"
 STRANGER = "test_another_user_is_refused"
 BUCKET = "minio-file"
@@ -170,7 +173,7 @@ def test_vectors_are_gone_the_turn_is_not_kept_and_a_sweeper_without_its_rights_
         undo.enter_context(damage.entities_gone(operators, COLLECTION, f'file_id == "{lamp["file_id"]}"'))
         undo.enter_context(damage.turns_refused(operators))
         undo.enter_context(damage.redis_command(operators, off, on))
-        outcome = verifier.run("phase3", "--no-gate")
+        outcome = verifier.run("phase3", "--no-gate", **RIGHT)
     left = set(traces(operators)) - set(leaves)
     operators.redis.delete(*[key for key in left if isinstance(key, bytes)])
     ending, grounds = CHAT
@@ -179,6 +182,7 @@ def test_vectors_are_gone_the_turn_is_not_kept_and_a_sweeper_without_its_rights_
         {
             ending: ("failed", "expected a regular end, text, and 1 turn kept", "0 turns"),
             grounds: ("failed", "expected lamp.txt, observed "),
+            ANSWER: ("failed", f"expected {canary.ANSWER_WORDS}, observed ", "characters without them"),
             NO_TRACE: ("broken", "store redis as canary", "expected an answer", "permission"),
         },
     )
@@ -290,7 +294,8 @@ def test_an_application_in_order_is_green(
     verifier: Verifier, operators: Operators, leaves: list[object]
 ) -> None:
     """Last: every fault of this module was taken back."""
-    outcome = verifier.run("phase3", "--no-gate")
+    outcome = verifier.run("phase3", "--no-gate", **RIGHT)
     expect(outcome, {})
-    assert len(outcome.results()) == 11
+    assert len(outcome.results()) == 12
+    assert ANSWER in outcome.results()
     assert traces(operators) == leaves

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -22,6 +22,7 @@ from tests.stack import container_faults as faults
 from tests.stack import damage
 from tests.stack.container_faults import Containers
 from tests.stack.kafka_scratch import Scratch as KafkaScratch
+from tests.stack.scratch_project import docker
 from tests.stack.verifier import Verifier, expect, store_facts
 
 NAMES = {
@@ -330,23 +331,65 @@ def conversation_written(operators: Operators, **fields: object) -> Iterator[Non
         yield
 
 
+@dataclass(frozen=True)
+class Mounted:
+    """A service of the application has a mount, with two files."""
+
+    services: tuple[str, ...]
+    container: str
+    held: str
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The service and its mount as the profile has them."""
+        store = {"kind": "mounts", "risk": "low", "held": [self.held], "together": []}
+        services = [*self.services, "scratch"]
+        return {"STORES__STATE": json.dumps(store), "APPLICATION__SERVICES": json.dumps(services)}
+
+    def run(self, script: str) -> None:
+        """Run `script` in it, as the application would."""
+        docker("exec", self.container, "sh", "-c", f"cd {self.held.partition(':')[2]} && {script}")
+
+
+@pytest.fixture
+def mounted(containers: Containers, target: Target) -> Iterator[Mounted]:
+    volume = f"{containers.stack.project}_scratch_state"
+    with faults.extra_container(containers, "scratch", {volume: "size=1m"}, "true") as name:
+        found = Mounted(target.application.services, name, f"scratch:/{volume}")
+        found.run("echo one >kept && echo two >lost")
+        yield found
+
+
 @pytest.mark.usefixtures("captured_anew")
 def test_live_users_are_counted_and_shown_and_what_they_did_not_do_is_red(
-    verifier: Verifier, operators: Operators
+    verifier: Verifier, operators: Operators, mounted: Mounted
 ) -> None:
+    """Files of the application in a mount are compared, too: nobody is to change them."""
+    live = {**LIVE, **mounted.variables}
+    chosen = ("phase4", "--no-gate", "-k", "collection or state")
     # A profile that asks for less than at the capture would verify nothing.
-    verifier.capture(**LIVE)
+    verifier.capture(**live)
     content = "test_collection_content[mongodb/mongodb.conversations]"
     newer = {"last_modify_at": datetime.now(UTC), "turns": []}
     with damage.row_added(operators, "scratchuser"), conversation_written(operators, **newer):
-        outcome = verifier.run("phase4", "--no-gate", "-k", "collection", **LIVE)
+        outcome = verifier.run(*chosen, **live)
     expect(outcome, {})
     results = outcome.results()
     assert "touched 1 (" in str(results[content]["notes"])
     assert "added 1 (" in str(results["test_collection_content[mysql/imagedb.users]"]["notes"])
+    mounted.run("echo six >kept && rm lost && chmod 700 .")
     with conversation_written(operators, turns=[]):
-        outcome = verifier.run("phase4", "--no-gate", "-k", "collection", **LIVE)
-    expect(outcome, {content: ("failed", "policy changes", "changed 1 (")})
+        outcome = verifier.run(*chosen, **live)
+    files = f"state/{mounted.held}"
+    expect(
+        outcome,
+        {
+            content: ("failed", "policy changes", "changed 1 ("),
+            count_of("state", mounted.held): ("failed", "expected 2 records, policy exact, observed 1 (-1)"),
+            f"test_collection_content[{files}]": ("failed", "missing 1 (lost)", "changed 1 (kept: content)"),
+            f"test_schema[{files}]": ("failed", "1 differences: ", "permissions"),
+        },
+    )
 
 
 def test_an_undamaged_stack_is_green(verifier: Verifier) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,19 +21,22 @@ import pytest
 from fixtures.baseline.facts import Facts, RecordedContainer
 from fixtures.decision.wish import Kind, Wish
 from fixtures.incident.incident import RollbackRecord, find_incident, new_incident
+from fixtures.incident.trials import Part
 from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
 from rollback_actions.session.lock import open_lock
 from staging.stack.stack import Stack
-from staging.target.operators import undone
+from staging.target.operators import Operators, undone
 from tests.pytester.conftest import Outcome
 from tests.stack import container_faults as faults
+from tests.stack import damage
 from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker
 from tests.stack.verifier import Red, Verifier, expect
 
+WAIT_SECONDS = 120.0
 OTHER_COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SAVED, CLEAN = "test_commit_is_saved", "test_working_copy_is_clean"
 BASELINE, UNDONE = "test_baseline_is_of_this_state", "test_migration_can_be_undone"
@@ -67,9 +71,7 @@ def possible(part: str) -> str:
     return f"test_rollback_is_possible_now[{part}]"
 
 
-PLAN, IMAGES, CHECKOUT, COMPOSE_FILES, FORESIGHT, REFUSALS = map(
-    possible, ("plan", "images", "checkout", "compose files", "foresight", "refusals")
-)
+PLAN, IMAGES, CHECKOUT, COMPOSE_FILES, FORESIGHT, REFUSALS = map(possible, Part)
 # Without a plan it cannot be told what would not work, nor what would refuse it.
 OF_A_PLAN = (PLAN, FORESIGHT, REFUSALS)
 
@@ -534,6 +536,21 @@ def test_a_run_without_a_baseline_is_broken(clone: Clone) -> None:
     clone.variables["FOLDERS__BASELINES"] = str(clone.folder.with_name("none"))
     outcome = clone.run(clone.second, "-k", BASELINE)
     expect(outcome, {BASELINE: ("broken", "baseline")})
+
+
+def test_a_restore_that_would_overwrite_what_is_another_s_is_foreseen(
+    clone: Clone, operators: Operators
+) -> None:
+    """A restore replaces the whole server, and that has one more database since the backup."""
+    with damage.database_of_another(operators) as name:
+        give_up = time.monotonic() + WAIT_SECONDS
+        while True:
+            outcome = clone.run(clone.second, "-k", Part.FORESIGHT)
+            # A store that is slow on a busy machine is not judged, which refuses nothing: it is asked again.
+            if outcome.code or time.monotonic() > give_up:
+                break
+    words = ("what milvus holds beside the profile's lists: expected nothing, ", f"observed database {name}")
+    expect(outcome, {FORESIGHT: ("failed", *words)})
 
 
 @contextmanager

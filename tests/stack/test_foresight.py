@@ -6,11 +6,12 @@ import io
 import tarfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import pytest
 import redis
@@ -24,20 +25,19 @@ from fixtures.errors import Unverifiable
 from fixtures.rollback.foresight import Foreseen, foresee
 from fixtures.rollback.image_revisions import revisions_of
 from fixtures.rollback.plan import Plan
-from fixtures.stores.milvus.view import connect
 from fixtures.stores.mysql.view import marks
-from fixtures.stores.reach import Reach, Readable, account_of
+from fixtures.stores.reach import Readable
 from fixtures.stores.redis.formats import rdb_of_payload
 from fixtures.stores.redis.view import marks_of
 from fixtures.stores.registry import open_marks, open_revisions
 from fixtures.target.data_formats import Fit, release_of
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Migrations, Target
-from fixtures.target.sections import Address
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.registry import open_keeper
 from staging.stack.stack import Stack
-from staging.target.operators import SECONDS, Operators
+from staging.target.operators import Operators
+from tests.stack import damage
 from tests.stack.mysql_server import SERVERS, running_server
 from tests.stack.scratch_project import docker
 from tests.unit.sandbox import facts
@@ -47,6 +47,24 @@ TABLE = "imagedb.alembic_version"
 JUDGED = ("mysql", "mongodb", "redis", "qdrant", "milvus")
 # A backup of Milvus pauses it.
 KEPT = ("mysql", "mongodb", "redis", "qdrant")
+
+
+IN_TIME_SECONDS, TRIES = 5.0, 10
+Found = TypeVar("Found")
+
+
+def in_time(ask: Callable[[], Found], tells: Callable[[Found], bool] = bool) -> Found:
+    """Return an answer that came in time and tells something: a busy machine is asked again."""
+    for _ in range(TRIES):
+        began = time.monotonic()
+        found = ask()
+        if time.monotonic() - began < IN_TIME_SECONDS and tells(found):
+            return found
+    pytest.fail(f"never in time: {found}")
+
+
+def all_are_judged(found: Iterable[Foreseen]) -> bool:
+    return not any(one.judgement.reason.startswith("no answer within") for one in found)
 
 
 @contextmanager
@@ -72,9 +90,7 @@ def image(tmp_path: Path) -> Iterator[str]:
 
 def test_an_image_tells_its_revisions_by_its_id_and_nothing_runs(engine: ContainerEngine, image: str) -> None:
     before = docker("ps", "--all", "--quiet", "--filter", f"ancestor={image}")
-    began = time.monotonic()
-    found = revisions_of(engine, image, (FOLDER,), 3.0)
-    assert time.monotonic() - began < 5
+    found = in_time(lambda: revisions_of(engine, image, (FOLDER,), 3.0))
     assert found.before == {FIRST: (), SECOND: (FIRST,)}
     assert found.heads == {SECOND}
     with pytest.raises(Unverifiable, match="Could not find the file"):
@@ -105,9 +121,8 @@ def test_a_database_one_revision_ahead_of_its_image_is_refused_in_time(
     for files, expected in ((TWO, Fit.FITS), ({"0.py": revision("0a1b2c3d4e5f")}, Fit.REFUSED)):
         with image_of(files, tmp_path) as made:
             before = {service: [one.id for one in found] for service, found in engine.containers().items()}
-            began = time.monotonic()
-            (judged,) = foresee(known, replace(plan, images={"backend": made}), engine)
-            assert time.monotonic() - began < 5
+            asked = partial(foresee, known, replace(plan, images={"backend": made}), engine)
+            (judged,) = in_time(asked, all_are_judged)
             assert (judged.what, judged.judgement.fit) == ("migrations of backend", expected), judged
             after = {service: [one.id for one in found] for service, found in engine.containers().items()}
             assert after == before
@@ -125,15 +140,10 @@ def test_a_whole_stack_is_judged_in_time(target: Target, engine: ContainerEngine
     recorded = replace(facts("0" * 40), containers=containers, stores=stores)
     baseline = Baseline(tmp_path, target.name, "now", recorded)
     plan = Plan(Wish(Kind.FULL, "0" * 40), baseline, (("backend",),), {"backend": "sha256:another"})
-    began = time.monotonic()
-    found = {one.what.partition(",")[0]: one for one in foresee(target, plan, engine)}
-    assert time.monotonic() - began < 5
-    assert found.keys() == {"migrations", *(f"data of {name}" for name in JUDGED)}
-    # A store that is slow on a busy machine is not judged; every other reads its own data.
-    fits = [one for one in found.values() if one.judgement.fit is Fit.FITS]
-    late = [one for one in found.values() if one.judgement.reason.startswith("no answer within")]
-    assert fits, found
-    assert len(fits) + len(late) == len(JUDGED), found
+    judged = in_time(lambda: foresee(target, plan, engine), all_are_judged)
+    found = {one.what.partition(",")[0]: one.judgement.fit for one in judged}
+    fits = {f"data of {name}": Fit.FITS for name in JUDGED}
+    assert found == {"migrations": Fit.UNKNOWN, **fits}, judged
 
 
 def test_a_database_that_a_restore_of_the_whole_server_would_overwrite_refuses_it(
@@ -143,27 +153,17 @@ def test_a_database_that_a_restore_of_the_whole_server_would_overwrite_refuses_i
     plan = Plan(Wish(Kind.DATABASE, "0" * 40, ("milvus",)), baseline, (), stores=("milvus",))
 
     def judged() -> Foreseen:
-        (found,) = [one for one in foresee(target, plan, engine) if one.what.startswith("what milvus holds")]
+        every = in_time(lambda: foresee(target, plan, engine), all_are_judged)
+        (found,) = [one for one in every if one.what.startswith("what milvus holds")]
         return found
 
     assert judged().judgement.fit is Fit.FITS
-    store = target.stores["milvus"]
-    reach = Reach(
-        "milvus", engine.resolve(cast("Address", store.address)), account_of(store.operator), SECONDS
-    )
-    name = f"other_{uuid.uuid4().hex[:8]}"
-    operators.milvus.create_database(name, timeout=SECONDS)
-    other = connect(reach, name)
-    try:
+    with damage.database_of_another(operators, empty=True):
         assert judged().judgement.fit is Fit.FITS
-        other.create_collection("of_another", dimension=4, timeout=SECONDS)
+    with damage.database_of_another(operators) as name:
         found = judged()
         assert (found.judgement.fit, found.judgement.reason) == (Fit.REFUSED, f"database {name}")
         assert found.refuses
-    finally:
-        other.drop_collection("of_another", timeout=SECONDS)
-        other.close()
-        operators.milvus.drop_database(name, timeout=SECONDS)
     assert judged().judgement.fit is Fit.FITS
 
 

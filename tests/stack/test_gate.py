@@ -19,6 +19,7 @@ from fixtures.target.profile import Target
 from staging.rehearsal.rehearsal import ENGINEER
 from staging.rehearsal.staging_team import team_channel, write_change_document
 from staging.stack.stack import Stack
+from tests.rehearsals import OF_THE_REHEARSAL, REOPENED
 from tests.stack.backup_copies import RESTORES
 from tests.stack.verifier import Verifier, expect, patient
 
@@ -41,13 +42,6 @@ def _waived(**reasons: str) -> str:
 # No file of it is a migration's, so that nothing tells whether it changes data.
 NOT_JUDGED = {"test_migration_can_be_undone": "a note is added, and taken away again"}
 NOT_TWICE = {RESTORES: "it is restored before the promotion"}
-OPEN = "test_migration_was_reopened_after_its_rollback"
-BEGAN = "test_rehearsal_began_where_the_target_is"
-WHOLE = "test_record_of_the_rehearsal_is_whole"
-OF_STEP_5 = (
-    *("test_migration_was_rehearsed", WHOLE, "test_staging_was_well_after_the_migration"),
-    *("test_rollback_was_rehearsed", BEGAN, "test_rehearsal_is_recent"),
-)
 
 
 def _commit(target: Target, message: str, *, parent: str = "HEAD", tree: str = "HEAD^{tree}") -> str:
@@ -123,7 +117,7 @@ def test_a_migration_whose_rehearsal_is_waived_is_promoted(
         saved = verifier.actions("save-state")
         assert saved.returncode == 0, saved.stdout + saved.stderr
         time.sleep(BEATS_SECONDS)
-        _promote(verifier, release, **dict.fromkeys(OF_STEP_5, "there is no staging for it"))
+        _promote(verifier, release, **dict.fromkeys(OF_THE_REHEARSAL, "there is no staging for it"))
 
 
 @pytest.mark.usefixtures("monitored")
@@ -173,7 +167,7 @@ def _roll_back(verifier: Verifier, target: Target, bad: str) -> str:
 def _reopen(verifier: Verifier, incident: str, bad: str, fix: str) -> None:
     """See that the gate is closed for what was rolled back and for its fix, and opened for that alone."""
     closed = ("failed", "reopening of migration", "expected one for each rollback", bad[:12])
-    expect(verifier.run("step5", f"--migration={fix}"), {OPEN: closed})
+    expect(verifier.run("step5", f"--migration={fix}"), {REOPENED: closed})
     itself = ("reopen", incident, f"--fix={bad}", "--root-cause=a file too many", f"--as={ENGINEER}")
     refused = verifier.actions(*itself)
     assert refused.returncode == ExitCode.USAGE, refused.stdout + refused.stderr
@@ -182,7 +176,10 @@ def _reopen(verifier: Verifier, incident: str, bad: str, fix: str) -> None:
     assert reopened.returncode == 0, reopened.stdout + reopened.stderr
     assert f"reopened by {ENGINEER}: incident {incident}, for fix {fix}" in reopened.stdout
     none = ("failed", f"rehearsal of migration {bad[:12]}")
-    expect(verifier.run("step5", f"--migration={bad}"), dict.fromkeys(OF_STEP_5, none) | {OPEN: closed})
+    expect(
+        verifier.run("step5", f"--migration={bad}"),
+        dict.fromkeys(OF_THE_REHEARSAL, none) | {REOPENED: closed},
+    )
 
 
 def _last_event(incidents: Path, event: str) -> dict[str, str]:

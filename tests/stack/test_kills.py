@@ -14,6 +14,7 @@ import pytest
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ExitCode
+from fixtures.git.repository import git
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import Step, StepId
 from fixtures.record_names import UNFINISHED
@@ -23,6 +24,7 @@ from staging.kills.kill_mark import Mark, write_marks
 from staging.kills.kill_walk import SERVICE, actions
 from staging.kills.rollback_outcome import Keys
 from staging.target.operators import Operators
+from tests.rehearsals import OF_THE_REHEARSAL, REOPENED
 from tests.stack.damage import tables_held
 from tests.stack.users import User
 from tests.stack.verifier import Verifier, expect
@@ -161,6 +163,12 @@ def test_a_full_rollback_that_is_killed_tells_users_to_come_again_until_its_end(
     assert _of_stores(engine, target) == stores
     assert User(target).ask("/") == "200, page"
     expect(verifier.run("phase1 or phase2", incident=kill.incident), {})
+    # The release that it went back from is not to come again as it is, and was never rehearsed here.
+    migration = git(target.application.repository, "rev-parse", "release-2^{commit}")
+    closed = ("failed", "reopening of migration", "expected one for each rollback", kill.incident)
+    none = ("failed", f"rehearsal of migration {migration[:12]}", "observed none")
+    red = {**dict.fromkeys(OF_THE_REHEARSAL, none), REOPENED: closed}
+    expect(verifier.run("step5", f"--migration={migration}"), red)
 
 
 def _of_stores(engine: ContainerEngine, target: Target) -> dict[str, str]:

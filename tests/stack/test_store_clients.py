@@ -160,7 +160,10 @@ def test_an_account_without_the_right_is_blind(
 
 
 def test_a_store_that_is_not_there_is_no_blindness(running: MysqlServer) -> None:
-    clients = Clients(Operated("mysql", running.profile, nowhere()))
-    with closing(clients), pytest.raises(Unverifiable) as caught:
+    with (
+        nowhere() as at,
+        closing(Clients(Operated("mysql", running.profile, at))) as clients,
+        pytest.raises(Unverifiable) as caught,
+    ):
         clients.others()
     assert not isinstance(caught.value, Blind)

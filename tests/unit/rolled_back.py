@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from fixtures.errors import ExitCode
-from fixtures.incident.incident import Incident, load_incident, new_incident
-from fixtures.incident.rehearsals import BEGAN, ENDED
-from fixtures.record_names import JOURNAL, VERDICT
+from fixtures.incident.incident import Incident, load_incident
 from fixtures.rollback.plan import Plan, plan_emergency
 from fixtures.target.profile import load_target
 from rollback_actions.backup.taking import new_backup_folder
-from rollback_actions.session.journal import Journal
+from tests.rehearsals import record_rehearsal
 from tests.unit.command_line import Ran, incident_of
 from tests.unit.sandbox import SERVICES, STORES, Deployed, Releases, Sandbox, back_up, git, make_rollable
 from tests.unit.word_store import WordStore
@@ -43,19 +39,10 @@ class RolledBack:
         """The journal of the incident's reopenings."""
         return self.incident.folder / "reopening.jsonl"
 
-    def rehearse(self, migration: str, **changes: str) -> Incident:
+    def rehearse(self, migration: str, *, ended: bool = True, **changes: str) -> Incident:
         """Record a rehearsal of `migration` that passed but for `changes`."""
-        target = self.sandbox.target
-        incident = new_incident(target.folders.incidents, target.name)
-        verdict = incident.folder / VERDICT
-        verdict.write_text(json.dumps({"verdict": "passed"}))
-        journal = Journal(incident.folder / JOURNAL, str)
-        journal.write(BEGAN, migration=migration, known_good=self.sandbox.commit)
-        digest = hashlib.sha256(verdict.read_bytes()).hexdigest()
-        ending = {"migrated": "passed", "rolled_back": "passed", "verdict_sha256": digest, **changes}
-        if ending.get("ended", "yes") == "yes":
-            journal.write(ENDED, migration=migration, **ending)
-        return incident
+        incidents, target = self.sandbox.target.folders.incidents, self.sandbox.target.name
+        return record_rehearsal(incidents, target, migration, self.sandbox.commit, ended=ended, **changes)
 
     def back_up(self) -> Path:
         """Take a backup set of what is there now."""

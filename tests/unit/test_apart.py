@@ -20,6 +20,7 @@ from fixtures.system.apart import Died, apart
 from fixtures.target.profile import Target, load_target
 from rollback_actions.containers.compose import ComposeControl
 from tests.conftest import ROOT, write_profile
+from tests.unit.processes import wait_for_end
 from tests.unit.test_readers_reach import section
 from tests.unit.work_apart import fail, leave, print_and_add, stay
 
@@ -95,17 +96,7 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     finally:
         parent.kill()
         parent.wait()
-    give_up = time.monotonic() + SECONDS
-    while (runs := _runs(worker)) and time.monotonic() < give_up:
-        time.sleep(0.05)
-    assert not runs
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
-    except FileNotFoundError:
-        return False
+    wait_for_end(worker)
 
 
 def _told(target: Target, engine: ContainerEngine, control: ComposeControl) -> tuple[str, ...]:

@@ -235,7 +235,6 @@ def test_the_last_user_stops_it(settings: EngineSettings, tmp_path: Path) -> Non
 
 def test_another_process_with_the_recorded_id_is_not_harmed(settings: EngineSettings) -> None:
     with subprocess.Popen([str(settings.command[0]), "-c", "import time; time.sleep(60)"]) as bystander:
-        time.sleep(0.2)
         identity = Daemon.of(bystander.pid)
         assert identity is not None
         settings.state.mkdir()

@@ -11,7 +11,7 @@ from typing import Any, Self
 import pytest
 from pydantic import AnyHttpUrl, SecretStr
 
-from fixtures.doctor import machine_probes, probe_table, store_accounts
+from fixtures.doctor import examination, machine_probes, probe_table, store_accounts
 from fixtures.doctor.examination import Line, Probe, State, examine
 from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import Container, Endpoint, Mount
@@ -33,8 +33,9 @@ FAR = 60.0
 
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here is about how fast a machine is."""
+    """Nothing here is about how fast a machine is, nor how busy."""
     monkeypatch.setattr(machine_probes, "_PROGRAM_SECONDS", FAR)
+    monkeypatch.setattr(examination, "_LATE_SECONDS", FAR)
 
 
 def container(service: str, **changes: object) -> Container:
@@ -251,10 +252,8 @@ def test_room(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object)
 
 @pytest.mark.parametrize("reached", [True, False])
 def test_a_channel(sandbox: Sandbox, engine: object, *, reached: bool) -> None:
-    with silent_port() as port:
-        url = SecretStr(
-            f"json://token-of-the-channel@127.0.0.1:{port if reached else closed_port()}/secret-path"
-        )
+    with (silent_port if reached else closed_port)() as port:
+        url = SecretStr(f"json://token-of-the-channel@127.0.0.1:{port}/secret-path")
         line = of(sandbox, engine, "team channel", premigration=_with_channels(sandbox, url))
     assert line.state is (State.OK if reached else State.WRONG)
     assert "token-of-the-channel" not in line.text + line.hint
@@ -278,8 +277,9 @@ def test_an_address(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401 - a 
     with silent_port() as port:
         engine.resolve.return_value = Endpoint("127.0.0.1", port)
         assert of(sandbox, engine, "redis address").text == f"127.0.0.1:{port}"
-    engine.resolve.return_value = Endpoint("127.0.0.1", closed_port())
-    line = of(sandbox, engine, "redis address")
+    with closed_port() as port:
+        engine.resolve.return_value = Endpoint("127.0.0.1", port)
+        line = of(sandbox, engine, "redis address")
     assert (line.state, "stores.redis.address" in line.hint) == (State.WRONG, True)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import tarfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ from fixtures.rollback.image_revisions import UnknownRevisions, revisions_of
 from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from fixtures.rollback.refusals import Allowed, refusals
 from fixtures.stores.contract import Beside
+from fixtures.system.side_by_side import Question, wait_for
 from fixtures.target.data_formats import Fit
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.mistakes import ProfileProblem
@@ -463,13 +463,19 @@ def test_a_restore_of_a_whole_server_overwrites_only_what_the_profile_lists(
 
 
 def test_a_store_that_hangs_is_not_judged_in_time(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foresight, "SECONDS", 0.3)
     ended = threading.Event()
+
+    def waited(questions: Sequence[Question[Any]], seconds: float) -> None:
+        # On a busy machine the others may take longer than the test waits for one that hangs.
+        wait_for([one for one in questions if one.name != "data of mysql"], 60.0)
+        wait_for(questions, seconds)
+
+    monkeypatch.setattr(foresight, "wait_for", waited)
+    monkeypatch.setattr(foresight, "SECONDS", 0.3)
     made.marks["mysql"] = ended.wait
     made.marks["redis"], made.kept["redis"] = NEW, {**NEW, "rdb": 12}
-    began = time.monotonic()
+    # Whoever waits for that store waits for good.
     foreseen = made.foreseen(emergency(made, SECOND))
-    assert time.monotonic() - began < foresight.SECONDS + 2
     ended.set()
     assert foreseen["data of mysql"].judgement.reason == "no answer within 0.3 s"
     assert foreseen["data of redis"].judgement.fit is Fit.FITS

@@ -198,12 +198,12 @@ def test_a_secret_that_cannot_be_read_is_why_a_store_was_not_looked_into(
         None,
     )
     engine = stand_in(ComposeEngine)
-    engine.resolve.return_value = Endpoint("127.0.0.1", closed_port())
     monkeypatch.setattr(looking, "ComposeEngine", lambda *_: engine)
     made = {"mysql": (container("mysql"),)}
-    assert looking.look(stack, made).seen.unseen == {
-        "mysql": f"compose's secret {file} cannot be read: No such file or directory"
-    }
+    with closed_port() as port:
+        engine.resolve.return_value = Endpoint("127.0.0.1", port)
+        unseen = looking.look(stack, made).seen.unseen
+    assert unseen == {"mysql": f"compose's secret {file} cannot be read: No such file or directory"}
     file.write_text("a-secret-of-the-test", encoding="utf-8")
     assert looking.look(stack, made).seen.unseen == {
         "mysql": "no account that compose names may look into it"

@@ -162,8 +162,8 @@ def test_a_broker_that_does_not_answer_is_left_to_the_client() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    silent = Reach("kafka", Endpoint("127.0.0.1", port, tls=False), NOBODY, 1.0)
-    assert relay.way_to(silent) == silent.address
+        silent = Reach("kafka", Endpoint("127.0.0.1", port, tls=False), NOBODY, 1.0)
+        assert relay.way_to(silent) == silent.address
 
 
 def test_a_replay_finds_its_own_way_when_the_relay_of_the_export_is_gone(

@@ -54,10 +54,13 @@ class Scraped:
         return number
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port that nobody else is given meanwhile; who asks for it by its number may listen there."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 def _scrape(port: int, accept: str = "") -> Scraped:
@@ -95,8 +98,8 @@ class Watched:
 
 
 @pytest.fixture
-def watched(target: Target) -> Iterator[Watched]:
-    metrics, port = MonitorMetrics(target), _free_port()
+def watched(target: Target, port: int) -> Iterator[Watched]:
+    metrics = MonitorMetrics(target)
     with scraped(metrics, "127.0.0.1", port):
         yield Watched(target, metrics, port)
 
@@ -259,10 +262,10 @@ def test_a_port_that_is_in_use_is_refused(target: Target, watched: Watched) -> N
         pass
 
 
-def test_an_address_of_another_machine_is_refused(target: Target) -> None:
+def test_an_address_of_another_machine_is_refused(target: Target, port: int) -> None:
     with (
         pytest.raises(UsageProblem, match=r"from 192\.0\.2\.1 port"),
-        scraped(MonitorMetrics(target), "192.0.2.1", _free_port()),
+        scraped(MonitorMetrics(target), "192.0.2.1", port),
     ):
         pass
 
@@ -325,8 +328,7 @@ def command(profile: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return [sys.executable, "-m", "rollback_actions", "monitor", f"--target={profile}"]
 
 
-def test_the_command_is_scraped_while_it_runs(command: list[str]) -> None:
-    port = _free_port()
+def test_the_command_is_scraped_while_it_runs(command: list[str], port: int) -> None:
     process = subprocess.Popen(
         [*command, f"--prometheus-port={port}"],
         cwd=ROOT,

@@ -169,7 +169,7 @@ def test_a_record_of_what_is_larger_than_any_is_not_read(made: MadeIncident, nam
     finally:
         tracemalloc.stop()
 
-    assert code in {ExitCode.VERIFIED, ExitCode.BROKEN, ExitCode.USAGE}
+    assert code in {ExitCode.VERIFIED, ExitCode.BROKEN, ExitCode.USAGE}, said
     assert most < LARGE
     assert (
         "more than the 64 MiB that are read" in said

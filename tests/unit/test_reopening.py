@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -192,13 +193,13 @@ def test_a_fix_that_was_never_rehearsed_is_refused(rolled: RolledBack) -> None:
     [
         ({"migrated": "failed"}, "the migration failed, its rollback passed"),
         ({"rolled_back": "broken"}, "the migration passed, its rollback broken"),
-        ({"ended": "no"}, "which was cut off, or runs"),
+        ({"ended": False}, "which was cut off, or runs"),
         ({"verdict_sha256": "0" * 64}, "whose verdict.json is not the one"),
     ],
     ids=str,
 )
 def test_a_rehearsal_that_did_not_pass_is_refused(
-    rolled: RolledBack, changes: dict[str, str], observed: str
+    rolled: RolledBack, changes: dict[str, Any], observed: str
 ) -> None:
     rolled.prepare()
     rolled.rehearse(rolled.fix, **changes)

@@ -109,9 +109,9 @@ def server(kind: str, certificate: Path, key: Path) -> Iterator[tuple[int, Heard
             thread.join()
 
 
-def _ask(kind: str, port: int, ca: Path | None) -> None:
+def _ask(kind: str, port: int, ca: Path | None, seconds: float) -> None:
     """Count what is in a store there, in TLS: it never answers, whatever it was told."""
-    profile = section(kind).model_copy(update={"deadline_seconds": 1.0})
+    profile = section(kind).model_copy(update={"deadline_seconds": seconds})
     endpoint = Endpoint("127.0.0.1", port, tls=True, ca=str(ca) if ca else None)
     with pytest.raises(Unverifiable), closing(view_at(kind, profile, endpoint)) as view:
         view.counts()
@@ -122,8 +122,11 @@ def test_its_authority_is_trusted_and_no_other(kind: str, authorities: dict[str,
     own, other = authorities["own"], authorities["other"]
     # Without an authority of the profile's the system's are asked.
     for ca, trusted in ((own[0], True), (other[0], False), (None, False)):
-        with server(kind, *own) as (port, heard):
-            _ask(kind, port, ca)
+        for seconds in (1.0, 20.0):  # on a busy machine no handshake may come to its end within the first
+            with server(kind, *own) as (port, heard):
+                _ask(kind, port, ca, seconds)
+            if heard.first and bool(heard.shaken) is trusted:
+                break
         assert {*heard.first} == {A_HANDSHAKE}
         assert bool(heard.shaken) is trusted, ca
 

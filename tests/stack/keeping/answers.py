@@ -17,8 +17,6 @@ def place_that(place: Place, way: str) -> Iterator[Place]:
     if way == "locked":
         # It answers, if perhaps after a moment.
         yield place.locked()
-    elif way == "closed":
-        yield place.but(deadline_seconds=DEADLINE).at(nowhere())
     else:
-        with silence() as silent:
-            yield place.but(deadline_seconds=DEADLINE).at(silent)
+        with (nowhere if way == "closed" else silence)() as at:
+            yield place.but(deadline_seconds=DEADLINE).at(at)

@@ -52,13 +52,20 @@ def test_what_changes_while_it_is_read_is_not_exported(
 
 def test_a_key_that_has_expired_since_is_not_brought_back_to_life(subject: Redis, tmp_path: Path) -> None:
     subject.clear()
-    subject.first.set("token:soon", 1, px=1500)
     subject.first.set("token:stays", 1)
     keeper = subject.place.keeper()
-    assert keeper.back_up(tmp_path).records[TOKENS] == 2
+    # On a busy machine the first may be gone before it is backed up.
+    for milliseconds in (1500, 60_000):
+        backup = tmp_path / str(milliseconds)
+        backup.mkdir()
+        subject.first.set("token:soon", 1, px=milliseconds)
+        kept = keeper.back_up(backup).records[TOKENS]
+        if kept == 2:
+            break
+    assert kept == 2
     while subject.first.exists("token:soon"):
         time.sleep(0.1)
-    restored = keeper.restore(tmp_path)
+    restored = keeper.restore(backup)
     assert restored.records[TOKENS] == 1
     assert restored.notes == (f"1 keys of database {FIRST} had expired since the backup",)
     assert subject.first.keys() == [b"token:stays"]

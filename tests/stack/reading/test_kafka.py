@@ -138,7 +138,8 @@ def test_reading_joins_no_group_and_commits_nothing(subject: Kafka, content: Con
 
 def test_a_closed_port_refuses(subject: Kafka) -> None:
     with (
-        subject.view(address=at(closed_port()), deadline_seconds=2.0) as view,
+        closed_port() as port,
+        subject.view(address=at(port), deadline_seconds=2.0) as view,
         pytest.raises(Unverifiable, match="refused"),
     ):
         view.counts()

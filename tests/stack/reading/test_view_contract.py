@@ -70,7 +70,8 @@ def _no_answer(subject: Subject, way: Way) -> Iterator[Mapping[str, Any]]:
     """Give a change of the profile after which nothing answers."""
     match way:
         case "closed port":
-            yield {"address": at(closed_port()), "deadline_seconds": 2.0}
+            with closed_port() as port:
+                yield {"address": at(port), "deadline_seconds": 2.0}
         case "silence":
             with silent_port() as port:
                 yield {"address": at(port), "deadline_seconds": subject.hasty}

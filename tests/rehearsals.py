@@ -1,0 +1,57 @@
+"""Records of rehearsals, as a rehearsal writes them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fixtures.incident.incident import Incident, new_incident
+from fixtures.incident.rehearsals import BEGAN, ENDED
+from fixtures.record_names import JOURNAL, VERDICT
+from fixtures.system.clock import Moment
+from fixtures.system.files import sha256_of
+from rollback_actions.session.journal import Journal
+
+# The checks of step 5: those that look at the rehearsal, and the one that looks at rollbacks.
+WHOLE, BEGAN_HERE = "test_record_of_the_rehearsal_is_whole", "test_rehearsal_began_where_the_target_is"
+WELL, ROLLED_BACK, RECENT = (
+    "test_staging_was_well_after_the_migration",
+    "test_rollback_was_rehearsed",
+    "test_rehearsal_is_recent",
+)
+OF_THE_REHEARSAL = ("test_migration_was_rehearsed", WHOLE, WELL, ROLLED_BACK, BEGAN_HERE, RECENT)
+REOPENED = "test_migration_was_reopened_after_its_rollback"
+
+
+def record_rehearsal(
+    incidents: Path, target: str, migration: str, known_good: str, *, ended: bool = True, **ending: str
+) -> Incident:
+    """Record a rehearsal that passed, but for what its `ending` says."""
+    incident = new_incident(incidents, target)
+    verdict = incident.folder / VERDICT
+    verdict.write_text(json.dumps({"verdict": "passed"}))
+    journal = Journal(incident.folder / JOURNAL, str)
+    journal.write(BEGAN, migration=migration, known_good=known_good)
+    if ended:
+        passed = {"migrated": "passed", "rolled_back": "passed", "verdict_sha256": sha256_of(verdict)}
+        journal.write(ENDED, migration=migration, **(passed | ending))
+    return incident
+
+
+def age_rehearsal(folder: Path, days: int) -> None:
+    """Write the journal of a rehearsal as it would have been written so many days ago."""
+    path = folder / JOURNAL
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.unlink()
+    path.with_suffix(".head").unlink()
+    then = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds")
+    long_ago = Moment(wall=then, since_boot=1.0, boot="another")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rollback_actions.session.journal.Moment.now", lambda: long_ago)
+        journal = Journal(path, str)
+        for line in lines:
+            kept = {k: v for k, v in line.items() if k not in {"sequence", "at", "event", "previous", "hash"}}
+            journal.write(line["event"], **kept)
