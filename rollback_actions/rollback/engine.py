@@ -66,7 +66,7 @@ class _Run:
     """One run of a rollback: the things that the actions of its steps work with.
 
     It has `unfinished` from `begin` on, and `losses` and `maintenance` where steps of the plan need them.
-    `besides` are groups of services that have to stop too, `down` are the stores that did not start, and
+    `besides` are groups of services that have to stop too. `down` are the stores that did not start, and
     `keepers` the write sides of the stores to restore.
     """
 
