@@ -19,7 +19,7 @@ pytest_plugins = [
     "rollback_actions.given.given_backup",
     "fixtures.given.saved_state",
     "fixtures.given.given_migration",
-    "rollback_actions.given.given_rollback",
+    "fixtures.given.given_rollback",
     "fixtures.given.given_change",
     "reports.run.scrubbing",
     "reports.allure.results",

@@ -14,8 +14,8 @@ import typer
 from fixtures.errors import ActionFailed, reason_of
 from fixtures.incident.incident import find_incident
 from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
+from fixtures.system.process import stopping
 from rollback_actions.cli.options import Profile
-from rollback_actions.session.stopping import stopping
 
 if TYPE_CHECKING:
     from fixtures.target.profile import Target
@@ -56,9 +56,9 @@ def monitor(
     from fixtures.monitor.monitor import COLLECTED, Beats, Summary, clock
     from fixtures.probes.probes import probes_of
     from fixtures.rollback.advice import Advice
+    from fixtures.system.file_lock import file_lock
     from fixtures.target.profile import load_target
-    from reports.terminal.monitor_view import View
-    from rollback_actions.session.file_lock import file_lock
+    from reports.answers.monitor_view import View
 
     target = load_target(profile)
     path = samples_path(target)

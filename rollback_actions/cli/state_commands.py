@@ -62,11 +62,12 @@ def capture_command(profile: Profile, incident: IncidentId = None, *, take_over:
 
 def save_state_command(profile: Profile) -> None:
     """Write the commit of the working copy into its file of this target, before a migration."""
+    from fixtures.git.saved_commit import save_commit
     from fixtures.target.profile import load_target
-    from rollback_actions.gate.saved_state import save_state
 
     target = load_target(profile)
-    commit, file = save_state(target)
+    named = target.premigration.state.commit_file
+    commit, file = save_commit(named, target.name, target.application.repository)
     typer.echo(f"saved: {commit} in {file}")
 
 
@@ -81,7 +82,7 @@ def compare_command(
     from fixtures.baseline.target_comparison import compare_target
     from fixtures.engines.factory import open_engine
     from fixtures.target.profile import load_target
-    from reports.terminal.comparison import Comparison, comparison_lines
+    from reports.answers.comparison import Comparison, comparison_lines
     from reports.terminal.document import answer
 
     target = load_target(profile)

@@ -23,6 +23,7 @@ from fixtures.incident.journal import DETECTED
 from fixtures.record_names import CLOSED as RECORD_CLOSED
 from fixtures.record_names import CONTACTS, ROLLBACK, UNFINISHED
 from fixtures.system.clock import Moment, t_plus
+from fixtures.system.file_lock import file_lock
 from fixtures.system.holder import author
 from fixtures.target.contacts import LONGEST_WAIT_SECONDS
 from fixtures.target.profile import Target
@@ -30,7 +31,6 @@ from fixtures.team.contact_flow import ContactChannels, Due, Flow, contact_chann
 from fixtures.team.contact_message import body_of, title_of
 from fixtures.team.contact_record import CLOSED, DECIDED, ContactRecord, Decision, read_contacts
 from rollback_actions.contacts.contact_alert import Series
-from rollback_actions.session.file_lock import file_lock
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import sealed_journal
 

@@ -8,11 +8,12 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from fixtures.engines.compose_project import EngineImages
 from fixtures.engines.engine import Endpoint, Mount
 from fixtures.target.sections import Address
 
 
-class ContainerControl(Protocol):
+class ContainerControl(EngineImages, Protocol):
     """Write side of a container engine. Every call has a deadline in seconds.
 
     Raises `ActionFailed` if a command ends with an exit code other than 0 (with the last lines of its
@@ -68,14 +69,6 @@ class ContainerControl(Protocol):
 
         Its entries are below ``volume``. The first of the image ids `images` with a shell empties the mount.
         """
-        ...
-
-    def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
-        """Check that the image ids `images`, by service, exist."""
-        ...
-
-    def image_ids(self, *, deadline: float) -> frozenset[str]:
-        """Return the ids of all images that the engine has."""
         ...
 
     def save_image(self, image: str, file: Path, *, deadline: float) -> None:

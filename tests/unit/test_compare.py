@@ -25,7 +25,7 @@ from fixtures.stages import store_in
 from fixtures.stores.contract import RecordHash
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
-from reports.terminal.comparison import Comparison
+from reports.answers.comparison import Comparison
 from rollback_actions.__main__ import main
 from rollback_actions.cli.state_commands import compare_command
 from tests.conftest import write_profile

@@ -483,7 +483,7 @@ def refused(made: Made, monkeypatch: pytest.MonkeyPatch) -> Made:
     """A target whose database the recorded image does not know."""
     made.live = (THIRD,)
     opened: Callable[[object], Engine] = lambda _: made.engine  # noqa: E731
-    for place in ("reports.terminal.decision", "rollback_actions.rollback.rollback_run"):
+    for place in ("reports.answers.decision", "rollback_actions.rollback.rollback_run"):
         monkeypatch.setattr(f"{place}.open_engine", opened)
     return made
 

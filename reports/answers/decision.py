@@ -21,8 +21,8 @@ from fixtures.rollback.refusals import Allowed, refusals
 from fixtures.rollback.schedule import schedule_of
 from fixtures.system.command import Command
 from fixtures.target.profile import Target
+from reports.answers.outline import cautions, losses, mismatches, outline
 from reports.terminal.document import Trouble
-from reports.terminal.outline import cautions, losses, mismatches, outline
 
 
 @dataclass(frozen=True, slots=True)
