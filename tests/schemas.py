@@ -20,7 +20,7 @@ from fixtures.baseline.facts import (
     Release,
     Surroundings,
 )
-from fixtures.baseline.manifest import Manifest
+from fixtures.baseline.folder import Manifest
 from fixtures.doctor.examination import Examination
 from fixtures.incident.downtime import Downtime
 from fixtures.incident.incident import Closed, IncidentFile, RollbackRecord, StoreAccount

@@ -14,7 +14,7 @@ from fixtures.engines.engine import Container, Stranger, Usage
 from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
 from fixtures.git.repository import WorkingCopy
-from fixtures.given.saved_state import known_commit
+from fixtures.given.given_containers import known_commit
 from fixtures.target.profile import Target
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from fixtures.engines.stray_mounts import stray_mounts
 from fixtures.errors import Problem, UsageProblem
 from fixtures.git.repository import head
 from fixtures.losses.after_restore import dangling, unmatched
-from fixtures.losses.changes import Written
-from fixtures.losses.written_since import written_since
+from fixtures.losses.changes import Written, written_since
 from fixtures.monitoring.severity import Assessment, Severity, Standing
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.foresight import Foreseen, foresee, said

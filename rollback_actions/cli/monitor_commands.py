@@ -101,8 +101,7 @@ def _scraped(target: Target, address: str, port: int | None) -> Iterator[Show]:
         yield lambda _: None
         return
     # Only a scraped monitor needs the library.
-    from fixtures.monitor.metrics_server import scraped
-    from fixtures.monitor.monitor_metrics import MonitorMetrics
+    from fixtures.monitor.monitor_metrics import MonitorMetrics, scraped
 
     metrics = MonitorMetrics(target)
     with scraped(metrics, address, port):

@@ -23,12 +23,11 @@ EXAMPLES = {
 
 def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Back up every store in parallel, into a new backup set of the current commit."""
-    from fixtures.backups.away import away_during_backup
     from fixtures.engines.factory import open_engine
     from fixtures.git.repository import head
     from fixtures.rollback.unfinished import refuse_unfinished
     from fixtures.target.profile import load_target
-    from rollback_actions.backup.whole_backup import back_up
+    from rollback_actions.backup.whole_backup import away_during_backup, back_up
     from rollback_actions.containers.compose import ComposeControl
     from rollback_actions.session.lock import open_lock
     from rollback_actions.session.session import open_session

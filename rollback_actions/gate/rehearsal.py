@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.doctor.capture import capture
-from fixtures.doctor.migrated import baseline_of_migrated
+from fixtures.doctor.capture import baseline_of_migrated, capture
 from fixtures.engines.engine import Container
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed, reason_of

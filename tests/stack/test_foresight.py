@@ -21,8 +21,7 @@ from fixtures.baseline.folder import Baseline
 from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Unverifiable
-from fixtures.rollback.foresight import Foreseen, foresee
-from fixtures.rollback.image_revisions import revisions_of
+from fixtures.rollback.foresight import Foreseen, foresee, revisions_of
 from fixtures.rollback.plan import Plan
 from fixtures.stores.milvus.view import connect
 from fixtures.stores.mysql.view import marks

@@ -12,8 +12,7 @@ import typer
 
 import fixtures.baseline.recording
 import fixtures.baseline.target_comparison
-from fixtures.baseline.folder import recorded_collection
-from fixtures.baseline.manifest import MANIFEST
+from fixtures.baseline.folder import MANIFEST, recorded_collection
 from fixtures.baseline.recording import record_content
 from fixtures.baseline.target_comparison import Finding, compare_target
 from fixtures.collection import Case

@@ -22,8 +22,7 @@ from fixtures.baseline.facts import RecordedContainer, RecordedStore
 from fixtures.engines.engine import ContainerEngine, Mount
 from fixtures.errors import ExitCode, Unverifiable, UsageProblem
 from fixtures.rollback import foresight
-from fixtures.rollback.foresight import foresee, problems, said
-from fixtures.rollback.image_revisions import UnknownRevisions, revisions_of
+from fixtures.rollback.foresight import UnknownRevisions, foresee, problems, revisions_of, said
 from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from fixtures.rollback.refusals import Allowed, refusals
 from fixtures.stores.contract import Beside
@@ -173,7 +172,7 @@ def test_files_that_do_not_tell_the_revisions_are_not_judged(files: Files, words
 def test_an_image_with_more_than_migrations_there_is_not_read_to_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("fixtures.rollback.image_revisions._LARGEST_FOLDER", 1000)
+    monkeypatch.setattr("fixtures.rollback.foresight._LARGEST_FOLDER", 1000)
     with pytest.raises(UnknownRevisions, match="more than 0 MB"):
         heads_of({"data.bin": "x" * 5000})
 

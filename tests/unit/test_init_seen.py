@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from fixtures.discovery.looking import log_format, maintenance_file
 from fixtures.discovery.parts import recognitions
-from fixtures.discovery.proxy_configuration import log_format, maintenance_file
 from fixtures.discovery.watching import Seen, Trail, made_since, policies
 from fixtures.engines.engine import Endpoint
 from fixtures.stores.contract import Digest, RecordHash

@@ -38,7 +38,7 @@ THREADS: Mapping[str, str] = {
     "fixtures/gating/leftovers.py": "a timer that ends the process while Python waits for its threads",
     "reports/answers/monitor_view.py": "one thread shows samples: a beat never waits for a reader",
     "fixtures/stores/kafka/relay.py": "a relay to a broker lives as long as the clients of this process",
-    "fixtures/monitor/metrics_server.py": "one thread serves for as long as the monitor beats",
+    "fixtures/monitor/monitor_metrics.py": "one thread serves for as long as the monitor beats",
 }
 BY_TEXT: Mapping[str, str] = {
     "fixtures/stores/drivers.py": "what a descriptor names is imported when its store is used",
