@@ -29,9 +29,10 @@ from fixtures.stores.reach import Reach, Readable, account_of
 from fixtures.stores.redis.formats import rdb_of_payload
 from fixtures.stores.redis.view import marks_of
 from fixtures.stores.registry import open_marks, open_revisions
+from fixtures.target.application_profile import Migrations
 from fixtures.target.data_formats import Fit, release_of
 from fixtures.target.kinds import descriptor_of
-from fixtures.target.profile import Migrations, Target
+from fixtures.target.profile import Target
 from fixtures.target.sections import Address
 from rollback_actions.containers.control import ContainerControl
 from rollback_actions.stores.registry import open_keeper

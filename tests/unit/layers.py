@@ -64,9 +64,9 @@ _ROWS = {
         "fixtures.decision fixtures.incident fixtures.baseline fixtures.backups"
     ),
     "fixtures.doctor": (
-        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
-        "fixtures.stores fixtures.incident fixtures.sealing fixtures.baseline fixtures.backups "
-        "fixtures.application fixtures.probes"
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
+        "fixtures.monitoring fixtures.stores fixtures.incident fixtures.sealing fixtures.baseline "
+        "fixtures.backups fixtures.application fixtures.probes"
     ),
     "fixtures.migration_lint": "fixtures fixtures.target fixtures.baseline",
     "fixtures.given": (

@@ -26,10 +26,11 @@ from fixtures.rollback.foresight import UnknownRevisions, foresee, problems, rev
 from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from fixtures.rollback.refusals import Allowed, refusals
 from fixtures.stores.contract import Beside
+from fixtures.target.application_profile import Migrations
 from fixtures.target.data_formats import Fit
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.mistakes import ProfileProblem
-from fixtures.target.profile import Migrations, load_target
+from fixtures.target.profile import load_target
 from fixtures.target.store_descriptor import Trait
 from reports.terminal.progress import Progress
 from rollback_actions.backup import whole_backup
