@@ -20,7 +20,7 @@ from fixtures.baseline.facts import (
     Release,
     Surroundings,
 )
-from fixtures.baseline.manifest import Manifest
+from fixtures.baseline.folder import Manifest
 from fixtures.doctor.examination import Examination
 from fixtures.incident.downtime import Downtime
 from fixtures.incident.incident import Closed, IncidentFile, RollbackRecord, StoreAccount
@@ -34,13 +34,13 @@ from fixtures.rollback.unfinished import SupersededFile, UnfinishedFile
 from fixtures.sealing.chain import Entry
 from fixtures.system.record_files import Positive, adapter_of
 from fixtures.verdict import RunVerdict
+from reports.answers.card import Card
+from reports.answers.comparison import Comparison
+from reports.answers.contact_lines import ContactsRecord
+from reports.answers.decision import AssessmentRecord, DecisionRecord
+from reports.answers.rollback_lines import StatusRecord
 from reports.bundle.bundle import SealedManifest
-from reports.terminal.card import Card
-from reports.terminal.comparison import Comparison
-from reports.terminal.contact_lines import ContactsRecord
-from reports.terminal.decision import AssessmentRecord, DecisionRecord
 from reports.terminal.document import Document
-from reports.terminal.rollback_lines import StatusRecord
 from rollback_actions.cli.bundle_commands import VerifiedBundle
 from rollback_actions.cli.gate_commands import GateRecord
 from tests.conftest import ROOT

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.backups.kept_backups import AGAIN, UNRECORDED, KeptStoreOf
-from fixtures.backups.proportion import proportion_of
+from fixtures.backups.kept_backups import AGAIN, UNRECORDED, KeptStoreOf, proportion_of
 from fixtures.baseline.folder import Baseline
 from fixtures.errors import Meaning, Mismatch, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say

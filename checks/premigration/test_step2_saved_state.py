@@ -13,7 +13,7 @@ from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say
 from fixtures.git.repository import WorkingCopy
 from fixtures.git.saved_commit import SavedCommit
-from fixtures.given.saved_state import state_of
+from fixtures.given.given_containers import state_of
 from fixtures.home import typed
 from fixtures.incident.trials import Part, TrialOf
 from fixtures.migration_lint.finding import Linted

@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.errors import listed
 from fixtures.gating.evidence import Expect, Say
-from fixtures.given.given_change import START, last_sample
+from fixtures.given.given_premigration import START, last_sample
 from fixtures.monitoring.samples import (
     PART_OF_BEAT,
     Life,

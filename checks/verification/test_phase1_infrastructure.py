@@ -15,7 +15,7 @@ from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say, keep_differences
 from fixtures.git.repository import WorkingCopy
 from fixtures.given.asking import expect_room
-from fixtures.given.saved_state import known_commit
+from fixtures.given.given_containers import known_commit
 from fixtures.target.profile import Target
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ after a conftest's.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,22 @@ import allure_commons
 import attrs
 import pytest
 from allure_commons.logger import AllureFileLogger
-from allure_commons.model2 import Globals, Label, Status, StatusDetails, TestResult, TestResultContainer
+from allure_commons.model2 import (
+    Globals,
+    Label,
+    Status,
+    StatusDetails,
+    TestResult,
+    TestResultContainer,
+    TestStepResult,
+)
 from allure_commons.types import LabelType
 from allure_pytest.listener import AllureListener
 from allure_pytest.utils import ParsedPytestNodeId, allure_label, allure_title
 
 from fixtures.collection import Case
-from fixtures.errors import Described, Meaning
-from fixtures.gating.evidence import EVIDENCE
+from fixtures.errors import Described, Meaning, Mismatch, Problem
+from fixtures.gating.evidence import EVIDENCE, NOTES, SIDES, STEPS, Sides
 from fixtures.gating.recorder import judge
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.incident.ledger import Result
@@ -38,10 +47,11 @@ from fixtures.reading import read_regular
 from fixtures.record_names import RESULTS
 from fixtures.redaction.redactor import Redactor
 from fixtures.stages import Replica, parameters_of, stage_of, store_in
+from fixtures.target.mistakes import ProfileProblem
 from fixtures.verdict import Verdict
 from reports.allure.categories import code_of
-from reports.allure.description import description, note_error, steps
 from reports.allure.recorded import NODE_ID
+from reports.text.page import escaped
 from reports.text.redactor import redactor_of
 from reports.text.room import TRACE_CHARACTERS, Room, cut_to
 from reports.text.stages import TITLES, heading_of, severity_of
@@ -306,3 +316,59 @@ def _full_name(node_id: str) -> str:
         return node_id
     parsed = ParsedPytestNodeId(node_id)
     return f"{parsed.package}#{parsed.test_function}"
+
+
+LONGEST = 500
+SHOWN = 20
+
+
+def note_error(item: pytest.Item, error: BaseException | None) -> None:
+    """Keep an error's expected and observed values for a check that recorded none itself."""
+    if isinstance(error, ProfileProblem):
+        # It holds several errors, each with its own values: its text lists them all.
+        return
+    if isinstance(error, (Mismatch, Problem)) and not item.stash.get(SIDES, []):
+        item.stash[SIDES] = [Sides(expected=str(error.expected), observed=str(error.observed))]
+
+
+def description(item: pytest.Item) -> str:
+    """Return as Markdown the check's purpose, its expected and observed values, and its notes."""
+    return "\n\n".join(_paragraphs(item))
+
+
+def _paragraphs(item: pytest.Item) -> Iterator[str]:
+    verified = inspect.getdoc(item.obj) if isinstance(item, pytest.Function) else None
+    if verified:
+        yield f"**Verified:** {_cell(verified)}"
+    sides = item.stash.get(SIDES, [])
+    if sides:
+        rows = [f"| {_cell(pair.expected)} | {_cell(pair.observed)} |" for pair in sides[:SHOWN]]
+        more = [f"| and {len(sides) - SHOWN} more | |"] if len(sides) > SHOWN else []
+        yield "\n".join(["| expected | observed |", "|---|---|", *rows, *more])
+    for note in item.stash.get(NOTES, [])[:SHOWN]:
+        yield f"**Noted:** {_cell(note.text)}"
+
+
+def _cell(text: str) -> str:
+    """Return `text` shortened to one line of escaped Markdown."""
+    return escaped(cut_to(" ".join(text.split()), LONGEST))
+
+
+def steps(item: pytest.Item) -> Iterator[TestStepResult]:
+    """Yield the check's calls to the outside world with their times, in the order in which they began."""
+    found = item.stash.get(STEPS, None)
+    if found is None:
+        return
+    for step in sorted(found.kept, key=lambda step: step.began):
+        yield TestStepResult(
+            name=step.name,
+            status=Status.PASSED if step.problem is None else Status.BROKEN,
+            statusDetails=None if step.problem is None else StatusDetails(message=step.problem),
+            start=round(step.began * 1000),
+            stop=round(step.ended * 1000),
+        )
+    if found.more:
+        end = round(max(step.ended for step in found.kept) * 1000)
+        yield TestStepResult(
+            name=f"and {found.more} more, not shown", status=Status.PASSED, start=end, stop=end
+        )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -15,11 +16,12 @@ from matplotlib.transforms import blended_transform_factory
 
 from fixtures.errors import Unverifiable, expected_of, reason_of
 from fixtures.monitoring.samples import MOST_READ, Sample, sample_of
+from fixtures.monitoring.severity import Severity
 from fixtures.reading import lines_of
 from fixtures.record_names import SAMPLES
 from reports.incident.converted import Converter
+from reports.incident.event import Kind
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
-from reports.pictures.moments import Marked, foremost, moments_of
 from reports.pictures.series import ERRORS, LATENCY, RESOURCES, Line, Series, gaps, line_of, step_of
 from reports.pictures.style import INK, SMALL, TEXT, WIDTH, new_figure, plain, spread, svg, width_of
 from reports.timeline.timeline import Timeline
@@ -269,3 +271,56 @@ def _unreadable(path: Path, expected: str, observed: str) -> Unverifiable:
         source=str(path),
         hint="keep that file as it is: what the monitor saw until the assessment is in the response's record",
     )
+
+
+MOST = 10
+"""Number of moments' names that have room above a picture."""
+# Ranks: the lowest are shown first if there are more moments than room.
+_ROLLBACK, _DECISION, _ASSESSMENT, _AGREEMENT = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A moment and a few words for it; a low `rank` marks moments that the others need to make sense."""
+
+    at: datetime
+    name: str
+    rank: int
+
+
+def moments_of(timeline: Timeline) -> list[Marked]:
+    """Return all moments of `timeline` that pictures mark, in order; each name once per second."""
+    found = sorted(_found(timeline), key=lambda marked: marked.at)
+    seconds = {(f"{marked.at:%Y%m%d%H%M%S}", marked.name): marked for marked in reversed(found)}
+    return list(reversed(seconds.values()))
+
+
+def foremost(marked: Sequence[Marked]) -> list[Marked]:
+    """Return the moments of `marked` that have room, in their order."""
+    ranked = sorted(range(len(marked)), key=lambda number: (marked[number].rank, number))
+    return [marked[number] for number in sorted(ranked[:MOST])]
+
+
+def _found(timeline: Timeline) -> Iterator[Marked]:
+    severity: Severity | None = None
+    assessed = False
+    for event in timeline.events:
+        match event.kind:
+            case Kind.DEPLOYMENT:
+                yield Marked(event.at, "deployed", _DECISION)
+            case Kind.ASSESSMENT if not assessed or event.severity is not severity:
+                assessed, severity = True, event.severity
+                name = f"assessed: {severity}" if severity is not None else "assessed"
+                yield Marked(event.at, name, _ASSESSMENT)
+            case Kind.DECISION if event.severity is not None:
+                yield Marked(event.at, "decided", _DECISION)
+            case Kind.DECISION:
+                yield Marked(event.at, "agreed", _AGREEMENT)
+            case Kind.ROLLBACK if event.seconds is not None:
+                yield Marked(event.at, "rollback begins", _ROLLBACK)
+                yield Marked(event.ends, f"rollback {event.verdict or 'ends'}", _ROLLBACK)
+            case _:
+                pass
+    ends = [event.ends for event in timeline.events if event.kind is Kind.PHASE and event.seconds is not None]
+    if ends:
+        yield Marked(max(ends), "checks end", _DECISION)

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from fixtures.backups.images import FILE, KIND, image_folder, is_kept, kept_image
+from fixtures.backups.images import FILE, KIND, image_folder, is_kept, kept_image, only_kept
 from fixtures.backups.package import write_package
 from fixtures.incident.journal_steps import Step, Steps
 from fixtures.system.files import make_folders, part_of, rename_whole
@@ -65,32 +65,8 @@ def bring_images(
     Raises:
         Problem: one is in neither place, its copy is damaged, or the engine did not take it.
     """
-    kept = _only_kept(backups, images, control, deadline)
+    kept = only_kept(backups, images, control, deadline)
     for image in kept:
         control.load_image(kept_image(backups, image), deadline=LOAD_SECONDS)
     control.require_images({s: image for s, image in images.items() if image in kept}, deadline=deadline)
     return f"{len(kept)} images were gone, and loaded from the backup" if kept else ""
-
-
-def images_to_load(
-    backups: Path, images: Mapping[str, str], control: ComposeControl, *, deadline: float
-) -> int:
-    """See that a rollback could have the image ids `images`, by service; return how many it would load.
-
-    Raises:
-        Problem: one is neither in the engine nor in `backups`, or its copy is damaged.
-    """
-    kept = _only_kept(backups, images, control, deadline)
-    for image in kept:
-        kept_image(backups, image)
-    return len(kept)
-
-
-def _only_kept(
-    backups: Path, images: Mapping[str, str], control: ComposeControl, deadline: float
-) -> tuple[str, ...]:
-    """Return those of `images` that only `backups` holds, after the engine was seen to have the others."""
-    there = control.image_ids(deadline=deadline)
-    kept = tuple(sorted(i for i in set(images.values()) - there if is_kept(backups, i)))
-    control.require_images({s: image for s, image in images.items() if image not in kept}, deadline=deadline)
-    return kept

@@ -24,12 +24,12 @@ from fixtures.stores.drivers import at_place
 from fixtures.stores.reach import Readable
 from fixtures.stores.registry import endpoint_of
 from fixtures.system.command import Deadline, run_command
+from fixtures.system.file_lock import file_lock
 from fixtures.system.state import made_state_folder
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Engine, Target
 from fixtures.target.sections import StoreProfile
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.session.file_lock import file_lock
 
 Configuration = Mapping[str, Any]
 """Docker compose's reading of its files: services, volumes and networks, by name."""

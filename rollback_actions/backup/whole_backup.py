@@ -1,20 +1,26 @@
-"""The backup of a whole target: its stores, and the images of its application."""
+"""The backup of a whole target: its stores in their order, and the images of its application."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from fixtures.backups.index import write_index
-from fixtures.backups.order import waves
+from fixtures.backups.newest_backup import newest_backup
+from fixtures.backups.package import read_details
 from fixtures.backups.sets import BackupSet
 from fixtures.backups.stray_mounts import require_held
 from fixtures.engines.engine import ContainerEngine, images_of
-from fixtures.errors import Problem
+from fixtures.errors import Mismatch, Problem
 from fixtures.incident.journal_steps import Steps
 from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_revisions
+from fixtures.system.in_container import is_in_a_container
+from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Target
+from fixtures.target.store_descriptor import Means
 from rollback_actions.backup.images import keep_images
 from rollback_actions.backup.taking import new_backup_folder, take_backup
 from rollback_actions.containers.compose import ComposeControl
@@ -59,3 +65,68 @@ def _revisions(target: Target, engine: ContainerEngine) -> dict[str, tuple[str, 
         with suppress(Problem):
             found[service] = open_revisions(store, target.stores[store], engine, migrations.table)
     return found
+
+
+def waves(target: Target) -> tuple[tuple[str, ...], ...]:
+    """Return the stores of `target` in waves, each of which is backed up side by side after the one before.
+
+    Who names records goes before who holds them: users write meanwhile. An application puts a document in its
+    place before it names it, and names it last. A store that is copied before the one that its records name
+    has no name then that the other lacks. What users delete meanwhile may be named all the same.
+    Step 1 of the gate and phase 4 find a reference that dangles for that.
+
+    Stores that name each other's records, and those that go back together, are of one wave.
+    """
+    named: dict[str, set[str]] = {name: set() for name in target.stores}
+    references = (*target.references.values(), *target.application.canary.references.values())
+    for one in references:
+        named[one.referencing.store].add(one.referenced.store)
+    for name, store in target.stores.items():
+        for other in store.together:
+            named[name].add(other)
+            named[other].add(name)
+    return _waves(named)
+
+
+def _waves(named: Mapping[str, set[str]]) -> tuple[tuple[str, ...], ...]:
+    """Return the names in waves: one comes after each that leads to it, unless it leads back."""
+
+    @cache
+    def reached(name: str) -> frozenset[str]:
+        found, waiting = set[str](), [name]
+        while waiting:
+            waiting += (new := named[waiting.pop()] - found)
+            found |= new
+        return frozenset(found)
+
+    @cache
+    def wave(name: str) -> int:
+        before = {one for one in named if name in reached(one)} - reached(name) - {name}
+        return 1 + max(map(wave, before), default=-1)
+
+    numbers = sorted({wave(name) for name in named})
+    return tuple(tuple(name for name in named if wave(name) == number) for number in numbers)
+
+
+def away_during_backup(target: Target) -> Iterator[str]:
+    """Yield a line for each store that is paused or stopped while it is copied, with how long it was last."""
+    for name, store in target.stores.items():
+        descriptor = descriptor_of(store)
+        if descriptor.means(store) is not Means.VOLUMES:
+            continue
+        pause = 0.0 if is_in_a_container() else descriptor.pause(store)
+        if pause:
+            how = f"answers nobody for {pause:g} s at most, or is stopped if that is too short for its copy"
+        else:
+            how = "is stopped while it is copied, and answers nobody meanwhile"
+        away = _last(target, name).get("away")
+        last = f"{away:.1f} s the last time" if isinstance(away, int | float) else "how long is not known yet"
+        yield f"{name} {how}: {last}"
+
+
+def _last(target: Target, name: str) -> Mapping[str, Any]:
+    """Return what the keeper wrote for itself into the newest backup of a store, nothing without one."""
+    try:
+        return read_details(newest_backup(target.folders.backups, target.name).folder / name)
+    except (Mismatch, Problem):
+        return {}

@@ -40,7 +40,7 @@ def assess_command(
     from fixtures.monitor.assessment import assess_again, assess_target, scope_of
     from fixtures.rollback.advice import Advice
     from fixtures.target.profile import load_target
-    from reports.terminal.decision import AssessmentRecord, assessment_record_lines
+    from reports.answers.decision import AssessmentRecord, assessment_record_lines
     from reports.terminal.document import answer
     from rollback_actions.respond.response import CODES_OF_SEVERITY
 

@@ -33,7 +33,7 @@ def notify_command(
     """Tell the team of the migration to COMMIT, by every channel of the profile."""
     from fixtures.git.repository import resolve_commit
     from fixtures.target.profile import load_target
-    from rollback_actions.gate.change import notify
+    from rollback_actions.contacts.change_notice import notify
 
     target = load_target(profile)
     commit = resolve_commit(target.application.repository, migration)
@@ -58,7 +58,7 @@ def acknowledge_command(
     """Record that an engineer on call knows of the migration to COMMIT and will be there."""
     from fixtures.git.repository import resolve_commit
     from fixtures.target.profile import load_target
-    from rollback_actions.gate.change import acknowledge
+    from rollback_actions.contacts.change_notice import acknowledge
 
     target = load_target(profile)
     commit = resolve_commit(target.application.repository, migration)

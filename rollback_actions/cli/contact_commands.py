@@ -12,10 +12,10 @@ from fixtures.errors import ActionFailed, ExitCode, UsageProblem, did_you_mean, 
 from fixtures.incident.incident import Incident, find_incident, load_incident, new_incident
 from fixtures.record_names import CONTACTS
 from fixtures.system.holder import author
+from fixtures.system.process import stopping
 from fixtures.team.contact_record import ACKNOWLEDGED, ASSESSED, DECIDED, Decision, read_contacts
 from fixtures.verdict import combine
 from rollback_actions.cli.options import AsJson, IncidentId, Profile
-from rollback_actions.session.stopping import stopping
 
 if TYPE_CHECKING:
     from fixtures.target.profile import Target
@@ -49,7 +49,7 @@ def run_contacts(
     """Keep the contact clock of an incident until its post-mortem is called; T+0 is when it first began."""
     from fixtures.target.profile import load_target
     from fixtures.team.contact_message import acknowledge_command, run_command, severity_text
-    from reports.terminal.contact_lines import contacts_record, status_lines
+    from reports.answers.contact_lines import contacts_record, status_lines
     from reports.terminal.progress import Progress
     from rollback_actions.contacts.contacts import ContactClock, require_contacts, the_clock
     from rollback_actions.session.session import unhung
@@ -149,7 +149,7 @@ def assessed_contacts(
 def contacts_status(profile: Profile, incident: Existing, *, as_json: AsJson = False) -> None:
     """Report the contact flow; exit 0 only when nothing is overdue and every alert arrived."""
     from fixtures.team.contact_flow import contact_channels
-    from reports.terminal.contact_lines import contacts_record, status_lines
+    from reports.answers.contact_lines import contacts_record, status_lines
     from reports.terminal.document import answer
     from rollback_actions.contacts.contacts import read_flow
 

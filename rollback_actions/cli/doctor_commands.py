@@ -40,7 +40,7 @@ def doctor_command(
     from fixtures.system.clock import Moment
     from fixtures.target.mistakes import ProfileProblem
     from fixtures.target.profile import load_target
-    from reports.terminal.doctor_lines import doctor_lines
+    from reports.answers.doctor_lines import doctor_lines
     from reports.terminal.document import answer
 
     at, began = Moment.now(), time.monotonic()
@@ -127,7 +127,7 @@ def tell_before_gate(target: Target) -> None:
     from fixtures.doctor.examination import State, examine, lines_of
     from fixtures.doctor.probe_table import before_gate
     from fixtures.errors import Meaning
-    from reports.terminal.doctor_lines import told
+    from reports.answers.doctor_lines import told
 
     outcomes = examine(list(before_gate(target, _hurried_engine(target))), _GATE_SECONDS)
     in_time = [one for one in outcomes if one.error is None or one.error.means is not Meaning.TIMEOUT]

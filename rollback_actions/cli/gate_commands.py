@@ -46,13 +46,13 @@ def gate(
     as_json: AsJson = False,
 ) -> None:
     """Decide whether COMMIT may be promoted: exit 0 promotes. Prints one page of Markdown."""
+    from fixtures.gating.check_run import CheckRun
     from fixtures.git.repository import resolve_commit
     from fixtures.incident.tally import tally
     from fixtures.sealing.chain import standing
     from fixtures.target.profile import load_target
     from reports.terminal.document import answer
     from rollback_actions.cli.doctor_commands import tell_before_gate
-    from rollback_actions.gate.check_run import CheckRun
 
     target = load_target(profile)
     for file in (junit, sarif):

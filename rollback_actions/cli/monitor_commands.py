@@ -14,8 +14,8 @@ import typer
 from fixtures.errors import ActionFailed, reason_of
 from fixtures.incident.incident import find_incident
 from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
+from fixtures.system.process import stopping
 from rollback_actions.cli.options import Profile
-from rollback_actions.session.stopping import stopping
 
 if TYPE_CHECKING:
     from fixtures.target.profile import Target
@@ -56,9 +56,9 @@ def monitor(
     from fixtures.monitor.monitor import COLLECTED, Beats, Summary, clock
     from fixtures.probes.probes import probes_of
     from fixtures.rollback.advice import Advice
+    from fixtures.system.file_lock import file_lock
     from fixtures.target.profile import load_target
-    from reports.terminal.monitor_view import View
-    from rollback_actions.session.file_lock import file_lock
+    from reports.answers.monitor_view import View
 
     target = load_target(profile)
     path = samples_path(target)
@@ -101,8 +101,7 @@ def _scraped(target: Target, address: str, port: int | None) -> Iterator[Show]:
         yield lambda _: None
         return
     # Only a scraped monitor needs the library.
-    from fixtures.monitor.metrics_server import scraped
-    from fixtures.monitor.monitor_metrics import MonitorMetrics
+    from fixtures.monitor.monitor_metrics import MonitorMetrics, scraped
 
     metrics = MonitorMetrics(target)
     with scraped(metrics, address, port):

@@ -46,7 +46,7 @@ def plan_command(
     from fixtures.rollback.plan import require_services, require_stores
     from fixtures.rollback.refusals import advice_of
     from fixtures.target.profile import load_target
-    from reports.terminal.decision import decision_lines, decision_record
+    from reports.answers.decision import decision_lines, decision_record
     from reports.terminal.document import answer
 
     if still_bad is not None and severity is not Severity.NON_CRITICAL:
@@ -69,11 +69,11 @@ def plan_command(
 def card_command(profile: Profile, *, as_json: AsJson = False) -> None:
     """Print the runbook's command card, filled in for this target and this moment; changes nothing."""
     from fixtures.engines.factory import open_engine
+    from fixtures.rollback.lock_state import lock_state
     from fixtures.rollback.refusals import advice_of
     from fixtures.target.profile import load_target
-    from reports.terminal.card import Card, card, card_lines
+    from reports.answers.card import Card, card, card_lines
     from reports.terminal.document import answer
-    from rollback_actions.session.lock import lock_state
 
     target = load_target(profile)
     entries = tuple(card(advice_of(target, profile), open_engine(target.engine), lock_state(target)))

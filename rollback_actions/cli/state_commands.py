@@ -23,12 +23,11 @@ EXAMPLES = {
 
 def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Back up every store in parallel, into a new backup set of the current commit."""
-    from fixtures.backups.away import away_during_backup
     from fixtures.engines.factory import open_engine
     from fixtures.git.repository import head
     from fixtures.rollback.unfinished import refuse_unfinished
     from fixtures.target.profile import load_target
-    from rollback_actions.backup.whole_backup import back_up
+    from rollback_actions.backup.whole_backup import away_during_backup, back_up
     from rollback_actions.containers.compose import ComposeControl
     from rollback_actions.session.lock import open_lock
     from rollback_actions.session.session import open_session
@@ -62,11 +61,12 @@ def capture_command(profile: Profile, incident: IncidentId = None, *, take_over:
 
 def save_state_command(profile: Profile) -> None:
     """Write the commit of the working copy into its file of this target, before a migration."""
+    from fixtures.git.saved_commit import save_commit
     from fixtures.target.profile import load_target
-    from rollback_actions.gate.saved_state import save_state
 
     target = load_target(profile)
-    commit, file = save_state(target)
+    named = target.premigration.state.commit_file
+    commit, file = save_commit(named, target.name, target.application.repository)
     typer.echo(f"saved: {commit} in {file}")
 
 
@@ -81,7 +81,7 @@ def compare_command(
     from fixtures.baseline.target_comparison import compare_target
     from fixtures.engines.factory import open_engine
     from fixtures.target.profile import load_target
-    from reports.terminal.comparison import Comparison, comparison_lines
+    from reports.answers.comparison import Comparison, comparison_lines
     from reports.terminal.document import answer
 
     target = load_target(profile)

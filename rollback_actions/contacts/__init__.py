@@ -1,5 +1,5 @@
-"""Tells people: sends the alerts that the contact flow asks for, and records their results.
+"""Tells people: alerts that the contact flow asks for, the notice of a migration; records their results.
 
-May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.incident`, `fixtures.team`,
-`rollback_actions.session`.
+May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.git`, `fixtures.incident`,
+`fixtures.baseline`, `fixtures.team`, `rollback_actions.session`.
 """

@@ -13,7 +13,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import IMAGE_ID, Container, Endpoint, Mount
+from fixtures.engines.compose_project import ComposeProject
+from fixtures.engines.engine import Container, Endpoint, Mount
 from fixtures.engines.own_sessions import remember_session
 from fixtures.errors import ActionFailed, Problem
 from fixtures.system.command import Deadline, run_command
@@ -36,7 +37,7 @@ done
 KILL_SECONDS = 5.0
 
 
-class ComposeControl:
+class ComposeControl(ComposeProject):
     """The actions on the containers of one compose project. Every call has a deadline in seconds.
 
     Raises `ActionFailed` if a command ends with an exit code other than 0 (with the last lines of its
@@ -46,7 +47,7 @@ class ComposeControl:
 
     def __init__(self, profile: Engine) -> None:
         """Take the project, its compose files and its environment file from `profile`; connect to nothing."""
-        self._profile = profile
+        super().__init__(profile)
         self._engine = ComposeEngine(profile.project, profile.deadline_seconds)
 
     def run(
@@ -72,7 +73,7 @@ class ComposeControl:
                 what=what,
                 expected="a running container",
                 observed=container.status,
-                source=f"project {self._profile.project}",
+                source=f"project {self.profile.project}",
                 hint=f"start service {service} first",
             )
         mark = uuid.uuid4().hex
@@ -149,19 +150,6 @@ class ComposeControl:
         """
         volumes.replace(mount, images, archive, Deadline(deadline))
 
-    def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
-        """Check that the image ids `images`, by service, exist."""
-        self._expect_images(images, Deadline(deadline))
-
-    def image_ids(self, *, deadline: float) -> frozenset[str]:
-        """Return the ids of all images that the engine has."""
-        listed = run_command(
-            ["docker", "image", "ls", "--all", "--quiet", "--no-trunc"],
-            what="list of the engine's images",
-            deadline=Deadline(deadline),
-        )
-        return frozenset(listed.split())
-
     def save_image(self, image: str, file: Path, *, deadline: float) -> None:
         """Write the image with the id `image` to `file`, which appears only when it is complete."""
         run_command(
@@ -179,13 +167,6 @@ class ComposeControl:
             deadline=Deadline(deadline),
             stdin=file,
         )
-
-    def described(self, *, deadline: float, files: Sequence[Path] | None = None) -> frozenset[str]:
-        """Return the services in the compose files, after compose could read these as they are.
-
-        `files` are read in place of the profile's, as if they stood there.
-        """
-        return frozenset(self._described(files, Deadline(deadline)))
 
     def up(
         self,
@@ -210,7 +191,7 @@ class ComposeControl:
         limit = Deadline(deadline)
         services = tuple(services)
         chosen = {service: images[service] for service in services if service in images}
-        self._expect_images(chosen, limit)
+        self.expect_images(chosen, limit)
         names = self._image_names(chosen, files, limit)
         for service, name in names.items():
             run_command(["docker", "tag", chosen[service], name], what=f"tag {name}", deadline=limit)
@@ -220,7 +201,7 @@ class ComposeControl:
             create = ["up", "--detach", "--no-build", "--no-deps", "--force-recreate"]
             create += [f"--scale={service}={count}" for service, count in (replicas or {}).items()]
             run_command(
-                [*self._compose(files), "--file", str(override), *create, *services],
+                [*self.compose(files), "--file", str(override), *create, *services],
                 what=f"re-creation of {_list(services)}",
                 deadline=limit,
             )
@@ -238,9 +219,9 @@ class ComposeControl:
         self, images: Mapping[str, str], files: Sequence[Path] | None, limit: Deadline
     ) -> dict[str, str]:
         """Return the compose files' name for each service's image, if that name can move to another."""
-        described = self._described(files, limit)
+        described = self.services(files, limit)
         names = {
-            service: str(described.get(service, {}).get("image") or f"{self._profile.project}-{service}")
+            service: str(described.get(service, {}).get("image") or f"{self.profile.project}-{service}")
             for service in images
         }
         wanted: dict[str, set[str]] = {}
@@ -248,16 +229,6 @@ class ComposeControl:
             wanted.setdefault(name, set()).add(images[service])
         # An id or a digest always means one image; and one name cannot mean two.
         return {s: name for s, name in names.items() if "sha256:" not in name and len(wanted[name]) == 1}
-
-    def _described(self, files: Sequence[Path] | None, limit: Deadline) -> Mapping[str, Mapping[str, object]]:
-        read = run_command(
-            [*self._compose(files), "config", "--format", "json"],
-            what="reading of compose files",
-            deadline=limit,
-            private=True,  # it contains the containers' environment
-        )
-        services: Mapping[str, Mapping[str, object]] = json.loads(read)["services"]
-        return services
 
     def _await_health(self, services: Iterable[str], limit: Deadline) -> None:
         # Not `docker compose up --wait`: it fails on a service whose health check is switched off.
@@ -285,22 +256,6 @@ class ComposeControl:
         """Return the endpoint of `address` for a client on this host, now: a start can move a service."""
         return self._engine.resolve(address)
 
-    def _compose(self, replaced: Sequence[Path] | None) -> list[str]:
-        if not self._profile.files:
-            raise ActionFailed(
-                what="re-creation of services",
-                expected="compose files in the profile",
-                observed="none",
-                source="engine.files",
-                hint='add files = ["…/compose.yaml"] to [engine]',
-            )
-        environment = ["--env-file", str(self._profile.env_file)] if self._profile.env_file else []
-        read = self._profile.files if replaced is None else replaced
-        files = [option for file in read for option in ("--file", str(file))]
-        # Compose takes relative paths from the first file's folder, wherever a copy of that file stands.
-        folder = ["--project-directory", str(self._profile.files[0].parent)]
-        return ["docker", "compose", "--project-name", self._profile.project, *folder, *environment, *files]
-
     def _containers(self, services: Iterable[str]) -> list[Container]:
         """Return the containers of `services`, each of which must have one."""
         existing = self._engine.containers()
@@ -311,7 +266,7 @@ class ComposeControl:
                 what=f"service {_list(missing)}",
                 expected="a container",
                 observed=f"containers of {_list(existing) or 'no service'}",
-                source=f"project {self._profile.project}",
+                source=f"project {self.profile.project}",
                 hint="correct the service's name in the profile, or create its container",
             )
         return [container for service in wanted for container in existing[service]]
@@ -328,22 +283,9 @@ class ComposeControl:
                 what=f"containers of {_list(sorted({c.service for c in wrong}))}",
                 expected=expected,
                 observed=", ".join(_describe(container) for container in wrong),
-                source=f"project {self._profile.project}",
+                source=f"project {self.profile.project}",
                 hint=f"docker logs {wrong[0].name}",
             )
-
-    def _expect_images(self, images: Mapping[str, str], limit: Deadline) -> None:
-        for service, image in images.items():
-            if not IMAGE_ID.fullmatch(image):
-                raise ActionFailed(
-                    what=f"image of {service}",
-                    expected="an image id, sha256: and 64 digits",
-                    observed=repr(image),
-                    source="the rollback's plan",
-                    hint="a name can have been moved to another image: use the id that the baseline recorded",
-                )
-            inspect = ["docker", "image", "inspect", "--format", "{{.Id}}", image]
-            run_command(inspect, what=f"look for the image of {service}, {image}", deadline=limit)
 
     def _kill_inside(self, container: Container, mark: str, error: BaseException) -> None:
         script = ["sh", "-c", KILL_SCRIPT, "sh", f"{RUN_VARIABLE}={mark}"]

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.doctor.capture import capture
-from fixtures.doctor.migrated import baseline_of_migrated
+from fixtures.doctor.capture import baseline_of_migrated, capture
 from fixtures.engines.engine import Container
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed, reason_of
+from fixtures.gating.check_run import CheckRun
 from fixtures.git.repository import head, resolve_commit
+from fixtures.git.saved_commit import save_commit
 from fixtures.home import typed
 from fixtures.incident.incident import Incident
 from fixtures.incident.journal_steps import Step
@@ -27,8 +28,6 @@ from fixtures.target.profile import Target
 from fixtures.verdict import Verdict, verdict_of
 from rollback_actions.backup.whole_backup import back_up
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.gate.check_run import CheckRun
-from rollback_actions.gate.saved_state import save_state
 from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.steps import Recorder
 
@@ -100,7 +99,8 @@ class Rehearsal:
         capture(target, self.steps)
         back_up(target, known_good, engine, ComposeControl(target.engine), self.steps)
         with self.steps(Step.SAVE_COMMIT) as step:
-            step.result = str(save_state(target))
+            named = target.premigration.state.commit_file
+            step.result = str(save_commit(named, target.name, target.application.repository))
 
     def _pass_gate(self) -> None:
         with self.steps(Step.PASS_GATE) as step:

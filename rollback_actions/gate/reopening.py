@@ -18,9 +18,9 @@ from fixtures.rollback.reopening_conditions import (
     require_fix,
     require_text,
 )
+from fixtures.system.file_lock import file_lock
 from fixtures.system.holder import Holder
 from fixtures.target.profile import Target
-from rollback_actions.session.file_lock import file_lock
 from rollback_actions.session.session import sealed_journal
 
 # A reopening reads a whole backup set under the lock; a second one does not wait for that.

@@ -67,7 +67,7 @@ def restored(
 
     It is done once a run, by the first process that asks; the others wait for it.
     """
-    from rollback_actions.session.file_lock import file_lock  # noqa: PLC0415
+    from fixtures.system.file_lock import file_lock  # noqa: PLC0415
 
     verification = verification_of(pytestconfig)
     record = verification.incident.folder / "restores" / f"{verification.run.number:04d}.json"

@@ -15,6 +15,7 @@ import typer
 from fixtures.application.maintenance import kept_out
 from fixtures.decision.tree import Decision, decide
 from fixtures.errors import ExitCode, Problem, UsageProblem, describe
+from fixtures.gating.check_run import CheckRun, run_ours
 from fixtures.home import program
 from fixtures.incident.downtime import Downtime, record_downtime
 from fixtures.incident.incident import (
@@ -36,20 +37,20 @@ from fixtures.record_names import RESPONSE, RESPONSE_SAMPLES
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.command_refusals import refused_now
 from fixtures.rollback.foresight import Foreseen
+from fixtures.rollback.lock_state import lock_state
 from fixtures.rollback.plan import Plan, plan_of
 from fixtures.rollback.refusals import Allowed, advice_of
 from fixtures.rollback.unfinished import read_unfinished
 from fixtures.sealing.chain import sealed, standing
 from fixtures.system.clock import Moment
 from fixtures.system.command import STANDARD_OUTPUT
+from fixtures.system.file_lock import file_lock
 from fixtures.target.profile import Target, load_target
 from fixtures.team.contact_message import assessment_text, run_command, run_words
 from fixtures.verdict import Verdict
-from reports.terminal.decision import assessment_lines, decision_lines, decision_record
-from rollback_actions.gate.check_run import CheckRun, run_ours
+from reports.answers.decision import assessment_lines, decision_lines, decision_record
 from rollback_actions.respond.response import CODES, CODES_OF_SEVERITY, Outcome, Response, allow, is_open
-from rollback_actions.session.file_lock import file_lock
-from rollback_actions.session.lock import lock_state, open_lock
+from rollback_actions.session.lock import open_lock
 from rollback_actions.session.session import open_journal
 
 # A rollback has its own deadlines; this is for a rollback that misses them all.

@@ -14,7 +14,7 @@ from fixtures.errors import ActionFailed, Problem, Unverifiable
 from fixtures.incident.journal_steps import Step
 from fixtures.rollback.advice import Advice
 from fixtures.system.command import Deadline
-from fixtures.target.profile import Application, Maintenance
+from fixtures.target.application_profile import Application, Maintenance
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.session.steps import Recorder
 

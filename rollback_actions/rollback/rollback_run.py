@@ -21,6 +21,7 @@ from fixtures.record_names import UNFINISHED
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.command_refusals import refusals_in, require_the_same
 from fixtures.rollback.foresight import foresee, said
+from fixtures.rollback.lock_state import lock_state
 from fixtures.rollback.plan import (
     Plan,
     plan_database,
@@ -35,12 +36,12 @@ from fixtures.rollback.unfinished import interrupted, unfinished_of
 from fixtures.sealing.chain import standing
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import code_of_verdict
+from reports.answers.rollback_lines import done_line, status_lines, status_record
 from reports.terminal.document import answer
-from reports.terminal.rollback_lines import done_line, status_lines, status_record
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.rollback.maintenance import MaintenanceMode, left_on
-from rollback_actions.session.lock import TargetLock, lock_state, open_lock
+from rollback_actions.session.lock import TargetLock, open_lock
 from rollback_actions.session.session import open_session
 from rollback_actions.session.steps import Recorder
 

@@ -16,7 +16,6 @@ first. A volume outlives containers, `docker container prune`, and a restart of 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -28,51 +27,22 @@ from docker.errors import NotFound
 from fixtures.engines.questions import asking
 from fixtures.errors import ActionFailed, Problem, UsageProblem, describe
 from fixtures.rollback.advice import TAKE_OVER
-from fixtures.rollback.lock_state import LockState
+from fixtures.rollback.lock_state import FREE, LABEL, LockRecords, NumberedRecords, read_lock, words
 from fixtures.system.holder import Holder, Life
 from fixtures.target.profile import Target
 
-LABEL = "rollproof.lock"
 # A process that comes second looks again; only an endless series of other holders uses all attempts.
 _ATTEMPTS = 20
-_FREE = {"free": "yes"}
 
 
-class LockVolumes:
-    """The numbered records of a compose project's lock: see `rollback_actions.session.lock.Place`."""
-
-    def __init__(self, project: str, deadline_seconds: float) -> None:
-        """Ask nothing yet; every later question has `deadline_seconds`."""
-        self.project = project
-        self.deadline_seconds = deadline_seconds
-        self._prefix = f"rollproof-lock-{project}-"
-        self._what = f"lock of project {project}"
-
-    def name(self, number: int) -> str:
-        """Return the engine's name for record `number`."""
-        return f"{self._prefix}{number}"
-
-    def records(self) -> Mapping[int, Mapping[str, str]]:
-        """Return the content of all records, by number."""
-        wanted = f"^{re.escape(self._prefix)}[0-9]+$"
-        with asking(self._what, self.project, self.deadline_seconds) as api:
-            found = {}
-            for volume in api.volumes(filters={"name": wanted})["Volumes"] or ():
-                name, labels = str(volume["Name"]), volume.get("Labels")
-                if not labels:
-                    # The list shows a volume a moment before its labels; this question waits for them.
-                    try:
-                        labels = api.inspect_volume(name).get("Labels")
-                    except NotFound:
-                        continue  # removed since it was listed
-                found[int(name.removeprefix(self._prefix))] = _words(labels)
-        return found
+class LockVolumes(LockRecords):
+    """The numbered records of a compose project's lock, written too: see `Place`."""
 
     def add(self, number: int, record: Mapping[str, str]) -> Mapping[str, str]:
         """Write record `number` unless it exists; return its content after that."""
         labels = {LABEL: self.project, **{f"{LABEL}.{key}": value for key, value in record.items()}}
         with asking(self._what, self.project, self.deadline_seconds) as api:
-            return _words(api.create_volume(self.name(number), labels=labels).get("Labels"))
+            return words(api.create_volume(self.name(number), labels=labels).get("Labels"))
 
     def remove(self, numbers: Iterable[int]) -> None:
         """Remove the records `numbers`, if they still exist."""
@@ -88,24 +58,8 @@ class LockVolumes:
         self.remove(self.records())
 
 
-def _words(labels: Mapping[str, str] | None) -> Mapping[str, str]:
-    return {
-        key.removeprefix(f"{LABEL}."): value
-        for key, value in (labels or {}).items()
-        if key.startswith(f"{LABEL}.")
-    }
-
-
-class Place(Protocol):
+class Place(NumberedRecords, Protocol):
     """The place where the records of one lock are."""
-
-    def name(self, number: int) -> str:
-        """Return the name of record `number` in this place."""
-        ...
-
-    def records(self) -> Mapping[int, Mapping[str, str]]:
-        """Return the content of all records, by number."""
-        ...
 
     def add(self, number: int, record: Mapping[str, str]) -> Mapping[str, str]:
         """Write record `number` unless it exists; return its content after that."""
@@ -173,7 +127,7 @@ class TargetLock:
         self._require()
 
     def _require(self) -> int:
-        number, holder = _read(self._place)
+        number, holder = read_lock(self._place)
         if holder is None or holder.token != self.holder.token:
             self.lost = True
             raise ActionFailed(
@@ -187,7 +141,7 @@ class TargetLock:
 
     def _take(self) -> None:
         for _ in range(_ATTEMPTS):
-            number, holder = _read(self._place)
+            number, holder = read_lock(self._place)
             if holder is not None:
                 self._refuse(number, holder)
             self.taken_from = holder
@@ -208,7 +162,7 @@ class TargetLock:
         Raises:
             UsageProblem: somebody holds it, who is named. `Problem`: the engine does not answer.
         """
-        number, holder = _read(self._place)
+        number, holder = read_lock(self._place)
         if holder is not None:
             self._refuse(number, holder)
 
@@ -241,11 +195,11 @@ class TargetLock:
     def _release(self) -> None:
         # Reported, not raised: the action is done, whatever happens to the lock.
         try:
-            number, holder = _read(self._place)
+            number, holder = read_lock(self._place)
             if holder is None or holder.token != self.holder.token:
                 return
             before = None if self._declared else self.taken_from
-            self._add(number + 1, before.record() if before else _FREE)
+            self._add(number + 1, before.record() if before else FREE)
         except Problem as problem:
             self.left_behind = True
             text = describe(
@@ -264,33 +218,5 @@ def open_lock(target: Target, what: str, *, take_over: bool = False) -> TargetLo
     return TargetLock(_place_of(target), target.name, what, take_over=take_over)
 
 
-def lock_state(target: Target) -> LockState:
-    """Return the state of the lock of `target`; changes nothing."""
-    try:
-        _, holder = _read(_place_of(target))
-    except Problem as problem:
-        return LockState(problem=problem)
-    return LockState(holder, holder.life() if holder else None)
-
-
 def _place_of(target: Target) -> Place:
     return LockVolumes(target.engine.project, target.engine.deadline_seconds)
-
-
-def _read(place: Place) -> tuple[int, Holder | None]:
-    """Return the highest number, 0 if there is none yet, and the holder in its record, or None."""
-    records = place.records()
-    number = max(records, default=0)
-    record = records.get(number, _FREE)
-    if record == _FREE:
-        return number, None
-    try:
-        return number, Holder.of_record(record)
-    except (ValueError, KeyError) as error:
-        raise Problem(
-            what="record of the lock",
-            expected="its holder",
-            observed=f"labels without it: {type(error).__name__}",
-            source=f"volume {place.name(number)}",
-            hint=f"when nobody acts on the target, remove it: docker volume rm {place.name(number)}",
-        ) from None

@@ -459,7 +459,7 @@ def test_the_monitor_s_samples_are_read_once_a_run(sandbox: Sandbox) -> None:
     target = load_target(write_profile(sandbox.pytester.path))
     with closing(SampleWriter(samples_path(target))) as writer:
         writer.write(*samples(1, lambda _: {}, target=target.name))
-    sandbox.plugins("fixtures.given.given", "fixtures.given.given_change")
+    sandbox.plugins("fixtures.given.given", "fixtures.given.given_premigration")
     sandbox.checks(
         test_a="seen = []\n@pytest.mark.phase1\n"
         "def test_one(samples, assessment, samples_file):\n"

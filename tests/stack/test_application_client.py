@@ -8,7 +8,8 @@ from pydantic import SecretStr
 from fixtures.application.canary import Canary
 from fixtures.application.client import ApplicationClient, Refused, Session
 from fixtures.engines.engine import ContainerEngine
-from fixtures.target.profile import Application, Target
+from fixtures.target.application_profile import Application
+from fixtures.target.profile import Target
 
 
 @pytest.fixture(scope="module")

@@ -22,17 +22,17 @@ from fixtures.baseline.folder import Baseline
 from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Unverifiable
-from fixtures.rollback.foresight import Foreseen, foresee
-from fixtures.rollback.image_revisions import revisions_of
+from fixtures.rollback.foresight import Foreseen, foresee, revisions_of
 from fixtures.rollback.plan import Plan
 from fixtures.stores.mysql.view import marks
 from fixtures.stores.reach import Readable
 from fixtures.stores.redis.formats import rdb_of_payload
 from fixtures.stores.redis.view import marks_of
 from fixtures.stores.registry import open_marks, open_revisions
+from fixtures.target.application_profile import Migrations
 from fixtures.target.data_formats import Fit, release_of
 from fixtures.target.kinds import descriptor_of
-from fixtures.target.profile import Migrations, Target
+from fixtures.target.profile import Target
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.registry import open_keeper
 from staging.stack.stack import Stack

@@ -17,9 +17,10 @@ import pytest
 
 from fixtures.engines.engine import EngineUnreached
 from fixtures.errors import ActionFailed, Meaning, Unverifiable, UsageProblem
+from fixtures.rollback.lock_state import LABEL, lock_state
 from fixtures.system.holder import Holder
 from fixtures.target.profile import Target
-from rollback_actions.session.lock import LABEL, LockVolumes, TargetLock, lock_state
+from rollback_actions.session.lock import LockVolumes, TargetLock
 from staging.stack.stack import Stack
 from tests.conftest import ROOT
 from tests.stack.scratch_project import docker

@@ -25,7 +25,8 @@ from fixtures.stores.mysql.descriptor import MysqlProfile
 from fixtures.stores.reach import NOBODY, Reach, Readable
 from fixtures.stores.redis import view as redis
 from fixtures.stores.redis.descriptor import RedisProfile
-from fixtures.target.profile import Function, Target
+from fixtures.target.application_profile import Function
+from fixtures.target.profile import Target
 from staging.drills.drill import document_row_gone
 from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pydantic import SecretStr
 
 from fixtures.application.client import Session
-from fixtures.target.profile import Application
+from fixtures.target.application_profile import Application
 
 PASSWORD = "correct horse"  # noqa: S105 - what must not be seen
 TOKEN = "battery.staple"  # noqa: S105

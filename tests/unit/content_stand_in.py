@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self, cast
 
-from fixtures.baseline.blocks import new_blocks, write_block
 from fixtures.baseline.facts import RecordedCollection, RecordedContent, RecordedStore
 from fixtures.baseline.folder import Baseline
 from fixtures.collection import Json
 from fixtures.errors import Unverifiable
+from fixtures.stores.blocks import new_blocks, write_block
 from fixtures.stores.contract import Digest, Neighbours, Pace, RecordHash, StoreView
 from fixtures.stores.counting import Silences
 from tests.unit.test_baseline import FACTS

@@ -39,8 +39,7 @@ _ROWS = {
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores"
     ),
     "fixtures.backups": (
-        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
-        "fixtures.baseline"
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores"
     ),
     "fixtures.team": "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.incident",
     "fixtures.gating": (
@@ -67,23 +66,24 @@ _ROWS = {
         "fixtures.decision fixtures.incident fixtures.baseline fixtures.backups"
     ),
     "fixtures.doctor": (
-        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
-        "fixtures.stores fixtures.incident fixtures.sealing fixtures.baseline fixtures.backups "
-        "fixtures.application fixtures.probes"
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
+        "fixtures.monitoring fixtures.stores fixtures.incident fixtures.sealing fixtures.baseline "
+        "fixtures.backups fixtures.application fixtures.probes"
     ),
     "fixtures.migration_lint": "fixtures fixtures.target fixtures.baseline",
     "fixtures.given": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
         "fixtures.stores fixtures.incident fixtures.baseline fixtures.team fixtures.gating "
-        "fixtures.application fixtures.migration_lint"
+        "fixtures.application fixtures.rollback fixtures.migration_lint"
     ),
     "reports.text": "fixtures fixtures.redaction",
     "reports.tools": "fixtures fixtures.redaction fixtures.system",
-    "reports.terminal": (
-        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
-        "fixtures.monitoring fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline "
-        "fixtures.backups fixtures.team fixtures.application fixtures.losses fixtures.rollback "
-        "fixtures.doctor"
+    "reports.terminal": "fixtures fixtures.redaction fixtures.system",
+    "reports.answers": (
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.monitoring "
+        "fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline fixtures.backups "
+        "fixtures.team fixtures.application fixtures.losses fixtures.rollback fixtures.doctor "
+        "reports.terminal"
     ),
     "reports.bundle": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.incident fixtures.sealing"
@@ -133,7 +133,8 @@ _ROWS = {
         "rollback_actions.containers"
     ),
     "rollback_actions.contacts": (
-        "fixtures fixtures.system fixtures.target fixtures.incident fixtures.team rollback_actions.session"
+        "fixtures fixtures.system fixtures.target fixtures.git fixtures.incident fixtures.baseline "
+        "fixtures.team rollback_actions.session"
     ),
     "rollback_actions.stores.mysql": (
         "fixtures fixtures.system fixtures.target fixtures.stores fixtures.stores.mysql fixtures.backups "
@@ -169,38 +170,36 @@ _ROWS = {
     ),
     "rollback_actions.backup": (
         "fixtures fixtures.system fixtures.target fixtures.engines fixtures.stores fixtures.incident "
-        "fixtures.baseline fixtures.backups rollback_actions.session rollback_actions.containers "
-        "rollback_actions.stores"
+        "fixtures.baseline fixtures.backups rollback_actions.containers rollback_actions.stores"
     ),
     "rollback_actions.rollback": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
-        "fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline fixtures.backups "
-        "fixtures.application fixtures.losses fixtures.rollback reports.terminal rollback_actions.session "
+        "fixtures.decision fixtures.incident fixtures.sealing fixtures.backups fixtures.application "
+        "fixtures.losses fixtures.rollback reports.terminal reports.answers rollback_actions.session "
         "rollback_actions.containers rollback_actions.stores rollback_actions.backup"
     ),
     "rollback_actions.gate": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.incident "
-        "fixtures.sealing fixtures.baseline fixtures.team fixtures.rollback fixtures.doctor "
-        "rollback_actions.session rollback_actions.containers rollback_actions.contacts "
-        "rollback_actions.backup rollback_actions.rollback"
+        "fixtures.sealing fixtures.gating fixtures.rollback fixtures.doctor rollback_actions.session "
+        "rollback_actions.containers rollback_actions.backup rollback_actions.rollback"
     ),
     "rollback_actions.respond": (
         "fixtures fixtures.system fixtures.target fixtures.monitoring fixtures.decision fixtures.incident "
-        "fixtures.sealing fixtures.team fixtures.application fixtures.monitor fixtures.rollback "
-        "reports.terminal rollback_actions.session rollback_actions.gate"
+        "fixtures.sealing fixtures.team fixtures.gating fixtures.application fixtures.monitor "
+        "fixtures.rollback reports.answers rollback_actions.session"
     ),
     "rollback_actions.given": (
         "fixtures fixtures.system fixtures.target fixtures.incident fixtures.baseline fixtures.backups "
-        "fixtures.gating rollback_actions.session rollback_actions.backup rollback_actions.rollback"
+        "fixtures.gating rollback_actions.backup"
     ),
     "rollback_actions.cli": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
-        "fixtures.discovery "
-        "fixtures.monitoring fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline "
-        "fixtures.backups fixtures.team fixtures.probes fixtures.monitor fixtures.rollback fixtures.doctor "
-        "fixtures.migration_lint reports.tools reports.terminal reports.bundle rollback_actions.session "
-        "rollback_actions.containers rollback_actions.contacts rollback_actions.backup "
-        "rollback_actions.rollback rollback_actions.gate rollback_actions.respond"
+        "fixtures.discovery fixtures.monitoring fixtures.decision fixtures.incident fixtures.sealing "
+        "fixtures.baseline fixtures.team fixtures.gating fixtures.probes fixtures.monitor "
+        "fixtures.rollback fixtures.doctor fixtures.migration_lint reports.tools reports.terminal "
+        "reports.answers reports.bundle rollback_actions.session rollback_actions.containers "
+        "rollback_actions.contacts rollback_actions.backup rollback_actions.rollback "
+        "rollback_actions.gate rollback_actions.respond"
     ),
     "rollback_actions": "fixtures reports.terminal rollback_actions.cli",
     "rollproof": "fixtures rollback_actions",
@@ -233,6 +232,8 @@ MOST_MODULES = 15
 """Of a package, `__init__.py` apart."""
 LONGEST_CHAIN = 8
 """Packages of one room, each of which imports the next."""
+LONGEST_ACROSS = 13
+"""The same across all rooms."""
 OF_EACH_STORE = (
     *("descriptor", "view", "content", "export", "rights"),
     *("keeper", "clients", "schema", "formats", "recognition"),

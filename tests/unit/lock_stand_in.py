@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from fixtures.rollback import lock_state
 from fixtures.system.holder import Holder
 from fixtures.system.process import Process
 from rollback_actions.session import lock
@@ -51,6 +52,7 @@ def keep_locks_in_memory(monkeypatch: pytest.MonkeyPatch) -> StandInPlace:
     """Have every lock of this process kept in one stand-in, and return that."""
     stand_in = StandInPlace()
     monkeypatch.setattr(lock, "LockVolumes", lambda *_: stand_in)
+    monkeypatch.setattr(lock_state, "LockRecords", lambda *_: stand_in)
     return stand_in
 
 

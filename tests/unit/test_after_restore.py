@@ -17,7 +17,7 @@ from fixtures.rollback.plan import Plan, plan_database, plan_emergency
 from fixtures.stores.contract import ContentView
 from fixtures.target.profile import Target
 from fixtures.target.sections import Place, Policy, Reference
-from reports.terminal.outline import mismatches
+from reports.answers.outline import mismatches
 from tests.unit.sandbox import Releases, Sandbox, facts, make_sandbox
 from tests.unit.word_store import COLLECTION, WordReader, WordStore, readable
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.backups.order import _waves, waves
 from fixtures.target.profile import Target
 from fixtures.target.sections import Reference
+from rollback_actions.backup.whole_backup import _waves, waves
 from tests.conftest import ROOT
 
 

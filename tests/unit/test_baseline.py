@@ -12,7 +12,6 @@ from typing import cast
 import pytest
 from pydantic import SecretStr
 
-from fixtures.baseline.blocks import read_block, write_block
 from fixtures.baseline.facts import (
     Facts,
     RecordedCanary,
@@ -25,6 +24,7 @@ from fixtures.baseline.folder import BaselineDraft, load_baseline
 from fixtures.baseline.sight import lost_sight, whole_sight
 from fixtures.collection import Json
 from fixtures.errors import Unverifiable
+from fixtures.stores.blocks import read_block, write_block
 from fixtures.stores.contract import ContentView, Digest, Neighbours, RecordHash
 from fixtures.system.files import canonical_json
 from tests.unit.saved_baseline import save_baseline

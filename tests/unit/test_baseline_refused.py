@@ -15,11 +15,10 @@ import pytest
 from _pytest.mark import ParameterSet
 from pydantic import SecretStr
 
-from fixtures.baseline.blocks import new_blocks, read_block, write_block
 from fixtures.baseline.facts import RecordedCollection, RecordedContent
-from fixtures.baseline.folder import BaselineDraft, load_baseline
-from fixtures.baseline.manifest import digest_of, signature_of
+from fixtures.baseline.folder import BaselineDraft, digest_of, load_baseline, signature_of
 from fixtures.errors import ActionFailed, Unverifiable
+from fixtures.stores.blocks import new_blocks, read_block, write_block
 from fixtures.stores.contract import Digest, RecordHash
 from fixtures.system.files import canonical_json
 from tests.unit.test_baseline import FACTS

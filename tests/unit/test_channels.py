@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.redaction.channel_secrets import parts_of
 from fixtures.redaction.redactor import Redactor
-from fixtures.target.channel_secrets import parts_of
 from fixtures.target.channels import channels_of, said_of
 from fixtures.target.profile import Target, load_target
 from tests.conftest import write_profile

@@ -12,8 +12,7 @@ import typer
 
 import fixtures.baseline.recording
 import fixtures.baseline.target_comparison
-from fixtures.baseline.folder import recorded_collection
-from fixtures.baseline.manifest import MANIFEST
+from fixtures.baseline.folder import MANIFEST, recorded_collection
 from fixtures.baseline.recording import record_content
 from fixtures.baseline.target_comparison import Finding, compare_target
 from fixtures.collection import Case
@@ -25,7 +24,7 @@ from fixtures.stages import store_in
 from fixtures.stores.contract import RecordHash
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
-from reports.terminal.comparison import Comparison
+from reports.answers.comparison import Comparison
 from rollback_actions.__main__ import main
 from rollback_actions.cli.state_commands import compare_command
 from tests.conftest import write_profile

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.baseline.blocks import read_block, write_block
 from fixtures.baseline.comparison import Comparison, compare, compare_records
 from fixtures.baseline.differences import same_neighbours, schema_differences
 from fixtures.baseline.facts import RecordedCollection
@@ -18,6 +17,7 @@ from fixtures.baseline.sampling import Coverage, Plan, plan, shares
 from fixtures.collection import Json
 from fixtures.errors import Unverifiable
 from fixtures.given.cases import CountCase
+from fixtures.stores.blocks import read_block, write_block
 from fixtures.stores.contract import Digest, Neighbours, Pace, RecordHash
 from fixtures.stores.policy import by_users_of, policy_of
 from fixtures.target.profile import load_target

@@ -24,7 +24,7 @@ from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
 from fixtures.target.store_descriptor import Means
 from fixtures.verdict import Verdict
-from reports.terminal.outline import losses
+from reports.answers.outline import losses
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.lock import TargetLock
 from rollback_actions.session.session import Session, open_session

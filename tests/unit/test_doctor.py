@@ -25,7 +25,7 @@ from fixtures.errors import MOST_MISTAKES, ActionFailed, ExitCode, Mismatch, Unv
 from fixtures.stores.contract import Untold
 from fixtures.system.clock import Moment
 from fixtures.system.record_files import as_json, record_of
-from reports.terminal.doctor_lines import doctor_lines
+from reports.answers.doctor_lines import doctor_lines
 from rollback_actions.cli import doctor_commands
 from tests.unit.command_line import Ran, tree
 from tests.unit.sandbox import SECRET

@@ -21,16 +21,16 @@ from fixtures.baseline.facts import RecordedContainer, RecordedStore
 from fixtures.engines.engine import ContainerEngine, Mount
 from fixtures.errors import ExitCode, Unverifiable, UsageProblem
 from fixtures.rollback import foresight
-from fixtures.rollback.foresight import foresee, problems, said
-from fixtures.rollback.image_revisions import UnknownRevisions, revisions_of
+from fixtures.rollback.foresight import UnknownRevisions, foresee, problems, revisions_of, said
 from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
 from fixtures.rollback.refusals import Allowed, refusals
 from fixtures.stores.contract import Beside
 from fixtures.system.side_by_side import Question, wait_for
+from fixtures.target.application_profile import Migrations
 from fixtures.target.data_formats import Fit
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.mistakes import ProfileProblem
-from fixtures.target.profile import Migrations, load_target
+from fixtures.target.profile import load_target
 from fixtures.target.store_descriptor import Trait
 from reports.terminal.progress import Progress
 from rollback_actions.backup import whole_backup
@@ -173,7 +173,7 @@ def test_files_that_do_not_tell_the_revisions_are_not_judged(files: Files, words
 def test_an_image_with_more_than_migrations_there_is_not_read_to_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("fixtures.rollback.image_revisions._LARGEST_FOLDER", 1000)
+    monkeypatch.setattr("fixtures.rollback.foresight._LARGEST_FOLDER", 1000)
     with pytest.raises(UnknownRevisions, match="more than 0 MB"):
         heads_of({"data.bin": "x" * 5000})
 
@@ -489,7 +489,7 @@ def refused(made: Made, monkeypatch: pytest.MonkeyPatch) -> Made:
     """A target whose database the recorded image does not know."""
     made.live = (THIRD,)
     opened: Callable[[object], Engine] = lambda _: made.engine  # noqa: E731
-    for place in ("reports.terminal.decision", "rollback_actions.rollback.rollback_run"):
+    for place in ("reports.answers.decision", "rollback_actions.rollback.rollback_run"):
         monkeypatch.setattr(f"{place}.open_engine", opened)
     return made
 

@@ -15,8 +15,9 @@ from fixtures.monitoring.severity import Severity, Standing, assess
 from fixtures.probes.function_probe import FunctionProbe
 from fixtures.probes.probe import Reading
 from fixtures.probes.probes import probes_of
+from fixtures.target.application_profile import Function
 from fixtures.target.bands import Bands
-from fixtures.target.profile import Function, Target
+from fixtures.target.profile import Target
 from tests.unit.application_stand_in import TOKEN, Exchange, StandIn, answer, running
 from tests.unit.made_samples import BEAT, WELL, named, samples, value
 

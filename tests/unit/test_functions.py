@@ -16,8 +16,8 @@ from fixtures.application.calls import filled, ids_at, texts_at, values_at
 from fixtures.application.client import ApplicationClient, Refused, Session
 from fixtures.errors import Mismatch, Unverifiable, UsageProblem
 from fixtures.redaction.secret import known_secrets
+from fixtures.target.application_profile import Application
 from fixtures.target.functions import Functions
-from fixtures.target.profile import Application
 from tests.conftest import ROOT
 from tests.unit.application_stand_in import (
     PASSWORD,

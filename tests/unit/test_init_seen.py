@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.discovery import looking
+from fixtures.discovery.looking import log_format, maintenance_file
 from fixtures.discovery.parts import recognitions
-from fixtures.discovery.proxy_configuration import log_format, maintenance_file
 from fixtures.discovery.stack import stack_of
 from fixtures.discovery.watching import Seen, Trail, made_since, policies
 from fixtures.engines.compose import ComposeEngine

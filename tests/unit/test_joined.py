@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.gating.joined import join, seconds_past
+from fixtures.gating.verification import join, seconds_past
 from fixtures.incident.incident import Incident, IncidentFile, RollbackRecord, load_incident, new_incident
 from fixtures.incident.tally import span_seconds
 from fixtures.record_names import UNFINISHED

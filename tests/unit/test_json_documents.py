@@ -16,6 +16,7 @@ import typer
 from fixtures.decision.tree import Action
 from fixtures.decision.wish import Kind
 from fixtures.errors import ExitCode, UsageProblem
+from fixtures.gating.check_run import CheckRun
 from fixtures.incident.incident import find_change
 from fixtures.incident.ledger import Note, NoteKind, Planned, Result, Run
 from fixtures.migration_lint.finding import SARIF, Finding, Judgement, Linted, sarif
@@ -26,7 +27,6 @@ from fixtures.system.files import canonical_json, strict_json
 from fixtures.verdict import Verdict
 from reports.terminal.document import answer, ask, owe
 from rollback_actions.__main__ import main
-from rollback_actions.gate.check_run import CheckRun
 from tests.unit.command_line import Ran, begin, read_document
 from tests.unit.made_incident import Clock, MadeIncident, clock
 from tests.unit.sandbox import SECRET

@@ -13,7 +13,6 @@ import pytest
 from confluent_kafka import Producer
 
 from fixtures.backups.index import StoreIndex, _index_collection
-from fixtures.baseline.blocks import new_blocks, write_block
 from fixtures.baseline.comparison import compare, strayed_positions
 from fixtures.baseline.facts import RecordedContent
 from fixtures.baseline.recording import record_collection
@@ -23,6 +22,7 @@ from fixtures.errors import Unverifiable
 from fixtures.losses.accounting import _Collection
 from fixtures.losses.changes import ground_of
 from fixtures.losses.lost_window import Window, WindowCollection, WindowPart, WindowStore, blocks_file
+from fixtures.stores.blocks import new_blocks, write_block
 from fixtures.stores.contract import Digest, Pace
 from fixtures.stores.kafka import content as kafka_content
 from fixtures.stores.kafka.content import Content

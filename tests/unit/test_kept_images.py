@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.backups.images import FILE, image_folder, is_kept, kept_image
+from fixtures.backups.images import FILE, image_folder, images_to_load, is_kept, kept_image
 from fixtures.errors import ActionFailed
 from fixtures.incident.incident import Incident
 from fixtures.incident.journal import verify_journal
@@ -16,7 +16,7 @@ from fixtures.incident.journal_steps import Step, StepId
 from fixtures.rollback.plan import plan_full
 from fixtures.system.files import part_of
 from reports.terminal.progress import Progress
-from rollback_actions.backup.images import bring_images, images_to_load, keep_images
+from rollback_actions.backup.images import bring_images, keep_images
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
 from tests.unit.sandbox import SERVICES, Sandbox, control_with_images, free, image, save_image

@@ -18,10 +18,9 @@ from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import Step, StepId, steps_in
-from fixtures.losses import written_since as module
-from fixtures.losses.changes import FILES, Written, aligned
+from fixtures.losses import changes as module
+from fixtures.losses.changes import FILES, Written, aligned, written_since
 from fixtures.losses.lost_window import FOLDER, read_window
-from fixtures.losses.written_since import written_since
 from fixtures.record_names import ACCOUNTS
 from fixtures.rollback.plan import Plan, plan_database, plan_emergency
 from fixtures.stores.contract import CollectionsView

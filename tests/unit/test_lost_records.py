@@ -11,8 +11,8 @@ import pytest
 
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Problem, Unverifiable
-from fixtures.probes import lost_records
-from fixtures.probes.lost_records import LostRecords, Missed
+from fixtures.probes import record_probe
+from fixtures.probes.record_probe import LostRecords, Missed
 from fixtures.stores.contract import RecordHash
 from fixtures.target.profile import Target, load_target
 from tests.conftest import write_profile
@@ -39,7 +39,7 @@ def live(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tup
     lost = LostRecords("mysql", target, ENGINE)
 
     def look(now: Mapping[str, Sequence[RecordHash]]) -> Missed:
-        monkeypatch.setattr(lost_records, "open_content", lambda *_: StandIn("mysql", now))
+        monkeypatch.setattr(record_probe, "open_content", lambda *_: StandIn("mysql", now))
         counts = {
             name: len(now.get(name, ())) for name in BEFORE if len(now.get(name, ())) < len(BEFORE[name])
         }

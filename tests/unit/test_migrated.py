@@ -12,7 +12,7 @@ import pytest
 from fixtures.application.client import ApplicationClient
 from fixtures.baseline.facts import RecordedStore
 from fixtures.baseline.folder import load_baseline
-from fixtures.doctor import migrated
+from fixtures.doctor import capture
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Unverifiable
 from fixtures.target.profile import Target, load_target
@@ -68,10 +68,10 @@ def test_a_store_may_have_other_collections_but_not_lose_all_records(
     now: Mapping[str, int] | None,
     recorded: Mapping[str, int],
 ) -> None:
-    monkeypatch.setattr(migrated, "open_view", lambda *_: Told(now))
+    monkeypatch.setattr(capture, "open_view", lambda *_: Told(now))
     monkeypatch.setattr(ApplicationClient, "interface_digest", lambda _: "b" * 64)
     before = (target.folders.baselines / "current").resolve()
-    folder = migrated.baseline_of_migrated(target, ENGINE)
+    folder = capture.baseline_of_migrated(target, ENGINE)
     facts = load_baseline(folder, target.name, target.baseline_key).facts
     assert facts.stores["mysql"].counts == recorded
     assert facts.interface == "b" * 64
@@ -83,11 +83,11 @@ def test_a_store_may_have_other_collections_but_not_lose_all_records(
 def test_an_interface_that_does_not_answer_is_that_of_before(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrated, "open_view", lambda *_: Told(OLD))
+    monkeypatch.setattr(capture, "open_view", lambda *_: Told(OLD))
 
     def refuse(_: ApplicationClient) -> str:
         raise Unverifiable(what="interface", expected="an answer", observed="none", source="s", hint="h")
 
     monkeypatch.setattr(ApplicationClient, "interface_digest", refuse)
-    folder = migrated.baseline_of_migrated(target, ENGINE)
+    folder = capture.baseline_of_migrated(target, ENGINE)
     assert load_baseline(folder, target.name, target.baseline_key).facts.interface == "a" * 64

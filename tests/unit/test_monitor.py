@@ -24,7 +24,7 @@ from fixtures.probes.probes import Answering
 from fixtures.system.clock import Moment
 from fixtures.system.files import read_lines
 from fixtures.target.profile import load_target
-from reports.terminal.monitor_view import line_of
+from reports.answers.monitor_view import line_of
 from rollback_actions.__main__ import main
 from tests.conftest import ROOT
 from tests.unit.turned_time import TurnedTime, turned

@@ -20,10 +20,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fixtures.errors import ExitCode, UsageProblem
-from fixtures.monitor import metrics_server
-from fixtures.monitor.metrics_server import scraped
+from fixtures.monitor import monitor_metrics
 from fixtures.monitor.monitor import Beats
-from fixtures.monitor.monitor_metrics import MonitorMetrics
+from fixtures.monitor.monitor_metrics import MonitorMetrics, scraped
 from fixtures.monitoring.samples import Probe, ProbeKind, Sample, SampleWriter, samples_path
 from fixtures.monitoring.severity import Severity, Standing
 from fixtures.target.profile import Target
@@ -290,9 +289,9 @@ def test_scrapers_that_hang_keep_no_beat_and_no_other_scraper_waiting(
 ) -> None:
     """One says nothing, one stops in the middle of its request, one never reads the answer."""
     # Nobody gives them up while this runs: whatever waited for one would wait for good.
-    monkeypatch.setattr(metrics_server._Handler, "timeout", 3600.0)
+    monkeypatch.setattr(monitor_metrics._Handler, "timeout", 3600.0)
     with turned() as time, ExitStack() as opened:
-        for _ in range(metrics_server._MOST - 1):
+        for _ in range(monitor_metrics._MOST - 1):
             opened.enter_context(_hung(watched.port, sent))
         beats = opened.enter_context(
             closing(Beats("sandbox", (Told("quick", time),), 0.2, lambda: False, lambda text: text))
@@ -306,14 +305,14 @@ def test_scrapers_that_hang_keep_no_beat_and_no_other_scraper_waiting(
 
 
 def test_a_scraper_that_hangs_is_given_up(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics_server._Handler, "timeout", 0.2)
+    monkeypatch.setattr(monitor_metrics._Handler, "timeout", 0.2)
     with _hung(watched.port, b"GET /metr") as connection:
         assert connection.recv(1) == b""  # closed from the other side, within the client's own deadline
 
 
 def test_more_scrapers_than_there_are_places_are_turned_away(watched: Watched) -> None:
     with ExitStack() as opened:
-        for _ in range(metrics_server._MOST):
+        for _ in range(monitor_metrics._MOST):
             opened.enter_context(_hung(watched.port, b"GET"))
         with _hung(watched.port, b"") as connection:
             assert connection.recv(1) == b""

@@ -25,7 +25,7 @@ from fixtures.stores.mounts.descriptor import MountsProfile
 from fixtures.stores.reach import ENGINE, Readable
 from fixtures.target.mistakes import ProfileProblem
 from fixtures.target.profile import Target, load_target
-from reports.terminal.outline import outline
+from reports.answers.outline import outline
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.mounts.keeper import Keeper
 from rollback_actions.stores.writable import Writable

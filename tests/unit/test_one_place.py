@@ -36,9 +36,9 @@ THREADS: Mapping[str, str] = {
     "fixtures/system/http.py": "a timer that cuts the connection of an answer that comes too slowly",
     "fixtures/gating/watchdog.py": "a timer that kills what is stuck, when nothing else of the run may work",
     "fixtures/gating/leftovers.py": "a timer that ends the process while Python waits for its threads",
-    "reports/terminal/monitor_view.py": "one thread shows samples: a beat never waits for a reader",
+    "reports/answers/monitor_view.py": "one thread shows samples: a beat never waits for a reader",
     "fixtures/stores/kafka/relay.py": "a relay to a broker lives as long as the clients of this process",
-    "fixtures/monitor/metrics_server.py": "one thread serves for as long as the monitor beats",
+    "fixtures/monitor/monitor_metrics.py": "one thread serves for as long as the monitor beats",
 }
 BY_TEXT: Mapping[str, str] = {
     "fixtures/stores/drivers.py": "what a descriptor names is imported when its store is used",
@@ -49,13 +49,9 @@ BY_TEXT: Mapping[str, str] = {
 ACTIONS: Mapping[str, str] = {
     "rollback_actions/contacts/delivery.py": "sends messages to people",
     "rollback_actions/containers/volumes.py": "saves and loads volumes",
-    "rollback_actions/gate/check_run.py": "runs commands of the suite, which may restore a backup",
-    "rollback_actions/gate/saved_state.py": "writes the file that the runbook names",
     "rollback_actions/rollback/checkout.py": "changes the working copy",
-    "rollback_actions/session/file_lock.py": "takes a lock",
     "rollback_actions/session/journal.py": "writes the record of an action",
     "rollback_actions/session/lock.py": "takes the target's lock",
-    "rollback_actions/session/stopping.py": "ends a command by a signal, when its work is finished",
 }
 """Modules of `rollback_actions` that need nothing of it: what only reads, judges or tells is not there.
 

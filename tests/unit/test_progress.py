@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from reports.terminal.monitor_view import View
+from reports.answers.monitor_view import View
 from reports.terminal.progress import Progress
 from tests.unit.made_samples import samples, value
 

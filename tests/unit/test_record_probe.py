@@ -16,9 +16,8 @@ from fixtures.baseline.folder import Baseline
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Problem, Unverifiable, UsageProblem
 from fixtures.probes import held_view, record_probe
-from fixtures.probes.lost_records import LostRecords, Missed
 from fixtures.probes.probe import Reading
-from fixtures.probes.record_probe import RecordsProbe, StoreCounts, ordinal
+from fixtures.probes.record_probe import LostRecords, Missed, RecordsProbe, StoreCounts, ordinal
 from fixtures.probes.usual import CurrentUsual
 from fixtures.target.profile import Target, load_target
 from tests.conftest import write_profile

@@ -14,11 +14,14 @@ from fixtures.backups.newest_backup import newest_backup
 from fixtures.baseline.known_good import current_baseline
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ActionFailed, ExitCode
+from fixtures.gating.check_run import CheckRun
 from fixtures.incident.incident import load_incident, new_incident
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.rehearsals import ENDED
 from fixtures.incident.trials import Part
 from fixtures.record_names import JOURNAL, SUPERSEDED, UNFINISHED, VERDICT
+from fixtures.rollback import rollback_trial
+from fixtures.rollback.rollback_trial import RollbackTrial
 from fixtures.rollback.unfinished import Unfinished, unfinished_of
 from fixtures.system.clock import Moment
 from fixtures.target.profile import load_target
@@ -29,9 +32,6 @@ from reports.terminal.progress import Progress
 from reports.timeline.timeline import timeline_of
 from rollback_actions.backup import whole_backup
 from rollback_actions.gate import rehearsal
-from rollback_actions.gate.check_run import CheckRun
-from rollback_actions.rollback import rollback_trial
-from rollback_actions.rollback.rollback_trial import RollbackTrial
 from staging.rehearsal import rehearsal as staged
 from staging.releases.release_repository import Releases
 from staging.stack.stack import Stack
@@ -141,8 +141,8 @@ def rehearse(
     monkeypatch.setattr(rehearsal, "capture", captured)
     monkeypatch.setattr(rehearsal, "run_command", rehearsed.migrate)
     monkeypatch.setattr(rehearsal, "tally", lambda *_: SimpleNamespace(verdict=Verdict.PASSED))
-    for module in (rehearsal, rollback_trial):
-        monkeypatch.setattr(module, "ComposeControl", lambda _: sandbox.control)
+    monkeypatch.setattr(rehearsal, "ComposeControl", lambda _: sandbox.control)
+    monkeypatch.setattr(rollback_trial, "ComposeProject", lambda _: sandbox.control)
     monkeypatch.setattr(CheckRun, "run", lambda _, *arguments, **more: rehearsed.check(*arguments, **more))
     assert place.kept == {}
     return rehearsed

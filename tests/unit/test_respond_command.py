@@ -16,6 +16,7 @@ import pytest
 from fixtures.decision.tree import Action, Decision
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode
+from fixtures.gating.check_run import CheckRun
 from fixtures.incident.incident import RollbackRecord, find_incident, load_incident, new_incident
 from fixtures.incident.journal import verify_journal
 from fixtures.incident.kept_samples import read_kept
@@ -31,7 +32,6 @@ from fixtures.system.holder import Holder
 from fixtures.system.record_files import as_json
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
-from rollback_actions.gate.check_run import CheckRun
 from rollback_actions.respond import respond_run
 from rollback_actions.session.journal import Journal
 from tests.fork_server import ForkServer

@@ -24,7 +24,7 @@ from fixtures.losses.changes import Written
 from fixtures.rollback.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
 from fixtures.rollback.unfinished import interrupted, unfinished_of
 from fixtures.verdict import Verdict
-from reports.terminal.outline import cautions, losses, outline
+from reports.answers.outline import cautions, losses, outline
 from rollback_actions.backup import taking
 from rollback_actions.rollback.engine import ACTIONS, RecordsUnknown
 from tests.unit.sandbox import (

@@ -11,17 +11,16 @@ from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ActionFailed, ExitCode, Unverifiable, UsageProblem
 from fixtures.git.migration_files import changed_names, content_at, names_at
 from fixtures.git.repository import read_working_copy
-from fixtures.git.saved_commit import file_of, read_saved_commit
+from fixtures.git.saved_commit import file_of, read_saved_commit, save_commit
 from fixtures.incident.incident import new_incident
 from fixtures.incident.trials import Part, PartTrial
+from fixtures.rollback import rollback_trial
 from fixtures.rollback.foresight import Foreseen
 from fixtures.rollback.lock_state import LockState
+from fixtures.rollback.rollback_trial import RollbackTrial
 from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.holder import Life
 from fixtures.target.data_formats import refused
-from rollback_actions.gate.saved_state import save_state
-from rollback_actions.rollback import rollback_trial
-from rollback_actions.rollback.rollback_trial import RollbackTrial
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SERVICES, Sandbox, git, image
 
@@ -105,9 +104,8 @@ def test_save_state_needs_a_commit(sandbox: Sandbox, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     git(empty, "init", "--quiet")
-    application = sandbox.target.application.model_copy(update={"repository": empty})
     with pytest.raises(UsageProblem, match="expected a commit"):
-        save_state(sandbox.target.model_copy(update={"application": application}))
+        save_commit(None, sandbox.target.name, empty)
 
 
 def test_a_clean_working_copy_has_no_differences(repository: Path) -> None:
@@ -206,7 +204,7 @@ def test_files_of_a_migration_are_those_that_match(repository: Path) -> None:
 def trial(sandbox: Sandbox, repository: Path, monkeypatch: pytest.MonkeyPatch) -> RollbackTrial:
     """A trial without an engine: its lock is free, and it has every image."""
     assert repository == sandbox.target.application.repository
-    monkeypatch.setattr(rollback_trial, "ComposeControl", lambda _: sandbox.control)
+    monkeypatch.setattr(rollback_trial, "ComposeProject", lambda _: sandbox.control)
     monkeypatch.setattr(rollback_trial, "lock_state", lambda _: LockState())
     sandbox.control.described.return_value = frozenset(SERVICES)
     target = sandbox.target

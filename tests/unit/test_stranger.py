@@ -13,7 +13,7 @@ import pytest
 
 from fixtures.baseline.facts import RecordedContainer
 from fixtures.engines.engine import Container
-from fixtures.given.saved_state import known_commit
+from fixtures.given.given_containers import known_commit
 from rollback_actions.gate import rehearsal
 from rollback_actions.gate.rehearsal import Rehearsal
 from staging.releases.release_repository import create_repository

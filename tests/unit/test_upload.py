@@ -12,8 +12,8 @@ from pydantic import SecretStr, ValidationError
 from fixtures.application.canary import Canary
 from fixtures.application.client import ApplicationClient, Refused
 from fixtures.errors import Mismatch, Unverifiable
+from fixtures.target.application_profile import Application
 from fixtures.target.functions import Functions
-from fixtures.target.profile import Application
 from tests.unit.application_stand_in import PASSWORD, SESSION, Exchange, Handler, StandIn, answer, profile
 
 DOCUMENTS = {"path": "/l/{knowledge_base}", "keep": {"name": "*"}}

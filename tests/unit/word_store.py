@@ -14,7 +14,7 @@ from fixtures.backups import index
 from fixtures.backups.package import Kept, write_package
 from fixtures.collection import Json
 from fixtures.errors import Unverifiable
-from fixtures.losses import accounting, after_restore, lost_window, window_export, written_since
+from fixtures.losses import accounting, after_restore, changes, lost_window, window_export
 from fixtures.stores.contract import Digest, ExportedRecord, Pace, RecordHash, Selection
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
@@ -135,7 +135,7 @@ def readable(stores: Mapping[str, WordStore]) -> ExitStack:
         (window_export, ("open_content", "open_export")),
         (accounting, ("open_content",)),
         (after_restore, ("open_content",)),
-        (written_since, ("open_content",)),
+        (changes, ("open_content",)),
     ):
         for name in names:
             patches.enter_context(patch.object(module, name, opened))

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from fixtures.errors import Meaning, Mismatch, Problem, Unverifiable
 from fixtures.gating.evidence import Expect, Sides
-from fixtures.gating.gate import Gate
-from fixtures.gating.phases import BLOCKED
+from fixtures.gating.gate import BLOCKED, Gate
 from fixtures.gating.recorder import judge
 from fixtures.incident.incident import new_incident
 from fixtures.incident.ledger import Note, Planned, Result, Run

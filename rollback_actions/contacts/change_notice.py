@@ -14,13 +14,13 @@ from fixtures.git.repository import git
 from fixtures.home import typed
 from fixtures.incident.incident import find_change
 from fixtures.system.clock import Moment
+from fixtures.system.file_lock import file_lock
 from fixtures.system.holder import author
 from fixtures.target.channels import Channel, channels_of
 from fixtures.target.profile import Target
 from fixtures.team.change import ACKNOWLEDGED, NOTIFIED, TELLING, change_journal, read_change
 from fixtures.team.change_document import ChangeDocument, read_document
 from rollback_actions.contacts.delivery import Delivery, deliver
-from rollback_actions.session.file_lock import file_lock
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import sealed_journal
 

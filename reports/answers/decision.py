@@ -11,8 +11,7 @@ from fixtures.engines.factory import open_engine
 from fixtures.errors import Problem, UsageProblem
 from fixtures.git.repository import head
 from fixtures.losses.after_restore import dangling, unmatched
-from fixtures.losses.changes import Written
-from fixtures.losses.written_since import written_since
+from fixtures.losses.changes import Written, written_since
 from fixtures.monitoring.severity import Assessment, Severity, Standing
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.foresight import Foreseen, foresee, said
@@ -21,8 +20,8 @@ from fixtures.rollback.refusals import Allowed, refusals
 from fixtures.rollback.schedule import schedule_of
 from fixtures.system.command import Command
 from fixtures.target.profile import Target
+from reports.answers.outline import cautions, losses, mismatches, outline
 from reports.terminal.document import Trouble
-from reports.terminal.outline import cautions, losses, mismatches, outline
 
 
 @dataclass(frozen=True, slots=True)
