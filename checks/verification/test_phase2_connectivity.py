@@ -97,15 +97,14 @@ def test_vectors_answer_a_search(
     must find the same neighbours as at the capture.
     """
     search = answer_of(searches, vectors.id)
-    expect = expect.of(vectors.store, means=Meaning.DATA_CHANGED,
-                       hint="the index does not fit the vectors: build it again")
+    expect = expect.of(vectors.store, hint="the index does not fit the vectors: build it again")
     expect(search.found or search.outdone,
-           what=f"search in {vectors} for the vector of {search.probe}",
+           what=f"search in {vectors} for the vector of {search.probe}", means=Meaning.DATA_CHANGED,
            expected=f"{search.probe} among the best hits",
            observed=", ".join(f"{hit.key} ({hit.score:.5g})" for hit in search.hits) or "no hit")
     others = () if search.found else other_neighbours(vectors)
     expect(not others,
-           what=f"neighbours in {vectors}",
+           what=f"neighbours in {vectors}", means=Meaning.DATA_CHANGED,
            expected="those that the baseline's golden queries found", instead=listed(others, between="; "))
 
 

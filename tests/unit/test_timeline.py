@@ -340,7 +340,7 @@ def test_a_rollback_of_which_no_file_says_how_it_ended_is_a_doubt(made: MadeInci
 
     timeline = timeline_of(read_record(made.folder))
 
-    assert any("no file says how it ended" in doubt for doubt in timeline.doubts)
+    assert any("no file says whether and how it ended" in doubt for doubt in timeline.doubts)
 
 
 def test_a_copy_elsewhere_says_the_same(made: MadeIncident, tmp_path: Path) -> None:
