@@ -42,6 +42,8 @@ def pytest_load_initial_conftests(
 ) -> Generator[None]:
     """Name the checks where the root is the suite's; begin a run of the checks anew where it is not."""
     known = early_config.known_args_namespace
+    # An option that is not known yet, with a space in its value, is a path to argparse.
+    known.file_or_dir = [word for word in known.file_or_dir if not word.startswith("-")]
     at_home = early_config.rootpath == SUITE
     if at_home and not known.file_or_dir and early_config.invocation_params.dir != SUITE:
         known.file_or_dir = [str(SUITE / _CHECKS)]

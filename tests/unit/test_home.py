@@ -20,7 +20,7 @@ from rollback_actions.cli import verify_commands
 from rollback_actions.cli.verify_commands import pytest_words
 from tests.conftest import ROOT
 
-_OF_A_CHECKOUT = re.compile(r"-m (?:rollback_actions|reports)\b|\bpytest -m|\./deploy/")
+_OF_A_CHECKOUT = re.compile(r"-m (?:rollback_actions|reports)\b|\bpytest -m|\./deploy/|\./run\b")
 WORDS = {
     "capture": "python -m rollback_actions capture",
     "rollback emergency abc": "python -m rollback_actions rollback emergency abc",

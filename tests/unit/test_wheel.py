@@ -91,7 +91,9 @@ def installed(wheel: Path) -> Iterator[Installed]:
         )
         work = folder / "work"
         work.mkdir()
-        write_profile(work)
+        text = write_profile(work).read_text(encoding="utf-8")
+        lost = text.replace('project = "sandbox"', 'project = "sandbox"\nfiles = ["lost.yaml"]')
+        (work / "lost.toml").write_text(lost, encoding="utf-8")
         if os.getuid() == 0:
             os.chown(work, NOBODY, NOBODY)
         yield Installed(python, work)
@@ -149,6 +151,20 @@ def test_it_verifies_from_any_folder(installed: Installed, words: list[str]) -> 
     assert list((installed.folder / "incidents").glob("*/verdict.json"))
 
 
+def test_the_path_of_a_profile_may_have_a_space(installed: Installed) -> None:
+    folder = installed.folder / "a place"
+    folder.mkdir()
+    try:
+        write_profile(folder)
+        if os.getuid() == 0:
+            os.chown(folder, NOBODY, NOBODY)
+        done = installed.run("rollproof", "verify", "phase1", "-q", "--target", f"{folder}/profile.toml")
+        assert done.returncode == ExitCode.BROKEN, done.stdout + done.stderr
+        assert "BROKEN: not everything could be verified (sandbox)" in done.stdout
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_pytest_finds_the_profile_in_its_settings(installed: Installed) -> None:
     settings = installed.folder / "pytest.ini"
     settings.write_text("[pytest]\nrollproof_target = profile.toml\n", encoding="utf-8")
@@ -167,11 +183,12 @@ def test_pytest_finds_the_profile_in_its_settings(installed: Installed) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["verify"], ExitCode.USAGE, "HINT: try: rollproof verify phase1 --target PROFILE.toml"),
+        (["verify"], ExitCode.USAGE, "this writes one: rollproof init --project NAME"),
         (["verify", "phas1"], ExitCode.USAGE, "HINT: rollproof verify phase1 --target PROFILE"),
         (["verify", "--target", "none.toml"], ExitCode.USAGE, "HINT: profiles in that folder"),
         (["capture", "--target", "profile.toml"], ExitCode.BROKEN, "container engine: expected an answer"),
         (["rollback", "status", "--target", "profile.toml"], ExitCode.USAGE, "HINT: rollproof plan says"),
+        (["plan", "--target", "lost.toml"], ExitCode.USAGE, "correct its path in lost.toml\n"),
         (["report", "none"], ExitCode.USAGE, "(from incidents)"),
         (["plan", "--help"], ExitCode.VERIFIED, "rollproof plan --target prod.toml --store mysql --corrupt"),
     ],
