@@ -167,7 +167,7 @@ def test_pytest_finds_the_profile_in_its_settings(installed: Installed) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["verify"], ExitCode.USAGE, "HINT: try: rollproof verify phase1 --target PROFILE.toml"),
+        (["verify"], ExitCode.USAGE, "this writes one: rollproof init --project NAME"),
         (["verify", "phas1"], ExitCode.USAGE, "HINT: rollproof verify phase1 --target PROFILE"),
         (["verify", "--target", "none.toml"], ExitCode.USAGE, "HINT: profiles in that folder"),
         (["capture", "--target", "profile.toml"], ExitCode.BROKEN, "container engine: expected an answer"),
