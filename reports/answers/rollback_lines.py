@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from fixtures.application.maintenance import kept_out
 from fixtures.decision.wish import Kind, Wish
 from fixtures.incident.incident import RollbackRecord
-from fixtures.losses.lost_window import FOLDER
-from fixtures.record_names import ACCOUNTS
+from fixtures.record_names import ACCOUNTS, LOST_WINDOW
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.lock_state import LockState
 from fixtures.rollback.status import Ran, State, Status
@@ -132,7 +131,7 @@ def _done(found: Status, advice: Advice) -> str:
         return f"keep {folder}, and verify the target: {verify}"
     records = (found.record and found.record.records) or {}
     if records.get("unaccounted") or records.get("unknown"):
-        return f"look for records that are not accounted for: {folder / f'{FOLDER}*' / ACCOUNTS}"
+        return f"look for records that are not accounted for: {folder / f'{LOST_WINDOW}*' / ACCOUNTS}"
     if found.verdict is not Verdict.PASSED:
         return f"nothing is left to resume; decide again: {advice.plan()}"
     if found.incident.closed and kept_out(advice.target.application):

@@ -23,7 +23,8 @@ from typing import IO, Annotated
 
 from fixtures.errors import ActionFailed, Problem, UsageProblem, reason_of
 from fixtures.home import typed
-from fixtures.incident.incident import ID, LOST_WINDOW, Incident
+from fixtures.incident.incident import ID, Incident
+from fixtures.record_names import LOST_WINDOW
 from fixtures.redaction.redactor import Redactor
 from fixtures.sealing.chain import seal_text_of_people
 from fixtures.system.files import canonical_json, sha256_of

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 from fixtures.errors import Problem, reason_of
 from fixtures.incident.incident import (
-    LOST_WINDOW,
     Closed,
     Incident,
     RollbackRecord,
@@ -36,6 +35,7 @@ from fixtures.record_names import (
     CONTACTS,
     JOURNAL,
     JOURNAL_END,
+    LOST_WINDOW,
     RESPONSE,
     RESPONSE_SAMPLES,
     RESULTS,
