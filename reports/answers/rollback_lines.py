@@ -111,9 +111,7 @@ def _wish(found: Status) -> Wish | None:
     """Return what was asked for, or None if that is unknown."""
     if found.unfinished is not None:
         return found.unfinished.wish
-    if found.record is None or found.record.kind not in set(Kind):
-        return None
-    return Wish(Kind(found.record.kind), found.record.commit, found.record.names)
+    return None if found.record is None else found.record.wish
 
 
 def _next(found: Status, lock: LockState, advice: Advice) -> str:
