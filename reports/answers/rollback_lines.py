@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from fixtures.application.maintenance import kept_out
 from fixtures.decision.wish import Kind, Wish
 from fixtures.incident.incident import RollbackRecord
-from fixtures.losses.lost_window import FOLDER
-from fixtures.record_names import ACCOUNTS
+from fixtures.record_names import ACCOUNTS, LOST_WINDOW
 from fixtures.rollback.advice import Advice
 from fixtures.rollback.lock_state import LockState
 from fixtures.rollback.status import Ran, State, Status
@@ -112,9 +111,7 @@ def _wish(found: Status) -> Wish | None:
     """Return what was asked for, or None if that is unknown."""
     if found.unfinished is not None:
         return found.unfinished.wish
-    if found.record is None or found.record.kind not in set(Kind):
-        return None
-    return Wish(Kind(found.record.kind), found.record.commit, found.record.names)
+    return None if found.record is None else found.record.wish
 
 
 def _next(found: Status, lock: LockState, advice: Advice) -> str:
@@ -132,7 +129,7 @@ def _done(found: Status, advice: Advice) -> str:
         return f"keep {folder}, and verify the target: {verify}"
     records = (found.record and found.record.records) or {}
     if records.get("unaccounted") or records.get("unknown"):
-        return f"look for records that are not accounted for: {folder / f'{FOLDER}*' / ACCOUNTS}"
+        return f"look for records that are not accounted for: {folder / f'{LOST_WINDOW}*' / ACCOUNTS}"
     if found.verdict is not Verdict.PASSED:
         return f"nothing is left to resume; decide again: {advice.plan()}"
     if found.incident.closed and kept_out(advice.target.application):

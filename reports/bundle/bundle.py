@@ -23,7 +23,8 @@ from typing import IO, Annotated
 
 from fixtures.errors import ActionFailed, Problem, UsageProblem, reason_of
 from fixtures.home import typed
-from fixtures.incident.incident import ID, LOST_WINDOW, Incident
+from fixtures.incident.incident import ID, Incident
+from fixtures.record_names import LOST_WINDOW, UNTRACKED, WORKING_COPY
 from fixtures.redaction.redactor import Redactor
 from fixtures.sealing.chain import seal_text_of_people
 from fixtures.system.files import canonical_json, sha256_of
@@ -39,7 +40,7 @@ MOST_FILES = 20_000
 LARGEST_MANIFEST = 8 * 1024**2
 _RECORDS = "records of users: --with-records includes them"
 _OF_WORK = "changes that nobody has committed: --with-working-copy includes them"
-_KEPT_WORK = ("working-copy", "untracked")
+_KEPT_WORK = (WORKING_COPY, UNTRACKED)
 _REMAINS = "what a kill left of a file, or a lock"
 _NO_FILE = "neither a file nor a folder"
 

@@ -16,14 +16,23 @@ from fixtures.errors import reason_of
 from fixtures.home import typed
 from fixtures.incident.incident import Incident, load_incident
 from fixtures.reading import read_regular
-from fixtures.record_names import JOURNAL_END, LIMITS, POST_MORTEM, REPORT, RESULTS, ROLLBACK, VERDICT
+from fixtures.record_names import (
+    JOURNAL_END,
+    LIMITS,
+    PICTURES,
+    POST_MORTEM,
+    REPORT,
+    RESULTS,
+    ROLLBACK,
+    VERDICT,
+)
 from fixtures.system.files import write_whole
 from fixtures.verdict import RunVerdict
 from reports.allure.categories import CATEGORIES
 from reports.allure.metadata import report_name
 from reports.html.history import MOST_REPORTS, earlier_reports, history_of, write_history
 from reports.text.stages import NUMBERED
-from reports.tools.drawing import EVERY, FOLDER
+from reports.tools.drawing import EVERY
 from reports.tools.node import TOOLS, find_allure
 from reports.tools.processes import NoReport, run
 from reports.verdict.summary import signature_of
@@ -37,7 +46,7 @@ _HIDDEN_LABELS = ["framework", "host", "language", "nodeId", "package", "parentS
 # The incident's files that are shown next to the results, if they exist.
 _ATTACHED = (
     POST_MORTEM,
-    *(f"{FOLDER}/{name}" for name in EVERY),
+    *(f"{PICTURES}/{name}" for name in EVERY),
     *(VERDICT, ROLLBACK, LIMITS, JOURNAL_END),
 )
 

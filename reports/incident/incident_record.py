@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 from fixtures.errors import Problem, reason_of
 from fixtures.incident.incident import (
-    LOST_WINDOW,
     Closed,
     Incident,
     RollbackRecord,
@@ -36,6 +35,8 @@ from fixtures.record_names import (
     CONTACTS,
     JOURNAL,
     JOURNAL_END,
+    LEDGER,
+    LOST_WINDOW,
     RESPONSE,
     RESPONSE_SAMPLES,
     RESULTS,
@@ -238,7 +239,7 @@ class _Reading:
         return [self._run(run) for run in runs(self.incident.folder)]
 
     def _run(self, run: Run) -> RecordedRun:
-        name = f"ledger/{run.folder.name}"
+        name = f"{LEDGER}/{run.folder.name}"
         before = len(self.doubts)
         facts = self._part(f"{name}/{RUN_FACTS}", run.facts)
         plan = self._part(f"{name}/{RUN_PLAN}", run.plan) or {}

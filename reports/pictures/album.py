@@ -9,13 +9,14 @@ from pathlib import Path
 from fixtures.errors import Problem, Unverifiable, reason_of
 from fixtures.home import typed
 from fixtures.incident.incident import IncidentKind
+from fixtures.record_names import PICTURES
 from fixtures.system.files import write_whole
 from reports.incident.incident_record import read_record
 from reports.pictures import beside_the_runbook as timeline
 from reports.pictures import monitor, phases, records
 from reports.pictures.style import settings
 from reports.timeline.timeline import timeline_of
-from reports.tools.drawing import FOLDER, MONITOR, PHASES, RECORDS, TIMELINE
+from reports.tools.drawing import MONITOR, PHASES, RECORDS, TIMELINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def draw_pictures(folder: Path) -> Album:
     drawn: list[Path] = []
     problems: list[Problem] = []
     for name, draw in every.items():
-        path = record.incident.folder / FOLDER / name
+        path = record.incident.folder / PICTURES / name
         picture = None
         try:
             with settings():

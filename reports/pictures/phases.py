@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from fixtures.errors import Unverifiable
-from fixtures.record_names import VERDICT
+from fixtures.record_names import LEDGER, VERDICT
 from fixtures.stages import PHASES
 from fixtures.system.clock import Moment
 from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict
@@ -204,6 +204,6 @@ def _unknown(record: IncidentRecord, phase: str) -> Unverifiable:
         what=f"time of {phase}",
         expected=f"a run that {VERDICT} tells of",
         observed="none that can be read",
-        source=str(record.incident.folder / "ledger"),
+        source=str(record.incident.folder / LEDGER),
         hint="the verdict stands; what is wrong with the ledger is among the doubts of the post-mortem",
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from fixtures.incident.ledger import Planned, Result
 from fixtures.incident.tally import stage_verdict
+from fixtures.record_names import LEDGER
 from fixtures.system.clock import Moment
 from fixtures.verdict import PhaseVerdict, Verdict
 from reports.incident.contradictions import RecordedRun
@@ -22,7 +23,7 @@ NEVER_REPORTED = "it was planned and never reported"
 def check_events(record: IncidentRecord, converter: Converter) -> Iterator[Event]:
     """Yield the stages, and the checks that failed, broke or never reported."""
     for run in record.runs:
-        source = f"ledger/{run.number:04d}"
+        source = f"{LEDGER}/{run.number:04d}"
 
         def stage(item: tuple[str, Planned], run: RecordedRun = run, source: str = source) -> list[Event]:
             return [_stage(*item, run, converter, source)]

@@ -11,11 +11,11 @@ from pathlib import Path
 from fixtures.errors import reason_of
 from fixtures.home import HOME, typed
 from fixtures.reading import read_regular
+from fixtures.record_names import PICTURES
 from fixtures.redaction.redactor import Redactor
 from fixtures.system.files import write_whole
 from reports.tools.processes import NoReport, run
 
-FOLDER = "pictures"
 """The pictures' folder within their incident's folder."""
 TIMELINE, PHASES, MONITOR, RECORDS = "timeline.svg", "phases.svg", "monitor.svg", "records.svg"
 EVERY = (TIMELINE, PHASES, MONITOR, RECORDS)
@@ -64,7 +64,7 @@ def draw(folder: Path, redactor: Redactor, *, seconds: float = DRAW_SECONDS) -> 
 
 def pictures_of(folder: Path) -> list[Path]:
     """Return the existing pictures of the incident in `folder`."""
-    return [folder / FOLDER / name for name in EVERY if (folder / FOLDER / name).exists()]
+    return [folder / PICTURES / name for name in EVERY if (folder / PICTURES / name).exists()]
 
 
 def remove_pictures(folder: Path) -> bool:
@@ -87,6 +87,6 @@ def _out_of_reach(folder: Path, done: str, error: OSError) -> NoReport:
         what="pictures of the incident",
         expected=f"files that can be {done}",
         observed=reason_of(error),
-        source=str(folder / FOLDER),
+        source=str(folder / PICTURES),
         hint=_HINT,
     )

@@ -1,4 +1,4 @@
-"""The commands of `python -m rollback_actions`, and the edge where errors become exit codes.
+"""The commands of `python -m rollback_actions`, their options, and how each is loaded when it is asked for.
 
 May import `fixtures`, `fixtures.redaction`, `fixtures.system`, `fixtures.target`, `fixtures.git`,
 `fixtures.engines`, `fixtures.discovery`, `fixtures.monitoring`, `fixtures.decision`, `fixtures.incident`,

@@ -13,6 +13,7 @@ import typer
 from fixtures.errors import ExitCode, UsageProblem, shortened
 from fixtures.home import incidents, typed
 from fixtures.incident.incident import named_incident
+from fixtures.record_names import LOST_WINDOW
 from rollback_actions.cli.options import AsJson
 
 EXAMPLES = {
@@ -74,7 +75,7 @@ def bundle_command(
     about = (manifest.incident, manifest.target, len(manifest.files), manifest.size)
     for line in (*_bundle_lines(*about, bundle.sha256, manifest.left_out), *bundle.said):
         typer.echo(redactor.text(line))
-    if with_records and any(name.startswith("lost-window") for name in bundle.manifest.files):
+    if with_records and any(name.startswith(LOST_WINDOW) for name in bundle.manifest.files):
         typer.echo("WITH RECORDS: it holds the data of users; hand it on only to people who may see that")
     typer.echo(f"bundle: {bundle.path}")
 

@@ -1,4 +1,4 @@
-"""A rollback as it is commanded and done: one engine, its checkout, its maintenance, its losses, its trial.
+"""A rollback as it is commanded and done: one engine, its checkout, its maintenance, its losses.
 
 May import `fixtures`, `fixtures.system`, `fixtures.target`, `fixtures.git`, `fixtures.engines`,
 `fixtures.stores`, `fixtures.decision`, `fixtures.incident`, `fixtures.sealing`, `fixtures.backups`,

@@ -14,6 +14,7 @@ from pathlib import Path
 from fixtures.errors import ActionFailed, reason_of
 from fixtures.git.repository import GIT_SECONDS, git, head
 from fixtures.reading import open_regular
+from fixtures.record_names import UNTRACKED, WORKING_COPY
 from fixtures.system.command import Deadline
 from fixtures.system.files import sync_folder, sync_tree
 
@@ -33,7 +34,7 @@ def check_out(repository: Path, commit: str, kept: Path, *, seconds: float = GIT
     _require_unlocked(repository, limit)
     kept.mkdir(parents=True, exist_ok=True)
     unhidden = _unhide(repository, kept, limit)
-    patch = _unused(kept, "working-copy", ".patch")
+    patch = _unused(kept, WORKING_COPY, ".patch")
     # As git itself would apply it, whatever diff tools the user has configured.
     plain = ("--no-ext-diff", "--no-textconv", "--no-color")
     git(repository, "diff", "--binary", *plain, "HEAD", stdout=patch, deadline=limit)
@@ -113,7 +114,7 @@ def _move_aside(repository: Path, commit: str, kept: Path, limit: Deadline) -> i
         if over is not None or name in held or name in above:
             in_the_way.add(over or name)
             count += 1
-    folder = _unused(kept, "untracked", "")
+    folder = _unused(kept, UNTRACKED, "")
     try:
         for name in sorted(in_the_way):
             target = folder / name

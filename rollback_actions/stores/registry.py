@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # For a backup, which nobody waits for while production is down.
 BACKUP_SECONDS = 600.0
-# A keeper's deadline is for one of its steps; a process that works apart has this much longer.
+# A keeper's deadline is for a whole backup or restore; a process that works apart has this much longer.
 APART_SECONDS = 120.0
 
 
@@ -59,7 +59,7 @@ def open_keeper(
 ) -> StoreKeeper:
     """Return the write side of the store `name`.
 
-    `deadline` is in seconds, for one uninterrupted step of the store; each keeper says which.
+    `deadline` is in seconds, for a whole backup or restore; a keeper that needs more beside it says so.
     """
     return keeper_at(name, profile, _endpoint(profile, engine), control, deadline, engine)
 

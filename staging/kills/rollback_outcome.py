@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fixtures.losses.lost_window import FOLDER, MANIFEST
-from fixtures.record_names import ROLLBACK, UNFINISHED
+from fixtures.losses.lost_window import MANIFEST
+from fixtures.record_names import LOST_WINDOW, ROLLBACK, UNFINISHED
 from fixtures.system.files import read_lines
 from fixtures.verdict import Verdict
 from staging.kills.kill_mark import Mark
@@ -141,7 +141,7 @@ def _lost(exported: Keys, marks: Sequence[Mark]) -> str:
 
 def _exported(incident: Path) -> Keys:
     found: dict[str, set[str]] = {}
-    for window in sorted(incident.glob(f"{FOLDER}*")):
+    for window in sorted(incident.glob(f"{LOST_WINDOW}*")):
         # A window without a manifest was interrupted: a resume ignores it, and so does this.
         if not (window / MANIFEST).exists():
             continue

@@ -8,8 +8,9 @@ from base64 import b64decode
 
 import pytest
 
+from fixtures.record_names import PICTURES
 from reports.html.html import render
-from reports.tools.drawing import EVERY, FOLDER, PHASES, TIMELINE
+from reports.tools.drawing import EVERY, PHASES, TIMELINE
 from tests.pytester.test_reports_allure import CONFTEST, ROOT
 from tests.unit.drawn_incident import drawn_incident
 
@@ -55,7 +56,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 
 def pictures(project: pytest.Pytester) -> list[str]:
-    return sorted(path.name for path in (project.path / "incidents" / "one" / FOLDER).glob("*"))
+    return sorted(path.name for path in (project.path / "incidents" / "one" / PICTURES).glob("*"))
 
 
 def test_pictures_are_drawn_when_all_was_verified_and_go_when_not(project: pytest.Pytester) -> None:
@@ -90,7 +91,7 @@ def test_what_cannot_be_drawn_is_a_note_of_the_run(project: pytest.Pytester) -> 
 
 
 def test_a_secret_beside_the_pictures_fails_the_run(project: pytest.Pytester) -> None:
-    folder = project.path / "incidents" / "one" / FOLDER
+    folder = project.path / "incidents" / "one" / PICTURES
     folder.mkdir(parents=True)
     (folder / "drawn-by-hand.svg").write_text(f"<svg><text>{CANARY}</text></svg>")
 
@@ -103,9 +104,9 @@ def test_a_secret_beside_the_pictures_fails_the_run(project: pytest.Pytester) ->
 def test_the_report_shows_them_first_and_within_itself(project: pytest.Pytester) -> None:
     project.runpytest_subprocess("-m", "phase1")
     incident = project.path / "incidents" / "one"
-    (incident / FOLDER).mkdir()
+    (incident / PICTURES).mkdir()
     for name in EVERY:
-        (incident / FOLDER / name).write_text(
+        (incident / PICTURES / name).write_text(
             f"<svg xmlns='http://www.w3.org/2000/svg'><title>{name}</title></svg>"
         )
 

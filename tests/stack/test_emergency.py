@@ -21,8 +21,7 @@ from confluent_kafka import Producer
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ExitCode
 from fixtures.git.repository import head
-from fixtures.losses.lost_window import FOLDER
-from fixtures.record_names import ACCOUNTS
+from fixtures.record_names import ACCOUNTS, LOST_WINDOW
 from fixtures.stores.kafka.view import Log, beginnings, settings
 from fixtures.target.profile import Target
 from staging.kills.kill import Action, Killer, Undisturbed
@@ -161,14 +160,14 @@ def undisturbed(killer: Killer, wreckage: Wreckage, commit: str) -> Undisturbed:
 def _lines(incident: Path, store: str) -> list[dict[str, Any]]:
     return [
         json.loads(line)
-        for file in sorted((incident / FOLDER / store).glob("*.jsonl"))
+        for file in sorted((incident / LOST_WINDOW / store).glob("*.jsonl"))
         if file.name != "revived.jsonl"
         for line in file.read_text().splitlines()
     ]
 
 
 def _revived(incident: Path, store: str) -> list[str]:
-    lines = (incident / FOLDER / store / "revived.jsonl").read_text().splitlines()
+    lines = (incident / LOST_WINDOW / store / "revived.jsonl").read_text().splitlines()
     return [json.loads(line)["collection"] for line in lines]
 
 
@@ -192,7 +191,7 @@ def test_every_record_that_was_written_since_is_exported_and_accounted_for(
     counts = {"restored": 2, "exported": 8, "revived": gone + 3, "unaccounted": 0}
     assert {name: count for name, count in records.items() if name != "kept"} == counts
     assert records["kept"] > 1000
-    accounts = json.loads((incident / FOLDER / ACCOUNTS).read_text())
+    accounts = json.loads((incident / LOST_WINDOW / ACCOUNTS).read_text())
     assert not any(account["unknown"] for account in accounts.values()), accounts
     found = {store: _lines(incident, store) for store in accounts}
     changes = {store: sorted(line["change"] for line in lines) for store, lines in found.items()}
@@ -201,7 +200,7 @@ def test_every_record_that_was_written_since_is_exported_and_accounted_for(
     assert any(line["key"].endswith("since.txt") for line in found["minio"])
     assert _revived(incident, "mysql") == ["imagedb.users"]
     assert _revived(incident, "mongodb") == ["mongodb.files"]
-    assert ((incident / FOLDER).stat().st_mode & 0o777) == 0o700
+    assert ((incident / LOST_WINDOW).stat().st_mode & 0o777) == 0o700
 
 
 @pytest.mark.long(minutes=1)

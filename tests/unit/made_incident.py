@@ -15,7 +15,7 @@ from fixtures.decision.tree import Decision
 from fixtures.decision.wish import Kind
 from fixtures.errors import ExitCode, UsageProblem
 from fixtures.incident.downtime import Downtime, record_downtime
-from fixtures.incident.incident import LOST_WINDOW, Incident, RollbackRecord, find_incident
+from fixtures.incident.incident import Incident, RollbackRecord, find_incident
 from fixtures.incident.journal import DETECTED
 from fixtures.incident.journal_steps import Step, StepId
 from fixtures.incident.ledger import Note, Planned, Result, Run
@@ -25,7 +25,15 @@ from fixtures.incident.rollbacks import ROLLBACK_BEGAN
 from fixtures.monitor.assessment import Assessed
 from fixtures.monitoring.samples import SampleWriter
 from fixtures.monitoring.severity import assess
-from fixtures.record_names import CONTACTS, JOURNAL, RESPONSE, RESPONSE_SAMPLES, SAMPLES, UNFINISHED
+from fixtures.record_names import (
+    CONTACTS,
+    JOURNAL,
+    LOST_WINDOW,
+    RESPONSE,
+    RESPONSE_SAMPLES,
+    SAMPLES,
+    UNFINISHED,
+)
 from fixtures.rollback.unfinished import UnfinishedFile
 from fixtures.system.clock import Moment
 from fixtures.system.record_files import write_record

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.record_names import PICTURES
 from fixtures.redaction.redactor import Redactor
 from fixtures.redaction.shapes import MARKER
-from reports.tools.drawing import EVERY, FOLDER, TIMELINE, draw, pictures_of, remove_pictures
+from reports.tools.drawing import EVERY, TIMELINE, draw, pictures_of, remove_pictures
 from reports.tools.processes import NoReport
 from tests.unit.drawn_incident import Drawn, drawn_incident
 
@@ -45,8 +46,8 @@ def test_no_secret_is_in_a_picture_nor_in_what_is_said_of_them(made: Drawn) -> N
     problems = draw(made.folder, redactor)
 
     assert len(problems) == 3
-    assert redactor.scan(made.folder / FOLDER) == []
-    assert MARKER in (made.folder / FOLDER / TIMELINE).read_text()
+    assert redactor.scan(made.folder / PICTURES) == []
+    assert MARKER in (made.folder / PICTURES / TIMELINE).read_text()
     assert "samples around the incident" in problems[1]
     assert not any(CANARY in problem for problem in problems)
 
@@ -74,14 +75,14 @@ def test_pictures_that_take_too_long_are_given_up(made: Drawn) -> None:
 
 
 def test_pictures_that_cannot_be_written_are_said(made: Drawn) -> None:
-    (made.folder / FOLDER).write_text("no folder")
+    (made.folder / PICTURES).write_text("no folder")
 
     with pytest.raises(NoReport, match=r"a folder that can be written"):
         draw(made.folder, Redactor())
 
 
 def test_only_pictures_are_removed(made: Drawn) -> None:
-    folder = made.folder / FOLDER
+    folder = made.folder / PICTURES
     folder.mkdir()
     (folder / TIMELINE).touch()
     (folder / "notes.txt").touch()

@@ -20,8 +20,8 @@ from fixtures.incident.journal import verify_journal
 from fixtures.incident.journal_steps import Step, StepId, steps_in
 from fixtures.losses import changes as module
 from fixtures.losses.changes import FILES, Written, aligned, written_since
-from fixtures.losses.lost_window import FOLDER, read_window
-from fixtures.record_names import ACCOUNTS
+from fixtures.losses.lost_window import read_window
+from fixtures.record_names import ACCOUNTS, LOST_WINDOW
 from fixtures.rollback.plan import Plan, plan_database, plan_emergency
 from fixtures.stores.contract import CollectionsView
 from fixtures.system.apart import Died, apart
@@ -52,7 +52,7 @@ def plan(sandbox: Sandbox) -> Plan:
     return plan_database(sandbox.target, "mysql")
 
 
-def _exported(incident: Incident, store: str = "mysql", folder: str = FOLDER) -> dict[str, Any]:
+def _exported(incident: Incident, store: str = "mysql", folder: str = LOST_WINDOW) -> dict[str, Any]:
     lines = [
         json.loads(line)
         for file in (incident.folder / folder / store).glob("*-words.jsonl")
@@ -62,7 +62,7 @@ def _exported(incident: Incident, store: str = "mysql", folder: str = FOLDER) ->
 
 
 def _revived(incident: Incident, store: str = "mysql") -> list[str]:
-    file = incident.folder / FOLDER / store / "revived.jsonl"
+    file = incident.folder / LOST_WINDOW / store / "revived.jsonl"
     return [json.loads(line)["key"] for line in file.read_text().splitlines()] if file.exists() else []
 
 
@@ -72,8 +72,8 @@ def test_what_was_changed_is_exported_and_the_rest_is_kept(
     assert sandbox.run(plan, incident).records == CHANGED
     assert _exported(incident) == {"a": ("changed", "of release 2", "a=of release 2")}
     assert _revived(incident) == []
-    readme = (incident.folder / FOLDER / "README.txt").read_text()
-    assert ((incident.folder / FOLDER).stat().st_mode & 0o777) == 0o700
+    readme = (incident.folder / LOST_WINDOW / "README.txt").read_text()
+    assert ((incident.folder / LOST_WINDOW).stat().st_mode & 0o777) == 0o700
     assert "    cd mysql && jq -r '.replay" in readme
     assert "' 0000-words.jsonl | put words" in readme
 
@@ -133,7 +133,7 @@ def test_a_record_that_is_in_neither_place_fails_the_rollback(
     # The target is rolled back and runs: there is nothing to go on with.
     assert not (incident.folder / "unfinished.json").exists()
     assert sandbox.keepers["mysql"].words["a"] == "of release 1"
-    assert json.loads((incident.folder / FOLDER / ACCOUNTS).read_text())["mysql"]["first"] == ["words a"]
+    assert json.loads((incident.folder / LOST_WINDOW / ACCOUNTS).read_text())["mysql"]["first"] == ["words a"]
 
 
 @pytest.mark.parametrize("damage", ["gone", "changed"])
@@ -203,7 +203,7 @@ def test_what_cannot_be_asked_is_unknown_and_no_success(
     assert record.records == {**dict.fromkeys(CHANGED, 0), "unknown": 1}
     # It is done all the same: the stores are restored, and everything runs.
     assert not (incident.folder / "unfinished.json").exists()
-    account = json.loads((incident.folder / FOLDER / ACCOUNTS).read_text())["mysql"]
+    account = json.loads((incident.folder / LOST_WINDOW / ACCOUNTS).read_text())["mysql"]
     assert list(account["unknown"]) == ["mysql"]
     assert sandbox.keepers["mysql"].words["a"] == "of release 1"
 
@@ -257,7 +257,7 @@ def test_a_window_that_was_changed_is_unknown_and_leaves_nothing_stopped(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         sandbox.run(plan, incident, interrupt=StepId(Step.ACCOUNT, "mysql"))
-    window = incident.folder / FOLDER / "window.json"
+    window = incident.folder / LOST_WINDOW / "window.json"
     window.unlink() if text is None else window.write_text(text)
     with pytest.raises(RecordsUnknown):
         sandbox.run(plan, incident)
@@ -276,7 +276,7 @@ def test_what_was_written_between_two_runs_is_exported_too(
     record = sandbox.run(plan, incident)
     assert record.records == {**CHANGED, "exported": 2}
     assert set(_exported(incident)) == {"a"}
-    assert set(_exported(incident, folder=f"{FOLDER}-2")) == {"c"}
+    assert set(_exported(incident, folder=f"{LOST_WINDOW}-2")) == {"c"}
 
 
 def test_a_record_that_is_lost_between_two_runs_fails_the_rollback(
@@ -291,7 +291,7 @@ def test_a_record_that_is_lost_between_two_runs_fails_the_rollback(
     record = incident.rollback()
     assert record is not None
     assert record.records == {**CHANGED, "unaccounted": 1}
-    assert json.loads((incident.folder / FOLDER / ACCOUNTS).read_text())["mysql"]["first"] == ["words c"]
+    assert json.loads((incident.folder / LOST_WINDOW / ACCOUNTS).read_text())["mysql"]["first"] == ["words c"]
 
 
 def _killed_once(sandbox: Sandbox, incident: Incident, plan: Plan, step: Step = Step.ACCOUNT) -> None:
@@ -324,7 +324,7 @@ def test_what_a_resumed_run_cannot_read_stays_unknown_and_is_kept_again(
     assert record is not None
     assert record.verdict == Verdict.BROKEN
     assert record.records == {**CHANGED, "unknown": 1}
-    account = json.loads((incident.folder / FOLDER / ACCOUNTS).read_text())["mysql"]
+    account = json.loads((incident.folder / LOST_WINDOW / ACCOUNTS).read_text())["mysql"]
     assert list(account["unknown"]) == ["mysql"]
     copies = _copies(sandbox)
     assert (sorted(copies), copies["02"]["mysql"]["order"]) == (["01", "02"], "of a user, between")
@@ -352,7 +352,7 @@ def test_what_a_resumed_run_cannot_keep_is_not_overwritten(
     store.dead = False
     with pytest.raises(RecordsUnknown):
         sandbox.run(plan, incident)
-    assert set(_exported(incident, folder=f"{FOLDER}-3")) == {"order"}
+    assert set(_exported(incident, folder=f"{LOST_WINDOW}-3")) == {"order"}
     assert _copies(sandbox)["02"]["mysql"]["order"] == "of a user, between"
 
 
@@ -369,7 +369,7 @@ def test_only_stores_that_may_have_been_written_to_are_kept_again(
         "02": ["redis"],
     }
     assert copies["02"]["redis"]["order"] == "of a user, between"
-    assert set(_exported(incident, "redis", f"{FOLDER}-2")) == {"order"}
+    assert set(_exported(incident, "redis", f"{LOST_WINDOW}-2")) == {"order"}
 
 
 def test_every_resumed_run_keeps_what_came_before_it(
@@ -429,7 +429,7 @@ def test_a_second_rollback_of_one_incident_leaves_the_first_window_alone(
     sandbox.keepers["mysql"].words["d"] = "later"
     sandbox.run(plan, incident)
     assert set(_exported(incident)) == {"a"}
-    assert set(_exported(incident, folder=f"{FOLDER}-2")) == {"d"}
+    assert set(_exported(incident, folder=f"{LOST_WINDOW}-2")) == {"d"}
 
 
 def test_no_room_for_the_window_stops_before_anything_is_overwritten(
@@ -472,7 +472,7 @@ def test_a_store_whose_account_cannot_be_written_is_unknown(
     monkeypatch.setattr("rollback_actions.rollback.losses.account_store", full)
     with pytest.raises(RecordsUnknown):
         sandbox.run(plan, incident)
-    account = json.loads((incident.folder / FOLDER / ACCOUNTS).read_text())["mysql"]
+    account = json.loads((incident.folder / LOST_WINDOW / ACCOUNTS).read_text())["mysql"]
     assert "No space left" in account["unknown"]["mysql"]
 
 

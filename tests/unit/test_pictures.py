@@ -14,6 +14,7 @@ import pytest
 
 from fixtures.errors import Problem, Unverifiable
 from fixtures.incident.incident import IncidentKind
+from fixtures.record_names import PICTURES
 from fixtures.system.clock import Moment
 from fixtures.system.files import canonical_json
 from fixtures.verdict import Verdict
@@ -23,7 +24,7 @@ from reports.pictures import monitor, phases, records
 from reports.pictures.album import Album, draw_pictures
 from reports.pictures.style import SMALL, TEXT, WIDTH, fitting, plain, settings, spread, width_of
 from reports.timeline.timeline import timeline_of
-from reports.tools.drawing import EVERY, FOLDER, MONITOR, PHASES, RECORDS, TIMELINE
+from reports.tools.drawing import EVERY, MONITOR, PHASES, RECORDS, TIMELINE
 from tests.unit.drawn_incident import KEPT, Drawn, account, drawn_incident, moment
 
 LARGEST = 150_000
@@ -108,7 +109,7 @@ def test_all_are_drawn_small_and_sufficient_in_themselves(album: Album) -> None:
 
 
 def test_the_same_folder_makes_the_same_bytes(shown: Drawn) -> None:
-    pictures = shown.folder / FOLDER
+    pictures = shown.folder / PICTURES
     first = {path.name: path.read_bytes() for path in pictures.iterdir()}
     shutil.rmtree(pictures)
 
@@ -119,15 +120,15 @@ def test_the_same_folder_makes_the_same_bytes(shown: Drawn) -> None:
 
 def test_without_data_there_is_no_picture_and_an_earlier_one_goes(shown: Drawn) -> None:
     for path in sorted(shown.folder.rglob("*"), reverse=True):
-        if path.is_file() and path.name != "incident.json" and path.parent.name != FOLDER:
+        if path.is_file() and path.name != "incident.json" and path.parent.name != PICTURES:
             path.unlink()
-        elif path.is_dir() and path.name != FOLDER:
+        elif path.is_dir() and path.name != PICTURES:
             path.rmdir()
 
     album = draw_pictures(shown.folder)
 
     assert (album.pictures, album.problems) == ((), ())
-    assert list((shown.folder / FOLDER).iterdir()) == []
+    assert list((shown.folder / PICTURES).iterdir()) == []
 
 
 def test_a_change_has_no_pictures(made: Drawn) -> None:
@@ -250,7 +251,7 @@ def test_what_cannot_be_drawn_goes_and_spoils_no_other(
 
     rest = [name for name in EVERY if name != spoiled]
     assert [picture.name for picture in album.pictures] == rest
-    assert {path.name for path in (shown.folder / FOLDER).iterdir()} == set(rest)
+    assert {path.name for path in (shown.folder / PICTURES).iterdir()} == set(rest)
     assert [problem.what for problem in album.problems] == [what]
     assert any(doubt.startswith(f"{damage}: ") for doubt in album.doubts)
 

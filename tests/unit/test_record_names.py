@@ -68,7 +68,7 @@ def test_each_has_one_name() -> None:
     [
         ('A = "verdict.json"', ["verdict.json"]),
         ('folders.glob("*/incident.json")', ["incident.json"]),
-        ('f"ledger/{number}/run.json"', ["run.json"]),
+        ('f"ledger/{number}/run.json"', ["ledger", "run.json"]),
         (r'A = r"gate\.md|.*"', ["gate.md"]),
         ('A = "see gate.md"', []),
         ('"""verdict.json"""', []),
