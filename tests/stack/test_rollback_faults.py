@@ -122,7 +122,8 @@ def test_a_network_that_is_cut_in_the_middle_of_a_restore(
     network = f"{verifier.stack.project}_default"
     with verifier.begun(f"rollback/db_{store}.sh", at=f"restore {store}", **BUDGET) as (process, folder):
         _docker("network", "disconnect", network, container.id)
-        with undone(lambda: _docker("network", "connect", "--alias", store, network, container.id)):
+        aliases = (f"--alias={alias}" for alias in (store, container.name))
+        with undone(lambda: _docker("network", "connect", *aliases, network, container.id)):
             text, _ = process.communicate(timeout=ACTIONS_SECONDS)
     _expect_clear(text, process.returncode, store)
     if (folder / UNFINISHED).exists():
