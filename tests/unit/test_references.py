@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from fixtures.errors import Mismatch
+from fixtures.errors import Meaning, Mismatch, Unverifiable
 from fixtures.stores.contract import Name, StoreView
 from fixtures.stores.mongodb.view import _at, _is_empty
 from fixtures.stores.references import Followed, require_whole
@@ -22,16 +22,22 @@ ROWS = Reference.model_validate(
 )
 
 
+Look = tuple[Sequence[str | None], Sequence[str]] | Unverifiable
+
+
 class Looks:
     """Two stores whose names and records are, at each look, those of the next of `looks`."""
 
     kind = "mysql"
 
-    def __init__(self, *looks: tuple[Sequence[str | None], Sequence[str]]) -> None:
+    def __init__(self, *looks: Look) -> None:
         self.looks = [*looks]
 
     def names(self, *_: object) -> Iterator[Name | None]:
-        named, self.held_now = self.looks.pop(0)
+        look = self.looks.pop(0)
+        if isinstance(look, Unverifiable):
+            raise look
+        named, self.held_now = look
         yield from (None if name is None else (name,) for name in named)
 
     def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
@@ -57,7 +63,7 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return taken
 
 
-def followed(*looks: tuple[Sequence[str | None], Sequence[str]]) -> int:
+def followed(*looks: Look) -> int:
     view = Looks(*looks)
     return require_whole(ROWS, lambda _: cast("StoreView", view), PERSONAL)
 
@@ -73,6 +79,47 @@ def test_what_came_into_one_store_first_is_in_both_a_moment_later(naps: list[flo
     # Another one comes meanwhile.
     assert followed((["a", "b"], ["a"]), (["a", "b", "c"], ["a", "b"])) == 3
     assert len(naps) == 3
+
+
+def refused(means: Meaning = Meaning.OTHER) -> Unverifiable:
+    return Unverifiable(
+        what="it", expected="an answer", observed="not loaded", source="it", hint="wait", means=means
+    )
+
+
+def test_what_cannot_be_read_while_it_is_made_can_be_a_moment_later(naps: list[float]) -> None:
+    assert followed(refused(), (["a"], ["a"])) == 1
+    assert len(naps) == 1
+    with pytest.raises(Unverifiable, match="not loaded"):
+        followed(refused(), refused())
+
+
+@pytest.mark.parametrize("means", [Meaning.TIMEOUT, Meaning.UNREACHABLE])
+def test_a_store_that_hangs_or_is_down_is_asked_once(means: Meaning, naps: list[float]) -> None:
+    with pytest.raises(Unverifiable):
+        followed(refused(means), (["a"], ["a"]))
+    assert naps == []
+
+
+class Patterned(Looks):
+    """A store in which a collection that no pattern matches cannot be counted."""
+
+    def counts(self) -> None:
+        raise refused()
+
+    def collections(self) -> Sequence[str]:
+        return ("shop.rows", "shop.rows_2", "else.made")
+
+    def count(self, collection: str) -> int:
+        raise refused()
+
+
+def test_collections_of_a_pattern_are_found_without_a_count() -> None:
+    view = Patterned((["a"], ["a"]), (["b"], ["a", "b"]))
+    reference = ROWS.model_copy(
+        update={"referencing": ROWS.referencing.model_copy(update={"collection": "shop.*"})}
+    )
+    assert require_whole(reference, lambda _: cast("StoreView", view), PERSONAL) == 2
 
 
 @pytest.mark.parametrize(
