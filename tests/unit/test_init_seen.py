@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -181,6 +182,13 @@ def _looked(records: dict[str, str]) -> Seen:
 )
 def test_collections_that_were_made_begin_alike(before: list[str], now: list[str], pattern: str) -> None:
     assert made_since(before, now) == pattern
+
+
+def test_a_collection_of_a_user_s_that_has_just_been_made_tells_how_they_are_called() -> None:
+    mine, other = (f"vectors_ada_{uuid.UUID(int=number)!s}".replace("-", "_") for number in (1, 2))
+    there = [mine, other, "vectors_canary", "books"]
+    assert made_since(there, there, [mine]) == "vectors_*"
+    assert made_since(there, there, ["books"]) == ""
 
 
 def test_a_secret_that_cannot_be_read_is_why_a_store_was_not_looked_into(
