@@ -126,6 +126,15 @@ def test_two_folders_keep_their_checks_apart(site: Sandbox) -> None:
     # The same file's name in both: neither can be told from the other.
     (other / "test_other.py").rename(other / "test_site.py")
     assert site.run("-m", "verification").code != ExitCode.VERIFIED
+    outcome = site.run("-m", "verification", "--import-mode=importlib")
+    assert outcome.code == ExitCode.USAGE, outcome.text
+    assert "expected names that no other check has, observed test_site_1, test_site_3" in outcome.text
+
+
+def test_the_group_of_a_step_has_them_too(site: Sandbox) -> None:
+    write(site, "@pytest.mark.step1\ndef test_site(): note('site')\n" + SITE)
+    outcome = site.run("-m", "premigration")
+    assert (site.notes(), outcome.verdicts().get("test_site")) == (["site"], "passed"), outcome.text
 
 
 def test_a_part_of_our_checks_leaves_them_out(site: Sandbox) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode
-from reports.bundle.bundle_check import verify_bundle
+from reports.bundle.bundle_check import _CHUNK, BundleWrong, _Unpacked, verify_bundle
 from tests.unit.test_bundle import Command, clock, made, packed, run
 
 __all__ = ["clock", "made", "run"]
@@ -33,6 +33,14 @@ def _named(tar: bytes) -> bytes:
     return header[:148] + b"%06o\0 " % sum(header) + header[156:] + tar[512:]
 
 
+def _behind(tar: bytes) -> bytes:
+    """Write a block after the last file that is no header: readers take it for the end."""
+    with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+        last = archive.getmembers()[-1]
+    end = last.offset_data + -(-last.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+    return tar[:end] + b"!" * tarfile.BLOCKSIZE + tar[end + tarfile.BLOCKSIZE :]
+
+
 HIDDEN: dict[str, Callable[[bytes], bytes]] = {
     "comment": lambda data: data[:3] + b"\x10" + data[4:10] + b"hidden\0" + data[10:],
     "system": lambda data: data[:9] + b"\3" + data[10:],
@@ -40,6 +48,7 @@ HIDDEN: dict[str, Callable[[bytes], bytes]] = {
     "an empty file after it": lambda data: data + packed(b""),
     "zeros after it": lambda data: data + b"\0" * 512,
     "padding": lambda data: packed(_padded(gzip.decompress(data))),
+    "a block after the last file": lambda data: packed(_behind(gzip.decompress(data))),
     "owner": lambda data: packed(_named(gzip.decompress(data))),
 }
 
@@ -75,3 +84,11 @@ def test_a_bundle_is_unpacked_once(run: Command, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(zlib, "decompressobj", Counted)
     verify_bundle(path)
     assert sum(unpacked) == size
+
+
+def test_headers_in_a_row_do_not_fill_the_memory() -> None:
+    unpacked = _Unpacked(io.BytesIO(gzip.compress(bytes(5 * _CHUNK))), Path("a.tar.gz"))
+    for _ in range(3):
+        unpacked.read(_CHUNK)
+    with pytest.raises(BundleWrong, match="bytes at most at once"):
+        unpacked.read(_CHUNK)

@@ -24,6 +24,7 @@ from fixtures.doctor.examination import (
 from fixtures.errors import MOST_MISTAKES, ActionFailed, ExitCode, Mismatch, Unverifiable
 from fixtures.stores.contract import Untold
 from fixtures.system.clock import Moment
+from fixtures.system.command import Deadline
 from fixtures.system.record_files import as_json, record_of
 from reports.answers.doctor_lines import doctor_lines
 from rollback_actions.cli import doctor_commands
@@ -97,6 +98,21 @@ def test_the_whole_has_an_end(never: threading.Event) -> None:
     )
     assert [one.line.state for one in found] == [State.WRONG, State.UNKNOWN]
     assert found[1].line.after == "a"
+
+
+def test_who_waits_for_another_is_told_of_it_though_the_end_comes_between_the_two(
+    never: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = iter([False])
+
+    class Whole(Deadline):
+        @property
+        def passed(self) -> bool:
+            return next(passed, True)
+
+    monkeypatch.setattr(examination, "Deadline", Whole)
+    _, second = examine([Probe("a", lambda: hanging(never), seconds=FAR), Probe("b", str, needs=("a",))], FAR)
+    assert (second.line.state, second.line.after) == (State.UNKNOWN, "a")
 
 
 def test_a_machine_without_time_for_a_question_does_not_call_it_wrong(

@@ -128,6 +128,11 @@ def test_a_project_without_containers_has_another_name(sandbox: Sandbox, engine:
     assert {name for name in after if name in lines and lines[name].after != "project"} == set()
 
 
+def test_every_examination_asks_whether_there_is_such_a_project(sandbox: Sandbox, engine: Any) -> None:  # noqa: ANN401
+    for table in (probe_table.every_probe, probe_table.before_capture, probe_table.before_gate):
+        assert "project" in {probe.name for probe in table(sandbox.target, engine)}
+
+
 def addressed(target: Target) -> dict[str, bool]:
     """Return of each store whether its address is a service of the project."""
     return {

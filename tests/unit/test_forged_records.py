@@ -11,7 +11,7 @@ import pytest
 from fixtures.errors import ExitCode, UsageProblem
 from fixtures.record_names import CHAIN, HEAD
 from fixtures.redaction.redactor import Redactor
-from fixtures.sealing.chain import standing
+from fixtures.sealing.chain import Sealing, standing
 from fixtures.sealing.signature import sign
 from fixtures.target.profile import Signing
 from fixtures.verdict import Verdict
@@ -29,7 +29,9 @@ from tests.unit.test_sealing import chained_again, record, signed_once, unsigned
 __all__ = ["record", "signed_once", "unsigned", "unsigned_once"]
 
 
-@pytest.mark.parametrize("name", ["ledger/0002", "contacts.jsonl", "superseded.json", "lost-window-9"])
+@pytest.mark.parametrize(
+    "name", ["ledger/0002", "contacts.jsonl", "superseded.json", "lost-window-9", "x.html"]
+)
 def test_a_link_is_no_part_of_a_record(record: SealedRecord, name: str) -> None:
     """Readers follow it, and no seal has what is behind it."""
     (record.folder / name).symlink_to(record.folder / "ledger/0001")
@@ -37,6 +39,16 @@ def test_a_link_is_no_part_of_a_record(record: SealedRecord, name: str) -> None:
     found = standing(record.folder, record.signing)
     assert found.wrong == {name: "it is a link, and what is behind it is under no seal"}
     assert recounted(read_record(record.folder, record.signing)).verdict is Verdict.BROKEN
+
+
+def test_a_link_among_the_pictures_is_wrong_too(record: SealedRecord) -> None:
+    """Pages are made again from the rest: no verdict hangs on them."""
+    (record.folder / "pictures").mkdir(exist_ok=True)
+    (record.folder / "pictures/x").symlink_to("/")
+
+    found = read_record(record.folder, record.signing)
+    assert found.doubts == ("pictures/x: it is a link, and what is behind it is under no seal",)
+    assert recounted(found).verdict is Verdict.PASSED
 
 
 def test_a_link_that_no_reader_follows_is_not_sealed(record: SealedRecord) -> None:
@@ -49,8 +61,10 @@ def test_a_link_that_no_reader_follows_is_not_sealed(record: SealedRecord) -> No
 def test_a_hidden_result_is_named(record: SealedRecord) -> None:
     """Allure shows it as any other."""
     (record.folder / "allure-results/.x-result.json").write_text("{}")
+    (record.folder / "allure-results/.x-container.json").write_text("{}")
     (record.folder / "allure-results/.y-result.json.12.part").write_text("{}")
-    assert standing(record.folder, record.signing).open == ("allure-results/.x-result.json",)
+    hidden = ("allure-results/.x-container.json", "allure-results/.x-result.json")
+    assert standing(record.folder, record.signing).open == hidden
 
 
 def test_a_key_that_the_verdict_does_not_name_is_said(record: SealedRecord, tmp_path: Path) -> None:
@@ -68,6 +82,13 @@ def test_a_key_that_the_verdict_does_not_name_is_said(record: SealedRecord, tmp_
     assert f"not sealed: by {key!r}, which verdict.json says" in "\n".join(checked.lines)
 
 
+def test_a_verdict_of_before_the_key_names_no_other(record: SealedRecord) -> None:
+    write_verdict(record.folder, replace(read_verdict(record.folder), signature="unsigned"))
+    Sealing(record.folder, record.signing).seal("report")
+    found = standing(record.folder, record.signing)
+    assert (found.wrong, found.open, found.signed) == ({}, (), True)
+
+
 def test_a_chain_that_is_gone_is_wrong_where_signers_are_named(record: SealedRecord) -> None:
     (record.folder / CHAIN).unlink()
     (record.folder / HEAD).unlink()
@@ -77,7 +98,9 @@ def test_a_chain_that_is_gone_is_wrong_where_signers_are_named(record: SealedRec
     assert "nobody has signed it" in found.wrong[HEAD]
 
 
-@pytest.mark.parametrize("name", ["Verdict.json", "VERDICT.JSON", "ledger/0001/Plan.json", "LEDGER/0001/x"])
+@pytest.mark.parametrize(
+    "name", ["Verdict.json", "VERDICT.JSON", "ledger/0001/Plan.json", "LEDGER/0001/x", "LEDGER/0009/x"]
+)
 def test_names_that_are_one_on_other_machines_are_refused(
     record: SealedRecord, tmp_path: Path, name: str
 ) -> None:
@@ -139,6 +162,14 @@ def test_the_counts_of_a_verdict_are_derived_again(unsigned: SealedRecord, tmp_p
         assert forged != files["verdict.json"]
         path.write_bytes(packed({**files, "verdict.json": forged}))
         assert check_record(path).lines[0] == f"WRONG: verdict: verdict.json {said}"
+
+
+def test_an_unfinished_rollback_does_not_pass(unsigned: SealedRecord, tmp_path: Path) -> None:
+    files = unpacked(unsigned.bundle)
+    del files[CHAIN], files[HEAD]
+    path = tmp_path / "forged.tar.gz"
+    path.write_bytes(packed(dict(sorted({**files, "unfinished.json": b"{}"}.items()))))
+    assert check_record(path).lines[0].endswith("verdict.json says 'passed', and the ledger says broken")
 
 
 def test_each_journal_is_checked_by_its_own_chain(unsigned: SealedRecord, tmp_path: Path) -> None:

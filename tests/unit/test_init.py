@@ -315,6 +315,19 @@ def test_a_store_whose_statements_are_remarks_is_named_when_the_script_runs(stat
     assert text.count("# The project's own secrets name these accounts") == 6
 
 
+def test_statements_say_what_is_unanswered_and_not_run_only_where_something_is(state: Path) -> None:
+    few, built = (
+        _made(compose_files.read_stack(SHAPES[name], None, state / "env")).accounts
+        for name in ("few", "built")
+    )
+    assert "# NOT READY" in built
+    assert "# NOT READY" not in few
+    database = {"services": {"db": {"image": "mysql:8"}}}
+    alone = _made(stack_of(database, "shop", (state / "compose.yaml",), None)).accounts
+    assert "create_mysql()" in alone
+    assert "not run, but remarks" not in alone
+
+
 def test_of_two_accounts_the_one_that_is_not_there_is_made(state: Path) -> None:
     stack = compose_files.read_stack(SHAPES["staging"], None, state / "env")
     services = {

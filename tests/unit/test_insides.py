@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import tarfile
 from base64 import b64encode
 from collections.abc import Iterator
@@ -44,9 +45,12 @@ class StandInApi:
         assert timeout == self.timeout
         assert url == f"{self.base_url}/containers/a/archive"
         path = params["path"]
-        if path not in self.files:
+        if not any(name == path or name.startswith(f"{path}/") for name in self.files):
             return SimpleNamespace(headers={})
-        told = {"mode": 0o444, "mtime": self.times.get(path, "2026-01-02T03:04:05.5Z")}
+        told = {
+            "mode": 0o444 if path in self.files else FOLDER,
+            "mtime": self.times.get(path, "2026-01-02T03:04:05.5Z"),
+        }
         return SimpleNamespace(headers={"X-Docker-Container-Path-Stat": b64encode(json.dumps(told).encode())})
 
     def diff(self, _: str) -> list[dict[str, Any]] | None:
@@ -166,6 +170,9 @@ def test_what_compose_placed_is_read_wherever_that_is(
         (tmp_path / path[1:]).write_bytes(data)
         when = int(datetime.fromisoformat(CREATED).timestamp()) * 10**9 + (path == "/app/own")
         os.utime(tmp_path / path[1:], ns=(when, when - 10**12 * (path == "/tmp/older")))  # noqa: S108 - a name
+    # A folder that it made for them has their time, and is none of them.
+    api.times["/run/secrets"] = api.times["/run/secrets/s3"]
+    shutil.copystat(tmp_path / "run/secrets/s3", tmp_path / "run/secrets")
     api.changes = [{"Path": path, "Kind": 1} for path in ("/run/secrets", "/app", *api.files)]
     seen = found(api, more=layer)
     assert set(seen.placed) == set(PLACED)
@@ -173,3 +180,11 @@ def test_what_compose_placed_is_read_wherever_that_is(
     api.files["/run/secrets/s3"] = b"another"
     now = found(api, more=layer).placed
     assert {path for path in PLACED if now[path] != seen.placed[path]} == {"/run/secrets/s3"}
+
+
+def test_only_so_many_files_are_asked_for_and_secrets_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fixtures.engines.insides._ASKED", 2)
+    placed = ("/a/deep/place", "/flat", "/run/secrets/s3")
+    api = StandInApi(dict.fromkeys(placed, b"x"), times=dict.fromkeys(placed, "2026-01-02T03:04:06Z"))
+    api.changes = [{"Path": path, "Kind": 1} for path in placed]
+    assert set(found(api).placed) == {"/flat", "/run/secrets/s3"}

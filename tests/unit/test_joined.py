@@ -82,6 +82,13 @@ def test_what_is_not_past_is_joined_without_a_word(tmp_path: Path) -> None:
         assert (joined.incident.id, joined.said) == (there.id, "")
 
 
+def test_of_several_that_are_not_past_the_newest_is_joined(tmp_path: Path) -> None:
+    newest, older = made(tmp_path, 100), made(tmp_path, 100)
+    began = replace(older.started, wall="2026-01-02T03:04:05+00:00")
+    write_record(older.folder / "incident.json", IncidentFile(TARGET, began))
+    assert join(tmp_path, TARGET, None, Windows()).incident.id == newest.id
+
+
 def test_the_profile_s_windows_say_what_is_past(tmp_path: Path) -> None:
     there = made(tmp_path, HOUR, rolled_back=900)
     wide = Windows(phase4=Window(start=300, end=1200))

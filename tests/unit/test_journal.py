@@ -107,7 +107,9 @@ def test_what_is_no_list_of_texts_is_refused(wrong: object) -> None:
 def test_an_object_is_written_as_one_and_each_of_its_texts_is_redacted(path: Path) -> None:
     journal = Journal(path, lambda text: text.replace("secret", "[redacted]"))
     journal.write(
-        "assessed", findings={"findings": ({"text": "a secret", "beats": (1, 2)},), "cut_off": False}
+        "assessed",
+        findings={"findings": ({"text": "a secret", "beats": (1, 2)},), "cut_off": False},
+        minutes={"on_call": 0.5},
     )
     found = verify_journal(path)[-1]["findings"]
     assert found == {"findings": [{"text": "a [redacted]", "beats": [1, 2]}], "cut_off": False}

@@ -10,6 +10,7 @@ import gc
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from confluent_kafka import Consumer
@@ -65,6 +66,31 @@ def _asked(readable: Readable, folder: Path) -> dict[str, Callable[[], object]]:
 
 def _clients() -> list[Consumer | AdminClient]:
     return [one for one in gc.get_objects() if isinstance(one, Consumer | AdminClient)]
+
+
+class Never:
+    """An answer of the library that does not come, to whoever waits for a time."""
+
+    def result(self, seconds: float) -> None:
+        raise TimeoutError(f"{seconds:g}")
+
+
+def test_an_answer_that_does_not_come_is_given_up(readable: Readable) -> None:  # type: ignore[type-arg]
+    with (
+        Inventory(readable.reach, readable.reach.address) as inventory,
+        pytest.raises(Unverifiable, match="the groups"),
+    ):
+        inventory._result(Never(), "the groups")
+
+
+def test_groups_are_those_of_the_patterns(
+    readable: Readable,  # type: ignore[type-arg]
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [SimpleNamespace(group_id=name) for name in ("b", "a2", "a1")]
+    with Inventory(readable.reach, readable.reach.address) as inventory:
+        monkeypatch.setattr(inventory, "_result", lambda *_: SimpleNamespace(valid=found))
+        assert list(inventory.groups(["a*"])) == ["a1", "a2"]
 
 
 def test_every_client_is_closed_whatever_came_of_its_question(

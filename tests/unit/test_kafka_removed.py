@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from fixtures.stores.contract import Retention
+from fixtures.stores.kafka.inventory import _retention
 from fixtures.stores.kafka.records import CREATED, NOT_STAMPED, Record
 from fixtures.stores.kafka.upkeep import Upkeep, upkeep_of
 from rollback_actions.stores.kafka.admin import Topic
@@ -104,6 +106,13 @@ def test_upkeep_is_what_the_configuration_says() -> None:
     assert upkeep_of(compacts) == Upkeep(compacted=True, tombstones=5)
     both = {**compacts, "cleanup.policy": "compact,delete"}
     assert upkeep_of(both) == Upkeep(milliseconds=7, compacted=True, tombstones=5)
+
+
+def test_the_retention_of_a_topic_is_told_in_seconds_if_the_broker_tells_it() -> None:
+    assert _retention({}) is None
+    told = {"retention.ms": "7000", "retention.bytes": "9", "cleanup.policy": "compact,delete"}
+    assert _retention(told) == Retention(seconds=7.0, size=9, compacted=True)
+    assert _retention({"retention.ms": "-1"}) == Retention(seconds=None, size=None, compacted=False)
 
 
 def test_a_backup_of_an_earlier_version_knows_the_topics_own_settings() -> None:

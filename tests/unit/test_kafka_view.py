@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from typing import Any
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -52,6 +54,13 @@ def test_a_log_that_takes_longer_than_the_deadline_is_asked_all_the_same(
         assert (answer.collection, answer.records) == (TOPIC, 100)
         with pytest.raises(Unverifiable, match="more than 60 s"):
             view.counts()
+
+
+def test_a_broker_s_own_topics_never_match(broker: Broker) -> None:
+    found = {name: SimpleNamespace(partitions={0: 0, 1: 1}) for name in ("b", "__consumer_offsets", "a")}
+    consumer = SimpleNamespace(list_topics=lambda **_: SimpleNamespace(topics=found))
+    log = SimpleNamespace(_translated=lambda _: nullcontext(), _reach=broker.reach, _consumer=consumer)
+    assert Log.topics(cast("Log", log), ["*"]) == {"a": 2, "b": 2}
 
 
 def test_the_way_to_the_broker_is_asked_once_a_reader_and_again_after_a_failure(

@@ -10,7 +10,7 @@ from typing import Self, cast
 import pytest
 
 from fixtures.application.client import ApplicationClient
-from fixtures.baseline.facts import RecordedStore
+from fixtures.baseline.facts import RecordedContent, RecordedStore
 from fixtures.baseline.folder import load_baseline
 from fixtures.doctor import capture
 from fixtures.engines.engine import ContainerEngine
@@ -47,7 +47,8 @@ class Told:
 def target(tmp_path: Path) -> Target:
     target = load_target(write_profile(tmp_path, MYSQL))
     stores = {"mysql": RecordedStore("mysql", "1", OLD)}
-    facts = replace(FACTS, stores=stores, interface="a" * 64)
+    contents = {"mysql": RecordedContent({}, {}, {}, ())}
+    facts = replace(FACTS, stores=stores, interface="a" * 64, page="c" * 64, contents=contents)
     save_baseline(target.folders.baselines, target.name, facts, target.baseline_key)
     return target
 
@@ -74,7 +75,7 @@ def test_a_store_may_have_other_collections_but_not_lose_all_records(
     folder = capture.baseline_of_migrated(target, ENGINE)
     facts = load_baseline(folder, target.name, target.baseline_key).facts
     assert facts.stores["mysql"].counts == recorded
-    assert facts.interface == "b" * 64
+    assert (facts.interface, facts.page, facts.contents) == ("b" * 64, "", {})
     assert (facts.canary, facts.commit) == (FACTS.canary, FACTS.commit)
     # A rollback still goes back to the baseline before the migration.
     assert (target.folders.baselines / "current").resolve() == before

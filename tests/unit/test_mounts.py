@@ -129,6 +129,14 @@ def test_services_whose_volumes_went_back_are_re_created_and_others_started(sand
     assert said[-1].endswith("starts worker, frontend as they are")
 
 
+def test_services_with_a_volume_of_any_store_that_goes_back_are_re_created(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.profile.write_text(sandbox.profile.read_text() + STATE)
+    monkeypatch.setattr("fixtures.rollback.plan._whole_backup", lambda *_: None)
+    assert plan_database(load_target(sandbox.profile), "redis").recreated == ("backend",)
+
+
 def test_only_a_rollback_that_restores_re_creates_for_a_volume(sandbox: Sandbox) -> None:
     for plan in (
         plan_database(sandbox.target, "mysql"),
@@ -164,6 +172,9 @@ class Engine:
         }
 
 
+WITHOUT_DATA = ("/etc/localtime", "/var/run/docker.sock", "/dev", "/dev/shm", "/proc", "/sys/fs/cgroup")  # noqa: S108 - compared
+
+
 def _volume(place: str, name: str = "project_versions", *, writable: bool = True) -> Mount:
     return Mount(name, "volume", place, f"/engine/{name}", writable)
 
@@ -185,7 +196,7 @@ def test_every_mount_that_can_be_written_to_is_of_a_store_or_stateless(tmp_path:
             _volume("/certificates", "certificates", writable=False),
             Mount(folder, "bind", "/uploads", folder),
             Mount("", "tmpfs", "/run", ""),
-            *(_bind(Path(path)) for path in ("/etc/localtime", "/var/run/docker.sock", "/dev/shm")),  # noqa: S108 - compared
+            *map(_bind, map(Path, WITHOUT_DATA)),
         ),
         redis=(_volume("/data", "redis"),),
     )
@@ -203,13 +214,13 @@ def test_every_mount_that_can_be_written_to_is_of_a_store_or_stateless(tmp_path:
 def test_a_folder_of_the_repository_is_code_as_far_as_git_knows_it(tmp_path: Path) -> None:
     target = _loaded(tmp_path, "")
     repository = tmp_path / "application"
-    for name in ("code/app.py", "mixed/app.py", "settings.yaml"):
+    for name in ("code/app.py", "code/.idea/modules.xml", "mixed/app.py", "settings.yaml"):
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
         (repository / name).write_text("x")
     (repository / ".gitignore").write_text("uploads/\nmixed/generated/\n*.db\n__pycache__\n.env\n")
     for command in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message", "release 1")):
         git(repository, *command)
-    kept = ("code/__pycache__/app.pyc", "code/.env", "code/node_modules/x.js")
+    kept = ("code/__pycache__/app.pyc", "code/.env", "code/node_modules/x.js", "code/.idea/one.xml")
     state = ("uploads/one.pdf", "mixed/generated/two.py", "data.db")
     for name in (*kept, *state):
         (repository / name).parent.mkdir(parents=True, exist_ok=True)
@@ -256,6 +267,17 @@ def test_a_volume_of_a_store_or_of_two_services_is_held_once(tmp_path: Path) -> 
     worker = (_volume("/elsewhere"), _volume("/data", "redis"))
     engine = _engine(backend=(_volume("/app/versions"),), worker=worker, redis=(_volume("/data", "redis"),))
     assert stray_mounts(target, engine) == {}
+
+
+def test_a_service_that_stays_for_maintenance_may_only_read_what_goes_back(tmp_path: Path) -> None:
+    more = STATE + '[application.maintenance]\nservice = "proxy"\non = ["a"]\noff = ["b"]\n'
+    target = _loaded(tmp_path, more, **{'services = ["backend"]': 'services = ["backend", "proxy"]'})
+    backend = (_volume("/app/versions"),)
+    engine = _engine(backend=backend, proxy=(_volume("/srv", writable=False),))
+    assert stray_mounts(target, engine) == {}
+    assert stray_mounts(target, _engine(backend=backend, proxy=(_volume("/srv"),))) == {
+        "proxy:/srv": "volume project_versions of a store, whose writer no rollback stops"
+    }
 
 
 @pytest.mark.parametrize("written", ["/app/versions", "/app/versions/"])

@@ -51,8 +51,14 @@ def test_a_partly_revoked_privilege_is_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("privileges", "may"), [("SET_ANY_DEFINER", True), ("SET USER, RELOAD", True), ("RELOAD", False)]
+    ("privileges", "may"),
+    [
+        ("SET_ANY_DEFINER ON *.*", True),
+        ("SET USER, RELOAD ON *.*", True),
+        ("RELOAD ON *.*", False),
+        ("ALL PRIVILEGES ON `imagedb`.*", False),
+    ],
 )
 def test_who_may_define_for_others(privileges: str, *, may: bool) -> None:
-    held = parsed([f"GRANT {privileges} ON *.* TO `operator`@`%`"])
+    held = parsed([f"GRANT {privileges} TO `operator`@`%`"])
     assert held.everywhere(FOREIGN_DEFINER) is may

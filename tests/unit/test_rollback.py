@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,20 @@ def test_no_store_is_overwritten_before_it_is_kept_and_nothing_is_started_before
     assert not {*steps[:last]} & {Step.START, Step.RECREATE, *after}
 
 
+def test_no_store_is_overwritten_where_the_keeper_of_another_cannot_be_opened(
+    sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(name: str, *_: object) -> WordStore:
+        if name == "mysql" and _safety(sandbox):
+            raise ActionFailed(what="open", expected="b", observed="gone", source="d", hint="e")
+        return sandbox.keepers[name]
+
+    monkeypatch.setattr("rollback_actions.rollback.engine.open_keeper", opened)
+    with pytest.raises(ActionFailed, match="gone"):
+        sandbox.run(PLANS["emergency"](sandbox), incident)
+    assert set(_words(sandbox).values()) == {"of release 2"}
+
+
 def test_a_service_rollback_touches_that_service_only(sandbox: Sandbox, incident: Incident) -> None:
     read: list[str] = []
     sandbox.control.up.side_effect = lambda *_, files, **__: read.extend(file.read_text() for file in files)
@@ -213,7 +228,7 @@ def test_after_an_interruption_of_any_step_it_is_run_again(
     sandbox.run(plan, incident)
     # A resumed one does the rest, and repeats what is not known to be done.
     restored = plan.backup is not None and plan.steps[number].stage is Stage.START
-    left = [*plan.of(Step.LOOK), *plan.left(restored=restored)]
+    left = [step for step in plan.steps if not restored or step.stage in {Stage.LOOK, Stage.START}]
     done, whole = set(_steps(incident)[before_it:]), {step.id for step in left if step.part_of is None}
     assert whole <= done <= {step.id for step in left}
     words = {name: "of release 1" if name in plan.stores else before[name] for name in before}
@@ -287,6 +302,26 @@ def test_one_that_need_not_run_is_kept_as_it_lies_and_restored(sandbox: Sandbox,
     assert (safety / "mysql" / "a").read_text() == "of release 2"
     assert (safety / "mysql was down").exists()
     assert "its records cannot be asked for" in (incident.folder / "journal.jsonl").read_text()
+
+
+class UnloadedStore(StoppedStore):
+    """A store of which something has to be loaded before it can be exported."""
+
+    def load(self) -> list[str]:
+        return ["words"]
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_what_is_not_loaded_is_loaded_to_be_exported_unless_the_store_is_down(
+    sandbox: Sandbox, incident: Incident, *, down: bool
+) -> None:
+    before = sandbox.keepers["mysql"]
+    sandbox.keepers["mysql"] = UnloadedStore("mysql", "mysql", before.words, dead=down)
+    sandbox.control.start.side_effect = _does_not_start if down else None
+    with pytest.raises(RecordsUnknown) if down else nullcontext():
+        sandbox.run(PLANS["database"](sandbox), incident)
+    said = "mysql: words was not loaded, and is now, to be exported"
+    assert (said in (incident.folder / "journal.jsonl").read_text()) is not down
 
 
 def test_a_disk_that_is_full_is_said_and_nothing_is_overwritten(
@@ -412,6 +447,7 @@ def test_what_ends_by_itself_is_re_created_first_where_it_has_another_image(
     assert bool(first.kwargs.get("completes")) is (now != "as it was")
     if now != "as it was":
         assert first.args[1] == {"weights": image("backend")}
+        assert first.kwargs["replicas"] == {"weights": 1}
     assert all("weights" not in call.args[1] and not call.kwargs.get("completes") for call in others)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import time
 from collections.abc import Iterator
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -17,8 +20,9 @@ from urllib3.exceptions import MaxRetryError
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import Unverifiable
 from fixtures.stores.reach import Reach, Readable
+from fixtures.stores.s3 import content as s3_content
 from fixtures.stores.s3 import listing as s3_listing
-from fixtures.stores.s3.content import Content, expires_at, version_record
+from fixtures.stores.s3.content import Content, expires_at, read_contents, read_tags, version_record
 from fixtures.stores.s3.descriptor import S3Profile
 from fixtures.stores.s3.listing import BATCH, UNIT_BYTES, Listed, batch_of, divided, in_parts
 from fixtures.stores.s3.settings import DENIED, plain
@@ -222,3 +226,49 @@ def test_what_the_account_sees_is_told_by_its_schemas_and_nothing_is_read_again(
     seen = content.sight({"files": {"policy": DENIED, "tags": "none"}})
     assert "tags of files" in seen
     assert "policy of files" not in seen
+
+
+class _Response:
+    """An object as the server stores it."""
+
+    headers = {"Content-Encoding": "gzip"}  # noqa: RUF012 - nobody changes it
+
+    def stream(self, _: int, *, decode_content: bool) -> Iterator[bytes]:
+        assert not decode_content
+        yield from (b"ab", b"cd", b"e")
+
+    def release_conn(self) -> None:
+        """Nothing is pooled."""
+
+    close = release_conn
+
+
+def test_an_object_is_read_as_it_is_stored_and_each_stretch_has_a_deadline_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(s3_content, "STRETCH_BYTES", 4)
+    begun, asked, sink = list[int](), list[int](), io.BytesIO()
+
+    def start() -> SimpleNamespace:
+        begun.append(1)
+        return SimpleNamespace(left=lambda: asked.append(1))
+
+    client: Any = SimpleNamespace(get_object=lambda *_, **__: _Response())
+    found = read_contents(client, cast("Reach", SimpleNamespace(start=start)), "b", "k", None, sink)
+    assert found == ({"content-encoding": "gzip"}, 5, hashlib.sha256(b"abcde").digest())
+    assert (sink.getvalue(), len(begun), len(asked)) == (b"abcde", 2, 3)
+
+
+def test_tags_are_asked_for_only_where_there_are_some() -> None:
+    asked = list[str]()
+
+    def told(_: str, key: str, **__: object) -> dict[str, str]:
+        asked.append(key)
+        return {"a": "b"}
+
+    client: Any = SimpleNamespace(get_object_tags=told)
+    assert (
+        read_tags(client, "b", "bare", {}) == read_tags(client, "b", "k", {"x-amz-tagging-count": "0"}) == {}
+    )
+    assert read_tags(client, "b", "tagged", {"x-amz-tagging-count": "1"}) == {"a": "b"}
+    assert asked == ["tagged"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -263,6 +264,9 @@ def test_what_was_found_wrong_is_not_sealed_by_the_next_command(unsigned: Sealed
             assert wrong == ["rollback.json: it is not what was sealed"]
             (unsigned.folder / "response.jsonl").open("a").close()
     assert list(standing(unsigned.folder).wrong) == ["rollback.json"]
+    with (unsigned.folder / "samples.jsonl").open("a") as samples:
+        samples.write("{}\n")
+    assert list(standing(unsigned.folder).wrong) == ["rollback.json"], "whatever has begun since"
 
     with sealed(unsigned.folder, _UNSIGNED, "another rollback", said.append):
         edit(path, "44.2", "60.0")
@@ -640,6 +644,12 @@ def test_canonical_json_is_the_checkers(unsigned: SealedRecord) -> None:
     ran = subprocess.run(command, input=json.dumps(value).encode(), capture_output=True, check=True)
     assert ran.stdout == canonical_json(value)
     assert check_record(unsigned.bundle).holds
+
+
+def test_the_checker_knows_the_same_journals_and_final_files() -> None:
+    made = runpy.run_path(str(CHECKER))
+    assert {*made["CHAINED"]} == chain._CHAINED
+    assert made["FINAL"].pattern.replace("\\", "") == chain._FINAL.pattern.replace("\\", "")
 
 
 def test_a_verdict_of_another_record_is_refused(unsigned: SealedRecord) -> None:

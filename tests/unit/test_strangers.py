@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,9 +12,11 @@ from typing import Any, cast
 import pymysql
 import pytest
 import redis
+from pymongo.errors import OperationFailure
 from redis.connection import Connection
 
 from fixtures.engines.engine import ContainerEngine, Endpoint
+from fixtures.errors import Unverifiable
 from fixtures.stores import own_connections
 from fixtures.stores.contract import Blind
 from fixtures.stores.mongodb import view as mongodb
@@ -284,7 +287,7 @@ def test_mongodb_tells_a_client_on_our_own_accounts(
 ) -> None:
     def operation(number: int, user: str, name: str, driver: str = "PyMongo") -> Mapping[str, object]:
         return {
-            "client": f"127.0.0.1:{number}",
+            "client": f"127.0.0.{1 if driver == 'PyMongo' else 2}:{number}",
             "connectionId": number,
             **({"effectiveUsers": [{"user": user, "db": "admin"}]} if user else {}),
             "appName": name,
@@ -299,6 +302,7 @@ def test_mongodb_tells_a_client_on_our_own_accounts(
         operation(5, "", NAME),
         operation(6, "", "worker"),
         operation(7, "", "", "NetworkInterfaceTL-ReplNetwork"),
+        operation(8, "", "", "MongoDB Internal Client"),
     ]
     server = SimpleNamespace(admin=SimpleNamespace(aggregate=lambda _: found))
     monkeypatch.setattr(mongodb_clients, "connect", lambda *_: server)
@@ -306,6 +310,26 @@ def test_mongodb_tells_a_client_on_our_own_accounts(
     clients = mongodb_clients.Clients(cast("Any", Operated("one", section("mongodb"), NOWHERE)))
     nobody = ["nobody@127.0.0.1"] if anybody else []
     assert [str(one) for one in clients.others()] == ["app@127.0.0.1", *nobody, "operator@127.0.0.1"]
+
+
+def test_only_a_server_that_answers_without_a_log_in_lets_in_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command(_: object) -> dict[str, object]:
+        if code:
+            raise OperationFailure("refused", code)
+        return {"databases": []}
+
+    client = cast("Any", SimpleNamespace(admin=SimpleNamespace(command=command)))
+    monkeypatch.setattr(mongodb, "connect", lambda *_, anonymous: nullcontext(client) if anonymous else None)
+    reach = _operated().reach
+    code = 0
+    assert (mongodb.lets_in_anybody(reach), mongodb.told(client, {"a": 1})) == (True, {"databases": []})
+    code = mongodb.UNAUTHORIZED
+    assert (mongodb.lets_in_anybody(reach), mongodb.told(client, {"a": 1})) == (False, None)
+    code = 91  # it shuts down
+    with pytest.raises(Unverifiable):
+        mongodb.lets_in_anybody(reach)
+    with pytest.raises(OperationFailure):
+        mongodb.told(client, {"a": 1})
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,57 @@
+"""Runs of the checks as commands start them: what is typed, for how long, and where their output goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.errors import ExitCode, Unverifiable
+from fixtures.gating import check_run
+from fixtures.gating.check_run import CHECKS_SECONDS, CheckRun
+from fixtures.system.command import STANDARD_ERROR, Deadline
+from fixtures.target.profile import Target
+
+
+class Program:
+    """What runs in the place of pytest: it ends with `code`, and keeps how it was run."""
+
+    code: int | None = 0
+
+    def __call__(self, command: Sequence[str], limit: Deadline, **how: Any) -> int | None:  # noqa: ANN401
+        self.words, self.seconds, self.how = command, limit.seconds, how
+        return self.code
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch) -> Program:
+    made = Program()
+    monkeypatch.setattr(check_run, "run_program", made)
+    return made
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_checks_have_the_time_of_a_trial_restore_too_and_a_wheel_has_no_cache(
+    program: Program, target: Target, monkeypatch: pytest.MonkeyPatch, *, installed: bool
+) -> None:
+    monkeypatch.setattr(check_run, "INSTALLED", installed)
+    assert CheckRun.of(target, Path("a.toml")).run("phase1") is ExitCode.VERIFIED
+    assert program.seconds == CHECKS_SECONDS + target.premigration.scratch.whole_seconds
+    assert ("no:cacheprovider" in program.words) is installed
+
+
+def test_what_they_print_goes_to_standard_error_or_to_nobody(program: Program, target: Target) -> None:
+    runs = CheckRun.of(target, Path("a.toml"))
+    runs.run("phase1")
+    assert (program.how["output"], program.how["errors"]) == (STANDARD_ERROR, STANDARD_ERROR)
+    runs.run("phase1", quiet=True)
+    assert (program.how["output"], program.how["errors"]) == (None, None)
+
+
+@pytest.mark.parametrize(("code", "said"), [(None, "still running; stopped"), (77, "exit code 77")])
+def test_another_end_is_no_result(program: Program, target: Target, code: int | None, said: str) -> None:
+    program.code = code
+    with pytest.raises(Unverifiable, match=said):
+        CheckRun.of(target, Path("a.toml")).run("phase1")
