@@ -87,39 +87,82 @@ def refused(means: Meaning = Meaning.OTHER) -> Unverifiable:
     )
 
 
-def test_what_cannot_be_read_while_it_is_made_can_be_a_moment_later(naps: list[float]) -> None:
-    assert followed(refused(), (["a"], ["a"])) == 1
-    assert len(naps) == 1
-    with pytest.raises(Unverifiable, match="not loaded"):
-        followed(refused(), refused())
-
-
-@pytest.mark.parametrize("means", [Meaning.TIMEOUT, Meaning.UNREACHABLE])
-def test_a_store_that_hangs_or_is_down_is_asked_once(means: Meaning, naps: list[float]) -> None:
+@pytest.mark.parametrize("means", [Meaning.TIMEOUT, Meaning.UNREACHABLE, Meaning.OTHER])
+def test_a_collection_that_is_named_is_asked_once(means: Meaning, naps: list[float]) -> None:
     with pytest.raises(Unverifiable):
         followed(refused(means), (["a"], ["a"]))
     assert naps == []
 
 
-class Patterned(Looks):
-    """A store in which a collection that no pattern matches cannot be counted."""
+class Patterned:
+    """A store whose collections `made_…` cannot be read, nor counted: at each look those of `unread`."""
 
-    def counts(self) -> None:
-        raise refused()
+    kind = "milvus"
+    name = "it"
+
+    def __init__(self, *unread: Sequence[str], means: Meaning = Meaning.OTHER) -> None:
+        self.unread, self.means = [*unread], means
+        self.looks = 0
 
     def collections(self) -> Sequence[str]:
-        return ("shop.rows", "shop.rows_2", "else.made")
+        self.looks += 1
+        self.now = self.unread.pop(0) if self.unread else ()
+        return ("shop.rows", "shop.others", *self.now, "else.never")
 
     def count(self, collection: str) -> int:
         raise refused()
 
+    def counts(self) -> None:
+        raise refused()
 
-def test_collections_of_a_pattern_are_found_without_a_count() -> None:
-    view = Patterned((["a"], ["a"]), (["b"], ["a", "b"]))
-    reference = ROWS.model_copy(
-        update={"referencing": ROWS.referencing.model_copy(update={"collection": "shop.*"})}
-    )
-    assert require_whole(reference, lambda _: cast("StoreView", view), PERSONAL) == 2
+    def names(self, collection: str, *_: object) -> Iterator[Name | None]:
+        if collection in self.now:
+            raise refused(self.means)
+        yield (collection,)
+
+    def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
+        return {*names}
+
+    def ask(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def of_pattern(view: Patterned) -> int:
+    place = ROWS.referencing.model_copy(update={"collection": "shop.*"})
+    reference = ROWS.model_copy(update={"referencing": place})
+    return require_whole(reference, lambda _: cast("StoreView", view), PERSONAL)
+
+
+def test_collections_of_a_pattern_are_found_without_a_count(naps: list[float]) -> None:
+    assert of_pattern(Patterned()) == 2
+    assert naps == []
+
+
+def test_a_collection_that_users_are_making_is_looked_at_again(naps: list[float]) -> None:
+    # Another one comes at each look: none is without an answer for long.
+    assert of_pattern(Patterned(["shop.made_1"], ["shop.made_2"], ["shop.made_3"])) == 2
+    assert len(naps) == 1
+    naps.clear()
+    assert of_pattern(Patterned(*[["shop.made_1"]] * 3)) == 2
+    assert len(naps) == 3
+
+
+def test_a_collection_that_stays_without_an_answer_makes_it_broken(naps: list[float]) -> None:
+    with pytest.raises(Unverifiable, match="not loaded"):
+        of_pattern(Patterned(*[["shop.made_1"]] * 9))
+    assert len(naps) == 4
+
+
+@pytest.mark.parametrize("means", [Meaning.TIMEOUT, Meaning.UNREACHABLE])
+def test_a_store_that_hangs_or_is_down_is_asked_once(means: Meaning, naps: list[float]) -> None:
+    with pytest.raises(Unverifiable):
+        of_pattern(Patterned(["shop.made_1"], means=means))
+    assert naps == []
 
 
 @pytest.mark.parametrize(
