@@ -14,6 +14,7 @@ from fixtures.errors import UsageProblem
 from fixtures.incident.downtime import (
     Since,
     forget_unreadable,
+    incident_began,
     judged_downtime,
     read_downtime,
     record_downtime,
@@ -25,6 +26,7 @@ from fixtures.incident.tally import tally
 from fixtures.monitoring.samples import Sample, SampleWriter
 from fixtures.record_names import CONTACTS, DOWNTIME, SAMPLES
 from fixtures.system.clock import Moment
+from fixtures.system.record_files import write_record
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
 from rollback_actions.session.journal import Journal
@@ -74,6 +76,22 @@ def test_it_begins_with_the_first_bad_sample_before_the_rollback(target: Target,
     assert not late
     assert said is not None
     assert said.startswith("downtime, from the first bad sample of the monitor to the verified end: expected")
+
+
+def test_what_was_recorded_of_the_first_outage_stays_its_beginning(
+    target: Target, incident: Incident
+) -> None:
+    bands = target.severity
+    _keep(incident, samples(5, _down, well_before=10, target=target.name))
+    first = _rolled_back(incident, 2.0)
+    found = record_downtime(target, incident, VERIFIED)
+    assert found is not None
+    (incident.folder / SAMPLES).unlink()
+    assert incident_began(incident, bands, BEAT) == (Since.MONITOR, found.since)
+    # What was recorded of a later outage is no beginning of the first.
+    later = replace(found, since=replace(found.since, since_boot=first.started.since_boot + 1))
+    write_record(incident.folder / DOWNTIME, later)
+    assert incident_began(incident, bands, BEAT) == (Since.ROLLBACK, first.started)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from fixtures.engines.engine import Endpoint
 from fixtures.errors import ActionFailed
 from fixtures.stores.qdrant.descriptor import QdrantProfile
+from fixtures.stores.qdrant.view import Rest
 from fixtures.target.sections import Address
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.qdrant.keeper import Keeper
@@ -37,7 +38,7 @@ def _keeper(status: int, local: list[Shard], remote: list[Shard]) -> Keeper:
     answer = {"local_shards": local, "remote_shards": remote}
 
     def call(method: str, path: str) -> dict[str, Any]:
-        assert (method, path) == ("GET", "/collections/a%20b/cluster")
+        assert (status, method, path) == (200, "GET", "/collections/a%20b/cluster")
         return answer
 
     keeper._rest = cast("Any", SimpleNamespace(call=call, status=lambda *_: status))
@@ -49,7 +50,7 @@ def _keeper(status: int, local: list[Shard], remote: list[Shard]) -> Keeper:
     [
         (200, [_local(0), _local(1)], []),
         (200, [_local(0), _local(1)], [_remote(0), _remote(1)]),
-        (404, [], []),
+        *((status, [], []) for status in (404, 405, 501)),
     ],
 )
 def test_a_node_with_every_shard_is_backed_up(status: int, local: list[Shard], remote: list[Shard]) -> None:
@@ -69,3 +70,15 @@ def test_a_shard_that_another_node_alone_has_refuses_the_backup(
 ) -> None:
     with pytest.raises(ActionFailed, match=said):
         _keeper(200, local, remote)._fetch("a b", tmp_path / "file", cast("Any", None))
+
+
+def test_points_are_scrolled_through_to_the_last_answer() -> None:
+    pages = {None: ([1, 2], 3), 3: ([3], None)}
+
+    def call(_: str, path: str, request: dict[str, Any]) -> dict[str, Any]:
+        points, following = pages.pop(request.get("offset"))
+        assert (path, request["limit"]) == ("/collections/c/points/scroll", 2)
+        return {"points": points, "next_page_offset": following}
+
+    rest = cast("Rest", SimpleNamespace(call=call))
+    assert list[Any](Rest.scrolled(rest, "c", {"limit": 2})) == [1, 2, 3]

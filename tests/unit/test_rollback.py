@@ -462,6 +462,7 @@ def test_a_service_has_as_many_containers_as_at_the_capture_again(
     sandbox.run(plan_service(sandbox.target, "backend"), incident)
     (up,) = sandbox.control.up.call_args_list
     assert up.kwargs["replicas"] == {"backend": 3}
+    assert whole.replicas(["a later one"]) == {}, "it is not scaled to none"
 
 
 def test_a_service_that_ends_by_itself_is_not_waited_for_to_run(sandbox: Sandbox, incident: Incident) -> None:
