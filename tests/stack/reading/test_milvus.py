@@ -5,8 +5,15 @@ from __future__ import annotations
 import pytest
 from pymilvus.exceptions import MilvusException
 
-from fixtures.errors import Unverifiable
-from fixtures.stores.contract import ContentView, LoadState, SearchableContent, SharedContent, VectorView
+from fixtures.errors import Meaning, Unverifiable
+from fixtures.stores.contract import (
+    ContentView,
+    LoadState,
+    ReferenceView,
+    SearchableContent,
+    SharedContent,
+    VectorView,
+)
 from fixtures.stores.milvus.view import connect
 from fixtures.stores.reach import Reach, account_of
 from tests.stack.content_reading import digests, recorded, whole
@@ -50,16 +57,20 @@ def test_what_is_not_loaded_is_told_and_neither_counted_nor_read(
         assert schema["load state"] == "not loaded"
         with subject.view() as view:
             assert isinstance(view, VectorView)
+            assert isinstance(view, ReferenceView)
             assert view.load_state(other) == LoadState(loaded=False, word="not loaded")
             for call in (
                 view.counts,
+                lambda: [*view.names(other, ["pk"], {})],
                 lambda: content.divide(other, 10),
                 lambda: whole(content, other),
                 lambda: recorded(content, other),
                 lambda: content.golden(other, 3, 5),
             ):
-                with pytest.raises(Unverifiable, match="not loaded"):
+                with pytest.raises(Unverifiable, match="not loaded") as told:
                     call()
+                # The server has answered.
+                assert told.value.means is Meaning.OTHER
         state = client.get_load_state(other, timeout=SECONDS)["state"].name
         assert state == "NotLoad", "a reader loads nothing"
     finally:
