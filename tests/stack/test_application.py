@@ -310,6 +310,7 @@ def test_creating_a_conversation_again_changes_nothing(application: Application,
     assert (kept["conversation_name"], len(kept["turns"])) == ("test", 1)
 
 
+@pytest.mark.long(minutes=0.4)
 def test_uploads_are_searched_and_deleted_and_the_worker_outlives_what_it_cannot_read(
     application: Application, zoo: str
 ) -> None:

@@ -88,6 +88,7 @@ def test_it_starts_and_stops_with_its_containerd_more_than_once(settings: Engine
         assert not settings.record.exists()
 
 
+@pytest.mark.long(minutes=0.3)
 def test_it_starts_again_after_kill_9(settings: EngineSettings) -> None:
     with docker_engine(lambda _: None, settings, keep=True):
         record = Record.read(settings.record)

@@ -48,6 +48,7 @@ def test_what_came_after_goes_away_and_is_named(subject: Subject, kept: Backup) 
     assert subject.observe() == kept.before
 
 
+@pytest.mark.restarts
 def test_a_restore_that_was_killed_is_done_by_the_next(
     subject: Subject, part: float, kept: Backup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
