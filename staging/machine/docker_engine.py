@@ -231,12 +231,17 @@ def _present(settings: EngineSettings) -> Daemon | None:
             return record.daemon
         settings.record.unlink()
     pid = _pid_in(settings.pid_file)
-    if pid is None:
-        return None
-    if runs(pid, settings.program):
+    if pid is not None and runs(pid, settings.program):
         return Daemon.of(pid)
-    # dockerd refuses to start while any process has the id in this file, even if it is another program.
-    settings.pid_file.unlink()
+    # dockerd refuses to start while any process has the id in its own file, be it another program. It waits
+    # in vain for any process that has the id in the other one, be it dead and not yet collected.
+    for path, program in (
+        (settings.pid_file, settings.program),
+        (settings.containerd_pid_file, "containerd"),
+    ):
+        pid = _pid_in(path)
+        if pid is not None and not runs(pid, program):
+            path.unlink()
     return None
 
 

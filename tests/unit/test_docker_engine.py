@@ -252,10 +252,27 @@ def test_a_process_of_another_boot_or_program_is_not_the_daemon() -> None:
     assert not identity.lives("dockerd")
 
 
-def test_a_stale_pid_file_of_dockerd_is_removed(settings: EngineSettings) -> None:
+def test_stale_pid_files_of_dockerd_are_removed(settings: EngineSettings) -> None:
     settings.pid_file.write_text(str(os.getpid()))
+    settings.containerd_pid_file.write_text(str(os.getpid()))
     with docker_engine(ignore, settings):
         assert not settings.pid_file.exists()
+        assert not settings.containerd_pid_file.exists()
+
+
+def test_the_pid_file_of_a_dead_containerd_that_nobody_has_collected_is_removed(
+    settings: EngineSettings,
+) -> None:
+    dead = os.fork()
+    if dead == 0:
+        os._exit(0)
+    try:
+        os.waitid(os.P_PID, dead, os.WEXITED | os.WNOWAIT)
+        settings.containerd_pid_file.write_text(str(dead))
+        with docker_engine(ignore, settings):
+            assert not settings.containerd_pid_file.exists()
+    finally:
+        os.waitpid(dead, 0)
 
 
 def test_an_engine_that_dies_shows_its_last_words(settings: EngineSettings) -> None:
