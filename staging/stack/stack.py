@@ -11,16 +11,16 @@ from pathlib import Path
 from fixtures.errors import Problem, UsageProblem
 from rollback_actions.session.lock import LockVolumes
 from staging.machine.processes import run
+from staging.stack.remains import Remains
 from staging.stack.shape import Shape
 from staging.stack.slot import Slot, first_slot
-from staging.stack.stack_holder import PROJECT_LABEL, release
+from staging.stack.stack_holder import release
 from staging.stack.stack_state import State
 from staging.stack.store_images import Images
 
 IMAGES_CHOICE = "ROLLPROOF_IMAGES"
 UP_SECONDS = 180
 PULL_SECONDS = 1800
-DOWN_SECONDS = 120
 ASK_SECONDS = 30
 REASON_CHARACTERS = 300
 
@@ -170,37 +170,10 @@ class Stack:
         Raises:
             Problem: A part of the stack is left.
         """
-        self.prepare()
         report("taking the stack down")
-        hint = f"remove what `docker ps --all --filter label={PROJECT_LABEL}={self.project}` lists"
-        # The data is removed with the volumes, so the stores need not write it out first.
-        self.compose("kill", "--remove-orphans", seconds=DOWN_SECONDS, hint=hint)
-        self.compose("down", "--volumes", "--remove-orphans", seconds=DOWN_SECONDS, hint=hint)
+        Remains(self.project).remove()
         release(self.project)
         LockVolumes(self.project, ASK_SECONDS).clear()
-        left = self._left()
-        if left:
-            raise Problem(
-                what="stack",
-                expected="nothing left of it",
-                observed=", ".join(left),
-                source="the Docker engine",
-                hint=hint,
-            )
-
-    def _left(self) -> list[str]:
-        mine = f"--filter=label={PROJECT_LABEL}={self.project}"
-        left: list[str] = []
-        for listing in (
-            ["ps", "--all", "--quiet"],
-            ["volume", "ls", "--quiet"],
-            ["network", "ls", "--quiet"],
-        ):
-            found = run(
-                ["docker", *listing, mine], seconds=ASK_SECONDS, hint="see that the Docker engine answers"
-            )
-            left += [f"{listing[0]} {name}" for name in found.split()]
-        return left
 
     def _describe(self, status: ServiceStatus) -> str:
         """Return a container's state with the end of its healthcheck's output, or of its log if it ended."""

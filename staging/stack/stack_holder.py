@@ -33,7 +33,7 @@ class Holder:
         Raises:
             Problem: The engine does not answer.
         """
-        listing = ["docker", "volume", "ls", f"--filter=name=^{_volume(project)}$", f"--filter=label={LABEL}"]
+        listing = ["docker", "volume", "ls", f"--filter=name=^{note(project)}$", f"--filter=label={LABEL}"]
         named = run([*listing, f'--format={{{{.Label "{LABEL}"}}}}'], seconds=ASK_SECONDS, hint=HINT).strip()
         if not named:
             return None
@@ -55,13 +55,14 @@ def hold(project: str) -> None:
     me = Process.this()
     identity = json.dumps([me.pid, me.started, me.boot])
     labels = [f"--label={LABEL}={identity}", f"--label={PROJECT_LABEL}={project}"]
-    run(["docker", "volume", "create", *labels, _volume(project)], seconds=ASK_SECONDS, hint=HINT)
+    run(["docker", "volume", "create", *labels, note(project)], seconds=ASK_SECONDS, hint=HINT)
 
 
 def release(project: str) -> None:
     """Remove the holder's note, if there is one."""
-    run(["docker", "volume", "rm", "--force", _volume(project)], seconds=ASK_SECONDS, hint=HINT)
+    run(["docker", "volume", "rm", "--force", note(project)], seconds=ASK_SECONDS, hint=HINT)
 
 
-def _volume(project: str) -> str:
+def note(project: str) -> str:
+    """Return the name of the volume that is the note."""
     return f"{project}-holder"

@@ -11,13 +11,16 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.errors import UsageProblem
+from fixtures.errors import Problem, UsageProblem
 from reports.terminal.progress import Progress
+from rollback_actions.backup.scratch import SUFFIX
+from rollback_actions.containers import volumes
 from rollback_actions.session.lock import LockVolumes
 from staging.stack.fresh_stacks import clear_abandoned
 from staging.stack.stack import Stack
-from staging.stack.stack_holder import Holder
+from staging.stack.stack_holder import PROJECT_LABEL, Holder
 from tests.conftest import ROOT
+from tests.stack.scratch_project import docker
 from tests.unit.lock_stand_in import ended
 
 HOLD = """
@@ -41,6 +44,12 @@ def other_stack(stack: Stack) -> Iterator[Stack]:
         yield other
     finally:
         other.down(lambda _: None)
+
+
+def image_of(stack: Stack) -> str:
+    """Return the image of the stack's one container."""
+    (container,) = stack.status()
+    return docker("inspect", "--format={{.Image}}", container.container).strip()
 
 
 @contextmanager
@@ -69,6 +78,37 @@ def test_a_stack_whose_holder_was_killed_is_taken_down(other_stack: Stack) -> No
     # Nobody is to take over the lock of a target that is gone.
     assert lock.records() == {}
     assert Holder.read(other_stack.project) is None
+
+
+def test_what_another_checkout_or_a_killed_rollback_left_of_a_stack_goes_with_it(other_stack: Stack) -> None:
+    mine = f"--label={PROJECT_LABEL}={other_stack.project}"
+    scratch = f"--label={PROJECT_LABEL}={other_stack.project}{SUFFIX}"
+    image = image_of(other_stack)
+    # Volumes that no compose file describes; the first one is in use by a rollback's helper, a second killed.
+    for label, name in ((mine, "migrations"), (scratch, "tried")):
+        docker("volume", "create", label, f"{other_stack.project}_{name}")
+        docker("network", "create", label, f"{other_stack.project}_{name}")
+    helper, _ = volumes.helper(f"{other_stack.project}_migrations", "volume")
+    mount = f"--mount=type=volume,source={other_stack.project}_migrations,destination=/volume"
+    docker("create", f"--name={helper}", f"--network={other_stack.project}_tried", mount, image)
+
+    other_stack.down(lambda _: None)
+
+    for listing in (("ps", "--all"), ("volume", "ls"), ("network", "ls")):
+        assert other_stack.project not in docker(*listing)
+    assert helper not in docker("ps", "--all")
+
+
+def test_what_is_left_of_a_stack_after_all_is_told_with_the_engine_s_reason(other_stack: Stack) -> None:
+    network = f"{other_stack.project}_default"
+    image = image_of(other_stack)
+    guest = docker("run", "--detach", f"--network={network}", "--entrypoint=sleep", image, "600").strip()
+    try:
+        with pytest.raises(Problem, match=r"(?s)observed network \w+; .*active endpoints") as caught:
+            other_stack.down(lambda _: None)
+    finally:
+        docker("rm", "--force", guest)
+    assert other_stack.project in caught.value.what
 
 
 def test_a_stack_whose_holder_lives_is_refused(other_stack: Stack) -> None:
