@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from fixtures.migration_lint.finding import Linted
 from fixtures.migration_lint.lint import ChangedFile, lint
-from tests.unit.test_undoable_alembic import revision
-from tests.unit.test_undoable_sql import BEFORE
+from tests.unit.migrations.test_undoable_alembic import revision
+from tests.unit.migrations.test_undoable_sql import BEFORE
 
 SQL = [
     *("SELECT 1", "DROP TABLE users", "DELETE FROM users", "DELETE F", "UPDATE users SET", "TRUNCATE", "SET"),

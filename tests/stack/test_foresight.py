@@ -40,8 +40,8 @@ from staging.target.operators import Operators
 from tests.stack import damage
 from tests.stack.mysql_server import SERVERS, running_server
 from tests.stack.scratch_project import docker
+from tests.unit.backups.test_foresight import FIRST, FOLDER, SECOND, TWO, revision
 from tests.unit.sandbox import facts
-from tests.unit.test_foresight import FIRST, FOLDER, SECOND, TWO, revision
 
 TABLE = "imagedb.alembic_version"
 JUDGED = ("mysql", "mongodb", "redis", "qdrant", "milvus")

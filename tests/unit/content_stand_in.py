@@ -14,7 +14,7 @@ from fixtures.errors import Unverifiable
 from fixtures.stores.blocks import new_blocks, write_block
 from fixtures.stores.contract import Digest, Neighbours, Pace, RecordHash, StoreView
 from fixtures.stores.counting import Silences
-from tests.unit.test_baseline import FACTS
+from tests.unit.baseline.test_baseline import FACTS
 
 NEVER_SILENT = Silences(lambda name: cast("StoreView", name))
 """For fixtures whose stores always answer: nothing is opened to see whether they do."""

@@ -1,0 +1,1 @@
+"""Tests of backup sets, and of what is lost by a restore of one."""

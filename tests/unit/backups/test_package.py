@@ -1,0 +1,178 @@
+"""A backup that was cut, changed, added to or never finished is refused by name."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fixtures.backups import newest_backup
+from fixtures.backups.package import MANIFEST, read_package, write_package
+from fixtures.backups.sets import BackupSet
+from fixtures.errors import ActionFailed, Mismatch
+from fixtures.system.clock import Moment
+from fixtures.system.files import create_file, sha256_of
+from fixtures.target.store_descriptor import Means
+from tests.unit.stores.test_readers_reach import section
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A sealed backup of two files, one of them in a folder of its own."""
+    (tmp_path / "parts").mkdir()
+    # As a store's own tool writes it, for everybody to read.
+    (tmp_path / "data.bson").write_bytes(b"abcdef")
+    (tmp_path / "data.bson").chmod(0o644)
+    with create_file(tmp_path / "parts" / "one") as stream:
+        stream.write(b"")
+    kept = write_package(
+        tmp_path,
+        kind="mongodb",
+        method="dump",
+        means=Means.DOCUMENTS,
+        records={"b.two": 2, "a.one": 1},
+        details={"server": "6.0.5", "numbers": {3: (1, 2), 20: None}},
+    )
+    assert (kept.method, dict(kept.records), kept.size) == ("dump", {"a.one": 1, "b.two": 2}, 6)
+    return tmp_path
+
+
+def test_a_whole_backup_is_read(folder: Path) -> None:
+    package = read_package(folder, kind="mongodb")
+    assert package.size == 6
+    assert list(package.records) == ["a.one", "b.two"]
+    assert package.details == {"server": "6.0.5", "numbers": {"3": [1, 2], "20": None}}
+    assert package.path("parts/one").read_bytes() == b""
+    with pytest.raises(ActionFailed, match="a data file nothing"):
+        package.path("nothing")
+
+
+def test_only_the_owner_may_read(folder: Path) -> None:
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
+    assert modes == {MANIFEST: 0o600, "data.bson": 0o600, "one": 0o600}
+
+
+def _flip(path: Path, position: int = -1) -> None:
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.write_bytes(data)
+
+
+def _rewrite(path: Path, change: Callable[[dict[str, dict[str, object]]], object]) -> None:
+    manifest = json.loads(path.read_bytes())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("damage", "observed"),
+    [
+        (lambda f: (f / MANIFEST).unlink(), "none: the backup was never finished"),
+        (lambda f: (f / "data.bson").unlink(), "the data file data.bson, observed it is missing"),
+        (lambda f: (f / "data.bson").write_bytes(b"abcde"), "data.bson of 6 bytes, observed 5: it was cut"),
+        (
+            lambda f: (f / "data.bson").write_bytes(b"abcdefg"),
+            "data.bson of 6 bytes, observed 7: it has grown",
+        ),
+        (lambda f: _flip(f / "data.bson", 3), "data.bson with SHA-256"),
+        (lambda f: (f / "parts" / "late").write_bytes(b""), "observed another one, parts/late"),
+        (lambda f: (f / "link").symlink_to(f / "data.bson"), "observed another kind of file, link"),
+        (lambda f: (f / MANIFEST).write_bytes((f / MANIFEST).read_bytes()[:90]), "of this program, observed"),
+        (
+            lambda f: _rewrite(f / MANIFEST, lambda m: m["content"].update(method="x")),
+            "backup.json with SHA-256",
+        ),
+        (lambda f: _rewrite(f / MANIFEST, lambda m: m["content"].update(version=2)), "content.version"),
+        (lambda f: _rewrite(f / MANIFEST, lambda m: m["content"].update(more=2)), "content.more"),
+        (
+            lambda f: _rewrite(f / MANIFEST, lambda m: m["content"].update(records={"a": True})),
+            "observed True as content.records.a, not a valid integer",
+        ),
+        (lambda f: (f / MANIFEST).write_bytes(b'{"content": 1, "content": 2}'), "observed no JSON: "),
+    ],
+)
+def test_damage_is_named(folder: Path, damage: Callable[[Path], object], observed: str) -> None:
+    damage(folder)
+    with pytest.raises(ActionFailed) as failure:
+        read_package(folder, kind="mongodb")
+    assert observed in str(failure.value)
+    assert "\nHINT: do not restore from this folder" in str(failure.value)
+    assert str(folder) in str(failure.value)
+
+
+def test_every_flipped_byte_of_the_manifest_is_seen(folder: Path) -> None:
+    whole = read_package(folder, kind="mongodb")
+    text = (folder / MANIFEST).read_bytes()
+    for position in range(len(text)):
+        _flip(folder / MANIFEST, position)
+        try:
+            package = read_package(folder, kind="mongodb")
+        except ActionFailed:
+            pass
+        else:
+            assert package == whole, f"byte {position} made another backup"
+        (folder / MANIFEST).write_bytes(text)
+
+
+def test_a_backup_of_another_kind_is_refused(folder: Path) -> None:
+    with pytest.raises(ActionFailed, match="of kind redis, observed one of kind mongodb"):
+        read_package(folder, kind="redis")
+
+
+def test_a_sealed_folder_is_not_sealed_again(folder: Path) -> None:
+    with pytest.raises(ActionFailed, match="from an earlier one"):
+        write_package(folder, kind="mongodb", method="dump", means=Means.DOCUMENTS, records={}, details={})
+
+
+def test_a_backup_killed_before_the_rename_is_refused(folder: Path) -> None:
+    (folder / MANIFEST).rename(folder / "backup.json.unfinished")
+    with pytest.raises(ActionFailed, match="never finished"):
+        read_package(folder, kind="mongodb")
+
+
+def _as_an_older_version_wrote_it(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    del manifest["content"]["means"]
+    text = json.dumps(manifest["content"], sort_keys=True, ensure_ascii=True, allow_nan=False)
+    manifest["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_a_package_says_by_what_means_it_was_taken(folder: Path) -> None:
+    assert read_package(folder, kind="mongodb").means is Means.DOCUMENTS
+    assert json.loads((folder / MANIFEST).read_text())["content"]["means"] == "documents"
+
+
+def test_a_package_of_an_older_version_is_read_and_says_nothing_of_its_means(folder: Path) -> None:
+    _as_an_older_version_wrote_it(folder)
+    package = read_package(folder, kind="mongodb")
+    assert (package.means, package.method) == (None, "dump")
+
+
+def test_means_that_nobody_knows_are_refused(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["content"]["means"] = "telepathy"
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ActionFailed, match="means"):
+        read_package(folder, kind="mongodb")
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "cut"])
+def test_a_store_says_itself_whether_its_backup_was_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, whole: bool
+) -> None:
+    """A dump that was cut is sealed as it is: by its hash nothing is wrong."""
+    folder = tmp_path / "mysql"
+    folder.mkdir()
+    end = b"-- Dump completed on 2026-01-01  0:00:00\n" if whole else b""
+    (folder / "dump.sql").write_bytes(b"USE `shop`;\nCREATE TABLE `a` (`id` int);\n" + end)
+    kept = write_package(folder, kind="mysql", method="dump", means=Means.DOCUMENTS, records={}, details={})
+    sealed = {"mysql": sha256_of(folder / MANIFEST)}
+    backup = BackupSet(tmp_path, "c" * 40, Moment.now(), {"mysql": kept}, sealed=sealed)
+    monkeypatch.setattr(newest_backup, "read_index", lambda *_: None)
+    if whole:
+        assert newest_backup.read_store(backup, "mysql", section("mysql")).records == {}
+    else:
+        with pytest.raises(Mismatch, match=r"expected a dump with its trailer, .* observed none: it was cut"):
+            newest_backup.read_store(backup, "mysql", section("mysql"))

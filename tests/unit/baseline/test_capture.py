@@ -1,0 +1,101 @@
+"""The capture of a baseline: what is missing, and collections that users make meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import pytest
+
+from fixtures.baseline import recording
+from fixtures.baseline.recording import counts_of
+from fixtures.doctor import capture
+from fixtures.engines.compose import ComposeEngine
+from fixtures.engines.engine import Endpoint
+from fixtures.errors import ActionFailed, Mismatch, Unverifiable
+from fixtures.stores.contract import StoreView
+from fixtures.target.mistakes import UNANSWERED
+from reports.terminal.progress import Progress
+from rollback_actions.session.journal import Journal
+from rollback_actions.session.steps import Recorder
+from tests.unit.discovery.test_doctor_probes import container
+from tests.unit.sandbox import Sandbox, free, stand_in
+
+
+class _Young:
+    """A view in the place of a store's: a collection is being made, and loaded after a few counts."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+
+    def counts(self) -> Mapping[str, int]:
+        if self.refusals:
+            self.refusals -= 1
+            raise Unverifiable(
+                what="count", expected="a number", observed="not loaded", source="milvus", hint="load"
+            )
+        return {"old": 3, "young": 1}
+
+
+@pytest.fixture
+def view(monkeypatch: pytest.MonkeyPatch) -> _Young:
+    monkeypatch.setattr(recording, "POLL_SECONDS", 0.0)
+    return _Young(refusals=2)
+
+
+def test_a_collection_that_is_being_made_is_waited_for(view: _Young) -> None:
+    assert counts_of(cast("StoreView", view)) == {"old": 3, "young": 1}
+
+
+def test_one_that_cannot_be_counted_is_not_waited_for_without_end(
+    view: _Young, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "YOUNG_SECONDS", 0.0)
+    with pytest.raises(Unverifiable, match="not loaded"):
+        counts_of(cast("StoreView", view))
+
+
+def test_nobody_is_logged_in_under_a_name_that_is_left_to_answer(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = stand_in(ComposeEngine)
+    engine.containers.return_value, engine.resolve.return_value = {}, Endpoint("127.0.0.1", 9)
+    monkeypatch.setattr(capture, "open_engine", lambda _: engine)
+    canary = sandbox.target.application.canary.model_copy(update={"user": UNANSWERED})
+    application = sandbox.target.application.model_copy(update={"canary": canary})
+    target = sandbox.target.model_copy(update={"application": application})
+    journal = Journal(sandbox.folder / "journal.jsonl", str)
+
+    def in_use(*_: object, **__: object) -> None:
+        raise AssertionError("the canary is about to log in")
+
+    monkeypatch.setattr(capture, "canary_in_use", in_use)
+    with Progress() as progress, pytest.raises(Mismatch, match="change-me for application"):
+        capture.capture(target, Recorder(journal, progress, free))
+
+
+def test_all_that_is_missing_is_said_at_once_and_each_store_once(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = stand_in(ComposeEngine)
+    engine.containers.return_value = {"other": (container("other"),)}
+    engine.resolve.return_value = Endpoint("127.0.0.1", 9)
+    monkeypatch.setattr(capture, "open_engine", lambda _: engine)
+    journal = Journal(sandbox.folder / "journal.jsonl", str)
+    with Progress() as progress, pytest.raises(ActionFailed, match="services of the target") as raised:
+        capture.capture(sandbox.target, Recorder(journal, progress, free))
+    notes = raised.value.__notes__
+    for store in sandbox.target.stores:
+        assert len([text for text in notes if f"store {store} as reader" in text]) == 1
+    assert [text for text in notes if "127.0.0.1:9" in text and "store" not in text]
+
+
+def test_a_wrong_name_of_the_project_is_said_once(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = stand_in(ComposeEngine)
+    engine.containers.return_value, engine.resolve.return_value = {}, Endpoint("127.0.0.1", 9)
+    monkeypatch.setattr(capture, "open_engine", lambda _: engine)
+    journal = Journal(sandbox.folder / "journal.jsonl", str)
+    with Progress() as progress, pytest.raises(ActionFailed, match="no container of") as raised:
+        capture.capture(sandbox.target, Recorder(journal, progress, free))
+    assert "engine.project" in raised.value.hint
+    assert not [text for text in raised.value.__notes__ if text.startswith("service")]

@@ -1,0 +1,227 @@
+"""What comparing with a baseline finds, on stand-ins of readers; and what a capture must not leave out."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+import typer
+
+import fixtures.baseline.recording
+import fixtures.baseline.target_comparison
+from fixtures.baseline.folder import MANIFEST, recorded_collection
+from fixtures.baseline.recording import record_content
+from fixtures.baseline.target_comparison import Finding, compare_target
+from fixtures.collection import Case
+from fixtures.engines.engine import ContainerEngine
+from fixtures.errors import ActionFailed, ExitCode, Unverifiable
+from fixtures.given.contents import golden_answers
+from fixtures.given.given import _of_baseline, recorded_store
+from fixtures.stages import store_in
+from fixtures.stores.contract import RecordHash
+from fixtures.target.profile import Target, load_target
+from fixtures.verdict import Verdict
+from reports.answers.comparison import Comparison
+from rollback_actions.__main__ import main
+from rollback_actions.cli.state_commands import compare_command
+from tests.conftest import write_profile
+from tests.unit.command_line import read_document
+from tests.unit.content_stand_in import NEVER_SILENT, Recorder, Searchable, StandIn, opener
+from tests.unit.stores.test_readers_reach import section
+
+ENGINE = cast("ContainerEngine", None)
+RECORDS = [RecordHash("k1", 1), RecordHash("k2", 2)]
+BOTH = {"a": RECORDS, "b": RECORDS}
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.abcDEF123456789"
+
+
+def with_policy(folder: Path, policy: str) -> Target:
+    return load_target(write_profile(folder, f"policy = {policy}\n"))
+
+
+def found(
+    target: Target, recorder: Recorder, content: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[str, Verdict]]:
+    monkeypatch.setattr(fixtures.baseline.target_comparison, "open_content", opener(content))
+    findings = compare_target(target, ENGINE, recorder.baseline)
+    return [(f"{finding.store}/{finding.name}", finding.verdict) for finding in findings]
+
+
+def test_all_that_was_recorded_is_compared(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(tmp_path).add(Searchable("redis", BOTH))
+    assert found(target, recorder, Searchable("redis", BOTH), monkeypatch) == [
+        ("redis/a", Verdict.PASSED),
+        ("redis/b", Verdict.PASSED),
+    ]
+
+
+def test_what_was_volatile_at_the_capture_and_is_exact_now(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(tmp_path, volatile=frozenset("b")).add(StandIn("redis", BOTH))
+    emptied = StandIn("redis", {"a": RECORDS, "b": []})
+    assert ("redis/b", Verdict.BROKEN) in found(target, recorder, emptied, monkeypatch)
+    assert _of_baseline(target, recorder.baseline.facts)["content"] == [
+        Case("redis", "a"),
+        Case("redis", "b"),
+    ]
+    with pytest.raises(Unverifiable, match=r"content of b of redis: .*\nHINT: .*capture a new baseline"):
+        recorded_collection(recorder.baseline, target, "redis", "b")
+
+
+def of_buckets(target: Target) -> Target:
+    """Return `target` with a store that keeps versions in the place of its Redis."""
+    return target.model_copy(update={"stores": {"redis": section("s3")}})
+
+
+def test_versions_of_a_bucket_are_compared_too(target: Target, tmp_path: Path) -> None:
+    """They are not counted, and have a schema."""
+    target = of_buckets(target)
+    names = {"a": RECORDS, "versions a": RECORDS, "view a": []}
+    recorder = Recorder(tmp_path, frozenset({"versions a", "view a"})).add(StandIn("redis", names))
+    facts = recorder.baseline.facts
+    facts = replace(facts, stores={"redis": replace(facts.stores["redis"], counts={"a": 2})})
+    assert _of_baseline(target, facts)["content"] == [Case("redis", "a"), Case("redis", "versions a")]
+
+
+def test_what_was_exact_at_the_capture_and_is_volatile_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = with_policy(tmp_path, '{b = "volatile"}')
+    recorder = Recorder(tmp_path).add(Searchable("redis", BOTH))
+    emptied = Searchable("redis", {"a": RECORDS, "b": []})
+    wanted = [("redis/b", Verdict.BROKEN), ("redis/a", Verdict.PASSED)]
+    assert found(target, recorder, emptied, monkeypatch) == wanted
+    names = _of_baseline(target, recorder.baseline.facts)
+    assert names["content"] == names["golden"] == [Case("redis", "a")]
+
+
+def test_a_store_that_the_profile_gave_up(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(tmp_path).add(StandIn("redis", BOTH)).add(Searchable("old", BOTH))
+    assert found(target, recorder, StandIn("redis", BOTH), monkeypatch)[0] == ("old/old", Verdict.BROKEN)
+    names = _of_baseline(target, recorder.baseline.facts)
+    assert names["store"] == ["redis", "old"]
+    others = [name for fixture, several in names.items() if fixture != "store" for name in several]
+    assert not [name for name in others if store_in(name) == "old"], "nothing can be asked of it"
+
+
+def test_a_store_that_the_profile_gave_up_breaks_its_own_checks_alone(target: Target, tmp_path: Path) -> None:
+    kept, old = Searchable("redis", BOTH), Searchable("old", BOTH)
+    baseline = Recorder(tmp_path).add(kept).add(old).baseline
+    with pytest.raises(Unverifiable, match="store old: expected a store of the profile"):
+        inspect.unwrap(recorded_store)("old", baseline, target)
+    assert inspect.unwrap(recorded_store)("redis", baseline, target).kind == "vectors"
+    answers = inspect.unwrap(golden_answers)(baseline, target, opener(kept), NEVER_SILENT)
+    assert list(answers) == ["redis/a", "redis/b"]
+
+
+def test_one_collection_that_is_gone_hides_no_other_finding(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(tmp_path).add(Searchable("redis", BOTH))
+    damaged = Searchable("redis", {"b": RECORDS[1:]}, astray=None)
+    assert found(target, recorder, damaged, monkeypatch) == [
+        ("redis/a", Verdict.FAILED),
+        ("redis/a", Verdict.BROKEN),
+        ("redis/a", Verdict.BROKEN),
+        ("redis/b", Verdict.FAILED),
+        ("redis/b", Verdict.FAILED),
+        ("redis/positions", Verdict.BROKEN),
+    ]
+
+
+def test_a_store_that_is_of_another_kind_now(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(tmp_path).add(Searchable("redis", {"a": RECORDS}))
+    assert found(target, recorder, StandIn("redis", {"a": RECORDS}), monkeypatch) == [
+        ("redis/a", Verdict.PASSED),
+        ("redis/a", Verdict.BROKEN),
+        ("redis/positions", Verdict.BROKEN),
+    ]
+
+
+def test_what_is_wrong_comes_last_and_no_secret_is_printed(
+    profile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = Recorder(tmp_path).add(StandIn("redis", BOTH, blind_spots=("not s3cret-of-the-canary",)))
+    finding = Finding("redis", "0:token:*", Verdict.FAILED, f"missing 2 (token:{JWT}, s3cret-of-the-canary)")
+    passed = Finding("redis", "0:session:*", Verdict.PASSED, "exact")
+    (tmp_path / MANIFEST).touch()
+    monkeypatch.setattr("fixtures.baseline.folder.load_baseline", lambda *_: recorder.baseline)
+    monkeypatch.setattr("fixtures.engines.factory.open_engine", lambda _: ENGINE)
+    monkeypatch.setattr("fixtures.baseline.target_comparison.compare_target", lambda *_: [finding, passed])
+    with pytest.raises(typer.Exit) as caught:
+        compare_command(tmp_path, profile)
+    assert caught.value.exit_code == ExitCode.FAILED
+    assert capsys.readouterr().out.splitlines() == [
+        "blind spot of redis: not [redacted]",
+        "passed redis/0:session:*: exact",
+        "failed redis/0:token:*: missing 2 (token:[redacted], [redacted])",
+        f"compared with {tmp_path.name}: failed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [
+        (Verdict.PASSED, ExitCode.VERIFIED),
+        (Verdict.FAILED, ExitCode.FAILED),
+        (Verdict.BROKEN, ExitCode.BROKEN),
+    ],
+)
+def test_programs_get_each_finding(
+    profile: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    verdict: Verdict,
+    code: ExitCode,
+) -> None:
+    recorder = Recorder(tmp_path).add(StandIn("redis", BOTH, blind_spots=("not s3cret-of-the-canary",)))
+    finding = Finding("redis", "0:token:*", verdict, f"missing 2 (token:{JWT}, s3cret-of-the-canary)")
+    (tmp_path / MANIFEST).touch()
+    monkeypatch.setattr("fixtures.baseline.folder.load_baseline", lambda *_: recorder.baseline)
+    monkeypatch.setattr("fixtures.engines.factory.open_engine", lambda _: ENGINE)
+    monkeypatch.setattr("fixtures.baseline.target_comparison.compare_target", lambda *_: [finding])
+    monkeypatch.setattr("sys.argv", ["x", "compare", str(tmp_path), f"--target={profile}", "--json"])
+    assert main() is code
+    comparison = read_document(*capsys.readouterr(), code).result
+    assert comparison == Comparison(
+        tmp_path.name,
+        verdict,
+        {"redis": ("not [redacted]",)},
+        (replace(finding, text="missing 2 (token:[redacted], [redacted])"),),
+    )
+
+
+def test_a_capture_reads_all_that_was_counted(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = of_buckets(target)
+    content = StandIn("redis", {**BOTH, "versions a": RECORDS, "view c": []}, hidden=frozenset("b"))
+    monkeypatch.setattr(fixtures.baseline.recording, "open_content", opener(content))
+    with pytest.raises(ActionFailed, match="no schema of b"):
+        record_content(target, ENGINE, "redis", {"a": 2, "b": 2}, tmp_path)
+    recorded = record_content(target, ENGINE, "redis", {"a": 2}, tmp_path)
+    assert list(recorded.collections) == ["a", "versions a"]
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "records").rglob("*.blocks")} == {0o600}
+    assert (tmp_path / "records").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_capture_of_a_store_that_is_all_volatile_makes_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file would be in it, and a baseline with such a folder is refused."""
+    content = StandIn("redis", BOTH, hidden=frozenset("b"))
+    monkeypatch.setattr(fixtures.baseline.recording, "open_content", opener(content))
+    target = with_policy(tmp_path, '{"*" = "volatile"}')
+    assert not record_content(target, ENGINE, "redis", {"a": 2, "b": 2}, tmp_path).collections
+    assert not (tmp_path / "records").exists()

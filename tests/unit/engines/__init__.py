@@ -1,0 +1,1 @@
+"""Tests of containers, volumes and images, and of the application's repository."""

@@ -1,0 +1,88 @@
+"""Starting containers: their health is waited for by one question to the engine a round."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.engines.compose import ComposeEngine
+from fixtures.engines.engine import Container
+from fixtures.errors import ActionFailed
+from fixtures.system.command import Deadline, Ran, observed
+from fixtures.target.profile import Engine
+from rollback_actions.backup.scratch import rendered
+from rollback_actions.containers import compose
+from rollback_actions.containers.compose import ComposeControl
+from tests.unit.gate.test_checks_phase1 import container
+from tests.unit.sandbox import stand_in
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401 - a mock
+    """The stand-in of the engine that a control asks."""
+    made = stand_in(ComposeEngine)
+    monkeypatch.setattr(compose, "ComposeEngine", lambda *_: made)
+    return made
+
+
+def _start(deadline: float = 60.0) -> None:
+    ComposeControl(Engine(kind="compose", project="p")).start(("once",), deadline=deadline)
+
+
+def _told(**changes: Any) -> dict[str, tuple[Container, ...]]:  # noqa: ANN401
+    return {"once": (container(**changes),)}
+
+
+def test_health_is_waited_for_by_one_question_a_round(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401
+    health = ["healthy", "starting", "starting"]
+    engine.containers.side_effect = lambda: _told(health=health[-1])
+    monkeypatch.setattr("time.sleep", lambda _: health.pop())
+    _start()
+    # One before the start, then one in each of three rounds.
+    assert engine.containers.call_count == 4
+
+
+def test_one_that_ended_is_not_waited_for(engine: Any) -> None:  # noqa: ANN401
+    ended = _told(running=False, status="exited", exit_code=3)
+    engine.containers.side_effect = [_told(), ended]
+    with pytest.raises(ActionFailed, match="expected running, observed once-1 exited with exit code 3"):
+        _start()
+
+
+def test_one_that_stays_unhealthy_is_waited_for_until_the_deadline(engine: Any) -> None:  # noqa: ANN401
+    engine.containers.return_value = _told(health="unhealthy")
+    with pytest.raises(ActionFailed, match="expected healthy within 0 s, observed once-1 running, unhealthy"):
+        _start(deadline=0.0)
+
+
+SECRET_OF_A_CONTAINER = "in-the-environment-of-a-container"  # noqa: S105 - nobody's
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda engine: ComposeControl(engine).described(deadline=9.0),
+        lambda engine: rendered(engine, Deadline(9.0)),
+    ],
+    ids=["of a service's images", "of a scratch instance"],
+)
+def test_what_compose_says_of_its_files_is_told_to_nobody(
+    read: Callable[[Engine], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the environment of every container: secrets of which the profile knows nothing."""
+    said = {"services": {"app": {"image": "app", "environment": {"KEY": SECRET_OF_A_CONTAINER}}}}
+    (tmp_path / "compose.yaml").touch()
+    program = tmp_path / "docker"
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(said)}\nEND\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    told: list[Ran] = []
+    with observed(told.append):
+        assert read(Engine(kind="compose", project="p", files=(tmp_path / "compose.yaml",)))
+    assert told
+    assert SECRET_OF_A_CONTAINER not in repr(told)

@@ -1,0 +1,252 @@
+"""Phase 1's containers: one-shots that completed, every replica, and restarts since the baseline."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checks.verification import test_phase1_infrastructure as phase1
+from fixtures.baseline.containers import record_container
+from fixtures.baseline.facts import Facts, RecordedContainer
+from fixtures.baseline.folder import Baseline
+from fixtures.baseline.seal import Sealing
+from fixtures.engines.engine import Container, Inside, Usage
+from fixtures.engines.host import FileSystem
+from fixtures.errors import Mismatch
+from fixtures.gating.evidence import Expect
+from fixtures.given import given, given_containers
+from fixtures.stages import Replica
+from fixtures.target.profile import Target, load_target
+from tests.conftest import write_profile
+from tests.unit.baseline.test_baseline import FACTS
+
+EXPECT = Expect([]).of("container engine")
+USED = Usage(memory=1, memory_percent=1.0, cpu_percent=1.0, pids=1, pids_limit=0)
+
+
+def recorded_container(found: Container) -> RecordedContainer:
+    return record_container(found, Inside(), Sealing(bytes(32)))
+
+
+def container(name: str = "once-1", **changes: Any) -> Container:  # noqa: ANN401
+    service = name.rpartition("-")[0]
+    running = Container(
+        id=f"id of {name}",
+        name=name,
+        service=service,
+        running=True,
+        status="running",
+        health=None,
+        restarts=0,
+        restarting=False,
+        oom_killed=False,
+        exit_code=0,
+        started="2026-01-01T00:00:00Z",
+        image="i",
+        image_id="sha256:i",
+        revision=None,
+        configuration=None,
+        pids_limit=0,
+        mounts=(),
+        restart="no",
+    )
+    return replace(running, **changes)
+
+
+def ended(code: int = 0, restart: str = "no", **changes: Any) -> Container:  # noqa: ANN401
+    return container(running=False, status="exited", exit_code=code, restart=restart, **changes)
+
+
+@pytest.mark.parametrize(
+    ("one", "completed"),
+    [
+        (ended(), True),
+        (ended(restart=""), True),
+        (ended(restart="on-failure"), True),
+        (ended(1), False),
+        (ended(137), False),
+        (ended(restart="always"), False),
+        (ended(restart="unless-stopped"), False),
+        (container(), False),
+        (container(status="created", running=False), False),
+    ],
+)
+def test_a_one_shot_completed_if_it_ended_well_and_nothing_starts_it_again(
+    one: Container,
+    completed: bool,  # noqa: FBT001 - a case
+) -> None:
+    assert recorded_container(one).completed is completed
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Target:
+    return load_target(write_profile(tmp_path))
+
+
+def judged(was: RecordedContainer, now: Container, target: Target) -> None:
+    """Run all checks that a container's state decides."""
+    expect = EXPECT
+    phase1.test_container_is_running(now, was, expect)
+    phase1.test_container_is_healthy(now, was, expect)
+    phase1.test_container_is_not_restarting(now, was, target, expect)
+    usages = {now.id: USED} if now.running else {}
+    usage = inspect.unwrap(given.usage)(now, was, usages)
+    phase1.test_container_memory(now, usage, target, expect)
+    phase1.test_container_cpu(now, usage, target, expect)
+    phase1.test_container_processes(now, usage, target, expect)
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [(ended(), ended(id="another")), (ended(), ended(health="unhealthy")), (container(), container())],
+    ids=["completed again", "with a health check", "running"],
+)
+def test_what_is_as_recorded_is_well(was: Container, now: Container, target: Target) -> None:
+    judged(recorded_container(was), now, target)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        (ended(), ended(3), "expected completed, exit code 0, observed exited, exit code 3"),
+        (ended(), container(), "expected completed, exit code 0, observed running"),
+        (ended(), ended(restart="always"), "expected completed, exit code 0"),
+        (container(), ended(), "expected running, observed exited, exit code 0"),
+        (ended(3), ended(3), "expected running, observed exited, exit code 3"),
+    ],
+    ids=["failed", "runs", "stopped", "a service that ended", "had failed before"],
+)
+def test_what_is_not_as_recorded_is_red(was: Container, now: Container, said: str, target: Target) -> None:
+    with pytest.raises(Mismatch, match=said):
+        judged(recorded_container(was), now, target)
+
+
+@pytest.mark.parametrize(("status", "command"), [("paused", "docker unpause"), ("exited", "docker logs")])
+def test_the_hint_is_what_ends_that_state(status: str, command: str, target: Target) -> None:
+    now = container(status=status, running=False)
+    with pytest.raises(Mismatch) as caught:
+        judged(recorded_container(container()), now, target)
+    assert caught.value.hint == f"{command} {now.name}"
+
+
+def test_a_one_shot_that_failed_uses_nothing_and_that_is_not_green() -> None:
+    with pytest.raises(Mismatch, match="expected a running container, observed exited"):
+        inspect.unwrap(given.usage)(ended(1), recorded_container(ended()), {})
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "restarts"),
+    [
+        (container(restarts=4), container(restarts=4), 0),
+        (container(restarts=4), container(restarts=6), 2),
+        (container(restarts=4), container(restarts=1), 1),
+        (container(restarts=4), container(restarts=4, id="another"), 4),
+    ],
+    ids=["of before", "since", "counted anew", "of another"],
+)
+def test_restarts_count_since_the_baseline(was: Container, now: Container, restarts: int) -> None:
+    assert recorded_container(was).restarts_of(now) == restarts
+
+
+def test_a_baseline_of_before_knows_no_container_by_its_id() -> None:
+    old = replace(recorded_container(container(restarts=4)), id="", restarts=0)
+    assert old.restarts_of(container(restarts=4)) == 4
+
+
+def facts(*found: Container) -> Facts:
+    return replace(FACTS, containers=tuple(map(recorded_container, found)), stores={}, contents={})
+
+
+def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> None:
+    recorded = facts(container("worker-2"), container("worker-1"), container("backend-1"))
+    replicas = given._of_baseline(target, recorded)["replica"]
+    assert replicas == [Replica("backend"), Replica("redis"), Replica("worker", 1), Replica("worker", 2)]
+    assert [*map(str, replicas)] == ["backend", "redis", "worker/1", "worker/2"]
+    baseline = Baseline(tmp_path, "sandbox", "now", recorded)
+    second = replace(ended(2), name="worker-2", service="worker")
+    live = {"worker": (container("worker-1"), second), "backend": (container("backend-1"),)}
+
+    def of(replica: Replica) -> tuple[RecordedContainer, Container]:
+        service = inspect.unwrap(given.service)(replica)
+        was = inspect.unwrap(given.recorded)(replica, service, baseline)
+        return was, inspect.unwrap(given.container)(was, baseline, live)
+
+    for name in (Replica("backend"), Replica("worker", 1)):
+        was, now = of(name)
+        assert was.name == now.name
+        phase1.test_container_is_running(now, was, EXPECT)
+    was, now = of(Replica("worker", 2))
+    with pytest.raises(Mismatch, match="container worker-2: expected running, observed exited"):
+        phase1.test_container_is_running(now, was, EXPECT)
+    # Containers that were re-created may have other names; one that is missing is missed by each case.
+    live["worker"] = (container("worker-2"), container("worker-3"))
+    assert [of(Replica("worker", number))[1].name for number in (1, 2)] == ["worker-3", "worker-2"]
+    live["worker"] = (container("worker-1"),)
+    with pytest.raises(Mismatch, match=r"containers of service worker: expected 2, .* observed 1: worker-1"):
+        of(Replica("worker", 1))
+
+
+def _given(name: str, known: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Return the value of a fixture of containers, as pytest makes it out of what is `known`."""
+    if name not in known:
+        made = inspect.unwrap(getattr(given_containers, name))
+        known[name] = made(**{one: _given(one, known) for one in inspect.signature(made).parameters})
+    return known[name]
+
+
+@pytest.mark.parametrize("what", ["changed_settings", "changed_inside"])
+def test_each_replica_is_compared_once_and_what_is_the_same_in_all_is_one_cause(
+    what: str, tmp_path: Path
+) -> None:
+    names = [f"web-{number}" for number in range(1, 6)]
+    was = {name: recorded_container(container(name, settings={"Memory": 1})) for name in names}
+    now = {name: container(name, settings={"Memory": 2}) for name in names}
+    insides = {one.id: Inside(added=("/usr/local/bin/x",)) for one in now.values()}
+    facts = replace(FACTS, containers=tuple(was.values()))
+    told = [
+        _given(
+            what,
+            {
+                "container": now[name],
+                "recorded": was[name],
+                "service": "web",
+                "containers": {"web": tuple(now.values())},
+                "insides": insides,
+                "baseline": Baseline(tmp_path, "b", "2026-01-01T00:00:00Z", facts),
+                "sealing": Sealing(bytes(32)),
+            },
+        )
+        for name in names
+    ]
+    one = "Memory: expected 1, observed 2" if what == "changed_settings" else "added /usr/local/bin/x"
+    assert told == [[one]] * len(names)
+
+
+@pytest.mark.parametrize("status", ["paused", "restarting", "exited", "created"])
+def test_what_does_not_go_on_does_not_run(status: str) -> None:
+    """The engine calls a paused container running, too."""
+    recorded = recorded_container(container())
+    with pytest.raises(Mismatch, match=f"expected running, observed {status}"):
+        phase1.test_container_is_running(container(status=status), recorded, EXPECT)
+
+
+@pytest.mark.parametrize(
+    ("free", "inodes", "said"),
+    [
+        (50.0, 50.0, ""),
+        (50.0, None, ""),
+        (1.0, 50.0, "free space of /data"),
+        (50.0, 1.0, "free inodes of /data"),
+    ],
+)
+def test_a_file_system_has_room_for_bytes_and_inodes(
+    free: float, inodes: float | None, said: str, target: Target
+) -> None:
+    on = FileSystem("/data", 10**9, free_percent=free, inodes_free_percent=inodes)
+    with pytest.raises(Mismatch, match=said) if said else nullcontext():
+        phase1.test_disk_of_the_volume(on, target, EXPECT)

@@ -1,0 +1,488 @@
+"""The house: imports obey the table of layers, documents say what is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from fixtures.target.kinds import kinds
+from fixtures.target.sections import StoreProfile
+from tests.conftest import ROOT
+from tests.unit.house.layers import (
+    DIVIDED,
+    LAYERS,
+    LONGEST_ACROSS,
+    LONGEST_CHAIN,
+    MOST_MODULES,
+    OF_EACH_STORE,
+)
+
+ROOMS = {package.split(".")[0] for package in LAYERS}
+MODULES = {
+    path: ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for room in sorted(ROOMS)
+    for path in sorted((ROOT / room).rglob("*.py"))
+    if path.relative_to(ROOT).parts[:2] not in {("staging", "application"), ("staging", "images")}
+}
+
+OUTSIDE = {"app", "conftest", "tests"}
+"""What else can be imported from a checkout. Only who wires or measures the house, or tests it, may."""
+KINDS = frozenset(kinds())
+# Their own words too; "mounts" is also what containers have.
+OF_A_KIND = re.compile(
+    rf"(?<![a-z])(?:{'|'.join(KINDS - {'mounts'})}|mariadb|mongo|valkey|minio|bucket|topic|broker)s?(?![a-z])"
+    r"|\bkind = [\"']",
+    re.IGNORECASE,
+)
+OF_ONE_KIND = {descriptor.profile.__name__ for descriptor in kinds().values()}
+
+
+@cache
+def _imports(path: Path) -> set[str]:
+    """Return the modules that `path` imports, and what it takes from each, which may be a module as well."""
+    return _imported_by(path.read_text(encoding="utf-8"), path.relative_to(ROOT).parts[:-1])
+
+
+def _imported_by(source: str, package: tuple[str, ...]) -> set[str]:
+    """Return the same of a module's text; `package` is the one that its relative imports begin in."""
+    return _imported_in(ast.walk(ast.parse(source)), package)
+
+
+def _imported_in(nodes: Iterable[ast.AST], package: tuple[str, ...]) -> set[str]:
+    """Return the same of a module's nodes."""
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) + 1 - node.level] if node.level else ()
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {module, *(f"{module}.{name.name}" for name in node.names)}
+    return found
+
+
+def _row_of(name: str) -> str:
+    """Return the row of the table that speaks for a module; its own name where none does."""
+    parts = name.split(".")
+    above = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((row for row in above if row in LAYERS), name)
+
+
+def _imported() -> dict[str, set[str]]:
+    """Return, by row of the table, the other rows that its modules import."""
+    found: dict[str, set[str]] = {row: set() for row in LAYERS}
+    for path, name in MODULES.items():
+        row = _row_of(name)
+        found[row] |= {_row_of(one) for one in _imports(path) if _is_ours(one)} - {row}
+    return found
+
+
+def _is_ours(name: str) -> bool:
+    return name.split(".", maxsplit=1)[0] in ROOMS | OUTSIDE
+
+
+def _in_cycles(imported: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Return what is in a cycle, or leads to one: what stays when all that import no other are removed."""
+    left = {name: set(others) for name, others in imported.items()}
+    while done := {name for name, others in left.items() if not others & left.keys()}:
+        left = {name: others for name, others in left.items() if name not in done}
+    return left
+
+
+def _chains(imported: Mapping[str, set[str]]) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Yield the longest chain that begins with each package of a divided room, and how long it may be.
+
+    Within that room, and across all rooms.
+    """
+
+    @cache
+    def chain(row: str, room: str | None) -> tuple[str, ...]:
+        further = (one for one in imported[row] if room is None or one.split(".")[0] == room)
+        return (row, *max((chain(one, room) for one in further), key=len, default=()))
+
+    for row in LAYERS:
+        room = row.split(".", maxsplit=1)[0]
+        if room in DIVIDED:
+            yield chain(row, room), LONGEST_CHAIN
+            yield chain(row, None), LONGEST_ACROSS
+
+
+def _against_the_table(imported: Mapping[str, set[str]]) -> Iterator[str]:
+    rows = list(LAYERS)
+    for place, row in enumerate(rows):
+        named = {one for one in LAYERS[row] if not one.endswith(".*")}
+        yield from (f"{row} stands below {one}" for one in named - {*rows[:place]})
+        yield from (f"{row} need not name {one}" for one in named - imported[row])
+        yield from (
+            f"{row} imports {one}"
+            for one in imported[row] - named
+            if f"{one.split('.')[0]}.*" not in LAYERS[row]
+        )
+
+
+def _wrong_packages() -> Iterator[str]:
+    folders = Counter(path.parent for path in MODULES if path.name != "__init__.py")
+    for package in {".".join(folder.relative_to(ROOT).parts) for folder in folders} | {*LAYERS}:
+        if package.split(".")[0] not in DIVIDED:
+            continue
+        folder = ROOT / Path(*package.split("."))
+        if package not in LAYERS:
+            yield f"{package} has no row"
+            continue
+        if folders[folder] > MOST_MODULES:
+            yield f"{package} has {folders[folder]} modules"
+        body = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
+        if len(body.body) != 1 or not _says_its_row(body, package):
+            yield f"{package} has no docstring that says what it owns, and: May import {_named(package)}."
+
+
+def _named(package: str) -> str:
+    """Return what a package may import, as its docstring says it."""
+    return ", ".join(f"`{one}`" for one in LAYERS[package]) or "nothing of ours"
+
+
+def _said(module: ast.Module) -> str:
+    return " ".join((ast.get_docstring(module) or "").split())
+
+
+def _says_its_row(module: ast.Module, package: str) -> bool:
+    return _said(module).endswith(f". May import {_named(package)}.")
+
+
+def _repeated_names() -> Iterator[str]:
+    names: dict[tuple[str, str], list[str]] = {}
+    for path, module in MODULES.items():
+        if path.stem not in {"__init__", "__main__"}:
+            names.setdefault((module.split(".")[0], path.stem), []).append(module)
+    for (room, name), modules in names.items():
+        of_stores = name in OF_EACH_STORE and all(".stores." in module for module in modules)
+        if len(modules) > 1 and room in DIVIDED and not of_stores:
+            yield f"one name: {', '.join(modules)}"
+
+
+def test_the_house_obeys_the_table_of_layers() -> None:
+    imported = _imported()
+    # A cycle needs an import that the table does not allow: only without one has a chain an end.
+    assert not sorted(_against_the_table(imported))
+    assert not {" -> ".join(chain) for chain, most in _chains(imported) if len(chain) > most}
+    assert not sorted([*_wrong_packages(), *_repeated_names()])
+
+
+def test_every_package_of_the_table_says_its_row() -> None:
+    """Rooms that are not divided too."""
+    heads = {package: ROOT / Path(*package.split(".")) / "__init__.py" for package in LAYERS}
+    assert not [
+        package
+        for package, head in heads.items()
+        if not _says_its_row(ast.parse(head.read_text(encoding="utf-8")), package)
+    ]
+
+
+def test_what_a_package_names_as_its_own_is_all_that_it_has() -> None:
+    """Of a store, whose parts differ; and of the room whose own modules everybody imports."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    row = text.partition("| its own modules |")[2].partition("\n")[0]
+    packages = [*(package for package in LAYERS if re.fullmatch(r"\w+\.stores\.\w+", package)), "fixtures"]
+    for package in packages:
+        folder = ROOT / Path(*package.split("."))
+        said = _said(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+        own = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+        named = {*re.findall(r"`(\w+)`", said.partition("May import")[0])} - {"init"}
+        assert (package, named) == (package, own)
+        assert package != "fixtures" or {*re.findall(r"`(\w+)`", row)} == own
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Not within a package either, of which the table says nothing; imports for typing count."""
+    modules = set(MODULES.values())
+    assert not _in_cycles(
+        {
+            name: (_imports(path) & modules) - {name}
+            for path, name in MODULES.items()
+            if path.stem != "__init__"
+        }
+    )
+    assert _in_cycles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}).keys() == {"a", "b", "c"}
+
+
+def test_contributing_lists_the_packages_of_each_room_from_the_bottom_up() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for room in DIVIDED:
+        table = text.partition(f"| package of `{room}/` |")[2].partition("\n\n")[0]
+        listed = [re.findall(r"`(\w+)`", line.split("|")[1]) for line in table.splitlines()[2:]]
+        row_of = {f"{room}.{name}": number for number, names in enumerate(listed) for name in names}
+        assert {one for one in LAYERS if one.count(".") == 1 and one.startswith(f"{room}.")} == {*row_of}
+        assert not [
+            f"{package} is listed above {one}"
+            for package, number in row_of.items()
+            for one in LAYERS[package]
+            if row_of.get(one, 0) > number
+        ]
+
+
+def test_nothing_of_the_house_is_there_for_its_tests_alone() -> None:
+    """What only tests need lies in `tests`. What has a decorator is found by it, as a fault is."""
+    commands = (ROOT / "tests" / "running").glob("*.py")  # of `./run tests`
+    texts = {path: path.read_text(encoding="utf-8") for path in (*MODULES, *commands)}
+    words = Counter(word for text in texts.values() for word in re.findall(r"\w+", text))
+    alone = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path, text in texts.items()
+        for node in ast.parse(text).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not node.decorator_list
+        and not node.name.startswith(("test_", "pytest_"))
+        and words[node.name] == 1
+    ]
+    assert not alone
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import fixtures.stores.registry",
+        "from fixtures.stores import registry",
+        "from ..stores import registry",
+        "from ..stores.registry import open_view",
+        "from .. import stores; from ..stores import registry",
+        "if TYPE_CHECKING:\n    from fixtures.stores.registry import open_view",
+        "def late():\n    from ..stores import registry",
+    ],
+)
+def test_every_way_to_import_a_module_is_found(source: str) -> None:
+    assert "fixtures.stores.registry" in _imported_by(source, ("fixtures", "system"))
+
+
+@pytest.mark.parametrize(
+    "name", ["app.settings", "conftest", "staging.application.release1.app", "tests.unit"]
+)
+def test_what_lies_beside_the_house_is_no_library(name: str) -> None:
+    assert _is_ours(name)
+    assert not _is_ours("fnmatch")
+
+
+def _of_a_store(name: str) -> bool:
+    """Tell whether a module is in the package of a store."""
+    room, stores, *kind = name.split(".")[:3]
+    return room in {"fixtures", "rollback_actions"} and stores == "stores" and kind[0] in KINDS
+
+
+def _sections(section: type[StoreProfile] = StoreProfile) -> set[str]:
+    """Return the names of all sections of a profile that are a store's."""
+    below = section.__subclasses__()
+    return {one.__name__ for one in below} | {name for one in below for name in _sections(one)}
+
+
+def _switches(source: str) -> Iterator[str]:
+    """Yield where `source` decides by the kind of a store: names a kind, its section, or its package.
+
+    Or speaks of one to a user, who may have another: docstrings alone may give examples.
+    """
+    nodes = [*ast.walk(ast.parse(source))]
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        match node:
+            case ast.Constant(value=str(text)) if text in KINDS or (
+                id(node) not in docstrings and OF_A_KIND.search(text)
+            ):
+                yield f"{node.lineno}: names {text}"
+            case ast.Name(id=name) | ast.alias(name=name) | ast.Attribute(attr=name) if name in OF_ONE_KIND:
+                yield f"{node.lineno}: names {name}"
+            case ast.Call(func=ast.Name(id="isinstance" | "issubclass"), args=[_, kind]):
+                yield from _judging(kind)
+            case ast.Compare(left=ast.Call(func=ast.Name(id="type")), comparators=others):
+                for kind in others:
+                    yield from _judging(kind)
+            case ast.MatchClass(cls=kind):
+                yield from _judging(kind)
+            case _:
+                pass
+    yield from (f"imports {name}" for name in _imported_in(nodes, ()) if _of_a_store(f"{name}.."))
+
+
+def _judging(kind: ast.expr) -> Iterator[str]:
+    """Yield the sections of a profile that `kind` names and that several kinds of store have."""
+    named = {
+        one.id if isinstance(one, ast.Name) else one.attr
+        for one in ast.walk(kind)
+        if isinstance(one, ast.Name | ast.Attribute)
+    }
+    yield from (f"{kind.lineno}: judges by {name}" for name in named & _sections() - OF_ONE_KIND)
+
+
+NAMES_A_KIND: Mapping[str, str] = {
+    "fixtures/target/profile.py": "a variable of the test stack begins like those of a profile",
+    "rollback_actions/cli/plan_commands.py": "an example has a store called so",
+    "rollback_actions/cli/rollback_commands.py": "an example has a store called so",
+    "rollback_actions/cli/state_commands.py": "an example has a store called so",
+}
+
+
+def test_no_module_decides_by_the_kind_of_a_store() -> None:
+    """What depends on it is in the descriptor, or in the packages of the store.
+
+    Staging and benchmarks are made of stores that they choose themselves.
+    """
+    found = {
+        str(path.relative_to(ROOT)): sorted(_switches(path.read_text(encoding="utf-8")))
+        for path, name in MODULES.items()
+        if name.split(".")[0] in {"fixtures", "rollback_actions", "reports", "checks"}
+        and not _of_a_store(f"{name}..")
+    }
+    named = {path: switches for path, switches in found.items() if switches}
+    assert not {path: switches for path, switches in named.items() if path not in NAMES_A_KIND}
+    assert {path: len(named.get(path, ())) for path in NAMES_A_KIND} == dict.fromkeys(NAMES_A_KIND, 1)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'if store.kind == "mysql": pass',
+        'if store.kind in {"milvus", "qdrant"}: pass',
+        'LEAST = {"redis": "low"}',
+        'parse(text, dialect="mysql")',
+        "hint = \"add [stores.state] with kind = 'mounts'\"",
+        'hint = f"correct the topics of {store}"',
+        'source = "settings of the buckets"',
+        "text = 'what Redis holds'",
+        'match kind:\n    case "s3": pass',
+        "match store:\n    case KafkaProfile(): pass",
+        "match store:\n    case WatchedProfile(): pass",
+        "isinstance(store, RedisProfile)",
+        "isinstance(store, WatchedProfile | int)",
+        "isinstance(store, sections.S3Profile)",
+        "isinstance(store, sections.WatchedProfile)",
+        "match store:\n    case sections.WatchedProfile(): pass",
+        "issubclass(type(store), WatchedProfile)",
+        "if type(store) is WatchedProfile: pass",
+        "from fixtures.stores.mongodb.view import connect",
+        "from fixtures.stores import mongodb",
+        "import fixtures.stores.mongodb.view",
+        "from rollback_actions.stores.mysql.dump import read_dump",
+    ],
+)
+def test_every_way_to_decide_by_the_kind_of_a_store_is_found(source: str) -> None:
+    assert list(_switches(source))
+
+
+def test_checks_name_no_kind_of_store() -> None:
+    """Not in a hint either: what a person types for one kind is in its descriptor."""
+    names = re.compile(rf"\b({'|'.join(KINDS)})\b|{OF_A_KIND.pattern}", re.IGNORECASE)
+    texts = {
+        f"{path.relative_to(ROOT)}:{node.lineno}": node.value
+        for path in (ROOT / "checks").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert not {place: text for place, text in texts.items() if names.search(text)}
+
+
+def test_checks_know_no_driver() -> None:
+    drivers = {
+        "docker",
+        "pymysql",
+        "pymongo",
+        "redis",
+        "minio",
+        "confluent_kafka",
+        "qdrant_client",
+        "pymilvus",
+        "httpx2",
+    }
+    known = {
+        path.relative_to(ROOT): {name.split(".")[0] for name in _imports(path)} & drivers
+        for path in (ROOT / "checks").rglob("*.py")
+    }
+    assert not {str(path): sorted(names) for path, names in known.items() if names}
+
+
+def test_phase_1_is_collected_without_a_store_driver(tmp_path: Path) -> None:
+    """The operator waits for the first check: what it does not need is not imported before it."""
+    script = (
+        "import sys, pytest\n"
+        "pytest.main(['checks', '--collect-only', '-q', '-m', 'phase1', '--target', sys.argv[1]])\n"
+        "drivers = {'pymysql', 'pymongo', 'redis', 'minio', 'confluent_kafka', 'qdrant_client', 'pymilvus',"
+        " 'numpy', 'httpx', 'httpx2', 'matplotlib', 'docker', 'requests', 'urllib3', 'rich', 'typer',"
+        " 'sqlglot', 'apprise', 'prometheus_client', 'cryptography', 'hypothesis'}\n"
+        "print('IMPORTED', sorted(drivers & set(sys.modules)))\n"
+    )
+    from tests.conftest import write_profile  # noqa: PLC0415 - shares the sandbox's profile
+
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(write_profile(tmp_path))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "IMPORTED []" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_lock_satisfies_what_is_declared() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = declared["project"]
+    operators = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+    developers = declared["dependency-groups"]["dev"]
+    for name, wanted in (("requirements", [*operators, *developers]), ("operators", operators)):
+        locked = _locked(name)
+        found = {text: locked.get(canonicalize_name(Requirement(text).name)) for text in wanted}
+        assert not {
+            text: version
+            for text, version in found.items()
+            if version is None or not Requirement(text).specifier.contains(version)
+        }
+    # What operators have is what was tested, and nothing of the developers' own.
+    assert _locked("operators").items() <= _locked("requirements").items()
+    assert not _own(developers) & {*_locked("operators")}
+
+
+def _locked(name: str) -> dict[str, str]:
+    """Return the versions of the lock `name`, by package."""
+    lock = (ROOT / f"{name}.lock").read_text(encoding="utf-8")
+    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", lock, re.MULTILINE))
+
+
+def _own(developers: list[str]) -> set[str]:
+    """Return the packages of developers that no library of an operator's needs as well."""
+    return {str(canonicalize_name(Requirement(text).name)) for text in developers} - {"numpy", "packaging"}
+
+
+def test_the_licence_is_the_one_that_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["license"] == "Apache-2.0"
+    (name,) = project["license-files"]
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert [line.strip() for line in text.split("\n", 3)[1:3]] == [
+        "Apache License",
+        "Version 2.0, January 2004",
+    ]
+    # All of it, from its first section to its appendix.
+    assert re.findall(r"^   (\d)\. ", text, re.MULTILINE) == list("123456789")
+    assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_no_registry_is_named() -> None:
+    listed = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    host = re.compile(r"https?://[a-z.]*(debian|pypi|pythonhosted|npmjs)[.]")
+    files = [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+    assert files
+    assert not [str(path) for path in files if host.search(path.read_text(encoding="utf-8", errors="ignore"))]

@@ -1,0 +1,261 @@
+"""Files that a profile or a record names are read by one reader: regular files alone, and only so much."""
+
+from __future__ import annotations
+
+import ast
+import os
+import pickle
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from fixtures import reading
+from fixtures.errors import TooLarge
+from fixtures.reading import is_torn, lines_of, read_regular
+from fixtures.target.mistakes import ProfileProblem
+from fixtures.target.profile import load_target
+from tests.conftest import ROOT, write_profile
+from tests.unit.house.test_one_place import PRODUCT
+
+READ_ELSEWHERE: Mapping[str, str] = {
+    "fixtures/gating/watchdog.py": "the kernel's account of a process",
+    "fixtures/home.py": "this suite's own settings",
+    "fixtures/stores/own_connections.py": "it asks whether a connection is open",
+    "fixtures/system/clock.py": "the kernel's name of this boot",
+    "fixtures/system/process.py": "the kernel's account of a process",
+    "fixtures/target/functions.py": "a file of the package itself",
+    "reports/bundle/bundle.py": "files of an incident, each of the size and hash that were just taken",
+    "reports/bundle/verify_record.py": "the checker in each bundle, which has to stand alone",
+    "rollback_actions/containers/volumes.py": "the last bytes of an archive",
+    "rollback_actions/session/journal.py": "what was added to a journal that was read before",
+}
+"""Modules that read a file by themselves, with the reason."""
+FOLDERS = {"incidents", "baselines", "backups", "repository", "folders"}
+MODE = re.compile(r"[rwaxbt+]+")
+SIZE = 3 * 1024**3
+
+
+def _reads(tree: ast.AST) -> Iterator[int]:
+    """Yield the lines that read a file: by `Path`, by `open`, or all of one that was opened."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="read_text" | "read_bytes")):
+                yield node.lineno
+            case ast.Call(func=ast.Attribute(attr="open", value=value), args=args):
+                if isinstance(value, ast.Name) and value.id in {"os", "tarfile", "gzip"}:
+                    continue
+                mode = args[0].value if args and isinstance(args[0], ast.Constant) else None
+                if not args or (isinstance(mode, str) and MODE.fullmatch(mode) and "r" in mode):
+                    yield node.lineno
+            case ast.Call(func=ast.Name(id="open")):
+                yield node.lineno
+            case ast.With(items=items, body=body):
+                names = {
+                    item.optional_vars.id
+                    for item in items
+                    if isinstance(item.optional_vars, ast.Name)
+                    and isinstance(item.context_expr, ast.Call)
+                    and getattr(item.context_expr.func, "id", "") == "open_regular"
+                }
+                yield from (node.lineno for part in body for one in ast.walk(part) if _reads_all(one, names))
+            case _:
+                pass
+
+
+def _reads_all(node: ast.AST, names: set[str]) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="read"), args=[]):
+            return name in names
+    return False
+
+
+def _modules() -> Iterator[tuple[str, ast.Module]]:
+    for room in PRODUCT:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_files_are_read_in_one_place() -> None:
+    """Who is named here says why; who reads none any more is named no longer."""
+    found = {name: lines for name, tree in _modules() if (lines := list(_reads(tree)))}
+    assert {*found} == {*READ_ELSEWHERE}, found
+
+
+@pytest.mark.parametrize(
+    ("text", "reads"),
+    [
+        ("Path('x').read_text()", True),
+        ("path.open('rb')", True),
+        ("path.open()", True),
+        ("open(path)", True),
+        ("with open_regular(path) as stream:\n    stream.read()", True),
+        ("with open_regular(path) as stream:\n    stream.read(9)", False),
+        ("path.open('w')", False),
+        ("read_regular(path)", False),
+    ],
+)
+def test_what_reads_is_seen(text: str, reads: bool) -> None:  # noqa: FBT001 - of a table
+    assert bool(list(_reads(ast.parse(text)))) is reads
+
+
+def test_each_path_of_a_profile_is_one_that_the_system_takes_and_each_file_of_it_is_one() -> None:
+    """By its type: none is a plain `Path`, and only folders are not known to be files."""
+    found = []
+    for name, tree in _modules():
+        for model in (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
+            if not any(
+                getattr(base, "id", "") in {"Model", "Target", "BaseSettings"} for base in model.bases
+            ):
+                continue
+            for field in (node for node in model.body if isinstance(node, ast.AnnAssign)):
+                kinds = {node.id for node in ast.walk(field.annotation) if isinstance(node, ast.Name)}
+                key = getattr(field.target, "id", "")
+                if "Path" in kinds or (kinds & {"ProfilePath", "ExistingPath"} and key not in FOLDERS):
+                    found.append(f"{name}: {key}")
+    assert not found
+
+
+def test_a_sparse_file_of_terabytes_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(SIZE)
+    with pytest.raises(TooLarge, match="3,072 MiB, more than the 64 MiB that are read") as raised:
+        read_regular(path)
+    again = pickle.loads(pickle.dumps(raised.value))  # noqa: S301 - our own
+    assert (str(again), again.at_most) == (str(raised.value), "at most 64 MiB")
+    with pytest.raises(TooLarge, match="more than the 1 KiB that are read"):
+        read_regular(path, 1024)
+
+
+def test_a_file_that_grows_while_it_is_read_has_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its size says little, as that of a file of the kernel."""
+    path = tmp_path / "one"
+    path.write_bytes(bytes(20))
+    true = os.fstat
+    monkeypatch.setattr(
+        "fixtures.reading.os.fstat",
+        lambda number: os.stat_result([*true(number)[:6], 0, *true(number)[7:10]]),
+    )
+    with pytest.raises(TooLarge, match="more than the 10 bytes that are read"):
+        read_regular(path, 10)
+
+
+def test_what_calls_itself_regular_and_is_not_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As /proc/kmsg: it is a regular file by its kind, and has nothing to read until the kernel says more."""
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(reading, "_require_regular", lambda *_: None)
+    writer = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        with pytest.raises(OSError, match="Not a regular file"):
+            read_regular(tmp_path / "pipe")
+    finally:
+        os.close(writer)
+
+
+def test_lines_are_read_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b"a\n\nb\nto")
+    assert list(lines_of(path)) == [b"a", b"", b"b"]
+    assert is_torn(path)
+    path.write_bytes(b"a\n" + b"x" * 100)
+    found = lines_of(path, 10)
+    assert next(found) == b"a"
+    with pytest.raises(TooLarge, match="a line of more than the 10 bytes that are read"):
+        next(found)
+    path.write_bytes(b"")
+    assert not list(lines_of(path))
+    assert not is_torn(path)
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(SIZE)
+
+
+KINDS: dict[str, Callable[[Path], None]] = {
+    "pipe": _pipe,
+    "endless": _endless,
+    "folder": Path.mkdir,
+    "sparse": _sparse,
+}
+# Whether it is read "later", by who then says that it is a folder; what is replaced; and by what.
+NAMED = {
+    "password": ("", 'password = {file = "canary_password"}', 'password = {file = "it"}'),
+    "ca": ("", "port = 9}", 'port = 9, tls = true, ca = "it"}'),
+    "upload": ("", "[application.canary]", '[application.canary]\nupload = "it"'),
+    "compose file": ("", 'kind = "compose"', 'kind = "compose"\nfiles = ["it"]'),
+    "environment file": ("", 'kind = "compose"', 'kind = "compose"\nenv_file = "it"'),
+    "signing key": ("later", "", '[signing]\nkey = "it"'),
+    "signers": ("later", "", '[signing]\nallowed_signers = "it"'),
+    "commit": ("later", "", '[premigration.state]\ncommit_file = "it"'),
+    "document": ("later", "", '[premigration.team]\ndocument = "it"'),
+}
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless", "folder"])
+@pytest.mark.parametrize("named", NAMED)
+def test_what_a_profile_names_is_a_file(tmp_path: Path, named: str, kind: str) -> None:
+    KINDS[kind](tmp_path / "it")
+    if kind == "folder" and NAMED[named][0] == "later":
+        load_target(_naming(tmp_path, named))
+        return
+    with pytest.raises(ProfileProblem) as raised:
+        load_target(_naming(tmp_path, named))
+    line, *_ = str(raised.value).splitlines()
+    assert re.search("a regular file|Not a regular file|Is a directory", line)
+    assert str(tmp_path / "it") in line or kind == "endless"
+
+
+def test_a_secret_is_no_large_file(tmp_path: Path) -> None:
+    _sparse(tmp_path / "it")
+    with pytest.raises(
+        ProfileProblem,
+        match="expected at most 64 KiB, observed 3,072 MiB, more than the 64 KiB that are read",
+    ):
+        load_target(_naming(tmp_path, "password"))
+
+
+def _naming(folder: Path, named: str) -> Path:
+    _, old, new = NAMED[named]
+    path = write_profile(folder, "" if old else f"\n{new}\n")
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1) if old else text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('incidents = "incidents"', 'incidents = "{long}"'),
+        ('baselines = "baselines"', 'baselines = "{long}"'),
+        ('password = {file = "canary_password"}', 'password = {file = "{long}"}'),
+        ("port = 9}", 'port = 9, tls = true, ca = "{long}"}'),
+        ('name = "sandbox"', 'name = "{long}"'),
+    ],
+)
+@pytest.mark.parametrize("long", ["a" * 5000, "a/" * 5000, "a" * 240], ids=["name", "path", "short"])
+def test_a_path_that_the_system_does_not_take_is_refused(
+    tmp_path: Path, old: str, new: str, long: str
+) -> None:
+    path = write_profile(tmp_path)
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new.replace("{long}", long), 1), encoding="utf-8")
+    with pytest.raises(ProfileProblem) as raised:
+        load_target(path)
+    assert len(str(raised.value)) < 1000

@@ -1,0 +1,388 @@
+"""What Prometheus scrapes: by real HTTP, read by its own parser; what is unknown never reads as well."""
+
+from __future__ import annotations
+
+import http.client
+import math
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from time import sleep
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from fixtures.errors import ExitCode, UsageProblem
+from fixtures.monitor import monitor_metrics
+from fixtures.monitor.monitor import Beats
+from fixtures.monitor.monitor_metrics import MonitorMetrics, scraped
+from fixtures.monitoring.samples import Probe, ProbeKind, Sample, SampleWriter, samples_path
+from fixtures.monitoring.severity import Severity, Standing
+from fixtures.target.profile import Target
+from rollback_actions.__main__ import main
+from tests.conftest import ROOT
+from tests.unit.made_samples import BEAT, requests, samples, value
+from tests.unit.monitor.test_monitor import Told
+from tests.unit.turned_time import turned
+
+Labels = Mapping[str, str]
+SECONDS = 20
+SHORT_BEAT = 1.0
+
+
+@dataclass(frozen=True)
+class Scraped:
+    """What one scrape came to."""
+
+    values: Sequence[tuple[str, Labels, float]]
+
+    def all(self, name: str, **labels: str) -> list[float]:
+        return [
+            number for found, has, number in self.values if found == name and labels.items() <= has.items()
+        ]
+
+    def one(self, name: str, **labels: str) -> float:
+        (number,) = self.all(name, **labels)
+        return number
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port that nobody else is given meanwhile; who asks for it by its number may listen there."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def _scrape(port: int, accept: str = "") -> Scraped:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)) as connection:
+        connection.request("GET", "/metrics", headers={"Accept": accept} if accept else {})
+        answer = connection.getresponse()
+        assert answer.status == 200
+        text = answer.read().decode()
+    return Scraped(
+        [
+            (sample.name, sample.labels, sample.value)
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A target whose samples are written and shown as a monitor does it."""
+
+    target: Target
+    metrics: MonitorMetrics
+    port: int
+
+    def show(self, shown: Sequence[Sample]) -> None:
+        path = samples_path(self.target)
+        with closing(SampleWriter(path)) as writer:
+            for sample in shown:
+                writer.write(sample)
+                self.metrics.show(sample)
+
+    def scrape(self) -> Scraped:
+        return _scrape(self.port)
+
+
+@pytest.fixture
+def watched(target: Target, port: int) -> Iterator[Watched]:
+    metrics = MonitorMetrics(target)
+    with scraped(metrics, "127.0.0.1", port):
+        yield Watched(target, metrics, port)
+
+
+def _samples(count: int = 1, **probes: Probe) -> list[Sample]:
+    return samples(count, lambda _: probes, target="sandbox")
+
+
+def test_before_the_first_sample_there_is_none_and_nothing_is_well(watched: Watched) -> None:
+    found = watched.scrape()
+    assert found.one("rollproof_monitor_last_sample_timestamp_seconds") == 0
+    assert found.one("rollproof_monitor_beats_total") == 0
+    assert not found.all("rollproof_probe_ok")
+    assert not found.all("rollproof_severity")
+
+
+def test_every_figure_is_told_in_base_units(watched: Watched) -> None:
+    probes = {
+        "requests": replace(
+            requests(errors=5, log_ins=4, failed=1),
+            figures={**requests(errors=5, log_ins=4, failed=1).figures, "p50": 40, "p99": 900},
+        ),
+        "health": value(20, ratio=1.5),
+        "connections": Probe(True, 0.1, "", 5, {"mysql": 5.0, "mongodb": 2.0}, kind=ProbeKind.CONNECTIONS),
+        "containers": value(0),
+        "lag": value(17),
+    }
+    (sample,) = _samples(1, **probes)
+    watched.show([sample])
+    found = watched.scrape()
+    expected: list[tuple[str, Labels, float]] = [
+        ("requests", {}, 20),
+        ("request_errors", {}, 5),
+        ("request_errors_ratio", {}, 0.25),
+        ("log_ins", {}, 4),
+        ("failed_log_ins", {}, 1),
+        ("request_latency_seconds", {"percentile": "50"}, 0.04),
+        ("request_latency_seconds", {"percentile": "95"}, 0.09),
+        ("request_latency_seconds", {"percentile": "99"}, 0.9),
+        ("health_latency_seconds", {}, 0.02),
+        ("page_latency_seconds", {}, 0.012),
+        ("latency_baseline_ratio", {"probe": "health"}, 1.5),
+        ("records_lost", {}, 0),
+        ("containers_unwell", {}, 0),
+        ("memory_used_ratio", {}, 0.4),
+        ("disk_free_ratio", {}, 0.6),
+        ("connections_used_ratio", {"store": "mysql"}, 0.05),
+        ("connections_used_ratio", {"store": "mongodb"}, 0.02),
+        ("consumer_lag_records", {}, 17),
+        ("vector_search_hits", {"store": "milvus"}, 1),
+        ("probe_duration_seconds", {"probe": "health"}, 0.01),
+        ("probe_ok", {"probe": "store redis"}, 1),
+        ("probes", {"state": "ok"}, len(sample.probes)),
+        ("probes", {"state": "wrong"}, 0),
+        ("probes", {"state": "unknown"}, 0),
+        ("monitor_beat_seconds", {}, BEAT),
+        ("monitor_late_seconds", {}, 0.001),
+    ]
+    for name, labels, number in expected:
+        assert found.one(f"rollproof_{name}", target="sandbox", **labels) == pytest.approx(number), name
+    at = datetime.fromisoformat(sample.at.wall).timestamp()
+    assert found.one("rollproof_monitor_last_sample_timestamp_seconds") == pytest.approx(at)
+
+
+def test_the_names_are_as_prometheus_has_them(watched: Watched) -> None:
+    watched.show(_samples())
+    names = {name for name, _, _ in watched.scrape().values}
+    assert names
+    for name in names:
+        assert name.startswith("rollproof_")
+        assert not name.endswith(("_milliseconds", "_percent", "_ms"))
+
+
+def test_what_is_unknown_is_no_number_and_its_figures_are_not_there(watched: Watched) -> None:
+    unknown = value(40, ok=None)
+    probes = {"memory": unknown, "requests": replace(requests(), ok=None), "store redis": unknown}
+    watched.show(_samples(1, **probes, page=value(3200, ok=False)))
+    found = watched.scrape()
+    for probe in probes:
+        assert math.isnan(found.one("rollproof_probe_ok", probe=probe))
+    assert found.one("rollproof_probe_ok", probe="page") == 0
+    assert found.one("rollproof_page_latency_seconds") == 3.2  # it is wrong, and known
+    for name in ("memory_used_ratio", "requests", "request_errors_ratio", "request_latency_seconds"):
+        assert not found.all(f"rollproof_{name}")
+    assert found.one("rollproof_probes", state="unknown") == len(probes)
+    assert found.one("rollproof_probes", state="wrong") == 1
+
+
+def test_of_no_request_there_is_no_share(watched: Watched) -> None:
+    watched.show(_samples(1, requests=requests(asked=0)))
+    found = watched.scrape()
+    assert found.one("rollproof_requests") == 0
+    assert not found.all("rollproof_request_errors_ratio")
+
+
+@pytest.mark.parametrize("seconds", [3 * BEAT, -3 * BEAT])
+def test_a_sample_that_is_not_of_now_says_nothing(watched: Watched, seconds: float) -> None:
+    (sample,) = _samples()
+    moved = replace(sample.at, since_boot=sample.at.since_boot - seconds)
+    watched.show([replace(sample, at=moved)])
+    found = watched.scrape()
+    assert all(math.isnan(number) for number in found.all("rollproof_probe_ok"))
+    assert len(found.all("rollproof_probe_ok")) == len(sample.probes)
+    assert found.one("rollproof_probes", state="unknown") == len(sample.probes)
+    assert not found.all("rollproof_memory_used_ratio")
+    if seconds > 0:
+        assert found.one("rollproof_severity", rollproof_severity="unknown") == 1
+        assert found.one("rollproof_severity", rollproof_severity="healthy") == 0
+
+
+def test_severity_is_a_set_of_states_and_so_is_each_band(watched: Watched) -> None:
+    watched.show(_samples(3, health=value(20, ok=False)))
+    found = watched.scrape()
+    for severity in Severity:
+        held = found.one("rollproof_severity", rollproof_severity=severity)
+        assert held == (severity is Severity.CRITICAL)
+    health = {
+        state: found.one("rollproof_band", band="health", severity="critical", rollproof_band=state)
+        for state in Standing
+    }
+    assert health == {state: state is Standing.MET for state in Standing}
+    # The same name of two severities is two bands.
+    assert found.one("rollproof_band", band="errors", severity="non-critical", rollproof_band="clear") == 1
+    assert found.one("rollproof_band", band="errors", severity="critical", rollproof_band="clear") == 1
+
+
+def test_samples_that_are_damaged_make_severity_unknown_and_no_scrape_fail(watched: Watched) -> None:
+    watched.show(_samples(2))
+    assert watched.scrape().one("rollproof_severity", rollproof_severity="healthy") == 1
+    with samples_path(watched.target).open("ab") as file:
+        file.write(b"garbage\n")
+    found = watched.scrape()
+    assert found.one("rollproof_severity", rollproof_severity="unknown") == 1
+    assert found.one("rollproof_severity", rollproof_severity="healthy") == 0
+    assert found.one("rollproof_probe_ok", probe="health") == 1
+
+
+def test_beats_and_missed_beats_are_counted(watched: Watched) -> None:
+    first, second = _samples(2)
+    watched.show([first, replace(second, missed=3)])
+    found = watched.scrape()
+    assert found.one("rollproof_monitor_beats_total") == 2
+    assert found.one("rollproof_monitor_missed_beats_total") == 3
+
+
+def test_openmetrics_is_spoken_where_it_is_asked_for(watched: Watched) -> None:
+    watched.show(_samples())
+    with closing(http.client.HTTPConnection("127.0.0.1", watched.port, timeout=SECONDS)) as connection:
+        connection.request("GET", "/metrics", headers={"Accept": "application/openmetrics-text"})
+        text = connection.getresponse().read().decode()
+    assert "# TYPE rollproof_severity stateset" in text
+    assert text.endswith("# EOF\n")
+
+
+def test_a_port_that_is_in_use_is_refused(target: Target, watched: Watched) -> None:
+    with (
+        pytest.raises(UsageProblem, match=r"expected one that is free.*observed Address already in use"),
+        scraped(MonitorMetrics(target), "127.0.0.1", watched.port),
+    ):
+        pass
+
+
+def test_an_address_of_another_machine_is_refused(target: Target, port: int) -> None:
+    with (
+        pytest.raises(UsageProblem, match=r"from 192\.0\.2\.1 port"),
+        scraped(MonitorMetrics(target), "192.0.2.1", port),
+    ):
+        pass
+
+
+@contextmanager
+def _hung(port: int, sent: bytes) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
+        connection.sendall(sent)
+        yield connection
+
+
+def _served(watched: Watched) -> Scraped:
+    """Scrape as soon as there is a place: that of who has just gone may not be free yet."""
+    while True:
+        with suppress(OSError, http.client.HTTPException):
+            return watched.scrape()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /metr", b"GET /metrics HTTP/1.0\r\n\r\n"])
+def test_scrapers_that_hang_keep_no_beat_and_no_other_scraper_waiting(
+    watched: Watched, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One says nothing, one stops in the middle of its request, one never reads the answer."""
+    # Nobody gives them up while this runs: whatever waited for one would wait for good.
+    monkeypatch.setattr(monitor_metrics._Handler, "timeout", 3600.0)
+    with turned() as time, ExitStack() as opened:
+        for _ in range(monitor_metrics._MOST - 1):
+            opened.enter_context(_hung(watched.port, sent))
+        beats = opened.enter_context(
+            closing(Beats("sandbox", (Told("quick", time),), 0.2, lambda: False, lambda text: text))
+        )
+        seen = []
+        for sample in islice(iter(beats), 10):
+            watched.metrics.show(sample)
+            seen.append(sample)
+            assert _served(watched).one("rollproof_probe_ok", probe="store quick") == 1
+    assert len(seen) == 10
+
+
+def test_a_scraper_that_hangs_is_given_up(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitor_metrics._Handler, "timeout", 0.2)
+    with _hung(watched.port, b"GET /metr") as connection:
+        assert connection.recv(1) == b""  # closed from the other side, within the client's own deadline
+
+
+def test_more_scrapers_than_there_are_places_are_turned_away(watched: Watched) -> None:
+    with ExitStack() as opened:
+        for _ in range(monitor_metrics._MOST):
+            opened.enter_context(_hung(watched.port, b"GET"))
+        with _hung(watched.port, b"") as connection:
+            assert connection.recv(1) == b""
+    assert _served(watched).one("rollproof_monitor_beats_total") == 0
+
+
+@pytest.fixture
+def command(profile: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The monitor of a target of which nothing exists, with a short beat."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{profile.parent}/no-engine.sock")
+    monkeypatch.setenv("ROLLPROOF_PREMIGRATION__MONITORING__BEAT_SECONDS", str(SHORT_BEAT))
+    return [sys.executable, "-m", "rollback_actions", "monitor", f"--target={profile}"]
+
+
+def test_the_command_is_scraped_while_it_runs(command: list[str], port: int) -> None:
+    process = subprocess.Popen(
+        [*command, f"--prometheus-port={port}"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        found = Scraped([])
+        while not found.all("rollproof_probe_ok", probe="health"):
+            assert process.poll() is None
+            sleep(0.05)
+            with suppress(OSError):  # not yet
+                found = _scrape(port)
+        # Neither engine nor store is there: this machine may be cut off, and knows nothing of any of it.
+        for probe in ("health", "containers", "store redis"):
+            assert math.isnan(found.one("rollproof_probe_ok", probe=probe))
+        assert found.one("rollproof_severity", rollproof_severity="unknown") == 1
+        process.terminate()
+        _, said = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0, said
+        assert "Traceback" not in said
+    finally:
+        process.kill()
+        process.wait(timeout=SECONDS)
+
+
+def test_the_command_says_that_a_port_is_in_use(
+    command: list[str],
+    watched: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", [*command[2:], f"--prometheus-port={watched.port}", "--beats=1"])
+    monkeypatch.setattr("os.setpriority", lambda *_: None)
+    assert main() is ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "port for the metrics of the monitor: expected one that is free" in said
+    assert "HINT: name others: --prometheus-port and --prometheus-address" in said
+    assert "Traceback" not in said
+
+
+def test_the_library_is_imported_by_who_is_scraped_alone(command: list[str]) -> None:
+    script = (
+        "import sys\nfrom rollback_actions.__main__ import main\n"
+        f"sys.argv = ['rollback_actions', *{command[3:]!r}, '--beats=1']\n"
+        "code = main()\nprint('IMPORTED', 'prometheus_client' in sys.modules, int(code))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ,
+    )
+    assert "IMPORTED False 0" in done.stdout, done.stdout + done.stderr

@@ -1,0 +1,241 @@
+"""Probes of the whole target: which there are, what they find in trouble, and what is slower than usual."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import create_autospec
+
+import pytest
+
+from fixtures.engines.compose import ComposeEngine
+from fixtures.engines.engine import EngineUnreached, Usage
+from fixtures.errors import Meaning, Mismatch, Unverifiable
+from fixtures.monitoring.samples import ProbeId, ProbeKind, Unreached
+from fixtures.probes import held_view
+from fixtures.probes.probe import Reading, Unheld, unreached_by
+from fixtures.probes.probes import Answering, ContainersProbe, MemoryProbe, StoreProbe, probes_of
+from fixtures.probes.web_probes import HealthProbe, PageProbe, usual_milliseconds
+from fixtures.stores.registry import open_view
+from fixtures.target.profile import Target, load_target
+from tests.conftest import ROOT, write_profile
+from tests.unit.application_stand_in import StandIn, answer, running
+from tests.unit.monitor.test_store_probes import STORES
+from tests.unit.sandbox import MYSQL
+from tests.unit.system.test_host import container
+
+WELL = replace(container(running=True), id="1", name="t-backend-1", service="backend", health="healthy")
+SIDES = {"what": "store", "expected": "an answer", "observed": "none", "source": "a", "hint": "b"}
+SILENT = Unverifiable(what="store", expected="an answer", observed="none", source="a", hint="b")
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Target:
+    return load_target(write_profile(tmp_path))
+
+
+@pytest.fixture
+def engine() -> Any:  # noqa: ANN401 - whose answers a test sets
+    return create_autospec(ComposeEngine, instance=True)
+
+
+def test_each_target_has_the_probes_of_what_it_is_made_of(tmp_path: Path) -> None:
+    small = load_target(write_profile(tmp_path))
+    names = [str(probe.id) for probe in probes_of(small, 4.0, lambda: 0.0)]
+    assert names == [
+        *("health", "requests", "records", "containers", "memory", "store redis", "connections"),
+        *("page", "disk"),
+    ]
+    large = load_target(write_profile(tmp_path, MYSQL + STORES))
+    more = {str(probe.id) for probe in probes_of(large, 4.0, lambda: 0.0)} - set(names)
+    assert more == {"store mysql", "store mongodb", "store kafka", "store qdrant", "lag", "vectors qdrant"}
+
+
+def test_no_driver_is_imported_before_a_store_is_asked(tmp_path: Path) -> None:
+    profile = write_profile(tmp_path, MYSQL + STORES)
+    script = (
+        "import sys; from pathlib import Path; from fixtures.target.profile import load_target\n"
+        "from fixtures.probes.probes import probes_of\n"
+        "probes_of(load_target(Path(sys.argv[1])), 4.0, lambda: 0.0)\n"
+        "drivers = {'pymysql', 'pymongo', 'redis', 'minio', 'confluent_kafka', 'pymilvus', 'numpy'}\n"
+        "print('IMPORTED', sorted(drivers & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(profile)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "IMPORTED []\n", done.stderr
+
+
+def test_containers_that_are_unwell_or_missing_name_their_services(target: Target, engine: Any) -> None:  # noqa: ANN401
+    engine.containers.return_value = {
+        "backend": (WELL, replace(WELL, id="2", name="t-backend-2", health="unhealthy")),
+        "other": (replace(WELL, id="3", name="t-other-1", service="other", status="exited", exit_code=1),),
+    }
+    reading = ContainersProbe(target, engine, 4.0).ask()
+    assert (reading.ok, reading.services) == (False, ("redis", "backend", "other"))
+    engine.containers.return_value = {"backend": (WELL,), "redis": (WELL,)}
+    assert ContainersProbe(target, engine, 4.0).ask().services == ()
+
+
+@pytest.mark.parametrize(
+    ("service", "exit_code", "ok"), [("init", 0, True), ("init", 1, False), ("backend", 0, False)]
+)
+def test_a_container_that_did_what_it_was_for_is_well_unless_the_profile_names_its_service(
+    target: Target,
+    engine: Any,  # noqa: ANN401
+    service: str,
+    exit_code: int,
+    *,
+    ok: bool,
+) -> None:
+    ended = replace(
+        WELL, id="2", service=service, status="exited", running=False, exit_code=exit_code, restart="no"
+    )
+    engine.containers.return_value = {"backend": (WELL,), "redis": (WELL,)} | {service: (ended,)}
+    assert ContainersProbe(target, engine, 4.0).ask().ok is ok
+
+
+def test_whose_memory_is_used_up_is_asked_only_then(target: Target, engine: Any) -> None:  # noqa: ANN401
+    engine.containers.return_value = {"backend": (WELL,)}
+    engine.usage.return_value = {"1": Usage(1, 60.0, 0, 1, 0), "2": Usage(1, 40.0, 0, 1, 0)}
+    probe = MemoryProbe(target, engine, 4.0)
+    assert probe.ask() == Reading(ok=True, text="highest 60.0 % of a limit", value=60.0)
+    engine.containers.assert_not_called()
+    engine.usage.return_value["1"] = Usage(1, 97.0, 0, 1, 0)
+    reading = probe.ask()
+    assert (reading.ok, reading.value, reading.services) == (False, 97.0, ("backend",))
+    assert reading.text == "highest 97.0 % of a limit, backend"
+    engine.containers.side_effect = SILENT
+    reading = probe.ask()
+    assert (reading.ok, reading.value, reading.services) == (False, 97.0, ())
+
+
+class Says(Unheld):
+    """A probe that says what it is told, or raises it."""
+
+    id, deadline = ProbeId(ProbeKind.STORE, "x"), 4.0
+
+    def __init__(self, said: Reading | Exception) -> None:
+        self._said = said
+
+    def ask(self) -> Reading:
+        if isinstance(self._said, Exception):
+            raise self._said
+        return self._said
+
+
+@pytest.mark.parametrize(
+    ("said", "services"),
+    [
+        (SILENT, ("a", "b")),
+        (Mismatch(what="it", expected="a", observed="b", source="c", hint="d"), ("a", "b")),
+        (Reading(ok=False, text="wrong"), ("a", "b")),
+        (Reading(ok=False, text="wrong", services=("c",)), ("c",)),
+        (Reading(ok=True, text="right"), ()),
+    ],
+)
+def test_a_store_that_is_down_names_its_services(
+    said: Reading | Exception, services: tuple[str, ...]
+) -> None:
+    reading = Answering(Says(said), lambda: 0.0, ("a", "b")).ask()
+    assert reading.services == services
+    assert "HINT" not in reading.text
+
+
+@pytest.mark.parametrize(
+    ("means", "unreached"),
+    [
+        (Meaning.UNREACHABLE, Unreached.REFUSED),
+        (Meaning.TIMEOUT, Unreached.SILENT),
+        (Meaning.OTHER, None),
+        (Meaning.WRONG_VERSION, None),
+    ],
+)
+def test_what_was_not_reached_says_so_by_the_meaning_of_its_error(
+    means: Meaning, unreached: Unreached | None
+) -> None:
+    problem = Unverifiable(**SIDES, means=means)
+    assert unreached_by(problem, ProbeKind.CONTAINERS) is unreached
+    reading = Answering(Says(problem), lambda: 0.0, ("a",)).ask()
+    assert (reading.ok, reading.unreached) == (False, unreached)
+    assert Answering(Says(Reading(ok=False, text="wrong")), lambda: 0.0).ask().unreached is None
+
+
+def test_a_store_whose_place_the_engine_did_not_tell_was_not_asked() -> None:
+    problem = EngineUnreached(**SIDES, means=Meaning.UNREACHABLE)
+    with pytest.raises(EngineUnreached):
+        Answering(Says(problem), lambda: 0.0, ("a",)).ask()
+    kinds = {kind: unreached_by(problem, kind) for kind in ProbeKind}
+    unplaced = {kind for kind, unreached in kinds.items() if unreached is Unreached.UNPLACED}
+    assert unplaced == {ProbeKind.STORE, ProbeKind.VECTORS}
+    assert kinds[ProbeKind.MEMORY] is Unreached.REFUSED
+
+
+def test_a_store_is_looked_for_anew_after_a_failure(
+    target: Target,
+    engine: Any,  # noqa: ANN401
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    view = create_autospec(open_view)
+    monkeypatch.setattr(held_view, "open_view", view)
+    probe = StoreProbe("redis", target.stores["redis"], engine, 4.0)
+    probe.ask()
+    probe.ask()
+    assert view.call_count == 1
+    assert view.call_args.args[1].deadline_seconds == 4.0
+    view.return_value.ask.side_effect = SILENT
+    # A connection that failed may not be closed in order either: what is said is why it failed.
+    view.return_value.close.side_effect = OSError("broken pipe")
+    with pytest.raises(Unverifiable, match="observed none"):
+        probe.ask()
+    view.return_value.ask.side_effect = None
+    probe.ask()
+    assert view.call_count == 2
+
+
+@pytest.fixture
+def application() -> Iterator[StandIn]:
+    with running() as stand_in:
+        stand_in.answers = {
+            "GET /api/v1/health/check": answer(200, {"status": "UP"}),
+            "GET /": answer(200, "<p>"),
+        }
+        yield stand_in
+
+
+@pytest.fixture
+def reachable(tmp_path: Path, application: StandIn) -> Target:
+    path = write_profile(tmp_path)
+    path.write_text(path.read_text().replace("http://127.0.0.1:9", application.url))
+    return load_target(path)
+
+
+def test_how_slow_it_is_is_told_in_times_of_the_baseline(reachable: Target) -> None:
+    usual = {"health": 0.001}
+    health = HealthProbe(reachable, 4.0, lambda: usual).ask()
+    assert health.value is not None
+    assert health.figures == {"ratio": pytest.approx(1000 * health.value)}
+    # A baseline of before that was measured says nothing of it.
+    assert PageProbe(reachable, 4.0, lambda: usual).ask().figures == {}
+    assert PageProbe(reachable, 4.0, dict).ask().ok
+
+
+def test_a_baseline_has_the_median_of_what_answers_with_success(
+    reachable: Target, application: StandIn
+) -> None:
+    found = usual_milliseconds(reachable.application)
+    assert set(found) == {"health", "page"}
+    assert min(found.values()) >= 1.0
+    assert len(application.seen) == 10
+    assert {exchange.headers["User-Agent"] for exchange in application.seen} == {"rollproof-verifier"}
+    application.answers["GET /"] = answer(404, "")
+    assert set(usual_milliseconds(reachable.application)) == {"health"}

@@ -1,0 +1,278 @@
+"""The probe of requests, by a log that is made here and by a Prometheus that answers as it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from fixtures.engines.engine import ContainerEngine, RunningContainer
+from fixtures.errors import Unverifiable
+from fixtures.probes import request_probe
+from fixtures.probes.request_probe import LogProbe, PrometheusProbe, open_requests
+from fixtures.system.http import AGENT
+from fixtures.target.access_log import Prometheus, Requests
+from fixtures.target.profile import load_target
+from tests.conftest import write_profile
+from tests.unit.application_stand_in import Exchange, StandIn, running
+from tests.unit.monitor.test_request_log import line, log
+
+LIMIT = 10.0
+OWN = line("/", agent=AGENT)
+
+
+@dataclass
+class LogEngine:
+    """An engine that knows running containers and what they have logged, a line a second."""
+
+    logs: dict[str, list[str]] = field(default_factory=lambda: {"nginx-1": [OWN]})
+    service: str = "nginx"
+    dead: set[str] = field(default_factory=set)
+    asked: list[int] = field(default_factory=list)
+    gone: int = 0
+    broken: str = ""
+
+    def running(self) -> Sequence[RunningContainer]:
+        there = [RunningContainer(name, self.service, one_off=False) for name in self.logs]
+        return [RunningContainer("x", "nginx", one_off=True), *(c for c in there if c.name not in self.dead)]
+
+    def logs_since(self, container: str, since: float, most: int) -> str:
+        self.asked.append(most)
+        if container == self.broken:
+            raise Unverifiable(what="log", expected="a", observed="b", source="c", hint="d")
+        lines = [(float(number), text) for number, text in enumerate(self.logs[container])][self.gone :]
+        return log(*(one for one in lines[-most:] if 1_795_640_400 + one[0] >= since))
+
+    def add(self, *lines: str, to: str = "nginx-1") -> None:
+        self.logs.setdefault(to, []).extend(lines)
+
+
+def begun(engine: LogEngine, source: Requests | None = None) -> LogProbe:
+    probe = LogProbe(
+        source or Requests(service="nginx"), LIMIT, cast("ContainerEngine", engine), deadline=4.0
+    )
+    with pytest.raises(Unverifiable, match="observed the first one"):
+        probe.ask()
+    return probe
+
+
+def test_what_was_logged_since_the_last_question_is_counted() -> None:
+    engine = LogEngine()
+    engine.add(line(status=500))
+    probe = begun(engine)
+    engine.add(OWN, line(), line(seconds="0.100"))
+    reading = probe.ask()
+    assert reading.ok
+    assert (reading.value, reading.figures["requests"], reading.figures["errors"]) == (2.0, 2, 0)
+    assert (reading.figures["p50"], reading.figures["p99"]) == (12.0, 100.0)
+    assert reading.text == "2 requests, 0 errors, p95 100 ms"
+    engine.add(line("/api/v1/auth/login", 401, method="POST"))
+    assert probe.ask().text == "1 requests, 0 errors, 1 of 1 log-ins failed, p95 12 ms"
+    assert probe.ask().figures["requests"] == 0
+
+
+def test_it_is_not_well_from_the_share_of_errors_that_calls_for_a_person() -> None:
+    engine = LogEngine()
+    probe = begun(engine)
+    engine.add(*[line()] * 9, line(status=502))
+    assert not probe.ask().ok
+    engine.add(*[line()] * 10, line(status=502))
+    assert probe.ask().ok
+
+
+def test_a_format_that_the_pattern_does_not_match_is_unknown() -> None:
+    engine = LogEngine()
+    probe = begun(engine)
+    engine.add(*['{"status": 200}'] * 3)
+    with pytest.raises(Unverifiable, match="none among 3 lines") as told:
+        probe.ask()
+    assert "application.requests.pattern" in str(told.value)
+    engine.add('{"status": 200}', line())
+    assert probe.ask().figures == {"requests": 1, "errors": 0, "log_ins": 0, "failed_log_ins": 0} | {
+        "unmatched": 1,
+        "p50": 12.0,
+        "p95": 12.0,
+        "p99": 12.0,
+    }
+
+
+def test_when_the_upstream_is_down_the_beat_is_counted() -> None:
+    """Every line has a dash then, those of this monitor too."""
+    engine = LogEngine()
+    probe = begun(engine)
+    engine.add(line("/", 502, "-", agent=AGENT), line(status=502, seconds="-"), line(status="-", seconds="-"))
+    reading = probe.ask()
+    assert (reading.ok, reading.figures["requests"], reading.figures["errors"]) == (False, 2, 2)
+    assert "p95" not in reading.figures
+    assert reading.text == "2 requests, 2 errors, 2 of them of no known time"
+    engine.add(line("/", "-", "-", agent=AGENT))
+    assert probe.ask().ok
+
+
+def test_a_log_without_even_our_own_requests_is_none() -> None:
+    engine = LogEngine()
+    probe = begun(engine)
+    for _ in range(request_probe.SILENT - 1):
+        assert probe.ask().figures["requests"] == 0
+    with pytest.raises(Unverifiable, match="this monitor's own requests at least, observed none at 3"):
+        probe.ask()
+    engine.add(OWN)
+    assert probe.ask().ok
+
+
+def test_no_container_is_unknown_and_nothing_is_counted_twice_after_it() -> None:
+    engine = LogEngine()
+    engine.add(line(), to="nginx-2")
+    probe = begun(engine)
+    engine.dead = {"nginx-1", "nginx-2"}
+    with pytest.raises(Unverifiable, match="expected a container that runs, observed none"):
+        probe.ask()
+    engine.dead = {"nginx-2"}
+    assert probe.ask().figures["requests"] == 0
+    engine.dead = set()
+    engine.add(line(), to="nginx-2")
+    assert probe.ask().figures["requests"] == 1
+
+
+def test_a_container_that_is_new_is_read_from_its_beginning() -> None:
+    engine = LogEngine()
+    probe = begun(engine)
+    engine.add(line(), line(status=500), to="nginx-2")
+    assert probe.ask().figures["errors"] == 1
+
+
+def test_a_log_that_could_not_be_read_loses_nothing_of_the_others() -> None:
+    engine = LogEngine()
+    engine.add(OWN, to="nginx-2")
+    probe = begun(engine)
+    engine.add(line())
+    engine.broken = "nginx-2"
+    with pytest.raises(Unverifiable):
+        probe.ask()
+    engine.broken = ""
+    assert probe.ask().figures["requests"] == 1
+
+
+def test_few_lines_are_read_and_many_only_when_these_do_not_reach_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(request_probe, "FEW", 3)
+    monkeypatch.setattr(request_probe, "MANY", 8)
+    engine = LogEngine()
+    probe = begun(engine)
+    engine.add(line(), line())
+    assert probe.ask().figures["requests"] == 2
+    assert engine.asked == [1, 3]
+    engine.add(*[line()] * 5)
+    reading = probe.ask()
+    assert (reading.figures["requests"], engine.asked[2:]) == (5, [3, 8])
+    assert "gone" not in reading.text
+    engine.add(*[line()] * 20)
+    reading = probe.ask()
+    assert reading.figures["requests"] == 8
+    assert reading.text.endswith("; earlier ones are gone from the log")
+    # A log that was rotated does not begin before the last line either.
+    engine.add(*[line()] * 2)
+    engine.gone = len(engine.logs["nginx-1"]) - 1
+    assert probe.ask().text.endswith("; earlier ones are gone from the log")
+
+
+@pytest.mark.parametrize("more", ["", '[application.requests]\nservice = "backend"\n'])
+def test_the_profile_says_where(tmp_path: Path, more: str) -> None:
+    target = load_target(write_profile(tmp_path, more))
+    probe = open_requests(target, cast("ContainerEngine", LogEngine(service="backend")), 4.0)
+    assert str(probe.id) == "requests"
+    with pytest.raises(Unverifiable) as told:
+        probe.ask()
+    assert ("expected application.requests in the profile, observed none" in str(told.value)) is (not more)
+    probe.close()
+
+
+@pytest.fixture
+def prometheus() -> Iterator[StandIn]:
+    with running() as stand_in:
+        yield stand_in
+
+
+EXPRESSIONS = {"requests": "sum(rate(all[1m]))", "errors": "sum(rate(bad[1m]))"}
+
+
+def answering(stand_in: StandIn, **values: object) -> None:
+    """Let each expression have a value: a number, or a whole answer."""
+
+    class Answers(dict[str, object]):
+        def __missing__(self, request: str) -> object:
+            (query,) = parse_qs(urlsplit(request.split(" ")[1]).query)["query"]
+            (name,) = [name for name, expression in every.items() if expression == query]
+            value = values[name]
+            body = value if isinstance(value, dict) else vector(value)
+            return lambda exchange: cast("Exchange", exchange).reply(200, body)
+
+    every = {**EXPRESSIONS, "log_ins": "in", "failed_log_ins": "out", "p95": "slow"}
+    stand_in.answers = cast("dict[str, object]", Answers())  # type: ignore[assignment] # looked up alike
+
+
+def vector(*values: object) -> dict[str, object]:
+    result = [{"metric": {"n": str(n)}, "value": [1.0, str(value)]} for n, value in enumerate(values)]
+    return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+def asked_of(stand_in: StandIn, **more: str) -> PrometheusProbe:
+    source = Prometheus.model_validate({"url": stand_in.url, **EXPRESSIONS, **more})
+    return PrometheusProbe(source, LIMIT, 2.0)
+
+
+def test_prometheus_tells_by_expressions(prometheus: StandIn) -> None:
+    answering(prometheus, requests=12.5, errors=1.0, p95=250)
+    reading = asked_of(prometheus, p95="slow").ask()
+    assert reading.ok
+    assert reading.figures == {"requests": 12.5, "errors": 1.0, "p95": 250.0}
+    answering(prometheus, requests={"data": {"resultType": "scalar", "result": [1, "2"]}}, errors=1)
+    assert not asked_of(prometheus).ask().ok
+
+
+def test_of_no_request_latency_is_not_asked(prometheus: StandIn) -> None:
+    answering(prometheus, requests=0, errors=0, p95="NaN")
+    assert asked_of(prometheus, p95="slow").ask().figures == {"requests": 0.0, "errors": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (vector(), "observed no series"),
+        (vector(1, 2), "observed 2 series"),
+        ("NaN", "observed nan"),
+        (-1, "observed -1"),
+        ({"data": {"resultType": "matrix", "result": []}}, "observed a matrix"),
+        ({"data": {}}, "observed an answer of another shape (KeyError)"),
+        ({"data": {"resultType": "vector", "result": [{"value": [1, "x"]}]}}, "another shape (ValueError)"),
+    ],
+)
+def test_what_is_not_one_number_is_unknown(prometheus: StandIn, value: object, said: str) -> None:
+    answering(prometheus, requests=1, errors=value)
+    with pytest.raises(Unverifiable) as told:
+        asked_of(prometheus).ask()
+    assert str(told.value).startswith("application.requests.prometheus.errors: expected one number, 0 or")
+    assert said in str(told.value)
+    # Where nothing has ever failed there is no series of errors, and the sum of none is none.
+    assert str(told.value).endswith("sum(rate(…[1m])) or vector(0)")
+
+
+def test_a_prometheus_that_refuses_or_is_not_there_is_unknown(prometheus: StandIn) -> None:
+    def refuse(exchange: Exchange) -> None:
+        exchange.reply(400, {"status": "error", "error": "parse error"})
+
+    class Refusing(dict[str, object]):
+        def __missing__(self, _: str) -> object:
+            return refuse
+
+    prometheus.answers = cast("dict[str, object]", Refusing())  # type: ignore[assignment]
+    with pytest.raises(Unverifiable, match="observed 400: parse error"):
+        asked_of(prometheus).ask()
+    nowhere = Prometheus.model_validate({"url": "http://127.0.0.1:9", **EXPRESSIONS})
+    with pytest.raises(Unverifiable, match=r"prometheus\.requests: expected an answer, observed"):
+        PrometheusProbe(nowhere, LIMIT, 2.0).ask()

@@ -1,0 +1,1 @@
+"""Tests of the staging stack's own code, and of what runs the tests."""

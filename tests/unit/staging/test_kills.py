@@ -1,0 +1,275 @@
+"""What counts as a kill, and what is wrong after one: each fault that a kill is to show is shown."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import ExitCode
+from fixtures.record_names import UNFINISHED
+from fixtures.target.profile import PREFIX, load_target
+from fixtures.verdict import Verdict
+from staging.kills.kill import Action, Fall, Kill, Killer, Undisturbed
+from staging.kills.kill_mark import Mark
+from staging.kills.kill_walk import Walk, _faults
+from staging.kills.rollback_outcome import Expected, Outcome, judge, read_outcome
+from staging.stack.stack import Stack
+from tests.conftest import write_profile
+from tests.unit.stores.test_readers_reach import section
+
+ROOT = Path(__file__).parents[3]
+# Killed in place of the actions: it ends by itself, or waits in a step until it is killed; `resume` ends.
+STAND_IN = """
+import json, os, sys, time
+from pathlib import Path
+
+from fixtures.system.apart import apart
+from rollback_actions.session.journal import Journal
+
+incidents = Path(os.environ[PREFIX + "FOLDERS__INCIDENTS"])
+first = sys.argv[1]
+if first == "rollback":
+    (unfinished,) = incidents.glob("*/" + UNFINISHED)
+    folder = unfinished.parent
+    (folder / "rollback.json").write_text(json.dumps({"verdict": "passed", "records": RECORDS}))
+    unfinished.unlink()
+else:
+    folder = incidents / f"{len(list(incidents.glob('*')))}-staging-0"
+    folder.mkdir(parents=True)
+    journal = Journal(folder / "journal.jsonl", str)
+    (folder / "incident.json").write_text("{}")
+    (folder / UNFINISHED).write_text("{}")
+    with journal.step("a command", id="rollback"):
+        if first == "waits":
+            with journal.step("a sentence", id="restore", of="mysql"):
+                time.sleep(600)
+        if first in ("works apart", "works apart and goes on"):
+            try:
+                with journal.step("a sentence", id="restore", of="mysql"):
+                    apart("restore", 600, time.sleep, 600)
+            except Exception as error:
+                print(error)
+                sys.exit(1 if first == "works apart" else 0)
+"""
+RECORDS = {"kept": 140, "restored": 2, "exported": 2, "revived": 3, "unaccounted": 0}
+WELL = Outcome(
+    verdict=Verdict.PASSED,
+    records=RECORDS,
+    exported={"mysql": frozenset({"5", "6"})},
+    copies=[{"mysql": {"imagedb.users": 17}}],
+)
+EXPECTED = Expected(("mysql",), {"mysql": frozenset({"5", "6"})}, WELL)
+COMMAND, STEP = "rollback", "restore mysql"
+JOURNAL = [
+    {"sequence": 0, "event": "started", "id": "rollback", "step": "it says one thing"},
+    {"sequence": 1, "event": "started", "id": "keep", "of": "", "step": "or another"},
+    {"sequence": 2, "event": "ended", "id": "keep", "of": "", "step": "or the next", "began": 1},
+    {"sequence": 3, "event": "started", "id": "restore", "of": "mysql", "step": "no matter which"},
+]
+
+
+def _mark(*, there: bool = False, key: str = "99") -> Mark:
+    return Mark("mysql", key, lambda: there, lambda: None)
+
+
+def _with_records(**counts: int) -> Outcome:
+    return replace(WELL, records={**RECORDS, **counts})
+
+
+@pytest.fixture
+def killer(tmp_path: Path) -> Killer:
+    package = tmp_path / "rollback_actions"
+    package.mkdir()
+    lines = (f"import sys\nsys.path.append({str(ROOT)!r})", f"__path__.append({str(ROOT / package.name)!r})")
+    (package / "__init__.py").write_text("\n".join(lines))
+    names = f"PREFIX, UNFINISHED, RECORDS = {(PREFIX, UNFINISHED, RECORDS)!r}\n"
+    (package / "__main__.py").write_text(names + STAND_IN)
+    return Killer(Stack(tmp_path), tmp_path)
+
+
+def _kill(killer: Killer, first: str, *marks: Mark) -> Kill:
+    action = Action("database mysql", (first,), dict, ("mysql",), lambda: list(marks))
+    undisturbed = Undisturbed({STEP: 0.1}, replace(WELL, copies=()))
+    return killer.kill(action, STEP, 0.1, undisturbed)
+
+
+def test_what_ends_by_itself_is_tried_three_times_and_is_wrong(killer: Killer) -> None:
+    kill = _kill(killer, "ends")
+    assert kill.wrong == "was not killed: it ended by itself with exit code 0"
+    assert len(list((killer.folder / "incidents").iterdir())) == 3
+
+
+def test_what_is_lost_that_was_written_before_it_was_gone_on_with_is_wrong(killer: Killer) -> None:
+    kill = _kill(killer, "waits", _mark())
+    assert kill.code == -signal.SIGKILL
+    assert kill.open_steps == (STEP,)
+    assert kill.marks == ("mysql 99",)
+    assert "what was written meanwhile is lost: mysql 99" in kill.wrong
+    assert "no safety copy" in kill.wrong
+    assert len(list((killer.folder / "incidents").iterdir())) == 1
+
+
+def test_a_worker_that_crashes_fails_its_step_which_is_gone_on_with(killer: Killer) -> None:
+    action = Action("database mysql", ("works apart",), dict, ("mysql",))
+    undisturbed = Undisturbed({STEP: 0.1}, replace(WELL, copies=()))
+    kill = killer.kill(action, STEP, 0.1, undisturbed, worker=True)
+    assert (kill.code, kill.open_steps, kill.worker) == (ExitCode.FAILED, (), True)
+    # What a crash has to leave is judged as after a kill: the stand-in leaves nothing.
+    assert "was not killed" not in kill.wrong
+    assert "no safety copy" in kill.wrong
+    kill = killer.kill(
+        replace(action, arguments=("works apart and goes on",)), STEP, 0.1, undisturbed, worker=True
+    )
+    assert kill.wrong == "was not killed: it ended by itself with exit code 0"
+
+
+def test_a_worker_that_crashed_has_failed_its_step() -> None:
+    crashed = [*JOURNAL, {"event": "failed", "began": 3}, {"event": "failed", "began": 0}]
+    assert Fall(ExitCode.FAILED, crashed, worker=True).wrong(STEP) == ""
+    well = [*JOURNAL, {"event": "ended", "began": 3}, {"event": "failed", "began": 0}]
+    assert "which passed" in Fall(ExitCode.FAILED, well, worker=True).wrong(STEP)
+    assert "was not killed" in Fall(-signal.SIGKILL, crashed, worker=True).wrong(STEP)
+
+
+def test_only_what_works_apart_has_a_worker_to_crash(tmp_path: Path) -> None:
+    stores = {kind: section(kind) for kind in ("mysql", "kafka")}
+    target = load_target(write_profile(tmp_path)).model_copy(update={"stores": stores})
+    names = ["keep", "export kafka", "restore mysql", "restore kafka", "account kafka"]
+    assert _faults(target, names) == [
+        *((name, False) for name in names),
+        ("export kafka", True),
+        ("restore kafka", True),
+        ("account kafka", True),
+    ]
+
+
+def test_what_is_as_undisturbed_is_well() -> None:
+    assert judge(WELL, EXPECTED) == ""
+
+
+def test_a_kill_is_one_by_the_signal_in_a_step_that_had_begun() -> None:
+    fall = Fall(-signal.SIGKILL, JOURNAL)
+    assert fall.wrong(STEP) == ""
+    assert fall.open_steps == (COMMAND, STEP)
+    assert not fall.untouched
+
+
+@pytest.mark.parametrize("code", [0, 1, -signal.SIGTERM])
+def test_what_ended_by_itself_was_not_killed(code: int) -> None:
+    assert "was not killed" in Fall(code, JOURNAL).wrong(STEP)
+
+
+def test_what_had_not_come_to_the_step_was_not_killed_in_it() -> None:
+    fall = Fall(-signal.SIGKILL, JOURNAL[:3])
+    assert "was still to begin" in fall.wrong(STEP)
+    assert fall.untouched
+
+
+def test_what_had_ended_was_not_killed() -> None:
+    ends = [{"event": "ended", "began": number} for number in (3, 0)]
+    assert "had ended" in Fall(-signal.SIGKILL, [*JOURNAL, *ends]).wrong(STEP)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        replace(WELL, verdict=Verdict.FAILED),
+        replace(WELL, finished=False),
+        replace(WELL, records=None),
+        replace(WELL, records={}),
+        _with_records(unaccounted=1),
+        _with_records(exported=1),
+        _with_records(exported=3),
+        _with_records(kept=139),
+        _with_records(kept=141),
+        _with_records(kept=141, restored=1),
+        _with_records(kept=141, revived=2),
+        replace(WELL, exported={"mysql": frozenset({"5"})}),
+        replace(WELL, exported={"redis": frozenset({"5", "6"})}),
+        replace(WELL, copies=[]),
+        replace(WELL, copies=[{"redis": {"0:*": 17}}]),
+        replace(WELL, copies=[{"mysql": {"imagedb.users": 16}}]),
+        replace(WELL, copies=[{"mysql": {}}]),
+    ],
+)
+def test_what_is_not_as_undisturbed_is_wrong(found: Outcome) -> None:
+    assert judge(found, EXPECTED)
+
+
+def test_what_a_killed_restore_put_back_may_count_as_kept() -> None:
+    half = replace(EXPECTED, untouched=False)
+    assert judge(_with_records(kept=145, restored=0, revived=0), half) == ""
+    assert judge(_with_records(kept=144, restored=0, revived=0), half)
+    assert judge(_with_records(kept=146, restored=0, revived=0), half)
+
+
+def test_a_rollback_that_restores_nothing_has_no_records() -> None:
+    assert judge(Outcome(Verdict.PASSED, None), Expected(())) == ""
+    assert judge(WELL, Expected(()))
+    assert judge(Outcome(Verdict.PASSED, None), Expected((), marks=[_mark(there=True)])) == ""
+    assert "lost: mysql 99" in judge(Outcome(Verdict.PASSED, None), Expected((), marks=[_mark()]))
+
+
+@pytest.mark.parametrize(
+    ("marks", "exported", "wrong"),
+    [
+        ([_mark(there=True)], {"5", "6"}, ""),
+        ([_mark()], {"5", "6", "99"}, ""),
+        ([_mark()], {"5", "6"}, "what was written meanwhile is lost: mysql 99"),
+        ([_mark(), _mark(key="98")], {"5", "6", "98"}, "what was written meanwhile is lost: mysql 99"),
+    ],
+)
+def test_what_was_written_meanwhile_is_exported_or_there(
+    marks: Sequence[Mark], exported: set[str], wrong: str
+) -> None:
+    found = replace(WELL, exported={"mysql": frozenset(exported)})
+    assert judge(found, replace(EXPECTED, marks=marks)) == wrong
+
+
+def test_what_was_written_meanwhile_may_be_exported_besides() -> None:
+    found = replace(_with_records(exported=3), exported={"mysql": frozenset({"5", "6", "99"})})
+    assert judge(found, replace(EXPECTED, marks=[_mark()])) == ""
+    assert judge(found, EXPECTED)
+
+
+def test_an_outcome_is_read_from_sealed_windows_and_whole_copies(tmp_path: Path) -> None:
+    incident, backups = tmp_path / "i-1", tmp_path / "backups"
+    for folder, sealed, lines in (
+        ("lost-window", True, [{"key": "5", "change": "new"}]),
+        ("lost-window-2", True, [{"key": "6", "change": "changed"}]),
+        ("lost-window-3", False, [{"key": "7", "change": "new"}]),
+    ):
+        store = incident / folder / "mysql"
+        store.mkdir(parents=True)
+        (store / "0001-users.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        (store / "revived.jsonl").write_text('{"collection": "users", "key": "8"}\n')
+        if sealed:
+            (store.parent / "window.json").write_text("{}")
+    for name, package in (("i-1-01", "mysql"), ("i-1-02", ""), ("i-2-01", "mysql")):
+        copy = backups / "safety" / name
+        (copy / "mysql").mkdir(parents=True)
+        (copy / "set.json").write_text(json.dumps({"stores": {"mysql": {"records": {"users": 2}}}}))
+        if package:
+            (copy / "mysql" / "package").write_text("")
+    assert read_outcome(incident, backups).verdict is None
+    (incident / "rollback.json").write_text(json.dumps({"verdict": "passed", "records": RECORDS}))
+    (incident / UNFINISHED).write_text("{}")
+    found = read_outcome(incident, backups)
+    assert (found.verdict, found.records, found.finished) == ("passed", RECORDS, False)
+    assert found.exported == {"mysql": frozenset({"5", "6"})}
+    assert list(found.copies) == [{"mysql": {"users": 2}}, {}]
+
+
+def test_a_walk_passes_when_it_is_finished_and_every_kill_ended_well() -> None:
+    kill = Kill("service", "i-1", "stop frontend", 0.1, -signal.SIGKILL, ("stop frontend",), (), 1.0, "")
+    assert Walk(kills=[kill], finished=True).passed
+    assert Walk(kills=[kill], differences={"service": ""}, finished=True).passed
+    assert not Walk(kills=[kill], differences={"service": "a row is gone"}, finished=True).passed
+    assert not Walk(kills=[kill]).passed
+    assert not Walk(finished=True).passed
+    assert not Walk(kills=[kill, replace(kill, wrong="was not killed")], finished=True).passed

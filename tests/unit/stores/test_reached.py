@@ -1,0 +1,99 @@
+"""A store that refuses a log-in was reached: only one that nobody answers for is out of reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+
+import grpc  # type: ignore[import-untyped]
+import pymysql
+import pytest
+import redis
+from confluent_kafka import KafkaError, KafkaException
+from pydantic import SecretStr
+from pymilvus.exceptions import MilvusException
+from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTimeoutError
+
+from fixtures.errors import Meaning, Unverifiable
+from fixtures.monitoring.samples import ProbeKind
+from fixtures.probes.probe import unreached_by
+from fixtures.stores.kafka import view as kafka
+from fixtures.stores.milvus import view as milvus
+from fixtures.stores.mongodb import view as mongodb
+from fixtures.stores.mysql import view as mysql
+from fixtures.stores.reach import Reach
+from fixtures.stores.redis import view as redis_view
+from fixtures.target.sections import Account
+from tests.unit.stores.test_readers_reach import NOWHERE
+
+REACH = Reach("one", NOWHERE, Account(user="reader", password=SecretStr("x")), 1.0)
+
+
+class _Status(grpc.RpcError, grpc.Call):  # type: ignore[misc]
+    def __init__(self, code: grpc.StatusCode) -> None:
+        self._code = code
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+    def details(self) -> str:
+        return "words of the server"
+
+    # The rest of the interface, which nobody asks.
+    add_callback = cancel = initial_metadata = is_active = time_remaining = trailing_metadata = None
+
+
+def _caused(cause: Exception) -> MilvusException:
+    error = MilvusException(message="Fail connecting to server")
+    error.__cause__ = cause
+    return error
+
+
+MYSQL, MONGODB, REDIS = mysql.translated, mongodb.within, redis_view.translated
+KAFKA, MILVUS = partial(kafka.translated, what="records"), partial(milvus.translated, what="a count")
+OTHER, UNREACHABLE, TIMEOUT = Meaning.OTHER, Meaning.UNREACHABLE, Meaning.TIMEOUT
+
+
+CASES = [
+    (MYSQL, pymysql.err.OperationalError(1045, "Access denied"), OTHER),
+    (MYSQL, pymysql.err.OperationalError(1040, "Too many connections"), OTHER),
+    (MYSQL, pymysql.err.ProgrammingError(1146, "No such table"), OTHER),
+    (MYSQL, pymysql.err.OperationalError(3118, "Account is locked"), OTHER),
+    (MYSQL, pymysql.err.OperationalError(2003, "Can't connect"), UNREACHABLE),
+    (MYSQL, pymysql.err.OperationalError(2013, "Lost connection"), UNREACHABLE),
+    (MONGODB, OperationFailure("Authentication failed", 18), OTHER),
+    (MONGODB, OperationFailure("not authorized", 13), OTHER),
+    (MONGODB, ExecutionTimeout("operation exceeded time limit", 50), TIMEOUT),
+    (MONGODB, ServerSelectionTimeoutError("refused"), TIMEOUT),
+    (REDIS, redis.AuthenticationError("invalid username-password pair"), OTHER),
+    (REDIS, redis.exceptions.AuthorizationError("denied"), OTHER),
+    (REDIS, redis.exceptions.NoPermissionError("no permission"), OTHER),
+    (REDIS, redis.BusyLoadingError("loading"), OTHER),
+    (REDIS, redis.ConnectionError("refused"), UNREACHABLE),
+    (REDIS, redis.TimeoutError("late"), TIMEOUT),
+    (KAFKA, KafkaException(KafkaError(KafkaError._AUTHENTICATION)), OTHER),
+    (KAFKA, KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)), OTHER),
+    (KAFKA, KafkaException(KafkaError(KafkaError._TRANSPORT)), UNREACHABLE),
+    (KAFKA, KafkaException(KafkaError(KafkaError._TIMED_OUT)), TIMEOUT),
+    (MILVUS, _Status(grpc.StatusCode.UNAUTHENTICATED), OTHER),
+    (MILVUS, _caused(_Status(grpc.StatusCode.UNAUTHENTICATED)), OTHER),
+    (MILVUS, _caused(_Status(grpc.StatusCode.PERMISSION_DENIED)), OTHER),
+    (MILVUS, MilvusException(code=101, message="collection not loaded"), OTHER),
+    (MILVUS, _Status(grpc.StatusCode.UNAVAILABLE), UNREACHABLE),
+    (MILVUS, _caused(_Status(grpc.StatusCode.UNAVAILABLE)), UNREACHABLE),
+    (MILVUS, _Status(grpc.StatusCode.DEADLINE_EXCEEDED), TIMEOUT),
+]
+
+
+@pytest.mark.parametrize(
+    ("translated", "error", "means"), CASES, ids=[str(number) for number in range(len(CASES))]
+)
+def test_a_refusal_is_an_answer(
+    translated: Callable[..., AbstractContextManager[None]], error: Exception, means: Meaning
+) -> None:
+    with pytest.raises(Unverifiable) as caught, translated(REACH):
+        raise error
+    assert caught.value.means is means
+    reached = unreached_by(caught.value, ProbeKind.STORE) is None
+    assert reached is (means is OTHER)

@@ -1,0 +1,207 @@
+"""References that are followed while users write: only what is wrong twice is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+import pytest
+
+from fixtures.errors import Meaning, Mismatch, Unverifiable
+from fixtures.stores.contract import Name, StoreView
+from fixtures.stores.mongodb.view import _at, _is_empty
+from fixtures.stores.references import Followed, require_whole
+from fixtures.target.sections import Reference
+from tests.unit.target.test_personal import PERSONAL
+
+ROWS = Reference.model_validate(
+    {
+        "referencing": {"store": "mysql", "collection": "shop.rows", "fields": ["document"]},
+        "referenced": {"store": "mongodb", "collection": "shop.documents", "fields": ["id"]},
+    }
+)
+
+
+Look = tuple[Sequence[str | None], Sequence[str]] | Unverifiable
+
+
+class Looks:
+    """Two stores whose names and records are, at each look, those of the next of `looks`."""
+
+    kind = "mysql"
+
+    def __init__(self, *looks: Look) -> None:
+        self.looks = [*looks]
+
+    def names(self, *_: object) -> Iterator[Name | None]:
+        look = self.looks.pop(0)
+        if isinstance(look, Unverifiable):
+            raise look
+        named, self.held_now = look
+        yield from (None if name is None else (name,) for name in named)
+
+    def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
+        return {name for name in names if name[0] in self.held_now}
+
+    def ask(self) -> None: ...
+
+    def counts(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    name = "it"
+
+
+@pytest.fixture(autouse=True)
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    taken = list[float]()
+    monkeypatch.setattr("fixtures.stores.references.time.sleep", taken.append)
+    return taken
+
+
+def followed(*looks: Look) -> int:
+    view = Looks(*looks)
+    return require_whole(ROWS, lambda _: cast("StoreView", view), PERSONAL)
+
+
+def test_what_is_whole_is_looked_at_once(naps: list[float]) -> None:
+    assert followed((["a", "b"], ["a", "b"])) == 2
+    assert naps == []
+
+
+def test_what_came_into_one_store_first_is_in_both_a_moment_later(naps: list[float]) -> None:
+    assert followed((["a", "b"], ["a"]), (["a", "b"], ["a", "b"])) == 2
+    assert followed((["a", None], ["a"]), (["a", "b"], ["a", "b"])) == 2
+    # Another one comes meanwhile.
+    assert followed((["a", "b"], ["a"]), (["a", "b", "c"], ["a", "b"])) == 3
+    assert len(naps) == 3
+
+
+def refused(means: Meaning = Meaning.OTHER) -> Unverifiable:
+    return Unverifiable(
+        what="it", expected="an answer", observed="not loaded", source="it", hint="wait", means=means
+    )
+
+
+@pytest.mark.parametrize("means", [Meaning.TIMEOUT, Meaning.UNREACHABLE, Meaning.OTHER])
+def test_a_collection_that_is_named_is_asked_once(means: Meaning, naps: list[float]) -> None:
+    with pytest.raises(Unverifiable):
+        followed(refused(means), (["a"], ["a"]))
+    assert naps == []
+
+
+class Patterned:
+    """A store whose collections `made_…` cannot be read, nor counted: at each look those of `unread`."""
+
+    kind = "milvus"
+    name = "it"
+
+    def __init__(self, *unread: Sequence[str], means: Meaning = Meaning.OTHER) -> None:
+        self.unread, self.means = [*unread], means
+        self.looks = 0
+
+    def collections(self) -> Sequence[str]:
+        self.looks += 1
+        self.now = self.unread.pop(0) if self.unread else ()
+        return ("shop.rows", "shop.others", *self.now, "else.never")
+
+    def count(self, collection: str) -> int:
+        raise refused()
+
+    def counts(self) -> None:
+        raise refused()
+
+    def names(self, collection: str, *_: object) -> Iterator[Name | None]:
+        if collection in self.now:
+            raise refused(self.means)
+        yield (collection,)
+
+    def held(self, collection: str, fields: Sequence[str], names: Sequence[Name]) -> set[Name]:
+        return {*names}
+
+    def ask(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def of_pattern(view: Patterned) -> int:
+    place = ROWS.referencing.model_copy(update={"collection": "shop.*"})
+    reference = ROWS.model_copy(update={"referencing": place})
+    return require_whole(reference, lambda _: cast("StoreView", view), PERSONAL)
+
+
+def test_collections_of_a_pattern_are_found_without_a_count(naps: list[float]) -> None:
+    assert of_pattern(Patterned()) == 2
+    assert naps == []
+
+
+def test_a_collection_that_users_are_making_is_looked_at_again(naps: list[float]) -> None:
+    # Another one comes at each look: none is without an answer for long.
+    assert of_pattern(Patterned(["shop.made_1"], ["shop.made_2"], ["shop.made_3"])) == 2
+    assert len(naps) == 1
+    naps.clear()
+    assert of_pattern(Patterned(*[["shop.made_1"]] * 3)) == 2
+    assert len(naps) == 3
+
+
+def test_a_collection_that_stays_without_an_answer_makes_it_broken(naps: list[float]) -> None:
+    with pytest.raises(Unverifiable, match="not loaded"):
+        of_pattern(Patterned(*[["shop.made_1"]] * 9))
+    assert len(naps) == 4
+
+
+@pytest.mark.parametrize("means", [Meaning.TIMEOUT, Meaning.UNREACHABLE])
+def test_a_store_that_hangs_or_is_down_is_asked_once(means: Meaning, naps: list[float]) -> None:
+    with pytest.raises(Unverifiable):
+        of_pattern(Patterned(["shop.made_1"], means=means))
+    assert naps == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ((["a", "b"], ["a"]), (["a", "b"], ["a"]), "1 dangling, 0 records without a name; first: b"),
+        ((["a", "b", "b"], ["a"]), (["a", "b", "b"], ["a"]), "2 dangling"),
+        ((["a", "b", "d"], ["a"]), (["a", "b", "c"], ["a"]), "1 dangling, 0 .* without a name; first: b"),
+        ((["a", None, None], ["a"]), (["a", None], ["a"]), "0 dangling, 1 records without a name"),
+        (([], []), ([], []), "no record that holds a name"),
+    ],
+)  # fmt: skip
+def test_what_stays_wrong_is_wrong(
+    first: tuple[list[str], list[str]], second: tuple[list[str], list[str]], said: str
+) -> None:
+    with pytest.raises(Mismatch, match=said):
+        followed(first, second)
+
+
+def test_of_many_that_dangle_none_is_forgiven() -> None:
+    many = [f"{number:03}" for number in range(30)]
+    with pytest.raises(Mismatch, match="observed 30 dangling"):
+        followed((many, []), (many, []))
+    found = Followed(30, 0, 30, tuple((name,) for name in many[:20]))
+    assert found.still(Followed(30, 0, 30, tuple((name,) for name in many[10:]))).dangling == 30
+
+
+@pytest.mark.parametrize(
+    ("document", "path", "empty"),
+    [
+        ({"files": []}, "files.id", True),
+        ({"in": {"files": []}}, "in.files.id", True),
+        ({"files": [{}]}, "files.id", False),
+        ({"files": None}, "files.id", False),
+        ({}, "files.id", False),
+        ({"pages": []}, "files.id", False),
+        ({"files": [{"ids": []}]}, "files.ids", False),
+    ],
+)
+def test_a_list_that_is_empty_is_there(document: object, path: str, *, empty: bool) -> None:
+    assert _is_empty(document, path.split(".")) is empty
+    assert _at(document, [path.split(".")]) == []

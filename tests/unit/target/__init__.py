@@ -1,0 +1,1 @@
+"""Tests of the profile: what it says, what is wrong in it, and who may change its target."""

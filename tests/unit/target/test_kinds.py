@@ -1,0 +1,90 @@
+"""Kinds of store: each is found by its descriptor, and one that cannot be used stops every profile."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import get_args
+
+import pytest
+
+from fixtures.errors import UsageProblem
+from fixtures.stores.policy import compared_of, policy_of
+from fixtures.stores.redis.descriptor import DESCRIPTOR as REDIS
+from fixtures.target.kinds import GROUP, discovered, kinds
+from fixtures.target.profile import load_target
+from fixtures.target.store_descriptor import Descriptor, Trait
+from tests.conftest import ROOT
+from tests.unit.stores.test_readers_reach import section
+
+PLACES = (
+    *("view", "content", "export", "rights", "keeper"),
+    *("clients", "retentions", "addresses", "sweep", "finished"),
+)
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Install a distribution that brings a descriptor from the place that is given."""
+
+    def install(place: str) -> None:
+        folder = tmp_path / "another_store-1.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: another-store\nVersion: 1\n")
+        (folder / "entry_points.txt").write_text(f"[{GROUP}]\nanother = {place}\n")
+        monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+        discovered.cache_clear()
+
+    yield install
+    discovered.cache_clear()
+
+
+def test_every_package_of_a_store_is_a_kind() -> None:
+    folders = {path.parent.name for path in (ROOT / "fixtures" / "stores").glob("*/__init__.py")}
+    assert set(kinds()) == folders
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_only_a_kind_that_keeps_versions_has_collections_of_them(kind: str) -> None:
+    """A table may have any name: none is taken for versions by it."""
+    descriptor, profile = kinds()[kind], section(kind)
+    versioned = bool(descriptor.keep_versions)
+    assert policy_of(profile, "versions x.users") == ("grows" if versioned else "exact")
+    assert descriptor.place_of("versions x.users") == ("x.users" if versioned else "versions x.users")
+    assert compared_of(profile, ["a"], ["a", "versions a"]) == (["a", "versions a"] if versioned else ["a"])
+    assert (descriptor.retain is not None) is (Trait.LOG in descriptor.traits)
+    assert bool(profile.consumers) is False
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_what_a_descriptor_names_is_there(kind: str) -> None:
+    descriptor = kinds()[kind]
+    named = {place: getattr(descriptor, place) for place in PLACES}
+    assert all(callable(resolve_name(where)) for where in named.values() if where)
+    for place in ("view", "content", "export"):
+        assert resolve_name(named[place]).kind == kind, place
+    # A keeper takes its kind from the profile that it is made for.
+    (made_for,) = resolve_name(named["keeper"]).__orig_bases__
+    assert get_args(made_for) == (descriptor.profile,)
+
+
+@pytest.mark.parametrize(
+    ("place", "observed"),
+    [
+        ("no_such_module:DESCRIPTOR", "ModuleNotFoundError"),
+        ("fixtures.stores.redis.descriptor:NO_SUCH", "AttributeError"),
+        ("fixtures.stores.redis.descriptor:RedisProfile", "observed a ModelMetaclass"),
+        ("fixtures.stores.redis.descriptor:DESCRIPTOR", "observed a second one of kind redis"),
+    ],
+)
+def test_a_kind_that_cannot_be_used_stops_every_profile(
+    profile: Path, installed: Callable[[str], None], place: str, observed: str
+) -> None:
+    installed(place)
+    with pytest.raises(UsageProblem, match=observed) as raised:
+        load_target(profile)
+    assert place in str(raised.value)
+    assert kinds()["redis"] is REDIS
+    assert all(isinstance(one, Descriptor) for one in kinds().values())

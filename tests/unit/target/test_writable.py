@@ -1,0 +1,109 @@
+"""What all keepers hold, and how they refuse a backup: the same for every kind of store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from fixtures.backups.package import Package
+from fixtures.collection import Json
+from fixtures.errors import ActionFailed
+from fixtures.stores.drivers import at_place
+from fixtures.stores.reach import release
+from fixtures.target.data_formats import Marks
+from fixtures.target.kinds import kinds
+from fixtures.target.sections import StoreProfile
+from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.stores.writable import Operated, StoreWriter, Writable
+from tests.unit.stores.test_readers_reach import NOWHERE, OPERATOR, section
+
+SECONDS = 600.0
+
+
+def _writable(kind: str = "redis") -> Writable[StoreProfile]:
+    return Writable("one", section(kind), NOWHERE, cast("ComposeControl", None), SECONDS)
+
+
+class Keeper(StoreWriter[StoreProfile]):
+    """Says what it is asked to."""
+
+    def refuse(self, kept: object, wanted: object) -> None:
+        package = Package(Path("/backups/b1/one"), self.kind, "", None, {}, {}, {})
+        self._expect_same(package, "databases", kept, wanted)
+
+    def refuse_unreadable(self, kept: Marks, observed: Marks) -> None:
+        package = Package(Path("/backups/b1/one"), self.kind, "", None, {}, kept, {})
+        self._expect_readable(package, observed)
+
+    def half(self, part: str) -> ActionFailed:
+        return self._not_restored("7 keys", of=part, expected="9 keys")
+
+    def seconds(self) -> tuple[float, float]:
+        return self._reach.deadline, self._whole.deadline
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_keeper_of_any_kind_is_made_of_one_object_and_is_the_operator(kind: str) -> None:
+    writable = _writable(kind)
+    keeper = at_place(kinds()[kind].keeper)(writable)
+    assert isinstance(keeper, StoreWriter)
+    assert (keeper.name, keeper.kind) == ("one", kind)
+    assert writable.reach.account.password.get_secret_value() == OPERATOR
+
+
+@pytest.mark.parametrize("kind", [kind for kind, known in kinds().items() if known.clients])
+def test_clients_are_made_of_one_object_too(kind: str) -> None:
+    clients = at_place(kinds()[kind].clients)(Operated("one", section(kind), NOWHERE))
+    clients.close()
+
+
+def test_a_request_has_the_deadline_of_the_profile_and_a_backup_its_own() -> None:
+    assert Keeper(_writable()).seconds() == (section("redis").deadline_seconds, SECONDS)
+
+
+def test_who_asks_for_no_account_is_nobody() -> None:
+    writable = _writable("kafka")
+    profile = writable.profile.model_copy(update={"operator": None})
+    assert replace(writable, profile=profile).reach.account.user == "nobody"
+
+
+def test_a_backup_of_another_target_is_refused() -> None:
+    keeper = Keeper(_writable())
+    keeper.refuse([0, 1], [0, 1])
+    with pytest.raises(ActionFailed) as caught:
+        keeper.refuse([0], [0, 1])
+    assert str(caught.value) == (
+        "restore of store one: expected a backup with databases 0, 1, as the store is now, "
+        "observed one with 0 (from /backups/b1/one)\n"
+        "HINT: this backup belongs to another target, or the profile has changed since"
+    )
+
+
+def test_a_server_that_cannot_read_the_backup_is_refused() -> None:
+    keeper, older = Keeper(_writable()), {"server": "7.0.15"}
+    kept: dict[str, Json] = {"server": "7.2.4", "rdb": 11}
+    keeper.refuse_unreadable(kept, {"server": "7.2.0"})
+    keeper.refuse_unreadable({**older}, kept)
+    with pytest.raises(
+        ActionFailed, match=r"observed RDB version 11 of redis 7.2.4; redis 7.0.15 writes 10 "
+    ):
+        keeper.refuse_unreadable(kept, {**older})
+
+
+def test_a_kind_without_formats_reads_every_backup() -> None:
+    Keeper(_writable("s3")).refuse_unreadable({}, {})
+
+
+def test_a_release_is_two_numbers() -> None:
+    assert release("10.11.6-MariaDB") == (10, 11)
+
+
+@pytest.mark.parametrize(("part", "said"), [("", "restore"), ("database 0", "restore of database 0")])
+def test_a_store_that_is_restored_by_half_says_so(part: str, said: str) -> None:
+    assert str(Keeper(_writable()).half(part)).splitlines() == [
+        f"{said} of store one: expected 9 keys, observed 7 keys (from 127.0.0.1:9)",
+        "HINT: the store is between old and new: stop everything that writes to it, and restore again",
+    ]

@@ -1,0 +1,1 @@
+"""Tests of Qdrant's and Milvus's packages, and of searches."""
