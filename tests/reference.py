@@ -1,7 +1,7 @@
 """`python -m tests.reference`: writes the pages of `docs/reference` that are made from code.
 
-`tests/unit/house/test_reference.py` is red if a profile's model, a command or a metric was changed and this was
-not run again.
+`tests/unit/house/test_reference.py` is red if a profile's model, a command or a metric was changed and this
+was not run again.
 """
 
 from __future__ import annotations

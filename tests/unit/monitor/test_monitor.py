@@ -27,7 +27,7 @@ from fixtures.target.profile import load_target
 from reports.answers.monitor_view import line_of
 from rollback_actions.__main__ import main
 from tests.conftest import ROOT
-from tests.unit.turned_time import TurnedTime, turned
+from tests.unit.monitor.turned_time import TurnedTime, turned
 
 BEAT = 0.2
 Here = Callable[..., tuple[int, str, str]]

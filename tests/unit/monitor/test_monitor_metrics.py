@@ -30,7 +30,7 @@ from rollback_actions.__main__ import main
 from tests.conftest import ROOT
 from tests.unit.made_samples import BEAT, requests, samples, value
 from tests.unit.monitor.test_monitor import Told
-from tests.unit.turned_time import turned
+from tests.unit.monitor.turned_time import turned
 
 Labels = Mapping[str, str]
 SECONDS = 20

@@ -22,9 +22,9 @@ from fixtures.probes.usual import CurrentUsual
 from fixtures.target.profile import Target, load_target
 from tests.conftest import write_profile
 from tests.unit.baseline.test_baseline import FACTS
+from tests.unit.monitor.turned_time import TurnedTime, turned
 from tests.unit.sandbox import MYSQL
 from tests.unit.saved_baseline import save_baseline
-from tests.unit.turned_time import TurnedTime, turned
 
 ENGINE = cast("ContainerEngine", None)
 DEADLINE = 1.0

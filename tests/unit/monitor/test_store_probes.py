@@ -24,8 +24,8 @@ from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Target, load_target
 from fixtures.target.store_descriptor import Trait
 from tests.conftest import write_profile
+from tests.unit.monitor.turned_time import TurnedTime, turned
 from tests.unit.sandbox import MYSQL
-from tests.unit.turned_time import TurnedTime, turned
 
 ENGINE = cast("ContainerEngine", None)
 DEADLINE = 1.0

@@ -21,8 +21,8 @@ from reports.bundle.record_check import check_record
 from reports.incident.incident_record import read_record
 from reports.verdict.recount import recounted
 from reports.verdict.verdict import read_verdict, write_verdict
-from tests.unit.forged_bundles import packed as packed_tar
-from tests.unit.forged_bundles import tar_of
+from tests.unit.record.forged_bundles import packed as packed_tar
+from tests.unit.record.forged_bundles import tar_of
 from tests.unit.record.test_sealing import chained_again, record, signed_once, unsigned, unsigned_once
 from tests.unit.sealed_record import SealedRecord, new_key, packed, unpacked
 

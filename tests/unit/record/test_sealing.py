@@ -36,8 +36,8 @@ from reports.verdict.recount import recounted
 from reports.verdict.verdict import read_verdict, write_verdict
 from tests.fork_server import ForkServer
 from tests.unit.drawn_incident import IDENTITY, drawn_incident
-from tests.unit.forged_bundles import ALONE, OF_BUNDLES, OF_FILES, Forger, chained, tar_of
-from tests.unit.forged_bundles import packed as packed_tar
+from tests.unit.record.forged_bundles import ALONE, OF_BUNDLES, OF_FILES, Forger, chained, tar_of
+from tests.unit.record.forged_bundles import packed as packed_tar
 from tests.unit.sealed_record import SealedRecord, add_results, edits, new_key, packed, unpacked
 
 _UNSIGNED = Signing()

@@ -32,7 +32,7 @@ from rollback_actions.contacts.delivery import deliver
 from rollback_actions.session.journal import Journal
 from tests.conftest import ROOT
 from tests.unit.command_line import Ran
-from tests.unit.contacts_stand_in import FAST, reach
+from tests.unit.response.contacts_stand_in import FAST, reach
 from tests.unit.sandbox import SECRET, Sandbox
 from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels, channels
 

@@ -36,9 +36,9 @@ from rollback_actions.respond import respond_run
 from rollback_actions.session.journal import Journal
 from tests.fork_server import ForkServer
 from tests.unit.command_line import Ran
-from tests.unit.contacts_stand_in import reach
 from tests.unit.lock_stand_in import StandInPlace, ended, held, keep_locks_in_memory
 from tests.unit.made_samples import Probes, cut_off, requests, samples, value
+from tests.unit.response.contacts_stand_in import reach
 from tests.unit.team_stand_in import channels
 
 

@@ -22,7 +22,7 @@ from rollback_actions.containers.compose import ComposeControl
 from tests.conftest import ROOT, write_profile
 from tests.unit.processes import wait_for_end
 from tests.unit.stores.test_readers_reach import section
-from tests.unit.work_apart import fail, leave, print_and_add, stay
+from tests.unit.system.work_apart import fail, leave, print_and_add, stay
 
 SECONDS = 120.0
 
@@ -84,7 +84,7 @@ def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     """Else a rollback that was killed would go on beside the one that resumes it."""
     text = (
         "import sys; from pathlib import Path; from fixtures.system.apart import apart\n"
-        "from tests.unit.work_apart import write_and_wait\n"
+        "from tests.unit.system.work_apart import write_and_wait\n"
         f"apart('work', 600, write_and_wait, Path({str(tmp_path / 'pid')!r}))"
     )
     parent = subprocess.Popen([sys.executable, "-c", text], cwd=ROOT)
