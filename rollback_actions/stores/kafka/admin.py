@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import (
@@ -25,7 +25,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from fixtures.stores.kafka.inventory import Inventory
 from fixtures.stores.kafka.records import Record
-from fixtures.stores.kafka.view import failed, settings, translated
+from fixtures.stores.kafka.view import Partition, failed, partitions_of, settings, translated
 from fixtures.stores.reach import Countdown
 from fixtures.target.sections import Model
 from rollback_actions.stores.writable import action_failed
@@ -70,12 +70,10 @@ class Admin(Inventory):
                 )
             time.sleep(POLL_SECONDS)
 
-    def offsets(self, group: str, topics: Container[str]) -> GroupOffsets:
-        """Return the committed offsets of `group` in `topics`."""
-        found: GroupOffsets = {}
-        for (topic, partition), offset in self.committed(group, topics).items():
-            found.setdefault(topic, {})[str(partition)] = offset
-        return found
+    def offsets(self, group: str, topics: Mapping[str, int]) -> GroupOffsets:
+        """Return the committed offsets of `group` in `topics`, which have so many partitions."""
+        every = ((topic, number) for topic, count in topics.items() for number in range(count))
+        return _by_topic(self.committed(group, every))
 
     def set_offsets(self, group: str, wanted: GroupOffsets) -> None:
         """Set the committed offsets of `group`, and check that they are set."""
@@ -90,9 +88,11 @@ class Admin(Inventory):
         answers = self._client.alter_consumer_group_offsets(request, request_timeout=self._reach.deadline)
         answer = self._result(answers[group], f"new offsets of group {group}")
         refused = [place for place in answer.topic_partitions if place.error is not None]
-        observed = self.offsets(group, wanted)
+        observed: GroupOffsets = {}
+        if not refused:
+            observed = _by_topic(self.committed(group, [(place.topic, place.partition) for place in places]))
         wrong = {topic: observed.get(topic, {}) for topic in wanted if not _within(wanted, observed, topic)}
-        if refused or wrong:
+        if wrong:
             raise action_failed(
                 self._reach,
                 f"offsets of group {group}",
@@ -105,7 +105,7 @@ class Admin(Inventory):
         """Return the topic's partitions, replication and own configuration."""
         metadata = self._cluster(topic).topics[topic]
         return Topic(
-            partitions=len(metadata.partitions),
+            partitions=partitions_of(self._reach, metadata),
             replication=min((len(each.replicas) for each in metadata.partitions.values()), default=1) or 1,
             configuration=self.configuration(topic, own=True),
         )
@@ -160,7 +160,7 @@ class Admin(Inventory):
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise failed(self._reach, f"creation of {topic}", error) from None
                 time.sleep(POLL_SECONDS)
-        while not self._present(topic) or self.describe(topic).partitions != shape.partitions:
+        while self._count(topic) != shape.partitions:
             countdown.left()
             time.sleep(POLL_SECONDS)
         self.configure(topic, observed=self.describe(topic), wanted=shape)
@@ -201,8 +201,13 @@ class Admin(Inventory):
             )
 
     def _present(self, topic: str) -> bool:
+        return self._count(topic) is not None
+
+    def _count(self, topic: str) -> int | None:
+        """Return how many partitions of the topic the broker names, or None if it names no such topic."""
         with translated(self._reach, "metadata"):
-            return topic in self._client.list_topics(timeout=self._reach.deadline).topics
+            found = self._client.list_topics(timeout=self._reach.deadline).topics.get(topic)
+        return None if found is None else len(found.partitions)
 
     def _state(self, group: str) -> Any:  # noqa: ANN401 - the library's enumeration
         return self._group(group).state
@@ -235,6 +240,13 @@ class Admin(Inventory):
                     consumer.poll(POLL_SECONDS)
         finally:
             consumer.close()
+
+
+def _by_topic(offsets: Mapping[Partition, int]) -> GroupOffsets:
+    found: GroupOffsets = {}
+    for (topic, partition), offset in offsets.items():
+        found.setdefault(topic, {})[str(partition)] = offset
+    return found
 
 
 def _within(

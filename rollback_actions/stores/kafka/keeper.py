@@ -144,7 +144,12 @@ class Keeper(StoreWriter[KafkaProfile]):
             for name, topic in recorded.topics.items()
         }
         moved = {name: package.path(recorded.topics[name].file) for name in found if found[name].damage}
-        others = _merged(recorded.others, self._others(admin, moved, each=True) if moved else {}, moved)
+        # A partition that will not be there again takes its offsets away.
+        there = {
+            name: min(count, recorded.topics[name].shape.partitions)
+            for name, count in (self._topics(moved) if moved else {}).items()
+        }
+        others = _merged(recorded.others, self._others(admin, there, each=True) if moved else {}, moved)
         # The broker forgets what they have read of a topic that is deleted, and sets nothing while they read.
         admin.expect_idle(sorted(others), sorted(moved), IDLE_SECONDS)
         notes: list[str] = []
@@ -169,7 +174,7 @@ class Keeper(StoreWriter[KafkaProfile]):
         records = {name: count - found[name].expired for name, count in package.records.items()}
         return Restored(records=records, notes=tuple(notes))
 
-    def _others(self, admin: Admin, topics: Container[str], *, each: bool) -> dict[str, GroupOffsets]:
+    def _others(self, admin: Admin, topics: Mapping[str, int], *, each: bool) -> dict[str, GroupOffsets]:
         """Return the offsets in `topics` of groups outside the profile.
 
         A group that does not answer is left out, or with `each` an error. A backup without its offsets is one
@@ -288,7 +293,8 @@ class Keeper(StoreWriter[KafkaProfile]):
                 for topic, partitions in recorded.groups.get(group, {}).items()
             }
             admin.set_offsets(group, wanted)
-            for topic, partitions in admin.offsets(group, recorded.topics).items():
+            shapes = {name: topic.shape.partitions for name, topic in recorded.topics.items()}
+            for topic, partitions in admin.offsets(group, shapes).items():
                 later = sorted(partitions.keys() - wanted.get(topic, {}).keys(), key=int)
                 if later:
                     yield (

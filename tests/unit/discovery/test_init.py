@@ -395,7 +395,7 @@ def test_what_a_running_project_tells_is_in_the_profile(
         log="timed",
         maintenance="/run/away",
         watched=Watched(
-            {"mysql": {"shop_main.orders": "changes"}, "redis": {"0:token:*": "grows"}},
+            {"mysql": {"shop_main.orders": "changes"}, "redis": {"0:*": "grows", "0:token:*": "exact"}},
             {"mysql": {"shop_main.orders": "changed_at"}},
             {"minio": "b*"},
             60.0,
@@ -405,7 +405,11 @@ def test_what_a_running_project_tells_is_in_the_profile(
     (tmp_path / "it.toml").write_text(made.profile, encoding="utf-8")
     target = _loaded(tmp_path / "it.toml", monkeypatch)
     assert target.stores["minio"].model_dump()["buckets"] == ("b1", 'odd"\n[name]')
-    assert list(target.stores["redis"].policy.items()) == [("0:token:*", "grows"), ("*", "volatile")]
+    assert list(target.stores["redis"].policy.items()) == [
+        ("0:token:*", "exact"),
+        ("0:*", "grows"),
+        ("*", "volatile"),
+    ]
     assert target.stores["mysql"].policy == {"shop_main.orders": "changes"}
     assert target.stores["mysql"].touched == {"shop_main.orders": "changed_at"}
     assert (target.stores["minio"].made_by_users, target.stores["mysql"].made_by_users) == (("b*",), ())

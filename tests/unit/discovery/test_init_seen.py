@@ -178,6 +178,7 @@ def _looked(records: dict[str, str]) -> Seen:
         (["files"], ["files", "kb_c", "kb_d"], "kb_*"),
         (["files"], ["files", "kb_c"], "kb_c*"),
         (["files"], ["files", "a", "z"], "*"),
+        (["files"], ["files", "a[1]x", "a[1]y"], "a[[]1]*"),
     ],
 )
 def test_collections_that_were_made_begin_alike(before: list[str], now: list[str], pattern: str) -> None:

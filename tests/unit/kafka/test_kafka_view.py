@@ -57,7 +57,10 @@ def test_a_log_that_takes_longer_than_the_deadline_is_asked_all_the_same(
 
 
 def test_a_broker_s_own_topics_never_match(broker: Broker) -> None:
-    found = {name: SimpleNamespace(partitions={0: 0, 1: 1}) for name in ("b", "__consumer_offsets", "a")}
+    found = {
+        name: SimpleNamespace(topic=name, error=None, partitions={0: 0, 1: 1})
+        for name in ("b", "__consumer_offsets", "a")
+    }
     consumer = SimpleNamespace(list_topics=lambda **_: SimpleNamespace(topics=found))
     log = SimpleNamespace(_translated=lambda _: nullcontext(), _reach=broker.reach, _consumer=consumer)
     assert Log.topics(cast("Log", log), ["*"]) == {"a": 2, "b": 2}

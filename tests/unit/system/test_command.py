@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.system import command
-from fixtures.system.command import Deadline, inherited, run_command, run_program
+from fixtures.system.command import Deadline, Ran, inherited, observed, run_command, run_program
 from tests.conftest import ROOT
 
 SECRET = "correct horse battery staple"  # noqa: S105 - what must not be seen
@@ -129,6 +129,20 @@ def test_a_program_fails_whatever_words_it_writes(tmp_path: Path) -> None:
         run_command(docker(tmp_path, AWAY, "exit 0"), what="start", deadline=Deadline(10))
     with pytest.raises(ActionFailed, match="exit code 1: Cannot connect"):
         run(f"echo '{AWAY}' >&2; exit 1")
+
+
+@pytest.mark.parametrize("version", ["exit 0", "exit 1"])
+def test_the_words_of_a_private_program_are_not_repeated(tmp_path: Path, version: str) -> None:
+    """It reads files that hold secrets, and needs no engine for that."""
+    program, told = docker(tmp_path, "no port: hunter2", version), list[Ran]()
+    with observed(told.append), pytest.raises(ActionFailed, match="exit code 1: words that may") as failed:
+        run_command(program, what="read", deadline=Deadline(60), private=True)
+    assert "hunter2" not in f"{failed.value}{told}"
+    assert f"says why: {program[0]} start one" in failed.value.hint
+    late = ["sh", "-c", "echo hunter2 >&2; exec sleep 60"]
+    with observed(told.append), pytest.raises(Unverifiable, match="still running") as ended:
+        run_command(late, what="read", deadline=Deadline(0.5), private=True)
+    assert "hunter2" not in f"{ended.value}{[one.output for one in told]}"
 
 
 def test_a_program_that_is_not_there_is_named() -> None:

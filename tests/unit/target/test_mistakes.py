@@ -19,6 +19,7 @@ READER = '{file = "canary_password"}}\noperator'
 SERVICES = 'services = ["backend"]'
 REQUESTS = f'{SERVICES}\nrequests = {{service = "backend"'
 ADDRESS = 'host = "127.0.0.1", port = 9}'
+POLICY = "[stores.redis.policy]\n"
 NAME = 'name = "sandbox"'
 WAIVER = '[[premigration.waivers]]\nitem = "backup"\nname = "a"\nreason = "b"\nexpires = 2030-01-01\n'
 REDIS = '{store = "redis", collection = "x", fields = ["y"]}'
@@ -60,6 +61,10 @@ def _written(folder: Path, old: str, new: str) -> Path:
         ("", f"[references.one]\nreferencing = {REDIS}\nreferenced = {REDIS}", "references.one", "a store whose records hold names", "redis of kind redis"),
         ("", f"[references.one]\nreferencing = {NOWHERE}\nreferenced = {REDIS}", "references.one", "a store of redis", "redi"),
         ('risk = "low"', 'risk = "high"', "stores.redis.risk", "low or medium, since", "high"),
+        ("", f'{POLICY}"*" = "volatile"\n"0:users" = "exact"', "stores.redis.policy.0:users", "'0:users' before '*'", "'0:users' behind it"),
+        ("", f'{POLICY}"0:users" = "exact"\n"0:*" = "exact"\n"0:[a-f]*" = "exact"', "stores.redis.policy.0:[a-f]*", "'0:[a-f]*' before '0:*'", "'0:[a-f]*' behind it"),
+        ("", f'{POLICY}"0:a*" = "grows"\n"0:[a]**" = "exact"', "stores.redis.policy.0:[a]**", "one pattern for what '0:a*' matches", "'0:[a]**' as well"),
+        ("", '[stores.redis.touched]\n"*" = "at"\n"0:users" = "on"', "stores.redis.touched.0:users", "'0:users' before '*'", "'0:users' behind it"),
         ("", WAIVER, "premigration.waivers.0.item", "the name of a check", "'backup'"),
         ("", "[contacts.minutes]\ndecision = 6", "contacts.minutes", "decision not after tech_lead", "6 and 5 minutes"),
         ("", "[severity.critical.memory]\nlimit = 950", "severity.critical.memory.limit", "at most 100 %", "950 %"),

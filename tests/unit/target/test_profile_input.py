@@ -80,6 +80,17 @@ def test_what_is_no_file_is_refused_and_not_read(tmp_path: Path, place: str) -> 
         ("ROLLPROOF_LIMITS", '{"memory_percent": 101}', "limits.memory_percent"),
         ("ROLLPROOF_LIMITS__MEMORY_PERCENT", "1" * 5000, "limits.memory_percent"),
         ("ROLLPROOF_STORES__REDIS__RISK", "none", "stores.redis"),
+        ("ROLLPROOF_STORES__REDIS__RISK", "high", "stores.redis.risk"),
+        (
+            "ROLLPROOF_STORES__REDIS__POLICY",
+            '{"0:a*": "grows", "0:a.b": "exact"}',
+            "stores.redis.policy.0:a.b",
+        ),
+        (
+            "ROLLPROOF_STORES",
+            '{"redis": {"touched": {"*": "at", "0:a.b": "on"}}}',
+            "stores.redis.touched.0:a.b",
+        ),
         ("ROLLPROOF_STORES", '{"redis": {"risk": "none"}}', "stores.redis"),
         ("ROLLPROOF_STORES", "[" * 100_000, "ROLLPROOF_STORES"),
         ("ROLLPROOF_STORES", "no json", "ROLLPROOF_STORES"),
@@ -104,3 +115,22 @@ def test_a_mistake_of_the_profile_is_not_a_variables(profile: Path, monkeypatch:
     line = refused(profile)
     assert line.startswith("limits.memory_percent")
     assert line.endswith(f"(from {profile})")
+
+
+def test_a_pattern_of_a_variable_behind_a_wide_one_of_the_profile_is_refused(
+    profile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile.write_text(f'{profile.read_text()}\n[stores.redis.policy]\n"*" = "volatile"\n')
+    name = "ROLLPROOF_STORES__REDIS__POLICY__0:USERS.A"
+    monkeypatch.setenv("ROLLPROOF_STORES__REDIS__POLICY__*", "grows")
+    monkeypatch.setenv(name, "exact")
+    with pytest.raises(ProfileProblem) as error:
+        load_target(profile)
+    (one,) = error.value.mistakes
+    assert (one.what, one.source) == ("stores.redis.policy.0:users.a", f"the variable {name}")
+    assert str(one.expected).startswith("'0:users.a' before '*'")
+    assert one.hint.endswith(f"in the profile: '0:users.a' above '*', or unset {name}")
+    # There it has an effect, and the variable's value is the one that counts.
+    text = profile.read_text().replace('"*" = "volatile"', '"0:users.a" = "grows"\n"*" = "volatile"')
+    profile.write_text(text)
+    assert [*load_target(profile).stores["redis"].policy.items()] == [("0:users.a", "exact"), ("*", "grows")]
