@@ -14,6 +14,7 @@ import pytest
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Problem, Unverifiable
 from fixtures.monitor.monitor import clock
+from fixtures.monitoring.samples import PASSING, ProbeKind, Unreached
 from fixtures.probes.function_probe import FunctionProbe
 from fixtures.probes.probe import Probe, Reading
 from fixtures.probes.probes import probes_of
@@ -32,6 +33,7 @@ from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
 from tests.stack import damage
 from tests.stack.container_faults import Containers
+from tests.stack.faults import closed_port
 from tests.stack.kafka_scratch import Scratch
 from tests.stack.scratch_project import docker
 from tests.stack.scratch_stores import changed
@@ -49,6 +51,21 @@ def watched(target: Target, verifier: Verifier) -> Target:
     """The stack, with a baseline of what it holds now."""
     folders = target.folders.model_copy(update={"baselines": verifier.folder / "baselines"})
     return target.model_copy(update={"folders": folders})
+
+
+def test_a_url_that_takes_no_connection_is_told_apart_from_an_application_that_is_down(
+    watched: Target,
+) -> None:
+    with closed_port() as port:
+        application = watched.application.model_copy(update={"url": f"http://127.0.0.1:{port}"})
+        elsewhere = watched.model_copy(update={"application": application})
+        made = probes_of(elsewhere, DEADLINE, clock)
+        health, containers = (
+            next(one for one in made if one.id.kind is kind).ask()
+            for kind in (ProbeKind.HEALTH, ProbeKind.CONTAINERS)
+        )
+    assert (health.ok, health.unreached) == (False, Unreached.UNCONNECTED)
+    assert (containers.ok, containers.figures) == (True, {PASSING: 1.0})
 
 
 @pytest.fixture(scope="module")

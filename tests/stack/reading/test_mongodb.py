@@ -131,3 +131,23 @@ def test_a_database_without_a_collection_has_no_counts(subject: Mongodb) -> None
         assert view.counts() == {}
     with subject.content(databases=(f"{DATABASE}_gone",)) as content:
         assert content.schemas() == {}
+
+
+def test_an_option_that_the_server_tells_at_its_default_is_as_good_as_none(
+    subject: Mongodb, content: ContentView
+) -> None:
+    """It tells what `collMod` set, also where that changes nothing."""
+    made = subject.database.create_collection("defined")
+    try:
+        made.create_index("text", name="by text")
+        before = content.schemas()[f"{DATABASE}.defined"]
+        made.drop_index("by text")
+        made.create_index("text", name="by text", sparse=False, unique=False)
+        subject.database.command("collMod", "defined", validator={"text": 1}, validationAction="error")
+        assert content.schemas()[f"{DATABASE}.defined"] != before
+        subject.database.command("collMod", "defined", validator={})
+        told = next(one for one in subject.database.list_collections() if one["name"] == "defined")
+        assert told["options"]["validationAction"] == "error"
+        assert content.schemas()[f"{DATABASE}.defined"] == before
+    finally:
+        subject.undefine()

@@ -12,7 +12,7 @@ from fixtures.baseline.differences import schema_differences
 from fixtures.baseline.sight import whole_sight
 from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.stores.contract import ContentView, Digest, Pace, SharedContent, SightedContent
-from fixtures.stores.mysql.view import rows
+from fixtures.stores.mysql.view import Flavour, rows
 from fixtures.target.sections import Account
 from tests.stack.content_reading import digests, recorded, whole
 from tests.stack.mysql_server import OPERATOR
@@ -197,6 +197,56 @@ def test_what_the_account_may_not_see_is_told_and_no_baseline_is_captured_with_i
         subject.undefine()
 
 
+ANN = "scratch_ann@'%'"
+# What binds her, and what of her account it changes.
+_BINDING = {
+    f"ALTER USER {ANN} WITH MAX_QUERIES_PER_HOUR 7": "max_questions: expected none, observed '7'",
+    f"ALTER USER {ANN} WITH MAX_UPDATES_PER_HOUR 7": "max_updates: expected none",
+    f"ALTER USER {ANN} WITH MAX_CONNECTIONS_PER_HOUR 7": "max_connections: expected none",
+    f"ALTER USER {ANN} WITH MAX_USER_CONNECTIONS 1": "max_user_connections: expected none",
+    f"ALTER USER {ANN} ACCOUNT LOCK": "account_locked: expected",
+    f"ALTER USER {ANN} PASSWORD EXPIRE INTERVAL 9 DAY": "password_lifetime: expected none, observed '9'",
+    f"ALTER USER {ANN} PASSWORD EXPIRE NEVER": "password_lifetime: expected '9', observed '0'",
+    f"ALTER USER {ANN} PASSWORD EXPIRE": "password_expired: expected 'N'",
+    f"ALTER USER {ANN} REQUIRE SSL": "ssl_type: expected ''",
+    f"ALTER USER {ANN} REQUIRE ISSUER '/CN=scratch'": "x509_issuer: expected none",
+    f"GRANT PROXY ON root@localhost TO {ANN}": "grants.root@localhost: expected none",
+    f"GRANT scratch_role TO {ANN} WITH ADMIN OPTION": "roles: expected [], observed ['scratch_role",
+}
+_BINDING_OF: dict[Flavour, dict[str, str]] = {
+    "mysql": {
+        f"SET DEFAULT ROLE scratch_role TO {ANN}": "grants.by default: expected none",
+        f"ALTER USER {ANN} PASSWORD HISTORY 3": "password_reuse_history: expected none",
+        f"ALTER USER {ANN} FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 2": "attributes: expected none",
+        # One password stays beside another; then the plugin is another one.
+        (
+            f"ALTER USER {ANN} IDENTIFIED BY 'scratch secret' RETAIN CURRENT PASSWORD"
+            """ ATTRIBUTE '{"purpose": "scratch"}'"""
+        ): "attributes: expected",
+        f"ALTER USER {ANN} IDENTIFIED WITH sha256_password BY 'scratch secret'": "plugin: expected",
+    },
+    "mariadb": {
+        f"SET DEFAULT ROLE scratch_role FOR {ANN}": "default_role: expected none",
+        f"ALTER USER {ANN} WITH MAX_STATEMENT_TIME 3": "max_statement_time: expected none",
+        (
+            f"ALTER USER {ANN} IDENTIFIED VIA unix_socket"
+            " OR mysql_native_password USING PASSWORD('scratch secret')"
+        ): "alternatives: expected none",
+    },
+}
+# The ends of the hashes of her passwords, each on a line.
+_HASHES = {
+    "mysql": (
+        "SELECT RIGHT(authentication_string, 20) FROM mysql.user WHERE user = 'scratch_ann';"
+        " SELECT RIGHT(JSON_VALUE(user_attributes, '$.additional_password'), 20) FROM mysql.user"
+        " WHERE user = 'scratch_ann' AND JSON_CONTAINS_PATH(user_attributes, 'one', '$.additional_password')"
+    ),
+    "mariadb": (
+        "SELECT REGEXP_SUBSTR(priv, '[*][0-9A-F]{40}') FROM mysql.global_priv WHERE user = 'scratch_ann'"
+    ),
+}
+
+
 @pytest.fixture
 def seer(subject: Mysql) -> Iterator[Mysql]:
     """The subject, whose account may read accounts; variables that a test sets are put back."""
@@ -250,6 +300,22 @@ def test_accounts_grants_and_variables_are_seen(
     found = _differences(content, statement, seer)
     assert any(line.startswith(name) for line in found), found
     assert "scratch secret" not in str(found)
+
+
+def test_all_that_an_account_is_bound_to_is_seen_without_its_password(
+    seer: Mysql, content: ContentView
+) -> None:
+    """One statement after the other: each is seen by what it has changed."""
+    root, flavour = seer.running.root, seer.running.flavour
+    root(f"CREATE ROLE scratch_role; ALTER USER {ANN} IDENTIFIED BY 'another scratch secret'")
+    for statement, what in {**_BINDING, **_BINDING_OF[flavour]}.items():
+        found = _differences(content, statement, seer)
+        assert any(line.startswith(f"account 'scratch_ann'@'%'.{what}") for line in found), (statement, found)
+        hashes = root(_HASHES[flavour]).split()
+        assert isinstance(content, SharedContent)
+        told = str(found) + str(content.beside().compared)
+        assert hashes
+        assert not [one for one in hashes if one in told]
 
 
 def test_a_variable_that_is_set_for_good_is_seen(seer: Mysql, content: ContentView) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from fixtures.decision.tree import Action
 from fixtures.errors import ExitCode
 from fixtures.monitor import assessment
 from fixtures.monitor.monitor import COLLECTED
-from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
+from fixtures.monitoring.samples import PASSING, Sample, SampleWriter, Unreached, samples_path
 from fixtures.monitoring.severity import Severity, Standing
 from tests.unit.command_line import Ran
-from tests.unit.made_samples import Probes, cut_off, requests, samples, value
+from tests.unit.made_samples import Probes, cut_off, requests, samples, unreached, value
 
 DOWN = value(None, ok=False)
 # What is in trouble, what that is, and what is to be done.
@@ -141,6 +142,21 @@ def test_a_machine_that_may_be_cut_off_has_no_plan_and_says_what_to_check(
     assert (found.assessment.severity, found.assessment.cut_off) == (Severity.UNKNOWN, True)
     assert found.decision.action is Action.INVESTIGATE
     assert found.next.startswith(REACHES)
+
+
+def test_an_application_that_is_not_reached_from_here_and_well_inside_has_no_plan(
+    run: Ran, tmp_path: Path
+) -> None:
+    inside = replace(value(0), figures={PASSING: 1.0})
+    nobody = {name: unreached(Unreached.UNCONNECTED) for name in ("health", "page")}
+    path = _write(tmp_path / "samples.jsonl", lambda _: {**nobody, "containers": inside})
+    said = run("assess", f"--samples={path}", code=ExitCode.BROKEN)
+    assert said.startswith(
+        "severity: unknown\nunknown: critical, health: the application is not reached from here"
+    )
+    assert ": see application.url of the profile, and its port" in said
+    assert "decision: investigate: nobody knows how bad it is" in said
+    assert "rollback" not in said
 
 
 @pytest.mark.parametrize("at", ["yesterday", "2026-01-31T12:00:00", "", "2026-13-01T00:00:00+00:00"])

@@ -19,7 +19,7 @@ from fixtures.errors import Mismatch, Unverifiable
 from fixtures.monitor.monitor import Beats, Summary
 from fixtures.monitoring import samples
 from fixtures.monitoring.samples import ProbeId, ProbeKind, Sample, Unreached, read_samples, samples_path
-from fixtures.probes.probe import Probe, Reading
+from fixtures.probes.probe import Probe, Reading, Unheld
 from fixtures.probes.probes import Answering
 from fixtures.system.clock import Moment
 from fixtures.system.files import read_lines
@@ -191,6 +191,34 @@ def test_a_summary_counts(time: TurnedTime) -> None:
         for sample in islice(beats, 3):
             summary.add(sample)
     assert str(summary).startswith("3 beats, 3 of them all well, 0 missed, the latest 0.0")
+
+
+class Fixed(Unheld):
+    """A probe with one reading."""
+
+    deadline = 60.0
+
+    def __init__(self, name: str, reading: Reading) -> None:
+        self.id = ProbeId(ProbeKind(name))
+        self._reading = reading
+
+    def ask(self) -> Reading:
+        return self._reading
+
+
+@pytest.mark.parametrize("passing", [1.0, 0.0])
+def test_an_application_that_takes_no_connection_while_it_is_well_inside_is_unknown(passing: float) -> None:
+    said = {
+        "containers": Reading(ok=True, text="3 run", value=0.0, figures={samples.PASSING: passing}),
+        "health": Reading(ok=False, text="refused", unreached=Unreached.UNCONNECTED),
+        "page": Reading(ok=False, text="reset", unreached=Unreached.REFUSED),
+    }
+    probes = [Fixed(name, reading) for name, reading in said.items()]
+    with closing(Beats("t", probes, 60.0, lambda: False, str)) as beats:
+        sample = next(iter(beats))
+    found = {name: (probe.ok, probe.text) for name, probe in sample.probes.items()}
+    health = (None, "unknown: refused") if passing else (False, "refused")
+    assert found == {"containers": (True, "3 run"), "health": health, "page": (False, "reset")}
 
 
 @pytest.fixture
