@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from fixtures.migration_lint.finding import Linted
 from fixtures.migration_lint.lint import ChangedFile, lint
+from tests.fuzz.growth import TIMES, is_linear
 from tests.unit.migrations.test_undoable_alembic import revision
 from tests.unit.migrations.test_undoable_sql import BEFORE
 
@@ -89,6 +90,37 @@ PYTHON = [
         "-" * 4000 + "1",
     ),
 ]
+FIRST = ["", "CREATE PROCEDURE p() ", "CREATE PROCEDURE p() BEGIN ", "INSERT INTO users VALUES ", "/*!50000 "]
+REPEATED = [
+    *(
+        " ",
+        "\n",
+        ";",
+        "; ",
+        "delimiter x",
+        "\ndelimiter ;\n",
+        "a",
+        "a: ",
+        "'a'",
+        "`a`.",
+        "(1), ",
+        "-- x\n",
+        "/* x */",
+    ),
+    *(
+        "BEGIN ",
+        "IF a THEN ",
+        "CASE ",
+        "WHEN ",
+        "DECLARE ",
+        "HANDLER ",
+        "CREATE EVENT e DO ",
+        "END; ",
+        "SELECT 1;",
+    ),
+    *("DROP ", "PARTITION ", "DROP TABLE users;", "UPDATE users SET age = 1;", "%(a", "@@x ", "é", "\\"),
+]
+LEAST = 1_000
 LONGEST = 4_000
 
 
@@ -105,6 +137,16 @@ def _judged(path: str, text: str) -> Linted:
 @example("SELECT " + "1+" * 20_000 + "1")
 def test_whatever_a_file_of_sql_holds(text: str) -> None:
     _judged("migrations/1.sql", text)
+
+
+@given(st.sampled_from(FIRST), st.lists(st.sampled_from(REPEATED), min_size=1, max_size=2).map("".join))
+@example("", " ")
+@example("", ";delimiter x")
+@example("CREATE PROCEDURE p() ", "DECLARE x HANDLER BEGIN ")
+@example("CREATE PROCEDURE p() BEGIN ", "CREATE EVENT e DO ")
+def test_a_file_of_sql_is_judged_in_linear_time(first: str, unit: str) -> None:
+    small, large = (f"{first}{unit * (least // len(unit) + 1)}" for least in (LEAST, TIMES * LEAST))
+    assert is_linear(lambda text: _judged("migrations/1.sql", text), small, large)
 
 
 @given(st.lists(st.sampled_from(PYTHON), max_size=8).map(" ".join))

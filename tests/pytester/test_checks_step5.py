@@ -47,7 +47,7 @@ def staging(sandbox: Sandbox) -> Staging:
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(repository), "-c", "user.name=N", "-c", "user.email=n@example.org"]
-        done = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True, timeout=30)
+        done = subprocess.run([*command, *arguments], check=True, capture_output=True, text=True, timeout=60)
         return done.stdout.strip()
 
     git("init", "--quiet")

@@ -52,8 +52,8 @@ def gate(sandbox: Sandbox) -> Sandbox:
     repository = path / "application"
     repository.mkdir(exist_ok=True)
     git = ["git", "-C", str(repository), "-c", "user.name=N", "-c", "user.email=n@example.org"]
-    subprocess.run([*git, "init", "--quiet"], check=True, timeout=30)
-    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "one"], check=True, timeout=30)
+    subprocess.run([*git, "init", "--quiet"], check=True, timeout=60)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "one"], check=True, timeout=60)
     sandbox.checks(**STEPS)
     return sandbox
 
@@ -61,7 +61,7 @@ def gate(sandbox: Sandbox) -> Sandbox:
 def commit_of(gate: Sandbox) -> str:
     repository = str(gate.pytester.path / "application")
     done = subprocess.run(
-        ["git", "-C", repository, "rev-parse", "HEAD"], check=True, capture_output=True, text=True, timeout=30
+        ["git", "-C", repository, "rev-parse", "HEAD"], check=True, capture_output=True, text=True, timeout=60
     )
     return done.stdout.strip()
 

@@ -37,11 +37,17 @@ LONGEST_FIRST = (
 )
 # Of these each test may go to another worker.
 OF_ITSELF = re.compile(r"test_(\w+_walk|drills)\.py")
+HERE = Path(__file__).parent
+# Of a test that says none; real servers are slow where much else runs.
+SECONDS = 900.0
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest."""
+    """Give each test of real servers its time, and begin with what takes longest."""
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SECONDS))
     items.sort(key=_turn)
 
 

@@ -16,8 +16,8 @@ from staging.stack.stack import Stack
 from staging.target.operators import undone
 from tests.stack.scratch_project import docker, pause
 
-WAIT_SECONDS = 60.0
-RECREATION_SECONDS = 90.0
+WAIT_SECONDS = 180.0
+RECREATION_SECONDS = 300.0
 PERIOD_MICROSECONDS = 10_000
 QUOTA_MICROSECONDS = 1_000
 SLEEPERS = 100

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from fixtures.stores.kafka.view import Log, beginnings, settings
 from fixtures.stores.reach import Reach
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Scratch:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pymilvus import DataType, MilvusClient
 
-SECONDS = 30.0
+SECONDS = 60.0
 DIMENSION = 8
 
 

@@ -39,7 +39,7 @@ COMPOSE_FILE = """
 services:
   mysql:
     image: {image}
-    healthcheck: {{test: [CMD, healthcheck], interval: 500ms, timeout: 5s, retries: 60}}
+    healthcheck: {{test: [CMD, healthcheck], interval: 500ms, timeout: 30s, retries: 360}}
     secrets: [mysql_root, mysql_app, mysql_reader, mysql_operator]
     ports: ["127.0.0.1::3306"]
     volumes: ["data:/var/lib/mysql"]
@@ -105,7 +105,7 @@ def running_server(
         return
     profile = changed(cast("MysqlProfile", target.stores["mysql"]))
     endpoint = engine.resolve(profile.address)
-    with closing(connect(Reach("mysql", endpoint, profile.operator, 10))) as connection:
+    with closing(connect(Reach("mysql", endpoint, profile.operator, 60))) as connection:
         flavour, _ = server(connection)
     with stack_server(profile, endpoint, control, flavour, folder) as scratch:
         yield scratch
@@ -115,7 +115,7 @@ def running_server(
 def prepared(running: MysqlServer) -> Iterator[Connection[Cursor]]:
     """Give a connection that may write, to scratch databases that are empty."""
     running.prepare()
-    reach = Reach("mysql", running.endpoint, running.profile.operator, 20)
+    reach = Reach("mysql", running.endpoint, running.profile.operator, 60)
     with closing(connect(reach)) as connection:
         connection.select_db("scratch_first")
         rows(connection, "SET SESSION time_zone = '+00:00', sql_mode = ''")
@@ -157,14 +157,14 @@ def mariadb_server(stack: Stack, folder: Path) -> Iterator[MysqlServer]:
         operator=account,
     )
     try:
-        _docker(*project, "up", "--detach", "--wait", "--wait-timeout=60", "--no-build", seconds=90)
+        _docker(*project, "up", "--detach", "--wait", "--wait-timeout=180", "--no-build", seconds=240)
         endpoint = ComposeEngine(name, 10).resolve(profile.address)
         control = ComposeControl(Engine(kind="compose", project=name, files=(file,)))
         server = MysqlServer("mariadb", profile, endpoint, control, folder)
         server.prepare()
         yield server
     finally:
-        _docker(*project, "down", "--volumes", "--timeout=1", seconds=60)
+        _docker(*project, "down", "--volumes", "--timeout=1", seconds=180)
 
 
 def _docker(*arguments: str, seconds: float) -> None:

@@ -64,7 +64,7 @@ def put_expiring(client: Minio, bucket: str, key: str) -> None:
     """Put an object with a header that the library takes for one of its users'."""
     headers = {"Expires": "Thu, 01 Dec 2050 16:00:00 GMT"}
     url = client.presigned_put_object(bucket, key)
-    assert httpx2.put(url, content=b"x", headers=headers, timeout=20).is_success
+    assert httpx2.put(url, content=b"x", headers=headers, timeout=60).is_success
 
 
 def observe(client: Minio, bucket: str) -> object:

@@ -27,7 +27,7 @@ services:
     entrypoint: [sh, -c, "test ! -e /data/dead && echo started && exec sleep infinity"]
     command: []
     stop_grace_period: 1s
-    healthcheck: {{test: [CMD, test, "!", -e, /data/sick], interval: 300ms, timeout: 5s, retries: 1,
+    healthcheck: {{test: [CMD, test, "!", -e, /data/sick], interval: 300ms, timeout: 60s, retries: 1,
       start_period: 1ms}}
     volumes: [data:/data]
     mem_limit: 64m
@@ -65,13 +65,13 @@ class ScratchProject:
 
     def shell(self, script: str, service: str = "data") -> str:
         """Run a shell script in `service`."""
-        return self.control.run(service, ["sh", "-c", script], deadline=30)
+        return self.control.run(service, ["sh", "-c", script], deadline=60)
 
     def bring_up(self) -> None:
         """Bring both services to life on their first image, with an empty volume."""
         self.take_down()
         compose(self, "up", "--detach", "--no-build")
-        self.control.start(["data", "other"], deadline=30)
+        self.control.start(["data", "other"], deadline=60)
 
     def take_down(self) -> None:
         """Remove containers and volumes."""
@@ -96,8 +96,8 @@ def pause(*containers: str) -> None:
 
 
 def docker(*arguments: str) -> str:
-    """Run docker, within a minute, and return what it printed."""
-    done = subprocess.run(["docker", *arguments], check=False, capture_output=True, text=True, timeout=60)
+    """Run docker, within three minutes, and return what it printed."""
+    done = subprocess.run(["docker", *arguments], check=False, capture_output=True, text=True, timeout=180)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -20,7 +20,7 @@ from staging.target.operators import Operators
 from tests.stack import container_faults as faults
 from tests.stack.container_faults import Containers
 
-SECONDS = 30.0
+SECONDS = 60.0
 INGESTION_SECONDS = 60.0
 ZOO = b"Zebras of the northern enclosure wear pyjamas made of corduroy. The otters wear nothing at all."
 UNPROCESSABLE = "from app import jobs\nfor _ in range(3): jobs.send([(b'', b'{\"version\": 2}', -1)])"

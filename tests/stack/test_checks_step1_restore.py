@@ -105,7 +105,6 @@ def another_reader_of_redis(verifier: Verifier, folder: Path) -> str:
     return json.dumps([str(verifier.root / "staging" / "compose.scratch.yaml"), str(folder / "reader.yaml")])
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("killed")
 def test_what_does_not_come_back_as_it_was_is_red_and_the_rest_restores(
     verifier: Verifier, stack: Stack, migration: str, backup: Path, tmp_path: Path
@@ -158,7 +157,6 @@ def test_a_volume_of_somebody_else_is_not_removed_by_its_name(
 
 
 @pytest.mark.long(minutes=2)
-@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("backup")
 def test_a_whole_backup_restores_beside_the_target(verifier: Verifier, stack: Stack, migration: str) -> None:
     outcome = verifier.run("step1", f"--migration={migration}", "-k", RESTORES)

@@ -98,7 +98,7 @@ def watching(verifier: Verifier, target: Target) -> Iterator[Watched]:
         yield found
     finally:
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 def test_what_is_down_or_hangs_is_not_green_and_nor_is_a_monitor_that_does_not_watch(
@@ -138,7 +138,7 @@ def test_what_is_down_or_hangs_is_not_green_and_nor_is_a_monitor_that_does_not_w
     assert said.endswith("; all of 18 probes are well")
 
     os.kill(watching.process.pid, signal.SIGKILL)
-    watching.process.wait(timeout=30)
+    watching.process.wait(timeout=60)
     expect(watching.gate("-k", "running"), {RUNNING: ("failed", "it has ended")})
 
     *lines, _ = watching.path.read_bytes().splitlines(keepends=True)

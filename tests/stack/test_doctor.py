@@ -24,7 +24,7 @@ from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker
 from tests.stack.verifier import Verifier
 
-SAMPLE_SECONDS = 60.0
+SAMPLE_SECONDS = 180.0
 # By the descriptor of each store: kafka has no accounts here.
 RESTRICTED = ("mysql", "mongodb", "redis", "qdrant", "milvus", "minio")
 # A reader of Milvus may not ask what its roles may do.
@@ -191,11 +191,11 @@ def test_a_disk_that_is_full(verifier: Verifier, tmp_path: Path) -> None:
             check=False,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
         )
         if done.returncode:
             pytest.skip(f"this user may not mount: {done.stderr.strip()}")
-        undo.callback(subprocess.run, ["umount", str(small)], check=True, timeout=30)
+        undo.callback(subprocess.run, ["umount", str(small)], check=True, timeout=60)
         (small / "full").write_bytes(b"x" * 60 * 1024)
         lines = examined(verifier, ExitCode.FAILED, FOLDERS__BACKUPS=str(small))
     assert lines["room for backups"].state is State.WRONG

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
-
 from staging.faults.fault_catalogue import FAULTS, chosen, planted
 from staging.faults.fault_trial import Outcome, Trials
 from staging.stack.stack import Stack
@@ -44,7 +42,6 @@ def test_a_fault_of_every_class_is_among_these() -> None:
     assert {(store, check) for store, check in classes - here if check not in COUNTED} == set()
 
 
-@pytest.mark.timeout(600)
 def test_a_fault_of_each_class_is_caught_by_its_check_and_taken_back(
     stack: Stack, operators: Operators, tmp_path: Path
 ) -> None:

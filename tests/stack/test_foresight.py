@@ -238,7 +238,7 @@ def redis_of(image: str) -> Iterator[redis.Redis]:
     try:
         port = int(docker("port", name, "6379/tcp").splitlines()[0].rpartition(":")[2])
         with redis.Redis(port=port, protocol=3, socket_timeout=5) as client:
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while True:
                 try:
                     client.ping()

@@ -41,7 +41,7 @@ from tests.stack.verifier import Verifier
 
 # As with a beat of some more than 5 s.
 DEADLINE = 6.0
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 180.0
 MAINTENANCE = "/tmp/maintenance"  # noqa: S108 - the profile's own
 Found = TypeVar("Found")
 
@@ -132,7 +132,7 @@ def test_requests_that_fail_and_log_ins_that_are_refused_are_counted(
 
     # What was asked before is not counted again.
     asked(probe)
-    with httpx2.Client(base_url=url, trust_env=False, timeout=20) as user:
+    with httpx2.Client(base_url=url, trust_env=False, timeout=60) as user:
         for _ in range(3):
             assert user.get("/api/v1/health/check").status_code == 200
         until(lambda: counted(requests=3, errors=0), bool)
@@ -193,7 +193,7 @@ def test_connections_are_those_of_the_database_that_has_least_left(
         update={"severity": watched.severity.model_copy(update={"critical": critical})}
     )
     profile = cast("MysqlProfile", watched.stores["mysql"])
-    reach = Reach("mysql", engine.resolve(profile.address), profile.reader, 20)
+    reach = Reach("mysql", engine.resolve(profile.address), profile.reader, 60)
     ((allowed,),) = operators.sql("SELECT @@GLOBAL.max_connections")
     many = int(allowed) // 4
     names = ["mysql", "mongodb", "redis"]
@@ -230,7 +230,7 @@ def test_a_group_that_is_behind_is_seen_and_one_that_catches_up(
 ) -> None:
     name = f"scratch_{uuid.uuid4().hex[:8]}_"
     profile = cast("KafkaProfile", watched.stores["kafka"])
-    scratch = Scratch(Reach("kafka", engine.resolve(profile.address), NOBODY, 20), name)
+    scratch = Scratch(Reach("kafka", engine.resolve(profile.address), NOBODY, 60), name)
     mine = changed(profile, topics=(f"{name}*",), groups=(scratch.group,))
     lagging = watched.model_copy(update={"stores": {**watched.stores, "kafka": mine}})
     with undone(scratch.clear), closing(LagProbe(lagging, ["kafka"], engine, DEADLINE)) as probe:

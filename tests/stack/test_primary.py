@@ -28,7 +28,7 @@ from tests.stack.scratch_stores import SECRET
 
 ACCOUNT = Account(user="scratch", password=SecretStr(SECRET))
 MASTER = ("--user", "scratch", "on", f">{SECRET}", "~*", "+@all")
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 120.0
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def test_only_a_mongodb_that_has_all_documents_of_now_is_read(containers: Contai
         commanded(endpoint, {"replSetInitiate": {"_id": "scratch", "members": [member]}})
         until(lambda: accepted(endpoint, user))
         assert "a server alone" not in until_answered(mongodb_view(endpoint), seconds=0.0)
-        commanded(endpoint, {"replSetStepDown": 30, "force": True})
+        commanded(endpoint, {"replSetStepDown": 600, "force": True})
         assert "a secondary" in until_answered(mongodb_view(endpoint))
 
 

@@ -24,7 +24,7 @@ from staging.machine.daemon import Daemon, Record
 from staging.machine.docker_engine import EngineSettings, answers, docker_engine
 from tests.stack.scratch_project import docker
 
-WITHIN_SECONDS = 20
+WITHIN_SECONDS = 120
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from staging.stack.stack import Stack
 
-DEADLINE_SECONDS = 20
+DEADLINE_SECONDS = 60
 SIZE = 8
 POINTS = 50
 

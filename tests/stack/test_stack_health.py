@@ -14,7 +14,7 @@ from docker.models.containers import Container
 from staging.stack.shape import Shape
 from staging.stack.stack import Stack
 
-CALL_SECONDS = 30
+CALL_SECONDS = 60
 RECOVERY_SECONDS = 120
 TURN_SECONDS = 120
 # A Kafka broker that lost its log goes on answering from what it read some seconds before.

@@ -33,7 +33,7 @@ from staging.stack.stack import Stack
 from tests.stack.mysql_server import OPERATOR, MysqlServer, prepared
 from tests.stack.scratch_stores import changed, nowhere
 
-SECONDS = 10.0
+SECONDS = 60.0
 
 
 def _account(stack: Stack, store: str, user: str) -> Account:

@@ -162,7 +162,6 @@ def test_a_minute_of_watching_is_enough_to_verify_it_while_its_users_go_on(
 
 
 @pytest.mark.long(minutes=1)
-@pytest.mark.timeout(900)
 def test_migrations_that_somebody_changed_are_seen(stack: Stack, tmp_path: Path) -> None:
     """The state of the application in its volume is a store as the others are."""
     verifier = Verifier(stack, tmp_path)

@@ -19,7 +19,7 @@ from tests.stack.verifier import Verifier, expect
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.usefixtures("settled")]
 HEADER = "X-Way-In"
-SECONDS = 5.0
+SECONDS = 60.0
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ from tests.pytester.conftest import Outcome
 # A test ends sooner by its own limit, unless it says that it takes long.
 CHECKS_SECONDS = 1500
 ACTIONS_SECONDS = 900
-WELL_SECONDS = 90.0
+WELL_SECONDS = 300.0
 # Checks warn of nothing, in no state of the stack. That pytest cannot clear an old folder is not theirs.
 STRICT = ("-Werror", "-Wignore:(rm_rf) error removing:pytest.PytestWarning")
 # What commands import when they need it. Some of it takes a second, in each of hundreds of processes.

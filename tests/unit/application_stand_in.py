@@ -105,7 +105,7 @@ def running() -> Iterator[StandIn]:
             thread.join()
 
 
-def profile(url: str, seconds: float = 30) -> Application:
+def profile(url: str, seconds: float = 60) -> Application:
     return Application.model_validate(
         {
             "url": url,

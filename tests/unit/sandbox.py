@@ -103,7 +103,7 @@ def git(folder: Path, *arguments: str) -> str:
     """Run git in `folder`."""
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
     command = ["git", "-C", str(folder), *identity, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
 
 
 @dataclass(frozen=True)

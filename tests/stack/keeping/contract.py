@@ -11,8 +11,6 @@ import pytest
 from tests.running.cut import VARIANT
 from tests.stack.keeping.subject import Backup, Subject
 
-# Each restart is half a minute where others compute too.
-LONGER = pytest.mark.timeout(900)
 WAYS = ("silent", "closed", "locked")
 # What a test asks for beside a subject, and what that is for each.
 CASES: Mapping[str, Callable[[type[Subject]], Iterable[object]]] = {
@@ -49,7 +47,7 @@ def parametrize(metafunc: pytest.Metafunc, subjects: Mapping[str, type[Subject]]
     cases = []
     for store in chosen.args if chosen else subjects:
         subject = subjects[store]
-        long = [pytest.mark.long(minutes=1), LONGER] if restarts and subject.stops else []
+        long = [pytest.mark.long(minutes=1)] if restarts and subject.stops else []
         choices = {name: list(CASES[name](subject)) for name in asked}
         for values in product(*choices.values()):
             told = [_told(name, value) for name, value in zip(asked, values, strict=True)]

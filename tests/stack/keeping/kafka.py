@@ -103,7 +103,7 @@ class Kafka(Subject):
         name = f"scratch_{uuid.uuid4().hex[:8]}_"
         profile = changed(stack, topics=(f"{name}*",), groups=(f"{name}*",), exclude={}, policy={})
         self.settle("kafka", profile, bench.engine.resolve(profile.address), bench.control)
-        self.scratch = Scratch(Reach("kafka", self.place.endpoint, NOBODY, 20), name)
+        self.scratch = Scratch(Reach("kafka", self.place.endpoint, NOBODY, 60), name)
         self._beside = f"beside_{name}"
         self.notes = frozenset({f"topic {self.topic('later')} came after the backup and was deleted"})
         # These tests write and read through one broker, whose ends are never old.

@@ -116,8 +116,8 @@ class Milvus(Subject):
         compose = ["docker", "compose", "--project-name", project, "--file", str(file)]
         down = [*compose, "down", "--volumes", "--timeout", "1"]
         opened.callback(subprocess.run, down, check=True, capture_output=True, timeout=120)
-        up = [*compose, "up", "--detach", "--no-build", "--wait", "--wait-timeout", "150"]
-        subprocess.run(up, check=True, capture_output=True, timeout=180)
+        up = [*compose, "up", "--detach", "--no-build", "--wait", "--wait-timeout", "300"]
+        subprocess.run(up, check=True, capture_output=True, timeout=360)
         self.control = ComposeControl(Engine(kind="compose", project=project, files=(file,)))
         self._engine = ComposeEngine(project, 10)
         account = Account(user="root", password=SecretStr(password))

@@ -302,7 +302,7 @@ class Mysql(Subject):
     def observe(self) -> object:
         """Return the answers to `QUERIES`; one that cannot be answered counts as such."""
         answers: dict[str, object] = {}
-        reach = Reach("mysql", self.server.endpoint, self.server.profile.operator, 20)
+        reach = Reach("mysql", self.server.endpoint, self.server.profile.operator, 60)
         with closing(connect(reach)) as connection:
             for query in QUERIES:
                 try:

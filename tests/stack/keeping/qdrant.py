@@ -80,7 +80,7 @@ class Qdrant(Subject):
         self._key = profile.operator.key.get_secret_value()
         self.settle("qdrant", profile, bench.engine.resolve(profile.address), bench.control)
         self.scratch = Scratch(
-            Rest(Reach("qdrant", self.place.endpoint, account_of(profile.operator), 20)), name
+            Rest(Reach("qdrant", self.place.endpoint, account_of(profile.operator), 60)), name
         )
         self.later, self._beside = f"{name}later", f"beside_{name}"
         self.notes = frozenset(
@@ -162,7 +162,7 @@ class Qdrant(Subject):
             return
         url = f"http://{self.place.endpoint.host}:{self.place.endpoint.port}{path_of(name)}/points?wait=true"
         headers = {"api-key": self._key, "Content-Type": "application/json"}
-        with httpx2.Client(headers=headers, trust_env=False, timeout=20) as client:
+        with httpx2.Client(headers=headers, trust_env=False, timeout=60) as client:
             for record in records:
                 assert client.put(url, content=record.replay).is_success
 

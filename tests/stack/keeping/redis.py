@@ -79,7 +79,7 @@ class Redis(Subject):
         stack = cast("RedisProfile", bench.target.stores["redis"])
         profile = changed(stack, databases=(FIRST, SECOND), patterns=(TOKENS,), exclude={})
         self.settle("redis", profile, bench.engine.resolve(profile.address), bench.control)
-        reach = Reach("redis", self.place.endpoint, profile.operator, 30)
+        reach = Reach("redis", self.place.endpoint, profile.operator, 60)
         self.first, self.second, self._other = (
             opened.enter_context(connect(reach, database)) for database in (FIRST, SECOND, BESIDE)
         )

@@ -295,7 +295,7 @@ def member(scratch: Scratch, topic: str = "") -> Iterator[subprocess.Popen[str]]
             assert process.stdout.readline() == "joined\n"
             yield process
             process.stdin.close()
-            process.wait(30)
+            process.wait(60)
         finally:
             process.kill()
 

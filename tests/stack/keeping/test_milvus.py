@@ -13,7 +13,7 @@ from tests.stack.keeping.milvus import Milvus
 from tests.stack.keeping.subject import Backup
 from tests.stack.milvus_scratch import SECONDS
 
-pytestmark = [pytest.mark.of("milvus"), pytest.mark.long(minutes=2), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.of("milvus"), pytest.mark.long(minutes=2)]
 
 
 def test_the_server_runs_again_after_a_backup_that_failed(

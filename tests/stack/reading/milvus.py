@@ -114,10 +114,10 @@ class Milvus(Subject):
     }
     ways = ways("UNAUTHENTICATED", "DEADLINE")
     attempts: ClassVar[Mapping[str, tuple[Act, str]]] = {
-        "delete": (lambda s: s.as_reader.delete(s.full, filter="pk == 1", timeout=9), "permission deny"),
-        "drop": (lambda s: s.as_reader.drop_collection(s.full, timeout=9), "permission deny"),
-        "flush": (lambda s: s.as_reader.flush(s.full, timeout=9), "permission deny"),
-        "release": (lambda s: s.as_reader.release_collection(s.full, timeout=9), "permission deny"),
+        "delete": (lambda s: s.as_reader.delete(s.full, filter="pk == 1", timeout=60), "permission deny"),
+        "drop": (lambda s: s.as_reader.drop_collection(s.full, timeout=60), "permission deny"),
+        "flush": (lambda s: s.as_reader.flush(s.full, timeout=60), "permission deny"),
+        "release": (lambda s: s.as_reader.release_collection(s.full, timeout=60), "permission deny"),
     }
     garbled: ClassVar[Mapping[str, str]] = {"word": "compare the schemas"}
     gone = "absent"
@@ -138,7 +138,7 @@ class Milvus(Subject):
         self.endpoint = endpoint = given.engine.resolve(stored.address)
         reach = Reach("milvus", endpoint, stored.operator or NOBODY, SECONDS)
         self.scratch = Scratch(connect(reach, stored.database), name)
-        self.as_reader = connect(Reach("milvus", endpoint, stored.reader or NOBODY, 10), stored.database)
+        self.as_reader = connect(Reach("milvus", endpoint, stored.reader or NOBODY, 60), stored.database)
         self.full = self.many = self.searched = self.scratch.full
         self.empty, self.absent, self.alias = f"{name}empty", f"{name}absent", f"{name}alias"
         self.keys = frozenset(str(number) for number in range(ENTITIES))

@@ -143,7 +143,7 @@ class Mongodb(Subject):
         self.profile = changed(stored, databases=(DATABASE,), exclude={})
         endpoint = given.engine.resolve(stored.address)
         self.client = connect(Reach("mongodb", endpoint, stored.operator, 60), "admin")
-        self.as_reader = connect(Reach("mongodb", endpoint, stored.reader, 10), "admin")
+        self.as_reader = connect(Reach("mongodb", endpoint, stored.reader, 60), "admin")
         self.database = self.client[DATABASE]
         self.papers: Collection[Document] = self.database["papers"]
         self.full, self.empty = f"{DATABASE}.papers", f"{DATABASE}.odd. näme"

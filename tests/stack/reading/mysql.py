@@ -236,11 +236,11 @@ class Mysql(Subject):
         rows(self.sql, "CREATE VIEW shown AS SELECT * FROM many")
         fill(self.running)
         stored = cast("MysqlProfile", given.target.stores["mysql"])
-        operator = opened.enter_context(closing(connect(Reach("mysql", endpoint, stored.operator, 20))))
+        operator = opened.enter_context(closing(connect(Reach("mysql", endpoint, stored.operator, 60))))
         rows(operator, f"CREATE DATABASE IF NOT EXISTS {READABLE}")
         opened.callback(self.running.root, f"DROP DATABASE IF EXISTS {READABLE}")
         rows(operator, f"CREATE TABLE IF NOT EXISTS {READABLE}.many (number int)")
-        self.as_reader = opened.enter_context(closing(connect(Reach("mysql", endpoint, stored.reader, 10))))
+        self.as_reader = opened.enter_context(closing(connect(Reach("mysql", endpoint, stored.reader, 60))))
 
     def mend(self) -> None:
         self.sql.select_db("scratch_first")

@@ -163,8 +163,8 @@ class Qdrant(Subject):
         self.profile = changed(stored, collections=(f"{name}*",))
         self.nothing = ({"collections": (f"{name}none*",)}, "observed none")
         endpoint = given.engine.resolve(stored.address)
-        self.scratch = Scratch(Rest(Reach("qdrant", endpoint, account_of(stored.operator), 20)), name)
-        self.as_reader = Rest(Reach("qdrant", endpoint, account_of(stored.reader), 5))
+        self.scratch = Scratch(Rest(Reach("qdrant", endpoint, account_of(stored.operator), 60)), name)
+        self.as_reader = Rest(Reach("qdrant", endpoint, account_of(stored.reader), 60))
         self.full = self.many = self.scratch.full
         self.empty, self.absent, self.searched = self.scratch.other, f"{name}absent", f"{name}search"
         self.keys = frozenset(str(identity(number)) for number in range(POINTS))

@@ -139,8 +139,8 @@ class Redis(Subject):
         self.profile = changed(stored, databases=(DATABASE,), patterns=patterns, exclude={}, restore="dump")
         self.full, self.empty, self.absent, self.many = REST, EMPTY, f"{DATABASE}:gone*", MANY
         endpoint = given.engine.resolve(stored.address)
-        self.client = connect(Reach("redis", endpoint, stored.operator, 30), DATABASE)
-        self.as_reader = connect(Reach("redis", endpoint, stored.reader, 10), DATABASE)
+        self.client = connect(Reach("redis", endpoint, stored.operator, 60), DATABASE)
+        self.as_reader = connect(Reach("redis", endpoint, stored.reader, 60), DATABASE)
         self.keys = frozenset(KEYS)
         self.counts = {REST: len(self.keys), EMPTY: 0, MANY: self.tokens, SHAPED: 0, ODD: 2}
         self.asked = (REST, sum(self.counts.values()))

@@ -147,7 +147,7 @@ class S3(Subject):
         self.profile = changed(stored, buckets=(BUCKET, PLAIN, EMPTY, MANY, SET), backup="copies")
         endpoint = given.engine.resolve(stored.address)
         self.client = connect(Reach("minio", endpoint, stored.operator, 60), stored.region, connections=8)
-        self.as_reader = connect(Reach("minio", endpoint, stored.reader, 10), stored.region)
+        self.as_reader = connect(Reach("minio", endpoint, stored.reader, 60), stored.region)
         self.server = ""
         self.full, self.empty, self.absent, self.many = BUCKET, EMPTY, GONE, MANY
         self.keys = frozenset({"all", "parts", *SMALL})

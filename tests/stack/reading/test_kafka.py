@@ -132,7 +132,7 @@ def test_reading_joins_no_group_and_commits_nothing(subject: Kafka, content: Con
     with subject.view() as view:
         view.counts()
     assert digests(content, subject.many)[0].records == subject.counts[subject.many]
-    groups = subject.scratch.admin.list_consumer_groups(request_timeout=10).result(10).valid
+    groups = subject.scratch.admin.list_consumer_groups(request_timeout=60).result(60).valid
     assert "rollproof" not in {group.group_id for group in groups}
 
 

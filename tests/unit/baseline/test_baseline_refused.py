@@ -236,7 +236,7 @@ def _pipe(name: str) -> Damage:
     return damage
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("damage", "named"),
     [

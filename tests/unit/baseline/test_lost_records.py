@@ -44,7 +44,7 @@ def live(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tup
             name: len(now.get(name, ())) for name in BEFORE if len(now.get(name, ())) < len(BEFORE[name])
         }
         lost.look(baseline, counts)
-        lost.question.wait(10)
+        lost.question.wait(60)
         return lost.missed(counts)
 
     return lost, look

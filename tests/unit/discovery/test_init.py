@@ -197,7 +197,7 @@ def test_a_profile_loads_and_has_every_part_of_the_project(
     assert text.count(f'"{UNANSWERED}"') == sum(
         f"{key.rpartition('.')[2]} = " in text and _unknown(text, key) for key in asked
     )
-    subprocess.run(["sh", "-n", "first.accounts.sh"], check=True, timeout=20)
+    subprocess.run(["sh", "-n", "first.accounts.sh"], check=True, timeout=60)
 
 
 def _unknown(text: str, key: str) -> bool:
@@ -276,7 +276,7 @@ def _sh(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         env={"PATH": path, **environment},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
 

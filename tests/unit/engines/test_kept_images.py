@@ -22,7 +22,7 @@ from rollback_actions.session.steps import Recorder
 from tests.unit.sandbox import SERVICES, Sandbox, control_with_images, free, image, save_image
 
 IMAGES = {service: image(service) for service in SERVICES}
-SECONDS = 5.0
+SECONDS = 60.0
 # A mock.
 Control = Any
 

@@ -21,7 +21,7 @@ def test_a_helper_sees_one_volume_and_nothing_else(monkeypatch: pytest.MonkeyPat
         return ""
 
     monkeypatch.setattr(volumes, "run_command", record)
-    volumes._help("project_data", "sha256:1", ["tar", "--list"], Deadline(1), read_only=True)
+    volumes._help("project_data", "sha256:1", ["tar", "--list"], Deadline(60), read_only=True)
     (command,) = commands
     options, arguments = command[: command.index("sha256:1")], command[command.index("sha256:1") + 1 :]
     assert arguments == ["--list"]
@@ -61,9 +61,9 @@ def test_nobody_may_write_while_files_are_put_back(
     monkeypatch.setattr(volumes, "run_command", answer)
     if refused and writable:
         with pytest.raises(ActionFailed, match="not stopped: writer"):
-            volumes._refuse_writers(mount, Deadline(1))
+            volumes._refuse_writers(mount, Deadline(60))
     else:
-        volumes._refuse_writers(mount, Deadline(1))
+        volumes._refuse_writers(mount, Deadline(60))
 
 
 def _with(*mounts: Mount) -> Any:  # noqa: ANN401 - as much of a container as is asked for

@@ -479,7 +479,7 @@ def test_no_registry_is_named() -> None:
         ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
     host = re.compile(r"https?://[a-z.]*(debian|pypi|pythonhosted|npmjs)[.]")

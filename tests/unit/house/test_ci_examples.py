@@ -122,7 +122,7 @@ def test_the_script_ends_with_the_code_of_the_gate(path: Path, tmp_path: Path) -
             "RESULT": result,
         }
         done = subprocess.run(
-            ["bash", "-e", "-c", "\n".join(lines)], env=environment, timeout=30, check=False, cwd=tmp_path
+            ["bash", "-e", "-c", "\n".join(lines)], env=environment, timeout=60, check=False, cwd=tmp_path
         )
         assert done.returncode == code, (gated, bundled)
 

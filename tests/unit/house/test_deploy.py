@@ -54,7 +54,7 @@ def test_a_script_passes_its_arguments_on(script: Path, tmp_path: Path) -> None:
     interpreter.chmod(0o755)
     assert os.access(script, os.X_OK)
     done = subprocess.run(
-        [str(beside), "--target=a b", "x"], capture_output=True, text=True, timeout=30, check=True
+        [str(beside), "--target=a b", "x"], capture_output=True, text=True, timeout=60, check=True
     )
     command = {"service": ["service", name], "db": ["database", name]}.get(kind, ["emergency"])
     expected = ["-P", "-m", "rollback_actions", "rollback", *command, "--target=a b", "x"]

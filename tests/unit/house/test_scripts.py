@@ -31,7 +31,7 @@ def test_a_profile_is_looked_for_where_it_is_typed(script: Path, tmp_path: Path)
         check=True,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     where, path, *arguments = done.stdout.splitlines()
     assert (where, path) == (str(here), f"{root}:/more")

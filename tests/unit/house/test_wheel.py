@@ -109,7 +109,7 @@ def test_it_has_one_name_of_its_own_and_all_that_runs(wheel: Path) -> None:
         ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", *ROOMS],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
     files = {name for name in listed.stdout.splitlines() if (ROOT / name).is_file()}

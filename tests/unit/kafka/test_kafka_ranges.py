@@ -38,7 +38,7 @@ from fixtures.target.sections import Address
 from tests.stack.content_reading import expect_parts_are_whole, read
 
 TOPIC = "jobs"
-SECONDS = 10.0
+SECONDS = 60.0
 STAMP = 1_700_000_000_000
 
 

@@ -128,7 +128,10 @@ def broker() -> Iterator[tuple[Reach, type[_Broker]]]:
         server.daemon_threads = True
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield Reach("kafka", Endpoint("127.0.0.1", server.server_address[1], tls=False), NOBODY, 5.0), Handler
+        yield (
+            Reach("kafka", Endpoint("127.0.0.1", server.server_address[1], tls=False), NOBODY, 60.0),
+            Handler,
+        )
         server.shutdown()
         thread.join()
 
@@ -141,7 +144,7 @@ def test_a_client_is_sent_to_the_relay_and_through_it_to_the_broker(
     way = relay.way_to(reach)
     host, port = way.split(":")
     assert (host, way) != (INSIDE[0], reach.address)
-    through = Reach("kafka", Endpoint(host, int(port), tls=False), NOBODY, 5.0)
+    through = Reach("kafka", Endpoint(host, int(port), tls=False), NOBODY, 60.0)
     assert named_brokers(through) == [(host, int(port))]
     assert relay.way_to(reach) == way
 
@@ -154,7 +157,7 @@ def test_there_is_no_relay_where_none_is_needed_or_none_would_do(
     assert relay.way_to(reach) == reach.address
     handler.named = [(b"one", 9092), (b"two", 9092)]
     assert relay.way_to(reach) == reach.address
-    tls = Reach("kafka", Endpoint("127.0.0.1", reach.endpoint.port, tls=True), NOBODY, 5.0)
+    tls = Reach("kafka", Endpoint("127.0.0.1", reach.endpoint.port, tls=True), NOBODY, 60.0)
     assert relay.way_to(tls) == reach.address
 
 
@@ -184,7 +187,7 @@ def test_a_replay_finds_its_own_way_when_the_relay_of_the_export_is_gone(
     assert reach.address in command
     program = shlex.split(command)
     # As far as the broker: this one knows no more than where it sends its clients.
-    program[2] = program[2].partition("def raw")[0] + "print(way_to(Reach('kafka', broker, NOBODY, 5.0)))"
+    program[2] = program[2].partition("def raw")[0] + "print(way_to(Reach('kafka', broker, NOBODY, 60.0)))"
     for place, variables in ((reach.address, {}), ("127.0.0.1:1", {"KAFKA_ADDRESS": reach.address})):
         program[2] = program[2].replace(repr(reach.address), repr(place))
         done = subprocess.run(

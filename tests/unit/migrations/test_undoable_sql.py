@@ -345,6 +345,14 @@ def test_a_program_that_only_reads_is_harmless() -> None:
     assert found("CREATE TRIGGER g BEFORE UPDATE ON users FOR EACH ROW SET NEW.age = 1") == []
 
 
+def test_programs_in_programs_are_read_as_far_as_a_server_takes_them() -> None:
+    event = "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DROP TABLE users"
+    (lost,) = found(f"DELIMITER //\nCREATE PROCEDURE p() BEGIN {event}; END//")
+    assert lost.what == "DROP TABLE users"
+    (deep,) = found(f"CREATE PROCEDURE p() BEGIN {'CREATE EVENT e DO ' * 2000}")
+    assert deep.why == "it is in too many programs to be read"
+
+
 def test_statements_are_divided_as_the_client_divides_them() -> None:
     text = (
         'SELECT 1;\n\n-- a\nSELECT \';\', "a\\";", `x;y`;\n'

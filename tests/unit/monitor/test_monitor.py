@@ -263,7 +263,7 @@ def _started(command: Sequence[str], path: Path) -> Iterator[subprocess.Popen[st
         yield process
     finally:
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 def test_it_says_a_line_a_beat_and_what_it_came_to(here: Here, profile: Path) -> None:
@@ -301,7 +301,7 @@ def test_json_goes_to_standard_output_alone_and_an_incident_keeps_its_own(here: 
 def test_a_signal_ends_it_cleanly(command: list[str], profile: Path, number: signal.Signals) -> None:
     with _started(command, samples_path(load_target(profile))) as process:
         process.send_signal(number)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=60)
         assert process.returncode == 0, said
     assert said.splitlines()[-1].startswith("monitor of sandbox: ")
     assert "Traceback" not in said

@@ -33,7 +33,7 @@ from tests.unit.monitor.test_monitor import Told
 from tests.unit.monitor.turned_time import turned
 
 Labels = Mapping[str, str]
-SECONDS = 20
+SECONDS = 60
 SHORT_BEAT = 1.0
 
 

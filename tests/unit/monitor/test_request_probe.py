@@ -223,7 +223,7 @@ def vector(*values: object) -> dict[str, object]:
 
 def asked_of(stand_in: StandIn, **more: str) -> PrometheusProbe:
     source = Prometheus.model_validate({"url": stand_in.url, **EXPRESSIONS, **more})
-    return PrometheusProbe(source, LIMIT, 2.0)
+    return PrometheusProbe(source, LIMIT, 60.0)
 
 
 def test_prometheus_tells_by_expressions(prometheus: StandIn) -> None:

@@ -162,11 +162,11 @@ def test_programs_are_written_down_with_code_and_output(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl", lambda text: text.replace("hunter2", "[redacted]"))
     script = ["sh", "-c", "echo hunter2 is out; echo of it >&2; exit 3"]
     with observed(journal.ran), pytest.raises(ActionFailed):
-        run_command(script, what="a script", deadline=Deadline(10))
+        run_command(script, what="a script", deadline=Deadline(60))
     with observed(journal.ran):
-        run_command(["echo", "an answer"], what="echo", deadline=Deadline(10))
-        run_command(["echo", "a secret"], what="echo", deadline=Deadline(10), private=True)
-    run_command(["true"], what="true", deadline=Deadline(10))
+        run_command(["echo", "an answer"], what="echo", deadline=Deadline(60))
+        run_command(["echo", "a secret"], what="echo", deadline=Deadline(60), private=True)
+    run_command(["true"], what="true", deadline=Deadline(60))
     runs, failed, *others = verify_journal(journal.path)
     assert (runs["event"], runs["command"]) == (
         "runs",
@@ -181,7 +181,7 @@ def test_no_part_of_a_secret_is_left_where_output_is_cut(tmp_path: Path) -> None
     secret = "0123456789" * 2
     journal = Journal(tmp_path / "journal.jsonl", lambda text: text.replace(secret, "[redacted]"))
     with observed(journal.ran):
-        run_command(["echo", "x" * (OUTPUT_CHARACTERS - 5) + secret], what="echo", deadline=Deadline(10))
+        run_command(["echo", "x" * (OUTPUT_CHARACTERS - 5) + secret], what="echo", deadline=Deadline(60))
     _, ran = verify_journal(journal.path)
     assert ran["output"] == "x" * (OUTPUT_CHARACTERS - 5) + "[reda"
 

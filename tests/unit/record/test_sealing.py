@@ -497,7 +497,7 @@ def test_a_key_of_the_agent_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert "ada@example.org" in standing(record.folder, of_agent).signature
     finally:
         agent.terminate()
-        agent.wait(10)
+        agent.wait(60)
 
 
 def test_a_key_with_a_passphrase_is_refused_and_asks_nobody(tmp_path: Path) -> None:

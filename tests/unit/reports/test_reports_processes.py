@@ -14,7 +14,7 @@ from tests.unit.processes import wait_for_end
 def test_output_is_returned() -> None:
     command = [sys.executable, "-c", "import os; print(os.getcwd(), os.environ.get('A'))"]
 
-    printed = run(command, what="x", hint="y", seconds=30, folder=Path("/"), environment={"A": "b"})
+    printed = run(command, what="x", hint="y", seconds=60, folder=Path("/"), environment={"A": "b"})
 
     assert printed == "/ b\n"
 
@@ -27,7 +27,7 @@ def test_a_failure_says_the_last_lines() -> None:
     ]
 
     with pytest.raises(NoReport, match=r"^report: expected exit code 0, observed 7: many\n") as caught:
-        run(command, what="report", hint="try", seconds=30)
+        run(command, what="report", hint="try", seconds=60)
 
     assert "cause" in str(caught.value)
     assert str(caught.value).count("many") == 4
@@ -36,7 +36,7 @@ def test_a_failure_says_the_last_lines() -> None:
 
 def test_a_program_that_is_not_there_is_named() -> None:
     with pytest.raises(NoReport, match=r"observed No such file or directory \(from /nonexistent/node\)"):
-        run(["/nonexistent/node"], what="report", hint="y", seconds=30)
+        run(["/nonexistent/node"], what="report", hint="y", seconds=60)
 
 
 def test_a_deadline_ends_the_program_and_its_children(tmp_path: Path) -> None:

@@ -263,14 +263,14 @@ def test_a_failure_has_its_own_reason_and_not_that_of_an_attempt_that_hung(
     go, gone = threading.Event(), threading.Event()
 
     def hangs(**_: str) -> bool:
-        go.wait(30)
+        go.wait(60)
         logging.getLogger("apprise").warning("of the first")
         gone.set()
         return False
 
     def fails(**_: str) -> bool:
         go.set()
-        gone.wait(30)
+        gone.wait(60)
         logging.getLogger("apprise").warning("of the second")
         return False
 
@@ -501,7 +501,7 @@ def test_a_clock_that_is_killed_goes_on_and_says_what_it_repeats(
         said = once(code=ExitCode.USAGE)
         assert f"lock to keep the contact clock of {ID}: expected free, observed held by" in said
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
     assert [record["event"] for record in records(sandbox)] == ["detected", "alerting", "alerting"]
     assert "unknown: no end is recorded" in say("status")
     server.hangs.clear()
@@ -524,7 +524,7 @@ def test_somebody_acknowledges_while_a_channel_hangs_and_ctrl_c_is_clean(
         until(lambda: server.sent)
         say("acknowledge", "--as", "Ada", "--decision", "roll back")
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=60)
     clean(said)
     assert "Traceback" not in said
     # What was in the works was finished, and what came of it is recorded.
@@ -542,7 +542,7 @@ def test_ctrl_c_says_how_to_go_on(sandbox: Sandbox, server: Channels) -> None:
         until(lambda: server.sent)
         until(lambda: "alerted" in [record["event"] for record in records(sandbox)])
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=60)
     assert process.returncode == ExitCode.INTERRUPTED
     assert "resume it: python -m rollback_actions contacts run --incident fire-1 --target=" in said
     assert "Traceback" not in clean(said)

@@ -35,7 +35,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def git(repository: Path, *arguments: str) -> str:
     done = subprocess.run(
-        ["git", "-C", repository, *arguments], capture_output=True, text=True, timeout=30, check=True
+        ["git", "-C", repository, *arguments], capture_output=True, text=True, timeout=60, check=True
     )
     return done.stdout.strip()
 

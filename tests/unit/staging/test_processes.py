@@ -15,19 +15,19 @@ SHELL = ["bash", "-c"]
 
 
 def test_output_is_returned() -> None:
-    assert run([*SHELL, "echo out; echo no >&2"], seconds=5, hint="none") == "out\n"
+    assert run([*SHELL, "echo out; echo no >&2"], seconds=60, hint="none") == "out\n"
 
 
 def test_folder_and_environment_are_passed_on(tmp_path: Path) -> None:
     said = run(
-        [*SHELL, "pwd; echo $COLOUR"], seconds=5, hint="", folder=tmp_path, environment={"COLOUR": "red"}
+        [*SHELL, "pwd; echo $COLOUR"], seconds=60, hint="", folder=tmp_path, environment={"COLOUR": "red"}
     )
     assert said.split() == [str(tmp_path), "red"]
 
 
 def test_a_failure_shows_its_last_lines_and_the_hint() -> None:
     with pytest.raises(Problem) as caught:
-        run([*SHELL, "seq 100; echo broken pipe >&2; exit 3"], seconds=5, hint="mend the pipe")
+        run([*SHELL, "seq 100; echo broken pipe >&2; exit 3"], seconds=60, hint="mend the pipe")
     text = str(caught.value)
     assert "observed 3; its last lines were\n82\n" in text
     assert "broken pipe" in text
@@ -36,7 +36,7 @@ def test_a_failure_shows_its_last_lines_and_the_hint() -> None:
 
 def test_a_missing_program_is_named() -> None:
     with pytest.raises(Problem, match="observed no nonesuch"):
-        run(["nonesuch"], seconds=5, hint="install it")
+        run(["nonesuch"], seconds=60, hint="install it")
 
 
 def alive(mark: str) -> bool:

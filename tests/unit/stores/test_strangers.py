@@ -174,15 +174,15 @@ def test_a_connection_that_is_being_opened_is_waited_for() -> None:
     def connect() -> None:
         with own.opening(ELSEWHERE) as remember:
             opening.set()
-            go_on.wait(10.0)
+            go_on.wait(60.0)
             remember(7, lambda: True)
 
     thread = threading.Thread(target=connect)
     thread.start()
-    opening.wait(10.0)
+    opening.wait(60.0)
     assert own.numbers(ELSEWHERE, 0.01) == frozenset()
     threading.Timer(0.05, go_on.set).start()
-    assert own.numbers(ELSEWHERE, 10.0) == {7}
+    assert own.numbers(ELSEWHERE, 60.0) == {7}
     thread.join()
 
 

@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 SECRET = "correct horse battery staple"  # noqa: S105 - what must not be seen
 
 
-def run(script: str, seconds: float = 10, **options: object) -> str:
+def run(script: str, seconds: float = 60, **options: object) -> str:
     return run_command(["sh", "-c", script], what="script", deadline=Deadline(seconds), **options)  # type: ignore[arg-type]
 
 
@@ -121,12 +121,12 @@ def test_an_engine_that_is_away_is_not_a_failed_action(
     """The engine is asked, whatever the program says, and not for ever."""
     monkeypatch.setattr(command, "ENGINE_SECONDS", 0.3)
     with pytest.raises(Unverifiable, match="docker version"):
-        run_command(docker(tmp_path, words, version), what="start", deadline=Deadline(10))
+        run_command(docker(tmp_path, words, version), what="start", deadline=Deadline(60))
 
 
 def test_a_program_fails_whatever_words_it_writes(tmp_path: Path) -> None:
     with pytest.raises(ActionFailed, match="exit code 1: Cannot connect"):
-        run_command(docker(tmp_path, AWAY, "exit 0"), what="start", deadline=Deadline(10))
+        run_command(docker(tmp_path, AWAY, "exit 0"), what="start", deadline=Deadline(60))
     with pytest.raises(ActionFailed, match="exit code 1: Cannot connect"):
         run(f"echo '{AWAY}' >&2; exit 1")
 
@@ -147,13 +147,13 @@ def test_the_words_of_a_private_program_are_not_repeated(tmp_path: Path, version
 
 def test_a_program_that_is_not_there_is_named() -> None:
     with pytest.raises(Unverifiable, match="observed No such file or directory: /nonexistent/git"):
-        run_command(["/nonexistent/git"], what="git", deadline=Deadline(10))
+        run_command(["/nonexistent/git"], what="git", deadline=Deadline(60))
 
 
 def ended(script: str, folder: Path, environment: dict[str, str], **options: object) -> int | None:
     return run_program(
         ["/bin/sh", "-c", script],
-        Deadline(20),
+        Deadline(60),
         output=None,
         errors=None,
         environment=environment,
@@ -244,11 +244,11 @@ def test_what_only_reads_ends_with_who_started_it(tmp_path: Path, number: signal
 
 def test_what_ends_with_us_is_a_program_that_there_is(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        run_program(["gone"], Deadline(9), output=None, errors=None, environment=inherited(), with_us=True)
+        run_program(["gone"], Deadline(60), output=None, errors=None, environment=inherited(), with_us=True)
     with (tmp_path / "out").open("wb") as out:
         word = ["printf", "%s", "a b"]
         assert (
-            run_program(word, Deadline(9), output=out, errors=None, environment=inherited(), with_us=True)
+            run_program(word, Deadline(60), output=out, errors=None, environment=inherited(), with_us=True)
             == 0
         )
     assert (tmp_path / "out").read_bytes() == b"a b"

@@ -256,5 +256,5 @@ def test_a_new_incident_and_its_journal_are_on_the_disk(tmp_path: Path, disk: Di
 
 
 def test_the_output_of_a_program_is_on_the_disk_with_its_name(tmp_path: Path, disk: Disk) -> None:
-    run_command(["echo", "all"], what="echo", deadline=Deadline(10.0), stdout=tmp_path / "kept")
+    run_command(["echo", "all"], what="echo", deadline=Deadline(60.0), stdout=tmp_path / "kept")
     assert disk.holds(tmp_path / "kept")

@@ -145,7 +145,7 @@ def test_a_secret_that_is_not_there_is_made_by_what_the_hint_says(tmp_path: Path
     for said in ("mkdir -p -m 700 ", "install -m 600 /dev/stdin "):
         hint = _mistakes(path).hint
         assert hint.startswith(said)
-        subprocess.run(["sh", "-c", hint], input="hunter22\n", text=True, check=True, timeout=10)
+        subprocess.run(["sh", "-c", hint], input="hunter22\n", text=True, check=True, timeout=60)
     reader = load_target(path).stores["redis"].reader
     assert isinstance(reader, Account)
     assert reader.password.get_secret_value() == "hunter22"

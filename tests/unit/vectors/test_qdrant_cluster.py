@@ -34,7 +34,7 @@ def _keeper(status: int, local: list[Shard], remote: list[Shard]) -> Keeper:
         kind="qdrant", risk="medium", services=("qdrant",), address=Address(host="127.0.0.1", port=1)
     )
     control = create_autospec(ComposeControl, instance=True)
-    keeper = Keeper(Writable("qdrant", profile, Endpoint("127.0.0.1", 1), control=control, deadline=1.0))
+    keeper = Keeper(Writable("qdrant", profile, Endpoint("127.0.0.1", 1), control=control, deadline=60.0))
     answer = {"local_shards": local, "remote_shards": remote}
 
     def call(method: str, path: str) -> dict[str, Any]:
