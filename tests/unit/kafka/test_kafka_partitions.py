@@ -17,7 +17,7 @@ from fixtures.stores.kafka.inventory import Inventory
 from fixtures.stores.kafka.ranges import RangeLog
 from fixtures.stores.kafka.view import Log, offsets_at, partitions_of, settings
 from rollback_actions.stores.kafka.admin import Admin
-from tests.unit.test_kafka_ranges import SECONDS, TOPIC, Broker, made_broker
+from tests.unit.kafka.test_kafka_ranges import SECONDS, TOPIC, Broker, made_broker
 
 GONE = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
 WANTED = [(TOPIC, 0), (TOPIC, 1)]
