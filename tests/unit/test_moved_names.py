@@ -169,7 +169,9 @@ def test_of_too_many_moved_names_the_references_with_fewest_are_kept() -> None:
     words = {"a": ("1", "2"), "b": ("3", "4")}
     before = Reading(words, {"1": [1, 2], "2": [], "3": [], "4": []})
     after = Reading(words, {"1": [3], "2": [], "3": [], "4": [15]})
-    assert before.moved(after, most=3) == Moved({"b": ("000000000000000f",)}, {"a": "3 names moved"})
+    assert before.moved(after, most=3) == Moved(
+        {"b": ("000000000000000f",)}, {"a": "3 names moved, too many to keep"}
+    )
     assert [*before.moved(after, most=4).names] == ["b", "a"]
 
 
