@@ -246,9 +246,9 @@ def vectors_released(operators: Operators, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def object_gone(operators: Operators, bucket: str) -> Iterator[None]:
-    """The first object of a versioned bucket is behind a delete marker."""
-    key = next(iter(operators.s3.list_objects(bucket, recursive=True))).object_name
+def object_gone(operators: Operators, bucket: str, key: str | None = None) -> Iterator[None]:
+    """An object of a versioned bucket, by default the first, is behind a delete marker."""
+    key = key or next(iter(operators.s3.list_objects(bucket, recursive=True))).object_name
     assert key is not None
     operators.s3.remove_object(bucket, key)
 
