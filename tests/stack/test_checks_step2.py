@@ -340,7 +340,7 @@ def compose_files_that_cannot_be_read(clone: Clone) -> dict[str, Red]:
     broken = clone.folder.with_name("broken.yaml")
     broken.write_text("services: {frontend: {ports: 3}}\n")
     clone.variables["ENGINE__FILES"] = json.dumps([*clone.compose_files, str(broken)])
-    return {COMPOSE_FILES: ("failed", "reading of compose files", "config --format json")}
+    return {COMPOSE_FILES: ("failed", "reading of compose files", "words that may quote a secret")}
 
 
 def compose_files_that_lack_services(clone: Clone) -> dict[str, Red]:
