@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from fixtures.reading import read_regular
+from fixtures.reading import read_lined
 from fixtures.record_names import CHECKSUMS, RESULTS
 from fixtures.system.files import sha256_of, write_whole
 
@@ -61,7 +61,7 @@ def broken_seals(incident_folder: Path) -> Iterator[str]:
 def _sealed(incident_folder: Path) -> tuple[dict[str, str], list[str]]:
     """Return the recorded digests of results, by file name, and the damaged lines."""
     path = incident_folder / CHECKSUMS
-    text = read_regular(path).decode("utf-8", "surrogateescape") if path.exists() else ""
+    text = read_lined(path).decode("utf-8", "surrogateescape") if path.exists() else ""
     sealed, damaged = {}, []
     for line in filter(None, text.split("\n")):
         found = _LINE.fullmatch(line)

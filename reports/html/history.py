@@ -12,7 +12,7 @@ from typing import Any
 
 from fixtures.errors import reason_of
 from fixtures.incident.incident import Incident
-from fixtures.reading import read_regular
+from fixtures.reading import read_lined
 from fixtures.system.files import write_whole
 from reports.tools.processes import NoReport
 
@@ -34,7 +34,7 @@ def earlier_reports(path: Path, report: str) -> tuple[list[bytes], int]:
         NoReport: the file cannot be read.
     """
     try:
-        lines = read_regular(path).splitlines() if path.exists() else []
+        lines = read_lined(path).splitlines() if path.exists() else []
     except OSError as error:
         raise _out_of_reach(path, "read", error) from None
     points = [(line, _point(line)) for line in lines]

@@ -8,7 +8,7 @@ from typing import Any
 
 from fixtures.errors import Problem
 from fixtures.incident.journal import JournalEvent, read_journal
-from fixtures.reading import read_regular
+from fixtures.reading import read_lined
 from fixtures.record_names import JOURNAL_END
 from reports.text.room import cut_to
 
@@ -45,7 +45,7 @@ def missing_records(folder: Path, records: Sequence[Mapping[str, Any]]) -> Itera
     path = folder / JOURNAL_END
     if any(record.get("event") == JournalEvent.BEGUN_ANEW for record in records):
         return  # the page is of the one before, which is kept beside it
-    there = read_regular(path).decode("utf-8", "surrogateescape").splitlines() if path.exists() else []
+    there = read_lined(path).decode("utf-8", "surrogateescape").splitlines() if path.exists() else []
     kept = {str(record.get("sequence")): _line(record) for record in records}
     for line in there:
         number = line.partition(" ")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from fixtures.errors import (
     Mismatch,
     Problem,
     TooLarge,
+    Unverifiable,
     UsageProblem,
     code_of,
     disk_full,
@@ -36,6 +38,8 @@ from reports.terminal.document import ask, owe
 _CTRL_C = 130
 _TOO_LONG = frozenset({errno.ENAMETOOLONG, errno.E2BIG})
 _LONGEST_NAME = 255
+LEAST_FILES = 64
+"""The fewest files that a command may have open: stores, programs and records of a small target."""
 
 
 def guarded(command: Callable[..., object]) -> ExitCode:
@@ -51,6 +55,7 @@ def guarded(command: Callable[..., object]) -> ExitCode:
     tell_crashes()
     try:
         with ended_as_by_ctrl_c(), _plainly():
+            _require_files()
             code = command(standalone_mode=False)
     except TyperException as error:
         return _ended(_of_usage(error), ExitCode.USAGE)
@@ -64,6 +69,19 @@ def guarded(command: Callable[..., object]) -> ExitCode:
     except Exception as error:  # noqa: BLE001 - the edge: nothing may pass it unformatted
         return _unforeseen(error)
     return _code_of_exit(code)
+
+
+def _require_files() -> None:
+    """Refuse to begin where so few files may be open that an error anywhere would name another reason."""
+    may, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if may != resource.RLIM_INFINITY and may < LEAST_FILES:
+        raise Unverifiable(
+            what="limit of open files",
+            expected=f"at least {LEAST_FILES}",
+            observed=may,
+            source="ulimit -n",
+            hint="ulimit -n 1024",
+        )
 
 
 class _Plain:

@@ -45,7 +45,7 @@ def verify(
     The profile is the one of --target, else of ROLLPROOF_TARGET, else of rollproof_target in pytest's
     settings of the working folder. All options: verify -- --help.
     """
-    command = [sys.executable, "-P", "-m", "pytest", *pytest_words(words or [])]
+    command = [sys.executable, "-P", "-m", "rollproof.verification", *pytest_words(words or [])]
     sys.stdout.flush()
     os.execv(sys.executable, command)  # noqa: S606 - pytest takes the place of this process
 

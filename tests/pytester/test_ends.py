@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,6 +93,25 @@ def test_a_disk_that_is_full_from_the_start_is_one_line(recorded: Sandbox, limit
     code, said = ended(recorded)
     assert code == ExitCode.BROKEN, said
     assert "observed File too large" in said
+    assert "INTERNALERROR" not in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("name", ["", "ledger", "allure-results", "pictures"])
+def test_a_folder_of_the_record_that_takes_no_files_is_one_line(recorded: Sandbox, name: str) -> None:
+    """Of whichever folder: a link to nowhere and a file take none from anybody, root included."""
+    recorded.checks(test_a=CHECKS.format(body="pass"))
+    if name:
+        assert ended(recorded)[0] == ExitCode.VERIFIED
+        folder = incident_of(recorded) / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.touch()
+    else:
+        (recorded.pytester.path / "incidents").symlink_to("/proc/nowhere")
+    code, said = ended(recorded)
+    assert code == ExitCode.BROKEN, said
+    assert "record of the incident: expected folders that can be written, observed " in said
+    assert "HINT: correct folders.incidents in the profile" in said
     assert "INTERNALERROR" not in said
     assert "Traceback" not in said
 

@@ -13,7 +13,8 @@ import pytest
 
 from fixtures import reading
 from fixtures.errors import TooLarge
-from fixtures.reading import is_torn, lines_of, read_regular
+from fixtures.reading import MOST_LINES, is_torn, lines_of, read_lined, read_regular
+from fixtures.system.files import MOST_VALUES, json_value, strict_json
 from fixtures.target.mistakes import ProfileProblem
 from fixtures.target.profile import load_target
 from tests.conftest import ROOT, write_profile
@@ -171,6 +172,35 @@ def test_lines_are_read_one_by_one(tmp_path: Path) -> None:
     path.write_bytes(b"")
     assert not list(lines_of(path))
     assert not is_torn(path)
+
+
+def test_of_a_long_file_of_lines_the_beginning_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b"one\n" * 5)
+    found = lines_of(path, most=12)
+    assert [next(found) for _ in range(3)] == [b"one"] * 3
+    with pytest.raises(TooLarge, match="20 bytes, more than the 12 bytes that are read"):
+        next(found)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r"])
+def test_a_file_of_lines_has_so_many(tmp_path: Path, end: bytes) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(end * MOST_LINES)
+    assert len(read_lined(path)) == MOST_LINES
+    path.write_bytes(end * (MOST_LINES + 1))
+    with pytest.raises(TooLarge, match="100,001 lines, more than the 100,000 that are read") as raised:
+        read_lined(path)
+    assert raised.value.at_most == "at most 100,000 lines"
+
+
+@pytest.mark.parametrize("part", [b"[],", b"{},", b"1,,"])
+def test_json_that_may_hold_too_many_values_is_not_made(part: bytes) -> None:
+    text = b"[" + part * (MOST_VALUES // 2) + b"[]]"
+    with pytest.raises(ValueError, match="more than 1,000,000 values"):
+        json_value(text)
+    with pytest.raises(ValueError, match="more than 1,000,000 values"):
+        strict_json(text)
 
 
 def _pipe(path: Path) -> None:

@@ -153,6 +153,21 @@ def test_a_long_argument_is_not_echoed(
     assert "internal error" not in said
 
 
+@pytest.mark.parametrize(("may", "begun"), [(8, False), (63, False), (64, True), (-1, True)])
+def test_a_command_that_may_open_few_files_is_not_begun(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], may: int, *, begun: bool
+) -> None:
+    app = typer.Typer()
+    ran: list[str] = []
+    app.command()(lambda: ran.append("yes"))
+    monkeypatch.setattr("sys.argv", ["command"])
+    monkeypatch.setattr("resource.getrlimit", lambda _: (may, may))
+    assert guarded(app) is (ExitCode.VERIFIED if begun else ExitCode.BROKEN)
+    assert bool(ran) is begun
+    said = "limit of open files: expected at least 64, observed {} (from ulimit -n)\nHINT: ulimit -n 1024\n"
+    assert capsys.readouterr().err == ("" if begun else said.format(may))
+
+
 @pytest.mark.usefixtures("terminal_can_be_lost")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_command_as_ctrl_c_does(

@@ -171,11 +171,7 @@ def test_a_record_of_what_is_larger_than_any_is_not_read(made: MadeIncident, nam
 
     assert code in {ExitCode.VERIFIED, ExitCode.BROKEN, ExitCode.USAGE}, said
     assert most < LARGE
-    assert (
-        "more than the 64 MiB that are read" in said
-        or "a line of more than the 4 MiB" in said
-        or name == "verdict.json"
-    )
+    assert " MiB that are read" in said or name == "verdict.json"
 
 
 @pytest.mark.parametrize("kind", ENDLESS)

@@ -194,4 +194,4 @@ def test_verify_takes_the_place_of_its_process(monkeypatch: pytest.MonkeyPatch) 
     started: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda _, words: started.append(words))
     verify_commands.verify(["phase1"])
-    assert started == [[sys.executable, "-P", "-m", "pytest", *pytest_words(["phase1"])]]
+    assert started == [[sys.executable, "-P", "-m", "rollproof.verification", *pytest_words(["phase1"])]]

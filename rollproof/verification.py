@@ -1,0 +1,21 @@
+"""pytest, as `rollproof verify` becomes it."""
+
+from __future__ import annotations
+
+import runpy
+
+from rollproof.beginning import interruptible
+
+
+def main() -> int:
+    """Run pytest with the words of this process."""
+    return interruptible(_run)
+
+
+def _run() -> int:
+    runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
