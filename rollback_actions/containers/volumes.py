@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from fixtures.engines.compose import NO_PROJECT
 from fixtures.engines.engine import Container, Mount
 from fixtures.errors import ActionFailed
 from fixtures.reading import open_regular
@@ -352,7 +353,9 @@ def _help(
 def helper(volume: str, kind: str, *, read_only: bool = False) -> tuple[str, list[str]]:
     """Return a new helper's name, and the options that let it see `volume` and nothing else."""
     name = f"rollproof-helper-{uuid.uuid4().hex[:12]}"
-    options = [f"--name={name}", f"--label={HELPER_LABEL}={volume}", "--pull=never", "--network=none"]
+    labels = {HELPER_LABEL: volume, **NO_PROJECT}
+    options = [f"--name={name}", *(f"--label={label}={value}" for label, value in labels.items())]
+    options += ["--pull=never", "--network=none"]
     return name, [*options, "--mount", _option(volume, kind) + (",readonly" if read_only else "")]
 
 

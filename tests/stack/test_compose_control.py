@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from fixtures.engines.compose import ComposeEngine
+from fixtures.engines.compose import PROJECT_LABEL, SERVICE_LABEL, ComposeEngine
 from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.rollback.configuration import read_document, with_environment
@@ -258,6 +258,22 @@ def test_a_helper_past_its_deadline_is_taken_away(project: ScratchProject) -> No
     with pytest.raises(Unverifiable, match="sleep of volume"):
         volumes._help(f"{project.name}_data", project.image, ["sleep", "600"], Deadline(2))
     assert not _helpers(project)
+
+
+def test_a_helper_on_an_image_that_compose_built_is_no_container_of_the_service(
+    project: ScratchProject,
+) -> None:
+    built = {PROJECT_LABEL: project.name, SERVICE_LABEL: "data"}
+    changes = [f"--change=LABEL {label}={value}" for label, value in built.items()]
+    image = docker("commit", *changes, project.container("other").id)
+    before = [one.name for one in project.engine.running()]
+    name, options = volumes.helper(f"{project.name}_data", "volume", read_only=True)
+    try:
+        docker("run", "--detach", *options, "--entrypoint=sleep", image, "infinity")
+        assert [one.name for one in project.engine.running()] == before
+    finally:
+        docker("rm", "--force", name)
+        docker("image", "rm", "--force", image)
 
 
 def test_a_helper_that_a_killed_run_left_behind_is_taken_away_first(
