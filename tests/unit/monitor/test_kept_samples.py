@@ -17,6 +17,8 @@ from fixtures.incident.kept_samples import KeptSamples, keep_samples, read_kept,
 from fixtures.monitoring.samples import Sample, SampleWriter, read_samples, samples_path
 from fixtures.record_names import SAMPLES, TAKEN
 from fixtures.system.clock import Moment
+from fixtures.system.files import json_line
+from fixtures.system.record_files import as_json
 from fixtures.target.profile import Target
 from tests.unit.made_samples import BEAT, samples
 
@@ -105,6 +107,22 @@ def test_they_are_bounded_and_what_is_left_out_is_said(
     assert (kept.count, kept.left_out) == (10, 4)
     assert "4 between left out" in str(kept)
     assert keep_samples(target, incident).left_out == 4
+
+
+def test_they_are_as_large_as_a_record_s_file_may_be(
+    target: Target, incident: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = _made(target, 12)
+    _monitored(target, made)
+    largest = max(len(json_line(as_json(one))) for one in read_samples(samples_path(target), 12))
+    monkeypatch.setattr(kept_samples, "MOST_BYTES", 6 * largest)
+    kept = keep_samples(target, incident)
+    assert _beats(incident) == [0, 1, 2, 9, 10, 11]
+    assert (kept.count, kept.left_out) == (6, 6)
+    assert (incident.folder / SAMPLES).stat().st_size <= 6 * largest
+    _monitored(target, _made(target, 1, later=BEAT, first=12))
+    assert keep_samples(target, incident).left_out == 7
+    assert _beats(incident) == [0, 1, 2, 10, 11, 12]
 
 
 def test_samples_of_another_target_are_not_ours(target: Target, incident: Incident) -> None:
