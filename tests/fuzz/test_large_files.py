@@ -36,6 +36,7 @@ COMMANDS = """\
 rollback status
 contacts status --incident={id}
 bundle {id} --output={folder}/bundle.tar.gz
+verify-bundle {folder}/bundle.tar.gz
 report {folder}/incidents/{id}
 """
 HOLES, VALUES, LINES, SAME = "holes", "values", "lines", "its own lines"

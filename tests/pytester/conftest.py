@@ -25,7 +25,7 @@ SETTINGS = """
 strict = true
 testpaths = ["checks"]
 addopts = ["-p", "no:randomly", "-p", "no:anyio", "-p", "no:platformdirs", "-p", "no:hypothesispytest"]
-timeout = "60"
+timeout = "240"
 timeout_method = "signal"
 """
 IMPORTS = """

@@ -30,7 +30,7 @@ from tests.running.cut import VARIANT
 from tests.unit.made_incident import Clock, MadeIncident, clock
 
 __all__ = ["clock"]
-SECONDS = 60
+SECONDS = 240
 LARGE = 80 * 1024 * 1024
 
 
