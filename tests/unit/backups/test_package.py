@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from fixtures.backups import newest_backup
-from fixtures.backups.package import MANIFEST, read_package, write_package
+from fixtures.backups.package import MANIFEST, read_details, read_package, write_package
 from fixtures.backups.sets import BackupSet
 from fixtures.errors import ActionFailed, Mismatch
 from fixtures.system.clock import Moment
-from fixtures.system.files import create_file, sha256_of
+from fixtures.system.files import MOST_VALUES, create_file, sha256_of
 from fixtures.target.store_descriptor import Means
 from tests.unit.stores.test_readers_reach import section
 
@@ -46,6 +46,15 @@ def test_a_whole_backup_is_read(folder: Path) -> None:
     assert package.path("parts/one").read_bytes() == b""
     with pytest.raises(ActionFailed, match="a data file nothing"):
         package.path("nothing")
+
+
+def test_a_backup_of_hundreds_of_thousands_of_objects_is_read(tmp_path: Path) -> None:
+    """Its manifest has a few values for each file, and more in all than a record may have."""
+    numbers = [0] * (MOST_VALUES + 1)
+    write_package(
+        tmp_path, kind="s3", method="copies", means=Means.COPIES, records={}, details={"numbers": numbers}
+    )
+    assert read_details(tmp_path) == {"numbers": numbers}
 
 
 def test_only_the_owner_may_read(folder: Path) -> None:
