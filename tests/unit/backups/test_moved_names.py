@@ -11,7 +11,7 @@ from typing import Self
 import pytest
 
 from fixtures.backups import moved_names
-from fixtures.backups.moved_names import Moved, Reading, digests_at, read_names
+from fixtures.backups.moved_names import MOST_MOVED, Moved, Reading, digests_at, read_names
 from fixtures.backups.sets import BackupSet, manifest_text, read_backup
 from fixtures.errors import Problem, Unverifiable
 from fixtures.stores.contract import Name
@@ -173,6 +173,14 @@ def test_of_too_many_moved_names_the_references_with_fewest_are_kept() -> None:
         {"b": ("000000000000000f",)}, {"a": "3 names moved, too many to keep"}
     )
     assert [*before.moved(after, most=4).names] == ["b", "a"]
+
+
+def test_the_manifest_of_a_set_with_most_moved_names_is_read() -> None:
+    words = {"a": ("1", "2")}
+    before = Reading(words, {"1": [], "2": []})
+    moved = before.moved(Reading(words, {"1": range(MOST_MOVED), "2": []}))
+    assert not moved.left_out
+    assert strict_json(manifest_text({"moved": moved.names}))["moved"].keys() == {"a"}
 
 
 def back_up(
