@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from itertools import combinations, product
 
@@ -46,7 +47,17 @@ def test_short_patterns_are_compared_exactly() -> None:
         for length in range(4)
         for each in product(["a", "[!a]", "[ab]", "?", "*"], repeat=length)
     ]
-    every = ["".join(each) for length in range(5) for each in product("abc", repeat=length)]
+    _require_exact(short, "abc")
+
+
+def test_patterns_of_brackets_are_compared_exactly() -> None:
+    """A bracket that is open, or that is closed behind its first sign, means itself."""
+    short = ["".join(each) for length in range(4) for each in product("a[!]", repeat=length)]
+    _require_exact(short, "ab[!]")
+
+
+def _require_exact(short: Sequence[str], letters: str) -> None:
+    every = ["".join(each) for length in range(5) for each in product(letters, repeat=length)]
     matched = {pattern: {name for name in every if fnmatchcase(name, pattern)} for pattern in short}
     wrong = [
         (wide, narrow)
