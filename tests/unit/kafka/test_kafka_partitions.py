@@ -13,6 +13,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from fixtures.errors import Meaning, Unverifiable
+from fixtures.stores.kafka import view
 from fixtures.stores.kafka.inventory import Inventory
 from fixtures.stores.kafka.ranges import RangeLog
 from fixtures.stores.kafka.view import Log, offsets_at, partitions_of, settings
@@ -106,6 +107,18 @@ def test_a_topic_of_which_a_partition_is_not_named_was_not_answered(
     assert caught.value.means is Meaning.OTHER
     with pytest.raises(Unverifiable):
         partitions_of(broker.reach, topic)
+
+
+def test_a_topic_of_others_is_named_whatever_the_broker_tells_of_its_partitions(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.owner.list_topics("another", timeout=SECONDS)
+
+    def untold(*_: object) -> int:
+        raise broker.reach.failed("none", expected="each partition")
+
+    monkeypatch.setattr(view, "partitions_of", untold)
+    assert "topic another" in broker.content.beside().outside
 
 
 def _commit(broker: Broker, offset: int) -> None:
