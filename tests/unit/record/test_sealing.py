@@ -449,6 +449,18 @@ def test_nothing_new_adds_no_entry_and_hashes_what_is_final_once(unsigned: Seale
     assert (unsigned.folder / CHAIN).read_bytes() == before
 
 
+def test_a_chain_that_nobody_would_read_is_not_written(
+    unsigned: SealedRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (unsigned.folder / CHAIN).read_bytes()
+    (unsigned.folder / "new.txt").write_text("new")
+    monkeypatch.setattr(chain, "_LARGEST", len(before))
+    with pytest.raises(Problem, match=r"a chain of at most .*what is new is not sealed"):
+        Sealing(unsigned.folder, unsigned.signing).seal("test")
+    assert (unsigned.folder / CHAIN).read_bytes() == before
+    assert not standing(unsigned.folder, unsigned.signing).wrong
+
+
 def test_runs_that_go_on_are_left_out(unsigned: SealedRecord) -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
