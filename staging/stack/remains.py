@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from fixtures.errors import Problem
+from fixtures.system.command import Deadline
 from rollback_actions.backup.scratch import SUFFIX
 from staging.machine.processes import finish, run, tail
 from staging.stack.stack_holder import PROJECT_LABEL, note
 
 _ASK_SECONDS = 30
+_ENDING_SECONDS = 10
+_POLL_SECONDS = 0.5
 _REMOVE_SECONDS = 180
 _HINT = "see that the Docker engine answers"
 
@@ -32,13 +36,15 @@ class Remains:
         Raises:
             Problem: The engine does not answer, or keeps a part.
         """
-        # One that ends just now is removed by the engine itself: what is left counts, and no exit code.
+        # One that ends just now is removed by the engine itself: what is left in the end counts.
         said = [
             self._remove("rm", "--volumes", names=self._containers()),
             self._remove("volume", "rm", names=self._volumes()),
             self._remove("network", "rm", names=self._labelled("network", "ls")),
         ]
-        left = self._left()
+        limit = Deadline(_ENDING_SECONDS)
+        while (left := self._left()) and not limit.passed:
+            time.sleep(_POLL_SECONDS)
         if left:
             raise Problem(
                 what=f"project {self.project}",

@@ -221,8 +221,8 @@ _BINDING_OF: dict[Flavour, dict[str, str]] = {
         # One password stays beside another; then the plugin is another one.
         (
             f"ALTER USER {ANN} IDENTIFIED BY 'scratch secret' RETAIN CURRENT PASSWORD"
-            """ ATTRIBUTE '{"purpose": "scratch"}'"""
-        ): "attributes: expected",
+            """ ATTRIBUTE '{"person": "Ann"}'"""
+        ): "second_password: expected none",
         f"ALTER USER {ANN} IDENTIFIED WITH sha256_password BY 'scratch secret'": "plugin: expected",
     },
     "mariadb": {

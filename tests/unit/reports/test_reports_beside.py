@@ -15,6 +15,7 @@ from fixtures.gating.verification import Verification
 from fixtures.incident.incident import Incident, RollbackRecord
 from fixtures.incident.ledger import Run
 from fixtures.incident.origin import Origin
+from fixtures.reading import MOST_LINES
 from fixtures.system.clock import Moment
 from fixtures.target.premigration import Waiver
 from fixtures.target.profile import load_target
@@ -200,6 +201,13 @@ def test_what_was_sealed_stays_so_when_results_are_added(tmp_path: Path) -> None
     (results / "b-result.json").write_text("changed")
     add_checksums(tmp_path)
     assert _checked(tmp_path) == 1
+
+
+def test_an_incident_of_many_runs_has_more_results_than_other_files_have_lines(tmp_path: Path) -> None:
+    lines = (f"{'0' * 64}  allure-results/{number}-result.json\n" for number in range(MOST_LINES + 1))
+    (tmp_path / "allure-results.sha256").write_text("".join(lines))
+    (missing,) = broken_seals(tmp_path)
+    assert missing.endswith(f"and {MOST_LINES - 2} more")
 
 
 def test_a_result_that_was_changed_or_taken_away_since_is_named(tmp_path: Path) -> None:

@@ -259,6 +259,14 @@ def test_another_rollback_in_the_same_incident_takes_no_hold_away(sandbox: Sandb
     assert [one.names for one in incident.earlier_rollbacks()] == [("redis",), ("mysql",)]
 
 
+def test_the_hundredth_rollback_of_an_incident_comes_after_those_before(sandbox: Sandbox) -> None:
+    incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+    names = [f"earlier-rollback-{number:02d}.json" for number in range(1, 102)]
+    for name in reversed(names):
+        (incident.folder / name).touch()
+    assert incident.earlier_rollback_names() == names
+
+
 def test_one_that_was_superseded_takes_no_hold_of_a_later_one_away(sandbox: Sandbox) -> None:
     plan = plan_database(sandbox.target, "redis")
     incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
