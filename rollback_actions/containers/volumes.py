@@ -197,15 +197,9 @@ def _refuse_writers(mount: Mount, deadline: Deadline) -> None:
     # The engine finds who mounts that very folder, not who mounts one around it or inside it.
     narrow = [] if mount.kind == "bind" else [f"--filter=volume={mount.name}"]
     listing = ["docker", "ps", "--quiet", "--no-trunc", *narrow, *states]
-    users = run_command(listing, what=f"look for users of {mount.name}", deadline=deadline).split()
-    if not users:
-        return
-    form = '{"name": {{json .Name}}, "has": {{json .Mounts}}}'
-    inspect = ["docker", "inspect", "--format", form, *users]
-    found = run_command(inspect, what=f"mounts of users of {mount.name}", deadline=deadline).splitlines()
     writers = [
         str(user["name"]).lstrip("/")
-        for user in map(json.loads, found)
+        for user in _users_in(listing, mount.name, deadline)
         if any(one["RW"] and _reaches(one, mount) for one in user["has"])
     ]
     if writers:
@@ -216,6 +210,28 @@ def _refuse_writers(mount: Mount, deadline: Deadline) -> None:
             source="docker ps",
             hint="name its service in application.services, so that it is stopped, or mount it read-only",
         )
+
+
+def _users_in(listing: Sequence[str], mount: str, deadline: Deadline) -> list[Mapping[str, Any]]:
+    """Return name and mounts of each container that `listing` finds, whichever of them ends meanwhile."""
+    form = '{"name": {{json .Name}}, "has": {{json .Mounts}}}'
+
+    def listed() -> list[str]:
+        return run_command(listing, what=f"look for users of {mount}", deadline=deadline).split()
+
+    users = listed()
+    while users:
+        inspect = ["docker", "inspect", "--format", form, *users]
+        try:
+            found = run_command(inspect, what=f"mounts of users of {mount}", deadline=deadline)
+        except ActionFailed:
+            now = listed()
+            if {*users} <= {*now}:  # it failed for none that has ended since
+                raise
+            users = now
+        else:
+            return [json.loads(line) for line in found.splitlines()]
+    return []
 
 
 def _reaches(other: Mapping[str, Any], mount: Mount) -> bool:

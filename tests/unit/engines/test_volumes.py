@@ -33,6 +33,31 @@ def test_a_helper_sees_one_volume_and_nothing_else(monkeypatch: pytest.MonkeyPat
     ]
 
 
+@pytest.mark.parametrize("left", [["2"], []])
+def test_a_container_that_ends_while_writers_are_looked_for_is_none(
+    monkeypatch: pytest.MonkeyPatch, left: list[str]
+) -> None:
+    there = iter([["1", *left], left])
+    last = ["1", *left]
+
+    def answer(command: list[str], **_: object) -> str:
+        nonlocal last
+        if command[1] == "ps":
+            last = next(there, last)
+            return "\n".join(last)
+        if "1" in command[4:]:
+            raise ActionFailed(what="", expected="", observed="No such object: 1", source="", hint="")
+        return json.dumps({"name": "/reader", "has": []})
+
+    monkeypatch.setattr(volumes, "run_command", answer)
+    mount = Mount("/srv/data", "bind", "/data", "/srv/data")
+    volumes._refuse_writers(mount, Deadline(60))
+    # Where nobody has ended, the engine's error is told.
+    there, last = iter([["1"], ["1", "2"]]), []
+    with pytest.raises(ActionFailed, match="No such object"):
+        volumes._refuse_writers(mount, Deadline(60))
+
+
 @pytest.mark.parametrize(
     ("mount", "other", "refused"),
     [
