@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from fixtures.engines.compose import PROJECT_LABEL
 from fixtures.errors import Problem
 from fixtures.system.command import Deadline
 from rollback_actions.backup.scratch import SUFFIX
 from staging.machine.processes import finish, run, tail
-from staging.stack.stack_holder import PROJECT_LABEL, note
+from staging.stack.stack_holder import note
 
 _ASK_SECONDS = 30
 _ENDING_SECONDS = 10
@@ -38,7 +39,7 @@ class Remains:
         """
         # One that ends just now is removed by the engine itself: what is left in the end counts.
         said = [
-            self._remove("rm", "--volumes", names=self._containers()),
+            self._remove("rm", "--volumes", names=self._containers(self._volumes())),
             self._remove("volume", "rm", names=self._volumes()),
             self._remove("network", "rm", names=self._labelled("network", "ls")),
         ]
@@ -55,15 +56,17 @@ class Remains:
             )
 
     def _left(self) -> list[str]:
+        volumes = self._volumes()
         kinds = {
-            "container": self._containers(),
-            "volume": self._volumes(),
+            "container": self._containers(volumes),
+            "volume": volumes,
             "network": self._labelled("network", "ls"),
         }
         return [f"{kind} {name}" for kind, names in kinds.items() for name in names]
 
-    def _containers(self) -> list[str]:
-        users = [f"--filter=volume={volume}" for volume in self._volumes()]
+    def _containers(self, volumes: list[str]) -> list[str]:
+        """Return the labelled containers, and those that use one of `volumes`."""
+        users = [f"--filter=volume={volume}" for volume in volumes]
         using = self._listed("ps", "--all", "--no-trunc", *users) if users else []
         return sorted({*self._labelled("ps", "--all", "--no-trunc"), *using})
 

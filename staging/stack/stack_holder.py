@@ -11,11 +11,11 @@ import json
 from dataclasses import dataclass
 from typing import Self
 
+from fixtures.engines.compose import PROJECT_LABEL
 from fixtures.system.process import Process
 from staging.machine.processes import run
 
 LABEL = "rollproof.holder"
-PROJECT_LABEL = "com.docker.compose.project"
 ASK_SECONDS = 30
 HINT = "see that the Docker engine answers"
 

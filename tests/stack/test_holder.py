@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 
+from fixtures.engines.compose import PROJECT_LABEL
 from fixtures.errors import Problem, UsageProblem
 from reports.terminal.progress import Progress
 from rollback_actions.backup.scratch import SUFFIX
@@ -18,7 +19,7 @@ from rollback_actions.containers import volumes
 from rollback_actions.session.lock import LockVolumes
 from staging.stack.fresh_stacks import clear_abandoned
 from staging.stack.stack import Stack
-from staging.stack.stack_holder import PROJECT_LABEL, Holder
+from staging.stack.stack_holder import Holder
 from tests.conftest import ROOT
 from tests.stack.scratch_project import docker
 from tests.unit.lock_stand_in import ended
