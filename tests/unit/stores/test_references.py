@@ -8,8 +8,7 @@ from typing import cast
 import pytest
 
 from fixtures.errors import Meaning, Mismatch, Unverifiable
-from fixtures.stores.contract import Name, StoreView
-from fixtures.stores.mongodb.view import _at, _is_empty
+from fixtures.stores.contract import Name, StoreView, names_of
 from fixtures.stores.references import MOST_TOLERATED, Followed, digest_of, follow, judge, look, require_whole
 from fixtures.target.sections import Reference
 from tests.unit.target.test_personal import PERSONAL
@@ -258,6 +257,5 @@ def test_a_digest_has_64_bits_and_depends_on_each_part() -> None:
         ({"files": [{"ids": []}]}, "files.ids", False),
     ],
 )
-def test_a_list_that_is_empty_is_there(document: object, path: str, *, empty: bool) -> None:
-    assert _is_empty(document, path.split(".")) is empty
-    assert _at(document, [path.split(".")]) == []
+def test_a_list_that_is_empty_names_nothing(document: dict[str, object], path: str, *, empty: bool) -> None:
+    assert list(names_of(document, [path])) == ([] if empty else [None])

@@ -1,0 +1,59 @@
+"""The names in Qdrant's payloads: as deep as applications put them, and in lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+from fixtures.stores.contract import names_at
+from fixtures.stores.qdrant.descriptor import QdrantProfile
+from fixtures.stores.qdrant.view import View
+from fixtures.stores.reach import Readable
+from fixtures.target.sections import Address
+from tests.unit.stores.test_readers_reach import NOWHERE
+
+Payload = Mapping[str, Any]
+
+
+def view(*payloads: Payload) -> View:
+    """Return the view of a Qdrant with points of these payloads, which it filters as a server does."""
+    profile = QdrantProfile(
+        kind="qdrant", risk="medium", services=("qdrant",), address=Address(host="127.0.0.1", port=1)
+    )
+
+    def scrolled(_: str, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        for number, payload in enumerate(payloads):
+            if all(_matches(payload, one["key"], one["match"]) for one in request["filter"]["must"]):
+                yield {"id": number, "payload": payload}
+
+    found = View(Readable("qdrant", profile, NOWHERE))
+    found._rest = cast("Any", SimpleNamespace(scrolled=scrolled))
+    return found
+
+
+def _matches(payload: Payload, key: str, match: Mapping[str, Any]) -> bool:
+    held = [name for (name,) in names_at(payload, [key])]
+    return any(str(one) in held for one in match.get("any", [match.get("value")]))
+
+
+def names(*payloads: Payload, fields: Sequence[str]) -> list[Any]:
+    return list(view(*payloads).names("files", fields, {}))
+
+
+def test_a_field_may_lie_below_another() -> None:
+    deep = {"page_content": "text", "metadata": {"source": "a", "page": 1}}
+    assert names(deep, fields=["metadata.source"]) == [("a",)]
+    assert names(deep, fields=["metadata.source", "metadata.page"]) == [("a", "1")]
+    assert view(deep).held("files", ["metadata.source"], [("a",), ("b",)]) == {("a",)}
+
+
+def test_each_text_of_a_list_is_a_name() -> None:
+    listed = {"files": ["a", "b"]}
+    assert names(listed, fields=["files"]) == [("a",), ("b",)]
+    assert view(listed).held("files", ["files"], [("a",), ("c",)]) == {("a",)}
+
+
+def test_a_point_without_the_field_has_no_name_and_an_empty_list_names_nothing() -> None:
+    assert names({}, {"metadata": {}}, {"metadata": None}, fields=["metadata.source"]) == [None] * 3
+    assert names({"files": []}, fields=["files"]) == []
