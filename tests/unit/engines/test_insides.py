@@ -81,7 +81,7 @@ def found(
     more: dict[str, Any] | None = None,
 ) -> Inside:
     raw = {"Id": "a", "Created": CREATED, "Mounts": mounts, "HostConfig": {"Tmpfs": {"/scratch": ""}}}
-    raw |= more or {}
+    raw |= {"State": {"Pid": 0}, **(more or {})}
     return inside(cast("APIClient", api), raw, SEAL, ignored)
 
 
@@ -113,6 +113,40 @@ def test_a_bound_file_has_one_hash_wherever_it_is_read(bound: Path, monkeypatch:
         "/etc/conf/b",
         "/etc/b",
     }
+
+
+def test_a_file_that_was_replaced_under_a_running_container_is_read_as_that_sees_it(
+    bound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, process = "/etc/a b.conf", tmp_path / "proc" / "7"
+    mounts = process / "mountinfo"
+    seen_inside = process / "root" / place[1:]
+    seen_inside.parent.mkdir(parents=True)
+    seen_inside.write_bytes(b"old")
+    monkeypatch.setattr("fixtures.engines.insides._PROCESSES", tmp_path / "proc")
+
+    def read() -> str:
+        (text,) = found(StandInApi(), bind(bound / "b", place), more={"State": {"Pid": 7}}).bound.values()
+        return text
+
+    told = "31 28 254:0 / / rw - overlay overlay rw\n1553 31 254:0 {} {} rw,relatime - ext4 /dev/vda rw\n"
+    # An account that may not look, and a container that does not run, have no such file.
+    on_the_host = read()
+    mounts.write_text(told.format("/srv/b", r"/etc/a\040b.conf"))
+    assert read() == on_the_host
+    mounts.write_text(told.format("/srv/x//deleted", "/etc/other"))
+    assert read() == on_the_host
+    mounts.write_text(told.format("/srv/b//deleted", r"/etc/a\040b.conf"))
+    (bound / "b").write_bytes(b"new")
+    replaced = read()
+    seen_inside.unlink()
+    mounts.unlink()
+    (bound / "b").write_bytes(b"old")
+    assert replaced == read() != on_the_host
+    # A folder that was replaced is empty.
+    (process / "root" / "etc" / "conf").mkdir()
+    mounts.write_text(told.format("/srv/conf//deleted", "/etc/conf"))
+    assert found(StandInApi(), bind(bound, "/etc/conf"), more={"State": {"Pid": 7}}).bound == {}
 
 
 @pytest.mark.parametrize("host", ["unix:///var/run/docker.sock", "tcp://192.0.2.1:2376"])
