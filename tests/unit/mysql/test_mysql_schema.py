@@ -1,0 +1,47 @@
+"""The definitions of a MySQL or MariaDB database, from the rows of its information schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+
+from fixtures.collection import Json
+from fixtures.engines.engine import Endpoint
+from fixtures.stores.mysql import schema
+from fixtures.stores.reach import NOBODY, Reach
+
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+class Server:
+    """A connection to a server whose information schema has `told`: rows, by a word of the query for them."""
+
+    def __init__(self, told: Rows) -> None:
+        self._told = told
+        self._found: Sequence[Mapping[str, Any]] = ()
+
+    def cursor(self, _: object) -> Server:
+        return self
+
+    def execute(self, query: str, _: object) -> None:
+        self._found = next((rows for word, rows in self._told.items() if word in query), ())
+
+    def fetchall(self) -> list[dict[str, Any]]:
+        return [dict(row) for row in self._found]
+
+    def close(self) -> None: ...
+
+
+def read(told: Rows, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Json]:
+    monkeypatch.setattr(schema, "tables", lambda *_: [])
+    reach = Reach("mysql", Endpoint("127.0.0.1", 9), NOBODY, 1.0)
+    return schema.read_schemas(cast("Any", Server(told)), "mariadb", ["shop"], reach)
+
+
+def test_a_sequence_that_is_gone_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = {"name": "shop.numbers", "engine": "InnoDB", "comment": ""}
+    found = read({"'SEQUENCE'": [numbers]}, monkeypatch)
+    assert found == {"sequence shop.numbers": {"engine": "InnoDB", "comment": ""}}
+    assert read({}, monkeypatch) == {}
