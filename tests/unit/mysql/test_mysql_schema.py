@@ -13,6 +13,7 @@ from fixtures.stores.mysql import schema
 from fixtures.stores.reach import NOBODY, Reach
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+TABLE = {"name": "shop.orders", "ENGINE": "InnoDB", "type": "BASE TABLE"}
 
 
 class Server:
@@ -45,3 +46,15 @@ def test_a_sequence_that_is_gone_is_seen(monkeypatch: pytest.MonkeyPatch) -> Non
     found = read({"'SEQUENCE'": [numbers]}, monkeypatch)
     assert found == {"sequence shop.numbers": {"engine": "InnoDB", "comment": ""}}
     assert read({}, monkeypatch) == {}
+
+
+def test_spaces_count_in_a_default_and_not_at_the_end_of_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_spaces(spaces: str) -> tuple[Json, Json]:
+        column = {"name": "shop.orders", "part": "note", "DEFAULT": spaces}
+        trigger = {"name": "shop.t", "body": f"SET @a = 1{spaces}"}
+        told = {"BASE TABLE": [TABLE], "column_default": [column], "action_statement": [trigger]}
+        found: Any = read(told, monkeypatch)
+        return found["shop.orders"]["columns"]["note"]["default"], found["trigger shop.t"]["body"]
+
+    assert with_spaces("") == ("", "SET @a = 1")
+    assert with_spaces(" ") == (" ", "SET @a = 1")
