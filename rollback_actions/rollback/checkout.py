@@ -37,7 +37,9 @@ def check_out(repository: Path, commit: str, kept: Path, *, seconds: float = GIT
     patch = _unused(kept, WORKING_COPY, ".patch")
     # As git itself would apply it, whatever diff tools the user has configured.
     plain = ("--no-ext-diff", "--no-textconv", "--no-color")
-    git(repository, "diff", "--binary", *plain, "HEAD", stdout=patch, deadline=limit)
+    # The checkout is of the whole working copy, and the user's settings may show a part of it alone.
+    top = repository / git(repository, "rev-parse", "--show-cdup", deadline=limit)
+    git(top, "diff", "--binary", *plain, "HEAD", stdout=patch, deadline=limit)
     notes = [f"changes of {unhidden} files that git was told not to see are seen again"] if unhidden else []
     if patch.stat().st_size:
         notes.append(f"uncommitted changes kept in {patch}")

@@ -214,6 +214,18 @@ def test_a_part_of_a_working_copy_keeps_what_is_beside_it(repository: Path, tmp_
     assert (tmp_path / "kept" / "untracked-1" / "held").read_text() == "only here"
 
 
+def test_changes_beside_the_part_are_kept_whatever_git_is_told_to_show(
+    repository: Path, tmp_path: Path
+) -> None:
+    first = _git(repository, "rev-parse", "HEAD~1")
+    (repository / "part").mkdir()
+    (repository / "release").write_text("mended in production")
+    _git(repository, "config", "diff.relative", "true")
+    said = check_out(repository / "part", first, tmp_path / "kept")
+    assert said == f"uncommitted changes kept in {tmp_path / 'kept' / 'working-copy-1.patch'}"
+    assert b"mended in production" in (tmp_path / "kept" / "working-copy-1.patch").read_bytes()
+
+
 def test_a_branch_that_is_spelled_like_a_hash_is_not_taken(repository: Path) -> None:
     first = _git(repository, "rev-parse", "HEAD~1")
     _git(repository, "branch", first[:8], "HEAD")
