@@ -48,7 +48,9 @@ def check_out(repository: Path, commit: str, kept: Path, *, seconds: float = GIT
     moved = _move_aside(repository, commit, kept, limit)
     if moved:
         notes.append(f"{moved} untracked files in the way of the commit moved to {kept}")
-    git(repository, "checkout", "--quiet", "--force", "--detach", commit, "--", deadline=limit)
+    # The patch lacks changes within submodules: they stay, where the user's settings would discard them.
+    forced = ("--quiet", "--force", "--no-recurse-submodules", "--detach")
+    git(repository, "checkout", *forced, commit, "--", deadline=limit)
     observed = head(repository)
     if observed != commit:
         raise ActionFailed(

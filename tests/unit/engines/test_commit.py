@@ -226,6 +226,22 @@ def test_changes_beside_the_part_are_kept_whatever_git_is_told_to_show(
     assert b"mended in production" in (tmp_path / "kept" / "working-copy-1.patch").read_bytes()
 
 
+def test_a_submodule_keeps_its_changes_whatever_git_is_told_of_it(repository: Path, tmp_path: Path) -> None:
+    library, within = tmp_path / "library", repository / "library"
+    _git(tmp_path, "clone", "--quiet", str(repository), str(library))
+    trusted = ("-c", "protocol.file.allow=always")
+    _git(repository, *trusted, "submodule", "--quiet", "add", str(library), "library")
+    _git(repository, "commit", "--quiet", "--message", "with a library")
+    commit = head(repository)
+    _git(within, "checkout", "--quiet", "HEAD~1")
+    _git(repository, "commit", "--quiet", "--all", "--message", "another one of it")
+    (within / "release").write_text("mended in production")
+    _git(repository, "config", "submodule.recurse", "true")
+    check_out(repository, commit, tmp_path / "kept")
+    assert head(repository) == commit
+    assert (within / "release").read_text() == "mended in production"
+
+
 def test_a_branch_that_is_spelled_like_a_hash_is_not_taken(repository: Path) -> None:
     first = _git(repository, "rev-parse", "HEAD~1")
     _git(repository, "branch", first[:8], "HEAD")
