@@ -143,12 +143,21 @@ class ComposeControl(ComposeProject):
         """
         volumes.load(self._containers(services), folder, Deadline(deadline))
 
-    def replace_files(self, mount: Mount, images: Sequence[str], archive: Path, *, deadline: float) -> None:
+    def replace_files(
+        self,
+        mount: Mount,
+        images: Sequence[str],
+        archive: Path,
+        *,
+        deadline: float,
+        spared: Sequence[str] = (),
+    ) -> None:
         """Make the files of `mount`, which no running container can write to, those in the tar `archive`.
 
-        Its entries are below ``volume``. The first of the image ids `images` with a shell empties it.
+        Its entries are below ``volume``. The first of the image ids `images` with a shell empties it, but for
+        the paths `spared`.
         """
-        volumes.replace(mount, images, archive, Deadline(deadline))
+        volumes.replace(mount, images, archive, Deadline(deadline), spared)
 
     def save_image(self, image: str, file: Path, *, deadline: float) -> None:
         """Write the image with the id `image` to `file`, which appears only when it is complete."""

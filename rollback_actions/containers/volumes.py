@@ -73,6 +73,28 @@ cd {INSIDE} || exit 1
 find . -mindepth 1 -delete 2>/dev/null || rm -rf -- ..?* .[!.]* *
 test -z "$(ls -A)"
 """
+# The paths of its arguments are of other mounts, and in no copy of this one: they stay, with all below them.
+SPARE_SCRIPT = f"""
+empty() (
+    folder=$1
+    shift
+    for one in "$folder"/* "$folder"/.[!.]* "$folder"/..?*; do
+        test -e "$one" || test -L "$one" || continue
+        todo=remove
+        for spared; do
+            case $spared in
+                "$one") todo=leave ;;
+                "$one"/*) test $todo = leave || test -L "$one" || todo=enter ;;
+            esac
+        done
+        case $todo in
+            remove) rm -rf -- "$one" || exit 1 ;;
+            enter) empty "$one" "$@" || exit 1 ;;
+        esac
+    done
+)
+cd {INSIDE} && empty . "$@"
+"""
 SHELL_SCRIPT = "command -v rm && command -v ls"
 TOOLS_SCRIPT = "for one in tar find sort comm cut sed xargs date tr head; do command -v $one || exit 1; done"
 
@@ -149,11 +171,14 @@ def beside(whole: Path, suffix: str) -> Path:
     return whole.with_name(f"{whole.name}.{suffix}")
 
 
-def replace(mount: Mount, images: Sequence[str], archive: Path, deadline: Deadline) -> None:
+def replace(
+    mount: Mount, images: Sequence[str], archive: Path, deadline: Deadline, spared: Sequence[str] = ()
+) -> None:
     """Make the files of `mount`, a volume or a folder of the host, those in the tar `archive`.
 
     The entries of the tar are below a folder with the name of `INSIDE`, whose own permissions count too. The
-    first of `images` with a shell empties the mount. A second run ends in the same state.
+    first of `images` with a shell empties the mount. The paths `spared`, where the tar has nothing, are left
+    alone. A second run ends in the same state.
 
     Raises:
         ActionFailed: a container that can write there is not stopped, or no image has a shell; nothing was
@@ -171,7 +196,10 @@ def replace(mount: Mount, images: Sequence[str], archive: Path, deadline: Deadli
             source="images of the target's containers",
             hint="what came after the backup is deleted by a program: have one such image in the project",
         )
-    _help(mount.name, image, ["sh", "-c", EMPTY_SCRIPT], deadline, kind=mount.kind)
+    # A host's folder holds what is mounted inside it once more, if it is below that folder on the host too.
+    paths = [f"./{path}" for path in spared]
+    empty = ["sh", "-c", SPARE_SCRIPT, "sh", *paths] if paths else ["sh", "-c", EMPTY_SCRIPT]
+    _help(mount.name, image, empty, deadline, kind=mount.kind)
     name, options = helper(mount.name, mount.kind)
     create = ["docker", "create", *options, "--entrypoint=sh", image]
     try:

@@ -35,13 +35,17 @@ NAMED = 20
 
 
 class _Held(Model):
-    """A mount at the time of the backup: its tar, its volume or folder, and its content's digest."""
+    """A mount at the time of the backup: its tar, its volume or folder, and its content's digest.
+
+    `nested` are the places of other mounts inside it; earlier versions wrote none.
+    """
 
     file: str
     kind: str
     source: str
     records: int
     total: str
+    nested: tuple[str, ...] = ()
 
 
 class _Details(Model):
@@ -123,6 +127,7 @@ class Keeper(StoreWriter[MountsProfile]):
                 source=held.mount.name,
                 records=digest.records,
                 total=f"{digest.total:x}",
+                nested=held.nested,
             )
         return _Details(held=list(self._profile.held), project="".join(projects), mounts=kept)
 
@@ -192,14 +197,15 @@ class Keeper(StoreWriter[MountsProfile]):
             yield from self._later(held, archive)
         of_then = Mount(kept.source, kept.kind, place, kept.source)
         projects = {c.labels.get(PROJECT_LABEL, "") for found in containers.values() for c in found}
-        targets = list(present)
+        # Other mounts inside it are neither in the backup nor in a safety copy: they are not deleted.
+        targets = dict.fromkeys(present, held.nested) if held else {}
         if details.project in projects and kept.source not in {mount.name for mount in present}:
-            targets.append(of_then)
+            targets[of_then] = kept.nested
             yield f"{kept.source} is filled too, which {service} mounted at {place} at the backup"
         every = (c for found in containers.values() for c in found)
         images = [c.image_id for c in (*containers.get(service, ()), *every)]
-        for mount in targets:
-            self._control.replace_files(mount, images, archive, deadline=countdown.left())
+        for mount, nested in targets.items():
+            self._control.replace_files(mount, images, archive, deadline=countdown.left(), spared=nested)
         if not targets:
             raise self._not_restored("no container that mounts it", of=name, expected="its mount")
         if held and self._digest(held) != _digest_of(kept):

@@ -391,3 +391,39 @@ def test_the_engine_is_asked_once_for_the_containers_of_all_mounts(tmp_path: Pat
         folder.mkdir()
         assert keep(folder).records == {f"backend:{place}": 1 for place in places}
         assert rounds == ["asked"]
+
+
+def test_what_is_mounted_inside_is_not_deleted_by_a_restore(tmp_path: Path) -> None:
+    sent = _tar("versions/", "versions/a", "versions/uploads/", "versions/uploads/b")
+
+    @contextmanager
+    def files(*_: object) -> Iterator[Iterator[bytes]]:
+        yield iter([sent])
+
+    folder, renamed = Mount("/srv", "bind", "/app/versions", "/srv"), _volume("/app/versions")
+    inner = Mount("/srv/uploads", "bind", "/app/versions/uploads", "/srv/uploads")
+    there: dict[str, tuple[Mount, ...]] = {"backend": (folder, inner)}
+    profile = MountsProfile(kind="mounts", risk="low", held=(HELD,), together=())
+    engine: Any = SimpleNamespace(
+        files=files,
+        containers=lambda: {
+            service: (SimpleNamespace(id="b", image_id="i", labels={}, mounts=mounts),)
+            for service, mounts in there.items()
+        },
+    )
+    control = stand_in(ComposeControl)
+    keeper = Keeper(Writable("state", profile, ENGINE, control, 60.0, engine=engine))
+    assert keeper.back_up(tmp_path).records == {HELD: 1}
+
+    def spared() -> dict[str, tuple[str, ...]]:
+        control.replace_files.reset_mock()
+        keeper.restore(tmp_path)
+        return {
+            call.args[0].name: call.kwargs.get("spared", ()) for call in control.replace_files.call_args_list
+        }
+
+    assert spared() == {"/srv": ("uploads",)}
+    # Where it is mounted no more, the backup tells what was inside it.
+    sent = _tar("versions/", "versions/a")
+    there["backend"] = (renamed,)
+    assert spared() == {"project_versions": (), "/srv": ("uploads",)}
