@@ -29,7 +29,7 @@ from rollback_actions.session.journal import Journal
 from rollback_actions.session.lock import TargetLock
 from rollback_actions.session.session import Session, open_session
 from tests.unit.lock_stand_in import StandInPlace
-from tests.unit.sandbox import SECRET, Releases, Sandbox, make_sandbox
+from tests.unit.sandbox import SECRET, Releases, Sandbox, back_up, make_sandbox
 
 DAMAGED = ["{", "[]", "null", '{"commit": 1}', "\0\0", '{"names": 5}', "[" * 100_000]
 
@@ -108,6 +108,17 @@ def test_a_damaged_backup_set_is_none(sandbox: Sandbox, text: str) -> None:
     )
     with pytest.raises(UsageProblem, match=r"zz-damaged, which is damaged .*, sandbox at "):
         find_backup(backups, name, sandbox.bad)
+
+
+def test_the_newest_set_is_told_by_when_it_was_taken_not_by_its_name(sandbox: Sandbox) -> None:
+    backups = sandbox.target.folders.backups
+    (older,) = backups.glob("*/set.json")
+    older.parent.rename(backups / "to be kept")
+    back_up(sandbox, sandbox.commit, "20261126T010000000Z-sandbox")
+    newest = find_backup(backups, sandbox.target.name, sandbox.commit)
+    assert newest.folder.name == "20261126T010000000Z-sandbox"
+    named = find_backup(backups, sandbox.target.name, sandbox.commit, "to be kept")
+    assert named.folder.name == "to be kept"
 
 
 @pytest.mark.parametrize("kept", [{"method": "m", "records": {}, "bytes": 1}, {}, None, [], {"size": {}}])
