@@ -146,6 +146,12 @@ def roll_back(
     run.walk(plan.of(Step.LOOK))
     run.begin(incident)
     unfinished = run.unfinished
+    if unfinished.records is not None:
+        # It may have been weeks ago. Who types the command again expects the data of the backup.
+        steps.note(
+            f"{', '.join(unfinished.stores)} went back when this rollback first ran, at"
+            f" {unfinished.started.wall}, and stays as it is now; once this has passed, --again restores it"
+        )
     try:
         with watch_of(target, plan.stores, engine, steps.note) as run.watch:
             run.walk(plan.left(restored=unfinished.records is not None))

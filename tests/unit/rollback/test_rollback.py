@@ -378,6 +378,22 @@ def test_a_wider_rollback_leaves_nothing_to_go_on_with(sandbox: Sandbox, inciden
     assert incident.rollback_verdicts() == [Verdict.FAILED]
 
 
+def test_one_that_has_restored_long_ago_says_that_it_does_not_restore_again(
+    sandbox: Sandbox, incident: Incident
+) -> None:
+    sandbox.control.up.side_effect = ActionFailed(what="a", expected="b", observed="c", source="d", hint="e")
+    with pytest.raises(ActionFailed):
+        sandbox.run(PLANS["emergency"](sandbox), incident)
+    said = " went back when this rollback first ran, at "
+    assert said not in (incident.folder / "journal.jsonl").read_text()
+    sandbox.control.up.side_effect = None
+    for keeper in sandbox.keepers.values():
+        keeper.words = {"a": "damaged weeks later"}
+    assert sandbox.run(PLANS["emergency"](sandbox), incident).verdict == Verdict.PASSED
+    assert set(_words(sandbox).values()) == {"damaged weeks later"}
+    assert f"redis, mysql{said}" in (incident.folder / "journal.jsonl").read_text()
+
+
 def test_one_whose_restored_data_another_overwrote_restores_it_again(
     sandbox: Sandbox, incident: Incident
 ) -> None:
