@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 from unittest.mock import create_autospec
 
@@ -15,7 +16,8 @@ from fixtures.backups.package import Kept
 from fixtures.backups.sets import BackupSet
 from fixtures.baseline.folder import Baseline
 from fixtures.baseline.target_comparison import Finding
-from fixtures.engines.engine import ContainerEngine, Endpoint
+from fixtures.engines.compose import ComposeEngine
+from fixtures.engines.engine import ContainerEngine, Endpoint, Mount
 from fixtures.errors import ActionFailed, Mismatch, Unverifiable
 from fixtures.incident.trials import Trial, of_problem
 from fixtures.stores.contract import StoreView
@@ -24,13 +26,14 @@ from fixtures.stores.reach import Readable
 from fixtures.system.clock import Moment
 from fixtures.system.command import Deadline
 from fixtures.system.record_files import as_json, record_of
-from fixtures.target.profile import Target
+from fixtures.target.profile import Engine, Target
 from fixtures.target.sections import Account, Address, ApiKey, StoreProfile
 from fixtures.target.store_descriptor import Means
 from fixtures.verdict import Verdict
 from rollback_actions.backup import restore_trial
 from rollback_actions.backup.restore_trial import StoreTrial
 from rollback_actions.backup.scratch import Scratch, ScratchControl, require_apart, require_own_address
+from rollback_actions.containers import volumes
 from rollback_actions.stores.contract import Restored
 
 Record = dict[str, Any]
@@ -325,3 +328,33 @@ def _begun() -> Future[None]:
     started: Future[None] = Future()
     started.set_result(None)
     return started
+
+
+def test_what_completes_a_copy_of_a_running_store_is_tried_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, folder = "/var/lib/milvus", tmp_path / "milvus"
+    folder.mkdir()
+    for name in ("t_data.tar", "t_data.tar.changes", "t_data.tar.list"):
+        (folder / name).write_text(name)
+
+    def containers(engine: ComposeEngine) -> dict[str, object]:
+        mounts = (Mount(f"{engine.project}_data", "volume", place, ""),)
+        return {"milvus": (SimpleNamespace(service="milvus", mounts=mounts),)}
+
+    loaded: dict[str, str] = {}
+
+    def load(_: object, given: Path, __: object) -> None:
+        loaded.update({path.name: path.read_text() for path in given.iterdir()})
+
+    monkeypatch.setattr(ComposeEngine, "containers", containers)
+    monkeypatch.setattr(volumes, "load", load)
+    control = ScratchControl(*(Engine(kind="compose", project=name) for name in ("t-scratch", "t")))
+    control.load_volumes(["milvus"], folder, deadline=60.0)
+    wanted = {f"t-scratch_data.tar{end}": f"t_data.tar{end}" for end in ("", ".changes", ".list")}
+    assert loaded == wanted
+    for name in ("t_data.tar.changes", "t_data.tar.list"):
+        (folder / name).unlink()
+    loaded.clear()
+    control.load_volumes(["milvus"], folder, deadline=60.0)
+    assert loaded == {"t-scratch_data.tar": "t_data.tar"}
