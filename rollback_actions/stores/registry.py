@@ -125,7 +125,8 @@ def _endpoint(profile: StoreProfile, engine: ContainerEngine) -> Endpoint:
         return endpoint_of(profile, engine)
     except Unverifiable:
         # A store that is down has no address yet. A store that is restored by its volumes gets one when its
-        # keeper has started it. Any other is looked for under its service's name, and not found there.
+        # keeper has started it. Any other is not found: no host has a name of this domain. This machine may
+        # know another server by the service's own name, which would be overwritten.
         if profile.address is None or profile.address.service is None:
             raise
-        return Endpoint(profile.address.service, profile.address.port)
+        return Endpoint(f"{profile.address.service}.invalid", profile.address.port)

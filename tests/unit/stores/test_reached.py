@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path
+from unittest.mock import create_autospec
 
 import grpc  # type: ignore[import-untyped]
 import pymysql
@@ -15,6 +18,7 @@ from pydantic import SecretStr
 from pymilvus.exceptions import MilvusException
 from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTimeoutError
 
+from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import Meaning, Unverifiable
 from fixtures.monitoring.samples import ProbeKind
 from fixtures.probes.probe import unreached_by
@@ -24,7 +28,12 @@ from fixtures.stores.mongodb import view as mongodb
 from fixtures.stores.mysql import view as mysql
 from fixtures.stores.reach import Reach
 from fixtures.stores.redis import view as redis_view
-from fixtures.target.sections import Account
+from fixtures.target.profile import load_target
+from fixtures.target.sections import Account, Address
+from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.stores.registry import open_keeper
+from tests.conftest import write_profile
+from tests.unit.sandbox import stand_in
 from tests.unit.stores.test_readers_reach import NOWHERE
 
 REACH = Reach("one", NOWHERE, Account(user="reader", password=SecretStr("x")), 1.0)
@@ -97,3 +106,19 @@ def test_a_refusal_is_an_answer(
     assert caught.value.means is means
     reached = unreached_by(caught.value, ProbeKind.STORE) is None
     assert reached is (means is OTHER)
+
+
+def test_a_store_that_is_down_is_looked_for_on_no_host_of_its_services_name(tmp_path: Path) -> None:
+    gone = Unverifiable(what="service", expected="a container", observed="none", source="engine", hint="up")
+    engine = create_autospec(ContainerEngine, instance=True)
+    engine.resolve.side_effect = gone
+    with socket.create_server(("localhost", 0)) as another:
+        # Another server, which this machine knows by the very name that the compose file has for the store.
+        address = Address(service="localhost", port=another.getsockname()[1])
+        profile = load_target(write_profile(tmp_path)).stores["redis"].model_copy(update={"address": address})
+        keeper = open_keeper("redis", profile, engine, stand_in(ComposeControl), 2.0)
+        with pytest.raises(Unverifiable, match=r"localhost\.invalid"):
+            keeper.back_up(tmp_path)
+        another.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            another.accept()
