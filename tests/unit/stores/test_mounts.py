@@ -427,3 +427,10 @@ def test_what_is_mounted_inside_is_not_deleted_by_a_restore(tmp_path: Path) -> N
     sent = _tar("versions/", "versions/a")
     there["backend"] = (renamed,)
     assert spared() == {"project_versions": (), "/srv": ("uploads",)}
+
+
+def test_a_file_that_is_mounted_alone_is_refused_before_it_counts_as_backed_up() -> None:
+    content = _content(_tar("data.db"), Mount("/srv/data.db", "bind", "/app/versions", "/srv/data.db"))
+    with pytest.raises(Unverifiable, match=r"a file.*\nHINT: mount the folder") as refused:
+        _keys(content)
+    assert "expected a folder with files" in str(refused.value)
