@@ -159,6 +159,13 @@ class ComposeControl(ComposeProject):
         """
         volumes.replace(mount, images, archive, Deadline(deadline), spared)
 
+    def keep_files(self, mount: Mount, images: Sequence[str], archive: Path, *, deadline: float) -> None:
+        """Write the files of `mount`, which nothing has to mount, to the tar `archive`.
+
+        It is one that `replace_files` takes. The engine makes a container of the first of `images` for it.
+        """
+        volumes.keep(mount, images, archive, Deadline(deadline))
+
     def save_image(self, image: str, file: Path, *, deadline: float) -> None:
         """Write the image with the id `image` to `file`, which appears only when it is complete."""
         run_command(

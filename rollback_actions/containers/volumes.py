@@ -210,6 +210,26 @@ def replace(
         remove_helpers(mount.name, Deadline(CLEANUP_SECONDS))
 
 
+def keep(mount: Mount, images: Sequence[str], archive: Path, deadline: Deadline) -> None:
+    """Write the files of `mount`, a volume or a folder of the host, to the tar `archive`, for `replace`.
+
+    Nothing has to mount it, and nothing runs. A volume that is not there is made, and is empty.
+
+    Raises:
+        ActionFailed: a folder of the host is not there, or the engine has none of `images`.
+        Unverifiable: the deadline passed.
+    """
+    remove_helpers(mount.name, deadline)
+    name, options = helper(mount.name, mount.kind, read_only=True)
+    create = ["docker", "create", *options, "--entrypoint=sh", *images[:1]]
+    try:
+        run_command(create, what=f"helper of {mount.name}", deadline=deadline)
+        read = ["docker", "cp", f"{name}:{INSIDE}", "-"]
+        run_command(read, what=f"files of {mount.name}", deadline=deadline, stdout=archive)
+    finally:
+        remove_helpers(mount.name, Deadline(CLEANUP_SECONDS))
+
+
 def _able(name: str, kind: str, images: Iterable[str], script: str, deadline: Deadline) -> str | None:
     """Return the first of `images` in which `script` finds its programs, None if there is none."""
     for image in dict.fromkeys(images):

@@ -284,7 +284,12 @@ def _keep(run: _Run, keep: PlannedStep) -> None:
         stores = [name for name in run.plan.stores if run.unfinished.kept is None or name in unseen]
         if stores:
             keepers = {
-                name: kept_by(run.keeper(name, limit.remaining), up=name not in run.down) for name in stores
+                name: kept_by(
+                    run.keeper(name, limit.remaining),
+                    up=name not in run.down,
+                    backup=run.losses.backup.folder / name,
+                )
+                for name in stores
             }
             with backup_written(folder):
                 safety = _next_safety(folder, run.unfinished.incident.id)

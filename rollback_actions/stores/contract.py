@@ -73,6 +73,15 @@ class SafetyKeeper(StoreKeeper, Protocol):
 
 
 @runtime_checkable
+class MovingKeeper(SafetyKeeper, Protocol):
+    """A store that may have been somewhere else at the backup: a restore overwrites that place too."""
+
+    def keep_both(self, folder: Path, backup: Path) -> Kept:
+        """As `keep_safe`; keeps also what is now at the places where the backup in `backup` had the store."""
+        ...
+
+
+@runtime_checkable
 class LoadingKeeper(StoreKeeper, Protocol):
     """A store that holds collections which nobody can read until they are loaded."""
 
@@ -88,10 +97,15 @@ Keep = Callable[[Path], Kept]
 """Writes a complete backup into a folder, which exists and is empty. See `StoreKeeper.back_up`."""
 
 
-def kept_by(keeper: StoreKeeper, *, up: bool) -> Keep:
-    """Return what copies a store before its restore; only a `StoppedKeeper` works when it is not `up`."""
+def kept_by(keeper: StoreKeeper, *, up: bool, backup: Path) -> Keep:
+    """Return what copies a store before the restore of `backup`, its own folder of a set.
+
+    Only a `StoppedKeeper` works when the store is not `up`.
+    """
     if isinstance(keeper, StoppedKeeper):
         return partial(keeper.keep_aside, up=up)
+    if isinstance(keeper, MovingKeeper):
+        return partial(keeper.keep_both, backup=backup)
     return keeper.keep_safe if isinstance(keeper, SafetyKeeper) else keeper.back_up
 
 

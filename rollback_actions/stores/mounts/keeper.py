@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
-from fixtures.backups.package import Kept, Package, read_package, write_package
+from pydantic import Field
+
+from fixtures.backups.package import Kept, Package, read_details, read_package, write_package
 from fixtures.engines.compose import PROJECT_LABEL
 from fixtures.engines.engine import Container, ContainerEngine, Mount, mounts_at
 from fixtures.errors import reason_of
@@ -49,11 +51,16 @@ class _Held(Model):
 
 
 class _Details(Model):
-    """`held` are the mounts of the profile, `mounts` those that were there; `project` is compose's."""
+    """`held` are the mounts of the profile, `mounts` those that were there; `project` is compose's.
+
+    In a safety copy, `left` are the tars of volumes and folders that a mount of the backup was of, and now is
+    not.
+    """
 
     held: list[str]
     project: str
     mounts: dict[str, _Held]
+    left: dict[str, str] = Field(default_factory=dict)
 
 
 class Keeper(StoreWriter[MountsProfile]):
@@ -86,13 +93,28 @@ class Keeper(StoreWriter[MountsProfile]):
 
     def keep_safe(self, folder: Path) -> Kept:
         """As `back_up`, right before a restore: nothing of the application runs, and mounts may be gone."""
+        return self._sealed(folder, self._kept_safe(folder, self._engine.containers()))
+
+    def keep_both(self, folder: Path, backup: Path) -> Kept:
+        """As `keep_safe`, with what a restore of `backup` overwrites where its mounts were then.
+
+        Releases rename a volume, or a service. Nothing mounts the old volume then, and only it may have what
+        users added between the backup and that release.
+        """
+        countdown = self._whole.start()
         containers = self._engine.containers()
-        there = {
-            name: self._reader.found(name, containers)
-            for name in sorted(self._profile.held)
-            if _mounted(name, containers)
+        kept = self._kept_safe(folder, containers)
+        of_then = _Details.model_validate(read_details(backup))
+        left = {
+            mount.name: mount
+            for name in of_then.mounts
+            if name in self._profile.held and (mount := _left(name, of_then, containers))
         }
-        return self._sealed(folder, self._keep(folder, there))
+        files = {source: f"left-{number:04d}.tar" for number, source in enumerate(sorted(left))}
+        images = [c.image_id for found in containers.values() for c in found]
+        for source, file in files.items():
+            self._control.keep_files(left[source], images, folder / file, deadline=countdown.left())
+        return self._sealed(folder, kept.model_copy(update={"left": files}))
 
     def restore(self, folder: Path) -> Restored:
         """Make each mount equal to its tar, and verify that; a mount that the backup lacks is left alone.
@@ -115,6 +137,14 @@ class Keeper(StoreWriter[MountsProfile]):
             records[name] = details.mounts[name].records
         return Restored(records, tuple(notes))
 
+    def _kept_safe(self, folder: Path, containers: Mapping[str, Sequence[Container]]) -> _Details:
+        there = {
+            name: self._reader.found(name, containers)
+            for name in sorted(self._profile.held)
+            if _mounted(name, containers)
+        }
+        return self._keep(folder, there)
+
     def _keep(self, folder: Path, mounts: Mapping[str, HeldMount]) -> _Details:
         kept: dict[str, _Held] = {}
         projects = {held.container.labels.get(PROJECT_LABEL, "") for held in mounts.values()}
@@ -133,10 +163,13 @@ class Keeper(StoreWriter[MountsProfile]):
 
     def _sealed(self, folder: Path, details: _Details) -> Kept:
         gone = [name for name in self._profile.held if name not in details.mounts]
+        method = f"{METHOD}; not there: {', '.join(gone)}" if gone else METHOD
+        if details.left:
+            method += f"; and of {', '.join(details.left)}, where the backup had one"
         return write_package(
             folder,
             kind=self.kind,
-            method=f"{METHOD}; not there: {', '.join(gone)}" if gone else METHOD,
+            method=method,
             means=Means.FILES,
             records={name: held.records for name, held in details.mounts.items()},
             details=details.model_dump(),
@@ -195,11 +228,9 @@ class Keeper(StoreWriter[MountsProfile]):
         held = self._reader.found(name, containers) if present else None
         if held:
             yield from self._later(held, archive)
-        of_then = Mount(kept.source, kept.kind, place, kept.source)
-        projects = {c.labels.get(PROJECT_LABEL, "") for found in containers.values() for c in found}
         # Other mounts inside it are neither in the backup nor in a safety copy: they are not deleted.
         targets = dict.fromkeys(present, held.nested) if held else {}
-        if details.project in projects and kept.source not in {mount.name for mount in present}:
+        if of_then := _left(name, details, containers):
             targets[of_then] = kept.nested
             yield f"{kept.source} is filled too, which {service} mounted at {place} at the backup"
         every = (c for found in containers.values() for c in found)
@@ -228,6 +259,15 @@ def _mounted(name: str, containers: Mapping[str, Sequence[Container]]) -> list[M
     """Return what the service of a mount has at its place: nothing, or the same in each replica."""
     service, _, place = name.partition(":")
     return list(mounts_at(containers.get(service, ()), place))
+
+
+def _left(name: str, of_then: _Details, containers: Mapping[str, Sequence[Container]]) -> Mount | None:
+    """Return what was mounted as `name` at the backup, if that is of this project and not mounted so now."""
+    kept, place = of_then.mounts[name], name.partition(":")[2]
+    projects = {c.labels.get(PROJECT_LABEL, "") for found in containers.values() for c in found}
+    if of_then.project not in projects or kept.source in {mount.name for mount in _mounted(name, containers)}:
+        return None
+    return Mount(kept.source, kept.kind, place, kept.source)
 
 
 def _digest_of(kept: _Held) -> Digest:

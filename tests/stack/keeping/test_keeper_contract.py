@@ -102,7 +102,7 @@ def test_what_was_dropped_stops_no_copy_before_a_restore(
         with pytest.raises(Unverifiable, match=subject.gone):
             keeper.back_up(refused)
         assert not (refused / MANIFEST).exists()
-    assert kept_by(keeper, up=True)(safety).records == records
+    assert kept_by(keeper, up=True, backup=kept.folder)(safety).records == records
     keeper.restore(kept.folder)
     assert subject.observe() == kept.before
     # And back to what was there before that.

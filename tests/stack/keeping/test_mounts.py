@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fixtures.backups.package import read_package
 from fixtures.errors import ActionFailed
+from rollback_actions.stores.contract import kept_by
 from tests.stack.keeping.mounts import Mounts
 from tests.stack.keeping.subject import Backup
-from tests.stack.mounted_project import put
+from tests.stack.mounted_project import put, seen
+from tests.stack.scratch_project import docker
 
 pytestmark = pytest.mark.of("mounts")
 
@@ -29,3 +34,32 @@ def test_what_changes_right_after_a_restore_fails_it(
             keeper.restore(kept.folder)
     keeper.restore(kept.folder)
     assert subject.observe() == kept.before
+
+
+def test_a_volume_that_a_release_has_left_is_kept_before_it_is_filled(
+    subject: Mounts, kept: Backup, tmp_path: Path
+) -> None:
+    project, volume, before = subject.project, f"{subject.project.name}_state", seen(subject.state)
+    put(subject.state / "late", b"of a user")
+    text = project.file.read_text()
+    create = ("compose", "--project-name", project.name, "--file", str(project.file), "create", "--no-build")
+    moved = text.replace("- state:/app/state", "- moved:/app/state").replace(
+        "volumes:\n  state", "volumes:\n  moved: {}\n  state"
+    )
+    project.file.write_text(moved)
+    try:
+        docker(*create)
+        keeper = subject.place.keeper()
+        safe = kept_by(keeper, up=True, backup=kept.folder)(tmp_path)
+        assert f"and of {volume}, where the backup had one" in safe.method
+        keeper.restore(kept.folder)
+        assert seen(subject.state) == before
+        package = read_package(tmp_path, kind="mounts")
+        with tarfile.open(package.path(package.details["left"][volume])) as tar:
+            late = tar.extractfile("volume/late")
+            assert late is not None
+            assert late.read() == b"of a user"
+    finally:
+        project.file.write_text(text)
+        docker(*create)
+        docker("volume", "rm", "--force", f"{project.name}_moved")

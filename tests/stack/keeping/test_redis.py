@@ -81,7 +81,7 @@ def test_a_cache_is_kept_before_it_is_flushed(subject: Redis, tmp_path: Path) ->
     kept = keeper.back_up(backup)
     assert sum(kept.records.values()) == 0
     assert "flushed" in kept.method
-    safe = kept_by(keeper, up=True)(safety)
+    safe = kept_by(keeper, up=True, backup=backup)(safety)
     assert safe.records == records
     assert "DUMP of each key" in safe.method
     assert keeper.restore(backup).notes == (f"flushed database {FIRST}", f"flushed database {SECOND}")

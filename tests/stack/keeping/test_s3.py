@@ -186,7 +186,7 @@ def test_versions_that_were_removed_are_found_out_before_anything_changes(
 def test_a_bucket_that_is_not_there_is_kept_as_absent(subject: S3, tmp_path: Path, backup: str) -> None:
     erase(subject.client, BUCKET)
     keeper = subject.place.but(backup=backup).keeper()
-    safe = kept_by(keeper, up=True)(tmp_path)
+    safe = kept_by(keeper, up=True, backup=tmp_path)(tmp_path)
     assert safe.records == {BUCKET: 0}
     assert f"bucket {BUCKET} is not there" in safe.method
     assert keeper.restore(tmp_path).notes == ()

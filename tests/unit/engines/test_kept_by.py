@@ -20,6 +20,15 @@ class SafeWords(WordStore):
 
 
 @dataclass
+class MovedWords(SafeWords):
+    """May have been elsewhere at the backup."""
+
+    def keep_both(self, folder: Path, backup: Path) -> Kept:
+        """Keep nothing of it."""
+        return Kept(f"both in {folder.name}, before {backup.name}", {}, 0, None)
+
+
+@dataclass
 class StoppedWords(WordStore):
     """Need not run for that."""
 
@@ -29,12 +38,13 @@ class StoppedWords(WordStore):
 
 
 def _method(store: WordStore, folder: Path, *, up: bool) -> str:
-    return kept_by(store, up=up)(folder).method
+    return kept_by(store, up=up, backup=Path("backup"))(folder).method
 
 
 def test_a_store_is_kept_by_what_its_kind_has_for_that(tmp_path: Path) -> None:
     assert _method(WordStore("a", "words"), tmp_path, up=True) == "words"
     assert _method(SafeWords("a", "words"), tmp_path, up=True) == f"safe in {tmp_path.name}"
+    assert _method(MovedWords("a", "words"), tmp_path, up=True) == f"both in {tmp_path.name}, before backup"
     assert _method(StoppedWords("a", "words"), tmp_path, up=True) == f"aside in {tmp_path.name}, up: True"
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -118,6 +119,31 @@ def test_what_is_of_another_mount_is_not_deleted(tmp_path: Path, monkeypatch: py
     assert "cp" in ran
     volumes.replace(mount, ["i"], tmp_path / "tar", Deadline(60))
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("fails", ["", "create", "cp"])
+def test_what_nothing_mounts_is_read_through_a_helper_that_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    ran: list[list[str]] = []
+
+    def run(command: list[str], *, stdout: Path | None = None, **_: object) -> str:
+        ran.append(command)
+        if command[1] == fails:
+            raise ActionFailed(what="", expected="", observed="", source="", hint="")
+        if stdout:
+            stdout.write_bytes(b"a tar")
+        removed = any(one[1] == "rm" for one in ran)
+        return "helper" if command[1] == "ps" and len(ran) > 1 and not removed else ""
+
+    monkeypatch.setattr(volumes, "run_command", run)
+    with pytest.raises(ActionFailed) if fails else nullcontext():
+        volumes.keep(DATA, ["sha256:1", "sha256:2"], tmp_path / "tar", Deadline(60))
+    create = next(one for one in ran if one[1] == "create")
+    assert "type=volume,source=data,destination=/volume,volume-nocopy,readonly" in create
+    assert create[-1] == "sha256:1"
+    assert (tmp_path / "tar").exists() is not bool(fails)
+    assert ran[-1][1:3] == ["rm", "--force"]
 
 
 def _with(*mounts: Mount) -> Any:  # noqa: ANN401 - as much of a container as is asked for

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from fixtures.backups.package import read_package
 from fixtures.backups.stray_mounts import require_held, stray_mounts
 from fixtures.engines.engine import Container, ContainerEngine, Mount
 from fixtures.errors import ActionFailed, Unverifiable
@@ -27,6 +28,7 @@ from fixtures.target.mistakes import ProfileProblem
 from fixtures.target.profile import Target, load_target
 from reports.answers.outline import outline
 from rollback_actions.containers.compose import ComposeControl
+from rollback_actions.stores.contract import kept_by
 from rollback_actions.stores.mounts.keeper import Keeper
 from rollback_actions.stores.writable import Writable
 from tests.conftest import write_profile
@@ -434,3 +436,35 @@ def test_a_file_that_is_mounted_alone_is_refused_before_it_counts_as_backed_up()
     with pytest.raises(Unverifiable, match=r"a file.*\nHINT: mount the folder") as refused:
         _keys(content)
     assert "expected a folder with files" in str(refused.value)
+
+
+@pytest.mark.parametrize("now", ["another volume", "another service"])
+def test_what_a_restore_fills_and_nothing_mounts_now_is_kept_before(tmp_path: Path, now: str) -> None:
+    @contextmanager
+    def files(*_: object) -> Iterator[Iterator[bytes]]:
+        yield iter([_tar("versions/", "versions/a")])
+
+    def one(*mounts: Mount) -> tuple[object, ...]:
+        return (SimpleNamespace(id="b", image_id="i", labels={}, mounts=mounts),)
+
+    there = {"backend": one(_volume("/app/versions"))}
+    profile = MountsProfile(kind="mounts", risk="low", held=(HELD,), together=())
+    engine: Any = SimpleNamespace(files=files, containers=lambda: there)
+    control = stand_in(ComposeControl)
+    control.keep_files.side_effect = lambda *given, **_: given[2].write_bytes(b"of users")
+    keeper = Keeper(Writable("state", profile, ENGINE, control, 60.0, engine=engine))
+    backup, safety = tmp_path / "backup", tmp_path / "safety"
+    for folder in (backup, safety):
+        folder.mkdir()
+    keeper.back_up(backup)
+    moved = {"another volume": {"backend": one(_volume("/app/versions", "new"))}, "another service": {}}
+    there = {**moved[now], "worker": one()}
+    kept = kept_by(keeper, up=True, backup=backup)(safety)
+    assert "and of project_versions, where the backup had one" in kept.method
+    package = read_package(safety, kind="mounts")
+    assert package.path(package.details["left"]["project_versions"]).read_bytes() == b"of users"
+    keeper.restore(backup)
+    # Each that the restore empties is kept, and nothing else.
+    emptied = {call.args[0].name for call in control.replace_files.call_args_list}
+    mounted = {held["source"] for held in package.details["mounts"].values()}
+    assert emptied == {*mounted, *package.details["left"]}
