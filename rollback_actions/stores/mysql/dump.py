@@ -16,6 +16,7 @@ TRAILER = b"-- Dump completed"
 _USE = re.compile(rb"USE `((?:[^`]|``)+)`;\r?\n?")
 _CREATE = re.compile(rb"CREATE (?:TABLE|SEQUENCE) `((?:[^`]|``)+)`")
 _INSERT = re.compile(rb"INSERT INTO `((?:[^`]|``)+)` (?:\((?:`(?:[^`]|``)+`(?:, )?)+\) )?VALUES")
+_MIB = 1 << 20
 _TEXT = re.compile(rb"'(?:[^'\\]|\\.)*'", re.DOTALL)
 
 
@@ -23,13 +24,15 @@ _TEXT = re.compile(rb"'(?:[^'\\]|\\.)*'", re.DOTALL)
 class Dump:
     """The tables that a dump creates, with their numbers of rows, by ``database.table``.
 
-    `complete` tells whether it ends as a whole dump does; `errors` are its program's complaints.
+    `complete` tells whether it ends as a whole dump does; `errors` are its program's complaints. Its longest
+    statement that writes rows has `longest` bytes.
     """
 
     rows: dict[str, int]
     databases: tuple[str, ...]
     complete: bool
     errors: tuple[str, ...]
+    longest: int = 0
 
     @property
     def complaints(self) -> list[str]:
@@ -45,6 +48,7 @@ def read_dump(path: Path) -> Dump:
     errors: list[str] = []
     complete = False
     into: str | None = None
+    longest = length = 0
     with open_regular(path) as stream:
         for line in _outside_of_bodies(stream):
             if into is None:
@@ -59,14 +63,16 @@ def read_dump(path: Path) -> Dump:
                     rows.setdefault(f"{databases[-1]}.{_name(create[1])}", 0)
                 if not (insert := _INSERT.match(line)):
                     continue
-                into = f"{databases[-1]}.{_name(insert[1])}"
+                into, length = f"{databases[-1]}.{_name(insert[1])}", insert.end()
                 line = line[insert.end() :]  # noqa: PLW2901 - what follows VALUES
             # Only in texts can a parenthesis be anything but the beginning of a row.
             if into in rows:
                 rows[into] += _TEXT.sub(b"", line).count(b"(")
+            length += len(line)
+            longest = max(longest, length)
             if line.rstrip().endswith(b";"):
                 into = None
-    return Dump(rows, tuple(dict.fromkeys(databases[1:])), complete, tuple(errors))
+    return Dump(rows, tuple(dict.fromkeys(databases[1:])), complete, tuple(errors), longest)
 
 
 def expect_whole(
@@ -98,6 +104,26 @@ def expect_whole(
                 source=str(path),
                 hint="see the privileges of the operator and the free space on the host",
             )
+
+
+def expect_taken(dump: Dump, store: str, most: int, path: Path) -> None:
+    """Check that the server of `store`, which takes `most` bytes at once, takes each statement of the dump.
+
+    A dump has binary values in hexadecimal, twice as long as the server took them from the application. It
+    would refuse one after the databases have been dropped.
+
+    Raises:
+        ActionFailed: it does not.
+    """
+    if dump.longest > most:
+        enough = -(-dump.longest // _MIB) * _MIB
+        raise ActionFailed(
+            what=f"dump of store {store}",
+            expected=f"statements of {most:,} bytes at most, the server's max_allowed_packet",
+            observed=f"one of {dump.longest:,}",
+            source=str(path),
+            hint=f"SET GLOBAL max_allowed_packet = {enough}, and the same in the server's configuration",
+        )
 
 
 def _outside_of_bodies(stream: Iterator[bytes]) -> Iterator[bytes]:

@@ -24,7 +24,7 @@ from fixtures.system.files import create_file, sha256_of
 from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.mysql import schema as mysql_schema
-from rollback_actions.stores.mysql.dump import TRAILER, Dump, expect_whole, read_dump
+from rollback_actions.stores.mysql.dump import TRAILER, Dump, expect_taken, expect_whole, read_dump
 from rollback_actions.stores.mysql.floats import put_floats_back, write_floats
 from rollback_actions.stores.mysql.programs import LOCK, PROGRAMS, Programs
 from rollback_actions.stores.writable import StoreWriter, Writable
@@ -85,6 +85,8 @@ class Keeper(StoreWriter[MysqlProfile]):
             dump = self._dumped(
                 connection, flavour, folder / DUMP, databases, names, broken, left_out, countdown
             )
+            if left_out is None:
+                expect_taken(dump, self.name, _packet(connection), folder / DUMP)
             again = folder / f"{FLOATS}.again"
             write_floats(connection, self._databases, again, None if left_out is None else [])
             same_floats = sha256_of(again) == sha256_of(folder / FLOATS)
@@ -134,6 +136,7 @@ class Keeper(StoreWriter[MysqlProfile]):
         dump = read_dump(package.path(DUMP))
         with self._connected() as (connection, flavour, version):
             self._check(package, dump, flavour)
+            expect_taken(dump, self.name, _packet(connection), package.path(DUMP))
             self._expect_readable(package, {"flavour": flavour, "server": version})
             self._expect_privileges(
                 connection, flavour, package.details["schema"], package.details["definers"]
@@ -309,6 +312,11 @@ class Keeper(StoreWriter[MysqlProfile]):
                 observed = f"{counts.get(name)} rows of {name} instead of {records}"
         if observed:
             raise self._not_restored(observed)
+
+
+def _packet(connection: Connection[Cursor]) -> int:
+    ((most,),) = rows(connection, "SELECT @@GLOBAL.max_allowed_packet")
+    return int(most)
 
 
 def _may_make_code(connection: Connection[Cursor], held: Privileges) -> bool:

@@ -327,3 +327,29 @@ def test_a_dump_program_that_ends_with_an_error_stops_no_copy_before_a_restore(
     assert "scratch_first.bro`ken" in safe.method
     assert safe.records["scratch_first.base"] == 1
     assert safe.records["scratch_second.alone"] == 1
+
+
+def test_a_row_that_the_server_would_not_take_back_is_refused_before_anything_is_dropped(
+    subject: Mysql, tmp_path: Path
+) -> None:
+    subject.clear()
+    subject.sql("CREATE TABLE t (id int PRIMARY KEY, image longblob)")
+    subject.sql("INSERT INTO t VALUES (1, REPEAT('x', 1500000))")
+    ((packet,),) = subject.sql("SELECT @@GLOBAL.max_allowed_packet")
+    refused, whole = tmp_path / "refused", tmp_path / "whole"
+    for folder in (refused, whole):
+        folder.mkdir()
+    _keeper(subject).back_up(whole)
+    before = subject.observe()
+    # It took the value itself, and not the two digits that a dump has for each byte.
+    subject.server.root(f"SET GLOBAL max_allowed_packet = {2 << 20}")
+    try:
+        with pytest.raises(ActionFailed, match="2,097,152 bytes at most, the server's max_allowed_packet"):
+            _keeper(subject).back_up(refused)
+        with pytest.raises(ActionFailed, match="2,097,152 bytes at most, the server's max_allowed_packet"):
+            _keeper(subject).restore(whole)
+    finally:
+        subject.server.root(f"SET GLOBAL max_allowed_packet = {packet}")
+    assert subject.observe() == before
+    _keeper(subject).restore(whole)
+    assert subject.observe() == before

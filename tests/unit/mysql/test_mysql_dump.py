@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rollback_actions.stores.mysql.dump import read_dump
+from fixtures.errors import ActionFailed
+from rollback_actions.stores.mysql.dump import expect_taken, read_dump
 
 MYSQL = rb"""-- MySQL dump 10.13
 /*!40000 DROP DATABASE IF EXISTS `shop`*/;
@@ -81,3 +82,22 @@ def test_complaints_are_read(tmp_path: Path) -> None:
     dump = read_dump(_write(tmp_path, MYSQL + b"-- standard error: mysqldump: Error: 'Access denied'\n"))
     assert dump.complete
     assert dump.errors == ("mysqldump: Error: 'Access denied'",)
+
+
+def test_a_statement_that_the_server_would_not_take_is_refused(tmp_path: Path) -> None:
+    path = _write(tmp_path, MYSQL)
+    longest = max((one for one in MYSQL.splitlines(keepends=True) if one.startswith(b"INSERT")), key=len)
+    assert read_dump(path).longest == len(longest)
+    several = rb"""INSERT INTO `many` VALUES
+(1,'a\nb; (c)'),
+(2,');'),
+(3,NULL);
+"""
+    assert read_dump(_write(tmp_path, MARIADB)).longest == len(several)
+    dump = read_dump(_write(tmp_path, MYSQL))
+    expect_taken(dump, "mysql", len(longest), path)
+    with pytest.raises(
+        ActionFailed, match=r"(?s)max_allowed_packet, observed one .*HINT: .* = 1048576,"
+    ) as refused:
+        expect_taken(dump, "mysql", len(longest) - 1, path)
+    assert f"expected statements of {len(longest) - 1} bytes at most" in str(refused.value)
