@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import pytest
@@ -199,14 +200,16 @@ def test_working_copy_is_as_clean_as_recorded(
     expect(not uncommitted,
            what="uncommitted changes of the working copy", means=Meaning.WRONG_VERSION,
            expected="none since the capture", instead=listed(uncommitted),
-           source="git", hint=f"git -C {working_copy.repository} status; keep them elsewhere, or remove them")
+           source="git",
+           hint=f"git -C {quote(str(working_copy.repository))} status; keep them elsewhere, or remove them")
 
 
 def test_working_copy_is_on_the_recorded_commit(
-    working_commit: str, baseline: Baseline, expect: Expect
+    working_commit: str, working_copy: WorkingCopy, baseline: Baseline, expect: Expect
 ) -> None:
     """The application's working copy is on the recorded commit, where the next deployment starts."""
     expect(working_commit == baseline.facts.commit,
            what="commit of the working copy", means=Meaning.WRONG_VERSION,
            expected=baseline.facts.commit, observed=working_commit,
-           source="git", hint=f"git checkout {baseline.facts.commit[:12]}")
+           source="git",
+           hint=f"git -C {quote(str(working_copy.repository))} checkout {baseline.facts.commit[:12]}")

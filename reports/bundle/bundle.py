@@ -161,7 +161,7 @@ def _require_holding(incident: Incident, checked: Checked, *, anyway: bool) -> N
             expected="one that holds",
             observed="; ".join(checked.lines),
             source=str(incident.folder),
-            hint=f"put back what was changed; pages are rebuilt by {typed('report ID')}; or: bundle --anyway",
+            hint=f"put back what was changed; pages are rebuilt by {typed('report ID')}; or add --anyway",
         )
 
 

@@ -13,6 +13,7 @@ from fixtures.backups.sets import NEWEST
 from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
+from fixtures.home import typed
 from fixtures.incident.incident import Incident, RollbackRecord
 from fixtures.incident.journal_steps import Step
 from fixtures.incident.kept_samples import samples_kept
@@ -84,7 +85,7 @@ def resume(profile: Path, allowed: Allowed) -> None:
             expected="one that began and did not succeed",
             observed="none",
             source=str(incidents),
-            hint="there is nothing to resume: rollback status says how the last one went",
+            hint=f"nothing is to be resumed; how the last one went: {typed('rollback status')}",
         )
     _run(Advice(target, profile), plan_unfinished(target, unfinished[0]), None, replace(allowed, again=True))
 
@@ -133,7 +134,7 @@ def _run(
                 expected=f"{'unfinished' if unfinished else 'not begun'}, as a moment ago",
                 observed=f"{'unfinished' if now else 'not unfinished'} now",
                 source=str(target.folders.incidents),
-                hint="another one was quicker: see how that went (rollback status), and decide again",
+                hint=f"another one was quicker; decide again by what this says: {typed('rollback status')}",
             )
         return unfinished.incident.id if unfinished else incident
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.errors import ActionFailed
+from fixtures.home import typed
 from fixtures.incident.journal import (
     FIRST,
     JournalEvent,
@@ -108,7 +109,7 @@ class Journal:
             expected=f"{self._sequence} records, as this process has left it",
             observed=observed,
             source=str(self.path),
-            hint="another process has taken over and writes it: see what it does (rollback status)",
+            hint=f"another process has taken over and writes it; what it does: {typed('rollback status')}",
         )
 
     def ran(self, ran: Ran) -> None:

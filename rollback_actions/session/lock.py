@@ -26,6 +26,7 @@ from docker.errors import NotFound
 
 from fixtures.engines.questions import asking
 from fixtures.errors import ActionFailed, Problem, UsageProblem, describe
+from fixtures.home import typed
 from fixtures.rollback.advice import TAKE_OVER
 from fixtures.rollback.lock_state import FREE, LABEL, LockRecords, NumberedRecords, read_lock, words
 from fixtures.system.holder import Holder, Life
@@ -135,7 +136,7 @@ class TargetLock:
                 expected="held by this process still",
                 observed=f"held by {holder}" if holder else "nobody's",
                 source=self._place.name(number),
-                hint="it was taken over, so this one stops; see what the other does: rollback status",
+                hint=f"it was taken over, so this one stops; what the other does: {typed('rollback status')}",
             )
         return number
 
@@ -177,7 +178,7 @@ class TargetLock:
             observed=f"held by {holder}, {life}",
             source=self._place.name(number),
             hint={
-                Life.RUNS: "wait for it (rollback status says how far it is), or end it first",
+                Life.RUNS: f"wait for it, or end it first; how far it is: {typed('rollback status')}",
                 Life.ENDED: f"nobody will give it back: add {TAKE_OVER}",
                 Life.UNKNOWN: f"ask {holder.user}, or look there; when it has ended, add {TAKE_OVER}",
             }[life],

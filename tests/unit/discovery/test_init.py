@@ -500,5 +500,9 @@ def test_arguments_that_cannot_work_are_refused_before_anything_is_asked(init: I
     file = f"--file={PROJECTS / 'renamed.yaml'}"
     assert "files alone" in init(file, "--watch=5", code=ExitCode.USAGE)
     assert "a folder to write it in" in init(file, "--output=no/such/it.toml", code=ExitCode.USAGE)
+    assert f"\nHINT: mkdir -p '{Path('a b').absolute()}'\n" in init(
+        file, "--output=a b/it.toml", code=ExitCode.USAGE
+    )
+    assert "capture --target 'a b.toml'\n" in init(file, "--output=a b.toml")
     Path("folder.toml").mkdir()
     assert "something else" in init(file, "--output=folder.toml", "--force", code=ExitCode.USAGE)

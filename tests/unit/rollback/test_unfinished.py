@@ -179,7 +179,7 @@ def test_a_damaged_incident_stops_its_own_target_alone(tmp_path: Path, *, named:
             asked(tmp_path, "staging")
         assert caught.value.source == str(incident.folder / "incident.json")
         assert f"move {incident.folder} out of {tmp_path}, and roll staging" in caught.value.hint
-        assert "(rollback emergency)" in caught.value.hint
+        assert "rollback emergency COMMIT" in caught.value.hint
     unfinished.end()
     assert unfinished_of(tmp_path, "staging") == []
 

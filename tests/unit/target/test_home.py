@@ -21,6 +21,9 @@ from rollback_actions.cli.verify_commands import pytest_words
 from tests.conftest import ROOT
 
 _OF_A_CHECKOUT = re.compile(r"-m (?:rollback_actions|reports)\b|\bpytest -m|\./deploy/|\./run\b")
+_OF_A_COMMAND = re.compile(
+    r"\brollback (service|database|full|emergency|resume|status)\b|\binit --\w|\bbundle --\w"
+)
 WORDS = {
     "capture": "python -m rollback_actions capture",
     "rollback emergency abc": "python -m rollback_actions rollback emergency abc",
@@ -83,6 +86,50 @@ def test_no_other_module_knows_how_the_command_is_typed() -> None:
 def test_every_way_to_name_it_is_found(source: str) -> None:
     assert typed_of_a_checkout(source)
     assert not typed_of_a_checkout(f'"""{source!r}"""')
+
+
+def bare_commands(source: str) -> list[str]:
+    """Return the texts of a module that tell a person a command, but not by `typed`: none can be pasted."""
+    tree = ast.parse(source)
+    by_typed = {
+        id(below)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "typed"
+        for below in ast.walk(node)
+    }
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in by_typed | docstrings
+        and _OF_A_COMMAND.search(node.value)
+    ]
+
+
+def test_a_command_in_a_text_is_as_it_is_typed() -> None:
+    found = {
+        str(path.relative_to(ROOT)): bare_commands(path.read_text(encoding="utf-8"))
+        for room in ("checks", "fixtures", "reports", "rollback_actions")
+        for path in sorted((ROOT / room).rglob("*.py"))
+        # The examples below a command's help are completed there.
+        if path.parent.name != "cli" and path != ROOT / "rollback_actions" / "__main__.py"
+    }
+    assert not {path: texts for path, texts in found.items() if texts}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'hint = "resume it (rollback resume)"',
+        'hint = f"init --project {project} --file docker-compose.yml"',
+        'hint = f"that is of store {store}: rollback database {store}"',
+    ],
+)
+def test_every_bare_command_is_found(source: str) -> None:
+    assert bare_commands(source)
+    assert not bare_commands(f"hint = typed({source.partition(' = ')[2]})")
 
 
 def test_what_is_started_and_where_records_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
