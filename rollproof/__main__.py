@@ -17,9 +17,10 @@ def main() -> int:
 def _run() -> int:
     sys.path.insert(0, str(SUITE))
     from fixtures.home import TYPED  # noqa: PLC0415 - found from here on
+
+    os.environ[TYPED] = "1"  # before the import: it makes the help of the groups
     from rollback_actions.__main__ import main as run  # noqa: PLC0415
 
-    os.environ[TYPED] = "1"
     return run()
 
 

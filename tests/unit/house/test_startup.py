@@ -184,6 +184,8 @@ def test_help_has_a_short_name(started: Started, words: str) -> None:
     assert EXIT_CODES_TOLD in " ".join(said.split())
     assert "Examples:\n" in said
     assert words or not {"pydantic", "docker", "pytest"} & set(imported.split())
+    # The words of a checkout are for who types those.
+    assert "python -m rollback_actions" not in said
 
 
 def test_the_version_is_told() -> None:
