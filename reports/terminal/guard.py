@@ -103,7 +103,8 @@ class _Plain:
 @contextmanager
 def _plainly() -> Iterator[None]:
     """Print in the body what others wrote, such as keys of a profile and names in a record, plain."""
-    out, errors = (cast("TextIO", _Plain(stream)) for stream in (sys.stdout, sys.stderr))
+    # A stream that was closed before this process began is None: nothing is printed there.
+    out, errors = (stream and cast("TextIO", _Plain(stream)) for stream in (sys.stdout, sys.stderr))
     with redirect_stdout(out), redirect_stderr(errors):
         yield
 

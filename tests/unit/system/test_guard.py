@@ -374,6 +374,13 @@ def test_a_reader_who_goes_hears_nothing() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("closed", ["&-", "&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_bug(closed: str) -> None:
+    command = f"{sys.executable} -m rollback_actions doctor --target nowhere.toml >{closed}"
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (ExitCode.USAGE, "")
+
+
 def test_what_is_verified_and_wrong_is_no_bug(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
