@@ -51,6 +51,7 @@ def _written(folder: Path, old: str, new: str) -> Path:
         (READER, '{env = "A", file = "b"}}\noperator', "stores.redis.reader.password", '{env = "VARIABLE"}, {file', "a table of 2 keys"),
         (READER, "{env = 7}}\noperator", "stores.redis.reader.password", "text after env", "a whole number"),
         (READER, '{env = "NOT_SET"}}\noperator', "stores.redis.reader.password", "the environment variable NOT_SET to be set", "none"),
+        (READER, '{env = "hunter 22"}}\noperator', "stores.redis.reader.password", "a variable's name after env", "another text"),
         (READER, '{env = "EMPTY"}}\noperator', "stores.redis.reader.password", "the environment variable EMPTY to be set", "an empty one"),
         (READER, '{file = "gone"}}\noperator', "stores.redis.reader.password", "a readable secret file", "No such file"),
         (READER, '{file = "empty"}}\noperator', "stores.redis.reader.password", "a secret", "an empty file: "),

@@ -117,6 +117,7 @@ def test_broken_toml_is_named(profile: Path) -> None:
     profile.write_text("name = ", encoding="utf-8")
     (text,) = _problems(profile)
     assert "expected valid TOML" in text
+    assert text.endswith("HINT: correct that in profile.toml")
 
 
 def test_a_secret_is_not_in_any_repr(profile: Path) -> None:
