@@ -49,10 +49,15 @@ def assessment_record_lines(record: AssessmentRecord) -> Iterator[str]:
 def assessment_lines(assessment: Assessment, *, monitored: bool) -> Iterator[str]:
     """Yield the assessment for people: the severity, and the state of each band, the worst first."""
     yield f"severity: {assessment.said}"
+    # Bands of which the same is to be said share a line: without the engine, that is most of them.
+    alike: dict[tuple[str, str, str], list[str]] = {}
     for standing in (Standing.MET, Standing.LASTING, Standing.UNKNOWN):
         for finding in assessment.of(standing):
             beats = f" (beats {finding.beats[0]} to {finding.beats[1]})" if finding.beats else ""
-            yield f"{standing}: {finding.severity}, {finding.band}: {finding.text}{beats}"
+            what = (str(standing), str(finding.severity), f"{finding.text}{beats}")
+            alike.setdefault(what, []).append(finding.band)
+    for (told, severity, text), bands in alike.items():
+        yield f"{told}: {severity}, {', '.join(bands)}: {text}"
     clear = [f"{finding.band} {finding.text}" for finding in assessment.of(Standing.CLEAR)]
     if clear:
         yield f"clear: {'; '.join(dict.fromkeys(clear))}"

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fixtures.decision.tree import decide
-from fixtures.errors import UsageProblem
+from fixtures.errors import UsageProblem, shown
 from fixtures.system.clock import Moment
 from rollback_actions.cli.options import AsJson, Profile
 
@@ -65,16 +65,16 @@ def _moment(at: str | None, samples: Path | None) -> Moment | None:
         return None
     try:
         moment = Moment.from_record({"wall": at, "since_boot": 0, "boot": ""})
-    except ValueError as error:
-        observed = str(error)
+    except ValueError:
+        expected, observed = "a time of ISO 8601 with its zone", shown(at)
     else:
         if samples is not None:
             return moment
-        observed = "no --samples"
+        expected, observed = "--samples beside it", "no --samples"
     raise UsageProblem(
-        what=f"--at {at}",
-        expected="a time with its zone, of samples that are named",
+        what="--at",
+        expected=expected,
         observed=observed,
         source="the command line",
-        hint="such as --samples incidents/ID/samples.jsonl --at 2026-01-31T12:00:00+00:00",
+        hint="add, for example: --samples incidents/ID/samples.jsonl --at 2026-01-31T12:00:00+00:00",
     )

@@ -76,7 +76,8 @@ def test_the_other_three_have_exit_codes_of_their_own(run: Ran, tmp_path: Path) 
 
     unknown = _write(tmp_path / "unknown.jsonl", lambda _: {"requests": value(None, ok=None)})
     said = run("assess", f"--samples={unknown}", code=ExitCode.BROKEN)
-    assert "unknown: critical, errors: the newest sample has no such figure" in said
+    assert "unknown: critical, errors, failed log-ins: the newest sample has no such figure" in said
+    assert said.count("the newest sample has no such figure") == len(Severity.__members__) - 2
     assert "decision: investigate: nobody knows" in said
 
     short = _write(tmp_path / "short.jsonl", lambda _: {"page": value(9000)}, count=3)
@@ -101,6 +102,7 @@ def test_programs_get_the_same(run: Ran, tmp_path: Path) -> None:
         (("--samples=no-such-file",), "none"),
         (("--no-such-option",), "No such option: --no-such-option"),
         (("--at=2026-01-31T12:00:00+00:00",), "no --samples"),
+        (("--at=yesterday",), "'yesterday'"),
     ],
 )
 def test_a_mistake_is_a_document_too(run: Ran, arguments: tuple[str, ...], observed: str) -> None:
@@ -115,6 +117,8 @@ def test_a_damaged_file_is_broken_in_a_document(run: Ran, tmp_path: Path) -> Non
     found = run.document("assess", f"--samples={path}", code=ExitCode.BROKEN)
     assert found.problem is not None
     assert found.problem.what
+    # Where it is told to stop the monitor, the file that was named may be another.
+    assert found.problem.hint.startswith("those of an incident")
 
 
 REACHES = 'docker version; for at in 127.0.0.1/9; do timeout 3 bash -c "</dev/tcp/$at" && echo'
@@ -163,7 +167,7 @@ def test_an_application_that_is_not_reached_from_here_and_well_inside_has_no_pla
 def test_a_time_that_is_none_is_refused(run: Ran, tmp_path: Path, at: str) -> None:
     path = _write(tmp_path / "samples.jsonl", lambda _: {})
     said = run("assess", f"--samples={path}", f"--at={at}", code=ExitCode.USAGE)
-    assert f"--at {at}: expected a time with its zone" in said
+    assert f"--at: expected a time of ISO 8601 with its zone, observed {at!r} " in said
 
 
 def test_a_time_without_samples_is_refused(run: Ran) -> None:
@@ -175,7 +179,8 @@ def test_at_a_time_of_which_there_is_no_sample_nothing_is_known(run: Ran, tmp_pa
     path = _write(tmp_path / "samples.jsonl", lambda _: {})
     for at in ("2001-01-31T12:00:00+00:00", "2999-01-31T12:00:00Z"):
         said = run("assess", f"--samples={path}", f"--at={at}", code=ExitCode.BROKEN)
-        assert said.startswith("severity: unknown\nunknown: critical, errors: no sample of now")
+        assert said.startswith("severity: unknown\nunknown: critical, errors, health, ")
+        assert "disk: no sample of now\n" in said
 
 
 def test_samples_that_are_damaged_or_are_not_there_say_so(run: Ran, tmp_path: Path) -> None:
