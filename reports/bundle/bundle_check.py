@@ -64,8 +64,7 @@ def _wrong_head(head: bytes) -> str:
     # A reader would look for the end of a name that may have none.
     if head == _HEAD:
         return ""
-    packed = head[:3] == _HEAD[:3]
-    return "a comment, name, time or system in the head of the packed file" if packed else "no packed file"
+    return "a comment, name, time or system in the head of the packed file"
 
 
 class _Unpacked:
@@ -151,7 +150,10 @@ def verify_bundle(path: Path, sha256: str | None = None) -> Bundle:
                 raise _wrong(path, f"the SHA-256 {shortened(sha256, _SHOWN)}", digest)
             most = most_bytes(raw.tell())
             raw.seek(0)
-            if wrong := _wrong_head(raw.read(len(_HEAD))):
+            head = raw.read(len(_HEAD))
+            if head[:3] != _HEAD[:3]:
+                raise _wrong(path, "a packed file (gzip)", "another kind of file")
+            if wrong := _wrong_head(head):
                 raise _wrong(path, _NOTHING_ELSE, wrong)
             unpacked = _Unpacked(raw, path)
             # Its types want a file; what it uses is there.
@@ -159,11 +161,11 @@ def verify_bundle(path: Path, sha256: str | None = None) -> Bundle:
                 manifest = _Check(path, archive, unpacked, most).manifest()
             if wrong := _wrong_end(unpacked):
                 raise _wrong(path, _NOTHING_ELSE, wrong)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise UsageProblem(
             what="bundle",
             expected="a file",
-            observed="none",
+            observed="none" if isinstance(error, FileNotFoundError) else "a folder",
             source=str(path),
             hint=f"{typed('bundle ID')} makes one",
         ) from None

@@ -63,6 +63,14 @@ def test_nothing_is_hidden_around_the_files(run: Command, hide: Callable[[bytes]
     assert "expected nothing but the files" in run("verify-bundle", path, code=ExitCode.FAILED)
 
 
+def test_what_is_no_bundle_at_all_is_named(run: Command) -> None:
+    Path("notes.txt").write_text("notes", encoding="utf-8")
+    said = run("verify-bundle", "notes.txt", code=ExitCode.FAILED)
+    assert "expected a packed file (gzip), observed another kind of file" in said
+    Path("folder").mkdir()
+    assert "expected a file, observed a folder" in run("verify-bundle", "folder", code=ExitCode.USAGE)
+
+
 @pytest.mark.usefixtures("made")
 def test_a_bundle_is_unpacked_once(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     run("bundle", "one")
