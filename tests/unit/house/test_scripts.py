@@ -37,3 +37,26 @@ def test_a_profile_is_looked_for_where_it_is_typed(script: Path, tmp_path: Path)
     assert (where, path) == (str(here), f"{root}:/more")
     assert arguments[:3] == ["-P", "-m", "rollback_actions"]
     assert arguments[-2:] == ["a b", "--target=targets/x.toml"]
+
+
+def test_the_one_door_says_what_it_can_do(tmp_path: Path) -> None:
+    root = DEPLOY.parent
+    for name in ("run", "tox.ini", "requirements.lock"):
+        shutil.copy2(root / name, tmp_path / name)
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("pytest", "tox"):
+        (programs / name).write_text('#!/bin/sh\nprintf "tox %s\\n" "$*"\n', encoding="utf-8")
+        (programs / name).chmod(0o755)
+    stamp = 'printf "%s compiled, installed" "$(cksum <requirements.lock)" >.venv/rollproof-lock'
+    subprocess.run(["sh", "-c", stamp], cwd=tmp_path, check=True, timeout=60)
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        door = [str(tmp_path / "run"), *words]
+        return subprocess.run(door, capture_output=True, text=True, check=False, timeout=60)
+
+    for words in ((), ("--help",), ("-h",)):
+        assert run(*words).stdout == "usage: ./run NAME [ARGUMENTS]\ntox list\n"
+    unknown = run("rehersal")
+    assert unknown.returncode == 4
+    assert " lint, observed rehersal (from the command line)\nHINT: ./run " in unknown.stderr
