@@ -8,6 +8,7 @@ from __future__ import annotations
 from typer.core import TyperGroup
 
 from fixtures.errors import ExitCode
+from fixtures.home import INSTALLED
 from reports.terminal.guard import guarded
 from rollback_actions.cli.lazy import At, commands, complete
 
@@ -164,7 +165,8 @@ def main() -> ExitCode:
     line = commands(
         "Prove that a rollback really rolled back: back up, capture a baseline, roll back, verify.\n\n"
         "A profile describes the target: --target, or ROLLPROOF_TARGET. Where no profile names a folder,\n"
-        "incidents are those of the working folder; tools and locks are in ~/.local/state/rollproof.\n"
+        f"incidents are those of the {'working folder' if INSTALLED else 'checkout'}; "
+        "tools and locks are in ~/.local/state/rollproof.\n"
         "--version prints the version.",
         COMMANDS,
         EXAMPLES,

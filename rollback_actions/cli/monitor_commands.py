@@ -40,7 +40,11 @@ def monitor(
     ] = None,
     incident: Annotated[
         str | None,
-        typer.Option("--incident", help="Incident that also gets the samples.", show_default=False),
+        typer.Option(
+            "--incident",
+            help="Incident that also gets the samples; an unknown id begins one.",
+            show_default=False,
+        ),
     ] = None,
     prometheus_port: Annotated[
         int | None,

@@ -13,7 +13,11 @@ Profile = Annotated[
 ]
 IncidentId = Annotated[
     str | None,
-    typer.Option("--incident", help="Incident to add to (default: a new one).", show_default=False),
+    typer.Option(
+        "--incident",
+        help="Incident to add to; an unknown id begins one (default: a new id).",
+        show_default=False,
+    ),
 ]
 AsJson = Annotated[
     bool,
