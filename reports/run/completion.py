@@ -8,7 +8,6 @@ from pathlib import Path
 
 from fixtures.baseline.facts import Facts
 from fixtures.errors import Problem, reason_of
-from fixtures.home import typed
 from fixtures.incident.incident import Incident, IncidentKind, load_incident
 from fixtures.incident.journal import read_journal
 from fixtures.incident.ledger import Run, runs
@@ -26,6 +25,7 @@ from reports.tools.drawing import draw, remove_pictures
 from reports.tools.processes import NoReport
 from reports.verdict.gate_page import gate_page
 from reports.verdict.known_limits import limits_page
+from reports.verdict.summary import report_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _draw(folder: Path, redactor: Redactor, say: Callable[[str], None], *, drawn
             for wrong in draw(folder, redactor):
                 say(wrong)
         elif remove_pictures(folder):
-            say(f"  to draw the pictures again: {typed(f'report {folder}')}")
+            say(f"  to draw the pictures again: {report_command(folder)}")
     except NoReport as problem:
         # The rest of the record does not depend on the pictures.
         say(str(problem))

@@ -36,7 +36,7 @@ from reports.run.junit import complete_junit
 from reports.text.redactor import redactor_of
 from reports.tools.node import installed_allure
 from reports.verdict.downtime_result import results_of_time
-from reports.verdict.summary import append_job_summary, lines, markdown, shown_folder
+from reports.verdict.summary import append_job_summary, lines, markdown, report_command
 from reports.verdict.verdict import write_verdict
 
 
@@ -233,9 +233,7 @@ class _Record:
         """Render the report if Allure is installed; an incident is no time to install it."""
         folder = self._incident.folder
         if installed_allure() is None:
-            self._notes.append(
-                f"  {REPORT} was not made; this makes it: {typed(f'report {shown_folder(folder)}')}"
-            )
+            self._notes.append(f"  {REPORT} was not made; this makes it: {report_command(folder)}")
         else:
             render(folder)
 

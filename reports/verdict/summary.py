@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from fixtures.errors import shortened
+from fixtures.home import typed
 from fixtures.record_names import GATE_PAGE, POST_MORTEM, REPORT, RESULTS, VERDICT
 from fixtures.sealing.chain import UNSIGNED
 from fixtures.stages import SEVERITY, STEPS
@@ -232,6 +234,11 @@ def _line(reason: str) -> str:
 def _record(folder: Path) -> list[str]:
     """Return the names of the record's existing files."""
     return [name for name in _RECORD if (folder / name).exists()]
+
+
+def report_command(folder: Path) -> str:
+    """Return the command that rebuilds the record in `folder`, as a person types it here."""
+    return typed(shlex.join(["report", str(shown_folder(folder))]))
 
 
 def shown_folder(folder: Path) -> Path:

@@ -11,7 +11,7 @@ import pytest
 from fixtures.errors import UsageProblem
 from fixtures.verdict import CheckCounts, FirstRed, PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
 from reports.html.html import _variables
-from reports.verdict.summary import append_job_summary, lines, markdown
+from reports.verdict.summary import append_job_summary, lines, markdown, report_command
 from reports.verdict.verdict import read_verdict, write_verdict
 
 PASSED = RunVerdict(
@@ -208,3 +208,14 @@ def test_where_a_writer_may_have_been_unseen_is_said(tmp_path: Path) -> None:
     assert "- my\\_store: why" in markdown(replace(BLIND, blind={"my_store": "why"}), tmp_path)
     assert _variables(BLIND)["Blind to writers"].startswith("qdrant: a store of its kind")
     assert "Blind to writers" not in _variables(PASSED)
+
+
+def test_the_command_that_rebuilds_a_record_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "a b"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert report_command(here / "incidents" / "one").endswith(" incidents/one")
+    monkeypatch.chdir(tmp_path)
+    assert report_command(here / "one").endswith(" 'a b/one'")
