@@ -402,7 +402,8 @@ def test_a_header_that_would_fill_the_memory_is_refused(run: Command) -> None:
 
 def test_a_bundle_that_is_not_there_or_cannot_be_read(run: Command, tmp_path: Path) -> None:
     run("verify-bundle", "none.tar.gz", code=ExitCode.USAGE)
-    run("verify-bundle", tmp_path, code=ExitCode.BROKEN)
+    run("verify-bundle", tmp_path, code=ExitCode.USAGE)
+    run("verify-bundle", os.devnull, code=ExitCode.BROKEN)
 
 
 def test_the_reason_is_an_error_of_its_own(tmp_path: Path) -> None:
