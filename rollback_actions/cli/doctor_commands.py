@@ -54,9 +54,9 @@ def doctor_command(
             Line("all others", State.UNKNOWN, "not asked", after="profile"),
         ]
     else:
-        redact, name = target.redactor().text, target.name
+        redact, name, stores = target.redactor().text, target.name, len(target.stores)
         first = [
-            Line("profile", State.OK, f"{profile}: {len(target.stores)} stores"),
+            Line("profile", State.OK, f"{profile}: {stores} {'store' if stores == 1 else 'stores'}"),
             Line("secrets", State.OK, "every one that the profile names is there"),
         ]
         engine = _hurried_engine(target, patience)
