@@ -235,6 +235,14 @@ def test_links_and_pictures_are_there() -> None:
     assert not missing
 
 
+def test_no_link_is_cut_in_two() -> None:
+    """With a blank or a line's end before its address, a link is shown as it is written."""
+    cut = re.compile(r"\]\s+\([^)\s]*(?:\.md|#)[^)\s]*\)")
+    assert not {
+        str(path): found for path in PAGES if (found := cut.findall(path.read_text(encoding="utf-8")))
+    }
+
+
 def test_every_page_is_in_the_navigation_and_the_other_way_round() -> None:
     def entries(part: object) -> Iterator[str]:
         if isinstance(part, str):
