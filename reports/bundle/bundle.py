@@ -16,6 +16,7 @@ import os
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -150,7 +151,9 @@ def write_bundle(
             hint="make room there, or name another place: --output=…",
         ) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        # Where it cannot be removed, as on a disk that can only be read, the reason is told already.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return Bundle(output, digest, manifest, checked.lines)
 
 

@@ -103,6 +103,14 @@ def verify_bundle_command(
             source="the command line",
             hint=typed(f"verify-bundle {shortened(str(bundle), _SHOWN)}"),
         )
+    if signers is not None and not signers.is_file():
+        raise UsageProblem(
+            what="--signers",
+            expected="a file of allowed signers, a line for each person",
+            observed="something else" if signers.exists() else "none",
+            source=str(signers),
+            hint="ada@example.org ssh-ed25519 AAAA… is such a line: a name, and what ends in .pub of a key",
+        )
     from fixtures.redaction.redactor import Redactor
     from reports.bundle.bundle_check import verify_bundle
     from reports.bundle.record_check import check_record

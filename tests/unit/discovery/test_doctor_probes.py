@@ -253,6 +253,9 @@ def test_room(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object)
         line = of(sandbox, engine, f"room for {name}", limits=limits)
         assert (line.state, "observed 0 MB" in line.text) == (State.WRONG, True), line
     assert of(sandbox, engine, "room for baselines", limits=limits).state is State.OK
+    monkeypatch.setattr("os.access", lambda *_: False)
+    line = of(sandbox, engine, "room for incidents", limits=limits)
+    assert (line.state, "one that can be written" in line.text) == (State.WRONG, True), line
 
 
 @pytest.mark.parametrize("reached", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -493,6 +494,15 @@ def test_without_an_engine_a_project_is_not_reached(init: Init, monkeypatch: pyt
     assert "container engine: expected an answer" in init("--project=shop", code=ExitCode.BROKEN)
     init(f"--file={PROJECTS / 'renamed.yaml'}")
     assert Path("shop.toml").is_file()
+
+
+def test_a_folder_that_can_only_be_read_is_told(init: Init, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr("fixtures.discovery.initial.write_whole", refused)
+    said = init(f"--file={PROJECTS / 'renamed.yaml'}", code=ExitCode.USAGE)
+    assert "profile: expected a file that can be written, observed Read-only file system" in said
 
 
 def test_arguments_that_cannot_work_are_refused_before_anything_is_asked(init: Init) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
@@ -404,6 +405,34 @@ def test_a_bundle_that_is_not_there_or_cannot_be_read(run: Command, tmp_path: Pa
     run("verify-bundle", "none.tar.gz", code=ExitCode.USAGE)
     run("verify-bundle", tmp_path, code=ExitCode.USAGE)
     run("verify-bundle", os.devnull, code=ExitCode.BROKEN)
+
+
+def test_signers_that_are_not_there_are_a_mistake_and_no_wrong_bundle(
+    made: MadeIncident, run: Command
+) -> None:
+    run("bundle", made.incident.id)
+    path = f"{made.incident.id}.tar.gz"
+    said = run("verify-bundle", path, "--signers", "no-such-file", code=ExitCode.USAGE)
+    assert "--signers: expected a file of allowed signers, a line for each person, observed none" in said
+
+
+def test_a_folder_that_can_only_be_read_is_a_problem_and_no_bug(
+    made: MadeIncident, run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def read_only(path: Path, *, missing_ok: bool = False) -> None:
+        if path.name.endswith(".tar.gz.part"):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    def refused(temporary: Path, *_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(temporary))
+
+    monkeypatch.setattr(Path, "unlink", read_only)
+    monkeypatch.setattr(bundle, "_write", refused)
+    said = run("bundle", made.incident.id, code=ExitCode.FAILED)
+    assert "bundle: expected a file that can be written, observed Read-only file system" in said
 
 
 def test_the_reason_is_an_error_of_its_own(tmp_path: Path) -> None:
