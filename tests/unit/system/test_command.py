@@ -264,3 +264,10 @@ def _runs(group: int) -> bool:
         if int(its_group) == group and state != "Z":
             return True
     return False
+
+
+def test_words_of_a_program_have_no_colours_and_are_no_order_to_the_terminal() -> None:
+    said = ["sh", "-c", "printf '\\033[31mno results\\033[39m\\033[2J' >&2; exit 1"]
+    with pytest.raises(ActionFailed) as failed:
+        run_command(said, what="report", deadline=Deadline(60))
+    assert failed.value.observed == "exit code 1: no results\\u001b[2J"
