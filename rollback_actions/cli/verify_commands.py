@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from fixtures.errors import UsageProblem, reason_of
+from fixtures.errors import UsageProblem, reason_of, shown
 from fixtures.home import HOME, INSTALLED, typed
 
 EXAMPLES = {
@@ -25,6 +25,9 @@ EXAMPLES = {
 }
 # pytest takes a loose word for a path, in which it looks for its root, until it knows the option before it.
 _WITH_A_WORD = frozenset({"--target", "--incident", "--baseline", "--migration"})
+_OURS = (*sorted(_WITH_A_WORD), "--no-gate")
+# pytest's own options are less like them.
+_LIKE = 0.78
 _SHELLS = ("bash", "zsh", "fish")
 
 
@@ -54,13 +57,14 @@ def pytest_words(words: Sequence[str]) -> list[str]:
     """Return pytest's arguments for `words`, as they are typed after `verify`.
 
     Raises:
-        UsageProblem: a word is neither a phase nor a path.
+        UsageProblem: a word is neither a phase nor a path, or an option of the suite is misspelt.
     """
     rest = list(words)
     every, phases = _every(), []
     while rest and not rest[0].startswith("-") and (rest[0] in every or not _is_path(rest[0])):
         phases.append(_phase(rest.pop(0), every))
     rest = _joined(rest)
+    _require_ours(rest)
     marked = any(word == "-m" or (word.startswith("-m") and not word.startswith("--")) for word in rest)
     markers = " or ".join(phases) or ("" if marked else "verification")
     return [
@@ -96,6 +100,21 @@ def _phase(word: str, every: Sequence[str]) -> str:
         source="the command line",
         hint=typed(f"verify {near[0] if near else 'phase1'} --target PROFILE"),
     )
+
+
+def _require_ours(words: Sequence[str]) -> None:
+    """Refuse an option of the suite that is misspelt or has no value: pytest would give no hint."""
+    for word in words:
+        name = word.partition("=")[0]
+        near = get_close_matches(name, _OURS, n=1, cutoff=_LIKE) if name.startswith("--") else []
+        if word in _WITH_A_WORD or (near and name not in _OURS):
+            raise UsageProblem(
+                what="verify",
+                expected=f"{near[0]} with a value" if near[0] in _WITH_A_WORD else near[0],
+                observed=shown(word),
+                source="the command line",
+                hint=typed("verify --help"),
+            )
 
 
 def _joined(words: Sequence[str]) -> list[str]:

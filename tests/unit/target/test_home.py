@@ -164,6 +164,28 @@ def test_the_runbooks_scripts_are_advised_only_where_they_are(
     ]
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("--taget", "--target with a value"),
+        ("--incidnet=a", "--incident with a value"),
+        ("--no-gat", "--no-gate"),
+        ("--target", "--target with a value"),
+    ],
+)
+@pytest.mark.usefixtures("elsewhere")
+def test_an_option_of_the_suite_that_is_misspelt_or_has_no_value_is_told(word: str, meant: str) -> None:
+    with pytest.raises(UsageProblem) as refused:
+        pytest_words(["phase1", word])
+    assert (refused.value.expected, refused.value.observed) == (meant, repr(word))
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_options_of_pytest_are_its_own() -> None:
+    words = ["--durations=3", "--trace", "--strict", "--basetemp=x", "--pyargs", "--tb=short"]
+    assert pytest_words(["phase1", *words])[-len(words) :] == words
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder without a profile, of somebody who has set nothing."""
@@ -187,7 +209,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             ["--target=a.toml", "--baseline", "b", "-n", "2"],
             ["-m", "verification", "--target=a.toml", "--baseline=b", "-n", "2"],
         ),
-        (["--incident"], ["-m", "verification", "--incident"]),
     ],
 )
 def test_verify_is_pytest(typed: list[str], rest: list[str]) -> None:
