@@ -28,7 +28,7 @@ CHAINED = ("journal.jsonl", "response.jsonl", "contacts.jsonl", "reopening.jsonl
 JOURNAL = re.compile(rf"{'|'.join(map(re.escape, CHAINED))}|assessed\.jsonl|samples\.jsonl")
 BEGUN = re.compile(rf"ledger/.*/run\.json|superseded\.json|{JOURNAL.pattern}")
 READ = re.compile(r"[^/]*\.(json|jsonl|head)|ledger/.*|allure-results/.*-result\.json|journal-end\.txt")
-KEPT_ASIDE, PEOPLE = ("lost-window", "working-copy", "untracked"), "postmortem.md"
+KEPT_ASIDE, PEOPLE, RESULTS = ("lost-window", "working-copy", "untracked"), "postmortem.md", "allure-results/"
 BEGIN, END = "-----BEGIN SSH SIGNATURE-----\n", "-----END SSH SIGNATURE-----\n"
 PACKED, BLOCK, MANIFEST = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff", tarfile.BLOCKSIZE, "bundle.json"
 # Anybody may have made the bundle: it gets no more memory than an honest one needs.
@@ -55,7 +55,9 @@ class Record:
         self.wrong, self.open, self.said = list[str](), list[str](), list[str]()
 
     def read(self, name: str) -> bytes:
-        return self.files[name] if name in self.hashes else b""
+        if name in self.hashes and name not in self.files:
+            raise ValueError(f"{name!a:.80} cannot be read: it has more than {LARGEST:,} bytes")
+        return self.files.get(name, b"")
 
     def json(self, name: str) -> Any:
         return json.loads(self.read(name)) if name in self.hashes else None
@@ -64,12 +66,11 @@ class Record:
         return [json.loads(line) for line in self.read(name).rpartition(b"\n")[0].splitlines()]
 
     def chained(self, name: str) -> list[Any]:
-        before, found = "0" * 64, self.lines(name)
+        own, found = "0" * 64, self.lines(name)
         for number, one in enumerate(found):
-            own = sha256(canonical({key: one[key] for key in one if key != "hash"})).hexdigest()
+            before, own = own, sha256(canonical({it: one[it] for it in one if it != "hash"})).hexdigest()
             if one != {**one, "hash": own, "previous": before, "sequence": number}:
                 raise ValueError(f"the chain of {name} breaks at record {number}")
-            before = own
         if not {*self.read(f"{name[:-6]}.head").decode().split()[1:2]} <= {one["hash"] for one in found}:
             raise ValueError(f"{name} was cut: its head has another end")
         return found
@@ -219,8 +220,7 @@ class Record:
         for _, _, plan, results in self.runs():
             for check in [check for one in plan.values() for check in one["checks"]]:
                 known[check] = results.get(check, {"verdict": "not reported"})["verdict"]
-        for name in [one for one in self.hashes if re.fullmatch(r"allure-results/.*-result\.json", one)]:
-            one = self.json(name)
+        for one in (self.json(it) for it in self.hashes if it.startswith(RESULTS) and READ.fullmatch(it)):
             check = next((label["value"] for label in one["labels"] if label["name"] == "nodeId"), "")
             latest[check] = max(latest.get(check, (0, "")), (one["start"], one["status"]))
         for check in sorted(latest.keys() & known.keys()):

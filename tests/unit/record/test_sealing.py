@@ -623,6 +623,21 @@ def test_the_checker_stands_alone(record: SealedRecord) -> None:
     assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
 
 
+@pytest.mark.parametrize("name", ["journal.jsonl", "ledger/0001/results.jsonl"])
+def test_a_file_that_the_checker_cannot_read_is_named(
+    unsigned: SealedRecord, tmp_path: Path, name: str
+) -> None:
+    files = unpacked(unsigned.bundle)
+    path = tmp_path / "long.tar.gz"
+    path.write_bytes(packed({**files, name: files[name] + b" " * 9 * 1024**2}))
+
+    checked = check_record(path)
+    said = "\n".join(checked.lines)
+    assert not checked.holds
+    assert f"'{name}' cannot be read: it has more than 8,388,608 bytes" in said
+    assert "KeyError" not in said
+
+
 def test_a_bundle_of_another_version_has_another_checker(record: SealedRecord, tmp_path: Path) -> None:
     files = unpacked(record.bundle)
     (tmp_path / "a.tar.gz").write_bytes(packed({**files, CHECKER.name: b"print('all of it holds')"}))
