@@ -10,6 +10,7 @@ from fixtures.errors import Problem, reason_of
 from fixtures.incident.incident import Incident
 from fixtures.incident.limits import windows_of
 from fixtures.incident.tally import tally
+from fixtures.record_names import DOWNTIME
 from fixtures.sealing.chain import UNSIGNED
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Windows
@@ -25,7 +26,7 @@ def recounted(record: IncidentRecord) -> RunVerdict:
     incident = record.incident
     windows, note = _windows(record)
     try:
-        verdict = tally(incident, windows, record.standing.evidence if record.standing is not None else ())
+        verdict = tally(incident, windows, _wrong(record))
     except Problem as problem:
         return _broken(incident, said(problem))
     except OSError as error:
@@ -34,6 +35,15 @@ def recounted(record: IncidentRecord) -> RunVerdict:
         return _broken(incident, f"the record is damaged: {type(error).__name__}: {error}")
     notes = (*verdict.notes, note) if note and verdict.phases else verdict.notes
     return replace(verdict, notes=notes, signature=_signature(incident))
+
+
+def _wrong(record: IncidentRecord) -> list[str]:
+    """Return what does not hold of the record, in sentences."""
+    if record.standing is None:
+        return []
+    # Without it no incident is late, until a run of checks writes it again.
+    gone = DOWNTIME in record.standing.open and not (record.incident.folder / DOWNTIME).exists()
+    return [*record.standing.evidence, *([f"{DOWNTIME}: it was sealed, and is gone"] if gone else [])]
 
 
 def _signature(incident: Incident) -> str:

@@ -16,14 +16,16 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ActionFailed, ExitCode, Problem, Unverifiable, UsageProblem
+from fixtures.incident.downtime import Downtime, Since
 from fixtures.incident.incident import load_incident
 from fixtures.incident.journal import hash_of, head_of
-from fixtures.record_names import CHAIN, HEAD
+from fixtures.record_names import CHAIN, DOWNTIME, HEAD
 from fixtures.redaction.redactor import Redactor
 from fixtures.sealing import chain
 from fixtures.sealing.chain import Sealing, promised, seal_text_of_people, sealed, standing
 from fixtures.sealing.signature import sign
 from fixtures.system.files import canonical_json
+from fixtures.system.record_files import write_record
 from fixtures.target.profile import Signing
 from fixtures.verdict import Verdict
 from reports.bundle.bundle import write_bundle
@@ -35,7 +37,7 @@ from reports.run.renewal import renew
 from reports.verdict.recount import recounted
 from reports.verdict.verdict import read_verdict, write_verdict
 from tests.fork_server import ForkServer
-from tests.unit.drawn_incident import IDENTITY, drawn_incident
+from tests.unit.drawn_incident import IDENTITY, drawn_incident, moment
 from tests.unit.record.forged_bundles import ALONE, OF_BUNDLES, OF_FILES, Forger, chained, tar_of
 from tests.unit.record.forged_bundles import packed as packed_tar
 from tests.unit.sealed_record import SealedRecord, add_results, edits, new_key, packed, unpacked
@@ -156,6 +158,25 @@ def test_a_ledger_set_to_passed_gives_no_pass(tmp_path: Path, monkeypatch: pytes
     # A rebuild seals the pages again, and never that file.
     assert read_verdict(record.folder).verdict is Verdict.BROKEN
     assert "ledger/0001/results.jsonl" in standing(record.folder).wrong
+
+
+def test_a_late_verdict_stays_when_its_downtime_is_removed(
+    unsigned: SealedRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewal, "render", lambda *_, **__: None)
+    monkeypatch.setattr(completion, "draw", lambda *_, **__: [])
+    late = Downtime(moment(-255), Since.MONITOR, 9999.0, 900.0, moment(57.2))
+    write_record(unsigned.folder / DOWNTIME, late)
+    unsigned.seal("checks, run 1")
+    assert renew(unsigned.folder, lambda _: None).verdict is Verdict.FAILED
+    (unsigned.folder / DOWNTIME).unlink()
+
+    # The first rebuild seals no removal that the second would take for granted.
+    for _ in range(2):
+        again = renew(unsigned.folder, lambda _: None)
+        assert again.verdict is Verdict.BROKEN
+        assert "the record does not hold: downtime.json: it was sealed, and is gone" in again.partial
+        assert standing(unsigned.folder).open == (DOWNTIME,)
 
 
 def test_a_forged_verdict_is_refused_even_without_a_chain(tmp_path: Path) -> None:
