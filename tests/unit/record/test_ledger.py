@@ -53,6 +53,13 @@ def test_numbers_are_taken_once(incident: Incident) -> None:
     assert [run.number for run in runs(incident.folder)] == [1, 2]
 
 
+@pytest.mark.parametrize("name", ["0²", "0٣", "00001", "1", "0001x"])
+def test_a_folder_that_no_run_is_named_as_is_none(incident: Incident, name: str) -> None:
+    _run(incident)
+    (incident.folder / "ledger" / name).mkdir()
+    assert [run.number for run in runs(incident.folder)] == [1]
+
+
 def test_all_four_passed(incident: Incident) -> None:
     _rolled_back(incident)
     _run(incident, *PHASES)
