@@ -211,6 +211,13 @@ def test_settings_do_not_depend_on_the_order_of_rules() -> None:
     assert first != third
 
 
+def test_a_setting_that_is_nested_without_end_is_no_setting() -> None:
+    reach = Reach("minio", Endpoint("127.0.0.1", 9), Account(user="reader", password=SecretStr("")), 5.0)
+    deep = ET.fromstring(f"{'<L>' * 5000}{'</L>' * 5000}")  # noqa: S314 - written here
+    with pytest.raises(Unverifiable, match="maximum recursion depth"), translated(reach):
+        plain(deep)
+
+
 def test_what_the_account_sees_is_told_by_its_schemas_and_nothing_is_read_again() -> None:
     profile = S3Profile(
         kind="s3",
