@@ -272,6 +272,10 @@ def test_what_a_kill_left_is_not_sealed_and_counts(unsigned: SealedRecord) -> No
     write_verdict(unsigned.folder, recounted(read_record(unsigned.folder)))
     bundle = write_bundle(unsigned.made.incident, unsigned.folder.with_suffix(".tgz"), Redactor())
     assert "not sealed: 'rollback.json'" in bundle.said
+    said = list[str]()
+    with sealed(unsigned.folder, _UNSIGNED, "report", said.append, lambda name: name == "verdict.json"):
+        pass
+    assert said == ["not sealed when this began, and changed: rollback.json"]
     # What is wrong is so whatever has begun since.
     edit(unsigned.folder / "ledger/0001/plan.json", "test_3", "test_2")
     assert list(standing(unsigned.folder).wrong) == ["ledger/0001/plan.json"]
