@@ -24,7 +24,7 @@ from fixtures.system.clock import Moment
 from fixtures.system.files import sha256_of, write_whole
 from fixtures.system.process import escape_half_characters
 from fixtures.target.profile import Signing, Target, load_target
-from fixtures.verdict import RunVerdict
+from fixtures.verdict import RunVerdict, worst
 from reports.allure.metadata import write_metadata
 from reports.allure.recorded import recorded_results
 from reports.allure.results import RedactingLogger, unreported
@@ -116,13 +116,16 @@ def _renewed(folder: Path, say: Callable[[str], None], signing: Signing, target:
 
 
 def _verdict(record: IncidentRecord, signature: str) -> RunVerdict:
-    """Write and return the verdict; keep an existing one whose hash is in the journal."""
+    """Write and return the verdict; keep an existing one whose hash is in the journal, if it is no better."""
     path = record.incident.folder / VERDICT
+    verdict = replace(recounted(record), signature=signature)
     if path.is_file():
         digest = sha256_of(path)
         if any(entry.get("verdict_sha256") == digest for entry in record.journal):
-            return read_verdict(record.incident.folder)
-    verdict = replace(recounted(record), signature=signature)
+            kept = read_verdict(record.incident.folder)
+            # Anybody can add to a journal: a hash in it makes no verdict of what the ledger does not say.
+            if worst([kept.verdict, verdict.verdict]) is kept.verdict:
+                return kept
     write_verdict(record.incident.folder, verdict)
     return verdict
 

@@ -24,7 +24,7 @@ from fixtures.redaction.redactor import Redactor
 from fixtures.sealing import chain
 from fixtures.sealing.chain import Sealing, promised, seal_text_of_people, sealed, standing
 from fixtures.sealing.signature import sign
-from fixtures.system.files import canonical_json
+from fixtures.system.files import canonical_json, sha256_of
 from fixtures.system.record_files import write_record
 from fixtures.target.profile import Signing
 from fixtures.verdict import Verdict
@@ -86,6 +86,16 @@ def chained_again(path: Path) -> None:
         lines.append(json.dumps(record, sort_keys=True))
     path.write_text("".join(f"{line}\n" for line in lines))
     head_of(path).write_text(f"{len(lines) - 1:012d} {before}\n")
+
+
+def add_line(journal: Path, **details: str) -> None:
+    """Add a record to a journal, as anybody can: its chain holds."""
+    last = json.loads(journal.read_text().splitlines()[-1])
+    record = {"sequence": last["sequence"] + 1, "at": last["at"], "event": "noted", **details}
+    record["previous"] = last["hash"]
+    record["hash"] = hash_of(record)
+    journal.write_text(journal.read_text() + json.dumps(record, sort_keys=True) + "\n")
+    head_of(journal).write_text(f"{record['sequence']} {record['hash']}\n")
 
 
 def test_a_whole_record_holds_and_says_who_signed_it(record: SealedRecord) -> None:
@@ -158,6 +168,24 @@ def test_a_ledger_set_to_passed_gives_no_pass(tmp_path: Path, monkeypatch: pytes
     # A rebuild seals the pages again, and never that file.
     assert read_verdict(record.folder).verdict is Verdict.BROKEN
     assert "ledger/0001/results.jsonl" in standing(record.folder).wrong
+
+
+def test_a_verdict_whose_hash_is_in_the_journal_is_no_better_than_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewal, "render", lambda *_, **__: None)
+    monkeypatch.setattr(completion, "draw", lambda *_, **__: [])
+    record = SealedRecord.of(tmp_path, _UNSIGNED, wrong="phase4")
+    forged = replace(read_verdict(record.folder), verdict=Verdict.PASSED)
+    path = write_verdict(record.folder, forged)
+    add_line(record.folder / "journal.jsonl", verdict_sha256=sha256_of(path))
+
+    assert renew(record.folder, lambda _: None).verdict is Verdict.FAILED
+    assert read_verdict(record.folder).verdict is Verdict.FAILED
+    # One that is no better stays as it was recorded.
+    worse = write_verdict(record.folder, replace(forged, verdict=Verdict.FAILED, notes=("rehearsed",)))
+    add_line(record.folder / "journal.jsonl", verdict_sha256=sha256_of(worse))
+    assert renew(record.folder, lambda _: None).notes == ("rehearsed",)
 
 
 def test_a_late_verdict_stays_when_its_downtime_is_removed(
@@ -257,12 +285,7 @@ def replace_signers(signing: Signing, other: Signing) -> Signing:
 
 
 def test_what_a_kill_left_is_not_sealed_and_counts(unsigned: SealedRecord) -> None:
-    journal = unsigned.folder / "journal.jsonl"
-    last = json.loads(journal.read_text().splitlines()[-1])
-    record = {"sequence": last["sequence"] + 1, "at": last["at"], "event": "noted", "previous": last["hash"]}
-    record["hash"] = hash_of(record)
-    journal.write_text(journal.read_text() + json.dumps(record, sort_keys=True) + "\n")
-    head_of(journal).write_text(f"{record['sequence']} {record['hash']}\n")
+    add_line(unsigned.folder / "journal.jsonl")
     edit(unsigned.folder / "rollback.json", "45.2", "44.2")
 
     found = standing(unsigned.folder)
