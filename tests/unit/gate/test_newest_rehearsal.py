@@ -14,6 +14,8 @@ from fixtures.incident.incident import Incident, new_incident
 from fixtures.incident.journal import head_of
 from fixtures.incident.rehearsals import BEGAN, ENDED, Found, RehearsalPlace
 from fixtures.record_names import JOURNAL
+from fixtures.sealing.chain import Sealing
+from fixtures.target.profile import Signing
 from rollback_actions.session.journal import Journal, set_aside
 
 OURS, OTHER = "a" * 40, "b" * 40
@@ -201,3 +203,23 @@ def test_a_journal_that_was_set_aside_alone_is_damaged_too(tmp_path: Path) -> No
     found = search(tmp_path)
     assert found.newest is None
     assert found.damaged
+
+
+def test_a_sealed_rehearsal_is_as_it_was_sealed(tmp_path: Path) -> None:
+    """Anybody can make the chain of a journal again: the record's own chain has the hash of the journal."""
+    incident = rehearse(tmp_path)
+    Sealing(incident.folder, Signing()).seal("rehearse")
+    found = search(tmp_path).newest
+    assert found is not None
+    assert found.broken == ""
+
+    path = incident.folder / JOURNAL
+    head_of(path).unlink()
+    path.unlink()
+    journal = Journal(path, str)
+    journal.write(BEGAN, migration=OURS, known_good="d" * 40)
+    journal.write(ENDED, migration=OURS, **ENDING)
+    again = search(tmp_path).newest
+    assert again is not None
+    assert f"{JOURNAL}: it is not what was sealed" in again.broken
+    assert again.fault().startswith("whose record does not hold: ")

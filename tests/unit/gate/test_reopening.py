@@ -211,7 +211,7 @@ def test_a_rehearsal_whose_record_was_edited_is_refused(rolled: RolledBack) -> N
     rolled.back_up()
     journal = rehearsal.folder / "journal.jsonl"
     journal.write_text(journal.read_text().replace('"rolled_back": "failed"', '"rolled_back": "passed"'))
-    assert "whose journal does not hold" in _refused(rolled)
+    assert "whose record does not hold" in _refused(rolled)
 
 
 def test_a_rehearsal_beside_a_damaged_newer_one_is_refused(rolled: RolledBack) -> None:

@@ -22,11 +22,11 @@ _ROWS = {
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.stores"
     ),
     "fixtures.decision": "fixtures.monitoring",
+    "fixtures.sealing": "fixtures fixtures.system fixtures.target",
     "fixtures.incident": (
         "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.monitoring "
-        "fixtures.decision"
+        "fixtures.decision fixtures.sealing"
     ),
-    "fixtures.sealing": "fixtures fixtures.system fixtures.target",
     "fixtures.stores.mysql": "fixtures fixtures.system fixtures.target fixtures.stores",
     "fixtures.stores.mongodb": "fixtures fixtures.system fixtures.target fixtures.stores",
     "fixtures.stores.redis": "fixtures fixtures.target fixtures.stores",
