@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -63,3 +64,31 @@ def test_a_volume_that_a_release_has_left_is_kept_before_it_is_filled(
         project.file.write_text(text)
         docker(*create)
         docker("volume", "rm", "--force", f"{project.name}_moved")
+
+
+def test_what_another_mount_has_inside_is_left_alone(subject: Mounts, tmp_path: Path) -> None:
+    project, uploads = subject.project, subject.data / "of users"
+    text = project.file.read_text()
+    create = ("compose", "--project-name", project.name, "--file", str(project.file), "create", "--no-build")
+    subject.fill()
+    before = seen(subject.data)
+    uploads.mkdir()
+    put(uploads / "one", b"1")
+    inner = f"      - {{type: bind, source: '{uploads}', target: /data/of users}}"
+    project.file.write_text(text.replace("target: /data}", f"target: /data}}\n{inner}"))
+    try:
+        docker(*create)
+        keeper = subject.place.keeper()
+        keeper.back_up(tmp_path)
+        subject.add()
+        put(uploads / "two", b"2")
+        keeper.restore(tmp_path)
+        assert {path.name: path.read_bytes() for path in uploads.iterdir()} == {"one": b"1", "two": b"2"}
+    finally:
+        project.file.write_text(text)
+        docker(*create)
+    shutil.rmtree(uploads)
+    after = seen(subject.data)
+    assert {name: one for name, one in after.items() if name != "b'.'"} == {
+        name: one for name, one in before.items() if name != "b'.'"
+    }
