@@ -7,12 +7,14 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
 from fixtures.application.calls import filled, ids_at, texts_at, values_at
+from fixtures.application.canary import Canary
 from fixtures.application.client import ApplicationClient, Refused, Session
 from fixtures.errors import Mismatch, Unverifiable, UsageProblem
 from fixtures.redaction.secret import known_secrets
@@ -433,3 +435,11 @@ def test_the_examples_of_the_documentation_are_whole(tmp_path: Path) -> None:
     first["canary"]["upload"] = document
     first["functions"] |= second["functions"]
     assert Application.model_validate({**first, **more}).verifiable == {*known, "upload"}
+
+
+@pytest.mark.parametrize(("other", "tried"), [("anna", "anna"), ("", "not-canary")])
+def test_another_user_is_the_profile_s_or_one_that_there_is_not(other: str, tried: str) -> None:
+    named = SimpleNamespace(user="canary", other=other)
+    target = SimpleNamespace(application=SimpleNamespace(canary=named))
+    nothing = cast("Any", None)
+    assert Canary(cast("Any", target), nothing, nothing, dict).stranger == tried

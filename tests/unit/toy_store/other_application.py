@@ -26,6 +26,7 @@ password = {file = "canary_password"}
 knowledge_base = "canary_1"
 question = "Who keeps the light?"
 expected_text = "keeper"
+other = "anna"
 upload = "tide.txt"
 [application.functions]
 api = "own"

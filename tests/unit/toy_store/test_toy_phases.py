@@ -275,7 +275,8 @@ def test_an_application_with_another_api_is_described_and_verified(tmp_path: Pat
         put(tmp_path / "store" / DOCUMENTS / "third.txt", b"Not recorded.")
         assert "test_knowledge_base_holds_the_recorded_files" in _red(project.phase("phase3", "--no-gate"))
         (tmp_path / "store" / DOCUMENTS / "third.txt").unlink()
-        answers["GET /v2/people/not-canary/notes"] = lambda exchange: exchange.reply(200, [])
+        # Of a name that nobody has, it still says that it does not know it.
+        answers["GET /v2/people/anna/notes"] = lambda exchange: exchange.reply(200, [])
         assert _red(project.phase("phase3", "--no-gate")) == {"test_another_user_is_refused"}
         # A profile that describes less than at the capture verifies less, and is no measure.
         profile = (tmp_path / "profile.toml").read_text()
