@@ -1,4 +1,4 @@
-"""Names are texts, and a store may hold them in a field of another type: it is asked for both."""
+"""Names are texts: a store may hold them in a field of another type, and equate what differs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pymilvus import DataType
 from fixtures.stores.contract import whole_numbers
 from fixtures.stores.milvus.view import View as MilvusView
 from fixtures.stores.mongodb.view import View as MongodbView
+from fixtures.stores.mysql import view as mysql
 from fixtures.stores.qdrant.view import View as QdrantView
 from fixtures.stores.reach import Readable
 from tests.unit.stores.test_readers_reach import NOWHERE, section
@@ -54,6 +55,22 @@ def test_mongodb_holds_a_name_of_any_type(held: Any) -> None:  # noqa: ANN401 - 
 
     view._connected = connected
     assert view.held("shop.documents", ["_id"], NAMES) == {(str(held),)}
+
+
+def test_mysql_holds_each_of_the_texts_that_a_collation_equates(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rows(_: object, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        # As the server does: IN and DISTINCT compare texts by their collation, and bytes by themselves.
+        (wanted,) = values
+        apart = "CAST(`name` AS BINARY)" in query
+        found = [text for text in ("A", "a", "b") if text.lower() in {one.lower() for one in wanted}]
+        kept = {text if apart else text.lower(): text for text in reversed(found)}
+        return [(text, text.encode()) if apart else (text,) for text in kept.values()]
+
+    monkeypatch.setattr(mysql, "rows", rows)
+    view = opened(mysql.View, "mysql")
+    view._open = lambda: None
+    assert view.held("shop.files", ["name"], [("a",), ("A",), ("B",)]) == {("a",), ("A",)}
+    assert view.held("shop.files", ["name"], [("a",)]) == {("a",)}
 
 
 @pytest.mark.parametrize("held", [TEXT, int(NUMBER)], ids=["text", "number"])
