@@ -162,6 +162,14 @@ def facts(*found: Container) -> Facts:
     return replace(FACTS, containers=tuple(map(recorded_container, found)), stores={}, contents={})
 
 
+def test_a_volume_without_a_name_of_its_own_need_not_be_there_again(target: Target) -> None:
+    """A container that is created anew has another; that it has one there is part of its configuration."""
+    recorded = facts(container("backend-1"))
+    (backend,) = recorded.containers
+    recorded = replace(recorded, containers=(replace(backend, volumes=("c" * 64, "data", "cafe")),))
+    assert given._of_baseline(target, recorded)["volume"] == ["cafe", "data"]
+
+
 def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> None:
     recorded = facts(container("worker-2"), container("worker-1"), container("backend-1"))
     replicas = given._of_baseline(target, recorded)["replica"]
