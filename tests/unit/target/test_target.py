@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.backups import sets as backup_sets
+from fixtures.backups.index import FOLDER as INDEX
 from fixtures.errors import ExitCode
+from fixtures.losses import lost_window
+from fixtures.record_names import ACCOUNTS
 from fixtures.target.mistakes import ProfileProblem
 from fixtures.target.profile import Target, load_target
 from tests.conftest import ROOT, write_profile
@@ -205,3 +209,10 @@ def test_a_reference_at_no_place_is_one_line(tmp_path: Path, referencing: str, w
     (text,) = _problems(path)
     assert words in text
     assert "application.canary.references.one" in text
+
+
+@pytest.mark.parametrize("name", [INDEX, backup_sets.MANIFEST, lost_window.MANIFEST, ACCOUNTS])
+def test_a_store_with_the_name_of_what_lies_beside_its_folder_is_refused(tmp_path: Path, name: str) -> None:
+    path = _replaced(write_profile(tmp_path), "[stores.redis]", f'[stores."{name}"]')
+    said = "expected another name, since backups and lost windows have a file or folder of this one"
+    assert f"{said}, observed {name}" in " ".join(_problems(path))
