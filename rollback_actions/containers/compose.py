@@ -215,6 +215,8 @@ class ComposeControl(ComposeProject):
             override = Path(folder) / "images.yaml"
             override.write_text(_override({**chosen, **names}), encoding="utf-8")
             create = ["up", "--detach", "--no-build", "--no-deps", "--force-recreate"]
+            # COMPOSE_REMOVE_ORPHANS would have it remove whatever these files do not describe.
+            create += ["--remove-orphans=false"]
             create += [f"--scale={service}={count}" for service, count in (replicas or {}).items()]
             run_command(
                 [*self.compose(files), "--file", str(override), *create, *services],

@@ -326,6 +326,17 @@ def test_as_many_containers_as_the_plan_says_are_there_again(project: ScratchPro
     assert len(engine.containers()["other"]) == 1
 
 
+def test_a_service_of_other_files_stays_whatever_compose_is_told(
+    project: ScratchProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, other = project.file.read_text(), project.container("other").id
+    file = tmp_path / "compose.yaml"
+    file.write_text(whole[: whole.index("  other:")] + whole[whole.index("volumes:\n  data") :])
+    monkeypatch.setenv("COMPOSE_REMOVE_ORPHANS", "true")
+    project.control.up(["data"], {"data": project.image}, files=[file], deadline=60)
+    assert project.container("other").id == other
+
+
 def test_the_names_of_the_compose_file_mean_what_was_chosen(
     project: ScratchProject, second_image: str, tmp_path: Path
 ) -> None:

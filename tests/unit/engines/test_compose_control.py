@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.engines import compose_project
 from fixtures.engines.compose import ComposeEngine
 from fixtures.engines.engine import Container
 from fixtures.errors import ActionFailed
@@ -86,3 +87,27 @@ def test_what_compose_says_of_its_files_is_told_to_nobody(
         assert read(Engine(kind="compose", project="p", files=(tmp_path / "compose.yaml",)))
     assert told
     assert SECRET_OF_A_CONTAINER not in repr(told)
+
+
+def test_what_other_files_describe_stays_whatever_compose_is_told(
+    engine: Any,  # noqa: ANN401
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = f"sha256:{'1' * 64}"
+    engine.containers.side_effect = lambda: _told(image_id=image)
+    ran: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> str:
+        ran.append(command)
+        return '{"services": {}}'
+
+    for module in (compose, compose_project):
+        monkeypatch.setattr(module, "run_command", run)
+    file = tmp_path / "compose.yaml"
+    file.touch()
+    ComposeControl(Engine(kind="compose", project="p", files=(file,))).up(
+        ["once"], {"once": image}, deadline=9
+    )
+    (up,) = [command for command in ran if "up" in command]
+    assert "--remove-orphans=false" in up
