@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ HELPER_LABEL = "rollproof.helper"
 # The deadline for removing a helper whose work was interrupted.
 CLEANUP_SECONDS = 20.0
 _POLL_SECONDS = 0.1
+_UNNAMED = re.compile(r"[0-9a-f]{64}")
 # The folder where a helper sees its volume.
 INSIDE = "/volume"
 # GNU tar ends an archive with two blocks of zeros; it accepts a truncated archive without them.
@@ -136,7 +138,7 @@ def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> N
         Unverifiable: the deadline passed; the volumes may be half loaded.
     """
     images = helper_images(containers, deadline)
-    wholes = {volume: folder / f"{volume}.tar" for volume in images}
+    wholes = {volume: folder / f"{saved}.tar" for volume, saved in _saved_as(images, folder).items()}
     live = any(beside(whole, suffix).exists() for whole in wholes.values() for suffix in (CHANGES, LISTED))
     suffixes = (CHANGES, LISTED) if live else ()
     expected = {
@@ -164,6 +166,20 @@ def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> N
         if live:
             for script, suffix in COMPLETING:
                 _help(volume, image, ["sh", "-c", script], deadline, stdin=beside(whole, suffix))
+
+
+def _saved_as(volumes: Iterable[str], folder: Path) -> dict[str, str]:
+    """Return the name that each of `volumes` had when it was saved in `folder`.
+
+    It is the same, but for a volume that nobody has named, such as an image declares. The engine gives it
+    another name after its container was removed. Of several such, none is known.
+    """
+    found = {volume: volume for volume in volumes}
+    saved = {file.name.removesuffix(".tar") for file in folder.glob("*.tar")}
+    old, new = sorted(saved - set(found)), sorted(set(found) - saved)
+    if len(old) == len(new) == 1 and all(map(_UNNAMED.fullmatch, (*old, *new))):
+        found[new[0]] = old[0]
+    return found
 
 
 def beside(whole: Path, suffix: str) -> Path:

@@ -121,6 +121,30 @@ def test_what_is_of_another_mount_is_not_deleted(tmp_path: Path, monkeypatch: py
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_a_volume_without_a_name_is_loaded_into_the_one_that_follows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, several: bool
+) -> None:
+    old, new = ("a" * 64, "c" * 64), ("b" * 64, "d" * 64)
+    number = 2 if several else 1
+    for name in ("data", *old[:number]):
+        (tmp_path / f"{name}.tar").touch()
+    loaded: dict[str, str] = {}
+
+    def load(volume: str, *_: object, stdin: Path, **__: object) -> None:
+        loaded[volume] = stdin.name
+
+    monkeypatch.setattr(
+        volumes, "helper_images", lambda *_: dict.fromkeys(("data", *new[:number]), "sha256:1")
+    )
+    for name in ("remove_helpers", "_refuse_users", "refuse_cut"):
+        monkeypatch.setattr(volumes, name, lambda *_: None)
+    monkeypatch.setattr(volumes, "_help", load)
+    with pytest.raises(ActionFailed, match="saved volumes") if several else nullcontext():
+        volumes.load([], tmp_path, Deadline(60))
+    assert loaded == ({} if several else {"data": "data.tar", new[0]: f"{old[0]}.tar"})
+
+
 @pytest.mark.parametrize("fails", ["", "create", "cp"])
 def test_what_nothing_mounts_is_read_through_a_helper_that_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
