@@ -44,6 +44,21 @@ def test_texts_come_in_the_order_of_their_bytes(subject: Milvus, content: Conten
         subject.drop_other()
 
 
+def test_any_text_is_found_as_a_name(subject: Milvus) -> None:
+    texts = subject.shaped("texts")
+    fields = subject.scratch.client.describe_collection(texts, timeout=SECONDS)["fields"]
+    key = next(str(field["name"]) for field in fields if field.get("is_primary"))
+    names = [(odd,) for odd in ODD_KEYS]
+    try:
+        with subject.view() as view:
+            assert isinstance(view, ReferenceView)
+            assert view.held(texts, [key], [*names, ("\U0001f37b",)]) == {*names}
+            (odd,) = (found for found in view.names(texts, [key], {key: ODD_KEYS[-1]}))
+            assert odd == names[-1]
+    finally:
+        subject.drop_other()
+
+
 def test_what_is_not_loaded_is_told_and_neither_counted_nor_read(
     subject: Milvus, content: ContentView
 ) -> None:

@@ -262,6 +262,9 @@ def test_statements_have_least_rights_and_no_password(state: Path, init: Init) -
     assert "rollproof_canary on resetpass >PASSWORD_OF_CANARY ~token:* ~user:canary" in text
     assert "readAnyDatabase" in text
     assert "mc admin policy attach here rollproof_reader" in text
+    # As the suite logs in.
+    assert '#   user_rollproof_reader="PASSWORD_OF_READER"' in text
+    assert "SCRAM" not in text
 
 
 def _sh(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
