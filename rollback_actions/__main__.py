@@ -57,7 +57,7 @@ CONTACTS = {
     ),
     "status": At(
         "rollback_actions.cli.contact_commands:contacts_status",
-        "Report the contact flow; exit 0 only when nothing is overdue and every alert arrived.",
+        "Report the contact flow; exit 0 only when nothing is overdue and every alert still needed arrived.",
     ),
 }
 COMMANDS: dict[str, At | TyperGroup] = {

@@ -147,7 +147,7 @@ def assessed_contacts(
 
 
 def contacts_status(profile: Profile, incident: Existing, *, as_json: AsJson = False) -> None:
-    """Report the contact flow; exit 0 only when nothing is overdue and every alert arrived."""
+    """Report the contact flow; exit 0 only when nothing is overdue and every alert still needed arrived."""
     from fixtures.team.contact_flow import contact_channels
     from reports.answers.contact_lines import contacts_record, status_lines
     from reports.terminal.document import answer
