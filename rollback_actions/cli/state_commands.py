@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fixtures.errors import UsageProblem, did_you_mean
+from fixtures.errors import UsageProblem, did_you_mean, shown
 from fixtures.incident.journal_steps import Step
 from fixtures.verdict import code_of_verdict, combine
 from rollback_actions.cli.options import AsJson, IncidentId, Profile, TakeOver
@@ -112,7 +112,7 @@ def grants_command(
         raise UsageProblem(
             what="store",
             expected=f"one of {', '.join(target.stores)}",
-            observed=", ".join(unknown),
+            observed=", ".join(map(shown, unknown)),
             source="the command line",
             hint=did_you_mean(unknown[0], target.stores, "leave --store out: all are printed then"),
         )

@@ -190,7 +190,7 @@ def test_a_summary_counts(time: TurnedTime) -> None:
     with _beats(Told("a", time)) as beats:
         for sample in islice(beats, 3):
             summary.add(sample)
-    assert str(summary).startswith("3 beats, 3 of them all well, 0 missed, the latest 0.0")
+    assert str(summary).startswith("3 beats, 3 with every probe well, 0 missed, the latest 0.0")
 
 
 class Fixed(Unheld):
@@ -278,7 +278,7 @@ def test_it_says_a_line_a_beat_and_what_it_came_to(here: Here, profile: Path) ->
     assert "UNKNOWN health: unknown: application: expected a whole answer" in beats[-1]
     assert "WRONG" not in said
     assert "UNKNOWN containers: unknown: container engine: expected an answer" in beats[-1]
-    assert last.startswith("monitor of sandbox: 3 beats, 0 of them all well, 0 missed, the latest ")
+    assert last.startswith("monitor of sandbox: 3 beats, 0 with every probe well, 0 missed, the latest ")
     samples = read_samples(samples_path(load_target(profile)), 6)
     assert [sample.beat for sample in samples] == [0, 1, 2]
     assert all(sample.cut_off for sample in samples)

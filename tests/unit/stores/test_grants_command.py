@@ -50,4 +50,4 @@ def test_one_store_and_a_store_that_is_none(away: Ran) -> None:
     assert "# mysql (mysql), reader" in said
     assert "redis" not in said
     said = away("grants", "--store=mysq", code=ExitCode.USAGE)
-    assert "store: expected one of redis, mysql, observed mysq (from the command line)" in said
+    assert "store: expected one of redis, mysql, observed 'mysq' (from the command line)" in said
