@@ -23,7 +23,7 @@ def assess_command(
     samples: Annotated[
         Path | None,
         typer.Option(
-            help="File of samples to assess, as of the last one (default: the current samples).",
+            help="File of samples to assess, as of its last one (default: the current samples).",
             show_default=False,
         ),
     ] = None,

@@ -49,7 +49,10 @@ def bundle_command(
         typer.Option("--with-working-copy", help="Include changes of the working copy that were set aside."),
     ] = False,
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Bundle it even if it does not hold: each check says so.")
+        bool,
+        typer.Option(
+            "--anyway", help="Bundle it even if its record does not hold; whoever checks it is told."
+        ),
     ] = False,
 ) -> None:
     """Pack INCIDENT into one archive, with every file's hash and without users' data."""
@@ -88,7 +91,9 @@ def verify_bundle_command(
     ] = None,
     signers: Annotated[
         Path | None,
-        typer.Option(help="File of the keys that may have signed it, see ssh-keygen.", show_default=False),
+        typer.Option(
+            help="File of allowed signers, as ssh-keygen has it: one must have signed it.", show_default=False
+        ),
     ] = None,
     profile: Annotated[str | None, typer.Option("--target", hidden=True, help="Refused, in words.")] = None,
     *,

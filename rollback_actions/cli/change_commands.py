@@ -52,7 +52,7 @@ def acknowledge_command(
     name: Annotated[str, typer.Option("--as", help="The engineer who will be there.", show_default=False)],
     source: Annotated[
         str | None,
-        typer.Option("--from", help="Means of the acknowledgement, if not this command.", show_default=False),
+        typer.Option("--from", help="How it was acknowledged, if not by this command.", show_default=False),
     ] = None,
 ) -> None:
     """Record that an engineer on call knows of the migration to COMMIT and will be there."""

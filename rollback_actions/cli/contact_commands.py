@@ -88,7 +88,7 @@ def acknowledge_contacts(
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option("--from", help="Means of the acknowledgement, if not this command.", show_default=False),
+        typer.Option("--from", help="How it was acknowledged, if not by this command.", show_default=False),
     ] = None,
 ) -> None:
     """Record that a contact has taken the incident, and what they decided."""

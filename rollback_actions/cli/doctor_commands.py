@@ -28,7 +28,7 @@ def doctor_command(
     profile: Profile,
     patience: Annotated[
         float,
-        typer.Option(min=1, max=100, help="Wait so many times as long: on a slow line, or a busy machine."),
+        typer.Option(min=1, max=100, help="Wait this many times as long, for a slow line or a busy machine."),
     ] = 1.0,
     *,
     as_json: AsJson = False,

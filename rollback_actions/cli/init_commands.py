@@ -40,7 +40,7 @@ def init_command(
         typer.Option(
             min=0,
             max=3600,
-            help="Watch for so many seconds which collections change, and propose policies; Ctrl-C ends it.",
+            help="Seconds to watch which collections change, to propose policies; Ctrl-C ends it.",
         ),
     ] = 0.0,
     *,

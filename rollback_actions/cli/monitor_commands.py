@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fixtures.errors import ActionFailed, reason_of
+from fixtures.errors import ActionFailed, UsageProblem, reason_of
 from fixtures.incident.incident import find_incident
 from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
 from fixtures.system.process import stopping
@@ -51,8 +51,9 @@ def monitor(
         typer.Option(min=1, max=65535, help="Port for a Prometheus to scrape.", show_default=False),
     ] = None,
     prometheus_address: Annotated[
-        str, typer.Option(help="Address of this machine to listen on.")
-    ] = "127.0.0.1",
+        str | None,
+        typer.Option(help="Address of this machine to listen on (default: 127.0.0.1).", show_default=False),
+    ] = None,
     *,
     as_lines: Annotated[bool, typer.Option("--json", help="Print samples as JSON lines.")] = False,
 ) -> None:
@@ -65,6 +66,14 @@ def monitor(
     from reports.answers.monitor_view import View
 
     target = load_target(profile)
+    if prometheus_address is not None and prometheus_port is None:
+        raise UsageProblem(
+            what="--prometheus-address",
+            expected="--prometheus-port beside it",
+            observed="none",
+            source="the command line",
+            hint="add --prometheus-port 9464",
+        )
     path = samples_path(target)
     seconds = target.premigration.monitoring.beat_seconds
     summary = Summary()
@@ -76,7 +85,7 @@ def monitor(
         file_lock(path.with_suffix(".lock"), f"monitor {target.name}"),
         stopping() as stopped,
         _written(path, target, incident) as write,
-        _scraped(target, prometheus_address, prometheus_port) as tell,
+        _scraped(target, prometheus_address or "127.0.0.1", prometheus_port) as tell,
         View(sys.stdout, as_json=as_lines, check=check) as view,
         closing(
             Beats(

@@ -171,10 +171,10 @@ def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
     if application.maintenance is None:
         raise UsageProblem(
             what="application.maintenance",
-            expected="how maintenance is taken off",
+            expected="the commands that take it off",
             observed="none in the profile",
             source=str(profile),
-            hint="nothing keeps users out that this profile knows of",
+            hint="this profile knows of nothing that keeps users out",
         )
     lock = open_lock(target, Step.LET_IN, take_over=take_over)
     found = newest_rollback(target.folders.incidents, target.name, lock_state(target).runs)

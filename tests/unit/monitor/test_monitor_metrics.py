@@ -355,6 +355,15 @@ def test_the_command_is_scraped_while_it_runs(command: list[str], port: int) -> 
         process.wait(timeout=SECONDS)
 
 
+def test_an_address_without_a_port_is_refused(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", [*command[2:], "--prometheus-address=127.0.0.2", "--beats=1"])
+    assert main() is ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert "--prometheus-address: expected --prometheus-port beside it, observed none" in said
+
+
 def test_the_command_says_that_a_port_is_in_use(
     command: list[str],
     watched: Watched,

@@ -494,7 +494,7 @@ def test_users_are_let_in_when_it_is_verified(run: Ran, monkeypatch: pytest.Monk
 def test_there_is_nobody_to_let_in_where_nothing_keeps_users_out(run: Ran) -> None:
     begin(run.sandbox, failed=True)
     said = run("rollback", "let-in", code=ExitCode.USAGE)
-    assert "application.maintenance: expected how maintenance is taken off, observed none" in said
+    assert "application.maintenance: expected the commands that take it off, observed none" in said
 
 
 def test_an_engine_that_is_away_is_said_with_what_to_do(run: Ran) -> None:
