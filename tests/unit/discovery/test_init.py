@@ -262,8 +262,13 @@ def test_statements_have_least_rights_and_no_password(state: Path, init: Init) -
     assert "rollproof_canary on resetpass >PASSWORD_OF_CANARY ~token:* ~user:canary" in text
     assert "readAnyDatabase" in text
     assert "mc admin policy attach here rollproof_reader" in text
-    # As the suite logs in.
+
+
+def test_an_account_of_kafka_logs_in_as_the_suite_does(state: Path) -> None:
+    broker = {"image": "apache/kafka:4.1.0", "environment": {"KAFKA_SASL_ENABLED_MECHANISMS": "PLAIN"}}
+    text = _made(stack_of({"services": {"log": broker}}, "shop", (state / "compose.yaml",), None)).accounts
     assert '#   user_rollproof_reader="PASSWORD_OF_READER"' in text
+    assert "SASL/PLAIN" in text
     assert "SCRAM" not in text
 
 
