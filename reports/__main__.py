@@ -8,14 +8,11 @@ from typing import Annotated
 import typer
 
 from fixtures.errors import EXIT_CODES_TOLD
-from fixtures.home import incidents
 from reports.terminal.guard import guarded
 
 EXAMPLES = {
     "report": ("report INCIDENT", "report incidents/INCIDENT --target prod.toml"),
 }
-
-_INCIDENTS = incidents()
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -24,18 +21,20 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 def report(
     incident: Annotated[str, typer.Argument(help="Id of an incident, or its folder.", show_default=False)],
     incidents: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--incidents",
-            help="Folder that the incident of that id is in (default: incidents, of the checkout or here).",
+            help="Folder that the incident of that id is in (default: the profile's, else that of the"
+            " checkout or of the working folder).",
             show_default=False,
         ),
-    ] = _INCIDENTS,
+    ] = None,
     profile: Annotated[
         Path | None,
         typer.Option(
             "--target",
-            help="Profile of the target, for the key that signs the record.",
+            envvar="ROLLPROOF_TARGET",
+            help="Profile of the target, for its incidents and the key that signs the record.",
             show_default=False,
         ),
     ] = None,

@@ -16,6 +16,7 @@ import attrs
 from allure_commons.model2 import TestResult
 
 from fixtures.errors import ExitCode, Problem, Unverifiable, code_of, disk_full, no_space, reason_of
+from fixtures.home import incidents as default_incidents
 from fixtures.incident.incident import Incident, load_incident, named_incident, record_of
 from fixtures.record_names import ENVIRONMENT_FILE, REPORT, RESULTS, VERDICT
 from fixtures.redaction.redactor import Redactor
@@ -42,15 +43,17 @@ from reports.verdict.summary import lines
 from reports.verdict.verdict import read_verdict, write_verdict
 
 
-def report_anew(incident: str, incidents: Path, profile: Path | None = None) -> ExitCode:
+def report_anew(incident: str, incidents: Path | None, profile: Path | None = None) -> ExitCode:
     """Rebuild the record of `incident`, its folder or its id in `incidents`, and print the result.
 
-    It is signed with the key of `profile`, if there is one; for pages that need more of it see `complete`.
+    Without `incidents` the id is looked up where `profile` has its incidents, else where none is named. The
+    record is signed with the key of `profile`, if it has one. For pages that need more see `complete`.
     """
     escape_half_characters()
     try:
         target = load_target(profile) if profile is not None else None
-        folder = named_incident(incident, incidents).folder
+        place = incidents or (target.folders.incidents if target is not None else default_incidents())
+        folder = named_incident(incident, place).folder
         verdict = renew(folder, lambda text: print(text, file=sys.stderr), target)  # noqa: T201
         record = read_record(folder, target.signing if target is not None else Signing())
         history = history_of(load_incident(folder))
@@ -70,7 +73,7 @@ def report_anew(incident: str, incidents: Path, profile: Path | None = None) -> 
     ]
     for lead, rest, _style in lines(verdict, folder, notes=notes):
         print(f"{lead}{rest}")  # noqa: T201
-    # No profile is at hand: search by the secrets' shapes alone.
+    # Where no profile is at hand, search by the secrets' shapes alone.
     wrong = Redactor().wrong_in([*record_of(folder), *([history] if history.exists() else [])])
     for text in wrong:
         print(text, file=sys.stderr)  # noqa: T201

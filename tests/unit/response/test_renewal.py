@@ -100,6 +100,17 @@ def test_a_killed_run_is_reported_and_twice_the_same(made: MadeIncident, rendere
     assert tree(made.folder) == first
 
 
+@pytest.mark.usefixtures("rendered")
+def test_an_id_is_looked_up_by_the_profile_of_the_variable(
+    made: MadeIncident, profile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.roll_back()
+    made.check()
+    report("one", code=ExitCode.USAGE)
+    monkeypatch.setenv("ROLLPROOF_TARGET", str(profile))
+    assert str(made.folder) in report("one")
+
+
 def test_a_late_downtime_is_a_failure_among_the_results(made: MadeIncident, rendered: list[Path]) -> None:
     made.roll_back()
     made.check()
