@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from fixtures.backups.index import read_index
 from fixtures.backups.package import read_package
-from fixtures.errors import ActionFailed, ExitCode
+from fixtures.errors import ActionFailed, ExitCode, Problem
 from fixtures.losses.lost_window import read_window
 from fixtures.reading import open_regular, read_regular
 from fixtures.record_names import DOWNTIME, JOURNAL, RESPONSE, RESPONSE_SAMPLES, SAMPLES, UNFINISHED
@@ -215,7 +215,7 @@ def test_no_picture_waits(made: MadeIncident, kind: str) -> None:
 def test_a_bundle_that_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
     NO_FILES[kind](tmp_path / "one.tar.gz")
 
-    with pytest.raises(Exception, match=r"bundle: expected a file that can be read") as raised:
+    with pytest.raises(Problem, match=r"bundle: expected a file") as raised:
         verify_bundle(tmp_path / "one.tar.gz")
 
     assert "HINT: " in str(raised.value)
