@@ -242,6 +242,18 @@ def test_a_submodule_keeps_its_changes_whatever_git_is_told_of_it(repository: Pa
     assert (within / "release").read_text() == "mended in production"
 
 
+def test_no_hook_of_the_repository_runs(repository: Path, tmp_path: Path) -> None:
+    first = _git(repository, "rev-parse", "HEAD~1")
+    for name in ("post-checkout", "post-index-change"):
+        hook = repository / ".git" / "hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\nexit 1\n")
+        hook.chmod(0o755)
+    check_out(repository, first, tmp_path / "kept")
+    assert head(repository) == first
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_branch_that_is_spelled_like_a_hash_is_not_taken(repository: Path) -> None:
     first = _git(repository, "rev-parse", "HEAD~1")
     _git(repository, "branch", first[:8], "HEAD")
