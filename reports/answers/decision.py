@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fixtures.backups.stray_mounts import stray_mounts
 from fixtures.decision.tree import Action, Decision
+from fixtures.engines.address import endpoint
 from fixtures.engines.factory import open_engine
 from fixtures.errors import Problem, UsageProblem
 from fixtures.git.repository import head
@@ -78,12 +79,14 @@ class StepRecord:
 class PlanRecord:
     """A rollback that can be done, as it would be: what it costs, what to see to, and why it is refused.
 
+    `engine` is the address at which the containers are: the shell chooses it, and not the profile.
     Seconds: `budget_seconds` is the profile's, `expected_seconds` a guess by the backup, `deadline_seconds`
     what the steps may take in all.
     """
 
     commit: str
     baseline: str
+    engine: str
     steps: tuple[StepRecord, ...]
     lost: tuple[str, ...]
     cautions: tuple[str, ...]
@@ -128,6 +131,7 @@ def decision_record(
     record = PlanRecord(
         plan.commit,
         plan.baseline.id,
+        endpoint(),
         tuple(
             StepRecord(step.name, changes, schedule.deadline(step.stage))
             for step, changes in outline(target, plan)
@@ -158,6 +162,7 @@ def decision_lines(record: DecisionRecord) -> Iterator[str]:
     yield f"because: {decision.reason}"
     if plan is not None:
         yield f"commit: {plan.commit}, baseline {plan.baseline}"
+        yield f"engine: {plan.engine}"
         yield "steps:"
         for number, step in enumerate(plan.steps, start=1):
             yield f"  {number:>2}. {step.name}: {step.changes} (within {step.deadline_seconds:.0f} s)"

@@ -12,6 +12,7 @@ from shutil import rmtree
 import pytest
 
 from fixtures.decision.wish import Kind, Wish
+from fixtures.engines.address import endpoint
 from fixtures.errors import ActionFailed, ExitCode
 from fixtures.incident.incident import Incident, find_change, new_incident
 from fixtures.incident.journal import verify_journal
@@ -102,6 +103,7 @@ def test_a_plan_is_shown_and_changes_nothing(
     said = run("plan", *arguments)
     assert said.startswith(f"decision: {decision}\nbecause: ")
     assert f"commit: {run.sandbox.commit}, baseline " in said
+    assert f"engine: {endpoint()}" in said
     assert "\n   1. " in said
     assert "\nlost: " in said
     assert "\nbudget: 300 s" in said
