@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from fixtures.baseline.differences import schema_differences
 from fixtures.baseline.sight import whole_sight
 from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.stores.contract import ContentView, Digest, Pace, SharedContent, SightedContent
+from fixtures.stores.contract import ContentView, Digest, Pace, ReferenceView, SharedContent, SightedContent
 from fixtures.stores.mysql.view import Flavour, rows
 from fixtures.target.sections import Account
 from tests.stack.content_reading import digests, recorded, whole
@@ -56,6 +56,19 @@ def test_a_table_without_a_key_is_one_part(subject: Mysql, content: ContentView)
     after = whole(content, made)
     assert after.records == 4
     assert after.total != before.total
+
+
+def test_names_are_read_of_any_column_and_in_any_spelling(subject: Mysql) -> None:
+    columns = "`100% of` varchar(9) PRIMARY KEY, `%s` varchar(9) COLLATE utf8mb4_general_ci"
+    made = _made(subject, columns, "('one', 'A')", "('two', 'a')", "('three', 'ä')")
+    fields = ["%s", "100% of"]
+    every = {("A", "one"), ("a", "two"), ("ä", "three")}
+    with subject.view() as view:
+        assert isinstance(view, ReferenceView)
+        assert {*view.names(made, fields, {})} == every
+        assert [*view.names(made, fields, {"100% of": "two"})] == [("a", "two")]
+        assert view.held(made, fields, [*every, ("b", "one")]) == every
+        assert view.held(made, ["%s"], [("A",), ("a",), ("ä",)]) == {("A",), ("a",), ("ä",)}
 
 
 def test_an_index_that_is_switched_off_is_no_key(subject: Mysql, content: ContentView) -> None:
