@@ -1,4 +1,4 @@
-"""The names in Qdrant's payloads: as deep as applications put them, and in lists."""
+"""The names in Qdrant's payloads, as deep as applications put them and in lists; and those of vectors."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from fixtures.stores.contract import names_at
 from fixtures.stores.qdrant.descriptor import QdrantProfile
-from fixtures.stores.qdrant.view import View
+from fixtures.stores.qdrant.view import Rest, View
 from fixtures.stores.reach import Readable
 from fixtures.target.sections import Address
 from tests.unit.stores.test_readers_reach import NOWHERE
@@ -57,3 +59,16 @@ def test_each_text_of_a_list_is_a_name() -> None:
 def test_a_point_without_the_field_has_no_name_and_an_empty_list_names_nothing() -> None:
     assert names({}, {"metadata": {}}, {"metadata": None}, fields=["metadata.source"]) == [None] * 3
     assert names({"files": []}, fields=["files"]) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        ({"size": 4, "distance": "Cosine"}, ""),
+        ({"size": {"size": 4, "distance": "Cosine"}}, "size"),
+        ({"text": {"size": 4, "distance": "Cosine"}}, "text"),
+    ],
+)
+def test_a_vector_may_be_called_as_a_setting_is(told: dict[str, Any], name: str) -> None:
+    rest = cast("Any", SimpleNamespace(described=lambda _: ({"params": {"vectors": told}}, {})))
+    assert Rest.dense_vectors(rest, "files") == {name: {"size": 4, "distance": "Cosine"}}
