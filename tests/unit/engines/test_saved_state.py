@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.baseline.folder import load_baseline
+from fixtures.baseline.seal import new_sealing
+from fixtures.baseline.surroundings import new_changes, record_surroundings
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ActionFailed, ExitCode, Unverifiable, UsageProblem
 from fixtures.git.migration_files import changed_names, content_at, names_at
@@ -132,11 +134,26 @@ def test_every_difference_is_named(repository: Path) -> None:
     (repository / "hidden").write_text("changed")
     assert sorted(read_working_copy(repository).differences) == [
         "changed gone",
+        "changed moved",
         "changed plain",
-        "changed to a place, which was moved",
+        "changed to a place",
         "hidden, which git was told not to look at",
         "untracked folder/deep",
         "untracked new file",
+    ]
+
+
+def test_a_file_that_was_renamed_at_the_capture_is_compared(repository: Path, sandbox: Sandbox) -> None:
+    (repository / "one").write_text("1" * 100)
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "--message", "one")
+    git(repository, "mv", "one", "two")
+    sealing = new_sealing(sandbox.target)
+    recorded = record_surroundings((), read_working_copy(repository), sealing)
+    assert [*new_changes(recorded, read_working_copy(repository), sealing)] == []
+    (repository / "two").write_text("1" * 99 + "2")
+    assert [*new_changes(recorded, read_working_copy(repository), sealing)] == [
+        "changed two, otherwise than at the capture"
     ]
 
 
