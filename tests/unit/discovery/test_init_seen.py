@@ -189,7 +189,16 @@ def test_a_collection_of_a_user_s_that_has_just_been_made_tells_how_they_are_cal
     mine, other = (f"vectors_ada_{uuid.UUID(int=number)!s}".replace("-", "_") for number in (1, 2))
     there = [mine, other, "vectors_canary", "books"]
     assert made_since(there, there, [mine]) == "vectors_*"
-    assert made_since(there, there, ["books"]) == ""
+    assert made_since([mine, "books"], [mine, "books"], ["books"]) == ""
+
+
+def test_several_names_that_a_program_has_made_are_of_users_though_none_was_made_meanwhile() -> None:
+    made = [f"vectors_{user}_{uuid.UUID(int=user)!s}".replace("-", "_") for user in (1, 2, 3)]
+    there = [*made, "vector", "books"]
+    assert made_since(there, there) == "vectors_*"
+    assert made_since(["books"], ["books"]) == ""
+    plain = [str(uuid.UUID(int=number << 120)) for number in (1, 2)]
+    assert made_since(plain, plain) == ""
 
 
 def test_a_secret_that_cannot_be_read_is_why_a_store_was_not_looked_into(
