@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -60,3 +61,9 @@ def test_the_one_door_says_what_it_can_do(tmp_path: Path) -> None:
     unknown = run("rehersal")
     assert unknown.returncode == 4
     assert " lint, observed rehersal (from the command line)\nHINT: ./run " in unknown.stderr
+    names = re.findall(r"^\[testenv:(.*)\]$", (root / "tox.ini").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(names) > 10
+    for name in names:
+        assert run(name, "a b").stdout == f"tox run --quiet --quiet -e {name} -- a b\n"
+    for wrong in ("", "lint tests", "in"):
+        assert run(wrong).returncode == 4
