@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fixtures.errors import ActionFailed, reason_of
-from fixtures.git.repository import GIT_SECONDS, git, head
+from fixtures.git.repository import GIT_SECONDS, git, head, top_of
 from fixtures.reading import open_regular
 from fixtures.record_names import UNTRACKED, WORKING_COPY
 from fixtures.system.command import Deadline
@@ -33,19 +33,19 @@ def check_out(repository: Path, commit: str, kept: Path, *, seconds: float = GIT
     limit = Deadline(seconds)
     _require_unlocked(repository, limit)
     kept.mkdir(parents=True, exist_ok=True)
-    unhidden = _unhide(repository, kept, limit)
+    top = top_of(repository, limit)
+    unhidden = _unhide(top, kept, limit)
     patch = _unused(kept, WORKING_COPY, ".patch")
     # As git itself would apply it, whatever diff tools the user has configured.
     plain = ("--no-ext-diff", "--no-textconv", "--no-color")
-    # The checkout is of the whole working copy, and the user's settings may show a part of it alone.
-    top = repository / git(repository, "rev-parse", "--show-cdup", deadline=limit)
+    # At the top: within a part, the user's settings may show that part alone.
     git(top, "diff", "--binary", *plain, "HEAD", stdout=patch, deadline=limit)
     notes = [f"changes of {unhidden} files that git was told not to see are seen again"] if unhidden else []
     if patch.stat().st_size:
         notes.append(f"uncommitted changes kept in {patch}")
     else:
         patch.unlink()
-    moved = _move_aside(repository, commit, kept, limit)
+    moved = _move_aside(repository, top, commit, kept, limit)
     if moved:
         notes.append(f"{moved} untracked files in the way of the commit moved to {kept}")
     # The patch lacks changes within submodules: they stay, where the user's settings would discard them.
@@ -63,13 +63,12 @@ def check_out(repository: Path, commit: str, kept: Path, *, seconds: float = GIT
     return "; ".join(notes) or "working copy was clean"
 
 
-def _unhide(repository: Path, kept: Path, limit: Deadline) -> int:
+def _unhide(top: Path, kept: Path, limit: Deadline) -> int:
     """Let git see the files whose changes it was told to ignore; return their number.
 
     Otherwise git would not keep those changes, and would refuse the checkout over them. Hidden files that
     do not exist stay hidden: they are left out of a sparse working copy.
     """
-    top = repository / git(repository, "rev-parse", "--show-cdup", deadline=limit)
     listed = (name.split(" ", 1) for name in _names(top, kept, limit, "ls-files", "-v", "-z"))
     hidden = [name for tag, name in listed if (tag.islower() or tag == "S") and os.path.lexists(top / name)]
     for begin in range(0, len(hidden), _MOST_ARGUMENTS):
@@ -104,10 +103,8 @@ def _unused(folder: Path, stem: str, suffix: str) -> Path:
     return path
 
 
-def _move_aside(repository: Path, commit: str, kept: Path, limit: Deadline) -> int:
+def _move_aside(repository: Path, top: Path, commit: str, kept: Path, limit: Deadline) -> int:
     """Move untracked files that the checkout would overwrite or remove into `kept`; return their number."""
-    # A checkout changes the whole working copy; the profile's repository may be a part of that.
-    top = repository / git(repository, "rev-parse", "--show-cdup", deadline=limit)
     held = set(_names(top, kept, limit, "ls-tree", "-r", "-z", "--full-tree", "--name-only", commit))
     above = {parent for name in held for parent in _parents(name)}
     in_the_way = set()
