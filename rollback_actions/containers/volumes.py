@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.engines.compose import NO_PROJECT
+from fixtures.engines.container_settings import is_anonymous
 from fixtures.engines.engine import Container, Mount
 from fixtures.errors import ActionFailed
 from fixtures.reading import open_regular
@@ -29,7 +29,6 @@ HELPER_LABEL = "rollproof.helper"
 # The deadline for removing a helper whose work was interrupted.
 CLEANUP_SECONDS = 20.0
 _POLL_SECONDS = 0.1
-_UNNAMED = re.compile(r"[0-9a-f]{64}")
 # The folder where a helper sees its volume.
 INSIDE = "/volume"
 # GNU tar ends an archive with two blocks of zeros; it accepts a truncated archive without them.
@@ -177,7 +176,7 @@ def _saved_as(volumes: Iterable[str], folder: Path) -> dict[str, str]:
     found = {volume: volume for volume in volumes}
     saved = {file.name.removesuffix(".tar") for file in folder.glob("*.tar")}
     old, new = sorted(saved - set(found)), sorted(set(found) - saved)
-    if len(old) == len(new) == 1 and all(map(_UNNAMED.fullmatch, (*old, *new))):
+    if len(old) == len(new) == 1 and all(map(is_anonymous, (*old, *new))):
         found[new[0]] = old[0]
     return found
 

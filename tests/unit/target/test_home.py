@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,19 +49,18 @@ def test_a_hint_is_what_is_typed(command: str, shown: str, monkeypatch: pytest.M
     assert home.typed(command) == f"rollproof {command}"
 
 
+def _texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the texts of a module, with their nodes' ids, but docstrings, which no user reads."""
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield id(node), node.value
+
+
 def typed_of_a_checkout(source: str) -> list[str]:
-    """Return the texts of a module, without docstrings, that are a checkout's words for our command line."""
-    tree = ast.parse(source)
-    # Docstrings, which no user reads.
-    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    return [
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and id(node) not in said
-        and (node.value == "rollback_actions" or _OF_A_CHECKOUT.search(node.value))
-    ]
+    """Return the texts of a module that are a checkout's words for our command line."""
+    texts = (text for _, text in _texts(ast.parse(source)))
+    return [text for text in texts if text == "rollback_actions" or _OF_A_CHECKOUT.search(text)]
 
 
 def test_no_other_module_knows_how_the_command_is_typed() -> None:
@@ -97,15 +97,7 @@ def bare_commands(source: str) -> list[str]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "typed"
         for below in ast.walk(node)
     }
-    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    return [
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and id(node) not in by_typed | docstrings
-        and _OF_A_COMMAND.search(node.value)
-    ]
+    return [text for node, text in _texts(tree) if node not in by_typed and _OF_A_COMMAND.search(text)]
 
 
 def test_a_command_in_a_text_is_as_it_is_typed() -> None:
