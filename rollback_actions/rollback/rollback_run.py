@@ -120,8 +120,7 @@ def _run(
         require_the_same(unfinished, incident, backup)
         plan = plan_unfinished(target, unfinished)
 
-    # A rollback that began was asked this before; it is half done, and nothing is better than its end.
-    foreseen = () if unfinished else foresee(target, plan, open_engine(target.engine))
+    foreseen = foresee(target, plan, open_engine(target.engine), resumed=unfinished is not None)
 
     def choose() -> str | None:
         # Another process's changes in the meantime count too: this is asked before the lock, and under it.

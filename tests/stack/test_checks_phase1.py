@@ -11,6 +11,7 @@ from fixtures.baseline.facts import Facts, RecordedContainer
 from fixtures.baseline.seal import sealing_of
 from fixtures.engines.container_settings import is_anonymous
 from fixtures.engines.engine import Container, ContainerEngine, Inside
+from fixtures.errors import ExitCode
 from fixtures.git.repository import git
 from fixtures.target.profile import Target
 from staging.stack.stack import Stack
@@ -219,6 +220,21 @@ def test_a_disk_that_is_too_full_and_a_service_that_was_not_recorded(verifier: V
             },
         },
     )
+
+
+def test_another_engine_is_broken_and_nothing_is_rolled_back_there(
+    verifier: Verifier, target: Target
+) -> None:
+    """As for a shell with another docker context: the engine is the same, and the profile's is another."""
+    surroundings = verifier.baseline.facts.surroundings
+    assert surroundings is not None
+    assert surroundings.engine
+    words = ("expected the target's, AAAA", f"observed another one, {surroundings.engine}")
+    outcome = verifier.run("phase1", "--no-gate", "-k", "engine", ENGINE__ID="AAAA")
+    expect(outcome, {"test_engine_is_that_of_the_target": ("broken", "container engine", *words)})
+    refused = verifier.actions("rollback", "service", target.application.services[0], ENGINE__ID="AAAA")
+    assert refused.returncode == ExitCode.USAGE, refused.stderr
+    assert all(word in refused.stderr for word in words)
 
 
 def test_a_stack_in_order_is_green(verifier: Verifier) -> None:

@@ -35,6 +35,12 @@ def test_a_container_is_described_as_it_is(project: ScratchProject) -> None:
     assert project.container("other").health is None
 
 
+def test_the_engine_tells_the_same_id_each_time(project: ScratchProject) -> None:
+    told = docker("info", "--format", "{{.ID}}")
+    assert told
+    assert {project.engine.id() for _ in range(2)} == {told}
+
+
 def test_one_off_containers_and_those_of_other_projects_are_left_out(project: ScratchProject) -> None:
     compose(project, "run", "--detach", "--no-deps", "--name", f"{project.name}-one-off", "other")
     try:

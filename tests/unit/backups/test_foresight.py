@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.backups.sets import read_backup
-from fixtures.baseline.facts import RecordedContainer, RecordedStore
-from fixtures.engines.engine import ContainerEngine, Mount
+from fixtures.baseline.facts import RecordedContainer, RecordedStore, Surroundings
+from fixtures.engines.engine import ContainerEngine, EngineUnreached, Mount
 from fixtures.errors import ExitCode, Unverifiable, UsageProblem
 from fixtures.rollback import foresight
 from fixtures.rollback.foresight import UnknownRevisions, foresee, problems, revisions_of, said
@@ -70,6 +70,10 @@ class Engine:
 
     images: dict[str, Files] = field(default_factory=dict)
     there: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    own: str = "AAAA"
+
+    def id(self) -> str:
+        return self.own
 
     def containers(self) -> dict[str, tuple[Any, ...]]:
         return self.there
@@ -515,3 +519,53 @@ def test_a_refusal_is_one_that_the_user_can_correct(refused: Made) -> None:
     plan = plan_service(refused.sandbox.target, "backend")
     (problem,) = problems(refused.foreseen(plan).values())
     assert isinstance(problem, UsageProblem)
+
+
+# --- the engine ---
+
+
+@pytest.mark.parametrize(
+    ("recorded", "pinned", "now", "fit"),
+    [
+        ("AAAA", "", "AAAA", Fit.FITS),
+        ("AAAA", "", "BBBB", Fit.REFUSED),
+        ("AAAA", "", "", Fit.REFUSED),
+        # The profile's word counts: this engine took the place of the recorded one.
+        ("AAAA", "BBBB", "BBBB", Fit.FITS),
+        ("AAAA", "BBBB", "AAAA", Fit.REFUSED),
+        ("", "BBBB", "AAAA", Fit.REFUSED),
+        # An engine without an ID, or a baseline of an earlier version: nobody can tell.
+        ("", "", "AAAA", None),
+        ("", "", "", None),
+    ],
+)
+def test_another_engine_than_the_target_s_is_refused(
+    made: Made, recorded: str, pinned: str, now: str, fit: Fit | None
+) -> None:
+    plan, target = emergency(made, FIRST), made.sandbox.target
+    facts = replace(plan.baseline.facts, surroundings=Surroundings(key="0", engine=recorded))
+    plan = replace(plan, baseline=replace(plan.baseline, facts=facts))
+    target = target.model_copy(update={"engine": target.engine.model_copy(update={"id": pinned or None})})
+    made.engine.own = now
+    for resumed in (False, True):
+        foreseen = foresee(target, plan, cast("ContainerEngine", made.engine), resumed=resumed)
+        of_it = [one for one in foreseen if one.what == "container engine"]
+        assert [one.judgement.fit for one in of_it] == ([] if fit is None else [fit])
+        refused = [*refusals(target, plan, Allowed(), foreseen, resumed=resumed)]
+        assert len(refused) == (fit is Fit.REFUSED)
+        for one in refused:
+            assert f"expected the target's, {pinned or recorded}, observed another one, {now}" in str(one)
+            assert "HINT: ask the target's own: docker context ls" in str(one)
+
+
+def test_an_engine_without_an_answer_refuses_nothing(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rollback finds that out, and changes nothing."""
+
+    def no_answer(_: Engine) -> str:
+        raise EngineUnreached(what="container engine", expected="a", observed="none", source="b", hint="c")
+
+    monkeypatch.setattr(Engine, "id", no_answer)
+    plan = emergency(made, FIRST)
+    facts = replace(plan.baseline.facts, surroundings=Surroundings(key="0", engine="AAAA"))
+    plan = replace(plan, baseline=replace(plan.baseline, facts=facts))
+    assert made.fit(plan, "container engine") is Fit.UNKNOWN

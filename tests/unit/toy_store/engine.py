@@ -46,6 +46,9 @@ class StandInEngine:
     def ahead(self) -> float:
         return 0.0
 
+    def id(self) -> str:
+        return "toy"
+
     def data_root(self) -> str:
         return "/"
 
