@@ -237,6 +237,30 @@ def test_another_engine_is_broken_and_nothing_is_rolled_back_there(
     assert all(word in refused.stderr for word in words)
 
 
+def test_networks_and_volumes_of_other_settings_are_seen(verifier: Verifier) -> None:
+    """As of a network that a migration had made internal: the recorded settings are others."""
+
+    def internal(facts: Facts) -> Facts:
+        around = facts.surroundings
+        assert around is not None
+        assert around.resources
+        changed = {
+            name: replace(one, settings={**one.settings, "Internal": True}) if name in networks else one
+            for name, one in around.resources.items()
+        }
+        return replace(facts, surroundings=replace(around, resources=changed))
+
+    surroundings = verifier.baseline.facts.surroundings
+    networks = [
+        name for name in (surroundings and surroundings.resources) or () if name.startswith("network ")
+    ]
+    assert networks
+    baseline = verifier.restated(internal)
+    outcome = verifier.run("phase1", "--no-gate", "-k", "networks", f"--baseline={baseline}")
+    words = [f"{name}: Internal: expected true, observed none" for name in networks]
+    expect(outcome, {"test_networks_and_volumes_are_as_recorded": ("failed", *words)})
+
+
 def test_a_stack_in_order_is_green(verifier: Verifier) -> None:
     """Last: every fault of this module was taken back."""
     outcome = verifier.run("phase1", "--no-gate")

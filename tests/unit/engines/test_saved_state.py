@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -10,6 +11,7 @@ from fixtures.baseline.folder import load_baseline
 from fixtures.baseline.seal import new_sealing
 from fixtures.baseline.surroundings import new_changes, record_surroundings
 from fixtures.decision.wish import Kind, Wish
+from fixtures.engines.engine import ContainerEngine
 from fixtures.errors import ActionFailed, ExitCode, Unverifiable, UsageProblem
 from fixtures.git.migration_files import changed_names, content_at, names_at
 from fixtures.git.repository import read_working_copy
@@ -25,6 +27,7 @@ from fixtures.system.holder import Life
 from fixtures.target.data_formats import refused
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SERVICES, Sandbox, git, image
+from tests.unit.toy_store.engine import StandInEngine
 
 NAMED = "\n[premigration.state]\ncommit_file = 'saved/commit.txt'\n"
 
@@ -148,8 +151,8 @@ def test_a_file_that_was_renamed_at_the_capture_is_compared(repository: Path, sa
     git(repository, "add", ".")
     git(repository, "commit", "--quiet", "--message", "one")
     git(repository, "mv", "one", "two")
-    sealing = new_sealing(sandbox.target)
-    recorded = record_surroundings((), read_working_copy(repository), sealing)
+    sealing, engine = new_sealing(sandbox.target), cast("ContainerEngine", StandInEngine(sandbox.target))
+    recorded = record_surroundings(engine, read_working_copy(repository), sealing)
     assert [*new_changes(recorded, read_working_copy(repository), sealing)] == []
     (repository / "two").write_text("1" * 99 + "2")
     assert [*new_changes(recorded, read_working_copy(repository), sealing)] == [

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from fixtures.engines.engine import Container, Endpoint, Inside, RunningContainer, Seal, Stranger, Usage
+from fixtures.engines.engine import (
+    Container,
+    Endpoint,
+    Inside,
+    RunningContainer,
+    Seal,
+    SharedResource,
+    Stranger,
+    Usage,
+)
 from fixtures.git.repository import head
 from fixtures.target.profile import Target
 from fixtures.target.sections import Address
@@ -30,6 +39,9 @@ class StandInEngine:
 
     def insides(self, _: Seal) -> Mapping[str, Inside]:
         return {service: Inside() for service in self._services}
+
+    def shared_resources(self) -> Mapping[str, SharedResource]:
+        return {"network toy": SharedResource({"Driver": "bridge"})}
 
     def strangers(self) -> Sequence[Stranger]:
         return []
