@@ -10,9 +10,9 @@ import pytest
 
 from fixtures.baseline.facts import RecordedContainer
 from fixtures.baseline.folder import Baseline
+from fixtures.baseline.known_engine import EngineMatch
 from fixtures.baseline.strictness import CAPTURE, Weaker
-from fixtures.baseline.surroundings import with_another_engine
-from fixtures.engines.engine import Container, ContainerEngine, Stranger, Usage
+from fixtures.engines.engine import Container, Stranger, Usage
 from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say, keep_differences
 from fixtures.git.repository import WorkingCopy
@@ -34,17 +34,13 @@ def expect(expect: Expect) -> Expect:
     return expect.of("container engine")
 
 
-def test_engine_is_that_of_the_target(
-    engine: ContainerEngine, known_engine: str, expect: Expect, note: Say
-) -> None:
+def test_engine_is_that_of_the_target(engine_match: EngineMatch, expect: Expect, note: Say) -> None:
     """The engine is the one of the capture, or the profile's: another may run the same project as well."""
-    now = engine.id()
-    if not known_engine:
+    if not engine_match.known:
         note("container engine: neither profile nor baseline tells its ID: another one would not be noticed")
-    expect(not known_engine or now == known_engine,
+    expect(engine_match.holds,
            what="container engine", otherwise=Unverifiable,
-           expected=f"the target's, {known_engine}", observed=f"another one, {now or 'without ID'}",
-           hint=with_another_engine(now))
+           expected=engine_match.expected, observed=engine_match.observed, hint=engine_match.hint)
 
 
 def test_container_is_running(container: Container, recorded: RecordedContainer, expect: Expect) -> None:
