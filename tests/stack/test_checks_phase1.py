@@ -19,7 +19,7 @@ from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
 from tests.stack import damage
 from tests.stack.container_faults import Containers
-from tests.stack.verifier import Red, Verifier, expect
+from tests.stack.verifier import Red, Verifier, expect, patient
 
 OTHER_COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FULL, CROWDED, LOST = "scratch_full", "scratch_crowded", "scratch_lost"
@@ -232,9 +232,11 @@ def test_another_engine_is_broken_and_nothing_is_rolled_back_there(
     words = ("expected the target's, AAAA", f"observed another one, {surroundings.engine}")
     outcome = verifier.run("phase1", "--no-gate", "-k", "engine", ENGINE__ID="AAAA")
     expect(outcome, {"test_engine_is_that_of_the_target": ("broken", "container engine", *words)})
-    refused = verifier.actions("rollback", "service", target.application.services[0], ENGINE__ID="AAAA")
-    assert refused.returncode == ExitCode.USAGE, refused.stderr
-    assert all(word in refused.stderr for word in words)
+    of_another = patient(ENGINE__ID="AAAA")
+    for command in (("rollback", "service", target.application.services[0]), ("backup",), ("capture",)):
+        refused = verifier.actions(*command, **of_another)
+        assert refused.returncode == ExitCode.USAGE, refused.stderr
+        assert all(word in refused.stderr for word in words)
 
 
 def test_networks_and_volumes_of_other_settings_are_seen(verifier: Verifier) -> None:
