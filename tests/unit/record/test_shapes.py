@@ -183,7 +183,7 @@ def test_a_private_key_is_redacted(text: str) -> None:
         "a one-time-password reset, and requirepass changed",
         "docker run -u 1000:1000 app; docker exec --user app:users app; docker run -p 8090:8090 mysql",
         "mysqldump -h db -P 3306 -p imagedb; mongodump --port 27017; redis-cli -h cache ping",
-        "the pass of phase1 is on >= 3 hosts",
+        "the pass of phase1 is on >= 3 hosts; a two-pass check_of_phase4 and a by-pass mysql/imagedb",
         "-----BEGIN CERTIFICATE-----\nMIIDdzCCAl+gAwIBAgIEAgAAuTANBgkqhkiG9w0B\n-----END CERTIFICATE-----",
         "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKC\n-----END PUBLIC KEY-----",
         "a key begins with -----BEGIN PRIVATE KEY----- and ends",
