@@ -189,13 +189,13 @@ def test_no_unrecorded_container(
 def test_networks_and_volumes_are_as_recorded(
     changed_resources: Sequence[str] | None, expect: Expect, note: Say
 ) -> None:
-    """Networks and volumes have the recorded settings: compose leaves them when its file goes back."""
+    """Networks and volumes have the recorded settings: compose may leave them when its file goes back."""
     if changed_resources is None:
         note("networks and volumes: the baseline of an earlier version does not tell their settings")
     expect(not changed_resources,
            what="settings of networks and volumes", means=Meaning.WRONG_VERSION,
            expected="the recorded ones", instead=listed(changed_resources or (), between="; "),
-           hint="make that network or volume anew by the compose files, a volume from its backup")
+           hint="make it anew by the compose files, or as it was made; a volume's data is in the backup")
 
 
 def test_no_stranger_on_the_networks(strangers: Sequence[Stranger], expect: Expect) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fixtures.backups.package import Kept
 from fixtures.backups.sets import BackupSet
 from fixtures.baseline.folder import Baseline
+from fixtures.baseline.known_engine import require_engine
 from fixtures.baseline.target_comparison import Finding, compare_target
 from fixtures.engines.engine import ContainerEngine
 from fixtures.engines.factory import open_engine
@@ -40,8 +41,9 @@ def try_backup(target: Target, backup: BackupSet, baseline: Baseline) -> Trial:
     A failure of one store is that store's verdict; the target itself is only read.
 
     Raises:
-        Mismatch, Problem: there is no scratch instance to try the stores in.
+        Mismatch, Problem: there is no scratch instance to try the stores in, or the engine is another one.
     """
+    require_engine(target, open_engine(target.engine), baseline)
     limit, began = Deadline(target.premigration.scratch.seconds), Moment.now()
     with scratch_of(target, limit) as scratch, Workers(len(target.stores) + 1, "trial") as workers:
         trials = {

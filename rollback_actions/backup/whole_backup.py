@@ -14,7 +14,6 @@ from fixtures.backups.newest_backup import newest_backup
 from fixtures.backups.package import read_details
 from fixtures.backups.sets import BackupSet
 from fixtures.backups.stray_mounts import require_held
-from fixtures.baseline.known_engine import require_engine
 from fixtures.engines.engine import ContainerEngine, images_of
 from fixtures.errors import Mismatch, Problem
 from fixtures.incident.journal_steps import Step, Steps
@@ -35,15 +34,14 @@ def back_up(
     """Take a new backup set of `target` as of `commit`, and keep the images that its application runs on.
 
     Raises:
-        Problem: the engine is not the target's, or a volume of the application is of no store. Or a store
-            could not be backed up, an image not be kept, or either not be written.
+        Problem: a volume of the application is of no store. Or a store could not be backed up, an image not
+            be kept, or either not be written.
     """
 
     def index(name: str, folder: Path) -> int:
         profile, what = target.stores[name], f"index of store {name}"
         return apart_by_kind(profile, what, LONG_SECONDS, write_index, target, engine, name, folder)
 
-    require_engine(target, engine, captured=True)
     require_held(target, engine)
     images = images_of(engine.containers(), target.application.services)
     keep_images(target.folders.backups, images, control, steps)

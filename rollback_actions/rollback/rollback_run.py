@@ -10,6 +10,7 @@ import typer
 
 from fixtures.application.maintenance import kept_out
 from fixtures.backups.sets import NEWEST
+from fixtures.baseline.known_engine import require_engine
 from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
@@ -120,7 +121,8 @@ def _run(
         require_the_same(unfinished, incident, backup)
         plan = plan_unfinished(target, unfinished)
 
-    foreseen = foresee(target, plan, open_engine(target.engine), resumed=unfinished is not None)
+    # A rollback that began was asked this before; it is half done, and nothing is better than its end.
+    foreseen = () if unfinished else foresee(target, plan, open_engine(target.engine))
 
     def choose() -> str | None:
         # Another process's changes in the meantime count too: this is asked before the lock, and under it.
@@ -142,6 +144,8 @@ def _run(
     begun: Incident | None = None
     record: RollbackRecord | None = None
     try:
+        # Foresight has a deadline, and lets a silent engine pass: here it must say which one it is.
+        require_engine(target, open_engine(target.engine), plan.baseline)
         with open_session(target, lock, Step.ROLLBACK, choose) as session:
             begun = session.incident
             _note(session.steps, map(target.redactor().text, said(foreseen)))
@@ -175,6 +179,8 @@ def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
             source=str(profile),
             hint="this profile knows of nothing that keeps users out",
         )
+    if unsure := require_engine(target, open_engine(target.engine)):
+        typer.echo(unsure, err=True)
     lock = open_lock(target, Step.LET_IN, take_over=take_over)
     found = newest_rollback(target.folders.incidents, target.name, lock_state(target).runs)
 

@@ -259,7 +259,7 @@ def test_networks_and_volumes_of_other_settings_are_seen(verifier: Verifier) -> 
     assert networks
     baseline = verifier.restated(internal)
     outcome = verifier.run("phase1", "--no-gate", "-k", "networks", f"--baseline={baseline}")
-    words = [f"{name}: Internal: expected true, observed none" for name in networks]
+    words = [f"{name}: Internal: expected true, observed false" for name in networks]
     expect(outcome, {"test_networks_and_volumes_are_as_recorded": ("failed", *words)})
 
 

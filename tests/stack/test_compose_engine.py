@@ -50,7 +50,7 @@ def test_the_engine_tells_the_same_id_each_time(project: ScratchProject) -> None
 def test_networks_and_volumes_are_told_and_seen_to_differ(
     project: ScratchProject, tmp_path: Path, target: Target
 ) -> None:
-    """Compose makes neither anew when its file changes: a rollback of files leaves both as they are."""
+    """This compose makes neither anew when its file changes: a rollback of files leaves both as they are."""
     network, volume = f"{project.name}_default", f"{project.name}_data"
     folders = target.folders.model_copy(update={"baselines": tmp_path / "baselines"})
     seal = new_sealing(target.model_copy(update={"folders": folders, "baseline_key": None}))
@@ -58,7 +58,9 @@ def test_networks_and_volumes_are_told_and_seen_to_differ(
     before = record_surroundings(project.engine, copy, seal).resources
     assert before is not None
     assert before == {
-        f"network {network}": RecordedResource({"Driver": "bridge"}, {}),
+        f"network {network}": RecordedResource(
+            {"Driver": "bridge", "Internal": False, "EnableIPv6": False}, {}
+        ),
         f"volume {volume}": RecordedResource({"Driver": "local"}, {}),
     }
     assert [*resource_differences(before, project.engine.shared_resources(), seal)] == []
@@ -74,7 +76,7 @@ def test_networks_and_volumes_are_told_and_seen_to_differ(
         docker("compose", f"--project-name={project.name}", f"--file={migrated}", "create", "--no-build")
         differences = [*resource_differences(before, project.engine.shared_resources(), seal)]
         assert [text.partition(", observed hash")[0] for text in differences] == [
-            f"network {network}: Internal: expected none, observed true",
+            f"network {network}: Internal: expected false, observed true",
             f"network {network}: option com.docker.network.driver.mtu: expected none",
             f"volume {volume}: option device: expected none",
             f"volume {volume}: option o: expected none",

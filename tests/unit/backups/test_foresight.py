@@ -547,10 +547,10 @@ def test_another_engine_than_the_target_s_is_refused(
     plan = replace(plan, baseline=replace(plan.baseline, facts=facts))
     target = target.model_copy(update={"engine": target.engine.model_copy(update={"id": pinned or None})})
     made.engine.own = now
+    foreseen = foresee(target, plan, cast("ContainerEngine", made.engine))
+    of_it = [one for one in foreseen if one.what == "container engine"]
+    assert [one.judgement.fit for one in of_it] == ([] if fit is None else [fit])
     for resumed in (False, True):
-        foreseen = foresee(target, plan, cast("ContainerEngine", made.engine), resumed=resumed)
-        of_it = [one for one in foreseen if one.what == "container engine"]
-        assert [one.judgement.fit for one in of_it] == ([] if fit is None else [fit])
         refused = [*refusals(target, plan, Allowed(), foreseen, resumed=resumed)]
         assert len(refused) == (fit is Fit.REFUSED)
         for one in refused:
@@ -558,8 +558,10 @@ def test_another_engine_than_the_target_s_is_refused(
             assert "HINT: ask the target's own: docker context ls" in str(one)
 
 
-def test_an_engine_without_an_answer_refuses_nothing(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rollback finds that out, and changes nothing."""
+def test_an_engine_without_an_answer_in_time_is_not_judged(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rollback asks once more, with more time, before it takes the lock."""
 
     def no_answer(_: Engine) -> str:
         raise EngineUnreached(what="container engine", expected="a", observed="none", source="b", hint="c")

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
 from fixtures.baseline.facts import Surroundings
 from fixtures.baseline.known_engine import match_engine, require_engine
 from fixtures.baseline.known_good import current_baseline
-from fixtures.doctor.capture import capture
-from fixtures.errors import UsageProblem
+from fixtures.errors import ExitCode, Unverifiable, UsageProblem
+from fixtures.incident.incident import new_incident
+from fixtures.rollback.plan import plan_database
+from fixtures.rollback.unfinished import Unfinished
 from fixtures.target.profile import Target
-from reports.terminal.progress import Progress
-from rollback_actions.backup import whole_backup
-from rollback_actions.session.journal import Journal
-from rollback_actions.session.steps import Recorder
+from rollback_actions.rollback import rollback_run
+from tests.unit.command_line import Ran
 from tests.unit.sandbox import Sandbox
 from tests.unit.saved_baseline import save_baseline
+
+SILENT = Unverifiable(what="ID", expected="a", observed="403", source="b", hint="c")
 
 
 def captured_on(sandbox: Sandbox, engine: str) -> None:
@@ -33,40 +34,47 @@ def pinned(target: Target, engine: str) -> Target:
     return target.model_copy(update={"engine": target.engine.model_copy(update={"id": engine or None})})
 
 
-@contextmanager
-def steps_of(sandbox: Sandbox) -> Iterator[Recorder]:
-    """Give the steps of a command, with a journal beside the target."""
-    with Progress() as progress:
-        yield Recorder(Journal(sandbox.folder / "journal.jsonl", str), progress, lambda: None)
-
-
 @pytest.mark.parametrize(
-    ("recorded", "pin", "now", "backup", "baseline"),
+    ("newest", "earlier", "pin", "now", "known"),
     [
-        ("AAAA", "", "AAAA", True, True),
-        # Who captures anew says that this is the target's engine now; who backs up does not.
-        ("AAAA", "", "BBBB", False, True),
-        ("AAAA", "BBBB", "BBBB", True, True),
-        ("AAAA", "BBBB", "AAAA", False, False),
-        ("", "BBBB", "AAAA", False, False),
-        ("", "", "AAAA", True, True),
-        ("AAAA", "", "", False, True),
+        ("AAAA", "", "", "AAAA", "AAAA"),
+        ("AAAA", "", "", "BBBB", "AAAA"),
+        ("AAAA", "", "", "", "AAAA"),
+        # The newest word about the target counts: the profile's, then that of the last capture.
+        ("AAAA", "", "BBBB", "AAAA", "BBBB"),
+        ("AAAA", "", "BBBB", "BBBB", "BBBB"),
+        ("BBBB", "AAAA", "", "BBBB", "BBBB"),
+        ("BBBB", "AAAA", "", "AAAA", "BBBB"),
+        ("", "AAAA", "", "BBBB", "AAAA"),
+        ("", "", "BBBB", "AAAA", "BBBB"),
+        ("", "", "", "AAAA", ""),
     ],
 )
 def test_who_works_on_another_engine_is_refused(
-    sandbox: Sandbox, recorded: str, pin: str, now: str, *, backup: bool, baseline: bool
+    sandbox: Sandbox, newest: str, earlier: str, pin: str, now: str, known: str
 ) -> None:
-    captured_on(sandbox, recorded)
+    """`earlier` is the baseline that a rollback goes back to, an older one than the current."""
+    captured_on(sandbox, earlier)
+    older = current_baseline(sandbox.target)
+    captured_on(sandbox, newest)
     sandbox.engine.id.return_value = now
     target = pinned(sandbox.target, pin)
-    for captured, allowed in ((True, backup), (False, baseline)):
-        if allowed:
-            require_engine(target, sandbox.engine, captured=captured)
-            continue
-        with pytest.raises(UsageProblem) as refused:
-            require_engine(target, sandbox.engine, captured=captured)
-        assert f"expected the target's, {pin or recorded}, observed another one, {now}" in str(refused.value)
-        assert f'id = "{now}" in [engine] of the profile' in str(refused.value)
+    assert match_engine(target, sandbox.engine, older).known == known
+    if known in {"", now}:
+        assert require_engine(target, sandbox.engine, older) == ""
+        assert require_engine(target, sandbox.engine, older, anew=True) == ""
+        return
+    with pytest.raises(UsageProblem) as refused:
+        require_engine(target, sandbox.engine, older)
+    told = str(refused.value)
+    assert f"expected the target's, {known}, observed another one, {now or 'without ID'}" in told
+    assert ("in [engine] of the profile" in told) is bool(now)
+    if pin:
+        with pytest.raises(UsageProblem):
+            require_engine(target, sandbox.engine, older, anew=True)
+    else:
+        said = require_engine(target, sandbox.engine, older, anew=True)
+        assert said == f"container engine: {now or 'one without ID'}, and {known} at the last capture"
 
 
 def test_an_engine_is_not_asked_where_nobody_knows_the_target_s(sandbox: Sandbox) -> None:
@@ -75,21 +83,53 @@ def test_an_engine_is_not_asked_where_nobody_knows_the_target_s(sandbox: Sandbox
     sandbox.engine.id.assert_not_called()
 
 
-def test_a_backup_of_another_engine_writes_nothing(sandbox: Sandbox) -> None:
+def test_an_engine_that_does_not_tell_its_id_is_none_that_is_known(sandbox: Sandbox) -> None:
     captured_on(sandbox, "AAAA")
-    sandbox.engine.id.return_value = "BBBB"
-    before = sorted(sandbox.target.folders.backups.iterdir())
-    with steps_of(sandbox) as steps, pytest.raises(UsageProblem, match="observed another one, BBBB"):
-        whole_backup.back_up(sandbox.target, sandbox.commit, sandbox.engine, sandbox.control, steps)
-    assert sorted(sandbox.target.folders.backups.iterdir()) == before
+    sandbox.engine.id.side_effect = SILENT
+    with pytest.raises(Unverifiable, match="observed 403"):
+        require_engine(sandbox.target, sandbox.engine)
 
 
-def test_a_capture_on_another_engine_than_the_profile_s_writes_nothing(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+def test_a_baseline_that_cannot_be_read_is_named(sandbox: Sandbox) -> None:
+    """Users are let in, and a backup is taken, all the same."""
+    captured_on(sandbox, "AAAA")
+    (current_baseline(sandbox.target).folder / "release.json").write_text("{}")
+    said = require_engine(sandbox.target, sandbox.engine)
+    assert said.startswith("the engine is not compared: ")
+    assert "release.json" in said
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("backup",), ("rollback", "service", "backend"), ("rehearse", "HEAD~1")],
+)
+def test_a_command_on_another_engine_leaves_nothing_there(
+    run: Ran, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
-    sandbox.engine.id.return_value = "BBBB"
-    monkeypatch.setattr("fixtures.doctor.capture.open_engine", lambda _: sandbox.engine)
-    before = sorted(sandbox.target.folders.baselines.iterdir())
-    with steps_of(sandbox) as steps, pytest.raises(UsageProblem, match="observed another one, BBBB"):
-        capture(pinned(sandbox.target, "AAAA"), steps)
-    assert sorted(sandbox.target.folders.baselines.iterdir()) == before
+    """Not even a lock: that is a volume of the engine."""
+    captured_on(run.sandbox, "AAAA")
+    run.sandbox.engine.id.return_value = "BBBB"
+    with run.sandbox.profile.open("a") as profile:
+        profile.write('\n[premigration.rehearsal]\ndeploy = [["true"]]\n')
+    for module in ("fixtures.engines.factory", "rollback_actions.rollback.rollback_run"):
+        monkeypatch.setattr(f"{module}.open_engine", lambda _: run.sandbox.engine)
+    before = sorted(run.sandbox.target.folders.incidents.glob("**"))
+    assert "observed another one, BBBB" in run(*command, code=ExitCode.USAGE)
+    assert sorted(run.sandbox.target.folders.incidents.glob("**")) == before
+
+
+def test_a_rollback_is_not_resumed_on_another_engine(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor on one that does not tell: foresight lets that pass, and no longer asks of what began."""
+    rolled = Mock()
+    monkeypatch.setattr(rollback_run, "roll_back", rolled)
+    monkeypatch.setattr(rollback_run, "open_engine", lambda _: run.sandbox.engine)
+    target = run.sandbox.target
+    Unfinished.begin(new_incident(target.folders.incidents, target.name), plan_database(target, "redis").wish)
+    captured_on(run.sandbox, "AAAA")
+    run.sandbox.engine.id.return_value = "BBBB"
+    assert "observed another one, BBBB" in run("rollback", "resume", code=ExitCode.USAGE)
+    run.sandbox.engine.id.side_effect = SILENT
+    said = run("rollback", "resume", code=ExitCode.BROKEN)
+    assert "ID: expected a, observed 403" in said
+    assert "MANUAL INTERVENTION" in said
+    rolled.assert_not_called()
