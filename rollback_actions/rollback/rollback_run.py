@@ -10,6 +10,7 @@ import typer
 
 from fixtures.application.maintenance import kept_out
 from fixtures.backups.sets import NEWEST
+from fixtures.baseline.folder import Baseline
 from fixtures.baseline.known_engine import require_engine
 from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.factory import open_engine
@@ -145,7 +146,7 @@ def _run(
     record: RollbackRecord | None = None
     try:
         # Foresight has a deadline, and lets a silent engine pass: here it must say which one it is.
-        require_engine(target, open_engine(target.engine), plan.baseline)
+        _require_own_engine(target, plan.baseline)
         with open_session(target, lock, Step.ROLLBACK, choose) as session:
             begun = session.incident
             _note(session.steps, map(target.redactor().text, said(foreseen)))
@@ -161,6 +162,7 @@ def _run(
     except BaseException as error:
         # Only now is the state of the lock known. A refusal itself says what to do.
         if record is None and (begun is not None or isinstance(error, Unverifiable)):
+            begun = begun or (unfinished.incident if unfinished else None)
             _call_for_hands(error, advice, _manual(error, advice, plan, begun, lock, backup))
         raise
     typer.echo(done_line(record))
@@ -179,8 +181,7 @@ def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
             source=str(profile),
             hint="this profile knows of nothing that keeps users out",
         )
-    if unsure := require_engine(target, open_engine(target.engine)):
-        typer.echo(unsure, err=True)
+    _require_own_engine(target)
     lock = open_lock(target, Step.LET_IN, take_over=take_over)
     found = newest_rollback(target.folders.incidents, target.name, lock_state(target).runs)
 
@@ -201,6 +202,11 @@ def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
         control = ComposeControl(target.engine)
         MaintenanceMode(application, application.maintenance, control, session.steps).let_in()
     typer.echo("users are let in")
+
+
+def _require_own_engine(target: Target, baseline: Baseline | None = None) -> None:
+    if unsure := require_engine(target, open_engine(target.engine), baseline):
+        typer.echo(unsure, err=True)
 
 
 def _note(steps: Recorder, lines: Iterable[str]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from fixtures.baseline.facts import Surroundings
 from fixtures.baseline.known_engine import match_engine, require_engine
 from fixtures.baseline.known_good import current_baseline
+from fixtures.engines.engine import EngineUnreached
 from fixtures.errors import ExitCode, Unverifiable, UsageProblem
 from fixtures.incident.incident import new_incident
 from fixtures.rollback.plan import plan_database
@@ -23,8 +27,8 @@ from tests.unit.saved_baseline import save_baseline
 SILENT = Unverifiable(what="ID", expected="a", observed="403", source="b", hint="c")
 
 
-def captured_on(sandbox: Sandbox, engine: str) -> None:
-    """Make a baseline the current one that was captured on `engine`."""
+def captured_on(sandbox: Sandbox, engine: str | None) -> None:
+    """Make a baseline the current one that was captured on `engine`; None as an earlier version did."""
     facts = replace(current_baseline(sandbox.target).facts, surroundings=Surroundings("0", engine=engine))
     save_baseline(sandbox.target.folders.baselines, sandbox.target.name, facts)
 
@@ -45,13 +49,16 @@ def pinned(target: Target, engine: str) -> Target:
         ("AAAA", "", "BBBB", "BBBB", "BBBB"),
         ("BBBB", "AAAA", "", "BBBB", "BBBB"),
         ("BBBB", "AAAA", "", "AAAA", "BBBB"),
-        ("", "AAAA", "", "BBBB", "AAAA"),
-        ("", "", "BBBB", "AAAA", "BBBB"),
-        ("", "", "", "AAAA", ""),
+        (None, "AAAA", "", "BBBB", "AAAA"),
+        (None, None, "BBBB", "AAAA", "BBBB"),
+        (None, None, "", "AAAA", ""),
+        # It was captured anew on an engine without an ID, such as Podman's.
+        ("", "AAAA", "", "", ""),
+        ("", "AAAA", "BBBB", "", "BBBB"),
     ],
 )
 def test_who_works_on_another_engine_is_refused(
-    sandbox: Sandbox, newest: str, earlier: str, pin: str, now: str, known: str
+    sandbox: Sandbox, newest: str | None, earlier: str | None, pin: str, now: str, known: str
 ) -> None:
     """`earlier` is the baseline that a rollback goes back to, an older one than the current."""
     captured_on(sandbox, earlier)
@@ -95,7 +102,7 @@ def test_a_baseline_that_cannot_be_read_is_named(sandbox: Sandbox) -> None:
     captured_on(sandbox, "AAAA")
     (current_baseline(sandbox.target).folder / "release.json").write_text("{}")
     said = require_engine(sandbox.target, sandbox.engine)
-    assert said.startswith("the engine is not compared: ")
+    assert said.startswith("the engine of the last capture is unknown: ")
     assert "release.json" in said
 
 
@@ -124,7 +131,8 @@ def test_a_rollback_is_not_resumed_on_another_engine(run: Ran, monkeypatch: pyte
     monkeypatch.setattr(rollback_run, "roll_back", rolled)
     monkeypatch.setattr(rollback_run, "open_engine", lambda _: run.sandbox.engine)
     target = run.sandbox.target
-    Unfinished.begin(new_incident(target.folders.incidents, target.name), plan_database(target, "redis").wish)
+    incident = new_incident(target.folders.incidents, target.name)
+    Unfinished.begin(incident, plan_database(target, "redis").wish)
     captured_on(run.sandbox, "AAAA")
     run.sandbox.engine.id.return_value = "BBBB"
     assert "observed another one, BBBB" in run("rollback", "resume", code=ExitCode.USAGE)
@@ -132,4 +140,40 @@ def test_a_rollback_is_not_resumed_on_another_engine(run: Ran, monkeypatch: pyte
     said = run("rollback", "resume", code=ExitCode.BROKEN)
     assert "ID: expected a, observed 403" in said
     assert "MANUAL INTERVENTION" in said
+    # It is half done: what was changed is in the incident in which it began.
+    assert "nothing was changed" not in said
+    assert str(incident.folder) in said
     rolled.assert_not_called()
+
+
+def test_a_link_that_leads_nowhere_is_named_and_a_first_backup_is_not(sandbox: Sandbox) -> None:
+    captured_on(sandbox, "AAAA")
+    folder = sandbox.target.folders.baselines
+    said = "the engine of the last capture is unknown: "
+    (folder / "current").unlink()
+    assert require_engine(sandbox.target, sandbox.engine).startswith(said)
+    (folder / "current").symlink_to("nowhere")
+    assert require_engine(sandbox.target, sandbox.engine).startswith(said)
+    shutil.rmtree(folder)
+    assert require_engine(sandbox.target, sandbox.engine) == ""
+
+
+def test_a_folder_of_baselines_that_may_not_be_read_is_named(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(_: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_symlink", forbidden)
+    assert "Permission denied" in require_engine(sandbox.target, sandbox.engine)
+
+
+def test_a_capture_behind_a_proxy_that_tells_no_id_goes_on(sandbox: Sandbox) -> None:
+    captured_on(sandbox, "AAAA")
+    sandbox.engine.id.side_effect = SILENT
+    assert "observed 403" in require_engine(sandbox.target, sandbox.engine, anew=True)
+    sandbox.engine.id.side_effect = EngineUnreached(
+        what="e", expected="a", observed="b", source="c", hint="d"
+    )
+    with pytest.raises(EngineUnreached):
+        require_engine(sandbox.target, sandbox.engine, anew=True)
