@@ -218,6 +218,7 @@ def test_a_private_key_is_redacted(text: str) -> None:
         "install mongodb\nmkdir -p /data/db; ssh mysql -p2222; find mysql -print; docker run mongo -p 27017",
         "--password string   Password; [--password PASSWORD] [--token TOKEN]; --password requires a value",
         "pg_dump --no-password shopdata; site.yml --ask-become-pass web; --max-token 40960; --two-pass on",
+        'ACL SETUSER app on resetpass ">$SHOP_REDIS_PASSWORD" ~*; ACL SETUSER app on >${PASSWORD} +@all',
         "user rights >=100 rows; the user app latency >500ms; user reader read 20 rows >/dev/null",
         "it depends on >=1.2.3, and relies on >1000 rows",
         'exec redis-server --requirepass "$$(cat /run/secrets/redis)" --appendonly yes',
