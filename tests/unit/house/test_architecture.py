@@ -323,7 +323,7 @@ def _judging(kind: ast.expr) -> Iterator[str]:
 
 
 NAMES_A_KIND: Mapping[str, tuple[int, str]] = {
-    "fixtures/redaction/shapes.py": (5, "programs that take a password by a short option"),
+    "fixtures/redaction/shapes.py": (10, "programs that take a password by a short option"),
     "fixtures/target/profile.py": (1, "a variable of the test stack begins like those of a profile"),
     "rollback_actions/cli/plan_commands.py": (1, "an example has a store called so"),
     "rollback_actions/cli/rollback_commands.py": (1, "an example has a store called so"),
