@@ -131,17 +131,14 @@ def _write_sarif(run: Run, file: Path) -> None:
 
 def rehearse(migration: Migration, profile: Profile, *, take_over: TakeOver = False) -> None:
     """Rehearse COMMIT on a staging target: gate, deployment, checks, rollback, verification, record."""
-    from fixtures.baseline.known_engine import require_engine
-    from fixtures.engines.factory import open_engine
     from fixtures.target.profile import load_target
     from rollback_actions.gate.rehearsal import Rehearsal, require_rehearsable
     from rollback_actions.session.lock import open_lock
-    from rollback_actions.session.session import open_session
+    from rollback_actions.session.session import open_session, require_own_engine
 
     target = load_target(profile)
     commit = require_rehearsable(target, migration)
-    if said := require_engine(target, open_engine(target.engine)):
-        typer.echo(said, err=True)
+    require_own_engine(target)
     lock = open_lock(target, f"rehearse {commit}", take_over=take_over)
     with open_session(target, lock, Step.REHEARSE, lambda: None) as session:
         outcome = Rehearsal(target, profile, commit, session.incident, session.steps).run()

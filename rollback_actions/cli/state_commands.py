@@ -23,7 +23,6 @@ EXAMPLES = {
 
 def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Back up every store in parallel, into a new backup set of the current commit."""
-    from fixtures.baseline.known_engine import require_engine
     from fixtures.engines.factory import open_engine
     from fixtures.git.repository import head
     from fixtures.rollback.unfinished import refuse_unfinished
@@ -31,34 +30,30 @@ def backup(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver
     from rollback_actions.backup.whole_backup import away_during_backup, back_up
     from rollback_actions.containers.compose import ComposeControl
     from rollback_actions.session.lock import open_lock
-    from rollback_actions.session.session import open_session
+    from rollback_actions.session.session import open_session, require_own_engine
 
     target = load_target(profile)
-    engine, control = open_engine(target.engine), ComposeControl(target.engine)
-    if said := require_engine(target, engine):
-        typer.echo(said, err=True)
+    require_own_engine(target)
     lock = open_lock(target, "backup", take_over=take_over)
     with open_session(target, lock, Step.BACKUP, lambda: incident) as session:
         refuse_unfinished(target.folders.incidents, target.name)
         for line in away_during_backup(target):
             typer.echo(line, err=True)
+        engine, control = open_engine(target.engine), ComposeControl(target.engine)
         taken = back_up(target, head(target.application.repository), engine, control, session.steps)
     typer.echo(f"backup: {taken.folder}")
 
 
 def capture_command(profile: Profile, incident: IncidentId = None, *, take_over: TakeOver = False) -> None:
     """Capture a baseline and make it current: commit, images, records, what the canary sees."""
-    from fixtures.baseline.known_engine import require_engine
     from fixtures.doctor.capture import capture
-    from fixtures.engines.factory import open_engine
     from fixtures.rollback.unfinished import refuse_unfinished
     from fixtures.target.profile import load_target
     from rollback_actions.session.lock import open_lock
-    from rollback_actions.session.session import open_session
+    from rollback_actions.session.session import open_session, require_own_engine
 
     target = load_target(profile)
-    if said := require_engine(target, open_engine(target.engine), anew=True):
-        typer.echo(said, err=True)
+    require_own_engine(target, anew=True)
     lock = open_lock(target, "capture", take_over=take_over)
     with open_session(target, lock, Step.CAPTURE, lambda: incident) as session:
         refuse_unfinished(target.folders.incidents, target.name)

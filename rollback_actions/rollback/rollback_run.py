@@ -10,8 +10,6 @@ import typer
 
 from fixtures.application.maintenance import kept_out
 from fixtures.backups.sets import NEWEST
-from fixtures.baseline.folder import Baseline
-from fixtures.baseline.known_engine import require_engine
 from fixtures.decision.wish import Kind, Wish
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
@@ -45,7 +43,7 @@ from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown, roll_back
 from rollback_actions.rollback.maintenance import MaintenanceMode, left_on
 from rollback_actions.session.lock import TargetLock, open_lock
-from rollback_actions.session.session import open_session
+from rollback_actions.session.session import open_session, require_own_engine
 from rollback_actions.session.steps import Recorder
 
 
@@ -146,7 +144,7 @@ def _run(
     record: RollbackRecord | None = None
     try:
         # Foresight has a deadline, and lets a silent engine pass: here it must say which one it is.
-        _require_own_engine(target, plan.baseline)
+        require_own_engine(target, plan.baseline)
         with open_session(target, lock, Step.ROLLBACK, choose) as session:
             begun = session.incident
             _note(session.steps, map(target.redactor().text, said(foreseen)))
@@ -181,7 +179,7 @@ def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
             source=str(profile),
             hint="this profile knows of nothing that keeps users out",
         )
-    _require_own_engine(target)
+    require_own_engine(target)
     lock = open_lock(target, Step.LET_IN, take_over=take_over)
     found = newest_rollback(target.folders.incidents, target.name, lock_state(target).runs)
 
@@ -202,11 +200,6 @@ def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
         control = ComposeControl(target.engine)
         MaintenanceMode(application, application.maintenance, control, session.steps).let_in()
     typer.echo("users are let in")
-
-
-def _require_own_engine(target: Target, baseline: Baseline | None = None) -> None:
-    if unsure := require_engine(target, open_engine(target.engine), baseline):
-        typer.echo(unsure, err=True)
 
 
 def _note(steps: Recorder, lines: Iterable[str]) -> None:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import typer
 
+from fixtures.baseline.folder import Baseline
+from fixtures.baseline.known_engine import require_engine
+from fixtures.engines.factory import open_engine
 from fixtures.incident.incident import Incident, find_incident, new_incident
 from fixtures.incident.journal import JournalBroken, JournalEvent
 from fixtures.incident.journal_steps import Step
@@ -33,6 +36,15 @@ class Session:
     target: Target
     incident: Incident
     steps: Recorder
+
+
+def require_own_engine(target: Target, baseline: Baseline | None = None, *, anew: bool = False) -> None:
+    """Refuse an engine that is not the target's, and print what is unsure; see `require_engine`.
+
+    It is asked before the lock is taken, which is a volume of the engine.
+    """
+    if unsure := require_engine(target, open_engine(target.engine), baseline, anew=anew):
+        typer.echo(unsure, err=True)
 
 
 @contextmanager

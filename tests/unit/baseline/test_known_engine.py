@@ -20,6 +20,7 @@ from fixtures.rollback.plan import plan_database
 from fixtures.rollback.unfinished import Unfinished
 from fixtures.target.profile import Target
 from rollback_actions.rollback import rollback_run
+from rollback_actions.session import session
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import Sandbox
 from tests.unit.saved_baseline import save_baseline
@@ -118,7 +119,7 @@ def test_a_command_on_another_engine_leaves_nothing_there(
     run.sandbox.engine.id.return_value = "BBBB"
     with run.sandbox.profile.open("a") as profile:
         profile.write('\n[premigration.rehearsal]\ndeploy = [["true"]]\n')
-    for module in ("fixtures.engines.factory", "rollback_actions.rollback.rollback_run"):
+    for module in ("rollback_actions.session.session", "rollback_actions.rollback.rollback_run"):
         monkeypatch.setattr(f"{module}.open_engine", lambda _: run.sandbox.engine)
     before = sorted(run.sandbox.target.folders.incidents.glob("**"))
     assert "observed another one, BBBB" in run(*command, code=ExitCode.USAGE)
@@ -129,7 +130,7 @@ def test_a_rollback_is_not_resumed_on_another_engine(run: Ran, monkeypatch: pyte
     """Nor on one that does not tell: foresight lets that pass, and no longer asks of what began."""
     rolled = Mock()
     monkeypatch.setattr(rollback_run, "roll_back", rolled)
-    monkeypatch.setattr(rollback_run, "open_engine", lambda _: run.sandbox.engine)
+    monkeypatch.setattr(session, "open_engine", lambda _: run.sandbox.engine)
     target = run.sandbox.target
     incident = new_incident(target.folders.incidents, target.name)
     Unfinished.begin(incident, plan_database(target, "redis").wish)

@@ -125,7 +125,7 @@ _ROWS = {
     "reports": "fixtures reports.terminal reports.run",
     "rollback_actions.session": (
         "fixtures fixtures.system fixtures.target fixtures.engines fixtures.incident fixtures.sealing "
-        "fixtures.rollback reports.terminal"
+        "fixtures.baseline fixtures.rollback reports.terminal"
     ),
     "rollback_actions.containers": "fixtures fixtures.system fixtures.target fixtures.engines",
     "rollback_actions.stores": (
@@ -174,8 +174,7 @@ _ROWS = {
     ),
     "rollback_actions.rollback": (
         "fixtures fixtures.system fixtures.target fixtures.git fixtures.engines fixtures.stores "
-        "fixtures.decision fixtures.incident fixtures.sealing fixtures.baseline fixtures.backups "
-        "fixtures.application "
+        "fixtures.decision fixtures.incident fixtures.sealing fixtures.backups fixtures.application "
         "fixtures.losses fixtures.rollback reports.terminal reports.answers rollback_actions.session "
         "rollback_actions.containers rollback_actions.stores rollback_actions.backup"
     ),
