@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,6 @@ from fixtures.target.profile import Target
 from fixtures.target.sections import Address
 from tests.stack.container_faults import PERIOD_MICROSECONDS, QUOTA_MICROSECONDS
 from tests.stack.scratch_project import ScratchProject, compose, docker, pause, scratch_project
-
-KILLED_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +115,7 @@ def test_death_by_the_memory_limit_is_seen(project: ScratchProject) -> None:
         script = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); echo ${#x}"
         # Not waited for: the kernel may kill any of its processes, also the one that would tell the end.
         docker("exec", "--detach", project.container("other").id, "sh", "-c", script)
-        end = time.monotonic() + KILLED_SECONDS
-        while not (killed := project.container("other").oom_killed) and time.monotonic() < end:
-            time.sleep(0.2)
-        assert killed
+        _wait_for(lambda: project.container("other").oom_killed, True)
     finally:
         project.bring_up()
     assert not project.container("other").oom_killed
@@ -231,10 +226,14 @@ def test_the_whole_stack_is_asked_for_what_it_uses(engine: ContainerEngine) -> N
 
 
 def _wait_for_health(project: ScratchProject, health: str) -> None:
+    _wait_for(lambda: project.container("data").health, health)
+
+
+def _wait_for(look: Callable[[], object], expected: object) -> None:
     end = time.monotonic() + 60
-    while project.container("data").health != health and time.monotonic() < end:
+    while look() != expected and time.monotonic() < end:
         time.sleep(0.1)
-    assert project.container("data").health == health
+    assert look() == expected
 
 
 def test_a_log_is_read_from_a_moment_on_with_the_engines_stamps(project: ScratchProject) -> None:

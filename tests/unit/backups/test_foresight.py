@@ -524,6 +524,13 @@ def test_a_refusal_is_one_that_the_user_can_correct(refused: Made) -> None:
 # --- the engine ---
 
 
+def captured_on(made: Made, engine: str) -> Plan:
+    """Return the plan of an emergency rollback to a baseline of `engine`."""
+    plan = emergency(made, FIRST)
+    facts = replace(plan.baseline.facts, surroundings=Surroundings(key="0", engine=engine))
+    return replace(plan, baseline=replace(plan.baseline, facts=facts))
+
+
 @pytest.mark.parametrize(
     ("recorded", "pinned", "now", "fit"),
     [
@@ -542,9 +549,7 @@ def test_a_refusal_is_one_that_the_user_can_correct(refused: Made) -> None:
 def test_another_engine_than_the_target_s_is_refused(
     made: Made, recorded: str, pinned: str, now: str, fit: Fit | None
 ) -> None:
-    plan, target = emergency(made, FIRST), made.sandbox.target
-    facts = replace(plan.baseline.facts, surroundings=Surroundings(key="0", engine=recorded))
-    plan = replace(plan, baseline=replace(plan.baseline, facts=facts))
+    plan, target = captured_on(made, recorded), made.sandbox.target
     target = target.model_copy(update={"engine": target.engine.model_copy(update={"id": pinned or None})})
     made.engine.own = now
     foreseen = foresee(target, plan, cast("ContainerEngine", made.engine))
@@ -567,7 +572,5 @@ def test_an_engine_without_an_answer_in_time_is_not_judged(
         raise EngineUnreached(what="container engine", expected="a", observed="none", source="b", hint="c")
 
     monkeypatch.setattr(Engine, "id", no_answer)
-    plan = emergency(made, FIRST)
-    facts = replace(plan.baseline.facts, surroundings=Surroundings(key="0", engine="AAAA"))
-    plan = replace(plan, baseline=replace(plan.baseline, facts=facts))
+    plan = captured_on(made, "AAAA")
     assert made.fit(plan, "container engine") is Fit.UNKNOWN
