@@ -17,6 +17,7 @@ from fixtures.redaction.personal import personal_data
 from fixtures.target.profile import Target, load_target
 from tests.fork_server import ForkServer
 from tests.unit.application_stand_in import StandIn, running
+from tests.unit.clock import Clock, stopped
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, keep_locks_in_memory
 from tests.unit.rolled_back import History, make_history
@@ -73,6 +74,13 @@ def commands_are_built_once() -> Iterator[None]:
         patched.setattr("typer.main.get_command", built)
         patched.setattr("typer.testing._get_command", built)
         yield
+
+
+@pytest.fixture
+def stopped_clock() -> Iterator[Clock]:
+    """A clock that stands still: for what goes by the age of something, within seconds."""
+    with stopped(Clock()) as made:
+        yield made
 
 
 @pytest.fixture

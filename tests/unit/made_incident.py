@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -51,6 +50,7 @@ from fixtures.team.contact_record import (
 from fixtures.verdict import Verdict
 from rollback_actions.respond.response import Response
 from rollback_actions.session.journal import Journal
+from tests.unit.clock import MADE, Clock, stopped
 from tests.unit.made_samples import BEAT, requests, samples
 
 COMMIT, BAD = "a" * 40, "b" * 40
@@ -59,29 +59,11 @@ PHASES = ("phase1", "phase2", "phase3", "phase4")
 SECRET_KEY = "session-of-a-user"  # noqa: S105 - a key of a user's record, which must not travel
 
 
-@dataclass
-class Clock:
-    """A clock that stands still until it is turned."""
-
-    passed: float = 0.0
-    start: datetime = datetime(2026, 11, 26, 10, 0, tzinfo=UTC)
-
-    def now(self) -> Moment:
-        """Return what it shows."""
-        wall = (self.start + timedelta(seconds=self.passed)).isoformat(timespec="milliseconds")
-        return Moment(wall, 1000.0 + self.passed, "boot")
-
-    def turn(self, seconds: float) -> None:
-        """Let that time pass."""
-        self.passed += seconds
-
-
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock() -> Iterator[Clock]:
     """The clock of everything that is recorded."""
-    made = Clock()
-    monkeypatch.setattr(Moment, "now", made.now)
-    return made
+    with stopped(Clock(MADE)) as made:
+        yield made
 
 
 @dataclass

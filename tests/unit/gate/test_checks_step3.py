@@ -14,6 +14,7 @@ from fixtures.gating.evidence import Expect
 from fixtures.monitoring.samples import Monitor, Probe, ProbeKind, Sample
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target
+from tests.unit.clock import Clock, ago
 
 BEAT = 5.0
 HEALTH, DISK = ProbeKind.HEALTH, ProbeKind.DISK
@@ -24,10 +25,7 @@ WELL = {
 REFUSED = replace(WELL["store redis"], ok=False, text="refused")
 Check = Callable[[tuple[Sample, ...], Target, Expect, Callable[[str], None]], None]
 
-
-def _ago(seconds: float) -> Moment:
-    now = Moment.now()
-    return replace(now, since_boot=now.since_boot - seconds)
+pytestmark = pytest.mark.usefixtures("stopped_clock")
 
 
 def _samples(count: int = 6, newest_seconds_ago: float = 1.0) -> tuple[Sample, ...]:
@@ -37,7 +35,7 @@ def _samples(count: int = 6, newest_seconds_ago: float = 1.0) -> tuple[Sample, .
             target="sandbox",
             monitor=Monitor.this(),
             beat=10 + number,
-            at=_ago(newest_seconds_ago + (count - 1 - number) * BEAT),
+            at=ago(newest_seconds_ago + (count - 1 - number) * BEAT),
             late=0.004,
             missed=0,
             probes=WELL,
@@ -136,14 +134,13 @@ def test_a_sample_that_is_old_or_of_the_future_is_red(
         (_changed(3, beat=12), "missing before beat 12"),
         (_changed(3, beat=14), "observed 1 missing before beat 14"),
         (_changed(5, missed=2), "missing before beat 15"),
-        (_changed(2, at=_ago(1 + 3 * BEAT - 0.7)), "after beat 11"),
+        (_changed(2, at=ago(1 + 3 * BEAT - 0.7)), "after beat 11"),
     ],
 )
 def test_a_beat_that_is_missing_or_off_is_red(target: Target, samples: tuple[Sample, ...], said: str) -> None:
-    shift = Moment.now().seconds_since(samples[-1].at) - 1
-    fresh = tuple(
-        replace(sample, at=replace(sample.at, since_boot=sample.at.since_boot + shift)) for sample in samples
-    )
+    # They were made when these tests were collected.
+    gone = Moment.now().seconds_since(samples[-1].at) - 1
+    fresh = tuple(replace(sample, at=Clock(sample.at).ago(-gone)) for sample in samples)
     assert said in _red(step3.test_monitor_is_on_the_beat, fresh, target)
 
 

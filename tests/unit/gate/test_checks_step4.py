@@ -13,7 +13,6 @@ from checks.premigration import test_step4_team as step4
 from fixtures.errors import ExitCode, Mismatch, Problem
 from fixtures.gating.evidence import Expect
 from fixtures.incident.journal import JournalBroken, verify_journal
-from fixtures.system.clock import Moment
 from fixtures.target.channels import channels_of
 from fixtures.team.change import Acknowledgement, ChangeRecord, change_journal, read_change
 from fixtures.team.change_document import read_document
@@ -21,6 +20,7 @@ from rollback_actions.session.journal import Journal
 from tests.fork_server import ForkServer
 from tests.pytester.conftest import Outcome
 from tests.stack.verifier import expect
+from tests.unit.clock import ago
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SECRET, Sandbox
 from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels, channels, gate, join
@@ -235,9 +235,7 @@ def test_an_acknowledgement_before_the_last_notification_is_red(team: Team) -> N
 )
 def test_an_acknowledgement_of_another_time_is_red(team: Team, hours: int, said: str) -> None:
     (one,) = team.record.acknowledgements
-    now = Moment.now()
-    at = replace(now, since_boot=now.since_boot + hours * 3600)
-    other: Acknowledgement = replace(one, at=at)
+    other: Acknowledgement = replace(one, at=ago(-hours * 3600))
     assert said in _red(lambda: team.acknowledged(replace(team.record, acknowledgements=[other])))
 
 

@@ -12,19 +12,15 @@ from fixtures.gating.verification import join, seconds_past
 from fixtures.incident.incident import Incident, IncidentFile, RollbackRecord, load_incident, new_incident
 from fixtures.incident.tally import span_seconds
 from fixtures.record_names import UNFINISHED
-from fixtures.system.clock import Moment
 from fixtures.system.record_files import write_record
 from fixtures.target.profile import Window, Windows
 from fixtures.verdict import Verdict
+from tests.unit.clock import ago
 
 TARGET = "staging"
 HOUR = 3600.0
+pytestmark = pytest.mark.usefixtures("stopped_clock")
 AGES = [(HOUR, "50 min"), (7 * 24 * HOUR, "6 d 23 h")]
-
-
-def ago(seconds: float) -> Moment:
-    now = Moment.now()
-    return replace(now, since_boot=now.since_boot - seconds)
 
 
 def made(folder: Path, seconds: float, *, rolled_back: float | None = None) -> Incident:

@@ -36,23 +36,21 @@ from fixtures.system.clock import Moment
 from fixtures.system.files import sha256_of
 from fixtures.target.profile import Target
 from fixtures.verdict import Verdict
+from tests.unit.clock import ago
 from tests.unit.made_samples import WELL
 from tests.unit.sandbox import Releases, Sandbox, make_sandbox
 
 BEAT = 5.0
 SLACK = 1.0
-"""Seconds on each side of a limit: nothing here is about how fast a machine is."""
+"""Seconds on each side of a limit: the clock stands still, so nothing here is about how fast a machine is."""
 Asked = Callable[..., None]
+
+pytestmark = pytest.mark.usefixtures("stopped_clock")
 
 
 @pytest.fixture
 def sandbox(tmp_path: Path, releases: Releases) -> Sandbox:
     return make_sandbox(tmp_path, releases)
-
-
-def ago(seconds: float) -> Moment:
-    now = Moment.now()
-    return replace(now, since_boot=now.since_boot - seconds)
 
 
 def around(limit: float) -> tuple[float, ...]:

@@ -74,7 +74,6 @@ def turned() -> Iterator[TurnedTime]:
     time = TurnedTime()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Moment, "now", time.moment)
-        patched.setattr(Moment, "seconds_ago", lambda moment: time.now - moment.since_boot)
         patched.setattr(Question, "wait", lambda question, seconds: time.wait(question, seconds))  # noqa: PLW0108 - a method
         module = SimpleNamespace(sleep=time.sleep, clock_gettime=lambda _: time.now, CLOCK_BOOTTIME=0)
         patched.setattr(monitor, "time", module)

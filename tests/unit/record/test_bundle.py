@@ -24,7 +24,8 @@ from reports.bundle.bundle import MANIFEST, write_bundle
 from reports.bundle.bundle_check import BundleWrong, verify_bundle
 from rollback_actions.__main__ import main
 from tests.conftest import PROFILE
-from tests.unit.made_incident import Clock, MadeIncident, clock
+from tests.unit.clock import Clock
+from tests.unit.made_incident import MadeIncident, clock
 
 __all__ = ["clock"]
 SECRET = "s3cret-of-the-canary"  # noqa: S105 - what must not be seen

@@ -27,8 +27,9 @@ from fixtures.system.files import canonical_json, strict_json
 from fixtures.verdict import Verdict
 from reports.terminal.document import answer, ask, owe
 from rollback_actions.__main__ import main
+from tests.unit.clock import Clock
 from tests.unit.command_line import Ran, begin, read_document
-from tests.unit.made_incident import Clock, MadeIncident, clock
+from tests.unit.made_incident import MadeIncident, clock
 from tests.unit.sandbox import SECRET
 
 __all__ = ["clock"]

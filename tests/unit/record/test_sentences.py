@@ -56,7 +56,8 @@ from reports.verdict.summary import markdown
 from reports.verdict.verdict import read_verdict, write_verdict
 from rollback_actions.session.journal import Journal
 from tests.schemas import RECORDS
-from tests.unit.made_incident import Clock, MadeIncident, clock
+from tests.unit.clock import Clock
+from tests.unit.made_incident import MadeIncident, clock
 
 __all__ = ["clock"]
 

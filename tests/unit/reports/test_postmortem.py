@@ -28,7 +28,8 @@ from reports.verdict.recount import recounted
 from reports.verdict.verdict import write_verdict
 from rollback_actions.session.journal import Journal
 from tests.conftest import write_profile
-from tests.unit.made_incident import SECRET_KEY, Clock, MadeIncident, clock
+from tests.unit.clock import Clock
+from tests.unit.made_incident import SECRET_KEY, MadeIncident, clock
 from tests.unit.made_samples import samples, value
 from tests.unit.record.test_ledger import late
 

@@ -24,7 +24,8 @@ from reports.timeline.timeline import Timeline, timeline_of
 from rollback_actions.respond.response import allow
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import open_journal
-from tests.unit.made_incident import Clock, MadeIncident, clock
+from tests.unit.clock import Clock
+from tests.unit.made_incident import MadeIncident, clock
 
 __all__ = ["clock"]
 
@@ -192,7 +193,7 @@ def test_a_wall_clock_that_is_set_back_does_not_turn_the_order_around(made: Made
     journal = Journal(made.folder / JOURNAL, str)
     with journal.step("first"):
         made.clock.turn(5)
-        made.clock.start -= made.clock.start - made.clock.start.replace(hour=8)
+        made.clock.set_back(2 * 3600)
     with journal.step("second"):
         made.clock.turn(1)
 

@@ -11,8 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,6 +29,7 @@ from rollback_actions.contacts import contacts, delivery
 from rollback_actions.contacts.delivery import deliver
 from rollback_actions.session.journal import Journal
 from tests.conftest import ROOT
+from tests.unit.clock import Clock
 from tests.unit.command_line import Ran
 from tests.unit.response.contacts_stand_in import FAST, reach
 from tests.unit.sandbox import SECRET, Sandbox
@@ -43,26 +42,6 @@ ID = "fire-1"
 def server() -> Iterator[Channels]:
     with channels() as there:
         yield there
-
-
-@dataclass
-class Shift:
-    """How many minutes later it is than when the test began: its clock stands still."""
-
-    minutes: float = 0.0
-
-
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Shift:
-    shift, began = Shift(), Moment.now()
-
-    def now() -> Moment:
-        seconds = shift.minutes * 60
-        wall = (datetime.fromisoformat(began.wall) + timedelta(seconds=seconds)).isoformat()
-        return replace(began, wall=wall, since_boot=began.since_boot + seconds)
-
-    monkeypatch.setattr(Moment, "now", now)
-    return shift
 
 
 def incident(sandbox: Sandbox) -> Incident:
@@ -114,7 +93,7 @@ def say(away: Ran) -> Callable[..., str]:
 Said = Callable[..., str]
 
 
-@pytest.mark.usefixtures("later")
+@pytest.mark.usefixtures("stopped_clock")
 def test_the_engineer_on_call_learns_what_there_is_to_know(
     once: Said, sandbox: Sandbox, server: Channels
 ) -> None:
@@ -155,7 +134,7 @@ def test_nobody_is_told_twice(once: Said, say: Said, sandbox: Sandbox, server: C
     assert "on-call engineer alerted: done" in say("status")
 
 
-@pytest.mark.usefixtures("later")
+@pytest.mark.usefixtures("stopped_clock")
 def test_programs_get_the_state_of_the_flow(
     away: Ran, once: Said, say: Said, sandbox: Sandbox, server: Channels
 ) -> None:
@@ -223,7 +202,7 @@ def test_a_channel_that_leads_elsewhere_has_taken_nothing(
 
 
 def test_who_is_never_reached_is_passed_over_and_it_is_loud(
-    once: Said, say: Said, sandbox: Sandbox, server: Channels, later: Shift
+    once: Said, say: Said, sandbox: Sandbox, server: Channels, stopped_clock: Clock
 ) -> None:
     reach(sandbox, server)
     server.statuses["ada"] = 500
@@ -238,7 +217,7 @@ def test_who_is_never_reached_is_passed_over_and_it_is_loud(
     assert "NOT DELIVERED" in once(code=ExitCode.FAILED)
     assert len(server.sent) == 4
     assert "NOT DELIVERED" in say("status", code=ExitCode.FAILED)
-    later.minutes = 1.1
+    stopped_clock.passed = 1.1 * 60
     once(code=ExitCode.FAILED)
     assert told(server)[4:] == ["ada"] * 3
     say("acknowledge", "--as", "Grace", "--from", "a call", "--decision", "investigate")
@@ -299,14 +278,14 @@ def test_what_a_channel_logs_is_for_nobody_else(
 
 
 def test_who_does_not_acknowledge_is_passed_over(
-    once: Said, say: Said, sandbox: Sandbox, server: Channels, later: Shift
+    once: Said, say: Said, sandbox: Sandbox, server: Channels, stopped_clock: Clock
 ) -> None:
     reach(sandbox, server)
     once()
-    later.minutes = 1.9
+    stopped_clock.passed = 1.9 * 60
     once()
     assert told(server) == ["ada"]
-    later.minutes = 2.05
+    stopped_clock.passed = 2.05 * 60
     said = say("status", code=ExitCode.FAILED)
     assert "acknowledged: OVERDUE, by T+2:00" in said
     assert "to be done now: escalation, not acknowledged, nobody has acknowledged within 2 minutes" in said
@@ -314,7 +293,7 @@ def test_who_does_not_acknowledge_is_passed_over(
     assert told(server) == ["ada", "grace"]
     assert "Why you are told: nobody has acknowledged within 2 minutes; nothing is dec" in message(server)
     say("acknowledge", "--as", "Grace", "--decision", "roll back")
-    later.minutes = 5
+    stopped_clock.passed = 5 * 60
     once()
     assert told(server) == ["ada", "grace", "grace"]
     assert "Why you are told: status update\n" in message(server)
@@ -322,24 +301,26 @@ def test_who_does_not_acknowledge_is_passed_over(
     assert "Decision: roll back, by Grace" in message(server)
 
 
-def test_a_whole_flow(once: Said, say: Said, sandbox: Sandbox, server: Channels, later: Shift) -> None:
+def test_a_whole_flow(
+    once: Said, say: Said, sandbox: Sandbox, server: Channels, stopped_clock: Clock
+) -> None:
     (sandbox.folder / "all").write_text(server.apprise("all"), encoding="utf-8")
     reach(sandbox, server, more=f'post_mortem = [{{file = "all"}}]\n{FAST}')
     once()
     said = say("acknowledge", "--as", "Ada", "--decision", "roll back")
     assert said == f"acknowledged by Ada: incident {ID}, roll back\n"
-    later.minutes = 6
+    stopped_clock.passed = 6 * 60
     once()
     now = Moment.now()
     incident(sandbox).write_rollback(RollbackRecord("1" * 40, Verdict.PASSED, 60.0, now, now))
-    later.minutes = 10
+    stopped_clock.passed = 10 * 60
     said = say("assessed", "--as", "Ada", "--text", "a  bad index", "--root-cause", "--no-fix")
     answers = "root cause identified: yes; fix developed: no; rollback: passed"
     assert said == f"assessed by Ada: incident {ID}, {answers}\n"
-    later.minutes = 30
+    stopped_clock.passed = 30 * 60
     once()
     assert told(server) == ["ada", "grace"]
-    later.minutes = 60.1
+    stopped_clock.passed = 60.1 * 60
     said = once()
     assert told(server) == ["ada", "grace", "all"]
     assert f"Assessment: a bad index ({answers}), by Ada" in message(server)
@@ -352,16 +333,9 @@ def test_a_whole_flow(once: Said, say: Said, sandbox: Sandbox, server: Channels,
 
 
 def test_the_clock_goes_on_by_itself_until_the_post_mortem(
-    away: Ran, sandbox: Sandbox, server: Channels, monkeypatch: pytest.MonkeyPatch
+    away: Ran, sandbox: Sandbox, server: Channels, stopped_clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    began, slept = Moment.now(), [0.0]
-
-    def now() -> Moment:
-        wall = datetime.fromisoformat(began.wall) + timedelta(seconds=sum(slept))
-        return replace(began, wall=wall.isoformat(), since_boot=began.since_boot + sum(slept))
-
-    monkeypatch.setattr(Moment, "now", now)
-    monkeypatch.setattr(contacts.ContactClock, "_sleep", lambda _, seconds: slept.append(seconds))
+    monkeypatch.setattr(contacts.ContactClock, "_sleep", lambda _, seconds: stopped_clock.turn(seconds))
     monkeypatch.setattr(contacts, "_POLL_SECONDS", 3600.0)
     minutes = {"acknowledge": 3, "decision": 3, "tech_lead": 8, "assessment": 12}
     text = "".join(f"{name} = {value}\n" for name, value in {**minutes, "post_mortem": 16}.items())
@@ -378,13 +352,13 @@ def test_the_clock_goes_on_by_itself_until_the_post_mortem(
 
 
 def test_a_rollback_that_has_begun_is_a_decision(
-    once: Said, say: Said, sandbox: Sandbox, server: Channels, later: Shift
+    once: Said, say: Said, sandbox: Sandbox, server: Channels, stopped_clock: Clock
 ) -> None:
     reach(sandbox, server)
     once()
     (incident(sandbox).folder / UNFINISHED).write_text("{}", encoding="utf-8")
     say("acknowledge", "--as", "Ada")
-    later.minutes = 2.1
+    stopped_clock.passed = 2.1 * 60
     said = once()
     assert told(server) == ["ada"]
     assert "decided: done at T+2:0" in said
@@ -392,18 +366,18 @@ def test_a_rollback_that_has_begun_is_a_decision(
 
 
 def test_a_closed_incident_needs_only_its_post_mortem(
-    once: Said, say: Said, sandbox: Sandbox, server: Channels, later: Shift
+    once: Said, say: Said, sandbox: Sandbox, server: Channels, stopped_clock: Clock
 ) -> None:
     reach(sandbox, server)
     once()
     say("acknowledge", "--as", "Ada", "--decision", "roll back")
     incident(sandbox).close()
-    later.minutes = 1.5
+    stopped_clock.passed = 1.5 * 60
     said = once()
     assert sorted(told(server)) == ["ada", "ada", "grace"]
     assert "Why you are told: the incident is closed" in message(server)
     assert "tech lead alerted: not needed" in said
-    later.minutes = 70
+    stopped_clock.passed = 70 * 60
     once()
     assert len(server.sent) == 3
 

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from reports.run import completion, renewal
 from reports.tools.processes import NoReport
 from rollback_actions.session.journal import Journal
 from tests.conftest import ROOT
+from tests.unit.clock import Clock
 from tests.unit.command_line import tree
-from tests.unit.made_incident import Clock, MadeIncident, clock
+from tests.unit.made_incident import MadeIncident, clock
 
 __all__ = ["clock"]
 
@@ -134,7 +136,7 @@ def test_a_result_that_is_there_is_not_written_again(made: MadeIncident, rendere
     folder = made.folder / "allure-results"
     folder.mkdir()
     label = {"name": "nodeId", "value": "checks/phase1.py::test_a"}
-    started = int(made.clock.start.timestamp() * 1000)
+    started = int(datetime.fromisoformat(made.clock.start.wall).timestamp() * 1000)
     there = {
         "uuid": "1",
         "labels": [label],

@@ -7,7 +7,6 @@ import io
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,6 +34,7 @@ from fixtures.verdict import Verdict
 from rollback_actions.respond import respond_run
 from rollback_actions.session.journal import Journal
 from tests.fork_server import ForkServer
+from tests.unit.clock import Clock
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, ended, held, keep_locks_in_memory
 from tests.unit.made_samples import Probes, cut_off, requests, samples, value
@@ -57,16 +57,6 @@ def _append(folder: Path, made: Sequence[Sample]) -> None:
             writer.write(sample)
 
 
-def _later(moment: Moment) -> Moment:
-    wall = datetime.fromisoformat(moment.wall) + timedelta(hours=1)
-    return replace(moment, wall=wall.isoformat(timespec="milliseconds"), since_boot=moment.since_boot + 3600)
-
-
-def _turn_to(run: Ran, later: Moment) -> None:
-    """Let it be `later`."""
-    run.monkeypatch.setattr(Moment, "now", lambda: later)
-
-
 def _critical(_: int) -> Probes:
     return {"requests": requests(20)}
 
@@ -76,12 +66,10 @@ def _incident(said: str) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def now(monkeypatch: pytest.MonkeyPatch) -> Moment:
-    """The moment of a whole test: samples are of now however busy this machine is."""
-    moment = Moment.now()
-    monkeypatch.setattr(Moment, "now", lambda: moment)
+def clock(stopped_clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of a whole test: samples are of now however busy this machine is."""
     monkeypatch.setattr("fixtures.monitor.assessment.is_monitored", lambda _, made: bool(made))
-    return moment
+    return stopped_clock
 
 
 @pytest.fixture
@@ -140,7 +128,10 @@ def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], No
     # And so do all that the incident keeps, as of that moment, whatever came after it.
     assert len(read_kept(folder)) == 84
     newest = verify_journal(folder / RESPONSE)[0]["newest"]
-    _append(folder, [replace(one, at=_later(one.at)) for one in samples(3, lambda _: {}, target="sandbox")])
+    _append(
+        folder,
+        [replace(one, at=Clock(one.at).ago(-3600)) for one in samples(3, lambda _: {}, target="sandbox")],
+    )
     kept = (f"--samples={folder / KEPT}", f"--at={newest}")
     found = run.found("assess", *kept, code=ExitCode.FAILED)
     assert as_json(found.assessment.record()) == first
@@ -170,7 +161,7 @@ def test_nobody_at_the_keyboard_is_not_a_yes(run: Ran, answer: Callable[[str], N
 def test_what_was_agreed_to_long_ago_is_assessed_and_asked_anew(
     run: Ran,
     answer: Callable[[str], None],
-    now: Moment,
+    clock: Clock,
     commands: list[list[str]],
     boot: bool,  # noqa: FBT001 - of a table
     commanded: bool,  # noqa: FBT001 - of a table
@@ -188,7 +179,9 @@ def test_what_was_agreed_to_long_ago_is_assessed_and_asked_anew(
             patched.setattr("rollback_actions.respond.response.Response._rolled_back", kill)
         answer("y\n")
         incident = _incident(run("respond", code=ExitCode.INTERRUPTED))
-    _turn_to(run, replace(_later(now), boot="another" if boot else now.boot))
+    clock.turn(3600)
+    if boot:
+        clock.reboot()
     _monitored(run.sandbox.target, _critical)
     answer("n\n")
     said = run("respond", code=ExitCode.INVESTIGATE)
@@ -203,7 +196,7 @@ def test_what_was_agreed_to_long_ago_is_assessed_and_asked_anew(
 
 
 def test_a_rollback_that_has_begun_is_resumed_however_long_ago(
-    run: Ran, now: Moment, answer: Callable[[str], None], commands: list[list[str]]
+    run: Ran, clock: Clock, answer: Callable[[str], None], commands: list[list[str]]
 ) -> None:
     def kill(hands: respond_run._Hands, *_: object) -> ExitCode:
         Unfinished.begin(hands.incident, Wish(Kind.FULL, run.sandbox.commit))
@@ -214,7 +207,8 @@ def test_a_rollback_that_has_begun_is_resumed_however_long_ago(
         patched.setattr(respond_run._Hands, "roll_back", kill)
         answer("y\n")
         run("respond", code=ExitCode.INTERRUPTED)
-    _turn_to(run, replace(_later(now), boot="another"))
+    clock.turn(3600)
+    clock.reboot()
     answer("")
     # The clock is that of the beginning: an hour is more than the objective.
     said = run("respond", code=ExitCode.FAILED)
@@ -283,7 +277,7 @@ def test_a_rollback_that_the_incident_had_before_is_not_the_one_that_was_cut_off
     run: Ran, monkeypatch: pytest.MonkeyPatch, ago: float, commands: int
 ) -> None:
     """It was killed before its own had begun: the earlier one is no proof of it."""
-    target, now = run.sandbox.target, Moment.now()
+    target = run.sandbox.target
     incident = new_incident(target.folders.incidents, target.name)
     unfinished = Unfinished.begin(incident, Wish(Kind.FULL, run.sandbox.commit))
     incident.write_rollback(unfinished.outcome(Verdict.PASSED, Moment.now()))
@@ -296,7 +290,7 @@ def test_a_rollback_that_the_incident_had_before_is_not_the_one_that_was_cut_off
 
     monkeypatch.setattr(respond_run._Hands, "_run", command)
     hands = respond_run._Hands(target, run.sandbox.profile, incident, Allowed(None), None, auto=True)
-    begun = replace(now, since_boot=now.since_boot - ago)
+    begun = Clock().ago(ago)
     code = hands.roll_back(Decision(Action.FULL, "its requests fail"), begun)
     assert len(asked) == commands
     assert code is (ExitCode.FAILED if commands else ExitCode.VERIFIED)

@@ -27,7 +27,8 @@ from reports.postmortem.postmortem import post_mortem
 from reports.run import completion, renewal
 from reports.tools.processes import NoReport
 from tests.running.cut import VARIANT
-from tests.unit.made_incident import Clock, MadeIncident, clock
+from tests.unit.clock import Clock
+from tests.unit.made_incident import MadeIncident, clock
 
 __all__ = ["clock"]
 SECONDS = 240

@@ -1,0 +1,59 @@
+"""A clock of a whole test: it stands still until it is turned, however busy this machine is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from fixtures.system.clock import Moment
+
+MADE = Moment("2026-11-26T10:00:00.000+00:00", 1000.0, "boot")
+"""The begin of a test whose records are to be the same every day."""
+
+
+@dataclass
+class Clock:
+    """Shows `start` until it is turned: this moment, where it says nothing else."""
+
+    start: Moment = field(default_factory=lambda: Moment.now())  # noqa: PLW0108 - that of then
+    passed: float = 0.0
+
+    def now(self) -> Moment:
+        """Return what it shows."""
+        return self.ago(0.0)
+
+    def ago(self, seconds: float) -> Moment:
+        """Return the moment that many seconds before what it shows."""
+        passed = self.passed - seconds
+        wall = datetime.fromisoformat(self.start.wall) + timedelta(seconds=passed)
+        since_boot = self.start.since_boot + passed
+        return replace(self.start, wall=wall.isoformat(timespec="milliseconds"), since_boot=since_boot)
+
+    def set_back(self, seconds: float) -> None:
+        """Let somebody set the wall clock back."""
+        self.start = replace(self.start, wall=self.ago(self.passed + seconds).wall)
+
+    def reboot(self) -> None:
+        """Let the machine be booted once more."""
+        self.start = replace(self.start, boot="another boot")
+
+    def turn(self, seconds: float) -> None:
+        """Let that time pass."""
+        self.passed += seconds
+
+
+def ago(seconds: float) -> Moment:
+    """Return the moment that many seconds before this one."""
+    return Clock().ago(seconds)
+
+
+@contextmanager
+def stopped(clock: Clock) -> Iterator[Clock]:
+    """Let that clock tell the time to everything that asks for this moment."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Moment, "now", clock.now)
+        yield clock
