@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,8 +16,8 @@ import pytest
 from _pytest.mark import ParameterSet
 from pydantic import SecretStr
 
-from fixtures.baseline.facts import RecordedCollection, RecordedContent
-from fixtures.baseline.folder import BaselineDraft, digest_of, load_baseline, signature_of
+from fixtures.baseline.facts import RecordedCollection, RecordedContent, Summary, Surroundings
+from fixtures.baseline.folder import BaselineDraft, digest_of, load_baseline, read_summary, signature_of
 from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.stores.blocks import new_blocks, read_block, write_block
 from fixtures.stores.contract import Digest, RecordHash
@@ -44,9 +45,12 @@ def folder(tmp_path: Path) -> Path:
     return saved(tmp_path)
 
 
-def refusal(folder: Path, key: SecretStr | None = None) -> str:
+Load = Callable[[Path, str, SecretStr | None], object]
+
+
+def refusal(folder: Path, key: SecretStr | None = None, *, load: Load = load_baseline) -> str:
     with pytest.raises(Unverifiable) as caught:
-        load_baseline(folder, "staging", key)
+        load(folder, "staging", key)
     text = str(caught.value)
     assert text.startswith("baseline: expected ")
     assert ", observed " in text
@@ -151,6 +155,7 @@ def test_a_manifest_that_no_capture_writes(folder: Path, damage: Damage) -> None
     (folder.parent / "outside.json").write_text("{}")
     damage(folder)
     assert str(folder / MANIFEST) in refusal(folder)
+    assert str(folder / MANIFEST) in refusal(folder, load=read_summary)
 
 
 @pytest.mark.parametrize(
@@ -211,14 +216,6 @@ def test_facts_that_no_capture_writes(folder: Path, damage: Damage) -> None:
     assert str(folder) in refusal(folder)
 
 
-def test_a_folder_that_is_none(folder: Path) -> None:
-    loop, other = folder.parent / "loop", folder.parent / "other"
-    loop.symlink_to(other)
-    other.symlink_to(loop)
-    for path in (loop, folder / "stores.json", Path("a\0b"), Path("/tmp/" + "a" * 5000)):  # noqa: S108 - not made
-        refusal(path)
-
-
 def _moved_and_linked(name: str) -> Damage:
     def damage(folder: Path) -> None:
         outside = folder.parent / "outside"
@@ -234,6 +231,48 @@ def _pipe(name: str) -> Damage:
         os.mkfifo(folder / name)
 
     return damage
+
+
+def test_a_summary_is_read_without_the_records(folder: Path) -> None:
+    """They are gigabytes, of each baseline that is looked at to find the one of a commit."""
+    shutil.rmtree(folder / "records")
+    assert read_summary(folder, "staging") == Summary(FACTS.commit, None)
+    refusal(folder)
+
+
+def _unlisted(folder: Path) -> None:
+    put_right(folder, lambda manifest: manifest["files"].pop("release.json"))
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "damage",
+    numbered(
+        fact("release.json", b'{"commit": 1, "interface": "i"}'),
+        fact("release.json", b'{"commit": "a", "commit": "b", "interface": "i"}'),
+        fact("surroundings.json", b'{"key": "k", "engine": 1}'),
+        lambda folder: (folder / "release.json").write_text('{"commit": "a", "interface": "i"}'),
+        lambda folder: (folder / "release.json").unlink(),
+        _moved_and_linked("release.json"),
+        _pipe("release.json"),
+        _unlisted,
+    ),
+)
+def test_a_summary_that_no_capture_writes(tmp_path: Path, damage: Damage) -> None:
+    with BaselineDraft(tmp_path, "staging") as draft:
+        folder = draft.finish(replace(FACTS, surroundings=Surroundings("k", engine="AAAA")), None)
+    assert read_summary(folder, "staging").engine == "AAAA"
+    damage(folder)
+    assert str(folder) in refusal(folder, load=read_summary)
+
+
+def test_a_folder_that_is_none(folder: Path) -> None:
+    loop, other = folder.parent / "loop", folder.parent / "other"
+    loop.symlink_to(other)
+    other.symlink_to(loop)
+    for path in (loop, folder / "stores.json", Path("a\0b"), Path("/tmp/" + "a" * 5000)):  # noqa: S108 - not made
+        refusal(path)
+        refusal(path, load=read_summary)
 
 
 @pytest.mark.timeout(120)
@@ -264,7 +303,9 @@ def test_a_signature_is_checked_or_the_baseline_is_refused(tmp_path: Path) -> No
     assert load_baseline(folder, "staging", KEY).id == folder.name
     assert "HINT: name the key that it was signed with in the profile: baseline_key" in refusal(folder)
     put_right(folder, lambda manifest: manifest.update(created="x"))
-    assert "observed another signature" in refusal(folder, KEY)
+    for load in (load_baseline, read_summary):
+        assert "observed another signature" in refusal(folder, KEY, load=load)
+        refusal(folder, load=load)
     put_right(folder, key=True)
     assert load_baseline(folder, "staging", KEY).id == folder.name
 

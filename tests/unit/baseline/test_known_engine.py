@@ -98,6 +98,12 @@ def test_an_engine_that_does_not_tell_its_id_is_none_that_is_known(sandbox: Sand
         require_engine(sandbox.target, sandbox.engine)
 
 
+def test_the_records_of_the_newest_baseline_are_not_read_for_it(sandbox: Sandbox) -> None:
+    captured_on(sandbox, "AAAA")
+    (current_baseline(sandbox.target).folder / "stores.json").write_text("{}")
+    assert match_engine(sandbox.target, sandbox.engine).known == "AAAA"
+
+
 def test_a_baseline_that_cannot_be_read_is_named(sandbox: Sandbox) -> None:
     """Users are let in, and a backup is taken, all the same."""
     captured_on(sandbox, "AAAA")
