@@ -87,7 +87,7 @@ def test_a_channel_that_fails_is_named_with_its_reason(away: Ran, sandbox: Sandb
 
 def test_a_channel_that_hangs_has_its_deadline(away: Ran, sandbox: Sandbox, server: Channels) -> None:
     server.hangs.add("one")
-    join(sandbox, server.apprise("one"), server.apprise("two"), more="delivery_seconds = 0.5")
+    join(sandbox, server.apprise("one"), server.apprise("two"), more="delivery_seconds = 3")
     # It would hang for good.
     said = _said(away("notify", sandbox.bad, code=ExitCode.FAILED))
     assert "channel 1 (json://127.0.0.1): NOT DELIVERED: " in said

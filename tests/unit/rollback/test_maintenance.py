@@ -40,7 +40,7 @@ def sandbox(tmp_path: Path, releases: Releases, monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def proxy(sandbox: Sandbox) -> Iterator[StandInProxy]:
     with proxied(sandbox) as proxy:
-        application = sandbox.target.application.model_copy(update={"deadline_seconds": 1.0})
+        application = sandbox.target.application.model_copy(update={"deadline_seconds": 2.0})
         sandbox.target = sandbox.target.model_copy(update={"application": application})
         yield proxy
 
@@ -174,7 +174,7 @@ def test_one_that_cannot_be_taken_off_is_no_success(
 @pytest.fixture
 def kept_proxy(sandbox: Sandbox) -> Iterator[StandInProxy]:
     with proxied(sandbox, WAY_IN) as proxy:
-        application = sandbox.target.application.model_copy(update={"deadline_seconds": 1.0})
+        application = sandbox.target.application.model_copy(update={"deadline_seconds": 2.0})
         sandbox.target = sandbox.target.model_copy(update={"application": application})
         yield proxy
 
