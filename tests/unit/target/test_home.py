@@ -17,7 +17,9 @@ from fixtures.errors import UsageProblem
 from fixtures.rollback import advice
 from fixtures.rollback.advice import Advice
 from fixtures.target.profile import load_target
+from rollback_actions.__main__ import COMMANDS
 from rollback_actions.cli import verify_commands
+from rollback_actions.cli.lazy import At
 from rollback_actions.cli.verify_commands import pytest_words
 from tests.conftest import ROOT
 
@@ -47,6 +49,53 @@ def test_a_hint_is_what_is_typed(command: str, shown: str, monkeypatch: pytest.M
     monkeypatch.delenv(home.TYPED)
     monkeypatch.setattr(home, "INSTALLED", True)
     assert home.typed(command) == f"rollproof {command}"
+
+
+NAMED = {
+    "capture": "python -m rollback_actions capture --target={}",
+    "rollback emergency COMMIT": "python -m rollback_actions rollback emergency COMMIT --target={}",
+    "verify phase1 phase2": 'pytest -m "phase1 or phase2" --target={}',
+    "verify": "pytest -m verification --target={}",
+    "report FOLDER": "python -m reports FOLDER --target={}",
+    "backup": "./deploy/scripts/backup.sh --target={}",
+    # What has one, and what takes none.
+    "gate abc --target PROFILE": "python -m rollback_actions gate abc --target PROFILE",
+    "report one --target=…": "python -m reports one --target=…",
+    "verify --help": "pytest -m verification --help",
+    "init --project NAME": "python -m rollback_actions init --project NAME",
+    "verify-bundle x": "python -m rollback_actions verify-bundle x",
+}
+
+
+@pytest.mark.parametrize(
+    "line", [["--target=a b.toml"], ["--target", "a b.toml"], ["--target=x", "--target=a b.toml"]]
+)
+@pytest.mark.parametrize(("command", "shown"), NAMED.items())
+def test_a_hint_names_the_target_of_the_command_line(
+    command: str, shown: str, line: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it the next command has none, or worse, another one: that of the environment."""
+    monkeypatch.setenv("ROLLPROOF_TARGET", "other.toml")
+    monkeypatch.setattr("sys.argv", ["rollproof", "plan", *line, "--json"])
+    assert home.typed(command) == shown.format("'a b.toml'")
+    monkeypatch.setattr("sys.argv", ["rollproof", "plan", "--json"])
+    assert home.typed(command) == shown.replace(" --target={}", "")
+    # A worker of pytest has a command line of its own.
+    monkeypatch.setenv(home.NAMED, "a b.toml")
+    assert home.typed(command) == shown.format("'a b.toml'")
+
+
+def test_who_takes_no_target_is_told_none() -> None:
+    """The commands that do not have that option are those that a hint leaves it out of."""
+    taken = {name: _takes_a_target(name) for name in COMMANDS}
+    assert {name for name, takes in taken.items() if not takes} == home._WITHOUT_TARGET
+
+
+def _takes_a_target(name: str) -> bool:
+    at = COMMANDS[name]
+    if not isinstance(at, At) or at.verbatim:
+        return True
+    return any("--target" in one.opts and not getattr(one, "hidden", False) for one in at.load(name).params)
 
 
 def _texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
