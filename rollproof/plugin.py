@@ -21,6 +21,8 @@ KEY = "rollproof_target"
 _CHECKS = "checks"
 _OURS = re.compile(r"\b(verification|premigration|severity|phase[1-4]|step[1-5])\b")
 _PHASES = "fixtures.gating.phases"
+# The process that has begun anew: once, or options that name another root have it do so for ever.
+_BEGUN = "_ROLLPROOF_BEGUN"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,7 +59,13 @@ def pytest_load_initial_conftests(
     chosen = named or "ROLLPROOF_TARGET" in os.environ or setting is not None
     if not named and not (chosen and _OURS.search(known.markexpr or "")):
         return
+    if os.environ.get(_BEGUN) == str(os.getpid()):
+        raise pytest.UsageError(
+            f"root of pytest: expected {SUITE}, observed {early_config.rootpath} (from its options)\n"
+            "HINT: leave --rootdir, --config-file and -c out, of PYTEST_ADDOPTS too"
+        )
+    os.environ[_BEGUN] = str(os.getpid())
     more = [] if named or "ROLLPROOF_TARGET" in os.environ or setting is None else [f"--target={setting}"]
-    words = [sys.executable, "-P", "-m", "rollproof", "verify", *more, *early_config.invocation_params.args]
+    words = ["-P", "-m", "rollproof.anew", "verify", *more, *early_config.invocation_params.args]
     sys.stdout.flush()
-    os.execv(sys.executable, [str(word) for word in words])  # noqa: S606 - this very run, from its own root
+    os.execv(sys.executable, [sys.executable, *map(str, words)])  # noqa: S606 - this very run, from its own root

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.backups.kept_backups import AGAIN, UNRECORDED, KeptStoreOf, proportion_of
+from fixtures.backups.kept_backups import UNRECORDED, KeptStoreOf, backup_hint, proportion_of
 from fixtures.baseline.folder import Baseline
 from fixtures.errors import Meaning, Mismatch, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say
@@ -36,7 +36,7 @@ def test_backup_is_of_this_commit(
     expect(backup_set.commit == working_commit,
            what="commit of the newest backup set", means=Meaning.WRONG_VERSION,
            expected=working_commit, observed=backup_set.commit,
-           source=backup_set.folder, hint=AGAIN)
+           source=backup_set.folder, hint=backup_hint())
     note(f"{backup_set.folder.name}, of {working_commit[:12]}")
 
 
@@ -58,7 +58,7 @@ def test_backup_is_of_the_kind_that_its_risk_demands(
            what=f"backup of {profile_store}, risk {risk}",
            expected=means.text,
            observed=f"{kept.means.text if kept.means else UNRECORDED}: {kept.method}",
-           source=kept.folder, hint=AGAIN)
+           source=kept.folder, hint=backup_hint())
     note(f"risk {risk}: {kept.method}")
 
 
@@ -71,7 +71,7 @@ def test_backup_is_recent(
     expect(is_recent(age, oldest),
            what=f"backup of {profile_store}",
            expected=f"begun at most {oldest} s ago", observed=f"{age:.0f} s ago, at {began.wall}",
-           source=backup_set.folder, hint=AGAIN)
+           source=backup_set.folder, hint=backup_hint())
     note(f"begun {age:.0f} s ago")
 
 
@@ -102,7 +102,7 @@ def test_backup_is_in_proportion(
            what=f"records in the backup of {profile_store}",
            expected=f"those of the store, but for {percent:g} %",
            observed=found.said, instead=listed(found.wrong),
-           source=kept.folder, hint=AGAIN)
+           source=kept.folder, hint=backup_hint())
     note(found.said)
 
 

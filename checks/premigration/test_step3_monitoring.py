@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.errors import listed
 from fixtures.gating.evidence import Expect, Say
-from fixtures.given.given_premigration import START, last_sample
+from fixtures.given.given_premigration import last_sample, monitor_hint
 from fixtures.monitoring.samples import (
     PART_OF_BEAT,
     Life,
@@ -46,7 +46,7 @@ def test_monitor_is_running(
            expected=f"{last.monitor}, which wrote the last sample, running",
            observed=f"it {life}",
            instead=f"it has ended, {last.at.seconds_ago():.0f} s or less after that sample",
-           hint=START)
+           hint=monitor_hint())
     if life is Life.ELSEWHERE:
         # On another host, only the monitor's samples show that it runs.
         last_sample(samples, target, expect, fresh=True)

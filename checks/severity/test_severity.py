@@ -54,7 +54,7 @@ def _expect_clear(assessment: Assessment, severity: Severity, expect: Expect, no
     expect(not beyond,
            what=f"{severity} bands",
            expected="every figure within its limit", instead=listed(beyond),
-           hint=f"{typed('assess')} says the same, and what to do")
+           hint=f"the same, and what to do: {typed('assess')}")
     expect(known,
            what=f"{severity} bands", otherwise=Unverifiable,
            expected="figures", observed="; ".join(known) or "none")

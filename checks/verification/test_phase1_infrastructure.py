@@ -11,7 +11,7 @@ import pytest
 from fixtures.baseline.facts import RecordedContainer
 from fixtures.baseline.folder import Baseline
 from fixtures.baseline.known_engine import EngineMatch
-from fixtures.baseline.strictness import CAPTURE, Weaker
+from fixtures.baseline.strictness import Weaker, capture_hint
 from fixtures.engines.engine import Container, Stranger, Usage
 from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say, keep_differences
@@ -212,7 +212,7 @@ def test_profile_asks_no_less_than_at_the_capture(weakened: Sequence[Weaker], ex
            what="what the profile asks for", otherwise=Unverifiable,
            expected="no less than when the baseline was captured",
            instead=listed([str(one) for one in weakened], between="; "),
-           source="the profile, against the baseline", hint=CAPTURE)
+           source="the profile, against the baseline", hint=capture_hint())
 
 
 def test_working_copy_is_as_clean_as_recorded(

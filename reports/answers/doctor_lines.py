@@ -30,7 +30,7 @@ def doctor_lines(found: Examination) -> Iterator[str]:
         yield from told(replace(line, hint="") if same else line, width)
     for cause in dict.fromkeys(line.after for line in found.lines if line.after):
         left = [line.name for line in found.lines if line.after == cause]
-        text = f"{cause} first; {len(left)} more: {listed(left, _SHOWN)}"
+        text = f"{cause} first, then {listed(left, _SHOWN)}"
         yield from _columns(_NOT_ASKED, State.UNKNOWN, text, width)
     yield f"{found.target}: {summary(found.lines)}; {found.seconds:.1f} s"
 
@@ -39,7 +39,8 @@ def told(line: Line, width: int) -> Iterator[str]:
     """Yield one line, its name in `width` columns, and what to type below it."""
     yield from _columns(line.name, line.state, line.text, width)
     if line.state is not State.OK and line.hint:
-        yield from _wrapped(line.hint, "    HINT: ", "          ")
+        # On one line, however long: a command in it is pasted whole.
+        yield f"    HINT: {_printable(line.hint)}"
 
 
 def summary(lines: tuple[Line, ...]) -> str:
@@ -53,12 +54,15 @@ def _columns(name: str, state: State, text: str, width: int) -> Iterator[str]:
     yield from _wrapped(text, begin, " " * (width + _STATE))
 
 
+def _printable(text: str) -> str:
+    """Return what a server answers, which may hold anything, as a line of a terminal."""
+    return "".join(one if one.isprintable() else _OTHER for one in " ".join(text.split()))
+
+
 def _wrapped(text: str, first: str, other: str) -> Iterator[str]:
-    # What a server answers may hold anything.
-    words = "".join(one if one.isprintable() else _OTHER for one in " ".join(text.split()))
-    # A path or a command may be pasted: it is not cut in the middle.
+    # A path may be pasted: it is not cut in the middle.
     lines = wrap(
-        words,
+        _printable(text),
         _WIDTH,
         initial_indent=first,
         subsequent_indent=other,

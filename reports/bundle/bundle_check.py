@@ -167,7 +167,7 @@ def verify_bundle(path: Path, sha256: str | None = None) -> Bundle:
             expected="a file",
             observed="none" if isinstance(error, FileNotFoundError) else "a folder",
             source=str(path),
-            hint=f"{typed('bundle ID')} makes one",
+            hint=f"make one: {typed('bundle ID')}",
         ) from None
     except _NO_ARCHIVE as error:
         said = f"{type(error).__name__}: {error}".encode("unicode_escape").decode()

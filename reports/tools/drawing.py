@@ -21,7 +21,10 @@ TIMELINE, PHASES, MONITOR, RECORDS = "timeline.svg", "phases.svg", "monitor.svg"
 EVERY = (TIMELINE, PHASES, MONITOR, RECORDS)
 """The pictures in the order in which they are shown."""
 DRAW_SECONDS = 60.0
-_HINT = f"the rest of the record does not depend on it; this draws them: {typed('report FOLDER')}"
+
+
+def _hint() -> str:
+    return f"the rest of the record does not depend on it; this draws them: {typed('report FOLDER')}"
 
 
 def draw(folder: Path, redactor: Redactor, *, seconds: float = DRAW_SECONDS) -> list[str]:
@@ -38,12 +41,12 @@ def draw(folder: Path, redactor: Redactor, *, seconds: float = DRAW_SECONDS) -> 
             expected="the package matplotlib",
             observed="none",
             source=f"the environment {sys.prefix}",
-            hint=f"install all that operators.lock names; {_HINT}",
+            hint=f"install all that operators.lock names; {_hint()}",
         )
     output = run(
         [sys.executable, "-m", "reports.pictures", str(folder.resolve())],
         what="pictures of the incident",
-        hint=_HINT,
+        hint=_hint(),
         seconds=seconds,
         folder=HOME,
         # It names a backend for windows; Matplotlib does not start with an unknown name.
@@ -88,5 +91,5 @@ def _out_of_reach(folder: Path, done: str, error: OSError) -> NoReport:
         expected=f"files that can be {done}",
         observed=reason_of(error),
         source=str(folder / PICTURES),
-        hint=_HINT,
+        hint=_hint(),
     )

@@ -72,7 +72,8 @@ def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator
     from fixtures.doctor.examination import Line, State
 
     for one in problem.told:
-        text = f"{one.what}: expected {one.expected}, observed {one.observed}"
+        sides = f"expected {one.expected}, observed {one.observed}"
+        text = f"{sides} (from {one.source})" if one.what == "profile" else f"{one.what}: {sides}"
         yield Line("profile", State.WRONG, redact(text), redact(one.hint))
     if problem.left:
         yield Line("profile", State.WRONG, f"{problem.left} more mistakes", "correct these first")

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from fixtures.errors import UsageProblem, reason_of, shown
-from fixtures.home import HOME, INSTALLED, typed
+from fixtures.home import HOME, INSTALLED, named_target, typed
 
 EXAMPLES = {
     "verify": (
@@ -93,12 +93,13 @@ def _phase(word: str, every: Sequence[str]) -> str:
     if word in every:
         return word
     near = get_close_matches(word, every, n=1)
+    target = "" if named_target() or os.environ.get("ROLLPROOF_TARGET") else " --target PROFILE"
     raise UsageProblem(
         what="verify",
         expected=f"one of {', '.join(every)}, a path, or an option",
         observed=repr(word),
         source="the command line",
-        hint=typed(f"verify {near[0] if near else 'phase1'} --target PROFILE"),
+        hint=typed(f"verify {near[0] if near else 'phase1'}{target}"),
     )
 
 

@@ -35,6 +35,7 @@ from fixtures.rollback.refusals import Allowed, advice_of
 from fixtures.rollback.status import newest_rollback
 from fixtures.rollback.unfinished import interrupted, unfinished_of
 from fixtures.sealing.chain import standing
+from fixtures.system.command import Command
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import code_of_verdict
 from reports.answers.rollback_lines import done_line, status_lines, status_record
@@ -161,7 +162,13 @@ def _run(
         # Only now is the state of the lock known. A refusal itself says what to do.
         if record is None and (begun is not None or isinstance(error, Unverifiable)):
             begun = begun or (unfinished.incident if unfinished else None)
-            _call_for_hands(error, advice, _manual(error, advice, plan, begun, lock, backup))
+            # The options given count once more: another incident is not meant, and a hold still holds.
+            options = [*advice.options]
+            options += ["--again"] if allowed.again else []
+            options += [f"--incident={incident}"] if incident else []
+            over = lock.left_behind or allowed.take_over
+            same = replace(advice, options=(*options,)).rollback(plan.wish, take_over=over, backup=backup)
+            _call_for_hands(error, advice, _manual(error, advice, plan, begun, lock, backup, same))
         raise
     typer.echo(done_line(record))
 
@@ -223,6 +230,7 @@ def _manual(
     incident: Incident | None,
     lock: TargetLock,
     backup: str | None,
+    same: Command,
 ) -> list[str]:
     if incident is not None and isinstance(error, RecordsMissing | RecordsUnknown):
         # Only the accounting failed: the target is as it was at the commit, and runs.
@@ -239,8 +247,7 @@ def _manual(
     if lock.lost:
         return [head, f"  who continues, and how far: {advice.status()}"]
     if incident is None or not (incident.folder / UNFINISHED).exists():
-        again = advice.rollback(plan.wish, take_over=over, backup=backup)
-        return [head, f"  nothing was changed; when that is mended: {again}"]
+        return [head, f"  nothing was changed; when that is mended: {same}"]
     services = [*plan.stopped, *(s for name in plan.stores for s in advice.target.stores[name].services)]
     wider = advice.rollback(Wish(Kind.EMERGENCY, plan.commit), take_over=over, backup=backup)
     return [

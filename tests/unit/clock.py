@@ -24,18 +24,17 @@ class Clock:
 
     def now(self) -> Moment:
         """Return what it shows."""
-        return self.ago(0.0)
+        return replace(
+            self.start, wall=self._wall(self.passed), since_boot=self.start.since_boot + self.passed
+        )
 
-    def ago(self, seconds: float) -> Moment:
-        """Return the moment that many seconds before what it shows."""
-        passed = self.passed - seconds
-        wall = datetime.fromisoformat(self.start.wall) + timedelta(seconds=passed)
-        since_boot = self.start.since_boot + passed
-        return replace(self.start, wall=wall.isoformat(timespec="milliseconds"), since_boot=since_boot)
+    def _wall(self, seconds: float) -> str:
+        wall = datetime.fromisoformat(self.start.wall) + timedelta(seconds=seconds)
+        return wall.isoformat(timespec="milliseconds")
 
     def set_back(self, seconds: float) -> None:
         """Let somebody set the wall clock back."""
-        self.start = replace(self.start, wall=self.ago(self.passed + seconds).wall)
+        self.start = replace(self.start, wall=self._wall(-seconds))
 
     def reboot(self) -> None:
         """Let the machine be booted once more."""
@@ -47,8 +46,14 @@ class Clock:
 
 
 def ago(seconds: float) -> Moment:
-    """Return the moment that many seconds before this one."""
-    return Clock().ago(seconds)
+    """Return the moment that many seconds before this one; the wall clock, set back since, says now."""
+    now = Moment.now()
+    return replace(now, since_boot=now.since_boot - seconds)
+
+
+def later(moment: Moment, seconds: float) -> Moment:
+    """Return the moment that many seconds after `moment`."""
+    return Clock(moment, seconds).now()
 
 
 @contextmanager

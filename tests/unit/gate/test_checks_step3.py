@@ -14,7 +14,7 @@ from fixtures.gating.evidence import Expect
 from fixtures.monitoring.samples import Monitor, Probe, ProbeKind, Sample
 from fixtures.system.clock import Moment
 from fixtures.target.profile import Target
-from tests.unit.clock import Clock, ago
+from tests.unit.clock import ago, later
 
 BEAT = 5.0
 HEALTH, DISK = ProbeKind.HEALTH, ProbeKind.DISK
@@ -140,7 +140,7 @@ def test_a_sample_that_is_old_or_of_the_future_is_red(
 def test_a_beat_that_is_missing_or_off_is_red(target: Target, samples: tuple[Sample, ...], said: str) -> None:
     # They were made when these tests were collected.
     gone = Moment.now().seconds_since(samples[-1].at) - 1
-    fresh = tuple(replace(sample, at=Clock(sample.at).ago(-gone)) for sample in samples)
+    fresh = tuple(replace(sample, at=later(sample.at, gone)) for sample in samples)
     assert said in _red(step3.test_monitor_is_on_the_beat, fresh, target)
 
 

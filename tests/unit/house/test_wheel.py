@@ -40,7 +40,7 @@ class Installed:
         return subprocess.run(
             [*(AS_NOBODY if os.getuid() == 0 else ()), str(self.python.with_name(words[0])), *words[1:]],
             cwd=folder or self.folder,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder), **more},
+            env={"PATH": f"{self.python.parent}:/usr/bin:/bin", "HOME": str(self.folder), **more},
             capture_output=True,
             text=True,
             timeout=300,
@@ -151,6 +151,12 @@ def test_it_verifies_from_any_folder(installed: Installed, words: list[str]) -> 
     assert list((installed.folder / "incidents").glob("*/verdict.json"))
 
 
+def test_a_command_that_is_on_no_path_is_named_by_its_own(installed: Installed) -> None:
+    """As `sudo`, cron and people who activate no environment begin it."""
+    done = installed.run("rollproof", "plan", PATH="/usr/bin:/bin")
+    assert f": {installed.python.with_name('rollproof')} init --project NAME" in done.stderr
+
+
 def test_the_path_of_a_profile_may_have_a_space(installed: Installed) -> None:
     folder = installed.folder / "a place"
     folder.mkdir()
@@ -187,7 +193,11 @@ def test_pytest_finds_the_profile_in_its_settings(installed: Installed) -> None:
         (["verify", "phas1"], ExitCode.USAGE, "HINT: rollproof verify phase1 --target PROFILE"),
         (["verify", "--target", "none.toml"], ExitCode.USAGE, "HINT: profiles in that folder"),
         (["capture", "--target", "profile.toml"], ExitCode.BROKEN, "container engine: expected an answer"),
-        (["rollback", "status", "--target", "profile.toml"], ExitCode.USAGE, "HINT: rollproof plan says"),
+        (
+            ["rollback", "status", "--target", "profile.toml"],
+            ExitCode.USAGE,
+            "which one to begin: rollproof plan --target=",
+        ),
         (["plan", "--target", "lost.toml"], ExitCode.USAGE, "correct its path in lost.toml\n"),
         (["report", "none"], ExitCode.USAGE, "(from incidents)"),
         (["plan", "--help"], ExitCode.VERIFIED, "rollproof plan --target prod.toml --store mysql --corrupt"),

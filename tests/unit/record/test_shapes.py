@@ -131,16 +131,6 @@ def test_what_looks_like_a_secret_is_redacted(text: str, clean: str) -> None:
         (f"exporter --redis.password {PASSWORD} --api-key {PASSWORD}", " --api-key "),
         (f"ALTER USER app WITH PASSWORD '{PASSWORD}'", "USER app WITH PASSWORD '"),
         (f"docker login -u app -p {PASSWORD} registry.example.org", " registry.example.org"),
-        (f"mc alias set local http://minio:9000 layra {PASSWORD} --api S3v4", " layra "),
-        (json.dumps(["mc", "alias", "set", "local", "http://minio:9000", "layra", PASSWORD]), '"layra", "'),
-        (f"mc admin user add local app {PASSWORD}", "user add local app "),
-        (f"rabbitmqctl add_user app {PASSWORD}", "add_user app "),
-        (f"rabbitmqctl -n rabbit@a change_password app '{PASSWORD}'", "change_password app '"),
-        (f"exporter -password {PASSWORD} -port 9104", " -port 9104"),
-        (f"exporter -password={PASSWORD} -port 9104", " -port 9104"),
-        (f"keytool -list -keystore a.jks -storepass {PASSWORD} -v", " -v"),
-        (f"loader --dbPassword {PASSWORD} --dbName shop", "--dbName shop"),
-        (f"loader --rootUserPassword={PASSWORD} --apiToken {PASSWORD} --dry", " --dry"),
     ],
 )
 def test_a_password_is_redacted_where_passwords_stand(text: str, kept: str) -> None:
@@ -152,15 +142,6 @@ def test_a_password_is_redacted_where_passwords_stand(text: str, kept: str) -> N
     assert MARKER in clean
     assert kept in clean
     assert Redactor().text(clean) == clean
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["PGPASSWORD", "MYSQL_PWD", "MYSQL_ROOT_PASSWORD", "S3_SECRET_KEY", "X_TOKEN", "-e REDISCLI_SECRET"],
-)
-def test_a_variable_s_password_may_be_a_word(name: str) -> None:
-    assert Redactor().text(f"run {name}=rosebud psql") == f"run {name}={MARKER} psql"
-    assert Redactor().text(json.dumps([f"{name}=rosebud", "A=b"])) == json.dumps([f"{name}={MARKER}", "A=b"])
 
 
 @pytest.mark.parametrize(
@@ -248,11 +229,6 @@ def test_a_private_key_is_redacted(text: str) -> None:
         "-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKC\n-----END PUBLIC KEY-----",
         "a key begins with -----BEGIN PRIVATE KEY----- and ends",
         "the asia region; akiaiosfodnn7example",
-        "MYSQL_ALLOW_EMPTY_PASSWORD=true; MYSQL_RANDOM_ROOT_PASSWORD=yes; PGPASSWORD=$PASSWORD; X_TOKEN=${T}",
-        "X_PASSWORD=PASSWORD; OLDPWD=/srv; X_SECRET=<secret>; X_TOKEN=tokens[0]; MYSQL_PASSWORD=…",
-        "an alias set by mc for minio; mc ls local/minio-file/documents; mc admin info local",
-        "rabbitmqctl add_user needs a name; a user-password pair; - password of the reader",
-        "-password PASSWORD; -password is required; --noPassword given; --maxTokens 40960; --dbTokenizer a",
         "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE} token: none",
     ],
 )

@@ -34,7 +34,8 @@ from fixtures.verdict import Verdict
 from rollback_actions.respond import respond_run
 from rollback_actions.session.journal import Journal
 from tests.fork_server import ForkServer
-from tests.unit.clock import Clock
+from tests.unit.clock import Clock, later
+from tests.unit.clock import ago as earlier
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, ended, held, keep_locks_in_memory
 from tests.unit.made_samples import Probes, cut_off, requests, samples, value
@@ -130,7 +131,7 @@ def test_the_plan_is_shown_and_a_no_is_a_no(run: Ran, answer: Callable[[str], No
     newest = verify_journal(folder / RESPONSE)[0]["newest"]
     _append(
         folder,
-        [replace(one, at=Clock(one.at).ago(-3600)) for one in samples(3, lambda _: {}, target="sandbox")],
+        [replace(one, at=later(one.at, 3600)) for one in samples(3, lambda _: {}, target="sandbox")],
     )
     kept = (f"--samples={folder / KEPT}", f"--at={newest}")
     found = run.found("assess", *kept, code=ExitCode.FAILED)
@@ -290,7 +291,7 @@ def test_a_rollback_that_the_incident_had_before_is_not_the_one_that_was_cut_off
 
     monkeypatch.setattr(respond_run._Hands, "_run", command)
     hands = respond_run._Hands(target, run.sandbox.profile, incident, Allowed(None), None, auto=True)
-    begun = Clock().ago(ago)
+    begun = earlier(ago)
     code = hands.roll_back(Decision(Action.FULL, "its requests fail"), begun)
     assert len(asked) == commands
     assert code is (ExitCode.FAILED if commands else ExitCode.VERIFIED)

@@ -506,3 +506,7 @@ def test_an_engine_that_is_away_is_said_with_what_to_do(run: Ran) -> None:
     assert "nothing was changed; when that is mended: " in said
     assert "service_backend.sh" in said
     assert "rollback resume" not in said
+    given = ("--again", "--over-budget", "--incident=inc-2026", "--take-over")
+    said = run("rollback", "emergency", run.sandbox.commit, *given, code=ExitCode.BROKEN)
+    again = next(line for line in said.splitlines() if "nothing was changed; when that is mended: " in line)
+    assert all(f" {option} " in again for option in given)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from fixtures import home
 from fixtures.decision.wish import Kind, Wish
-from fixtures.errors import UsageProblem
+from fixtures.errors import ExitCode, UsageProblem
 from fixtures.rollback import advice
 from fixtures.rollback.advice import Advice
 from fixtures.target.profile import load_target
@@ -21,12 +23,20 @@ from rollback_actions.__main__ import COMMANDS
 from rollback_actions.cli import verify_commands
 from rollback_actions.cli.lazy import At
 from rollback_actions.cli.verify_commands import pytest_words
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_profile
 
 _OF_A_CHECKOUT = re.compile(r"-m (?:rollback_actions|reports)\b|\bpytest -m|\./deploy/|\./run\b")
 _OF_A_COMMAND = re.compile(
     r"\brollback (service|database|full|emergency|resume|status)\b|\binit --\w|\bbundle --\w"
 )
+
+
+@pytest.fixture(autouse=True)
+def nobody_named_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(home, "_named", [])
+    monkeypatch.setattr("sys.argv", ["rollproof"])
+
+
 WORDS = {
     "capture": "python -m rollback_actions capture",
     "rollback emergency abc": "python -m rollback_actions rollback emergency abc",
@@ -77,12 +87,89 @@ def test_a_hint_names_the_target_of_the_command_line(
     """Without it the next command has none, or worse, another one: that of the environment."""
     monkeypatch.setenv("ROLLPROOF_TARGET", "other.toml")
     monkeypatch.setattr("sys.argv", ["rollproof", "plan", *line, "--json"])
-    assert home.typed(command) == shown.format("'a b.toml'")
+    named = shown.format(f"'{Path.cwd()}/a b.toml'")
+    assert home.typed(command) == named
     monkeypatch.setattr("sys.argv", ["rollproof", "plan", "--json"])
     assert home.typed(command) == shown.replace(" --target={}", "")
-    # A worker of pytest has a command line of its own.
-    monkeypatch.setenv(home.NAMED, "a b.toml")
-    assert home.typed(command) == shown.format("'a b.toml'")
+    # A worker of pytest has a command line of its own, and is told.
+    home.name_target("a b.toml")
+    assert home.typed(command) == named
+    home.name_target("")
+    monkeypatch.setattr("sys.argv", ["pytest", *line])
+    assert home.typed(command) == shown.replace(" --target={}", "")
+
+
+def test_a_hint_of_pytest_in_a_checkout_is_of_that_and_of_its_target(tmp_path: Path) -> None:
+    """A profile elsewhere has pytest begin anew from the suite's own root; its workers say the same."""
+    profile = write_profile(tmp_path)
+    done = verified(tmp_path, "-n1", f"--target={profile.name}")
+    capture = f"python -m rollback_actions capture --target={profile}"
+    assert f"HINT: capture one before the next migration: {capture}" in " ".join(done.stdout.split()), done
+
+
+def test_another_root_of_pytest_is_refused(tmp_path: Path) -> None:
+    done = verified(tmp_path, f"--target={write_profile(tmp_path)}", f"--rootdir={tmp_path}")
+    assert done.returncode == ExitCode.USAGE
+    assert f"root of pytest: expected {ROOT}, observed {tmp_path} (from" in done.stderr
+    assert "HINT: leave --rootdir" in done.stderr
+
+
+def verified(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run phase 1 by pytest in `folder`, where ROLLPROOF_TARGET names another target."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-m", "phase1", *options],
+        cwd=folder,
+        env={**os.environ, "ROLLPROOF_TARGET": "other.toml", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_target_that_cannot_be_pasted_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for line in ([], ["rollproof", "plan", "--target"], ["rollproof", "--target=caf\udce9.toml"]):
+        monkeypatch.setattr("sys.argv", line)
+        assert home.typed("capture") == "python -m rollback_actions capture"
+
+
+@pytest.mark.parametrize("room", ["fixtures", "reports", "rollback_actions"])
+def test_no_hint_is_made_before_its_target_is_known(room: str) -> None:
+    """Modules are imported before a run of checks, or its worker, knows its profile."""
+    found = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in sorted((ROOT / room).rglob("*.py"))
+        for call in _at_import(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not found
+
+
+def _at_import(node: ast.AST) -> Iterator[ast.Call]:
+    """Yield the calls of `typed` that are made when a module is imported."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "typed":
+        yield node
+    inner: list[ast.AST] = [*ast.iter_child_nodes(node)]
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        inner = [*node.args.defaults, *filter(None, node.args.kw_defaults), *node.decorator_list]
+    elif isinstance(node, ast.Lambda):
+        inner = []
+    for one in inner:
+        yield from _at_import(one)
+
+
+@pytest.mark.parametrize("room", ["checks", "fixtures", "reports", "rollback_actions"])
+def test_a_command_ends_its_hint_or_its_clause(room: str) -> None:
+    """Prose behind a command would be pasted as its arguments."""
+    found = [
+        f"{path.relative_to(ROOT)}:{text.lineno}"
+        for path in sorted((ROOT / room).rglob("*.py"))
+        for text in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(text, ast.JoinedStr)
+        for value, behind in pairwise(text.values)
+        if isinstance(value, ast.FormattedValue) and [*_at_import(value.value)]
+        if isinstance(behind, ast.Constant) and not str(behind.value).startswith((";", " ;", ",", "\n"))
+    ]
+    assert not found
 
 
 def test_who_takes_no_target_is_told_none() -> None:

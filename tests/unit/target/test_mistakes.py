@@ -123,7 +123,9 @@ def test_a_window_is_shown_as_it_is_written_and_a_variable_as_it_is_set(tmp_path
     assert _mistakes(_written(tmp_path, "", "[windows]\nphase2 = 60")).hint.endswith(
         "windows.phase2 = {start = 120, end = 180}"
     )
-    assert _mistakes(_written(tmp_path, READER, '{env = "NOT_SET"}}\noperator')).hint == "export NOT_SET=…"
+    assert _mistakes(_written(tmp_path, READER, '{env = "NOT_SET"}}\noperator')).hint.startswith(
+        "read -rs NOT_SET && export NOT_SET #"
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,6 +168,15 @@ def test_several_mistakes_are_a_line_each_and_their_hints_are_said_once(tmp_path
     assert problem.what == "profile"
     assert problem.observed == "3: limits.memory_percent, limits.cpu_percent, limits.x"
     assert problem.hint == "correct that in profile.toml; remove limits.x"
+
+
+def test_a_mistake_is_told_before_secrets_that_are_not_set_yet(tmp_path: Path) -> None:
+    """Who has just written a profile has set none of them, and would be told of those alone."""
+    channels = ", ".join(f'{{env = "NOT_SET_{number}"}}' for number in range(12))
+    path = _written(
+        tmp_path, "", f"[premigration.team]\nchannels = [{channels}]\n[windows.phase1]\nstrat = 9"
+    )
+    assert str(_mistakes(path)).splitlines()[0].startswith("windows.phase1.strat: ")
 
 
 def test_words_of_another_are_one_line_and_no_hint() -> None:

@@ -1,0 +1,9 @@
+"""The command line as pytest begins it anew: nobody typed its name, and no hint of a checkout has it."""
+
+from __future__ import annotations
+
+from rollproof.__main__ import command_line
+from rollproof.beginning import interruptible
+
+if __name__ == "__main__":
+    raise SystemExit(interruptible(command_line))
