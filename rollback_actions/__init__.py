@@ -1,4 +1,4 @@
-"""Everything that may change the target. Its own module is the command line.
+"""Everything that may change the target. Its own modules are the command line, and its beginning.
 
-May import `fixtures`, `reports.terminal`, `rollback_actions.cli`.
+May import `fixtures`, `fixtures.system`, `reports.terminal`, `rollback_actions.cli`.
 """

@@ -1,6 +1,6 @@
 """The command `rollproof`, and pytest's plugin of that name: the door of an installed suite.
 
-May import `fixtures`, `rollback_actions`.
+May import `fixtures`, `fixtures.system`, `rollback_actions`.
 """
 
 from __future__ import annotations

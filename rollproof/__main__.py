@@ -4,35 +4,36 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from rollproof import SUITE
-from rollproof.beginning import interruptible
 
 
 def main() -> int:
     """Run the command line as somebody typed it."""
-    return interruptible(_typed)
+    return begun(_typed)
+
+
+def begun(program: Callable[[], int]) -> int:
+    """Run `program` with the suite's own modules, whatever else is installed."""
+    sys.path.insert(0, str(SUITE))
+    from fixtures.system.process import interruptible  # noqa: PLC0415 - found from here on
+
+    return interruptible(program)
 
 
 def _typed() -> int:
-    _find_suite()
-    from fixtures.home import TYPED  # noqa: PLC0415 - found from here on
+    from fixtures.home import TYPED  # noqa: PLC0415
 
     os.environ[TYPED] = "1"  # before the import: it makes the help of the groups
     return command_line()
 
 
 def command_line() -> int:
-    """Run the command line with the suite's own modules, whatever else is installed."""
-    _find_suite()
-    from rollback_actions.__main__ import main as run  # noqa: PLC0415 - found from here on
+    """Run the command line; the suite's modules can be found."""
+    from rollback_actions.command_line import main as run  # noqa: PLC0415
 
     return run()
-
-
-def _find_suite() -> None:
-    if sys.path[0] != str(SUITE):
-        sys.path.insert(0, str(SUITE))
 
 
 if __name__ == "__main__":

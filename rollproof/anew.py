@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from rollproof.__main__ import command_line
-from rollproof.beginning import interruptible
+from rollproof.__main__ import begun, command_line
 
 if __name__ == "__main__":
-    raise SystemExit(interruptible(command_line))
+    raise SystemExit(begun(command_line))

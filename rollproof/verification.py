@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import runpy
 
-from rollproof.beginning import interruptible
+from rollproof.__main__ import begun
 
 
 def main() -> int:
     """Run pytest with the words of this process."""
-    return interruptible(_run)
+    return begun(_run)
 
 
 def _run() -> int:

@@ -30,8 +30,8 @@ from fixtures.monitor.monitor_metrics import MonitorMetrics
 from fixtures.monitoring.samples import Probe, ProbeKind, SampleWriter, samples_path
 from fixtures.target.profile import Target, load_target
 from fixtures.target.sections import StoreProfile
-from rollback_actions.__main__ import COMMANDS
 from rollback_actions.cli.lazy import commands
+from rollback_actions.command_line import COMMANDS
 from tests.conftest import ROOT, write_profile
 from tests.unit.made_samples import requests, samples, value
 

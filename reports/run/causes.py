@@ -1,4 +1,4 @@
-"""Pytest plugin: what is red, at the terminal: for each cause one entry, of at most five rows.
+"""Pytest plugin: what is red, at the terminal: for each cause one entry, of at most six rows.
 
 An engine that is gone makes a hundred checks red: that is one entry, with their number. Tracebacks are in the
 record. With ``--tb``, such as ``--tb=short``, pytest's own sections take the place of this.
@@ -21,9 +21,9 @@ from reports.run.annotations import is_red, said_of
 
 NAME = "rollproof-causes"
 """The plugin's name while it folds."""
-ROWS = 5
+ROWS = 6
 """The most rows of one entry."""
-ALL_ROWS = 16
+ALL_ROWS = 18
 """The most rows of all entries together: the verdict must stay on the screen."""
 # It is for pasting: the reason is shortened before it is.
 _HINT_ROWS = 3

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from typer.core import TyperGroup
 
 from fixtures.errors import ExitCode
-from rollback_actions.__main__ import COMMANDS, CONTACTS, ROLLBACK
+from rollback_actions.command_line import COMMANDS, CONTACTS, ROLLBACK
 from tests.conftest import write_profile
 from tests.fuzz.typed import typed
 

@@ -25,7 +25,7 @@ import re, resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_CPU, (7200, 7200))
 from reports.run import completion, renewal
-from rollback_actions.__main__ import main
+from rollback_actions.command_line import main
 completion.draw, renewal.render = lambda *_, **__: [], lambda *_, **__: None
 for line in Path(sys.argv[1]).read_text().splitlines():
     sys.argv = ["rollproof", *line.split()]

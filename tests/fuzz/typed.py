@@ -8,7 +8,7 @@ from contextlib import redirect_stderr, redirect_stdout
 import pytest
 
 from fixtures.errors import ExitCode
-from rollback_actions.__main__ import main
+from rollback_actions.command_line import main
 
 _CODES = {code.value for code in ExitCode}
 

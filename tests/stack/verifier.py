@@ -31,8 +31,8 @@ from fixtures.incident.journal_steps import id_of
 from fixtures.record_names import UNFINISHED
 from fixtures.system.files import read_lines
 from fixtures.target.profile import PREFIX
-from rollback_actions.__main__ import COMMANDS, CONTACTS, ROLLBACK
 from rollback_actions.cli.lazy import At
+from rollback_actions.command_line import COMMANDS, CONTACTS, ROLLBACK
 from staging.stack.slot import Slot
 from staging.stack.stack import Stack
 from staging.target.action_runs import PATIENT, UNHURRIED, apart
@@ -59,7 +59,7 @@ def forks() -> ForkServer:
     """
     every = (*COMMANDS.values(), *ROLLBACK.values(), *CONTACTS.values())
     commands = {at.module for at in every if isinstance(at, At)}
-    server = ForkServer(("rollback_actions.__main__", *sorted(commands), *DRIVERS))
+    server = ForkServer(("rollback_actions.command_line", *sorted(commands), *DRIVERS))
     atexit.register(server.close)
     return server
 

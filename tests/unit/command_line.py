@@ -21,7 +21,7 @@ from fixtures.system.files import strict_json
 from fixtures.system.record_files import record_of
 from fixtures.verdict import Verdict
 from reports.terminal.document import Document
-from rollback_actions.__main__ import main
+from rollback_actions.command_line import main
 from rollback_actions.session.journal import Journal
 from tests.schemas import FOLDER as SCHEMAS
 from tests.schemas import RECORDS

@@ -24,7 +24,7 @@ from tests.unit.rolled_back import History, make_history
 from tests.unit.sandbox import Releases, Sandbox, make_releases, make_sandbox
 
 # What most forks import, apart from what every run does.
-COMMANDS = ("rollback_actions.__main__", "rollback_actions.cli.contact_commands", "apprise")
+COMMANDS = ("rollback_actions.command_line", "rollback_actions.cli.contact_commands", "apprise")
 
 # Laws are tried with the same few examples in every run, and with others by
 # `-p hypothesispytest --hypothesis-profile=many`, or `=night`. How long one takes says nothing where machines

@@ -25,8 +25,8 @@ from fixtures.stores.contract import RecordHash
 from fixtures.target.profile import Target, load_target
 from fixtures.verdict import Verdict
 from reports.answers.comparison import Comparison
-from rollback_actions.__main__ import main
 from rollback_actions.cli.state_commands import compare_command
+from rollback_actions.command_line import main
 from tests.conftest import write_profile
 from tests.unit.command_line import read_document
 from tests.unit.content_stand_in import NEVER_SILENT, Recorder, Searchable, StandIn, opener

@@ -170,7 +170,7 @@ def test_a_cause_is_said_once_however_much_hangs_on_it() -> None:
     assert [one.line.after for one in found] == ["engine", "", "engine", ""]
     lines = list(doctor_lines(page(*(one.line for one in found))))
     (not_asked,) = (line for line in lines if "not asked" in line)
-    assert "engine first; 2 more: address, reader" in not_asked
+    assert "engine first, then address, reader" in not_asked
 
 
 def test_the_first_error_has_the_others_in_its_notes() -> None:
@@ -226,7 +226,7 @@ def test_without_an_engine_it_is_one_line_and_nothing_is_changed(away: Ran) -> N
     before = tree(away.sandbox.folder)
     said = away("doctor", code=ExitCode.FAILED)
     assert said.count("docker version") == 1
-    assert "engine first; " in said
+    assert "engine first, then " in said
     assert "redis reader" in said or "more" in said
     assert tree(away.sandbox.folder) == before
 
@@ -260,7 +260,7 @@ def test_a_profile_with_mistakes_is_told_on_the_same_page(away: Ran) -> None:
     said = away("doctor", code=ExitCode.USAGE)
     assert "profile" in said
     assert "nonsense" in said
-    assert "profile first; " in said
+    assert "profile first, then all others" in said
 
 
 def test_of_many_mistakes_the_first_are_told(away: Ran) -> None:
@@ -282,7 +282,7 @@ def test_a_secret_that_is_not_there_is_named(away: Ran) -> None:
 
 def test_a_profile_that_is_not_there(away: Ran) -> None:
     away.sandbox.profile.unlink()
-    assert "profile first; " in away("doctor", code=ExitCode.USAGE)
+    assert "profile first, then all others" in away("doctor", code=ExitCode.USAGE)
     found = away.found("doctor", code=ExitCode.USAGE)
     assert found.lines[0].state is State.WRONG
 

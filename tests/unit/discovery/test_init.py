@@ -26,7 +26,7 @@ from fixtures.discovery.stack import Stack, stack_of
 from fixtures.errors import ExitCode
 from fixtures.target.mistakes import UNANSWERED
 from fixtures.target.profile import Target, load_target
-from rollback_actions.__main__ import main
+from rollback_actions.command_line import main
 from tests.conftest import ROOT
 
 PROJECTS = Path(__file__).parent / "projects"

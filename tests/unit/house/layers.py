@@ -201,8 +201,8 @@ _ROWS = {
         "rollback_actions.contacts rollback_actions.backup rollback_actions.rollback "
         "rollback_actions.gate rollback_actions.respond"
     ),
-    "rollback_actions": "fixtures reports.terminal rollback_actions.cli",
-    "rollproof": "fixtures rollback_actions",
+    "rollback_actions": "fixtures fixtures.system reports.terminal rollback_actions.cli",
+    "rollproof": "fixtures fixtures.system rollback_actions",
     "checks": "",
     "checks.premigration": "fixtures.*",
     "checks.severity": "fixtures.*",

@@ -15,8 +15,8 @@ import yaml
 from typer.core import TyperGroup
 
 from fixtures.errors import EXIT_CODES, ExitCode
-from rollback_actions.__main__ import COMMANDS
 from rollback_actions.cli.lazy import At
+from rollback_actions.command_line import COMMANDS
 from tests.conftest import ROOT
 
 GITHUB, GITLAB = ROOT / "docs/ci/github-actions.yml", ROOT / "docs/ci/gitlab-ci.yml"

@@ -21,8 +21,8 @@ from typer.exceptions import TyperException
 from fixtures.errors import ExitCode
 from fixtures.stages import PHASES, STEPS
 from fixtures.target.profile import OTHER_VARIABLES, PREFIX, Target, load_target
-from rollback_actions.__main__ import COMMANDS
 from rollback_actions.cli.lazy import commands
+from rollback_actions.command_line import COMMANDS
 from staging.__main__ import COMMANDS as STAGING
 from tests.conftest import ROOT
 

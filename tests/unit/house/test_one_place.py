@@ -268,7 +268,6 @@ def test_the_first_line_of_an_error_is_its_summary() -> None:
 SIGNALS: Mapping[str, str] = {
     "fixtures/gating/windows.py": "the alarm of a window, which nobody sends",
     "fixtures/system/process.py": "the one place: who takes SIGTERM takes SIGHUP, unless `nohup` ignores it",
-    "rollproof/beginning.py": "the same, before anything of the suite is imported",
     "rollback_actions/session/session.py": "a lost terminal is ignored while the target is changed",
     "staging/images/milvus/entry.py": "the first process of a container, which has no terminal to lose",
 }

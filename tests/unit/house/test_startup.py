@@ -14,7 +14,7 @@ from typer import Context
 from typer._click import Command
 from typer.core import TyperGroup
 
-import rollback_actions.__main__ as actions
+import rollback_actions.command_line as actions
 import staging.__main__ as stack
 from fixtures.errors import EXIT_CODES_TOLD, ExitCode
 from fixtures.home import TYPED, version

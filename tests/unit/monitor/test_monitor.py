@@ -25,7 +25,7 @@ from fixtures.system.clock import Moment
 from fixtures.system.files import read_lines
 from fixtures.target.profile import load_target
 from reports.answers.monitor_view import line_of
-from rollback_actions.__main__ import main
+from rollback_actions.command_line import main
 from tests.conftest import ROOT
 from tests.unit.monitor.turned_time import TurnedTime, turned
 

@@ -22,7 +22,7 @@ from fixtures.target.profile import load_target
 from reports.bundle import bundle
 from reports.bundle.bundle import MANIFEST, write_bundle
 from reports.bundle.bundle_check import BundleWrong, verify_bundle
-from rollback_actions.__main__ import main
+from rollback_actions.command_line import main
 from tests.conftest import PROFILE
 from tests.unit.clock import Clock
 from tests.unit.made_incident import MadeIncident, clock

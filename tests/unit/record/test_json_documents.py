@@ -26,7 +26,7 @@ from fixtures.system.clock import Moment
 from fixtures.system.files import canonical_json, strict_json
 from fixtures.verdict import Verdict
 from reports.terminal.document import answer, ask, owe
-from rollback_actions.__main__ import main
+from rollback_actions.command_line import main
 from tests.unit.clock import Clock
 from tests.unit.command_line import Ran, begin, read_document
 from tests.unit.made_incident import MadeIncident, clock

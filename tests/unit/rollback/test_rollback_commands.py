@@ -24,7 +24,7 @@ from fixtures.rollback.unfinished import Unfinished, read_unfinished
 from fixtures.system.clock import Moment
 from fixtures.system.holder import Holder
 from fixtures.verdict import Verdict
-from rollback_actions.__main__ import main
+from rollback_actions.command_line import main
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback import rollback_run
 from rollback_actions.session.steps import Recorder

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from fixtures.errors import ExitCode
-from rollback_actions.__main__ import main
+from rollback_actions.command_line import main
 from tests.conftest import ROOT
 from tests.unit.command_line import Ran
 

@@ -24,7 +24,7 @@ from fixtures.target.mistakes import ProfileProblem
 from fixtures.target.profile import load_target
 from reports.__main__ import app as reports
 from reports.terminal.guard import guarded
-from rollback_actions.__main__ import main
+from rollback_actions.command_line import main
 from tests.conftest import ROOT, write_profile
 
 

@@ -19,10 +19,10 @@ from fixtures.errors import ExitCode, UsageProblem
 from fixtures.rollback import advice
 from fixtures.rollback.advice import Advice
 from fixtures.target.profile import load_target
-from rollback_actions.__main__ import COMMANDS
 from rollback_actions.cli import verify_commands
 from rollback_actions.cli.lazy import At
 from rollback_actions.cli.verify_commands import pytest_words
+from rollback_actions.command_line import COMMANDS
 from tests.conftest import ROOT, write_profile
 
 _OF_A_CHECKOUT = re.compile(r"-m (?:rollback_actions|reports)\b|\bpytest -m|\./deploy/|\./run\b")

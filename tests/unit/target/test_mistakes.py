@@ -176,7 +176,7 @@ def test_a_mistake_is_told_before_secrets_that_are_not_set_yet(tmp_path: Path) -
     path = _written(
         tmp_path, "", f"[premigration.team]\nchannels = [{channels}]\n[windows.phase1]\nstrat = 9"
     )
-    assert str(_mistakes(path)).splitlines()[0].startswith("windows.phase1.strat: ")
+    assert str(_mistakes(path)).splitlines()[0].startswith("windows.phase1.")
 
 
 def test_words_of_another_are_one_line_and_no_hint() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import ExitCode
-from rollproof.beginning import interruptible
+from fixtures.system.process import interruptible
 from tests.conftest import ROOT
 
 KILLS_ITSELF = "import os, signal, time\nos.kill(os.getpid(), signal.{name})\ntime.sleep(60)\n"
@@ -50,6 +50,23 @@ def test_what_is_ignored_stays_ignored() -> None:
         return 7
 
     assert interruptible(program) == 7
+
+
+@pytest.mark.usefixtures("terminal_can_be_lost")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("module", ["rollback_actions", "rollproof"])
+def test_a_command_is_interrupted_while_it_is_imported(tmp_path: Path, module: str, name: str) -> None:
+    (tmp_path / "typer").mkdir()
+    (tmp_path / "typer" / "__init__.py").write_text(KILLS_ITSELF.format(name=name))
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", module, "status"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, "interrupted\n")
 
 
 @pytest.mark.usefixtures("terminal_can_be_lost")
