@@ -242,7 +242,7 @@ def test_a_command_in_a_text_is_as_it_is_typed() -> None:
         for room in ("checks", "fixtures", "reports", "rollback_actions")
         for path in sorted((ROOT / room).rglob("*.py"))
         # The examples below a command's help are completed there.
-        if path.parent.name != "cli" and path != ROOT / "rollback_actions" / "__main__.py"
+        if path.parent.name != "cli" and path != ROOT / "rollback_actions" / "command_line.py"
     }
     assert not {path: texts for path, texts in found.items() if texts}
 
