@@ -127,6 +127,16 @@ def verified(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_a_script_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "of a while"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert home.typed("backup") == f"{ROOT}/deploy/scripts/backup.sh"
+    folder.rmdir()
+    monkeypatch.setattr("sys.argv", ["rollproof", f"--target={tmp_path}/x.toml"])
+    assert home.typed("backup") == f"{ROOT}/deploy/scripts/backup.sh --target={tmp_path}/x.toml"
+
+
 def test_a_target_that_cannot_be_pasted_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for line in ([], ["rollproof", "plan", "--target"], ["rollproof", "--target=caf\udce9.toml"]):
         monkeypatch.setattr("sys.argv", line)
