@@ -31,7 +31,12 @@ from fixtures.errors import (
     too_large,
 )
 from fixtures.home import no_target
-from fixtures.system.process import ended_as_by_ctrl_c, escape_half_characters, tell_crashes
+from fixtures.system.process import (
+    ended_as_by_ctrl_c,
+    escape_half_characters,
+    forget_interrupt,
+    tell_crashes,
+)
 from fixtures.system.state import new_state_file
 from reports.terminal.document import ask, owe
 
@@ -177,6 +182,7 @@ def _unread() -> ExitCode:
 
 
 def _interrupted() -> ExitCode:
+    forget_interrupt()
     _say("interrupted")
     stopped = Problem(
         what="command",

@@ -7,24 +7,9 @@ from typing import Annotated
 
 import typer
 
-from fixtures.home import no_target
-
-
-def _named(profile: Path) -> Path:
-    if profile == Path():
-        raise no_target()
-    return profile
-
-
 Profile = Annotated[
     Path,
-    typer.Option(
-        "--target",
-        envvar="ROLLPROOF_TARGET",
-        help="Profile of the target.",
-        show_default=False,
-        callback=_named,
-    ),
+    typer.Option("--target", envvar="ROLLPROOF_TARGET", help="Profile of the target.", show_default=False),
 ]
 IncidentId = Annotated[
     str | None,

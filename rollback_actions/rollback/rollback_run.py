@@ -199,7 +199,8 @@ def let_in(profile: Path, *, anyway: bool, take_over: bool) -> None:
                 expected="verified, before users write again",
                 observed="not finished" if unfinished else "not verified",
                 source=str(found.incident.folder),
-                hint=f"{advice.verify(found.incident.id)} (or let users in all the same: --anyway)",
+                hint="let users in all the same with --anyway, or verify it:"
+                f" {advice.verify(found.incident.id)}",
             )
         return found.incident.id
 

@@ -61,7 +61,8 @@ def forks() -> Iterator[ForkServer]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no test redact what another one read."""
+    """Let no test redact what another one read, or name its target."""
+    monkeypatch.setattr("fixtures.home._named", [])
     monkeypatch.setattr("fixtures.redaction.secret._known", {})
     personal_data.set(None)
 

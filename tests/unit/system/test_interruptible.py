@@ -55,9 +55,12 @@ def test_what_is_ignored_stays_ignored() -> None:
 @pytest.mark.usefixtures("terminal_can_be_lost")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("module", ["rollback_actions", "rollproof"])
-def test_a_command_is_interrupted_while_it_is_imported(tmp_path: Path, module: str, name: str) -> None:
+@pytest.mark.parametrize("form", ["{}", "exec({!r})"], ids=["its text", "a text that it makes"])
+def test_a_command_is_interrupted_while_it_is_imported(
+    tmp_path: Path, module: str, name: str, form: str
+) -> None:
     (tmp_path / "typer").mkdir()
-    (tmp_path / "typer" / "__init__.py").write_text(KILLS_ITSELF.format(name=name))
+    (tmp_path / "typer" / "__init__.py").write_text(form.format(KILLS_ITSELF.format(name=name)))
     done = subprocess.run(
         [sys.executable, "-P", "-m", module, "status"],
         env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},

@@ -137,10 +137,23 @@ def test_a_script_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.M
     assert home.typed("backup") == f"{ROOT}/deploy/scripts/backup.sh --target={tmp_path}/x.toml"
 
 
-def test_a_target_that_cannot_be_pasted_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for line in ([], ["rollproof", "plan", "--target"], ["rollproof", "--target=caf\udce9.toml"]):
-        monkeypatch.setattr("sys.argv", line)
-        assert home.typed("capture") == "python -m rollback_actions capture"
+@pytest.mark.parametrize("line", [[], ["rollproof", "plan", "--target"]])
+def test_no_target_is_named_where_there_is_none(line: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", line)
+    assert home.typed("capture") == "python -m rollback_actions capture"
+
+
+@pytest.mark.parametrize(
+    "name", ["two  blanks", "it's", "a\N{NO-BREAK SPACE}b", "caf\udce9", "line\nend", "a\\b", "é$x"]
+)
+def test_any_path_is_pasted_as_it_is(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages put a text on one line, and one blank for several: another folder may have that name."""
+    monkeypatch.setattr("sys.argv", ["rollproof", f"--target={tmp_path}/{name}/x.toml"])
+    told = " ".join(home.typed("capture").split())
+    assert told.isprintable()
+    print_it = f"printf %s {told.partition(' capture ')[2]}"
+    shown = subprocess.run(["bash", "-c", print_it], capture_output=True, check=True, timeout=60).stdout
+    assert shown == os.fsencode(f"--target={tmp_path}/{name}/x.toml")
 
 
 @pytest.mark.parametrize("room", ["fixtures", "reports", "rollback_actions"])
@@ -155,8 +168,8 @@ def test_no_hint_is_made_before_its_target_is_known(room: str) -> None:
 
 
 def _at_import(node: ast.AST) -> Iterator[ast.Call]:
-    """Yield the calls of `typed` that are made when a module is imported."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "typed":
+    """Yield the calls that make a hint when a module is imported."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and _makes_a_hint(node.func.id):
         yield node
     inner: list[ast.AST] = [*ast.iter_child_nodes(node)]
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -165,6 +178,10 @@ def _at_import(node: ast.AST) -> Iterator[ast.Call]:
         inner = []
     for one in inner:
         yield from _at_import(one)
+
+
+def _makes_a_hint(name: str) -> bool:
+    return name == "typed" or name.endswith("_hint")
 
 
 @pytest.mark.parametrize("room", ["checks", "fixtures", "reports", "rollback_actions"])

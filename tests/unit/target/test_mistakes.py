@@ -123,8 +123,8 @@ def test_a_window_is_shown_as_it_is_written_and_a_variable_as_it_is_set(tmp_path
     assert _mistakes(_written(tmp_path, "", "[windows]\nphase2 = 60")).hint.endswith(
         "windows.phase2 = {start = 120, end = 180}"
     )
-    assert _mistakes(_written(tmp_path, READER, '{env = "NOT_SET"}}\noperator')).hint.startswith(
-        "read -rs NOT_SET && export NOT_SET #"
+    assert _mistakes(_written(tmp_path, READER, '{env = "NOT_SET"}}\noperator')).hint == (
+        "type the secret, then Enter: read -rs NOT_SET && export NOT_SET"
     )
 
 
