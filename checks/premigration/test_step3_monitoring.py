@@ -8,12 +8,13 @@ import pytest
 
 from fixtures.errors import listed
 from fixtures.gating.evidence import Expect, Say
-from fixtures.given.given_premigration import last_sample, monitor_hint
+from fixtures.given.given_premigration import last_sample
 from fixtures.monitoring.samples import (
     PART_OF_BEAT,
     Life,
     ProbeKind,
     Sample,
+    monitor_hint,
     newest_answers,
     off_the_beat,
     own_samples,

@@ -52,6 +52,18 @@ def test_what_is_ignored_stays_ignored() -> None:
     assert interruptible(program) == 7
 
 
+def _run(first: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of ours, for which the modules in `first` come first."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", *words],
+        env={**os.environ, "PYTHONPATH": f"{first}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
 @pytest.mark.usefixtures("terminal_can_be_lost")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("module", ["rollback_actions", "rollproof"])
@@ -61,14 +73,7 @@ def test_a_command_is_interrupted_while_it_is_imported(
 ) -> None:
     (tmp_path / "typer").mkdir()
     (tmp_path / "typer" / "__init__.py").write_text(form.format(KILLS_ITSELF.format(name=name)))
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", module, "status"],
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = _run(tmp_path, module, "status")
     assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, "interrupted\n")
 
 
@@ -77,12 +82,5 @@ def test_a_command_is_interrupted_while_it_is_imported(
 def test_verify_is_interrupted_while_pytest_is_imported(tmp_path: Path, name: str) -> None:
     (tmp_path / "pytest").mkdir()
     (tmp_path / "pytest" / "__init__.py").write_text(KILLS_ITSELF.format(name=name))
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "rollproof.verification"],
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = _run(tmp_path, "rollproof.verification")
     assert (done.returncode, done.stderr) == (ExitCode.INTERRUPTED, "interrupted\n")
