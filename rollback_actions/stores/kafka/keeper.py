@@ -217,14 +217,14 @@ class Keeper(StoreWriter[KafkaProfile]):
         shape = admin.describe(name)
         if shape.partitions != topic.shape.partitions:
             return _Found(f"it had {shape.partitions} partitions instead of {topic.shape.partitions}")
-        found = self._compared(admin, name, topic, file, countdown)
+        found = self._compared(name, topic, file, countdown)
         if found.damage:
             # One reading is not enough to delete a topic: see SETTLE_SECONDS.
             time.sleep(SETTLE_SECONDS)
-            found = self._compared(admin, name, topic, file, countdown)
+            found = self._compared(name, topic, file, countdown)
         return found
 
-    def _compared(self, admin: Admin, name: str, topic: _Topic, file: Path, countdown: Countdown) -> _Found:
+    def _compared(self, name: str, topic: _Topic, file: Path, countdown: Countdown) -> _Found:
         """Look for the recorded records: one not at its offset is damaged, or expired.
 
         The log is closed before this returns. The library (2.16) crashes the process when a topic is deleted
@@ -233,8 +233,9 @@ class Keeper(StoreWriter[KafkaProfile]):
         missing = {_digest(record) for record in read_records(file)}
         later, removed = 0, _Removed(topic)
         every = [(name, number) for number in range(topic.shape.partitions)]
-        begins = {str(number): begin for (_, number), begin in admin.beginnings(every).items()}
         with Log(self._reach) as log:
+            found = log.beginnings(every, countdown)
+            begins = {str(number): begin for (_, number), begin in found.items()}
             for message in log.records(beginnings({name: topic.shape.partitions}), countdown):
                 record = record_of(message)
                 known = _digest(record) in missing

@@ -168,19 +168,19 @@ def test_a_topic_made_anew_keeps_the_next_record_of_its_groups(
 
 def _expire(monkeypatch: pytest.MonkeyPatch, begin: int) -> None:
     """As if retention had removed from partition 0 what is before `begin`: this broker removes nothing."""
-    records, beginnings = Log.records, Admin.beginnings
+    records, beginnings = Log.records, Log.beginnings
 
     def retained(self: Log, *given: Any, **named: Any) -> Iterator[Any]:  # noqa: ANN401 - as it is
         for message in records(self, *given, **named):
             if message.partition() or message.offset() >= begin:
                 yield message
 
-    def begun(self: Admin, partitions: Any) -> dict[Partition, int]:  # noqa: ANN401 - as it is
-        found = beginnings(self, partitions)
+    def begun(self: Log, *given: Any) -> dict[Partition, int]:  # noqa: ANN401 - as it is
+        found = beginnings(self, *given)
         return {place: offset if place[1] else max(offset, begin) for place, offset in found.items()}
 
     monkeypatch.setattr(Log, "records", retained)
-    monkeypatch.setattr(Admin, "beginnings", begun)
+    monkeypatch.setattr(Log, "beginnings", begun)
 
 
 @pytest.fixture

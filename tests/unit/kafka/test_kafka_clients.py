@@ -26,6 +26,7 @@ from fixtures.stores.reach import Readable
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.stores.kafka.keeper import Keeper
 from rollback_actions.stores.writable import Writable
+from tests.conftest import ROOT
 from tests.unit.sandbox import stand_in
 from tests.unit.stores.test_readers_reach import section
 
@@ -91,6 +92,15 @@ def test_groups_are_those_of_the_patterns(
     with Inventory(readable.reach, readable.reach.address) as inventory:
         monkeypatch.setattr(inventory, "_result", lambda *_: SimpleNamespace(valid=found))
         assert list(inventory.groups(["a*"])) == ["a1", "a2"]
+
+
+@pytest.mark.parametrize("question", ["list_offsets", "delete_records"])
+def test_the_questions_that_crash_the_library_are_not_asked(question: str) -> None:
+    """Two of its threads look for the partitions' leaders at once: `Log` tells how else they are asked."""
+    assert hasattr(AdminClient, question)
+    rooms = ("checks", "fixtures", "reports", "rollback_actions", "staging", "tests")
+    files = [file for room in rooms for file in (ROOT / room).rglob("*.py") if file != Path(__file__)]
+    assert [file for file in files if f".{question}(" in file.read_text(encoding="utf-8")] == []
 
 
 def test_every_client_is_closed_whatever_came_of_its_question(

@@ -97,7 +97,7 @@ class Broker:
     def upkeep_of(self, _: str) -> Upkeep:
         return self.upkeep
 
-    def beginnings(self, _: object) -> dict[Any, int]:
+    def beginnings(self, *_: object) -> dict[Any, int]:
         return {(TOPIC, 0): self.begin}
 
     def groups_of(self, patterns: Iterable[str]) -> list[str]:

@@ -9,14 +9,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, TopicPartition
 
 from fixtures.errors import Meaning, Unverifiable
 from fixtures.stores.kafka import view
 from fixtures.stores.kafka.inventory import Inventory
 from fixtures.stores.kafka.ranges import RangeLog
-from fixtures.stores.kafka.view import Log, offsets_at, partitions_of, settings
+from fixtures.stores.kafka.view import Log, partitions_of, settings
 from rollback_actions.stores.kafka.admin import Admin
 from tests.unit.kafka.test_kafka_ranges import SECONDS, TOPIC, Broker, made_broker
 
@@ -29,21 +28,23 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     return made_broker(monkeypatch)
 
 
-def _answer(result: object) -> Future[object]:
-    """An answer that has come: an offset, or why there is none."""
-    future = Future[object]()
-    if isinstance(result, KafkaError):
-        future.set_exception(KafkaException(result))
-    else:
-        future.set_result(SimpleNamespace(offset=result))
-    return future
-
-
 def _told(answer: Mapping[int, object], broker: Broker) -> Mapping[Any, int]:
     """Return the offsets of `WANTED` by a broker that answers so for each partition."""
-    answers = {TopicPartition(TOPIC, number): _answer(result) for number, result in answer.items()}
-    client = SimpleNamespace(list_offsets=lambda *_, **__: answers)
-    return offsets_at(client, broker.reach, WANTED, cast("OffsetSpec", None), SECONDS)
+    answers = [
+        SimpleNamespace(
+            topic=TOPIC,
+            partition=number,
+            error=result if isinstance(result, KafkaError) else None,
+            offset=OFFSET_INVALID if isinstance(result, KafkaError) else result,
+        )
+        for number, result in answer.items()
+    ]
+    with Log(broker.reach) as log, pytest.MonkeyPatch.context() as patch:
+        consumer = SimpleNamespace(
+            offsets_for_times=lambda *_, **__: answers, poll=lambda _: None, close=log._consumer.close
+        )
+        patch.setattr(log, "_consumer", consumer)
+        return log.ends(WANTED, broker.reach.start())
 
 
 def test_each_partition_has_its_offset(broker: Broker) -> None:
@@ -57,6 +58,12 @@ def test_a_partition_without_an_offset_was_not_answered(answer: Mapping[int, obj
     ) as caught:
         _told(answer, broker)
     assert caught.value.means is Meaning.OTHER
+
+
+def test_a_broker_that_does_not_answer_for_a_partition_is_out_of_reach(broker: Broker) -> None:
+    with pytest.raises(Unverifiable, match=r"the ends of the partitions within .*Timed out") as caught:
+        _told({0: 5, 1: KafkaError(KafkaError._TIMED_OUT)}, broker)
+    assert caught.value.means is Meaning.TIMEOUT
 
 
 def test_a_partition_that_is_gone_is_told_in_the_broker_s_words(broker: Broker) -> None:
@@ -75,7 +82,7 @@ def test_what_is_gone_is_no_broker_out_of_reach(
     asked: dict[str, Callable[[Log, Inventory], object]] = {
         "ends": lambda log, _: log.ends(wanted, broker.reach.start()),
         "records": lambda log, _: [*log.records(dict.fromkeys(wanted, 0), broker.reach.start())],
-        "beginnings": lambda _, inventory: inventory.beginnings(wanted),
+        "beginnings": lambda log, _: log.beginnings(wanted, broker.reach.start()),
         "offsets": lambda _, inventory: inventory.committed("group", wanted),
     }
     with RangeLog(broker.reach) as log, Inventory(broker.reach) as inventory:
