@@ -14,7 +14,7 @@ from rich.table import Table
 
 from fixtures.system.files import write_whole
 from reports.terminal.progress import Progress
-from tests.running.part import Part
+from tests.running.part import Failure, Part
 
 POLL_SECONDS = 0.2
 PLAIN_SECONDS = 30.0
@@ -24,6 +24,8 @@ WIDTH = 80
 LIVE_WIDTH = WIDTH - 10
 # Number of a failure's last lines, which show the assertion and its place.
 FAILURE_LINES = 25
+# And of a crash's first ones, which name the signal and the thread that got it.
+CRASH_LINES = 60
 
 
 class Durations:
@@ -74,7 +76,7 @@ def wait_for(parts: Sequence[Part]) -> None:
 def _watch(parts: Sequence[Part], progress: Progress, durations: Durations, over: threading.Event) -> None:
     with ExitStack() as shown:
         lines: dict[str, Callable[[str], None]] = {}
-        said, failed = time.monotonic(), dict[str, int]()
+        said, failed, crashed = time.monotonic(), dict[str, int](), dict[str, int]()
         while True:
             last = over.is_set()
             under_way = [part for part in parts if part.began is not None and not part.ended]
@@ -85,6 +87,9 @@ def _watch(parts: Sequence[Part], progress: Progress, durations: Durations, over
                     lines[part.name](state(part, durations, LIVE_WIDTH))
                 else:
                     progress.say(state(part, durations))
+                for crash in part.told.crashes[crashed.get(part.name, 0) :]:
+                    progress.say(f"CRASHED worker {crash.worker} of {part.name}")
+                crashed[part.name] = len(part.told.crashes)
                 for failure in part.told.failures[failed.get(part.name, 0) :]:
                     progress.say(f"FAILED {failure.test} ({failure.when})")
                 failed[part.name] = len(part.told.failures)
@@ -165,9 +170,18 @@ def _slowest(seconds: Mapping[str, float]) -> Iterator[str]:
 def _show_failures(part: Part, console: Console) -> None:
     if part.passed or not part.ended:
         return
+    for crash in part.told.crashes:
+        console.rule(f"{part.name}: worker {crash.worker} crashed", align="left")
+        _say(console, "\n".join(crash.text.splitlines()[:CRASH_LINES]))
+    # A fixture that fails does so for each of its tests; what it says is said once.
+    causes: dict[str, list[Failure]] = {}
     for failure in part.told.failures:
-        console.rule(f"{failure.test} ({failure.when})", align="left")
-        _say(console, "\n".join(failure.text.splitlines()[-FAILURE_LINES:]))
+        causes.setdefault("\n".join(failure.text.splitlines()[-FAILURE_LINES:]), []).append(failure)
+    for text, (first, *others) in causes.items():
+        console.rule(f"{first.test} ({first.when})", align="left")
+        _say(console, text)
+        if others:
+            _say(console, f"and {len(others)} more tests by the same, the last of them {others[-1].test}")
     if not part.told.failures:
         console.rule(f"{part.name}: exit code {part.code}", align="left")
         _say(console, part.last_lines())

@@ -26,10 +26,18 @@ LAST_LINES = 60
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failed test: its phase (setup, call, teardown or collect) and its message."""
+    """A failed test: its phase (setup, call, teardown, collect, or ??? of a crash) and its message."""
 
     test: str
     when: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """A worker that ended in the middle of a test: the stacks of its threads, if it could write them."""
+
+    worker: str
     text: str
 
 
@@ -43,6 +51,7 @@ class Told:
     outcomes: dict[str, str] = field(default_factory=dict)
     running: dict[str, float] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    crashes: list[Crash] = field(default_factory=list)
 
     def take(self, record: Mapping[str, Any]) -> None:
         """Add one event."""
@@ -57,6 +66,8 @@ class Told:
                 self.outcomes[test], self.seconds[test] = outcome, seconds
             case {"event": "failed", "test": test, "when": when, "text": text}:
                 self.failures.append(Failure(test, when, text))
+            case {"event": "crashed", "worker": worker, "text": text}:
+                self.crashes.append(Crash(worker, text))
             case _:
                 raise ValueError(record)
 

@@ -5,6 +5,7 @@ The runner reads them during the run. With xdist, the controller writes the even
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ import pytest
 from tests.running.cut import Long
 
 VARIABLE = "ROLLPROOF_TESTS_TOLD"
+_TRACE = "rollproof_trace"
+_SILENT = "it left no word: something killed it, such as a kernel without memory"
 
 
 class Teller:
@@ -37,6 +40,26 @@ class Teller:
     def pytest_xdist_node_collection_finished(self, node: object, ids: Sequence[str]) -> None:
         """Write the planned tests: each worker collects all of them."""
         self._tell("collected", tests=list(ids), long={})
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:  # noqa: ANN401 - xdist has no types
+        """Tell a worker where its native code writes the stacks of its threads if it crashes."""
+        node.workerinput[_TRACE] = str(self._path.with_name(f"{self._path.stem}.{node.gateway.id}.crash"))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:  # noqa: ANN401 - xdist has no types
+        """Write that a worker crashed, with those stacks."""
+        trace = Path(node.workerinput[_TRACE])
+        said = trace.read_text(encoding="utf-8", errors="replace") if trace.exists() else ""
+        trace.unlink(missing_ok=True)
+        if error is not None:
+            self._tell("crashed", worker=node.gateway.id, text=said.strip() or _SILENT)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str) -> None:
+        """Write that a test ended with its worker. It stays failed, even if xdist runs it once more."""
+        self._outcome[crashitem] = "failed"
+        self._tell("ended", test=crashitem, outcome="failed", seconds=self._seconds.get(crashitem, 0.0))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Write that a test begins."""
@@ -67,8 +90,25 @@ class Teller:
             file.write(json.dumps({"event": event, **what}) + "\n")
 
 
+class _Tracer:
+    """Names a file for the stacks of a worker that crashes; some tests and pytest itself name another."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w", encoding="utf-8")
+
+    def pytest_runtest_setup(self) -> None:
+        faulthandler.enable(self._file)
+
+    def pytest_unconfigure(self) -> None:
+        faulthandler.disable()
+        self._file.close()
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the teller in the process that the runner started, but in none of its workers."""
+    """Register the teller in the process that the runner started, and a tracer in each of its workers."""
     path = os.environ.pop(VARIABLE, "")
-    if path and not hasattr(config, "workerinput"):
+    given: dict[str, str] = getattr(config, "workerinput", {})
+    if _TRACE in given:
+        config.pluginmanager.register(_Tracer(Path(given[_TRACE])), "rollproof-tracer")
+    elif path:
         config.pluginmanager.register(Teller(Path(path)), "rollproof-teller")

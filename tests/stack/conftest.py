@@ -22,6 +22,7 @@ from staging.stack.stack import Stack
 from staging.target.operators import Operators
 from tests.conftest import ROOT
 from tests.running.cut import VARIANT
+from tests.running.places import PLACE, Places
 from tests.stack.container_faults import Containers
 from tests.stack.mysql_server import SERVERS, MysqlServer, running_server
 from tests.stack.verifier import Verifier
@@ -76,11 +77,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByStore |
     return ByStore(config, log) if config.getoption("dist") == "loadscope" else None
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each worker a stack."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Places(), "rollproof-places")
+
+
 @pytest.fixture(scope="session")
-def stack(pytestconfig: pytest.Config, worker_id: str) -> Stack:
+def stack(pytestconfig: pytest.Config) -> Stack:
     """The staging stack, running; each worker has one of its own, in the slots from the first on."""
-    worker = 0 if worker_id == "master" else int(worker_id.removeprefix("gw"))
-    stack = Stack(ROOT, Slot(first_slot() + worker))
+    given = getattr(pytestconfig, "workerinput", {})
+    stack = Stack(ROOT, Slot(first_slot() + given.get(PLACE, 0)))
     stack.prepare()
     try:
         running = [status.service for status in stack.status()]

@@ -8,6 +8,7 @@ import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -18,6 +19,7 @@ from tests.running.all_tests import Parts
 from tests.running.board import WIDTH, Durations, board, clock, show, state, wait_for
 from tests.running.cut import Long, Share
 from tests.running.part import NICENESS, Part, Told
+from tests.running.places import PLACE, Places
 
 MODULE = """
 import pytest
@@ -91,13 +93,89 @@ def test_a_part_that_never_begins_shows_what_pytest_said(tests: Path) -> None:
     assert "nothing_there.py" in shown.getvalue()
 
 
-def test_a_worker_that_dies_is_a_failure(tests: Path) -> None:
-    (tests / "test_some.py").write_text("import os\ndef test_dies(): os._exit(3)\ndef test_well(): pass\n")
-    options = ["-c", str(tests / "pytest.ini"), *WORKERS, "--max-worker-restart=0"]
-    part = Part("some", [str(tests), *options], tests)
+CRASH = """
+import ctypes, os
+from pathlib import Path
+import pytest
+
+@pytest.fixture(scope="session")
+def place(pytestconfig): return pytestconfig.workerinput["rollproof_place"]
+
+@pytest.mark.parametrize("number", range(4))
+def test_some(number, place, worker_id):
+    at = Path(__file__).with_name(f"{number} by {worker_id} at {place}")
+    crashed = [*at.parent.glob("* by gw0 at *")]
+    at.touch()
+    if number == 1 and len(crashed) == 1:
+        END
+"""
+CONFTEST = """
+from tests.running.places import Places
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Places())
+"""
+
+
+@pytest.mark.parametrize(
+    ("dist", "end", "said"),
+    [
+        ("loadscope", "ctypes.string_at(0)", ["Fatal Python error: Segmentation fault", "in test_some"]),
+        ("load", "ctypes.string_at(0)", ["Fatal Python error: Segmentation fault", "in test_some"]),
+        ("loadscope", "os.kill(os.getpid(), 9)", ["it left no word"]),
+    ],
+)
+def test_a_worker_that_crashes_is_a_failure_and_told_first(
+    tests: Path, dist: str, end: str, said: list[str]
+) -> None:
+    """The worker that replaces it has its place, and so its stack."""
+    (tests / "conftest.py").write_text(CONFTEST)
+    (tests / "test_some.py").write_text(CRASH.replace("END", end))
+    options = ["-c", str(tests / "pytest.ini"), "-p", "xdist", "-n", "1", "--dist", dist]
+    part = Part("some", [str(tests), f"--rootdir={tests}", *options], tests)
+    assert "CRASHED worker gw0 of some" in run(part)
+    (crash,) = part.told.crashes
+    assert [text for text in said if text not in crash.text] == []
+    assert (part.passed, [one.test for one in part.told.failures]) == (False, ["test_some.py::test_some[1]"])
+    assert (len(part.told.planned), part.told.count("passed"), part.told.count("failed")) == (4, 3, 1)
+    assert not part.told.running
+    assert {file.name for file in tests.glob("[23] by *")} == {"2 by gw1 at 0", "3 by gw1 at 0"}
+    assert not list(tests.glob("*.crash"))
+    shown = io.StringIO()
+    show([part], Console(file=shown, width=WIDTH), 61.0)
+    assert shown.getvalue().startswith("some: worker gw0 crashed")
+
+
+def test_a_worker_takes_the_first_free_place() -> None:
+    places = Places()
+    nodes = [
+        SimpleNamespace(gateway=SimpleNamespace(id=f"gw{number}"), workerinput={}) for number in range(6)
+    ]
+
+    def place(number: int) -> int:
+        places.pytest_configure_node(nodes[number])
+        return int(nodes[number].workerinput[PLACE])
+
+    assert [place(0), place(1), place(2)] == [0, 1, 2]
+    places.pytest_testnodedown(nodes[1])
+    assert place(3) == 1
+    places.pytest_testnodedown(nodes[0])
+    places.pytest_testnodedown(nodes[3])
+    assert [place(4), place(5)] == [0, 1]
+
+
+def test_what_many_tests_fail_by_is_said_once(tests: Path) -> None:
+    (tests / "test_some.py").write_text(
+        "import pytest\n@pytest.fixture(scope='session')\ndef stack(): pytest.fail('no stack')\n"
+        "@pytest.mark.parametrize('number', range(9))\ndef test_some(stack, number): pass\n"
+    )
+    part = Part("some", [str(tests), f"--rootdir={tests}", "-c", str(tests / "pytest.ini")], tests)
     run(part)
-    assert not part.passed
-    assert [failure.test for failure in part.told.failures] == ["test_some.py::test_dies"]
+    shown = io.StringIO()
+    show([part], Console(file=shown, width=WIDTH), 61.0)
+    assert shown.getvalue().count("Failed: no stack") == 1
+    last = "test_some.py::test_some[8]"
+    assert f"and 8 more tests by the same, the last of them {last}" in shown.getvalue()
 
 
 def test_a_part_in_the_background_yields_as_a_session_too(tests: Path) -> None:
