@@ -23,6 +23,7 @@ def assess_command(
     samples: Annotated[
         Path | None,
         typer.Option(
+            metavar="FILE",
             help="File of samples to assess, as of its last one (default: the current samples).",
             show_default=False,
         ),
@@ -30,7 +31,9 @@ def assess_command(
     at: Annotated[
         str | None,
         typer.Option(
-            help="With --samples: time of the assessment, ISO 8601 with its zone.", show_default=False
+            metavar="TIME",
+            help="With --samples: time of the assessment, ISO 8601 with its zone.",
+            show_default=False,
         ),
     ] = None,
     *,

@@ -28,7 +28,8 @@ _SHOWN, _MOST_LINES = 120, 20
 def bundle_command(
     incident: Annotated[str, typer.Argument(help="Id of an incident, or its folder.", show_default=False)],
     output: Annotated[
-        Path | None, typer.Option(help="File to write (default: ID.tar.gz here).", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE", help="File to write (default: ID.tar.gz here).", show_default=False),
     ] = None,
     profile: Annotated[
         Path | None,
@@ -92,7 +93,9 @@ def verify_bundle_command(
     signers: Annotated[
         Path | None,
         typer.Option(
-            help="File of allowed signers, as ssh-keygen has it: one must have signed it.", show_default=False
+            metavar="FILE",
+            help="File of allowed signers, as ssh-keygen has it: one must have signed it.",
+            show_default=False,
         ),
     ] = None,
     profile: Annotated[str | None, typer.Option("--target", hidden=True, help="Refused, in words.")] = None,

@@ -27,7 +27,7 @@ def notify_command(
     migration: Migration,
     profile: Profile,
     when: Annotated[
-        str | None, typer.Option(help="Planned time, in your own words.", show_default=False)
+        str | None, typer.Option(metavar="TIME", help="Planned time, in your own words.", show_default=False)
     ] = None,
 ) -> None:
     """Tell the team of the migration to COMMIT, by every channel of the profile."""
@@ -69,18 +69,22 @@ def acknowledge_command(
 def reopen_command(
     incident: Annotated[str, typer.Argument(help="Incident of the rollback.")],
     profile: Profile,
-    fix: Annotated[str, typer.Option(help="Hash of the commit with the fix.", show_default=False)],
+    fix: Annotated[
+        str, typer.Option(metavar="COMMIT", help="Hash of the commit with the fix.", show_default=False)
+    ],
     name: Annotated[str, typer.Option("--as", help="Name of the engineer who reopens.", show_default=False)],
     root_cause: Annotated[
-        str | None, typer.Option(help="Root cause of the failed migration.", show_default=False)
+        str | None,
+        typer.Option(metavar="TEXT", help="Root cause of the failed migration.", show_default=False),
     ] = None,
     root_cause_file: Annotated[
-        Path | None, typer.Option(help="File with the root cause.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="File with the root cause.", show_default=False)
     ] = None,
     rolled_back: Annotated[
         str | None,
         typer.Option(
             "--from",
+            metavar="COMMIT",
             help="Hash of the rolled-back commit, if the incident does not name it.",
             show_default=False,
         ),

@@ -36,11 +36,16 @@ def gate(
         int, typer.Option("--workers", "-n", min=1, max=16, help="Processes that run the checks.")
     ] = 2,
     junit: Annotated[
-        Path | None, typer.Option(help="File to write the items to, as JUnit XML.", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE", help="File to write the items to, as JUnit XML.", show_default=False),
     ] = None,
     sarif: Annotated[
         Path | None,
-        typer.Option(help="File to write the findings in the migration to, as SARIF.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="File to write the findings in the migration to, as SARIF.",
+            show_default=False,
+        ),
     ] = None,
     *,
     as_json: AsJson = False,

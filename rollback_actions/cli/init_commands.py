@@ -30,14 +30,18 @@ def init_command(
         ),
     ] = None,
     env_file: Annotated[
-        Path | None, typer.Option(help="The environment file that docker compose is given.")
+        Path | None, typer.Option(metavar="FILE", help="The environment file that docker compose is given.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The profile to write (default: NAME.toml here).")
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The profile to write (default: NAME.toml here)."
+        ),
     ] = None,
     watch: Annotated[
         float,
         typer.Option(
+            metavar="SECONDS",
             min=0,
             max=3600,
             help="Seconds to watch which collections change, to propose policies; Ctrl-C ends it.",

@@ -59,7 +59,19 @@ class At:
         )(getattr(module, function))
         command = get_command(app)
         assert isinstance(command, TyperCommand)  # noqa: S101 - one command makes no group
+        for one in command.params:
+            _name_placeholder(one)
         return command
+
+
+def _name_placeholder(parameter: Any) -> None:  # noqa: ANN401 - as Typer's
+    """Let help call a value by its name in capitals, as texts do, and not by its type in Python."""
+    kind = parameter.type_descriptor
+    if parameter.metavar is None and not kind.is_choice and not getattr(parameter, "is_flag", False):
+        parameter.metavar = "NUMBER" if kind.is_ranged else parameter.name.upper()
+    if parameter.param_type_name == "argument":
+        # Typer tells the type of an argument beside its name, and of an option in its place.
+        parameter.display_type = lambda ctx: ""  # noqa: ARG005 - called by that name
 
 
 def _ending(examples: Sequence[str]) -> str:

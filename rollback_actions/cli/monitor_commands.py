@@ -48,11 +48,17 @@ def monitor(
     ] = None,
     prometheus_port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, help="Port for a Prometheus to scrape.", show_default=False),
+        typer.Option(
+            metavar="PORT", min=1, max=65535, help="Port for a Prometheus to scrape.", show_default=False
+        ),
     ] = None,
     prometheus_address: Annotated[
         str | None,
-        typer.Option(help="Address of this machine to listen on (default: 127.0.0.1).", show_default=False),
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address of this machine to listen on (default: 127.0.0.1).",
+            show_default=False,
+        ),
     ] = None,
     *,
     as_lines: Annotated[bool, typer.Option("--json", help="Print samples as JSON lines.")] = False,

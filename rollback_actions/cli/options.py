@@ -29,7 +29,9 @@ AsJson = Annotated[
 # The permissions to override refusals of a rollback: see `fixtures.rollback.refusals.Allowed`.
 Confirm = Annotated[
     str | None,
-    typer.Option(help="Name of the target, required when it is protected.", show_default=False),
+    typer.Option(
+        metavar="TARGET", help="Name of the target, required when it is protected.", show_default=False
+    ),
 ]
 OverBudget = Annotated[
     bool,

@@ -22,8 +22,12 @@ EXAMPLES = {
 
 def plan_command(
     profile: Profile,
-    services: Annotated[list[str] | None, typer.Option("--service", help="A service in trouble.")] = None,
-    stores: Annotated[list[str] | None, typer.Option("--store", help="A store in trouble.")] = None,
+    services: Annotated[
+        list[str] | None, typer.Option("--service", metavar="SERVICE", help="A service in trouble.")
+    ] = None,
+    stores: Annotated[
+        list[str] | None, typer.Option("--store", metavar="STORE", help="A store in trouble.")
+    ] = None,
     severity: Annotated[Severity, typer.Option(help="Severity of the incident.")] = Severity.CRITICAL,
     commit: Annotated[
         str | None, typer.Option(help="Hash of the commit to go back to (default: the known-good commit).")
