@@ -1,4 +1,4 @@
-"""The incident record: Allure results, the one-file report, the verdict. Its own module is the command line.
+"""Incident records: Allure results, the one-file report, the verdict. Its own modules are the command line.
 
-May import `fixtures`, `reports.terminal`, `reports.run`.
+May import `fixtures`, `fixtures.system`, `reports.terminal`, `reports.run`.
 """

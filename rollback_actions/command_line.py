@@ -138,7 +138,7 @@ COMMANDS: dict[str, At | TyperGroup] = {
         "Assess, decide, ask, roll back, verify: the runbook's emergency flow. Run again to resume.",
     ),
     "report": At(
-        "reports.__main__:report",
+        "reports.command_line:report",
         "Rebuild verdict.json, pictures, postmortem.md and report.html of an incident from its folder alone.",
     ),
     "bundle": At(

@@ -122,7 +122,7 @@ _ROWS = {
         "fixtures.baseline fixtures.gating fixtures.application fixtures.given reports.text reports.tools "
         "reports.allure reports.incident reports.verdict reports.postmortem reports.html"
     ),
-    "reports": "fixtures reports.terminal reports.run",
+    "reports": "fixtures fixtures.system reports.terminal reports.run",
     "rollback_actions.session": (
         "fixtures fixtures.system fixtures.target fixtures.engines fixtures.incident fixtures.sealing "
         "fixtures.baseline fixtures.rollback reports.terminal"

@@ -23,7 +23,7 @@ from fixtures.record_names import JOURNAL
 from fixtures.redaction.redactor import Redactor
 from fixtures.stages import STEPS
 from fixtures.target.profile import load_target
-from reports.__main__ import app
+from reports.command_line import app
 from reports.run import completion, renewal
 from reports.tools.processes import NoReport
 from rollback_actions.session.journal import Journal

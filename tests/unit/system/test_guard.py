@@ -22,7 +22,7 @@ from fixtures.redaction.secret import remember
 from fixtures.redaction.spellings import spellings
 from fixtures.target.mistakes import ProfileProblem
 from fixtures.target.profile import load_target
-from reports.__main__ import app as reports
+from reports.command_line import app as reports
 from reports.terminal.guard import guarded
 from rollback_actions.command_line import main
 from tests.conftest import ROOT, write_profile

@@ -19,8 +19,8 @@ from fixtures.losses.lost_window import read_window
 from fixtures.reading import open_regular, read_regular
 from fixtures.record_names import DOWNTIME, JOURNAL, RESPONSE, RESPONSE_SAMPLES, SAMPLES, UNFINISHED
 from fixtures.target.profile import load_target
-from reports.__main__ import app
 from reports.bundle.bundle_check import verify_bundle
+from reports.command_line import app
 from reports.html.html import render
 from reports.pictures.album import draw_pictures
 from reports.postmortem.postmortem import post_mortem
