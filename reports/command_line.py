@@ -17,13 +17,16 @@ EXAMPLES = {
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-@app.command(epilog=EXIT_CODES_TOLD)
+@app.command(epilog=EXIT_CODES_TOLD, context_settings={"help_option_names": ["-h", "--help"]})
 def report(
-    incident: Annotated[str, typer.Argument(help="Id of an incident, or its folder.", show_default=False)],
+    incident: Annotated[
+        str, typer.Argument(metavar="INCIDENT", help="Id of an incident, or its folder.", show_default=False)
+    ],
     incidents: Annotated[
         Path | None,
         typer.Option(
             "--incidents",
+            metavar="FOLDER",
             help="Folder that the incident of that id is in (default: the profile's, else that of the"
             " checkout or of the working folder).",
             show_default=False,
@@ -33,6 +36,7 @@ def report(
         Path | None,
         typer.Option(
             "--target",
+            metavar="PROFILE",
             envvar="ROLLPROOF_TARGET",
             help="Profile of the target, for its incidents and the key that signs the record.",
             show_default=False,

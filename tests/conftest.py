@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.running.cut import Long, Share, cut
+from tests.running.places import Places
 
 pytest_plugins = ["pytester"]
 
@@ -92,7 +93,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make warnings fail tests, but not checks: a library's coming change must not turn a check red."""
+    """Make warnings fail tests, but not checks: a library's coming change must not turn a check red.
+
+    Give each worker a place.
+    """
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Places(), "rollproof-places")
     config.addinivalue_line("filterwarnings", "error")
     # If pytest cannot clear an earlier run's folder, no test is at fault.
     config.addinivalue_line("filterwarnings", r"ignore:\(rm_rf\) error removing:pytest.PytestWarning")

@@ -24,8 +24,8 @@ WIDTH = 80
 LIVE_WIDTH = WIDTH - 10
 # Number of a failure's last lines, which show the assertion and its place.
 FAILURE_LINES = 25
-# And of a crash's first ones, which name the signal and the thread that got it.
-CRASH_LINES = 60
+# And of a crash, where the thread that got the signal was.
+CRASH_LINES = 40
 
 
 class Durations:
@@ -172,7 +172,7 @@ def _show_failures(part: Part, console: Console) -> None:
         return
     for crash in part.told.crashes:
         console.rule(f"{part.name}: worker {crash.worker} crashed", align="left")
-        _say(console, "\n".join(crash.text.splitlines()[:CRASH_LINES]))
+        _say(console, _crashed_thread(crash.text))
     # A fixture that fails does so for each of its tests; what it says is said once.
     causes: dict[str, list[Failure]] = {}
     for failure in part.told.failures:
@@ -181,11 +181,18 @@ def _show_failures(part: Part, console: Console) -> None:
         console.rule(f"{first.test} ({first.when})", align="left")
         _say(console, text)
         if others:
-            _say(console, f"and {len(others)} more tests by the same, the last of them {others[-1].test}")
+            _say(console, f"and {len(others)} more by the same, the last of them {others[-1].test}")
     if not part.told.failures:
         console.rule(f"{part.name}: exit code {part.code}", align="left")
         _say(console, part.last_lines())
     _say(console, f"all of it: {part.log}")
+
+
+def _crashed_thread(text: str) -> str:
+    """Return a crash's first line, which names the signal, and the stack of the thread that got it."""
+    first, *lines = text.splitlines()
+    begin = next((at for at, line in enumerate(lines) if line.startswith("Current thread")), 0)
+    return "\n".join([first, *lines[begin : begin + CRASH_LINES]])
 
 
 def _say(console: Console, text: str) -> None:

@@ -35,7 +35,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """A worker that ended in the middle of a test: the stacks of its threads, if it could write them."""
+    """A worker that ended before its tests: the stacks of its threads, if it could write them."""
 
     worker: str
     text: str
@@ -108,7 +108,8 @@ class Part:
 
     def start(self) -> None:
         """Start the part's process."""
-        self._events.unlink(missing_ok=True)
+        for left in [self._events, *self.folder.glob(f"{self.name}.*.crash")]:
+            left.unlink(missing_ok=True)
         self.began = time.monotonic()
         nice = ["nice", f"--adjustment={NICENESS}"] if self.background else []
         with self.log.open("w", encoding="utf-8") as log:
@@ -131,7 +132,9 @@ class Part:
         code = self._process.poll()
         self._read_events()
         self.seconds = time.monotonic() - (self.began or 0.0)
-        self.code = code
+        # Of workers that all crashed at their start, pytest says that they had no test.
+        crashed = code == ExitCode.NOTHING_SELECTED and self.told.crashes
+        self.code = ExitCode.FAILED if crashed else code
         return code is None
 
     def stop(self) -> None:

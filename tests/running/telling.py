@@ -19,7 +19,7 @@ from tests.running.cut import Long
 
 VARIABLE = "ROLLPROOF_TESTS_TOLD"
 _TRACE = "rollproof_trace"
-_SILENT = "it left no word: something killed it, such as a kernel without memory"
+_SILENT = "it left no word here: see the log. A process that is killed, or ends itself, leaves none"
 
 
 class Teller:
@@ -95,9 +95,14 @@ class _Tracer:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", encoding="utf-8")
+        self._name_file()
 
-    def pytest_runtest_setup(self) -> None:
+    def _name_file(self) -> None:
         faulthandler.enable(self._file)
+
+    pytest_collection = pytest_runtest_setup = pytest_runtest_call = pytest_runtest_teardown = (
+        pytest.hookimpl(_name_file, tryfirst=True)
+    )
 
     def pytest_unconfigure(self) -> None:
         faulthandler.disable()

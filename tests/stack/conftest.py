@@ -22,7 +22,7 @@ from staging.stack.stack import Stack
 from staging.target.operators import Operators
 from tests.conftest import ROOT
 from tests.running.cut import VARIANT
-from tests.running.places import PLACE, Places
+from tests.running.places import PLACE
 from tests.stack.container_faults import Containers
 from tests.stack.mysql_server import SERVERS, MysqlServer, running_server
 from tests.stack.verifier import Verifier
@@ -77,17 +77,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByStore |
     return ByStore(config, log) if config.getoption("dist") == "loadscope" else None
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Give each worker a stack."""
-    if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Places(), "rollproof-places")
-
-
 @pytest.fixture(scope="session")
 def stack(pytestconfig: pytest.Config) -> Stack:
     """The staging stack, running; each worker has one of its own, in the slots from the first on."""
-    given = getattr(pytestconfig, "workerinput", {})
-    stack = Stack(ROOT, Slot(first_slot() + given.get(PLACE, 0)))
+    given = getattr(pytestconfig, "workerinput", {PLACE: 0})
+    stack = Stack(ROOT, Slot(first_slot() + given[PLACE]))
     stack.prepare()
     try:
         running = [status.service for status in stack.status()]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from fixtures.errors import Meaning, Unverifiable
 from fixtures.stores.kafka import view
@@ -60,8 +60,40 @@ def test_a_partition_without_an_offset_was_not_answered(answer: Mapping[int, obj
     assert caught.value.means is Meaning.OTHER
 
 
+@pytest.mark.parametrize("code", [KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError._UNKNOWN_PARTITION])
+def test_a_leader_that_moved_is_asked_for_once_more(code: int, broker: Broker) -> None:
+    """The library remembers who led a partition, and whether there was one."""
+    wanted, asked = {(TOPIC, 0): 7}, list[str]()
+    with Log(broker.reach) as log, pytest.MonkeyPatch.context() as patch:
+
+        def offsets(*_: object, **__: object) -> list[object]:
+            asked.append("offsets")
+            if asked == ["offsets"]:
+                raise KafkaException(KafkaError(code))
+            return [SimpleNamespace(topic=TOPIC, partition=0, error=None, offset=7)]
+
+        consumer = SimpleNamespace(
+            offsets_for_times=offsets,
+            list_topics=lambda **_: asked.append("metadata"),
+            close=log._consumer.close,
+        )
+        patch.setattr(log, "_consumer", consumer)
+        assert log.ends(wanted, broker.reach.start()) == wanted
+    assert asked == ["offsets", "metadata", "offsets"]
+
+
+def test_a_topic_that_was_made_meanwhile_is_known(broker: Broker) -> None:
+    with Log(broker.reach) as log:
+        with pytest.raises(Unverifiable, match="the ends of the partitions of later"):
+            log.ends([("later", 0)], broker.reach.start())
+        broker.owner.list_topics("later", timeout=SECONDS)
+        assert log.ends([("later", 0)], broker.reach.start()) == {("later", 0): 0}
+
+
 def test_a_broker_that_does_not_answer_for_a_partition_is_out_of_reach(broker: Broker) -> None:
-    with pytest.raises(Unverifiable, match=r"the ends of the partitions within .*Timed out") as caught:
+    with pytest.raises(
+        Unverifiable, match=r"the ends of the partitions of jobs within .*Timed out"
+    ) as caught:
         _told({0: 5, 1: KafkaError(KafkaError._TIMED_OUT)}, broker)
     assert caught.value.means is Meaning.TIMEOUT
 

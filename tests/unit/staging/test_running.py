@@ -6,6 +6,7 @@ import io
 import json
 import os
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from fixtures.errors import ExitCode
 from reports.terminal.progress import Progress
 from tests.running import all_tests
 from tests.running.all_tests import Parts
@@ -94,9 +96,15 @@ def test_a_part_that_never_begins_shows_what_pytest_said(tests: Path) -> None:
 
 
 CRASH = """
-import ctypes, os
+import ctypes, os, threading
 from pathlib import Path
 import pytest
+
+def crash_among_threads():
+    # The newest ones are told first, and this one behind them.
+    for _ in range(90):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    ctypes.string_at(0)
 
 @pytest.fixture(scope="session")
 def place(pytestconfig): return pytestconfig.workerinput["rollproof_place"]
@@ -122,6 +130,7 @@ def pytest_configure(config):
     [
         ("loadscope", "ctypes.string_at(0)", ["Fatal Python error: Segmentation fault", "in test_some"]),
         ("load", "ctypes.string_at(0)", ["Fatal Python error: Segmentation fault", "in test_some"]),
+        ("loadscope", "crash_among_threads()", ["Fatal Python error: Segmentation fault", "in test_some"]),
         ("loadscope", "os.kill(os.getpid(), 9)", ["it left no word"]),
     ],
 )
@@ -134,8 +143,7 @@ def test_a_worker_that_crashes_is_a_failure_and_told_first(
     options = ["-c", str(tests / "pytest.ini"), "-p", "xdist", "-n", "1", "--dist", dist]
     part = Part("some", [str(tests), f"--rootdir={tests}", *options], tests)
     assert "CRASHED worker gw0 of some" in run(part)
-    (crash,) = part.told.crashes
-    assert [text for text in said if text not in crash.text] == []
+    assert len(part.told.crashes) == 1
     assert (part.passed, [one.test for one in part.told.failures]) == (False, ["test_some.py::test_some[1]"])
     assert (len(part.told.planned), part.told.count("passed"), part.told.count("failed")) == (4, 3, 1)
     assert not part.told.running
@@ -144,6 +152,32 @@ def test_a_worker_that_crashes_is_a_failure_and_told_first(
     shown = io.StringIO()
     show([part], Console(file=shown, width=WIDTH), 61.0)
     assert shown.getvalue().startswith("some: worker gw0 crashed")
+    assert [text for text in said if text not in shown.getvalue()] == []
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            {"conftest.py": "import os\ndef pytest_configure(config):\n    os._exit(3)\n"},
+            "it left no word here",
+        ),
+        ({"test_some.py": "import ctypes\nctypes.string_at(0)\n"}, "Fatal Python error: Segmentation fault"),
+    ],
+    ids=["at its start", "at collection"],
+)
+def test_workers_that_crash_before_their_tests_are_no_empty_selection(
+    tests: Path, files: Mapping[str, str], said: str
+) -> None:
+    for name, text in files.items():
+        (tests / name).write_text(text.replace("    os", "    if hasattr(config, 'workerinput'): os"))
+    options = ["-c", str(tests / "pytest.ini"), "-p", "xdist", "-n", "1"]
+    part = Part("some", [str(tests), f"--rootdir={tests}", *options], tests)
+    run(part)
+    assert (part.passed, part.code == ExitCode.NOTHING_SELECTED) == (False, False)
+    shown = io.StringIO()
+    show([part], Console(file=shown, width=WIDTH), 61.0)
+    assert said in shown.getvalue()
 
 
 def test_a_worker_takes_the_first_free_place() -> None:
@@ -175,7 +209,7 @@ def test_what_many_tests_fail_by_is_said_once(tests: Path) -> None:
     show([part], Console(file=shown, width=WIDTH), 61.0)
     assert shown.getvalue().count("Failed: no stack") == 1
     last = "test_some.py::test_some[8]"
-    assert f"and 8 more tests by the same, the last of them {last}" in shown.getvalue()
+    assert f"and 8 more by the same, the last of them {last}" in shown.getvalue()
 
 
 def test_a_part_in_the_background_yields_as_a_session_too(tests: Path) -> None:
