@@ -43,6 +43,7 @@ from fixtures.gating.evidence import EVIDENCE, NOTES, SIDES, STEPS, Sides
 from fixtures.gating.recorder import judge
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.incident.ledger import Result
+from fixtures.incident.tally import NEVER_REPORTED
 from fixtures.reading import read_regular
 from fixtures.record_names import RESULTS
 from fixtures.redaction.redactor import Redactor
@@ -71,7 +72,6 @@ _means = pytest.StashKey[Meaning]()
 _Said = dict[str, dict[str, str]]
 _SAID = pytest.StashKey[_Said]()
 """By node id: each message of Allure's for an error of the suite, and the same in its own words."""
-_NEVER_REPORTED = "no result: the check was planned and never reported"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -303,7 +303,7 @@ def unreported(
         name=heading_of(node_id),
         fullName=_full_name(node_id),
         status=_STATUSES[verdict],
-        statusDetails=StatusDetails(message=recorded.reason if recorded else _NEVER_REPORTED),
+        statusDetails=StatusDetails(message=recorded.reason if recorded else NEVER_REPORTED),
         labels=[Label(name=name, value=value) for name, value in labels.items()],
         start=milliseconds,
         stop=milliseconds,

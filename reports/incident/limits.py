@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from fixtures.incident.incident import CENTURY
 from fixtures.incident.response_record import ENDED
 from fixtures.incident.rollbacks import ROLLBACK_BEGAN
 from reports.incident.incident_record import IncidentRecord
 
 ASSESSMENT_SECONDS = 30.0
-_CENTURY = 100 * 365 * 86_400.0
 _RUNBOOK = {"objective": 600.0, "rollback": 300.0, "verification": 180.0}
 
 
@@ -44,4 +44,4 @@ def _recorded(record: IncidentRecord, name: str) -> Iterator[Any]:
 
 def is_seconds(value: object) -> TypeGuard[int | float]:
     """Return True for a plausible number of seconds: positive, and less than a century."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _CENTURY
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < CENTURY

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fixtures.errors import reason_of
-from fixtures.home import HOME, typed
+from fixtures.home import HOME, install_hint, typed
 from fixtures.reading import read_regular
 from fixtures.record_names import PICTURES
 from fixtures.redaction.redactor import Redactor
@@ -41,7 +41,7 @@ def draw(folder: Path, redactor: Redactor, *, seconds: float = DRAW_SECONDS) -> 
             expected="the package matplotlib",
             observed="none",
             source=f"the environment {sys.prefix}",
-            hint=f"install all that operators.lock names; {_hint()}",
+            hint=f"the rest of the record does not depend on it; {install_hint()}",
         )
     output = run(
         [sys.executable, "-m", "reports.pictures", str(folder.resolve())],

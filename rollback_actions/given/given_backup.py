@@ -74,7 +74,8 @@ def restored(
     seconds = target.premigration.scratch.whole_seconds
     with file_lock(record.with_suffix(".lock"), "try a backup", wait_seconds=seconds):
         if not record.exists():
-            write_record(record, _tried(target, backup_set, baseline))
+            # Only who restores has the operators' secrets.
+            write_record(record, _tried(verification.target, backup_set, baseline))
     trial = load_record(Trial, record)
     if (trial.backup, trial.baseline) != (backup_set.folder.name, baseline.id):
         raise Unverifiable(

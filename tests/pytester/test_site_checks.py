@@ -149,3 +149,20 @@ def test_what_is_no_folder_is_a_usage_error(site: Sandbox, named: str) -> None:
     outcome = site.run("-m", "phase1")
     assert outcome.code == ExitCode.USAGE
     assert "checks.folders" in outcome.text
+
+
+def test_they_are_given_no_secret_of_an_operator(site: Sandbox) -> None:
+    write(
+        site,
+        """
+pytest_plugins = ["fixtures.given.given"]
+
+@pytest.mark.phase1
+def test_secrets(target):
+    store = target.stores["redis"]
+    for identity in (store.reader, store.operator):
+        note(f"{identity.user}={len(identity.password.get_secret_value())}")
+""",
+    )
+    assert site.run("-m", "phase1").code == ExitCode.VERIFIED
+    assert site.notes() == ["ours1", f"reader={len('s3cret-of-the-canary')}", "operator=0"]

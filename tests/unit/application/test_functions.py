@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import tomllib
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -16,7 +18,7 @@ from pydantic import SecretStr, ValidationError
 from fixtures.application.calls import filled, ids_at, texts_at, values_at
 from fixtures.application.canary import Canary
 from fixtures.application.client import ApplicationClient, Refused, Session
-from fixtures.errors import Mismatch, Unverifiable, UsageProblem
+from fixtures.errors import Meaning, Mismatch, Unverifiable, UsageProblem
 from fixtures.redaction.secret import known_secrets
 from fixtures.target.application_profile import Application
 from fixtures.target.functions import Functions
@@ -443,3 +445,22 @@ def test_another_user_is_the_profile_s_or_one_that_there_is_not(other: str, trie
     target = SimpleNamespace(application=SimpleNamespace(canary=named))
     nothing = cast("Any", None)
     assert Canary(cast("Any", target), nothing, nothing, dict).stranger == tried
+
+
+def test_a_canary_waits_for_its_turn_no_longer_than_for_an_answer(tmp_path: Path) -> None:
+    """Another process may have been stopped in the middle of its log-in."""
+    target = SimpleNamespace(
+        name="sandbox",
+        folders=SimpleNamespace(incidents=tmp_path),
+        application=SimpleNamespace(
+            deadline_seconds=0.3, canary=SimpleNamespace(user="canary", password=SecretStr("s"))
+        ),
+    )
+    client = Mock(spec=["login"])
+    canary = Canary(cast("Any", target), cast("Any", None), client, dict)
+    with (tmp_path / ".sandbox-canary").open("a") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(Unverifiable, match=r"its turn to log in within 0\.3 s") as caught:
+            canary.log_in()
+    assert (caught.value.means, client.login.called) == (Meaning.TIMEOUT, False)
+    assert canary.log_in() is client.login.return_value

@@ -84,6 +84,24 @@ def test_complaints_are_read(tmp_path: Path) -> None:
     assert dump.errors == ("mysqldump: Error: 'Access denied'",)
 
 
+@pytest.mark.parametrize(
+    ("line", "complaints"),
+    [
+        ("mysqldump: [Warning] Using a password on the command line interface can be insecure.", 0),
+        ("Warning: A partial dump from a server that has GTIDs will by default include those.", 0),
+        ("-- Warning: column statistics not supported by the server.", 0),
+        ("/usr/bin/mariadb-dump: WARNING: --master-data is deprecated", 0),
+        ("mysqldump: Couldn't execute 'show create procedure `log_warning`': Access denied (1370)", 1),
+        ("mysqldump: Couldn't execute 'show fields from `[Warning]`': it is broken (1356)", 1),
+        ("warnings: it is no program that begins so", 1),
+    ],
+)
+def test_a_warning_is_none_by_its_mark_and_not_by_a_name(tmp_path: Path, line: str, complaints: int) -> None:
+    """A routine of that name that the account may not show is missing in the dump."""
+    dump = read_dump(_write(tmp_path, MYSQL + f"-- standard error: {line}\n".encode()))
+    assert dump.complaints == [line] * complaints
+
+
 def test_a_statement_that_the_server_would_not_take_is_refused(tmp_path: Path) -> None:
     path = _write(tmp_path, MYSQL)
     longest = max((one for one in MYSQL.splitlines(keepends=True) if one.startswith(b"INSERT")), key=len)

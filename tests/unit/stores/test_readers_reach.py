@@ -19,7 +19,7 @@ from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.monitoring.samples import ProbeKind
 from fixtures.probes.held_view import HeldContent, HeldView
 from fixtures.probes.probes import probes_of
-from fixtures.stores.reach import Readable
+from fixtures.stores.reach import Readable, target_for_readers
 from fixtures.stores.registry import content_at, export_at, view_at
 from fixtures.target.kinds import kinds
 from fixtures.target.profile import Target
@@ -115,6 +115,13 @@ def test_what_a_monitor_keeps_open_holds_no_secret_of_an_operator(target: Target
         held = opened("one", stores["mysql"], create_autospec(ContainerEngine, instance=True), 1.0)
         assert not _holds(held, OPERATOR)
         assert _holds(held, READER)
+
+
+def test_what_checks_are_given_holds_no_secret_of_an_operator(target: Target) -> None:
+    whole = target.model_copy(update={"stores": {kind: section(kind) for kind in kinds()}})
+    assert _holds(whole, OPERATOR)
+    given = target_for_readers(whole)
+    assert (_holds(given, OPERATOR), _holds(given, READER)) == (False, True)
 
 
 def test_only_s3_is_exported_as_the_operator() -> None:
