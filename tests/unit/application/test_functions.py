@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import IO, Any, cast
 from unittest.mock import Mock
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from fixtures.application import canary as canary_module
 from fixtures.application.calls import filled, ids_at, texts_at, values_at
 from fixtures.application.canary import Canary
 from fixtures.application.client import ApplicationClient, Refused, Session
@@ -447,20 +449,46 @@ def test_another_user_is_the_profile_s_or_one_that_there_is_not(other: str, trie
     assert Canary(cast("Any", target), nothing, nothing, dict).stranger == tried
 
 
-def test_a_canary_waits_for_its_turn_no_longer_than_for_an_answer(tmp_path: Path) -> None:
-    """Another process may have been stopped in the middle of its log-in."""
+@pytest.fixture
+def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Canary:
+    monkeypatch.setattr(canary_module, "_SECOND", 0.1)
     target = SimpleNamespace(
         name="sandbox",
         folders=SimpleNamespace(incidents=tmp_path),
         application=SimpleNamespace(
-            deadline_seconds=0.3, canary=SimpleNamespace(user="canary", password=SecretStr("s"))
+            deadline_seconds=0.3,
+            canary=SimpleNamespace(user="canary", password=SecretStr("s")),
+            functions=SimpleNamespace(log_in=[None]),
         ),
     )
     client = Mock(spec=["login"])
-    canary = Canary(cast("Any", target), cast("Any", None), client, dict)
+    return Canary(cast("Any", target), cast("Any", None), client, dict)
+
+
+def test_a_canary_waits_for_no_log_in_that_does_not_end(canary: Canary, tmp_path: Path) -> None:
+    """Another process may have been stopped in the middle of one."""
+    client = cast("Mock", canary.client)
     with (tmp_path / ".sandbox-canary").open("a") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(Unverifiable, match=r"its turn to log in within 0\.3 s") as caught:
+        with pytest.raises(
+            Unverifiable, match=r"another process's log-in within 0\.5 s, observed none"
+        ) as caught:
             canary.log_in()
     assert (caught.value.means, client.login.called) == (Meaning.TIMEOUT, False)
     assert canary.log_in() is client.login.return_value
+
+
+def test_a_canary_waits_as_long_as_others_log_in(
+    canary: Canary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = iter(range(1, 5))
+
+    def taken_by_others(file: IO[str], *_: object) -> bool:
+        turn = next(turns)
+        os.utime(file.fileno(), ns=(turn, turn))
+        return turn == 4
+
+    (tmp_path / ".sandbox-canary").write_text("no time")
+    monkeypatch.setattr(canary_module, "_locked", taken_by_others)
+    assert canary.log_in() is cast("Mock", canary.client).login.return_value
+    assert next(turns, None) is None

@@ -48,7 +48,8 @@ def test_a_store_whose_driver_is_not_installed_says_what_to_install(monkeypatch:
     assert str(caught.value) == (
         "fixtures.stores.milvus.view: expected the package pymilvus, observed none"
         f" (from the environment {sys.prefix})\n"
-        f"HINT: install all that operators.lock names: uv pip install --requirement={ROOT / 'operators.lock'}"
+        f"HINT: install all that operators.lock names: uv pip install "
+        f"--python={sys.executable} --requirement={ROOT / 'operators.lock'}"
     )
 
 

@@ -41,7 +41,10 @@ def _told(answer: Mapping[int, object], broker: Broker) -> Mapping[Any, int]:
     ]
     with Log(broker.reach) as log, pytest.MonkeyPatch.context() as patch:
         consumer = SimpleNamespace(
-            offsets_for_times=lambda *_, **__: answers, poll=lambda _: None, close=log._consumer.close
+            offsets_for_times=lambda *_, **__: answers,
+            list_topics=lambda **_: None,
+            poll=lambda _: None,
+            close=log._consumer.close,
         )
         patch.setattr(log, "_consumer", consumer)
         return log.ends(WANTED, broker.reach.start())
@@ -60,17 +63,19 @@ def test_a_partition_without_an_offset_was_not_answered(answer: Mapping[int, obj
     assert caught.value.means is Meaning.OTHER
 
 
+@pytest.mark.parametrize("of", ["the question", "a partition"])
 @pytest.mark.parametrize("code", [KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError._UNKNOWN_PARTITION])
-def test_a_leader_that_moved_is_asked_for_once_more(code: int, broker: Broker) -> None:
+def test_a_leader_that_moved_is_asked_for_once_more(code: int, of: str, broker: Broker) -> None:
     """The library remembers who led a partition, and whether there was one."""
     wanted, asked = {(TOPIC, 0): 7}, list[str]()
     with Log(broker.reach) as log, pytest.MonkeyPatch.context() as patch:
 
         def offsets(*_: object, **__: object) -> list[object]:
             asked.append("offsets")
-            if asked == ["offsets"]:
-                raise KafkaException(KafkaError(code))
-            return [SimpleNamespace(topic=TOPIC, partition=0, error=None, offset=7)]
+            error = KafkaError(code) if asked == ["offsets"] else None
+            if error and of == "the question":
+                raise KafkaException(error)
+            return [SimpleNamespace(topic=TOPIC, partition=0, error=error, offset=7)]
 
         consumer = SimpleNamespace(
             offsets_for_times=offsets,

@@ -51,7 +51,9 @@ WORDS = {
 
 
 def test_a_missing_package_is_installed_as_the_suite_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert home.install_hint().endswith(f"uv pip install --requirement={home.HOME / 'operators.lock'}")
+    assert home.install_hint().endswith(
+        f"--python={sys.executable} --requirement={home.HOME / 'operators.lock'}"
+    )
     monkeypatch.setattr(home, "INSTALLED", True)
     wheel = f"'./rollproof-{home.version()}-py3-none-any.whl[pictures,milvus]'"
     assert home.install_hint().endswith(f": uv tool install --force {wheel}")
