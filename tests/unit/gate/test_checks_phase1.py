@@ -182,7 +182,7 @@ def test_each_replica_is_a_case_of_its_own(target: Target, tmp_path: Path) -> No
     def of(replica: Replica) -> tuple[RecordedContainer, Container]:
         service = inspect.unwrap(given.service)(replica)
         was = inspect.unwrap(given.recorded)(replica, service, baseline)
-        return was, inspect.unwrap(given.container)(was, baseline, live)
+        return was, inspect.unwrap(given.container)(was, baseline, live, target)
 
     for name in (Replica("backend"), Replica("worker", 1)):
         was, now = of(name)
