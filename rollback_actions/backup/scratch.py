@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fixtures.engines.compose import ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, ComposeEngine
+from fixtures.engines.compose_project import compose_words
 from fixtures.engines.engine import Container, ContainerEngine, images_of
 from fixtures.engines.factory import open_engine
 from fixtures.errors import ActionFailed, Mismatch, UsageProblem, listed
@@ -302,7 +303,7 @@ def rendered(engine: Engine, limit: Deadline) -> Configuration:
         ActionFailed: it cannot read them.
     """
     text = run_command(
-        [*_command(engine), "--profile", "*", "config", "--format", "json"],
+        [*compose_words(engine), "--profile", "*", "config", "--format", "json"],
         what="reading of compose files",
         deadline=limit,
         private=True,  # it contains the containers' environment
@@ -379,14 +380,6 @@ def _override(
     return "\n".join([*lines, ""])
 
 
-def _command(engine: Engine) -> list[str]:
-    environment = ["--env-file", str(engine.env_file)] if engine.env_file else []
-    files = [option for file in engine.files for option in ("--file", str(file))]
-    # Compose takes relative paths from the first file's folder.
-    folder = ["--project-directory", str(engine.files[0].parent)]
-    return ["docker", "compose", "--project-name", engine.project, *folder, *environment, *files]
-
-
 @dataclass(frozen=True, slots=True)
 class _Compose:
     """The docker compose commands for a scratch instance."""
@@ -396,12 +389,16 @@ class _Compose:
     def create(self, services: Sequence[str], limit: Deadline) -> None:
         """Create the containers of `services`, but start none."""
         create = ["create", "--no-build", *services]
-        run_command([*_command(self.engine), *create], what="making of the scratch instance", deadline=limit)
+        run_command(
+            [*compose_words(self.engine), *create], what="making of the scratch instance", deadline=limit
+        )
 
     def up(self, services: Sequence[str], limit: Deadline) -> None:
         """Start `services`, each after its dependencies are in the state that it asks for."""
         start = ["up", "--detach", "--no-build", "--no-recreate", "--quiet-pull", *services]
-        run_command([*_command(self.engine), *start], what="start of the scratch instance", deadline=limit)
+        run_command(
+            [*compose_words(self.engine), *start], what="start of the scratch instance", deadline=limit
+        )
 
     def require_ours(self, limit: Deadline) -> None:
         """Check that every object with the project's name was made as a scratch instance.
@@ -469,7 +466,7 @@ class _Compose:
             run_command(remove, what="end of the stand-ins", deadline=limit)
         remove = ["down", "--volumes", "--remove-orphans", "--timeout", "1"]
         run_command(
-            [*_command(self.engine), "--profile", "*", *remove],
+            [*compose_words(self.engine), "--profile", "*", *remove],
             what="end of the scratch instance",
             deadline=limit,
         )

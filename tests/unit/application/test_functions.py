@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO, Any, cast
+from typing import Any, cast
 from unittest.mock import Mock
 
 import pytest
@@ -483,12 +483,12 @@ def test_a_canary_waits_as_long_as_others_log_in(
 ) -> None:
     turns = iter(range(1, 5))
 
-    def taken_by_others(file: IO[str], *_: object) -> bool:
+    def taken_by_others(descriptor: int, *_: object) -> bool:
         turn = next(turns)
-        os.utime(file.fileno(), ns=(turn, turn))
+        os.utime(descriptor, ns=(turn, turn))
         return turn == 4
 
     (tmp_path / ".sandbox-canary").write_text("no time")
-    monkeypatch.setattr(canary_module, "_locked", taken_by_others)
+    monkeypatch.setattr(canary_module, "locked_within", taken_by_others)
     assert canary.log_in() is cast("Mock", canary.client).login.return_value
     assert next(turns, None) is None
