@@ -53,6 +53,8 @@ def deliver(
 def _sent(channel: Any, message: tuple[str, str], seconds: float, reasons: _Reasons) -> Delivery:  # noqa: ANN401 - the library has no type for it
     """Send to one channel; return the result."""
     started = time.monotonic()
+    # A thread that has ended leaves its id to the next one.
+    reasons.forget(threading.get_ident())
     try:
         reason = _refusal(channel, message, seconds, reasons)
     except BaseException as error:  # noqa: BLE001 - whatever a channel's plugin raises, it has not delivered
@@ -84,6 +86,10 @@ class _Reasons(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line."""
         self._said.setdefault(record.thread, []).append(" ".join(record.getMessage().split()))
+
+    def forget(self, thread: int) -> None:
+        """Drop the lines logged under a thread id so far."""
+        self._said.pop(thread, None)
 
     def of(self, thread: int) -> list[str]:
         """Return the lines logged in the thread with id `thread`."""

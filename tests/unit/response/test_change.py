@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from fixtures.errors import ExitCode
 from fixtures.incident.journal import JournalBroken, verify_journal
 from fixtures.team.change import change_journal, read_change
+from rollback_actions.contacts.delivery import _reasons, _sent
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SECRET, Sandbox
 from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels, channels, join
@@ -83,6 +86,17 @@ def test_a_channel_that_fails_is_named_with_its_reason(away: Ran, sandbox: Sandb
     record = read_change(sandbox.target, sandbox.bad)
     assert [one.delivered for one in record.notifications] == [True, False, False, False]
     assert "error=500" in _kept(sandbox)
+
+
+def test_a_reason_is_of_its_own_channel_in_whichever_thread_it_was() -> None:
+    """The system gives the id of a thread that has ended to the next one."""
+
+    def sender(reason: str) -> SimpleNamespace:
+        return SimpleNamespace(notify=lambda **_: logging.getLogger("apprise").warning(reason))
+
+    with _reasons() as reasons:
+        found = [_sent(sender(reason), ("title", "body"), 1.0, reasons).reason for reason in ("500", "404")]
+    assert found == ["500", "404"]
 
 
 def test_a_channel_that_hangs_has_its_deadline(away: Ran, sandbox: Sandbox, server: Channels) -> None:
