@@ -355,6 +355,22 @@ def test_what_accounts_may_do(
             assert "rollback_actions grants --store redis" in line.hint
 
 
+def test_the_one_account_of_a_server_that_forgets_others_is_no_mistake(
+    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, engine: object
+) -> None:
+    """As `init` proposes it for Redis."""
+    monkeypatch.setattr(store_accounts, "open_rights", lambda *_, **__: Rights(writes=("SET on 0:*",)))
+    one = Account(user="default", password=SecretStr("x"))
+    stores = sandbox.target.stores
+
+    def read_only(**accounts: Account) -> State:
+        redis = stores["redis"].model_copy(update=accounts)
+        return of(sandbox, engine, "redis read-only", stores={**stores, "redis": redis}).state
+
+    assert read_only(reader=one) is State.WRONG
+    assert read_only(reader=one, operator=one) is State.ABSENT
+
+
 @pytest.mark.parametrize(
     ("script", "state", "said"),
     [
