@@ -20,10 +20,11 @@ from hypothesis import strategies as some
 from fixtures.discovery import compose_files
 from fixtures.discovery.initial import Made, made_of
 from fixtures.discovery.looking import Looked
-from fixtures.discovery.observed import Api, Observed, Watched
+from fixtures.discovery.observed import LAYRA, Api, Observed, Watched
 from fixtures.discovery.parts import parts_of
 from fixtures.discovery.stack import Stack, stack_of
 from fixtures.errors import ExitCode
+from fixtures.git.repository import git
 from fixtures.target.mistakes import UNANSWERED
 from fixtures.target.profile import Target, load_target
 from rollback_actions.command_line import main
@@ -245,6 +246,46 @@ def test_one_shots_brokers_and_secrets_are_told(
     assert migrations.together == ("mysql",)
 
 
+def test_mounts_that_doctor_will_refuse_are_asked_about_and_no_others(
+    tmp_path: Path, init: Init, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, beside = tmp_path / "shop", tmp_path / "beside"
+    for file in (repository / "nginx.conf", repository / "data/one.pdf", beside / "prometheus.yml"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    git(repository, "init", "--quiet")
+    git(repository, "add", "nginx.conf")
+    mounts = {
+        "web": {
+            "image": "nginx",
+            "volumes": ["./nginx.conf:/etc/nginx/nginx.conf:ro", f"{beside}/prometheus.yml:/etc/read.yml:ro"],
+        },
+        "api": {
+            "build": ".",
+            "volumes": [
+                "/var/run/docker.sock:/var/run/docker.sock",
+                f"{beside}/prometheus.yml:/etc/prometheus.yml",
+                "./nginx.conf:/tmp/nginx.conf",
+                "./data:/data",
+                "/app/node_modules",
+            ],
+        },
+        "search": {"image": "elasticsearch:8", "volumes": ["index:/index"]},
+        "db": {"image": "mysql:8", "volumes": ["db:/var/lib/mysql"]},
+    }
+    (repository / "compose.yaml").write_text(
+        json.dumps({"services": mounts, "volumes": {"index": {}, "db": {}}}), encoding="utf-8"
+    )
+    said = init(f"--file={repository / 'compose.yaml'}", "--output=it.toml")
+    target = _loaded(Path("it.toml"), monkeypatch)
+    assert target.stores["state"].mounts == (("api", "/data"), ("api", "/app/node_modules"))
+    assert target.application.stateless == {
+        "api:/etc/prometheus.yml": "configuration",
+        "search:/index": UNANSWERED,
+    }
+    assert "application.stateless: Nothing backs up search:/index" in said
+
+
 def test_brokers_that_nobody_here_knows_are_a_question(state: Path, init: Init) -> None:
     assert "stores.kafka.address: Several servers (broker-1, broker-2)" in init(*_files("built", state))
 
@@ -272,12 +313,13 @@ def test_an_account_of_kafka_logs_in_as_the_suite_does(state: Path) -> None:
     assert "SCRAM" not in text
 
 
-def _sh(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the accounts' script with a docker that only shows what it is given."""
+def _sh(*words: str, programs: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the accounts' script with a docker that only shows what it is given, or runs it with `programs`."""
     bin_folder = Path("bin")
     bin_folder.mkdir(exist_ok=True)
     docker = bin_folder / "docker"
-    docker.write_text('#!/bin/sh\necho "ARGUMENTS $*"\ncat\n', encoding="utf-8")
+    runs = f'for last; do :; done\n{programs}\nsh -c "$last"' if programs else 'echo "ARGUMENTS $*"; cat'
+    docker.write_text(f"#!/bin/sh\n{runs}\n", encoding="utf-8")
     docker.chmod(0o755)
     path = f"{bin_folder.absolute()}:{os.environ['PATH']}"
     return subprocess.run(
@@ -307,6 +349,18 @@ def test_statements_get_passwords_by_standard_input_alone(state: Path, init: Ini
     assert wrong.returncode == ExitCode.USAGE
     assert "a' or 'b" not in wrong.stdout + wrong.stderr
     assert _sh("mysq").returncode == ExitCode.USAGE
+
+
+def test_a_statement_that_fails_fails_the_script_and_no_other_store(state: Path, init: Init) -> None:
+    init(*_files("renamed", state))
+    roles = [f"SHOP_{kind}_{role}_PASSWORD" for kind in ("MYSQL", "MINIO") for role in ("READER", "OPERATOR")]
+    mysql = 'PATH="$PWD/bin:$PATH"; printf "#!/bin/sh\\ncat > statements\\n" > bin/mysql; chmod +x bin/mysql'
+    # As in an image without mc: each statement is `mc: not found`.
+    ran = _sh("minio", "mysql", programs=mysql, **dict.fromkeys(roles, "p"))
+    assert (ran.returncode, ran.stdout) == (1, "mysql: rollproof_operator, rollproof_reader\n")
+    assert "mc: " in ran.stderr
+    assert "HINT: mend what stands above, then: sh shop.accounts.sh minio\n" in ran.stderr
+    assert "CREATE USER" in Path("statements").read_text(encoding="utf-8")
 
 
 def test_a_store_whose_statements_are_remarks_is_named_when_the_script_runs(state: Path, init: Init) -> None:
@@ -404,8 +458,13 @@ def test_what_a_running_project_tells_is_in_the_profile(
         log="timed",
         maintenance="/run/away",
         watched=Watched(
-            {"mysql": {"shop_main.orders": "changes"}, "redis": {"0:*": "grows", "0:token:*": "exact"}},
-            {"mysql": {"shop_main.orders": "changed_at"}},
+            {
+                "mysql": {"shop_main.orders": "changes"},
+                "redis": {"0:token:[*]": "grows"},
+                "minio": {"b1": "grows", "b2": "changes", "b3": "changes", "b*": "grows", "a": "grows"},
+                "kafka": {"jobs": "grows", "short": "volatile"},
+            },
+            {"mysql": {"shop_main.orders": "changed_at"}, "minio": {"b2": "modified"}},
             {"minio": "b*"},
             60.0,
         ),
@@ -414,11 +473,11 @@ def test_what_a_running_project_tells_is_in_the_profile(
     (tmp_path / "it.toml").write_text(made.profile, encoding="utf-8")
     target = _loaded(tmp_path / "it.toml", monkeypatch)
     assert target.stores["minio"].model_dump()["buckets"] == ("b1", 'odd"\n[name]')
-    assert list(target.stores["redis"].policy.items()) == [
-        ("0:token:*", "exact"),
-        ("0:*", "grows"),
-        ("*", "volatile"),
-    ]
+    # A name stands beside a wildcard that covers it only if more may happen to it; keys may expire.
+    assert target.stores["redis"].policy == {"*": "volatile"}
+    assert list(target.stores["kafka"].policy.items()) == [("short", "volatile"), ("*", "grows")]
+    assert target.stores["minio"].policy == {"b2": "changes", "b3": "changes", "b*": "grows", "a": "grows"}
+    assert target.stores["minio"].touched == {"b2": "modified"}
     assert target.stores["mysql"].policy == {"shop_main.orders": "changes"}
     assert target.stores["mysql"].touched == {"shop_main.orders": "changed_at"}
     assert (target.stores["minio"].made_by_users, target.stores["mysql"].made_by_users) == (("b*",), ())
@@ -429,6 +488,12 @@ def test_what_a_running_project_tells_is_in_the_profile(
     assert "health: /healthz" in made.profile
     assert target.application.functions.api == "own"
     assert [*target.application.functions.described()] == []
+    assert target.application.function is None
+    asks = _made(stack, replace(seen, api=Api("", paths=tuple(LAYRA))))
+    (tmp_path / "it.toml").write_text(asks.profile, encoding="utf-8")
+    function = _loaded(tmp_path / "it.toml", monkeypatch).application.function
+    assert function is not None
+    assert function.chat
     assert any("application.functions" in line for line in made.told)
     assert "no account that compose names" in made.profile
     assert "not looked into: store mysql, since no account that compose names may look into it" in made.told
@@ -480,12 +545,27 @@ def test_a_hostile_file_is_one_error(what: str, tmp_path: Path, init: Init) -> N
     assert not list(Path().iterdir())
 
 
-def test_an_error_of_compose_repeats_no_value(tmp_path: Path, init: Init) -> None:
-    file = tmp_path / "compose.yaml"
-    file.write_text("services: {a: {image: a, ports: ['hunter2-is-no-port']}}", encoding="utf-8")
-    said = init(f"--file={file}", code=ExitCode.USAGE)
+@pytest.mark.parametrize(
+    ("services", "env_file", "reason"),
+    [
+        ("{a: {image: a, depends_on: [b]}}", "", 'service "a" depends on undefined service "b"'),
+        ("{a: {image: a, ports: ['$WHERE']}}", "WHERE=hunter2-is-no-port", "Invalid containerPort: ${WHERE}"),
+        (
+            "{a: {image: a, environment: {P: 'hunter2${'}}}",
+            "",
+            "invalid interpolation format for services.a.environment.P",
+        ),
+        ("{a: {image: a}}", 'A="hunter2', "unterminated quoted value …"),
+    ],
+)
+def test_compose_s_last_line_is_the_reason_without_a_value(
+    services: str, env_file: str, reason: str, tmp_path: Path, init: Init
+) -> None:
+    (tmp_path / "compose.yaml").write_text(f"services: {services}", encoding="utf-8")
+    (tmp_path / ".env").write_text(env_file, encoding="utf-8")
+    said = init(f"--file={tmp_path / 'compose.yaml'}", code=ExitCode.USAGE)
+    assert reason in said
     assert "hunter2" not in said
-    assert "config --quiet says why" in said
 
 
 def test_a_project_without_a_store_that_is_known_has_no_profile(tmp_path: Path, init: Init) -> None:

@@ -19,7 +19,8 @@ _ROWS = {
     "fixtures.monitoring": "fixtures fixtures.system fixtures.target",
     "fixtures.stores": "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines",
     "fixtures.discovery": (
-        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.engines fixtures.stores"
+        "fixtures fixtures.redaction fixtures.system fixtures.target fixtures.git fixtures.engines "
+        "fixtures.stores"
     ),
     "fixtures.decision": "fixtures.monitoring",
     "fixtures.sealing": "fixtures fixtures.system fixtures.target",
