@@ -190,10 +190,22 @@ class _Record:
         without = self._config.option.tbstyle == "no" and not self._config.pluginmanager.hasplugin(CAUSES)
         told = () if without else self._verification.run.plan()
         for lead, rest, style in lines(
-            self._shown, self._incident.folder, told=told, notes=notes, green=self._green
+            self._shown,
+            self._incident.folder,
+            told=told,
+            notes=notes,
+            green=self._green,
+            subject=self._subject(),
         ):
             terminal.write(lead, **dict.fromkeys(style.split(), True))
             terminal.line(rest)
+
+    def _subject(self) -> str:
+        """Return what was verified: the target as it is, or after which rollback."""
+        target, rollback = self._incident.target, self._incident.rollback()
+        if self._incident.kind is IncidentKind.CHANGE:
+            return target
+        return f"{target}, {f'after rollback {rollback.wish}' if rollback else 'without a rollback'}"
 
     def _page(self, shown: RunVerdict) -> str:
         """Return the run's Markdown page, which for a change is the gate's."""

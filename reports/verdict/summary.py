@@ -61,11 +61,13 @@ def lines(
     told: Collection[str] = (),
     notes: Iterable[str] = (),
     green: bool = False,
+    subject: str = "",
 ) -> Iterator[tuple[str, str, str]]:
     """Yield each line as its lead, its rest, and the lead's style in the words of rich and pytest.
 
     `told` are the stages whose failures were printed before; `notes` are lines of the caller; `green` says
-    that every check of the run passed. The verdict comes last, since the end stays on a screen.
+    that every check of the run passed. `subject` is what was verified, by default the target's name. The
+    verdict comes last, since the end stays on a screen.
     """
     style = _STYLES[verdict.verdict]
     if verdict.rollback is not None:
@@ -92,7 +94,7 @@ def lines(
     yield "", f"  signed  {signature_of(verdict)}", ""
     yield from (("", note, "") for note in notes)
     said, text = _conclusion(verdict, green=green)
-    yield said.upper(), f": {text} ({verdict.target})", _STYLES[said]
+    yield said.upper(), f": {text} ({subject or verdict.target})", _STYLES[said]
 
 
 def _conclusion(verdict: RunVerdict, *, green: bool) -> tuple[Verdict, str]:

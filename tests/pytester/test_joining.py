@@ -19,6 +19,7 @@ def lines(text: str, word: str) -> list[str]:
 
 @ALONE_AND_AT_LENGTH_WITH_WORKERS
 def test_a_run_after_all_windows_opens_an_incident_of_its_own(sandbox: Sandbox) -> None:
+    sandbox.recorded()
     sandbox.checks(**FOUR)
     folder = sandbox.pytester.path / "incidents"
     old, now = new_incident(folder, "sandbox"), Moment.now()
@@ -28,10 +29,12 @@ def test_a_run_after_all_windows_opens_an_incident_of_its_own(sandbox: Sandbox) 
     assert outcome.code == ExitCode.VERIFIED
     (line,) = lines(outcome.text, "opens")
     (new,) = (path.name for path in folder.iterdir() if path.name != old.id and path.is_dir())
-    assert line.startswith(f"this run opens incident {new}: the windows of {old.id} ended 1 h 50 min ago; ")
+    assert line.startswith(f"this run opens incident {new}: the windows of {old.id} ended 1 h 50 min ago")
     assert line.endswith(f"--incident={old.id}")
+    assert outcome.text.splitlines()[-1].endswith("(sandbox, without a rollback)")
     assert not (old.folder / "ledger").exists()
     named = sandbox.run("-q", f"--incident={old.id}", "-m", "phase1")
     assert named.code == ExitCode.FAILED
+    assert named.text.splitlines()[-1].endswith(f"(sandbox, after rollback emergency {'c' * 40})")
     (line,) = lines(named.text, "joins")
     assert line.endswith("to open another incident, leave --incident out")

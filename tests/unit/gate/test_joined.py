@@ -11,7 +11,7 @@ import pytest
 from fixtures.gating.verification import join, seconds_past
 from fixtures.incident.incident import Incident, IncidentFile, RollbackRecord, load_incident, new_incident
 from fixtures.incident.tally import span_seconds
-from fixtures.record_names import UNFINISHED
+from fixtures.record_names import JOURNAL, ROLLBACK, UNFINISHED
 from fixtures.system.record_files import write_record
 from fixtures.target.profile import Window, Windows
 from fixtures.verdict import Verdict
@@ -32,6 +32,22 @@ def made(folder: Path, seconds: float, *, rolled_back: float | None = None) -> I
     return load_incident(incident.folder)
 
 
+def of_a_backup(folder: Path, seconds: float) -> Incident:
+    """Return what a backup leaves in the folder of incidents: a journal."""
+    there = made(folder, seconds)
+    (there.folder / JOURNAL).write_text("")
+    return there
+
+
+def rolled_back_at(folder: Path, minute: int) -> Incident:
+    """Return an incident whose rollback began at that minute, and ended just now."""
+    there = made(folder, 30, rolled_back=20)
+    began = replace(there.started, wall=f"2026-01-01T10:{minute}:00.000+00:00")
+    write_record(there.folder / "incident.json", IncidentFile(TARGET, began))
+    there.write_rollback(RollbackRecord("c" * 40, Verdict.PASSED, 1.0, began, ago(20)))
+    return load_incident(there.folder)
+
+
 def test_the_span_ends_with_the_last_window() -> None:
     assert span_seconds(Windows()) == 600
     assert span_seconds(Windows(phase2=Window(start=0, end=900))) == 900
@@ -46,7 +62,8 @@ def test_a_past_incident_is_left_and_a_new_one_says_so(
     joined = join(tmp_path, TARGET, None, Windows())
     assert joined.incident.id != old.id
     assert joined.said == (
-        f"this run opens incident {joined.incident.id}: the windows of {old.id} ended {told} ago;"
+        f"this run opens incident {joined.incident.id}: the windows of {old.id} ended {told} ago"
+        f"{', and its rollback stays unverified' if rolled_back else ''};"
         f" to join that one all the same: --incident={old.id}"
     )
     assert len(joined.said.splitlines()) == 1
@@ -83,6 +100,40 @@ def test_of_several_that_are_not_past_the_newest_is_joined(tmp_path: Path) -> No
     began = replace(older.started, wall="2026-01-02T03:04:05+00:00")
     write_record(older.folder / "incident.json", IncidentFile(TARGET, began))
     assert join(tmp_path, TARGET, None, Windows()).incident.id == newest.id
+
+
+def test_an_unverified_rollback_is_joined_whatever_was_opened_since(tmp_path: Path) -> None:
+    there = made(tmp_path, 300, rolled_back=200)
+    made(tmp_path, 10)
+    of_a_backup(tmp_path, 10)
+    assert join(tmp_path, TARGET, None, Windows()).incident.id == there.id
+
+
+def test_the_journal_of_a_backup_is_no_incident_to_join(tmp_path: Path) -> None:
+    backup, past = of_a_backup(tmp_path, 10), of_a_backup(tmp_path, HOUR)
+    joined = join(tmp_path, TARGET, None, Windows())
+    assert joined.incident.id not in {backup.id, past.id}
+    assert joined.said == ""
+    # One with a run of checks is.
+    (backup.folder / "ledger").mkdir()
+    joined.incident.close()
+    assert join(tmp_path, TARGET, None, Windows()).incident.id == backup.id
+
+
+def test_a_rollback_is_not_joined_once_a_later_one_was_verified(tmp_path: Path) -> None:
+    """It would be late for windows that concern nobody any more. One that is unfinished is joined."""
+    before, later, damaged = (rolled_back_at(tmp_path, minute) for minute in (10, 20, 30))
+    assert join(tmp_path, TARGET, None, Windows()).incident.id == damaged.id
+    (damaged.folder / ROLLBACK).write_text("{")
+    damaged.close()
+    assert join(tmp_path, TARGET, None, Windows()).incident.id == later.id
+    later.close()
+    joined = join(tmp_path, TARGET, None, Windows())
+    assert joined.incident.id not in {before.id, later.id}
+    assert joined.said == ""
+    joined.incident.close()
+    (before.folder / UNFINISHED).write_text("{}")
+    assert join(tmp_path, TARGET, None, Windows()).incident.id == before.id
 
 
 def test_the_profile_s_windows_say_what_is_past(tmp_path: Path) -> None:

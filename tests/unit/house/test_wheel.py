@@ -145,7 +145,7 @@ def test_its_version_and_help_are_told_anywhere(installed: Installed) -> None:
 def test_it_verifies_from_any_folder(installed: Installed, words: list[str]) -> None:
     done = installed.run(*words, "-q", DOCKER_HOST="unix:///nonexistent/docker.sock")
     assert done.returncode == ExitCode.BROKEN, done.stdout + done.stderr
-    assert "BROKEN: not everything could be verified (sandbox)" in done.stdout
+    assert "BROKEN: not everything could be verified (sandbox, without a rollback)" in done.stdout
     assert "HINT: capture one before the next migration: rollproof capture" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert list((installed.folder / "incidents").glob("*/verdict.json"))
@@ -166,7 +166,7 @@ def test_the_path_of_a_profile_may_have_a_space(installed: Installed) -> None:
             os.chown(folder, NOBODY, NOBODY)
         done = installed.run("rollproof", "verify", "phase1", "-q", "--target", f"{folder}/profile.toml")
         assert done.returncode == ExitCode.BROKEN, done.stdout + done.stderr
-        assert "BROKEN: not everything could be verified (sandbox)" in done.stdout
+        assert "BROKEN: not everything could be verified (sandbox, without a rollback)" in done.stdout
     finally:
         shutil.rmtree(folder)
 
