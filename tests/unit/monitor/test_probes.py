@@ -21,7 +21,7 @@ from fixtures.monitoring.samples import PASSING, ProbeId, ProbeKind, Unreached
 from fixtures.probes import held_view
 from fixtures.probes.probe import Reading, Unheld, unreached_by
 from fixtures.probes.probes import Answering, ContainersProbe, MemoryProbe, StoreProbe, probes_of
-from fixtures.probes.web_probes import HealthProbe, PageProbe, usual_milliseconds
+from fixtures.probes.web_probes import HealthProbe, PageProbe, page_status_of, usual_milliseconds
 from fixtures.stores.registry import open_view
 from fixtures.target.access_log import Requests
 from fixtures.target.profile import Target, load_target
@@ -281,8 +281,26 @@ def test_how_slow_it_is_is_told_in_times_of_the_baseline(reachable: Target) -> N
     assert health.value is not None
     assert health.figures == {"ratio": pytest.approx(1000 * health.value)}
     # A baseline of before that was measured says nothing of it.
-    assert PageProbe(reachable, 4.0, lambda: usual).ask().figures == {}
-    assert PageProbe(reachable, 4.0, dict).ask().ok
+    assert PageProbe(reachable, 4.0, lambda: usual, int).ask().figures == {}
+
+
+@pytest.mark.parametrize(("recorded", "right"), [(307, {307}), (200, {200}), (404, {404}), (0, {200, 307})])
+def test_a_page_is_right_with_the_status_that_was_recorded(
+    reachable: Target, application: StandIn, recorded: int, right: set[int]
+) -> None:
+    found = set()
+    for status in (200, 307, 404, 502):
+        application.answers["GET /"] = answer(status, "")
+        found |= {status} if PageProbe(reachable, 4.0, dict, lambda: recorded).ask().ok else set()
+    assert found == right
+
+
+def test_a_page_that_a_server_cannot_make_is_recorded_as_none(
+    reachable: Target, application: StandIn
+) -> None:
+    for status, recorded in ((200, 200), (307, 307), (502, 0)):
+        application.answers["GET /"] = answer(status, "")
+        assert page_status_of(reachable.application) == recorded
 
 
 def test_a_baseline_has_the_median_of_what_answers_with_success(
