@@ -110,13 +110,14 @@ def test_chat_comes_to_its_end(conversation: Conversation, expect: Expect) -> No
 def test_chat_is_grounded(
     conversation: Conversation, target: Target, baseline: Baseline, expect: Expect
 ) -> None:
-    """The answer was made from the expected document and the documents that the baseline recorded."""
+    """The answer was made from the expected document, those that the baseline recorded, and no other."""
     files = dict.fromkeys((target.application.canary.expected_file, *baseline.facts.canary.grounded_in))
     expect(conversation.is_made_from(files),
            what="documents that the chat's answer is grounded in", means=Meaning.DATA_CHANGED,
            expected=", ".join(files), observed=", ".join(conversation.answer.files) or "none",
            source="application",
-           hint="retrieval does not find what it found before: the vectors are not those of the baseline")
+           hint="retrieval finds other documents than before, or deleted ones: the vectors are not those "
+                "of the baseline")
 
 
 @pytest.mark.needs("expected_text")

@@ -230,6 +230,23 @@ def entities_gone(operators: Operators, collection: str, which: str) -> Iterator
 
 
 @contextmanager
+def page_strayed(operators: Operators, collection: str, knowledge_base: str, copied: str) -> Iterator[str]:
+    """A page of another knowledge base's file has a vector of the file `copied`; yields the other's name."""
+    files, milvus = operators.mongodb["mongodb"]["files"], operators.milvus
+    own = files.find_one({"knowledge_db_id": knowledge_base, "filename": copied})
+    other = files.find_one({"knowledge_db_id": {"$ne": knowledge_base}})
+    assert own is not None
+    assert other is not None
+    strong = {"consistency_level": "Strong", "timeout": SECONDS}
+    rows = milvus.query(collection, f'file_id == "{own["file_id"]}"', output_fields=["*"], **strong)
+    page = {"file_id": other["file_id"], "image_id": other["images"][0]["images_id"]}
+    added = [{name: value for name, value in row.items() if name != "pk"} | page for row in rows]
+    keys = milvus.insert(collection, added, timeout=SECONDS)["ids"]
+    with undone(lambda: milvus.delete(collection, ids=list(keys), timeout=SECONDS)):
+        yield str(other["filename"])
+
+
+@contextmanager
 def vectors_renamed(operators: Operators, name: str, other: str) -> Iterator[None]:
     """A collection of Milvus has another name."""
     operators.milvus.rename_collection(name, other, timeout=SECONDS)

@@ -153,6 +153,20 @@ def test_a_capture_asks_no_question_either(
     assert traces(operators) == leaves
 
 
+def test_an_answer_that_cites_what_the_knowledge_base_lacks_is_wrong_and_no_baseline(
+    verifier: Verifier, operators: Operators, leaves: list[object]
+) -> None:
+    """A page of another knowledge base was left among the vectors: every reference holds."""
+    with damage.page_strayed(operators, COLLECTION, canary.KNOWLEDGE_BASE, canary.ANSWER_FILE) as cited:
+        outcome = verifier.run("phase3", "--no-gate")
+        done = verifier.actions("capture")
+    _, grounds = CHAT
+    expect(outcome, {grounds: ("failed", "expected lamp.txt, observed ", cited)})
+    assert done.returncode == ExitCode.FAILED
+    assert f"does not list {cited}" in done.stdout + done.stderr
+    assert traces(operators) == leaves
+
+
 @pytest.fixture
 def captured_anew(verifier: Verifier) -> Iterator[None]:
     """At the end there is a new baseline: an undo leaves other ids behind, such as those of Milvus."""
