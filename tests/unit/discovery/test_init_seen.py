@@ -8,7 +8,6 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,15 +154,6 @@ def test_a_collection_has_the_policy_of_its_records(
 ) -> None:
     trail = Trail([_looked(before), Seen(len(before)), _looked(now)])
     assert (trail.policy, trail.touched) == (policy, touched)
-
-
-def test_a_collection_whose_records_expire_is_volatile() -> None:
-    trail = Trail([_looked({"a": "1"}), _looked({"a": "1", "b": "2"})])
-    assert trail.policy == "grows"
-    (_, now) = trail.seen
-    assert now.records is not None
-    expiring = {key: replace(one, expires=2e9) for key, one in now.records.items()}
-    assert Trail([trail.seen[0], replace(now, records=expiring)]).policy == "volatile"
 
 
 def _looked(records: dict[str, str]) -> Seen:
