@@ -14,7 +14,8 @@ APPLICATION_SERVICES = ("backend", "worker", "frontend", "nginx")
 BUILD_SECONDS = 600
 SEED_SECONDS = 300
 MIGRATE_SECONDS = 180
-UP_SECONDS = 120
+# A stranger's services wait for each other, and a minute for their first signs of health.
+UP_SECONDS = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,14 @@ class Deployment:
     def build(self, commit: str) -> None:
         """Check `commit` out and build its images; the `current` tags move to them."""
         check_out(self.stack.state.application, commit, self.stack.state.folder / "kept")
+        stranger = self.stack.shape is Shape.STRANGER
         self.stack.compose(
             "build",
             "--quiet",
             "backend",
             "frontend",
             "nginx",
+            *(["sandbox"] if stranger else []),
             seconds=BUILD_SECONDS,
             hint="read what the build said above",
             environment={"REVISION": commit},

@@ -93,7 +93,10 @@ def test_a_stranger_s_release_2_adds_a_column_and_no_migration(tmp_path: Path) -
         assert {"migrations/env.py", "entrypoint.sh", "compose.stranger.yaml"} <= set(held)
         assert "changes.patch" not in held
         assert "LABEL" not in git(repository, "show", f"{release}:Dockerfile")
-        assert ("locale:" in git(repository, "show", f"{release}:app/models.py")) is (release == "release-2")
+        second = release == "release-2"
+        assert ("locale:" in git(repository, "show", f"{release}:app/models.py")) is second
+        assert ("converter:" in git(repository, "show", f"{release}:compose.stranger.yaml")) is second
+    assert git(repository, "diff", "--name-only", "release-1", "release-2", "--", "sandbox")
     asks = git(repository, "show", "release-2:app/chat.py")
     assert '["score_threshold"]' in asks
     assert "score_threshold" not in git(repository, "show", "release-1:app/routes/config.py")
