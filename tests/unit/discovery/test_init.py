@@ -510,7 +510,7 @@ HOSTILE = {
     "nothing": "an empty document",
     "no services": "files that compose can read",
     "not there": "No such file",
-    "a variable": "no value for NOBODY_SETS_THIS",
+    "a variable": "required variable NOBODY_SETS_THIS is missing a value",
 }
 
 
