@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from inspect import unwrap
+
+import minio
 import pytest
 
 from fixtures.baseline.facts import RecordedContent
 from fixtures.baseline.sight import lost_sight, whole_sight
-from fixtures.errors import Unverifiable
+from fixtures.errors import Meaning, Unverifiable
+from fixtures.given import asking
 from fixtures.stores.contract import ContentView, Digest, Pace
 from fixtures.stores.s3.descriptor import VERSIONS
 from tests.stack.content_reading import digests, read
@@ -125,3 +131,19 @@ def test_settings_that_the_reader_may_not_read_are_told(subject: S3, content: Co
             assert trusted.schemas()[f"{VERSIONS}{SET}"] == {"versioning": "Suspended"}
         finally:
             subject.undefine()
+
+
+def test_a_clock_that_is_off_is_named_and_no_store_is_down(
+    monkeypatch: pytest.MonkeyPatch, subject: S3
+) -> None:
+    """The server itself refuses what a machine signs whose clock is an hour ahead."""
+    monkeypatch.setattr(minio.time, "utcnow", lambda: datetime.now(UTC) + timedelta(hours=1))
+    clocks = r"expected the clocks .* to agree, observed .* there, .* here"
+    with closing(subject.view()) as view, pytest.raises(Unverifiable, match=clocks) as skewed:
+        view.ask()
+    with pytest.raises(Unverifiable, match=clocks):
+        unwrap(asking.stores_down)({subject.store: skewed.value})
+    gone = Unverifiable(
+        what="x", expected="y", observed="none", source="z", hint="", means=Meaning.UNREACHABLE
+    )
+    assert unwrap(asking.stores_down)({"gone": gone, subject.store: skewed.value}) == ["gone (none)"]
