@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -110,6 +111,9 @@ def _take(
     moved: Callable[[], Callable[[], Names]],
 ) -> BackupSet:
     finish_sets(folder.parent, target)
+    for left in folder.parent.glob(".*.part"):
+        if re.fullmatch(rf"\.\d{{8}}T\d{{9}}Z-{re.escape(target)}\.part", left.name):
+            shutil.rmtree(left)  # of a backup that was killed: this one has the target's lock
     temporary = part_of(folder)
     if folder.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))

@@ -21,7 +21,7 @@ from fixtures.system.clock import Moment
 from fixtures.system.command import Deadline, run_command
 from fixtures.system.files import part_of
 from fixtures.verdict import Verdict
-from rollback_actions.backup.taking import finish_sets
+from rollback_actions.backup.taking import finish_sets, new_backup_folder
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.session.journal import Journal
 from tests.unit.sandbox import Releases, Sandbox, back_up, facts, git, make_rollable
@@ -207,6 +207,15 @@ def test_one_that_is_whole_gets_it_at_the_next_backup(sandbox: Sandbox) -> None:
     with pytest.raises(ActionFailed, match="observed File exists"):
         back_up(sandbox, sandbox.commit, "one")
     assert is_whole(backups / "one", sandbox.target.name)
+
+
+def test_what_a_killed_backup_left_is_removed_by_the_next_one_of_its_target(sandbox: Sandbox) -> None:
+    backups, target = sandbox.target.folders.backups, sandbox.target.name
+    mine, others = (part_of(new_backup_folder(backups, name)) for name in (target, f"other-{target}"))
+    for part in (mine, others):
+        (part / "mysql").mkdir(parents=True)
+    back_up(sandbox, sandbox.commit, "two")
+    assert (mine.exists(), others.exists()) == (False, True)
 
 
 def test_a_baseline_that_lacks_only_its_name_gets_it_at_the_next_capture(tmp_path: Path) -> None:
