@@ -60,7 +60,8 @@ class StoreWriter(Generic[Profile]):
         self._control = writable.control
         self._reach = writable.reach
         # The same way, for steps that take as long as a backup or a restore.
-        self._whole = replace(self._reach, deadline=writable.deadline)
+        limit = "rollback_seconds, or premigration.scratch.seconds of a trial, in the profile"
+        self._whole = replace(self._reach, deadline=writable.deadline, limit=limit)
 
     def _failed(self, what: str, *, expected: object, observed: object, hint: str) -> ActionFailed:
         return action_failed(self._reach, what, expected=expected, observed=observed, hint=hint)

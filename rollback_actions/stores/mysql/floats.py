@@ -17,6 +17,7 @@ from pymysql.cursors import Cursor, SSCursor
 from fixtures.errors import ActionFailed
 from fixtures.reading import open_regular
 from fixtures.stores.mysql.view import quoted, rows
+from fixtures.stores.reach import Countdown
 from fixtures.system.files import create_file
 
 _COLUMNS = (
@@ -84,11 +85,12 @@ def write_floats(
     return count
 
 
-def put_floats_back(connection: Connection[Cursor], path: Path) -> None:
-    """Run the statements of `path`; each must change exactly one row."""
+def put_floats_back(connection: Connection[Cursor], path: Path, countdown: Countdown) -> None:
+    """Run the statements of `path`; each must change exactly one row, and begin before the deadline."""
     rows(connection, "START TRANSACTION")
     with open_regular(path) as stream, closing(connection.cursor()) as cursor:
         for line in stream:
+            countdown.left()
             changed = cursor.execute(line.decode())
             if changed != 1:
                 raise ActionFailed(

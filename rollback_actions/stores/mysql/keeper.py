@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pymysql
@@ -158,8 +159,8 @@ class Keeper(StoreWriter[MysqlProfile]):
                 rows(connection, f"DROP DATABASE IF EXISTS {quoted(database)}")
             self._programs.load(connection, flavour, package.path(DUMP), deadline=countdown.left())
         # A new connection: the first has been idle for as long as the load took.
-        with self._connected() as (connection, _, _):
-            put_floats_back(connection, package.path(FLOATS))
+        with self._connected(countdown.left()) as (connection, _, _):
+            put_floats_back(connection, package.path(FLOATS), countdown)
             self._verify(connection, package, countdown)
         later = sorted(present - set(package.records))
         return Restored(
@@ -168,8 +169,10 @@ class Keeper(StoreWriter[MysqlProfile]):
         )
 
     @contextmanager
-    def _connected(self) -> Iterator[tuple[Connection[Cursor], Flavour, str]]:
-        with translated(self._whole), connect(self._whole) as connection:
+    def _connected(self, seconds: float | None = None) -> Iterator[tuple[Connection[Cursor], Flavour, str]]:
+        """Connect; no statement takes more than `seconds`, by default those of a whole backup or restore."""
+        reach = self._whole if seconds is None else replace(self._whole, deadline=seconds)
+        with translated(reach), connect(reach) as connection:
             flavour, version = server(connection)
             yield connection, flavour, version
 

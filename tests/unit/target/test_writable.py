@@ -10,9 +10,9 @@ import pytest
 
 from fixtures.backups.package import Package
 from fixtures.collection import Json
-from fixtures.errors import ActionFailed
+from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.stores.drivers import at_place
-from fixtures.stores.reach import release
+from fixtures.stores.reach import Reach, release
 from fixtures.target.data_formats import Marks
 from fixtures.target.kinds import kinds
 from fixtures.target.sections import StoreProfile
@@ -44,6 +44,9 @@ class Keeper(StoreWriter[StoreProfile]):
     def seconds(self) -> tuple[float, float]:
         return self._reach.deadline, self._whole.deadline
 
+    def reaches(self) -> tuple[Reach, Reach]:
+        return self._reach, self._whole
+
 
 @pytest.mark.parametrize("kind", kinds())
 def test_a_keeper_of_any_kind_is_made_of_one_object_and_is_the_operator(kind: str) -> None:
@@ -62,6 +65,14 @@ def test_clients_are_made_of_one_object_too(kind: str) -> None:
 
 def test_a_request_has_the_deadline_of_the_profile_and_a_backup_its_own() -> None:
     assert Keeper(_writable()).seconds() == (section("redis").deadline_seconds, SECONDS)
+
+
+def test_who_had_not_enough_time_is_told_the_key_that_gives_more() -> None:
+    reach, whole = Keeper(replace(_writable(), deadline=0.0)).reaches()
+    with pytest.raises(Unverifiable, match="HINT: raise rollback_seconds"):
+        whole.start().left()
+    with pytest.raises(Unverifiable, match="HINT: raise deadline_seconds of this store"):
+        replace(reach, deadline=0.0).start().left()
 
 
 def test_who_asks_for_no_account_is_nobody() -> None:
