@@ -68,11 +68,11 @@ def assessment_lines(assessment: Assessment, *, monitored: bool) -> Iterator[str
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """A step of a plan: what it changes, in words, and the seconds that it may take."""
+    """A step of a plan: what it changes, in words, and the seconds that its stage is expected to take."""
 
     name: str
     changes: str
-    deadline_seconds: float
+    expected_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,8 @@ class PlanRecord:
     """A rollback that can be done, as it would be: what it costs, what to see to, and why it is refused.
 
     `engine` is the address at which the containers are: the shell chooses it, and not the profile.
-    Seconds: `budget_seconds` is the profile's, `expected_seconds` a guess by the backup, `deadline_seconds`
-    what the steps may take in all.
+    Seconds: `budget_seconds` is the profile's, `expected_seconds` a guess by the backup and the containers'
+    health checks.
     """
 
     commit: str
@@ -92,7 +92,6 @@ class PlanRecord:
     cautions: tuple[str, ...]
     budget_seconds: float
     expected_seconds: float
-    deadline_seconds: float
     foreseen: tuple[str, ...]
     refused: tuple[Trouble, ...]
 
@@ -133,7 +132,7 @@ def decision_record(
         plan.baseline.id,
         endpoint(),
         tuple(
-            StepRecord(step.name, changes, schedule.deadline(step.stage))
+            StepRecord(step.name, changes, schedule.expected[step.stage])
             for step, changes in outline(target, plan)
         ),
         tuple(losses(plan, _written(target, plan))),
@@ -147,7 +146,6 @@ def decision_record(
         ),
         schedule.budget,
         schedule.seconds,
-        schedule.deadlines,
         tuple(said(foreseen)),
         tuple(map(Trouble.of, without if refused is None else refused(plan, foreseen))),
     )
@@ -165,13 +163,11 @@ def decision_lines(record: DecisionRecord) -> Iterator[str]:
         yield f"engine: {plan.engine}"
         yield "steps:"
         for number, step in enumerate(plan.steps, start=1):
-            yield f"  {number:>2}. {step.name}: {step.changes} (within {step.deadline_seconds:.0f} s)"
+            yield f"  {number:>2}. {step.name}: {step.changes} (about {step.expected_seconds:.0f} s)"
         yield from (f"lost: {loss}" for loss in plan.lost)
         yield from (f"caution: {caution}" for caution in plan.cautions)
-        yield (
-            f"budget: {plan.budget_seconds:g} s (rollback_seconds); about {plan.expected_seconds:.0f} s"
-            f" expected, {plan.deadline_seconds:.0f} s by the deadlines"
-        )
+        about = f"about {plan.expected_seconds:.0f} s expected"
+        yield f"budget: {plan.budget_seconds:g} s (rollback_seconds); {about}"
         yield from plan.foreseen
         yield from (f"refused: {refusal.summary}; {refusal.hint}" for refusal in plan.refused)
     for lead, command in zip(("next: ", "      "), record.next, strict=False):

@@ -13,6 +13,7 @@ from fixtures.rollback.advice import Advice
 from fixtures.rollback.lock_state import LockState
 from fixtures.rollback.status import Ran, State, Status
 from fixtures.sealing.chain import Standing
+from fixtures.system.clock import age
 from fixtures.system.command import Command
 from fixtures.system.holder import Life
 from fixtures.target.profile import Target
@@ -23,9 +24,10 @@ from fixtures.verdict import Verdict, blind_at
 class StatusRecord:
     """How the newest rollback went: `verdict` is *broken* until it is known.
 
-    `kind`, `commit` and `names` are what was asked for, as far as that is known. `seconds` is how long it
-    took, None before its end; `blind` are stores where a writer may have been unseen. `locked` tells whether
-    the target's lock has a holder, or None if it cannot be read. `doubts` are why the record does not hold.
+    `kind`, `commit` and `names` are what was asked for, as far as that is known. `seconds` is how long its
+    runs took, None before its end, and `idle_seconds` the time between them. `blind` are stores where a
+    writer may have been unseen. `locked` tells whether the target's lock has a holder, or None if it cannot
+    be read. `doubts` are why the record does not hold.
     """
 
     incident: str
@@ -38,6 +40,7 @@ class StatusRecord:
     verdict: Verdict
     recorded: Verdict | None
     seconds: float | None
+    idle_seconds: float
     blind: tuple[str, ...]
     locked: bool | None
     lock: str
@@ -48,12 +51,13 @@ class StatusRecord:
 
 def done_line(record: RollbackRecord) -> str:
     """Return how a rollback ended, in words."""
-    return f"rollback: {_verdict(record.verdict, record.seconds, sorted(record.blind))}"
+    return f"rollback: {_verdict(record.verdict, record.seconds, record.idle, sorted(record.blind))}"
 
 
-def _verdict(verdict: Verdict, seconds: float, blind: Sequence[str]) -> str:
+def _verdict(verdict: Verdict, seconds: float, idle: float, blind: Sequence[str]) -> str:
     """Return the verdict in words, with the stores where a writer may have been unseen."""
-    return f"{verdict} in {seconds:.1f} s{blind_at(blind)}"
+    lay = f", and lay idle for {age(idle)} between its runs" if idle >= 1 else ""
+    return f"{verdict} in {seconds:.1f} s{lay}{blind_at(blind)}"
 
 
 def status_record(found: Status, lock: LockState, seal: Standing, advice: Advice) -> StatusRecord:
@@ -70,6 +74,7 @@ def status_record(found: Status, lock: LockState, seal: Standing, advice: Advice
         verdict=found.verdict,
         recorded=record.verdict if record else None,
         seconds=round(record.seconds, 3) if record else None,
+        idle_seconds=round(record.idle, 3) if record else 0.0,
         blind=tuple(sorted(record.blind)) if record else (),
         locked=None if lock.problem is not None else lock.holder is not None,
         lock=str(lock),
@@ -104,7 +109,7 @@ def _ending(found: StatusRecord) -> str:
         return "none yet; whether it runs cannot be known from here"
     if found.recorded is None or found.seconds is None:
         return "none, it was cut off"
-    return _verdict(found.recorded, found.seconds, found.blind)
+    return _verdict(found.recorded, found.seconds, found.idle_seconds, found.blind)
 
 
 def _wish(found: Status) -> Wish | None:

@@ -50,7 +50,7 @@ def rollback_events(record: IncidentRecord, converter: Converter) -> Iterator[Ev
                 text=line_of(f"{what}: {rollback.verdict}"),
                 source=name,
                 verdict=rollback.verdict,
-                seconds=rollback.seconds,
+                seconds=rollback.finished.seconds_since(rollback.started),
                 deadline=_budget_of(record, rollback),
             )
         ]

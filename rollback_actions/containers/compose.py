@@ -193,6 +193,7 @@ class ComposeControl(ComposeProject):
         files: Sequence[Path] | None = None,
         replicas: Mapping[str, int] | None = None,
         completes: bool = False,
+        again: bool = True,
     ) -> None:
         """Re-create `services` by the profile's compose files on the image ids `images`; wait for health.
 
@@ -202,7 +203,8 @@ class ComposeControl(ComposeProject):
         `docker compose up` finds the running images. A service that `images` does not name keeps its compose
         file's image. Nothing is built or pulled, and no other service is touched. `files` are read in place
         of the profile's, as if they stood there. `replicas` are the numbers of containers, by service:
-        without one, compose removes what somebody has added by ``--scale``.
+        without one, compose removes what somebody has added by ``--scale``. Without `again`, a container
+        that is as wanted already is left to come up.
         """
         limit = Deadline(deadline)
         services = tuple(services)
@@ -214,7 +216,7 @@ class ComposeControl(ComposeProject):
         with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
             override = Path(folder) / "images.yaml"
             override.write_text(_override({**chosen, **names}), encoding="utf-8")
-            create = ["up", "--detach", "--no-build", "--no-deps", "--force-recreate"]
+            create = ["up", "--detach", "--no-build", "--no-deps", *(["--force-recreate"] if again else [])]
             # COMPOSE_REMOVE_ORPHANS would have it remove whatever these files do not describe.
             create += ["--remove-orphans=false"]
             create += [f"--scale={service}={count}" for service, count in (replicas or {}).items()]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -65,9 +66,9 @@ def origin_of(target: Target, engine: ContainerEngine) -> Origin | None:
 class _Run:
     """One run of a rollback: the things that the actions of its steps work with.
 
-    It has `unfinished` from `begin` on, and `losses` and `maintenance` where steps of the plan need them.
-    `besides` are groups of services that have to stop too. `down` are the stores that did not start, and
-    `keepers` the write sides of the stores to restore.
+    `limit` is the time that it has. It has `unfinished` from `begin` on, and `losses` and `maintenance` where
+    steps of the plan need them. `besides` are groups of services that have to stop too. `down` are the stores
+    that did not start, and `keepers` the write sides of the stores to restore.
     """
 
     target: Target
@@ -76,6 +77,7 @@ class _Run:
     control: ComposeControl
     steps: Recorder
     schedule: Schedule
+    limit: Deadline
     unfinished: Unfinished = field(init=False)
     watch: Watch = field(init=False)
     losses: Losses = field(init=False)
@@ -90,6 +92,8 @@ class _Run:
         backup = plan.backup.folder.name if plan.backup else ""
         origin = origin_of(target, self.engine)
         self.unfinished = Unfinished.begin(incident, plan.wish, plan.baseline.id, backup, plan.stores, origin)
+        # What ran out of time before has more of it now.
+        self.limit = replace(self.limit, seconds=self.limit.seconds + self.unfinished.worked())
         _record_beginning(target, self.unfinished, self.steps)
         if plan.backup is not None:
             self.losses = Losses(target, self.engine, plan.backup, self.unfinished)
@@ -111,11 +115,27 @@ class _Run:
         if step.part_of is None:
             ACTIONS[step.id.step](self, step)
 
-    def open(self, planned: PlannedStep, seconds: float | None = None) -> AbstractContextManager[Shown]:
-        """Open a step of the plan; it may take `seconds`, by default its stage's deadline in the schedule."""
+    def deadline(self, stage: Stage) -> float:
+        """Return the seconds that a step of `stage` which begins now may take."""
+        return self.schedule.deadline(stage, self.limit.remaining)
+
+    @contextmanager
+    def open(self, planned: PlannedStep, seconds: float | None = None) -> Iterator[Shown]:
+        """Open a step of the plan; it may take `seconds`, by default all that the rollback has for it."""
+        begun = time.monotonic()
         if seconds is None and planned.id.step not in _UNTIMED:
-            seconds = self.schedule.deadline(planned.stage)
-        return self.steps(planned.id.step, planned.id.of, seconds)
+            seconds = self.deadline(planned.stage)
+        try:
+            with self.steps(planned.id.step, planned.id.of, seconds) as shown:
+                yield shown
+        except Problem as problem:
+            if seconds is not None and time.monotonic() - begun >= seconds:
+                had = self.limit.seconds
+                problem.add_note(
+                    f"HINT: set rollback_seconds = {2 * had:.0f} in the profile: {had:.0f} were used up."
+                    " A resumed rollback has more time as it is"
+                )
+            raise
 
     def keeper(self, name: str, deadline: float) -> StoreKeeper:
         """Return the write side of store `name`."""
@@ -142,7 +162,9 @@ def roll_back(
     stores' earlier data is kept already. Data that may have come since is kept in a further safety copy. Data
     that an earlier run has restored and accounted for is not restored again.
     """
-    run = _Run(target, plan, engine, control, steps, schedule_of(target, plan))
+    schedule = schedule_of(target, plan)
+    limit = Deadline(max(schedule.budget, schedule.enough))
+    run = _Run(target, plan, engine, control, steps, schedule, limit)
     run.walk(plan.of(Step.LOOK))
     run.begin(incident)
     unfinished = run.unfinished
@@ -154,7 +176,7 @@ def roll_back(
         )
     try:
         with watch_of(target, plan.stores, engine, steps.note) as run.watch:
-            run.walk(plan.left(restored=unfinished.records is not None))
+            run.walk(plan.left(restored=unfinished.is_restored))
         for other in supersede_covered(target.folders.incidents, target.name, plan.wish, incident):
             steps.note(f"nothing is left to do of the rollback of incident {other}")
     except BaseException as error:
@@ -222,7 +244,7 @@ def _copies(unfinished: Unfinished) -> str:
 
 
 def _look(run: _Run, look: PlannedStep) -> None:
-    target, plan, seconds = run.target, run.plan, run.schedule.deadline(look.stage)
+    target, plan, seconds = run.target, run.plan, run.deadline(look.stage)
     with run.open(look, seconds) as step:
         step.result = bring_images(target.folders.backups, plan.images, run.control, deadline=seconds)
         # The files that a commit's compose files refer to are there only after its checkout.
@@ -240,7 +262,7 @@ def _stop(run: _Run, stop: PlannedStep) -> None:
         there = run.engine.containers()
         for group in (*run.plan.stops, *run.besides):
             present = [service for service in group if service in there]
-            run.control.stop(present, deadline=run.schedule.deadline(stop.stage))
+            run.control.stop(present, deadline=run.deadline(stop.stage))
 
 
 def _up(run: _Run, up: PlannedStep) -> None:
@@ -250,12 +272,13 @@ def _up(run: _Run, up: PlannedStep) -> None:
         Problem: it does not start, and can neither list its records nor be restored.
     """
     name = up.id.of
+    stopped = isinstance(run.keeper(name, 0.0), StoppedKeeper)
+    seconds = run.schedule.share(up.stage) if stopped else run.deadline(up.stage)
     try:
-        with run.open(up):
-            services = run.target.stores[name].services
-            run.control.start(services, deadline=run.schedule.deadline(up.stage))
+        with run.open(up, seconds):
+            run.control.start(run.target.stores[name].services, deadline=seconds)
     except Problem as problem:
-        if not isinstance(run.keeper(name, 0.0), StoppedKeeper):
+        if not stopped:
             raise
         run.down.add(name)
         run.steps.note(f"{name} is down, its records cannot be asked for: {problem.summary}")
@@ -273,7 +296,7 @@ def _keep(run: _Run, keep: PlannedStep) -> None:
     which the earlier runs did not see. It fails when it cannot: see `Losses.export`.
     """
     target, steps = run.target, run.steps
-    limit = Deadline(run.schedule.deadline(keep.stage))
+    limit = Deadline(run.deadline(keep.stage))
     folder = target.folders.backups / "safety"
     with run.open(keep, limit.remaining) as step:
         with backup_written(folder):
@@ -314,7 +337,7 @@ def _load(run: _Run, names: Sequence[str], limit: Deadline) -> None:
 
 def _check_out(run: _Run, out: PlannedStep) -> None:
     with run.open(out) as step:
-        folder, seconds = run.unfinished.incident.folder, run.schedule.deadline(out.stage)
+        folder, seconds = run.unfinished.incident.folder, run.deadline(out.stage)
         step.result = check_out(run.target.application.repository, run.plan.commit, folder, seconds=seconds)
 
 
@@ -326,7 +349,7 @@ def _restore_all(run: _Run, steps: Sequence[PlannedStep]) -> None:
     for step in steps:
         of_store.setdefault(step.id.of, []).append(step)
     # Before the first restore: none is overwritten where another's keeper cannot be opened.
-    deadline = run.schedule.deadline(Stage.RESTORE)
+    deadline = run.deadline(Stage.RESTORE)
     run.keepers = {name: run.keeper(name, deadline) for name in of_store}
 
     def restore(name: str) -> None:
@@ -345,7 +368,7 @@ def _restore(run: _Run, restore: PlannedStep) -> None:
 
 
 def _account(run: _Run, account: PlannedStep) -> None:
-    run.losses.account(account.id.of, run.steps, Deadline(run.schedule.deadline(account.stage)))
+    run.losses.account(account.id.of, run.steps, Deadline(run.deadline(account.stage)))
 
 
 def _watched(run: _Run, watched: PlannedStep) -> None:
@@ -357,6 +380,7 @@ def _watched(run: _Run, watched: PlannedStep) -> None:
 
 def _start_all(run: _Run, start: PlannedStep) -> None:
     with run.open(start):
+        run.unfinished.starts(one.id for group in run.engine.containers().values() for one in group)
         _complete(run)
         _start(run, run.plan.stopped)
 
@@ -400,7 +424,7 @@ def _complete(run: _Run) -> None:
         if run.plan.kind is Kind.SERVICE or {one.image_id for one in there.get(service, ())} != {image}
     }
     if images:
-        deadline = run.schedule.deadline(Stage.START)
+        deadline = run.deadline(Stage.START)
         with _compose_files(run.target, run.plan) as files:
             run.control.up(
                 images,
@@ -413,7 +437,7 @@ def _complete(run: _Run) -> None:
 
 
 def _start(run: _Run, services: Sequence[str]) -> None:
-    deadline = run.schedule.deadline(Stage.START)
+    deadline = run.deadline(Stage.START)
     if not run.plan.images:
         _start_present(run, services, Deadline(deadline))
         return
@@ -422,7 +446,8 @@ def _start(run: _Run, services: Sequence[str]) -> None:
         return
     with _compose_files(run.target, run.plan) as files:
         replicas = run.plan.baseline.facts.replicas(images)
-        run.control.up(images, images, files=files, deadline=deadline, replicas=replicas)
+        again = _to_replace(run, images)
+        run.control.up(images, images, files=files, deadline=deadline, replicas=replicas, again=again)
 
 
 def _start_present(run: _Run, services: Sequence[str], limit: Deadline) -> None:
@@ -434,9 +459,16 @@ def _start_present(run: _Run, services: Sequence[str], limit: Deadline) -> None:
     anew = images_of(there, [service for service in run.plan.recreated if service in services])
     if anew:
         replicas = {service: len(there[service]) for service in anew}
-        run.control.up(anew, anew, deadline=limit.remaining, replicas=replicas)
+        again = _to_replace(run, anew)
+        run.control.up(anew, anew, deadline=limit.remaining, replicas=replicas, again=again)
     others = [service for service in services if service in there and service not in anew]
     run.control.start(others, deadline=limit.remaining)
+
+
+def _to_replace(run: _Run, services: Iterable[str]) -> bool:
+    """Return whether a container of `services` is there that is of before the rollback's first start."""
+    there = run.engine.containers()
+    return any(one.id in run.unfinished.replaced for name in services for one in there.get(name, ()))
 
 
 @contextmanager

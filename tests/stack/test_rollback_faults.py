@@ -24,8 +24,8 @@ pytestmark = [pytest.mark.timeout(2400), pytest.mark.usefixtures("whole", "settl
 SECONDS = 60
 ENGINE_SOCKET = "/var/run/docker.sock"
 PIECE_BYTES = 1 << 16
-# Of a rollback that hangs: its deadlines are shares of this.
-BUDGET = {"ROLLPROOF_ROLLBACK_SECONDS": "300"}
+# Of a rollback that hangs: a step has what is left of this.
+BUDGET = {"ROLLPROOF_ROLLBACK_SECONDS": "120"}
 WRONG_PASSWORD = "not-the-operators-password"  # noqa: S105 - nobody's
 
 

@@ -112,6 +112,7 @@ class Deployed:
 
     revision: str | None
     image_id: str = image(SERVICES[0])
+    id: str = "of release 2"
     mounts: tuple[()] = ()
 
 

@@ -140,7 +140,7 @@ def test_a_plan(run: Ran) -> None:
     assert found.plan.commit == run.sandbox.commit
     said = run("plan", "--service=backend")
     for step in found.plan.steps:
-        assert f". {step.name}: {step.changes} (within {step.deadline_seconds:.0f} s)" in said
+        assert f". {step.name}: {step.changes} (about {step.expected_seconds:.0f} s)" in said
     assert f"next: {found.next[0]}" in said
     assert run.found("plan", "--service=backend") == found
 

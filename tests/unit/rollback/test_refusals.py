@@ -14,7 +14,7 @@ import pytest
 from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode, UsageProblem
 from fixtures.incident.incident import Incident, RollbackRecord, new_incident
-from fixtures.rollback.plan import Plan, Stage, plan_database, plan_emergency, plan_service
+from fixtures.rollback.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
 from fixtures.rollback.refusals import Allowed, refusals
 from fixtures.rollback.schedule import Schedule, schedule_of
 from fixtures.rollback.unfinished import Unfinished
@@ -315,14 +315,31 @@ def test_without_room_for_the_safety_copy_nothing_begins(
     refuse(sandbox.target, plan_service(sandbox.target, "backend"), Allowed())
 
 
-def test_deadlines_add_up_to_the_budget_when_the_plan_fits(sandbox: Sandbox) -> None:
-    schedule = schedule_of(sandbox.target, _slow(plan_emergency(sandbox.target, sandbox.commit), 20))
-    assert schedule.seconds < schedule.budget == 300
-    assert schedule.deadlines == pytest.approx(300, abs=1)
-    assert all(schedule.deadline(stage) >= seconds for stage, seconds in schedule.expected.items())
+def test_what_is_left_of_the_budget_belongs_to_the_step_that_runs() -> None:
+    schedule = Schedule({Stage.STOP: 10.0, Stage.RESTORE: 40.0, Stage.START: 25.0}, 300.0)
+    assert not schedule.over_budget
+    assert schedule.deadline(Stage.RESTORE, 280.0) == 255.0
+    assert schedule.deadline(Stage.START, 143.0) == 143.0
+    # A start is tried, however late it is.
+    assert schedule.deadline(Stage.START, 0.0) == 37.5
 
 
-def test_over_budget_a_deadline_is_half_as_long_again_as_expected() -> None:
-    schedule = Schedule({Stage.STOP: 10.0, Stage.RESTORE: 590.0}, 300.0)
-    assert schedule.over_budget
-    assert (schedule.deadline(Stage.RESTORE), schedule.deadlines) == (885.0, 900.0)
+def test_a_start_takes_as_long_as_the_health_checks_that_wait_for_each_other(sandbox: Sandbox) -> None:
+    plan = plan_full(sandbox.target, sandbox.commit)
+
+    def waiting(each: float, **after: tuple[str, ...]) -> Plan:
+        containers = tuple(
+            replace(one, health_seconds=each, after=after.get(one.service, ()))
+            for one in plan.baseline.facts.containers
+        )
+        facts = replace(plan.baseline.facts, containers=containers)
+        return replace(plan, baseline=replace(plan.baseline, facts=facts))
+
+    def seconds(plan: Plan) -> float:
+        return schedule_of(sandbox.target, plan).expected[Stage.START]
+
+    assert seconds(waiting(30.0)) == 25.0 + 30.0
+    assert seconds(waiting(30.0, frontend=("backend", "redis"), backend=("worker",))) == 25.0 + 90.0
+    with pytest.raises(UsageProblem, match=r"expected 300 s at most.*") as refused:
+        refuse(sandbox.target, waiting(290.0), Allowed())
+    assert "raise rollback_seconds to 4" in refused.value.hint

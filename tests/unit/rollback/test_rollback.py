@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import re
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,18 +17,23 @@ import pytest
 
 from fixtures.backups.package import Kept
 from fixtures.baseline.facts import RecordedContainer
+from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ActionFailed
 from fixtures.git.repository import head
 from fixtures.incident.incident import Incident, new_incident
-from fixtures.incident.journal import verify_journal
+from fixtures.incident.journal import JournalEvent, verify_journal
 from fixtures.incident.journal_steps import Step, StepId, steps_in
 from fixtures.losses.changes import Written
 from fixtures.rollback.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
-from fixtures.rollback.unfinished import interrupted, unfinished_of
+from fixtures.rollback.schedule import Schedule
+from fixtures.rollback.unfinished import Unfinished, interrupted, unfinished_of
+from fixtures.system.clock import Moment
 from fixtures.verdict import Verdict
 from reports.answers.outline import cautions, losses, outline
+from reports.answers.rollback_lines import done_line
 from rollback_actions.backup import taking
 from rollback_actions.rollback.engine import ACTIONS, RecordsUnknown
+from rollback_actions.session.journal import Journal
 from tests.unit.sandbox import (
     COMPOSE_FILE,
     SERVICES,
@@ -227,8 +233,10 @@ def test_after_an_interruption_of_any_step_it_is_run_again(
     before_it = len(_steps(incident))
     sandbox.run(plan, incident)
     # A resumed one does the rest, and repeats what is not known to be done.
-    restored = plan.backup is not None and plan.steps[number].stage is Stage.START
-    left = [step for step in plan.steps if not restored or step.stage in {Stage.LOOK, Stage.START}]
+    started = {Step.START, Step.RECREATE} & {step.id.step for step in plan.steps[:number]}
+    restored = started or (plan.backup is not None and plan.steps[number].stage is Stage.START)
+    end = {Stage.LOOK, Stage.CHECK_OUT, Stage.START}
+    left = [step for step in plan.steps if not restored or step.stage in end]
     done, whole = set(_steps(incident)[before_it:]), {step.id for step in left if step.part_of is None}
     assert whole <= done <= {step.id for step in left}
     words = {name: "of release 1" if name in plan.stores else before[name] for name in before}
@@ -416,6 +424,45 @@ def test_one_whose_restored_data_another_overwrote_restores_it_again(
     assert f"rollback of incident {incident.id} has restored" in (other.folder / "journal.jsonl").read_text()
     assert sandbox.run(PLANS["emergency"](sandbox), incident).verdict == Verdict.PASSED
     assert set(_words(sandbox).values()) == {"of release 1"}
+
+
+@pytest.mark.parametrize("kind", ["full", "emergency"])
+def test_a_start_that_ran_out_of_time_is_gone_on_with(
+    sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(Schedule, "deadline", lambda _, stage, __: 0.1 if stage is Stage.START else 60.0)
+    created: list[bool] = []
+
+    def up(services: Iterable[str], *_: object, deadline: float, again: bool, **__: object) -> None:
+        created.append(again)
+        there = dict.fromkeys(services, (Deployed(None, id="of the rollback"),))
+        sandbox.engine.containers.return_value = {**sandbox.engine.containers.return_value, **there}
+        if len(created) == 1:
+            time.sleep(deadline)
+            raise ActionFailed(what="start", expected="healthy", observed="starting", source="d", hint="e")
+
+    sandbox.control.up.side_effect = up
+    with pytest.raises(ActionFailed) as caught:
+        sandbox.run(PLANS[kind](sandbox), incident)
+    assert "set rollback_seconds = 600 in the profile" in "".join(caught.value.__notes__)
+    stopped = _stopped(sandbox)
+    assert sandbox.run(PLANS[kind](sandbox), incident).verdict == Verdict.PASSED
+    assert (created, _stopped(sandbox)) == ([True, False], stopped)
+
+
+def test_the_time_between_two_runs_is_no_work(incident: Incident, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("fixtures.system.clock.time.clock_gettime", lambda _: now)
+    journal = Journal(incident.folder / "journal.jsonl", str)
+    for begin, end in ((100.0, 107.0), (1000.0, 1004.0)):  # the first one was killed
+        now = begin
+        journal.write(JournalEvent.STARTED, step="rollback", id=Step.ROLLBACK, of="")
+        unfinished = Unfinished.begin(incident, Wish(Kind.FULL, "c" * 40))
+        now = end
+        journal.write(JournalEvent.NOTED, text="at work")
+    record = unfinished.outcome(Verdict.PASSED, Moment.now())
+    assert (record.seconds, record.idle) == (11.0, 893.0)
+    assert done_line(record) == "rollback: passed in 11.0 s, and lay idle for 14 min between its runs"
 
 
 def test_what_is_lost_is_said(sandbox: Sandbox) -> None:
