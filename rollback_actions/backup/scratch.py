@@ -30,7 +30,6 @@ from fixtures.system.state import made_state_folder
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Engine, Target
 from fixtures.target.sections import StoreProfile
-from rollback_actions.containers import volumes
 from rollback_actions.containers.compose import ComposeControl
 
 Configuration = Mapping[str, Any]
@@ -171,12 +170,7 @@ class ScratchControl(ComposeControl):
                 if place not in theirs:
                     raise _no_counterpart(place)
                 # `super().load_volumes` checks all tars, and refuses a missing one by its name.
-                whole, kept = Path(renamed) / f"{volume}.tar", folder / f"{theirs[place]}.tar"
-                whole.symlink_to(kept)
-                # A copy of a running store is of one moment only with what changed meanwhile.
-                for suffix in (volumes.CHANGES, volumes.LISTED):
-                    if (besides := volumes.beside(kept, suffix)).exists():
-                        volumes.beside(whole, suffix).symlink_to(besides)
+                (Path(renamed) / f"{volume}.tar").symlink_to(folder / f"{theirs[place]}.tar")
             super().load_volumes(services, Path(renamed), deadline=deadline)
 
 

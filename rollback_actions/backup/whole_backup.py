@@ -18,7 +18,6 @@ from fixtures.engines.engine import ContainerEngine, images_of
 from fixtures.errors import Mismatch, Problem
 from fixtures.incident.journal_steps import Step, Steps
 from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_revisions
-from fixtures.system.in_container import is_in_a_container
 from fixtures.target.kinds import descriptor_of
 from fixtures.target.profile import Target
 from fixtures.target.store_descriptor import Means
@@ -128,19 +127,13 @@ def _waves(named: Mapping[str, set[str]]) -> tuple[tuple[str, ...], ...]:
 
 
 def away_during_backup(target: Target) -> Iterator[str]:
-    """Yield a line for each store that is paused or stopped while it is copied, with how long it was last."""
+    """Yield a line for each store that is stopped while it is copied, with how long it was last."""
     for name, store in target.stores.items():
-        descriptor = descriptor_of(store)
-        if descriptor.means(store) is not Means.VOLUMES:
+        if descriptor_of(store).means(store) is not Means.VOLUMES:
             continue
-        pause = 0.0 if is_in_a_container() else descriptor.pause(store)
-        if pause:
-            how = f"answers nobody for {pause:g} s at most, or is stopped if that is too short for its copy"
-        else:
-            how = "is stopped while it is copied, and answers nobody meanwhile"
         away = _last(target, name).get("away")
         last = f"{away:.1f} s the last time" if isinstance(away, int | float) else "how long is not known yet"
-        yield f"{name} {how}: {last}"
+        yield f"{name} is stopped while it is copied, and answers nobody meanwhile: {last}"
 
 
 def _last(target: Target, name: str) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from fixtures.errors import ActionFailed, Problem
 from fixtures.system.command import Deadline, run_command
 from fixtures.target.profile import Engine
 from fixtures.target.sections import Address
-from rollback_actions.containers import live_copy, volumes
+from rollback_actions.containers import volumes
 
 POLL_SECONDS = 0.2
 # Marks the processes of one `run`, so that they can be found in the container when their client is ended.
@@ -122,18 +122,8 @@ class ComposeControl(ComposeProject):
         self._await_health(services, limit)
 
     def save_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> Sequence[Path]:
-        """Write each data volume of `services` to `folder/<volume>.tar`; they must be stopped or paused."""
+        """Write each data volume of `services` to `folder/<volume>.tar`; they must be stopped."""
         return volumes.save(self._containers(services), folder, Deadline(deadline))
-
-    def copy_volumes(
-        self, services: Iterable[str], folder: Path, *, pause: float, deadline: float
-    ) -> float | None:
-        """Write each data volume of `services`, which run, to `folder`, as of one moment.
-
-        Their containers are paused once, for at most `pause` seconds. Return for how many, or None if that is
-        too short for what changes in the volumes: nothing is written then.
-        """
-        return live_copy.copy(self._containers(services), folder, pause, Deadline(deadline))
 
     def load_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> None:
         """Make each data volume of `services` equal to its files in `folder`; the services must be stopped.

@@ -29,46 +29,19 @@ HELPER_LABEL = "rollproof.helper"
 # The deadline for removing a helper whose work was interrupted.
 CLEANUP_SECONDS = 20.0
 _POLL_SECONDS = 0.1
+_NOT_STOPPED = tuple(f"--filter=status={state}" for state in ("running", "restarting", "paused"))
 # The folder where a helper sees its volume.
 INSIDE = "/volume"
 # GNU tar ends an archive with two blocks of zeros; it accepts a truncated archive without them.
 END_OF_ARCHIVE = bytes(1024)
 # The POSIX format keeps fractions of seconds, long names and large files alike.
-CREATE = f"tar --create --format=posix --sparse --numeric-owner --directory={INSIDE} --file=-"
+_CREATE = f"tar --create --format=posix --sparse --numeric-owner --directory={INSIDE} --file=-"
 # The times of folders are set last: what they hold may come in any order.
 _EXTRACT = (
     f"tar --extract --numeric-owner --same-owner --preserve-permissions --delay-directory-restore"
     f" --directory={INSIDE} --file=-"
 )
-REPLACE_SCRIPT = f"find {INSIDE} -mindepth 1 -delete && exec {_EXTRACT}"
-EXTRACT_SCRIPT = f"exec {_EXTRACT}"
-CHANGES, LISTED = "changes", "list"
-"""What a copy of a running store has beside each volume's tar: what changed since, and what is there then."""
-PLACE = "/rollproof"
-"""Where a helper keeps lists: not below its volume."""
-# Each entry with its type, mode, owner, size and time; the size of a folder is the file system's own. A step
-# that fails makes no shorter list: what is not in it would be deleted.
-LIST = (
-    f"mkdir -p {PLACE} && cd {INSIDE} && find . -maxdepth 0 -printf 'd %m %U %G - - .\\0' >{PLACE}/found &&"
-    r" find . -mindepth 1 ! -type s"
-    r" \( -type d -printf '%y %m %U %G - %T@ %P\0' -o -printf '%y %m %U %G %s %T@ %P\0' \)"
-    f" >>{PLACE}/found && LC_ALL=C sort -z {PLACE}/found"
-)
-_TYPES = "{ cut -z -d ' ' -f 1,7- | LC_ALL=C sort -z; }"
-# Of the list in the standard input: what is not in it, or as something else, is deleted.
-DELETE_SCRIPT = f"""
-mkdir -p {PLACE} && cat >{PLACE}/list && {_TYPES} <{PLACE}/list >{PLACE}/wanted &&
-{{ {LIST}; }} >{PLACE}/all && {_TYPES} <{PLACE}/all >{PLACE}/there && test -s {PLACE}/wanted &&
-cd {INSIDE} && LC_ALL=C comm -z -23 {PLACE}/there {PLACE}/wanted >{PLACE}/gone &&
-cut -z -d ' ' -f 2- <{PLACE}/gone | sed -z 's|^|./|' | xargs -0 -r rm -rf --
-"""
-COMPARE_SCRIPT = f"""
-mkdir -p {PLACE} && cat >{PLACE}/list && {{ {LIST}; }} >{PLACE}/there &&
-LC_ALL=C comm -z -3 {PLACE}/there {PLACE}/list >{PLACE}/differs || exit 1
-test ! -s {PLACE}/differs || {{ tr '\\0' '\\n' <{PLACE}/differs | head -n 3 >&2; exit 1; }}
-"""
-COMPLETING = ((DELETE_SCRIPT, LISTED), (EXTRACT_SCRIPT, CHANGES), (COMPARE_SCRIPT, LISTED))
-"""What completes a volume, in this order: each script with the file that is its input."""
+_REPLACE_SCRIPT = f"find {INSIDE} -mindepth 1 -delete && exec {_EXTRACT}"
 EMPTY_SCRIPT = f"""
 cd {INSIDE} || exit 1
 find . -mindepth 1 -delete 2>/dev/null || rm -rf -- ..?* .[!.]* *
@@ -97,7 +70,7 @@ empty() (
 cd {INSIDE} && empty . "$@"
 """
 SHELL_SCRIPT = "command -v rm && command -v ls"
-TOOLS_SCRIPT = "for one in tar find sort comm cut sed xargs date tr head; do command -v $one || exit 1; done"
+TOOLS_SCRIPT = "command -v tar && command -v find"
 
 
 def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> Sequence[Path]:
@@ -113,20 +86,18 @@ def save(containers: Iterable[Container], folder: Path, deadline: Deadline) -> S
     images = helper_images(containers, deadline)
     for volume in images:
         remove_helpers(volume, deadline)
-        _refuse_users(volume, ("running", "restarting"), "stopped or paused", deadline)
+        _refuse_users(volume, deadline)
     files = []
     for volume, image in images.items():
         file = folder / f"{volume}.tar"
-        _help(volume, image, [*CREATE.split(), "."], deadline, read_only=True, stdout=file)
-        refuse_cut(volume, image, file, deadline)
+        _help(volume, image, [*_CREATE.split(), "."], deadline, read_only=True, stdout=file)
+        _refuse_cut(volume, image, file, deadline)
         files.append(file)
     return files
 
 
 def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> None:
     """Make each volume of `containers` equal to `folder/<volume>.tar`. A second run ends in the same state.
-
-    Where `<volume>.tar.changes` and `<volume>.tar.list` are beside it, they complete it: see `live_copy`.
 
     Each tar is first read to its end. That does not show that its content is what was saved: for that there
     are the checksums of a backup's manifest.
@@ -137,15 +108,9 @@ def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> N
         Unverifiable: the deadline passed; the volumes may be half loaded.
     """
     images = helper_images(containers, deadline)
-    wholes = {volume: folder / f"{saved}.tar" for volume, saved in _saved_as(images, folder).items()}
-    live = any(beside(whole, suffix).exists() for whole in wholes.values() for suffix in (CHANGES, LISTED))
-    suffixes = (CHANGES, LISTED) if live else ()
-    expected = {
-        file.name
-        for whole in wholes.values()
-        for file in (whole, *(beside(whole, suffix) for suffix in suffixes))
-    }
-    observed = {file.name for pattern in ("*.tar", "*.tar.*") for file in folder.glob(pattern)}
+    files = {volume: folder / f"{saved}.tar" for volume, saved in _saved_as(images, folder).items()}
+    expected = {file.name for file in files.values()}
+    observed = {file.name for file in folder.glob("*.tar")}
     if expected != observed:
         raise ActionFailed(
             what="saved volumes",
@@ -156,15 +121,10 @@ def load(containers: Iterable[Container], folder: Path, deadline: Deadline) -> N
         )
     for volume, image in images.items():
         remove_helpers(volume, deadline)
-        _refuse_users(volume, ("running", "restarting", "paused"), "stopped", deadline)
-        for file in (wholes[volume], *([beside(wholes[volume], CHANGES)] if live else [])):
-            refuse_cut(volume, image, file, deadline)
+        _refuse_users(volume, deadline)
+        _refuse_cut(volume, image, files[volume], deadline)
     for volume, image in images.items():
-        whole = wholes[volume]
-        _help(volume, image, ["sh", "-c", REPLACE_SCRIPT], deadline, stdin=whole)
-        if live:
-            for script, suffix in COMPLETING:
-                _help(volume, image, ["sh", "-c", script], deadline, stdin=beside(whole, suffix))
+        _help(volume, image, ["sh", "-c", _REPLACE_SCRIPT], deadline, stdin=files[volume])
 
 
 def _saved_as(volumes: Iterable[str], folder: Path) -> dict[str, str]:
@@ -179,11 +139,6 @@ def _saved_as(volumes: Iterable[str], folder: Path) -> dict[str, str]:
     if len(old) == len(new) == 1 and all(map(is_anonymous, (*old, *new))):
         found[new[0]] = old[0]
     return found
-
-
-def beside(whole: Path, suffix: str) -> Path:
-    """Return the file beside a volume's tar that completes it."""
-    return whole.with_name(f"{whole.name}.{suffix}")
 
 
 def replace(
@@ -256,10 +211,9 @@ def _able(name: str, kind: str, images: Iterable[str], script: str, deadline: De
 
 def _refuse_writers(mount: Mount, deadline: Deadline) -> None:
     """Refuse if a container that is not stopped can write to `mount`, whatever its project."""
-    states = [f"--filter=status={state}" for state in ("running", "restarting", "paused")]
     # The engine finds who mounts that very folder, not who mounts one around it or inside it.
     narrow = [] if mount.kind == "bind" else [f"--filter=volume={mount.name}"]
-    listing = ["docker", "ps", "--quiet", "--no-trunc", *narrow, *states]
+    listing = ["docker", "ps", "--quiet", "--no-trunc", *narrow, *_NOT_STOPPED]
     writers = [
         str(user["name"]).lstrip("/")
         for user in _users_in(listing, mount.name, deadline)
@@ -315,13 +269,8 @@ def helper_images(containers: Iterable[Container], deadline: Deadline) -> Mappin
     images = images_by_volume(containers)
     if len({*images.values()}) == 1:
         return images
-    able = able_image(images, deadline)
+    able = _able(next(iter(images)), "volume", images.values(), TOOLS_SCRIPT, deadline)
     return images if able is None else dict.fromkeys(images, able)
-
-
-def able_image(images: Mapping[str, str], deadline: Deadline) -> str | None:
-    """Return the first of the images that has the programs of a copy and of its restore, None if none has."""
-    return _able(next(iter(images)), "volume", images.values(), TOOLS_SCRIPT, deadline)
 
 
 def images_by_volume(containers: Iterable[Container]) -> Mapping[str, str]:
@@ -357,30 +306,22 @@ def images_by_volume(containers: Iterable[Container]) -> Mapping[str, str]:
     return found
 
 
-def users_of(volume: str, form: str, deadline: Deadline, states: Iterable[str] = ()) -> list[str]:
-    """Return a line of the format `form` for each container that mounts `volume`, whatever its project.
-
-    Those that run are listed, or those in one of `states`.
-    """
-    filters = [f"--filter=status={state}" for state in states]
-    listing = ["docker", "ps", f"--filter=volume={volume}", *filters, f"--format={form}"]
-    return run_command(listing, what=f"look for users of volume {volume}", deadline=deadline).splitlines()
-
-
-def _refuse_users(volume: str, states: Iterable[str], allowed: str, deadline: Deadline) -> None:
-    """Refuse if a container in one of `states` mounts `volume`, whatever its project."""
-    users = users_of(volume, "{{.Names}} is {{.State}}", deadline, states)
+def _refuse_users(volume: str, deadline: Deadline) -> None:
+    """Refuse if a container that is not stopped mounts `volume`, whatever its project."""
+    form = "{{.Names}} is {{.State}}"
+    listing = ["docker", "ps", f"--filter=volume={volume}", *_NOT_STOPPED, f"--format={form}"]
+    users = run_command(listing, what=f"look for users of volume {volume}", deadline=deadline).splitlines()
     if users:
         raise ActionFailed(
             what=f"volume {volume}",
-            expected=f"every container that mounts it {allowed}",
+            expected="every container that mounts it stopped",
             observed=", ".join(users),
             source="docker ps",
             hint="a volume that is in use cannot be copied whole",
         )
 
 
-def refuse_cut(volume: str, image: str, file: Path, deadline: Deadline) -> None:
+def _refuse_cut(volume: str, image: str, file: Path, deadline: Deadline) -> None:
     """Refuse a saved volume that is not whole, after reading it to its end."""
     with open_regular(file) as archive:
         size = archive.seek(0, os.SEEK_END)

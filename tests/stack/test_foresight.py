@@ -45,7 +45,7 @@ from tests.unit.sandbox import facts
 
 TABLE = "imagedb.alembic_version"
 JUDGED = ("mysql", "mongodb", "redis", "qdrant", "milvus")
-# A backup of Milvus pauses it.
+# A backup of Milvus stops it.
 KEPT = ("mysql", "mongodb", "redis", "qdrant")
 SECONDS = 120.0
 

@@ -1,9 +1,7 @@
 """Milvus, write side: a snapshot of all its volumes together, as of one moment.
 
-A backup pauses Milvus for the last changes alone; before a restore it is stopped. Milvus notices a pause:
-2.3.5 with sessions of 5 s survived one of 2 s, and after one of 3 s it ended itself. Where the profile's
-pause is too short for what changes, a backup stops Milvus. That has no such limit, and costs the whole copy
-(180 MB took 5 to 11 s) and a start.
+Milvus is stopped for the copy (180 MB took 5 to 11 s), and before a restore. It is not paused: 2.3.5 with
+sessions of 5 s survived a pause of 2 s, and after one of 3 s it ended itself.
 
 The volumes hold the accounts too: a restore brings back the accounts at the time of the backup.
 """
@@ -33,8 +31,7 @@ from fixtures.target.store_descriptor import Means
 from rollback_actions.stores.contract import Restored
 from rollback_actions.stores.writable import StoreWriter
 
-METHOD = "snapshot of all volumes together"
-PAUSED, STOPPED = f"{METHOD}, paused", f"{METHOD}, stopped"
+METHOD = "snapshot of all volumes together, stopped"
 POLL_SECONDS = 0.3
 # Policies by which users may change records as they like.
 _CHANGING = frozenset({"changes", "volatile"})
@@ -53,7 +50,7 @@ class _Details(Model):
 
     Users may write during a backup. For a collection in `grown`, the copy lies between two counts: that in
     `collections`, before the copy, and that in `grown`, after it. None is an absent collection. A collection
-    in `changing` may have any count. The server was paused or stopped for `away` seconds.
+    in `changing` may have any count. The server was stopped for `away` seconds.
     """
 
     server: str
@@ -99,17 +96,17 @@ class Keeper(StoreWriter[MilvusProfile]):
     def back_up(self, folder: Path) -> Kept:
         """Flush, copy every volume, and check that nobody wrote meanwhile but who may.
 
-        The last changes are copied while the services are paused; else they are stopped for the whole copy.
-        They run again when this returns or raises.
+        The services are stopped for the copy; they run again when this returns or raises.
         """
         countdown = self._whole.start()
         before = self._flushed()
-        away = self._copied_running(folder, countdown)
-        stopped = away is None
-        if stopped:
-            away = self._copied_stopped(folder, countdown)
-        # Of one that went on, what users have loaded or released since is theirs.
-        after = self._wait_until(before, "backup", self._grew, settled=stopped).collections
+        began = time.monotonic()
+        try:
+            self._copy(folder, countdown)
+        finally:
+            self._start()
+        away = time.monotonic() - began
+        after = self._wait_until(before, "backup", self._grew).collections
         grown = {
             name: after.get(name)
             for name in {*before.collections, *after}
@@ -119,23 +116,7 @@ class Keeper(StoreWriter[MilvusProfile]):
         changing = tuple(name for name in names if policy_of(self._profile, name) in _CHANGING)
         update = {"grown": grown, "changing": changing, "away": away}
         details = before.model_copy(update=update)
-        return self._package(folder, details, STOPPED if stopped else PAUSED)
-
-    def _copied_running(self, folder: Path, countdown: Countdown) -> float | None:
-        """Copy every volume; return for how long the services were paused, None if a pause did not do."""
-        pause, services = self._profile.pause_seconds, self._profile.services
-        if not pause:
-            return None
-        return self._control.copy_volumes(services, folder, pause=pause, deadline=countdown.left())
-
-    def _copied_stopped(self, folder: Path, countdown: Countdown) -> float:
-        """Stop, copy every volume, and start again; return for how many seconds the services were away."""
-        began = time.monotonic()
-        try:
-            self._copy(folder, countdown)
-        finally:
-            self._start()
-        return time.monotonic() - began
+        return self._package(folder, details, METHOD)
 
     def keep_aside(self, folder: Path, *, up: bool) -> Kept:
         """Flush, stop, copy every volume, and stay stopped: a start costs more than the copy.
@@ -145,14 +126,14 @@ class Keeper(StoreWriter[MilvusProfile]):
         """
         countdown = self._whole.start()
         before: _Details | None = None
-        method = f"{STOPPED}, as they lay: it did not start"
+        method = f"{METHOD}, as they lay: it did not start"
         if up:
             with self._connected() as client:
                 listed(client, self._reach)  # a question open to any account that may connect
             try:
-                before, method = self._flushed(), STOPPED
+                before, method = self._flushed(), METHOD
             except Unverifiable as problem:
-                method = f"{STOPPED}, as they lay: it could not be flushed and counted: {problem.summary}"
+                method = f"{METHOD}, as they lay: it could not be flushed and counted: {problem.summary}"
         self._copy(folder, countdown)
         return self._package(folder, before, method)
 
@@ -285,12 +266,8 @@ class Keeper(StoreWriter[MilvusProfile]):
         expected: _Details,
         after: str,
         agree: Callable[[_Details, _Details], bool],
-        *,
-        settled: bool = True,
     ) -> _Details:
         """Wait until the collections `agree` with `expected`, loading and releasing them by it; return them.
-
-        Without `settled` nothing is loaded or released.
 
         Raises `ActionFailed` if that takes longer than the profile's `ready_seconds`.
         """
@@ -298,7 +275,7 @@ class Keeper(StoreWriter[MilvusProfile]):
         while True:
             observed: object
             try:
-                found = self._settle(expected) if settled else self._observed()
+                found = self._settle(expected)
             except Unverifiable as error:
                 observed = error.observed
             else:
@@ -314,11 +291,6 @@ class Keeper(StoreWriter[MilvusProfile]):
                     "no answer: see the server's log, and raise `ready_seconds` when it only needs longer",
                 )
             time.sleep(POLL_SECONDS)
-
-    def _observed(self) -> _Details:
-        """Return the state of all collections, as they are."""
-        with self._connected() as client:
-            return self._observe(client, Deadline(0.0))
 
     def _settle(self, expected: _Details) -> _Details:
         """Load and release collections as `expected`; return the state after that."""

@@ -6,7 +6,7 @@ import json
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -313,14 +313,15 @@ class Milvus(Subject):
         return self.watched, "start"
 
     def disturb(self, keeper: StoreKeeper, patch: pytest.MonkeyPatch) -> None:
-        """Let entities be inserted after the flush, in the place of a copy."""
+        """Let entities be inserted after the flush, before the copy."""
+        stop = self.control.stop
 
-        def insert(*_services: object, **_seconds: object) -> float:
+        def insert(services: Iterable[str], *, deadline: float) -> None:
             self.change(lambda scratch: scratch.insert("plain", range(5000, 5003)))
-            return 0.1
+            stop(services, deadline=deadline)
 
         patch.setattr(keeper, "_profile", self.profile.model_copy(update={"ready_seconds": 2}))
-        patch.setattr(self.watched, "copy_volumes", insert, raising=False)
+        patch.setattr(self.watched, "stop", insert, raising=False)
 
 
 def _named(record: RecordHash) -> tuple[str, int]:

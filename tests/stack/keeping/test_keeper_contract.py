@@ -127,7 +127,7 @@ def test_no_secret_is_in_a_package_or_on_a_command_line(subject: Subject, kept: 
 @pytest.mark.usefixtures("kept")
 def test_steps_of_a_backup_share_its_deadline(subject: Subject) -> None:
     """Each step in the store's containers has what the steps before it left."""
-    steps = {"run", "copy_volumes", "save_volumes"}
+    steps = {"run", "save_volumes"}
     given = [named["deadline"] for name, _, named in subject.watched.calls if name in steps]
     assert bool(given) is (subject.programs or subject.stops)
     assert all(seconds < WHOLE_SECONDS for seconds in given)

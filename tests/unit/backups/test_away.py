@@ -1,4 +1,4 @@
-"""What is said before a backup of the store that it pauses or stops."""
+"""What is said before a backup of the store that it stops."""
 
 from __future__ import annotations
 
@@ -22,17 +22,15 @@ address = {host = "127.0.0.1", port = 9}
 services = ["milvus"]
 risk = "high"
 """
-PAUSED = "milvus answers nobody for 1.5 s at most, or is stopped if that is too short for its copy"
 STOPPED = "milvus is stopped while it is copied, and answers nobody meanwhile"
 
 
-def _target(folder: Path, more: str = "") -> Target:
-    return load_target(write_profile(folder, MILVUS + more))
+def _target(folder: Path) -> Target:
+    return load_target(write_profile(folder, MILVUS))
 
 
-@pytest.mark.parametrize(("more", "said"), [("", PAUSED), ("pause_seconds = 0", STOPPED)])
-def test_a_store_that_is_away_is_named_and_no_other(tmp_path: Path, more: str, said: str) -> None:
-    assert list(away_during_backup(_target(tmp_path, more))) == [f"{said}: how long is not known yet"]
+def test_a_store_that_is_away_is_named_and_no_other(tmp_path: Path) -> None:
+    assert list(away_during_backup(_target(tmp_path))) == [f"{STOPPED}: how long is not known yet"]
 
 
 @pytest.mark.parametrize(
@@ -64,5 +62,5 @@ def test_how_long_it_was_away_is_told(tmp_path: Path, away: float | None, said: 
     )
     (folder / MANIFEST).write_bytes(manifest_text(as_json(manifest)))
     (line,) = away_during_backup(target)
-    assert line.startswith(f"{PAUSED}: ")
+    assert line.startswith(f"{STOPPED}: ")
     assert line.endswith(said)

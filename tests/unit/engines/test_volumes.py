@@ -137,7 +137,7 @@ def test_a_volume_without_a_name_is_loaded_into_the_one_that_follows_it(
     monkeypatch.setattr(
         volumes, "helper_images", lambda *_: dict.fromkeys(("data", *new[:number]), "sha256:1")
     )
-    for name in ("remove_helpers", "_refuse_users", "refuse_cut"):
+    for name in ("remove_helpers", "_refuse_users", "_refuse_cut"):
         monkeypatch.setattr(volumes, name, lambda *_: None)
     monkeypatch.setattr(volumes, "_help", load)
     with pytest.raises(ActionFailed, match="saved volumes") if several else nullcontext():

@@ -20,7 +20,6 @@ PROGRAMS: Mapping[str, str] = {
     "fixtures/redaction/secret_command.py": "what prints a secret of the profile",
     "reports/bundle/verify_record.py": "the checker in each bundle, which has to stand alone",
     "rollback_actions/cli/verify_commands.py": "pytest takes the place of the command `verify`",
-    "rollback_actions/containers/live_copy.py": "what ends a pause, even if this process is killed",
     "rollproof/plugin.py": "a run from a folder that is not the suite's is begun anew, in its own place",
     "fixtures/engines/host.py": "testinfra starts what its modules ask by, here under `timeout`",
 }

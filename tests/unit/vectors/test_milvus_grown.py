@@ -64,14 +64,10 @@ def test_of_what_users_may_change_a_restore_has_anything(count: int) -> None:
 
 
 @dataclass
-class Paused:
-    """The containers of a Milvus that is paused for its copy; `long` says that this does not do."""
+class Containers:
+    """The containers of a Milvus, and what was done with them."""
 
-    long: bool
     calls: list[str] = field(default_factory=list)
-
-    def copy_volumes(self, *_: object, **__: object) -> float | None:
-        return None if self.long else 0.8
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what else a keeper calls
         def call(*_: object, **__: object) -> None:
@@ -80,13 +76,12 @@ class Paused:
         return call
 
 
-@pytest.mark.parametrize("long", [False, True], ids=["paused", "stopped"])
-def test_what_users_load_and_release_meanwhile_is_theirs_unless_the_server_was_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, long: bool
+def test_what_was_released_is_released_after_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = create_autospec(MilvusClient, instance=True)
     client.list_collections.return_value = ["a"]
-    # Before, and after users have loaded it.
+    # Before, and after the start has loaded it.
     client.get_load_state.side_effect = [
         {"state": state} for state in (LoadState.NotLoad, *(LoadState.Loaded,) * 9)
     ]
@@ -100,16 +95,15 @@ def test_what_users_load_and_release_meanwhile_is_theirs_unless_the_server_was_s
         risk="high",
         policy={"*": "changes"},
     )
-    control = Paused(long)
+    control = Containers()
     writable = Writable("milvus", profile, Endpoint("127.0.0.1", 9), cast("ComposeControl", control), 60.0)
     keeper.Keeper(writable).back_up(tmp_path)
-    assert client.release_collection.called is long
-    assert control.calls[: 4 if long else 0] == (["stop", "save_volumes", "start", "resolve"] if long else [])
+    assert client.release_collection.called
+    assert control.calls == ["stop", "save_volumes", "start", "resolve"]
     # What was written to meanwhile may come back as something between: the keeper has judged it.
     back = keeper.Keeper(writable).restore(tmp_path)
     assert back.unsettled == {"a"}
     kept = read_package(tmp_path, kind="milvus")
-    assert kept.method == (keeper.STOPPED if long else keeper.PAUSED)
     assert kept.details["changing"] == ["a"]
 
 
