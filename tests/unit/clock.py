@@ -17,9 +17,12 @@ MADE = Moment("2026-11-26T10:00:00.000+00:00", 1000.0, "boot")
 
 @dataclass
 class Clock:
-    """Shows `start` until it is turned: this moment, where it says nothing else."""
+    """Shows `start` until it is turned: this second, where it says nothing else."""
 
-    start: Moment = field(default_factory=lambda: Moment.now())  # noqa: PLW0108 - that of then
+    # A whole number, so that what has passed since is the very number that a test turned it by.
+    start: Moment = field(
+        default_factory=lambda: replace(Moment.now(), since_boot=Moment.now().since_boot // 1)
+    )
     passed: float = 0.0
 
     def now(self) -> Moment:
