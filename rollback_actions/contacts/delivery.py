@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +19,8 @@ from fixtures.target.channels import sender_of
 
 _LOGGER = "apprise"
 _MOST = 300  # characters of a reason
+_said: ContextVar[list[str]] = ContextVar("_said")
+"""What Apprise logged of the message that is sent in this thread: it gives its reasons nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,10 @@ def deliver(
 
     A channel that takes longer counts as not delivered, and its thread is left alone.
     """
-    with _reasons() as reasons:
+    with _reasons():
         # Before the clock starts: a library with a plugin for each kind of channel takes a while to load.
         senders = [
-            Question(f"channel {number}", partial(_sent, sender_of(url), (title, body), seconds, reasons))
+            Question(f"channel {number}", partial(_sent, sender_of(url), (title, body), seconds))
             for number, url in enumerate(urls)
         ]
         for sender in senders:
@@ -50,19 +53,18 @@ def deliver(
     return [Delivery(one.delivered, redact(one.reason)[:_MOST], one.seconds) for one in done]
 
 
-def _sent(channel: Any, message: tuple[str, str], seconds: float, reasons: _Reasons) -> Delivery:  # noqa: ANN401 - the library has no type for it
+def _sent(channel: Any, message: tuple[str, str], seconds: float) -> Delivery:  # noqa: ANN401 - the library has no type for it
     """Send to one channel; return the result."""
     started = time.monotonic()
-    # A thread that has ended leaves its id to the next one.
-    reasons.forget(threading.get_ident())
+    _said.set([])
     try:
-        reason = _refusal(channel, message, seconds, reasons)
+        reason = _refusal(channel, message, seconds)
     except BaseException as error:  # noqa: BLE001 - whatever a channel's plugin raises, it has not delivered
         reason = f"{type(error).__name__}: {error}"
     return Delivery(not reason, reason, time.monotonic() - started)
 
 
-def _refusal(channel: Any, message: tuple[str, str], seconds: float, reasons: _Reasons) -> str:  # noqa: ANN401 - the library has no type for it
+def _refusal(channel: Any, message: tuple[str, str], seconds: float) -> str:  # noqa: ANN401 - the library has no type for it
     """Send; return the reason for a failure, or "" if the message was delivered."""
     if channel is None:
         return "a URL that Apprise does not understand"
@@ -70,43 +72,33 @@ def _refusal(channel: Any, message: tuple[str, str], seconds: float, reasons: _R
     title, body = message
     if channel.notify(title=title, body=body):
         return ""
-    return "; ".join(reasons.of(threading.get_ident())) or "refused without a reason"
+    return "; ".join(_said.get()) or "refused without a reason"
 
 
 class _Reasons(logging.Handler):
-    """Keeps Apprise's log lines, by thread: Apprise gives its reasons nowhere else.
-
-    Keyed by id, not by name: a thread of an earlier attempt may still hang, and give its reason later.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self._said: dict[int | None, list[str]] = {}
+    """Keeps Apprise's log lines, each with the error that it was logged for, which it does not name."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line."""
-        self._said.setdefault(record.thread, []).append(" ".join(record.getMessage().split()))
-
-    def forget(self, thread: int) -> None:
-        """Drop the lines logged under a thread id so far."""
-        self._said.pop(thread, None)
-
-    def of(self, thread: int) -> list[str]:
-        """Return the lines logged in the thread with id `thread`."""
-        return self._said.get(thread, [])
+        error = sys.exc_info()[1]
+        # The libraries between wrap the system's own error several times, and quote the whole URL.
+        while error is not None and (behind := error.__cause__ or error.__context__) is not None:
+            error = behind
+        cause = "" if error is None else f"{type(error).__name__}: {error}"
+        _said.get([]).append(" ".join(f"{record.getMessage()} {cause}".split()))
 
 
 @contextmanager
-def _reasons() -> Iterator[_Reasons]:
+def _reasons() -> Iterator[None]:
     """Take Apprise's log lines, and keep them from everybody else: they may name secrets."""
-    logger, reasons = logging.getLogger(_LOGGER), _Reasons()
+    logger, reasons = logging.getLogger(_LOGGER), _Reasons(logging.WARNING)
     before = logger.propagate, logger.level
     logger.addHandler(reasons)
     logger.propagate = False
     # Its debug lines are requests, with their headers.
     logger.setLevel(logging.WARNING)
     try:
-        yield reasons
+        yield
     finally:
         logger.removeHandler(reasons)
         logger.propagate = before[0]

@@ -82,20 +82,21 @@ def test_a_channel_that_fails_is_named_with_its_reason(away: Ran, sandbox: Sandb
     assert "channel 2 (json://127.0.0.1): NOT DELIVERED: Failed to send JSON" in said
     assert "error=500" in said
     assert "channel 3 (json://127.0.0.1): NOT DELIVERED: A Connection error occurred" in said
+    assert "ConnectionRefusedError: [Errno 111] Connection refused" in said
     assert "channel 4 (nonsense): NOT DELIVERED: a URL that Apprise does not understand" in said
     record = read_change(sandbox.target, sandbox.bad)
     assert [one.delivered for one in record.notifications] == [True, False, False, False]
     assert "error=500" in _kept(sandbox)
 
 
-def test_a_reason_is_of_its_own_channel_in_whichever_thread_it_was() -> None:
+def test_a_reason_is_of_its_own_channel() -> None:
     """The system gives the id of a thread that has ended to the next one."""
 
     def sender(reason: str) -> SimpleNamespace:
         return SimpleNamespace(notify=lambda **_: logging.getLogger("apprise").warning(reason))
 
-    with _reasons() as reasons:
-        found = [_sent(sender(reason), ("title", "body"), 1.0, reasons).reason for reason in ("500", "404")]
+    with _reasons():
+        found = [_sent(sender(reason), ("title", "body"), 1.0).reason for reason in ("500", "404")]
     assert found == ["500", "404"]
 
 
