@@ -150,6 +150,7 @@ def test_a_server_that_does_not_answer_fails_at_the_deadline(
     assert subject.observe() == kept.before
 
 
+@pytest.mark.restarts
 @pytest.mark.usefixtures("kept")
 def test_a_backup_that_a_write_disturbs_is_refused(
     subject: Subject, disturbed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

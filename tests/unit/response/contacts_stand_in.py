@@ -6,7 +6,7 @@ from fixtures.target.profile import load_target
 from tests.unit.sandbox import Sandbox
 from tests.unit.team_stand_in import Channels
 
-FAST = "delivery_seconds = 3\nattempts = 3\nretry_seconds = 0.05\n"
+FAST = "delivery_seconds = 10\nattempts = 3\nretry_seconds = 0.05\n"
 
 
 def reach(

@@ -227,7 +227,7 @@ def test_who_is_never_reached_is_passed_over_and_it_is_loud(
 
 
 def test_a_channel_that_hangs_has_its_deadline(once: Said, sandbox: Sandbox, server: Channels) -> None:
-    reach(sandbox, server, more="delivery_seconds = 0.5\nattempts = 2\nretry_seconds = 0.05\n")
+    reach(sandbox, server, more="delivery_seconds = 2\nattempts = 2\nretry_seconds = 0.05\n")
     server.hangs.add("ada")
     # It would hang for good.
     said = once(code=ExitCode.FAILED)
@@ -467,7 +467,7 @@ def until(holds: Callable[[], object]) -> None:
 def test_a_clock_that_is_killed_goes_on_and_says_what_it_repeats(
     once: Said, say: Said, sandbox: Sandbox, server: Channels
 ) -> None:
-    reach(sandbox, server, on_call=("ada", "phone"), more=FAST.replace("= 3\n", "= 20\n", 1))
+    reach(sandbox, server, on_call=("ada", "phone"), more=FAST.replace("= 10\n", "= 20\n", 1))
     server.hangs.add("phone")
     with running(sandbox) as process:
         until(lambda: len(server.sent) == 2)
@@ -492,7 +492,7 @@ def test_a_clock_that_is_killed_goes_on_and_says_what_it_repeats(
 def test_somebody_acknowledges_while_a_channel_hangs_and_ctrl_c_is_clean(
     say: Said, sandbox: Sandbox, server: Channels
 ) -> None:
-    reach(sandbox, server, more="delivery_seconds = 5\nattempts = 9\nretry_seconds = 60\n")
+    reach(sandbox, server, more="delivery_seconds = 10\nattempts = 9\nretry_seconds = 60\n")
     server.hangs.add("ada")
     with running(sandbox) as process:
         until(lambda: server.sent)
