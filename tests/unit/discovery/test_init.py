@@ -230,8 +230,9 @@ def test_one_shots_brokers_and_secrets_are_told(
 ) -> None:
     init(*_files("stranger", state), "--output=it.toml")
     text = Path("it.toml").read_text(encoding="utf-8")
-    assert "done their work: kafka-init, model-weights-init, sandbox." in text
-    assert "the suite relays to a single server" in " ".join(text.replace("#", "").split())
+    unwrapped = " ".join(text.replace("#", "").split())
+    assert "done their work: kafka-init, model-weights-init, sandbox." in unwrapped
+    assert "the suite relays to a single server" in unwrapped
     target = _loaded(Path("it.toml"), monkeypatch)
     # One password for everybody, from the secret that the server's own command reads.
     redis = target.stores["redis"]
