@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import bson
 import pytest
@@ -93,9 +94,22 @@ def test_keys_are_told_apart() -> None:
     keys = [1, Int64(1), 1.0, "1", Decimal128("1"), True, "true", None, "null", {"a": 1}, ObjectId(b"1" * 12)]
     texts = [record_key(bson.encode({"_id": key, "other": 1})) for key in [*keys, (b"1" * 12).hex()]]
     assert len(set(texts)) == len(keys) + 1
-    assert texts[-2] == (b"1" * 12).hex()
+    assert texts[-2] == f'ObjectId("{(b"1" * 12).hex()}")'
     assert record_key(bson.encode({"x": 1})) == "no _id"
-    assert record_key(bson.encode({"x": 1, "_id": ObjectId(b"1" * 12)})) == (b"1" * 12).hex()
+    assert record_key(bson.encode({"x": 1, "_id": ObjectId(b"1" * 12)})) == texts[-2]
+
+
+def test_keys_are_as_mongosh_takes_them() -> None:
+    number = UUID("12345678-1234-5678-1234-567812345678")
+    written = {
+        '"canary \\"a\\" é"': 'canary "a" é',
+        "7": 7,
+        'Long("7")': Int64(7),
+        '{"user": "a", "day": 3}': {"user": "a", "day": 3},
+        f'UUID("{number}")': Binary.from_uuid(number),
+        """EJSON.parse('{"$minKey": 1}')""": MinKey(),
+    }
+    assert {record_key(bson.encode({"_id": key})): key for key in written.values()} == written
 
 
 def test_hashes_have_their_bits_and_name_the_fields() -> None:
