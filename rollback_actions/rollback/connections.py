@@ -18,9 +18,8 @@ from rollback_actions.stores.registry import open_clients, tells_clients
 class Connections:
     """The connections to one store. It is opened again after each failure: a restart can move the store.
 
-    Another process may read with the account that the profile has for readers, such as the monitor. So may an
-    application whose account has more rights than a reader's: whether it writes cannot be told. Nor can it be
-    told of a program in the store's container, such as one of ``docker exec``: it may be gone before a look.
+    Whether a program in the store's container writes, such as one of ``docker exec``, cannot be told: it may
+    be gone before a look.
     """
 
     name: str
@@ -39,10 +38,7 @@ class Connections:
             self.close()
             raise
         sessions, self._since = self.engine.sessions(self.profile.services, self._since)
-        return Seen(
-            [f"client {one} of {self.name}" for one in others if not one.reads],
-            [*(str(one) for one in others if one.reads), *map(str, sessions)],
-        )
+        return Seen([f"client {one} of {self.name}" for one in others], [*map(str, sessions)])
 
     def close(self) -> None:
         """Close the watch's own connection."""

@@ -129,15 +129,13 @@ class StoreClients(Protocol):
 class Client:
     """One connection: its account, the host that the server sees it from, and the server's number for it.
 
-    `name` is the one that it gives itself, if the server tells. One that `reads` has the profile's account
-    for readers, or the name of another process of the suite. Whether it writes all the same cannot be told.
+    `name` is the one that it gives itself, if the server tells.
     """
 
     account: str
     host: str
     number: int = field(default=0, compare=False)
     name: str = field(default="", compare=False)
-    reads: bool = False
 
     def __str__(self) -> str:
         """Return account and host in one word."""

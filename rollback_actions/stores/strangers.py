@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 from fixtures.stores.contract import Blind
@@ -34,7 +33,8 @@ class Strangers(Generic[Watched]):
         """Return the clients in `found` that may be writers, each account and host once.
 
         `ours` are the numbers of this process's connections, by default those that it remembers. Bystanders
-        of the profile do not count, nor the one connection of a program of ours in the store's container.
+        of the profile do not count, nor whoever verifies or monitors, nor the one connection of a program of
+        ours in the store's container.
 
         Another client in a container that the store has for itself counts once it stays longer than a health
         check may. The server cannot tell the two.
@@ -50,7 +50,7 @@ class Strangers(Generic[Watched]):
         known = set(self._profile.bystanders)
         others = [one for one in others if known.isdisjoint({one.account, str(one)})]
         passing = self._programs(others) | self._passing(others)
-        told = {replace(one, reads=self._reads(one)) for one in others if one.number not in passing}
+        told = {one for one in others if one.number not in passing and not self._reads(one)}
         return sorted(told, key=str)
 
     def _reads(self, client: Client) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -166,7 +165,7 @@ def test_a_store_that_does_not_tell_is_named(sandbox: Sandbox, incident: Inciden
 
 
 def _seen_all_the_time(sandbox: Sandbox, store: str, account: str) -> None:
-    sandbox.clients[store].found.append(Client(account, "10.0.0.9", 7, reads=account == "reader"))
+    sandbox.clients[store].found.append(Client(account, "10.0.0.9", 7))
 
 
 def test_a_client_on_the_operators_account_is_a_writer_too(sandbox: Sandbox, incident: Incident) -> None:
@@ -174,19 +173,6 @@ def test_a_client_on_the_operators_account_is_a_writer_too(sandbox: Sandbox, inc
     with pytest.raises(WriterSeen, match=r"client operator@10\.0\.0\.9 of mysql, seen at 20"):
         sandbox.run(plan_database(sandbox.target, "mysql"), incident)
     assert sandbox.keepers["mysql"].words["a"] == "of release 2"
-
-
-def test_where_a_client_is_on_the_readers_account_the_watch_is_blind(
-    sandbox: Sandbox, incident: Incident
-) -> None:
-    """It may be the monitor, or an application that was given that account."""
-    _seen_all_the_time(sandbox, "redis", "reader")
-    record = sandbox.run(plan_emergency(sandbox.target, sandbox.commit), incident)
-    assert begun(incident)[Step.WATCHED] == (
-        "nobody at the containers, mysql; blind at redis (reader@10.0.0.9)"
-    )
-    assert record.blind == {"redis": "reader@10.0.0.9 may have written"}
-    assert json.loads((incident.folder / "rollback.json").read_text())["blind"] == record.blind
 
 
 def test_a_program_in_a_stores_container_makes_the_watch_blind(sandbox: Sandbox, incident: Incident) -> None:
@@ -206,7 +192,7 @@ def test_a_program_in_a_stores_container_makes_the_watch_blind(sandbox: Sandbox,
 
 
 def test_one_that_leaves_while_the_watch_begins_blinds_nobody(sandbox: Sandbox, incident: Incident) -> None:
-    found = iter([[Client("reader", "10.0.0.9", reads=True), Client("app", "10.0.0.9")]])
+    found = iter([[Client("app", "10.0.0.9")]])
     sandbox.clients["mysql"].others = lambda: next(found, [])  # type: ignore[method-assign]
     record = sandbox.run(plan_database(sandbox.target, "mysql"), incident)
     assert (record.blind, begun(incident)[Step.WATCHED]) == ({}, "nobody at the containers, mysql")
