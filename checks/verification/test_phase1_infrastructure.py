@@ -17,15 +17,13 @@ from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say, keep_differences
 from fixtures.git.repository import WorkingCopy
 from fixtures.given.asking import expect_room
-from fixtures.given.given_containers import known_commit
+from fixtures.given.given_containers import BACK, known_commit
 from fixtures.target.profile import Target
 
 if TYPE_CHECKING:
     from fixtures.engines.host import FileSystem
 
 pytestmark = [pytest.mark.verification, pytest.mark.phase1]
-
-BACK = "the container was not rolled back: run the rollback of this service again"
 
 
 @pytest.fixture
@@ -105,7 +103,7 @@ def test_container_runs_the_recorded_commit(
 
 
 def test_container_is_configured_as_recorded(
-    service: str, changed_settings: Sequence[str], unread: Sequence[str],
+    service: str, changed_settings: Sequence[str], unread: Sequence[str], way_back: str,
     evidence: Keep, expect: Expect, note: Say,
 ) -> None:
     """Environment, command, volumes, bound files, networks, limits and rights are the recorded ones."""
@@ -115,11 +113,11 @@ def test_container_is_configured_as_recorded(
     expect(not changed_settings,
            what=f"configuration of {service}", means=Meaning.WRONG_VERSION,
            expected="the recorded one", instead=listed(changed_settings, between="; "),
-           hint=BACK)
+           hint=way_back)
 
 
 def test_container_is_unchanged_inside(
-    service: str, changed_inside: Sequence[str], evidence: Keep, expect: Expect
+    service: str, changed_inside: Sequence[str], recreation: str, evidence: Keep, expect: Expect
 ) -> None:
     """Nothing was changed inside a container by hand; files of the moment, such as in /tmp, may be there."""
     keep_differences(evidence, changed_inside)
@@ -127,7 +125,7 @@ def test_container_is_unchanged_inside(
            what=f"files of {service} that are not its image's", means=Meaning.WRONG_VERSION,
            expected="those of the capture", instead=listed(changed_inside, between="; "),
            source="docker diff",
-           hint="re-create the container; what it changes by itself, name in engine.changing of the profile")
+           hint=f"name in engine.changing of the profile what it changes by itself; else {recreation}")
 
 
 def test_container_memory(container: Container, usage: Usage, target: Target, expect: Expect) -> None:
