@@ -1,4 +1,4 @@
-"""Pytest plugin: what is red, at the terminal: for each cause one entry, of at most six rows.
+"""Pytest plugin: what is red, at the terminal: for each cause one entry, of at most seven rows.
 
 An engine that is gone makes a hundred checks red: that is one entry, with their number. Tracebacks are in the
 record. With ``--tb``, such as ``--tb=short``, pytest's own sections take the place of this.
@@ -21,12 +21,12 @@ from reports.run.annotations import is_red, said_of
 
 NAME = "rollproof-causes"
 """The plugin's name while it folds."""
-ROWS = 6
+ROWS = 7
 """The most rows of one entry."""
-ALL_ROWS = 18
+ALL_ROWS = 20
 """The most rows of all entries together: the verdict must stay on the screen."""
 # It is for pasting: the reason is shortened before it is.
-_HINT_ROWS = 3
+_HINT_ROWS = 4
 _INDENT = "  "
 _STYLES = {Verdict.FAILED: "red", Verdict.BROKEN: "yellow"}
 # What pytest shows unless somebody asks for something else.
@@ -78,6 +78,21 @@ def entries(causes: dict[Cause, dict[str, None]], width: int) -> Iterator[tuple[
         yield entry, lines
 
 
+def _merged(causes: dict[Cause, dict[str, None]]) -> dict[Cause, dict[str, None]]:
+    """Return `causes`, as one those with the same hint and case: a container's image and its commit."""
+    together: dict[object, dict[Cause, dict[str, None]]] = {}
+    for cause, checks in causes.items():
+        cases = [check.partition("[")[2] for check in checks]
+        key = (cause.verdict, cause.hint, *cases) if cause.hint and all(cases) else cause
+        together.setdefault(key, {})[cause] = checks
+    return {
+        next(iter(group))._replace(reason="; ".join(cause.reason for cause in group)): {
+            check: None for checks in group.values() for check in checks
+        }
+        for group in together.values()
+    }
+
+
 def _within(text: str, rows: int, width: int) -> str:
     return f"{_INDENT}{shortened(text, rows * width - len(_INDENT))}"
 
@@ -116,21 +131,22 @@ class _Causes:
         """Print the causes in place of pytest's sections of tracebacks."""
         self._config.option.tbstyle = "no"
         if self._config.option.reportchars == _SHORT_SUMMARY:
-            terminalreporter.reportchars = ""
+            terminalreporter.reportchars = terminalreporter.reportchars.strip(_SHORT_SUMMARY)
         yield
         if not self._found:
             return
+        found = _merged(self._found)
         width = terminalreporter._tw.fullwidth  # noqa: SLF001 - it has no public name
         terminalreporter.section("red checks, by cause")
         shown = 0
-        for entry, (head, *rest) in entries(self._found, width):
+        for entry, (head, *rest) in entries(found, width):
             shown += 1
             terminalreporter.line(head, bold=True, **{_STYLES[entry.cause.verdict]: True})
             for line in rest:
                 terminalreporter.line(line)
-        left = [check for checks in list(self._found.values())[shown:] for check in checks]
+        left = [check for checks in list(found.values())[shown:] for check in checks]
         if left:
-            others = f"{len(self._found) - shown} more causes" if shown else f"{len(self._found)} causes"
+            others = f"{len(found) - shown} more causes" if shown else f"{len(found)} causes"
             terminalreporter.line(
                 shortened(f"and {others} of {len(left)} checks: all are in the record", width)
             )

@@ -47,7 +47,7 @@ _LATE = "every check of all four phases ran and passed, but the target was down 
 _NOT_IN_TIME = "every check of all four phases ran and passed, but not in time"
 _LONGEST_REASON = 200
 # At a terminal; all of it is in the record.
-_NOTES, _LONGEST_NOTE, _LONGEST_BLOCKED = 4, 70, 140
+_NOTES, _LONGEST_NOTE, _LONGEST_BLOCKED = 3, 70, 140
 UNSEEN = "Where a writer may have been unseen while data was restored"
 _RECORD = (VERDICT, GATE_PAGE, REPORT, POST_MORTEM, RESULTS)
 # GitHub and its imitations show the file that this variable names.
@@ -86,12 +86,12 @@ def lines(
         yield "  blind", f"   {text}", ""
     if verdict.partial:
         yield "  not covered", f": {'; '.join(verdict.partial)}", style
-    for text in verdict.notes[:_NOTES]:
-        yield "  note", f"    {shortened(text, _LONGEST_NOTE)}", ""
-    if len(verdict.notes) > _NOTES:
-        yield "  notes", f"   {len(verdict.notes) - _NOTES} more: see {VERDICT}", ""
+    shown = [shortened(text, _LONGEST_NOTE) for text in verdict.notes[:_NOTES]]
+    yield from (("  note", f"    {text}", "") for text in shown)
+    if shown != list(verdict.notes):
+        yield "  notes", f"   all {len(verdict.notes)} are in {VERDICT} of the record", ""
     yield "", f"  record  {shown_folder(folder)}: {', '.join(_record(folder))}", ""
-    yield "", f"  signed  {signature_of(verdict)}", ""
+    yield "", f"  {signature_of(verdict)}", ""
     yield from (("", note, "") for note in notes)
     said, text = _conclusion(verdict, green=green)
     yield said.upper(), f": {text} ({subject or verdict.target})", _STYLES[said]
@@ -229,8 +229,7 @@ def _blocked_together(verdict: RunVerdict) -> dict[str, list[str]]:
 
 
 def _line(reason: str) -> str:
-    line = reason.splitlines()[0] if reason else "no reason given"
-    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
+    return shortened(reason.splitlines()[0] if reason else "no reason given", _LONGEST_REASON)
 
 
 def _record(folder: Path) -> list[str]:

@@ -82,7 +82,8 @@ def test_more_{0}(table, note): note(f"note {{table}}: " + "n" * 300)
     terminal.checks(test_a=f"from fixtures.errors import Mismatch\n{EACH_ANOTHER}{body}")
     outcome = terminal.run()
     assert outcome.code == ExitCode.FAILED
-    assert outcome.text.count("  note ") > 1
+    assert outcome.text.count("  note    ") == 3
+    assert "all 40 are in verdict.json" in outcome.text
     assert rows(outcome.text) <= MOST_ROWS
     assert outcome.incident is not None
     assert "note 39: n" in (outcome.incident / "verdict.json").read_text(encoding="utf-8")
@@ -98,6 +99,38 @@ def test_a_red_check_is_a_few_rows_and_all_of_them_fit_the_screen(terminal: Sand
     assert rows(causes) <= ALL_ROWS + 1
     assert f"and {40 - shown} more causes of {40 - shown} checks" in causes
     assert rows(outcome.text) <= MOST_ROWS
+
+
+OF_ONE_CONTAINER = """
+from fixtures.errors import Mismatch
+def differs(what):
+    raise Mismatch(what=what, expected="1", observed="2", source="the engine", hint="run it again")
+@pytest.mark.phase1
+@pytest.mark.parametrize("service", ["api", "web"])
+def test_image(service): differs(f"image of {service}")
+@pytest.mark.phase1
+@pytest.mark.parametrize("service", ["api", "web"])
+def test_commit(service): differs(f"commit of {service}")
+@pytest.mark.phase1
+def test_disk(): differs("disk")
+@pytest.mark.phase1
+def test_room(): differs("room")
+"""
+
+
+def test_image_and_commit_of_one_container_are_one_cause(terminal: Sandbox) -> None:
+    terminal.checks(test_a=OF_ONE_CONTAINER)
+    causes = red_checks(terminal.run().text)
+    assert causes.count("HINT: run it again") == 4
+    assert "2 checks, the first test_image[api]\n  image of api: expected 1, observed 2" in causes
+    assert "commit of api: expected 1" in causes
+
+
+def test_a_warning_that_is_counted_is_shown(terminal: Sandbox) -> None:
+    terminal.checks(test_a="import warnings\n@pytest.mark.phase1\ndef test_x(): warnings.warn('is old')")
+    text = terminal.run().text
+    assert "1 warning" in text
+    assert "UserWarning: is old" in text
 
 
 @ALONE_AND_AT_LENGTH_WITH_WORKERS

@@ -134,7 +134,7 @@ def test_the_summary_says_what_is_wrong(tmp_path: Path) -> None:
         f"  first   {CAUSE.check}: kafka: expected an answer, observed none (from 127.0.0.1)"
     ]
     assert "  not covered: phase4 has not run" in said
-    assert said[-3:-1] == [f"  record  {tmp_path}: verdict.json", "  signed  unsigned"]
+    assert said[-3:-1] == [f"  record  {tmp_path}: verdict.json", "  unsigned"]
 
 
 def test_what_is_late_and_verified_says_that_nothing_else_is_wrong(tmp_path: Path) -> None:
