@@ -7,7 +7,7 @@ Then the summary is printed.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
@@ -21,8 +21,8 @@ from fixtures.home import typed
 from fixtures.incident.incident import IncidentKind, record_of
 from fixtures.incident.tally import of_severity, tally
 from fixtures.reading import read_regular
-from fixtures.record_names import GATE_PAGE, REPORT
-from fixtures.sealing.chain import UNSIGNED, promised
+from fixtures.record_names import GATE_PAGE, REPORT, VERDICT
+from fixtures.sealing.chain import UNSIGNED, Sealing, promised
 from fixtures.system.files import write_whole
 from fixtures.verdict import RunVerdict, Verdict
 from reports.allure.metadata import write_metadata
@@ -95,6 +95,10 @@ class _Record:
             signature=signature,
         )
         write_verdict(self._incident.folder, verdict)
+        sealing = self._verification.sealing
+        if signature != UNSIGNED and sealing is not None and not sealing.before.signed:
+            # Before the pages, which doubt a record whose verdict names a key and that nobody has signed.
+            unsigned = self._sealed(sealing, VERDICT.__eq__)
         self._show_times(verdict)
         # A run of severity alone shows its own result.
         self._verdict, self._shown = verdict, of_severity(self._verification.run, verdict) or verdict
@@ -169,17 +173,25 @@ class _Record:
         excused = sealing.before.excused
         if excused:
             self._notes.append(f"  not sealed when this run began, and changed: {listed(excused)}")
-        try:
-            sealing.seal(f"checks, run {self._verification.run.number}")
-        except Problem as problem:
+        problem = self._sealed(sealing)
+        if problem is not None:
             unsigned = unsigned or problem
             if self._verdict is not None and self._verdict.signature != UNSIGNED:
                 # It could be signed a moment ago, and the pages say so.
                 write_verdict(self._incident.folder, replace(self._verdict, signature=UNSIGNED))
+                self._shown = self._shown and replace(self._shown, signature=UNSIGNED)
         if unsigned is not None:
             self._notes.append(str(unsigned))
             if session.exitstatus == ExitCode.VERIFIED:
                 session.exitstatus = ExitCode.BROKEN
+
+    def _sealed(self, sealing: Sealing, only: Callable[[str], bool] = lambda _: True) -> Problem | None:
+        """Seal what is new, or `only` some names; return why it cannot be."""
+        try:
+            sealing.seal(f"checks, run {self._verification.run.number}", only)
+        except Problem as problem:
+            return problem
+        return None
 
     def say(self, terminal: pytest.TerminalReporter) -> None:
         """Print the verdict on the incident so far."""

@@ -46,7 +46,7 @@ def test_a_run_seals_its_record_and_no_gate_opens_on_an_edited_one(project: Sand
     entry = json.loads((first.incident / CHAIN).read_text())
 
     assert (found.doubts, found.open, found.signature) == ([], (), "unsigned")
-    assert "signed  unsigned" in first.text
+    assert "\n  unsigned\n" in first.text
     names = {line[66:].partition("/")[0] for line in entry["files"]}
     assert names >= {"ledger", "allure-results", "verdict.json", "postmortem.md", "incident.json"}
     assert json.loads((first.incident / "verdict.json").read_text())["signature"] == "unsigned"
@@ -77,7 +77,9 @@ def test_a_run_signs_its_record(project: Sandbox, monkeypatch: pytest.MonkeyPatc
     assert signed.incident is not None
     found = standing(signed.incident, load_target(path / "profile.toml").signing)
     assert found.signature.startswith("signed by ada@example.org with the key SHA256:")
-    assert "signed  signed with the key SHA256:" in signed.text
+    assert "  signed with the key SHA256:" in signed.text
+    page = (signed.incident / "postmortem.md").read_text()
+    assert "not signed" not in signed.text + page
 
     head = (signed.incident / HEAD).read_text()
     (path / "key").rename(path / "gone")
