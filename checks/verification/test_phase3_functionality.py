@@ -10,15 +10,16 @@ Each check `needs` functions of the application that the profile describes: with
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fixtures.baseline.folder import Baseline
-from fixtures.errors import Meaning
+from fixtures.errors import Meaning, listed
 from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
 from fixtures.given.asking import ExpectRefused
+from fixtures.home import typed
 from fixtures.system.rounds import Wrong, answer_of
 from fixtures.target.profile import Target
 
@@ -165,9 +166,10 @@ def test_upload_is_taken_in(uploaded: Uploaded, target: Target, expect: Expect) 
 @pytest.mark.needs("log_in", "own", "chat", "conversation", "turns", "forget", "stored_tokens")
 @pytest.mark.usefixtures("conversation")
 def test_canary_leaves_no_trace(
-    canary: Canary, client: ApplicationClient, target: Target, expect_refused: ExpectRefused
+    canary: Canary, client: ApplicationClient, target: Target, expect_refused: ExpectRefused,
+    left_in_stores: Callable[[], Sequence[str]], expect: Expect,
 ) -> None:
-    """Every trace of the canary can be removed, and is gone afterwards."""
+    """Every trace of the canary can be removed, and is gone afterwards, from the stores too."""
     functions = target.application.functions
     session = canary.log_in()
     asked = canary.ask(session).id
@@ -176,3 +178,9 @@ def test_canary_leaves_no_trace(
     again = canary.log_in()
     expect_refused("look at the swept conversation", lambda: client.turns(again, asked), *functions.gone)
     canary.sweep()
+    left = left_in_stores()
+    expect(not left,
+           what="records since the canary began", means=Meaning.DATA_CHANGED,
+           expected="none more, in collections of policy exact", instead=listed(left), source="the stores",
+           hint=f"see which, and remove them by their names: {typed('verify phase4 --no-gate')}; "
+                "where users write too, set the collection's policy")

@@ -33,6 +33,7 @@ from fixtures.system.rounds import answer_of
 from fixtures.target.profile import Target
 
 RESTORE = "restore the collection, or set its policy in the profile if it may change"
+CANARYS = "the canary made it, and the application did not remove it: remove it from the store by this name"
 pytestmark = [pytest.mark.verification, pytest.mark.phase4]
 
 
@@ -54,7 +55,8 @@ def test_collection_count(
     expect(collection.allows(records, expired),
            what=f"records in {collection}", means=Meaning.DATA_LOSS if more < 0 else Meaning.DATA_CHANGED,
            expected=collection.expected, observed=f"{records} ({more:+d}{past})",
-           source=f"exact count in {collection.store}", hint=RESTORE)
+           source=f"exact count in {collection.store}",
+           hint=f"{RESTORE}; test_collection_content says if the canary made what was added")
 
 
 def test_store_holds_no_unrecorded_collection(
@@ -68,7 +70,9 @@ def test_store_holds_no_unrecorded_collection(
     expect(not extra,
            what=f"collections of {store} that the baseline does not know", means=Meaning.DATA_CHANGED,
            expected="none", instead=listed(extra),
-           source=store, hint="the migration made them: remove them when their records are kept elsewhere")
+           source=store,
+           hint=CANARYS if all(map(target.application.is_canarys, extra))
+           else "the migration made them: remove them when their records are kept elsewhere")
 
 
 def test_collection_content(
@@ -89,7 +93,7 @@ def test_collection_content(
            what=f"records of {content}",
            means=Meaning.DATA_LOSS if comparison.missing.count else Meaning.DATA_CHANGED,
            expected=f"those of the baseline, policy {content.policy}", observed=comparison,
-           source=comparison.coverage, hint=RESTORE)
+           source=comparison.coverage, hint=CANARYS if comparison.is_canarys else RESTORE)
     least, covered = target.limits.coverage_percent, comparison.coverage.percent
     expect(covered >= least,
            what=f"compared records of {content}", otherwise=Unverifiable,
@@ -128,7 +132,9 @@ def test_store_holds_no_unrecorded_schema(
     expect(not extra,
            what=f"what {store} has and the baseline does not know", means=Meaning.DATA_CHANGED,
            expected="nothing", instead=listed(extra),
-           source=store, hint="the migration made it: remove it")
+           source=store,
+           hint=CANARYS if all(map(target.application.is_canarys, extra))
+           else "the migration made it: remove it")
     expect_sight(store, lost_sight, expect)
 
 
