@@ -25,7 +25,7 @@ SECONDS = 60
 ENGINE_SOCKET = "/var/run/docker.sock"
 PIECE_BYTES = 1 << 16
 # Of a rollback that hangs: a step has what is left of this.
-BUDGET = {"ROLLPROOF_ROLLBACK_SECONDS": "120"}
+BUDGET = {"ROLLPROOF_ROLLBACK_SECONDS": "200"}
 WRONG_PASSWORD = "not-the-operators-password"  # noqa: S105 - nobody's
 
 
