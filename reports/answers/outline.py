@@ -32,6 +32,7 @@ def _maintenance_on(_: Target, plan: Plan, __: str) -> str:
 
 def _stop(_: Target, plan: Plan, __: str) -> str:
     order = ", then ".join(", ".join(group) for group in plan.stops)
+    order += f", then {', '.join(plan.removed)}" if plan.removed else ""
     return f"stops {order}" + ("" if plan.maintained else ": not served from here to the last step")
 
 
@@ -74,6 +75,10 @@ def _start(_: Target, plan: Plan, __: str) -> str:
     return "; ".join((*_of_completion(plan), *_of_start(plan, plan.stopped)))
 
 
+def _remove(_: Target, plan: Plan, service: str) -> str:
+    return f"removes the containers of {service}, which {plan.commit[:12]} lacks; their volumes stay"
+
+
 def _maintenance_off(_: Target, plan: Plan, __: str) -> str:
     again = _of_start(plan, (plan.maintained,)) if plan.images else ()
     return "; ".join((f"{plan.maintained} answers again", *again))
@@ -97,6 +102,7 @@ _CHANGES: Mapping[Step, Callable[[Target, Plan, str], str]] = {
     Step.WATCHED: _watched,
     Step.START: _start,
     Step.RECREATE: _start,
+    Step.REMOVE: _remove,
     Step.MAINTENANCE_OFF: _maintenance_off,
     Step.KEEP_OUT: _keep_out,
 }

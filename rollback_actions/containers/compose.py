@@ -121,6 +121,15 @@ class ComposeControl(ComposeProject):
             run_command(["docker", "start", *stopped], what=f"start of {_list(services)}", deadline=limit)
         self._await_health(services, limit)
 
+    def remove(self, service: str, *, deadline: float) -> None:
+        """Stop and remove the containers of `service`, if there are any; their volumes stay."""
+        limit = Deadline(deadline)
+        found = [container.id for container in self._engine.containers().get(service, ())]
+        if found:
+            run_command(["docker", "stop", *found], what=f"stop of {service}", deadline=limit)
+            # Without --volumes: also the anonymous ones stay.
+            run_command(["docker", "rm", *found], what=f"removal of {service}", deadline=limit)
+
     def save_volumes(self, services: Iterable[str], folder: Path, *, deadline: float) -> Sequence[Path]:
         """Write each data volume of `services` to `folder/<volume>.tar`; they must be stopped."""
         return volumes.save(self._containers(services), folder, Deadline(deadline))

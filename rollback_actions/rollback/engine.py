@@ -40,6 +40,7 @@ from rollback_actions.rollback.checkout import check_out
 from rollback_actions.rollback.connections import watch_of
 from rollback_actions.rollback.losses import Losses
 from rollback_actions.rollback.maintenance import MaintenanceMode
+from rollback_actions.rollback.outside import require_served
 from rollback_actions.session.steps import Recorder
 from rollback_actions.stores.contract import LoadingKeeper, StoppedKeeper, StoreKeeper, kept_by
 from rollback_actions.stores.registry import open_keeper
@@ -260,7 +261,7 @@ def _maintenance_on(run: _Run, _: PlannedStep) -> None:
 def _stop(run: _Run, stop: PlannedStep) -> None:
     with run.open(stop):
         there = run.engine.containers()
-        for group in (*run.plan.stops, *run.besides):
+        for group in (*run.plan.stops, *filter(None, [run.plan.removed]), *run.besides):
             present = [service for service in group if service in there]
             run.control.stop(present, deadline=run.deadline(stop.stage))
 
@@ -383,10 +384,18 @@ def _start_all(run: _Run, start: PlannedStep) -> None:
         run.unfinished.starts(one.id for group in run.engine.containers().values() for one in group)
         _complete(run)
         _start(run, run.plan.stopped)
+        if not run.plan.maintained:
+            require_served(run.target, run.control, run.steps, run.deadline(start.stage))
+
+
+def _remove(run: _Run, remove: PlannedStep) -> None:
+    with run.open(remove):
+        run.control.remove(remove.id.of, deadline=run.deadline(remove.stage))
 
 
 def _maintenance_off(run: _Run, _: PlannedStep) -> None:
     run.maintenance.end(lambda: _start(run, (run.plan.maintained,)))
+    require_served(run.target, run.control, run.steps, run.deadline(Stage.START))
 
 
 def _keep_out(run: _Run, _: PlannedStep) -> None:
@@ -406,6 +415,7 @@ ACTIONS: Mapping[Step, Callable[[_Run, PlannedStep], None]] = {
     Step.WATCHED: _watched,
     Step.START: _start_all,
     Step.RECREATE: _start_all,
+    Step.REMOVE: _remove,
     Step.MAINTENANCE_OFF: _maintenance_off,
     Step.KEEP_OUT: _keep_out,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from fixtures.baseline.known_good import baseline_of
 from fixtures.decision.wish import Kind
 from fixtures.errors import ActionFailed, UsageProblem
 from fixtures.incident.incident import new_incident
+from fixtures.incident.origin import Origin
 from fixtures.rollback.plan import (
     Plan,
     plan_database,
@@ -20,7 +22,7 @@ from fixtures.rollback.plan import (
     plan_unfinished,
 )
 from fixtures.rollback.unfinished import Unfinished
-from tests.unit.sandbox import SERVICES, Releases, Sandbox, back_up, facts, image, make_sandbox
+from tests.unit.sandbox import SERVICES, Releases, Sandbox, back_up, facts, git, image, make_sandbox
 from tests.unit.saved_baseline import save_baseline
 
 WRITERS_FIRST = (("backend", "worker"), ("frontend",))
@@ -68,6 +70,60 @@ def test_an_emergency_restores_every_store(sandbox: Sandbox) -> None:
     assert (plan.kind, plan.stops, plan.stores) == (Kind.EMERGENCY, WRITERS_FIRST, ("redis", "mysql"))
     assert set(plan.images) == set(SERVICES)
     assert (plan.backup is not None, plan.checks_out) == (True, True)
+
+
+def _deploy(sandbox: Sandbox, compose_file: str) -> Origin:
+    """Commit another release of the compose file in the working copy."""
+    repository = sandbox.target.application.repository
+    (repository / "compose.yaml").write_text(compose_file)
+    git(repository, "commit", "--quiet", "--all", "--message", "release 3")
+    return Origin(git(repository, "rev-parse", "HEAD"))
+
+
+BROUGHT = "services: {backend: {image: b}, database-server: {image: d}, converter: {image: c}}"
+
+
+def test_what_the_release_brought_and_the_commit_lacks_is_removed_also_after_the_checkout(
+    sandbox: Sandbox,
+) -> None:
+    origin = _deploy(sandbox, BROUGHT)
+    for planned in (plan_full, plan_emergency):
+        plan = planned(sandbox.target, sandbox.commit)
+        assert plan.removed == ("converter",)
+        incident = new_incident(sandbox.target.folders.incidents, sandbox.target.name)
+        begun = Unfinished.begin(incident, plan.wish, plan.baseline.id, "", plan.stores, origin)
+        git(sandbox.target.application.repository, "checkout", "--quiet", "--detach", sandbox.commit)
+        assert plan_unfinished(sandbox.target, begun).removed == ("converter",)
+        # Whatever else is there is no part of the release that runs.
+        assert planned(sandbox.target, sandbox.commit).removed == ()
+        git(sandbox.target.application.repository, "checkout", "--quiet", "--detach", origin.head)
+
+
+def test_a_compose_file_that_cannot_be_read_refuses_no_rollback_and_removes_nothing(sandbox: Sandbox) -> None:
+    _deploy(sandbox, "services: [")
+    assert plan_emergency(sandbox.target, sandbox.commit).removed == ()
+
+
+def test_what_was_there_at_the_capture_is_not_removed(sandbox: Sandbox) -> None:
+    _deploy(sandbox, BROUGHT)
+    known = facts(sandbox.commit)
+    converter = replace(known.containers[0], service="converter")
+    recorded = replace(known, containers=(*known.containers, converter))
+    save_baseline(sandbox.target.folders.baselines, sandbox.target.name, recorded)
+    assert plan_full(sandbox.target, sandbox.commit).removed == ()
+
+
+def test_each_that_had_ended_is_made_again_also_on_an_image_of_its_own(sandbox: Sandbox) -> None:
+    wished = _deploy(sandbox, BROUGHT).head
+    known, own = facts(wished), f"sha256:{'e' * 64}"
+    ended = replace(known.containers[0], service="converter", image_id=own, completed=True)
+    more = (ended, replace(ended, service="database-server"), replace(ended, service="of-no-file"))
+    save_baseline(
+        sandbox.target.folders.baselines,
+        sandbox.target.name,
+        replace(known, containers=(*known.containers, *more)),
+    )
+    assert plan_full(sandbox.target, wished).completing == {"converter": own}
 
 
 def test_a_plan_is_made_again_of_what_was_recorded_of_it(sandbox: Sandbox) -> None:

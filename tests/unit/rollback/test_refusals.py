@@ -15,7 +15,7 @@ from fixtures.decision.wish import Kind, Wish
 from fixtures.errors import ExitCode, UsageProblem
 from fixtures.incident.incident import Incident, RollbackRecord, new_incident
 from fixtures.rollback.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
-from fixtures.rollback.refusals import Allowed, refusals
+from fixtures.rollback.refusals import Allowed, refusals, refuse_hold
 from fixtures.rollback.schedule import Schedule, schedule_of
 from fixtures.rollback.unfinished import Unfinished
 from fixtures.system.clock import Moment
@@ -174,6 +174,21 @@ def test_only_what_did_not_help_or_is_not_known_to_holds_the_same_up(
     then(incident)
     found = [refusal.source for refusal in refusals(sandbox.target, plan, Allowed(), ())]
     assert found == (["hold_seconds of the profile"] if held else [])
+
+
+def test_a_hold_ends_when_a_later_rollback_that_covers_it_is_verified(sandbox: Sandbox) -> None:
+    plan = plan_service(sandbox.target, "backend")
+    emergency = Wish(Kind.EMERGENCY, plan.commit)
+    _verified(_rolled_back(sandbox, emergency))
+    _rolled_back(sandbox, plan.wish)
+    with pytest.raises(UsageProblem, match="observed service backend to "):
+        refuse(sandbox.target, plan, Allowed())
+    _verified(_rolled_back(sandbox, Wish(Kind.SERVICE, plan.commit, ("worker",))))
+    with pytest.raises(UsageProblem, match="observed service backend to "):
+        refuse(sandbox.target, plan, Allowed())
+    _verified(_rolled_back(sandbox, Wish(Kind.FULL, plan.commit)))
+    refuse(sandbox.target, plan, Allowed())
+    refuse_hold(sandbox.target)
 
 
 def test_a_rollback_of_another_target_holds_nobody_up(sandbox: Sandbox) -> None:

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY, call
 
 import pytest
 
@@ -28,12 +29,15 @@ from fixtures.rollback.plan import Plan, Stage, plan_database, plan_emergency, p
 from fixtures.rollback.schedule import Schedule
 from fixtures.rollback.unfinished import Unfinished, interrupted, unfinished_of
 from fixtures.system.clock import Moment
+from fixtures.target.profile import load_target
 from fixtures.verdict import Verdict
 from reports.answers.outline import cautions, losses, outline
 from reports.answers.rollback_lines import done_line
 from rollback_actions.backup import taking
+from rollback_actions.rollback import outside
 from rollback_actions.rollback.engine import ACTIONS, RecordsUnknown
 from rollback_actions.session.journal import Journal
+from tests.unit.application_stand_in import running
 from tests.unit.sandbox import (
     COMPOSE_FILE,
     SERVICES,
@@ -126,7 +130,8 @@ def test_it_does_the_steps_that_were_shown(
 
 def test_each_step_of_a_plan_has_its_action(sandbox: Sandbox) -> None:
     with proxied(sandbox, WAY_IN):
-        steps = [step for planned in PLANS.values() for step in planned(sandbox).steps]
+        plans = [replace(planned(sandbox), removed=("converter",)) for planned in PLANS.values()]
+    steps = [step for plan in plans for step in plan.steps]
     assert {step.part_of or step.id.step for step in steps} == ACTIONS.keys()
 
 
@@ -279,6 +284,49 @@ def test_a_service_whose_files_compose_cannot_read_is_not_stopped(
     sandbox.control.stop.assert_not_called()
     assert not (incident.folder / "unfinished.json").exists()
     sandbox.run(plan_full(sandbox.target, sandbox.commit), incident)
+
+
+def test_a_service_of_the_release_is_stopped_first_and_removed_by_name_also_when_resumed(
+    sandbox: Sandbox, incident: Incident
+) -> None:
+    plan = replace(PLANS["emergency"](sandbox), removed=("converter",))
+    there = {"converter": (), **sandbox.engine.containers()}
+    sandbox.engine.containers.return_value = there
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run(plan, incident, StepId(Step.REMOVE, "converter"))
+    assert call(["converter"], deadline=ANY) in sandbox.control.stop.mock_calls
+    sandbox.control.remove.assert_not_called()
+    sandbox.run(plan, incident)
+    sandbox.control.remove.assert_called_once_with("converter", deadline=ANY)
+
+
+@pytest.mark.parametrize("mended", [True, False], ids=["its proxy is restarted", "it has no proxy"])
+def test_a_service_that_users_do_not_reach_is_not_passed(
+    sandbox: Sandbox, incident: Incident, monkeypatch: pytest.MonkeyPatch, *, mended: bool
+) -> None:
+    monkeypatch.setattr(outside, "_SETTLE_SECONDS", 0.0)
+    stale = True
+    restarted: list[str] = []
+
+    def start(services: Iterable[str], **_: object) -> None:
+        nonlocal stale
+        restarted.extend(services)
+        stale = False
+
+    sandbox.control.start.side_effect = start
+    with running() as application:
+        for path in ("/", "/api/v1/health/check"):
+            application.answers[f"GET {path}"] = lambda asked: asked.reply(502 if stale else 200, {})
+        text = sandbox.profile.read_text().replace("http://127.0.0.1:9", application.url)
+        proxy = '\n[application.requests]\nservice = "frontend"\n' if mended else ""
+        sandbox.profile.write_text(text + proxy)
+        sandbox.target = load_target(sandbox.profile)
+        if mended:
+            assert sandbox.run(plan_service(sandbox.target, "backend"), incident).verdict == Verdict.PASSED
+        else:
+            with pytest.raises(ActionFailed, match=r"(?s)observed 502 at /.*\nHINT: .*restart frontend"):
+                sandbox.run(plan_service(sandbox.target, "backend"), incident)
+    assert restarted == (["frontend"] if mended else [])
 
 
 def test_a_store_that_does_not_start_is_not_overwritten(sandbox: Sandbox, incident: Incident) -> None:
