@@ -12,6 +12,7 @@ from fixtures.baseline.facts import RecordedContainer
 from fixtures.baseline.folder import Baseline
 from fixtures.baseline.known_engine import EngineMatch
 from fixtures.baseline.strictness import Weaker, capture_hint
+from fixtures.engines.compose_project import up_command
 from fixtures.engines.engine import Container, Stranger, Usage
 from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say, keep_differences
@@ -114,6 +115,19 @@ def test_container_is_configured_as_recorded(
            what=f"configuration of {service}", means=Meaning.WRONG_VERSION,
            expected="the recorded one", instead=listed(changed_settings, between="; "),
            hint=way_back)
+
+
+def test_next_start_is_as_it_runs(
+    next_start: Sequence[str] | None, target: Target, expect: Expect, note: Say
+) -> None:
+    """The next `docker compose up` starts what runs: no tag was moved since, no environment file changed."""
+    if next_start is None:
+        note("next start: not compared, since the profile has no compose files")
+    expect(not next_start,
+           what="next start by docker compose", means=Meaning.WRONG_VERSION,
+           expected="the images and environments that run", instead=listed(next_start or (), between="; "),
+           source="compose files, environment files, tags",
+           hint=f"put back the tag or the file; or: {up_command(target.engine)}")
 
 
 def test_container_is_unchanged_inside(

@@ -239,10 +239,7 @@ class ComposeControl(ComposeProject):
     ) -> dict[str, str]:
         """Return the compose files' name for each service's image, if that name can move to another."""
         described = self.services(files, limit)
-        names = {
-            service: str(described.get(service, {}).get("image") or f"{self.profile.project}-{service}")
-            for service in images
-        }
+        names = {service: self.image_name(service, described) for service in images}
         wanted: dict[str, set[str]] = {}
         for service, name in names.items():
             wanted.setdefault(name, set()).add(images[service])

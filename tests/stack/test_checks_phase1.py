@@ -19,6 +19,7 @@ from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults
 from tests.stack import damage
 from tests.stack.container_faults import Containers
+from tests.stack.scratch_project import docker
 from tests.stack.verifier import Red, Verifier, expect, patient
 
 OTHER_COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -261,6 +262,17 @@ def test_networks_and_volumes_of_other_settings_are_seen(verifier: Verifier) -> 
     outcome = verifier.run("phase1", "--no-gate", "-k", "networks", f"--baseline={baseline}")
     words = [f"{name}: Internal: expected true, observed false" for name in networks]
     expect(outcome, {"test_networks_and_volumes_are_as_recorded": ("failed", *words)})
+
+
+def test_a_tag_that_was_moved_is_seen_before_the_next_start(
+    verifier: Verifier, containers: Containers
+) -> None:
+    frontend, nginx = containers.of("frontend"), containers.of("nginx")
+    with undone(lambda: docker("tag", frontend.image_id, frontend.image)):
+        docker("tag", nginx.image_id, frontend.image)
+        outcome = verifier.run("phase1", "--no-gate", "-k", "next_start or image")
+    word = f"{frontend.image} is {nginx.image_id[:19]}, not {frontend.image_id[:19]}"
+    expect(outcome, {"test_next_start_is_as_it_runs": ("failed", word)})
 
 
 def test_a_stack_in_order_is_green(verifier: Verifier) -> None:

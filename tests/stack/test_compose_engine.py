@@ -10,12 +10,14 @@ import yaml
 from fixtures.baseline.facts import RecordedResource
 from fixtures.baseline.seal import new_sealing
 from fixtures.baseline.surroundings import record_surroundings, resource_differences
+from fixtures.engines.compose import ComposeEngine
+from fixtures.engines.compose_project import ComposeProject
 from fixtures.engines.engine import ContainerEngine, Endpoint
 from fixtures.engines.host import Host
-from fixtures.errors import Unverifiable
+from fixtures.errors import ActionFailed, Unverifiable
 from fixtures.git.repository import read_working_copy
 from fixtures.probes.request_probe import Cursor, stamped
-from fixtures.target.profile import Target
+from fixtures.target.profile import Engine, Target
 from fixtures.target.sections import Address
 from tests.stack.container_faults import PERIOD_MICROSECONDS, QUOTA_MICROSECONDS
 from tests.stack.scratch_project import ScratchProject, compose, docker, pause, scratch_project
@@ -279,3 +281,42 @@ def test_a_session_in_a_container_is_told_from_a_health_check(project: ScratchPr
     found, later = project.engine.sessions(["data"], then)
     assert [str(one) for one in found] == [f"{program} in {data.name}" for program in ("true", "sh", "test")]
     assert project.engine.sessions(["data"], later)[0] == []
+
+
+def test_what_the_next_start_would_change_is_told_without_values(project: ScratchProject) -> None:
+    """A tag that was moved and an environment file that was changed, without a container created again."""
+    folder, tag = project.file.parent / "next", f"{project.name}/app:now"
+    folder.mkdir()
+    (folder / "app.env").write_text("KEPT=a$$b\nCHANGED=hunter2\nGONE=1\n")
+    file = folder / "compose.yaml"
+    file.write_text(
+        f"services: {{app: {{image: '{tag}', env_file: app.env, environment: {{PLAIN: 'c$$d', UNSET: }},"
+        " entrypoint: [sleep, infinity], command: [], init: true, tmpfs: [/data]}}"
+    )
+    name = f"{project.name}-next"
+    own = ComposeProject(Engine(kind="compose", project=name, files=(file,)))
+    there = ComposeEngine(name, 10)
+    words = ("compose", "--project-name", name, "--file", str(file))
+    docker("tag", project.image, tag)
+    try:
+        docker(*words, "up", "--detach", "--no-build")
+        assert own.next_start(there.containers(), deadline=60) == []
+        (folder / "app.env").write_text("KEPT=a$$b\nCHANGED=hunter3\nADDED=1\n")
+        assert own.next_start(there.containers(), deadline=60) == ["app: environment ADDED, CHANGED, GONE"]
+        other = docker("commit", project.container("other").id, tag)
+        assert own.next_start(there.containers(), deadline=60) == [
+            f"app: {tag} is {other[:19]}, not {project.image[:19]}"
+        ]
+        docker("image", "rm", "--force", tag)
+        (said,) = own.next_start(there.containers(), deadline=60)
+        assert f"{tag} is no image here" in said
+        docker("tag", project.image, tag)
+        docker(*words, "up", "--detach", "--no-build")
+        assert own.next_start(there.containers(), deadline=60) == []
+        file.write_text("services: [")
+        with pytest.raises(ActionFailed, match="reading of compose files"):
+            own.next_start(there.containers(), deadline=60)
+    finally:
+        file.write_text(f"services: {{app: {{image: '{tag}'}}}}")
+        docker(*words, "down", "--timeout=1")
+        docker("image", "rm", "--force", tag)
