@@ -111,7 +111,11 @@ def test_another_record_is_no_position(value: Json) -> None:
         ({}, []),
         # It went on: more came, more was read, more has expired.
         ({"topic_t_0": {"begin": 22, "end": 40}, "group_a_group_t_0": 40}, []),
-        ({"topic_t_2": {"begin": 0, "end": 0}, "group_new_t_2": 0}, []),
+        # Keys go to other partitions from then on.
+        (
+            {"topic_t_2": {"begin": 0, "end": 0}, "group_new_t_2": 0},
+            ["topic t: expected 2 partitions, observed 3"],
+        ),
         ({"group_a_group_t_0": "gone"}, ["group a group t 0: expected offset 20 or later, observed none"]),
         ({"group_a_group_t_0": 19}, ["group a group t 0: expected offset 20 or later, observed 19: 1 again"]),
         ({"group_a_group_t_0": 26}, ["up to the end of its partition, observed 26, the end at 25"]),
