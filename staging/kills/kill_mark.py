@@ -81,7 +81,7 @@ def _mark_mongodb(operators: Operators, name: str) -> Mark:
     files.insert_one({"_id": number, "file_id": name, "filename": name})
     return Mark(
         "mongodb",
-        str(number),
+        f'ObjectId("{number}")',
         lambda: files.find_one({"_id": number}) is not None,
         lambda: files.delete_one({"_id": number}),
     )

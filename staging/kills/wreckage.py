@@ -39,7 +39,7 @@ def wreck_mongodb(operators: Operators) -> frozenset[str]:
     changed = files.find_one(others, {"_id": 1}, sort=[("_id", 1)])
     files.delete_many({**others, "_id": {"$ne": changed["_id"] if changed else None}})
     files.update_many(others, {"$set": {"filename": "of release 2"}})
-    return frozenset({str(changed["_id"])} if changed else ())
+    return frozenset({f'ObjectId("{changed["_id"]}")'} if changed else ())
 
 
 def wreck_redis(operators: Operators) -> frozenset[str]:

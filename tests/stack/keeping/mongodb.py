@@ -93,7 +93,7 @@ class Mongodb(Subject):
     """The stack's server."""
 
     shown: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        '{"$numberInt": "1000"}': {
+        "1000": {
             "decimal": "1.10",
             "infinite": "-inf",
             "64 bits": 7,
@@ -224,7 +224,7 @@ class Mongodb(Subject):
             papers.delete_one({"_id": 4})
             papers.update_one({"_id": 5}, {"$set": {"text": "later"}})
 
-        three, four, five, last = (f'{{"$numberInt": "{number}"}}' for number in (3, 4, 5, 25))
+        three, four, five, last = (str(number) for number in (3, 4, 5, 25))
         return Chosen(PAPERS, (three, four, five, last), spoil, (three, last), size=10)
 
     def small(self, patch: pytest.MonkeyPatch) -> None:

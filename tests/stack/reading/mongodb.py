@@ -39,7 +39,7 @@ SHAPES: Mapping[str, Document] = {
 
 
 def _key(number: int) -> str:
-    return f'{{"$numberInt": "{number}"}}'
+    return str(number)
 
 
 def _set(number: int, seen: set[str], **values: object) -> Change:
@@ -79,7 +79,7 @@ class Mongodb(Subject):
         "added": (lambda s: s.papers.insert_one({"_id": "late"}), {'"late"': None}),
         "doubled": (
             lambda s: s.papers.insert_one({**paper(7), "_id": 7.5}),
-            {'{"$numberDouble": "7.5"}': None},
+            {"7.5": None},
         ),
         "two values swapped": (_swap, {_key(3): {"text"}, _key(4): {"text"}}),
         "a bit": _set(7, {"bytes"}, bytes=Binary(bytes([7, 8, 9, 10, 11, 12, 13, 15]))),
