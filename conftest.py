@@ -15,7 +15,7 @@ pytest_plugins = [
     "fixtures.given.given_containers",
     "fixtures.given.asking",
     "fixtures.given.contents",
-    "rollback_actions.given.given_backup",
+    "fixtures.given.given_backup",
     "fixtures.given.given_premigration",
     "reports.run.scrubbing",
     "reports.allure.results",

@@ -1,4 +1,1 @@
-"""Side-by-side runs against peers.
-
-May import `fixtures.*`, `reports.*`, `rollback_actions.*`, `staging.*`, `tests.*`.
-"""
+"""Side-by-side runs against peers."""

@@ -18,15 +18,15 @@ from benchmarks.overhead import CHECKS, measure_overhead
 from benchmarks.phases import ORDER, RECORD, measure_phases
 from benchmarks.rollback import measure_rollback
 from benchmarks.servers import mysql_server
-from fixtures.engines.factory import open_engine
-from fixtures.errors import UsageProblem
-from fixtures.stores.milvus.descriptor import MilvusProfile
-from fixtures.stores.mongodb.descriptor import MongodbProfile
-from fixtures.stores.qdrant.descriptor import QdrantProfile
-from fixtures.target.profile import load_target
 from reports.terminal.guard import guarded
 from reports.terminal.progress import Progress
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.engines.factory import open_engine
+from rollproof.errors import UsageProblem
+from rollproof.profile.profile import load_target
+from rollproof.stores.milvus.descriptor import MilvusProfile
+from rollproof.stores.mongodb.descriptor import MongodbProfile
+from rollproof.stores.qdrant.descriptor import QdrantProfile
 from staging.kills.wreckage import wreck_all
 from staging.releases.deployment import bring_up_application
 from staging.stack.fresh_stacks import fresh_stores

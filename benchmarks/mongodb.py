@@ -18,13 +18,13 @@ import typer
 from pymongo import MongoClient
 
 from benchmarks.measure import Measure, measure, side_by_side
-from fixtures.engines.engine import Endpoint
-from fixtures.stores.contract import Digest, Pace
-from fixtures.stores.mongodb.content import Content
-from fixtures.stores.mongodb.descriptor import MongodbProfile
-from fixtures.stores.mongodb.view import Document, connect
-from fixtures.stores.reach import Reach, Readable
-from fixtures.target.sections import Account, Address
+from rollproof.engines.engine import Endpoint
+from rollproof.profile.sections import Account, Address
+from rollproof.stores.contract import Digest, Pace
+from rollproof.stores.mongodb.content import Content
+from rollproof.stores.mongodb.descriptor import MongodbProfile
+from rollproof.stores.mongodb.view import Document, connect
+from rollproof.stores.reach import Reach, Readable
 
 DATABASE, COLLECTION = "rollproof_benchmark", "documents"
 BATCH = 10_000

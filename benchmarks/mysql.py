@@ -22,14 +22,14 @@ from pymysql.cursors import Cursor
 
 from benchmarks.measure import Measure, Row, compared, measure
 from benchmarks.mysql_tables import CORRUPTIONS, DATABASE, SAVED, make_database, make_table
-from fixtures.engines.engine import Endpoint
-from fixtures.errors import Problem
-from fixtures.stores.contract import Digest, Pace
-from fixtures.stores.mysql.content import Content
-from fixtures.stores.mysql.descriptor import MysqlProfile
-from fixtures.stores.mysql.view import connect, rows
-from fixtures.stores.reach import Reach, Readable
-from fixtures.target.sections import Account, Address
+from rollproof.engines.engine import Endpoint
+from rollproof.errors import Problem
+from rollproof.profile.sections import Account, Address
+from rollproof.stores.contract import Digest, Pace
+from rollproof.stores.mysql.content import Content
+from rollproof.stores.mysql.descriptor import MysqlProfile
+from rollproof.stores.mysql.view import connect, rows
+from rollproof.stores.reach import Reach, Readable
 from staging.machine.debian_packages import install
 
 ROOT = Path(__file__).parents[1]

@@ -32,7 +32,7 @@ pytest_plugins = [
 """
 _PROFILE_ALONE = """
 from pathlib import Path
-from fixtures.target.profile import load_target
+from rollproof.profile.profile import load_target
 load_target(Path(__file__).with_name("profile.toml"))
 """
 _PHASES = ("phase1", "phase2", "phase3", "phase4")

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.measure import Measure, side_by_side
-from fixtures.errors import ActionFailed, ExitCode
+from rollproof.errors import ActionFailed, ExitCode
 from tests.conftest import ROOT
 
 TIMES = 3

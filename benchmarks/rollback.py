@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.measure import Measure, side_by_side
-from fixtures.backups.sets import find_backup
-from fixtures.engines.factory import open_engine
-from fixtures.git.repository import git, head
-from fixtures.system.side_by_side import every
-from fixtures.target.profile import Target
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.stores.registry import open_keepers
+from rollproof.backups.sets import find_backup
+from rollproof.engines.factory import open_engine
+from rollproof.git.repository import git, head
+from rollproof.profile.profile import Target
+from rollproof.stores.keepers import open_keepers
+from rollproof.system.side_by_side import every
 from staging.stack.stack import Stack
 from staging.target.action_runs import apart, require_action
 from tests.conftest import ROOT

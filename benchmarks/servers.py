@@ -10,10 +10,10 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from benchmarks.mysql import Server
-from fixtures.engines.engine import ContainerEngine
-from fixtures.stores.mysql.descriptor import MysqlProfile
-from fixtures.target.profile import Target
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.engines.engine import ContainerEngine
+from rollproof.profile.profile import Target
+from rollproof.stores.mysql.descriptor import MysqlProfile
 from tests.stack.mysql_server import MysqlServer
 
 _USER = "benchmark"

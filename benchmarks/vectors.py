@@ -17,13 +17,13 @@ from typing import Any
 import httpx2
 
 from benchmarks.measure import Measure, side_by_side
-from fixtures.engines.engine import Endpoint
-from fixtures.stores.contract import ContentView, Pace
-from fixtures.stores.milvus.descriptor import MilvusProfile
-from fixtures.stores.qdrant.descriptor import QdrantProfile
-from fixtures.stores.qdrant.view import Rest, path_of
-from fixtures.stores.reach import Reach, Readable, account_of
-from fixtures.target.sections import Account, Address, ApiKey
+from rollproof.engines.engine import Endpoint
+from rollproof.profile.sections import Account, Address, ApiKey
+from rollproof.stores.contract import ContentView, Pace
+from rollproof.stores.milvus.descriptor import MilvusProfile
+from rollproof.stores.qdrant.descriptor import QdrantProfile
+from rollproof.stores.qdrant.view import Rest, path_of
+from rollproof.stores.reach import Reach, Readable, account_of
 
 DIMENSION = 384
 BATCH = 1000
@@ -52,7 +52,7 @@ def records(count: int) -> Iterator[list[dict[str, Any]]]:
 @contextmanager
 def qdrant(endpoint: Endpoint, key: ApiKey, count: int) -> Iterator[tuple[ContentView, str]]:
     """Yield a content reader and a filled collection of Qdrant; drop the collection at the end."""
-    from fixtures.stores.qdrant.content import Content  # noqa: PLC0415 - a driver a store
+    from rollproof.stores.qdrant.content import Content  # noqa: PLC0415 - a driver a store
 
     rest, name = (
         Rest(Reach("qdrant", endpoint, account_of(key), SECONDS)),
@@ -101,9 +101,9 @@ def milvus(endpoint: Endpoint, account: Account, count: int) -> Iterator[tuple[C
     """Yield a content reader and a filled collection of Milvus; drop the collection at the end."""
     from pymilvus import DataType  # noqa: PLC0415 - a driver a store
 
-    from fixtures.stores.milvus.content import Content  # noqa: PLC0415
-    from fixtures.stores.milvus.view import connect  # noqa: PLC0415
-    from fixtures.stores.reach import Reach  # noqa: PLC0415
+    from rollproof.stores.milvus.content import Content  # noqa: PLC0415
+    from rollproof.stores.milvus.view import connect  # noqa: PLC0415
+    from rollproof.stores.reach import Reach  # noqa: PLC0415
 
     client, name = (
         connect(Reach("milvus", endpoint, account, SECONDS), "default"),
@@ -139,8 +139,8 @@ def milvus(endpoint: Endpoint, account: Account, count: int) -> Iterator[tuple[C
 
 def iterate(endpoint: Endpoint, account: Account, collection: str, batch: int) -> int:
     """Read all entities with all fields by the client's own iterator; return their count."""
-    from fixtures.stores.milvus.view import connect  # noqa: PLC0415 - a driver a store
-    from fixtures.stores.reach import Reach  # noqa: PLC0415
+    from rollproof.stores.milvus.view import connect  # noqa: PLC0415 - a driver a store
+    from rollproof.stores.reach import Reach  # noqa: PLC0415
 
     client, read = connect(Reach("milvus", endpoint, account, SECONDS), "default"), 0
     try:

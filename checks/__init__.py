@@ -1,4 +1,1 @@
-"""The runbook's checks. They read like the runbook, and know no driver.
-
-May import nothing of ours.
-"""
+"""The runbook's checks. They read like the runbook, and know no driver."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fixtures.system.process import interruptible
+from rollproof.system.process import interruptible
 
 
 def main() -> int:

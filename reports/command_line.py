@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from fixtures.errors import EXIT_CODES_TOLD, ExitCode
 from reports.terminal.guard import guarded
+from rollproof.errors import EXIT_CODES_TOLD, ExitCode
 
 EXAMPLES = {
     "report": ("report INCIDENT", "report incidents/INCIDENT --target prod.toml"),

@@ -1,4 +1,1 @@
-"""Everything that may change the target. Its own modules are the command line, and its beginning.
-
-May import `fixtures`, `fixtures.system`, `reports.terminal`, `rollback_actions.cli`.
-"""
+"""Everything that changes the target. `check_run` starts runs of the checks, each in its own process."""

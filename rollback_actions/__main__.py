@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fixtures.system.process import interruptible
+from rollproof.system.process import interruptible
 
 
 def main() -> int:
     """Run the command line, which is imported here: Ctrl-C ends that in a word, too."""
-    from rollback_actions.command_line import main as run  # noqa: PLC0415
+    from rollproof.cli.command_line import main as run  # noqa: PLC0415
 
     return run()
 

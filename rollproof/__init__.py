@@ -1,6 +1,8 @@
-"""The command `rollproof`, and pytest's plugin of that name: the door of an installed suite.
+"""The library, and the command `rollproof`: a target as it is read, each store with its keeper, the incident.
 
-May import `fixtures`, `fixtures.system`, `rollback_actions`.
+Its own modules are what every package shares: `errors`, `verdict`, `runbook` (phases and steps), `collection`
+(what a store has records in), `record_names` (files of an incident), `reading` (files that others name) and
+`home` (where the suite lies). `__main__`, `plugin`, `verification` and `anew` start the command and pytest.
 """
 
 from __future__ import annotations

@@ -17,13 +17,13 @@ def main() -> int:
 def begun(program: Callable[[], int]) -> int:
     """Run `program` with the suite's own modules, whatever else is installed."""
     sys.path.insert(0, str(SUITE))
-    from fixtures.system.process import interruptible  # noqa: PLC0415 - found from here on
+    from rollproof.system.process import interruptible  # noqa: PLC0415 - found from here on
 
     return interruptible(program)
 
 
 def _typed() -> int:
-    from fixtures.home import TYPED  # noqa: PLC0415
+    from rollproof.home import TYPED  # noqa: PLC0415
 
     os.environ[TYPED] = "1"  # before the import: it makes the help of the groups
     return command_line()
@@ -31,7 +31,7 @@ def _typed() -> int:
 
 def command_line() -> int:
     """Run the command line; the suite's modules can be found."""
-    from rollback_actions.command_line import main as run  # noqa: PLC0415
+    from rollproof.cli.command_line import main as run  # noqa: PLC0415
 
     return run()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reports.terminal.guard import guarded
-from rollback_actions.cli.lazy import At, commands
+from rollproof.cli.lazy import At, commands
 
 COMMANDS = {
     "rehearsal": At(

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fixtures.errors import ExitCode
-from fixtures.git.repository import resolve_commit
-from fixtures.verdict import Verdict
 from reports.terminal.progress import Progress
+from rollproof.errors import ExitCode
+from rollproof.git.repository import resolve_commit
+from rollproof.verdict import Verdict
 from staging.stack.fresh_stacks import bring_up_stores, clear_abandoned, fresh_stores, take_down_abandoned
 from staging.stack.shape import Shape
 from staging.stack.slot import SLOTS, Slot
@@ -42,7 +42,7 @@ def rehearsal(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
 
 def up(scale: Scale = 1.0, shape: AsShape = Shape.USUAL) -> None:
     """Bring a staging stack up, seeded, and leave it running."""
-    from fixtures.target.profile import load_target
+    from rollproof.profile.profile import load_target
     from staging.machine.docker_engine import docker_engine, undisturbed
     from staging.rehearsal.rehearsal import write_off_rollbacks
     from staging.releases.deployment import bring_up_application

@@ -247,7 +247,7 @@ def _import_whole(modules: Sequence[str]) -> None:
     del sys.modules["conftest"]
     _import_all((*_OF_WORKERS, *modules))
     # Also compile the patterns that each run compiles: `re` caches them.
-    personal = import_module("fixtures.redaction.personal")
+    personal = import_module("rollproof.redaction.personal")
     personal.Personal(personal.FIELDS)
 
 

@@ -25,13 +25,13 @@ from prometheus_client.metrics_core import Metric
 from pydantic import BaseModel
 from typer.core import TyperGroup
 
-from fixtures.home import TYPED
-from fixtures.monitor.monitor_metrics import MonitorMetrics
-from fixtures.monitoring.samples import Probe, ProbeKind, SampleWriter, samples_path
-from fixtures.target.profile import Target, load_target
-from fixtures.target.sections import StoreProfile
-from rollback_actions.cli.lazy import commands
-from rollback_actions.command_line import COMMANDS
+from rollproof.cli.command_line import COMMANDS
+from rollproof.cli.lazy import commands
+from rollproof.home import TYPED
+from rollproof.monitoring.monitor_metrics import MonitorMetrics
+from rollproof.monitoring.samples import Probe, ProbeKind, SampleWriter, samples_path
+from rollproof.profile.profile import Target, load_target
+from rollproof.profile.sections import StoreProfile
 from tests.conftest import ROOT, write_profile
 from tests.unit.made_samples import requests, samples, value
 
@@ -54,7 +54,7 @@ def fields_told(model: type[BaseModel]) -> dict[str, str]:
     """
     told: dict[str, str] = {}
     for base in reversed(model.__mro__):
-        if not issubclass(base, BaseModel) or not base.__module__.startswith("fixtures."):
+        if not issubclass(base, BaseModel) or not base.__module__.startswith("rollproof."):
             continue
         tree = ast.parse(Path(inspect.getfile(base)).read_text(encoding="utf-8"))
         (body,) = (n.body for n in tree.body if isinstance(n, ast.ClassDef) and n.name == base.__name__)
@@ -75,7 +75,7 @@ def models() -> dict[str, type[BaseModel]]:
         several: list[type[BaseModel]] = waiting.pop().__subclasses__()
         for model in several:
             waiting.append(model)
-            if model.__module__.startswith("fixtures.") and model.__name__ in schema["$defs"]:
+            if model.__module__.startswith("rollproof.") and model.__name__ in schema["$defs"]:
                 found[model.__name__] = model
     return found
 

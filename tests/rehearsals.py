@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.incident.incident import Incident, new_incident
-from fixtures.incident.rehearsals import BEGAN, ENDED
-from fixtures.record_names import JOURNAL, VERDICT
-from fixtures.system.clock import Moment
-from fixtures.system.files import sha256_of
 from rollback_actions.session.journal import Journal
+from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.rehearsals import BEGAN, ENDED
+from rollproof.record_names import JOURNAL, VERDICT
+from rollproof.system.clock import Moment
+from rollproof.system.files import sha256_of
 
 # The checks of step 5: those that look at the rehearsal, and the one that looks at rollbacks.
 WHOLE, BEGAN_HERE = "test_record_of_the_rehearsal_is_whole", "test_rehearsal_began_where_the_target_is"

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import json
 
-from fixtures.backups.index import IndexFile
-from fixtures.backups.package import PackageManifest
-from fixtures.backups.sets import SetManifest
-from fixtures.baseline.facts import (
+from reports.answers.card import Card
+from reports.answers.comparison import Comparison
+from reports.answers.contact_lines import ContactsRecord
+from reports.answers.decision import AssessmentRecord, DecisionRecord
+from reports.answers.rollback_lines import StatusRecord
+from reports.bundle.bundle import SealedManifest
+from reports.terminal.document import Document
+from rollproof.backups.index import IndexFile
+from rollproof.backups.sets import SetManifest
+from rollproof.baseline.facts import (
     ContentFile,
     RecordedCanary,
     RecordedContainer,
@@ -20,29 +26,23 @@ from fixtures.baseline.facts import (
     Release,
     Surroundings,
 )
-from fixtures.baseline.folder import Manifest
-from fixtures.doctor.examination import Examination
-from fixtures.incident.downtime import Downtime
-from fixtures.incident.incident import Closed, IncidentFile, RollbackRecord, StoreAccount
-from fixtures.incident.journal import JournalLine
-from fixtures.incident.kept_samples import KeptSamples
-from fixtures.incident.ledger import Begun, Halted, Planned, Result, RunFacts
-from fixtures.incident.trials import Trial
-from fixtures.losses.lost_window import WindowFile
-from fixtures.monitoring.samples import Sample
-from fixtures.rollback.unfinished import SupersededFile, UnfinishedFile
-from fixtures.sealing.chain import Entry
-from fixtures.system.record_files import Positive, adapter_of
-from fixtures.verdict import RunVerdict
-from reports.answers.card import Card
-from reports.answers.comparison import Comparison
-from reports.answers.contact_lines import ContactsRecord
-from reports.answers.decision import AssessmentRecord, DecisionRecord
-from reports.answers.rollback_lines import StatusRecord
-from reports.bundle.bundle import SealedManifest
-from reports.terminal.document import Document
-from rollback_actions.cli.bundle_commands import VerifiedBundle
-from rollback_actions.cli.gate_commands import GateRecord
+from rollproof.baseline.folder import Manifest
+from rollproof.cli.bundle_commands import VerifiedBundle
+from rollproof.cli.gate_commands import GateRecord
+from rollproof.doctor.examination import Examination
+from rollproof.incident.downtime import Downtime
+from rollproof.incident.incident import Closed, IncidentFile, RollbackRecord, StoreAccount
+from rollproof.incident.journal import JournalLine
+from rollproof.incident.kept_samples import KeptSamples
+from rollproof.incident.ledger import Begun, Halted, Planned, Result, RunFacts
+from rollproof.incident.trials import Trial
+from rollproof.losses.lost_window import WindowFile
+from rollproof.monitoring.samples import Sample
+from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
+from rollproof.sealing.chain import Entry
+from rollproof.stores.package import PackageManifest
+from rollproof.system.record_files import Positive, adapter_of
+from rollproof.verdict import RunVerdict
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "docs" / "schemas"

@@ -1,4 +1,1 @@
-"""Checks that must pass before a migration is promoted: step by step, as in the runbook.
-
-May import `fixtures.*`.
-"""
+"""Checks that must pass before a migration is promoted: step by step, as in the runbook."""

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.backups.kept_backups import UNRECORDED, KeptStoreOf, backup_hint, proportion_of
-from fixtures.baseline.folder import Baseline
-from fixtures.errors import Meaning, Mismatch, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say
 from fixtures.given.asking import RetentionsOf
 from fixtures.given.contents import SchemasOf
-from fixtures.home import typed
-from fixtures.incident.trials import TrialOfStore
-from fixtures.system.clock import is_recent
-from fixtures.target.kinds import descriptor_of
-from fixtures.target.profile import Target
-from fixtures.target.safety import means_of
-from fixtures.verdict import Verdict
+from rollproof.backups.kept_backups import UNRECORDED, KeptStoreOf, backup_hint, proportion_of
+from rollproof.baseline.folder import Baseline
+from rollproof.errors import Meaning, Mismatch, Unverifiable, listed
+from rollproof.home import typed
+from rollproof.incident.trials import TrialOfStore
+from rollproof.profile.kinds import descriptor_of
+from rollproof.profile.profile import Target
+from rollproof.profile.safety import means_of
+from rollproof.system.clock import is_recent
+from rollproof.verdict import Verdict
 
 if TYPE_CHECKING:
-    from fixtures.backups.sets import BackupSet
+    from rollproof.backups.sets import BackupSet
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step1]
 

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 
 import pytest
 
-from fixtures.baseline.folder import Baseline
-from fixtures.engines.engine import Container
-from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say
-from fixtures.git.repository import WorkingCopy
-from fixtures.git.saved_commit import SavedCommit
 from fixtures.given.given_containers import state_of
-from fixtures.home import typed
-from fixtures.incident.trials import Part, TrialOf
-from fixtures.migration_lint.finding import Linted
-from fixtures.target.profile import Target
+from rollproof.baseline.folder import Baseline
+from rollproof.engines.engine import Container
+from rollproof.errors import Meaning, Unverifiable, listed
+from rollproof.git.repository import WorkingCopy
+from rollproof.git.saved_commit import SavedCommit
+from rollproof.home import typed
+from rollproof.incident.trials import Part, TrialOf
+from rollproof.migrations.finding import Linted
+from rollproof.profile.profile import Target
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step2]
 

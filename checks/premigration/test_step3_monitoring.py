@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.errors import listed
 from fixtures.gating.evidence import Expect, Say
 from fixtures.given.given_premigration import last_sample
-from fixtures.monitoring.samples import (
+from rollproof.errors import listed
+from rollproof.monitoring.samples import (
     PART_OF_BEAT,
     Life,
     ProbeKind,
@@ -19,7 +19,7 @@ from fixtures.monitoring.samples import (
     off_the_beat,
     own_samples,
 )
-from fixtures.target.profile import Target
+from rollproof.profile.profile import Target
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.errors import listed
 from fixtures.gating.evidence import Expect, Say
-from fixtures.home import typed
-from fixtures.target.profile import Target
+from rollproof.errors import listed
+from rollproof.home import typed
+from rollproof.profile.profile import Target
 
 if TYPE_CHECKING:
-    from fixtures.target.channels import Channel
-    from fixtures.team.change import ChangeRecord
-    from fixtures.team.change_document import ChangeDocument
+    from rollproof.profile.channels import Channel
+    from rollproof.team.change import ChangeRecord
+    from rollproof.team.change_document import ChangeDocument
 
 pytestmark = [pytest.mark.premigration, pytest.mark.step4]
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Say
-from fixtures.incident.rehearsals import Ending, Rehearsal
-from fixtures.incident.reopening import Closing, reopen_hint
-from fixtures.record_names import VERDICT
-from fixtures.system.clock import is_recent
-from fixtures.target.profile import Target
-from fixtures.verdict import Verdict
+from rollproof.errors import Meaning, Unverifiable, listed
+from rollproof.incident.rehearsals import Ending, Rehearsal
+from rollproof.incident.reopening import Closing, reopen_hint
+from rollproof.profile.profile import Target
+from rollproof.record_names import VERDICT
+from rollproof.system.clock import is_recent
+from rollproof.verdict import Verdict
 
 DAY_SECONDS = 86400.0
 pytestmark = [pytest.mark.premigration, pytest.mark.step5]

@@ -1,4 +1,1 @@
-"""Severity while a migration runs, by the runbook's bands.
-
-May import `fixtures.*`.
-"""
+"""Severity while a migration runs, by the runbook's bands."""

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.errors import Unverifiable, listed
 from fixtures.gating.evidence import Expect, Say
-from fixtures.home import typed
-from fixtures.monitoring.severity import Severity, Standing
+from rollproof.errors import Unverifiable, listed
+from rollproof.home import typed
+from rollproof.monitoring.severity import Severity, Standing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fixtures.monitoring.severity import Assessment
+    from rollproof.monitoring.severity import Assessment
 
 pytestmark = [pytest.mark.severity]
 

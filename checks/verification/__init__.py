@@ -1,4 +1,1 @@
-"""The four phases after a rollback.
-
-May import `fixtures.*`.
-"""
+"""The four phases after a rollback."""

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.baseline.facts import RecordedContainer
-from fixtures.baseline.folder import Baseline
-from fixtures.baseline.known_engine import EngineMatch
-from fixtures.baseline.strictness import Weaker, capture_hint
-from fixtures.engines.compose_project import up_command
-from fixtures.engines.engine import Container, Stranger, Usage
-from fixtures.errors import Meaning, Unverifiable, listed
 from fixtures.gating.evidence import Expect, Keep, Say, keep_differences
-from fixtures.git.repository import WorkingCopy
 from fixtures.given.asking import expect_room
 from fixtures.given.given_containers import BACK, known_commit
-from fixtures.target.profile import Target
+from rollproof.baseline.facts import RecordedContainer
+from rollproof.baseline.folder import Baseline
+from rollproof.baseline.known_engine import EngineMatch
+from rollproof.baseline.strictness import Weaker, capture_hint
+from rollproof.engines.compose_project import up_command
+from rollproof.engines.engine import Container, Stranger, Usage
+from rollproof.errors import Meaning, Unverifiable, listed
+from rollproof.git.repository import WorkingCopy
+from rollproof.profile.profile import Target
 
 if TYPE_CHECKING:
-    from fixtures.engines.host import FileSystem
+    from rollproof.engines.host import FileSystem
 
 pytestmark = [pytest.mark.verification, pytest.mark.phase1]
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.baseline.facts import RecordedStore
-from fixtures.baseline.folder import Baseline
-from fixtures.collection import Case
-from fixtures.errors import Meaning, listed
 from fixtures.gating.evidence import Expect, Say
 from fixtures.given.asking import Answers, LoadStates, Searches
 from fixtures.given.contents import OthersOf
-from fixtures.system.rounds import answer_of
-from fixtures.target.profile import Target
+from rollproof.baseline.facts import RecordedStore
+from rollproof.baseline.folder import Baseline
+from rollproof.collection import Case
+from rollproof.errors import Meaning, listed
+from rollproof.profile.profile import Target
+from rollproof.system.rounds import answer_of
 
 if TYPE_CHECKING:
-    from fixtures.application.client import HealthAnswer
+    from rollproof.application.client import HealthAnswer
 
 pytestmark = [pytest.mark.verification, pytest.mark.phase2]
 

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.baseline.folder import Baseline
-from fixtures.errors import Meaning, listed
 from fixtures.gating.evidence import CSV, Expect, Keep, Say, table
 from fixtures.given.asking import ExpectRefused
-from fixtures.home import typed
-from fixtures.system.rounds import Wrong, answer_of
-from fixtures.target.profile import Target
+from rollproof.baseline.folder import Baseline
+from rollproof.errors import Meaning, listed
+from rollproof.home import typed
+from rollproof.profile.profile import Target
+from rollproof.system.rounds import Wrong, answer_of
 
 if TYPE_CHECKING:
-    from fixtures.application.canary import Canary, Conversation, Uploaded
-    from fixtures.application.client import ApplicationClient, Session
+    from rollproof.application.canary import Canary, Conversation, Uploaded
+    from rollproof.application.client import ApplicationClient, Session
 
 pytestmark = [pytest.mark.verification, pytest.mark.phase3]
 

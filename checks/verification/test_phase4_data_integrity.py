@@ -7,10 +7,6 @@ from contextlib import nullcontext, suppress
 
 import pytest
 
-from fixtures.baseline.differences import neighbours_text, not_compared, same_neighbours, schema_differences
-from fixtures.baseline.facts import RecordedContent, RecordedStore
-from fixtures.baseline.folder import Baseline
-from fixtures.errors import Meaning, Problem, Unverifiable, listed
 from fixtures.gating.evidence import CSV, Expect, Keep, Say, keep_differences, table
 from fixtures.given.asking import CountsOf
 from fixtures.given.cases import ContentCase, CountCase, GoldenCase, SchemaCase
@@ -25,12 +21,16 @@ from fixtures.given.contents import (
     ShownKeys,
     expect_sight,
 )
-from fixtures.home import typed
-from fixtures.stores.contract import Beside
-from fixtures.stores.policy import unrecorded
-from fixtures.stores.references import judge, shown_names
-from fixtures.system.rounds import answer_of
-from fixtures.target.profile import Target
+from rollproof.baseline.differences import neighbours_text, not_compared, same_neighbours, schema_differences
+from rollproof.baseline.facts import RecordedContent, RecordedStore
+from rollproof.baseline.folder import Baseline
+from rollproof.errors import Meaning, Problem, Unverifiable, listed
+from rollproof.home import typed
+from rollproof.profile.profile import Target
+from rollproof.stores.contract import Beside
+from rollproof.stores.policy import unrecorded
+from rollproof.stores.references import judge, shown_names
+from rollproof.system.rounds import answer_of
 
 RESTORE = "restore the collection, or set its policy in the profile if it may change"
 CANARYS = "the canary made it, and the application did not remove it: remove it from the store by this name"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fixtures.errors import Meaning
+from rollproof.errors import Meaning
 
 _CATEGORIES = (
     ("Verified wrong: late", "failed", Meaning.LATE),

@@ -9,9 +9,9 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from fixtures.reading import read_lined
-from fixtures.record_names import CHECKSUMS, RESULTS
-from fixtures.system.files import sha256_of, write_whole
+from rollproof.reading import read_lined
+from rollproof.record_names import CHECKSUMS, RESULTS
+from rollproof.system.files import sha256_of, write_whole
 
 _LINE = re.compile(rf"([0-9a-f]{{64}})  {re.escape(RESULTS)}/([^/]+)")
 # Only these are sealed: each run rewrites the other files of the folder.

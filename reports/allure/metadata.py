@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from fixtures.incident.incident import Incident
-from fixtures.record_names import CATEGORIES_FILE, ENVIRONMENT_FILE, EXECUTOR_FILE
-from fixtures.system.files import write_whole
 from reports.allure.categories import CATEGORIES
+from rollproof.incident.incident import Incident
+from rollproof.record_names import CATEGORIES_FILE, ENVIRONMENT_FILE, EXECUTOR_FILE
+from rollproof.system.files import write_whole
 
 _DASH = "\N{EN DASH}"
 _ASCII = 128

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.reading import read_regular
-from fixtures.system.files import json_value
+from rollproof.reading import read_regular
+from rollproof.system.files import json_value
 
 NODE_ID = "nodeId"
 """The label that names the check."""

@@ -37,25 +37,25 @@ from allure_commons.types import LabelType
 from allure_pytest.listener import AllureListener
 from allure_pytest.utils import ParsedPytestNodeId, allure_label, allure_title
 
-from fixtures.collection import Case
-from fixtures.errors import Described, Meaning, Mismatch, Problem
 from fixtures.gating.evidence import EVIDENCE, NOTES, SIDES, STEPS, Sides
 from fixtures.gating.recorder import judge
 from fixtures.gating.verification import VERIFICATION, Verification
-from fixtures.incident.ledger import Result
-from fixtures.incident.tally import NEVER_REPORTED
-from fixtures.reading import read_regular
-from fixtures.record_names import RESULTS
-from fixtures.redaction.redactor import Redactor
-from fixtures.stages import Replica, parameters_of, stage_of, store_in
-from fixtures.target.mistakes import ProfileProblem
-from fixtures.verdict import Verdict
 from reports.allure.categories import code_of
 from reports.allure.recorded import NODE_ID
 from reports.text.page import escaped
 from reports.text.redactor import redactor_of
 from reports.text.room import TRACE_CHARACTERS, Room, cut_to
 from reports.text.stages import TITLES, heading_of, severity_of
+from rollproof.collection import Case
+from rollproof.errors import Described, Meaning, Mismatch, Problem
+from rollproof.incident.ledger import Result
+from rollproof.incident.tally import NEVER_REPORTED
+from rollproof.profile.mistakes import ProfileProblem
+from rollproof.reading import read_regular
+from rollproof.record_names import RESULTS
+from rollproof.redaction.redactor import Redactor
+from rollproof.runbook import Replica, parameters_of, stage_of, store_in
+from rollproof.verdict import Verdict
 
 MEANS = "means"
 # Larger than what is kept of one, see `Room`.

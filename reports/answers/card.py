@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from fixtures.backups.sets import find_backup
-from fixtures.baseline.known_good import current_baseline
-from fixtures.decision.wish import Kind, Wish
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import Problem
-from fixtures.git.repository import git
-from fixtures.rollback.advice import Advice
-from fixtures.rollback.lock_state import LockState
-from fixtures.rollback.unfinished import unfinished_of
-from fixtures.system.clock import age
-from fixtures.system.command import Command
-from fixtures.system.holder import Life
+from rollproof.backups.sets import find_backup
+from rollproof.baseline.known_good import current_baseline
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import Problem
+from rollproof.git.repository import git
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning.advice import Advice
+from rollproof.planning.lock_state import LockState
+from rollproof.planning.unfinished import unfinished_of
+from rollproof.system.clock import age
+from rollproof.system.command import Command
+from rollproof.system.holder import Life
 
 
 @dataclass(frozen=True, slots=True)

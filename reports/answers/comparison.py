@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from fixtures.baseline.target_comparison import Finding
-from fixtures.verdict import Verdict
+from rollproof.baseline.target_comparison import Finding
+from rollproof.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)

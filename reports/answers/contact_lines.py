@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fixtures.system.clock import t_plus
-from fixtures.team.contact_flow import Flow, State, Step
-from fixtures.team.contact_record import ALERTED, ALERTING, Alert, ContactRecord
+from rollproof.system.clock import t_plus
+from rollproof.team.contact_flow import Flow, State, Step
+from rollproof.team.contact_record import ALERTED, ALERTING, Alert, ContactRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fixtures.backups.stray_mounts import stray_mounts
-from fixtures.decision.tree import Action, Decision
-from fixtures.engines.address import endpoint
-from fixtures.engines.factory import open_engine
-from fixtures.errors import Problem, UsageProblem
-from fixtures.git.repository import head
-from fixtures.losses.after_restore import dangling, unmatched
-from fixtures.losses.changes import Written, written_since
-from fixtures.monitoring.severity import Assessment, Severity, Standing
-from fixtures.rollback.advice import Advice
-from fixtures.rollback.foresight import Foreseen, foresee, said
-from fixtures.rollback.plan import Plan, plan_of
-from fixtures.rollback.refusals import Allowed, refusals
-from fixtures.rollback.schedule import schedule_of
-from fixtures.system.command import Command
-from fixtures.target.profile import Target
 from reports.answers.outline import cautions, losses, mismatches, outline
 from reports.terminal.document import Trouble
+from rollproof.backups.stray_mounts import stray_mounts
+from rollproof.engines.address import endpoint
+from rollproof.engines.factory import open_engine
+from rollproof.errors import Problem, UsageProblem
+from rollproof.git.repository import head
+from rollproof.losses.after_restore import dangling, unmatched
+from rollproof.losses.changes import Written, written_since
+from rollproof.monitoring.severity import Assessment, Severity, Standing
+from rollproof.monitoring.tree import Action, Decision
+from rollproof.planning.advice import Advice
+from rollproof.planning.foresight import Foreseen, foresee, said
+from rollproof.planning.plan import Plan, plan_of
+from rollproof.planning.refusals import Allowed, refusals
+from rollproof.planning.schedule import schedule_of
+from rollproof.profile.profile import Target
+from rollproof.system.command import Command
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from itertools import zip_longest
 from textwrap import wrap
 
-from fixtures.doctor.examination import Examination, Line, State
-from fixtures.errors import listed
+from rollproof.doctor.examination import Examination, Line, State
+from rollproof.errors import listed
 
 _WIDTH = 80
 _MOST_NAME = 24

@@ -15,11 +15,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from fixtures.errors import plain
-from fixtures.monitoring.samples import Probe, ProbeKind, Sample
-from fixtures.monitoring.severity import CUT_OFF
-from fixtures.system.record_files import as_json
 from reports.terminal.progress import Lasting
+from rollproof.errors import plain
+from rollproof.monitoring.samples import Probe, ProbeKind, Sample
+from rollproof.monitoring.severity import CUT_OFF
+from rollproof.system.record_files import as_json
 
 _MARKS = {True: ("ok", "green"), False: ("WRONG", "bold red"), None: ("UNKNOWN", "bold yellow")}
 # A paused terminal takes nothing; a sample that does not fit into this queue is never shown.

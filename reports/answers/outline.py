@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from fixtures.decision.wish import Kind
-from fixtures.errors import listed
-from fixtures.incident.journal_steps import Step
-from fixtures.losses.after_restore import Dangling, Unmatched
-from fixtures.losses.changes import Written
-from fixtures.rollback.plan import Plan, PlannedStep
-from fixtures.system.clock import age
-from fixtures.target.profile import Target
+from rollproof.errors import listed
+from rollproof.incident.journal_steps import Step
+from rollproof.losses.after_restore import Dangling, Unmatched
+from rollproof.losses.changes import Written
+from rollproof.monitoring.wish import Kind
+from rollproof.planning.plan import Plan, PlannedStep
+from rollproof.profile.profile import Target
+from rollproof.system.clock import age
 
 
 def outline(target: Target, plan: Plan) -> Iterator[tuple[PlannedStep, str]]:

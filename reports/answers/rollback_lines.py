@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fixtures.application.maintenance import kept_out
-from fixtures.decision.wish import Kind, Wish
-from fixtures.incident.incident import RollbackRecord
-from fixtures.record_names import ACCOUNTS, LOST_WINDOW
-from fixtures.rollback.advice import Advice
-from fixtures.rollback.lock_state import LockState
-from fixtures.rollback.status import Ran, State, Status
-from fixtures.sealing.chain import Standing
-from fixtures.system.clock import age
-from fixtures.system.command import Command
-from fixtures.system.holder import Life
-from fixtures.target.profile import Target
-from fixtures.verdict import Verdict, blind_at
+from rollproof.application.maintenance import kept_out
+from rollproof.incident.incident import RollbackRecord
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning.advice import Advice
+from rollproof.planning.lock_state import LockState
+from rollproof.planning.status import Ran, State, Status
+from rollproof.profile.profile import Target
+from rollproof.record_names import ACCOUNTS, LOST_WINDOW
+from rollproof.sealing.chain import Standing
+from rollproof.system.clock import age
+from rollproof.system.command import Command
+from rollproof.system.holder import Life
+from rollproof.verdict import Verdict, blind_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,16 +22,16 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Annotated
 
-from fixtures.errors import ActionFailed, Problem, UsageProblem, reason_of
-from fixtures.home import typed
-from fixtures.incident.incident import ID, Incident
-from fixtures.record_names import LOST_WINDOW, UNTRACKED, WORKING_COPY
-from fixtures.redaction.redactor import Redactor
-from fixtures.sealing.chain import seal_text_of_people
-from fixtures.system.files import canonical_json, sha256_of
-from fixtures.system.record_files import Must, Natural, as_json
-from fixtures.target.profile import Signing
 from reports.bundle.record_check import CHECKER, Checked, check_record
+from rollproof.errors import ActionFailed, Problem, UsageProblem, reason_of
+from rollproof.home import typed
+from rollproof.incident.incident import ID, Incident
+from rollproof.profile.profile import Signing
+from rollproof.record_names import LOST_WINDOW, UNTRACKED, WORKING_COPY
+from rollproof.redaction.redactor import Redactor
+from rollproof.sealing.chain import seal_text_of_people
+from rollproof.system.files import canonical_json, sha256_of
+from rollproof.system.record_files import Must, Natural, as_json
 
 MANIFEST = "bundle.json"
 MODE = 0o644

@@ -16,11 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem, reason_of, shortened
-from fixtures.home import typed
-from fixtures.reading import open_regular
-from fixtures.system.files import canonical_json, strict_json
-from fixtures.system.record_files import record_of
 from reports.bundle.bundle import (
     LARGEST_MANIFEST,
     MANIFEST,
@@ -33,6 +28,11 @@ from reports.bundle.bundle import (
     member_of,
     most_bytes,
 )
+from rollproof.errors import ExitCode, Problem, Unverifiable, UsageProblem, reason_of, shortened
+from rollproof.home import typed
+from rollproof.reading import open_regular
+from rollproof.system.files import canonical_json, strict_json
+from rollproof.system.record_files import record_of
 
 # Also the largest header of a file in the archive, and so the longest name.
 _CHUNK = 64 * 1024

@@ -10,8 +10,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.errors import ExitCode, Unverifiable, reason_of
-from fixtures.system.command import Deadline, inherited, last_lines, run_program
+from rollproof.errors import ExitCode, Unverifiable, reason_of
+from rollproof.system.command import Deadline, inherited, last_lines, run_program
 
 CHECKER = Path(__file__).with_name("verify_record.py")
 # A bundle of some 20 MB is checked in one; what is larger gets more.

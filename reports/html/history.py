@@ -10,11 +10,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fixtures.errors import reason_of
-from fixtures.incident.incident import Incident
-from fixtures.reading import read_lined
-from fixtures.system.files import write_whole
 from reports.tools.processes import NoReport
+from rollproof.errors import reason_of
+from rollproof.incident.incident import Incident
+from rollproof.reading import read_lined
+from rollproof.system.files import write_whole
 
 MOST_REPORTS = 10
 MOST_BYTES = 1_000_000

@@ -12,22 +12,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from fixtures.errors import reason_of
-from fixtures.home import typed
-from fixtures.incident.incident import Incident, load_incident
-from fixtures.reading import read_regular
-from fixtures.record_names import (
-    JOURNAL_END,
-    LIMITS,
-    PICTURES,
-    POST_MORTEM,
-    REPORT,
-    RESULTS,
-    ROLLBACK,
-    VERDICT,
-)
-from fixtures.system.files import write_whole
-from fixtures.verdict import RunVerdict
 from reports.allure.categories import CATEGORIES
 from reports.allure.metadata import report_name
 from reports.html.history import MOST_REPORTS, earlier_reports, history_of, write_history
@@ -37,6 +21,22 @@ from reports.tools.node import TOOLS, find_allure
 from reports.tools.processes import NoReport, run
 from reports.verdict.summary import signature_of
 from reports.verdict.verdict import read_verdict
+from rollproof.errors import reason_of
+from rollproof.home import typed
+from rollproof.incident.incident import Incident, load_incident
+from rollproof.reading import read_regular
+from rollproof.record_names import (
+    JOURNAL_END,
+    LIMITS,
+    PICTURES,
+    POST_MORTEM,
+    REPORT,
+    RESULTS,
+    ROLLBACK,
+    VERDICT,
+)
+from rollproof.system.files import write_whole
+from rollproof.verdict import RunVerdict
 
 RENDER_SECONDS = 120.0
 # A report holds its attachments; the program that wrote it was ours.

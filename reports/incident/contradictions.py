@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fixtures.errors import listed
-from fixtures.incident.ledger import Planned, Result
-from fixtures.record_names import RESULTS
-from fixtures.system.clock import Moment
-from fixtures.verdict import Verdict
 from reports.allure.recorded import recorded_results
+from rollproof.errors import listed
+from rollproof.incident.ledger import Planned, Result
+from rollproof.record_names import RESULTS
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 
 _SHOWN = 3
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from fixtures.incident.incident import Incident
-from fixtures.system.clock import Moment
 from reports.incident.event import Event
 from reports.incident.incident_record import OTHER_SHAPE
+from rollproof.incident.incident import Incident
+from rollproof.system.clock import Moment
 
 _Item = TypeVar("_Item")
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from fixtures.incident.journal_steps import Step
-from fixtures.monitoring.severity import Severity
-from fixtures.verdict import Verdict
+from rollproof.incident.journal_steps import Step
+from rollproof.monitoring.severity import Severity
+from rollproof.verdict import Verdict
 
 
 class Kind(StrEnum):

@@ -13,21 +13,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fixtures.errors import Problem, reason_of
-from fixtures.incident.incident import (
+from reports.allure.checksums import broken_seals
+from reports.incident.contradictions import RecordedRun, contradictions
+from reports.incident.journal_end import missing_records
+from rollproof.errors import Problem, reason_of
+from rollproof.incident.incident import (
     Closed,
     Incident,
     RollbackRecord,
     StoreAccount,
     load_incident,
 )
-from fixtures.incident.journal import head_of, object_in, read_journal
-from fixtures.incident.ledger import BEGUN, Result, Run, runs
-from fixtures.incident.reopening import REOPENED, reopening_journal
-from fixtures.incident.rollbacks import ROLLBACK_BEGAN
-from fixtures.monitoring.samples import MOST_READ, Sample, sample_of
-from fixtures.reading import is_torn, lines_of, read_lined, read_regular
-from fixtures.record_names import (
+from rollproof.incident.journal import head_of, object_in, read_journal
+from rollproof.incident.ledger import BEGUN, Result, Run, runs
+from rollproof.incident.reopening import REOPENED, reopening_journal
+from rollproof.incident.rollbacks import ROLLBACK_BEGAN
+from rollproof.monitoring.samples import MOST_READ, Sample, sample_of
+from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
+from rollproof.profile.profile import Signing
+from rollproof.reading import is_torn, lines_of, read_lined, read_regular
+from rollproof.record_names import (
     ACCOUNTS,
     CHAIN,
     CHECKSUMS,
@@ -49,17 +54,12 @@ from fixtures.record_names import (
     SUPERSEDED,
     UNFINISHED,
 )
-from fixtures.rollback.unfinished import SupersededFile, UnfinishedFile
-from fixtures.sealing.chain import ANYBODY, Standing, standing
-from fixtures.stages import PHASES
-from fixtures.system.clock import Moment
-from fixtures.system.files import strict_json
-from fixtures.system.record_files import record_of as read_of
-from fixtures.target.profile import Signing
-from fixtures.team.contact_record import ContactRecord, record_of
-from reports.allure.checksums import broken_seals
-from reports.incident.contradictions import RecordedRun, contradictions
-from reports.incident.journal_end import missing_records
+from rollproof.runbook import PHASES
+from rollproof.sealing.chain import ANYBODY, Standing, standing
+from rollproof.system.clock import Moment
+from rollproof.system.files import strict_json
+from rollproof.system.record_files import record_of as read_of
+from rollproof.team.contact_record import ContactRecord, record_of
 
 # Errors that reading raises for files that are damaged, or written by another version.
 OTHER_SHAPE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)

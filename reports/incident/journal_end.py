@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fixtures.errors import Problem
-from fixtures.incident.journal import JournalEvent, read_journal
-from fixtures.reading import read_lined
-from fixtures.record_names import JOURNAL_END
 from reports.text.room import cut_to
+from rollproof.errors import Problem
+from rollproof.incident.journal import JournalEvent, read_journal
+from rollproof.reading import read_lined
+from rollproof.record_names import JOURNAL_END
 
 RECORDS = 60
 LONGEST = 400

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from fixtures.incident.incident import CENTURY
-from fixtures.incident.response_record import ENDED
-from fixtures.incident.rollbacks import ROLLBACK_BEGAN
 from reports.incident.incident_record import IncidentRecord
+from rollproof.incident.incident import CENTURY
+from rollproof.incident.response_record import ENDED
+from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 
 ASSESSMENT_SECONDS = 30.0
 _RUNBOOK = {"objective": 600.0, "rollback": 300.0, "verification": 180.0}

@@ -11,8 +11,8 @@ import json
 import sys
 from pathlib import Path
 
-from fixtures.errors import Problem
 from reports.pictures.album import draw_pictures
+from rollproof.errors import Problem
 
 _SHOWN = 5
 

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.errors import Problem, Unverifiable, reason_of
-from fixtures.home import typed
-from fixtures.incident.incident import IncidentKind
-from fixtures.record_names import PICTURES
-from fixtures.system.files import write_whole
 from reports.incident.incident_record import read_record
 from reports.pictures import beside_the_runbook as timeline
 from reports.pictures import monitor, phases, records
 from reports.pictures.style import settings
 from reports.timeline.timeline import timeline_of
 from reports.tools.drawing import MONITOR, PHASES, RECORDS, TIMELINE
+from rollproof.errors import Problem, Unverifiable, reason_of
+from rollproof.home import typed
+from rollproof.incident.incident import IncidentKind
+from rollproof.record_names import PICTURES
+from rollproof.system.files import write_whole
 
 
 @dataclass(frozen=True, slots=True)

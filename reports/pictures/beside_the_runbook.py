@@ -10,7 +10,6 @@ from datetime import datetime
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from fixtures.verdict import Verdict
 from reports.incident.event import Event, Kind
 from reports.pictures.style import (
     INK,
@@ -28,6 +27,7 @@ from reports.pictures.style import (
     width_of,
 )
 from reports.timeline.timeline import Timeline
+from rollproof.verdict import Verdict
 
 # The runbook's timeline, in minutes after its migration began.
 _RUNBOOK = (

@@ -14,17 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter
 from matplotlib.transforms import blended_transform_factory
 
-from fixtures.errors import Unverifiable, expected_of, reason_of
-from fixtures.monitoring.samples import MOST_READ, Sample, sample_of
-from fixtures.monitoring.severity import Severity
-from fixtures.reading import lines_of
-from fixtures.record_names import SAMPLES
 from reports.incident.converted import Converter
 from reports.incident.event import Kind
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
 from reports.pictures.series import ERRORS, LATENCY, RESOURCES, Line, Series, gaps, line_of, step_of
 from reports.pictures.style import INK, SMALL, TEXT, WIDTH, new_figure, plain, spread, svg, width_of
 from reports.timeline.timeline import Timeline
+from rollproof.errors import Unverifiable, expected_of, reason_of
+from rollproof.monitoring.samples import MOST_READ, Sample, sample_of
+from rollproof.monitoring.severity import Severity
+from rollproof.reading import lines_of
+from rollproof.record_names import SAMPLES
 
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 _MOST_TICKS = 9

@@ -9,16 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from fixtures.errors import Unverifiable
-from fixtures.record_names import LEDGER, VERDICT
-from fixtures.stages import PHASES
-from fixtures.system.clock import Moment
-from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict
 from reports.incident.contradictions import RecordedRun
 from reports.incident.incident_record import IncidentRecord
 from reports.pictures.style import INK, LOOKS, PALE, SMALL, TEXT, WIDTH, fitting, new_figure, plain, svg
 from reports.text.stages import TITLES
 from reports.verdict.verdict import read_verdict
+from rollproof.errors import Unverifiable
+from rollproof.record_names import LEDGER, VERDICT
+from rollproof.runbook import PHASES
+from rollproof.system.clock import Moment
+from rollproof.verdict import PhaseVerdict, RunVerdict, Verdict
 
 # The first four in inches; window and bar as fractions of a row.
 _ROW, _HEAD, _FOOT, _LEFT = 0.68, 0.6, 0.5, 2.75

@@ -9,12 +9,12 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from fixtures.errors import Unverifiable
-from fixtures.incident.incident import StoreAccount
-from fixtures.record_names import ACCOUNTS, ROLLBACK
 from reports.incident.incident_record import IncidentRecord
 from reports.pictures.style import INK, SMALL, TEXT, WIDTH, Look, fitting, new_figure, svg, width_of
 from reports.timeline.rollback import ended_rollbacks, wanted
+from rollproof.errors import Unverifiable
+from rollproof.incident.incident import StoreAccount
+from rollproof.record_names import ACCOUNTS, ROLLBACK
 
 # Outcomes that have a column even without such records.
 _ALWAYS = ("kept", "restored", "exported", "revived", "unaccounted")

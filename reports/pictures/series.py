@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from fixtures.monitoring.samples import ProbeKind, Sample
+from rollproof.monitoring.samples import ProbeKind, Sample
 
 MOST_POINTS = 400
 """Number of points of a line that can be told apart in print."""

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.typing import RcKeyType
 
-from fixtures.verdict import Verdict
+from rollproof.verdict import Verdict
 
 WIDTH = 7.1
 """The width of a picture in inches: A4 less its margins."""

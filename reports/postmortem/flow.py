@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
-from fixtures.incident.journal_steps import Step
-from fixtures.system.clock import t_plus
-from fixtures.team.contact_record import ALERTED, Alert
-from fixtures.verdict import RunVerdict, Verdict
 from reports.incident.event import Event, Kind
 from reports.incident.incident_record import IncidentRecord
 from reports.incident.limits import ASSESSMENT_SECONDS, limit_of
 from reports.text.page import MARKS, Page
 from reports.timeline.timeline import Timeline
+from rollproof.incident.journal_steps import Step
+from rollproof.system.clock import t_plus
+from rollproof.team.contact_record import ALERTED, Alert
+from rollproof.verdict import RunVerdict, Verdict
 
 _PREPARING = frozenset({Step.BACKUP, Step.BACK_UP, Step.CAPTURE, Step.SAVE_COMMIT, Step.PASS_GATE})
 _ENDED = {

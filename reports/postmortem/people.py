@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from fixtures.record_names import CONTACTS
-from fixtures.system.clock import Moment, t_plus
-from fixtures.target.contacts import Contacts
-from fixtures.team.contact_flow import Flow, flow_of
-from fixtures.team.contact_record import Alert
-from fixtures.verdict import Verdict
 from reports.incident.converted import Converter
 from reports.incident.event import Event, Kind
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
 from reports.text.page import MARKS, Page
 from reports.timeline.timeline import Timeline
+from rollproof.profile.contacts import Contacts
+from rollproof.record_names import CONTACTS
+from rollproof.system.clock import Moment, t_plus
+from rollproof.team.contact_flow import Flow, flow_of
+from rollproof.team.contact_record import Alert
+from rollproof.verdict import Verdict
 
 
 def people_section(page: Page, record: IncidentRecord, timeline: Timeline) -> None:

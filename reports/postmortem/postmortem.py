@@ -10,20 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.errors import Unverifiable, UsageProblem, reason_of
-from fixtures.home import typed
-from fixtures.incident.downtime import Downtime, downtime_of, is_late
-from fixtures.incident.incident import StoreAccount
-from fixtures.incident.response_record import ENDED
-from fixtures.reading import read_regular
-from fixtures.record_names import ACCOUNTS, POST_MORTEM
-from fixtures.redaction.redactor import Redactor
-from fixtures.sealing.chain import ANYBODY
-from fixtures.system.clock import t_plus
-from fixtures.system.files import write_whole
-from fixtures.system.record_files import as_json
-from fixtures.target.profile import Signing
-from fixtures.verdict import RunVerdict, Verdict
 from reports.incident.event import Event, Kind
 from reports.incident.incident_record import IncidentRecord, read_record
 from reports.incident.limits import is_seconds, limit_of
@@ -36,6 +22,20 @@ from reports.timeline.rollback import ended_rollbacks, wanted
 from reports.timeline.timeline import Timeline, timeline_of
 from reports.verdict.recount import recounted
 from reports.verdict.summary import UNSEEN, meaning, signature_of
+from rollproof.errors import Unverifiable, UsageProblem, reason_of
+from rollproof.home import typed
+from rollproof.incident.downtime import Downtime, downtime_of, is_late
+from rollproof.incident.incident import StoreAccount
+from rollproof.incident.response_record import ENDED
+from rollproof.profile.profile import Signing
+from rollproof.reading import read_regular
+from rollproof.record_names import ACCOUNTS, POST_MORTEM
+from rollproof.redaction.redactor import Redactor
+from rollproof.sealing.chain import ANYBODY
+from rollproof.system.clock import t_plus
+from rollproof.system.files import write_whole
+from rollproof.system.record_files import as_json
+from rollproof.verdict import RunVerdict, Verdict
 
 BY_PEOPLE = "<!-- From here on people write; this part is kept when the record is rebuilt. -->"
 # Knows no secret, but what a token looks like; whatever is in the record was redacted when it was written.

@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fixtures.incident.response_record import ASSESSED, DECIDED, names_in
-from fixtures.monitoring.severity import Standing
-from fixtures.record_names import RESPONSE_SAMPLES, SAMPLES
-from fixtures.system.clock import t_plus
 from reports.incident.converted import Converter
 from reports.incident.event import Kind
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
@@ -16,6 +12,10 @@ from reports.text.page import Page
 from reports.timeline.monitored import Monitored, monitored
 from reports.timeline.response import findings_of
 from reports.timeline.timeline import Timeline
+from rollproof.incident.response_record import ASSESSED, DECIDED, names_in
+from rollproof.monitoring.severity import Standing
+from rollproof.record_names import RESPONSE_SAMPLES, SAMPLES
+from rollproof.system.clock import t_plus
 
 
 def severity_section(page: Page, record: IncidentRecord, timeline: Timeline) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.gating.recorder import PART
 from fixtures.gating.verification import VERIFICATION
-from fixtures.verdict import Verdict
+from rollproof.verdict import Verdict
 
 # These include skipped checks and expected failures, which verified nothing.
 _RED = frozenset({Verdict.FAILED.value, Verdict.BROKEN.value})

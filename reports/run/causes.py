@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import pytest
 
-from fixtures.errors import shortened
 from fixtures.gating.recorder import PART
 from fixtures.gating.verification import VERIFICATION
-from fixtures.verdict import Verdict
 from reports.run.annotations import is_red, said_of
+from rollproof.errors import shortened
+from rollproof.verdict import Verdict
 
 NAME = "rollproof-causes"
 """The plugin's name while it folds."""

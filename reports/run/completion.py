@@ -6,16 +6,6 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.baseline.facts import Facts
-from fixtures.errors import Problem, reason_of
-from fixtures.incident.incident import Incident, IncidentKind, load_incident
-from fixtures.incident.journal import read_journal
-from fixtures.incident.ledger import Run, runs
-from fixtures.record_names import GATE_PAGE, JOURNAL, JOURNAL_END, LIMITS, RESULTS
-from fixtures.redaction.redactor import Redactor
-from fixtures.system.files import write_whole
-from fixtures.target.profile import Signing, Target
-from fixtures.verdict import RunVerdict, Verdict
 from reports.allure.checksums import add_checksums
 from reports.incident.incident_record import OTHER_SHAPE
 from reports.incident.journal_end import journal_end, missing_records
@@ -26,6 +16,16 @@ from reports.tools.processes import NoReport
 from reports.verdict.gate_page import gate_page
 from reports.verdict.known_limits import limits_page
 from reports.verdict.summary import report_command
+from rollproof.baseline.facts import Facts
+from rollproof.errors import Problem, reason_of
+from rollproof.incident.incident import Incident, IncidentKind, load_incident
+from rollproof.incident.journal import read_journal
+from rollproof.incident.ledger import Run, runs
+from rollproof.profile.profile import Signing, Target
+from rollproof.record_names import GATE_PAGE, JOURNAL, JOURNAL_END, LIMITS, RESULTS
+from rollproof.redaction.redactor import Redactor
+from rollproof.system.files import write_whole
+from rollproof.verdict import RunVerdict, Verdict
 
 
 @dataclass(frozen=True, slots=True)

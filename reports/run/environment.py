@@ -8,10 +8,10 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from fixtures.baseline.facts import Facts
 from fixtures.gating.verification import Verification
-from fixtures.home import version as own_version
-from fixtures.incident.incident import Incident, RollbackRecord
+from rollproof.baseline.facts import Facts
+from rollproof.home import version as own_version
+from rollproof.incident.incident import Incident, RollbackRecord
 
 
 def environment(verification: Verification, recorded: Facts | None) -> dict[str, str]:

@@ -14,8 +14,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from fixtures.gating.recorder import PART
-from fixtures.system.files import write_whole
-from fixtures.verdict import Verdict, worst
+from rollproof.system.files import write_whole
+from rollproof.verdict import Verdict, worst
 
 _VERDICT, _PHASE = "verdict", "phase"
 _verdicts = pytest.StashKey[list[Verdict]]()

@@ -14,17 +14,8 @@ from xml.etree.ElementTree import ParseError
 
 import pytest
 
-from fixtures.errors import ExitCode, Problem, listed
 from fixtures.gating.verification import VERIFICATION, Verification
 from fixtures.given.given import recorded_facts
-from fixtures.home import typed
-from fixtures.incident.incident import IncidentKind, record_of
-from fixtures.incident.tally import of_severity, tally
-from fixtures.reading import read_regular
-from fixtures.record_names import GATE_PAGE, REPORT, VERDICT
-from fixtures.sealing.chain import UNSIGNED, Sealing, promised
-from fixtures.system.files import write_whole
-from fixtures.verdict import RunVerdict, Verdict
 from reports.allure.metadata import write_metadata
 from reports.allure.results import write_unreported
 from reports.html.history import history_of
@@ -38,6 +29,15 @@ from reports.tools.node import installed_allure
 from reports.verdict.downtime_result import results_of_time
 from reports.verdict.summary import append_job_summary, lines, markdown, report_command
 from reports.verdict.verdict import write_verdict
+from rollproof.errors import ExitCode, Problem, listed
+from rollproof.home import typed
+from rollproof.incident.incident import IncidentKind, record_of
+from rollproof.incident.tally import of_severity, tally
+from rollproof.reading import read_regular
+from rollproof.record_names import GATE_PAGE, REPORT, VERDICT
+from rollproof.sealing.chain import UNSIGNED, Sealing, promised
+from rollproof.system.files import write_whole
+from rollproof.verdict import RunVerdict, Verdict
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -144,7 +144,7 @@ class _Record:
         application = self._verification.target.application
         if not self._incident.closed or application.way_in is None:
             return
-        from fixtures.application.maintenance import kept_out  # noqa: PLC0415 - an HTTP client at every start
+        from rollproof.application.maintenance import kept_out  # noqa: PLC0415 - an HTTP client at every start
 
         if kept_out(application):
             self._notes.append(f"  users are still kept out: {typed('rollback let-in')}")

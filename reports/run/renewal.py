@@ -15,17 +15,6 @@ from uuid import NAMESPACE_URL, uuid5
 import attrs
 from allure_commons.model2 import TestResult
 
-from fixtures.errors import ExitCode, Problem, Unverifiable, code_of, disk_full, no_space, reason_of
-from fixtures.home import incidents as default_incidents
-from fixtures.incident.incident import Incident, load_incident, named_incident, record_of
-from fixtures.record_names import ENVIRONMENT_FILE, REPORT, RESULTS, VERDICT
-from fixtures.redaction.redactor import Redactor
-from fixtures.sealing.chain import promised, sealed
-from fixtures.system.clock import Moment
-from fixtures.system.files import sha256_of, write_whole
-from fixtures.system.process import escape_half_characters
-from fixtures.target.profile import Signing, Target, load_target
-from fixtures.verdict import RunVerdict, worst
 from reports.allure.metadata import write_metadata
 from reports.allure.recorded import recorded_results
 from reports.allure.results import RedactingLogger, unreported
@@ -41,6 +30,17 @@ from reports.verdict.downtime_result import results_of_time
 from reports.verdict.recount import recounted
 from reports.verdict.summary import lines
 from reports.verdict.verdict import read_verdict, write_verdict
+from rollproof.errors import ExitCode, Problem, Unverifiable, code_of, disk_full, no_space, reason_of
+from rollproof.home import incidents as default_incidents
+from rollproof.incident.incident import Incident, load_incident, named_incident, record_of
+from rollproof.profile.profile import Signing, Target, load_target
+from rollproof.record_names import ENVIRONMENT_FILE, REPORT, RESULTS, VERDICT
+from rollproof.redaction.redactor import Redactor
+from rollproof.sealing.chain import promised, sealed
+from rollproof.system.clock import Moment
+from rollproof.system.files import sha256_of, write_whole
+from rollproof.system.process import escape_half_characters
+from rollproof.verdict import RunVerdict, worst
 
 
 def report_anew(incident: str, incidents: Path | None, profile: Path | None = None) -> ExitCode:

@@ -21,8 +21,8 @@ from _pytest.mark.structures import NodeKeywords
 from _pytest.nodeid import NodeId
 
 from fixtures.gating.verification import VERIFICATION
-from fixtures.redaction.redactor import SHORTEST, Redactor
 from reports.text.redactor import REDACTOR, redactor_of
+from rollproof.redaction.redactor import SHORTEST, Redactor
 
 _FROM_WORKER = "rollproof_secrets"
 

@@ -1,6 +1,4 @@
 """The terminal: steps as they are done, and what a command answers, for people or as JSON: see `document`.
 
 Its `guard` is the edge of each command line: errors and exit codes.
-
-May import `fixtures`, `fixtures.redaction`, `fixtures.system`.
 """

@@ -16,8 +16,8 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 import typer
 
-from fixtures.errors import Described, ExitCode, for_a_terminal
-from fixtures.system.record_files import as_json
+from rollproof.errors import Described, ExitCode, for_a_terminal
+from rollproof.system.record_files import as_json
 
 Result = TypeVar("Result")
 

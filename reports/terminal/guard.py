@@ -14,7 +14,8 @@ from typing import Any, TextIO, cast
 from typer._click.exceptions import MissingParameter
 from typer.exceptions import Abort, TyperException
 
-from fixtures.errors import (
+from reports.terminal.document import ask, owe
+from rollproof.errors import (
     Described,
     ExitCode,
     Mismatch,
@@ -30,15 +31,14 @@ from fixtures.errors import (
     reason_of,
     too_large,
 )
-from fixtures.home import no_target
-from fixtures.system.process import (
+from rollproof.home import no_target
+from rollproof.system.process import (
     ended_as_by_ctrl_c,
     escape_half_characters,
     forget_interrupt,
     tell_crashes,
 )
-from fixtures.system.state import new_state_file
-from reports.terminal.document import ask, owe
+from rollproof.system.state import new_state_file
 
 _CTRL_C = 130
 _TOO_LONG = frozenset({errno.ENAMETOOLONG, errno.E2BIG})
@@ -216,7 +216,7 @@ def _kept(error: Exception) -> str:
 
 
 def _redacted(text: str) -> str:
-    from fixtures.redaction.personal import personal_data  # noqa: PLC0415 - help is said without it
-    from fixtures.redaction.redactor import Redactor  # noqa: PLC0415
+    from rollproof.redaction.personal import personal_data  # noqa: PLC0415 - help is said without it
+    from rollproof.redaction.redactor import Redactor  # noqa: PLC0415
 
     return Redactor(personal=personal_data.get()).text(text)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress as RichProgress
 from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from fixtures.errors import plain
+from rollproof.errors import plain
 
 
 @dataclass(slots=True)

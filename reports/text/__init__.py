@@ -1,4 +1,1 @@
-"""Shared by all pages of a record: Markdown of untrusted texts, titles, room for evidence, the redactor.
-
-May import `fixtures`, `fixtures.redaction`.
-"""
+"""Shared by all pages of a record: Markdown of untrusted texts, titles, room for evidence, the redactor."""

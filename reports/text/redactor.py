@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.redaction.redactor import Redactor
+from rollproof.redaction.redactor import Redactor
 
 REDACTOR = pytest.StashKey[Redactor]()
 

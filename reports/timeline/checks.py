@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from fixtures.incident.ledger import Planned, Result
-from fixtures.incident.tally import stage_verdict
-from fixtures.record_names import LEDGER
-from fixtures.system.clock import Moment
-from fixtures.verdict import PhaseVerdict, Verdict
 from reports.incident.contradictions import RecordedRun
 from reports.incident.converted import Converter, line_of
 from reports.incident.event import Event, Kind
 from reports.incident.incident_record import IncidentRecord
 from reports.text.stages import TITLES
+from rollproof.incident.ledger import Planned, Result
+from rollproof.incident.tally import stage_verdict
+from rollproof.record_names import LEDGER
+from rollproof.system.clock import Moment
+from rollproof.verdict import PhaseVerdict, Verdict
 
 NEVER_REPORTED = "it was planned and never reported"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fixtures.record_names import CONTACTS
-from fixtures.system.clock import Moment
-from fixtures.team.contact_record import ALERTED, ALERTING, Attempt, ContactRecord, Word
-from fixtures.verdict import Verdict
 from reports.incident.converted import Converter, line_of
 from reports.incident.event import Event, Kind
 from reports.incident.incident_record import IncidentRecord
+from rollproof.record_names import CONTACTS
+from rollproof.system.clock import Moment
+from rollproof.team.contact_record import ALERTED, ALERTING, Attempt, ContactRecord, Word
+from rollproof.verdict import Verdict
 
 _VERDICTS = {ALERTED: Verdict.PASSED, ALERTING: Verdict.BROKEN}
 

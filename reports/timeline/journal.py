@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fixtures.errors import shortened
-from fixtures.incident.journal import JournalEvent
-from fixtures.incident.journal_steps import RecordedStep, Step, said_in, steps_in
-from fixtures.incident.rehearsals import BEGAN, ENDED
-from fixtures.incident.reopening import reopening_journal
-from fixtures.incident.rollbacks import ROLLBACK_BEGAN
-from fixtures.record_names import JOURNAL
-from fixtures.system.clock import Moment
-from fixtures.verdict import Verdict
 from reports.incident.converted import Converter, line_of
 from reports.incident.event import Event, Kind
 from reports.incident.incident_record import IncidentRecord
+from rollproof.errors import shortened
+from rollproof.incident.journal import JournalEvent
+from rollproof.incident.journal_steps import RecordedStep, Step, said_in, steps_in
+from rollproof.incident.rehearsals import BEGAN, ENDED
+from rollproof.incident.reopening import reopening_journal
+from rollproof.incident.rollbacks import ROLLBACK_BEGAN
+from rollproof.record_names import JOURNAL
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 
 _VERDICTS = {JournalEvent.ENDED: Verdict.PASSED, JournalEvent.FAILED: Verdict.FAILED}
 # Events told elsewhere: by the rollback's own events, or by a step that sums up its programs.

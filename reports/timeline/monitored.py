@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fixtures.incident.downtime import assess_kept, rollbacks_began
-from fixtures.incident.limits import bands_of
-from fixtures.monitoring.samples import Sample
-from fixtures.monitoring.severity import Assessment, first_bad
-from fixtures.system.clock import Moment
-from fixtures.target.bands import Bands
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
+from rollproof.incident.downtime import assess_kept, rollbacks_began
+from rollproof.incident.limits import bands_of
+from rollproof.monitoring.samples import Sample
+from rollproof.monitoring.severity import Assessment, first_bad
+from rollproof.profile.bands import Bands
+from rollproof.system.clock import Moment
 
 # The profile's default beat.
 _BEAT_SECONDS = 5.0

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fixtures.errors import ExitCode
-from fixtures.incident.journal import object_in
-from fixtures.incident.response_record import (
+from reports.incident.converted import Converter, line_of
+from reports.incident.event import Event, Kind
+from reports.incident.incident_record import IncidentRecord
+from reports.timeline.monitored import monitored
+from rollproof.errors import ExitCode
+from rollproof.incident.journal import object_in
+from rollproof.incident.response_record import (
     AGREED,
     ALLOWABLE,
     ALLOWED,
@@ -22,15 +26,11 @@ from fixtures.incident.response_record import (
     first_bad_in,
     names_in,
 )
-from fixtures.monitoring.samples import Sample
-from fixtures.monitoring.severity import Severity, Standing
-from fixtures.record_names import RESPONSE, RESPONSE_SAMPLES, SAMPLES
-from fixtures.system.clock import Moment
-from fixtures.verdict import Verdict, verdict_of
-from reports.incident.converted import Converter, line_of
-from reports.incident.event import Event, Kind
-from reports.incident.incident_record import IncidentRecord
-from reports.timeline.monitored import monitored
+from rollproof.monitoring.samples import Sample
+from rollproof.monitoring.severity import Severity, Standing
+from rollproof.record_names import RESPONSE, RESPONSE_SAMPLES, SAMPLES
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict, verdict_of
 
 _ENDINGS = {
     Ending.RESUMED: Verdict.PASSED,

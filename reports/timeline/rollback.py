@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fixtures.incident.incident import RollbackRecord
-from fixtures.incident.journal import texts_in
-from fixtures.incident.rollbacks import ROLLBACK_BEGAN
-from fixtures.record_names import JOURNAL, ROLLBACK, SUPERSEDED, UNFINISHED
-from fixtures.rollback.unfinished import SupersededFile, UnfinishedFile
-from fixtures.system.clock import Moment
-from fixtures.verdict import Verdict
 from reports.incident.converted import Converter, line_of
 from reports.incident.event import Event, Kind
 from reports.incident.incident_record import IncidentRecord
 from reports.incident.limits import is_seconds
+from rollproof.incident.incident import RollbackRecord
+from rollproof.incident.journal import texts_in
+from rollproof.incident.rollbacks import ROLLBACK_BEGAN
+from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
+from rollproof.record_names import JOURNAL, ROLLBACK, SUPERSEDED, UNFINISHED
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 
 _SHOWN = 12
 

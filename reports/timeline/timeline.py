@@ -10,9 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from fixtures.incident.downtime import incident_began, outage_began
-from fixtures.incident.incident import Incident
-from fixtures.record_names import CLOSED, INCIDENT
 from reports.incident.converted import Converter
 from reports.incident.event import Event, Kind
 from reports.incident.incident_record import IncidentRecord
@@ -22,6 +19,9 @@ from reports.timeline.journal import journal_events, reopening_events
 from reports.timeline.monitored import bands_and_beat
 from reports.timeline.response import response_events, sample_events
 from reports.timeline.rollback import rollback_events
+from rollproof.incident.downtime import incident_began, outage_began
+from rollproof.incident.incident import Incident
+from rollproof.record_names import CLOSED, INCIDENT
 
 _SOURCES = (
     sample_events,
@@ -42,7 +42,7 @@ class Timeline:
     """The events of `incident`, in order, and in `doubts` the parts of its record that cannot be trusted.
 
     `zero` is T+0, the moment that the runbook counts from, and `zero_is` names it: the beginning of the
-    incident's first outage, see `fixtures.incident.downtime`. `down` is that of its last one, `down_is` its
+    incident's first outage, see `rollproof.incident.downtime`. `down` is that of its last one, `down_is` its
     name: they differ once a rollback was verified and another one began.
     """
 

@@ -1,4 +1,1 @@
-"""Programs that are run for a report: Node and Allure, and a separate process that draws pictures.
-
-May import `fixtures`, `fixtures.redaction`, `fixtures.system`.
-"""
+"""Programs that are run for a report: Node and Allure, and a separate process that draws pictures."""

@@ -8,13 +8,13 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from fixtures.errors import reason_of
-from fixtures.home import HOME, install_hint, typed
-from fixtures.reading import read_regular
-from fixtures.record_names import PICTURES
-from fixtures.redaction.redactor import Redactor
-from fixtures.system.files import write_whole
 from reports.tools.processes import NoReport, run
+from rollproof.errors import reason_of
+from rollproof.home import HOME, install_hint, typed
+from rollproof.reading import read_regular
+from rollproof.record_names import PICTURES
+from rollproof.redaction.redactor import Redactor
+from rollproof.system.files import write_whole
 
 """The pictures' folder within their incident's folder."""
 TIMELINE, PHASES, MONITOR, RECORDS = "timeline.svg", "phases.svg", "monitor.svg", "records.svg"

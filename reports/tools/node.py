@@ -15,11 +15,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.errors import UsageProblem, reason_of
-from fixtures.home import HOME, INSTALLED
-from fixtures.system.files import sha256_of
-from fixtures.system.state import state_folder
 from reports.tools.processes import NoReport, run
+from rollproof.errors import UsageProblem, reason_of
+from rollproof.home import HOME, INSTALLED
+from rollproof.system.files import sha256_of
+from rollproof.system.state import state_folder
 
 
 def _tools() -> Path:

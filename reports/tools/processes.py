@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fixtures.errors import Problem, reason_of
-from fixtures.system.command import MAXIMUM_OUTPUT_BYTES, Deadline, inherited, last_lines, run_program
+from rollproof.errors import Problem, reason_of
+from rollproof.system.command import MAXIMUM_OUTPUT_BYTES, Deadline, inherited, last_lines, run_program
 
 _SHOWN_LINES = 5
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fixtures.errors import Meaning
-from fixtures.incident.downtime import judged_downtime
-from fixtures.incident.incident import Incident
-from fixtures.incident.ledger import Result
-from fixtures.stages import PHASES
-from fixtures.system.clock import Moment
-from fixtures.verdict import RunVerdict, Verdict
+from rollproof.errors import Meaning
+from rollproof.incident.downtime import judged_downtime
+from rollproof.incident.incident import Incident
+from rollproof.incident.ledger import Result
+from rollproof.runbook import PHASES
+from rollproof.system.clock import Moment
+from rollproof.verdict import RunVerdict, Verdict
 
 # No real check has these names: both are judged after the last check has ended.
 DOWNTIME_CHECK = "checks/verification/downtime.py::test_downtime_is_within_the_objective"

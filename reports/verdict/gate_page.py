@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fixtures.gating.waivers import covers, holds, waiver_of
-from fixtures.incident.ledger import NoteKind, Result, Run
-from fixtures.stages import STEPS
-from fixtures.target.premigration import Waiver
-from fixtures.verdict import RunVerdict, Verdict
 from reports.text.page import MARKS, escaped
 from reports.text.stages import TITLES, title_of
 from reports.verdict.known_limits import NOT_KNOWN
+from rollproof.incident.ledger import NoteKind, Result, Run
+from rollproof.profile.premigration import Waiver
+from rollproof.runbook import STEPS
+from rollproof.verdict import RunVerdict, Verdict
 
 _NEVER = "it was planned, and never reported"
 _SILENT = "it holds"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fixtures.baseline.facts import Facts
 from fixtures.gating.waivers import holds
-from fixtures.target.profile import Target
-from fixtures.verdict import RunVerdict
 from reports.text.page import escaped
 from reports.verdict.summary import UNSEEN
+from rollproof.baseline.facts import Facts
+from rollproof.profile.profile import Target
+from rollproof.verdict import RunVerdict
 
 NOT_KNOWN = "not known: this page was made from the incident's folder, without the profile"
 

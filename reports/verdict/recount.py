@@ -6,17 +6,17 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from fixtures.errors import Problem, reason_of
-from fixtures.incident.incident import Incident
-from fixtures.incident.limits import windows_of
-from fixtures.incident.tally import tally
-from fixtures.record_names import DOWNTIME
-from fixtures.sealing.chain import UNSIGNED
-from fixtures.system.clock import Moment
-from fixtures.target.profile import Windows
-from fixtures.verdict import RunVerdict, Verdict
 from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord, said
 from reports.verdict.verdict import read_verdict
+from rollproof.errors import Problem, reason_of
+from rollproof.incident.incident import Incident
+from rollproof.incident.limits import windows_of
+from rollproof.incident.tally import tally
+from rollproof.profile.profile import Windows
+from rollproof.record_names import DOWNTIME
+from rollproof.sealing.chain import UNSIGNED
+from rollproof.system.clock import Moment
+from rollproof.verdict import RunVerdict, Verdict
 
 _DEFAULT = "the windows of the phases are the runbook's: this record does not say what the profile had"
 

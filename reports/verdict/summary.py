@@ -8,14 +8,14 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from fixtures.errors import shortened
-from fixtures.home import typed
-from fixtures.record_names import GATE_PAGE, POST_MORTEM, REPORT, RESULTS, VERDICT
-from fixtures.sealing.chain import UNSIGNED
-from fixtures.stages import SEVERITY, STEPS
-from fixtures.verdict import PhaseVerdict, RunVerdict, Verdict, blind_at
 from reports.text.page import MARKS, escaped
 from reports.text.stages import TITLES
+from rollproof.errors import shortened
+from rollproof.home import typed
+from rollproof.record_names import GATE_PAGE, POST_MORTEM, REPORT, RESULTS, VERDICT
+from rollproof.runbook import SEVERITY, STEPS
+from rollproof.sealing.chain import UNSIGNED
+from rollproof.verdict import PhaseVerdict, RunVerdict, Verdict, blind_at
 
 _STYLES = {
     Verdict.PASSED: "bold green",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fixtures.errors import UsageProblem
-from fixtures.home import typed
-from fixtures.record_names import VERDICT
-from fixtures.system.files import write_whole
-from fixtures.system.record_files import as_json, read_record
-from fixtures.verdict import RunVerdict
+from rollproof.errors import UsageProblem
+from rollproof.home import typed
+from rollproof.record_names import VERDICT
+from rollproof.system.files import write_whole
+from rollproof.system.record_files import as_json, read_record
+from rollproof.verdict import RunVerdict
 
 
 def write_verdict(folder: Path, verdict: RunVerdict) -> Path:

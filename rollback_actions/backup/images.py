@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from fixtures.backups.images import FILE, KIND, image_folder, is_kept, kept_image, only_kept
-from fixtures.backups.package import write_package
-from fixtures.incident.journal_steps import Step, Steps
-from fixtures.system.files import make_folders, part_of, rename_whole
 from rollback_actions.backup.taking import backup_written
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.backups.images import FILE, KIND, image_folder, is_kept, kept_image, only_kept
+from rollproof.incident.journal_steps import Step, Steps
+from rollproof.stores.package import write_package
+from rollproof.system.files import make_folders, part_of, rename_whole
 
 # An image has up to some gigabytes, which a slow disk writes and reads again.
 SAVE_SECONDS = 900.0

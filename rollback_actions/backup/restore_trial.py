@@ -6,28 +6,28 @@ from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 
-from fixtures.backups.package import Kept
-from fixtures.backups.sets import BackupSet
-from fixtures.baseline.folder import Baseline
-from fixtures.baseline.known_engine import require_engine
-from fixtures.baseline.target_comparison import Finding, compare_target
-from fixtures.engines.engine import ContainerEngine
-from fixtures.engines.factory import open_engine
-from fixtures.errors import Mismatch, Problem, Unverifiable
-from fixtures.incident.trials import Trial, TrialOfStore, of_problem
-from fixtures.stores.registry import open_view
-from fixtures.system.clock import Moment
-from fixtures.system.command import Deadline
-from fixtures.system.side_by_side import Workers
-from fixtures.target.kinds import descriptor_of
-from fixtures.target.profile import Target
-from fixtures.target.safety import means_of
-from fixtures.target.sections import StoreProfile
-from fixtures.target.store_descriptor import Means, Trait
-from fixtures.verdict import Verdict, combine
 from rollback_actions.backup.scratch import Scratch, require_own_address, scratch_of
-from rollback_actions.stores.contract import Restored, StoppedKeeper, StoreKeeper
-from rollback_actions.stores.registry import open_keeper
+from rollproof.backups.sets import BackupSet
+from rollproof.baseline.folder import Baseline
+from rollproof.baseline.known_engine import require_engine
+from rollproof.baseline.target_comparison import Finding, compare_target
+from rollproof.engines.engine import ContainerEngine
+from rollproof.engines.factory import open_engine
+from rollproof.errors import Mismatch, Problem, Unverifiable
+from rollproof.incident.trials import Trial, TrialOfStore, of_problem
+from rollproof.profile.kinds import descriptor_of
+from rollproof.profile.profile import Target
+from rollproof.profile.safety import means_of
+from rollproof.profile.sections import StoreProfile
+from rollproof.profile.store_descriptor import Means, Trait
+from rollproof.stores.keeper import Restored, StoppedKeeper, StoreKeeper
+from rollproof.stores.keepers import open_keeper
+from rollproof.stores.package import Kept
+from rollproof.stores.registry import open_view
+from rollproof.system.clock import Moment
+from rollproof.system.command import Deadline
+from rollproof.system.side_by_side import Workers
+from rollproof.verdict import Verdict, combine
 
 _FLUSHED = "a rollback flushes it: there is nothing to restore"
 _ABSENT = "the backup set does not hold it"

@@ -16,21 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fixtures.engines.compose import ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, ComposeEngine
-from fixtures.engines.compose_project import compose_words
-from fixtures.engines.engine import Container, ContainerEngine, images_of
-from fixtures.engines.factory import open_engine
-from fixtures.errors import ActionFailed, Mismatch, UsageProblem, listed
-from fixtures.stores.drivers import at_place
-from fixtures.stores.reach import Readable
-from fixtures.stores.registry import endpoint_of
-from fixtures.system.command import Deadline, run_command
-from fixtures.system.file_lock import file_lock
-from fixtures.system.state import made_state_folder
-from fixtures.target.kinds import descriptor_of
-from fixtures.target.profile import Engine, Target
-from fixtures.target.sections import StoreProfile
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.engines.compose import ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, ComposeEngine
+from rollproof.engines.compose_project import compose_words
+from rollproof.engines.engine import Container, ContainerEngine, images_of
+from rollproof.engines.factory import open_engine
+from rollproof.errors import ActionFailed, Mismatch, UsageProblem, listed
+from rollproof.profile.kinds import descriptor_of
+from rollproof.profile.profile import Engine, Target
+from rollproof.profile.sections import StoreProfile
+from rollproof.stores.drivers import at_place
+from rollproof.stores.reach import Readable
+from rollproof.stores.registry import endpoint_of
+from rollproof.system.command import Deadline, run_command
+from rollproof.system.file_lock import file_lock
+from rollproof.system.state import made_state_folder
 
 Configuration = Mapping[str, Any]
 """Docker compose's reading of its files: services, volumes and networks, by name."""

@@ -11,10 +11,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fixtures.backups.index import FOLDER
-from fixtures.backups.package import MANIFEST as PACKAGE
-from fixtures.backups.package import Kept
-from fixtures.backups.sets import (
+from rollproof.backups.index import FOLDER
+from rollproof.backups.sets import (
     MANIFEST,
     BackupSet,
     SetManifest,
@@ -22,10 +20,13 @@ from fixtures.backups.sets import (
     manifest_text,
     set_in,
 )
-from fixtures.errors import ActionFailed, reason_of
-from fixtures.incident.journal_steps import Step, Steps
-from fixtures.system.clock import Moment
-from fixtures.system.files import (
+from rollproof.errors import ActionFailed, reason_of
+from rollproof.incident.journal_steps import Step, Steps
+from rollproof.stores.keeper import Keep
+from rollproof.stores.package import MANIFEST as PACKAGE
+from rollproof.stores.package import Kept
+from rollproof.system.clock import Moment
+from rollproof.system.files import (
     finish_parts,
     make_folders,
     part_of,
@@ -34,9 +35,8 @@ from fixtures.system.files import (
     sync_tree,
     write_whole,
 )
-from fixtures.system.record_files import as_json
-from fixtures.system.side_by_side import every
-from rollback_actions.stores.contract import Keep
+from rollproof.system.record_files import as_json
+from rollproof.system.side_by_side import every
 
 Revisions = Mapping[str, tuple[str, ...]]
 """The revisions that alembic has recorded, by the service that brings its migrations."""

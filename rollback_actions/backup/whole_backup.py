@@ -8,23 +8,23 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from fixtures.backups.index import write_index
-from fixtures.backups.moved_names import read_names, references_of
-from fixtures.backups.newest_backup import newest_backup
-from fixtures.backups.package import read_details
-from fixtures.backups.sets import BackupSet
-from fixtures.backups.stray_mounts import require_held
-from fixtures.engines.engine import ContainerEngine, images_of
-from fixtures.errors import Mismatch, Problem
-from fixtures.incident.journal_steps import Step, Steps
-from fixtures.stores.registry import LONG_SECONDS, apart_by_kind, open_revisions
-from fixtures.target.kinds import descriptor_of
-from fixtures.target.profile import Target
-from fixtures.target.store_descriptor import Means
 from rollback_actions.backup.images import keep_images
 from rollback_actions.backup.taking import Names, new_backup_folder, take_backup
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.stores.registry import open_keepers
+from rollproof.backups.index import write_index
+from rollproof.backups.moved_names import read_names, references_of
+from rollproof.backups.newest_backup import newest_backup
+from rollproof.backups.sets import BackupSet
+from rollproof.backups.stray_mounts import require_held
+from rollproof.engines.engine import ContainerEngine, images_of
+from rollproof.errors import Mismatch, Problem
+from rollproof.incident.journal_steps import Step, Steps
+from rollproof.profile.kinds import descriptor_of
+from rollproof.profile.profile import Target
+from rollproof.profile.store_descriptor import Means
+from rollproof.stores.keepers import open_keepers
+from rollproof.stores.package import read_details
+from rollproof.stores.registry import LONG_SECONDS, apart_by_kind, open_revisions
 
 
 def back_up(

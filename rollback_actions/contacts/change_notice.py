@@ -8,21 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.baseline.known_good import current_baseline
-from fixtures.errors import Mismatch, Problem, UsageProblem, did_you_mean, listed
-from fixtures.git.repository import git
-from fixtures.home import typed
-from fixtures.incident.incident import find_change
-from fixtures.system.clock import Moment
-from fixtures.system.file_lock import file_lock
-from fixtures.system.holder import author
-from fixtures.target.channels import Channel, channels_of
-from fixtures.target.profile import Target
-from fixtures.team.change import ACKNOWLEDGED, NOTIFIED, TELLING, change_journal, read_change
-from fixtures.team.change_document import ChangeDocument, read_document
 from rollback_actions.contacts.delivery import Delivery, deliver
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import sealed_journal
+from rollproof.baseline.known_good import current_baseline
+from rollproof.errors import Mismatch, Problem, UsageProblem, did_you_mean, listed
+from rollproof.git.repository import git
+from rollproof.home import typed
+from rollproof.incident.incident import find_change
+from rollproof.profile.channels import Channel, channels_of
+from rollproof.profile.profile import Target
+from rollproof.system.clock import Moment
+from rollproof.system.file_lock import file_lock
+from rollproof.system.holder import author
+from rollproof.team.change import ACKNOWLEDGED, NOTIFIED, TELLING, change_journal, read_change
+from rollproof.team.change_document import ChangeDocument, read_document
 
 # A process that tells the team holds the record while the channels answer.
 _LONGER_SECONDS = 10.0

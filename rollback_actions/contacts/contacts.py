@@ -16,21 +16,24 @@ from pathlib import Path
 from pydantic import SecretStr
 from tenacity import RetryCallState, Retrying, retry_if_result, wait_exponential
 
-from fixtures.errors import UsageProblem
-from fixtures.home import typed
-from fixtures.incident.incident import Incident
-from fixtures.incident.journal import DETECTED
-from fixtures.record_names import CLOSED as RECORD_CLOSED
-from fixtures.record_names import CONTACTS, ROLLBACK, UNFINISHED
-from fixtures.system.clock import Moment, t_plus
-from fixtures.system.file_lock import file_lock
-from fixtures.system.holder import author
-from fixtures.target.channels import Channel
-from fixtures.target.contacts import LONGEST_WAIT_SECONDS, Contacts
-from fixtures.target.profile import Target
-from fixtures.team.contact_flow import ContactChannels, Due, Flow, contact_channels, flow_of
-from fixtures.team.contact_message import body_of, title_of
-from fixtures.team.contact_record import (
+from rollback_actions.contacts.delivery import Delivery, deliver
+from rollback_actions.session.journal import Journal
+from rollback_actions.session.session import sealed_journal
+from rollproof.errors import UsageProblem
+from rollproof.home import typed
+from rollproof.incident.incident import Incident
+from rollproof.incident.journal import DETECTED
+from rollproof.profile.channels import Channel
+from rollproof.profile.contacts import LONGEST_WAIT_SECONDS, Contacts
+from rollproof.profile.profile import Target
+from rollproof.record_names import CLOSED as RECORD_CLOSED
+from rollproof.record_names import CONTACTS, ROLLBACK, UNFINISHED
+from rollproof.system.clock import Moment, t_plus
+from rollproof.system.file_lock import file_lock
+from rollproof.system.holder import author
+from rollproof.team.contact_flow import ContactChannels, Due, Flow, contact_channels, flow_of
+from rollproof.team.contact_message import body_of, title_of
+from rollproof.team.contact_record import (
     ALERTED,
     ALERTING,
     CLOSED,
@@ -40,9 +43,6 @@ from fixtures.team.contact_record import (
     Decision,
     read_contacts,
 )
-from rollback_actions.contacts.delivery import Delivery, deliver
-from rollback_actions.session.journal import Journal
-from rollback_actions.session.session import sealed_journal
 
 # A writer holds the record for a moment; a slow disk may make that longer.
 _RECORD_SECONDS = 10.0

@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from fixtures.system.side_by_side import Question, wait_for
-from fixtures.target.channels import sender_of
+from rollproof.profile.channels import sender_of
+from rollproof.system.side_by_side import Question, wait_for
 
 _LOGGER = "apprise"
 _MOST = 300  # characters of a reason

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.compose_project import ComposeProject
-from fixtures.engines.engine import Container, Endpoint, Mount
-from fixtures.engines.own_sessions import remember_session
-from fixtures.errors import ActionFailed, Problem
-from fixtures.system.command import Deadline, run_command
-from fixtures.target.profile import Engine
-from fixtures.target.sections import Address
 from rollback_actions.containers import volumes
+from rollproof.engines.compose import ComposeEngine
+from rollproof.engines.compose_project import ComposeProject
+from rollproof.engines.engine import Container, Endpoint, Mount
+from rollproof.engines.own_sessions import remember_session
+from rollproof.errors import ActionFailed, Problem
+from rollproof.profile.profile import Engine
+from rollproof.profile.sections import Address
+from rollproof.system.command import Deadline, run_command
 
 POLL_SECONDS = 0.2
 # Marks the processes of one `run`, so that they can be found in the container when their client is ended.

@@ -18,12 +18,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fixtures.engines.compose import NO_PROJECT
-from fixtures.engines.container_settings import is_anonymous
-from fixtures.engines.engine import Container, Mount
-from fixtures.errors import ActionFailed
-from fixtures.reading import open_regular
-from fixtures.system.command import Deadline, run_command
+from rollproof.engines.compose import NO_PROJECT
+from rollproof.engines.container_settings import is_anonymous
+from rollproof.engines.engine import Container, Mount
+from rollproof.errors import ActionFailed
+from rollproof.reading import open_regular
+from rollproof.system.command import Deadline, run_command
 
 HELPER_LABEL = "rollproof.helper"
 # The deadline for removing a helper whose work was interrupted.

@@ -6,30 +6,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.doctor.capture import baseline_of_migrated, capture
-from fixtures.engines.engine import Container
-from fixtures.engines.factory import open_engine
-from fixtures.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed, reason_of
-from fixtures.gating.check_run import CheckRun
-from fixtures.git.repository import head, resolve_commit
-from fixtures.git.saved_commit import save_commit
-from fixtures.home import typed
-from fixtures.incident.incident import Incident
-from fixtures.incident.journal_steps import Step
-from fixtures.incident.kept_samples import samples_kept
-from fixtures.incident.rehearsals import BEGAN, ENDED
-from fixtures.incident.tally import tally
-from fixtures.record_names import VERDICT
-from fixtures.rollback.plan import plan_emergency
-from fixtures.sealing.chain import standing
-from fixtures.system.command import Deadline, run_command
-from fixtures.system.files import sha256_of
-from fixtures.target.profile import Target
-from fixtures.verdict import Verdict, verdict_of
 from rollback_actions.backup.whole_backup import back_up
+from rollback_actions.check_run import CheckRun
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.steps import Recorder
+from rollproof.doctor.capture import baseline_of_migrated, capture
+from rollproof.engines.engine import Container
+from rollproof.engines.factory import open_engine
+from rollproof.errors import ActionFailed, ExitCode, Problem, UsageProblem, listed, reason_of
+from rollproof.git.repository import head, resolve_commit
+from rollproof.git.saved_commit import save_commit
+from rollproof.home import typed
+from rollproof.incident.incident import Incident
+from rollproof.incident.journal_steps import Step
+from rollproof.incident.kept_samples import samples_kept
+from rollproof.incident.rehearsals import BEGAN, ENDED
+from rollproof.incident.tally import tally
+from rollproof.planning.plan import plan_emergency
+from rollproof.profile.profile import Target
+from rollproof.record_names import VERDICT
+from rollproof.sealing.chain import standing
+from rollproof.system.command import Deadline, run_command
+from rollproof.system.files import sha256_of
+from rollproof.verdict import Verdict, verdict_of
 
 # Step 5 is left out: it asks for this rehearsal.
 _GATE = "step1 or step2 or step3 or step4"

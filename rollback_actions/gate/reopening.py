@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fixtures.git.repository import resolve_commit
-from fixtures.incident.incident import Incident
-from fixtures.incident.reopening import REOPENED, Reopening, read_reopenings, reopening_journal, since
-from fixtures.incident.rollbacks import RolledBack, rollbacks_in
-from fixtures.rollback.reopening_conditions import (
+from rollback_actions.session.session import sealed_journal
+from rollproof.git.repository import resolve_commit
+from rollproof.incident.incident import Incident
+from rollproof.incident.reopening import REOPENED, Reopening, read_reopenings, reopening_journal, since
+from rollproof.incident.rollbacks import RolledBack, rollbacks_in
+from rollproof.planning.reopening_conditions import (
     backup_since,
     end_of,
     incident_of,
@@ -18,10 +19,9 @@ from fixtures.rollback.reopening_conditions import (
     require_fix,
     require_text,
 )
-from fixtures.system.file_lock import file_lock
-from fixtures.system.holder import Holder
-from fixtures.target.profile import Target
-from rollback_actions.session.session import sealed_journal
+from rollproof.profile.profile import Target
+from rollproof.system.file_lock import file_lock
+from rollproof.system.holder import Holder
 
 # A reopening reads a whole backup set under the lock; a second one does not wait for that.
 _WAIT_SECONDS = 10.0

@@ -12,13 +12,16 @@ from pathlib import Path
 
 import typer
 
-from fixtures.application.maintenance import kept_out
-from fixtures.decision.tree import Decision, decide
-from fixtures.errors import ExitCode, Problem, UsageProblem, describe
-from fixtures.gating.check_run import CheckRun, run_ours
-from fixtures.home import program
-from fixtures.incident.downtime import Downtime, record_downtime
-from fixtures.incident.incident import (
+from reports.answers.decision import assessment_lines, decision_lines, decision_record
+from rollback_actions.check_run import CheckRun, run_ours
+from rollback_actions.respond.response import CODES, CODES_OF_SEVERITY, Outcome, Response, allow, is_open
+from rollback_actions.session.lock import open_lock
+from rollback_actions.session.session import open_journal
+from rollproof.application.maintenance import kept_out
+from rollproof.errors import ExitCode, Problem, UsageProblem, describe
+from rollproof.home import program
+from rollproof.incident.downtime import Downtime, record_downtime
+from rollproof.incident.incident import (
     Incident,
     RollbackRecord,
     find_incident,
@@ -26,32 +29,29 @@ from fixtures.incident.incident import (
     load_incident,
     new_incident,
 )
-from fixtures.incident.journal import verify_journal
-from fixtures.incident.kept_samples import samples_kept
-from fixtures.incident.response_record import ENDED, Ending
-from fixtures.incident.tally import tally
-from fixtures.monitor.assessment import Assessed, assess_target, scope_of
-from fixtures.monitoring.samples import SampleWriter
-from fixtures.monitoring.severity import Severity
-from fixtures.record_names import RESPONSE, RESPONSE_SAMPLES
-from fixtures.rollback.advice import Advice
-from fixtures.rollback.command_refusals import refused_now
-from fixtures.rollback.foresight import Foreseen
-from fixtures.rollback.lock_state import lock_state
-from fixtures.rollback.plan import Plan, plan_of
-from fixtures.rollback.refusals import Allowed, advice_of
-from fixtures.rollback.unfinished import read_unfinished
-from fixtures.sealing.chain import sealed, standing
-from fixtures.system.clock import Moment
-from fixtures.system.command import STANDARD_OUTPUT
-from fixtures.system.file_lock import file_lock
-from fixtures.target.profile import Target, load_target
-from fixtures.team.contact_message import assessment_text, run_command, run_words
-from fixtures.verdict import Verdict
-from reports.answers.decision import assessment_lines, decision_lines, decision_record
-from rollback_actions.respond.response import CODES, CODES_OF_SEVERITY, Outcome, Response, allow, is_open
-from rollback_actions.session.lock import open_lock
-from rollback_actions.session.session import open_journal
+from rollproof.incident.journal import verify_journal
+from rollproof.incident.kept_samples import samples_kept
+from rollproof.incident.response_record import ENDED, Ending
+from rollproof.incident.tally import tally
+from rollproof.monitoring.assessment import Assessed, assess_target, scope_of
+from rollproof.monitoring.samples import SampleWriter
+from rollproof.monitoring.severity import Severity
+from rollproof.monitoring.tree import Decision, decide
+from rollproof.planning.advice import Advice
+from rollproof.planning.command_refusals import refused_now
+from rollproof.planning.foresight import Foreseen
+from rollproof.planning.lock_state import lock_state
+from rollproof.planning.plan import Plan, plan_of
+from rollproof.planning.refusals import Allowed, advice_of
+from rollproof.planning.unfinished import read_unfinished
+from rollproof.profile.profile import Target, load_target
+from rollproof.record_names import RESPONSE, RESPONSE_SAMPLES
+from rollproof.sealing.chain import sealed, standing
+from rollproof.system.clock import Moment
+from rollproof.system.command import STANDARD_OUTPUT
+from rollproof.system.file_lock import file_lock
+from rollproof.team.contact_message import assessment_text, run_command, run_words
+from rollproof.verdict import Verdict
 
 # A rollback has its own deadlines; this is for a rollback that misses them all.
 _ROLLBACKS = 6

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from fixtures.decision.tree import Action, Decision, decide
-from fixtures.errors import ExitCode, UsageProblem
-from fixtures.incident.downtime import Downtime
-from fixtures.incident.response_record import (
+from rollback_actions.session.journal import Detail, Journal
+from rollproof.errors import ExitCode, UsageProblem
+from rollproof.incident.downtime import Downtime
+from rollproof.incident.response_record import (
     AGREED,
     ALLOWABLE,
     ALLOWED,
@@ -31,12 +31,12 @@ from fixtures.incident.response_record import (
     Ending,
     names_in,
 )
-from fixtures.monitor.assessment import Assessed, scope_of
-from fixtures.monitoring.severity import Severity
-from fixtures.rollback.refusals import Allowed
-from fixtures.system.clock import Moment, age
-from fixtures.target.profile import Target
-from rollback_actions.session.journal import Detail, Journal
+from rollproof.monitoring.assessment import Assessed, scope_of
+from rollproof.monitoring.severity import Severity
+from rollproof.monitoring.tree import Action, Decision, decide
+from rollproof.planning.refusals import Allowed
+from rollproof.profile.profile import Target
+from rollproof.system.clock import Moment, age
 
 # An investigation assesses again every so many beats: a critical result is decided on at once.
 _BEATS = 2

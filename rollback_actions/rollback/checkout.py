@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from fixtures.errors import ActionFailed, reason_of
-from fixtures.git.repository import GIT_SECONDS, git, head, top_of
-from fixtures.reading import open_regular
-from fixtures.record_names import UNTRACKED, WORKING_COPY
-from fixtures.system.command import Deadline
-from fixtures.system.files import sync_folder, sync_tree
+from rollproof.errors import ActionFailed, reason_of
+from rollproof.git.repository import GIT_SECONDS, git, head, top_of
+from rollproof.reading import open_regular
+from rollproof.record_names import UNTRACKED, WORKING_COPY
+from rollproof.system.command import Deadline
+from rollproof.system.files import sync_folder, sync_tree
 
 _BLOCK = 1024 * 1024
 # The git of a killed rollback keeps working for a moment.

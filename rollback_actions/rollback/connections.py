@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import Problem
-from fixtures.rollback.writers import Containers, Seen, Watch
-from fixtures.target.profile import Target
-from fixtures.target.sections import StoreProfile
-from rollback_actions.stores.contract import StoreClients
-from rollback_actions.stores.registry import open_clients, tells_clients
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import Problem
+from rollproof.planning.writers import Containers, Seen, Watch
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import StoreProfile
+from rollproof.stores.keeper import StoreClients
+from rollproof.stores.keepers import open_clients, tells_clients
 
 
 @dataclass

@@ -12,26 +12,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from fixtures.decision.wish import Kind
-from fixtures.engines.engine import ContainerEngine, images_of
-from fixtures.errors import ActionFailed, Problem, Unverifiable
-from fixtures.git.repository import head
-from fixtures.incident.incident import Incident, RollbackRecord
-from fixtures.incident.journal_steps import Step
-from fixtures.incident.origin import Origin, is_commit_id
-from fixtures.incident.rollbacks import ROLLBACK_BEGAN
-from fixtures.record_names import ACCOUNTS
-from fixtures.rollback.configuration import configuration_at
-from fixtures.rollback.plan import Plan, PlannedStep, Stage
-from fixtures.rollback.schedule import Schedule, schedule_of
-from fixtures.rollback.unfinished import Unfinished, supersede_covered, unsettle_others
-from fixtures.rollback.writers import Watch
-from fixtures.system.clock import Moment
-from fixtures.system.command import Deadline
-from fixtures.system.files import make_folders
-from fixtures.system.side_by_side import every
-from fixtures.target.profile import Target
-from fixtures.verdict import Verdict
 from reports.terminal.progress import Step as Shown
 from rollback_actions.backup.images import bring_images
 from rollback_actions.backup.taking import backup_written, finish_sets, take_backup
@@ -42,8 +22,28 @@ from rollback_actions.rollback.losses import Losses
 from rollback_actions.rollback.maintenance import MaintenanceMode
 from rollback_actions.rollback.outside import require_served
 from rollback_actions.session.steps import Recorder
-from rollback_actions.stores.contract import LoadingKeeper, StoppedKeeper, StoreKeeper, kept_by
-from rollback_actions.stores.registry import open_keeper
+from rollproof.engines.engine import ContainerEngine, images_of
+from rollproof.errors import ActionFailed, Problem, Unverifiable
+from rollproof.git.repository import head
+from rollproof.incident.incident import Incident, RollbackRecord
+from rollproof.incident.journal_steps import Step
+from rollproof.incident.origin import Origin, is_commit_id
+from rollproof.incident.rollbacks import ROLLBACK_BEGAN
+from rollproof.monitoring.wish import Kind
+from rollproof.planning.configuration import configuration_at
+from rollproof.planning.plan import Plan, PlannedStep, Stage
+from rollproof.planning.schedule import Schedule, schedule_of
+from rollproof.planning.unfinished import Unfinished, supersede_covered, unsettle_others
+from rollproof.planning.writers import Watch
+from rollproof.profile.profile import Target
+from rollproof.record_names import ACCOUNTS
+from rollproof.stores.keeper import LoadingKeeper, StoppedKeeper, StoreKeeper, kept_by
+from rollproof.stores.keepers import open_keeper
+from rollproof.system.clock import Moment
+from rollproof.system.command import Deadline
+from rollproof.system.files import make_folders
+from rollproof.system.side_by_side import every
+from rollproof.verdict import Verdict
 
 # These steps keep their own time.
 _UNTIMED = frozenset({Step.QUIET, Step.WATCHED})

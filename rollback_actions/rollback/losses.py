@@ -7,24 +7,24 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fixtures.backups.index import StoreIndex, read_index
-from fixtures.backups.sets import BackupSet
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ActionFailed, Problem, reason_of
-from fixtures.incident.journal_steps import Step
-from fixtures.losses.accounting import Account, account_store
-from fixtures.losses.lost_window import Window, WindowStore, new_window, read_window, replays, write_window
-from fixtures.losses.window_export import export_store
-from fixtures.record_names import ACCOUNTS
-from fixtures.rollback.unfinished import Unfinished
-from fixtures.stores.registry import apart_by_kind
-from fixtures.system.apart import Died
-from fixtures.system.command import Deadline
-from fixtures.system.record_files import write_record
-from fixtures.system.side_by_side import every
-from fixtures.target.profile import Target
 from rollback_actions.session.steps import Recorder
-from rollback_actions.stores.registry import APART_SECONDS
+from rollproof.backups.index import StoreIndex, read_index
+from rollproof.backups.sets import BackupSet
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import ActionFailed, Problem, reason_of
+from rollproof.incident.journal_steps import Step
+from rollproof.losses.accounting import Account, account_store
+from rollproof.losses.lost_window import Window, WindowStore, new_window, read_window, replays, write_window
+from rollproof.losses.window_export import export_store
+from rollproof.planning.unfinished import Unfinished
+from rollproof.profile.profile import Target
+from rollproof.record_names import ACCOUNTS
+from rollproof.stores.keepers import APART_SECONDS
+from rollproof.stores.registry import apart_by_kind
+from rollproof.system.apart import Died
+from rollproof.system.command import Deadline
+from rollproof.system.record_files import write_record
+from rollproof.system.side_by_side import every
 
 
 @dataclass(slots=True)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from fixtures.application.maintenance import GLANCE_SECONDS, in_maintenance
-from fixtures.errors import ActionFailed, Problem, Unverifiable
-from fixtures.incident.journal_steps import Step
-from fixtures.rollback.advice import Advice
-from fixtures.system.command import Deadline
-from fixtures.target.application_profile import Application, Maintenance
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.session.steps import Recorder
+from rollproof.application.maintenance import GLANCE_SECONDS, in_maintenance
+from rollproof.errors import ActionFailed, Problem, Unverifiable
+from rollproof.incident.journal_steps import Step
+from rollproof.planning.advice import Advice
+from rollproof.profile.application_profile import Application, Maintenance
+from rollproof.system.command import Deadline
 
 POLL_SECONDS = 0.2
 SHORTEST_SECONDS = 0.1

@@ -8,12 +8,12 @@ from __future__ import annotations
 import shlex
 import time
 
-from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.system.command import Deadline
-from fixtures.system.http import Request, fetch
-from fixtures.target.profile import Target
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.session.steps import Recorder
+from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.profile.profile import Target
+from rollproof.system.command import Deadline
+from rollproof.system.http import Request, fetch
 
 _OF_A_PROXY = frozenset({502, 504})
 _POLL_SECONDS, _SETTLE_SECONDS = 0.2, 5.0

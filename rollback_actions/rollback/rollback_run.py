@@ -8,36 +8,6 @@ from pathlib import Path
 
 import typer
 
-from fixtures.application.maintenance import kept_out
-from fixtures.backups.sets import NEWEST
-from fixtures.decision.wish import Kind, Wish
-from fixtures.engines.factory import open_engine
-from fixtures.errors import ExitCode, Problem, Unverifiable, UsageProblem
-from fixtures.home import typed
-from fixtures.incident.incident import Incident, RollbackRecord
-from fixtures.incident.journal_steps import Step
-from fixtures.incident.kept_samples import samples_kept
-from fixtures.incident.leaks import SecretInRecord
-from fixtures.record_names import UNFINISHED
-from fixtures.rollback.advice import Advice
-from fixtures.rollback.command_refusals import refusals_in, require_the_same
-from fixtures.rollback.foresight import foresee, said
-from fixtures.rollback.lock_state import lock_state
-from fixtures.rollback.plan import (
-    Plan,
-    plan_database,
-    plan_emergency,
-    plan_full,
-    plan_service,
-    plan_unfinished,
-)
-from fixtures.rollback.refusals import Allowed, advice_of
-from fixtures.rollback.status import newest_rollback
-from fixtures.rollback.unfinished import interrupted, unfinished_of
-from fixtures.sealing.chain import standing
-from fixtures.system.command import Command
-from fixtures.target.profile import Target, load_target
-from fixtures.verdict import code_of_verdict
 from reports.answers.rollback_lines import done_line, status_lines, status_record
 from reports.terminal.document import answer
 from rollback_actions.containers.compose import ComposeControl
@@ -46,6 +16,36 @@ from rollback_actions.rollback.maintenance import MaintenanceMode, left_on
 from rollback_actions.session.lock import TargetLock, open_lock
 from rollback_actions.session.session import open_session, require_own_engine
 from rollback_actions.session.steps import Recorder
+from rollproof.application.maintenance import kept_out
+from rollproof.backups.sets import NEWEST
+from rollproof.engines.factory import open_engine
+from rollproof.errors import ExitCode, Problem, Unverifiable, UsageProblem
+from rollproof.home import typed
+from rollproof.incident.incident import Incident, RollbackRecord
+from rollproof.incident.journal_steps import Step
+from rollproof.incident.kept_samples import samples_kept
+from rollproof.incident.leaks import SecretInRecord
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning.advice import Advice
+from rollproof.planning.command_refusals import refusals_in, require_the_same
+from rollproof.planning.foresight import foresee, said
+from rollproof.planning.lock_state import lock_state
+from rollproof.planning.plan import (
+    Plan,
+    plan_database,
+    plan_emergency,
+    plan_full,
+    plan_service,
+    plan_unfinished,
+)
+from rollproof.planning.refusals import Allowed, advice_of
+from rollproof.planning.status import newest_rollback
+from rollproof.planning.unfinished import interrupted, unfinished_of
+from rollproof.profile.profile import Target, load_target
+from rollproof.record_names import UNFINISHED
+from rollproof.sealing.chain import standing
+from rollproof.system.command import Command
+from rollproof.verdict import code_of_verdict
 
 
 def begin(

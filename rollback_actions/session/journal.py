@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fixtures.errors import ActionFailed
-from fixtures.home import typed
-from fixtures.incident.journal import (
+from rollproof.errors import ActionFailed
+from rollproof.home import typed
+from rollproof.incident.journal import (
     FIRST,
     JournalEvent,
     JournalLine,
@@ -21,11 +21,11 @@ from fixtures.incident.journal import (
     verify_journal,
     whole_lines,
 )
-from fixtures.reading import open_regular
-from fixtures.system.clock import Moment
-from fixtures.system.command import Ran
-from fixtures.system.files import append_line, complete_lines, sha256_of, sync_folder
-from fixtures.system.record_files import as_json
+from rollproof.reading import open_regular
+from rollproof.system.clock import Moment
+from rollproof.system.command import Ran
+from rollproof.system.files import append_line, complete_lines, sha256_of, sync_folder
+from rollproof.system.record_files import as_json
 
 Detail = str | float | Sequence[str] | Mapping[str, object] | None
 """What a record says by a name; see `JournalLine`."""

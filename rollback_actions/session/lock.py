@@ -24,13 +24,13 @@ from typing import Protocol, Self
 import typer
 from docker.errors import NotFound
 
-from fixtures.engines.questions import asking
-from fixtures.errors import ActionFailed, Problem, UsageProblem, describe
-from fixtures.home import typed
-from fixtures.rollback.advice import TAKE_OVER
-from fixtures.rollback.lock_state import FREE, LABEL, LockRecords, NumberedRecords, read_lock, words
-from fixtures.system.holder import Holder, Life
-from fixtures.target.profile import Target
+from rollproof.engines.questions import asking
+from rollproof.errors import ActionFailed, Problem, UsageProblem, describe
+from rollproof.home import typed
+from rollproof.planning.advice import TAKE_OVER
+from rollproof.planning.lock_state import FREE, LABEL, LockRecords, NumberedRecords, read_lock, words
+from rollproof.profile.profile import Target
+from rollproof.system.holder import Holder, Life
 
 # A process that comes second looks again; only an endless series of other holders uses all attempts.
 _ATTEMPTS = 20

@@ -11,22 +11,22 @@ from pathlib import Path
 
 import typer
 
-from fixtures.baseline.folder import Baseline
-from fixtures.baseline.known_engine import require_engine
-from fixtures.engines.factory import open_engine
-from fixtures.incident.incident import Incident, find_incident, new_incident
-from fixtures.incident.journal import JournalBroken, JournalEvent
-from fixtures.incident.journal_steps import Step
-from fixtures.incident.leaks import without_leaks
-from fixtures.record_names import JOURNAL
-from fixtures.sealing.chain import sealed
-from fixtures.system.command import observed
-from fixtures.system.holder import Holder, Life
-from fixtures.target.profile import Target
 from reports.terminal.progress import Progress
 from rollback_actions.session.journal import Journal, set_aside
 from rollback_actions.session.lock import TargetLock
 from rollback_actions.session.steps import Recorder
+from rollproof.baseline.folder import Baseline
+from rollproof.baseline.known_engine import require_engine
+from rollproof.engines.factory import open_engine
+from rollproof.incident.incident import Incident, find_incident, new_incident
+from rollproof.incident.journal import JournalBroken, JournalEvent
+from rollproof.incident.journal_steps import Step
+from rollproof.incident.leaks import without_leaks
+from rollproof.profile.profile import Target
+from rollproof.record_names import JOURNAL
+from rollproof.sealing.chain import sealed
+from rollproof.system.command import observed
+from rollproof.system.holder import Holder, Life
 
 
 @dataclass(frozen=True, slots=True)

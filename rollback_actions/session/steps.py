@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from fixtures.incident.journal import JournalEvent
-from fixtures.incident.journal_steps import Step
 from reports.terminal.progress import Progress
 from reports.terminal.progress import Step as Shown
 from rollback_actions.session.journal import Detail, Journal
+from rollproof.incident.journal import JournalEvent
+from rollproof.incident.journal_steps import Step
 
 
 class Recorder:
-    """Steps that are shown and written to the journal, as `fixtures.incident.journal_steps.Steps` asks."""
+    """Steps that are shown and written to the journal, as `rollproof.incident.journal_steps.Steps` asks."""
 
     def __init__(self, journal: Journal, progress: Progress, require: Callable[[], None]) -> None:
         """Write to `journal`, show on `progress`; `require` is called before each step, and may refuse it."""

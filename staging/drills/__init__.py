@@ -1,4 +1,1 @@
-"""Drills: faults are injected into a stack under real load, and the monitor must tell which one it is.
-
-May import `fixtures.*`, `reports.*`, `rollback_actions.*`, `staging.stack`, `staging.target`.
-"""
+"""Drills: faults are injected into a stack under real load, and the monitor must tell which one it is."""

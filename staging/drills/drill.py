@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from fixtures.decision.tree import Action
-from fixtures.errors import UsageProblem
-from fixtures.monitoring.severity import Severity
+from rollproof.errors import UsageProblem
+from rollproof.monitoring.severity import Severity
+from rollproof.monitoring.tree import Action
 from staging.drills.request_load import Load
 from staging.drills.slow_proxy import SlowProxy
 from staging.stack.stack import Stack

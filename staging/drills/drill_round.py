@@ -16,17 +16,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fixtures.decision.tree import decide
-from fixtures.engines.factory import open_engine
-from fixtures.errors import ActionFailed
-from fixtures.monitor.assessment import Assessed, scope_of
-from fixtures.monitoring.samples import read_samples, samples_path
-from fixtures.monitoring.severity import Severity, Standing, assess_now, monitored_samples
-from fixtures.system.clock import Moment
-from fixtures.system.files import write_whole
-from fixtures.target.bands import Band, Bands
-from fixtures.target.profile import Target, load_target
 from reports.terminal.progress import Progress
+from rollproof.engines.factory import open_engine
+from rollproof.errors import ActionFailed
+from rollproof.monitoring.assessment import Assessed, scope_of
+from rollproof.monitoring.samples import read_samples, samples_path
+from rollproof.monitoring.severity import Severity, Standing, assess_now, monitored_samples
+from rollproof.monitoring.tree import decide
+from rollproof.profile.bands import Band, Bands
+from rollproof.profile.profile import Target, load_target
+from rollproof.system.clock import Moment
+from rollproof.system.files import write_whole
 from staging.drills.drill import Drill, Ground
 from staging.drills.request_load import Load
 from staging.drills.slow_proxy import SlowProxy, slow_proxy

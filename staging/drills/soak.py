@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from fixtures.monitoring.samples import Sample
-from fixtures.system.clock import Moment
-from fixtures.system.process import Process
+from rollproof.monitoring.samples import Sample
+from rollproof.system.clock import Moment
+from rollproof.system.process import Process
 
 WITHIN_SECONDS = 0.05
 """Allowed deviation of the time between two beats."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
 
-from fixtures.errors import UsageProblem
+from rollproof.errors import UsageProblem
 from staging.faults import (
     kafka_faults,
     milvus_faults,

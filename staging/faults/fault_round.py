@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fixtures.system.files import write_whole
-from fixtures.system.side_by_side import Workers
 from reports.terminal.progress import Progress
+from rollproof.system.files import write_whole
+from rollproof.system.side_by_side import Workers
 from staging.faults.fault import Fault
 from staging.faults.fault_catalogue import NOT_MADE, planted
 from staging.faults.fault_trial import Outcome, Trial, Trials

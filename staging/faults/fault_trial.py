@@ -11,10 +11,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fixtures.engines.factory import open_engine
-from fixtures.errors import Problem
-from fixtures.incident.ledger import runs
-from fixtures.verdict import Verdict
+from rollproof.engines.factory import open_engine
+from rollproof.errors import Problem
+from rollproof.incident.ledger import runs
+from rollproof.verdict import Verdict
 from staging.faults import kafka_faults, redis_faults
 from staging.faults.fault import Fault
 from staging.machine.processes import Done, finish

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 from confluent_kafka.admin import AdminClient
 
-from fixtures.errors import Unverifiable
-from fixtures.stores.kafka.records import CREATED, Record
-from fixtures.stores.kafka.view import settings, translated
-from rollback_actions.stores.kafka.admin import Admin, Topic
+from rollproof.errors import Unverifiable
+from rollproof.stores.kafka.admin import Admin, Topic
+from rollproof.stores.kafka.records import CREATED, Record
+from rollproof.stores.kafka.view import settings, translated
 from staging.faults.fault import Register
 from staging.target.operators import Operators, undone
 

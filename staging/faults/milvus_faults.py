@@ -8,7 +8,7 @@ from typing import Any
 
 from pymilvus import DataType
 
-from fixtures.errors import Mismatch
+from rollproof.errors import Mismatch
 from staging.faults.fault import Register
 from staging.faults.fault_vectors import COUNT, DIMENSIONS, embedded_anew, last_bit_changed, vector
 from staging.target.operators import SECONDS, Operators, undone

@@ -12,7 +12,7 @@ from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 from pymongo import DESCENDING
 from pymongo.collection import Collection
 
-from fixtures.errors import Mismatch
+from rollproof.errors import Mismatch
 from staging.faults.fault import Register
 from staging.target.operators import Operators, undone
 

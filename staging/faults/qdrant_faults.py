@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from fixtures.errors import Unverifiable
+from rollproof.errors import Unverifiable
 from staging.faults.fault import Register
 from staging.faults.fault_vectors import COUNT, DIMENSIONS, embedded_anew, last_bit_changed, vector
 from staging.target.operators import Operators, undone

@@ -1,5 +1,1 @@
-"""Kills: a rollback is killed at each of its steps, resumed, and checked.
-
-May import `fixtures.*`, `reports.*`, `rollback_actions.*`, `staging.machine`, `staging.stack`,
-`staging.target`.
-"""
+"""Kills: a rollback is killed at each of its steps, resumed, and checked."""

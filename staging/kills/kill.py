@@ -14,17 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from fixtures.baseline.folder import Baseline, load_baseline
-from fixtures.engines.engine import ContainerEngine
-from fixtures.engines.factory import open_engine
-from fixtures.errors import ExitCode, Problem
-from fixtures.git.repository import head
-from fixtures.incident.journal import JournalEvent, verify_journal
-from fixtures.incident.journal_steps import RecordedStep, Step, StepId, id_of, steps_in
-from fixtures.record_names import INCIDENT, JOURNAL, ROLLBACK, UNFINISHED
-from fixtures.system.apart import main as works_apart
-from fixtures.system.files import read_lines
-from fixtures.target.profile import Target
+from rollproof.baseline.folder import Baseline, load_baseline
+from rollproof.engines.engine import ContainerEngine
+from rollproof.engines.factory import open_engine
+from rollproof.errors import ExitCode, Problem
+from rollproof.git.repository import head
+from rollproof.incident.journal import JournalEvent, verify_journal
+from rollproof.incident.journal_steps import RecordedStep, Step, StepId, id_of, steps_in
+from rollproof.profile.profile import Target
+from rollproof.record_names import INCIDENT, JOURNAL, ROLLBACK, UNFINISHED
+from rollproof.system.apart import main as works_apart
+from rollproof.system.files import read_lines
 from staging.kills.kill_mark import Mark
 from staging.kills.rollback_outcome import Expected, Keys, Outcome, judge, read_outcome
 from staging.kills.wrong_stores import wrong_stores

@@ -12,7 +12,7 @@ import redis
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-from fixtures.errors import Problem
+from rollproof.errors import Problem
 from staging.target.operators import Operators
 
 # The server may still be executing the killed client's requests.

@@ -16,15 +16,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fixtures.engines.factory import open_engine
-from fixtures.errors import UsageProblem
-from fixtures.git.repository import head
-from fixtures.incident.journal_steps import Step, StepId
-from fixtures.system.files import write_whole
-from fixtures.target.kinds import descriptor_of
-from fixtures.target.profile import Target
-from fixtures.target.store_descriptor import Trait
 from reports.terminal.progress import Progress
+from rollproof.engines.factory import open_engine
+from rollproof.errors import UsageProblem
+from rollproof.git.repository import head
+from rollproof.incident.journal_steps import Step, StepId
+from rollproof.profile.kinds import descriptor_of
+from rollproof.profile.profile import Target
+from rollproof.profile.store_descriptor import Trait
+from rollproof.system.files import write_whole
 from staging.kills.kill import Action, Kill, Killer
 from staging.kills.kill_mark import write_marks
 from staging.kills.wreckage import STORES, lengthen_tasks, wreck_code, wreck_service, wreck_stores

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fixtures.losses.lost_window import MANIFEST
-from fixtures.record_names import LOST_WINDOW, ROLLBACK, UNFINISHED
-from fixtures.system.files import read_lines
-from fixtures.verdict import Verdict
+from rollproof.losses.lost_window import MANIFEST
+from rollproof.record_names import LOST_WINDOW, ROLLBACK, UNFINISHED
+from rollproof.system.files import read_lines
+from rollproof.verdict import Verdict
 from staging.kills.kill_mark import Mark
 
 _SET = "set.json"

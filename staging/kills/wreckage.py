@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from confluent_kafka import Producer
 
-from fixtures.git.repository import git
-from fixtures.stores.kafka.view import settings
+from rollproof.git.repository import git
+from rollproof.stores.kafka.view import settings
 from staging.machine.processes import run
 from staging.stack.stack import Stack
 from staging.stack.store_images import PREFIX

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 
-from fixtures.baseline.folder import Baseline
-from fixtures.baseline.target_comparison import compare_target
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import Problem
-from fixtures.stores.policy import policy_of
-from fixtures.stores.registry import open_view
-from fixtures.target.profile import Target
-from fixtures.verdict import Verdict
+from rollproof.baseline.folder import Baseline
+from rollproof.baseline.target_comparison import compare_target
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import Problem
+from rollproof.profile.profile import Target
+from rollproof.stores.policy import policy_of
+from rollproof.stores.registry import open_view
+from rollproof.verdict import Verdict
 
 
 def wrong_stores(target: Target, engine: ContainerEngine, baseline: Baseline, whole: Collection[str]) -> str:

@@ -1,4 +1,1 @@
-"""The machine below a stack: programs that are run and ended, Debian packages, a Docker engine.
-
-May import `fixtures.*`.
-"""
+"""The machine below a stack: programs that are run and ended, Debian packages, a Docker engine."""

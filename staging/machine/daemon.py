@@ -1,4 +1,4 @@
-"""A long-running process, ended only by its identity: see `fixtures.system.process`."""
+"""A long-running process, ended only by its identity: see `rollproof.system.process`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from fixtures.errors import Problem
-from fixtures.system.process import Process
+from rollproof.errors import Problem
+from rollproof.system.process import Process
 
 POLL_SECONDS = 0.05
 

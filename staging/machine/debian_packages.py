@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 
-from fixtures.errors import Problem
+from rollproof.errors import Problem
 from staging.machine.processes import finish, run
 
 UPDATE_SECONDS = 180

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from fixtures.errors import Problem
-from fixtures.system.process import ENDING, handled
+from rollproof.errors import Problem
+from rollproof.system.process import ENDING, handled
 from staging.machine.daemon import Daemon, Record, reap, runs
 from staging.machine.debian_packages import install_missing
 from staging.machine.processes import tail

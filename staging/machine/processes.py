@@ -1,4 +1,4 @@
-"""Programs of the stack, run by `fixtures.system.command` to their end, within a deadline."""
+"""Programs of the stack, run by `rollproof.system.command` to their end, within a deadline."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.errors import Problem, reason_of
-from fixtures.system.command import MAXIMUM_OUTPUT_BYTES, Deadline, last_lines, run_program
+from rollproof.errors import Problem, reason_of
+from rollproof.system.command import MAXIMUM_OUTPUT_BYTES, Deadline, last_lines, run_program
 
 GRACE_SECONDS = 10.0
 TAIL_LINES = 20

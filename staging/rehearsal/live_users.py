@@ -15,8 +15,8 @@ from enum import StrEnum
 
 import httpx2
 
-from fixtures.application.client import event_data
-from fixtures.errors import ActionFailed
+from rollproof.application.client import event_data
+from rollproof.errors import ActionFailed
 
 API = "/api/v1"
 DEADLINE_SECONDS = 15.0

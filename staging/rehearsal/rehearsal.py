@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from fixtures.errors import ActionFailed
-from fixtures.incident.incident import Incident, new_incident
-from fixtures.incident.journal_steps import Step
-from fixtures.record_names import JOURNAL
-from fixtures.rollback.unfinished import unfinished_of
-from fixtures.sealing.chain import sealed
-from fixtures.target.profile import Target, load_target
-from fixtures.verdict import Verdict
 from reports.terminal.progress import Progress
 from reports.tools.node import find_allure
 from rollback_actions.gate.rehearsal import Rehearsal as Rehearsed
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.lock import open_lock
 from rollback_actions.session.steps import Recorder
+from rollproof.errors import ActionFailed
+from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.journal_steps import Step
+from rollproof.planning.unfinished import unfinished_of
+from rollproof.profile.profile import Target, load_target
+from rollproof.record_names import JOURNAL
+from rollproof.sealing.chain import sealed
+from rollproof.verdict import Verdict
 from staging.machine.processes import run
 from staging.rehearsal.live_users import LiveUsers, Visit
 from staging.rehearsal.staging_team import team_channel, write_change_document

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-from fixtures.errors import UsageProblem, reason_of
+from rollproof.errors import UsageProblem, reason_of
 
 _DOCUMENT = """# Migration {commit}
 

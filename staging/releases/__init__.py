@@ -1,4 +1,1 @@
-"""The application in two releases: its repository, its deployments on a stack.
-
-May import `fixtures.*`, `reports.*`, `rollback_actions.*`, `staging.machine`, `staging.stack`.
-"""
+"""The application in two releases: its repository, its deployments on a stack."""

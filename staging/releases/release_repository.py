@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.errors import Problem
+from rollproof.errors import Problem
 from staging.machine.processes import finish
 from staging.stack.shape import Shape
 

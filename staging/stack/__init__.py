@@ -1,4 +1,1 @@
-"""The stack of stores: its slot, its state folder, its images and its holder; brought up, and taken down.
-
-May import `fixtures.*`, `reports.*`, `rollback_actions.*`, `staging.machine`.
-"""
+"""The stack of stores: its slot, its state folder, its images and its holder; brought up, and taken down."""

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fixtures.errors import UsageProblem
-from fixtures.system.side_by_side import every
 from reports.terminal.progress import Progress
+from rollproof.errors import UsageProblem
+from rollproof.system.side_by_side import every
 from staging.machine.docker_engine import docker_engine, undisturbed
 from staging.stack.slot import SLOTS, Slot
 from staging.stack.stack import Stack

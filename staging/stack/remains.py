@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from fixtures.engines.compose import PROJECT_LABEL
-from fixtures.errors import Problem
-from fixtures.system.command import Deadline
 from rollback_actions.backup.scratch import SUFFIX
+from rollproof.engines.compose import PROJECT_LABEL
+from rollproof.errors import Problem
+from rollproof.system.command import Deadline
 from staging.machine.processes import finish, run, tail
 from staging.stack.stack_holder import note
 

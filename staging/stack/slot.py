@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.errors import UsageProblem
+from rollproof.errors import UsageProblem
 from staging.stack.shape import Shape
 
 PROJECT = "rollproof-staging"

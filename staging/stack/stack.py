@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fixtures.errors import Problem, UsageProblem
 from rollback_actions.session.lock import LockVolumes
+from rollproof.errors import Problem, UsageProblem
 from staging.machine.processes import run
 from staging.stack.remains import Remains
 from staging.stack.shape import Shape

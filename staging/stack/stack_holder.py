@@ -11,8 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import Self
 
-from fixtures.engines.compose import PROJECT_LABEL
-from fixtures.system.process import Process
+from rollproof.engines.compose import PROJECT_LABEL
+from rollproof.system.process import Process
 from staging.machine.processes import run
 
 LABEL = "rollproof.holder"

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from fixtures.errors import Problem
-from fixtures.system.side_by_side import Workers
+from rollproof.errors import Problem
+from rollproof.system.side_by_side import Workers
 from staging.machine.debian_packages import install
 from staging.machine.processes import run
 

@@ -1,4 +1,1 @@
-"""A stack as a target: the operators' connections to its stores, and the actions' commands run on it.
-
-May import `fixtures.*`, `staging.machine`.
-"""
+"""A stack as a target: the operators' connections to its stores, and the actions' commands run on it."""

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from fixtures.errors import ActionFailed, ExitCode
-from fixtures.target.profile import PREFIX, Target, load_target
+from rollproof.errors import ActionFailed, ExitCode
+from rollproof.profile.profile import PREFIX, Target, load_target
 from staging.machine.processes import Done, finish
 
 ACTION_SECONDS = 900

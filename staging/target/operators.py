@@ -14,25 +14,25 @@ from pymilvus import MilvusClient
 from pymongo import MongoClient
 from redis.connection import Connection
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import UsageProblem
-from fixtures.stores.kafka.descriptor import KafkaProfile
-from fixtures.stores.milvus import view as milvus
-from fixtures.stores.milvus.descriptor import MilvusProfile
-from fixtures.stores.mongodb import view as mongodb
-from fixtures.stores.mongodb.descriptor import MongodbProfile
-from fixtures.stores.mysql import view as mysql
-from fixtures.stores.mysql.descriptor import MysqlProfile
-from fixtures.stores.qdrant import view as qdrant
-from fixtures.stores.qdrant.descriptor import QdrantProfile
-from fixtures.stores.reach import NOBODY, Reach, account_of
-from fixtures.stores.redis import view as redis_view
-from fixtures.stores.redis.descriptor import RedisProfile
-from fixtures.stores.registry import endpoint_of
-from fixtures.stores.s3 import view as s3
-from fixtures.stores.s3.descriptor import S3Profile
-from fixtures.target.profile import Target
-from fixtures.target.sections import Account
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import UsageProblem
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import Account
+from rollproof.stores.kafka.descriptor import KafkaProfile
+from rollproof.stores.milvus import view as milvus
+from rollproof.stores.milvus.descriptor import MilvusProfile
+from rollproof.stores.mongodb import view as mongodb
+from rollproof.stores.mongodb.descriptor import MongodbProfile
+from rollproof.stores.mysql import view as mysql
+from rollproof.stores.mysql.descriptor import MysqlProfile
+from rollproof.stores.qdrant import view as qdrant
+from rollproof.stores.qdrant.descriptor import QdrantProfile
+from rollproof.stores.reach import NOBODY, Reach, account_of
+from rollproof.stores.redis import view as redis_view
+from rollproof.stores.redis.descriptor import RedisProfile
+from rollproof.stores.registry import endpoint_of
+from rollproof.stores.s3 import view as s3
+from rollproof.stores.s3.descriptor import S3Profile
 
 SECONDS = 30.0
 IDLE_SECONDS = 0.5

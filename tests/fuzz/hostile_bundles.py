@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fixtures.system.files import canonical_json
+from rollproof.system.files import canonical_json
 
 _PACKED = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff"
 EMPTY = hashlib.sha256(b"").hexdigest()

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from typer.core import TyperGroup
 
-from fixtures.errors import ExitCode
-from rollback_actions.command_line import COMMANDS, CONTACTS, ROLLBACK
+from rollproof.cli.command_line import COMMANDS, CONTACTS, ROLLBACK
+from rollproof.errors import ExitCode
 from tests.conftest import write_profile
 from tests.fuzz.typed import typed
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.errors import Unverifiable
 from reports.bundle import record_check
 from reports.bundle.bundle_check import BundleWrong, verify_bundle
 from reports.bundle.record_check import CHECKER, check_record
+from rollproof.errors import Unverifiable
 from tests.fork_server import ForkServer
 from tests.fuzz.growth import TIMES, is_linear
 from tests.fuzz.hostile_bundles import BOMBS, EMPTY, RECORDS, manifest, member, packed
@@ -29,7 +29,7 @@ import re, resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 import reports.bundle.bundle_check as check
-import fixtures.redaction.redactor
+import rollproof.redaction.redactor
 try:
     check.verify_bundle(Path(sys.argv[1]))
 except check.BundleWrong as wrong:
@@ -76,7 +76,7 @@ PARTS = [
 @pytest.fixture(scope="module")
 def verifiers() -> Iterator[ForkServer]:
     """Processes that have imported what verifies bundles, and nothing else."""
-    server = ForkServer(("reports.bundle.bundle_check", "fixtures.redaction.redactor"), bare=True)
+    server = ForkServer(("reports.bundle.bundle_check", "rollproof.redaction.redactor"), bare=True)
     yield server
     server.close()
 
@@ -84,7 +84,7 @@ def verifiers() -> Iterator[ForkServer]:
 @pytest.fixture(scope="module")
 def makers() -> Iterator[ForkServer]:
     """Processes that make bundles: this one may not take the memory that some of them take."""
-    server = ForkServer(("fixtures.system.files",), bare=True)
+    server = ForkServer(("rollproof.system.files",), bare=True)
     yield server
     server.close()
 

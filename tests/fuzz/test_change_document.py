@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fixtures.team.change_document import ChangeDocument
+from rollproof.team.change_document import ChangeDocument
 from tests.fuzz.growth import TIMES, is_linear
 
 LEAST = 5_000

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.target.profile import Signing
+from rollproof.errors import ExitCode
+from rollproof.profile.profile import Signing
 from tests.conftest import write_profile
 from tests.fork_server import ForkServer
 from tests.unit.sealed_record import SealedRecord
@@ -25,7 +25,7 @@ import re, resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_CPU, (7200, 7200))
 from reports.run import completion, renewal
-from rollback_actions.command_line import main
+from rollproof.cli.command_line import main
 completion.draw, renewal.render = lambda *_, **__: [], lambda *_, **__: None
 for line in Path(sys.argv[1]).read_text().splitlines():
     sys.argv = ["rollproof", *line.split()]

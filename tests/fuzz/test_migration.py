@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fixtures.migration_lint.finding import Linted
-from fixtures.migration_lint.lint import ChangedFile, lint
+from rollproof.migrations.finding import Linted
+from rollproof.migrations.lint import ChangedFile, lint
 from tests.fuzz.growth import TIMES, is_linear
 from tests.unit.migrations.test_undoable_alembic import revision
 from tests.unit.migrations.test_undoable_sql import BEFORE

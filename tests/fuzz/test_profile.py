@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fixtures.errors import MOST_MISTAKES, Wrong
-from fixtures.target.mistakes import ProfileProblem
-from fixtures.target.profile import Target, load_target
-from fixtures.target.toml import parsed
+from rollproof.errors import MOST_MISTAKES, Wrong
+from rollproof.profile.mistakes import ProfileProblem
+from rollproof.profile.profile import Target, load_target
+from rollproof.profile.toml import parsed
 from tests.conftest import PROFILE, write_profile
 from tests.fuzz.growth import TIMES, is_linear
 

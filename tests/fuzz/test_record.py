@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.target.profile import Signing
 from reports.run import completion, renewal
+from rollproof.profile.profile import Signing
 from tests.conftest import write_profile
 from tests.fuzz.typed import typed
 from tests.unit.sealed_record import SealedRecord, edited

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fixtures.probes.request_probe import Tally
-from fixtures.redaction.personal import FIELDS, Personal
-from fixtures.redaction.redactor import Redactor
-from fixtures.redaction.shapes import SHAPES
-from fixtures.target.access_log import COMBINED, Requests
+from rollproof.monitoring.probes.request_probe import Tally
+from rollproof.profile.access_log import COMBINED, Requests
+from rollproof.redaction.personal import FIELDS, Personal
+from rollproof.redaction.redactor import Redactor
+from rollproof.redaction.shapes import SHAPES
 from tests.fuzz.growth import TIMES, is_linear
 
 SECRET = "hunter2-Rosebud-AB12-xyz-0123456789-QQ"  # noqa: S105 - a canary

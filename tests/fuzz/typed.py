@@ -7,8 +7,8 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from fixtures.errors import ExitCode
-from rollback_actions.command_line import main
+from rollproof.cli.command_line import main
+from rollproof.errors import ExitCode
 
 _CODES = {code.value for code in ExitCode}
 

@@ -30,7 +30,7 @@ timeout_method = "signal"
 """
 IMPORTS = """
 import os, signal, time, pytest
-from fixtures.errors import Unverifiable
+from rollproof.errors import Unverifiable
 def note(text):
     with open("notes", "a") as notes:
         notes.write(f"{text}\\n")
@@ -38,9 +38,9 @@ def note(text):
 NEARLY_UP = """
 from dataclasses import replace
 import pytest
-from fixtures.stages import stage_of
+from rollproof.runbook import stage_of
 from fixtures.gating.verification import VERIFICATION
-from fixtures.system.clock import Moment
+from rollproof.system.clock import Moment
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item):
     if stage_of(item) == "phase1":

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.record_names import JOURNAL, VERDICT
+from rollproof.record_names import JOURNAL, VERDICT
 from tests.conftest import ROOT
 from tests.pytester.conftest import Sandbox
 from tests.rehearsals import age_rehearsal, record_rehearsal

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from fixtures.errors import ExitCode
+from rollproof.errors import ExitCode
 from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 from tests.running.cut import VARIANT
 

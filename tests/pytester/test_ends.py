@@ -16,9 +16,9 @@ from typing import TextIO
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.incident.incident import load_incident
-from fixtures.incident.ledger import runs
+from rollproof.errors import ExitCode
+from rollproof.incident.incident import load_incident
+from rollproof.incident.ledger import runs
 from tests.fork_server import ForkedRun
 from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.incident.incident import new_incident
+from rollproof.errors import ExitCode
+from rollproof.incident.incident import new_incident
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
     ALONE_AND_WITH_WORKERS,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode
 from reports.tools.node import find_allure
+from rollproof.errors import ExitCode
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
     ALONE_AND_WITH_WORKERS,
@@ -28,7 +28,7 @@ def test_item_{number}(migration, note): note(f"seen {{migration[:4]}}")
     for number in range(1, 6)
 }
 RED = """
-from fixtures.errors import Meaning, Mismatch, Unverifiable
+from rollproof.errors import Meaning, Mismatch, Unverifiable
 WRONG = {"what": "state", "expected": "saved | kept", "observed": "none", "source": "there", "hint": "save"}
 @pytest.fixture
 def unreachable():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fixtures.errors import ExitCode
-from fixtures.incident.incident import RollbackRecord, new_incident
-from fixtures.system.clock import Moment
-from fixtures.verdict import Verdict
+from rollproof.errors import ExitCode
+from rollproof.incident.incident import RollbackRecord, new_incident
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 from tests.pytester.conftest import ALONE_AND_AT_LENGTH_WITH_WORKERS, Sandbox
 
 FOUR = {f"test_{n}": f"@pytest.mark.phase{n}\ndef test_p{n}(): pass" for n in range(1, 5)}

@@ -7,10 +7,10 @@ import signal
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.incident.incident import RollbackRecord, new_incident
-from fixtures.system.clock import Moment
-from fixtures.verdict import Verdict
+from rollproof.errors import ExitCode
+from rollproof.incident.incident import RollbackRecord, new_incident
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 from tests.pytester.conftest import ALONE_AND_AT_LENGTH_WITH_WORKERS, ALONE_AND_WITH_WORKERS, Sandbox
 from tests.pytester.test_fail_closed import ONE_A_PHASE
 
@@ -92,8 +92,8 @@ def test_a_class_that_cannot_be_collected_is_no_verification(sandbox: Sandbox) -
 def test_a_rollback_that_ends_during_the_run_overtakes_it(sandbox: Sandbox) -> None:
     rolls = """
 from pathlib import Path
-from fixtures.system.clock import Moment
-from fixtures.incident.incident import RollbackRecord, load_incident
+from rollproof.system.clock import Moment
+from rollproof.incident.incident import RollbackRecord, load_incident
 @pytest.mark.phase1
 def test_p1():
     (folder,) = Path("incidents").glob("*/incident.json")

@@ -8,17 +8,17 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.errors import MOST_MISTAKES, ExitCode
-from fixtures.incident.downtime import read_downtime
-from fixtures.incident.incident import RollbackRecord, load_incident, new_incident
-from fixtures.incident.kept_samples import read_kept, read_taken
-from fixtures.incident.tally import tally
-from fixtures.monitoring.samples import SampleWriter, samples_path
-from fixtures.record_names import DOWNTIME
-from fixtures.system.clock import Moment
-from fixtures.target.profile import Windows, load_target
-from fixtures.verdict import Verdict
 from reports.verdict.verdict import read_verdict
+from rollproof.errors import MOST_MISTAKES, ExitCode
+from rollproof.incident.downtime import read_downtime
+from rollproof.incident.incident import RollbackRecord, load_incident, new_incident
+from rollproof.incident.kept_samples import read_kept, read_taken
+from rollproof.incident.tally import tally
+from rollproof.monitoring.samples import SampleWriter, samples_path
+from rollproof.profile.profile import Windows, load_target
+from rollproof.record_names import DOWNTIME
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 from tests.conftest import write_profile
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,

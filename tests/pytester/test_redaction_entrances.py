@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from fixtures.redaction.spellings import spellings
 from reports.run import renewal
+from rollproof.redaction.spellings import spellings
 from tests.conftest import ROOT, write_profile
 from tests.pytester.conftest import SETTINGS
 from tests.running.cut import VARIANT
@@ -41,8 +41,8 @@ CHECKS = """
 import json, logging, os, sys, warnings
 from pathlib import Path
 import allure, pytest
-from fixtures.system.command import Deadline, run_command
-from fixtures.errors import Mismatch, Unverifiable
+from rollproof.system.command import Deadline, run_command
+from rollproof.errors import Mismatch, Unverifiable
 from fixtures.gating.verification import VERIFICATION
 from rollback_actions.session.journal import Journal
 
@@ -228,7 +228,7 @@ def test_crash(value):
 PERSONAL = """
 import json, logging, sys
 import allure, pytest
-from fixtures.errors import Mismatch
+from rollproof.errors import Mismatch
 from fixtures.gating.verification import VERIFICATION
 from rollback_actions.session.journal import Journal
 
@@ -417,7 +417,7 @@ MUTATIONS = {
     "junit": ("import reports.run.scrubbing as s\ndel s._Scrubber.pytest_sessionfinish", "suite"),
     "allure": ("import reports.allure.results as a\na._redacted = lambda value, redactor: value", "step"),
     "text": ("import reports.allure.results as a\na._text = lambda value, redactor: value", "evidence"),
-    "bytes": ("import fixtures.redaction.redactor as r\nr.Redactor.data = lambda self, data: data", "bytes"),
+    "bytes": ("import rollproof.redaction.redactor as r\nr.Redactor.data = lambda self, data: data", "bytes"),
     "journal": (WRITE_AS_IT_IS, "journal"),
 }
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.incident.ledger import runs
-from fixtures.verdict import Verdict
 from reports.incident.event import Kind
 from reports.incident.incident_record import read_record
 from reports.run import completion, renewal
 from reports.timeline.timeline import timeline_of
+from rollproof.errors import ExitCode
+from rollproof.incident.ledger import runs
+from rollproof.verdict import Verdict
 from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 
 KILLED = """

@@ -38,9 +38,9 @@ OF_BROWSER = "not an origin"
 CHECKS = """
 import pytest
 
-from fixtures.errors import Meaning, Unverifiable
+from rollproof.errors import Meaning, Unverifiable
 from fixtures.gating.evidence import CSV, table
-from fixtures.system.steps import step
+from rollproof.system.steps import step
 
 FROM = {"source": "container engine", "hint": "look at its log"}
 

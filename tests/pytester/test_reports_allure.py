@@ -25,13 +25,13 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from fixtures.system.clock import Moment
-from fixtures.incident.incident import find_incident
-from fixtures.target.premigration import Premigration
-from fixtures.incident.ledger import Planned, Run, runs
-from fixtures.redaction.personal import Personal
-from fixtures.target.functions import Functions
-from fixtures.target.profile import Signing, Windows
+from rollproof.system.clock import Moment
+from rollproof.incident.incident import find_incident
+from rollproof.profile.premigration import Premigration
+from rollproof.incident.ledger import Planned, Run, runs
+from rollproof.redaction.personal import Personal
+from rollproof.profile.functions import Functions
+from rollproof.profile.profile import Signing, Windows
 from fixtures.gating.verification import VERIFICATION, Verification
 
 pytest_plugins = [
@@ -103,10 +103,10 @@ from pathlib import Path
 import allure
 import pytest
 
-from fixtures.errors import Meaning, Mismatch
-from fixtures.stores.contract import Untold
-from fixtures.collection import Case
-from fixtures.system.steps import step
+from rollproof.errors import Meaning, Mismatch
+from rollproof.stores.contract import Untold
+from rollproof.collection import Case
+from rollproof.system.steps import step
 
 ERROR = {"what": "kafka", "expected": "an answer", "observed": "none", "source": "here", "hint": "look"}
 

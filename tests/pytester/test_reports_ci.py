@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode
+from rollproof.errors import ExitCode
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
     ALONE_AND_WITH_WORKERS,

@@ -8,9 +8,9 @@ from base64 import b64decode
 
 import pytest
 
-from fixtures.record_names import PICTURES
 from reports.html.html import render
 from reports.tools.drawing import EVERY, PHASES, TIMELINE
+from rollproof.record_names import PICTURES
 from tests.pytester.test_reports_allure import CONFTEST, ROOT
 from tests.unit.drawn_incident import drawn_incident
 

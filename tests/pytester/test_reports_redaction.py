@@ -23,14 +23,14 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from fixtures.system.clock import Moment
-from fixtures.incident.incident import find_incident
-from fixtures.target.premigration import Premigration
-from fixtures.incident.ledger import Planned, Run, runs
-from fixtures.redaction.secret import secrets_in
-from fixtures.redaction.personal import Personal
-from fixtures.target.functions import Functions
-from fixtures.target.profile import Signing, Windows
+from rollproof.system.clock import Moment
+from rollproof.incident.incident import find_incident
+from rollproof.profile.premigration import Premigration
+from rollproof.incident.ledger import Planned, Run, runs
+from rollproof.redaction.secret import secrets_in
+from rollproof.redaction.personal import Personal
+from rollproof.profile.functions import Functions
+from rollproof.profile.profile import Signing, Windows
 from fixtures.gating.verification import VERIFICATION, Verification
 
 pytest_plugins = [

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.record_names import CHAIN, HEAD
-from fixtures.sealing.chain import standing
-from fixtures.target.profile import load_target
+from rollproof.errors import ExitCode
+from rollproof.profile.profile import load_target
+from rollproof.record_names import CHAIN, HEAD
+from rollproof.sealing.chain import standing
 from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 
 PHASES = """

@@ -6,8 +6,8 @@ from math import ceil
 
 import pytest
 
-from fixtures.errors import ExitCode
 from reports.run.causes import ALL_ROWS, ROWS
+from rollproof.errors import ExitCode
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
     ALONE_AND_WITH_WORKERS,
@@ -79,7 +79,7 @@ def test_a_whole_verification_with_everything_to_say_fits_the_screen(terminal: S
 def test_more_{0}(table, note): note(f"note {{table}}: " + "n" * 300)
 """
     body = "".join(more.format(number) for number in range(1, 5))
-    terminal.checks(test_a=f"from fixtures.errors import Mismatch\n{EACH_ANOTHER}{body}")
+    terminal.checks(test_a=f"from rollproof.errors import Mismatch\n{EACH_ANOTHER}{body}")
     outcome = terminal.run()
     assert outcome.code == ExitCode.FAILED
     assert outcome.text.count("  note    ") == 3
@@ -90,7 +90,7 @@ def test_more_{0}(table, note): note(f"note {{table}}: " + "n" * 300)
 
 
 def test_a_red_check_is_a_few_rows_and_all_of_them_fit_the_screen(terminal: Sandbox) -> None:
-    terminal.checks(test_a=f"from fixtures.errors import Mismatch\n{EACH_ANOTHER}")
+    terminal.checks(test_a=f"from rollproof.errors import Mismatch\n{EACH_ANOTHER}")
     outcome = terminal.run()
     assert outcome.code == ExitCode.FAILED
     causes = red_checks(outcome.text)
@@ -102,7 +102,7 @@ def test_a_red_check_is_a_few_rows_and_all_of_them_fit_the_screen(terminal: Sand
 
 
 OF_ONE_CONTAINER = """
-from fixtures.errors import Mismatch
+from rollproof.errors import Mismatch
 def differs(what):
     raise Mismatch(what=what, expected="1", observed="2", source="the engine", hint="run it again")
 @pytest.mark.phase1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import EXIT_CODES_TOLD, ExitCode
+from rollproof.errors import EXIT_CODES_TOLD, ExitCode
 from tests.pytester.conftest import ALONE_AND_WITH_WORKERS, Sandbox
 
 CHECKS = """

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.incident.incident import RollbackRecord, load_incident, new_incident
-from fixtures.stages import PHASES
-from fixtures.system.clock import Moment
-from fixtures.verdict import Verdict
 from reports.verdict.verdict import read_verdict
+from rollproof.errors import ExitCode
+from rollproof.incident.incident import RollbackRecord, load_incident, new_incident
+from rollproof.runbook import PHASES
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 from tests.conftest import write_profile
 from tests.pytester.conftest import (
     ALONE_AND_AT_LENGTH_WITH_WORKERS,
@@ -32,7 +32,7 @@ ALL_IS_OVER = """
 from dataclasses import replace
 import pytest
 from fixtures.gating.verification import VERIFICATION
-from fixtures.stages import stage_of
+from rollproof.runbook import stage_of
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item):
     if stage_of(item) == "phase2":
@@ -402,13 +402,13 @@ def test_a_clock_that_was_set_changes_no_window(sandbox: Sandbox, wall: str) -> 
 def test_a_clock_that_is_set_during_the_run_changes_no_window(sandbox: Sandbox) -> None:
     """As far as a process can be made to see it: all that reads the wall clock says another year."""
     jump = (
-        "import datetime, fixtures.system.clock\n"
+        "import datetime, rollproof.system.clock\n"
         "class Jumped(datetime.datetime):\n"
         "    @classmethod\n"
         "    def now(cls, zone=None): return cls(2001, 1, 1, tzinfo=zone)\n"
     )
     sandbox.checks(
-        test_a=f"{jump}@pytest.mark.phase1\ndef test_one(): fixtures.system.clock.datetime = Jumped",
+        test_a=f"{jump}@pytest.mark.phase1\ndef test_one(): rollproof.system.clock.datetime = Jumped",
         test_b="@pytest.mark.phase2\ndef test_two(): pass",
     )
     outcome = sandbox.run()

@@ -12,8 +12,8 @@ from typing import Self
 
 from rich.console import Console
 
-from fixtures.errors import ExitCode
 from reports.terminal.progress import Progress
+from rollproof.errors import ExitCode
 from staging.machine.debian_packages import install_browser
 from staging.machine.docker_engine import undisturbed
 from staging.releases.deployment import bring_up_application

@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from fixtures.system.files import write_whole
 from reports.terminal.progress import Progress
+from rollproof.system.files import write_whole
 from tests.running.part import Failure, Part
 
 POLL_SECONDS = 0.2

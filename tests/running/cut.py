@@ -9,7 +9,7 @@ from typing import Self
 
 import pytest
 
-from fixtures.errors import UsageProblem
+from rollproof.errors import UsageProblem
 
 STACKS = 3
 """Number of stacks that share the tests of the real servers."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fixtures.errors import ExitCode
-from fixtures.system.command import end_group
+from rollproof.errors import ExitCode
+from rollproof.system.command import end_group
 from staging.machine.processes import GRACE_SECONDS
 from tests.conftest import ROOT
 from tests.running.cut import Long

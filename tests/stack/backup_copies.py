@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fixtures.backups import package
-from fixtures.backups.sets import MANIFEST, manifest_text
-from fixtures.system.files import sha256_of
+from rollproof.backups.sets import MANIFEST, manifest_text
+from rollproof.stores import package
+from rollproof.system.files import sha256_of
 from tests.pytester.conftest import Outcome
 from tests.stack.verifier import Verifier
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.engines.factory import open_engine
-from fixtures.errors import Problem
-from fixtures.target.profile import Target, load_target
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.engines.engine import ContainerEngine
+from rollproof.engines.factory import open_engine
+from rollproof.errors import Problem
+from rollproof.profile.profile import Target, load_target
 from staging.kills.kill import Killer
 from staging.kills.wreckage import lengthen_tasks
 from staging.stack.slot import Slot, first_slot

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from fixtures.engines.engine import Container, ContainerEngine
+from rollproof.engines.engine import Container, ContainerEngine
 from staging.stack.stack import Stack
 from staging.target.operators import undone
 from tests.stack.scratch_project import docker, pause

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from fixtures.stores.contract import (
+from rollproof.stores.contract import (
     FIELD_BITS,
     HASH_BITS,
     ContentView,

@@ -10,13 +10,13 @@ from typing import Any
 
 from pymilvus import DataType
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.stores.milvus import view as milvus
-from fixtures.stores.milvus.descriptor import MilvusProfile
-from fixtures.stores.mysql import view as mysql
-from fixtures.stores.mysql.descriptor import MysqlProfile
-from fixtures.stores.reach import Reach, account_of
-from fixtures.target.profile import Target
+from rollproof.engines.engine import ContainerEngine
+from rollproof.profile.profile import Target
+from rollproof.stores.milvus import view as milvus
+from rollproof.stores.milvus.descriptor import MilvusProfile
+from rollproof.stores.mysql import view as mysql
+from rollproof.stores.mysql.descriptor import MysqlProfile
+from rollproof.stores.reach import Reach, account_of
 from staging.target.operators import SECONDS, Operators, undone
 
 

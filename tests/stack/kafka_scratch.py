@@ -9,8 +9,8 @@ from typing import Any
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from fixtures.stores.kafka.view import Log, beginnings, settings
-from fixtures.stores.reach import Reach
+from rollproof.stores.kafka.view import Log, beginnings, settings
+from rollproof.stores.reach import Reach
 
 SECONDS = 60.0
 

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.engines.compose import ComposeEngine
-from fixtures.stores.mounts.descriptor import MountsProfile
-from fixtures.target.profile import Engine
-from fixtures.target.sections import StoreProfile
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.engines.compose import ComposeEngine
+from rollproof.profile.profile import Engine
+from rollproof.profile.sections import StoreProfile
+from rollproof.stores.mounts.descriptor import MountsProfile
 from tests.stack.scratch_project import docker
 
 STORE = "state"

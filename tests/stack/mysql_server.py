@@ -14,14 +14,14 @@ from pydantic import SecretStr
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import ContainerEngine, Endpoint
-from fixtures.stores.mysql.descriptor import MysqlProfile
-from fixtures.stores.mysql.view import Flavour, connect, rows, server
-from fixtures.stores.reach import Reach
-from fixtures.target.profile import Engine, Target
-from fixtures.target.sections import Account, Address
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.engines.compose import ComposeEngine
+from rollproof.engines.engine import ContainerEngine, Endpoint
+from rollproof.profile.profile import Engine, Target
+from rollproof.profile.sections import Account, Address
+from rollproof.stores.mysql.descriptor import MysqlProfile
+from rollproof.stores.mysql.view import Flavour, connect, rows, server
+from rollproof.stores.reach import Reach
 from staging.stack.stack import Stack
 from tests.stack.scratch_stores import SECRET, changed
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import Container
-from fixtures.target.profile import Engine
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.engines.compose import ComposeEngine
+from rollproof.engines.engine import Container
+from rollproof.profile.profile import Engine
 
 PAUSES = 5
 # `data` holds a volume, is healthy until /data/sick exists, and gives up when /data/dead exists at its start.

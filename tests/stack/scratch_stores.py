@@ -8,10 +8,10 @@ from typing import TypeVar
 
 import pytest
 
-from fixtures.engines.engine import Endpoint
-from fixtures.errors import Unverifiable
-from fixtures.stores.contract import StoreView
-from fixtures.target.sections import StoreProfile
+from rollproof.engines.engine import Endpoint
+from rollproof.errors import Unverifiable
+from rollproof.profile.sections import StoreProfile
+from rollproof.stores.contract import StoreView
 from tests.stack.faults import closed_port, silent_port
 
 SECRET = "correct-horse-battery-staple"  # noqa: S105 - what must not be seen

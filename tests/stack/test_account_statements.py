@@ -32,11 +32,11 @@ from pymilvus import MilvusClient
 from pymongo.errors import OperationFailure
 from redis.exceptions import NoPermissionError
 
-from fixtures.doctor.examination import State
-from fixtures.engines.engine import ContainerEngine, Endpoint
-from fixtures.stores.registry import endpoint_of
-from fixtures.target.mistakes import UNANSWERED
-from fixtures.target.profile import Target
+from rollproof.doctor.examination import State
+from rollproof.engines.engine import ContainerEngine, Endpoint
+from rollproof.profile.mistakes import UNANSWERED
+from rollproof.profile.profile import Target
+from rollproof.stores.registry import endpoint_of
 from staging.stack.stack import Stack
 from staging.target.operators import undone
 from tests.conftest import ROOT

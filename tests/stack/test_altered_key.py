@@ -7,14 +7,14 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from fixtures.engines.compose import ComposeEngine
-from fixtures.losses import changes
-from fixtures.losses.accounting import account_store
-from fixtures.losses.lost_window import Window
-from fixtures.losses.window_export import export_store
-from fixtures.stores.mysql.view import rows
-from fixtures.system.command import Deadline
-from fixtures.target.profile import Target
+from rollproof.engines.compose import ComposeEngine
+from rollproof.losses import changes
+from rollproof.losses.accounting import account_store
+from rollproof.losses.lost_window import Window
+from rollproof.losses.window_export import export_store
+from rollproof.profile.profile import Target
+from rollproof.stores.mysql.view import rows
+from rollproof.system.command import Deadline
 from tests.stack.mysql_server import MysqlServer, prepared
 
 TABLE = "scratch_first.t"

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 from app import canary
 
-from fixtures.target.profile import Target
+from rollproof.profile.profile import Target
 from staging.stack.stack import Stack
 from staging.target.operators import Operators
 from tests.stack import container_faults as faults

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from fixtures.application.canary import Canary
-from fixtures.application.client import ApplicationClient, Refused, Session
-from fixtures.engines.engine import ContainerEngine
-from fixtures.target.application_profile import Application
-from fixtures.target.profile import Target
+from rollproof.application.canary import Canary
+from rollproof.application.client import ApplicationClient, Refused, Session
+from rollproof.engines.engine import ContainerEngine
+from rollproof.profile.application_profile import Application
+from rollproof.profile.profile import Target
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode
+from rollproof.errors import ExitCode
 from staging.stack.stack import Stack
 from staging.target.operators import undone
 from tests.stack.container_faults import RECREATION_SECONDS, Containers

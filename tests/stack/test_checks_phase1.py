@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from fixtures.baseline.containers import record_container
-from fixtures.baseline.facts import Facts, RecordedContainer
-from fixtures.baseline.seal import sealing_of
-from fixtures.engines.container_settings import is_anonymous
-from fixtures.engines.engine import Container, ContainerEngine, Inside
-from fixtures.errors import ExitCode
-from fixtures.git.repository import git
-from fixtures.target.profile import Target
+from rollproof.baseline.containers import record_container
+from rollproof.baseline.facts import Facts, RecordedContainer
+from rollproof.baseline.seal import sealing_of
+from rollproof.engines.container_settings import is_anonymous
+from rollproof.engines.engine import Container, ContainerEngine, Inside
+from rollproof.errors import ExitCode
+from rollproof.git.repository import git
+from rollproof.profile.profile import Target
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults

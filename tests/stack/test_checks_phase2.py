@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.baseline.facts import Facts
-from fixtures.engines.engine import ContainerEngine
-from fixtures.stores.contract import Neighbours, SearchableContent
-from fixtures.stores.registry import open_content
-from fixtures.target.profile import Target
+from rollproof.baseline.facts import Facts
+from rollproof.engines.engine import ContainerEngine
+from rollproof.profile.profile import Target
+from rollproof.stores.contract import Neighbours, SearchableContent
+from rollproof.stores.registry import open_content
 from staging.target.operators import Operators
 from tests.stack import container_faults as faults
 from tests.stack import damage, milvus_scratch, scratch_buckets

@@ -17,9 +17,9 @@ from app import canary
 from app.identity import vector_collection
 from app.passwords import hash_password
 
-from fixtures.application.client import ApplicationClient
-from fixtures.errors import ExitCode
-from fixtures.target.profile import Target
+from rollproof.application.client import ApplicationClient
+from rollproof.errors import ExitCode
+from rollproof.profile.profile import Target
 from staging.target.operators import Operators
 from tests.stack import container_faults as faults
 from tests.stack import damage

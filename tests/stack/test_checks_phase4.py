@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fixtures.baseline.facts import Facts
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ExitCode
-from fixtures.stores.registry import open_view
-from fixtures.target.profile import Target
+from rollproof.baseline.facts import Facts
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import ExitCode
+from rollproof.profile.profile import Target
+from rollproof.stores.registry import open_view
 from staging.drills.drill import document_row_gone
 from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults

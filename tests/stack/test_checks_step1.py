@@ -17,13 +17,13 @@ import pytest
 from minio.commonconfig import ENABLED
 from minio.versioningconfig import VersioningConfig
 
-from fixtures.backups.images import FILE, image_folder
-from fixtures.backups.images import FOLDER as IMAGES
-from fixtures.backups.kept_backups import UNRECORDED
-from fixtures.backups.sets import MANIFEST
-from fixtures.git.repository import git
-from fixtures.system.files import sha256_of
-from fixtures.target.store_descriptor import Means
+from rollproof.backups.images import FILE, image_folder
+from rollproof.backups.images import FOLDER as IMAGES
+from rollproof.backups.kept_backups import UNRECORDED
+from rollproof.backups.sets import MANIFEST
+from rollproof.git.repository import git
+from rollproof.profile.store_descriptor import Means
+from rollproof.system.files import sha256_of
 from staging.stack.stack import Stack
 from staging.target.operators import Operators
 from tests.running.cut import VARIANT

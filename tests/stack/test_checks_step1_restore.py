@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.git.repository import git
-from fixtures.system.files import sha256_of
+from rollproof.git.repository import git
+from rollproof.system.files import sha256_of
 from staging.stack.stack import Stack
 from staging.target.operators import undone
 from tests.pytester.conftest import Outcome

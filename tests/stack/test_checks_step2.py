@@ -18,15 +18,15 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.baseline.facts import Facts, RecordedContainer
-from fixtures.decision.wish import Kind, Wish
-from fixtures.incident.incident import RollbackRecord, find_incident, new_incident
-from fixtures.incident.trials import Part
-from fixtures.rollback.unfinished import Unfinished
-from fixtures.system.clock import Moment
-from fixtures.target.profile import Target, load_target
-from fixtures.verdict import Verdict
 from rollback_actions.session.lock import open_lock
+from rollproof.baseline.facts import Facts, RecordedContainer
+from rollproof.incident.incident import RollbackRecord, find_incident, new_incident
+from rollproof.incident.trials import Part
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning.unfinished import Unfinished
+from rollproof.profile.profile import Target, load_target
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 from staging.stack.stack import Stack
 from staging.target.operators import Operators, undone
 from tests.pytester.conftest import Outcome
@@ -60,7 +60,7 @@ def downgrade():
 """
 HOLDS_AND_ENDS = """
 import os, pathlib, sys
-from fixtures.target.profile import load_target
+from rollproof.profile.profile import load_target
 from rollback_actions.session.lock import open_lock
 open_lock(load_target(pathlib.Path(sys.argv[1])), "a command that is killed").__enter__()
 os._exit(0)

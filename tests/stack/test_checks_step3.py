@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.git.repository import git
-from fixtures.monitoring.samples import Sample, read_samples
-from fixtures.target.profile import Target
+from rollproof.git.repository import git
+from rollproof.monitoring.samples import Sample, read_samples
+from rollproof.profile.profile import Target
 from staging.target.operators import undone
 from tests.pytester.conftest import Outcome
 from tests.stack import container_faults as faults

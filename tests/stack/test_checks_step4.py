@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.git.repository import git, head
-from fixtures.target.profile import Target
+from rollproof.git.repository import git, head
+from rollproof.profile.profile import Target
 from staging.rehearsal.rehearsal import ENGINEER
 from staging.rehearsal.staging_team import team_channel, write_change_document
 from tests.pytester.conftest import Outcome

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.git.repository import git, head
-from fixtures.record_names import VERDICT
+from rollproof.git.repository import git, head
+from rollproof.record_names import VERDICT
 from staging.stack.stack import Stack
 from tests.pytester.conftest import Outcome
 from tests.rehearsals import (

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from fixtures.engines.compose import PROJECT_LABEL, SERVICE_LABEL, ComposeEngine
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.rollback.configuration import read_document, with_environment
-from fixtures.system.command import Deadline
-from fixtures.target.profile import Engine, Target
 from rollback_actions.containers import volumes
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.containers.volumes import HELPER_LABEL
+from rollproof.engines.compose import PROJECT_LABEL, SERVICE_LABEL, ComposeEngine
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.planning.configuration import read_document, with_environment
+from rollproof.profile.profile import Engine, Target
+from rollproof.system.command import Deadline
 from tests.stack.scratch_project import ScratchProject, docker, pause, scratch_project
 
 SECRET = "correct horse battery staple"  # noqa: S105 - what must not be seen

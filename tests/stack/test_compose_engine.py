@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fixtures.baseline.facts import RecordedResource
-from fixtures.baseline.seal import new_sealing
-from fixtures.baseline.surroundings import record_surroundings, resource_differences
-from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.compose_project import ComposeProject
-from fixtures.engines.engine import ContainerEngine, Endpoint
-from fixtures.engines.host import Host
-from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.git.repository import read_working_copy
-from fixtures.probes.request_probe import Cursor, stamped
-from fixtures.target.profile import Engine, Target
-from fixtures.target.sections import Address
+from rollproof.baseline.facts import RecordedResource
+from rollproof.baseline.seal import new_sealing
+from rollproof.baseline.surroundings import record_surroundings, resource_differences
+from rollproof.engines.compose import ComposeEngine
+from rollproof.engines.compose_project import ComposeProject
+from rollproof.engines.engine import ContainerEngine, Endpoint
+from rollproof.engines.host import Host
+from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.git.repository import read_working_copy
+from rollproof.monitoring.probes.request_probe import Cursor, stamped
+from rollproof.profile.profile import Engine, Target
+from rollproof.profile.sections import Address
 from tests.stack.container_faults import PERIOD_MICROSECONDS, QUOTA_MICROSECONDS
 from tests.stack.scratch_project import ScratchProject, compose, docker, pause, scratch_project
 

@@ -11,20 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.backups.package import Kept
-from fixtures.backups.sets import BackupSet
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ExitCode
-from fixtures.git.repository import head
-from fixtures.stores.references import digest_of, text_of
-from fixtures.target.profile import Target
 from reports.terminal.progress import Progress
 from rollback_actions.backup import whole_backup
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
-from rollback_actions.stores.contract import StoreKeeper
-from rollback_actions.stores.registry import open_keepers
+from rollproof.backups.sets import BackupSet
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import ExitCode
+from rollproof.git.repository import head
+from rollproof.profile.profile import Target
+from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.keepers import open_keepers
+from rollproof.stores.package import Kept
+from rollproof.stores.references import digest_of, text_of
 from staging.target.action_runs import STORE_SECONDS
 from staging.target.operators import Operators
 from tests.stack import damage

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.doctor.examination import Examination, Line, State
-from fixtures.errors import ExitCode
-from fixtures.monitoring.samples import read_samples
-from fixtures.system.record_files import record_of
-from fixtures.target.profile import PREFIX
 from reports.terminal.document import Document
+from rollproof.doctor.examination import Examination, Line, State
+from rollproof.errors import ExitCode
+from rollproof.monitoring.samples import read_samples
+from rollproof.profile.profile import PREFIX
+from rollproof.system.record_files import record_of
 from staging.rehearsal.staging_team import team_channel
 from staging.target.operators import undone
 from tests.stack import container_faults as faults

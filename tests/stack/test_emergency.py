@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ExitCode
-from fixtures.git.repository import head
-from fixtures.record_names import ACCOUNTS, LOST_WINDOW
-from fixtures.stores.kafka.view import Log, beginnings, settings
-from fixtures.target.profile import Target
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import ExitCode
+from rollproof.git.repository import head
+from rollproof.profile.profile import Target
+from rollproof.record_names import ACCOUNTS, LOST_WINDOW
+from rollproof.stores.kafka.view import Log, beginnings, settings
 from staging.kills.kill import Action, Killer, Undisturbed
 from staging.kills.wreckage import STORES, wreck_code, wreck_service
 from staging.stack.stack import Stack

@@ -15,26 +15,26 @@ from typing import cast
 import pytest
 import redis
 
-from fixtures.backups.package import read_details
-from fixtures.baseline.facts import RecordedContainer, RecordedStore
-from fixtures.baseline.folder import Baseline
-from fixtures.decision.wish import Kind, Wish
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import Unverifiable
-from fixtures.rollback import foresight
-from fixtures.rollback.foresight import Foreseen, foresee, revisions_of
-from fixtures.rollback.plan import Plan
-from fixtures.stores.mysql.view import marks
-from fixtures.stores.reach import Readable
-from fixtures.stores.redis.formats import rdb_of_payload
-from fixtures.stores.redis.view import marks_of
-from fixtures.stores.registry import open_marks, open_revisions
-from fixtures.target.application_profile import Migrations
-from fixtures.target.data_formats import Fit, release_of
-from fixtures.target.kinds import descriptor_of
-from fixtures.target.profile import Target
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.stores.registry import open_keeper
+from rollproof.baseline.facts import RecordedContainer, RecordedStore
+from rollproof.baseline.folder import Baseline
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import Unverifiable
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning import foresight
+from rollproof.planning.foresight import Foreseen, foresee, revisions_of
+from rollproof.planning.plan import Plan
+from rollproof.profile.application_profile import Migrations
+from rollproof.profile.data_formats import Fit, release_of
+from rollproof.profile.kinds import descriptor_of
+from rollproof.profile.profile import Target
+from rollproof.stores.keepers import open_keeper
+from rollproof.stores.mysql.view import marks
+from rollproof.stores.package import read_details
+from rollproof.stores.reach import Readable
+from rollproof.stores.redis.formats import rdb_of_payload
+from rollproof.stores.redis.view import marks_of
+from rollproof.stores.registry import open_marks, open_revisions
 from staging.stack.stack import Stack
 from staging.target.operators import Operators
 from tests.stack import damage

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.git.repository import git, head
-from fixtures.incident.rehearsals import ENDED
-from fixtures.monitoring.samples import off_the_beat, own_samples, read_samples, samples_path
-from fixtures.system.clock import Moment
-from fixtures.target.profile import Target
+from rollproof.errors import ExitCode
+from rollproof.git.repository import git, head
+from rollproof.incident.rehearsals import ENDED
+from rollproof.monitoring.samples import off_the_beat, own_samples, read_samples, samples_path
+from rollproof.profile.profile import Target
+from rollproof.system.clock import Moment
 from staging.rehearsal.rehearsal import ENGINEER
 from staging.rehearsal.staging_team import team_channel, write_change_document
 from staging.stack.stack import Stack

@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.engines.compose import PROJECT_LABEL
-from fixtures.errors import Problem, UsageProblem
 from reports.terminal.progress import Progress
 from rollback_actions.backup.scratch import SUFFIX
 from rollback_actions.containers import volumes
 from rollback_actions.session.lock import LockVolumes
+from rollproof.engines.compose import PROJECT_LABEL
+from rollproof.errors import Problem, UsageProblem
 from staging.stack.fresh_stacks import clear_abandoned
 from staging.stack.stack import Stack
 from staging.stack.stack_holder import Holder

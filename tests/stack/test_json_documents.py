@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.git.repository import git
-from fixtures.target.profile import Target
-from fixtures.verdict import Verdict
+from rollproof.errors import ExitCode
+from rollproof.git.repository import git
+from rollproof.profile.profile import Target
+from rollproof.verdict import Verdict
 from tests.stack.verifier import Verifier, patient
 from tests.unit.command_line import read_document
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.stores.kafka.relay import named_brokers
-from fixtures.stores.kafka.view import Log, beginnings
-from fixtures.stores.reach import NOBODY, Reach
-from fixtures.target.sections import Address
+from rollproof.engines.engine import ContainerEngine
+from rollproof.profile.sections import Address
+from rollproof.stores.kafka.relay import named_brokers
+from rollproof.stores.kafka.view import Log, beginnings
+from rollproof.stores.reach import NOBODY, Reach
 from tests.stack.kafka_scratch import SECONDS, Scratch
 
 RECORDS, PARTITIONS = 40, 3

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ExitCode
-from fixtures.git.repository import git
-from fixtures.incident.journal import verify_journal
-from fixtures.incident.journal_steps import Step, StepId
-from fixtures.record_names import UNFINISHED
-from fixtures.target.profile import Target
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import ExitCode
+from rollproof.git.repository import git
+from rollproof.incident.journal import verify_journal
+from rollproof.incident.journal_steps import Step, StepId
+from rollproof.profile.profile import Target
+from rollproof.record_names import UNFINISHED
 from staging.kills.kill import Action, Killer
 from staging.kills.kill_mark import Mark, write_marks
 from staging.kills.kill_walk import SERVICE, actions

@@ -15,12 +15,12 @@ from typing import IO
 
 import pytest
 
-from fixtures.engines.engine import EngineUnreached
-from fixtures.errors import ActionFailed, Meaning, Unverifiable, UsageProblem
-from fixtures.rollback.lock_state import LABEL, lock_state
-from fixtures.system.holder import Holder
-from fixtures.target.profile import Target
 from rollback_actions.session.lock import LockVolumes, TargetLock
+from rollproof.engines.engine import EngineUnreached
+from rollproof.errors import ActionFailed, Meaning, Unverifiable, UsageProblem
+from rollproof.planning.lock_state import LABEL, lock_state
+from rollproof.profile.profile import Target
+from rollproof.system.holder import Holder
 from staging.stack.stack import Stack
 from tests.conftest import ROOT
 from tests.stack.scratch_project import docker
@@ -32,7 +32,7 @@ ROUNDS = 8
 # At each line it is given, it tries to take the lock; a line more, and it gives back what it got.
 TAKER = """
 import sys
-from fixtures.errors import UsageProblem
+from rollproof.errors import UsageProblem
 from rollback_actions.session.lock import TargetLock
 from rollback_actions.session.lock import LockVolumes
 place = LockVolumes(sys.argv[1], 10)

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from fixtures.baseline.differences import neighbour_differences
-from fixtures.engines.engine import ContainerEngine
-from fixtures.stores.contract import Search, SearchableContent, VectorView
-from fixtures.stores.registry import open_content, open_view
-from fixtures.target.profile import Target
+from rollproof.baseline.differences import neighbour_differences
+from rollproof.engines.engine import ContainerEngine
+from rollproof.profile.profile import Target
+from rollproof.stores.contract import Search, SearchableContent, VectorView
+from rollproof.stores.registry import open_content, open_view
 from staging.target.operators import Operators
 from tests.running.cut import VARIANT
 from tests.stack import damage, milvus_scratch

@@ -11,23 +11,23 @@ from typing import TypeVar, cast
 import httpx2
 import pytest
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import Problem, Unverifiable
-from fixtures.monitor.monitor import clock
-from fixtures.monitoring.samples import PASSING, ProbeKind, Unreached
-from fixtures.probes.function_probe import FunctionProbe
-from fixtures.probes.probe import Probe, Reading
-from fixtures.probes.probes import probes_of
-from fixtures.probes.store_probes import ConnectionsProbe, LagProbe
-from fixtures.stores.contract import Untold
-from fixtures.stores.kafka.descriptor import KafkaProfile
-from fixtures.stores.mysql import view as mysql
-from fixtures.stores.mysql.descriptor import MysqlProfile
-from fixtures.stores.reach import NOBODY, Reach, Readable
-from fixtures.stores.redis import view as redis
-from fixtures.stores.redis.descriptor import RedisProfile
-from fixtures.target.application_profile import Function
-from fixtures.target.profile import Target
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import Problem, Unverifiable
+from rollproof.monitoring.monitor import clock
+from rollproof.monitoring.probes.function_probe import FunctionProbe
+from rollproof.monitoring.probes.probe import Probe, Reading
+from rollproof.monitoring.probes.probes import probes_of
+from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe
+from rollproof.monitoring.samples import PASSING, ProbeKind, Unreached
+from rollproof.profile.application_profile import Function
+from rollproof.profile.profile import Target
+from rollproof.stores.contract import Untold
+from rollproof.stores.kafka.descriptor import KafkaProfile
+from rollproof.stores.mysql import view as mysql
+from rollproof.stores.mysql.descriptor import MysqlProfile
+from rollproof.stores.reach import NOBODY, Reach, Readable
+from rollproof.stores.redis import view as redis
+from rollproof.stores.redis.descriptor import RedisProfile
 from staging.drills.drill import document_row_gone
 from staging.target.operators import Operators, undone
 from tests.stack import container_faults as faults

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import ContainerEngine
-from fixtures.system.command import Deadline
-from fixtures.target.profile import Engine
 from rollback_actions.backup import scratch
-from rollback_actions.stores.registry import open_keeper
+from rollproof.engines.compose import ComposeEngine
+from rollproof.engines.engine import ContainerEngine
+from rollproof.profile.profile import Engine
+from rollproof.stores.keepers import open_keeper
+from rollproof.system.command import Deadline
 from tests.stack.mounted_project import DATA, STORE, MountedProject, mounted_project, put, seen
 from tests.stack.scratch_project import docker
 

@@ -13,15 +13,15 @@ import pytest
 from pydantic import SecretStr
 from pymongo.errors import PyMongoError
 
-from fixtures.engines.engine import Endpoint
-from fixtures.errors import Unverifiable
-from fixtures.stores.contract import StoreView
-from fixtures.stores.mongodb import view as mongodb
-from fixtures.stores.mongodb.descriptor import MongodbProfile
-from fixtures.stores.reach import Readable
-from fixtures.stores.redis import view as redis
-from fixtures.stores.redis.descriptor import RedisProfile
-from fixtures.target.sections import Account, Address
+from rollproof.engines.engine import Endpoint
+from rollproof.errors import Unverifiable
+from rollproof.profile.sections import Account, Address
+from rollproof.stores.contract import StoreView
+from rollproof.stores.mongodb import view as mongodb
+from rollproof.stores.mongodb.descriptor import MongodbProfile
+from rollproof.stores.reach import Readable
+from rollproof.stores.redis import view as redis
+from rollproof.stores.redis.descriptor import RedisProfile
 from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker
 from tests.stack.scratch_stores import SECRET

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import UsageProblem
 from rollback_actions.session.lock import LockVolumes, TargetLock
+from rollproof.errors import UsageProblem
 from staging.machine.daemon import Daemon, Record
 from staging.machine.docker_engine import EngineSettings, answers, docker_engine
 from tests.stack.scratch_project import docker

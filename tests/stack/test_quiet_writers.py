@@ -9,15 +9,15 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 from pydantic import SecretStr
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ExitCode
-from fixtures.record_names import UNFINISHED
-from fixtures.stores.mysql import view as mysql
-from fixtures.stores.reach import Reach
-from fixtures.stores.registry import endpoint_of
-from fixtures.target.profile import Target
-from fixtures.target.sections import Account
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import ExitCode
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import Account
+from rollproof.record_names import UNFINISHED
+from rollproof.stores.mysql import view as mysql
+from rollproof.stores.reach import Reach
+from rollproof.stores.registry import endpoint_of
 from staging.stack.stack import Stack
 from staging.stack.store_images import PREFIX
 from tests.stack.damage import tables_held

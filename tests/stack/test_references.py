@@ -8,15 +8,15 @@ import pytest
 from app import canary
 from app.identity import vector_collection
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import Mismatch, Unverifiable, UsageProblem
-from fixtures.redaction.personal import Personal
-from fixtures.stores.contract import ReferenceView, StoreView
-from fixtures.stores.references import follow, require_whole
-from fixtures.stores.registry import open_view
-from fixtures.system.rounds import Opened
-from fixtures.target.profile import Target
-from fixtures.target.sections import Place, Reference
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import Mismatch, Unverifiable, UsageProblem
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import Place, Reference
+from rollproof.redaction.personal import Personal
+from rollproof.stores.contract import ReferenceView, StoreView
+from rollproof.stores.references import follow, require_whole
+from rollproof.stores.registry import open_view
+from rollproof.system.rounds import Opened
 from staging.target.operators import Operators
 from tests.stack import damage
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.incident.journal import JournalEvent, verify_journal
-from fixtures.incident.journal_steps import id_of
-from fixtures.monitor.assessment import Assessed, scope_of
-from fixtures.monitoring.severity import Severity, assess_now, monitored_samples
-from fixtures.record_names import RESPONSE, UNFINISHED
-from fixtures.system.files import read_lines
-from fixtures.target.profile import Target
+from rollproof.errors import ExitCode
+from rollproof.incident.journal import JournalEvent, verify_journal
+from rollproof.incident.journal_steps import id_of
+from rollproof.monitoring.assessment import Assessed, scope_of
+from rollproof.monitoring.severity import Severity, assess_now, monitored_samples
+from rollproof.profile.profile import Target
+from rollproof.record_names import RESPONSE, UNFINISHED
+from rollproof.system.files import read_lines
 from staging.kills.rollback_outcome import Expected, judge, read_outcome
 from staging.kills.wreckage import STORES, wreck_stores
 from staging.target.operators import Operators

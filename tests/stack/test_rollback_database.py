@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ExitCode
-from fixtures.incident.journal import verify_journal
-from fixtures.incident.journal_steps import Step, StepId, steps_in
-from fixtures.target.profile import Target
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import ExitCode
+from rollproof.incident.journal import verify_journal
+from rollproof.incident.journal_steps import Step, StepId, steps_in
+from rollproof.profile.profile import Target
 from staging.target.operators import Operators, undone
 from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ExitCode
-from fixtures.record_names import UNFINISHED
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import ExitCode
+from rollproof.record_names import UNFINISHED
 from staging.target.operators import Operators, undone
 from tests.stack.scratch_project import pause
 from tests.stack.verifier import ACTIONS_SECONDS, Verifier

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.backups.images import FILE, image_folder
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ExitCode
-from fixtures.incident.journal import verify_journal
-from fixtures.incident.journal_steps import steps_in
-from fixtures.target.profile import Target
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.backups.images import FILE, image_folder
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import ExitCode
+from rollproof.incident.journal import verify_journal
+from rollproof.incident.journal_steps import steps_in
+from rollproof.profile.profile import Target
 from staging.stack.stack import Stack
 from staging.stack.store_images import PREFIX
 from staging.target.operators import undone

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.baseline.comparison import compare
-from fixtures.baseline.recording import PART, record_collection
-from fixtures.baseline.sampling import Plan, plan
-from fixtures.engines.engine import ContainerEngine
-from fixtures.stores.contract import Pace
-from fixtures.stores.mysql.content import Content
-from fixtures.stores.mysql.descriptor import MysqlProfile
-from fixtures.stores.reach import Readable
-from fixtures.target.profile import Target
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.baseline.comparison import compare
+from rollproof.baseline.recording import PART, record_collection
+from rollproof.baseline.sampling import Plan, plan
+from rollproof.engines.engine import ContainerEngine
+from rollproof.profile.profile import Target
+from rollproof.stores.contract import Pace
+from rollproof.stores.mysql.content import Content
+from rollproof.stores.mysql.descriptor import MysqlProfile
+from rollproof.stores.reach import Readable
 from tests.stack.mysql_server import DATABASES, MysqlServer, stack_server
 
 ROWS = 100_000

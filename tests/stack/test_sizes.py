@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.engines.factory import open_engine
-from fixtures.errors import ExitCode
-from fixtures.git.repository import head
-from fixtures.target.profile import load_target
 from reports.terminal.progress import Progress
+from rollproof.engines.factory import open_engine
+from rollproof.errors import ExitCode
+from rollproof.git.repository import head
+from rollproof.profile.profile import load_target
 from staging.kills.wreckage import wreck_all
 from staging.releases.deployment import bring_up_application
 from staging.stack.fresh_stacks import fresh_stores

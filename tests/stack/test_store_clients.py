@@ -14,21 +14,21 @@ from pymongo import MongoClient
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import Unverifiable
-from fixtures.stores.contract import Blind
-from fixtures.stores.mongodb import view as mongodb
-from fixtures.stores.mongodb.descriptor import MongodbProfile
-from fixtures.stores.mysql import view as mysql
-from fixtures.stores.reach import Reach
-from fixtures.stores.redis import view as redis_view
-from fixtures.stores.redis.descriptor import RedisProfile
-from fixtures.stores.registry import endpoint_of
-from fixtures.target.profile import Target
-from fixtures.target.sections import Account
-from rollback_actions.stores.mysql.clients import Clients
-from rollback_actions.stores.registry import open_clients
-from rollback_actions.stores.writable import Operated
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import Unverifiable
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import Account
+from rollproof.stores.contract import Blind
+from rollproof.stores.keepers import open_clients
+from rollproof.stores.mongodb import view as mongodb
+from rollproof.stores.mongodb.descriptor import MongodbProfile
+from rollproof.stores.mysql import view as mysql
+from rollproof.stores.mysql.clients import Clients
+from rollproof.stores.reach import Reach
+from rollproof.stores.redis import view as redis_view
+from rollproof.stores.redis.descriptor import RedisProfile
+from rollproof.stores.registry import endpoint_of
+from rollproof.stores.writable import Operated
 from staging.stack.stack import Stack
 from tests.stack.mysql_server import OPERATOR, MysqlServer, prepared
 from tests.stack.scratch_stores import changed, nowhere

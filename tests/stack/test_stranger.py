@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from app import canary
 
-from fixtures.errors import ExitCode
-from fixtures.target.profile import load_target
 from reports.terminal.progress import Progress
+from rollproof.errors import ExitCode
+from rollproof.profile.profile import load_target
 from staging.rehearsal.live_users import LiveUsers, Visit
 from staging.releases.deployment import bring_up_application
 from staging.stack.fresh_stacks import fresh_stores

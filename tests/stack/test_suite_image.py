@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.home import version
+from rollproof.errors import ExitCode
+from rollproof.home import version
 from staging.stack.stack import Stack
 from staging.stack.suite_image import build_suite_image
 from tests.stack.verifier import Verifier

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.application.maintenance import in_maintenance
-from fixtures.errors import ExitCode
-from fixtures.target.profile import load_target
+from rollproof.application.maintenance import in_maintenance
+from rollproof.errors import ExitCode
+from rollproof.profile.profile import load_target
 from staging.stack.stack import Stack
 from tests.stack.container_faults import Containers
 from tests.stack.scratch_project import docker

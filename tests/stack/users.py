@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from fixtures.target.profile import Target
+from rollproof.profile.profile import Target
 
 SECONDS = 120.0
 POLL_SECONDS = 0.03

@@ -22,17 +22,17 @@ from typing import Any
 
 import pytest
 
-from fixtures.backups.images import FOLDER as IMAGES
-from fixtures.baseline.facts import Facts
-from fixtures.baseline.folder import Baseline, BaselineDraft, load_baseline
-from fixtures.errors import ExitCode
-from fixtures.incident.journal import JournalEvent
-from fixtures.incident.journal_steps import id_of
-from fixtures.record_names import UNFINISHED
-from fixtures.system.files import read_lines
-from fixtures.target.profile import PREFIX
-from rollback_actions.cli.lazy import At
-from rollback_actions.command_line import COMMANDS, CONTACTS, ROLLBACK
+from rollproof.backups.images import FOLDER as IMAGES
+from rollproof.baseline.facts import Facts
+from rollproof.baseline.folder import Baseline, BaselineDraft, load_baseline
+from rollproof.cli.command_line import COMMANDS, CONTACTS, ROLLBACK
+from rollproof.cli.lazy import At
+from rollproof.errors import ExitCode
+from rollproof.incident.journal import JournalEvent
+from rollproof.incident.journal_steps import id_of
+from rollproof.profile.profile import PREFIX
+from rollproof.record_names import UNFINISHED
+from rollproof.system.files import read_lines
 from staging.stack.slot import Slot
 from staging.stack.stack import Stack
 from staging.target.action_runs import PATIENT, UNHURRIED, apart
@@ -59,7 +59,7 @@ def forks() -> ForkServer:
     """
     every = (*COMMANDS.values(), *ROLLBACK.values(), *CONTACTS.values())
     commands = {at.module for at in every if isinstance(at, At)}
-    server = ForkServer(("rollback_actions.command_line", *sorted(commands), *DRIVERS))
+    server = ForkServer(("rollproof.cli.command_line", *sorted(commands), *DRIVERS))
     atexit.register(server.close)
     return server
 

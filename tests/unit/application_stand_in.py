@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from pydantic import SecretStr
 
-from fixtures.application.client import Session
-from fixtures.target.application_profile import Application
+from rollproof.application.client import Session
+from rollproof.profile.application_profile import Application
 
 PASSWORD = "correct horse"  # noqa: S105 - what must not be seen
 TOKEN = "battery.staple"  # noqa: S105

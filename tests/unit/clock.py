@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from fixtures.system.clock import Moment
+from rollproof.system.clock import Moment
 
 MADE = Moment("2026-11-26T10:00:00.000+00:00", 1000.0, "boot")
 """The begin of a test whose records are to be the same every day."""

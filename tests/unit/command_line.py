@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from fixtures.decision.wish import Kind, Wish
-from fixtures.errors import ExitCode
-from fixtures.incident.incident import Incident, new_incident
-from fixtures.incident.journal_steps import Step
-from fixtures.rollback.unfinished import Unfinished
-from fixtures.system.clock import Moment
-from fixtures.system.files import strict_json
-from fixtures.system.record_files import record_of
-from fixtures.verdict import Verdict
 from reports.terminal.document import Document
-from rollback_actions.command_line import main
 from rollback_actions.session.journal import Journal
+from rollproof.cli.command_line import main
+from rollproof.errors import ExitCode
+from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.journal_steps import Step
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning.unfinished import Unfinished
+from rollproof.system.clock import Moment
+from rollproof.system.files import strict_json
+from rollproof.system.record_files import record_of
+from rollproof.verdict import Verdict
 from tests.schemas import FOLDER as SCHEMAS
 from tests.schemas import RECORDS
 from tests.unit.sandbox import SECRET, Sandbox

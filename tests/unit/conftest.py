@@ -12,9 +12,9 @@ import typer.main
 import typer.testing
 from hypothesis import HealthCheck, settings
 
-from fixtures.incident.incident import Incident, new_incident
-from fixtures.redaction.personal import personal_data
-from fixtures.target.profile import Target, load_target
+from rollproof.incident.incident import Incident, new_incident
+from rollproof.profile.profile import Target, load_target
+from rollproof.redaction.personal import personal_data
 from tests.fork_server import ForkServer
 from tests.unit.application_stand_in import StandIn, running
 from tests.unit.clock import Clock, stopped
@@ -24,7 +24,7 @@ from tests.unit.rolled_back import History, make_history
 from tests.unit.sandbox import Releases, Sandbox, make_releases, make_sandbox
 
 # What most forks import, apart from what every run does.
-COMMANDS = ("rollback_actions.command_line", "rollback_actions.cli.contact_commands", "apprise")
+COMMANDS = ("rollproof.cli.command_line", "rollproof.cli.contact_commands", "apprise")
 
 # Laws are tried with the same few examples in every run, and with others by
 # `-p hypothesispytest --hypothesis-profile=many`, or `=night`. How long one takes says nothing where machines
@@ -62,8 +62,8 @@ def forks() -> Iterator[ForkServer]:
 @pytest.fixture(autouse=True)
 def nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test redact what another one read, or name its target."""
-    monkeypatch.setattr("fixtures.home._named", [])
-    monkeypatch.setattr("fixtures.redaction.secret._known", {})
+    monkeypatch.setattr("rollproof.home._named", [])
+    monkeypatch.setattr("rollproof.redaction.secret._known", {})
     personal_data.set(None)
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self, cast
 
-from fixtures.baseline.facts import RecordedCollection, RecordedContent, RecordedStore
-from fixtures.baseline.folder import Baseline
-from fixtures.collection import Json
-from fixtures.errors import Unverifiable
-from fixtures.stores.blocks import new_blocks, write_block
-from fixtures.stores.contract import Digest, Neighbours, Pace, RecordHash, StoreView
-from fixtures.stores.counting import Silences
+from rollproof.baseline.facts import RecordedCollection, RecordedContent, RecordedStore
+from rollproof.baseline.folder import Baseline
+from rollproof.collection import Json
+from rollproof.errors import Unverifiable
+from rollproof.stores.blocks import new_blocks, write_block
+from rollproof.stores.contract import Digest, Neighbours, Pace, RecordHash, StoreView
+from rollproof.stores.counting import Silences
 from tests.unit.baseline.test_baseline import FACTS
 
 NEVER_SILENT = Silences(lambda name: cast("StoreView", name))

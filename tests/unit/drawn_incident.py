@@ -10,17 +10,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from fixtures.incident.incident import Incident, RollbackRecord, load_incident
-from fixtures.incident.journal import FIRST, hash_of, head_of
-from fixtures.incident.ledger import Planned, Result, Run
-from fixtures.incident.tally import tally
-from fixtures.monitoring.samples import Sample
-from fixtures.system.clock import Moment
-from fixtures.system.files import canonical_json, write_whole
-from fixtures.system.record_files import as_json
-from fixtures.target.profile import Windows
-from fixtures.verdict import Verdict
 from reports.verdict.verdict import write_verdict
+from rollproof.incident.incident import Incident, RollbackRecord, load_incident
+from rollproof.incident.journal import FIRST, hash_of, head_of
+from rollproof.incident.ledger import Planned, Result, Run
+from rollproof.incident.tally import tally
+from rollproof.monitoring.samples import Sample
+from rollproof.profile.profile import Windows
+from rollproof.system.clock import Moment
+from rollproof.system.files import canonical_json, write_whole
+from rollproof.system.record_files import as_json
+from rollproof.verdict import Verdict
 from tests.unit.made_samples import BEAT, MONITOR, WELL, Probes, named, requests, value
 
 IDENTITY = "20260314T091000Z-staging-0a1b"

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from fixtures.rollback import lock_state
-from fixtures.system.holder import Holder
-from fixtures.system.process import Process
 from rollback_actions.session import lock
 from rollback_actions.session.lock import Place, TargetLock
+from rollproof.planning import lock_state
+from rollproof.system.holder import Holder
+from rollproof.system.process import Process
 
 
 @dataclass

@@ -10,21 +10,26 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.decision.tree import Decision
-from fixtures.decision.wish import Kind
-from fixtures.errors import ExitCode, UsageProblem
-from fixtures.incident.downtime import Downtime, record_downtime
-from fixtures.incident.incident import Incident, RollbackRecord, find_incident
-from fixtures.incident.journal import DETECTED
-from fixtures.incident.journal_steps import Step, StepId
-from fixtures.incident.ledger import Note, Planned, Result, Run
-from fixtures.incident.limits import limits_of
-from fixtures.incident.origin import Origin
-from fixtures.incident.rollbacks import ROLLBACK_BEGAN
-from fixtures.monitor.assessment import Assessed
-from fixtures.monitoring.samples import SampleWriter
-from fixtures.monitoring.severity import assess
-from fixtures.record_names import (
+from rollback_actions.respond.response import Response
+from rollback_actions.session.journal import Journal
+from rollproof.errors import ExitCode, UsageProblem
+from rollproof.incident.downtime import Downtime, record_downtime
+from rollproof.incident.incident import Incident, RollbackRecord, find_incident
+from rollproof.incident.journal import DETECTED
+from rollproof.incident.journal_steps import Step, StepId
+from rollproof.incident.ledger import Note, Planned, Result, Run
+from rollproof.incident.limits import limits_of
+from rollproof.incident.origin import Origin
+from rollproof.incident.rollbacks import ROLLBACK_BEGAN
+from rollproof.monitoring.assessment import Assessed
+from rollproof.monitoring.samples import SampleWriter
+from rollproof.monitoring.severity import assess
+from rollproof.monitoring.tree import Decision
+from rollproof.monitoring.wish import Kind
+from rollproof.planning.unfinished import UnfinishedFile
+from rollproof.profile.bands import Bands
+from rollproof.profile.profile import Target
+from rollproof.record_names import (
     CONTACTS,
     JOURNAL,
     LOST_WINDOW,
@@ -33,12 +38,9 @@ from fixtures.record_names import (
     SAMPLES,
     UNFINISHED,
 )
-from fixtures.rollback.unfinished import UnfinishedFile
-from fixtures.system.clock import Moment
-from fixtures.system.record_files import write_record
-from fixtures.target.bands import Bands
-from fixtures.target.profile import Target
-from fixtures.team.contact_record import (
+from rollproof.system.clock import Moment
+from rollproof.system.record_files import write_record
+from rollproof.team.contact_record import (
     ACKNOWLEDGED,
     ALERTED,
     ALERTING,
@@ -47,9 +49,7 @@ from fixtures.team.contact_record import (
     NOT_ALERTED,
     Alert,
 )
-from fixtures.verdict import Verdict
-from rollback_actions.respond.response import Response
-from rollback_actions.session.journal import Journal
+from rollproof.verdict import Verdict
 from tests.unit.clock import MADE, Clock, stopped
 from tests.unit.made_samples import BEAT, requests, samples
 

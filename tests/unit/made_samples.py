@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from fixtures.monitoring.samples import Monitor, Probe, ProbeKind, Sample, Unreached
-from fixtures.system.clock import Moment
+from rollproof.monitoring.samples import Monitor, Probe, ProbeKind, Sample, Unreached
+from rollproof.system.clock import Moment
 
 BEAT = 5.0
 MONITOR = Monitor("here", 1, 2, "boot", "namespace")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.incident.incident import Incident, load_incident
-from fixtures.rollback.plan import Plan, plan_emergency
-from fixtures.target.profile import load_target
 from rollback_actions.backup.taking import new_backup_folder
+from rollproof.errors import ExitCode
+from rollproof.incident.incident import Incident, load_incident
+from rollproof.planning.plan import Plan, plan_emergency
+from rollproof.profile.profile import load_target
 from tests.rehearsals import record_rehearsal
 from tests.unit.command_line import Ran, incident_of
 from tests.unit.sandbox import SERVICES, STORES, Deployed, Releases, Sandbox, back_up, git, make_rollable

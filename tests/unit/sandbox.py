@@ -15,17 +15,6 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from fixtures.backups.index import write_index
-from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContainer
-from fixtures.engines.compose import ComposeEngine
-from fixtures.errors import ActionFailed
-from fixtures.incident.incident import Incident, RollbackRecord
-from fixtures.incident.journal import verify_journal
-from fixtures.incident.journal_steps import Step, StepId
-from fixtures.rollback import writers
-from fixtures.rollback.plan import Plan
-from fixtures.stores.contract import Blind
-from fixtures.target.profile import Target, load_target
 from reports.terminal.progress import Progress
 from rollback_actions.backup.taking import take_backup
 from rollback_actions.containers.compose import ComposeControl
@@ -34,7 +23,18 @@ from rollback_actions.rollback import engine as rollback
 from rollback_actions.rollback.engine import roll_back
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
-from rollback_actions.stores.contract import Client
+from rollproof.backups.index import write_index
+from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContainer
+from rollproof.engines.compose import ComposeEngine
+from rollproof.errors import ActionFailed
+from rollproof.incident.incident import Incident, RollbackRecord
+from rollproof.incident.journal import verify_journal
+from rollproof.incident.journal_steps import Step, StepId
+from rollproof.planning import writers
+from rollproof.planning.plan import Plan
+from rollproof.profile.profile import Target, load_target
+from rollproof.stores.contract import Blind
+from rollproof.stores.keeper import Client
 from tests.conftest import PROFILE
 from tests.unit.application_stand_in import Exchange, StandIn, running
 from tests.unit.saved_baseline import save_baseline

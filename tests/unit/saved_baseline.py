@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from fixtures.baseline.facts import Facts
-from fixtures.baseline.folder import BaselineDraft
+from rollproof.baseline.facts import Facts
+from rollproof.baseline.folder import BaselineDraft
 
 
 def save_baseline(baselines: Path, target: str, facts: Facts, key: SecretStr | None = None) -> Path:

@@ -15,15 +15,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from fixtures.record_names import JOURNAL_END
-from fixtures.redaction.redactor import Redactor
-from fixtures.sealing.chain import Sealing, promised
-from fixtures.target.profile import Signing
-from fixtures.verdict import Verdict
 from reports.bundle.bundle import write_bundle
 from reports.incident.journal_end import journal_end
 from reports.postmortem.postmortem import write_post_mortem
 from reports.verdict.verdict import read_verdict, write_verdict
+from rollproof.profile.profile import Signing
+from rollproof.record_names import JOURNAL_END
+from rollproof.redaction.redactor import Redactor
+from rollproof.sealing.chain import Sealing, promised
+from rollproof.verdict import Verdict
 from tests.unit.drawn_incident import IDENTITY, Drawn, drawn_incident
 
 _TARGET = "bundle.json"

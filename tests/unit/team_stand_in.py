@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from fixtures.target.profile import load_target
+from rollproof.profile.profile import load_target
 from tests.fork_server import ForkServer
 from tests.pytester.conftest import OPERATORS, Outcome
 from tests.unit.sandbox import Sandbox

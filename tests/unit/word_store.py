@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Self
 from unittest.mock import patch
 
-from fixtures.backups import index
-from fixtures.backups.package import Kept, write_package
-from fixtures.collection import Json
-from fixtures.errors import Unverifiable
-from fixtures.losses import accounting, after_restore, changes, lost_window, window_export
-from fixtures.stores.contract import Digest, ExportedRecord, Pace, RecordHash, Selection
-from fixtures.target.store_descriptor import Means
-from rollback_actions.stores.contract import Restored
+from rollproof.backups import index
+from rollproof.collection import Json
+from rollproof.errors import Unverifiable
+from rollproof.losses import accounting, after_restore, changes, lost_window, window_export
+from rollproof.profile.store_descriptor import Means
+from rollproof.stores.contract import Digest, ExportedRecord, Pace, RecordHash, Selection
+from rollproof.stores.keeper import Restored
+from rollproof.stores.package import Kept, write_package
 
 COLLECTION = "words"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.target.profile import Target
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.engines.engine import ContainerEngine
+from rollproof.profile.profile import Target
 from staging.stack.stack import Stack
 from tests.stack.keeping.contract import MARKERS, kept, latest, parametrize
 from tests.stack.keeping.registry import SUBJECTS

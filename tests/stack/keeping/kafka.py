@@ -11,13 +11,13 @@ from typing import ClassVar, cast
 import pytest
 from confluent_kafka import Producer
 
-from fixtures.stores.contract import ExportedRecord, RecordExport
-from fixtures.stores.kafka.descriptor import KafkaProfile
-from fixtures.stores.kafka.view import Log, beginnings, settings
-from fixtures.stores.reach import NOBODY, Reach
-from rollback_actions.stores.contract import StoreKeeper
-from rollback_actions.stores.kafka import keeper as kafka
-from rollback_actions.stores.kafka.admin import Admin
+from rollproof.stores.contract import ExportedRecord, RecordExport
+from rollproof.stores.kafka import keeper as kafka
+from rollproof.stores.kafka.admin import Admin
+from rollproof.stores.kafka.descriptor import KafkaProfile
+from rollproof.stores.kafka.view import Log, beginnings, settings
+from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.reach import NOBODY, Reach
 from tests.stack.kafka_scratch import SECONDS, Scratch
 from tests.stack.keeping.records import replayed
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject

@@ -15,16 +15,16 @@ import pytest
 from pydantic import SecretStr
 from pymilvus import DataType, MilvusClient, MilvusException
 
-from fixtures.engines.compose import ComposeEngine
-from fixtures.stores.contract import ExportedRecord, RecordExport, RecordHash
-from fixtures.stores.milvus.descriptor import MilvusProfile
-from fixtures.stores.milvus.export import PASSWORD
-from fixtures.stores.milvus.view import connect
-from fixtures.stores.reach import Reach
-from fixtures.target.profile import Engine
-from fixtures.target.sections import Account, Address
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.stores.contract import StoreKeeper
+from rollproof.engines.compose import ComposeEngine
+from rollproof.profile.profile import Engine
+from rollproof.profile.sections import Account, Address
+from rollproof.stores.contract import ExportedRecord, RecordExport, RecordHash
+from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.milvus.descriptor import MilvusProfile
+from rollproof.stores.milvus.export import PASSWORD
+from rollproof.stores.milvus.view import connect
+from rollproof.stores.reach import Reach
 from tests.stack import milvus_content_scratch as every
 from tests.stack.keeping.records import replayed
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject

@@ -17,13 +17,13 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from fixtures.stores.contract import ExportedRecord, Pace, RecordExport
-from fixtures.stores.mongodb import content as mongodb_content
-from fixtures.stores.mongodb.bson import CANONICAL, LENIENT
-from fixtures.stores.mongodb.descriptor import MongodbProfile
-from fixtures.stores.mongodb.view import Document, connect
-from fixtures.stores.reach import Reach
-from rollback_actions.stores.contract import StoreKeeper
+from rollproof.stores.contract import ExportedRecord, Pace, RecordExport
+from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.mongodb import content as mongodb_content
+from rollproof.stores.mongodb.bson import CANONICAL, LENIENT
+from rollproof.stores.mongodb.descriptor import MongodbProfile
+from rollproof.stores.mongodb.view import Document, connect
+from rollproof.stores.reach import Reach
 from tests.stack.keeping.records import exported, wanted_of
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.mongodb_papers import paper

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar
 
-from fixtures.stores.contract import ExportedRecord, RecordExport
-from fixtures.stores.reach import ENGINE
 from rollback_actions.containers import volumes
-from rollback_actions.stores.contract import StoreKeeper
+from rollproof.stores.contract import ExportedRecord, RecordExport
+from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.reach import ENGINE
 from tests.stack.keeping.records import replayed
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.mounted_project import DATA, STORE, empty, mounted_project, put, seen

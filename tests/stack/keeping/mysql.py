@@ -11,13 +11,13 @@ from typing import ClassVar, cast
 import pymysql
 import pytest
 
-from fixtures.errors import ActionFailed
-from fixtures.stores.contract import ExportedRecord, Pace, RecordExport
-from fixtures.stores.mysql import export as mysql_export
-from fixtures.stores.mysql import rows as mysql_rows
-from fixtures.stores.mysql.view import connect, rows
-from fixtures.stores.reach import Reach
-from rollback_actions.stores.contract import StoreKeeper
+from rollproof.errors import ActionFailed
+from rollproof.stores.contract import ExportedRecord, Pace, RecordExport
+from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.mysql import export as mysql_export
+from rollproof.stores.mysql import rows as mysql_rows
+from rollproof.stores.mysql.view import connect, rows
+from rollproof.stores.reach import Reach
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.mysql_content import CONTENT, DAMAGE, QUERIES
 from tests.stack.mysql_server import DATABASES, running_server

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fixtures.backups.package import MANIFEST
+from rollproof.stores.package import MANIFEST
 
 
 def _cut(path: Path) -> None:

@@ -11,12 +11,12 @@ from typing import Any, ClassVar, cast
 
 import httpx2
 
-from fixtures.stores.contract import ExportedRecord, RecordExport
-from fixtures.stores.qdrant.descriptor import QdrantProfile
-from fixtures.stores.qdrant.export import HEADER_FILE
-from fixtures.stores.qdrant.view import Rest, path_of
-from fixtures.stores.reach import Reach, account_of
-from rollback_actions.stores.contract import StoreKeeper
+from rollproof.stores.contract import ExportedRecord, RecordExport
+from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.qdrant.descriptor import QdrantProfile
+from rollproof.stores.qdrant.export import HEADER_FILE
+from rollproof.stores.qdrant.view import Rest, path_of
+from rollproof.stores.reach import Reach, account_of
 from tests.stack.keeping.records import replayed
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.qdrant_scratch import NUMBERS, UUIDS, Scratch, identity, next_float, payload, vectors

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from fixtures.stores.contract import ContentView, ExportedRecord, Pace, RecordExport, Selection, Wanted
+from rollproof.stores.contract import ContentView, ExportedRecord, Pace, RecordExport, Selection, Wanted
 
 SECONDS = 240
 

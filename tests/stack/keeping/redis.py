@@ -11,13 +11,13 @@ from typing import Any, ClassVar, cast
 import pytest
 import redis
 
-from fixtures.stores.contract import ExportedRecord, RecordExport
-from fixtures.stores.reach import Reach
-from fixtures.stores.redis import export as redis_export
-from fixtures.stores.redis.descriptor import RedisProfile
-from fixtures.stores.redis.view import connect
-from rollback_actions.stores.contract import StoreKeeper
-from rollback_actions.stores.redis import keeper as redis_keeper
+from rollproof.stores.contract import ExportedRecord, RecordExport
+from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.reach import Reach
+from rollproof.stores.redis import export as redis_export
+from rollproof.stores.redis import keeper as redis_keeper
+from rollproof.stores.redis.descriptor import RedisProfile
+from rollproof.stores.redis.view import connect
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.stack.scratch_stores import changed
 

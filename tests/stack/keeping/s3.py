@@ -16,13 +16,13 @@ from urllib.parse import parse_qsl
 
 from minio import Minio
 
-from fixtures.stores.contract import ExportedRecord, RecordExport
-from fixtures.stores.reach import Reach
-from fixtures.stores.s3.descriptor import S3Profile
-from fixtures.stores.s3.export import OBJECTS, REQUESTED
-from fixtures.stores.s3.view import connect
-from rollback_actions.stores.contract import StoreKeeper
-from rollback_actions.stores.s3 import keeper as s3_keeper
+from rollproof.stores.contract import ExportedRecord, RecordExport
+from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.reach import Reach
+from rollproof.stores.s3 import keeper as s3_keeper
+from rollproof.stores.s3.descriptor import S3Profile
+from rollproof.stores.s3.export import OBJECTS, REQUESTED
+from rollproof.stores.s3.view import connect
 from tests.stack.keeping.subject import Bench, Chosen, Damage, Exported, Subject
 from tests.stack.scratch_buckets import erase, make, observe, put, put_expiring, tags
 from tests.stack.scratch_stores import changed

@@ -13,15 +13,15 @@ from typing import Any, ClassVar, Self, cast
 import pytest
 from pydantic import SecretStr
 
-from fixtures.backups.package import Kept
-from fixtures.engines.engine import ContainerEngine, Endpoint
-from fixtures.stores.contract import ContentView, ExportedRecord, RecordExport, RecordHash, StoreView
-from fixtures.stores.registry import content_at, export_at, view_at
-from fixtures.target.profile import Target
-from fixtures.target.sections import StoreProfile
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.stores.contract import StoreKeeper
-from rollback_actions.stores.registry import keeper_here
+from rollproof.engines.engine import ContainerEngine, Endpoint
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import StoreProfile
+from rollproof.stores.contract import ContentView, ExportedRecord, RecordExport, RecordHash, StoreView
+from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.keepers import keeper_here
+from rollproof.stores.package import Kept
+from rollproof.stores.registry import content_at, export_at, view_at
 from staging.stack.stack import Stack
 from tests.stack.scratch_stores import changed
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Unverifiable
-from fixtures.stores.contract import ContentView, ExportedRecord, Pace, RecordExport, Selection
+from rollproof.errors import Unverifiable
+from rollproof.stores.contract import ContentView, ExportedRecord, Pace, RecordExport, Selection
 from tests.stack.keeping.answers import place_that
 from tests.stack.keeping.records import exported, replayed, wanted_of
 from tests.stack.keeping.subject import WRONG, Bench, Exported, Subject

@@ -14,14 +14,14 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 
-from fixtures.errors import ActionFailed
-from fixtures.stores.kafka.view import Log, Partition, settings
-from fixtures.target.sections import Account
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.stores.contract import StoreKeeper
-from rollback_actions.stores.kafka import keeper as kafka
-from rollback_actions.stores.kafka.admin import Admin
-from rollback_actions.stores.registry import KeeperApart, keeper_at
+from rollproof.errors import ActionFailed
+from rollproof.profile.sections import Account
+from rollproof.stores.kafka import keeper as kafka
+from rollproof.stores.kafka.admin import Admin
+from rollproof.stores.kafka.view import Log, Partition, settings
+from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.keepers import KeeperApart, keeper_at
 from tests.stack.kafka_scratch import SECONDS, Scratch
 from tests.stack.keeping.kafka import CONFIGURATION, PARTITIONS, Kafka, observed
 from tests.stack.keeping.records import exported, replayed, wanted_of

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.backups.package import MANIFEST
-from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.target.safety import means_of
-from rollback_actions.stores.contract import kept_by
+from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.profile.safety import means_of
+from rollproof.stores.keeper import kept_by
+from rollproof.stores.package import MANIFEST
 from tests.stack.keeping.answers import DEADLINE, place_that
 from tests.stack.keeping.packages import SPOILED, spoiled
 from tests.stack.keeping.subject import WHOLE_SECONDS, WRONG, Backup, Subject

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.backups.package import MANIFEST, read_package
-from rollback_actions.stores.contract import LoadingKeeper
-from rollback_actions.stores.milvus.keeper import Keeper
+from rollproof.stores.keeper import LoadingKeeper
+from rollproof.stores.milvus.keeper import Keeper
+from rollproof.stores.package import MANIFEST, read_package
 from tests.stack.keeping.milvus import Milvus
 from tests.stack.keeping.subject import Backup
 from tests.stack.milvus_scratch import SECONDS

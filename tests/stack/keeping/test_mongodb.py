@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pymongo import MongoClient
 
-from fixtures.errors import ActionFailed
-from fixtures.stores.mongodb.view import Document
-from rollback_actions.stores.mongodb.keeper import Keeper
+from rollproof.errors import ActionFailed
+from rollproof.stores.mongodb.keeper import Keeper
+from rollproof.stores.mongodb.view import Document
 from tests.stack.keeping.mongodb import FIRST, Mongodb
 
 pytestmark = pytest.mark.of("mongodb")

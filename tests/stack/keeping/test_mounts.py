@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from fixtures.backups.package import read_package
-from fixtures.errors import ActionFailed
-from rollback_actions.stores.contract import kept_by
+from rollproof.errors import ActionFailed
+from rollproof.stores.keeper import kept_by
+from rollproof.stores.package import read_package
 from tests.stack.keeping.mounts import Mounts
 from tests.stack.keeping.subject import Backup
 from tests.stack.mounted_project import put, seen

@@ -13,15 +13,15 @@ import pytest
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from fixtures.backups.package import MANIFEST, Kept
-from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.stores.mysql.view import connect, rows
-from fixtures.stores.reach import Reach
-from rollback_actions.stores.mysql import keeper as mysql_keeper
-from rollback_actions.stores.mysql import programs as mysql_programs
-from rollback_actions.stores.mysql import schema as mysql_schema
-from rollback_actions.stores.mysql.keeper import Keeper
-from rollback_actions.stores.mysql.programs import LOCK
+from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.stores.mysql import keeper as mysql_keeper
+from rollproof.stores.mysql import objects as mysql_schema
+from rollproof.stores.mysql import programs as mysql_programs
+from rollproof.stores.mysql.keeper import Keeper
+from rollproof.stores.mysql.programs import LOCK
+from rollproof.stores.mysql.view import connect, rows
+from rollproof.stores.package import MANIFEST, Kept
+from rollproof.stores.reach import Reach
 from tests.stack.keeping.mysql import FILLED, Mysql
 from tests.stack.keeping.records import exported, wanted_of
 from tests.stack.keeping.subject import Backup

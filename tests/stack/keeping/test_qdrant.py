@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from fixtures.collection import Json
-from fixtures.errors import ActionFailed
-from rollback_actions.stores.qdrant.keeper import Keeper
+from rollproof.collection import Json
+from rollproof.errors import ActionFailed
+from rollproof.stores.qdrant.keeper import Keeper
 from tests.stack.keeping.qdrant import Qdrant
 from tests.stack.keeping.records import exported, replayed, wanted_of
 from tests.stack.keeping.subject import Backup

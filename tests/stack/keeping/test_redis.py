@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from fixtures.errors import ActionFailed
-from fixtures.stores.redis.export import Export
-from fixtures.stores.redis.values import Command
-from fixtures.stores.redis.view import keys
-from rollback_actions.stores.contract import kept_by
-from rollback_actions.stores.redis import keeper as redis_keeper
+from rollproof.errors import ActionFailed
+from rollproof.stores.keeper import kept_by
+from rollproof.stores.redis import keeper as redis_keeper
+from rollproof.stores.redis.export import Export
+from rollproof.stores.redis.values import Command
+from rollproof.stores.redis.view import keys
 from tests.stack.keeping.records import exported, wanted_of
 from tests.stack.keeping.redis import FIRST, REST, SECOND, TOKENS, Redis
 from tests.stack.keeping.subject import Backup

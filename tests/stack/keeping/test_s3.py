@@ -14,10 +14,10 @@ import pytest
 from minio.commonconfig import ENABLED
 from minio.versioningconfig import SUSPENDED, VersioningConfig
 
-from fixtures.errors import ActionFailed
-from fixtures.stores.s3.export import OBJECTS
-from rollback_actions.stores.contract import kept_by
-from rollback_actions.stores.s3 import keeper as s3_keeper
+from rollproof.errors import ActionFailed
+from rollproof.stores.keeper import kept_by
+from rollproof.stores.s3 import keeper as s3_keeper
+from rollproof.stores.s3.export import OBJECTS
 from tests.stack.keeping.records import exported, replayed, wanted_of
 from tests.stack.keeping.s3 import BUCKET, PART, S3, VERSIONS
 from tests.stack.keeping.subject import Backup

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.target.profile import Target
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.engines.engine import ContainerEngine
+from rollproof.profile.profile import Target
 from staging.stack.stack import Stack
 from tests.stack.reading.contract import ONLY, before, content, filled, mended, parametrize
 from tests.stack.reading.registry import SUBJECTS

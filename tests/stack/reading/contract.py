@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from fixtures.stores.contract import ContentView
+from rollproof.stores.contract import ContentView
 from tests.running.cut import VARIANT
 from tests.stack.content_reading import Reading, read
 from tests.stack.reading.subject import Given, Subject

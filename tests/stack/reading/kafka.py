@@ -10,11 +10,11 @@ from typing import Any, ClassVar, cast
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 
-from fixtures.stores.kafka.descriptor import KafkaProfile
-from fixtures.stores.kafka.view import settings
-from fixtures.stores.reach import NOBODY, Reach
-from rollback_actions.stores.contract import StoreKeeper
-from rollback_actions.stores.registry import open_keeper
+from rollproof.stores.kafka.descriptor import KafkaProfile
+from rollproof.stores.kafka.view import settings
+from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.keepers import open_keeper
+from rollproof.stores.reach import NOBODY, Reach
 from tests.stack.kafka_scratch import SECONDS, Scratch
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, Way
 from tests.stack.scratch_stores import changed

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, cast
 
 from pymilvus import DataType
 
-from fixtures.stores.milvus.descriptor import MilvusProfile
-from fixtures.stores.milvus.view import connect
-from fixtures.stores.reach import NOBODY, Reach
+from rollproof.stores.milvus.descriptor import MilvusProfile
+from rollproof.stores.milvus.view import connect
+from rollproof.stores.reach import NOBODY, Reach
 from tests.stack.milvus_content_scratch import ENTITIES, Scratch, entity, next_float, vector
 from tests.stack.milvus_scratch import SECONDS
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, ways

@@ -10,12 +10,12 @@ from bson import Decimal128, Int64, ObjectId, Timestamp
 from bson.binary import Binary
 from pymongo.collection import Collection
 
-from fixtures.stores.contract import Pace
-from fixtures.stores.mongodb import content as mongodb_content
-from fixtures.stores.mongodb.bson import ORDER
-from fixtures.stores.mongodb.descriptor import MongodbProfile
-from fixtures.stores.mongodb.view import Document, connect
-from fixtures.stores.reach import Reach
+from rollproof.stores.contract import Pace
+from rollproof.stores.mongodb import content as mongodb_content
+from rollproof.stores.mongodb.bson import ORDER
+from rollproof.stores.mongodb.descriptor import MongodbProfile
+from rollproof.stores.mongodb.view import Document, connect
+from rollproof.stores.reach import Reach
 from tests.stack.mongodb_papers import START, paper
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, ways
 from tests.stack.scratch_stores import changed

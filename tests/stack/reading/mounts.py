@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fixtures.stores.contract import ContentView, StoreView
-from fixtures.stores.registry import open_content, open_view
-from rollback_actions.stores.contract import StoreKeeper
-from rollback_actions.stores.registry import open_keeper
+from rollproof.stores.contract import ContentView, StoreView
+from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.keepers import open_keeper
+from rollproof.stores.registry import open_content, open_view
 from tests.stack.mounted_project import STORE, empty, mounted_project, put
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, Way
 

@@ -11,12 +11,12 @@ from pydantic import SecretStr
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from fixtures.stores.mysql.descriptor import MysqlProfile
-from fixtures.stores.mysql.view import connect, rows
-from fixtures.stores.reach import Reach
-from fixtures.target.sections import Account, Address
-from rollback_actions.stores.contract import StoreKeeper
-from rollback_actions.stores.registry import open_keeper
+from rollproof.profile.sections import Account, Address
+from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.keepers import open_keeper
+from rollproof.stores.mysql.descriptor import MysqlProfile
+from rollproof.stores.mysql.view import connect, rows
+from rollproof.stores.reach import Reach
 from tests.stack.mysql_content import CONTENT, DAMAGE
 from tests.stack.mysql_server import OPERATOR, MysqlServer, prepared, running_server
 from tests.stack.mysql_types import TABLE, TYPES, fill

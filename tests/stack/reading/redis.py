@@ -8,11 +8,11 @@ from typing import ClassVar, cast
 
 from redis import Redis as Client
 
-from fixtures.stores.reach import Reach
-from fixtures.stores.redis import content as redis_content
-from fixtures.stores.redis import values as redis_values
-from fixtures.stores.redis.descriptor import RedisProfile
-from fixtures.stores.redis.view import connect
+from rollproof.stores.reach import Reach
+from rollproof.stores.redis import content as redis_content
+from rollproof.stores.redis import values as redis_values
+from rollproof.stores.redis.descriptor import RedisProfile
+from rollproof.stores.redis.view import connect
 from tests.stack.reading.subject import Act, Change, Given, Sizes, Subject, ways
 from tests.stack.scratch_stores import changed
 

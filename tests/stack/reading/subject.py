@@ -10,14 +10,14 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import SecretStr
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.stores.contract import ContentView, StoreView
-from fixtures.stores.registry import open_content, open_view
-from fixtures.target.profile import Target
-from fixtures.target.sections import Account, Address, Port, StoreProfile
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.stores.contract import StoreKeeper
-from rollback_actions.stores.registry import open_keeper
+from rollproof.engines.engine import ContainerEngine
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import Account, Address, Port, StoreProfile
+from rollproof.stores.contract import ContentView, StoreView
+from rollproof.stores.keeper import StoreKeeper
+from rollproof.stores.keepers import open_keeper
+from rollproof.stores.registry import open_content, open_view
 from staging.stack.stack import Stack
 from tests.stack.scratch_stores import SECRET, changed
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Unverifiable
-from fixtures.stores.contract import ContentView, Digest, MovingContent, Pace, SearchableContent
+from rollproof.errors import Unverifiable
+from rollproof.stores.contract import ContentView, Digest, MovingContent, Pace, SearchableContent
 from tests.stack.content_reading import Reading, digests, expect_golden_again, read, recorded, whole
 from tests.stack.reading.subject import Subject
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import Producer
 
-from fixtures.errors import Unverifiable
-from fixtures.stores.contract import ContentView, MovingContent
-from fixtures.stores.kafka import content as kafka_content
-from fixtures.stores.kafka.view import Log, Partition, settings
-from fixtures.stores.reach import Countdown
+from rollproof.errors import Unverifiable
+from rollproof.stores.contract import ContentView, MovingContent
+from rollproof.stores.kafka import content as kafka_content
+from rollproof.stores.kafka.view import Log, Partition, settings
+from rollproof.stores.reach import Countdown
 from tests.stack.content_reading import digests, expect_parts_are_whole, read
 from tests.stack.faults import closed_port
 from tests.stack.kafka_scratch import SECONDS

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pymilvus.exceptions import MilvusException
 
-from fixtures.errors import Meaning, Unverifiable
-from fixtures.stores.contract import (
+from rollproof.errors import Meaning, Unverifiable
+from rollproof.stores.contract import (
     ContentView,
     LoadState,
     ReferenceView,
@@ -14,8 +14,8 @@ from fixtures.stores.contract import (
     SharedContent,
     VectorView,
 )
-from fixtures.stores.milvus.view import connect
-from fixtures.stores.reach import Reach, account_of
+from rollproof.stores.milvus.view import connect
+from rollproof.stores.reach import Reach, account_of
 from tests.stack.content_reading import digests, recorded, whole
 from tests.stack.milvus_content_scratch import ENTITIES, entity
 from tests.stack.milvus_scratch import SECONDS

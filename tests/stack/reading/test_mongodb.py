@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fixtures.errors import Unverifiable
-from fixtures.stores.contract import ContentView, Digest, Pace
-from fixtures.stores.mongodb.view import Document
+from rollproof.errors import Unverifiable
+from rollproof.stores.contract import ContentView, Digest, Pace
+from rollproof.stores.mongodb.view import Document
 from tests.stack.content_reading import agreeing_records, digests, whole
 from tests.stack.reading.mongodb import DATABASE, PAPERS, Mongodb
 
@@ -59,7 +59,7 @@ def test_documents_as_large_as_an_answer_are_all_read(subject: Mongodb, content:
 
 def test_a_part_is_as_of_one_moment(subject: Mongodb, monkeypatch: pytest.MonkeyPatch) -> None:
     content: Any = subject.content()
-    monkeypatch.setattr("fixtures.stores.mongodb.content.FIRST_SIZE", 3)
+    monkeypatch.setattr("rollproof.stores.mongodb.content.FIRST_SIZE", 3)
     monkeypatch.setattr(Pace, "next_size", lambda *_: 3)
     asked: list[Document] = []
     ask = content._ask

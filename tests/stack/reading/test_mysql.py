@@ -8,12 +8,12 @@ from contextlib import closing
 import pytest
 from pydantic import SecretStr
 
-from fixtures.baseline.differences import schema_differences
-from fixtures.baseline.sight import whole_sight
-from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.stores.contract import ContentView, Digest, Pace, ReferenceView, SharedContent, SightedContent
-from fixtures.stores.mysql.view import Flavour, rows
-from fixtures.target.sections import Account
+from rollproof.baseline.differences import schema_differences
+from rollproof.baseline.sight import whole_sight
+from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.profile.sections import Account
+from rollproof.stores.contract import ContentView, Digest, Pace, ReferenceView, SharedContent, SightedContent
+from rollproof.stores.mysql.view import Flavour, rows
 from tests.stack.content_reading import digests, recorded, whole
 from tests.stack.mysql_server import OPERATOR
 from tests.stack.reading.mysql import Mysql
@@ -99,7 +99,7 @@ def test_a_part_is_read_by_many_requests_at_one_moment(
     with closing(subject.sql.cursor()) as cursor:
         cursor.executemany("INSERT INTO shape VALUES (%s, 1)", [(n * 1003,) for n in range(-2000, 2000)])
     before = whole(content, made)
-    monkeypatch.setattr("fixtures.stores.mysql.content.FIRST_ROWS", 100)
+    monkeypatch.setattr("rollproof.stores.mysql.content.FIRST_ROWS", 100)
     slow = _Slow()
     found = content.records(made, ("",), [0], slow)
     first = next(found)
@@ -130,7 +130,7 @@ def test_a_locked_table_is_no_answer_until_it_is_free(subject: Mysql) -> None:
 
 
 def test_a_busy_server_is_waited_for(subject: Mysql, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fixtures.stores.mysql.content.OTHERS", -10)
+    monkeypatch.setattr("rollproof.stores.mysql.content.OTHERS", -10)
     with subject.content(deadline_seconds=0.5) as impatient:
         pace = Pace(chunk_seconds=0.1)
         assert list(impatient.digest(subject.empty, ("",), [0], pace)) == [(0, Digest(0, 0))]

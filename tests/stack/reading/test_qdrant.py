@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fixtures.stores.contract import ContentView
+from rollproof.stores.contract import ContentView
 from tests.stack.reading.qdrant import Qdrant
 
 STORES = ("qdrant",)

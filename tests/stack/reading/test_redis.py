@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from fixtures.errors import Unverifiable, UsageProblem
-from fixtures.stores.contract import ContentView
-from fixtures.stores.redis import content as redis_content
-from fixtures.stores.redis import values as redis_values
-from fixtures.stores.redis.view import KeyGroups
+from rollproof.errors import Unverifiable, UsageProblem
+from rollproof.stores.contract import ContentView
+from rollproof.stores.redis import content as redis_content
+from rollproof.stores.redis import values as redis_values
+from rollproof.stores.redis.view import KeyGroups
 from tests.stack.content_reading import Reading, digests, read
 from tests.stack.reading.redis import DATABASE, FAR, LIBRARY, REST, SHAPED, Redis, RedisInSlices
 

@@ -9,12 +9,12 @@ from inspect import unwrap
 import minio
 import pytest
 
-from fixtures.baseline.facts import RecordedContent
-from fixtures.baseline.sight import lost_sight, whole_sight
-from fixtures.errors import Meaning, Unverifiable
 from fixtures.given import asking
-from fixtures.stores.contract import ContentView, Digest, Pace
-from fixtures.stores.s3.descriptor import VERSIONS
+from rollproof.baseline.facts import RecordedContent
+from rollproof.baseline.sight import lost_sight, whole_sight
+from rollproof.errors import Meaning, Unverifiable
+from rollproof.stores.contract import ContentView, Digest, Pace
+from rollproof.stores.s3.descriptor import VERSIONS
 from tests.stack.content_reading import digests, read
 from tests.stack.reading.s3 import BUCKET, GONE, PLAIN, S3, SET, SHAPED
 from tests.stack.scratch_buckets import make, put, tags

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fixtures.stores.contract import ContentView
+from rollproof.stores.contract import ContentView
 from tests.stack.content_reading import Reading, whole
 from tests.stack.reading.subject import Subject
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from fixtures.errors import Meaning, Unverifiable
-from fixtures.stores.contract import ContentView, LoadState, MovingContent, Pace, VectorView
+from rollproof.errors import Meaning, Unverifiable
+from rollproof.stores.contract import ContentView, LoadState, MovingContent, Pace, VectorView
 from tests.stack.content_reading import whole
 from tests.stack.faults import closed_port, silent_port
 from tests.stack.reading.subject import Subject, Way, at

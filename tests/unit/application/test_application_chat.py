@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from fixtures.application.client import ApplicationClient, Refused
+from rollproof.application.client import ApplicationClient, Refused
 from tests.unit.application_stand_in import SESSION, Exchange, StandIn, answer, profile
 
 

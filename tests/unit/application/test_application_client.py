@@ -8,8 +8,8 @@ import time
 import pytest
 from pydantic import SecretStr
 
-from fixtures.application.client import ApplicationClient, Refused
-from fixtures.errors import Mismatch, Unverifiable
+from rollproof.application.client import ApplicationClient, Refused
+from rollproof.errors import Mismatch, Unverifiable
 from tests.unit.application_stand_in import (
     PASSWORD,
     SESSION,

@@ -16,15 +16,15 @@ from unittest.mock import Mock
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from fixtures.application import canary as canary_module
-from fixtures.application.calls import filled, ids_at, texts_at, values_at
-from fixtures.application.canary import Canary
-from fixtures.application.client import ApplicationClient, Refused, Session
-from fixtures.errors import Meaning, Mismatch, Unverifiable, UsageProblem
-from fixtures.redaction.secret import known_secrets
-from fixtures.target.application_profile import Application
-from fixtures.target.functions import Functions
-from fixtures.target.profile import load_target
+from rollproof.application import canary as canary_module
+from rollproof.application.calls import filled, ids_at, texts_at, values_at
+from rollproof.application.canary import Canary
+from rollproof.application.client import ApplicationClient, Refused, Session
+from rollproof.errors import Meaning, Mismatch, Unverifiable, UsageProblem
+from rollproof.profile.application_profile import Application
+from rollproof.profile.functions import Functions
+from rollproof.profile.profile import load_target
+from rollproof.redaction.secret import known_secrets
 from tests.conftest import ROOT, write_profile
 from tests.unit.application_stand_in import (
     PASSWORD,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.application.client import event_data
+from rollproof.application.client import event_data
 
 STREAM = 'data: {"a": 1}\n\n: a comment\nid: 7\ndata: zwei\ndata:  drei\n\ndata: ü\u2028x\r\n\r\n'.encode()
 EVENTS = ['{"a": 1}', "zwei\n drei", "ü\u2028x"]

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from fixtures.application.canary import Canary
-from fixtures.application.client import ApplicationClient, Refused
-from fixtures.errors import Mismatch, Unverifiable
-from fixtures.target.application_profile import Application
-from fixtures.target.functions import Functions
+from rollproof.application.canary import Canary
+from rollproof.application.client import ApplicationClient, Refused
+from rollproof.errors import Mismatch, Unverifiable
+from rollproof.profile.application_profile import Application
+from rollproof.profile.functions import Functions
 from tests.unit.application_stand_in import PASSWORD, SESSION, Exchange, Handler, StandIn, answer, profile
 
 DOCUMENTS = {"path": "/l/{knowledge_base}", "keep": {"name": "*"}}

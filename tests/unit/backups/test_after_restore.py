@@ -9,15 +9,15 @@ from typing import cast
 
 import pytest
 
-from fixtures.baseline.facts import RecordedContent
-from fixtures.baseline.folder import BaselineDraft
-from fixtures.baseline.recording import record_collection
-from fixtures.losses.after_restore import dangling, unmatched
-from fixtures.rollback.plan import Plan, plan_database, plan_emergency
-from fixtures.stores.contract import ContentView
-from fixtures.target.profile import Target
-from fixtures.target.sections import Place, Policy, Reference
 from reports.answers.outline import mismatches
+from rollproof.baseline.facts import RecordedContent
+from rollproof.baseline.folder import BaselineDraft
+from rollproof.baseline.recording import record_collection
+from rollproof.losses.after_restore import dangling, unmatched
+from rollproof.planning.plan import Plan, plan_database, plan_emergency
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import Place, Policy, Reference
+from rollproof.stores.contract import ContentView
 from tests.unit.sandbox import Releases, Sandbox, facts, make_sandbox
 from tests.unit.word_store import COLLECTION, WordReader, WordStore, readable
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.backups.package import write_package
-from fixtures.backups.sets import MANIFEST, SetManifest, manifest_text
-from fixtures.system.clock import Moment
-from fixtures.system.record_files import as_json
-from fixtures.target.profile import Target, load_target
-from fixtures.target.store_descriptor import Means
 from rollback_actions.backup.whole_backup import away_during_backup
+from rollproof.backups.sets import MANIFEST, SetManifest, manifest_text
+from rollproof.profile.profile import Target, load_target
+from rollproof.profile.store_descriptor import Means
+from rollproof.stores.package import write_package
+from rollproof.system.clock import Moment
+from rollproof.system.record_files import as_json
 from tests.conftest import write_profile
 
 MILVUS = """

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.target.profile import Target
-from fixtures.target.sections import Reference
 from rollback_actions.backup.whole_backup import _waves, waves
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import Reference
 from tests.conftest import ROOT
 
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.backups.sets import manifest_text
-from fixtures.errors import ActionFailed
-from fixtures.incident.incident import Incident, new_incident
-from fixtures.incident.journal_steps import Step, StepId
-from fixtures.incident.rollbacks import went_back
-from fixtures.rollback.cut_names import CutNames
-from fixtures.rollback.plan import plan_database, plan_emergency, plan_service
-from fixtures.rollback.unfinished import read_unfinished
-from fixtures.stores.references import text_of
-from fixtures.system.files import strict_json
-from fixtures.target.sections import Place, Reference
-from fixtures.verdict import Verdict
+from rollproof.backups.sets import manifest_text
+from rollproof.errors import ActionFailed
+from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.journal_steps import Step, StepId
+from rollproof.incident.rollbacks import went_back
+from rollproof.planning.cut_names import CutNames
+from rollproof.planning.plan import plan_database, plan_emergency, plan_service
+from rollproof.planning.unfinished import read_unfinished
+from rollproof.profile.sections import Place, Reference
+from rollproof.stores.references import text_of
+from rollproof.system.files import strict_json
+from rollproof.verdict import Verdict
 from tests.unit.sandbox import Releases, Sandbox, back_up, make_rollable
 
 ROWS = Reference(
@@ -171,5 +171,5 @@ def test_a_set_is_read_once_for_all_references(
     emergency(sandbox, incident, "zz-other")
     cut = CutNames(sandbox.target, incident)
     assert cut(ROWS) == {255}
-    monkeypatch.setattr("fixtures.rollback.cut_names.read_backup", None)
+    monkeypatch.setattr("rollproof.planning.cut_names.read_backup", None)
     assert [*map(cut, (ROWS, OWN, OTHERS))] == [{255}, {255}, frozenset()]

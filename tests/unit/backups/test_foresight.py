@@ -16,26 +16,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fixtures.backups.sets import read_backup
-from fixtures.baseline.facts import RecordedContainer, RecordedStore, Surroundings
-from fixtures.engines.engine import ContainerEngine, EngineUnreached, Mount
-from fixtures.errors import ExitCode, Unverifiable, UsageProblem
-from fixtures.rollback import foresight
-from fixtures.rollback.foresight import UnknownRevisions, foresee, problems, revisions_of, said
-from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
-from fixtures.rollback.refusals import Allowed, refusals
-from fixtures.stores.contract import Beside
-from fixtures.system.side_by_side import Question, wait_for
-from fixtures.target.application_profile import Migrations
-from fixtures.target.data_formats import Fit
-from fixtures.target.kinds import descriptor_of
-from fixtures.target.mistakes import ProfileProblem
-from fixtures.target.profile import load_target
-from fixtures.target.store_descriptor import Trait
 from reports.terminal.progress import Progress
 from rollback_actions.backup import whole_backup
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
+from rollproof.backups.sets import read_backup
+from rollproof.baseline.facts import RecordedContainer, RecordedStore, Surroundings
+from rollproof.engines.engine import ContainerEngine, EngineUnreached, Mount
+from rollproof.errors import ExitCode, Unverifiable, UsageProblem
+from rollproof.planning import foresight
+from rollproof.planning.foresight import UnknownRevisions, foresee, problems, revisions_of, said
+from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
+from rollproof.planning.refusals import Allowed, refusals
+from rollproof.profile.application_profile import Migrations
+from rollproof.profile.data_formats import Fit
+from rollproof.profile.kinds import descriptor_of
+from rollproof.profile.mistakes import ProfileProblem
+from rollproof.profile.profile import load_target
+from rollproof.profile.store_descriptor import Trait
+from rollproof.stores.contract import Beside
+from rollproof.system.side_by_side import Question, wait_for
 from tests.unit.command_line import Ran, tree
 from tests.unit.sandbox import Sandbox, image
 
@@ -177,7 +177,7 @@ def test_files_that_do_not_tell_the_revisions_are_not_judged(files: Files, words
 def test_an_image_with_more_than_migrations_there_is_not_read_to_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("fixtures.rollback.foresight._LARGEST_FOLDER", 1000)
+    monkeypatch.setattr("rollproof.planning.foresight._LARGEST_FOLDER", 1000)
     with pytest.raises(UnknownRevisions, match="more than 0 MB"):
         heads_of({"data.bin": "x" * 5000})
 

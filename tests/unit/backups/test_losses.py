@@ -12,23 +12,23 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from fixtures.backups import index
-from fixtures.backups.index import read_index
-from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.incident.incident import Incident, new_incident
-from fixtures.incident.journal import verify_journal
-from fixtures.incident.journal_steps import Step, StepId, steps_in
-from fixtures.losses import changes as module
-from fixtures.losses.changes import FILES, Written, aligned, written_since
-from fixtures.losses.lost_window import read_window
-from fixtures.record_names import ACCOUNTS, LOST_WINDOW
-from fixtures.rollback.plan import Plan, plan_database, plan_emergency
-from fixtures.stores.contract import CollectionsView
-from fixtures.system.apart import Died, apart
-from fixtures.target.profile import load_target
-from fixtures.verdict import Verdict
 from rollback_actions.rollback import losses
 from rollback_actions.rollback.engine import RecordsMissing, RecordsUnknown
+from rollproof.backups import index
+from rollproof.backups.index import read_index
+from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.journal import verify_journal
+from rollproof.incident.journal_steps import Step, StepId, steps_in
+from rollproof.losses import changes as module
+from rollproof.losses.changes import FILES, Written, aligned, written_since
+from rollproof.losses.lost_window import read_window
+from rollproof.planning.plan import Plan, plan_database, plan_emergency
+from rollproof.profile.profile import load_target
+from rollproof.record_names import ACCOUNTS, LOST_WINDOW
+from rollproof.stores.contract import CollectionsView
+from rollproof.system.apart import Died, apart
+from rollproof.verdict import Verdict
 from tests.unit.sandbox import Releases, Sandbox, make_rollable
 from tests.unit.word_store import WordStore, readable
 
@@ -159,7 +159,7 @@ def test_a_collection_whose_key_was_altered_is_accounted_for_as_a_whole(
     sandbox: Sandbox, incident: Incident, plan: Plan, monkeypatch: pytest.MonkeyPatch, in_memory: int
 ) -> None:
     """Before the restore it is divided by a key that is gone afterwards: no part is one of after."""
-    monkeypatch.setattr("fixtures.losses.changes.IN_MEMORY", in_memory)
+    monkeypatch.setattr("rollproof.losses.changes.IN_MEMORY", in_memory)
     store = sandbox.keepers["mysql"]
     store.words, store.bounds = {"a": "of release 1", "c": "new"}, ("", "b")
     store.meanwhile = lambda: setattr(store, "bounds", ("",))
@@ -438,7 +438,7 @@ def test_no_room_for_the_window_stops_before_anything_is_overwritten(
     def full(*_: Any) -> None:  # noqa: ANN401 - a stand-in
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fixtures.losses.window_export.write_block", full)
+    monkeypatch.setattr("rollproof.losses.window_export.write_block", full)
     with pytest.raises(ActionFailed, match="observed No space left on device"):
         sandbox.run(plan, incident)
     assert sandbox.keepers["mysql"].words["a"] == "of release 2"

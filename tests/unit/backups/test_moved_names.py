@@ -10,20 +10,20 @@ from typing import Self
 
 import pytest
 
-from fixtures.backups import moved_names
-from fixtures.backups.moved_names import MOST_MOVED, Moved, Reading, digests_at, read_names
-from fixtures.backups.sets import BackupSet, manifest_text, read_backup
-from fixtures.errors import Problem, Unverifiable
-from fixtures.stores.contract import Name
-from fixtures.stores.references import digest_of, sides_of, text_of
-from fixtures.system.command import Deadline
-from fixtures.system.files import strict_json
-from fixtures.target.profile import Target
-from fixtures.target.sections import Place, Reference
 from reports.terminal.progress import Progress
 from rollback_actions.backup import whole_backup
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
+from rollproof.backups import moved_names
+from rollproof.backups.moved_names import MOST_MOVED, Moved, Reading, digests_at, read_names
+from rollproof.backups.sets import BackupSet, manifest_text, read_backup
+from rollproof.errors import Problem, Unverifiable
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import Place, Reference
+from rollproof.stores.contract import Name
+from rollproof.stores.references import digest_of, sides_of, text_of
+from rollproof.system.command import Deadline
+from rollproof.system.files import strict_json
 from tests.unit.sandbox import Releases, Sandbox, free, make_rollable
 
 USER = "anna@example.org"

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.backups import newest_backup
-from fixtures.backups.package import MANIFEST, read_details, read_package, write_package
-from fixtures.backups.sets import BackupSet
-from fixtures.errors import ActionFailed, Mismatch
-from fixtures.system.clock import Moment
-from fixtures.system.files import MOST_VALUES, create_file, sha256_of
-from fixtures.target.store_descriptor import Means
+from rollproof.backups import newest_backup
+from rollproof.backups.sets import BackupSet
+from rollproof.errors import ActionFailed, Mismatch
+from rollproof.profile.store_descriptor import Means
+from rollproof.stores.package import MANIFEST, read_details, read_package, write_package
+from rollproof.system.clock import Moment
+from rollproof.system.files import MOST_VALUES, create_file, sha256_of
 from tests.unit.stores.test_readers_reach import section
 
 

@@ -12,29 +12,29 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from fixtures.backups.package import Kept
-from fixtures.backups.sets import BackupSet
-from fixtures.baseline.folder import Baseline
-from fixtures.baseline.target_comparison import Finding
-from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import ContainerEngine, Endpoint, Mount
-from fixtures.errors import ActionFailed, Mismatch, Unverifiable
-from fixtures.incident.trials import Trial, of_problem
-from fixtures.stores.contract import StoreView
-from fixtures.stores.kafka.descriptor import KafkaProfile
-from fixtures.stores.reach import Readable
-from fixtures.system.clock import Moment
-from fixtures.system.command import Deadline
-from fixtures.system.record_files import as_json, record_of
-from fixtures.target.profile import Engine, Target
-from fixtures.target.sections import Account, Address, ApiKey, StoreProfile
-from fixtures.target.store_descriptor import Means
-from fixtures.verdict import Verdict
 from rollback_actions.backup import restore_trial
 from rollback_actions.backup.restore_trial import StoreTrial
 from rollback_actions.backup.scratch import Scratch, ScratchControl, require_apart, require_own_address
 from rollback_actions.containers import volumes
-from rollback_actions.stores.contract import Restored
+from rollproof.backups.sets import BackupSet
+from rollproof.baseline.folder import Baseline
+from rollproof.baseline.target_comparison import Finding
+from rollproof.engines.compose import ComposeEngine
+from rollproof.engines.engine import ContainerEngine, Endpoint, Mount
+from rollproof.errors import ActionFailed, Mismatch, Unverifiable
+from rollproof.incident.trials import Trial, of_problem
+from rollproof.profile.profile import Engine, Target
+from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
+from rollproof.profile.store_descriptor import Means
+from rollproof.stores.contract import StoreView
+from rollproof.stores.kafka.descriptor import KafkaProfile
+from rollproof.stores.keeper import Restored
+from rollproof.stores.package import Kept
+from rollproof.stores.reach import Readable
+from rollproof.system.clock import Moment
+from rollproof.system.command import Deadline
+from rollproof.system.record_files import as_json, record_of
+from rollproof.verdict import Verdict
 
 Record = dict[str, Any]
 TARGET: Record = {
@@ -200,7 +200,7 @@ def test_a_store_that_sends_its_clients_elsewhere_is_not_restored(
         asked.append(readable)
         return named
 
-    monkeypatch.setattr("fixtures.stores.kafka.view.brokers", brokers)
+    monkeypatch.setattr("rollproof.stores.kafka.view.brokers", brokers)
     engine = create_autospec(ContainerEngine, instance=True)
     engine.resolve.return_value = own
     address = Address(service="kafka", port=9092)

@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 from pydantic import SecretStr
 
-from fixtures.baseline.facts import (
+from rollproof.baseline.facts import (
     Facts,
     RecordedCanary,
     RecordedCollection,
@@ -20,13 +20,13 @@ from fixtures.baseline.facts import (
     RecordedContent,
     RecordedStore,
 )
-from fixtures.baseline.folder import BaselineDraft, load_baseline
-from fixtures.baseline.sight import lost_sight, whole_sight
-from fixtures.collection import Json
-from fixtures.errors import Unverifiable
-from fixtures.stores.blocks import read_block, write_block
-from fixtures.stores.contract import ContentView, Digest, Neighbours, RecordHash
-from fixtures.system.files import canonical_json
+from rollproof.baseline.folder import BaselineDraft, load_baseline
+from rollproof.baseline.sight import lost_sight, whole_sight
+from rollproof.collection import Json
+from rollproof.errors import Unverifiable
+from rollproof.stores.blocks import read_block, write_block
+from rollproof.stores.contract import ContentView, Digest, Neighbours, RecordHash
+from rollproof.system.files import canonical_json
 from tests.unit.saved_baseline import save_baseline
 
 FACTS = Facts(

@@ -16,12 +16,12 @@ import pytest
 from _pytest.mark import ParameterSet
 from pydantic import SecretStr
 
-from fixtures.baseline.facts import RecordedCollection, RecordedContent, Summary, Surroundings
-from fixtures.baseline.folder import BaselineDraft, digest_of, load_baseline, read_summary, signature_of
-from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.stores.blocks import new_blocks, read_block, write_block
-from fixtures.stores.contract import Digest, RecordHash
-from fixtures.system.files import canonical_json
+from rollproof.baseline.facts import RecordedCollection, RecordedContent, Summary, Surroundings
+from rollproof.baseline.folder import BaselineDraft, digest_of, load_baseline, read_summary, signature_of
+from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.stores.blocks import new_blocks, read_block, write_block
+from rollproof.stores.contract import Digest, RecordHash
+from rollproof.system.files import canonical_json
 from tests.unit.baseline.test_baseline import FACTS
 
 KEY = SecretStr("correct horse")

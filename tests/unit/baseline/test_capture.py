@@ -7,17 +7,17 @@ from typing import cast
 
 import pytest
 
-from fixtures.baseline import recording
-from fixtures.baseline.recording import counts_of
-from fixtures.doctor import capture
-from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import Endpoint
-from fixtures.errors import ActionFailed, Mismatch, Unverifiable
-from fixtures.stores.contract import StoreView
-from fixtures.target.mistakes import UNANSWERED
 from reports.terminal.progress import Progress
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
+from rollproof.baseline import recording
+from rollproof.baseline.recording import counts_of
+from rollproof.doctor import capture
+from rollproof.engines.compose import ComposeEngine
+from rollproof.engines.engine import Endpoint
+from rollproof.errors import ActionFailed, Mismatch, Unverifiable
+from rollproof.profile.mistakes import UNANSWERED
+from rollproof.stores.contract import StoreView
 from tests.unit.discovery.test_doctor_probes import container
 from tests.unit.sandbox import Sandbox, free, stand_in
 

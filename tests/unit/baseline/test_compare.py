@@ -10,23 +10,23 @@ from typing import cast
 import pytest
 import typer
 
-import fixtures.baseline.recording
-import fixtures.baseline.target_comparison
-from fixtures.baseline.folder import MANIFEST, recorded_collection
-from fixtures.baseline.recording import record_content
-from fixtures.baseline.target_comparison import Finding, compare_target
-from fixtures.collection import Case
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ActionFailed, ExitCode, Unverifiable
+import rollproof.baseline.recording
+import rollproof.baseline.target_comparison
 from fixtures.given.contents import golden_answers
 from fixtures.given.given import _of_baseline, recorded_store
-from fixtures.stages import store_in
-from fixtures.stores.contract import RecordHash
-from fixtures.target.profile import Target, load_target
-from fixtures.verdict import Verdict
 from reports.answers.comparison import Comparison
-from rollback_actions.cli.state_commands import compare_command
-from rollback_actions.command_line import main
+from rollproof.baseline.folder import MANIFEST, recorded_collection
+from rollproof.baseline.recording import record_content
+from rollproof.baseline.target_comparison import Finding, compare_target
+from rollproof.cli.command_line import main
+from rollproof.cli.state_commands import compare_command
+from rollproof.collection import Case
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import ActionFailed, ExitCode, Unverifiable
+from rollproof.profile.profile import Target, load_target
+from rollproof.runbook import store_in
+from rollproof.stores.contract import RecordHash
+from rollproof.verdict import Verdict
 from tests.conftest import write_profile
 from tests.unit.command_line import read_document
 from tests.unit.content_stand_in import NEVER_SILENT, Recorder, Searchable, StandIn, opener
@@ -45,7 +45,7 @@ def with_policy(folder: Path, policy: str) -> Target:
 def found(
     target: Target, recorder: Recorder, content: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> list[tuple[str, Verdict]]:
-    monkeypatch.setattr(fixtures.baseline.target_comparison, "open_content", opener(content))
+    monkeypatch.setattr(rollproof.baseline.target_comparison, "open_content", opener(content))
     findings = compare_target(target, ENGINE, recorder.baseline)
     return [(f"{finding.store}/{finding.name}", finding.verdict) for finding in findings]
 
@@ -155,9 +155,9 @@ def test_what_is_wrong_comes_last_and_no_secret_is_printed(
     finding = Finding("redis", "0:token:*", Verdict.FAILED, f"missing 2 (token:{JWT}, s3cret-of-the-canary)")
     passed = Finding("redis", "0:session:*", Verdict.PASSED, "exact")
     (tmp_path / MANIFEST).touch()
-    monkeypatch.setattr("fixtures.baseline.folder.load_baseline", lambda *_: recorder.baseline)
-    monkeypatch.setattr("fixtures.engines.factory.open_engine", lambda _: ENGINE)
-    monkeypatch.setattr("fixtures.baseline.target_comparison.compare_target", lambda *_: [finding, passed])
+    monkeypatch.setattr("rollproof.baseline.folder.load_baseline", lambda *_: recorder.baseline)
+    monkeypatch.setattr("rollproof.engines.factory.open_engine", lambda _: ENGINE)
+    monkeypatch.setattr("rollproof.baseline.target_comparison.compare_target", lambda *_: [finding, passed])
     with pytest.raises(typer.Exit) as caught:
         compare_command(tmp_path, profile)
     assert caught.value.exit_code == ExitCode.FAILED
@@ -188,9 +188,9 @@ def test_programs_get_each_finding(
     recorder = Recorder(tmp_path).add(StandIn("redis", BOTH, blind_spots=("not s3cret-of-the-canary",)))
     finding = Finding("redis", "0:token:*", verdict, f"missing 2 (token:{JWT}, s3cret-of-the-canary)")
     (tmp_path / MANIFEST).touch()
-    monkeypatch.setattr("fixtures.baseline.folder.load_baseline", lambda *_: recorder.baseline)
-    monkeypatch.setattr("fixtures.engines.factory.open_engine", lambda _: ENGINE)
-    monkeypatch.setattr("fixtures.baseline.target_comparison.compare_target", lambda *_: [finding])
+    monkeypatch.setattr("rollproof.baseline.folder.load_baseline", lambda *_: recorder.baseline)
+    monkeypatch.setattr("rollproof.engines.factory.open_engine", lambda _: ENGINE)
+    monkeypatch.setattr("rollproof.baseline.target_comparison.compare_target", lambda *_: [finding])
     monkeypatch.setattr("sys.argv", ["x", "compare", str(tmp_path), f"--target={profile}", "--json"])
     assert main() is code
     comparison = read_document(*capsys.readouterr(), code).result
@@ -207,7 +207,7 @@ def test_a_capture_reads_all_that_was_counted(
 ) -> None:
     target = of_buckets(target)
     content = StandIn("redis", {**BOTH, "versions a": RECORDS, "view c": []}, hidden=frozenset("b"))
-    monkeypatch.setattr(fixtures.baseline.recording, "open_content", opener(content))
+    monkeypatch.setattr(rollproof.baseline.recording, "open_content", opener(content))
     with pytest.raises(ActionFailed, match="no schema of b"):
         record_content(target, ENGINE, "redis", {"a": 2, "b": 2}, tmp_path)
     recorded = record_content(target, ENGINE, "redis", {"a": 2}, tmp_path)
@@ -221,7 +221,7 @@ def test_a_capture_of_a_store_that_is_all_volatile_makes_no_folder(
 ) -> None:
     """No file would be in it, and a baseline with such a folder is refused."""
     content = StandIn("redis", BOTH, hidden=frozenset("b"))
-    monkeypatch.setattr(fixtures.baseline.recording, "open_content", opener(content))
+    monkeypatch.setattr(rollproof.baseline.recording, "open_content", opener(content))
     target = with_policy(tmp_path, '{"*" = "volatile"}')
     assert not record_content(target, ENGINE, "redis", {"a": 2, "b": 2}, tmp_path).collections
     assert not (tmp_path / "records").exists()

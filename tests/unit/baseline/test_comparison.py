@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.baseline.comparison import Comparison, compare, compare_records
-from fixtures.baseline.differences import same_neighbours, schema_differences
-from fixtures.baseline.facts import RecordedCollection
-from fixtures.baseline.sampling import Coverage, Plan, plan, shares
-from fixtures.collection import Json
-from fixtures.errors import Unverifiable
 from fixtures.given.cases import CountCase
-from fixtures.stores.blocks import read_block, write_block
-from fixtures.stores.contract import Digest, Neighbours, Pace, RecordHash
-from fixtures.stores.policy import by_users_of, policy_of
-from fixtures.target.profile import load_target
-from fixtures.target.sections import StoreProfile
+from rollproof.baseline.comparison import Comparison, compare, compare_records
+from rollproof.baseline.differences import same_neighbours, schema_differences
+from rollproof.baseline.facts import RecordedCollection
+from rollproof.baseline.sampling import Coverage, Plan, plan, shares
+from rollproof.collection import Json
+from rollproof.errors import Unverifiable
+from rollproof.profile.profile import load_target
+from rollproof.profile.sections import StoreProfile
+from rollproof.stores.blocks import read_block, write_block
+from rollproof.stores.contract import Digest, Neighbours, Pace, RecordHash
+from rollproof.stores.policy import by_users_of, policy_of
 from tests.conftest import write_profile
 from tests.unit.sandbox import MYSQL
 
@@ -234,7 +234,7 @@ def test_a_reader_that_reads_something_else_is_no_comparison(
 def test_a_part_too_large_for_the_memory_is_compared_all_the_same(
     recorded: tuple[RecordedCollection, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fixtures.baseline.comparison.IN_MEMORY", 3)
+    monkeypatch.setattr("rollproof.baseline.comparison.IN_MEMORY", 3)
     content = StandIn(fresh())
     del content.records_by_key[3]
     content.records_by_key[4] *= 2

@@ -10,21 +10,21 @@ from unittest.mock import Mock
 
 import pytest
 
-from fixtures.backups.sets import find_backup
-from fixtures.baseline.facts import Surroundings
-from fixtures.baseline.known_engine import match_engine, require_engine
-from fixtures.baseline.known_good import current_baseline
-from fixtures.engines.engine import EngineUnreached
-from fixtures.errors import ExitCode, Unverifiable, UsageProblem
-from fixtures.incident.incident import new_incident
-from fixtures.rollback.plan import plan_database
-from fixtures.rollback.unfinished import Unfinished
-from fixtures.target.profile import Target
 from rollback_actions.backup import restore_trial
 from rollback_actions.backup.restore_trial import try_backup
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback import rollback_run
 from rollback_actions.session import session
+from rollproof.backups.sets import find_backup
+from rollproof.baseline.facts import Surroundings
+from rollproof.baseline.known_engine import match_engine, require_engine
+from rollproof.baseline.known_good import current_baseline
+from rollproof.engines.engine import EngineUnreached
+from rollproof.errors import ExitCode, Unverifiable, UsageProblem
+from rollproof.incident.incident import new_incident
+from rollproof.planning.plan import plan_database
+from rollproof.planning.unfinished import Unfinished
+from rollproof.profile.profile import Target
 from tests.unit.command_line import Ran, begin
 from tests.unit.sandbox import WAY_IN, Sandbox, proxied
 from tests.unit.saved_baseline import save_baseline

@@ -9,12 +9,12 @@ from typing import cast
 
 import pytest
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import Problem, Unverifiable
-from fixtures.probes import record_probe
-from fixtures.probes.record_probe import LostRecords, Missed
-from fixtures.stores.contract import RecordHash
-from fixtures.target.profile import Target, load_target
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import Problem, Unverifiable
+from rollproof.monitoring.probes import record_probe
+from rollproof.monitoring.probes.record_probe import LostRecords, Missed
+from rollproof.profile.profile import Target, load_target
+from rollproof.stores.contract import RecordHash
 from tests.conftest import write_profile
 from tests.unit.content_stand_in import Recorder, StandIn
 from tests.unit.sandbox import MYSQL

@@ -9,13 +9,13 @@ from typing import Self, cast
 
 import pytest
 
-from fixtures.application.client import ApplicationClient
-from fixtures.baseline.facts import RecordedContent, RecordedStore
-from fixtures.baseline.folder import load_baseline
-from fixtures.doctor import capture
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import Unverifiable
-from fixtures.target.profile import Target, load_target
+from rollproof.application.client import ApplicationClient
+from rollproof.baseline.facts import RecordedContent, RecordedStore
+from rollproof.baseline.folder import load_baseline
+from rollproof.doctor import capture
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import Unverifiable
+from rollproof.profile.profile import Target, load_target
 from tests.conftest import write_profile
 from tests.unit.baseline.test_baseline import FACTS
 from tests.unit.sandbox import MYSQL

@@ -8,12 +8,12 @@ from typing import get_args
 
 import pytest
 
-from fixtures.baseline.facts import Facts, RecordedStore
-from fixtures.baseline.folder import load_baseline
-from fixtures.baseline.strictness import _STRENGTH, record_strictness, require_as_strict, weaker
-from fixtures.errors import Unverifiable
-from fixtures.target.profile import Target, load_target
-from fixtures.target.sections import Policy
+from rollproof.baseline.facts import Facts, RecordedStore
+from rollproof.baseline.folder import load_baseline
+from rollproof.baseline.strictness import _STRENGTH, record_strictness, require_as_strict, weaker
+from rollproof.errors import Unverifiable
+from rollproof.profile.profile import Target, load_target
+from rollproof.profile.sections import Policy
 from tests.unit.sandbox import Sandbox
 from tests.unit.sandbox import facts as recorded_facts
 from tests.unit.saved_baseline import save_baseline

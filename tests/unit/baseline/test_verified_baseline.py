@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from fixtures.gating.verification import Verification
-from fixtures.incident.incident import Incident, RollbackRecord, new_incident
-from fixtures.system.clock import Moment
-from fixtures.target.profile import Target, load_target
-from fixtures.verdict import Verdict
+from rollproof.incident.incident import Incident, RollbackRecord, new_incident
+from rollproof.profile.profile import Target, load_target
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 from tests.unit.sandbox import facts
 from tests.unit.saved_baseline import save_baseline
 

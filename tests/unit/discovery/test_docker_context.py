@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.engines.address import DEFAULT_HOST, connection, endpoint, engine_is_here
-from fixtures.engines.questions import asking
-from fixtures.errors import Unverifiable
-from fixtures.system.command import inherited
-from fixtures.system.docker_context import context_name
+from rollproof.engines.address import DEFAULT_HOST, connection, endpoint, engine_is_here
+from rollproof.engines.questions import asking
+from rollproof.errors import Unverifiable
+from rollproof.system.command import inherited
+from rollproof.system.docker_context import context_name
 
 HOSTS = {"rootless": "unix:///run/user/1000/docker.sock", "remote": "tcp://192.0.2.1:2375"}
 

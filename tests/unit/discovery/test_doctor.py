@@ -9,8 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.doctor import examination, machine_probes
-from fixtures.doctor.examination import (
+from reports.answers.doctor_lines import doctor_lines
+from rollproof.cli import doctor_commands
+from rollproof.doctor import examination, machine_probes
+from rollproof.doctor.examination import (
     Examination,
     Lacking,
     Line,
@@ -21,13 +23,11 @@ from fixtures.doctor.examination import (
     examine,
     require_all,
 )
-from fixtures.errors import MOST_MISTAKES, ActionFailed, ExitCode, Mismatch, Unverifiable
-from fixtures.stores.contract import Untold
-from fixtures.system.clock import Moment
-from fixtures.system.command import Deadline
-from fixtures.system.record_files import as_json, record_of
-from reports.answers.doctor_lines import doctor_lines
-from rollback_actions.cli import doctor_commands
+from rollproof.errors import MOST_MISTAKES, ActionFailed, ExitCode, Mismatch, Unverifiable
+from rollproof.stores.contract import Untold
+from rollproof.system.clock import Moment
+from rollproof.system.command import Deadline
+from rollproof.system.record_files import as_json, record_of
 from tests.unit.command_line import Ran, tree
 from tests.unit.sandbox import SECRET
 

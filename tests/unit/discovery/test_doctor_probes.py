@@ -11,18 +11,18 @@ from typing import Any, Self
 import pytest
 from pydantic import AnyHttpUrl, SecretStr
 
-from fixtures.doctor import examination, machine_probes, probe_table, store_accounts
-from fixtures.doctor.examination import Line, Probe, State, examine
-from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import Container, Endpoint, Mount
-from fixtures.home import typed
-from fixtures.monitoring.samples import Monitor, Sample, SampleWriter, samples_path
-from fixtures.stores.contract import Answer, Rights
-from fixtures.system.clock import Moment
-from fixtures.target.access_log import Requests
-from fixtures.target.mistakes import UNANSWERED
-from fixtures.target.profile import Target
-from fixtures.target.sections import Account
+from rollproof.doctor import examination, machine_probes, probe_table, store_accounts
+from rollproof.doctor.examination import Line, Probe, State, examine
+from rollproof.engines.compose import ComposeEngine
+from rollproof.engines.engine import Container, Endpoint, Mount
+from rollproof.home import typed
+from rollproof.monitoring.samples import Monitor, Sample, SampleWriter, samples_path
+from rollproof.profile.access_log import Requests
+from rollproof.profile.mistakes import UNANSWERED
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import Account
+from rollproof.stores.contract import Answer, Rights
+from rollproof.system.clock import Moment
 from tests.stack.faults import closed_port, silent_port
 from tests.unit.made_samples import WELL
 from tests.unit.sandbox import Sandbox, stand_in

@@ -17,17 +17,17 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as some
 
-from fixtures.discovery import compose_files
-from fixtures.discovery.initial import Made, made_of
-from fixtures.discovery.looking import Looked
-from fixtures.discovery.observed import LAYRA, Api, Observed, Watched
-from fixtures.discovery.parts import parts_of
-from fixtures.discovery.stack import Stack, stack_of
-from fixtures.errors import ExitCode
-from fixtures.git.repository import git
-from fixtures.target.mistakes import UNANSWERED
-from fixtures.target.profile import Target, load_target
-from rollback_actions.command_line import main
+from rollproof.cli.command_line import main
+from rollproof.errors import ExitCode
+from rollproof.git.repository import git
+from rollproof.init import compose_files
+from rollproof.init.initial import Made, made_of
+from rollproof.init.looking import Looked
+from rollproof.init.observed import LAYRA, Api, Observed, Watched
+from rollproof.init.parts import parts_of
+from rollproof.init.stack import Stack, stack_of
+from rollproof.profile.mistakes import UNANSWERED
+from rollproof.profile.profile import Target, load_target
 from tests.conftest import ROOT
 
 PROJECTS = Path(__file__).parent / "projects"
@@ -589,7 +589,7 @@ def test_a_folder_that_can_only_be_read_is_told(init: Init, monkeypatch: pytest.
     def refused(path: Path, *_: object, **__: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
-    monkeypatch.setattr("fixtures.discovery.initial.write_whole", refused)
+    monkeypatch.setattr("rollproof.init.initial.write_whole", refused)
     said = init(f"--file={PROJECTS / 'renamed.yaml'}", code=ExitCode.USAGE)
     assert "profile: expected a file that can be written, observed Read-only file system" in said
 

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.discovery import looking
-from fixtures.discovery.looking import log_format, maintenance_file
-from fixtures.discovery.parts import recognitions
-from fixtures.discovery.stack import stack_of
-from fixtures.discovery.watching import Seen, Trail, made_since, policies
-from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import Endpoint
-from fixtures.stores.contract import Digest, RecordHash
-from fixtures.stores.reach import NOBODY, Reach
+from rollproof.engines.compose import ComposeEngine
+from rollproof.engines.engine import Endpoint
+from rollproof.init import looking
+from rollproof.init.looking import log_format, maintenance_file
+from rollproof.init.parts import recognitions
+from rollproof.init.stack import stack_of
+from rollproof.init.watching import Seen, Trail, made_since, policies
+from rollproof.stores.contract import Digest, RecordHash
+from rollproof.stores.reach import NOBODY, Reach
 from tests.stack.faults import closed_port
 from tests.unit.discovery.test_doctor_probes import container
 from tests.unit.sandbox import stand_in

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ActionFailed, Unverifiable, UsageProblem
-from fixtures.git.repository import files_at, head, resolve_commit
-from fixtures.system import command
 from rollback_actions.rollback.checkout import check_out
+from rollproof.errors import ActionFailed, Unverifiable, UsageProblem
+from rollproof.git.repository import files_at, head, resolve_commit
+from rollproof.system import command
 
 
 def _git(folder: Path, *arguments: str) -> str:

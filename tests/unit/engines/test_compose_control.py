@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from fixtures.engines import compose_project
-from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import Container
-from fixtures.errors import ActionFailed
-from fixtures.system.command import Deadline, Ran, observed
-from fixtures.target.profile import Engine
 from rollback_actions.backup.scratch import rendered
 from rollback_actions.containers import compose
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.engines import compose_project
+from rollproof.engines.compose import ComposeEngine
+from rollproof.engines.engine import Container
+from rollproof.errors import ActionFailed
+from rollproof.profile.profile import Engine
+from rollproof.system.command import Deadline, Ran, observed
 from tests.unit.gate.test_checks_phase1 import container
 from tests.unit.sandbox import stand_in
 

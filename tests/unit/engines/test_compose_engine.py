@@ -15,13 +15,13 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 
-from fixtures.engines import compose
-from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import Endpoint, EngineUnreached
-from fixtures.errors import Meaning, Unverifiable
-from fixtures.stores.mongodb.view import connect
-from fixtures.stores.reach import Reach
-from fixtures.target.sections import Account, Address
+from rollproof.engines import compose
+from rollproof.engines.compose import ComposeEngine
+from rollproof.engines.engine import Endpoint, EngineUnreached
+from rollproof.errors import Meaning, Unverifiable
+from rollproof.profile.sections import Account, Address
+from rollproof.stores.mongodb.view import connect
+from rollproof.stores.reach import Reach
 
 
 def raw(**settings: object) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fixtures.errors import UsageProblem
-from fixtures.incident.incident import new_incident
-from fixtures.rollback.configuration import (
+from rollproof.errors import UsageProblem
+from rollproof.incident.incident import new_incident
+from rollproof.planning.configuration import (
     configuration_at,
     entries,
     interpolated,
@@ -18,7 +18,7 @@ from fixtures.rollback.configuration import (
     said_by,
     with_environment,
 )
-from fixtures.rollback.plan import plan_full, plan_service
+from rollproof.planning.plan import plan_full, plan_service
 from tests.unit.sandbox import Releases, Sandbox, facts, git, make_rollable
 from tests.unit.saved_baseline import save_baseline
 

@@ -10,12 +10,17 @@ from typing import Any
 
 import pytest
 
-from fixtures.baseline.containers import inside_differences, record_container, setting_differences, unexpected
-from fixtures.baseline.facts import RecordedInside
-from fixtures.baseline.seal import Sealing
-from fixtures.engines.compose import _container
-from fixtures.engines.engine import Container, Inside
-from fixtures.system.record_files import as_json
+from rollproof.baseline.containers import (
+    inside_differences,
+    record_container,
+    setting_differences,
+    unexpected,
+)
+from rollproof.baseline.facts import RecordedInside
+from rollproof.baseline.seal import Sealing
+from rollproof.engines.compose import _container
+from rollproof.engines.engine import Container, Inside
+from rollproof.system.record_files import as_json
 
 SEAL = Sealing(b"k" * 32)
 ID, OTHER = "a" * 64, "b" * 64

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Unverifiable
-from fixtures.git import copied_commits
-from fixtures.git.copied_commits import Copy, copy_of
+from rollproof.errors import Unverifiable
+from rollproof.git import copied_commits
+from rollproof.git.copied_commits import Copy, copy_of
 from tests.unit.sandbox import git
 
 TEXT = "".join(f"line {number}\n" for number in range(40))

@@ -19,9 +19,9 @@ import pytest
 from docker import APIClient
 from docker.errors import APIError
 
-from fixtures.baseline.seal import Sealing
-from fixtures.engines.engine import Inside
-from fixtures.engines.insides import inside
+from rollproof.baseline.seal import Sealing
+from rollproof.engines.engine import Inside
+from rollproof.engines.insides import inside
 
 SEAL = Sealing(b"k" * 32)
 FOLDER = 1 << 31
@@ -123,7 +123,7 @@ def test_a_file_that_was_replaced_under_a_running_container_is_read_as_that_sees
     seen_inside = process / "root" / place[1:]
     seen_inside.parent.mkdir(parents=True)
     seen_inside.write_bytes(b"old")
-    monkeypatch.setattr("fixtures.engines.insides._PROCESSES", tmp_path / "proc")
+    monkeypatch.setattr("rollproof.engines.insides._PROCESSES", tmp_path / "proc")
 
     def read() -> str:
         (text,) = found(StandInApi(), bind(bound / "b", place), more={"State": {"Pid": 7}}).bound.values()
@@ -217,7 +217,7 @@ def test_what_compose_placed_is_read_wherever_that_is(
 
 
 def test_only_so_many_files_are_asked_for_and_secrets_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fixtures.engines.insides._ASKED", 2)
+    monkeypatch.setattr("rollproof.engines.insides._ASKED", 2)
     placed = ("/a/deep/place", "/flat", "/run/secrets/s3")
     api = StandInApi(dict.fromkeys(placed, b"x"), times=dict.fromkeys(placed, "2026-01-02T03:04:06Z"))
     api.changes = [{"Path": path, "Kind": 1} for path in placed]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.backups.package import Kept
-from rollback_actions.stores.contract import kept_by
+from rollproof.stores.keeper import kept_by
+from rollproof.stores.package import Kept
 from tests.unit.word_store import WordStore
 
 

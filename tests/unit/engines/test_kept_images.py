@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from fixtures.backups.images import FILE, image_folder, images_to_load, is_kept, kept_image
-from fixtures.errors import ActionFailed
-from fixtures.incident.incident import Incident
-from fixtures.incident.journal import verify_journal
-from fixtures.incident.journal_steps import Step, StepId
-from fixtures.rollback.plan import plan_full
-from fixtures.system.files import part_of
 from reports.terminal.progress import Progress
 from rollback_actions.backup.images import bring_images, keep_images
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
+from rollproof.backups.images import FILE, image_folder, images_to_load, is_kept, kept_image
+from rollproof.errors import ActionFailed
+from rollproof.incident.incident import Incident
+from rollproof.incident.journal import verify_journal
+from rollproof.incident.journal_steps import Step, StepId
+from rollproof.planning.plan import plan_full
+from rollproof.system.files import part_of
 from tests.unit.sandbox import SERVICES, Sandbox, control_with_images, free, image, save_image
 
 IMAGES = {service: image(service) for service in SERVICES}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.engines.insides import ADDED, DELETED, MODIFIED, changes_in
+from rollproof.engines.insides import ADDED, DELETED, MODIFIED, changes_in
 
 Layers = tuple[Path, Path, Path]
 

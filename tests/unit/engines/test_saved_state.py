@@ -7,24 +7,24 @@ from typing import cast
 
 import pytest
 
-from fixtures.baseline.folder import load_baseline
-from fixtures.baseline.seal import new_sealing
-from fixtures.baseline.surroundings import new_changes, record_surroundings
-from fixtures.decision.wish import Kind, Wish
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import ActionFailed, ExitCode, Unverifiable, UsageProblem
-from fixtures.git.migration_files import changed_names, content_at, names_at
-from fixtures.git.repository import read_working_copy
-from fixtures.git.saved_commit import file_of, read_saved_commit, save_commit
-from fixtures.incident.incident import new_incident
-from fixtures.incident.trials import Part, PartTrial
-from fixtures.rollback import rollback_trial
-from fixtures.rollback.foresight import Foreseen
-from fixtures.rollback.lock_state import LockState
-from fixtures.rollback.rollback_trial import RollbackTrial
-from fixtures.rollback.unfinished import Unfinished
-from fixtures.system.holder import Life
-from fixtures.target.data_formats import refused
+from rollproof.baseline.folder import load_baseline
+from rollproof.baseline.seal import new_sealing
+from rollproof.baseline.surroundings import new_changes, record_surroundings
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import ActionFailed, ExitCode, Unverifiable, UsageProblem
+from rollproof.git.migration_files import changed_names, content_at, names_at
+from rollproof.git.repository import read_working_copy
+from rollproof.git.saved_commit import file_of, read_saved_commit, save_commit
+from rollproof.incident.incident import new_incident
+from rollproof.incident.trials import Part, PartTrial
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning import rollback_trial
+from rollproof.planning.foresight import Foreseen
+from rollproof.planning.lock_state import LockState
+from rollproof.planning.rollback_trial import RollbackTrial
+from rollproof.planning.unfinished import Unfinished
+from rollproof.profile.data_formats import refused
+from rollproof.system.holder import Life
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SERVICES, Sandbox, git, image
 from tests.unit.toy_store.engine import StandInEngine
@@ -313,7 +313,7 @@ def test_no_room_for_what_a_rollback_keeps_is_seen(
     class Full:
         free = 0
 
-    monkeypatch.setattr("fixtures.backups.room.shutil.disk_usage", lambda _: Full)
+    monkeypatch.setattr("rollproof.backups.room.shutil.disk_usage", lambda _: Full)
     found = problem(trial.of(Part.REFUSALS))
     assert "room for what the stores hold now" in found
 

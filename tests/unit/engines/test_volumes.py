@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from fixtures.engines.engine import Mount
-from fixtures.errors import ActionFailed
-from fixtures.system.command import Deadline
 from rollback_actions.containers import volumes
+from rollproof.engines.engine import Mount
+from rollproof.errors import ActionFailed
+from rollproof.system.command import Deadline
 
 
 def test_a_helper_sees_one_volume_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from fixtures.errors import ExitCode, Unverifiable
-from fixtures.gating import check_run
-from fixtures.gating.check_run import CHECKS_SECONDS, CheckRun
-from fixtures.system.command import STANDARD_ERROR, Deadline
-from fixtures.target.profile import Target
+from rollback_actions import check_run
+from rollback_actions.check_run import CHECKS_SECONDS, CheckRun
+from rollproof.errors import ExitCode, Unverifiable
+from rollproof.profile.profile import Target
+from rollproof.system.command import STANDARD_ERROR, Deadline
 
 
 class Program:

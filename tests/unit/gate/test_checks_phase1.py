@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 
 from checks.verification import test_phase1_infrastructure as phase1
-from fixtures.baseline.containers import record_container
-from fixtures.baseline.facts import Facts, RecordedContainer
-from fixtures.baseline.folder import Baseline
-from fixtures.baseline.seal import Sealing
-from fixtures.engines.engine import Container, Inside, Usage
-from fixtures.engines.host import FileSystem
-from fixtures.errors import Mismatch
 from fixtures.gating.evidence import Expect
 from fixtures.given import given, given_containers
-from fixtures.stages import Replica
-from fixtures.target.profile import Target, load_target
+from rollproof.baseline.containers import record_container
+from rollproof.baseline.facts import Facts, RecordedContainer
+from rollproof.baseline.folder import Baseline
+from rollproof.baseline.seal import Sealing
+from rollproof.engines.engine import Container, Inside, Usage
+from rollproof.engines.host import FileSystem
+from rollproof.errors import Mismatch
+from rollproof.profile.profile import Target, load_target
+from rollproof.runbook import Replica
 from tests.conftest import write_profile
 from tests.unit.baseline.test_baseline import FACTS
 

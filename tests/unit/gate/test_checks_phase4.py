@@ -12,20 +12,20 @@ from unittest.mock import MagicMock
 import pytest
 
 from checks.verification import test_phase4_data_integrity as phase4
-from fixtures.baseline.comparison import Comparison, Keys
-from fixtures.baseline.facts import RecordedCollection
-from fixtures.baseline.sampling import Coverage
-from fixtures.collection import Case, Json
-from fixtures.errors import Meaning, Mismatch, Unverifiable
 from fixtures.gating.evidence import Expect, Sides
 from fixtures.gating.verification import VERIFICATION
 from fixtures.given import contents
 from fixtures.given.cases import ContentCase, CountCase, SchemaCase
-from fixtures.incident.incident import new_incident
-from fixtures.stores.contract import Beside, Digest
-from fixtures.stores.references import MOST_TOLERATED, Followed
-from fixtures.target.profile import Target
-from fixtures.target.sections import Place, Policy, Reference
+from rollproof.baseline.comparison import Comparison, Keys
+from rollproof.baseline.facts import RecordedCollection
+from rollproof.baseline.sampling import Coverage
+from rollproof.collection import Case, Json
+from rollproof.errors import Meaning, Mismatch, Unverifiable
+from rollproof.incident.incident import new_incident
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import Place, Policy, Reference
+from rollproof.stores.contract import Beside, Digest
+from rollproof.stores.references import MOST_TOLERATED, Followed
 
 
 def test_a_case_is_named_as_its_parameter_and_in_words() -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from checks.severity import test_severity as severity
-from fixtures.errors import Mismatch, Unverifiable
 from fixtures.gating.evidence import Expect
-from fixtures.monitoring.severity import Assessment, assess
-from fixtures.target.bands import Bands
+from rollproof.errors import Mismatch, Unverifiable
+from rollproof.monitoring.severity import Assessment, assess
+from rollproof.profile.bands import Bands
 from tests.unit.made_samples import BEAT, Probes, named, requests, samples, value
 
 Check = Callable[[Assessment, Expect, Callable[[str], None]], None]

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from checks.premigration import test_step3_monitoring as step3
-from fixtures.errors import Mismatch
 from fixtures.gating.evidence import Expect
-from fixtures.monitoring.samples import Monitor, Probe, ProbeKind, Sample
-from fixtures.system.clock import Moment
-from fixtures.target.profile import Target
+from rollproof.errors import Mismatch
+from rollproof.monitoring.samples import Monitor, Probe, ProbeKind, Sample
+from rollproof.profile.profile import Target
+from rollproof.system.clock import Moment
 from tests.unit.clock import ago, later
 
 BEAT = 5.0

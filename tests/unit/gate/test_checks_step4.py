@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from checks.premigration import test_step4_team as step4
-from fixtures.errors import ExitCode, Mismatch, Problem
 from fixtures.gating.evidence import Expect
-from fixtures.incident.journal import JournalBroken, verify_journal
-from fixtures.target.channels import channels_of
-from fixtures.team.change import Acknowledgement, ChangeRecord, change_journal, read_change
-from fixtures.team.change_document import read_document
 from rollback_actions.session.journal import Journal
+from rollproof.errors import ExitCode, Mismatch, Problem
+from rollproof.incident.journal import JournalBroken, verify_journal
+from rollproof.profile.channels import channels_of
+from rollproof.team.change import Acknowledgement, ChangeRecord, change_journal, read_change
+from rollproof.team.change_document import read_document
 from tests.fork_server import ForkServer
 from tests.pytester.conftest import Outcome
 from tests.stack.verifier import expect

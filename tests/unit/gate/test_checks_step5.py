@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from checks.premigration import test_step5_staging as step5
-from fixtures.errors import Mismatch, Problem, Unverifiable
 from fixtures.gating.evidence import Expect
-from fixtures.incident.incident import Incident, new_incident
-from fixtures.incident.journal import JournalBroken
-from fixtures.incident.rehearsals import BEGAN, ENDED
-from fixtures.incident.reopening import closings_of
-from fixtures.record_names import UNFINISHED
-from fixtures.rollback.plan import plan_database, plan_full, plan_service
 from rollback_actions.session.journal import Journal
+from rollproof.errors import Mismatch, Problem, Unverifiable
+from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.journal import JournalBroken
+from rollproof.incident.rehearsals import BEGAN, ENDED
+from rollproof.incident.reopening import closings_of
+from rollproof.planning.plan import plan_database, plan_full, plan_service
+from rollproof.record_names import UNFINISHED
 from tests.fork_server import ForkServer
 from tests.pytester.conftest import Outcome
 from tests.unit.command_line import incident_of

@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from fixtures.engines.engine import Container, ContainerEngine
-from fixtures.errors import Unverifiable
 from fixtures.gating import failing
 from fixtures.gating.evidence import EVIDENCE, Evidence
 from fixtures.gating.windows import Limit
-from fixtures.system.http import Exchange, keep
-from fixtures.target.profile import Target, load_target
+from rollproof.engines.engine import Container, ContainerEngine
+from rollproof.errors import Unverifiable
+from rollproof.profile.profile import Target, load_target
+from rollproof.system.http import Exchange, keep
 
 
 def container(service: str, *, running: bool = True) -> Container:
@@ -139,8 +139,8 @@ def test_exchanges_are_kept_of_checks_that_use_the_client_alone(monkeypatch: pyt
 CHECKS = """
 import pytest
 
-from fixtures.collection import Case
-from fixtures.stages import Replica
+from rollproof.collection import Case
+from rollproof.runbook import Replica
 
 @pytest.fixture
 def client():

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from fixtures.gating.verification import join, seconds_past
-from fixtures.incident.incident import Incident, IncidentFile, RollbackRecord, load_incident, new_incident
-from fixtures.incident.tally import span_seconds
-from fixtures.record_names import JOURNAL, ROLLBACK, UNFINISHED
-from fixtures.system.record_files import write_record
-from fixtures.target.profile import Window, Windows
-from fixtures.verdict import Verdict
+from rollproof.incident.incident import Incident, IncidentFile, RollbackRecord, load_incident, new_incident
+from rollproof.incident.tally import span_seconds
+from rollproof.profile.profile import Window, Windows
+from rollproof.record_names import JOURNAL, ROLLBACK, UNFINISHED
+from rollproof.system.record_files import write_record
+from rollproof.verdict import Verdict
 from tests.unit.clock import ago
 
 TARGET = "staging"

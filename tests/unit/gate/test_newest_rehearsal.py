@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.incident.incident import Incident, new_incident
-from fixtures.incident.journal import head_of
-from fixtures.incident.rehearsals import BEGAN, ENDED, Found, RehearsalPlace
-from fixtures.record_names import JOURNAL
-from fixtures.sealing.chain import Sealing
-from fixtures.target.profile import Signing
 from rollback_actions.session.journal import Journal, set_aside
+from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.journal import head_of
+from rollproof.incident.rehearsals import BEGAN, ENDED, Found, RehearsalPlace
+from rollproof.profile.profile import Signing
+from rollproof.record_names import JOURNAL
+from rollproof.sealing.chain import Sealing
 
 OURS, OTHER = "a" * 40, "b" * 40
 ENDING = {"migrated": "passed", "rolled_back": "passed", "verdict_sha256": "0" * 64}

@@ -19,23 +19,23 @@ from checks.premigration import test_step1_backup as step1
 from checks.premigration import test_step2_saved_state as step2
 from checks.premigration import test_step3_monitoring as step3
 from checks.premigration import test_step5_staging as step5
-from fixtures.backups.newest_backup import newest_backup
-from fixtures.baseline.known_good import current_baseline
-from fixtures.decision.wish import Kind, Wish
-from fixtures.doctor import kept_probes
-from fixtures.doctor.examination import State, examine
-from fixtures.errors import Mismatch, Problem, UsageProblem
 from fixtures.gating.evidence import Expect
-from fixtures.incident.incident import RollbackRecord, new_incident
-from fixtures.incident.rehearsals import Ending, Rehearsal
-from fixtures.monitoring.samples import Monitor, Sample, SampleWriter, samples_path
-from fixtures.record_names import VERDICT
-from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
-from fixtures.rollback.refusals import Allowed, refusals, refuse_hold
-from fixtures.system.clock import Moment
-from fixtures.system.files import sha256_of
-from fixtures.target.profile import Target
-from fixtures.verdict import Verdict
+from rollproof.backups.newest_backup import newest_backup
+from rollproof.baseline.known_good import current_baseline
+from rollproof.doctor import kept_probes
+from rollproof.doctor.examination import State, examine
+from rollproof.errors import Mismatch, Problem, UsageProblem
+from rollproof.incident.incident import RollbackRecord, new_incident
+from rollproof.incident.rehearsals import Ending, Rehearsal
+from rollproof.monitoring.samples import Monitor, Sample, SampleWriter, samples_path
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
+from rollproof.planning.refusals import Allowed, refusals, refuse_hold
+from rollproof.profile.profile import Target
+from rollproof.record_names import VERDICT
+from rollproof.system.clock import Moment
+from rollproof.system.files import sha256_of
+from rollproof.verdict import Verdict
 from tests.unit.clock import ago
 from tests.unit.made_samples import WELL
 from tests.unit.sandbox import Releases, Sandbox, make_sandbox

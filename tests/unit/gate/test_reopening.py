@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from fixtures.backups.sets import MANIFEST, manifest_text
-from fixtures.errors import ExitCode
-from fixtures.incident.incident import new_incident
-from fixtures.incident.journal import JournalBroken, verify_journal
-from fixtures.incident.reopening import read_reopenings
-from fixtures.record_names import UNFINISHED
-from fixtures.system.clock import Moment
 from rollback_actions.session.journal import Journal
+from rollproof.backups.sets import MANIFEST, manifest_text
+from rollproof.errors import ExitCode
+from rollproof.incident.incident import new_incident
+from rollproof.incident.journal import JournalBroken, verify_journal
+from rollproof.incident.reopening import read_reopenings
+from rollproof.record_names import UNFINISHED
+from rollproof.system.clock import Moment
 from tests.unit.command_line import tree
 from tests.unit.rolled_back import CAUSE, History, RolledBack, commit, make_rolled_back, roll_back
 from tests.unit.sandbox import SECRET, git

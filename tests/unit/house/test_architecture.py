@@ -1,4 +1,4 @@
-"""The house: imports obey the table of layers, documents say what is there."""
+"""The house, where import-linter does not hold it: no module decides by a kind of store; what is declared."""
 
 from __future__ import annotations
 
@@ -17,28 +17,18 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from fixtures.target.kinds import kinds
-from fixtures.target.sections import StoreProfile
+from rollproof.profile.kinds import kinds
+from rollproof.profile.sections import StoreProfile
 from tests.conftest import ROOT
-from tests.unit.house.layers import (
-    DIVIDED,
-    LAYERS,
-    LONGEST_ACROSS,
-    LONGEST_CHAIN,
-    MOST_MODULES,
-    OF_EACH_STORE,
-)
 
-ROOMS = {package.split(".")[0] for package in LAYERS}
+ROOMS = ("benchmarks", "checks", "fixtures", "reports", "rollback_actions", "rollproof", "staging")
 MODULES = {
     path: ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for room in sorted(ROOMS)
+    for room in ROOMS
     for path in sorted((ROOT / room).rglob("*.py"))
     if path.relative_to(ROOT).parts[:2] not in {("staging", "application"), ("staging", "images")}
 }
 
-OUTSIDE = {"app", "conftest", "tests"}
-"""What else can be imported from a checkout. Only who wires or measures the house, or tests it, may."""
 KINDS = frozenset(kinds())
 # Their own words too; "mounts" is also what containers have.
 OF_A_KIND = re.compile(
@@ -73,165 +63,6 @@ def _imported_in(nodes: Iterable[ast.AST], package: tuple[str, ...]) -> set[str]
     return found
 
 
-def _row_of(name: str) -> str:
-    """Return the row of the table that speaks for a module; its own name where none does."""
-    parts = name.split(".")
-    above = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
-    return next((row for row in above if row in LAYERS), name)
-
-
-def _imported() -> dict[str, set[str]]:
-    """Return, by row of the table, the other rows that its modules import."""
-    found: dict[str, set[str]] = {row: set() for row in LAYERS}
-    for path, name in MODULES.items():
-        row = _row_of(name)
-        found[row] |= {_row_of(one) for one in _imports(path) if _is_ours(one)} - {row}
-    return found
-
-
-def _is_ours(name: str) -> bool:
-    return name.split(".", maxsplit=1)[0] in ROOMS | OUTSIDE
-
-
-def _in_cycles(imported: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """Return what is in a cycle, or leads to one: what stays when all that import no other are removed."""
-    left = {name: set(others) for name, others in imported.items()}
-    while done := {name for name, others in left.items() if not others & left.keys()}:
-        left = {name: others for name, others in left.items() if name not in done}
-    return left
-
-
-def _chains(imported: Mapping[str, set[str]]) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Yield the longest chain that begins with each package of a divided room, and how long it may be.
-
-    Within that room, and across all rooms.
-    """
-
-    @cache
-    def chain(row: str, room: str | None) -> tuple[str, ...]:
-        further = (one for one in imported[row] if room is None or one.split(".")[0] == room)
-        return (row, *max((chain(one, room) for one in further), key=len, default=()))
-
-    for row in LAYERS:
-        room = row.split(".", maxsplit=1)[0]
-        if room in DIVIDED:
-            yield chain(row, room), LONGEST_CHAIN
-            yield chain(row, None), LONGEST_ACROSS
-
-
-def _against_the_table(imported: Mapping[str, set[str]]) -> Iterator[str]:
-    rows = list(LAYERS)
-    for place, row in enumerate(rows):
-        named = {one for one in LAYERS[row] if not one.endswith(".*")}
-        yield from (f"{row} stands below {one}" for one in named - {*rows[:place]})
-        yield from (f"{row} need not name {one}" for one in named - imported[row])
-        yield from (
-            f"{row} imports {one}"
-            for one in imported[row] - named
-            if f"{one.split('.')[0]}.*" not in LAYERS[row]
-        )
-
-
-def _wrong_packages() -> Iterator[str]:
-    folders = Counter(path.parent for path in MODULES if path.name != "__init__.py")
-    for package in {".".join(folder.relative_to(ROOT).parts) for folder in folders} | {*LAYERS}:
-        if package.split(".")[0] not in DIVIDED:
-            continue
-        folder = ROOT / Path(*package.split("."))
-        if package not in LAYERS:
-            yield f"{package} has no row"
-            continue
-        if folders[folder] > MOST_MODULES:
-            yield f"{package} has {folders[folder]} modules"
-        body = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
-        if len(body.body) != 1 or not _says_its_row(body, package):
-            yield f"{package} has no docstring that says what it owns, and: May import {_named(package)}."
-
-
-def _named(package: str) -> str:
-    """Return what a package may import, as its docstring says it."""
-    return ", ".join(f"`{one}`" for one in LAYERS[package]) or "nothing of ours"
-
-
-def _said(module: ast.Module) -> str:
-    return " ".join((ast.get_docstring(module) or "").split())
-
-
-def _says_its_row(module: ast.Module, package: str) -> bool:
-    return _said(module).endswith(f". May import {_named(package)}.")
-
-
-def _repeated_names() -> Iterator[str]:
-    names: dict[tuple[str, str], list[str]] = {}
-    for path, module in MODULES.items():
-        if path.stem not in {"__init__", "__main__"}:
-            names.setdefault((module.split(".")[0], path.stem), []).append(module)
-    for (room, name), modules in names.items():
-        of_stores = name in OF_EACH_STORE and all(".stores." in module for module in modules)
-        if len(modules) > 1 and room in DIVIDED and not of_stores:
-            yield f"one name: {', '.join(modules)}"
-
-
-def test_the_house_obeys_the_table_of_layers() -> None:
-    imported = _imported()
-    # A cycle needs an import that the table does not allow: only without one has a chain an end.
-    assert not sorted(_against_the_table(imported))
-    assert not {" -> ".join(chain) for chain, most in _chains(imported) if len(chain) > most}
-    assert not sorted([*_wrong_packages(), *_repeated_names()])
-
-
-def test_every_package_of_the_table_says_its_row() -> None:
-    """Rooms that are not divided too."""
-    heads = {package: ROOT / Path(*package.split(".")) / "__init__.py" for package in LAYERS}
-    assert not [
-        package
-        for package, head in heads.items()
-        if not _says_its_row(ast.parse(head.read_text(encoding="utf-8")), package)
-    ]
-
-
-def test_what_a_package_names_as_its_own_is_all_that_it_has() -> None:
-    """Of a store, whose parts differ; and of the room whose own modules everybody imports."""
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    row = text.partition("| its own modules |")[2].partition("\n")[0]
-    packages = [*(package for package in LAYERS if re.fullmatch(r"\w+\.stores\.\w+", package)), "fixtures"]
-    for package in packages:
-        folder = ROOT / Path(*package.split("."))
-        said = _said(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
-        own = {path.stem for path in folder.glob("*.py")} - {"__init__"}
-        named = {*re.findall(r"`(\w+)`", said.partition("May import")[0])} - {"init"}
-        assert (package, named) == (package, own)
-        assert package != "fixtures" or {*re.findall(r"`(\w+)`", row)} == own
-
-
-def test_no_module_imports_itself_by_way_of_others() -> None:
-    """Not within a package either, of which the table says nothing; imports for typing count."""
-    modules = set(MODULES.values())
-    assert not _in_cycles(
-        {
-            name: (_imports(path) & modules) - {name}
-            for path, name in MODULES.items()
-            if path.stem != "__init__"
-        }
-    )
-    assert _in_cycles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}).keys() == {"a", "b", "c"}
-
-
-def test_contributing_lists_the_packages_of_each_room_from_the_bottom_up() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    for room in DIVIDED:
-        table = text.partition(f"| package of `{room}/` |")[2].partition("\n\n")[0]
-        listed = [re.findall(r"`(\w+)`", line.split("|")[1]) for line in table.splitlines()[2:]]
-        row_of = {f"{room}.{name}": number for number, names in enumerate(listed) for name in names}
-        assert {one for one in LAYERS if one.count(".") == 1 and one.startswith(f"{room}.")} == {*row_of}
-        assert not [
-            f"{package} is listed above {one}"
-            for package, number in row_of.items()
-            for one in LAYERS[package]
-            if row_of.get(one, 0) > number
-        ]
-
-
 def test_nothing_of_the_house_is_there_for_its_tests_alone() -> None:
     """What only tests need lies in `tests`. What has a decorator is found by it, as a fault is."""
     commands = (ROOT / "tests" / "running").glob("*.py")  # of `./run tests`
@@ -249,34 +80,10 @@ def test_nothing_of_the_house_is_there_for_its_tests_alone() -> None:
     assert not alone
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "import fixtures.stores.registry",
-        "from fixtures.stores import registry",
-        "from ..stores import registry",
-        "from ..stores.registry import open_view",
-        "from .. import stores; from ..stores import registry",
-        "if TYPE_CHECKING:\n    from fixtures.stores.registry import open_view",
-        "def late():\n    from ..stores import registry",
-    ],
-)
-def test_every_way_to_import_a_module_is_found(source: str) -> None:
-    assert "fixtures.stores.registry" in _imported_by(source, ("fixtures", "system"))
-
-
-@pytest.mark.parametrize(
-    "name", ["app.settings", "conftest", "staging.application.release1.app", "tests.unit"]
-)
-def test_what_lies_beside_the_house_is_no_library(name: str) -> None:
-    assert _is_ours(name)
-    assert not _is_ours("fnmatch")
-
-
 def _of_a_store(name: str) -> bool:
     """Tell whether a module is in the package of a store."""
     room, stores, *kind = name.split(".")[:3]
-    return room in {"fixtures", "rollback_actions"} and stores == "stores" and kind[0] in KINDS
+    return (room, stores) == ("rollproof", "stores") and kind[0] in KINDS
 
 
 def _sections(section: type[StoreProfile] = StoreProfile) -> set[str]:
@@ -323,11 +130,11 @@ def _judging(kind: ast.expr) -> Iterator[str]:
 
 
 NAMES_A_KIND: Mapping[str, tuple[int, str]] = {
-    "fixtures/redaction/shapes.py": (10, "programs that take a password by a short option"),
-    "fixtures/target/profile.py": (1, "a variable of the test stack begins like those of a profile"),
-    "rollback_actions/cli/plan_commands.py": (1, "an example has a store called so"),
-    "rollback_actions/cli/rollback_commands.py": (1, "an example has a store called so"),
-    "rollback_actions/cli/state_commands.py": (1, "an example has a store called so"),
+    "rollproof/redaction/shapes.py": (10, "programs that take a password by a short option"),
+    "rollproof/profile/profile.py": (1, "a variable of the test stack begins like those of a profile"),
+    "rollproof/cli/plan_commands.py": (1, "an example has a store called so"),
+    "rollproof/cli/rollback_commands.py": (1, "an example has a store called so"),
+    "rollproof/cli/state_commands.py": (1, "an example has a store called so"),
 }
 """Where else a kind is named: how often, and why."""
 
@@ -340,7 +147,7 @@ def test_no_module_decides_by_the_kind_of_a_store() -> None:
     found = {
         str(path.relative_to(ROOT)): sorted(_switches(path.read_text(encoding="utf-8")))
         for path, name in MODULES.items()
-        if name.split(".")[0] in {"fixtures", "rollback_actions", "reports", "checks"}
+        if name.split(".")[0] in {"rollproof", "fixtures", "rollback_actions", "reports", "checks"}
         and not _of_a_store(f"{name}..")
     }
     named = {path: switches for path, switches in found.items() if switches}
@@ -371,10 +178,10 @@ def test_no_module_decides_by_the_kind_of_a_store() -> None:
         "match store:\n    case sections.WatchedProfile(): pass",
         "issubclass(type(store), WatchedProfile)",
         "if type(store) is WatchedProfile: pass",
-        "from fixtures.stores.mongodb.view import connect",
-        "from fixtures.stores import mongodb",
-        "import fixtures.stores.mongodb.view",
-        "from rollback_actions.stores.mysql.dump import read_dump",
+        "from rollproof.stores.mongodb.view import connect",
+        "from rollproof.stores import mongodb",
+        "import rollproof.stores.mongodb.view",
+        "from rollproof.stores.mysql.dump import read_dump",
     ],
 )
 def test_every_way_to_decide_by_the_kind_of_a_store_is_found(source: str) -> None:

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from typer.core import TyperGroup
 
-from fixtures.errors import EXIT_CODES, ExitCode
-from rollback_actions.cli.lazy import At
-from rollback_actions.command_line import COMMANDS
+from rollproof.cli.command_line import COMMANDS
+from rollproof.cli.lazy import At
+from rollproof.errors import EXIT_CODES, ExitCode
 from tests.conftest import ROOT
 
 GITHUB, GITLAB = ROOT / "docs/ci/github-actions.yml", ROOT / "docs/ci/gitlab-ci.yml"

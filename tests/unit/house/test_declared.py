@@ -10,15 +10,15 @@ from typing import cast
 
 import pytest
 
-from fixtures.engines.engine import ContainerEngine, Endpoint
-from fixtures.errors import ExitCode, Unverifiable
-from fixtures.redaction.redactor import Redactor
-from fixtures.stores.drivers import at_place
-from fixtures.stores.milvus.descriptor import MilvusProfile
-from fixtures.stores.registry import open_view
-from fixtures.target.sections import Address
 from reports.tools.drawing import draw
 from reports.tools.processes import NoReport
+from rollproof.engines.engine import ContainerEngine, Endpoint
+from rollproof.errors import ExitCode, Unverifiable
+from rollproof.profile.sections import Address
+from rollproof.redaction.redactor import Redactor
+from rollproof.stores.drivers import at_place
+from rollproof.stores.milvus.descriptor import MilvusProfile
+from rollproof.stores.registry import open_view
 from tests.conftest import ROOT, write_profile
 
 # Of the group `dev`, what Python code imports.
@@ -36,7 +36,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 
 def test_a_store_whose_driver_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("fixtures.stores.milvus")]:
+    for name in [name for name in sys.modules if name.startswith("rollproof.stores.milvus")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pymilvus", None)
     profile = MilvusProfile(
@@ -46,7 +46,7 @@ def test_a_store_whose_driver_is_not_installed_says_what_to_install(monkeypatch:
     with pytest.raises(Unverifiable) as caught:
         open_view("milvus", profile, cast("ContainerEngine", engine))
     assert str(caught.value) == (
-        "fixtures.stores.milvus.view: expected the package pymilvus, observed none"
+        "rollproof.stores.milvus.view: expected the package pymilvus, observed none"
         f" (from the environment {sys.prefix})\n"
         f"HINT: install all that operators.lock names: uv pip install "
         f"--python={sys.executable} --requirement={ROOT / 'operators.lock'}"
@@ -55,7 +55,7 @@ def test_a_store_whose_driver_is_not_installed_says_what_to_install(monkeypatch:
 
 def test_a_module_of_ours_that_is_missing_is_a_bug() -> None:
     with pytest.raises(ModuleNotFoundError):
-        at_place("fixtures.stores.redis.no_such_part:View")
+        at_place("rollproof.stores.redis.no_such_part:View")
 
 
 def test_without_the_library_of_pictures_there_is_a_note_and_no_picture(

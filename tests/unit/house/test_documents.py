@@ -18,11 +18,11 @@ import yaml
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from fixtures.errors import ExitCode
-from fixtures.stages import PHASES, STEPS
-from fixtures.target.profile import OTHER_VARIABLES, PREFIX, Target, load_target
-from rollback_actions.cli.lazy import commands
-from rollback_actions.command_line import COMMANDS
+from rollproof.cli.command_line import COMMANDS
+from rollproof.cli.lazy import commands
+from rollproof.errors import ExitCode
+from rollproof.profile.profile import OTHER_VARIABLES, PREFIX, Target, load_target
+from rollproof.runbook import PHASES, STEPS
 from staging.__main__ import COMMANDS as STAGING
 from tests.conftest import ROOT
 

@@ -16,12 +16,12 @@ from tests.conftest import ROOT
 PRODUCT = ("checks", "fixtures", "reports", "rollback_actions", "rollproof")
 
 PROGRAMS: Mapping[str, str] = {
-    "fixtures/system/command.py": "the runner of programs",
-    "fixtures/redaction/secret_command.py": "what prints a secret of the profile",
+    "rollproof/system/command.py": "the runner of programs",
+    "rollproof/redaction/secret_command.py": "what prints a secret of the profile",
     "reports/bundle/verify_record.py": "the checker in each bundle, which has to stand alone",
-    "rollback_actions/cli/verify_commands.py": "pytest takes the place of the command `verify`",
+    "rollproof/cli/verify_commands.py": "pytest takes the place of the command `verify`",
     "rollproof/plugin.py": "a run from a folder that is not the suite's is begun anew, in its own place",
-    "fixtures/engines/host.py": "testinfra starts what its modules ask by, here under `timeout`",
+    "rollproof/engines/host.py": "testinfra starts what its modules ask by, here under `timeout`",
 }
 OF_STAGING: Mapping[str, str] = {
     "staging/machine/docker_engine.py": "an engine, which outlives the command that starts it",
@@ -31,32 +31,20 @@ OF_STAGING: Mapping[str, str] = {
 }
 """Programs that run beside what starts them; all others are run to their end by the runner."""
 THREADS: Mapping[str, str] = {
-    "fixtures/system/side_by_side.py": "the engine of parts side by side",
-    "fixtures/system/http.py": "a timer that cuts the connection of an answer that comes too slowly",
+    "rollproof/system/side_by_side.py": "the engine of parts side by side",
+    "rollproof/system/http.py": "a timer that cuts the connection of an answer that comes too slowly",
     "fixtures/gating/watchdog.py": "a timer that kills what is stuck, when nothing else of the run may work",
     "fixtures/gating/leftovers.py": "a timer that ends the process while Python waits for its threads",
     "reports/answers/monitor_view.py": "one thread shows samples: a beat never waits for a reader",
-    "fixtures/stores/kafka/relay.py": "a relay to a broker lives as long as the clients of this process",
-    "fixtures/monitor/monitor_metrics.py": "one thread serves for as long as the monitor beats",
+    "rollproof/stores/kafka/relay.py": "a relay to a broker lives as long as the clients of this process",
+    "rollproof/monitoring/monitor_metrics.py": "one thread serves for as long as the monitor beats",
 }
 BY_TEXT: Mapping[str, str] = {
-    "fixtures/stores/drivers.py": "what a descriptor names is imported when its store is used",
-    "fixtures/target/kinds.py": "a kind of store is found by its package, and named nowhere",
-    "rollback_actions/cli/lazy.py": "a command is imported when it is asked for",
+    "rollproof/stores/drivers.py": "what a descriptor names is imported when its store is used",
+    "rollproof/profile/kinds.py": "a kind of store is found by its package, and named nowhere",
+    "rollproof/cli/lazy.py": "a command is imported when it is asked for",
     "rollproof/verification.py": "pytest is begun as `python -m pytest` begins it",
 }
-
-ACTIONS: Mapping[str, str] = {
-    "rollback_actions/contacts/delivery.py": "sends messages to people",
-    "rollback_actions/containers/volumes.py": "saves and loads volumes",
-    "rollback_actions/rollback/checkout.py": "changes the working copy",
-    "rollback_actions/session/journal.py": "writes the record of an action",
-    "rollback_actions/session/lock.py": "takes the target's lock",
-}
-"""Modules of `rollback_actions` that need nothing of it: what only reads, judges or tells is not there.
-
-The command line is its own, and stores have their write sides there.
-"""
 
 IN_CONTAINERS = {"application", "images"}
 STARTS_PROGRAMS = {"subprocess", "multiprocessing", "pty", "testinfra", "pexpect", "sh", "plumbum", "invoke"}
@@ -151,7 +139,7 @@ def test_staging_runs_programs_to_their_end_in_the_same_place() -> None:
 
 
 def test_no_text_is_split_into_a_command() -> None:
-    """What is to be run as it was advised carries its words: `fixtures.system.command.Command`."""
+    """What is to be run as it was advised carries its words: `rollproof.system.command.Command`."""
     every = {**_product(), **_of("staging")}
     assert not [path for path, source in every.items() if ("shlex", "split") in _names(source)]
 
@@ -166,22 +154,12 @@ def test_modules_are_imported_by_text_in_one_place() -> None:
     assert {path for path, source in _product().items() if _imports_by_text(source)} == {*BY_TEXT}
 
 
-def test_what_needs_no_action_is_no_action() -> None:
-    """Who is named here says what it does; what needs another action is one itself."""
-    assert {
-        path
-        for path, source in _of("rollback_actions").items()
-        if path.split("/")[1] not in {"cli", "stores"} and not path.endswith("__init__.py")
-        if not any(module.startswith("rollback_actions") for module, _ in _names(source))
-    } == {*ACTIONS}
-
-
 @pytest.mark.parametrize(
     "source",
     [
         "from importlib import import_module",
-        "import importlib\nimportlib.import_module('fixtures.stores.registry')",
-        "__import__('fixtures.stores.registry')",
+        "import importlib\nimportlib.import_module('rollproof.stores.registry')",
+        "__import__('rollproof.stores.registry')",
         "from pkgutil import resolve_name",
         "from runpy import run_module",
     ],
@@ -261,12 +239,12 @@ def _takes_the_first_line(source: str) -> list[str]:
 
 def test_the_first_line_of_an_error_is_its_summary() -> None:
     found = {path: said for path, source in _product().items() if (said := _takes_the_first_line(source))}
-    assert found == {"fixtures/errors.py": ["str(self).splitlines()[0]"]}
+    assert found == {"rollproof/errors.py": ["str(self).splitlines()[0]"]}
 
 
 SIGNALS: Mapping[str, str] = {
     "fixtures/gating/windows.py": "the alarm of a window, which nobody sends",
-    "fixtures/system/process.py": "the one place: who takes SIGTERM takes SIGHUP, unless `nohup` ignores it",
+    "rollproof/system/process.py": "the one place: who takes SIGTERM takes SIGHUP, unless `nohup` ignores it",
     "rollback_actions/session/session.py": "a lost terminal is ignored while the target is changed",
     "staging/images/milvus/entry.py": "the first process of a container, which has no terminal to lose",
 }

@@ -11,22 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import reading
-from fixtures.errors import TooLarge
-from fixtures.reading import MOST_LINES, is_torn, lines_of, read_lined, read_regular
-from fixtures.system.files import MOST_VALUES, json_value, strict_json
-from fixtures.target.mistakes import ProfileProblem
-from fixtures.target.profile import load_target
+from rollproof import reading
+from rollproof.errors import TooLarge
+from rollproof.profile.mistakes import ProfileProblem
+from rollproof.profile.profile import load_target
+from rollproof.reading import MOST_LINES, is_torn, lines_of, read_lined, read_regular
+from rollproof.system.files import MOST_VALUES, json_value, strict_json
 from tests.conftest import ROOT, write_profile
 from tests.unit.house.test_one_place import PRODUCT
 
 READ_ELSEWHERE: Mapping[str, str] = {
     "fixtures/gating/watchdog.py": "the kernel's account of a process",
-    "fixtures/home.py": "this suite's own settings",
-    "fixtures/stores/own_connections.py": "it asks whether a connection is open",
-    "fixtures/system/clock.py": "the kernel's name of this boot",
-    "fixtures/system/process.py": "the kernel's account of a process",
-    "fixtures/target/functions.py": "a file of the package itself",
+    "rollproof/home.py": "this suite's own settings",
+    "rollproof/stores/own_connections.py": "it asks whether a connection is open",
+    "rollproof/system/clock.py": "the kernel's name of this boot",
+    "rollproof/system/process.py": "the kernel's account of a process",
+    "rollproof/profile/functions.py": "a file of the package itself",
     "reports/bundle/bundle.py": "files of an incident, each of the size and hash that were just taken",
     "reports/bundle/verify_record.py": "the checker in each bundle, which has to stand alone",
     "rollback_actions/containers/volumes.py": "the last bytes of an archive",
@@ -138,7 +138,7 @@ def test_a_file_that_grows_while_it_is_read_has_an_end(
     path.write_bytes(bytes(20))
     true = os.fstat
     monkeypatch.setattr(
-        "fixtures.reading.os.fstat",
+        "rollproof.reading.os.fstat",
         lambda number: os.stat_result([*true(number)[:6], 0, *true(number)[7:10]]),
     )
     with pytest.raises(TooLarge, match="more than the 10 bytes that are read"):

@@ -14,11 +14,11 @@ from typer import Context
 from typer._click import Command
 from typer.core import TyperGroup
 
-import rollback_actions.command_line as actions
+import rollproof.cli.command_line as actions
 import staging.__main__ as stack
-from fixtures.errors import EXIT_CODES_TOLD, ExitCode
-from fixtures.home import TYPED, version
-from rollback_actions.cli.lazy import At, commands
+from rollproof.cli.lazy import At, commands
+from rollproof.errors import EXIT_CODES_TOLD, ExitCode
+from rollproof.home import TYPED, version
 from tests.conftest import ROOT
 from tests.fork_server import ForkServer
 
@@ -31,7 +31,7 @@ HEAVY = {
     "cryptography",
     "docker",
     "dotenv",
-    "fixtures.target.profile",
+    "rollproof.profile.profile",
     "grpc",
     "httpx",
     "httpx2",
@@ -120,10 +120,10 @@ def test_help_imports_nothing_that_commands_work_with(started: Started, door: st
 @pytest.mark.parametrize(
     "module",
     [
-        "fixtures.doctor.probe_table",
-        "fixtures.monitor.monitor",
-        "fixtures.stores.milvus.view",
-        "fixtures.doctor.capture",
+        "rollproof.doctor.probe_table",
+        "rollproof.monitoring.monitor",
+        "rollproof.stores.milvus.view",
+        "rollproof.doctor.capture",
         "rollback_actions.backup.whole_backup",
         "rollback_actions.rollback.rollback_run",
     ],

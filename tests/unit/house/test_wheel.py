@@ -15,8 +15,8 @@ from resource import RUSAGE_CHILDREN, getrusage
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.home import version
+from rollproof.errors import ExitCode
+from rollproof.home import version
 from tests.conftest import ROOT, write_profile
 
 NOBODY = 65534

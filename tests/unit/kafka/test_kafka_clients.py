@@ -16,16 +16,16 @@ import pytest
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 
-from fixtures.engines.engine import Endpoint
-from fixtures.errors import Problem, Unverifiable
-from fixtures.stores.contract import Pace
-from fixtures.stores.kafka.content import Content
-from fixtures.stores.kafka.inventory import Inventory, retentions
-from fixtures.stores.kafka.view import Log, View
-from fixtures.stores.reach import Readable
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.stores.kafka.keeper import Keeper
-from rollback_actions.stores.writable import Writable
+from rollproof.engines.engine import Endpoint
+from rollproof.errors import Problem, Unverifiable
+from rollproof.stores.contract import Pace
+from rollproof.stores.kafka.content import Content
+from rollproof.stores.kafka.inventory import Inventory, retentions
+from rollproof.stores.kafka.keeper import Keeper
+from rollproof.stores.kafka.view import Log, View
+from rollproof.stores.reach import Readable
+from rollproof.stores.writable import Writable
 from tests.conftest import ROOT
 from tests.unit.sandbox import stand_in
 from tests.unit.stores.test_readers_reach import section

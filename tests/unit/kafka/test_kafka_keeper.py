@@ -10,13 +10,13 @@ from typing import Any, Self
 
 import pytest
 
-from fixtures.stores.kafka.records import CREATED, Record
-from fixtures.stores.kafka.upkeep import Upkeep
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.stores.kafka import keeper as kafka
-from rollback_actions.stores.kafka.admin import Topic
-from rollback_actions.stores.kafka.keeper import Keeper
-from rollback_actions.stores.writable import Writable
+from rollproof.stores.kafka import keeper as kafka
+from rollproof.stores.kafka.admin import Topic
+from rollproof.stores.kafka.keeper import Keeper
+from rollproof.stores.kafka.records import CREATED, Record
+from rollproof.stores.kafka.upkeep import Upkeep
+from rollproof.stores.writable import Writable
 from tests.unit.sandbox import stand_in
 from tests.unit.stores.test_readers_reach import NOWHERE, section
 

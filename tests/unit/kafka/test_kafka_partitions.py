@@ -11,12 +11,12 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
-from fixtures.errors import Meaning, Unverifiable
-from fixtures.stores.kafka import view
-from fixtures.stores.kafka.inventory import Inventory
-from fixtures.stores.kafka.ranges import RangeLog
-from fixtures.stores.kafka.view import Log, partitions_of, settings
-from rollback_actions.stores.kafka.admin import Admin
+from rollproof.errors import Meaning, Unverifiable
+from rollproof.stores.kafka import view
+from rollproof.stores.kafka.admin import Admin
+from rollproof.stores.kafka.inventory import Inventory
+from rollproof.stores.kafka.ranges import RangeLog
+from rollproof.stores.kafka.view import Log, partitions_of, settings
 from tests.unit.kafka.test_kafka_ranges import SECONDS, TOPIC, Broker, made_broker
 
 GONE = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)

@@ -12,29 +12,29 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from fixtures.backups.index import StoreIndex, _index_collection
-from fixtures.baseline.comparison import compare, strayed_positions
-from fixtures.baseline.facts import RecordedContent
-from fixtures.baseline.recording import record_collection
-from fixtures.baseline.sampling import Plan
-from fixtures.engines.engine import Endpoint
-from fixtures.errors import Unverifiable
-from fixtures.losses.accounting import _Collection
-from fixtures.losses.changes import ground_of
-from fixtures.losses.lost_window import Window, WindowCollection, WindowPart, WindowStore, blocks_file
-from fixtures.stores.blocks import new_blocks, write_block
-from fixtures.stores.contract import Digest, Pace
-from fixtures.stores.kafka import content as kafka_content
-from fixtures.stores.kafka.content import Content
-from fixtures.stores.kafka.descriptor import KafkaProfile
-from fixtures.stores.kafka.inventory import Inventory
-from fixtures.stores.kafka.positions import Positions
-from fixtures.stores.kafka.ranges import RangeLog, Segment
-from fixtures.stores.kafka.upkeep import LastOfKeys, Upkeep
-from fixtures.stores.kafka.view import settings
-from fixtures.stores.reach import NOBODY, Reach, Readable
-from fixtures.system.command import Deadline
-from fixtures.target.sections import Address
+from rollproof.backups.index import StoreIndex, _index_collection
+from rollproof.baseline.comparison import compare, strayed_positions
+from rollproof.baseline.facts import RecordedContent
+from rollproof.baseline.recording import record_collection
+from rollproof.baseline.sampling import Plan
+from rollproof.engines.engine import Endpoint
+from rollproof.errors import Unverifiable
+from rollproof.losses.accounting import _Collection
+from rollproof.losses.changes import ground_of
+from rollproof.losses.lost_window import Window, WindowCollection, WindowPart, WindowStore, blocks_file
+from rollproof.profile.sections import Address
+from rollproof.stores.blocks import new_blocks, write_block
+from rollproof.stores.contract import Digest, Pace
+from rollproof.stores.kafka import content as kafka_content
+from rollproof.stores.kafka.content import Content
+from rollproof.stores.kafka.descriptor import KafkaProfile
+from rollproof.stores.kafka.inventory import Inventory
+from rollproof.stores.kafka.positions import Positions
+from rollproof.stores.kafka.ranges import RangeLog, Segment
+from rollproof.stores.kafka.upkeep import LastOfKeys, Upkeep
+from rollproof.stores.kafka.view import settings
+from rollproof.stores.reach import NOBODY, Reach, Readable
+from rollproof.system.command import Deadline
 from tests.stack.content_reading import expect_parts_are_whole, read
 
 TOPIC = "jobs"

@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.engines.engine import Endpoint
-from fixtures.stores.kafka import relay
-from fixtures.stores.kafka.descriptor import KafkaProfile
-from fixtures.stores.kafka.export import Export
-from fixtures.stores.kafka.relay import (
+from rollproof.engines.engine import Endpoint
+from rollproof.profile.sections import Address
+from rollproof.stores.kafka import relay
+from rollproof.stores.kafka.descriptor import KafkaProfile
+from rollproof.stores.kafka.export import Export
+from rollproof.stores.kafka.relay import (
     API_VERSIONS,
     FETCH,
     FIND_COORDINATOR,
@@ -27,8 +28,7 @@ from fixtures.stores.kafka.relay import (
     named_brokers,
     rewritten,
 )
-from fixtures.stores.reach import NOBODY, Reach, Readable
-from fixtures.target.sections import Address
+from rollproof.stores.reach import NOBODY, Reach, Readable
 
 HOST, PORT = b"127.0.0.1", 40001
 INSIDE = ("kafka", 9092)

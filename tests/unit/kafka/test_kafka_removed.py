@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from fixtures.stores.contract import Retention
-from fixtures.stores.kafka.inventory import _retention
-from fixtures.stores.kafka.records import CREATED, NOT_STAMPED, Record
-from fixtures.stores.kafka.upkeep import Upkeep, upkeep_of
-from rollback_actions.stores.kafka.admin import Topic
-from rollback_actions.stores.kafka.keeper import _Removed, _Topic
+from rollproof.stores.contract import Retention
+from rollproof.stores.kafka.admin import Topic
+from rollproof.stores.kafka.inventory import _retention
+from rollproof.stores.kafka.keeper import _Removed, _Topic
+from rollproof.stores.kafka.records import CREATED, NOT_STAMPED, Record
+from rollproof.stores.kafka.upkeep import Upkeep, upkeep_of
 
 HOUR = 3_600_000
 NOW = int(time.time() * 1000)

@@ -9,12 +9,12 @@ from typing import Any, cast
 
 import pytest
 
-from fixtures.errors import Unverifiable
-from fixtures.stores.contract import Pace
-from fixtures.stores.kafka import relay
-from fixtures.stores.kafka.content import Content
-from fixtures.stores.kafka.view import Log, Partition, View
-from fixtures.stores.reach import Countdown, Reach, Readable
+from rollproof.errors import Unverifiable
+from rollproof.stores.contract import Pace
+from rollproof.stores.kafka import relay
+from rollproof.stores.kafka.content import Content
+from rollproof.stores.kafka.view import Log, Partition, View
+from rollproof.stores.reach import Countdown, Reach, Readable
 from tests.unit.kafka.test_kafka_ranges import TOPIC, Broker, made_broker
 
 SECONDS = 60.0

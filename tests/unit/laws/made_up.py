@@ -10,7 +10,7 @@ from bson import Decimal128, Int64, MaxKey, MinKey, ObjectId, Timestamp
 from bson.binary import Binary
 from hypothesis import strategies as st
 
-from fixtures.stores.contract import RecordHash
+from rollproof.stores.contract import RecordHash
 
 NUMBERS: list[Any] = [0, 1, -1, 0.0, -0.0, 1.0, 0.5, True, False, None]
 TEXTS = ["", "0", "1", "1.0", "-0.0", "true", "null", "a", "b", "A", "é"]

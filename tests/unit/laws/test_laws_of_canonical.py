@@ -12,8 +12,8 @@ import bson
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fixtures.stores.canonical import hash_of_record, packed, record_of
-from fixtures.stores.mongodb.bson import (
+from rollproof.stores.canonical import hash_of_record, packed, record_of
+from rollproof.stores.mongodb.bson import (
     bound_key,
     bound_text,
     elements,
@@ -24,8 +24,8 @@ from fixtures.stores.mongodb.bson import (
     tree,
     without,
 )
-from fixtures.stores.redis.values import Unordered, framed, string, text
-from fixtures.stores.vectors import float_bytes, json_bytes, record_hash, sparse_bytes
+from rollproof.stores.redis.values import Unordered, framed, string, text
+from rollproof.stores.vectors import float_bytes, json_bytes, record_hash, sparse_bytes
 from tests.unit.laws.made_up import (
     bson_scalars,
     bson_values,

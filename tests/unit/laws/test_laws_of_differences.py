@@ -15,14 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.baseline import comparison
-from fixtures.baseline.comparison import Comparison, compare_part, compare_records
-from fixtures.baseline.sampling import Coverage
-from fixtures.losses import accounting
-from fixtures.losses.accounting import Account
-from fixtures.losses.changes import Written, difference, pairs
-from fixtures.stores.blocks import read_block, spread, write_block
-from fixtures.stores.contract import RecordHash
+from rollproof.baseline import comparison
+from rollproof.baseline.comparison import Comparison, compare_part, compare_records
+from rollproof.baseline.sampling import Coverage
+from rollproof.losses import accounting
+from rollproof.losses.accounting import Account
+from rollproof.losses.changes import Written, difference, pairs
+from rollproof.stores.blocks import read_block, spread, write_block
+from rollproof.stores.contract import RecordHash
 from tests.unit.laws.made_up import records
 
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fixtures.target.data_formats import Fit, Marks
-from fixtures.target.kinds import kinds
+from rollproof.profile.data_formats import Fit, Marks
+from rollproof.profile.kinds import kinds
 
 SIGNS = {"+": Fit.FITS, "-": Fit.REFUSED, "?": Fit.UNKNOWN}
 

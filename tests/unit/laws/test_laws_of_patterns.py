@@ -9,7 +9,7 @@ from itertools import combinations, product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.collection import first_hidden, hides, narrow_first
+from rollproof.collection import first_hidden, hides, narrow_first
 
 # Some have a meaning of their own in brackets, or in the regex that fnmatch makes.
 _LETTERS = "abc.^-!]\\&[\n"

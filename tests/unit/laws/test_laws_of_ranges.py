@@ -11,9 +11,9 @@ from itertools import chain, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.stores.kafka.ranges import Extent, divided, runs, segments, shifted
-from fixtures.stores.mysql.columns import Column
-from fixtures.stores.mysql.keys import Key, between
+from rollproof.stores.kafka.ranges import Extent, divided, runs, segments, shifted
+from rollproof.stores.mysql.columns import Column
+from rollproof.stores.mysql.keys import Key, between
 
 extents = st.dictionaries(
     st.integers(0, 3),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from fixtures.redaction.redactor import Redactor
+from rollproof.redaction.redactor import Redactor
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "plain": str,

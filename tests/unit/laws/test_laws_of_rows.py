@@ -14,9 +14,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fixtures.stores.mysql import rows as mysql_rows
-from fixtures.stores.mysql.columns import Column, _row_text
-from fixtures.stores.mysql.rows import RowWriter
+from rollproof.stores.mysql import rows as mysql_rows
+from rollproof.stores.mysql.columns import Column, _row_text
+from rollproof.stores.mysql.rows import RowWriter
 
 # Values of each type, of which many are another in a text that does not say where they end.
 VALUES: dict[str, list[Any]] = {

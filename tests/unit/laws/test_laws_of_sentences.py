@@ -14,21 +14,21 @@ from allure_commons import model2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.errors import Meaning, Mismatch, Problem, Unverifiable
 from fixtures.gating.evidence import Expect, Sides
 from fixtures.gating.gate import BLOCKED, Gate
 from fixtures.gating.recorder import judge
-from fixtures.incident.incident import new_incident
-from fixtures.incident.ledger import Note, Planned, Result, Run
-from fixtures.incident.tally import tally
-from fixtures.redaction.redactor import Redactor
-from fixtures.stages import PHASES
-from fixtures.system.clock import Moment
-from fixtures.target.profile import Windows
-from fixtures.verdict import Verdict
 from reports.allure.categories import CATEGORIES, code_of
 from reports.allure.results import RedactingLogger, unreported
 from reports.text.room import Room
+from rollproof.errors import Meaning, Mismatch, Problem, Unverifiable
+from rollproof.incident.incident import new_incident
+from rollproof.incident.ledger import Note, Planned, Result, Run
+from rollproof.incident.tally import tally
+from rollproof.profile.profile import Windows
+from rollproof.redaction.redactor import Redactor
+from rollproof.runbook import PHASES
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 
 # What once decided, and what a sentence could look like to mean something.
 ONCE = (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.migration_lint.sql_text import Unreadable, statements, tokens
+from rollproof.migrations.sql_text import Unreadable, statements, tokens
 
 # What would end a statement, or begin a comment or a quotation, if it were not quoted.
 SIGNS = [";", "//", "$$", "--", "-- x", "/*", "*/", "#", "\n", "DELIMITER $$", "a", " ", "é"]

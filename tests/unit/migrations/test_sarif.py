@@ -11,8 +11,8 @@ from urllib.parse import unquote
 import pytest
 from jsonschema import Draft4Validator
 
-from fixtures.migration_lint.finding import Finding, Judgement, Linted, sarif
-from fixtures.system.files import canonical_json, strict_json
+from rollproof.migrations.finding import Finding, Judgement, Linted, sarif
+from rollproof.system.files import canonical_json, strict_json
 
 SCHEMA = Path(__file__).with_name("sarif-2.1.0.schema.json")
 FINDINGS = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.migration_lint.finding import Finding, Judgement, Linted
-from fixtures.migration_lint.lint import ChangedFile, lint
-from fixtures.migration_lint.models import ChangedCode
+from rollproof.migrations.finding import Finding, Judgement, Linted
+from rollproof.migrations.lint import ChangedFile, lint
+from rollproof.migrations.models import ChangedCode
 from tests.unit.migrations.test_undoable_sql import BEFORE
 
 PATH = "alembic/versions/b_second.py"

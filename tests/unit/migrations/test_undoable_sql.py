@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.migration_lint.finding import Finding, Findings, Judgement
-from fixtures.migration_lint.known import Known
-from fixtures.migration_lint.schema_before import Column, SchemaBefore, Table
-from fixtures.migration_lint.sql import lint_sql
-from fixtures.migration_lint.sql_text import Unreadable, statements
+from rollproof.migrations.finding import Finding, Findings, Judgement
+from rollproof.migrations.known import Known
+from rollproof.migrations.schema_before import Column, SchemaBefore, Table
+from rollproof.migrations.sql import lint_sql
+from rollproof.migrations.sql_text import Unreadable, statements
 
 USERS = Table(
     columns={

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContent, RecordedStore
-from fixtures.migration_lint.column_types import NotComparable, narrows, narrows_charset
-from fixtures.migration_lint.finding import Findings, Judgement
-from fixtures.migration_lint.known import Known
-from fixtures.migration_lint.schema_before import SchemaBefore, schema_before
-from fixtures.migration_lint.sql import lint_sql
-from fixtures.target.kinds import kinds
+from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent, RecordedStore
+from rollproof.migrations.column_types import NotComparable, narrows, narrows_charset
+from rollproof.migrations.finding import Findings, Judgement
+from rollproof.migrations.known import Known
+from rollproof.migrations.schema_before import SchemaBefore, schema_before
+from rollproof.migrations.sql import lint_sql
+from rollproof.profile.kinds import kinds
 
 HOLDS = [
     ("int", "int"),
@@ -159,7 +159,7 @@ def test_a_table_that_two_stores_have_is_not_known() -> None:
 def test_a_statement_of_an_unknown_dialect_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor one that may be for either of two stores."""
     other = replace(kinds()["mongodb"], dialect="postgres")
-    monkeypatch.setattr("fixtures.migration_lint.schema_before.kinds", lambda: {**kinds(), "mongodb": other})
+    monkeypatch.setattr("rollproof.migrations.schema_before.kinds", lambda: {**kinds(), "mongodb": other})
     assert _schema(("pages", "mongodb")).dialect == "postgres"
     for before in (_schema(), _schema(("mysql", "mysql"), ("pages", "mongodb"))):
         findings = Findings("m.sql")

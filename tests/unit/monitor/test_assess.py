@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.decision.tree import Action
-from fixtures.errors import ExitCode
-from fixtures.monitor import assessment
-from fixtures.monitor.monitor import COLLECTED
-from fixtures.monitoring.samples import PASSING, Sample, SampleWriter, Unreached, samples_path
-from fixtures.monitoring.severity import Severity, Standing
+from rollproof.errors import ExitCode
+from rollproof.monitoring import assessment
+from rollproof.monitoring.monitor import COLLECTED
+from rollproof.monitoring.samples import PASSING, Sample, SampleWriter, Unreached, samples_path
+from rollproof.monitoring.severity import Severity, Standing
+from rollproof.monitoring.tree import Action
 from tests.unit.command_line import Ran
 from tests.unit.made_samples import Probes, cut_off, requests, samples, unreached, value
 

@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 import pytest
 
-from fixtures.decision.tree import Action, Decision, Scope, decide
-from fixtures.decision.wish import Kind
-from fixtures.monitoring.severity import Severity
+from rollproof.monitoring.severity import Severity
+from rollproof.monitoring.tree import Action, Decision, Scope, decide
+from rollproof.monitoring.wish import Kind
 
 CRITICAL, NON_CRITICAL = Severity.CRITICAL, Severity.NON_CRITICAL
 ONE = Scope(services=("backend",))

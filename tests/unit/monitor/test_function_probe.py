@@ -8,16 +8,16 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from fixtures.application.canary import canary_in_use
-from fixtures.errors import Unverifiable
-from fixtures.monitoring.samples import Probe, ProbeKind
-from fixtures.monitoring.severity import Severity, Standing, assess
-from fixtures.probes.function_probe import FunctionProbe
-from fixtures.probes.probe import Reading
-from fixtures.probes.probes import probes_of
-from fixtures.target.application_profile import Function
-from fixtures.target.bands import Bands
-from fixtures.target.profile import Target
+from rollproof.application.canary import canary_in_use
+from rollproof.errors import Unverifiable
+from rollproof.monitoring.probes.function_probe import FunctionProbe
+from rollproof.monitoring.probes.probe import Reading
+from rollproof.monitoring.probes.probes import probes_of
+from rollproof.monitoring.samples import Probe, ProbeKind
+from rollproof.monitoring.severity import Severity, Standing, assess
+from rollproof.profile.application_profile import Function
+from rollproof.profile.bands import Bands
+from rollproof.profile.profile import Target
 from tests.unit.application_stand_in import TOKEN, Exchange, StandIn, answer, running
 from tests.unit.made_samples import BEAT, WELL, named, samples, value
 
@@ -74,7 +74,7 @@ def well(application: StandIn, target: Target, monkeypatch: pytest.MonkeyPatch) 
             "deleted": answer(200, {}),
         }
     )
-    monkeypatch.setattr("fixtures.application.canary._SECOND", 0.0)
+    monkeypatch.setattr("rollproof.application.canary._SECOND", 0.0)
     changed = {
         "url": application.url,
         "canary": canary.model_copy(update={"sweeper": None, "references": {}}),

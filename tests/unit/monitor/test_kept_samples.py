@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Unverifiable, UsageProblem
-from fixtures.incident import kept_samples
-from fixtures.incident.incident import Incident, find_change
-from fixtures.incident.kept_samples import KeptSamples, keep_samples, read_kept, read_taken, samples_kept
-from fixtures.monitoring.samples import Sample, SampleWriter, read_samples, samples_path
-from fixtures.record_names import SAMPLES, TAKEN
-from fixtures.system.clock import Moment
-from fixtures.system.files import json_line
-from fixtures.system.record_files import as_json
-from fixtures.target.profile import Target
+from rollproof.errors import Unverifiable, UsageProblem
+from rollproof.incident import kept_samples
+from rollproof.incident.incident import Incident, find_change
+from rollproof.incident.kept_samples import KeptSamples, keep_samples, read_kept, read_taken, samples_kept
+from rollproof.monitoring.samples import Sample, SampleWriter, read_samples, samples_path
+from rollproof.profile.profile import Target
+from rollproof.record_names import SAMPLES, TAKEN
+from rollproof.system.clock import Moment
+from rollproof.system.files import json_line
+from rollproof.system.record_files import as_json
 from tests.unit.made_samples import BEAT, samples
 
 

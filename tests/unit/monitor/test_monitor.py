@@ -15,17 +15,17 @@ from time import sleep
 
 import pytest
 
-from fixtures.errors import Mismatch, Unverifiable
-from fixtures.monitor.monitor import Beats, Summary
-from fixtures.monitoring import samples
-from fixtures.monitoring.samples import ProbeId, ProbeKind, Sample, Unreached, read_samples, samples_path
-from fixtures.probes.probe import Probe, Reading, Unheld
-from fixtures.probes.probes import Answering
-from fixtures.system.clock import Moment
-from fixtures.system.files import read_lines
-from fixtures.target.profile import load_target
 from reports.answers.monitor_view import line_of
-from rollback_actions.command_line import main
+from rollproof.cli.command_line import main
+from rollproof.errors import Mismatch, Unverifiable
+from rollproof.monitoring import samples
+from rollproof.monitoring.monitor import Beats, Summary
+from rollproof.monitoring.probes.probe import Probe, Reading, Unheld
+from rollproof.monitoring.probes.probes import Answering
+from rollproof.monitoring.samples import ProbeId, ProbeKind, Sample, Unreached, read_samples, samples_path
+from rollproof.profile.profile import load_target
+from rollproof.system.clock import Moment
+from rollproof.system.files import read_lines
 from tests.conftest import ROOT
 from tests.unit.monitor.turned_time import TurnedTime, turned
 

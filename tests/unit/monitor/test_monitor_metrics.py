@@ -19,14 +19,14 @@ from time import sleep
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fixtures.errors import ExitCode, UsageProblem
-from fixtures.monitor import monitor_metrics
-from fixtures.monitor.monitor import Beats
-from fixtures.monitor.monitor_metrics import MonitorMetrics, scraped
-from fixtures.monitoring.samples import Probe, ProbeKind, Sample, SampleWriter, samples_path
-from fixtures.monitoring.severity import Severity, Standing
-from fixtures.target.profile import Target
-from rollback_actions.command_line import main
+from rollproof.cli.command_line import main
+from rollproof.errors import ExitCode, UsageProblem
+from rollproof.monitoring import monitor_metrics
+from rollproof.monitoring.monitor import Beats
+from rollproof.monitoring.monitor_metrics import MonitorMetrics, scraped
+from rollproof.monitoring.samples import Probe, ProbeKind, Sample, SampleWriter, samples_path
+from rollproof.monitoring.severity import Severity, Standing
+from rollproof.profile.profile import Target
 from tests.conftest import ROOT
 from tests.unit.made_samples import BEAT, requests, samples, value
 from tests.unit.monitor.test_monitor import Told
@@ -381,7 +381,7 @@ def test_the_command_says_that_a_port_is_in_use(
 
 def test_the_library_is_imported_by_who_is_scraped_alone(command: list[str]) -> None:
     script = (
-        "import sys\nfrom rollback_actions.command_line import main\n"
+        "import sys\nfrom rollproof.cli.command_line import main\n"
         f"sys.argv = ['rollback_actions', *{command[3:]!r}, '--beats=1']\n"
         "code = main()\nprint('IMPORTED', 'prometheus_client' in sys.modules, int(code))\n"
     )

@@ -14,17 +14,17 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from fixtures.engines.compose import ComposeEngine
-from fixtures.engines.engine import EngineUnreached, Usage
-from fixtures.errors import Meaning, Mismatch, Unverifiable
-from fixtures.monitoring.samples import PASSING, ProbeId, ProbeKind, Unreached
-from fixtures.probes import held_view
-from fixtures.probes.probe import Reading, Unheld, unreached_by
-from fixtures.probes.probes import Answering, ContainersProbe, MemoryProbe, StoreProbe, probes_of
-from fixtures.probes.web_probes import HealthProbe, PageProbe, page_status_of, usual_milliseconds
-from fixtures.stores.registry import open_view
-from fixtures.target.access_log import Requests
-from fixtures.target.profile import Target, load_target
+from rollproof.engines.compose import ComposeEngine
+from rollproof.engines.engine import EngineUnreached, Usage
+from rollproof.errors import Meaning, Mismatch, Unverifiable
+from rollproof.monitoring.probes import held_view
+from rollproof.monitoring.probes.probe import Reading, Unheld, unreached_by
+from rollproof.monitoring.probes.probes import Answering, ContainersProbe, MemoryProbe, StoreProbe, probes_of
+from rollproof.monitoring.probes.web_probes import HealthProbe, PageProbe, page_status_of, usual_milliseconds
+from rollproof.monitoring.samples import PASSING, ProbeId, ProbeKind, Unreached
+from rollproof.profile.access_log import Requests
+from rollproof.profile.profile import Target, load_target
+from rollproof.stores.registry import open_view
 from tests.conftest import ROOT, write_profile
 from tests.stack.faults import closed_port
 from tests.unit.application_stand_in import StandIn, answer, running
@@ -62,8 +62,8 @@ def test_each_target_has_the_probes_of_what_it_is_made_of(tmp_path: Path) -> Non
 def test_no_driver_is_imported_before_a_store_is_asked(tmp_path: Path) -> None:
     profile = write_profile(tmp_path, MYSQL + STORES)
     script = (
-        "import sys; from pathlib import Path; from fixtures.target.profile import load_target\n"
-        "from fixtures.probes.probes import probes_of\n"
+        "import sys; from pathlib import Path; from rollproof.profile.profile import load_target\n"
+        "from rollproof.monitoring.probes.probes import probes_of\n"
         "probes_of(load_target(Path(sys.argv[1])), 4.0, lambda: 0.0)\n"
         "drivers = {'pymysql', 'pymongo', 'redis', 'minio', 'confluent_kafka', 'pymilvus', 'numpy'}\n"
         "print('IMPORTED', sorted(drivers & set(sys.modules)))\n"

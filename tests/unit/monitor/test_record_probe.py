@@ -11,15 +11,15 @@ from typing import Any, cast
 
 import pytest
 
-from fixtures.baseline.facts import RecordedStore
-from fixtures.baseline.folder import Baseline
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import Problem, Unverifiable, UsageProblem
-from fixtures.probes import held_view, record_probe
-from fixtures.probes.probe import Reading
-from fixtures.probes.record_probe import LostRecords, Missed, RecordsProbe, StoreCounts, ordinal
-from fixtures.probes.usual import CurrentUsual
-from fixtures.target.profile import Target, load_target
+from rollproof.baseline.facts import RecordedStore
+from rollproof.baseline.folder import Baseline
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import Problem, Unverifiable, UsageProblem
+from rollproof.monitoring.probes import held_view, record_probe
+from rollproof.monitoring.probes.probe import Reading
+from rollproof.monitoring.probes.record_probe import LostRecords, Missed, RecordsProbe, StoreCounts, ordinal
+from rollproof.monitoring.probes.usual import CurrentUsual
+from rollproof.profile.profile import Target, load_target
 from tests.conftest import write_profile
 from tests.unit.baseline.test_baseline import FACTS
 from tests.unit.monitor.turned_time import TurnedTime, turned

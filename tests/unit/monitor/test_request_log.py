@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from fixtures.errors import Unverifiable
-from fixtures.probes.request_probe import Cursor, Tally, percentile, stamped
-from fixtures.system.http import AGENT
-from fixtures.target.access_log import Requests
+from rollproof.errors import Unverifiable
+from rollproof.monitoring.probes.request_probe import Cursor, Tally, percentile, stamped
+from rollproof.profile.access_log import Requests
+from rollproof.system.http import AGENT
 
 NGINX = Requests(service="nginx")
 START = 1_795_640_400  # 2026-11-25 21:00:00 UTC

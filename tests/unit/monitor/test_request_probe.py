@@ -10,13 +10,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from fixtures.engines.engine import ContainerEngine, RunningContainer
-from fixtures.errors import Unverifiable
-from fixtures.probes import request_probe
-from fixtures.probes.request_probe import LogProbe, PrometheusProbe, open_requests
-from fixtures.system.http import AGENT
-from fixtures.target.access_log import Prometheus, Requests
-from fixtures.target.profile import load_target
+from rollproof.engines.engine import ContainerEngine, RunningContainer
+from rollproof.errors import Unverifiable
+from rollproof.monitoring.probes import request_probe
+from rollproof.monitoring.probes.request_probe import LogProbe, PrometheusProbe, open_requests
+from rollproof.profile.access_log import Prometheus, Requests
+from rollproof.profile.profile import load_target
+from rollproof.system.http import AGENT
 from tests.conftest import write_profile
 from tests.unit.application_stand_in import Exchange, StandIn, running
 from tests.unit.monitor.test_request_log import line, log

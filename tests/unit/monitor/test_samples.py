@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Unverifiable
-from fixtures.monitoring.samples import Life, Monitor, Probe, ProbeKind, Sample, SampleWriter, read_samples
-from fixtures.system.clock import Moment
-from fixtures.system.record_files import as_json
+from rollproof.errors import Unverifiable
+from rollproof.monitoring.samples import Life, Monitor, Probe, ProbeKind, Sample, SampleWriter, read_samples
+from rollproof.system.clock import Moment
+from rollproof.system.record_files import as_json
 
 PROBES = {
     "health": Probe(True, 0.01, "200 status UP", 9.5, kind=ProbeKind.HEALTH),

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
-from fixtures.monitoring.samples import PASSING, Probe, ProbeKind, Unreached
-from fixtures.monitoring.severity import (
+from rollproof.monitoring.samples import PASSING, Probe, ProbeKind, Unreached
+from rollproof.monitoring.severity import (
     NOT_FROM_HERE,
     Assessment,
     Finding,
@@ -19,8 +19,8 @@ from fixtures.monitoring.severity import (
     assess,
     first_bad,
 )
-from fixtures.system.clock import Moment
-from fixtures.target.bands import Band, Bands
+from rollproof.profile.bands import Band, Bands
+from rollproof.system.clock import Moment
 from tests.unit.made_samples import BEAT, WELL, Probes, cut_off, requests, samples, unreached, value
 
 

@@ -10,19 +10,19 @@ from typing import Self, cast
 
 import pytest
 
-from fixtures.collection import Json
-from fixtures.engines.engine import ContainerEngine, Endpoint
-from fixtures.errors import Unverifiable
-from fixtures.probes import held_view
-from fixtures.probes.store_probes import ConnectionsProbe, LagProbe, VectorProbe
-from fixtures.stores.contract import Answer, ConnectionsView, Hit, LaggingContent, Search, VectorView
-from fixtures.stores.kafka.positions import Positions, lags
-from fixtures.stores.qdrant.descriptor import QdrantProfile
-from fixtures.stores.reach import NOBODY, Reach
-from fixtures.stores.registry import content_at, view_at
-from fixtures.target.kinds import descriptor_of
-from fixtures.target.profile import Target, load_target
-from fixtures.target.store_descriptor import Trait
+from rollproof.collection import Json
+from rollproof.engines.engine import ContainerEngine, Endpoint
+from rollproof.errors import Unverifiable
+from rollproof.monitoring.probes import held_view
+from rollproof.monitoring.probes.store_probes import ConnectionsProbe, LagProbe, VectorProbe
+from rollproof.profile.kinds import descriptor_of
+from rollproof.profile.profile import Target, load_target
+from rollproof.profile.store_descriptor import Trait
+from rollproof.stores.contract import Answer, ConnectionsView, Hit, LaggingContent, Search, VectorView
+from rollproof.stores.kafka.positions import Positions, lags
+from rollproof.stores.qdrant.descriptor import QdrantProfile
+from rollproof.stores.reach import NOBODY, Reach
+from rollproof.stores.registry import content_at, view_at
 from tests.conftest import write_profile
 from tests.unit.monitor.turned_time import TurnedTime, turned
 from tests.unit.sandbox import MYSQL

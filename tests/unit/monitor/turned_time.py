@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from fixtures.monitor import monitor
-from fixtures.system.clock import Moment
-from fixtures.system.side_by_side import Question
+from rollproof.monitoring import monitor
+from rollproof.system.clock import Moment
+from rollproof.system.side_by_side import Question
 
 _START = datetime(2026, 3, 14, 9, 0, tzinfo=UTC)
 # How often it is looked whether a thread that was started is on its way, or done.

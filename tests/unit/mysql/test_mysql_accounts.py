@@ -7,8 +7,8 @@ from typing import Any, cast
 import pymysql
 import pytest
 
-from fixtures.stores.contract import Beside
-from fixtures.stores.mysql import accounts
+from rollproof.stores.contract import Beside
+from rollproof.stores.mysql import accounts
 
 MOVING = {"gtid_owned": "3e11:23#4", "gtid_executed": "3e11:1-23", "gtid_slave_pos": "0-1-23"}
 # MariaDB's, by the network card's address: a container that is re-created has another.

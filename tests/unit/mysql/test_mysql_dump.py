@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ActionFailed
-from rollback_actions.stores.mysql.dump import expect_taken, read_dump
+from rollproof.errors import ActionFailed
+from rollproof.stores.mysql.dump import expect_taken, read_dump
 
 MYSQL = rb"""-- MySQL dump 10.13
 /*!40000 DROP DATABASE IF EXISTS `shop`*/;

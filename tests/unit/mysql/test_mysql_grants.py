@@ -2,8 +2,8 @@
 
 import pytest
 
-from fixtures.stores.mysql.privileges import NEEDED, parsed
-from rollback_actions.stores.mysql.keeper import FOREIGN_DEFINER
+from rollproof.stores.mysql.keeper import FOREIGN_DEFINER
+from rollproof.stores.mysql.privileges import NEEDED, parsed
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.stores.mysql.columns import LONGEST_TOGETHER, Column, hashed, row_hash
-from fixtures.stores.mysql.keys import Key, between
+from rollproof.stores.mysql.columns import LONGEST_TOGETHER, Column, hashed, row_hash
+from rollproof.stores.mysql.keys import Key, between
 
 
 def _column(name: str, kind: str, **other: object) -> Column:

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import pytest
 
-from fixtures.collection import Json
-from fixtures.engines.engine import Endpoint
-from fixtures.stores.mysql import schema
-from fixtures.stores.reach import NOBODY, Reach
+from rollproof.collection import Json
+from rollproof.engines.engine import Endpoint
+from rollproof.stores.mysql import schema
+from rollproof.stores.reach import NOBODY, Reach
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 TABLE = {"name": "shop.orders", "ENGINE": "InnoDB", "type": "BASE TABLE"}

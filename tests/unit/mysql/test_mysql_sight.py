@@ -3,13 +3,13 @@
 import pytest
 from pydantic import SecretStr
 
-from fixtures.collection import Json
-from fixtures.stores.mysql.descriptor import DESCRIPTOR, MysqlProfile
-from fixtures.stores.mysql.privileges import parsed, sight
-from fixtures.stores.mysql.view import Flavour
-from fixtures.target.sections import Account, Address
-from rollback_actions.stores.mysql.clients import SEEING_OTHERS
-from rollback_actions.stores.mysql.keeper import FOREIGN_DEFINER
+from rollproof.collection import Json
+from rollproof.profile.sections import Account, Address
+from rollproof.stores.mysql.clients import SEEING_OTHERS
+from rollproof.stores.mysql.descriptor import DESCRIPTOR, MysqlProfile
+from rollproof.stores.mysql.keeper import FOREIGN_DEFINER
+from rollproof.stores.mysql.privileges import parsed, sight
+from rollproof.stores.mysql.view import Flavour
 
 WHOLE = "GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON `shop%`.* TO `r`@`%`"
 ROUTINES = {

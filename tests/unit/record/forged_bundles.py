@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fixtures.incident.journal import hash_of
-from fixtures.record_names import CHAIN, HEAD, INCIDENT, VERDICT
-from fixtures.system.files import canonical_json, json_line
+from rollproof.incident.journal import hash_of
+from rollproof.record_names import CHAIN, HEAD, INCIDENT, VERDICT
+from rollproof.system.files import canonical_json, json_line
 from tests.unit.drawn_incident import IDENTITY
 from tests.unit.sealed_record import edited, unpacked
 

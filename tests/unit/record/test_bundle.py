@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ActionFailed, ExitCode
-from fixtures.redaction.redactor import Redactor
-from fixtures.system.files import canonical_json
-from fixtures.target.profile import load_target
 from reports.bundle import bundle
 from reports.bundle.bundle import MANIFEST, write_bundle
 from reports.bundle.bundle_check import BundleWrong, verify_bundle
-from rollback_actions.command_line import main
+from rollproof.cli.command_line import main
+from rollproof.errors import ActionFailed, ExitCode
+from rollproof.profile.profile import load_target
+from rollproof.redaction.redactor import Redactor
+from rollproof.system.files import canonical_json
 from tests.conftest import PROFILE
 from tests.unit.clock import Clock
 from tests.unit.made_incident import MadeIncident, clock

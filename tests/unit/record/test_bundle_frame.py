@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode
 from reports.bundle.bundle_check import _CHUNK, BundleWrong, _Unpacked, verify_bundle
+from rollproof.errors import ExitCode
 from tests.unit.record.test_bundle import Command, clock, made, packed, run
 
 __all__ = ["clock", "made", "run"]

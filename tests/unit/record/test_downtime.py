@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from fixtures.errors import UsageProblem
-from fixtures.incident.downtime import (
+from rollback_actions.session.journal import Journal
+from rollproof.errors import UsageProblem
+from rollproof.incident.downtime import (
     Since,
     forget_unreadable,
     incident_began,
@@ -19,17 +20,16 @@ from fixtures.incident.downtime import (
     read_downtime,
     record_downtime,
 )
-from fixtures.incident.incident import Incident, RollbackRecord
-from fixtures.incident.journal import DETECTED
-from fixtures.incident.rollbacks import ROLLBACK_BEGAN
-from fixtures.incident.tally import tally
-from fixtures.monitoring.samples import Sample, SampleWriter
-from fixtures.record_names import CONTACTS, DOWNTIME, SAMPLES
-from fixtures.system.clock import Moment
-from fixtures.system.record_files import write_record
-from fixtures.target.profile import Target
-from fixtures.verdict import Verdict
-from rollback_actions.session.journal import Journal
+from rollproof.incident.incident import Incident, RollbackRecord
+from rollproof.incident.journal import DETECTED
+from rollproof.incident.rollbacks import ROLLBACK_BEGAN
+from rollproof.incident.tally import tally
+from rollproof.monitoring.samples import Sample, SampleWriter
+from rollproof.profile.profile import Target
+from rollproof.record_names import CONTACTS, DOWNTIME, SAMPLES
+from rollproof.system.clock import Moment
+from rollproof.system.record_files import write_record
+from rollproof.verdict import Verdict
 from tests.unit.made_samples import BEAT, Probes, requests, samples, value
 
 VERIFIED = 90.0

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.incident.incident import record_of
-from fixtures.redaction.redactor import Redactor
+from rollproof.incident.incident import record_of
+from rollproof.redaction.redactor import Redactor
 
 TOKEN = "kT9vQx2R7mWpL4sZ8nB1cY6hD3fG0aJ5"  # noqa: S105 - a canary
 AWKWARD = 'p@ss/wörd\'with "all" <of>\\them&'
@@ -55,7 +55,7 @@ def test_scan_of_what_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: py
     def refuse(*_arguments: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr("fixtures.redaction.scan.open_regular", refuse)
+    monkeypatch.setattr("rollproof.redaction.scan.open_regular", refuse)
 
     with pytest.raises(PermissionError):
         Redactor([TOKEN]).scan(tmp_path)

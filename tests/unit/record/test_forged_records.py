@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode, UsageProblem
-from fixtures.record_names import CHAIN, HEAD
-from fixtures.redaction.redactor import Redactor
-from fixtures.sealing.chain import Sealing, standing
-from fixtures.sealing.signature import sign
-from fixtures.target.profile import Signing
-from fixtures.verdict import Verdict
 from reports.bundle.bundle import write_bundle
 from reports.bundle.bundle_check import BundleWrong, verify_bundle
 from reports.bundle.record_check import check_record
 from reports.incident.incident_record import read_record
 from reports.verdict.recount import recounted
 from reports.verdict.verdict import read_verdict, write_verdict
+from rollproof.errors import ExitCode, UsageProblem
+from rollproof.profile.profile import Signing
+from rollproof.record_names import CHAIN, HEAD
+from rollproof.redaction.redactor import Redactor
+from rollproof.sealing.chain import Sealing, standing
+from rollproof.sealing.signature import sign
+from rollproof.verdict import Verdict
 from tests.unit.record.forged_bundles import packed as packed_tar
 from tests.unit.record.forged_bundles import tar_of
 from tests.unit.record.test_sealing import chained_again, record, signed_once, unsigned, unsigned_once

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ActionFailed, Problem
-from fixtures.incident import journal as reading
-from fixtures.incident.journal import JournalBroken, object_in, read_journal, texts_in, verify_journal
-from fixtures.system.command import OUTPUT_CHARACTERS, Deadline, observed, run_command
-from fixtures.system.files import append_line, json_line
 from reports.incident.journal_end import journal_end
 from rollback_actions.session import journal as journal_module
 from rollback_actions.session.journal import Journal, set_aside
+from rollproof.errors import ActionFailed, Problem
+from rollproof.incident import journal as reading
+from rollproof.incident.journal import JournalBroken, object_in, read_journal, texts_in, verify_journal
+from rollproof.system.command import OUTPUT_CHARACTERS, Deadline, observed, run_command
+from rollproof.system.files import append_line, json_line
 
 
 @pytest.fixture

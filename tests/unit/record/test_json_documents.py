@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 import typer
 
-from fixtures.decision.tree import Action
-from fixtures.decision.wish import Kind
-from fixtures.errors import ExitCode, UsageProblem
-from fixtures.gating.check_run import CheckRun
-from fixtures.incident.incident import find_change
-from fixtures.incident.ledger import Note, NoteKind, Planned, Result, Run
-from fixtures.migration_lint.finding import SARIF, Finding, Judgement, Linted, sarif
-from fixtures.rollback.status import State
-from fixtures.stages import STEPS
-from fixtures.system.clock import Moment
-from fixtures.system.files import canonical_json, strict_json
-from fixtures.verdict import Verdict
 from reports.terminal.document import answer, ask, owe
-from rollback_actions.command_line import main
+from rollback_actions.check_run import CheckRun
+from rollproof.cli.command_line import main
+from rollproof.errors import ExitCode, UsageProblem
+from rollproof.incident.incident import find_change
+from rollproof.incident.ledger import Note, NoteKind, Planned, Result, Run
+from rollproof.migrations.finding import SARIF, Finding, Judgement, Linted, sarif
+from rollproof.monitoring.tree import Action
+from rollproof.monitoring.wish import Kind
+from rollproof.planning.status import State
+from rollproof.runbook import STEPS
+from rollproof.system.clock import Moment
+from rollproof.system.files import canonical_json, strict_json
+from rollproof.verdict import Verdict
 from tests.unit.clock import Clock
 from tests.unit.command_line import Ran, begin, read_document
 from tests.unit.made_incident import MadeIncident, clock
@@ -118,7 +118,7 @@ def test_ctrl_c_is_a_document(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None
     def interrupted(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fixtures.target.profile.load_target", interrupted)
+    monkeypatch.setattr("rollproof.profile.profile.load_target", interrupted)
     found = run.document("card", code=ExitCode.INTERRUPTED)
     assert found.problem is not None
     assert found.problem.observed == "interrupted"
@@ -128,7 +128,7 @@ def test_a_bug_is_a_document(run: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("fixtures.target.profile.load_target", wrong)
+    monkeypatch.setattr("rollproof.profile.profile.load_target", wrong)
     found = run.document("plan", code=ExitCode.BROKEN)
     assert found.problem is not None
     assert found.problem.observed.startswith("ZeroDivisionError; traceback in ")

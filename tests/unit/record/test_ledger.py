@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Meaning
 from fixtures.gating.gate import gate_of
-from fixtures.incident.incident import Incident, RollbackRecord, new_incident
-from fixtures.incident.ledger import Planned, Result, Run, runs
-from fixtures.incident.tally import runs_of_span, tally
-from fixtures.stages import PHASES
-from fixtures.system.clock import Moment
-from fixtures.target.profile import Window, Windows
-from fixtures.verdict import FirstRed, Verdict, combine
+from rollproof.errors import Meaning
+from rollproof.incident.incident import Incident, RollbackRecord, new_incident
+from rollproof.incident.ledger import Planned, Result, Run, runs
+from rollproof.incident.tally import runs_of_span, tally
+from rollproof.profile.profile import Window, Windows
+from rollproof.runbook import PHASES
+from rollproof.system.clock import Moment
+from rollproof.verdict import FirstRed, Verdict, combine
 
 
 @pytest.fixture

@@ -13,14 +13,14 @@ from typing import Annotated
 
 import pytest
 
-from fixtures.errors import Problem, UsageProblem
-from fixtures.incident.incident import RollbackRecord
-from fixtures.incident.ledger import Note, NoteKind, Result
-from fixtures.redaction.secret import remember
-from fixtures.system import record_files
-from fixtures.system.clock import Moment
-from fixtures.system.files import canonical_json
-from fixtures.system.record_files import (
+from rollproof.errors import Problem, UsageProblem
+from rollproof.incident.incident import RollbackRecord
+from rollproof.incident.ledger import Note, NoteKind, Result
+from rollproof.redaction.secret import remember
+from rollproof.system import record_files
+from rollproof.system.clock import Moment
+from rollproof.system.files import canonical_json
+from rollproof.system.record_files import (
     LEFT_OUT,
     Must,
     WrongRecord,
@@ -32,7 +32,7 @@ from fixtures.system.record_files import (
     rounded,
     write_record,
 )
-from fixtures.verdict import Verdict
+from rollproof.verdict import Verdict
 from tests.conftest import ROOT
 
 
@@ -204,8 +204,8 @@ def test_a_rollback_of_an_earlier_version_is_read() -> None:
 def test_pydantic_is_imported_when_the_first_record_is_read() -> None:
     script = (
         "import sys\n"
-        "import fixtures.incident.incident, fixtures.incident.ledger, fixtures.incident.journal\n"
-        "from fixtures.system.clock import Moment\n"
+        "import rollproof.incident.incident, rollproof.incident.ledger, rollproof.incident.journal\n"
+        "from rollproof.system.clock import Moment\n"
         "now = Moment.now().record()\n"
         "before = 'pydantic' in sys.modules\n"
         "Moment.from_record(now)\n"

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from fixtures import record_names
+from rollproof import record_names
 from tests.conftest import ROOT
 
 ROOMS = ("checks", "fixtures", "reports", "rollback_actions", "rollproof", "staging")
-NAMES_THEM = "fixtures/record_names.py"
+NAMES_THEM = "rollproof/record_names.py"
 APART = {"reports/bundle/verify_record.py": "the checker in each bundle shares no code with the suite"}
 OF_CONTAINERS = ("staging/application/", "staging/images/")
 

@@ -13,10 +13,10 @@ from xml.sax.saxutils import quoteattr
 import pytest
 from _pytest._io.saferepr import saferepr
 
-from fixtures.redaction.redactor import SHORTEST_REST, Redactor
-from fixtures.redaction.secret import remember
-from fixtures.redaction.shapes import MARKER
 from reports.text.page import escaped
+from rollproof.redaction.redactor import SHORTEST_REST, Redactor
+from rollproof.redaction.secret import remember
+from rollproof.redaction.shapes import MARKER
 
 TOKEN = "kT9vQx2R7mWpL4sZ8nB1cY6hD3fG0aJ5"  # noqa: S105 - a canary
 AWKWARD = 'p@ss/wörd\'with "all" <of>\\them&'

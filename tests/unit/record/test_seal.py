@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from pydantic import SecretStr
 
-from fixtures.baseline.seal import new_sealing, require_key, sealing_of
-from fixtures.errors import Unverifiable
-from fixtures.target.profile import Target
+from rollproof.baseline.seal import new_sealing, require_key, sealing_of
+from rollproof.errors import Unverifiable
+from rollproof.profile.profile import Target
 from tests.unit.sandbox import Sandbox
 
 

@@ -15,19 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ActionFailed, ExitCode, Problem, Unverifiable, UsageProblem
-from fixtures.incident.downtime import Downtime, Since
-from fixtures.incident.incident import load_incident
-from fixtures.incident.journal import hash_of, head_of
-from fixtures.record_names import CHAIN, DOWNTIME, HEAD
-from fixtures.redaction.redactor import Redactor
-from fixtures.sealing import chain
-from fixtures.sealing.chain import Sealing, promised, seal_text_of_people, sealed, standing
-from fixtures.sealing.signature import sign
-from fixtures.system.files import canonical_json, sha256_of
-from fixtures.system.record_files import write_record
-from fixtures.target.profile import Signing
-from fixtures.verdict import Verdict
 from reports.bundle.bundle import write_bundle
 from reports.bundle.bundle_check import BundleWrong, verify_bundle
 from reports.bundle.record_check import CHECKER, check_record
@@ -36,6 +23,19 @@ from reports.run import completion, renewal
 from reports.run.renewal import renew
 from reports.verdict.recount import recounted
 from reports.verdict.verdict import read_verdict, write_verdict
+from rollproof.errors import ActionFailed, ExitCode, Problem, Unverifiable, UsageProblem
+from rollproof.incident.downtime import Downtime, Since
+from rollproof.incident.incident import load_incident
+from rollproof.incident.journal import hash_of, head_of
+from rollproof.profile.profile import Signing
+from rollproof.record_names import CHAIN, DOWNTIME, HEAD
+from rollproof.redaction.redactor import Redactor
+from rollproof.sealing import chain
+from rollproof.sealing.chain import Sealing, promised, seal_text_of_people, sealed, standing
+from rollproof.sealing.signature import sign
+from rollproof.system.files import canonical_json, sha256_of
+from rollproof.system.record_files import write_record
+from rollproof.verdict import Verdict
 from tests.fork_server import ForkServer
 from tests.unit.drawn_incident import IDENTITY, drawn_incident, moment
 from tests.unit.record.forged_bundles import ALONE, OF_BUNDLES, OF_FILES, Forger, chained, tar_of
@@ -512,8 +512,8 @@ def test_a_chain_that_nobody_would_read_is_not_written(
 def test_runs_that_go_on_are_left_out(unsigned: SealedRecord) -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
-        from fixtures.incident.ledger import Run  # noqa: PLC0415
-        from fixtures.system.clock import Moment  # noqa: PLC0415
+        from rollproof.incident.ledger import Run  # noqa: PLC0415
+        from rollproof.system.clock import Moment  # noqa: PLC0415
 
         run = Run.begin(unsigned.folder, Moment.now(), gated=True)
         edit(run.folder / "run.json", f'"pid": {os.getpid()}', f'"pid": {child.pid}')

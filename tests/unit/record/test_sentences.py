@@ -14,13 +14,28 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from fixtures.errors import Meaning
-from fixtures.incident.incident import load_incident
-from fixtures.incident.journal import DETECTED, FIRST, hash_of, head_of
-from fixtures.incident.journal_steps import Step, StepId
-from fixtures.incident.ledger import Note, NoteKind, Planned, Result, Run
-from fixtures.incident.reopening import REOPENED
-from fixtures.record_names import (
+from reports.allure.categories import CATEGORIES
+from reports.html import html
+from reports.incident.incident_record import read_record
+from reports.pictures.album import draw_pictures
+from reports.run import completion, renewal
+from reports.run.renewal import renew
+from reports.timeline.timeline import Timeline, timeline_of
+from reports.verdict.gate_page import gate_page
+from reports.verdict.recount import recounted
+from reports.verdict.summary import markdown
+from reports.verdict.verdict import read_verdict, write_verdict
+from rollback_actions.session.journal import Journal
+from rollproof.errors import Meaning
+from rollproof.incident.incident import load_incident
+from rollproof.incident.journal import DETECTED, FIRST, hash_of, head_of
+from rollproof.incident.journal_steps import Step, StepId
+from rollproof.incident.ledger import Note, NoteKind, Planned, Result, Run
+from rollproof.incident.reopening import REOPENED
+from rollproof.planning.status import status_of
+from rollproof.profile.premigration import Waiver
+from rollproof.profile.profile import load_target
+from rollproof.record_names import (
     CHAIN,
     CONTACTS,
     HEAD,
@@ -36,25 +51,10 @@ from fixtures.record_names import (
     RUN_RESULTS,
     VERDICT,
 )
-from fixtures.rollback.status import status_of
-from fixtures.stages import STEPS
-from fixtures.system.clock import Moment
-from fixtures.system.record_files import record_of
-from fixtures.target.premigration import Waiver
-from fixtures.target.profile import load_target
-from fixtures.verdict import Verdict
-from reports.allure.categories import CATEGORIES
-from reports.html import html
-from reports.incident.incident_record import read_record
-from reports.pictures.album import draw_pictures
-from reports.run import completion, renewal
-from reports.run.renewal import renew
-from reports.timeline.timeline import Timeline, timeline_of
-from reports.verdict.gate_page import gate_page
-from reports.verdict.recount import recounted
-from reports.verdict.summary import markdown
-from reports.verdict.verdict import read_verdict, write_verdict
-from rollback_actions.session.journal import Journal
+from rollproof.runbook import STEPS
+from rollproof.system.clock import Moment
+from rollproof.system.record_files import record_of
+from rollproof.verdict import Verdict
 from tests.schemas import RECORDS
 from tests.unit.clock import Clock
 from tests.unit.made_incident import MadeIncident, clock

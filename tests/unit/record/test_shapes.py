@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from fixtures.redaction.redactor import Redactor
-from fixtures.redaction.shapes import MARKER, in_small_letters, surely_secret
+from rollproof.redaction.redactor import Redactor
+from rollproof.redaction.shapes import MARKER, in_small_letters, surely_secret
 
 PASSWORD = "hunter2-Rosebud"  # noqa: S105 - a canary
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm5hIn0.c2lnbmF0dXJlLW9mLXRlc3Q"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.record_names import PICTURES
-from fixtures.redaction.redactor import Redactor
-from fixtures.redaction.shapes import MARKER
 from reports.tools.drawing import EVERY, TIMELINE, draw, pictures_of, remove_pictures
 from reports.tools.processes import NoReport
+from rollproof.record_names import PICTURES
+from rollproof.redaction.redactor import Redactor
+from rollproof.redaction.shapes import MARKER
 from tests.unit.drawn_incident import Drawn, drawn_incident
 
 CANARY = "correct-horse-&-battery"

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.monitoring.samples import Sample
 from reports.pictures.series import ERRORS, LATENCY, MOST_POINTS, RESOURCES, Series, gaps, line_of, step_of
+from rollproof.monitoring.samples import Sample
 from tests.unit.drawn_incident import moment
 from tests.unit.made_samples import BEAT, MONITOR, WELL, Probes, named, requests, value
 

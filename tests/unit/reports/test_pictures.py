@@ -12,12 +12,6 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from fixtures.errors import Problem, Unverifiable
-from fixtures.incident.incident import IncidentKind
-from fixtures.record_names import PICTURES
-from fixtures.system.clock import Moment
-from fixtures.system.files import canonical_json
-from fixtures.verdict import Verdict
 from reports.incident.incident_record import read_record
 from reports.pictures import beside_the_runbook as timeline
 from reports.pictures import monitor, phases, records
@@ -25,6 +19,12 @@ from reports.pictures.album import Album, draw_pictures
 from reports.pictures.style import SMALL, TEXT, WIDTH, fitting, plain, settings, spread, width_of
 from reports.timeline.timeline import timeline_of
 from reports.tools.drawing import EVERY, MONITOR, PHASES, RECORDS, TIMELINE
+from rollproof.errors import Problem, Unverifiable
+from rollproof.incident.incident import IncidentKind
+from rollproof.record_names import PICTURES
+from rollproof.system.clock import Moment
+from rollproof.system.files import canonical_json
+from rollproof.verdict import Verdict
 from tests.unit.drawn_incident import KEPT, Drawn, account, drawn_incident, moment
 
 LARGEST = 150_000

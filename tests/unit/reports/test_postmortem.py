@@ -11,22 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode, Unverifiable
-from fixtures.incident.downtime import record_downtime
-from fixtures.incident.journal import DETECTED
-from fixtures.incident.tally import tally
-from fixtures.monitoring.samples import SampleWriter
-from fixtures.record_names import CONTACTS, JOURNAL, POST_MORTEM, SAMPLES
-from fixtures.redaction.redactor import Redactor
-from fixtures.target.bands import Bands
-from fixtures.target.profile import Windows, load_target
-from fixtures.verdict import Verdict
 from reports.incident.incident_record import read_record
 from reports.postmortem.postmortem import BY_PEOPLE, post_mortem, write_post_mortem
 from reports.text.page import Page
 from reports.verdict.recount import recounted
 from reports.verdict.verdict import write_verdict
 from rollback_actions.session.journal import Journal
+from rollproof.errors import ExitCode, Unverifiable
+from rollproof.incident.downtime import record_downtime
+from rollproof.incident.journal import DETECTED
+from rollproof.incident.tally import tally
+from rollproof.monitoring.samples import SampleWriter
+from rollproof.profile.bands import Bands
+from rollproof.profile.profile import Windows, load_target
+from rollproof.record_names import CONTACTS, JOURNAL, POST_MORTEM, SAMPLES
+from rollproof.redaction.redactor import Redactor
+from rollproof.verdict import Verdict
 from tests.conftest import write_profile
 from tests.unit.clock import Clock
 from tests.unit.made_incident import SECRET_KEY, MadeIncident, clock

@@ -9,22 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.baseline.facts import Facts, RecordedCanary, RecordedContent
-from fixtures.decision.wish import Kind
 from fixtures.gating.verification import Verification
-from fixtures.incident.incident import Incident, RollbackRecord
-from fixtures.incident.ledger import Run
-from fixtures.incident.origin import Origin
-from fixtures.reading import MOST_LINES
-from fixtures.system.clock import Moment
-from fixtures.target.premigration import Waiver
-from fixtures.target.profile import load_target
-from fixtures.verdict import RunVerdict, Verdict
 from reports.allure.checksums import add_checksums, broken_seals
 from reports.incident.journal_end import LONGEST, RECORDS, journal_end
 from reports.run.environment import environment, executor
 from reports.verdict.known_limits import limits_page
 from rollback_actions.session.journal import Journal
+from rollproof.baseline.facts import Facts, RecordedCanary, RecordedContent
+from rollproof.incident.incident import Incident, RollbackRecord
+from rollproof.incident.ledger import Run
+from rollproof.incident.origin import Origin
+from rollproof.monitoring.wish import Kind
+from rollproof.profile.premigration import Waiver
+from rollproof.profile.profile import load_target
+from rollproof.reading import MOST_LINES
+from rollproof.system.clock import Moment
+from rollproof.verdict import RunVerdict, Verdict
 
 COMMIT, OTHER = "a" * 40, "b" * 40
 

@@ -15,8 +15,8 @@ import redis
 import requests
 import urllib3
 
-from fixtures.errors import Meaning, unanswered
 from reports.allure.categories import CATEGORIES, code_of
+from rollproof.errors import Meaning, unanswered
 from tests.conftest import ROOT
 
 WRONG = {
@@ -125,7 +125,7 @@ def test_causes_that_go_in_a_circle_have_an_end() -> None:
 def _expectations() -> Iterator[tuple[str, str]]:
     """Yield what each expectation of phases 1 to 4 is about, and what it means, "" where it does not say."""
     modules = [*(ROOT / "checks" / "verification").glob("*.py"), *(ROOT / "fixtures" / "given").glob("*.py")]
-    for path in [*modules, ROOT / "fixtures/stores/references.py"]:
+    for path in [*modules, ROOT / "rollproof/stores/references.py"]:
         if "premigration" in path.name:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

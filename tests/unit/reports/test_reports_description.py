@@ -7,10 +7,10 @@ from typing import cast
 
 import pytest
 
-from fixtures.errors import Problem
 from fixtures.gating.evidence import SIDES, Sides
-from fixtures.target.mistakes import ProfileProblem, mistake
 from reports.allure.results import note_error
+from rollproof.errors import Problem
+from rollproof.profile.mistakes import ProfileProblem, mistake
 
 
 def test_errors_of_a_profile_are_kept_although_they_have_no_two_sides() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from fixtures.incident.incident import Incident
-from fixtures.system.clock import Moment
 from reports.html.history import MOST_BYTES, MOST_REPORTS, earlier_reports, history_of, write_history
 from reports.tools.processes import NoReport
+from rollproof.incident.incident import Incident
+from rollproof.system.clock import Moment
 
 
 def line(name: str, **result: Any) -> bytes:  # noqa: ANN401 - whatever Allure may write

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import UsageProblem
-from fixtures.system.clock import Moment
 from reports.html import html
 from reports.html.html import render, sealed
 from reports.tools.node import Allure
 from reports.tools.processes import NoReport
+from rollproof.errors import UsageProblem
+from rollproof.system.clock import Moment
 
 ANALYTICS = """<script async src="https://www.googletagmanager.com/gtag/js?id=G-1"></script>
     <script>

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import UsageProblem
-from fixtures.verdict import CheckCounts, FirstRed, PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
 from reports.html.html import _variables
 from reports.verdict.summary import append_job_summary, lines, markdown, report_command
 from reports.verdict.verdict import read_verdict, write_verdict
+from rollproof.errors import UsageProblem
+from rollproof.verdict import CheckCounts, FirstRed, PhaseVerdict, RollbackVerdict, RunVerdict, Verdict
 
 PASSED = RunVerdict(
     incident="20261124T151500Z-staging-1a2b",

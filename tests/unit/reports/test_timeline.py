@@ -9,14 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode, UsageProblem
-from fixtures.monitoring.severity import Severity, Standing
-from fixtures.record_names import JOURNAL, RESPONSE, SUPERSEDED, UNFINISHED
-from fixtures.rollback.refusals import Allowed
-from fixtures.rollback.unfinished import SupersededFile, UnfinishedFile
-from fixtures.system.record_files import write_record
-from fixtures.target.profile import load_target
-from fixtures.verdict import Verdict
 from reports.incident.event import Kind
 from reports.incident.incident_record import read_record
 from reports.timeline.response import findings_of
@@ -24,6 +16,14 @@ from reports.timeline.timeline import Timeline, timeline_of
 from rollback_actions.respond.response import allow
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.session import open_journal
+from rollproof.errors import ExitCode, UsageProblem
+from rollproof.monitoring.severity import Severity, Standing
+from rollproof.planning.refusals import Allowed
+from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
+from rollproof.profile.profile import load_target
+from rollproof.record_names import JOURNAL, RESPONSE, SUPERSEDED, UNFINISHED
+from rollproof.system.record_files import write_record
+from rollproof.verdict import Verdict
 from tests.unit.clock import Clock
 from tests.unit.made_incident import MadeIncident, clock
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fixtures.target.profile import load_target
+from rollproof.profile.profile import load_target
 from tests.unit.sandbox import Sandbox
 from tests.unit.team_stand_in import Channels
 

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.incident.journal import JournalBroken, verify_journal
-from fixtures.team.change import change_journal, read_change
 from rollback_actions.contacts.delivery import _reasons, _sent
+from rollproof.errors import ExitCode
+from rollproof.incident.journal import JournalBroken, verify_journal
+from rollproof.team.change import change_journal, read_change
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SECRET, Sandbox
 from tests.unit.team_stand_in import PASSWORD, TOKEN, Channels, channels, join

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Mismatch, Unverifiable
-from fixtures.target.profile import load_target
-from fixtures.team.change_document import ChangeDocument, read_document
+from rollproof.errors import Mismatch, Unverifiable
+from rollproof.profile.profile import load_target
+from rollproof.team.change_document import ChangeDocument, read_document
 from tests.conftest import write_profile
 
 SECTIONS = ("Expected changes", "Impact", "Rollback plan")

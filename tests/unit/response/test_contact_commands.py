@@ -18,16 +18,16 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from fixtures.errors import ExitCode
-from fixtures.incident.incident import Incident, RollbackRecord, find_incident
-from fixtures.incident.journal import verify_journal
-from fixtures.record_names import CONTACTS, UNFINISHED
-from fixtures.system.clock import Moment
-from fixtures.team.contact_record import Alert
-from fixtures.verdict import Verdict
 from rollback_actions.contacts import contacts, delivery
 from rollback_actions.contacts.delivery import deliver
 from rollback_actions.session.journal import Journal
+from rollproof.errors import ExitCode
+from rollproof.incident.incident import Incident, RollbackRecord, find_incident
+from rollproof.incident.journal import verify_journal
+from rollproof.record_names import CONTACTS, UNFINISHED
+from rollproof.system.clock import Moment
+from rollproof.team.contact_record import Alert
+from rollproof.verdict import Verdict
 from tests.conftest import ROOT
 from tests.unit.clock import Clock
 from tests.unit.command_line import Ran

@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from fixtures.errors import ExitCode
-from fixtures.incident.downtime import record_downtime
-from fixtures.incident.incident import IncidentKind, find_change
-from fixtures.incident.ledger import Planned, Run
-from fixtures.incident.rehearsals import ENDED
-from fixtures.record_names import JOURNAL
-from fixtures.redaction.redactor import Redactor
-from fixtures.stages import STEPS
-from fixtures.target.profile import load_target
 from reports.command_line import app
 from reports.run import completion, renewal
 from reports.tools.processes import NoReport
 from rollback_actions.session.journal import Journal
+from rollproof.errors import ExitCode
+from rollproof.incident.downtime import record_downtime
+from rollproof.incident.incident import IncidentKind, find_change
+from rollproof.incident.ledger import Planned, Run
+from rollproof.incident.rehearsals import ENDED
+from rollproof.profile.profile import load_target
+from rollproof.record_names import JOURNAL
+from rollproof.redaction.redactor import Redactor
+from rollproof.runbook import STEPS
 from tests.conftest import ROOT
 from tests.unit.clock import Clock
 from tests.unit.command_line import tree

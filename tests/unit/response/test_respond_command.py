@@ -12,27 +12,27 @@ from types import SimpleNamespace
 
 import pytest
 
-from fixtures.decision.tree import Action, Decision
-from fixtures.decision.wish import Kind, Wish
-from fixtures.errors import ExitCode
-from fixtures.gating.check_run import CheckRun
-from fixtures.incident.incident import RollbackRecord, find_incident, load_incident, new_incident
-from fixtures.incident.journal import verify_journal
-from fixtures.incident.kept_samples import read_kept
-from fixtures.monitoring.samples import Sample, SampleWriter, samples_path
-from fixtures.monitoring.severity import Severity
-from fixtures.record_names import RESPONSE, RESPONSE_SAMPLES
-from fixtures.record_names import SAMPLES as KEPT
-from fixtures.rollback.refusals import Allowed
-from fixtures.rollback.unfinished import Unfinished
-from fixtures.system.clock import Moment
-from fixtures.system.command import STANDARD_OUTPUT
-from fixtures.system.holder import Holder
-from fixtures.system.record_files import as_json
-from fixtures.target.profile import Target
-from fixtures.verdict import Verdict
+from rollback_actions.check_run import CheckRun
 from rollback_actions.respond import respond_run
 from rollback_actions.session.journal import Journal
+from rollproof.errors import ExitCode
+from rollproof.incident.incident import RollbackRecord, find_incident, load_incident, new_incident
+from rollproof.incident.journal import verify_journal
+from rollproof.incident.kept_samples import read_kept
+from rollproof.monitoring.samples import Sample, SampleWriter, samples_path
+from rollproof.monitoring.severity import Severity
+from rollproof.monitoring.tree import Action, Decision
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning.refusals import Allowed
+from rollproof.planning.unfinished import Unfinished
+from rollproof.profile.profile import Target
+from rollproof.record_names import RESPONSE, RESPONSE_SAMPLES
+from rollproof.record_names import SAMPLES as KEPT
+from rollproof.system.clock import Moment
+from rollproof.system.command import STANDARD_OUTPUT
+from rollproof.system.holder import Holder
+from rollproof.system.record_files import as_json
+from rollproof.verdict import Verdict
 from tests.fork_server import ForkServer
 from tests.unit.clock import Clock, later
 from tests.unit.clock import ago as earlier
@@ -69,7 +69,7 @@ def _incident(said: str) -> Path:
 @pytest.fixture(autouse=True)
 def clock(stopped_clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of a whole test: samples are of now however busy this machine is."""
-    monkeypatch.setattr("fixtures.monitor.assessment.is_monitored", lambda _, made: bool(made))
+    monkeypatch.setattr("rollproof.monitoring.assessment.is_monitored", lambda _, made: bool(made))
     return stopped_clock
 
 

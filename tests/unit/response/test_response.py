@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.decision.tree import Decision
-from fixtures.errors import ExitCode, UsageProblem
-from fixtures.incident.downtime import Downtime, Since
-from fixtures.incident.journal import verify_journal
-from fixtures.incident.response_record import Ending
-from fixtures.monitor.assessment import Assessed
-from fixtures.monitoring.severity import assess
-from fixtures.record_names import RESPONSE
-from fixtures.rollback.refusals import Allowed
-from fixtures.system.clock import Moment
-from fixtures.target.bands import Bands
-from fixtures.target.profile import Target, load_target
 from rollback_actions.respond import response
 from rollback_actions.respond.response import CODES, Outcome, Response, allow, allowed_in, is_open
 from rollback_actions.session.journal import Journal
+from rollproof.errors import ExitCode, UsageProblem
+from rollproof.incident.downtime import Downtime, Since
+from rollproof.incident.journal import verify_journal
+from rollproof.incident.response_record import Ending
+from rollproof.monitoring.assessment import Assessed
+from rollproof.monitoring.severity import assess
+from rollproof.monitoring.tree import Decision
+from rollproof.planning.refusals import Allowed
+from rollproof.profile.bands import Bands
+from rollproof.profile.profile import Target, load_target
+from rollproof.record_names import RESPONSE
+from rollproof.system.clock import Moment
 from tests.unit.made_samples import BEAT, Probes, cut_off, requests, samples, value
 
 

@@ -10,24 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.backups.sets import find_backup, manifest_text
-from fixtures.decision.wish import Kind, Wish
-from fixtures.errors import ActionFailed, UsageProblem
-from fixtures.incident.incident import Incident, RollbackRecord, load_incident, new_incident
-from fixtures.incident.journal import JournalBroken, verify_journal
-from fixtures.incident.journal_steps import Step
-from fixtures.incident.leaks import SecretInRecord
-from fixtures.rollback.plan import plan_database, plan_emergency, plan_full, plan_unfinished
-from fixtures.rollback.refusals import Allowed, refusals
-from fixtures.rollback.status import Ran, State, newest_rollback
-from fixtures.rollback.unfinished import Unfinished
-from fixtures.system.clock import Moment
-from fixtures.target.store_descriptor import Means
-from fixtures.verdict import Verdict
 from reports.answers.outline import losses
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.lock import TargetLock
 from rollback_actions.session.session import Session, open_session
+from rollproof.backups.sets import find_backup, manifest_text
+from rollproof.errors import ActionFailed, UsageProblem
+from rollproof.incident.incident import Incident, RollbackRecord, load_incident, new_incident
+from rollproof.incident.journal import JournalBroken, verify_journal
+from rollproof.incident.journal_steps import Step
+from rollproof.incident.leaks import SecretInRecord
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning.plan import plan_database, plan_emergency, plan_full, plan_unfinished
+from rollproof.planning.refusals import Allowed, refusals
+from rollproof.planning.status import Ran, State, newest_rollback
+from rollproof.planning.unfinished import Unfinished
+from rollproof.profile.store_descriptor import Means
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 from tests.unit.lock_stand_in import StandInPlace
 from tests.unit.sandbox import SECRET, Releases, Sandbox, back_up, make_sandbox
 

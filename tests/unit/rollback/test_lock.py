@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from fixtures.errors import ActionFailed, Problem, Unverifiable, UsageProblem
-from fixtures.rollback.lock_state import LockState
-from fixtures.system import process
-from fixtures.system.holder import Holder, Life
-from fixtures.system.process import Process
 from rollback_actions.session.lock import Place, TargetLock
+from rollproof.errors import ActionFailed, Problem, Unverifiable, UsageProblem
+from rollproof.planning.lock_state import LockState
+from rollproof.system import process
+from rollproof.system.holder import Holder, Life
+from rollproof.system.process import Process
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
 
 ME = f", process {os.getpid()} "

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from fixtures.application.maintenance import in_maintenance, kept_out
-from fixtures.errors import ActionFailed
-from fixtures.incident.incident import Incident, new_incident
-from fixtures.incident.journal_steps import Step
-from fixtures.rollback.advice import Advice
-from fixtures.rollback.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
-from fixtures.target.profile import Target
 from rollback_actions.rollback.maintenance import left_on
+from rollproof.application.maintenance import in_maintenance, kept_out
+from rollproof.errors import ActionFailed
+from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.journal_steps import Step
+from rollproof.planning.advice import Advice
+from rollproof.planning.plan import Plan, plan_database, plan_emergency, plan_full, plan_service
+from rollproof.profile.profile import Target
 from tests.unit.sandbox import (
     MAINTAINED,
     WAY_IN,

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Unverifiable, UsageProblem
-from fixtures.git.repository import contains
-from fixtures.incident.incident import Incident, new_incident
-from fixtures.incident.journal import verify_journal
-from fixtures.incident.journal_steps import Step, StepId
-from fixtures.incident.origin import Origin
-from fixtures.incident.rollbacks import ROLLBACK_BEGAN, rollbacks_in
-from fixtures.rollback.plan import plan_database, plan_emergency
-from fixtures.rollback.unfinished import read_unfinished
 from rollback_actions.rollback.engine import origin_of
+from rollproof.errors import Unverifiable, UsageProblem
+from rollproof.git.repository import contains
+from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.journal import verify_journal
+from rollproof.incident.journal_steps import Step, StepId
+from rollproof.incident.origin import Origin
+from rollproof.incident.rollbacks import ROLLBACK_BEGAN, rollbacks_in
+from rollproof.planning.plan import plan_database, plan_emergency
+from rollproof.planning.unfinished import read_unfinished
 from tests.unit.sandbox import Deployed, Releases, Sandbox, git, make_rollable
 
 

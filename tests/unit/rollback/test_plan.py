@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.baseline.known_good import baseline_of
-from fixtures.decision.wish import Kind
-from fixtures.errors import ActionFailed, UsageProblem
-from fixtures.incident.incident import new_incident
-from fixtures.incident.origin import Origin
-from fixtures.rollback.plan import (
+from rollproof.baseline.known_good import baseline_of
+from rollproof.errors import ActionFailed, UsageProblem
+from rollproof.incident.incident import new_incident
+from rollproof.incident.origin import Origin
+from rollproof.monitoring.wish import Kind
+from rollproof.planning.plan import (
     Plan,
     plan_database,
     plan_emergency,
@@ -21,7 +21,7 @@ from fixtures.rollback.plan import (
     plan_service,
     plan_unfinished,
 )
-from fixtures.rollback.unfinished import Unfinished
+from rollproof.planning.unfinished import Unfinished
 from tests.unit.sandbox import SERVICES, Releases, Sandbox, back_up, facts, git, image, make_sandbox
 from tests.unit.saved_baseline import save_baseline
 

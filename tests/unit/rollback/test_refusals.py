@@ -11,16 +11,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from fixtures.decision.wish import Kind, Wish
-from fixtures.errors import ExitCode, UsageProblem
-from fixtures.incident.incident import Incident, RollbackRecord, new_incident
-from fixtures.rollback.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
-from fixtures.rollback.refusals import Allowed, refusals, refuse_hold
-from fixtures.rollback.schedule import Schedule, schedule_of
-from fixtures.rollback.unfinished import Unfinished
-from fixtures.system.clock import Moment
-from fixtures.target.profile import Target, load_target
-from fixtures.verdict import Verdict
+from rollproof.errors import ExitCode, UsageProblem
+from rollproof.incident.incident import Incident, RollbackRecord, new_incident
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
+from rollproof.planning.refusals import Allowed, refusals, refuse_hold
+from rollproof.planning.schedule import Schedule, schedule_of
+from rollproof.planning.unfinished import Unfinished
+from rollproof.profile.profile import Target, load_target
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 from tests.unit.sandbox import Releases, Sandbox, facts, make_sandbox
 from tests.unit.saved_baseline import save_baseline
 

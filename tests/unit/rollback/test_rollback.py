@@ -16,27 +16,27 @@ from unittest.mock import ANY, call
 
 import pytest
 
-from fixtures.backups.package import Kept
-from fixtures.baseline.facts import RecordedContainer
-from fixtures.decision.wish import Kind, Wish
-from fixtures.errors import ActionFailed
-from fixtures.git.repository import head
-from fixtures.incident.incident import Incident, new_incident
-from fixtures.incident.journal import JournalEvent, verify_journal
-from fixtures.incident.journal_steps import Step, StepId, steps_in
-from fixtures.losses.changes import Written
-from fixtures.rollback.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
-from fixtures.rollback.schedule import Schedule
-from fixtures.rollback.unfinished import Unfinished, interrupted, unfinished_of
-from fixtures.system.clock import Moment
-from fixtures.target.profile import load_target
-from fixtures.verdict import Verdict
 from reports.answers.outline import cautions, losses, outline
 from reports.answers.rollback_lines import done_line
 from rollback_actions.backup import taking
 from rollback_actions.rollback import outside
 from rollback_actions.rollback.engine import ACTIONS, RecordsUnknown
 from rollback_actions.session.journal import Journal
+from rollproof.baseline.facts import RecordedContainer
+from rollproof.errors import ActionFailed
+from rollproof.git.repository import head
+from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.journal import JournalEvent, verify_journal
+from rollproof.incident.journal_steps import Step, StepId, steps_in
+from rollproof.losses.changes import Written
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning.plan import Plan, Stage, plan_database, plan_emergency, plan_full, plan_service
+from rollproof.planning.schedule import Schedule
+from rollproof.planning.unfinished import Unfinished, interrupted, unfinished_of
+from rollproof.profile.profile import load_target
+from rollproof.stores.package import Kept
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 from tests.unit.application_stand_in import running
 from tests.unit.sandbox import (
     COMPOSE_FILE,
@@ -500,7 +500,7 @@ def test_a_start_that_ran_out_of_time_is_gone_on_with(
 
 def test_the_time_between_two_runs_is_no_work(incident: Incident, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("fixtures.system.clock.time.clock_gettime", lambda _: now)
+    monkeypatch.setattr("rollproof.system.clock.time.clock_gettime", lambda _: now)
     journal = Journal(incident.folder / "journal.jsonl", str)
     for begin, end in ((100.0, 107.0), (1000.0, 1004.0)):  # the first one was killed
         now = begin

@@ -11,23 +11,23 @@ from shutil import rmtree
 
 import pytest
 
-from fixtures.decision.wish import Kind, Wish
-from fixtures.engines.address import endpoint
-from fixtures.errors import ActionFailed, ExitCode
-from fixtures.incident.incident import Incident, find_change, new_incident
-from fixtures.incident.journal import verify_journal
-from fixtures.incident.journal_steps import Step
-from fixtures.incident.kept_samples import read_kept
-from fixtures.monitoring.samples import SampleWriter, samples_path
-from fixtures.rollback.plan import Plan, plan_database
-from fixtures.rollback.unfinished import Unfinished, read_unfinished
-from fixtures.system.clock import Moment
-from fixtures.system.holder import Holder
-from fixtures.verdict import Verdict
-from rollback_actions.command_line import main
 from rollback_actions.containers.compose import ComposeControl
 from rollback_actions.rollback import rollback_run
 from rollback_actions.session.steps import Recorder
+from rollproof.cli.command_line import main
+from rollproof.engines.address import endpoint
+from rollproof.errors import ActionFailed, ExitCode
+from rollproof.incident.incident import Incident, find_change, new_incident
+from rollproof.incident.journal import verify_journal
+from rollproof.incident.journal_steps import Step
+from rollproof.incident.kept_samples import read_kept
+from rollproof.monitoring.samples import SampleWriter, samples_path
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning.plan import Plan, plan_database
+from rollproof.planning.unfinished import Unfinished, read_unfinished
+from rollproof.system.clock import Moment
+from rollproof.system.holder import Holder
+from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran, begin, tree
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
 from tests.unit.made_samples import samples

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.errors import ExitCode, Unverifiable
-from fixtures.incident.incident import Incident
-from fixtures.incident.journal_steps import Step
-from fixtures.rollback.plan import Plan
-from fixtures.rollback.unfinished import Unfinished
-from fixtures.system.clock import Moment
-from fixtures.verdict import Verdict
 from rollback_actions.rollback import rollback_run
 from rollback_actions.session.steps import Recorder
+from rollproof.errors import ExitCode, Unverifiable
+from rollproof.incident.incident import Incident
+from rollproof.incident.journal_steps import Step
+from rollproof.planning.plan import Plan
+from rollproof.planning.unfinished import Unfinished
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran
 from tests.unit.lock_stand_in import StandInPlace, elsewhere
 

@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from fixtures.decision.wish import Kind, Wish
-from fixtures.errors import ExitCode
-from fixtures.incident.incident import new_incident
-from fixtures.incident.journal_steps import Step
-from fixtures.rollback.unfinished import Unfinished, read_unfinished
-from fixtures.system.clock import Moment
-from fixtures.verdict import Verdict
 from rollback_actions.session.journal import Journal
+from rollproof.errors import ExitCode
+from rollproof.incident.incident import new_incident
+from rollproof.incident.journal_steps import Step
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning.unfinished import Unfinished, read_unfinished
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran, begin, tree
 from tests.unit.lock_stand_in import StandInPlace, elsewhere, ended, held
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.decision.wish import Kind, Wish
-from fixtures.errors import UsageProblem
-from fixtures.incident.incident import Incident, find_incident, new_incident
-from fixtures.rollback.unfinished import (
+from rollproof.errors import UsageProblem
+from rollproof.incident.incident import Incident, find_incident, new_incident
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning.unfinished import (
     Unfinished,
     interrupted,
     refuse_over_half_restored,
@@ -19,7 +19,7 @@ from fixtures.rollback.unfinished import (
     supersede_covered,
     unfinished_of,
 )
-from fixtures.verdict import Verdict
+from rollproof.verdict import Verdict
 
 COMMIT = "c" * 40
 EMERGENCY = Wish(Kind.EMERGENCY, COMMIT)

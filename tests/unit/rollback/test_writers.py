@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.engines.engine import RunningContainer, Session
-from fixtures.errors import Problem, Unverifiable
-from fixtures.incident.incident import Incident, new_incident
-from fixtures.incident.journal_steps import Step, StepId
-from fixtures.rollback import writers
-from fixtures.rollback.plan import plan_database, plan_emergency
-from fixtures.rollback.writers import WriterSeen
 from reports.terminal.progress import Progress
 from rollback_actions.rollback.connections import watch_of
 from rollback_actions.session.journal import Journal
 from rollback_actions.session.steps import Recorder
-from rollback_actions.stores.contract import Client
+from rollproof.engines.engine import RunningContainer, Session
+from rollproof.errors import Problem, Unverifiable
+from rollproof.incident.incident import Incident, new_incident
+from rollproof.incident.journal_steps import Step, StepId
+from rollproof.planning import writers
+from rollproof.planning.plan import plan_database, plan_emergency
+from rollproof.planning.writers import WriterSeen
+from rollproof.stores.keeper import Client
 from tests.unit.sandbox import SERVICES, Releases, Sandbox, begun, free, make_rollable
 
 WORKER = RunningContainer("sandbox-worker-1", "worker", one_off=False)

@@ -14,7 +14,7 @@ from app.identity import is_username, new_id, object_key, owner_of, point_id, st
 from app.jobs import Job, decode, encode
 from app.passwords import hash_password, verify_password
 
-from fixtures.errors import Problem
+from rollproof.errors import Problem
 from staging.releases.release_repository import Releases, create_repository
 from tests.conftest import ROOT
 

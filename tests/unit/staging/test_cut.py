@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures.errors import UsageProblem
+from rollproof.errors import UsageProblem
 from tests.running.cut import DEFAULT_MINUTES, STACKS, Long, Share, cut, minutes
 
 LONG = st.builds(Long, minutes=st.floats(0.5, 40), alone=st.booleans())

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Problem
+from rollproof.errors import Problem
 from staging.machine import docker_engine as module
 from staging.machine.daemon import Daemon, Record
 from staging.machine.docker_engine import (

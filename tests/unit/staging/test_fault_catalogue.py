@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from fixtures.errors import UsageProblem
+from rollproof.errors import UsageProblem
 from staging.faults.fault import Fault
 from staging.faults.fault_catalogue import FAULTS, NOT_MADE, chosen
 from staging.faults.fault_round import Round

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Problem
+from rollproof.errors import Problem
 from staging.stack import store_images as module
 from staging.stack.store_images import STORES, Images, Recipe
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.record_names import UNFINISHED
-from fixtures.target.profile import PREFIX, load_target
-from fixtures.verdict import Verdict
+from rollproof.errors import ExitCode
+from rollproof.profile.profile import PREFIX, load_target
+from rollproof.record_names import UNFINISHED
+from rollproof.verdict import Verdict
 from staging.kills.kill import Action, Fall, Kill, Killer, Undisturbed
 from staging.kills.kill_mark import Mark
 from staging.kills.kill_walk import Walk, _faults
@@ -28,7 +28,7 @@ STAND_IN = """
 import json, os, sys, time
 from pathlib import Path
 
-from fixtures.system.apart import apart
+from rollproof.system.apart import apart
 from rollback_actions.session.journal import Journal
 
 incidents = Path(os.environ[PREFIX + "FOLDERS__INCIDENTS"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.errors import ActionFailed
+from rollproof.errors import ActionFailed
 from staging.rehearsal import live_users
 from staging.rehearsal.live_users import LiveUsers, Visit
 

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from fixtures.errors import Problem
+from rollproof.errors import Problem
 from staging.machine import debian_packages
 
 

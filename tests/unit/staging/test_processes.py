@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import Problem
+from rollproof.errors import Problem
 from staging.machine.processes import run, tail
 
 SHELL = ["bash", "-c"]

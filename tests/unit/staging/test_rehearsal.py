@@ -10,28 +10,28 @@ from types import SimpleNamespace
 
 import pytest
 
-from fixtures.backups.newest_backup import newest_backup
-from fixtures.baseline.known_good import current_baseline
-from fixtures.decision.wish import Kind, Wish
-from fixtures.errors import ActionFailed, ExitCode
-from fixtures.gating.check_run import CheckRun
-from fixtures.incident.incident import load_incident, new_incident
-from fixtures.incident.journal import verify_journal
-from fixtures.incident.rehearsals import ENDED
-from fixtures.incident.trials import Part
-from fixtures.record_names import JOURNAL, SUPERSEDED, UNFINISHED, VERDICT
-from fixtures.rollback import rollback_trial
-from fixtures.rollback.rollback_trial import RollbackTrial
-from fixtures.rollback.unfinished import Unfinished, unfinished_of
-from fixtures.system.clock import Moment
-from fixtures.target.profile import load_target
-from fixtures.verdict import Verdict
 from reports.incident.event import Kind as Event
 from reports.incident.incident_record import read_record
 from reports.terminal.progress import Progress
 from reports.timeline.timeline import timeline_of
 from rollback_actions.backup import whole_backup
+from rollback_actions.check_run import CheckRun
 from rollback_actions.gate import rehearsal
+from rollproof.backups.newest_backup import newest_backup
+from rollproof.baseline.known_good import current_baseline
+from rollproof.errors import ActionFailed, ExitCode
+from rollproof.incident.incident import load_incident, new_incident
+from rollproof.incident.journal import verify_journal
+from rollproof.incident.rehearsals import ENDED
+from rollproof.incident.trials import Part
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning import rollback_trial
+from rollproof.planning.rollback_trial import RollbackTrial
+from rollproof.planning.unfinished import Unfinished, unfinished_of
+from rollproof.profile.profile import load_target
+from rollproof.record_names import JOURNAL, SUPERSEDED, UNFINISHED, VERDICT
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 from staging.rehearsal import rehearsal as staged
 from staging.releases.release_repository import Releases
 from staging.stack.stack import Stack

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from fixtures.errors import ExitCode
 from reports.terminal.progress import Progress
+from rollproof.errors import ExitCode
 from tests.running import all_tests
 from tests.running.all_tests import Parts
 from tests.running.board import WIDTH, Durations, board, clock, show, state, wait_for

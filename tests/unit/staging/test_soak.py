@@ -12,8 +12,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from fixtures.monitoring.samples import Sample
-from fixtures.system.clock import Moment
+from rollproof.monitoring.samples import Sample
+from rollproof.system.clock import Moment
 from staging.drills.drill_round import Drills, show
 from staging.drills.soak import Soak, processor_seconds, processor_seconds_of, soak_of
 from tests.unit.made_samples import BEAT, samples

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import UsageProblem
+from rollproof.errors import UsageProblem
 from staging.stack.shape import Shape
 from staging.stack.slot import SLOTS, Slot
 from staging.stack.stack import Stack

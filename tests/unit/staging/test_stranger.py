@@ -11,11 +11,11 @@ from typing import cast
 
 import pytest
 
-from fixtures.baseline.facts import RecordedContainer
-from fixtures.engines.engine import Container
 from fixtures.given.given_containers import known_commit
 from rollback_actions.gate import rehearsal
 from rollback_actions.gate.rehearsal import Rehearsal
+from rollproof.baseline.facts import RecordedContainer
+from rollproof.engines.engine import Container
 from staging.releases.release_repository import create_repository
 from staging.stack.shape import Shape
 from staging.stack.slot import SLOTS, Slot

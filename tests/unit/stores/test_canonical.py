@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from fixtures.stores.canonical import hash_of_record, hashed, packed, record_of
-from fixtures.stores.contract import FIELD_BITS, HASH_BITS
+from rollproof.stores.canonical import hash_of_record, hashed, packed, record_of
+from rollproof.stores.contract import FIELD_BITS, HASH_BITS
 
 
 def test_packed_values_are_unambiguous() -> None:

@@ -9,12 +9,12 @@ from typing import Self
 import pytest
 
 from checks.verification import test_phase4_data_integrity as phase4
-from fixtures.errors import Meaning, Mismatch, Unverifiable
 from fixtures.gating.evidence import Expect
 from fixtures.given.cases import CountCase
-from fixtures.stores.contract import Answer
-from fixtures.stores.counting import Silences, Silent, counted
-from fixtures.system.rounds import asked_once
+from rollproof.errors import Meaning, Mismatch, Unverifiable
+from rollproof.stores.contract import Answer
+from rollproof.stores.counting import Silences, Silent, counted
+from rollproof.system.rounds import asked_once
 
 
 def problem(means: Meaning, what: str = "x") -> Unverifiable:

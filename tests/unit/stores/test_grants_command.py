@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from fixtures.errors import ExitCode
-from rollback_actions.command_line import main
+from rollproof.cli.command_line import main
+from rollproof.errors import ExitCode
 from tests.conftest import ROOT
 from tests.unit.command_line import Ran
 

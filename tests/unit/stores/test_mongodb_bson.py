@@ -12,7 +12,7 @@ from bson import Code, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Times
 from bson.binary import Binary
 from bson.errors import InvalidBSON
 
-from fixtures.stores.mongodb.bson import (
+from rollproof.stores.mongodb.bson import (
     ORDER,
     answered,
     bound_key,

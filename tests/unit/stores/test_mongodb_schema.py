@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fixtures.baseline.differences import schema_differences
-from fixtures.stores.mongodb.schema import Description
+from rollproof.baseline.differences import schema_differences
+from rollproof.stores.mongodb.schema import Description
 
 
 def _schema(options: dict[str, Any], **of_index: object) -> Any:  # noqa: ANN401 - JSON

@@ -13,24 +13,24 @@ from typing import Any, cast
 
 import pytest
 
-from fixtures.backups.package import read_package
-from fixtures.backups.stray_mounts import require_held, stray_mounts
-from fixtures.engines.engine import Container, ContainerEngine, Mount
-from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.incident.incident import new_incident
-from fixtures.rollback.plan import plan_database, plan_emergency, plan_full
-from fixtures.stores.contract import Pace
-from fixtures.stores.mounts import view
-from fixtures.stores.mounts.content import Content
-from fixtures.stores.mounts.descriptor import MountsProfile
-from fixtures.stores.reach import ENGINE, Readable
-from fixtures.target.mistakes import ProfileProblem
-from fixtures.target.profile import Target, load_target
 from reports.answers.outline import outline
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.stores.contract import kept_by
-from rollback_actions.stores.mounts.keeper import Keeper
-from rollback_actions.stores.writable import Writable
+from rollproof.backups.stray_mounts import require_held, stray_mounts
+from rollproof.engines.engine import Container, ContainerEngine, Mount
+from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.incident.incident import new_incident
+from rollproof.planning.plan import plan_database, plan_emergency, plan_full
+from rollproof.profile.mistakes import ProfileProblem
+from rollproof.profile.profile import Target, load_target
+from rollproof.stores.contract import Pace
+from rollproof.stores.keeper import kept_by
+from rollproof.stores.mounts import view
+from rollproof.stores.mounts.content import Content
+from rollproof.stores.mounts.descriptor import MountsProfile
+from rollproof.stores.mounts.keeper import Keeper
+from rollproof.stores.package import read_package
+from rollproof.stores.reach import ENGINE, Readable
+from rollproof.stores.writable import Writable
 from tests.conftest import write_profile
 from tests.unit.sandbox import Releases, Sandbox, git, make_rollable, stand_in
 
@@ -135,7 +135,7 @@ def test_services_with_a_volume_of_any_store_that_goes_back_are_re_created(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.profile.write_text(sandbox.profile.read_text() + STATE)
-    monkeypatch.setattr("fixtures.rollback.plan._whole_backup", lambda *_: None)
+    monkeypatch.setattr("rollproof.planning.plan._whole_backup", lambda *_: None)
     assert plan_database(load_target(sandbox.profile), "redis").recreated == ("backend",)
 
 

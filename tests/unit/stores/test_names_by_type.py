@@ -11,12 +11,12 @@ import pytest
 from bson import ObjectId
 from pymilvus import DataType
 
-from fixtures.stores.contract import whole_numbers
-from fixtures.stores.milvus.view import View as MilvusView
-from fixtures.stores.mongodb.view import View as MongodbView
-from fixtures.stores.mysql import view as mysql
-from fixtures.stores.qdrant.view import View as QdrantView
-from fixtures.stores.reach import Readable
+from rollproof.stores.contract import whole_numbers
+from rollproof.stores.milvus.view import View as MilvusView
+from rollproof.stores.mongodb.view import View as MongodbView
+from rollproof.stores.mysql import view as mysql
+from rollproof.stores.qdrant.view import View as QdrantView
+from rollproof.stores.reach import Readable
 from tests.unit.stores.test_readers_reach import NOWHERE, section
 
 TEXT, NUMBER, ID = "a", "42", "65a1b2c3d4e5f60718293a4b"

@@ -10,13 +10,13 @@ import pymysql
 import pytest
 from pydantic import SecretStr
 
-from fixtures.engines.engine import Endpoint
-from fixtures.errors import Unverifiable
-from fixtures.stores.mongodb import view as mongodb
-from fixtures.stores.mysql import view as mysql
-from fixtures.stores.reach import Reach
-from fixtures.stores.redis import view as redis
-from fixtures.target.sections import Account
+from rollproof.engines.engine import Endpoint
+from rollproof.errors import Unverifiable
+from rollproof.profile.sections import Account
+from rollproof.stores.mongodb import view as mongodb
+from rollproof.stores.mysql import view as mysql
+from rollproof.stores.reach import Reach
+from rollproof.stores.redis import view as redis
 
 REACH = Reach("store", Endpoint("127.0.0.1", 9), Account(user="reader", password=SecretStr("")), 1.0)
 

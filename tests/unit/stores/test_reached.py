@@ -18,20 +18,20 @@ from pydantic import SecretStr
 from pymilvus.exceptions import MilvusException
 from pymongo.errors import ExecutionTimeout, OperationFailure, ServerSelectionTimeoutError
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import Meaning, Unverifiable
-from fixtures.monitoring.samples import ProbeKind
-from fixtures.probes.probe import unreached_by
-from fixtures.stores.kafka import view as kafka
-from fixtures.stores.milvus import view as milvus
-from fixtures.stores.mongodb import view as mongodb
-from fixtures.stores.mysql import view as mysql
-from fixtures.stores.reach import Reach
-from fixtures.stores.redis import view as redis_view
-from fixtures.target.profile import load_target
-from fixtures.target.sections import Account, Address
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.stores.registry import open_keeper
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import Meaning, Unverifiable
+from rollproof.monitoring.probes.probe import unreached_by
+from rollproof.monitoring.samples import ProbeKind
+from rollproof.profile.profile import load_target
+from rollproof.profile.sections import Account, Address
+from rollproof.stores.kafka import view as kafka
+from rollproof.stores.keepers import open_keeper
+from rollproof.stores.milvus import view as milvus
+from rollproof.stores.mongodb import view as mongodb
+from rollproof.stores.mysql import view as mysql
+from rollproof.stores.reach import Reach
+from rollproof.stores.redis import view as redis_view
 from tests.conftest import write_profile
 from tests.unit.sandbox import stand_in
 from tests.unit.stores.test_readers_reach import NOWHERE

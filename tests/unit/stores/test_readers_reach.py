@@ -15,16 +15,16 @@ from unittest.mock import create_autospec
 import pytest
 from pydantic import SecretStr
 
-from fixtures.engines.engine import ContainerEngine, Endpoint
-from fixtures.monitoring.samples import ProbeKind
-from fixtures.probes.held_view import HeldContent, HeldView
-from fixtures.probes.probes import probes_of
-from fixtures.stores.reach import Readable, target_for_readers
-from fixtures.stores.registry import content_at, export_at, view_at
-from fixtures.target.kinds import kinds
-from fixtures.target.profile import Target
-from fixtures.target.sections import Account, Address, ApiKey, StoreProfile
-from fixtures.target.store_descriptor import Trait
+from rollproof.engines.engine import ContainerEngine, Endpoint
+from rollproof.monitoring.probes.held_view import HeldContent, HeldView
+from rollproof.monitoring.probes.probes import probes_of
+from rollproof.monitoring.samples import ProbeKind
+from rollproof.profile.kinds import kinds
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import Account, Address, ApiKey, StoreProfile
+from rollproof.profile.store_descriptor import Trait
+from rollproof.stores.reach import Readable, target_for_readers
+from rollproof.stores.registry import content_at, export_at, view_at
 from tests.conftest import ROOT
 
 READER, OPERATOR = "secret-of-the-reader", "secret-of-the-operator"
@@ -151,7 +151,7 @@ def test_only_an_export_and_two_questions_take_the_operator_for_a_reader() -> No
     rooms = ("checks", "fixtures", "reports", "rollback_actions", "staging")
     paths = (path for room in rooms for path in (ROOT / room).rglob("*.py"))
     found = [one for path in paths for one in _operator_for_reader(path)]
-    assert found == ["fixtures/stores/registry.py"]
+    assert found == ["rollproof/stores/registry.py"]
     tree = ast.parse((ROOT / found[0]).read_text(encoding="utf-8"))
     takers = [
         node.name

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.stores.redis.values import (
+from rollproof.stores.redis.values import (
     SLICE_BYTES,
     Changed,
     Command,

@@ -7,10 +7,18 @@ from typing import cast
 
 import pytest
 
-from fixtures.errors import Meaning, Mismatch, Unverifiable
-from fixtures.stores.contract import Name, StoreView, names_of
-from fixtures.stores.references import MOST_TOLERATED, Followed, digest_of, follow, judge, look, require_whole
-from fixtures.target.sections import Reference
+from rollproof.errors import Meaning, Mismatch, Unverifiable
+from rollproof.profile.sections import Reference
+from rollproof.stores.contract import Name, StoreView, names_of
+from rollproof.stores.references import (
+    MOST_TOLERATED,
+    Followed,
+    digest_of,
+    follow,
+    judge,
+    look,
+    require_whole,
+)
 from tests.unit.target.test_personal import PERSONAL
 
 ROWS = Reference.model_validate(
@@ -58,7 +66,7 @@ class Looks:
 @pytest.fixture(autouse=True)
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     taken = list[float]()
-    monkeypatch.setattr("fixtures.stores.references.time.sleep", taken.append)
+    monkeypatch.setattr("rollproof.stores.references.time.sleep", taken.append)
     return taken
 
 

@@ -12,18 +12,18 @@ from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined]
 from minio import Minio
 from minio.error import S3Error
 
-from fixtures.engines.engine import Endpoint
-from fixtures.errors import Unverifiable
-from fixtures.stores.contract import Rights
-from fixtures.stores.kafka import rights as kafka
-from fixtures.stores.milvus import rights as milvus
-from fixtures.stores.mongodb import rights as mongodb
-from fixtures.stores.mysql import rights as mysql
-from fixtures.stores.mysql.privileges import NEEDED
-from fixtures.stores.qdrant import rights as qdrant
-from fixtures.stores.reach import Readable
-from fixtures.stores.redis import rights as redis_rights
-from fixtures.stores.s3 import rights as s3
+from rollproof.engines.engine import Endpoint
+from rollproof.errors import Unverifiable
+from rollproof.stores.contract import Rights
+from rollproof.stores.kafka import rights as kafka
+from rollproof.stores.milvus import rights as milvus
+from rollproof.stores.mongodb import rights as mongodb
+from rollproof.stores.mysql import rights as mysql
+from rollproof.stores.mysql.privileges import NEEDED
+from rollproof.stores.qdrant import rights as qdrant
+from rollproof.stores.reach import Readable
+from rollproof.stores.redis import rights as redis_rights
+from rollproof.stores.s3 import rights as s3
 from tests.unit.stores.test_readers_reach import section
 
 NOWHERE = Endpoint("127.0.0.1", 9)

@@ -17,17 +17,17 @@ from urllib3 import BaseHTTPResponse
 from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import MaxRetryError
 
-from fixtures.engines.engine import Endpoint
-from fixtures.errors import Unverifiable
-from fixtures.stores.reach import Reach, Readable
-from fixtures.stores.s3 import content as s3_content
-from fixtures.stores.s3 import listing as s3_listing
-from fixtures.stores.s3.content import Content, expires_at, read_contents, read_tags, version_record
-from fixtures.stores.s3.descriptor import S3Profile
-from fixtures.stores.s3.listing import BATCH, UNIT_BYTES, Listed, batch_of, divided, in_parts
-from fixtures.stores.s3.settings import DENIED, plain
-from fixtures.stores.s3.view import translated
-from fixtures.target.sections import Account, Address
+from rollproof.engines.engine import Endpoint
+from rollproof.errors import Unverifiable
+from rollproof.profile.sections import Account, Address
+from rollproof.stores.reach import Reach, Readable
+from rollproof.stores.s3 import content as s3_content
+from rollproof.stores.s3 import listing as s3_listing
+from rollproof.stores.s3.content import Content, expires_at, read_contents, read_tags, version_record
+from rollproof.stores.s3.descriptor import S3Profile
+from rollproof.stores.s3.listing import BATCH, UNIT_BYTES, Listed, batch_of, divided, in_parts
+from rollproof.stores.s3.settings import DENIED, plain
+from rollproof.stores.s3.view import translated
 
 
 def _listed(key: str, size: int = 1) -> Listed:

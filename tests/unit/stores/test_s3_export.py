@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.stores.s3.content import ReadObject
-from fixtures.stores.s3.export import delete_command, hashes, put_command
+from rollproof.stores.s3.content import ReadObject
+from rollproof.stores.s3.export import delete_command, hashes, put_command
 
 FOUND = ReadObject("key", {"content-type": "text/plain"}, 4, b"\x01\x02", {"a": "b"})
 

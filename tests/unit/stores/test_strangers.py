@@ -15,23 +15,22 @@ import redis
 from pymongo.errors import OperationFailure
 from redis.connection import Connection
 
-from fixtures.engines.engine import ContainerEngine, Endpoint
-from fixtures.errors import Unverifiable
-from fixtures.stores import own_connections
-from fixtures.stores.contract import Blind
-from fixtures.stores.mongodb import view as mongodb
-from fixtures.stores.own_connections import NAME, NAMES, OwnConnections
-from fixtures.stores.reach import Reach
-from fixtures.stores.redis import view as redis_view
-from fixtures.target.sections import Account, Address, WatchedProfile
-from rollback_actions.stores import strangers
-from rollback_actions.stores.contract import Client
-from rollback_actions.stores.mongodb import clients as mongodb_clients
-from rollback_actions.stores.mysql import clients as mysql_clients
-from rollback_actions.stores.redis import clients as redis_clients
-from rollback_actions.stores.registry import open_clients
-from rollback_actions.stores.strangers import HEALTH_CHECK_SECONDS, Strangers, host_of
-from rollback_actions.stores.writable import Operated
+from rollproof.engines.engine import ContainerEngine, Endpoint
+from rollproof.errors import Unverifiable
+from rollproof.profile.sections import Account, Address, WatchedProfile
+from rollproof.stores import own_connections, strangers
+from rollproof.stores.contract import Blind
+from rollproof.stores.keeper import Client
+from rollproof.stores.keepers import open_clients
+from rollproof.stores.mongodb import clients as mongodb_clients
+from rollproof.stores.mongodb import view as mongodb
+from rollproof.stores.mysql import clients as mysql_clients
+from rollproof.stores.own_connections import NAME, NAMES, OwnConnections
+from rollproof.stores.reach import Reach
+from rollproof.stores.redis import clients as redis_clients
+from rollproof.stores.redis import view as redis_view
+from rollproof.stores.strangers import HEALTH_CHECK_SECONDS, Strangers, host_of
+from rollproof.stores.writable import Operated
 from tests.unit.stores.test_readers_reach import NOWHERE, section
 
 OURS = Client("operator", "10.0.0.1", 1)
@@ -371,7 +370,7 @@ def test_a_container_may_share_its_network(
     networks: Mapping[str, str], service: str | None, *, apart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[Operated[Any]] = []
-    monkeypatch.setattr("rollback_actions.stores.registry.at_place", lambda _: given.append)
+    monkeypatch.setattr("rollproof.stores.keepers.at_place", lambda _: given.append)
     address = Address(host="127.0.0.1", port=9) if service is None else Address(service=service, port=9)
     profile = section("redis").model_copy(update={"address": address})
     open_clients("redis", profile, cast("ContainerEngine", _Engine(networks)))

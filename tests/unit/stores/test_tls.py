@@ -13,11 +13,11 @@ from threading import Event, Thread, Timer
 
 import pytest
 
-from fixtures.engines.engine import Endpoint
-from fixtures.errors import Unverifiable
-from fixtures.stores.registry import view_at
-from fixtures.system.http import Request, fetch
-from fixtures.target.kinds import kinds
+from rollproof.engines.engine import Endpoint
+from rollproof.errors import Unverifiable
+from rollproof.profile.kinds import kinds
+from rollproof.stores.registry import view_at
+from rollproof.system.http import Request, fetch
 from tests.unit.stores.test_readers_reach import section
 
 SERVERS = sorted(set(kinds()) - {"mounts"})
@@ -139,7 +139,7 @@ def test_an_answer_without_end_is_cut_off_in_tls_too(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     monkeypatch.setattr(
-        "fixtures.system.http._certificates", lambda: ssl.create_default_context(cafile=certificate)
+        "rollproof.system.http._certificates", lambda: ssl.create_default_context(cafile=certificate)
     )
     gone = Event()
 

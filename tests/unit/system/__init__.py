@@ -1,1 +1,1 @@
-"""Tests of `fixtures.system`, of errors and of what a command prints at its edge."""
+"""Tests of `rollproof.system`, of errors and of what a command prints at its edge."""

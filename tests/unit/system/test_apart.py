@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.engines.engine import ContainerEngine
-from fixtures.engines.factory import open_engine
-from fixtures.errors import ActionFailed, ExitCode, Meaning, Unverifiable, code_of
-from fixtures.stores.reach import account_of
-from fixtures.stores.registry import apart_by_kind, asked_by_kind
-from fixtures.system.apart import Died, apart
-from fixtures.target.profile import Target, load_target
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.engines.engine import ContainerEngine
+from rollproof.engines.factory import open_engine
+from rollproof.errors import ActionFailed, ExitCode, Meaning, Unverifiable, code_of
+from rollproof.profile.profile import Target, load_target
+from rollproof.stores.reach import account_of
+from rollproof.stores.registry import apart_by_kind, asked_by_kind
+from rollproof.system.apart import Died, apart
 from tests.conftest import ROOT, write_profile
 from tests.unit.processes import wait_for_end
 from tests.unit.stores.test_readers_reach import section
@@ -83,7 +83,7 @@ def test_what_hangs_is_ended_at_its_deadline() -> None:
 def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     """Else a rollback that was killed would go on beside the one that resumes it."""
     text = (
-        "import sys; from pathlib import Path; from fixtures.system.apart import apart\n"
+        "import sys; from pathlib import Path; from rollproof.system.apart import apart\n"
         "from tests.unit.system.work_apart import write_and_wait\n"
         f"apart('work', 600, write_and_wait, Path({str(tmp_path / 'pid')!r}))"
     )

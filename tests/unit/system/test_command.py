@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.system import command
-from fixtures.system.command import Deadline, Ran, inherited, observed, run_command, run_program
+from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.system import command
+from rollproof.system.command import Deadline, Ran, inherited, observed, run_command, run_program
 from tests.conftest import ROOT
 
 SECRET = "correct horse battery staple"  # noqa: S105 - what must not be seen
@@ -222,7 +222,7 @@ def test_ctrl_c_ends_the_program_and_its_children(tmp_path: Path, first: signal.
 KILLED = """
 import sys
 from pathlib import Path
-from fixtures.system.command import Deadline, inherited, run_program
+from rollproof.system.command import Deadline, inherited, run_program
 script = ["sh", "-c", f"echo $$ > {sys.argv[1]}; exec sleep 60"]
 run_program(script, Deadline(60), output=None, errors=None, environment=inherited(), with_us=True)
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import (
+from rollproof.errors import (
     ActionFailed,
     Described,
     Meaning,
@@ -19,7 +19,7 @@ from fixtures.errors import (
     in_colours,
     reason_of,
 )
-from fixtures.stores.contract import Untold
+from rollproof.stores.contract import Untold
 
 
 @pytest.mark.parametrize("kind", [Problem, Unverifiable, ActionFailed, Untold, Mismatch])

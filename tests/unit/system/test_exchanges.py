@@ -13,9 +13,9 @@ import certifi
 import pytest
 from pydantic import SecretStr
 
-from fixtures.errors import Unverifiable
-from fixtures.system import http
-from fixtures.system.http import (
+from rollproof.errors import Unverifiable
+from rollproof.system import http
+from rollproof.system.http import (
     BODY_BYTES,
     LATEST,
     Exchange,

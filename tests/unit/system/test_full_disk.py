@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ActionFailed, no_space
-from fixtures.system.files import LineWriter, read_lines, write_whole
 from rollback_actions.session.journal import Journal
+from rollproof.errors import ActionFailed, no_space
+from rollproof.system.files import LineWriter, read_lines, write_whole
 
 
 @contextmanager

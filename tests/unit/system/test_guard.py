@@ -16,15 +16,15 @@ from urllib.parse import quote
 import pytest
 import typer
 
-from fixtures.errors import EXIT_CODES, ActionFailed, ExitCode, Mismatch, TooLarge, UsageProblem
-from fixtures.reading import read_regular
-from fixtures.redaction.secret import remember
-from fixtures.redaction.spellings import spellings
-from fixtures.target.mistakes import ProfileProblem
-from fixtures.target.profile import load_target
 from reports.command_line import app as reports
 from reports.terminal.guard import guarded
-from rollback_actions.command_line import main
+from rollproof.cli.command_line import main
+from rollproof.errors import EXIT_CODES, ActionFailed, ExitCode, Mismatch, TooLarge, UsageProblem
+from rollproof.profile.mistakes import ProfileProblem
+from rollproof.profile.profile import load_target
+from rollproof.reading import read_regular
+from rollproof.redaction.secret import remember
+from rollproof.redaction.spellings import spellings
 from tests.conftest import ROOT, write_profile
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.engines import host
-from fixtures.engines.engine import Container, Mount
-from fixtures.engines.host import Host
-from fixtures.errors import Unverifiable
+from rollproof.engines import host
+from rollproof.engines.engine import Container, Mount
+from rollproof.engines.host import Host
+from rollproof.errors import Unverifiable
 
 
 def container(*, running: bool) -> Container:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.system.process import interruptible
+from rollproof.errors import ExitCode
+from rollproof.system.process import interruptible
 from tests.conftest import ROOT
 
 KILLS_ITSELF = "import os, signal, time\nos.kill(os.getpid(), signal.{name})\ntime.sleep(60)\n"

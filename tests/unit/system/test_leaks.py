@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ActionFailed, ExitCode
-from fixtures.incident.incident import Incident
-from fixtures.incident.leaks import SecretInRecord, without_leaks
-from fixtures.redaction.redactor import Redactor
-from fixtures.rollback.plan import Plan
-from fixtures.rollback.unfinished import Unfinished
-from fixtures.system.clock import Moment
-from fixtures.verdict import Verdict
 from rollback_actions.rollback import rollback_run
+from rollproof.errors import ActionFailed, ExitCode
+from rollproof.incident.incident import Incident
+from rollproof.incident.leaks import SecretInRecord, without_leaks
+from rollproof.planning.plan import Plan
+from rollproof.planning.unfinished import Unfinished
+from rollproof.redaction.redactor import Redactor
+from rollproof.system.clock import Moment
+from rollproof.verdict import Verdict
 from tests.unit.command_line import Ran
 from tests.unit.sandbox import SECRET
 
@@ -68,7 +68,7 @@ def test_a_file_that_cannot_be_read_is_not_known_to_be_clean(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "a.txt")
 
-    monkeypatch.setattr("fixtures.redaction.scan.open_regular", refuse)
+    monkeypatch.setattr("rollproof.redaction.scan.open_regular", refuse)
     with pytest.raises(SecretInRecord) as raised, without_leaks(tmp_path, Redactor()):
         pass
     (note,) = raised.value.__notes__

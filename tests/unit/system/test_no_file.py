@@ -12,13 +12,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fixtures.backups.index import read_index
-from fixtures.backups.package import read_package
-from fixtures.errors import ActionFailed, ExitCode, Problem
-from fixtures.losses.lost_window import read_window
-from fixtures.reading import open_regular, read_regular
-from fixtures.record_names import DOWNTIME, JOURNAL, RESPONSE, RESPONSE_SAMPLES, SAMPLES, UNFINISHED
-from fixtures.target.profile import load_target
 from reports.bundle.bundle_check import verify_bundle
 from reports.command_line import app
 from reports.html.html import render
@@ -26,6 +19,13 @@ from reports.pictures.album import draw_pictures
 from reports.postmortem.postmortem import post_mortem
 from reports.run import completion, renewal
 from reports.tools.processes import NoReport
+from rollproof.backups.index import read_index
+from rollproof.errors import ActionFailed, ExitCode, Problem
+from rollproof.losses.lost_window import read_window
+from rollproof.profile.profile import load_target
+from rollproof.reading import open_regular, read_regular
+from rollproof.record_names import DOWNTIME, JOURNAL, RESPONSE, RESPONSE_SAMPLES, SAMPLES, UNFINISHED
+from rollproof.stores.package import read_package
 from tests.running.cut import VARIANT
 from tests.unit.clock import Clock
 from tests.unit.made_incident import MadeIncident, clock

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.backups.sets import is_whole
-from fixtures.baseline.folder import BaselineDraft, load_baseline
-from fixtures.errors import ActionFailed
-from fixtures.incident.incident import Incident, RollbackRecord, new_incident
-from fixtures.incident.journal_steps import Step, StepId
-from fixtures.rollback.plan import plan_database
-from fixtures.rollback.unfinished import read_unfinished
-from fixtures.system.clock import Moment
-from fixtures.system.command import Deadline, run_command
-from fixtures.system.files import part_of
-from fixtures.verdict import Verdict
 from rollback_actions.backup.taking import finish_sets, new_backup_folder
 from rollback_actions.rollback.checkout import check_out
 from rollback_actions.session.journal import Journal
+from rollproof.backups.sets import is_whole
+from rollproof.baseline.folder import BaselineDraft, load_baseline
+from rollproof.errors import ActionFailed
+from rollproof.incident.incident import Incident, RollbackRecord, new_incident
+from rollproof.incident.journal_steps import Step, StepId
+from rollproof.planning.plan import plan_database
+from rollproof.planning.unfinished import read_unfinished
+from rollproof.system.clock import Moment
+from rollproof.system.command import Deadline, run_command
+from rollproof.system.files import part_of
+from rollproof.verdict import Verdict
 from tests.unit.sandbox import Releases, Sandbox, back_up, facts, git, make_rollable
 from tests.unit.saved_baseline import save_baseline
 

@@ -11,8 +11,8 @@ from itertools import count
 
 import pytest
 
-from fixtures.errors import Problem
-from fixtures.system.side_by_side import AHEAD, Workers, batched, each, every
+from rollproof.errors import Problem
+from rollproof.system.side_by_side import AHEAD, Workers, batched, each, every
 
 LONG = 30.0
 """Seconds that nothing takes which goes as it should."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fixtures.errors import Mismatch, Problem, Unverifiable
-from fixtures.system.rounds import ask_all
-from fixtures.system.steps import MOST, Steps, _Now, step
+from rollproof.errors import Mismatch, Problem, Unverifiable
+from rollproof.system.rounds import ask_all
+from rollproof.system.steps import MOST, Steps, _Now, step
 
 ERROR: dict[str, Any] = {
     "what": "kafka",

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import UsageProblem
-from fixtures.system.state import made_state_folder, new_state_file, state_folder
+from rollproof.errors import UsageProblem
+from rollproof.system.state import made_state_folder, new_state_file, state_folder
 from tests.conftest import ROOT
 
 SAY = """
 import tempfile
-from fixtures.system.state import made_state_folder
+from rollproof.system.state import made_state_folder
 print(tempfile.gettempdir(), made_state_folder("of-a-child"), sep="\\n")
 """
 

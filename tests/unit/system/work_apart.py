@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from fixtures.errors import ActionFailed, Meaning
+from rollproof.errors import ActionFailed, Meaning
 
 
 def fail(*, full: bool = False) -> None:

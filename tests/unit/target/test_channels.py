@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.redaction.channel_secrets import parts_of
-from fixtures.redaction.redactor import Redactor
-from fixtures.target.channels import channels_of, said_of
-from fixtures.target.profile import Target, load_target
+from rollproof.profile.channels import channels_of, said_of
+from rollproof.profile.profile import Target, load_target
+from rollproof.redaction.channel_secrets import parts_of
+from rollproof.redaction.redactor import Redactor
 from tests.conftest import write_profile
 
 

@@ -9,13 +9,13 @@ from typing import Any, Self
 
 import pytest
 
-from fixtures.system.clock import Moment, t_plus
-from fixtures.target.channels import Channel
-from fixtures.target.contacts import Contacts, Minutes
-from fixtures.target.mistakes import ProfileProblem
-from fixtures.target.profile import load_target
-from fixtures.team.contact_flow import Due, Flow, State, Step, contact_channels, flow_of
-from fixtures.team.contact_record import Alert, record_of
+from rollproof.profile.channels import Channel
+from rollproof.profile.contacts import Contacts, Minutes
+from rollproof.profile.mistakes import ProfileProblem
+from rollproof.profile.profile import load_target
+from rollproof.system.clock import Moment, t_plus
+from rollproof.team.contact_flow import Due, Flow, State, Step, contact_channels, flow_of
+from rollproof.team.contact_record import Alert, record_of
 from tests.conftest import write_profile
 
 CONTACTS = Contacts()

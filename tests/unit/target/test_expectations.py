@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fixtures.errors import Mismatch
 from fixtures.gating.evidence import Expect, Sides
+from rollproof.errors import Mismatch
 from tests.conftest import ROOT
 
 

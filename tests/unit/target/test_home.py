@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import home
-from fixtures.decision.wish import Kind, Wish
-from fixtures.errors import ExitCode, UsageProblem
-from fixtures.rollback import advice
-from fixtures.rollback.advice import Advice
-from fixtures.target.profile import load_target
-from rollback_actions.cli import verify_commands
-from rollback_actions.cli.lazy import At
-from rollback_actions.cli.verify_commands import pytest_words
-from rollback_actions.command_line import COMMANDS
+from rollproof import home
+from rollproof.cli import verify_commands
+from rollproof.cli.command_line import COMMANDS
+from rollproof.cli.lazy import At
+from rollproof.cli.verify_commands import pytest_words
+from rollproof.errors import ExitCode, UsageProblem
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning import advice
+from rollproof.planning.advice import Advice
+from rollproof.profile.profile import load_target
 from tests.conftest import ROOT, write_profile
 
 _OF_A_CHECKOUT = re.compile(r"-m (?:rollback_actions|reports)\b|\bpytest -m|\./deploy/|\./run\b")

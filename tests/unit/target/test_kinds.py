@@ -10,12 +10,12 @@ from typing import get_args
 
 import pytest
 
-from fixtures.errors import UsageProblem
-from fixtures.stores.policy import compared_of, policy_of
-from fixtures.stores.redis.descriptor import DESCRIPTOR as REDIS
-from fixtures.target.kinds import GROUP, discovered, kinds
-from fixtures.target.profile import load_target
-from fixtures.target.store_descriptor import Descriptor, Trait
+from rollproof.errors import UsageProblem
+from rollproof.profile.kinds import GROUP, discovered, kinds
+from rollproof.profile.profile import load_target
+from rollproof.profile.store_descriptor import Descriptor, Trait
+from rollproof.stores.policy import compared_of, policy_of
+from rollproof.stores.redis.descriptor import DESCRIPTOR as REDIS
 from tests.conftest import ROOT
 from tests.unit.stores.test_readers_reach import section
 
@@ -74,9 +74,9 @@ def test_what_a_descriptor_names_is_there(kind: str) -> None:
     ("place", "observed"),
     [
         ("no_such_module:DESCRIPTOR", "ModuleNotFoundError"),
-        ("fixtures.stores.redis.descriptor:NO_SUCH", "AttributeError"),
-        ("fixtures.stores.redis.descriptor:RedisProfile", "observed a ModelMetaclass"),
-        ("fixtures.stores.redis.descriptor:DESCRIPTOR", "observed a second one of kind redis"),
+        ("rollproof.stores.redis.descriptor:NO_SUCH", "AttributeError"),
+        ("rollproof.stores.redis.descriptor:RedisProfile", "observed a ModelMetaclass"),
+        ("rollproof.stores.redis.descriptor:DESCRIPTOR", "observed a second one of kind redis"),
     ],
 )
 def test_a_kind_that_cannot_be_used_stops_every_profile(

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import MOST_MISTAKES, ExitCode, Wrong
-from fixtures.target.mistakes import ProfileProblem, mistake
-from fixtures.target.profile import load_target
-from fixtures.target.sections import Account
+from rollproof.errors import MOST_MISTAKES, ExitCode, Wrong
+from rollproof.profile.mistakes import ProfileProblem, mistake
+from rollproof.profile.profile import load_target
+from rollproof.profile.sections import Account
 from tests.conftest import ROOT, write_profile
 
 READER = '{file = "canary_password"}}\noperator'
@@ -195,7 +195,7 @@ def test_a_problem_survives_the_way_between_processes() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [*sorted((ROOT / "fixtures/target").glob("*.py")), ROOT / "fixtures/redaction/secret.py"],
+    [*sorted((ROOT / "rollproof/profile").glob("*.py")), ROOT / "rollproof/redaction/secret.py"],
     ids=lambda path: path.stem,
 )
 def test_no_validator_raises_words_alone(path: Path) -> None:

@@ -13,19 +13,19 @@ from typing import cast
 
 import pytest
 
-import fixtures.baseline.target_comparison
-from fixtures.baseline.target_comparison import compare_target
-from fixtures.collection import Case, Json
-from fixtures.engines.engine import ContainerEngine
-from fixtures.errors import Mismatch, Unverifiable
+import rollproof.baseline.target_comparison
 from fixtures.given.contents import comparison_of, shown_keys
-from fixtures.redaction.personal import FIELDS, Personal
-from fixtures.redaction.redactor import Redactor
-from fixtures.stores.contract import RecordHash, StoreView
-from fixtures.stores.references import require_whole
-from fixtures.target.kinds import kinds
-from fixtures.target.profile import load_target
-from fixtures.target.sections import Place, Reference
+from rollproof.baseline.target_comparison import compare_target
+from rollproof.collection import Case, Json
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import Mismatch, Unverifiable
+from rollproof.profile.kinds import kinds
+from rollproof.profile.profile import load_target
+from rollproof.profile.sections import Place, Reference
+from rollproof.redaction.personal import FIELDS, Personal
+from rollproof.redaction.redactor import Redactor
+from rollproof.stores.contract import RecordHash, StoreView
+from rollproof.stores.references import require_whole
 from tests.conftest import ROOT, write_profile
 from tests.unit.content_stand_in import NEVER_SILENT, Recorder, Searchable, StandIn, opener
 from tests.unit.sandbox import MYSQL
@@ -272,7 +272,7 @@ def test_a_comparison_names_records_by_pseudonyms(tmp_path: Path, monkeypatch: p
     target = load_target(write_profile(tmp_path))
     baseline = Recorder(tmp_path).add(Searchable("redis", BEFORE)).baseline
     content = Searchable("redis", NOW)
-    monkeypatch.setattr(fixtures.baseline.target_comparison, "open_content", opener(content))
+    monkeypatch.setattr(rollproof.baseline.target_comparison, "open_content", opener(content))
 
     findings = compare_target(target, cast("ContainerEngine", None), baseline)
 

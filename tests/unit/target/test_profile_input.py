@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.target.mistakes import ProfileProblem
-from fixtures.target.profile import load_target
+from rollproof.errors import ExitCode
+from rollproof.profile.mistakes import ProfileProblem
+from rollproof.profile.profile import load_target
 from tests.conftest import PROFILE, write_profile
 
 LINES = PROFILE.count("\n")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.stores.policy import in_proportion
-from fixtures.target.sections import Policy
+from rollproof.profile.sections import Policy
+from rollproof.stores.policy import in_proportion
 
 
 @pytest.mark.parametrize(

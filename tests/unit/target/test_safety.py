@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.target.mistakes import ProfileProblem
-from fixtures.target.profile import load_target
-from fixtures.target.safety import means_of
-from fixtures.target.sections import StoreProfile
-from fixtures.target.store_descriptor import Means
+from rollproof.profile.mistakes import ProfileProblem
+from rollproof.profile.profile import load_target
+from rollproof.profile.safety import means_of
+from rollproof.profile.sections import StoreProfile
+from rollproof.profile.store_descriptor import Means
 from tests.conftest import write_profile
 
 ACCOUNT = '{user = "reader", password = {file = "canary_password"}}'

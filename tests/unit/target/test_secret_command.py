@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import UsageProblem
-from fixtures.redaction import secret_command
-from fixtures.redaction.secret import known_secrets
-from fixtures.target.profile import load_target
+from rollproof.errors import UsageProblem
+from rollproof.profile.profile import load_target
+from rollproof.redaction import secret_command
+from rollproof.redaction.secret import known_secrets
 from tests.conftest import write_profile
 from tests.unit.processes import wait_for_end
 

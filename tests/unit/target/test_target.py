@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.backups import sets as backup_sets
-from fixtures.backups.index import FOLDER as INDEX
-from fixtures.errors import ExitCode
-from fixtures.losses import lost_window
-from fixtures.record_names import ACCOUNTS
-from fixtures.target.mistakes import ProfileProblem
-from fixtures.target.profile import Target, load_target
+from rollproof.backups import sets as backup_sets
+from rollproof.backups.index import FOLDER as INDEX
+from rollproof.errors import ExitCode
+from rollproof.losses import lost_window
+from rollproof.profile.mistakes import ProfileProblem
+from rollproof.profile.profile import Target, load_target
+from rollproof.record_names import ACCOUNTS
 from tests.conftest import ROOT, write_profile
 
 

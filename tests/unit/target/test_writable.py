@@ -8,16 +8,16 @@ from typing import cast
 
 import pytest
 
-from fixtures.backups.package import Package
-from fixtures.collection import Json
-from fixtures.errors import ActionFailed, Unverifiable
-from fixtures.stores.drivers import at_place
-from fixtures.stores.reach import Reach, release
-from fixtures.target.data_formats import Marks
-from fixtures.target.kinds import kinds
-from fixtures.target.sections import StoreProfile
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.stores.writable import Operated, StoreWriter, Writable
+from rollproof.collection import Json
+from rollproof.errors import ActionFailed, Unverifiable
+from rollproof.profile.data_formats import Marks
+from rollproof.profile.kinds import kinds
+from rollproof.profile.sections import StoreProfile
+from rollproof.stores.drivers import at_place
+from rollproof.stores.package import Package
+from rollproof.stores.reach import Reach, release
+from rollproof.stores.writable import Operated, StoreWriter, Writable
 from tests.unit.stores.test_readers_reach import NOWHERE, OPERATOR, section
 
 SECONDS = 600.0

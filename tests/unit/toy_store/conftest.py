@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.target.kinds import discovered
+from rollproof.profile.kinds import discovered
 
 INSTALLED = Path(__file__).parent / "installed"
 

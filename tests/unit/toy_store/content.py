@@ -6,10 +6,10 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fixtures.collection import Json
-from fixtures.stores.contract import Digest, Pace, RecordHash
-from fixtures.stores.policy import excluded_of
-from fixtures.stores.vectors import field_hash, record_hash
+from rollproof.collection import Json
+from rollproof.stores.contract import Digest, Pace, RecordHash
+from rollproof.stores.policy import excluded_of
+from rollproof.stores.vectors import field_hash, record_hash
 from tests.unit.toy_store.view import FolderReader
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fixtures.redaction.secret import ProfilePath
-from fixtures.target.sections import StoreProfile
-from fixtures.target.store_descriptor import Descriptor, Means
+from rollproof.profile.sections import StoreProfile
+from rollproof.profile.store_descriptor import Descriptor, Means
+from rollproof.redaction.secret import ProfilePath
 
 
 class FolderProfile(StoreProfile):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from fixtures.engines.engine import (
+from rollproof.engines.engine import (
     Container,
     Endpoint,
     Inside,
@@ -15,9 +15,9 @@ from fixtures.engines.engine import (
     Stranger,
     Usage,
 )
-from fixtures.git.repository import head
-from fixtures.target.profile import Target
-from fixtures.target.sections import Address
+from rollproof.git.repository import head
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import Address
 
 
 class StandInEngine:

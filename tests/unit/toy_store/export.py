@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
 
-from fixtures.collection import Json
-from fixtures.stores.contract import ExportedRecord, Pace, Selection
+from rollproof.collection import Json
+from rollproof.stores.contract import ExportedRecord, Pace, Selection
 from tests.unit.toy_store.content import Content, permissions
 
 REPLAY = """

@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from fixtures.backups.package import Kept, read_package, write_package
-from fixtures.stores.reach import Readable
-from fixtures.system.files import write_whole
-from fixtures.target.store_descriptor import Means
-from rollback_actions.stores.contract import Restored
-from rollback_actions.stores.writable import StoreWriter, Writable
+from rollproof.profile.store_descriptor import Means
+from rollproof.stores.keeper import Restored
+from rollproof.stores.package import Kept, read_package, write_package
+from rollproof.stores.reach import Readable
+from rollproof.stores.writable import StoreWriter, Writable
+from rollproof.system.files import write_whole
 from tests.unit.toy_store.content import Content, permissions
 from tests.unit.toy_store.descriptor import FolderProfile
 

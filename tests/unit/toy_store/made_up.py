@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from fixtures.engines.engine import ContainerEngine, Endpoint
-from fixtures.target.sections import Address
 from rollback_actions.containers.compose import ComposeControl
+from rollproof.engines.engine import ContainerEngine, Endpoint
+from rollproof.profile.sections import Address
 from staging.stack.stack import Stack
 from tests.unit.toy_store.descriptor import FolderProfile
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import ExitCode
-from fixtures.stages import PHASES
+from rollproof.errors import ExitCode
+from rollproof.runbook import PHASES
 from tests.conftest import ROOT
 from tests.fork_server import ForkServer
 from tests.pytester.conftest import OPERATORS, SETTINGS, UNRENDERED
@@ -67,8 +67,8 @@ def engine(target):
 CAPTURE = """
 import sys
 from pathlib import Path
-from fixtures.target.profile import load_target
-from fixtures.doctor import capture
+from rollproof.profile.profile import load_target
+from rollproof.doctor import capture
 from reports.terminal.progress import Progress
 from tests.unit.toy_store.engine import StandInEngine
 
@@ -161,7 +161,7 @@ def test_the_four_phases_verify_it(project: Project) -> None:
 
 BAD = """
 from dataclasses import replace
-from fixtures.errors import ActionFailed
+from rollproof.errors import ActionFailed
 from tests.unit.toy_store.view import View
 
 def paused(self, service):
@@ -225,7 +225,7 @@ def test_a_collection_that_users_make_is_named_and_is_no_fault(project: Project,
 
 
 def test_where_it_is_not_installed_its_kind_is_refused(project: Project) -> None:
-    load = "from pathlib import Path; from fixtures.target.profile import load_target as load"
+    load = "from pathlib import Path; from rollproof.profile.profile import load_target as load"
     load += "; load(Path('profile.toml'))"
     known = project.python("-c", load)
     assert known.returncode == 0, known.stdout

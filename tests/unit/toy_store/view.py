@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from fixtures.stores.contract import Answer
-from fixtures.stores.reach import Readable, StoreReader
+from rollproof.stores.contract import Answer
+from rollproof.stores.reach import Readable, StoreReader
 from tests.unit.toy_store.descriptor import FolderProfile
 
 TOKENS = "tokens"

@@ -10,9 +10,9 @@ from typing import Any, cast
 from pymilvus import DataType, FunctionType
 from pymilvus.exceptions import MilvusException
 
-from fixtures.engines.engine import Endpoint
-from fixtures.stores.milvus.export import _Entities
-from fixtures.stores.reach import NOBODY, Reach
+from rollproof.engines.engine import Endpoint
+from rollproof.stores.milvus.export import _Entities
+from rollproof.stores.reach import NOBODY, Reach
 
 REACH = Reach("milvus", Endpoint("127.0.0.1", 9), NOBODY, 1.0)
 FIELDS = [

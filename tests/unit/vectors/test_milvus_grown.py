@@ -11,17 +11,17 @@ import pytest
 from pymilvus import MilvusClient
 from pymilvus.client.types import LoadState
 
-from fixtures.backups.package import Kept, read_package
-from fixtures.engines.engine import Endpoint
-from fixtures.errors import Mismatch
-from fixtures.stores.milvus.descriptor import MilvusProfile
-from fixtures.target.sections import Address
 from rollback_actions.backup import restore_trial
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.stores.contract import Restored
-from rollback_actions.stores.milvus import keeper
-from rollback_actions.stores.milvus.keeper import _Collection, _Details
-from rollback_actions.stores.writable import Writable
+from rollproof.engines.engine import Endpoint
+from rollproof.errors import Mismatch
+from rollproof.profile.sections import Address
+from rollproof.stores.keeper import Restored
+from rollproof.stores.milvus import keeper
+from rollproof.stores.milvus.descriptor import MilvusProfile
+from rollproof.stores.milvus.keeper import _Collection, _Details
+from rollproof.stores.package import Kept, read_package
+from rollproof.stores.writable import Writable
 
 BEFORE = {"old": _Collection(loaded=True, records=3), "going": _Collection(loaded=True, records=1)}
 AFTER = {

@@ -9,14 +9,14 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from fixtures.engines.engine import Endpoint
-from fixtures.errors import ActionFailed
-from fixtures.stores.qdrant.descriptor import QdrantProfile
-from fixtures.stores.qdrant.view import Rest
-from fixtures.target.sections import Address
 from rollback_actions.containers.compose import ComposeControl
-from rollback_actions.stores.qdrant.keeper import Keeper
-from rollback_actions.stores.writable import Writable
+from rollproof.engines.engine import Endpoint
+from rollproof.errors import ActionFailed
+from rollproof.profile.sections import Address
+from rollproof.stores.qdrant.descriptor import QdrantProfile
+from rollproof.stores.qdrant.keeper import Keeper
+from rollproof.stores.qdrant.view import Rest
+from rollproof.stores.writable import Writable
 
 Shard = dict[str, Any]
 

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import pytest
 
-from fixtures.stores.contract import names_at
-from fixtures.stores.qdrant.descriptor import QdrantProfile
-from fixtures.stores.qdrant.view import Rest, View
-from fixtures.stores.reach import Readable
-from fixtures.target.sections import Address
+from rollproof.profile.sections import Address
+from rollproof.stores.contract import names_at
+from rollproof.stores.qdrant.descriptor import QdrantProfile
+from rollproof.stores.qdrant.view import Rest, View
+from rollproof.stores.reach import Readable
 from tests.unit.stores.test_readers_reach import NOWHERE
 
 Payload = Mapping[str, Any]

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from checks.verification.test_phase2_connectivity import test_vectors_answer_a_search as check
-from fixtures.collection import Case
-from fixtures.errors import Mismatch
 from fixtures.gating.evidence import Expect
-from fixtures.stores.contract import Hit, Search
-from fixtures.stores.vectors import Metric, judged
+from rollproof.collection import Case
+from rollproof.errors import Mismatch
+from rollproof.stores.contract import Hit, Search
+from rollproof.stores.vectors import Metric, judged
 
 AT = Case("vectors", "files")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from itertools import combinations
 
-from fixtures.stores.contract import FIELD_BITS, HASH_BITS
-from fixtures.stores.vectors import field_hash, float_bytes, json_bytes, record_hash, sparse_bytes
+from rollproof.stores.contract import FIELD_BITS, HASH_BITS
+from rollproof.stores.vectors import field_hash, float_bytes, json_bytes, record_hash, sparse_bytes
 
 
 def test_json_of_different_types_differs() -> None:

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from fixtures.stores.contract import ExportedRecord, Pace, Selection
-from fixtures.stores.vectors import BLOCK_BYTES, exported_by_key
+from rollproof.stores.contract import ExportedRecord, Pace, Selection
+from rollproof.stores.vectors import BLOCK_BYTES, exported_by_key
 
 COUNT = 5000
 WANTED = Selection(

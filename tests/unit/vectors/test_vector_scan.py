@@ -8,8 +8,8 @@ from itertools import product
 
 import pytest
 
-from fixtures.stores.contract import Digest, Pace, RecordHash
-from fixtures.stores.vectors import BLOCK_BYTES, Hashed, Scan, ranked
+from rollproof.stores.contract import Digest, Pace, RecordHash
+from rollproof.stores.vectors import BLOCK_BYTES, Hashed, Scan, ranked
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from fixtures.target.profile import Target
+from rollproof.profile.profile import Target
 from tests.stack.keeping.contract import MARKERS, kept, latest, parametrize
 from tests.stack.keeping.subject import Bench, Subject
 from tests.unit.toy_store.keeping.subject import Folder

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar
 
-from fixtures.engines.engine import Endpoint
-from fixtures.stores.contract import ExportedRecord, RecordExport
-from rollback_actions.stores.contract import StoreKeeper
+from rollproof.engines.engine import Endpoint
+from rollproof.stores.contract import ExportedRecord, RecordExport
+from rollproof.stores.keeper import StoreKeeper
 from tests.stack.keeping.records import replayed
 from tests.stack.keeping.subject import WHOLE, Bench, Chosen, Damage, Exported, Subject
 from tests.unit.toy_store import keeper as toy_keeper

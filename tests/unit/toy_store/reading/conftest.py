@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from fixtures.target.profile import Target
+from rollproof.profile.profile import Target
 from tests.stack.reading.contract import ONLY, before, content, filled, mended, parametrize
 from tests.stack.reading.subject import Given, Subject
 from tests.unit.toy_store.made_up import CONTROL, ENGINE, STACK

@@ -1,0 +1,377 @@
+"""The canary: the one user that verification may act as, and the one exception to reading only.
+
+It logs in, asks its question in a conversation of its own, and removes both again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from shlex import quote
+from typing import IO
+
+from pydantic import SecretStr
+
+from rollproof.application.client import ApplicationClient, ChatAnswer, Refused, Session
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import Meaning, Mismatch, Unverifiable, UsageProblem, expected_of, reason_of
+from rollproof.profile.application_profile import UPLOADED, Application
+from rollproof.profile.kinds import descriptor_of, kinds_that
+from rollproof.profile.profile import Target
+from rollproof.reading import read_regular
+from rollproof.stores.drivers import at_place
+from rollproof.stores.reach import Readable
+from rollproof.stores.registry import endpoint_of
+from rollproof.system.file_lock import locked_within
+from rollproof.system.rounds import Wrong
+
+DOCUMENTS = "canary-documents"
+_SECOND = 1.0
+_LISTED_SECONDS = 0.5
+# The wait for another process's log-in counts as one.
+_REQUESTS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One question and its answer; `turns` is the number of turns that the application kept, if it tells."""
+
+    id: str
+    answer: ChatAnswer
+    turns: int | None
+
+    @property
+    def well(self) -> bool:
+        """Whether the answer came to a regular end, has words, and was kept once."""
+        return self.answer.complete and bool(self.answer.text.strip()) and self.turns in {1, None}
+
+    def is_made_from(self, files: Iterable[str]) -> bool:
+        """Return whether the answer was made from each of `files`, and from no other."""
+        return set(files) == set(self.answer.files)
+
+    def says(self, words: str) -> bool:
+        """Return whether the answer has those words, in whatever case."""
+        return words.casefold() in self.answer.text.casefold()
+
+    def __str__(self) -> str:
+        """Return how it ended, in words."""
+        turns = "" if self.turns is None else f", {self.turns} turns"
+        return f"{self.answer.ending} end, {len(self.answer.text)} characters{turns}"
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """An uploaded document: `seconds` until it was listed, None if it never was.
+
+    `found_in` are the files that an answer about it was made from; None if none was asked for.
+    """
+
+    name: str
+    seconds: float | None
+    found_in: tuple[str, ...] | None
+
+    @property
+    def is_found(self) -> bool:
+        """Whether an answer about it was made from it; it is not asked about where it has no place apart."""
+        return self.found_in is None or self.name in self.found_in
+
+
+def longest_use(application: Application, *, chat: bool = True) -> float:
+    """Return the most seconds that a use of the canary takes: each request has a deadline of its own."""
+    return _REQUESTS * application.deadline_seconds + (application.chat_seconds if chat else 0.0)
+
+
+def patience_with_the_monitor(application: Application) -> float:
+    """Return the seconds to wait for a monitor that acts as the canary; 0 for one that never does."""
+    return longest_use(application) if application.function else 0.0
+
+
+@contextmanager
+def canary_in_use(target: Target, *, alone: bool, seconds: float, what: str = "canary") -> Iterator[bool]:
+    """Hold the canary, alone or with others who do not want it alone; yield whether it was free in time.
+
+    A monitor wants it alone: its traces must not be in what checks count, nor theirs be swept by it. An
+    upload wants the `DOCUMENTS` alone, which others list.
+    """
+    folder = target.folders.incidents
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f".{target.name}-{what}-in-use").open("a", encoding="ascii") as file:
+        yield locked_within(file.fileno(), fcntl.LOCK_EX if alone else fcntl.LOCK_SH, seconds)
+
+
+def _time_in(text: str) -> float:
+    """Return the time of the last log-in, or 0 if there was none, or who wrote it was killed meanwhile."""
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+@dataclass(slots=True)
+class Canary:
+    """Acts as the canary user of `target`; `sweep` removes its every trace.
+
+    `references` follows the profile's references and returns the results by name: see
+    `rollproof.stores.references.follow_all`.
+    """
+
+    target: Target
+    engine: ContainerEngine
+    client: ApplicationClient
+    references: Callable[[], Mapping[str, int | Wrong]]
+    _sessions: list[Session] = field(default_factory=list)
+    _conversations: list[str] = field(default_factory=list)
+    _uploads: dict[str, Session] = field(default_factory=dict)
+
+    @property
+    def wrong_password(self) -> SecretStr:
+        """A password that is not the canary's."""
+        return SecretStr("not-" + self.target.application.canary.password.get_secret_value())
+
+    @property
+    def stranger(self) -> str:
+        """A user that is not the canary: the profile's, or one that there is not."""
+        canary = self.target.application.canary
+        return canary.other or f"not-{canary.user}"
+
+    def log_in(self, password: SecretStr | None = None) -> Session:
+        """Log in with `password`, the canary's own by default."""
+        canary = self.target.application.canary
+        with self._one_a_second():
+            session = self.client.login(canary.user, password or canary.password)
+        self._sessions.append(session)
+        return session
+
+    def stale(self) -> Session:
+        """Return a session with a token that the application never issued."""
+        more = any({*call.keep} - {"token"} for call in self.target.application.functions.log_in)
+        given = (self._sessions[-1] if self._sessions else self.log_in()).given if more else {}
+        return Session(self.target.application.canary.user, SecretStr(secrets.token_urlsafe(32)), given)
+
+    def ask(self, session: Session) -> Conversation:
+        """Ask the canary's question in a new conversation about the canary's knowledge base.
+
+        Raises:
+            Unverifiable: the answer's sources are incomplete, so asking could do harm.
+        """
+        self._require_whole()
+        canary = self.target.application.canary
+        conversation = self.client.create_conversation(
+            session, canary.knowledge_base, self._conversations.append
+        )
+        answer = self.client.chat(session, conversation, canary.question)
+        tells = conversation and "turns" in self.target.application.functions.described()
+        return Conversation(conversation, answer, self.client.turns(session, conversation) if tells else None)
+
+    def upload(self, session: Session) -> Uploaded:
+        """Upload the canary's document, wait until it is listed, and ask about it where that finds it alone.
+
+        Raises:
+            Unverifiable: the document cannot be read.
+        """
+        application = self.target.application
+        name, content = self._document()
+        uploaded = self.client.upload(session, name, content, partial(self._uploads.__setitem__, name))
+        seconds = self._until_listed(uploaded, name)
+        upload, can = application.functions.upload, application.verifiable
+        if seconds is None or upload is None or not upload.apart or not {"chat", "sources"} <= can:
+            return Uploaded(name, seconds, None)
+        place = str(uploaded.given["knowledge_base"])
+        conversation = self.client.create_conversation(uploaded, place, self._conversations.append)
+        answer = self.client.chat(uploaded, conversation, application.canary.question)
+        return Uploaded(name, seconds, answer.files)
+
+    def _document(self) -> tuple[str, bytes]:
+        path = self.target.application.canary.upload
+        if path is None:
+            raise Unverifiable(
+                what="canary's upload",
+                expected="application.canary.upload in the profile",
+                observed="none",
+                source=self.target.name,
+                hint="name a document that the application can take in",
+            )
+        try:
+            content = read_regular(path)
+        except OSError as error:
+            raise Unverifiable(
+                what="canary's upload",
+                expected=expected_of(error, "a document that can be read"),
+                observed=reason_of(error),
+                source=str(path),
+                hint="correct application.canary.upload, or the file's rights",
+            ) from None
+        return f"{UPLOADED}{uuid.uuid4()}{path.suffix}", content
+
+    def _until_listed(self, session: Session, name: str) -> float | None:
+        """Return the seconds until a document is listed; None if it is not in time."""
+        begun = time.monotonic()
+        while not self._is_listed(session, name):
+            if time.monotonic() - begun > self.target.application.upload_seconds:
+                return None
+            time.sleep(_LISTED_SECONDS)
+        return time.monotonic() - begun
+
+    def _is_listed(self, session: Session, name: str) -> bool:
+        """Return whether a document is listed where `session` has uploaded it."""
+        own = self.target.application.canary.knowledge_base
+        return name in self.client.files(session, str(session.given.get("knowledge_base", own)))
+
+    def sweep(self) -> None:
+        """Remove every upload, conversation and token of this canary, and check that they are gone.
+
+        Raises:
+            Mismatch: something is still there. `Unverifiable`: this target has no way to remove it.
+        """
+        self.forget()
+        if self._sessions:
+            self._sweep_sessions()
+            self._sessions.clear()
+
+    def forget(self) -> None:
+        """Remove every conversation and upload of this canary; see `sweep`."""
+        while self._uploads:
+            name, session = next(reversed(self._uploads.items()))
+            self._remove_upload(session, name)
+            del self._uploads[name]
+        while self._conversations:
+            session = self._sessions[-1] if self._sessions else self.log_in()
+            self._forget(session, self._conversations[-1])
+            self._conversations.pop()
+
+    @contextmanager
+    def _one_a_second(self) -> Iterator[None]:
+        """Limit the canary to one log-in a second, over all processes of this host.
+
+        Two log-ins of one second get the same token: tokens differ only in their expiry, to the second. The
+        first process to sweep that token would log the other out.
+        """
+        folder = self.target.folders.incidents
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f".{self.target.name}-canary").open("a+", encoding="ascii") as file:
+            self._wait_for_turn(file)
+            file.seek(0)
+            time.sleep(min(max(_time_in(file.read()) + _SECOND - time.time(), 0.0), _SECOND))
+            try:
+                yield
+            finally:
+                file.truncate(0)
+                file.write(repr(time.time()))
+
+    def _wait_for_turn(self, file: IO[str]) -> None:
+        """Lock `file`. Others may log in first: only a log-in that does not end is given up."""
+        application = self.target.application
+        longest = max(1, len(application.functions.log_in)) * application.deadline_seconds + 2 * _SECOND
+        written = os.fstat(file.fileno()).st_mtime_ns
+        while not locked_within(file.fileno(), fcntl.LOCK_EX, longest):
+            before, written = written, os.fstat(file.fileno()).st_mtime_ns
+            if written == before:
+                raise Unverifiable(
+                    what="canary",
+                    expected=f"an end of another process's log-in within {longest:g} s",
+                    observed="none",
+                    source=file.name,
+                    hint=f"see who has it open, and whether it is stopped: fuser -v {quote(file.name)}",
+                    means=Meaning.TIMEOUT,
+                )
+
+    def _require_whole(self) -> None:
+        wrong = {name: said for name, said in self.references().items() if not isinstance(said, int)}
+        if wrong:
+            reasons = "; ".join(f"{name}: {result.summary}" for name, result in wrong.items())
+            raise Unverifiable(
+                what="the canary's question",
+                expected="references that all hold, so that asking cannot do harm",
+                observed=reasons,
+                source="the stores",
+                hint="restore these stores first: a chat over documents that are half there deletes vectors",
+            )
+
+    def _forget(self, session: Session, conversation: str) -> None:
+        functions = self.target.application.functions
+        try:
+            gone = self.client.delete_conversation(session, conversation)
+        except Refused as refused:
+            # Its beginning may have failed.
+            if refused.status not in functions.gone:
+                raise
+            gone = True
+        if not gone:
+            raise Unverifiable(
+                what="removal of the canary's conversation",
+                expected="an application that can delete a conversation",
+                observed="that it cannot, by its status" if functions.forget else "no request for that",
+                source=f"conversation {conversation}",
+                hint="remove it by hand; this release of the application keeps what the canary asks",
+            )
+
+    def _remove_upload(self, session: Session, name: str) -> None:
+        application = self.target.application
+        try:
+            self.client.remove_upload(session, name)
+            left = self._is_listed(session, name)
+        except Refused as refused:
+            # A removed place has no list any more; and its beginning may have failed.
+            if refused.status not in application.functions.gone:
+                raise
+            left = False
+        if left:
+            raise Mismatch(
+                what="upload of the canary",
+                expected="gone after its removal",
+                observed=f"{name} is listed",
+                source=str(application.url),
+                hint="remove it by hand, and correct application.functions.upload.removal",
+            )
+
+    def _sweep_sessions(self) -> None:
+        if self.target.application.functions.tokens == "none":
+            return
+        while self._sessions and self.client.log_out(self._sessions[-1]):
+            self._sessions.pop()
+        if self._sessions:
+            self._sweep_tokens()
+
+    def _sweep_tokens(self) -> None:
+        sweeper = self.target.application.canary.sweeper
+        if sweeper is None:
+            raise Unverifiable(
+                what="removal of the canary's tokens",
+                expected="application.canary.sweeper or application.functions.log_out in the profile",
+                observed="none",
+                source=self.target.name,
+                hint=f"name an account of a store ({kinds_that('sweep')}) that may remove the log-in's keys;"
+                ' or say tokens = "none" in application.functions, if a log-in leaves nothing',
+            )
+        profile = self.target.stores.get(sweeper.store)
+        sweep = descriptor_of(profile).sweep if profile is not None else ""
+        if profile is None or not sweep:
+            raise UsageProblem(
+                what="application.canary.sweeper.store",
+                expected=f"a store of kind {kinds_that('sweep')}",
+                observed=sweeper.store,
+                source=self.target.name,
+                hint=f"stores: {', '.join(self.target.stores)}",
+            )
+        keys = [
+            key.format(token=session.token.get_secret_value(), user=session.user)
+            for session in self._sessions
+            for key in sweeper.keys
+        ]
+        as_sweeper = profile.model_copy(update={"reader": sweeper.account})
+        readable = Readable(sweeper.store, as_sweeper, endpoint_of(profile, self.engine))
+        if left := at_place(sweep)(readable, sweeper.database, keys):
+            raise Mismatch(
+                what="tokens of the canary",
+                expected="0 after their removal",
+                observed=left,
+                source=f"store {sweeper.store}",
+                hint="another process logs in as the canary; the account is for verification alone",
+            )

@@ -1,0 +1,518 @@
+"""The application's API as its clients see it, asked as any user would ask, by the requests of the profile.
+
+Read-only, except for the traces of phase 3: a log-in may leave a token, and a question a conversation.
+`delete_conversation` and `log_out` remove them, where the API can.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import json
+import math
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx2
+from pydantic import SecretStr
+
+from rollproof.application.calls import (
+    Values,
+    can_be_sent,
+    chosen_at,
+    filled,
+    filled_path,
+    ids_at,
+    parts_of,
+    shape,
+    texts_at,
+    values_at,
+)
+from rollproof.errors import Meaning, Mismatch, Unverifiable, UsageProblem, listed
+from rollproof.profile.application_profile import Application
+from rollproof.profile.functions import Call, Chat, Sending, Uploading
+from rollproof.redaction.secret import remember
+from rollproof.system.files import canonical_json
+from rollproof.system.http import Answer, Cutoff, Request, fetch, limited_chunks, opened, whole_body
+
+PAGE_SIZE = 100
+# What an answer gives is taken as it is, except for these.
+_READ_BY: Mapping[str, Callable[[object, str, str], list[Any]]] = {
+    "token": texts_at,
+    "user": ids_at,
+    "conversation": ids_at,
+}
+MESSAGE_LENGTH = 200
+MOST_PAGES, MOST_DOCUMENTS = 10_000, 10**12
+
+
+def event_data(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Yield the data of each event of a stream of UTF-8 `chunks`, however they are cut.
+
+    As the standard demands, an event that the stream's end cuts short is dropped. Comments and other fields
+    are skipped. Lines end with CR, LF or both; Unicode's separators, which `str.splitlines` also sees, end
+    no line.
+    """
+    lines: list[str] = []
+    for line in _lines(chunks):
+        if not line:
+            if lines:
+                yield "\n".join(lines)
+            lines = []
+        elif line.partition(":")[0] == "data":
+            lines.append(line.partition(":")[2].removeprefix(" "))
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+    pieces: list[str] = []
+    after_return = False
+    for chunk in chunks:
+        text = decoder.decode(chunk)
+        if after_return:
+            text = text.removeprefix("\n") if text else text
+        if text:
+            after_return = text.endswith("\r")
+        *complete, rest = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        for line in complete:
+            yield "".join([*pieces, line])
+            pieces = []
+        pieces.append(rest)
+
+
+# By the status that applications give for them.
+_REMEDIES = {
+    401: "correct user and password of application.canary in the profile: somebody who was signed up",
+    404: "correct knowledge_base of application.canary in the profile; or the token is not known",
+}
+
+
+class Refused(Mismatch):
+    """The application answered with another status than the expected one."""
+
+    def __init__(self, request: Request, status: int, body: object, hint: str = "") -> None:
+        """Quote the answer's message, without the request's secrets."""
+        message = body.get("message", body.get("detail")) if isinstance(body, Mapping) else body
+        # A list of validation errors repeats the request.
+        words = message if isinstance(message, str) else "no message"
+        super().__init__(
+            what="application",
+            expected="a status of success",
+            observed=f"{status}: {request.without_secrets(words)[:MESSAGE_LENGTH]}",
+            source=str(request),
+            hint=hint or _REMEDIES.get(status, "docker logs of the backend tell why"),
+            means=Meaning.SERVICE_DOWN,
+        )
+        self.status = status
+
+
+def refusal_of(attempt: Callable[[], object]) -> int | None:
+    """Make an attempt; return the status with which the application refuses it, None if it is let in."""
+    try:
+        attempt()
+    except Refused as refused:
+        return refused.status
+    return None
+
+
+def told(status: int | None) -> str:
+    """Return what `refusal_of` has returned, in words."""
+    return "let in" if status is None else f"refused with {status}"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A logged-in user, with what else the log-in gave. Also made by hand, to see a stale token refused."""
+
+    user: str
+    token: SecretStr
+    given: Values = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthAnswer:
+    """The health endpoint's answer; `body` is parsed if it is JSON."""
+
+    status_code: int
+    body: Any
+    milliseconds: float
+
+    def said(self, names: Iterable[str]) -> dict[str, object]:
+        """Return the body's values under `names`; None for a missing name."""
+        body = self.body if isinstance(self.body, dict) else {}
+        return {name: body.get(name) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    """An answer: the names of its source files, best first, and its text.
+
+    `complete` says that the stream ended regularly, `ending` describes the end. A proxy that speaks HTTP/1.0
+    to the backend makes a broken stream look regular: ask also for the conversation's turns.
+    """
+
+    files: tuple[str, ...]
+    text: str
+    complete: bool
+    ending: str
+    seconds: float
+
+
+class ApplicationClient:
+    """A client of the application's API. Every call opens its own connection and has a deadline.
+
+    Every call raises `Unverifiable` when no complete answer comes in time, and `Refused` for a status other
+    than success. It raises `Mismatch` for an answer of a shape that the API does not have.
+    """
+
+    def __init__(self, application: Application) -> None:
+        """Store the application's address; connect to nothing yet."""
+        self._application = application
+        self._functions = application.functions
+        self._url = str(application.url).rstrip("/")
+        self._base = self._url + application.api
+
+    def health(self) -> HealthAnswer:
+        """Ask the health endpoint; any status is an answer."""
+        url = self._base + self._application.health.path
+        answer = self._ask(Request("GET", url, way_in=self._application.way_in))
+        return HealthAnswer(answer.status, answer.body, answer.milliseconds)
+
+    def interface_digest(self) -> str:
+        """Return the SHA-256 of the application's OpenAPI document, in one spelling."""
+        url = f"{self._url}{self._application.interface}"
+        request = Request("GET", url, way_in=self._application.way_in)
+        answer = self._ask(request)
+        if not httpx2.codes.is_success(answer.status):
+            hint = 'application.interface in the profile: the path of its OpenAPI document, "" if it has none'
+            raise Refused(request, answer.status, answer.body, hint)
+        return hashlib.sha256(canonical_json(dict(_object(answer.body, request)))).hexdigest()
+
+    def page_digest(self) -> str:
+        """Return the SHA-256 of the first page, or "" if there is none."""
+        answer = self._ask(Request("GET", f"{self._url}/", way_in=self._application.way_in))
+        if not httpx2.codes.is_success(answer.status):
+            return ""
+        text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def login(self, user: str, password: SecretStr) -> Session:
+        """Log in; the application may keep something of it, such as the token in a store."""
+        values = {"user": user, "password": password}
+        given = self._asked(self._functions.log_in, values)
+        return Session(user, given.pop("token", password), given)
+
+    def log_out(self, session: Session) -> bool:
+        """End a session; return False if no request for that is described."""
+        if self._functions.log_out is None:
+            return False
+        self._success(self._request(self._functions.log_out, self._values(session), session))
+        return True
+
+    def owner(self, session: Session) -> str:
+        """Return the token's owner, as the application tells it; where no request tells, who logged in."""
+        call = self._functions.owner
+        return str(self._asked([call], self._values(session), session)["user"]) if call else session.user
+
+    def own(self, session: Session, of: str = "") -> None:
+        """Ask for what belongs to the user alone, or to another one."""
+        values = self._values(session) | {"owner": of or session.user}
+        self._success(self._request(self._described("own"), values, session))
+
+    def files(self, session: Session, knowledge_base: str) -> tuple[str, ...]:
+        """Return the names of all documents of a knowledge base, sorted.
+
+        Raises:
+            Mismatch: also when the pages do not hold as many as the API says there are.
+        """
+        call = self._described("documents")
+        names: list[str] = []
+        total, page = 1, 1
+        while page <= math.ceil(total / PAGE_SIZE):
+            pages = {"knowledge_base": knowledge_base, "page": page, "page_size": PAGE_SIZE}
+            request = self._request(call, self._values(session) | pages, session)
+            body = self._success(request)
+            found = texts_at(body, call.keep["name"], str(request))
+            names += found
+            if "total" not in call.keep:
+                return tuple(sorted(names))
+            total = _count(body, call.keep["total"], request)
+            if not found or page == MOST_PAGES:
+                break
+            page += 1
+        if len(names) != total:
+            raise shape(f"{total} files over all pages", f"{len(names)} files", str(request))
+        return tuple(sorted(names))
+
+    def create_conversation(
+        self, session: Session, knowledge_base: str, begun: Callable[[str], object] = lambda _: None
+    ) -> str:
+        """Create a conversation about one knowledge base; return its id, "" where there are none.
+
+        `begun` is told the id as soon as there may be one, even if a later request fails.
+        """
+        opening = self._functions.conversation
+        if opening is None:
+            return ""
+        values = self._values(session) | {"knowledge_base": knowledge_base, "new": str(uuid.uuid4())}
+        if opening.id:
+            values["conversation"] = str(filled(opening.id, values))
+            begun(values["conversation"])
+        for call in opening.requests:
+            given = self._asked([call], values, session)
+            if "conversation" in given:
+                begun(given["conversation"])
+            values |= given
+        return str(values["conversation"])
+
+    def chat(self, session: Session, conversation: str, question: str) -> ChatAnswer:
+        """Ask `question` and read the answer to its end, `chat_seconds` at most.
+
+        A stream that breaks or never ends still gives an answer, which is not `complete`.
+        """
+        call = self._functions.chat
+        if call is None:
+            raise _undescribed("chat")
+        values = self._values(session) | {"conversation": conversation, "question": question}
+        request = self._request(call, values, session)
+        seconds = self._application.chat_seconds
+        started = time.perf_counter()
+        with opened(request, seconds) as (response, cutoff):
+            if not response.is_success:
+                raise Refused(request, response.status_code, whole_body(response, cutoff))
+            files, text, ending = _listen(call, response, cutoff)
+        return ChatAnswer(
+            files=tuple(dict.fromkeys(files)),
+            text=text,
+            complete=not ending,
+            ending=ending or "regular",
+            seconds=time.perf_counter() - started,
+        )
+
+    def conversations(self, session: Session) -> tuple[str, ...]:
+        """Return the ids of the user's conversations, sorted."""
+        call = self._described("conversations")
+        request = self._request(call, self._values(session), session)
+        return tuple(sorted(ids_at(self._success(request), call.keep["conversation"], str(request))))
+
+    def turns(self, session: Session, conversation: str) -> int:
+        """Return the number of turns that the application kept of a conversation."""
+        call = self._described("turns")
+        request = self._request(call, self._values(session) | {"conversation": conversation}, session)
+        return len(values_at(self._success(request), call.keep["turn"], str(request)))
+
+    def delete_conversation(self, session: Session, conversation: str) -> bool:
+        """Delete a conversation; return False if this application's API cannot."""
+        call = self._functions.forget
+        if call is None:
+            return False
+        request = self._request(call, self._values(session) | {"conversation": conversation}, session)
+        answer = self._ask(request)
+        if answer.status in call.impossible:
+            return False
+        if not httpx2.codes.is_success(answer.status):
+            raise Refused(request, answer.status, answer.body)
+        return True
+
+    def upload(
+        self, session: Session, name: str, content: bytes, begun: Callable[[Session], object]
+    ) -> Session:
+        """Upload a document under `name`; return the session whose requests are about where it is.
+
+        `begun` is told such a session as soon as there may be something to remove, even if a later request
+        fails.
+        """
+        own = self._application.canary.knowledge_base
+        for call in self._uploading().requests:
+            if call.file:
+                begun(session)
+            values = self._values(session) | {"document": name}
+            files = {call.file: (name, content)} if call.file else None
+            given = self._asked([call], values, session, files)
+            if given.get("knowledge_base") == own:
+                raise shape("a knowledge base of the document's own", "the canary's", call.path)
+            session = replace(session, given={**session.given, **given})
+            begun(session)
+        return session
+
+    def remove_upload(self, session: Session, name: str) -> None:
+        """Remove a document that was uploaded in `session`.
+
+        Raises:
+            Unverifiable: the upload failed before it was known where the document is.
+        """
+        upload = self._uploading()
+        values = self._values(session) | {"document": name}
+        if upload.apart and "knowledge_base" not in session.given:
+            del values["knowledge_base"]  # that is the canary's own
+        needed = {one for call in upload.removal for _, one in call.placeholders()}
+        if missing := sorted(needed - values.keys()):
+            raise Unverifiable(
+                what="removal of the canary's upload",
+                expected=f"an upload that gives {listed(missing)}",
+                observed="none: it failed before",
+                source=self._url,
+                hint=f"remove by hand what has the name {name}",
+            )
+        for call in upload.removal:
+            self._asked([call], values, session)
+
+    def _uploading(self) -> Uploading:
+        if self._functions.upload is None:
+            raise _undescribed("upload")
+        return self._functions.upload
+
+    def _described(self, name: str) -> Call:
+        call = getattr(self._functions, name)
+        if not isinstance(call, Call):
+            raise _undescribed(name)
+        return call
+
+    def _values(self, session: Session) -> dict[str, Any]:
+        """Return the values that every request after a log-in may use."""
+        canary = self._application.canary
+        own = {"user": session.user, "token": session.token, "knowledge_base": canary.knowledge_base}
+        return {**own, **session.given}
+
+    def _asked(
+        self,
+        calls: Sequence[Call],
+        values: Mapping[str, Any],
+        session: Session | None = None,
+        files: Mapping[str, tuple[str, bytes]] | None = None,
+    ) -> dict[str, Any]:
+        """Ask one request after the other; return what their answers give, the token as a secret."""
+        given: dict[str, Any] = {}
+        for call in calls:
+            if session is None and "token" in given:
+                session = Session(values["user"], given["token"])
+            request = self._request(call, {**values, **given}, session, files)
+            body = self._success(request)
+            # The token first: whatever is wrong with the answer, it is a secret by then.
+            for name, place in sorted(call.keep.items(), key=lambda kept: kept[0] != "token"):
+                found = _READ_BY.get(name, values_at)(body, place, str(request))
+                given[name] = _one(found, place, request)
+                if name == "token":
+                    remember(found[0])
+                    given[name] = SecretStr(found[0])
+            for name, choice in call.choose.items() if isinstance(call, Sending) else ():
+                where = filled(choice.where, {**values, **given})
+                given[name] = _one(chosen_at(body, choice, where, str(request)), choice.at, request)
+        return given
+
+    def _request(
+        self,
+        call: Call,
+        values: Mapping[str, Any],
+        session: Session | None = None,
+        files: Mapping[str, tuple[str, bytes]] | None = None,
+    ) -> Request:
+        try:
+            return Request(
+                call.method,
+                self._base + filled_path(call.path, values),
+                session.token if session else None,
+                filled(call.form, values) or None,
+                filled(call.body, values) or None,
+                self._application.way_in,
+                (self._functions.header, self._functions.authorization),
+                files,
+            )
+        except KeyError as missing:  # the profile was checked: it is of a log-in that did not come about
+            raise Unverifiable(
+                what=f"value {missing} of a request",
+                expected="a log-in that gives it",
+                observed="none",
+                source=f"{call.method} {self._base}{call.path}",
+                hint="see why the canary's log-in fails",
+            ) from None
+
+    def _ask(self, request: Request) -> Answer:
+        return fetch(request, self._application.deadline_seconds)
+
+    def _success(self, request: Request) -> object:
+        answer = self._ask(request)
+        if not httpx2.codes.is_success(answer.status):
+            raise Refused(request, answer.status, answer.body)
+        return answer.body
+
+
+def _listen(chat: Chat, response: httpx2.Response, cutoff: Cutoff) -> tuple[list[str], str, str]:
+    """Return files, text, and the reason for a premature end, or "" after a regular one."""
+    files: list[str] = []
+    pieces: list[str] = []
+    try:
+        if chat.answer == "events":
+            ending = _hear(chat, limited_chunks(response), files, pieces)
+        else:
+            body = b"".join(limited_chunks(response)).decode(errors="replace")
+            answer = json.loads(body) if chat.answer == "json" else None
+            files += parts_of(answer, chat.files)
+            pieces += [body] if chat.answer == "text" else parts_of(answer, chat.text)
+            ending = ""
+    except httpx2.HTTPError as error:
+        ending = f"broken: {type(error).__name__}: {error}"
+    except (ValueError, RecursionError):
+        ending = "an event that is not JSON" if chat.answer == "events" else "an answer that is not JSON"
+    if cutoff.passed:
+        ending = f"no end within {cutoff.seconds:g} s"
+    return files, "".join(pieces), ending
+
+
+def _hear(chat: Chat, chunks: Iterable[bytes], files: list[str], pieces: list[str]) -> str:
+    """Add what the events have to `files` and `pieces`; return the reason for a premature end, or ""."""
+    for data in event_data(chunks):
+        if chat.end and data == chat.end:
+            return ""
+        event = json.loads(data)
+        if not isinstance(event, dict):
+            return "an event that is no object"
+        if missing := [place for place in chat.always if not _is_text(event, place)]:
+            return f"an event without {' and '.join(missing)}"
+        files += parts_of(event, chat.files)
+        pieces += parts_of(event, chat.text)
+    return f"no {chat.end}" if chat.end else ""
+
+
+def _is_text(event: object, place: str) -> bool:
+    try:
+        return bool(texts_at(event, place, ""))
+    except Mismatch:
+        return False
+
+
+def _one(found: Sequence[Any], place: str, request: Request) -> Any:  # noqa: ANN401 - JSON
+    """Return the one value that was `found` at a place; it must be one that a request can have."""
+    if len(found) != 1 or found[0] is None:
+        observed = "none" if found in ([], [None]) else f"{len(found)}"
+        raise shape(f"one value under {place}", observed, str(request))
+    if not can_be_sent(found[0]):
+        raise shape(f"a value under {place} that can be sent", "another", str(request))
+    return found[0]
+
+
+def _count(body: object, place: str, request: Request) -> int:
+    found = values_at(body, place, str(request))
+    count = found[0] if len(found) == 1 else None
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count < MOST_DOCUMENTS:
+        raise shape(f"a count under {place}", "another value, or several", str(request))
+    return count
+
+
+def _undescribed(name: str) -> UsageProblem:
+    return UsageProblem(
+        what=f"function {name} of the application",
+        expected=f"application.functions.{name} in the profile, as at the capture",
+        observed="none",
+        source="the profile",
+        hint="describe it again; or capture a new baseline without it",
+    )
+
+
+def _object(value: object, request: Request) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise shape("a JSON object", type(value).__name__, str(request))
+    return value

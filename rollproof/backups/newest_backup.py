@@ -1,0 +1,124 @@
+"""The newest backup set of a target: the set or its fault, but never an older set in its place.
+
+A rollback takes the newest set that is whole. Before a migration that is not good enough: today's data would
+come back from the newest set.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from rollproof.backups.images import image_folder, kept_image
+from rollproof.backups.index import read_index
+from rollproof.backups.kept_backups import KeptStore, absent, backup_hint
+from rollproof.backups.sets import MANIFEST, BackupSet, read_backup
+from rollproof.errors import ActionFailed, Mismatch, Problem, Unverifiable, reason_of
+from rollproof.profile.kinds import descriptor_of
+from rollproof.profile.sections import StoreProfile
+from rollproof.stores import package as packages
+from rollproof.stores.drivers import at_place
+from rollproof.system.files import sha256_of
+
+# A set's name has the time of its beginning; an unfinished set is hidden among the others.
+_NAME = re.compile(r"\.?(?P<stamp>\d{8}T\d{9}Z)-(?P<target>.+?)(?:\.part)?")
+
+
+class NoBackup(Mismatch):
+    """There is no backup set of the target at all, not even a damaged one."""
+
+
+def newest_backup(backups: Path, target: str) -> BackupSet:
+    """Return the newest backup set of `target` below the folder `backups`.
+
+    Raises:
+        Mismatch: there is none (`NoBackup`), or the newest set is truncated, damaged, or another target's.
+        Unverifiable: the folder cannot be read.
+    """
+    try:
+        found = sorted(_sets(backups, target))
+    except OSError as error:
+        raise Unverifiable(
+            what=f"backups of {target}",
+            expected="a folder that can be read",
+            observed=reason_of(error),
+            source=str(backups),
+            hint="correct folders.backups in the profile, or the folder's permissions",
+        ) from None
+    if not found:
+        raise _refused(target, backups, "none", NoBackup)
+    _, folder = found[-1]
+    if folder.name.startswith("."):
+        raise _refused(target, folder, "one that was begun and is not finished: it was cut, or it runs")
+    if not (folder / MANIFEST).is_file():
+        raise _refused(target, folder, f"one without {MANIFEST}: it was cut")
+    try:
+        of, backup = read_backup(folder / MANIFEST)
+    except Problem as problem:
+        raise _refused(target, folder, f"a damaged one: {problem.observed} in its manifest") from None
+    if of != target:
+        raise _refused(target, folder, f"one of target {of}")
+    return backup
+
+
+def _sets(backups: Path, target: str) -> Iterator[tuple[str, Path]]:
+    for path in backups.iterdir() if backups.exists() else ():
+        name = _NAME.fullmatch(path.name)
+        if name is not None and name["target"] == target and path.is_dir():
+            yield name["stamp"], path
+
+
+def read_store(backup: BackupSet, name: str, profile: StoreProfile) -> KeptStore:
+    """Return the backup of store `name`, after reading and comparing every byte, and those of its index.
+
+    Raises:
+        Mismatch: it is missing, damaged, of another kind, or not the package that the set was sealed with.
+    """
+    folder = backup.folder / name
+    if name not in backup.stores:
+        raise absent(name, backup.stores, backup.folder)
+    try:
+        package = packages.read_package(folder, kind=profile.kind)
+    except ActionFailed as problem:
+        raise _wrong(name, folder, str(problem.expected), str(problem.observed)) from None
+    if backup.sealed.get(name) != sha256_of(folder / packages.MANIFEST):
+        raise _wrong(name, folder, f"the {packages.MANIFEST} that the set was sealed with", "another one")
+    finished = descriptor_of(profile).finished
+    if finished and (unfinished := at_place(finished)(package)):
+        raise _wrong(name, folder, *unfinished)
+    try:
+        read_index(backup.folder, name, backup.index)
+    except ActionFailed as problem:
+        observed = f"{problem.observed}: it was changed"
+        raise _wrong(name, folder, "an index with SHA-256 as the set names them", observed) from None
+    return KeptStore(folder, package.method, package.records, package.size, package.means)
+
+
+def read_image(backups: Path, image: str) -> int:
+    """Return the bytes of the kept copy of the image with the id `image`, after reading and comparing them.
+
+    Raises:
+        Mismatch: it is missing or damaged.
+    """
+    folder = image_folder(backups, image)
+    try:
+        return kept_image(backups, image).stat().st_size
+    except ActionFailed as problem:
+        raise _wrong(f"image {image}", folder, str(problem.expected), str(problem.observed)) from None
+
+
+def _wrong(name: str, folder: Path, expected: str, observed: str) -> Mismatch:
+    return Mismatch(
+        what=f"backup of {name}", expected=expected, observed=observed, source=str(folder), hint=backup_hint()
+    )
+
+
+def _refused(target: str, source: Path, observed: str, kind: type[Mismatch] = Mismatch) -> Mismatch:
+    return kind(
+        what=f"newest backup of {target}",
+        expected="a complete set",
+        observed=observed,
+        source=str(source),
+        hint=backup_hint(),
+    )

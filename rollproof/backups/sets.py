@@ -1,0 +1,203 @@
+"""A backup set: one package for each store of a target, of one commit, whole or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from rollproof.backups.kept_backups import absent
+from rollproof.errors import Problem, UsageProblem, expected_of, listed, reason_of
+from rollproof.reading import read_regular
+from rollproof.stores.package import MANIFEST as PACKAGE
+from rollproof.stores.package import Kept
+from rollproof.system.clock import Moment
+from rollproof.system.files import canonical_json, sha256_of, strict_json
+from rollproof.system.record_files import Must, WrongRecord, record_of
+
+MANIFEST = "set.json"
+_SEAL = "sha256"
+NEWEST = "*"
+Digest = Annotated[str, Must("16 hexadecimal digits", re.compile(r"[0-9a-f]{16}").fullmatch)]
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSet:
+    """A complete backup set: `folder` holds a package for each store; its manifest was written last.
+
+    `index` are the SHA-256 of its index files; a safety copy has none. `sealed` are the SHA-256 of its
+    packages' manifests, by store. `images` are the ids of the application's images, by service; their copies
+    are kept beside the sets. `revisions` are those that alembic had recorded, by the service that brings its
+    migrations; what was not read, or changed meanwhile, is left out. `taken` is the beginning and the end of
+    each store's backup. `index_seconds` is the duration of the indexing. `moved` are the digests of the names
+    of each reference that moved meanwhile: see `moved_names`. `passed_over` names newer sets
+    that are damaged.
+    """
+
+    folder: Path
+    commit: str
+    finished: Moment
+    stores: Mapping[str, Kept]
+    index: Mapping[str, str] = field(default_factory=dict)
+    sealed: Mapping[str, str] = field(default_factory=dict)
+    taken: Mapping[str, tuple[Moment, Moment]] = field(default_factory=dict)
+    index_seconds: float = 0.0
+    images: Mapping[str, str] = field(default_factory=dict)
+    revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    moved: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    passed_over: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """The duration of each store's backup, in seconds."""
+        return {name: round(done.seconds_since(began), 3) for name, (began, done) in self.taken.items()}
+
+    def moments(self, name: str) -> tuple[Moment, Moment]:
+        """Return the beginning and the end of a store's backup.
+
+        Raises:
+            Mismatch: the store is not in the set.
+        """
+        if name not in self.taken:
+            raise absent(name, self.stores, self.folder)
+        return self.taken[name]
+
+    def age(self, name: str) -> float:
+        """Return the age of a store's backup in seconds: what was written since it began is not in it.
+
+        Raises:
+            Mismatch: the store is not in the set.
+        """
+        began, _ = self.moments(name)
+        return began.seconds_ago()
+
+
+@dataclass(frozen=True, slots=True)
+class SetManifest:
+    """The content of a backup set's manifest, `set.json`, without the SHA-256 that seals it.
+
+    `images` are the ids of the application's images, by service. `revisions` are those that alembic had
+    recorded, by the service that brings its migrations. `moved` are names that came or went while the set
+    was taken, by the reference in words. Of each name it has 64 bits of a hash, in hexadecimal. A reference
+    that could not be read twice is left out. Sets of older versions have none of the three.
+    """
+
+    version: Literal[1]
+    target: str
+    commit: str
+    started: Moment
+    finished: Moment
+    index: Mapping[str, str]
+    sealed: Mapping[str, str]
+    taken: Mapping[str, tuple[Moment, Moment]]
+    index_seconds: float
+    stores: Mapping[str, Kept]
+    images: Mapping[str, str] = field(default_factory=dict)
+    revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    moved: Mapping[str, tuple[Digest, ...]] = field(default_factory=dict)
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> bytes:
+    """Return the content of a manifest's file: the manifest, sealed with its SHA-256."""
+    return canonical_json({**manifest, _SEAL: _seal_of(manifest)})
+
+
+def _seal_of(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a manifest without its seal, in hexadecimal."""
+    content = {key: value for key, value in manifest.items() if key != _SEAL}
+    return hashlib.sha256(canonical_json(content)).hexdigest()
+
+
+def find_backup(backups: Path, target: str, commit: str, name: str = NEWEST) -> BackupSet:
+    """Return the newest complete backup set of `target` at `commit`, or the one in the folder `name`.
+
+    A damaged set does not count: `passed_over` names the skipped ones.
+
+    Raises:
+        UsageProblem: there is none.
+    """
+    seen, damaged, good = [], [], []
+    for path in sorted(backups.glob(f"*/{MANIFEST}"), reverse=True):
+        if name not in {NEWEST, path.parent.name}:
+            continue
+        try:
+            of, found = read_backup(path)
+        except Problem as problem:
+            seen.append(f"{path.parent.name}, which is damaged ({problem.observed})")
+            damaged.append(path.parent.name)
+            continue
+        if (of, found.commit) == (target, commit):
+            good.append(found)
+        seen.append(f"{of} at {found.commit[:12]}")
+    if good:
+        # By its own word, and not by its folder's name: people rename the sets that they want to keep.
+        newest = max(good, key=lambda one: (datetime.fromisoformat(one.finished.wall), one.folder.name))
+        return replace(newest, passed_over=tuple(one for one in damaged if one > newest.folder.name))
+    raise UsageProblem(
+        what="backup",
+        expected=f"a complete backup set of commit {commit[:12]}{'' if name == NEWEST else f' in {name!r}'}",
+        observed=f"sets of {listed(seen)}" if seen else "no complete set",
+        source=str(backups),
+        hint="only a backup of that commit can restore its data; choose a commit that has one",
+    )
+
+
+def _unsealed(manifest: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON holds
+    """Return a manifest whose content matches its seal; raises `WrongRecord` if it does not."""
+    if not isinstance(manifest, dict) or manifest.get(_SEAL) != _seal_of(manifest):
+        raise WrongRecord("another content than it was sealed with")
+    return manifest
+
+
+def read_backup(path: Path) -> tuple[str, BackupSet]:
+    """Return the target of the backup set with the manifest `path`, and the set.
+
+    Raises:
+        Problem: the manifest is damaged.
+    """
+    try:
+        # Fields that a later version adds are ignored.
+        said = record_of(SetManifest, _unsealed(strict_json(read_regular(path))), more=True)
+    except (OSError, ValueError) as error:
+        raise Problem(
+            what="manifest of a backup set",
+            expected=expected_of(error, "readable JSON with its stores"),
+            observed=reason_of(error) if isinstance(error, OSError) else error,
+            source=str(path),
+            hint="the set is damaged: move it out of the backups folder",
+        ) from None
+    return said.target, set_in(path.parent, said)
+
+
+def is_whole(folder: Path, target: str) -> bool:
+    """Return True if `folder` holds a backup set of `target` with everything that its manifest seals.
+
+    Whoever writes one writes its manifest last: only its name may be missing then.
+    """
+    try:
+        of, found = read_backup(folder / MANIFEST)
+        sealed = {f"{name}/{PACKAGE}": sha256 for name, sha256 in found.sealed.items()} | dict(found.index)
+        return of == target and all(sha256_of(folder / name) == sha256 for name, sha256 in sealed.items())
+    except (OSError, Problem):
+        return False
+
+
+def set_in(folder: Path, said: SetManifest) -> BackupSet:
+    """Return the set in `folder`, by its manifest."""
+    return BackupSet(
+        folder=folder,
+        commit=said.commit,
+        finished=said.finished,
+        stores=said.stores,
+        index=said.index,
+        sealed=said.sealed,
+        taken=said.taken,
+        index_seconds=said.index_seconds,
+        images=said.images,
+        revisions=said.revisions,
+        moved=said.moved,
+    )

@@ -1,0 +1,339 @@
+"""Comparing a collection's content with the baseline: the records that differ, and their changed fields.
+
+Digests are compared part by part. Only a part whose digest differs is read again, record by record. So a
+clean collection costs one scan, and a damaged one little more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rollproof.baseline.facts import RecordedCollection, RecordedContent
+from rollproof.baseline.sampling import Coverage, Plan
+from rollproof.errors import Unverifiable
+from rollproof.profile.sections import Policy
+from rollproof.stores.blocks import not_as_asked, read_block, read_parts, spread
+from rollproof.stores.contract import (
+    ByUsers,
+    ContentView,
+    MovingContent,
+    Pace,
+    RecordHash,
+    RenumberedContent,
+    nobody,
+)
+
+SHOWN = 20
+THE_CANARYS = "the canary's"
+"""The remark about an added record that the canary has made."""
+IN_MEMORY = 50_000
+"""The most records of a part to compare at a time."""
+
+
+@dataclass(slots=True)
+class Keys:
+    """Keys of records: their count, and the first few; `about` has a remark or "" for each."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+    about: list[str] = field(default_factory=list)
+
+    def add(self, key: str, about: str = "") -> None:
+        """Count a key, and keep it while there are few."""
+        self.count += 1
+        if len(self.first) < SHOWN:
+            self.first.append(key)
+            self.about.append(about)
+
+    def show(self, shown: Callable[[str], str]) -> None:
+        """Replace each key by its form from `shown`."""
+        self.first = [shown(key) for key in self.first]
+
+    def __str__(self) -> str:
+        """Return the count, and the first keys."""
+        more = f" and {self.count - len(self.first)} more" if self.count > len(self.first) else ""
+        pairs = zip(self.first, self.about, strict=True)
+        first = ", ".join(f"{key}: {about}" if about else key for key, about in pairs)
+        return f"{self.count} ({first}{more})" if self.count else "0"
+
+
+@dataclass(slots=True)
+class Comparison:
+    """A collection's differences from the baseline.
+
+    `touched` are the changed records that users changed themselves, as `by_users` tells. `expired` counts
+    missing records whose expiry time has passed. `unread` counts differing parts that were
+    not read record by record, because time was up. `unexplained` counts parts that differed at first, and
+    matched when read again. `coverage` says how much of the collection was checked. `came` are the first
+    added records, each with its part; `part` is the one that is compared.
+    """
+
+    coverage: Coverage
+    missing: Keys = field(default_factory=Keys)
+    added: Keys = field(default_factory=Keys)
+    changed: Keys = field(default_factory=Keys)
+    touched: Keys = field(default_factory=Keys)
+    expired: int = 0
+    unread: int = 0
+    unexplained: int = 0
+    by_users: ByUsers = nobody
+    part: int = field(default=0, compare=False)
+    came: list[tuple[int, RecordHash]] = field(default_factory=list, compare=False)
+
+    def add(self, record: RecordHash) -> None:
+        """Count an added record, and keep it while there are few."""
+        self.added.add(record.key)
+        if len(self.came) < SHOWN:
+            self.came.append((self.part, record))
+
+    @property
+    def is_canarys(self) -> bool:
+        """Whether nothing differs but that records were added, each of which is marked as the canary's."""
+        return self.found == self.added.count == self.added.about.count(THE_CANARYS) > 0
+
+    def wrong(self, policy: Policy) -> bool:
+        """Return True if the collection differs in a way that `policy` forbids.
+
+        Raises:
+            Unverifiable: records read differ at most in allowed ways, but a part differs in unknown records.
+        """
+        if self.missing.count or self.changed.count or (policy == "exact" and self.added.count):
+            return True
+        if self.unread or self.unexplained:
+            raise Unverifiable(
+                what="records of parts that differ",
+                expected=f"differences that policy {policy} allows",
+                observed=str(self),
+                source=str(self.coverage),
+                hint="see that nothing writes to the collection, and compare again with more time",
+            )
+        return False
+
+    @property
+    def found(self) -> int:
+        """The number of differences with a known record."""
+        return self.expired + sum(keys.count for _, keys in self._kinds)
+
+    def rows(self) -> Iterator[tuple[str, str, str]]:
+        """Yield kind of difference, key, and changed fields for the first records that differ.
+
+        Only changed records name fields. Where a kind has further records, its last row counts them.
+        """
+        for name, keys in self._kinds:
+            yield from ((name, key, fields) for key, fields in zip(keys.first, keys.about, strict=True))
+            if keys.count > len(keys.first):
+                yield name, f"and {keys.count - len(keys.first)} more", ""
+
+    def show_keys(self, shown: Callable[[str], str]) -> None:
+        """Replace each key by its form from `shown`: it may be personal data."""
+        for _, keys in self._kinds:
+            keys.show(shown)
+
+    @property
+    def by_people(self) -> str:
+        """The records that came, or that users changed, in words; "" for none."""
+        return self._text(("added", "touched"))
+
+    @property
+    def _kinds(self) -> tuple[tuple[str, Keys], ...]:
+        return (
+            ("missing", self.missing),
+            ("added", self.added),
+            ("changed", self.changed),
+            ("touched", self.touched),
+        )
+
+    def _text(self, kinds: Container[str]) -> str:
+        return "; ".join(f"{name} {keys}" for name, keys in self._kinds if name in kinds and keys.count)
+
+    def __str__(self) -> str:
+        """Return the differences in words."""
+        parts = [self._text(dict(self._kinds))] if self.found > self.expired else []
+        if self.unread:
+            parts.append(f"{self.unread} more parts differ, not read record by record: time was up")
+        if self.unexplained:
+            parts.append(f"{self.unexplained} parts differed, and no more when read again")
+        if self.expired:
+            parts.append(f"{self.expired} expired by themselves")
+        return "; ".join(parts) or "nothing"
+
+
+def compare(
+    content: ContentView,
+    collection: str,
+    recorded: RecordedCollection,
+    records: Path,
+    plan: Plan,
+    pace: Pace,
+    by_users: ByUsers = nobody,
+) -> Comparison:
+    """Compare the parts that `plan` chose; `records` is the baseline's file with their records.
+
+    A changed record that users changed themselves, as `by_users` tells, is counted apart.
+
+    Raises:
+        Unverifiable: the store does not answer, the collection is missing, or its reader does not digest each
+            requested part once.
+    """
+    give_up = time.monotonic() + plan.seconds
+    seen, differing, cut = _digested(content, collection, recorded, plan, pace, give_up)
+    if differing and renumbers(content, collection, recorded, records):
+        seen, differing, cut = _digested(content, collection, recorded, plan, pace, give_up)
+    sizes = [digest.records for digest in recorded.digests]
+    unseen = sum(size for part, size in enumerate(sizes) if part not in seen)
+    coverage = Coverage(len(sizes), len(seen), sum(sizes), unseen, cut=cut)
+    comparison = Comparison(coverage, by_users=by_users)
+    # One reading for all parts: what a store has to find out first for any of them is found out once.
+    parts = read_parts(content, collection, recorded.division, sorted(differing), pace)
+    for position, (part, now) in enumerate(parts):
+        # The first differing part is read even when time is up: only a difference with a key helps.
+        if position and time.monotonic() > give_up:
+            comparison.unread = len(differing) - position
+            break
+        before = recorded_part(recorded, records, part)
+        found, comparison.part = comparison.found, part
+        compare_part(before, now, sizes[part], comparison)
+        comparison.unexplained += comparison.found == found
+    return comparison
+
+
+def _digested(
+    content: ContentView,
+    collection: str,
+    recorded: RecordedCollection,
+    plan: Plan,
+    pace: Pace,
+    give_up: float,
+) -> tuple[set[int], list[int], bool]:
+    """Return the parts that were digested, those that differ, and whether time was up before the last."""
+    wanted, seen = set(plan.parts), set[int]()
+    differing, cut = [], False
+    for part, digest in content.digest(collection, recorded.division, plan.parts, pace):
+        if part in seen or part not in wanted:
+            raise not_as_asked(collection, f"part {part} {'again' if part in seen else 'too'}", content.name)
+        seen.add(part)
+        if digest != recorded.digests[part]:
+            differing.append(part)
+        # A plan that takes too long is cut short here, and the coverage says so. One part is always checked.
+        if time.monotonic() > give_up and seen != wanted:
+            cut = True
+            break
+    if seen != wanted and not cut:
+        raise not_as_asked(collection, f"{len(seen)} of {len(wanted)} parts", content.name)
+    return seen, differing, cut
+
+
+def renumbers(content: ContentView, collection: str, recorded: RecordedCollection, records: Path) -> bool:
+    """Match a re-created log's records with the recorded ones, by position; return True if it was one."""
+    if not isinstance(content, RenumberedContent):
+        return False
+    return content.renumber(collection, (record.key for record in recorded_records(recorded, records)))
+
+
+def recorded_records(recorded: RecordedCollection, records: Path) -> Iterator[RecordHash]:
+    """Yield all recorded records of a collection, part by part."""
+    for part in range(len(recorded.division)):
+        yield from recorded_part(recorded, records, part)
+
+
+def recorded_part(recorded: RecordedCollection, records: Path, part: int) -> Iterator[RecordHash]:
+    """Yield the recorded records of one part; one that was empty has no block."""
+    return read_block(records, *recorded.blocks[part]) if recorded.digests[part].records else iter(())
+
+
+def strayed_positions(content: MovingContent, recorded: RecordedContent, folder: Path) -> Sequence[str]:
+    """Return the faults of the positions since they were recorded in the baseline in `folder`.
+
+    See `MovingContent.strayed`. Logs that were re-created are told by their recorded records.
+    """
+    found = content.strayed(recorded.positions)
+    if not found or not isinstance(content, RenumberedContent):
+        return found
+    for name, collection in recorded.collections.items():
+        with suppress(Unverifiable):  # a log that is gone is one of the faults
+            renumbers(content, name, collection, folder / collection.records)
+    return content.strayed(recorded.positions)
+
+
+def expired_by_now(recorded: RecordedCollection, records: Path) -> int:
+    """Return how many of a collection's recorded records have expired since; reads the baseline alone.
+
+    Raises:
+        Unverifiable: `records` is no file of records.
+    """
+    now = time.time()
+    return sum(
+        record.expires is not None and record.expires <= now for record in recorded_records(recorded, records)
+    )
+
+
+def compare_part(
+    before: Iterable[RecordHash], now: Iterable[RecordHash], size: int, comparison: Comparison
+) -> None:
+    """Add the differences of one part to `comparison`; `before` holds `size` records.
+
+    A part too large for memory goes through files, such as that of a table without a key.
+    """
+    if size <= IN_MEMORY:
+        compare_records(before, now, comparison)
+        return
+    count = -(-size // IN_MEMORY)
+    with TemporaryDirectory(prefix="rollproof-") as folder:
+        old = spread(before, Path(folder) / "before", count)
+        new = spread(now, Path(folder) / "now", count)
+        for one, other in zip(old, new, strict=True):
+            compare_records(one, other, comparison)
+
+
+def compare_records(before: Iterable[RecordHash], now: Iterable[RecordHash], comparison: Comparison) -> None:
+    """Add the differences of one part to `comparison`. A key may occur more than once.
+
+    Memory holds `before`, and the records in `now` whose key it has with another hash. Added records are only
+    counted.
+    """
+    old, other = _by_key(before), dict[str, list[RecordHash]]()
+    for record in now:
+        same = old.get(record.key)
+        if same is None:
+            comparison.add(record)
+        elif (equal := next((one for one in same if one.hash == record.hash), None)) is not None:
+            same.remove(equal)
+        else:
+            other.setdefault(record.key, []).append(record)
+    today = time.time()
+    for key in sorted(key for key, left in old.items() if left or key in other):
+        gone, come = old[key], other.get(key, [])
+        for one, another in zip(gone, come, strict=False):
+            keys = comparison.touched if comparison.by_users(one, another) else comparison.changed
+            keys.add(key, _fields(one.fields, another.fields))
+        for record in gone[len(come) :]:
+            if record.expires is not None and record.expires <= today:
+                comparison.expired += 1
+            else:
+                comparison.missing.add(key)
+        for record in come[len(gone) :]:
+            comparison.add(record)
+
+
+def _by_key(records: Iterable[RecordHash]) -> dict[str, list[RecordHash]]:
+    found: dict[str, list[RecordHash]] = defaultdict(list)
+    for record in records:
+        found[record.key].append(record)
+    # In a defaultdict, looking a key up would add it.
+    return dict(found)
+
+
+def _fields(old: Mapping[str, int], new: Mapping[str, int]) -> str:
+    """Return the differing fields in words."""
+    words = [
+        *(f"{name} gone" for name in old if name not in new),
+        *(f"{name} new" for name in new if name not in old),
+        *(name for name in old if name in new and old[name] != new[name]),
+    ]
+    return ", ".join(words) or "in a way that no field shows"

@@ -1,0 +1,135 @@
+"""Comparing schemas, as paths with both sides, and neighbours that a search finds; what is not compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import isclose
+
+from rollproof.collection import Json
+from rollproof.errors import listed
+from rollproof.profile.sections import Policy
+from rollproof.stores.contract import Beside, Neighbours
+
+_LONGEST = 120
+# So many characters of two long texts are shown before their first difference.
+_BEFORE = 20
+# A server may sum a score in any order, so its last bits differ from run to run.
+_RELATIVE, _ABSOLUTE = 1e-4, 1e-5
+
+
+def schema_differences(recorded: Json, observed: Json, path: str = "") -> Iterator[str]:
+    """Yield each difference as ``path: expected X, observed Y``."""
+    if isinstance(recorded, dict) and isinstance(observed, dict):
+        for key in sorted({*recorded, *observed}):
+            where = f"{path}.{key}" if path else key
+            if key not in observed:
+                yield f"{where}: expected {_text(recorded[key])}, observed none"
+            elif key not in recorded:
+                yield f"{where}: expected none, observed {_text(observed[key])}"
+            else:
+                yield from schema_differences(recorded[key], observed[key], where)
+    elif isinstance(recorded, list) and isinstance(observed, list) and len(recorded) == len(observed):
+        for number, (one, other) in enumerate(zip(recorded, observed, strict=True)):
+            yield from schema_differences(one, other, f"{path}[{number}]")
+    elif type(recorded) is not type(observed) or recorded != observed:
+        one, other = repr(recorded), repr(observed)
+        start = 0
+        if max(len(one), len(other)) > _LONGEST:
+            start = max(_first_difference(one, other) - _BEFORE, 0)
+        yield f"{path or 'schema'}: expected {_excerpt(one, start)}, observed {_excerpt(other, start)}"
+
+
+def _text(value: Json) -> str:
+    return _excerpt(repr(value))
+
+
+def _first_difference(one: str, other: str) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (left, right) in pairs if left != right), min(len(one), len(other)))
+
+
+def _excerpt(text: str, start: int = 0) -> str:
+    end = start + _LONGEST
+    return f"{'…' if start else ''}{text[start:end]}{'…' if len(text) > end else ''}"
+
+
+def same_neighbours(before: Neighbours, now: Neighbours, policy: Policy = "exact") -> bool:
+    """Return True if both found the same records; records with equal scores may change places.
+
+    The last place may be another record with the same score: the server chooses among equals. In a collection
+    that may grow, new records may be nearer than some of before, and push the last of them out.
+    """
+    if len(before.keys) != len(now.keys):
+        return False
+    if policy != "exact":
+        before, now = _without_nearer(before, now)
+    pairs = zip(before.scores, now.scores, strict=True)
+    if not all(_equal(one, other) for one, other in pairs):
+        return False
+    last = before.scores[-1] if before.scores else 0.0
+    found = dict(zip(now.keys, now.scores, strict=True))
+    return all(
+        (key in found and _equal(found[key], score)) or (key not in found and _equal(score, last))
+        for key, score in zip(before.keys, before.scores, strict=True)
+    )
+
+
+def _without_nearer(before: Neighbours, now: Neighbours) -> tuple[Neighbours, Neighbours]:
+    """Return both, without the nearer ones that only `now` has, and without the last of `before`, as many."""
+    last = before.scores[-1] if before.scores else 0.0
+    # Scores fall towards the last, or rise when they are distances; where all are equal, nobody knows.
+    ends = next(((s[0], s[-1]) for s in (before.scores, now.scores) if s and not _equal(s[0], s[-1])), None)
+    left = [
+        place
+        for place, (key, score) in enumerate(zip(now.keys, now.scores, strict=True))
+        if key in before.keys
+        or _equal(score, last)
+        or (ends is not None and (score > last) is not (ends[0] > ends[1]))
+    ]
+    return _only(before, range(len(left))), _only(now, left)
+
+
+def _only(found: Neighbours, places: Sequence[int]) -> Neighbours:
+    return Neighbours(
+        vector=found.vector,
+        keys=tuple(found.keys[place] for place in places),
+        scores=tuple(found.scores[place] for place in places),
+    )
+
+
+def neighbour_differences(
+    recorded: Sequence[Neighbours],
+    observed: Sequence[Neighbours],
+    policy: Policy,
+    shown: Callable[[str], str],
+) -> Iterator[str]:
+    """Yield each golden query that finds other neighbours now, in words, keys in their form from `shown`."""
+    for number, (before, now) in enumerate(zip(recorded, observed, strict=True), start=1):
+        if not same_neighbours(before, now, policy):
+            both = f"{neighbours_text(before, shown)}, now {neighbours_text(now, shown)}"
+            yield f"golden query {number}: {both}"
+
+
+def neighbours_text(neighbours: Neighbours, shown: Callable[[str], str]) -> str:
+    """Return keys, each in its form from `shown`, and scores, best first."""
+    return ", ".join(
+        f"{shown(key)} ({score:.5g})" for key, score in zip(neighbours.keys, neighbours.scores, strict=True)
+    )
+
+
+def _equal(one: float, other: float) -> bool:
+    return isclose(one, other, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
+
+
+def not_compared(recorded: Beside, now: Beside) -> Iterator[str]:
+    """Yield what a store holds beside its collections that is not compared, and why."""
+    come = sorted(set(now.outside) - set(recorded.outside))
+    gone = sorted(set(recorded.outside) - set(now.outside))
+    if now.outside or gone:
+        outside, came, went = (listed(names) or "nothing" for names in (now.outside, come, gone))
+        yield (
+            f"outside of the profile, so not verified: {outside};"
+            f" come since the capture: {came}; gone: {went}"
+        )
+    if now.unread:
+        yield f"not read, lacking a right: {listed(now.unread, between='; ')}"

@@ -1,0 +1,165 @@
+"""Recording a store: what it says of itself, and its content.
+
+The content is its schemas, and each collection's division, digests and records.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from itertools import groupby
+from pathlib import Path
+
+from rollproof.baseline.facts import RecordedCollection, RecordedContent, RecordedStore
+from rollproof.baseline.sight import whole_sight
+from rollproof.collection import Json
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import ActionFailed, Unverifiable, listed
+from rollproof.profile.kinds import descriptor_of
+from rollproof.profile.profile import Target
+from rollproof.profile.sections import StoreProfile
+from rollproof.stores.blocks import Counted, new_blocks, write_block
+from rollproof.stores.contract import (
+    ContentView,
+    Digest,
+    MovingContent,
+    Neighbours,
+    SearchableContent,
+    SharedContent,
+    StoreView,
+)
+from rollproof.stores.policy import compared_of, excluded_of, pace_of, policy_of
+from rollproof.stores.registry import open_content, open_marks, open_view
+from rollproof.system.command import Deadline
+from rollproof.system.side_by_side import each
+
+PART = 10_000
+"""Records a part: few enough to find a part's differences quickly, many enough that parts cost little."""
+GOLDEN_QUERIES, GOLDEN_NEIGHBOURS = 3, 5
+YOUNG_SECONDS = 20.0
+POLL_SECONDS = 0.5
+
+
+def record_store(target: Target, engine: ContainerEngine, name: str) -> RecordedStore:
+    """Return what the store `name` says of itself.
+
+    Raises:
+        Problem: it does not answer, or a collection cannot be counted for `YOUNG_SECONDS`.
+    """
+    with closing(open_view(name, target.stores[name], engine)) as view:
+        server = view.ask().server
+        judged = descriptor_of(target.stores[name]).judge is not None
+        marks = open_marks(name, target.stores[name], engine) if judged else {}
+        return RecordedStore(view.kind, server, counts_of(view), marks)
+
+
+def counts_of(view: StoreView) -> dict[str, int]:
+    """Return the counts; wait for a collection that a user has just made, and that cannot be counted yet.
+
+    Raises:
+        Unverifiable: one cannot be counted for `YOUNG_SECONDS`.
+    """
+    deadline = Deadline(YOUNG_SECONDS)
+    while True:
+        try:
+            return dict(view.counts())
+        except Unverifiable:
+            if deadline.passed:
+                raise
+        time.sleep(POLL_SECONDS)
+
+
+def record_content(
+    target: Target, engine: ContainerEngine, store: str, counts: Mapping[str, int], folder: Path
+) -> RecordedContent:
+    """Read the content of `store`, write its records below `folder`, and return its description.
+
+    `counts` names its collections. Derived ones, such as a bucket's versions, are found by their schemas.
+
+    Raises:
+        Problem: the store does not answer, hides a part from the account, or a counted collection cannot be
+            read. Or a collection with policy exact changed while it was read.
+    """
+    profile = target.stores[store]
+    with open_content(store, profile, engine) as content:
+        schemas = content.schemas()
+        sight = whole_sight(content, lambda: schemas)
+        names = compared_of(profile, counts, schemas)
+        _require_readable(store, names, schemas)
+        records = folder / "records" / store
+
+        def recorded(numbered: tuple[int, str]) -> RecordedCollection:
+            number, name = numbered
+            # Each collection has its own reader: readers share no connection.
+            with open_content(store, profile, engine) as reader:
+                return record_collection(reader, profile, name, records / f"{number:04d}.blocks", folder)
+
+        found = each(recorded, enumerate(names), workers=profile.load.connections, name="recording")
+        return RecordedContent(
+            schemas=schemas,
+            collections={name: collection for (_, name), collection in found.items()},
+            positions=content.positions() if isinstance(content, MovingContent) else {},
+            blind_spots=content.blind_spots,
+            sight=sight,
+            beside=content.beside() if isinstance(content, SharedContent) else None,
+        )
+
+
+def _require_readable(store: str, names: Sequence[str], schemas: Mapping[str, Json]) -> None:
+    """Refuse a baseline that would hold a collection's record count without its content."""
+    unread = [name for name in names if name not in schemas]
+    if unread:
+        raise ActionFailed(
+            what=f"content of {store}",
+            expected="every collection that was counted, unless its policy is volatile",
+            observed=f"no schema of {listed(unread)}",
+            source=store,
+            hint="dropped since it was counted: capture again. Else the reader may not see it: grant it that",
+        )
+
+
+def record_collection(
+    content: ContentView, profile: StoreProfile, name: str, path: Path, folder: Path
+) -> RecordedCollection:
+    """Write one collection's records to `path`, which is below `folder`, and return its description.
+
+    Raises:
+        Problem: the store does not answer, or a collection with policy exact changed while it was read.
+    """
+    pace = pace_of(profile)
+    division = content.divide(name, PART)
+    every = range(len(division))
+    digests, blocks = [Digest(0, 0)] * len(division), [(0, 0)] * len(division)
+    with new_blocks(path) as stream:
+        for part, records in groupby(content.records(name, division, every, pace), key=lambda pair: pair[0]):
+            counted = Counted(record for _, record in records)
+            blocks[part] = write_block(stream, counted)
+            digests[part] = counted.digest
+    started = time.monotonic()
+    again = dict(content.digest(name, division, every, pace))
+    seconds = time.monotonic() - started
+    differing = [part for part in every if again[part] != digests[part]]
+    if differing and policy_of(profile, name) == "exact":
+        raise ActionFailed(
+            what=f"content of {name}",
+            expected="the same digest twice, policy exact",
+            observed=f"{len(differing)} of {len(division)} parts changed while they were read",
+            source=content.name,
+            hint="stop what writes to it, or give it the policy grows or volatile in the profile",
+        )
+    return RecordedCollection(
+        division=division,
+        digests=tuple(digests),
+        records=str(path.relative_to(folder)),
+        blocks=tuple(blocks),
+        excluded=tuple(sorted(excluded_of(profile, name))),
+        seconds=seconds,
+        golden=_golden(content, name),
+    )
+
+
+def _golden(content: ContentView, name: str) -> tuple[Neighbours, ...]:
+    if not isinstance(content, SearchableContent):
+        return ()
+    return content.golden(name, GOLDEN_QUERIES, GOLDEN_NEIGHBOURS)

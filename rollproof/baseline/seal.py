@@ -1,0 +1,132 @@
+"""The key that configuration is hashed with, so that a baseline alone tells nobody a secret.
+
+Passwords and tokens are in environments, commands and bound files. A plain hash of a weak one is found by
+guessing, so a baseline holds an HMAC, and its key is elsewhere. It is derived from the profile's
+`baseline_key` if there is one. Else it is in a file of this machine beside the folder of baselines,
+``BASELINES.key``. A baseline that is copied or handed on takes no key along. On another machine the
+configuration can be compared where `baseline_key` is in the profile, or that file was copied. Else the
+comparison is broken, and says so.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from rollproof.errors import Unverifiable, reason_of
+from rollproof.profile.profile import Target
+from rollproof.reading import read_regular
+from rollproof.system.files import sync_folder, write_whole
+
+_BYTES = 32
+_PURPOSE = b"rollproof: configuration of containers"
+
+
+class Sealing:
+    """Makes keyed hashes with one key."""
+
+    def __init__(self, key: bytes) -> None:
+        """Keep `key`, at least 32 random bytes or what was derived from a secret."""
+        self._key = key
+
+    @property
+    def id(self) -> str:
+        """Name the key: equal for equal keys, and of no use to find it."""
+        return hmac.new(self._key, b"id", "sha256").hexdigest()[:16]
+
+    def __call__(self, name: str, content: Iterable[bytes]) -> str:
+        """Return the keyed hash of `content`, different for the same content under another name."""
+        digest = hmac.new(self._key, name.encode(errors="surrogateescape") + b"\0", "sha256")
+        for block in content:
+            digest.update(block)
+        return digest.hexdigest()
+
+
+def new_sealing(target: Target) -> Sealing:
+    """Return what a capture seals with; make this machine's key if the profile has none and there is none.
+
+    Raises:
+        Unverifiable: the key's file cannot be read or written, or is none.
+    """
+    path = _path(target)
+    if target.baseline_key is None and not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _create(path, secrets.token_bytes(_BYTES).hex().encode())
+        except FileExistsError:
+            pass  # another capture has made it meanwhile
+        except OSError as error:
+            raise _unusable(path, reason_of(error)) from None
+    return sealing_of(target)
+
+
+def sealing_of(target: Target) -> Sealing:
+    """Return what the configuration of `target` is sealed with here.
+
+    Raises:
+        Unverifiable: there is no key here.
+    """
+    if target.baseline_key is not None:
+        key = target.baseline_key.get_secret_value().encode()
+        return Sealing(hmac.new(key, _PURPOSE, "sha256").digest())
+    path = _path(target)
+    try:
+        key = bytes.fromhex(read_regular(path).decode("ascii"))
+    except OSError as error:
+        raise _unusable(path, reason_of(error)) from None
+    except ValueError:
+        raise _unusable(path, "something else") from None
+    if len(key) != _BYTES:
+        raise _unusable(path, f"{len(key)} bytes")
+    return Sealing(key)
+
+
+def require_key(sealing: Sealing, key: str, target: Target) -> None:
+    """Check that the baseline was sealed with the key named `key`.
+
+    Raises:
+        Unverifiable: it was sealed with another one, so that nothing can be compared.
+    """
+    if sealing.id != key:
+        raise Unverifiable(
+            what="key of the configuration",
+            expected=f"key {key}, which the baseline was captured with",
+            observed=f"key {sealing.id}",
+            source="baseline_key of the profile" if target.baseline_key else str(_path(target)),
+            hint=_ELSEWHERE,
+        )
+
+
+_ELSEWHERE = (
+    "verify on the machine that captured, copy its key file to this one, or give the profile a baseline_key"
+    " and capture again"
+)
+
+
+def _path(target: Target) -> Path:
+    baselines = target.folders.baselines
+    return baselines.with_name(f"{baselines.name}.key")
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Write the file whole under a name of its own first: a power loss leaves no part of a key."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        write_whole(part, content)
+        path.hardlink_to(part)
+        sync_folder(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _unusable(path: Path, observed: str) -> Unverifiable:
+    return Unverifiable(
+        what="key of the configuration",
+        expected=f"{_BYTES} bytes in hexadecimal digits",
+        observed=observed,
+        source=str(path),
+        hint=_ELSEWHERE,
+    )

@@ -1,0 +1,1 @@
+"""The commands of `rollproof`, their options, and how each is loaded when it is asked for."""

@@ -1,0 +1,194 @@
+"""The commands `python -m rollback_actions bundle` and `verify-bundle`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rollproof.cli.options import AsJson
+from rollproof.errors import ExitCode, UsageProblem, shortened
+from rollproof.home import incidents, typed
+from rollproof.incident.incident import named_incident
+from rollproof.record_names import LOST_WINDOW
+
+EXAMPLES = {
+    "bundle_command": ("bundle INCIDENT --target prod.toml --output record.tar.gz",),
+    "verify_bundle_command": ("verify-bundle record.tar.gz",),
+}
+
+# Whoever made a bundle also made the names in it.
+_SHOWN, _MOST_LINES = 120, 20
+
+
+def bundle_command(
+    incident: Annotated[str, typer.Argument(help="Id of an incident, or its folder.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File to write (default: ID.tar.gz here).", show_default=False),
+    ] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--target",
+            envvar="ROLLPROOF_TARGET",
+            help="Profile of the target, for its incidents and its secrets.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    with_records: Annotated[
+        bool,
+        typer.Option("--with-records", help="Include the records that a restore overwrote: users' data."),
+    ] = False,
+    with_work: Annotated[
+        bool,
+        typer.Option("--with-working-copy", help="Include changes of the working copy that were set aside."),
+    ] = False,
+    anyway: Annotated[
+        bool,
+        typer.Option(
+            "--anyway", help="Bundle it even if its record does not hold; whoever checks it is told."
+        ),
+    ] = False,
+) -> None:
+    """Pack INCIDENT into one archive, with every file's hash and without users' data."""
+    from reports.bundle.bundle import write_bundle
+    from rollproof.profile.profile import load_target
+    from rollproof.redaction.redactor import Redactor
+
+    target = load_target(profile) if profile else None
+    redactor = target.redactor() if target else Redactor()
+    found = named_incident(incident, target.folders.incidents if target else incidents())
+    bundle = write_bundle(
+        found,
+        output or Path(f"{found.id}.tar.gz"),
+        redactor,
+        with_records=with_records,
+        with_work=with_work,
+        anyway=anyway,
+        signing=target.signing if target else None,
+    )
+    if target is None:
+        typer.echo("no profile is named: only what looks like a token was looked for, no secret by name")
+    manifest = bundle.manifest
+    about = (manifest.incident, manifest.target, len(manifest.files), manifest.size)
+    for line in (*_bundle_lines(*about, bundle.sha256, manifest.left_out), *bundle.said):
+        typer.echo(redactor.text(line))
+    if with_records and any(name.startswith(LOST_WINDOW) for name in bundle.manifest.files):
+        typer.echo("WITH RECORDS: it holds the data of users; hand it on only to people who may see that")
+    typer.echo(f"bundle: {bundle.path}")
+
+
+def verify_bundle_command(
+    bundle: Annotated[Path, typer.Argument(help="File that the command bundle made.", show_default=False)],
+    sha256: Annotated[
+        str | None,
+        typer.Option(help="SHA-256 of the whole file, from another source.", show_default=False),
+    ] = None,
+    signers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File of allowed signers, as ssh-keygen has it: one must have signed it.",
+            show_default=False,
+        ),
+    ] = None,
+    profile: Annotated[str | None, typer.Option("--target", hidden=True, help="Refused, in words.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Verify BUNDLE: every hash matches, nothing is missing, added or changed, and its record holds."""
+    if profile is not None:
+        raise UsageProblem(
+            what="--target",
+            expected="none: a bundle is verified by itself, and says which target it is of",
+            observed=shortened(profile, _SHOWN),
+            source="the command line",
+            hint=typed(f"verify-bundle {shortened(str(bundle), _SHOWN)}"),
+        )
+    if signers is not None and not signers.is_file():
+        raise UsageProblem(
+            what="--signers",
+            expected="a file of allowed signers, a line for each person",
+            observed="something else" if signers.exists() else "none",
+            source=str(signers),
+            hint="ada@example.org ssh-ed25519 AAAA… is such a line: a name, and what ends in .pub of a key",
+        )
+    from reports.bundle.bundle_check import verify_bundle
+    from reports.bundle.record_check import check_record
+    from reports.terminal.document import answer
+    from rollproof.redaction.redactor import Redactor
+
+    found = verify_bundle(bundle, sha256)
+    checked = check_record(found.path, signers)
+    seen = VerifiedBundle(
+        bundle=str(found.path),
+        sha256=found.sha256,
+        sha256_given=sha256 is not None,
+        incident=found.manifest.incident,
+        target=found.manifest.target,
+        files=len(found.manifest.files),
+        size=found.manifest.size,
+        left_out=found.manifest.left_out,
+        record_holds=checked.holds,
+        record_sealed=checked.code is ExitCode.VERIFIED,
+        record=tuple(shortened(line, 2 * _SHOWN) for line in checked.lines),
+    )
+    answer(seen, _verified_lines, Redactor().text, checked.code, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedBundle:
+    """A bundle whose files are as they were written: what it is of, and what its checker says of its record.
+
+    `sha256` is that of the whole file: `sha256_given` tells whether it was expected so. `size` is in bytes.
+    `record_holds` tells whether all that is sealed holds, and `record_sealed` whether that is all of it.
+    """
+
+    bundle: str
+    sha256: str
+    sha256_given: bool
+    incident: str
+    target: str
+    files: int
+    size: int
+    left_out: Mapping[str, str]
+    record_holds: bool
+    record_sealed: bool
+    record: tuple[str, ...]
+
+
+def _verified_lines(seen: VerifiedBundle) -> Iterator[str]:
+    about = _bundle_lines(seen.incident, seen.target, seen.files, seen.size, seen.sha256, seen.left_out)
+    # The checker bounds its lines, and says first what does not hold.
+    yield from (*about, *seen.record) if seen.record_holds else (*seen.record, *about)
+    if not seen.record_holds:
+        yield "HINT: do not trust it: fetch it again, or have it bundled again from the incident"
+        return
+    if not seen.record_sealed:
+        yield f"HINT: nothing vouches for unsealed files: {typed('report ID')}, then bundle it again"
+        return
+    if not seen.sha256_given:
+        yield "compare that SHA-256 with what its maker says: who changes a bundle can change its hashes"
+    yield f"verified: {seen.bundle}"
+
+
+def _bundle_lines(
+    incident: str, target: str, files: int, size: int, sha256: str, left_out: Mapping[str, str]
+) -> Iterator[str]:
+    yield f"incident {incident} of target {_shown(target)}"
+    yield f"{files:,} files, {size:,} bytes; sha256 {sha256}"
+    for name, why in islice(left_out.items(), _MOST_LINES):
+        yield f"left out: {_shown(name)} ({_shown(why)})"
+    if len(left_out) > _MOST_LINES:
+        yield f"left out: {len(left_out) - _MOST_LINES:,} more"
+
+
+def _shown(text: str) -> str:
+    """Return a text that whoever made a bundle chose."""
+    return ascii(shortened(text, _SHOWN))[1:-1]

@@ -1,0 +1,131 @@
+"""The commands `python -m rollback_actions notify`, `acknowledge` and `reopen`: of a change and its fix."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rollproof.cli.options import Profile
+from rollproof.errors import ExitCode, UsageProblem, expected_of, reason_of
+from rollproof.reading import read_regular
+
+# As that of a change document.
+_LARGEST_TEXT = 1024 * 1024
+EXAMPLES = {
+    "notify_command": ("notify HEAD --target prod.toml --when 'today at 20:00'",),
+    "acknowledge_command": ("acknowledge HEAD --target prod.toml --as 'Ada Lovelace'",),
+    "reopen_command": ("reopen INCIDENT --target prod.toml --fix HEAD --as Ada --root-cause 'a lock'",),
+}
+
+Migration = Annotated[str, typer.Argument(metavar="COMMIT", help="Hash of the commit to be promoted.")]
+
+
+def notify_command(
+    migration: Migration,
+    profile: Profile,
+    when: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Planned time, in your own words.", show_default=False)
+    ] = None,
+) -> None:
+    """Tell the team of the migration to COMMIT, by every channel of the profile."""
+    from rollback_actions.contacts.change_notice import notify
+    from rollproof.git.repository import resolve_commit
+    from rollproof.profile.profile import load_target
+
+    target = load_target(profile)
+    commit = resolve_commit(target.application.repository, migration)
+    told = notify(target, profile, commit, when, partial(typer.echo, err=True))
+    redact = target.redactor().text
+    for one in told:
+        what = "delivered" if one.delivery.delivered else f"NOT DELIVERED: {one.delivery.reason}"
+        typer.echo(redact(f"channel {one.channel.name}: {what} ({one.delivery.seconds:.1f} s)"))
+    if not all(one.delivery.delivered for one in told):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def acknowledge_command(
+    migration: Migration,
+    profile: Profile,
+    name: Annotated[str, typer.Option("--as", help="The engineer who will be there.", show_default=False)],
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="How it was acknowledged, if not by this command.", show_default=False),
+    ] = None,
+) -> None:
+    """Record that an engineer on call knows of the migration to COMMIT and will be there."""
+    from rollback_actions.contacts.change_notice import acknowledge
+    from rollproof.git.repository import resolve_commit
+    from rollproof.profile.profile import load_target
+
+    target = load_target(profile)
+    commit = resolve_commit(target.application.repository, migration)
+    acknowledge(target, commit, name, source, partial(typer.echo, err=True))
+    typer.echo(target.redactor().text(f"acknowledged by {name}: the migration to {commit[:12]}"))
+
+
+def reopen_command(
+    incident: Annotated[str, typer.Argument(help="Incident of the rollback.")],
+    profile: Profile,
+    fix: Annotated[
+        str, typer.Option(metavar="COMMIT", help="Hash of the commit with the fix.", show_default=False)
+    ],
+    name: Annotated[str, typer.Option("--as", help="Name of the engineer who reopens.", show_default=False)],
+    root_cause: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="Root cause of the failed migration.", show_default=False),
+    ] = None,
+    root_cause_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File with the root cause.", show_default=False)
+    ] = None,
+    rolled_back: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="COMMIT",
+            help="Hash of the rolled-back commit, if the incident does not name it.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Reopen the gate for the fix of what INCIDENT rolled back; the original stays closed."""
+    from rollback_actions.gate.reopening import Request, reopen
+    from rollproof.profile.profile import load_target
+
+    target = load_target(profile)
+    redact = target.redactor().text
+    cause = _root_cause(root_cause, root_cause_file)
+    outcome = reopen(target, Request(incident, fix, cause, name, rolled_back), partial(typer.echo, err=True))
+    found = outcome.reopening
+    what = f"incident {found.incident}, for fix {found.fix}"
+    if outcome.new:
+        typer.echo(redact(f"reopened by {found.name}: {what}"))
+    else:
+        typer.echo(redact(f"already reopened by {found.name}, {found.at.wall}: {what}; nothing is changed"))
+    typer.echo(redact(f"rehearsal: {found.rehearsal}; backup: {found.backup}"))
+
+
+def _root_cause(text: str | None, file: Path | None) -> str:
+    """Return the root cause, from the one option of both that was given."""
+    if (text is None) == (file is None):
+        raise UsageProblem(
+            what="root cause",
+            expected="one of --root-cause TEXT and --root-cause-file PATH",
+            observed="neither" if text is None else "both",
+            source="the command line",
+            hint="say why the migration went wrong, once",
+        )
+    if file is None:
+        return text or ""
+    try:
+        return read_regular(file, _LARGEST_TEXT).decode()
+    except (OSError, ValueError) as error:
+        raise UsageProblem(
+            what="root cause",
+            expected=expected_of(error, "a text file that can be read"),
+            observed=reason_of(error),
+            source=str(file),
+            hint="correct --root-cause-file, or its permissions",
+        ) from None

@@ -1,0 +1,211 @@
+"""The commands `python -m rollback_actions contacts …`: the people told of an incident, and their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rollproof.cli.options import AsJson, IncidentId, Profile
+from rollproof.errors import ActionFailed, ExitCode, UsageProblem, did_you_mean, listed
+from rollproof.incident.incident import Incident, find_incident, load_incident, new_incident
+from rollproof.record_names import CONTACTS
+from rollproof.system.holder import author
+from rollproof.system.process import stopping
+from rollproof.team.contact_record import ACKNOWLEDGED, ASSESSED, DECIDED, Decision, read_contacts
+from rollproof.verdict import combine
+
+if TYPE_CHECKING:
+    from rollproof.profile.profile import Target
+    from rollproof.team.contact_flow import Flow
+
+EXAMPLES = {
+    "run_contacts": ("contacts run --target prod.toml --incident INCIDENT",),
+    "acknowledge_contacts": (
+        "contacts acknowledge --target prod.toml --incident INCIDENT --as 'Ada Lovelace'",
+    ),
+    "assessed_contacts": (
+        "contacts assessed --target prod.toml --incident INCIDENT --as Ada --root-cause --fix --text 'lock'",
+    ),
+    "contacts_status": ("contacts status --target prod.toml --incident INCIDENT",),
+}
+
+Existing = Annotated[str, typer.Option("--incident", help="The incident.", show_default=False)]
+Name = Annotated[str, typer.Option("--as", help="Name of the contact.", show_default=False)]
+
+
+def run_contacts(
+    profile: Profile,
+    incident: IncidentId = None,
+    severity: Annotated[
+        str | None,
+        typer.Option(help="Severity, in your own words (default: by the monitor).", show_default=False),
+    ] = None,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Send the alerts that are due now, and end.")] = False,
+) -> None:
+    """Keep the contact clock of an incident until its post-mortem is called; T+0 is when it first began."""
+    from reports.answers.contact_lines import contacts_record, status_lines
+    from reports.terminal.progress import Progress
+    from rollback_actions.contacts.contacts import ContactClock, require_contacts, the_clock
+    from rollback_actions.session.session import unhung
+    from rollproof.profile.profile import load_target
+    from rollproof.team.contact_message import acknowledge_command, run_command, severity_text
+
+    target = load_target(profile)
+    require_contacts(target)
+    incidents = target.folders.incidents
+    found = (
+        find_incident(incidents, target.name, incident) if incident else new_incident(incidents, target.name)
+    )
+    redact = target.redactor().text
+    say = Progress().say
+    with unhung(), the_clock(found), stopping() as stopped:
+        clock = ContactClock(target, profile, found, say, stopped)
+        clock.begin(" ".join((severity or severity_text(target)).split()))
+        say(redact(f"to acknowledge: {acknowledge_command(profile, found)}"))
+        flow = clock.keep(once=once)
+    for line in status_lines(contacts_record(found.id, flow, read_contacts(found.folder))):
+        typer.echo(redact(line))
+    typer.echo(f"incident: {found.folder}")
+    ended_early = stopped() and not flow.over
+    if ended_early:
+        say(redact(f"nobody keeps the clock; resume it: {run_command(profile, found)}"))
+    if clock.failures or flow.undelivered:
+        raise _undelivered(profile, found, clock.failures, flow, redact)
+    if ended_early:
+        raise typer.Exit(ExitCode.INTERRUPTED)
+
+
+def acknowledge_contacts(
+    profile: Profile,
+    incident: Existing,
+    name: Name,
+    decision: Annotated[
+        Decision | None, typer.Option(help="The decision, once it is made.", show_default=False)
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="How it was acknowledged, if not by this command.", show_default=False),
+    ] = None,
+) -> None:
+    """Record that a contact has taken the incident, and what they decided."""
+    from reports.terminal.progress import Progress
+    from rollback_actions.contacts.contacts import contact_journal, require_begun
+
+    target, found = _existing(profile, incident)
+    _require_contact(target, name)
+    redact = target.redactor().text
+    with contact_journal(target, found, Progress().say) as journal:
+        require_begun(found)
+        journal.write(ACKNOWLEDGED, name=name, source=source, **author("contacts"))
+        if decision is not None:
+            journal.write(DECIDED, name=name, text=decision, source=source, **author("contacts"))
+    typer.echo(redact(f"acknowledged by {name}: incident {found.id}{f', {decision}' if decision else ''}"))
+
+
+def assessed_contacts(
+    profile: Profile,
+    incident: Existing,
+    name: Name,
+    text: Annotated[str, typer.Option(help="The assessment, in a sentence.", show_default=False)],
+    *,
+    root_cause: Annotated[
+        bool,
+        typer.Option(
+            "--root-cause/--no-root-cause", help="Whether the root cause is identified.", show_default=False
+        ),
+    ],
+    fix: Annotated[
+        bool, typer.Option("--fix/--no-fix", help="Whether a fix is developed.", show_default=False)
+    ],
+) -> None:
+    """Record that the assessment is complete; the rollback's result is read from the incident."""
+    from reports.terminal.progress import Progress
+    from rollback_actions.contacts.contacts import contact_journal, require_begun
+
+    target, found = _existing(profile, incident)
+    _require_contact(target, name)
+    if not text.strip():
+        raise UsageProblem(
+            what="assessment",
+            expected="a sentence",
+            observed="none",
+            source="--text",
+            hint="say what is known of the cause, and what is done about it",
+        )
+    answers = (
+        f"root cause identified: {_yes(root_cause)}; fix developed: {_yes(fix)}; rollback: {_rollback(found)}"
+    )
+    redact = target.redactor().text
+    with contact_journal(target, found, Progress().say) as journal:
+        require_begun(found)
+        journal.write(ASSESSED, name=name, text=f"{' '.join(text.split())} ({answers})", **author("contacts"))
+    typer.echo(redact(f"assessed by {name}: incident {found.id}, {answers}"))
+
+
+def contacts_status(profile: Profile, incident: Existing, *, as_json: AsJson = False) -> None:
+    """Report the contact flow; exit 0 only when nothing is overdue and every alert still needed arrived."""
+    from reports.answers.contact_lines import contacts_record, status_lines
+    from reports.terminal.document import answer
+    from rollback_actions.contacts.contacts import read_flow
+    from rollproof.team.contact_flow import contact_channels
+
+    target, found = _existing(profile, incident)
+    flow = read_flow(target, found, contact_channels(target, found.id))
+    record = contacts_record(found.id, flow, read_contacts(found.folder))
+    code = ExitCode.FAILED if flow.overdue or flow.undelivered else ExitCode.VERIFIED
+    answer(record, status_lines, target.redactor().text, code, as_json=as_json)
+
+
+def _existing(profile: Path, wanted: str) -> tuple[Target, Incident]:
+    """Return the target, and its existing incident `wanted`."""
+    from rollproof.profile.profile import load_target
+
+    target = load_target(profile)
+    # First, since `find_incident` would create a missing one.
+    load_incident(target.folders.incidents / wanted)
+    return target, find_incident(target.folders.incidents, target.name, wanted)
+
+
+def _require_contact(target: Target, name: str) -> None:
+    """Raise `UsageProblem` unless `name` is a contact's name."""
+    contacts = target.contacts
+    names = (*contacts.on_call.names, *contacts.tech_lead.names) if contacts.on_call.names else ()
+    if name.strip() and (not names or name in names):
+        return
+    raise UsageProblem(
+        what="contact",
+        expected=f"one of {listed(names)}" if names else "a name",
+        observed=repr(name[:80]),
+        source="--as, against contacts.on_call.names and contacts.tech_lead.names in the profile",
+        hint=did_you_mean(name, names, "name one of the contacts"),
+    )
+
+
+def _yes(answer: bool) -> str:  # noqa: FBT001 - it is the answer
+    return "yes" if answer else "no"
+
+
+def _rollback(incident: Incident) -> str:
+    """Return the verdict of the incident's rollback, by its own record."""
+    verdicts = incident.rollback_verdicts()
+    return combine(verdicts) if verdicts else "none"
+
+
+def _undelivered(
+    profile: Path, incident: Incident, failures: Sequence[str], flow: Flow, redact: Callable[[str], str]
+) -> ActionFailed:
+    """Return the error of alerts that did not arrive, now or in an earlier run."""
+    from rollproof.team.contact_message import acknowledge_command
+
+    earlier = [f"{one.alert}, channel {one.channel}: {one.reason}" for one in flow.undelivered]
+    return ActionFailed(
+        what=f"alerts of incident {incident.id}",
+        expected="every channel to take them",
+        observed=redact("; ".join(dict.fromkeys([*failures, *earlier]))),
+        source=str(incident.folder / CONTACTS),
+        hint=f"tell them by another way, then: {acknowledge_command(profile, incident)} --from 'a call'",
+    )

@@ -1,0 +1,138 @@
+"""The command `python -m rollback_actions doctor`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rollproof.cli.options import AsJson, Profile
+from rollproof.errors import ExitCode, shortened
+from rollproof.home import typed
+
+EXAMPLES = {"doctor_command": ("doctor --target prod.toml", "doctor --target prod.toml --json")}
+# A gate takes minutes, and nobody waits for it twice.
+_GATE_SECONDS = 1.5
+_SHOWN = 120
+
+if TYPE_CHECKING:
+    from rollproof.doctor.examination import Line, Probe
+    from rollproof.engines.engine import ContainerEngine
+    from rollproof.profile.mistakes import ProfileProblem
+    from rollproof.profile.profile import Target
+
+
+def doctor_command(
+    profile: Profile,
+    patience: Annotated[
+        float,
+        typer.Option(min=1, max=100, help="Wait this many times as long, for a slow line or a busy machine."),
+    ] = 1.0,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Examine all that this target needs, on one page, within 10 s; changes nothing."""
+    from reports.answers.doctor_lines import doctor_lines
+    from reports.terminal.document import answer
+    from rollproof.doctor.examination import WHOLE_SECONDS, Examination, Line, State, examine, lines_of
+    from rollproof.doctor.probe_table import every_probe, longer
+    from rollproof.profile.mistakes import ProfileProblem
+    from rollproof.profile.profile import load_target
+    from rollproof.redaction.redactor import Redactor
+    from rollproof.system.clock import Moment
+
+    at, began = Moment.now(), time.monotonic()
+    code: ExitCode | None = None
+    try:
+        target = load_target(profile)
+    except ProfileProblem as problem:
+        code, name = ExitCode.USAGE, shortened(Redactor().text(profile.stem), _SHOWN)
+        lines = [
+            *_mistakes(problem, Redactor().text),
+            Line("all others", State.UNKNOWN, "not asked", after="profile"),
+        ]
+    else:
+        redact, name, stores = target.redactor().text, target.name, len(target.stores)
+        first = [
+            Line("profile", State.OK, f"{profile}: {stores} {'store' if stores == 1 else 'stores'}"),
+            Line("secrets", State.OK, "every one that the profile names is there"),
+        ]
+        engine = _hurried_engine(target, patience)
+        probes = [*every_probe(target, engine, patience), *longer(_beside(target), patience)]
+        lines = [*first, *lines_of(examine(probes, patience * WHOLE_SECONDS), redact)]
+    found = Examination(name, at, time.monotonic() - began, tuple(lines))
+    # Each line was redacted when it was told.
+    answer(found, doctor_lines, str, code or found.code, as_json=as_json)
+
+
+def _mistakes(problem: ProfileProblem, redact: Callable[[str], str]) -> Iterator[Line]:
+    """Yield a line for each mistake that is told: a secret that is not there is one of its keys."""
+    from rollproof.doctor.examination import Line, State
+
+    for one in problem.told:
+        sides = f"expected {one.expected}, observed {one.observed}"
+        text = f"{sides} (from {one.source})" if one.what == "profile" else f"{one.what}: {sides}"
+        yield Line("profile", State.WRONG, redact(text), redact(one.hint))
+    if problem.left:
+        yield Line("profile", State.WRONG, f"{problem.left} more mistakes", "correct these first")
+
+
+def _beside(target: Target) -> Sequence[Probe]:
+    """Return the probes of what commands and reports have beside the target."""
+    from reports.tools.node import installed_allure
+    from rollback_actions.session.lock import open_lock
+    from rollproof.doctor.examination import Probe, Spared
+    from rollproof.planning.refusals import refuse_hold
+    from rollproof.planning.unfinished import refuse_unfinished
+
+    def rollback() -> str:
+        refuse_unfinished(target.folders.incidents, target.name)
+        refuse_hold(target)
+        return "all are finished, and none holds another up"
+
+    def lock() -> str:
+        open_lock(target, "doctor").refuse_held()
+        return "free"
+
+    def allure() -> str:
+        found = installed_allure()
+        if found is None:
+            raise Spared(
+                what="Allure",
+                expected="Node and Allure, which make a record's report.html",
+                observed="none yet",
+                source="PATH and .tools",
+                hint=f"the first report installs both, by the network: {typed('report INCIDENT')}",
+            )
+        return f"{found.node}, {found.script.parents[2].name}"
+
+    return Probe("rollback", rollback), Probe("lock", lock, ("engine",)), Probe("allure", allure)
+
+
+def _hurried_engine(target: Target, patience: float = 1.0) -> ContainerEngine:
+    """Return the engine's view, whose answers are waited for as long as a page is."""
+    from rollproof.doctor.examination import PROBE_SECONDS
+    from rollproof.engines.factory import open_engine
+
+    seconds = min(target.engine.deadline_seconds, patience * PROBE_SECONDS)
+    return open_engine(target.engine.model_copy(update={"deadline_seconds": seconds}))
+
+
+def tell_before_gate(target: Target) -> None:
+    """Name on standard error, within about a second, what the gate's checks lack; end no command.
+
+    A question without an answer by then is left to the gate itself, and so is the verdict.
+    """
+    from reports.answers.doctor_lines import told
+    from rollproof.doctor.examination import State, examine, lines_of
+    from rollproof.doctor.probe_table import before_gate
+    from rollproof.errors import Meaning
+
+    outcomes = examine(list(before_gate(target, _hurried_engine(target))), _GATE_SECONDS)
+    in_time = [one for one in outcomes if one.error is None or one.error.means is not Meaning.TIMEOUT]
+    for line in lines_of(in_time, target.redactor().text):
+        if line.state in {State.WRONG, State.MISSING}:
+            for text in told(line, len(line.name) + 2):
+                typer.echo(text, err=True)

@@ -1,0 +1,174 @@
+"""The commands `verify`, which is pytest from any folder, and `completion`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rollproof.errors import UsageProblem, reason_of, shown
+from rollproof.home import HOME, INSTALLED, named_target, typed
+
+EXAMPLES = {
+    "verify": (
+        "verify --target prod.toml",
+        "verify phase1 --target prod.toml",
+        "verify phase1 phase2 -n 2 --target prod.toml --junitxml out.xml",
+        "verify premigration --migration HEAD --target prod.toml",
+    ),
+    "completion": ("completion bash",),
+}
+# pytest takes a loose word for a path, in which it looks for its root, until it knows the option before it.
+_WITH_A_WORD = frozenset({"--target", "--incident", "--baseline", "--migration"})
+_OURS = (*sorted(_WITH_A_WORD), "--no-gate")
+# pytest's own options are less like them.
+_LIKE = 0.78
+_SHELLS = ("bash", "zsh", "fish")
+
+
+def verify(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PHASE]… [PYTEST OPTIONS]…",
+            help="verification (the default), phase1 to phase4, severity, premigration, step1 to step5; then "
+            "options of pytest, and of the suite: --target, --incident, --baseline, --migration, --no-gate.",
+            show_default=False,
+            autocompletion=lambda: list(_every()),
+        ),
+    ] = None,
+) -> None:
+    """Verify the target: run the checks of the phases, in order, with pytest's options and exit codes.
+
+    The profile is the one of --target, else of ROLLPROOF_TARGET, else of rollproof_target in pytest's
+    settings of the working folder. All options: verify -- --help.
+    """
+    command = [sys.executable, "-P", "-m", "rollproof.verification", *pytest_words(words or [])]
+    sys.stdout.flush()
+    os.execv(sys.executable, command)  # noqa: S606 - pytest takes the place of this process
+
+
+def pytest_words(words: Sequence[str]) -> list[str]:
+    """Return pytest's arguments for `words`, as they are typed after `verify`.
+
+    Raises:
+        UsageProblem: a word is neither a phase nor a path, or an option of the suite is misspelt.
+    """
+    rest = list(words)
+    every, phases = _every(), []
+    while rest and not rest[0].startswith("-") and (rest[0] in every or not _is_path(rest[0])):
+        phases.append(_phase(rest.pop(0), every))
+    rest = _joined(rest)
+    _require_ours(rest)
+    marked = any(word == "-m" or (word.startswith("-m") and not word.startswith("--")) for word in rest)
+    markers = " or ".join(phases) or ("" if marked else "verification")
+    return [
+        f"--rootdir={HOME}",
+        f"--config-file={HOME / 'pyproject.toml'}",
+        *("-p", "rollproof.plugin"),
+        *(("-p", "no:cacheprovider") if INSTALLED else ()),
+        *(("-m", markers) if markers else ()),
+        *_of_the_settings(rest),
+        *rest,
+    ]
+
+
+def _every() -> tuple[str, ...]:
+    """Return all that can be verified, by its marker."""
+    from rollproof.runbook import STAGES
+
+    return ("verification", "premigration", *STAGES)
+
+
+def _is_path(word: str) -> bool:
+    return Path(word.partition("::")[0]).exists()
+
+
+def _phase(word: str, every: Sequence[str]) -> str:
+    if word in every:
+        return word
+    near = get_close_matches(word, every, n=1)
+    target = "" if named_target() or os.environ.get("ROLLPROOF_TARGET") else " --target PROFILE"
+    raise UsageProblem(
+        what="verify",
+        expected=f"one of {', '.join(every)}, a path, or an option",
+        observed=repr(word),
+        source="the command line",
+        hint=typed(f"verify {near[0] if near else 'phase1'}{target}"),
+    )
+
+
+def _require_ours(words: Sequence[str]) -> None:
+    """Refuse an option of the suite that is misspelt or has no value: pytest would give no hint."""
+    for word in words:
+        name = word.partition("=")[0]
+        near = get_close_matches(name, _OURS, n=1, cutoff=_LIKE) if name.startswith("--") else []
+        if word in _WITH_A_WORD or (near and name not in _OURS):
+            raise UsageProblem(
+                what="verify",
+                expected=f"{near[0]} with a value" if near[0] in _WITH_A_WORD else near[0],
+                observed=shown(word),
+                source="the command line",
+                hint=typed("verify --help"),
+            )
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] in _WITH_A_WORD:
+            joined[-1] = f"{joined[-1]}={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _of_the_settings(words: Sequence[str]) -> list[str]:
+    """Return the profile of pytest's settings in the working folder, where neither else names one."""
+    named = any(word.startswith("--target=") for word in words)
+    if named or os.environ.get("ROLLPROOF_TARGET"):
+        return []
+    # The search for a file of settings that pytest itself makes.
+    from _pytest.config.exceptions import UsageError
+    from _pytest.config.findpaths import locate_config
+
+    try:
+        here = Path.cwd()
+        _, file, settings, _ = locate_config(here, [here])
+    except (UsageError, OSError) as error:
+        raise UsageProblem(
+            what="settings of pytest",
+            expected="a file that can be read, for rollproof_target in it",
+            observed=reason_of(error) if isinstance(error, OSError) else str(error),
+            source="the working folder and those above it",
+            hint=typed("verify verification --target PROFILE"),
+        ) from None
+    value = settings.get("rollproof_target")
+    if file is None or value is None:
+        return []
+    return [f"--target={file.parent / str(value.value)}"]
+
+
+def completion(shell: Annotated[str, typer.Argument(help="bash, zsh or fish.")]) -> None:
+    """Print the script that completes commands and options in a shell.
+
+    For bash: eval "$(rollproof completion bash)" in ~/.bashrc; zsh the same in ~/.zshrc after compinit;
+    fish: rollproof completion fish > ~/.config/fish/completions/rollproof.fish
+    """
+    if shell not in _SHELLS:
+        raise UsageProblem(
+            what="completion",
+            expected=f"one of {', '.join(_SHELLS)}",
+            observed=repr(shell),
+            source="the command line",
+            hint="rollproof completion bash",
+        )
+    from typer._completion_shared import get_completion_script
+
+    script = get_completion_script(prog_name="rollproof", complete_var="_ROLLPROOF_COMPLETE", shell=shell)
+    typer.echo(script)

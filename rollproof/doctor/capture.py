@@ -1,0 +1,279 @@
+"""Capture a baseline of a target as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from rollproof.application.canary import Canary, Conversation, canary_in_use, patience_with_the_monitor
+from rollproof.application.client import ApplicationClient, Session, refusal_of, told
+from rollproof.baseline.containers import record_container
+from rollproof.baseline.facts import (
+    Facts,
+    RecordedCanary,
+    RecordedContainer,
+    RecordedContent,
+    RecordedStore,
+    Surroundings,
+)
+from rollproof.baseline.folder import BaselineDraft
+from rollproof.baseline.known_good import current_baseline
+from rollproof.baseline.recording import record_content, record_store
+from rollproof.baseline.seal import new_sealing
+from rollproof.baseline.strictness import record_strictness
+from rollproof.baseline.surroundings import record_surroundings
+from rollproof.doctor.examination import State, examine, require_all, with_others
+from rollproof.doctor.probe_table import before_capture
+from rollproof.doctor.target_probes import require_answers
+from rollproof.engines.engine import ContainerEngine, EngineUnreached, Inside
+from rollproof.engines.factory import open_engine
+from rollproof.errors import ActionFailed, Mismatch, Problem, listed
+from rollproof.git.repository import read_working_copy
+from rollproof.incident.journal_steps import Step, Steps
+from rollproof.monitoring.probes.web_probes import page_status_of, usual_milliseconds
+from rollproof.profile.profile import Target
+from rollproof.stores.references import follow_all
+from rollproof.stores.registry import LONG_SECONDS, apart_by_kind, asked_by_kind, open_view
+from rollproof.system.rounds import Opened
+from rollproof.system.side_by_side import each, every
+
+# Of the canary, each of which phase 3 opens: some show whether any does.
+CONVERSATIONS = 10
+
+
+def capture(target: Target, steps: Steps) -> Path:
+    """Record `target` as the new current baseline and return its folder.
+
+    Raises:
+        Problem, Mismatch: the target is not in a good state. A service does not run, say, a store does not
+            answer, or a chat has no regular end. Or a volume of the application is of no store. A baseline of
+            a bad state would call it good for ever. The first in its order; its notes are the others.
+    """
+    engine, gaps, unread = open_engine(target.engine), list[Problem | Mismatch](), set[str]()
+    with _kept(gaps), steps(Step.CONTAINERS) as step:
+        # Without an engine, nothing else can be asked.
+        engine.running()
+        probes = list(before_capture(target, engine))
+        outcomes = examine(probes, LONG_SECONDS)
+        unread = {
+            probe.store for probe, one in zip(probes, outcomes, strict=True) if one.line.state is not State.OK
+        }
+        require_all(outcomes)
+        containers, surroundings, commit = _surroundings(target, engine)
+        step.result = f"{len(containers)} containers, commit {commit[:12]}"
+    client = ApplicationClient(target.application)
+    with _kept(gaps), steps(Step.CANARY) as step:
+        canary = _canary(target, engine, client)
+        step.result = f"{len(canary.files)} files, grounded in {', '.join(canary.grounded_in)}"
+    with _kept(gaps), steps(Step.MEASURE) as step:
+        milliseconds = usual_milliseconds(target.application)
+        said = [f"{name} {taken:.0f} ms" for name, taken in milliseconds.items()]
+        step.result = ", ".join(said) or "neither answers with success"
+        interface = client.interface_digest() if target.application.interface else ""
+        page = client.page_digest()
+        # A page that differs at each request cannot be compared.
+        page = page if page == client.page_digest() else ""
+        page_status = page_status_of(target.application)
+    with BaselineDraft(target.folders.baselines, target.name) as draft:
+        with steps(Step.CONTENT) as step:
+            with _kept(gaps):
+                stores = _stores(target, engine, unread)
+            # Contents take minutes: they are read once nothing else is missing.
+            if gaps:
+                raise with_others(gaps)
+            contents = _contents(target, engine, stores, draft.folder)
+            collections = sum(len(store.counts) for store in stores.values())
+            records = sum(sum(store.counts.values()) for store in stores.values())
+            step.result = f"{records:,} records in {collections} collections of {len(stores)} stores"
+        facts = Facts(
+            commit=commit,
+            interface=interface,
+            page=page,
+            page_status=page_status,
+            containers=containers,
+            stores=stores,
+            canary=canary,
+            contents=contents,
+            milliseconds=milliseconds,
+            surroundings=surroundings,
+            profile=record_strictness(target),
+        )
+        return draft.finish(facts, target.baseline_key)
+
+
+def _stores(target: Target, engine: ContainerEngine, unread: Collection[str]) -> Mapping[str, RecordedStore]:
+    """Return what each store says of itself, but for those in `unread`."""
+
+    def recorded(name: str) -> RecordedStore:
+        profile = target.stores[name]
+        return asked_by_kind(profile, f"store {name}", LONG_SECONDS, record_store, target, engine, name)
+
+    return every(recorded, [name for name in target.stores if name not in unread], name="capture")
+
+
+def _contents(
+    target: Target, engine: ContainerEngine, stores: Mapping[str, RecordedStore], folder: Path
+) -> Mapping[str, RecordedContent]:
+    """Return the content of each store; its records are written below `folder`."""
+
+    def recorded(name: str) -> RecordedContent:
+        profile, counts = target.stores[name], stores[name].counts
+        what = f"content of store {name}"
+        return apart_by_kind(
+            profile, what, LONG_SECONDS, record_content, target, engine, name, counts, folder
+        )
+
+    return every(recorded, target.stores, name="capture")
+
+
+@contextmanager
+def _kept(gaps: list[Problem | Mismatch]) -> Iterator[None]:
+    """Keep in `gaps` what ends the body, and go on; but not without an engine, which every part asks."""
+    try:
+        yield
+    except EngineUnreached:
+        raise
+    except (Problem, Mismatch) as gap:
+        gaps.append(gap)
+
+
+def _surroundings(
+    target: Target, engine: ContainerEngine
+) -> tuple[tuple[RecordedContainer, ...], Surroundings, str]:
+    """Return the containers, what is beside them, and the commit of the working copy."""
+    sealing, copy = new_sealing(target), read_working_copy(target.application.repository)
+    insides = engine.insides(sealing)
+    containers = tuple(
+        record_container(container, insides.get(container.id, Inside()), sealing)
+        for found in engine.containers().values()
+        for container in found
+    )
+    return containers, record_surroundings(engine, copy, sealing), copy.head
+
+
+def _canary(target: Target, engine: ContainerEngine, client: ApplicationClient) -> RecordedCanary:
+    # Nobody is to be logged in under a name that is no name.
+    require_answers(target)
+    wanted = target.application.canary
+    seconds = patience_with_the_monitor(target.application)
+    with (
+        canary_in_use(target, alone=False, seconds=seconds),
+        Opened(lambda name: open_view(name, target.stores[name], engine)) as views,
+    ):
+        canary = Canary(target, engine, client, lambda: follow_all(wanted.references, views, target.personal))
+        try:
+            session, can = canary.log_in(), target.application.verifiable
+            _require_functions(target, canary, session)
+            files = client.files(session, wanted.knowledge_base) if "documents" in can else ()
+            known = client.conversations(session)[:CONVERSATIONS] if {"conversations", "turns"} <= can else ()
+            turns = {conversation: client.turns(session, conversation) for conversation in known}
+            asked = canary.ask(session) if "chat" in can else None
+            uploaded = canary.upload(session) if "upload" in can else None
+        finally:
+            canary.sweep()
+    if "documents" in can and not files:
+        raise _unfit(target, "documents of the canary's knowledge base", "one or more", "none")
+    if asked is not None:
+        _require_right(target, asked, files)
+    if uploaded is not None and uploaded.seconds is None:
+        limit = target.application.upload_seconds
+        raise _unfit(target, "the canary's upload", f"listed within {limit:g} s", "not listed")
+    if uploaded is not None and not uploaded.is_found:
+        observed = listed(uploaded.found_in or ()) or "none"
+        raise _unfit(target, "an answer about the canary's upload", f"made from {uploaded.name}", observed)
+    return RecordedCanary(files=files, grounded_in=asked.answer.files if asked else (), turns=turns)
+
+
+def _require_functions(target: Target, canary: Canary, session: Session) -> None:
+    """Refuse functions that do not answer as the profile describes them: no check of them would mean much."""
+    application, client = target.application, canary.client
+    functions, can = application.functions, application.verifiable
+    if (owner := client.owner(session)) != application.canary.user:
+        raise _unfit(target, "owner of the canary's token", application.canary.user, owner)
+    if "own" in can:
+        client.own(session)
+    if "others" in can:
+        of = canary.stranger
+        _require_refused(target, "another user", lambda: client.own(session, of=of), functions.refused)
+    if "log_in" in can:
+        wrong = canary.wrong_password
+        _require_refused(target, "a wrong password", lambda: canary.log_in(wrong), functions.wrong_password)
+
+
+def _require_refused(
+    target: Target, what: str, attempt: Callable[[], object], statuses: Sequence[int]
+) -> None:
+    status = refusal_of(attempt)
+    if status not in statuses:
+        expected = f"refused with {' or '.join(map(str, statuses))}"
+        raise _unfit(target, what, expected, told(status))
+
+
+def _unfit(target: Target, what: str, expected: str, observed: str) -> ActionFailed:
+    return ActionFailed(
+        what=what,
+        expected=expected,
+        observed=observed,
+        source=str(target.application.url),
+        hint="correct application.canary or application.functions; a baseline is of a good state only",
+    )
+
+
+def _require_right(target: Target, asked: Conversation, there: Collection[str]) -> None:
+    """Refuse an answer to the canary's question that is not whole, or not the right one.
+
+    Where the expected file is among those that are `there`, each file that the answer cites has to be.
+    """
+    wanted, cited = target.application.canary, asked.answer.files
+    grounded = wanted.expected_file in cited or "sources" not in target.application.verifiable
+    gone = sorted(set(cited) - set(there)) if wanted.expected_file in there else []
+    if asked.well and grounded and not gone and asked.says(wanted.expected_text):
+        return
+    right = " and ".join(filter(None, (wanted.expected_file, wanted.expected_text)))
+    expected = f"an answer with a regular end, that shows {right}"
+    if gone:
+        expected += f", of files of the knowledge base, which does not list {listed(gone)}"
+    files = listed(asked.answer.files) or "no file"
+    raise _unfit(target, "the canary's question", expected, f"{asked}, of {files}")
+
+
+def baseline_of_migrated(target: Target, engine: ContainerEngine) -> Path:
+    """Restate the current baseline for the migrated target; return the folder of the new one.
+
+    Another interface, another first page, and other collections, are what a migration is for. The rest stays
+    that of the baseline before it. A store that held records holds some, and the canary finds its files and
+    gets its answer.
+
+    It lies below the others, and does not become the current one: a rollback goes back to that. What the
+    target does not tell stays as it was, so that the checks say so.
+    """
+    facts = current_baseline(target).facts
+    stores = each(
+        lambda name: _store(target, engine, name, facts),
+        [name for name in facts.stores if name in target.stores],
+        workers=max(1, len(facts.stores)),
+        name="migrated",
+    )
+    with BaselineDraft(target.folders.baselines / "migrated", target.name) as draft:
+        interface = _interface(target, facts)
+        changed = replace(facts, interface=interface, page="", page_status=0, stores=stores, contents={})
+        return draft.finish(changed, target.baseline_key)
+
+
+def _interface(target: Target, facts: Facts) -> str:
+    if target.application.interface:
+        with suppress(Problem):
+            return ApplicationClient(target.application).interface_digest()
+    return facts.interface
+
+
+def _store(target: Target, engine: ContainerEngine, name: str, facts: Facts) -> RecordedStore:
+    """Return the store with the collections that it has now, unless it holds nothing any more."""
+    before = facts.stores[name]
+    with suppress(Problem), open_view(name, target.stores[name], engine) as view:
+        counts = dict(view.counts())
+        if any(counts.values()):
+            return replace(before, counts=counts)
+    return before

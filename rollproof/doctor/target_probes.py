@@ -1,0 +1,218 @@
+"""The target: its engine and containers, its working copy, its application and the log of its requests."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from functools import partial
+
+from rollproof.backups.stray_mounts import require_held
+from rollproof.baseline.known_engine import require_engine
+from rollproof.doctor.examination import Lacking, Probe
+from rollproof.engines.address import endpoint
+from rollproof.engines.compose_project import compose_words
+from rollproof.engines.engine import Container, ContainerEngine
+from rollproof.errors import ActionFailed, Mismatch, listed
+from rollproof.git.repository import read_working_copy
+from rollproof.home import typed
+from rollproof.monitoring.probes.request_probe import Tally, stamped
+from rollproof.monitoring.probes.web_probes import HealthProbe
+from rollproof.profile.mistakes import UNANSWERED, unanswered
+from rollproof.profile.profile import Target
+
+_SKEW_SECONDS = 1.0
+_LOG_LINES = 200
+_HTTP_SECONDS = 2.5
+
+
+def questions(target: Target) -> Probe:
+    """Return the probe of what `init` has left for a person to answer in the profile."""
+    return Probe("questions", partial(require_answers, target))
+
+
+def require_answers(target: Target) -> str:
+    """Return in words that nothing of the profile is left to answer.
+
+    Raises:
+        Mismatch: some keys still hold what `init` writes where it knows no better.
+    """
+    if left := list(unanswered(target)):
+        raise Mismatch(
+            what="questions of init",
+            expected="an answer to each, in the profile",
+            observed=f"{UNANSWERED} for {listed(left)}",
+            source="the profile",
+            hint=f"put the right words there; for what each question was: {typed('init --help')}",
+        )
+    return "none of the profile is left to answer"
+
+
+def engine_and_clock(target: Target, engine: ContainerEngine) -> Iterator[Probe]:
+    """Yield the probes of the engine, which is the one that the profile pins, and of its clock."""
+    yield Probe("engine", partial(_engine, target, engine))
+    yield Probe("clock", partial(_clock, engine), ("engine",))
+
+
+def _engine(target: Target, engine: ContainerEngine) -> str:
+    engine.running()
+    if target.engine.id is not None:
+        require_engine(target, engine)
+    return endpoint()
+
+
+def _clock(engine: ContainerEngine) -> str:
+    ahead = engine.ahead()
+    if abs(ahead) > _SKEW_SECONDS:
+        raise Mismatch(
+            what="clock of the engine",
+            expected=f"this machine's, within {_SKEW_SECONDS:g} s",
+            observed=f"{abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}",
+            source=endpoint(),
+            hint="synchronise both machines: timedatectl set-ntp true",
+        )
+    return f"the engine and its containers are within {max(abs(ahead), 0.01):.2f} s of this machine"
+
+
+def project(target: Target, engine: ContainerEngine) -> Probe:
+    """Return the probe of the project: it has a container at all, so that its name is right."""
+    return Probe("project", partial(_there, target, engine), ("engine",))
+
+
+def _there(target: Target, engine: ContainerEngine) -> str:
+    name = target.engine.project
+    if not (containers := engine.containers()):
+        raise ActionFailed(
+            what="project of the target",
+            expected="one that has containers",
+            observed=f"no container of {name}",
+            source="container engine",
+            hint="correct engine.project in the profile, or start it: docker compose ls --all names all",
+        )
+    return f"{name}: {sum(map(len, containers.values()))} containers"
+
+
+def services(target: Target, engine: ContainerEngine) -> Probe:
+    """Return the probe of the services: each runs and is healthy."""
+    return Probe("services", partial(_running, target, engine), ("engine", "project"))
+
+
+def _running(target: Target, engine: ContainerEngine) -> str:
+    containers = engine.containers()
+    bad = {
+        service: next(iter(containers.get(service, ())), None)
+        for service in target.services
+        if not any(one.running and one.healthy for one in containers.get(service, ()))
+    }
+    if bad:
+        remedies = [container.remedy for container in bad.values() if container is not None]
+        raise ActionFailed(
+            what="services of the target",
+            expected="all running and healthy",
+            observed=", ".join(f"{service}: {_state_of(container)}" for service, container in bad.items()),
+            source=f"project {target.engine.project}",
+            hint="; ".join(remedies) or "start them: a baseline is captured of a good state only",
+        )
+    return f"{len(target.services)} run, and are healthy"
+
+
+def _state_of(container: Container | None) -> str:
+    if container is None:
+        return "no container"
+    return container.status if container.status != "running" else str(container.health)
+
+
+def volumes(target: Target, engine: ContainerEngine) -> Probe:
+    """Return the probe of the application's volumes: each is of a store, or holds no state."""
+    return Probe("volumes", partial(_held, target, engine), ("engine", "project"))
+
+
+def _held(target: Target, engine: ContainerEngine) -> str:
+    require_held(target, engine)
+    return "each that may hold state is of a store, or named as stateless"
+
+
+def labels(target: Target, engine: ContainerEngine) -> Probe:
+    """Return the probe of the labels that name the commit of the application's images."""
+    return Probe("labels", partial(_labelled, target, engine), ("engine", "services"))
+
+
+def _labelled(target: Target, engine: ContainerEngine) -> str:
+    there = engine.containers()
+    bare = [name for name in target.application.services for one in there.get(name, ()) if not one.revision]
+    if bare:
+        return f"no label names the commit of {listed(sorted({*bare}))}: their images' ids stand for it"
+    return f"the images of {len(target.application.services)} services name their commits"
+
+
+def repository(target: Target) -> Probe:
+    """Return the probe of the application's working copy."""
+    return Probe("repository", partial(_working_copy, target))
+
+
+def _working_copy(target: Target) -> str:
+    copy = read_working_copy(target.application.repository)
+    changes = f"; not committed: {listed(copy.differences, 3)}" if copy.differences else ""
+    return f"commit {copy.head[:12]}{changes}"
+
+
+def application(target: Target) -> Probe:
+    """Return the probe of the application's address, by its health endpoint."""
+    return Probe("application", partial(_answers, target), seconds=_HTTP_SECONDS + 1)
+
+
+def _answers(target: Target) -> str:
+    reading = HealthProbe(target, _HTTP_SECONDS, dict).ask()
+    url = str(target.application.url)
+    if not reading.ok:
+        raise Mismatch(
+            what="health of the application",
+            expected=f"success with {target.application.health.expect}",
+            observed=reading.text,
+            source=url,
+            hint="correct application.url, api and health in the profile, or see the application's log",
+        )
+    return f"{url} health {reading.text}"
+
+
+def access_log(target: Target, engine: ContainerEngine) -> Probe:
+    """Return the probe of the log of requests: its last lines fit the profile's pattern."""
+    return Probe("access log", partial(_matching, target, engine), ("engine", "project"))
+
+
+def _matching(target: Target, engine: ContainerEngine) -> str:
+    source = target.application.requests
+    if source is None:
+        raise Lacking(
+            what="log of requests",
+            expected="application.requests in the profile",
+            observed="none",
+            source="the profile",
+            hint='[application.requests] with service = "NAME", the proxy that logs requests',
+        )
+    if source.service is None:
+        return "Prometheus counts the requests"
+    tally, name = Tally(source), f"log of {source.service}"
+    for one in engine.containers().get(source.service, ()):
+        if one.running:
+            for _, line in stamped(engine.logs_since(one.id, 0.0, _LOG_LINES)):
+                tally.add(line)
+    lines = tally.asked + tally.unmatched
+    if not lines:
+        raise Lacking(
+            what=name,
+            expected="lines of requests on its standard output",
+            observed="none",
+            source=name,
+            hint="ask application.url for something, and see: "
+            f"{shlex.join([*compose_words(target.engine), 'logs', source.service])}",
+        )
+    if tally.unmatched > tally.asked:
+        raise Mismatch(
+            what=name,
+            expected="lines that application.requests.pattern matches",
+            observed=f"{tally.asked} of the last {lines}",
+            source=name,
+            hint="correct that pattern: it has the groups status, path, method and, if need be, seconds",
+        )
+    untimed = "; without a time at their end, such as $request_time, latency is unknown"
+    return f"{tally.asked} of the last {lines} lines match{untimed if tally.untimed else ''}"

@@ -1,0 +1,158 @@
+"""A compose project as its files describe it, and the images that its engine has. Reads alone."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from rollproof.engines.container_settings import ENVIRONMENT
+from rollproof.engines.engine import IMAGE_ID, Container
+from rollproof.errors import ActionFailed
+from rollproof.profile.profile import Engine
+from rollproof.system.command import Deadline, run_command
+
+
+class EngineImages(Protocol):
+    """The images of an engine. Every call has a deadline in seconds."""
+
+    def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
+        """Check that the image ids `images`, by service, exist."""
+        ...
+
+    def image_ids(self, *, deadline: float) -> frozenset[str]:
+        """Return the ids of all images that the engine has."""
+        ...
+
+
+def compose_words(profile: Engine, replaced: Sequence[Path] | None = None) -> list[str]:
+    """Return how each `docker compose` of a project begins; `replaced` are read for its files."""
+    environment = ["--env-file", str(profile.env_file)] if profile.env_file else []
+    read = profile.files if replaced is None else replaced
+    files = [option for file in read for option in ("--file", str(file))]
+    # Compose takes relative paths from the first file's folder, wherever a copy of that file stands.
+    folder = ["--project-directory", str(profile.files[0].parent)] if profile.files else []
+    return ["docker", "compose", "--project-name", profile.project, *folder, *environment, *files]
+
+
+def up_command(profile: Engine) -> str:
+    """Return the command that creates containers again that are not as the compose files say."""
+    return shlex.join([*compose_words(profile), "up", "--detach", "--no-build"])
+
+
+class ComposeProject:
+    """The files of one compose project, and the images of its engine. See `EngineImages`."""
+
+    def __init__(self, profile: Engine) -> None:
+        """Take the project, its compose files and its environment file from `profile`; connect to nothing."""
+        self.profile = profile
+
+    def require_images(self, images: Mapping[str, str], *, deadline: float) -> None:
+        """Check that the image ids `images`, by service, exist."""
+        self.expect_images(images, Deadline(deadline))
+
+    def expect_images(self, images: Mapping[str, str], limit: Deadline) -> None:
+        """Check the same by a moment that other steps share."""
+        for service, image in images.items():
+            if not IMAGE_ID.fullmatch(image):
+                raise ActionFailed(
+                    what=f"image of {service}",
+                    expected="an image id, sha256: and 64 digits",
+                    observed=repr(image),
+                    source="the rollback's plan",
+                    hint="a name can have been moved to another image: use the id that the baseline recorded",
+                )
+            inspect = ["docker", "image", "inspect", "--format", "{{.Id}}", image]
+            run_command(inspect, what=f"look for the image of {service}, {image}", deadline=limit)
+
+    def image_ids(self, *, deadline: float) -> frozenset[str]:
+        """Return the ids of all images that the engine has."""
+        listed = run_command(
+            ["docker", "image", "ls", "--all", "--quiet", "--no-trunc"],
+            what="list of the engine's images",
+            deadline=Deadline(deadline),
+        )
+        return frozenset(listed.split())
+
+    def described(self, *, deadline: float, files: Sequence[Path] | None = None) -> frozenset[str]:
+        """Return the services in the compose files, after compose could read these as they are.
+
+        `files` are read in place of the profile's, as if they stood there.
+        """
+        return frozenset(self.services(files, Deadline(deadline)))
+
+    def services(self, files: Sequence[Path] | None, limit: Deadline) -> Mapping[str, Mapping[str, object]]:
+        """Return what `files`, or the profile's, say of each service, in compose's own terms."""
+        read = run_command(
+            [*self.compose(files), "config", "--format", "json"],
+            what="reading of compose files",
+            deadline=limit,
+            private=True,  # it contains the containers' environment
+        )
+        services: Mapping[str, Mapping[str, object]] = json.loads(read)["services"]
+        return services
+
+    def image_name(self, service: str, described: Mapping[str, Mapping[str, object]]) -> str:
+        """Return the name of a service's image, as its compose files or compose itself chose it."""
+        return str(described.get(service, {}).get("image") or f"{self.profile.project}-{service}")
+
+    def next_start(self, there: Mapping[str, Sequence[Container]], *, deadline: float) -> Sequence[str]:
+        """Return how `docker compose up` would change images and environments, without the latter's values.
+
+        Compose's own hash tells more, but `config --hash` of most versions leaves environment files out
+        (docker/compose#14001).
+        """
+        from docker.errors import NotFound  # noqa: PLC0415 - the engine's SDK only where it is used
+
+        from rollproof.engines.questions import asking  # noqa: PLC0415
+
+        described = self.services(None, Deadline(deadline))
+        found: list[str] = []
+        with asking("images of the compose files", self.profile.project, deadline) as api:
+            for service in sorted(described.keys() & there.keys()):
+                name = self.image_name(service, described)
+                try:
+                    image = api.inspect_image(name)  # type: ignore[no-untyped-call]
+                except NotFound:
+                    image = {"Id": "no image here"}
+                environment: Any = described[service].get("environment") or {}
+                for container in there[service]:
+                    if image["Id"] != container.image_id:
+                        found.append(
+                            f"{service}: {name} is {image['Id'][:19]}, not {container.image_id[:19]}"
+                        )
+                    elif changed := _changed(environment, image["Config"].get("Env") or (), container):
+                        found.append(f"{service}: environment {', '.join(changed)}")
+        return list(dict.fromkeys(found))  # replicas differ alike
+
+    def compose(self, replaced: Sequence[Path] | None) -> list[str]:
+        """Return how each `docker compose` of this project begins. See `compose_words`.
+
+        Raises:
+            ActionFailed: the profile names no compose file.
+        """
+        if not self.profile.files:
+            raise ActionFailed(
+                what="re-creation of services",
+                expected="compose files in the profile",
+                observed="none",
+                source="engine.files",
+                hint='add files = ["…/compose.yaml"] to [engine]',
+            )
+        return compose_words(self.profile, replaced)
+
+
+def _changed(said: Mapping[str, str | None], of_image: Sequence[str], container: Container) -> list[str]:
+    """Return the variables of `container` that differ from what compose and the image say."""
+    is_in = {
+        name.removeprefix(ENVIRONMENT): value.get_secret_value()
+        for name, value in container.private.items()
+        if name.startswith(ENVIRONMENT)
+    }
+    # Compose doubles each dollar in what it shows, and hands the client's own proxies on to containers.
+    would = {name: value for name, _, value in (one.partition("=") for one in of_image)}
+    would |= {name: (value or "").replace("$$", "$") for name, value in said.items()}
+    names = {name for name in would.keys() | is_in.keys() if would.get(name, "") != is_in.get(name, "")}
+    return sorted(name for name in names if name in would or not name.lower().endswith("_proxy"))

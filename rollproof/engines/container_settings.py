@@ -1,0 +1,149 @@
+"""The configuration of a container, network or volume in the engine, made equal for equal configurations.
+
+Differences between two containers that compose made from the same file are left out. These are ids, the host
+name that an id gives, addresses that the network hands out, names of anonymous volumes, and compose's own
+labels. Empty values are left out too: engines write "none" as null, 0, "" or an empty list.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import SecretStr
+
+from rollproof.collection import Json
+from rollproof.engines.engine import SharedResource
+
+# The engine's API returns JSON without a schema that a type could name.
+Raw = Mapping[str, Any]
+
+ENVIRONMENT = "environment "
+"""How the name of a variable of the environment begins in `private_of`."""
+_COMPOSE = "com.docker.compose."
+_ANONYMOUS = re.compile(r"[0-9a-f]{64}")
+_SHORT_ID = 12
+# Of ``Config``: told apart elsewhere (image, labels, environment), or by whether compose was attached to it.
+_ELSEWHERE = frozenset(
+    {
+        *("Image", "Labels", "Env", "Cmd", "Entrypoint", "Healthcheck", "Hostname", "OnBuild"),
+        *("AttachStdin", "AttachStdout", "AttachStderr", "StdinOnce"),
+    }
+)
+# Of ``HostConfig``: mounts are told by ``Mounts``, log options may hold a password, the rest is the client's.
+_NOT_OF_THE_HOST = frozenset(
+    {"Binds", "Mounts", "ContainerIDFile", "ConsoleSize", "LogConfig", "Annotations"}
+)
+_MOUNT = "mount "
+# Of a network or volume. A network that is made anew may have another subnet, which the engine hands out, and
+# an overlay another number; some versions repeat settings as options. Attachable is of a swarm alone.
+_OF_A_RESOURCE = ("Driver", "Internal", "EnableIPv4", "EnableIPv6")
+_HANDED_OUT = frozenset(
+    {
+        "com.docker.network.driver.overlay.vxlanid_list",
+        *("com.docker.network.enable_ipv4", "com.docker.network.enable_ipv6"),
+    }
+)
+_MODES = ("NetworkMode", "PidMode", "IpcMode")
+
+
+def settings_of(raw: Raw, services: Mapping[str, str]) -> dict[str, Json]:
+    """Return the settings of an inspected container that hold no secret, by name.
+
+    `services` are the services of the project's containers, by id: a container's network or volumes may be
+    another's.
+    """
+    config, host = raw["Config"], raw["HostConfig"]
+    found: dict[str, Json] = {name: value for name, value in config.items() if name not in _ELSEWHERE}
+    found |= {name: value for name, value in host.items() if name not in _NOT_OF_THE_HOST}
+    for name in _MODES:
+        kind, _, container = str(found.get(name, "")).partition(":")
+        if kind == "container":
+            found[name] = f"container of {services.get(container, container)}"
+    # Compose names a service's container by its id there, which is another one in each new container.
+    given = (str(one).partition(":") for one in host.get("VolumesFrom") or ())
+    found["VolumesFrom"] = [f"container of {services.get(of, of)}{colon}{mode}" for of, colon, mode in given]
+    found["Log driver"] = (host.get("LogConfig") or {}).get("Type")
+    hostname = config.get("Hostname") or ""
+    # A container in another's network has that one's name.
+    if not any(container.startswith(hostname) for container in (str(raw["Id"]), *services)):
+        found["Hostname"] = hostname
+    found |= {f"{_MOUNT}{mount['Destination']}": _mount(mount) for mount in raw["Mounts"]}
+    networks = (raw.get("NetworkSettings") or {}).get("Networks") or {}
+    found |= {f"network {name}": _network(raw, network) for name, network in networks.items()}
+    return {name: _plain(value) for name, value in sorted(found.items()) if not _is_empty(value)}
+
+
+def places_in(settings: Mapping[str, Json]) -> tuple[str, ...]:
+    """Return the places of mounts in `settings`, of a record that names them nowhere else."""
+    return tuple(name.removeprefix(_MOUNT) for name in settings if name.startswith(_MOUNT))
+
+
+def private_of(raw: Raw) -> dict[str, SecretStr]:
+    """Return what may hold a secret, by name: environment, command, health check, labels, log options."""
+    config = raw["Config"]
+    found = {f"{ENVIRONMENT}{name}": value for name, value in _variables(config)}
+    labels = config.get("Labels") or {}
+    found |= {f"label {name}": text for name, text in labels.items() if not name.startswith(_COMPOSE)}
+    for name, value in {
+        "command": config.get("Cmd"),
+        "entrypoint": config.get("Entrypoint"),
+        "health check": config.get("Healthcheck"),
+        "log options": (raw["HostConfig"].get("LogConfig") or {}).get("Config"),
+    }.items():
+        if not _is_empty(value):
+            found[name] = json.dumps(value, sort_keys=True)
+    return {name: SecretStr(value) for name, value in sorted(found.items())}
+
+
+def resource_of(raw: Raw) -> SharedResource:
+    """Return an inspected network or volume: compose may leave one as it is, whatever its file says."""
+    names = (*_OF_A_RESOURCE, *(("Attachable",) if raw.get("Scope") == "swarm" else ()))
+    options = {name: value for name, value in (raw.get("Options") or {}).items() if name not in _HANDED_OUT}
+    return SharedResource(
+        {name: raw[name] for name in names if raw.get(name) is not None},
+        {f"option {name}": SecretStr(str(value)) for name, value in sorted(options.items())},
+    )
+
+
+def _variables(config: Raw) -> Iterator[tuple[str, str]]:
+    for entry in config.get("Env") or ():
+        name, _, value = entry.partition("=")
+        yield name, value
+
+
+def is_anonymous(volume: str) -> bool:
+    """Return whether the engine chose a volume's name: a container that is created anew may have another."""
+    return _ANONYMOUS.fullmatch(volume) is not None
+
+
+def _mount(mount: Raw) -> Json:
+    name = str(mount.get("Name") or mount.get("Source") or "")
+    if mount["Type"] == "volume" and is_anonymous(name):
+        name = "anonymous"
+    return {
+        "kind": mount["Type"],
+        "of": name,
+        "writable": bool(mount.get("RW")),
+        "propagation": mount.get("Propagation") or "",
+    }
+
+
+def _network(raw: Raw, network: Raw) -> Json:
+    aliases = {str(alias) for alias in network.get("Aliases") or ()} - {raw["Id"][:_SHORT_ID]}
+    fixed = {name: value for name, value in (network.get("IPAMConfig") or {}).items() if value}
+    return _plain({"aliases": sorted(aliases), "fixed": fixed, "links": sorted(network.get("Links") or ())})
+
+
+def _is_empty(value: object) -> bool:
+    return value in (None, 0, "", [], {}, False)
+
+
+def _plain(value: Any) -> Json:  # noqa: ANN401 - whatever the engine answers
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in sorted(value.items())}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -1,0 +1,275 @@
+"""Git's view of the application's working copy and its changes. Reads only; refreshes no index."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from shlex import quote
+
+from rollproof.errors import ActionFailed, Unverifiable, UsageProblem, shown
+from rollproof.system.command import Deadline, run_command
+
+GIT_SECONDS = 60.0
+_SHORTEST = 7
+_HASH = re.compile(r"[0-9a-fA-F]{7,64}")
+# Each file exists while a git operation is under way, and names the operation.
+_UNDER_WAY = {
+    "MERGE_HEAD": "merge",
+    "rebase-merge": "rebase",
+    "rebase-apply": "rebase or am",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "BISECT_LOG": "bisect",
+}
+# Caches, packages, settings of a machine.
+_LEFT = (
+    *("__pycache__", "*.py[cod]", ".venv", "venv", "node_modules", ".*_cache", ".cache", ".tox"),
+    *(".env", ".env.*", ".DS_Store", ".idea", ".vscode", "*.egg-info", "*.log", "*.pid"),
+)
+_SUBMODULE_STATES = {"-": "not checked out", "+": "on another commit", "U": "in conflict"}
+_ORDINARY, _UNMERGED, _UNTRACKED = "1", "u", "?"
+# Number of fields in a line before the path.
+_FIELDS = {_ORDINARY: 8, _UNMERGED: 10, _UNTRACKED: 1}
+
+
+def command(repository: Path, *arguments: str) -> list[str]:
+    """Return the words that run git in `repository`, but no hook of it.
+
+    A hook could deploy in the middle of a rollback, or fail it each time.
+    """
+    return ["git", "-C", str(repository), "-c", "core.hooksPath=/dev/null", *arguments]
+
+
+def git(
+    repository: Path,
+    *arguments: str,
+    stdin: Path | None = None,
+    stdout: Path | None = None,
+    deadline: Deadline | None = None,
+) -> str:
+    """Run git in `repository` and return its output, or "" when `stdout` takes it.
+
+    It reads `stdin` if given, and its deadline is `GIT_SECONDS` from now unless `deadline` is given.
+
+    Raises:
+        ActionFailed: it ended with an exit code other than 0. `Unverifiable`: it did not end in time.
+    """
+    return run_command(
+        command(repository, *arguments),
+        what=f"git {arguments[0]} in {repository}",
+        deadline=deadline or Deadline(GIT_SECONDS),
+        stdin=stdin,
+        stdout=stdout,
+    ).strip()
+
+
+def top_of(repository: Path, deadline: Deadline | None = None) -> Path:
+    """Return the top of the working copy that `repository` is, or is a part of: a checkout changes all of it.
+
+    `deadline` and errors are those of `git`.
+    """
+    return repository / git(repository, "rev-parse", "--show-cdup", deadline=deadline)
+
+
+def head(repository: Path) -> str:
+    """Return the full id of the working copy's commit.
+
+    Raises:
+        UsageProblem: the folder is no git working copy with a commit.
+    """
+    try:
+        return git(repository, "rev-parse", "--verify", "HEAD^{commit}")
+    except ActionFailed as error:
+        raise UsageProblem(
+            what="commit of the working copy",
+            expected="a commit",
+            observed=error.observed,
+            source=str(repository),
+            hint="application.repository in the profile must be a git working copy",
+        ) from None
+
+
+def resolve_commit(repository: Path, name: str) -> str:
+    """Return the full id of the commit that `name` means: a hash, HEAD, a tag, or a branch as it is now.
+
+    Raises:
+        UsageProblem: it means no single commit, is a hash of fewer than 7 digits, or is spelled like a hash.
+    """
+    try:
+        full = git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    except (ActionFailed, ValueError):  # a name that no program can be given
+        full = ""
+    observed = ""
+    if not full:
+        observed = "none"
+    elif full.startswith(name.lower()) and len(name) < _SHORTEST:
+        # Tomorrow so few digits may be those of two commits.
+        observed = f"a hash of {len(name)} digits"
+    elif _HASH.fullmatch(name) and not full.startswith(name.lower()):
+        # Git prefers it to the hash.
+        observed = "a branch or tag that is spelled like a hash"
+    if observed:
+        raise UsageProblem(
+            what=f"commit {shown(name)}",
+            expected=f"one of the repository: a hash of at least {_SHORTEST} digits, HEAD, a tag or a branch",
+            observed=observed,
+            source=str(repository),
+            hint=f"git -C {quote(str(repository))} log --oneline -10",
+        )
+    return full
+
+
+def contains(repository: Path, commit: str, other: str) -> bool:
+    """Return whether `commit` is the commit `other` or has it in its history; both are full ids.
+
+    Raises:
+        Unverifiable: the repository lacks one of the commits, or cannot tell.
+    """
+    try:
+        # Commits in the history of `other` but not of `commit`: among them `other`, unless `commit` has it.
+        return not git(repository, "rev-list", "--max-count=1", other, f"^{commit}", "--")
+    except ActionFailed as error:
+        raise Unverifiable(
+            what=f"history of commit {commit[:12]}",
+            expected=f"a repository that can tell whether {other[:12]} is in it",
+            observed=error.observed,
+            source=str(repository),
+            hint="fetch both commits into that repository",
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingCopy:
+    """The working copy's differences from the commit `head`; names of files are below `top`.
+
+    `changed` are tracked files, `untracked` files that git neither tracks nor ignores, `hidden` tracked files
+    that git was told not to look at. `submodules` are those that differ from the commit, `under_way` the
+    unfinished git operations.
+    """
+
+    repository: Path
+    top: Path
+    head: str
+    changed: tuple[str, ...]
+    untracked: tuple[str, ...]
+    hidden: tuple[str, ...]
+    submodules: tuple[str, ...]
+    under_way: tuple[str, ...]
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """All differences in words, the gravest first."""
+        return (*self.of_tracked, *(f"untracked {name}" for name in self.untracked))
+
+    @property
+    def of_tracked(self) -> tuple[str, ...]:
+        """The differences other than untracked files, in words."""
+        return (
+            *(f"a {what} under way" for what in self.under_way),
+            *(f"changed {name}" for name in self.changed),
+            *(f"submodule {name}" for name in self.submodules),
+            *(f"{name}, which git was told not to look at" for name in self.hidden),
+        )
+
+
+def read_working_copy(repository: Path) -> WorkingCopy:
+    """Return the state of the working copy in `repository`.
+
+    Raises:
+        UsageProblem: it is no working copy with a commit. `ActionFailed`, `Unverifiable`: git cannot tell.
+    """
+    commit = head(repository)
+    top = top_of(repository)
+    status = git(
+        repository,
+        "--no-optional-locks",
+        # Both sides of a renamed file are told, each as a file.
+        *("status", "--porcelain=v2", "-z", "--no-renames"),
+        *("--untracked-files=all", "--ignore-submodules=none"),
+    )
+    lines = list(_lines(status))
+    return WorkingCopy(
+        repository=repository,
+        top=top,
+        head=commit,
+        changed=tuple(name for kind, name in lines if kind != _UNTRACKED),
+        untracked=tuple(name for kind, name in lines if kind == _UNTRACKED),
+        hidden=tuple(_hidden(git(top, "ls-files", "-v", "-z"))),
+        submodules=tuple(_submodules(top)),
+        under_way=tuple(
+            what
+            for name, what in _UNDER_WAY.items()
+            if (repository / git(repository, "rev-parse", "--git-path", name)).exists()
+        ),
+    )
+
+
+def _lines(status: str) -> Iterator[tuple[str, str]]:
+    """Yield kind and path of each entry that git lists."""
+    for entry in filter(None, status.split("\0")):
+        kind, *fields = entry.split(" ", _FIELDS[entry[0]])
+        yield kind, fields[-1]
+
+
+def _hidden(listed: str) -> Iterator[str]:
+    """Yield files marked as assumed unchanged (a small letter) or absent from the work tree (S)."""
+    for entry in listed.split("\0"):
+        tag, _, name = entry.partition(" ")
+        if tag.islower() or tag == "S":
+            yield name
+
+
+def _submodules(top: Path) -> Iterator[str]:
+    if not (top / ".gitmodules").exists():
+        return
+    for line in git(top, "submodule", "status", "--recursive").splitlines():
+        # The first character is the state; for a clean submodule a space or, stripped, the id's first digit.
+        state = _SUBMODULE_STATES.get(line[0])
+        if state is not None:
+            yield f"{line[1:].split()[1]} {state}"
+
+
+def unknown_to_git(repository: Path, place: Path) -> tuple[str, ...]:
+    """Return what is at `place` or below it and git does not track, ignored or not, by its path.
+
+    What tools and people leave in a repository is left out, such as caches. A folder without anything tracked
+    is one name, with a slash at its end. `place` may be absent.
+
+    Raises:
+        ActionFailed, Unverifiable: git cannot tell.
+    """
+    listing = ("ls-files", "--others", "--directory", "-z", "--", str(place))
+    return tuple(
+        name
+        for name in git(repository, *listing).split("\0")
+        if name and not any(fnmatchcase(part, left) for part in PurePosixPath(name).parts for left in _LEFT)
+    )
+
+
+@contextmanager
+def files_at(repository: Path, commit: str, files: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
+    """Yield copies of `files` as `commit` holds them, or a file itself where the commit lacks it.
+
+    The working copy is not touched.
+    """
+    with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
+        yield tuple(
+            _file_at(repository, commit, file, Path(folder) / f"{number}-{file.name}")
+            for number, file in enumerate(files)
+        )
+
+
+def _file_at(repository: Path, commit: str, file: Path, copy: Path) -> Path:
+    try:
+        name = str(file.resolve().relative_to(repository.resolve()))
+    except ValueError:
+        return file  # it is outside the repository
+    if not git(repository, "ls-tree", "--name-only", commit, "--", name):
+        return file  # the repository ignores it
+    git(repository, "cat-file", "blob", f"{commit}:./{name}", stdout=copy)
+    return copy

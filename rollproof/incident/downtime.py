@@ -1,0 +1,280 @@
+"""The target's downtime: from the first bad sample to the verified end, against its objective.
+
+All that a record knows of an incident's beginning is gathered and judged here, for the verdict and for pages.
+A response has recorded the first bad sample: it has looked. Without a response the earliest of three counts.
+These are the first bad sample kept from before the rollback, the detection that the contacts' clock counts
+from, and the rollback's beginning. After several rollbacks, all that is later than the last verified one
+counts: the target was down until one was verified. T+0 of an incident is the beginning of its first outage.
+
+Like a phase beyond its window, a downtime beyond the objective is a failure of its own. It is judged only
+when everything else was verified and holds, and no later run can shorten it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from rollproof.errors import Problem, UsageProblem
+from rollproof.home import typed
+from rollproof.incident.incident import CENTURY, Incident, RollbackRecord
+from rollproof.incident.journal import DETECTED, read_journal
+from rollproof.incident.kept_samples import whole_samples
+from rollproof.incident.response_record import ASSESSED, first_bad_in
+from rollproof.incident.rollbacks import ROLLBACK_BEGAN
+from rollproof.monitoring.samples import Sample
+from rollproof.monitoring.severity import Assessment, assess, first_bad
+from rollproof.profile.bands import Bands
+from rollproof.profile.profile import Target
+from rollproof.record_names import CONTACTS, DOWNTIME, JOURNAL, RESPONSE, ROLLBACK, SUPERSEDED, UNFINISHED
+from rollproof.system.clock import Moment
+from rollproof.system.files import remove_file
+from rollproof.system.record_files import WrongRecord, load_record, read_record, rounded, write_record
+
+# What reading raises for a record that another version wrote, or nobody of ours.
+_OTHER_SHAPE = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
+
+
+class Since(StrEnum):
+    """Possible origins of an incident's timeline, T+0, and of its downtime."""
+
+    RESPONSE = "the first bad sample"  # by a response's first assessment
+    MONITOR = "the first bad sample of the monitor"
+    DETECTION = "the detection"
+    ROLLBACK = "the beginning of the rollback"
+    START = "the start of the incident"
+
+
+def is_late(seconds: float, objective: float) -> bool:
+    """Return whether a downtime was longer than its objective, in the shown precision."""
+    return round(seconds, 1) > objective
+
+
+@dataclass(frozen=True, slots=True)
+class Downtime:
+    """From when, in words and as a moment, for how many `seconds`, and how many the profile allows.
+
+    `rollback` is the end of the rollback that was verified.
+    """
+
+    since: Moment
+    since_is: str
+    seconds: float = field(metadata=rounded(3))
+    objective: float
+    rollback: Moment
+
+    @property
+    def late(self) -> bool:
+        """Whether it was longer than the objective, in the shown precision."""
+        return is_late(self.seconds, self.objective)
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        expected = f"expected at most {self.objective:g} s, observed {self.seconds:.1f} s"
+        return f"downtime, from {self.since_is} to the verified end: {expected}"
+
+
+def record_downtime(target: Target, incident: Incident, verified_seconds: float) -> Downtime | None:
+    """Record the downtime up to the verification, `verified_seconds` after the rollback began.
+
+    Return None if nothing was rolled back. The first verified end of a rollback counts: verifying it again
+    changes nothing.
+
+    Raises:
+        OSError: it cannot be written. `UsageProblem`: the existing record cannot be read.
+    """
+    rollback = incident.rollback()
+    if rollback is None:
+        return None
+    known = read_downtime(incident)
+    if known is not None and known.rollback == rollback.finished:
+        return known
+    beat = target.premigration.monitoring.beat_seconds
+    found_since = _origin(incident, target.severity, beat, _verified_end(incident, known))
+    since_is, since = found_since or (Since.ROLLBACK, rollback.started)
+    seconds = rollback.started.seconds_since(since) + verified_seconds
+    found = Downtime(since, since_is, seconds, float(target.rto_seconds), rollback.finished)
+    write_record(incident.folder / DOWNTIME, found)
+    return found
+
+
+def judged_downtime(incident: Incident, rollback: RollbackRecord | None) -> tuple[bool | None, str | None]:
+    """Return whether the downtime that ended with `rollback` was late, and its description.
+
+    The first is None if its record cannot be read: the downtime may have been late.
+    """
+    try:
+        found = downtime_of(incident, rollback)
+    except UsageProblem as problem:
+        return None, problem.summary
+    return (False, None) if found is None else (found.late, str(found))
+
+
+def downtime_of(incident: Incident, rollback: RollbackRecord | None) -> Downtime | None:
+    """Return the downtime that ended with `rollback`, or None if none is recorded.
+
+    Raises:
+        UsageProblem: it cannot be read.
+    """
+    found = None if rollback is None else read_downtime(incident)
+    same = found is not None and rollback is not None and found.rollback == rollback.finished
+    return found if same else None
+
+
+def forget_unreadable(incident: Incident) -> None:
+    """Delete a record that cannot be read: the next full verification writes it again.
+
+    Raises:
+        OSError: it cannot be deleted.
+    """
+    try:
+        read_downtime(incident)
+    except UsageProblem:
+        remove_file(incident.folder / DOWNTIME)
+
+
+def read_downtime(incident: Incident) -> Downtime | None:
+    """Return the downtime of `incident`, or None if none is recorded.
+
+    Raises:
+        UsageProblem: it cannot be read.
+    """
+    return read_record(
+        Downtime,
+        incident.folder / DOWNTIME,
+        what="downtime of the incident",
+        hint=f"delete that file, and verify again: {typed('verify verification')}",
+    )
+
+
+def incident_began(incident: Incident, bands: Bands, beat_seconds: float) -> tuple[str, Moment]:
+    """Return T+0 of `incident` and its name: as its first outage has recorded it, else by `bands`."""
+    recorded = _recorded(incident)
+    # One that began after a rollback is the outage of a later one.
+    if recorded is not None and all(
+        one.seconds_since(recorded.since) >= 0 for one in rollbacks_began(incident)
+    ):
+        return recorded.since_is, recorded.since
+    return _origin(incident, bands, beat_seconds, None) or (Since.START, incident.started)
+
+
+def outage_began(incident: Incident, bands: Bands, beat_seconds: float) -> tuple[str, Moment]:
+    """Return the beginning of the last outage of `incident` and its name, as `record_downtime` tells it."""
+    recorded = _recorded(incident)
+    try:
+        rollback = incident.rollback()
+    except UsageProblem:
+        rollback = None  # the verdict says so
+    if recorded is not None and rollback is not None and recorded.rollback == rollback.finished:
+        return recorded.since_is, recorded.since
+    found = _origin(incident, bands, beat_seconds, _verified_end(incident, recorded))
+    return found or (Since.START, incident.started)
+
+
+def assess_kept(
+    kept: Sequence[Sample], bands: Bands, beat_seconds: float, began: Moment | None
+) -> tuple[tuple[Sample, ...], Assessment]:
+    """Return those of `kept` that precede a rollback that began then, and the severity by them.
+
+    Later samples judge the rollback. Without one, all count.
+    """
+    samples = tuple(one for one in kept if began is None or began.seconds_since(one.at) >= 0)
+    return samples, assess(bands, samples, beat_seconds, began)
+
+
+def rollbacks_began(incident: Incident) -> list[Moment]:
+    """Return the beginning of each rollback, once for each file that has it."""
+    found = []
+    for record in _records(incident, JOURNAL, ROLLBACK_BEGAN):
+        with suppress(*_OTHER_SHAPE):
+            found.append(Moment.from_record(record["at"]))
+    for name in (UNFINISHED, SUPERSEDED, ROLLBACK, *incident.earlier_rollback_names()):
+        with suppress(OSError, WrongRecord):
+            found.append(load_record(_Begun, incident.folder / name, more=True).started)
+    return found
+
+
+def _origin(
+    incident: Incident, bands: Bands, beat_seconds: float, verified: Moment | None
+) -> tuple[Since, Moment] | None:
+    """Return what the record knows of the beginning of the outage after `verified`, or None.
+
+    A response's assessment counts, else the earliest. Whatever is damaged is left out: the verdict and the
+    record's doubts name it. The beginning of the rollback counts at the latest.
+    """
+
+    def counts(moment: Moment) -> bool:
+        own = verified is None or moment.seconds_since(verified) > 0
+        return own and abs(moment.seconds_since(incident.started)) < CENTURY
+
+    assessed = [one for one in _assessed(incident) if counts(one)]
+    if assessed:
+        return Since.RESPONSE, assessed[0]
+    begun = [one for one in rollbacks_began(incident) if counts(one)]
+    known = [
+        *((Since.MONITOR, one) for one in _seen(incident, bands, beat_seconds, begun, counts)),
+        *((Since.DETECTION, one) for one in _detected(incident) if counts(one)),
+        *((Since.ROLLBACK, one) for one in begun),
+    ]
+    return min(known, key=lambda one: one[1].seconds_since(incident.started), default=None)
+
+
+def _verified_end(incident: Incident, recorded: Downtime | None) -> Moment | None:
+    """Return the end of the last rollback that was verified before the current outage, or None."""
+    ends = [one.finished for one in incident.earlier_rollbacks() if one.verified]
+    ends += [] if recorded is None else [recorded.rollback]
+    return max(ends, key=lambda one: one.seconds_since(incident.started), default=None)
+
+
+def _recorded(incident: Incident) -> Downtime | None:
+    with suppress(UsageProblem):  # the verdict says that it cannot be read
+        found = read_downtime(incident)
+        if found is not None and abs(found.since.seconds_since(incident.started)) < CENTURY:
+            return found
+    return None
+
+
+def _assessed(incident: Incident) -> Iterator[Moment]:
+    with suppress(*_OTHER_SHAPE):
+        for record in _records(incident, RESPONSE, ASSESSED):
+            yield first_bad_in(record)
+
+
+def _seen(
+    incident: Incident,
+    bands: Bands,
+    beat_seconds: float,
+    begun: Sequence[Moment],
+    counts: Callable[[Moment], bool],
+) -> Iterator[Moment]:
+    began = min(begun, key=lambda one: one.seconds_since(incident.started), default=None)
+    kept = [one for one in whole_samples(incident.folder) if counts(one.at)]
+    with suppress(*_OTHER_SHAPE):  # a figure that no band can hold
+        seen = first_bad(assess_kept(kept, bands, beat_seconds, began)[1])
+        if seen is not None:
+            yield seen
+
+
+def _detected(incident: Incident) -> Iterator[Moment]:
+    with suppress(*_OTHER_SHAPE):
+        for record in _records(incident, CONTACTS, DETECTED)[:1]:
+            yield Moment.from_record(record["at"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """The field that any record of a rollback has, and that is asked for here."""
+
+    started: Moment
+
+
+def _records(incident: Incident, journal: str, event: str) -> list[Mapping[str, Any]]:
+    """Return a journal's records of an `event`, as far as its chain holds."""
+    try:
+        records, _ = read_journal(incident.folder / journal)
+    except Problem:
+        return []
+    return [record for record in records if record.get("event") == event]

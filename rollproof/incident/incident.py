@@ -1,0 +1,470 @@
+"""An incident: one folder with all records of one rollback and its verification."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from rollproof.errors import (
+    ActionFailed,
+    Unverifiable,
+    UsageProblem,
+    expected_of,
+    listed,
+    reason_of,
+    shortened,
+)
+from rollproof.home import typed
+from rollproof.incident.origin import Origin
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.reading import read_regular
+from rollproof.record_names import CLOSED, EARLIER_ROLLBACK, INCIDENT, LOST_WINDOW, ROLLBACK, UNFINISHED
+from rollproof.system.clock import Moment
+from rollproof.system.files import make_folders, remove_file, rename_whole, write_whole
+from rollproof.system.record_files import (
+    LEFT_OUT,
+    Must,
+    Natural,
+    WrongRecord,
+    load_record,
+    rounded,
+    write_record,
+)
+from rollproof.verdict import Verdict
+
+_EARLIER_ROLLBACK = f"{EARLIER_ROLLBACK}-{{}}.json"
+_SHOWN, _LONGEST = 5, 80
+CENTURY = 100 * 366 * 24 * 3600.0
+"""Seconds that no incident lasts, and that any calendar can hold."""
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_GIVEN_ID = re.compile(r"\d{8}T\d{6}Z-(?P<target>.+)-[0-9a-f]{4}", re.ASCII)
+_TARGET = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
+
+
+# A duration that any calendar can hold.
+_Seconds = Annotated[float, Must("a number of seconds", lambda seconds: 0 <= seconds < CENTURY)]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAccount:
+    """The account of one store: how many records had which fate, see `rollproof.losses.accounting`.
+
+    `first` names the first unaccounted ones. `unknown` maps collections that could not be read to the reason.
+    """
+
+    kept: Natural
+    restored: Natural
+    exported: Natural
+    revived: Natural
+    unaccounted: Natural
+    expired: Natural = field(default=0, metadata=LEFT_OUT)
+    first: tuple[str, ...] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+
+class IncidentKind(StrEnum):
+    """The subject of the record in an incident's folder."""
+
+    INCIDENT = "incident"
+    CHANGE = "change"
+    """A planned migration: the steps before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackRecord:
+    """How a rollback ended. `finished` is the zero of the phases' windows. `seconds` are those of its runs.
+
+    `names` are the services or stores of a partial one.
+    `records` says what became of the records of the stores that were restored: how many were kept, restored,
+    exported, revived, expired, unaccounted. `origin` is the deployed version before it, or None if unknown.
+    `baseline` is the name of the one that it went back to, "" if unknown; `stores` went back to the backup
+    set `backup`. `verified` tells of an earlier rollback of its incident that the incident was closed when
+    the next one began. `copies` are the folders of its safety copies, the oldest first. `blind` are the
+    restored stores where a writer may have been unseen, each with the reason. Earlier versions wrote no kind,
+    no origin, no baseline and no backup.
+    """
+
+    commit: str
+    verdict: Verdict
+    seconds: _Seconds = field(metadata=rounded(3))
+    started: Moment
+    finished: Moment
+    kind: Kind = Kind.EMERGENCY
+    names: tuple[str, ...] = ()
+    records: Mapping[str, int] | None = None
+    origin: Origin | None = None
+    baseline: str = ""
+    backup: str = field(default="", metadata=LEFT_OUT)
+    stores: tuple[str, ...] = field(default=(), metadata=LEFT_OUT)
+    copies: tuple[str, ...] = field(default=(), metadata=LEFT_OUT)
+    blind: Mapping[str, str] = field(default_factory=dict, metadata=LEFT_OUT)
+    verified: bool = field(default=False, metadata=LEFT_OUT)
+
+    @property
+    def wish(self) -> Wish:
+        """The rollback that was asked for."""
+        return Wish(self.kind, self.commit, self.names)
+
+    @property
+    def idle(self) -> float:
+        """The seconds between its runs, in which nobody worked on it."""
+        return max(0.0, self.finished.seconds_since(self.started) - self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentFile:
+    """An incident's own record, `incident.json`; earlier versions wrote no kind and no id.
+
+    The name of the target becomes a part of names of files, also beside the folder of the incident. The id is
+    the name of the folder itself: a copy under another name is no other incident.
+    """
+
+    target: Annotated[str, Must("the name of a target", lambda name: _TARGET.fullmatch(name) is not None)]
+    started: Moment
+    kind: IncidentKind = IncidentKind.INCIDENT
+    id: str = field(default="", metadata=LEFT_OUT)
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """When an incident was verified, in `closed.json`."""
+
+    closed: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One incident of one target. `folder` exists."""
+
+    id: str
+    folder: Path
+    target: str
+    started: Moment
+    kind: IncidentKind = IncidentKind.INCIDENT
+
+    @property
+    def closed(self) -> bool:
+        """Whether a full verification passed; the next run of checks opens a new incident."""
+        return (self.folder / CLOSED).exists()
+
+    def closed_as(self) -> bytes | None:
+        """Return the record of the verification as it is, or None; raises `OSError` if it cannot be read."""
+        return read_regular(self.folder / CLOSED) if self.closed else None
+
+    def close_as(self, record: bytes) -> None:
+        """Restore the record that `closed_as` returned."""
+        write_whole(self.folder / CLOSED, record)
+
+    def reopen(self) -> None:
+        """Withdraw the verification: a problem has been found since."""
+        remove_file(self.folder / CLOSED)
+
+    def close(self) -> None:
+        """Mark the incident as verified."""
+        write_record(self.folder / CLOSED, Closed(Moment.now()))
+
+    def rollback(self, name: str = ROLLBACK) -> RollbackRecord | None:
+        """Return the record of the last rollback that ended, or of the file `name`, or None.
+
+        Raises:
+            UsageProblem: it cannot be read.
+        """
+        path = self.folder / name
+        try:
+            return load_record(RollbackRecord, path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise unusable(self, f"{path.name}: {type(error).__name__}: {error}") from None
+        except WrongRecord as error:
+            raise unusable(self, f"{path.name}: {error}") from None
+
+    def earlier_rollback_names(self) -> list[str]:
+        """Return the files of `earlier_rollbacks`, oldest first."""
+        names = (path.name for path in self.folder.glob(_EARLIER_ROLLBACK.format("*")))
+        return sorted(names, key=lambda name: (len(name), name))  # the hundredth has one digit more
+
+    def earlier_rollbacks(self) -> Iterator[RollbackRecord]:
+        """Yield the records of this incident's rollbacks that ended before the last one began.
+
+        An unreadable record is left out: the next steps depend on the last one alone.
+        """
+        for name in self.earlier_rollback_names():
+            with suppress(UsageProblem):
+                record = self.rollback(name)
+                if record is not None:
+                    yield record
+
+    def set_rollback_aside(self) -> None:
+        """Move the record of the last ended rollback to the earlier ones."""
+        record = self.rollback()
+        if record is not None and self.closed:
+            # The next rollback reopens the incident: from here on the record itself keeps the verification.
+            write_record(self.folder / ROLLBACK, replace(record, verified=True))
+        number = 1 + len(self.earlier_rollback_names())
+        while (aside := self.folder / _EARLIER_ROLLBACK.format(f"{number:02d}")).exists():
+            number += 1
+        rename_whole(self.folder / ROLLBACK, aside)
+
+    def rollback_verdicts(self) -> list[Verdict]:
+        """Return the rollback's part of the incident's verdict: [] without a rollback."""
+        rollback = self.rollback()
+        if (self.folder / UNFINISHED).exists():
+            # It failed or was killed: until it is run again, other green results prove little.
+            failed = rollback is not None and rollback.verdict == Verdict.FAILED
+            return [Verdict.FAILED if failed else Verdict.BROKEN]
+        return [rollback.verdict] if rollback is not None else []
+
+    def write_rollback(self, rollback: RollbackRecord) -> None:
+        """Record the end of a rollback.
+
+        Raises:
+            ActionFailed: it could not be written.
+        """
+        path = self.folder / ROLLBACK
+        try:
+            write_record(path, rollback)
+        except OSError as error:
+            raise ActionFailed(
+                what="record of the rollback",
+                expected=f"written: {rollback.verdict}",
+                observed=reason_of(error),
+                source=str(path),
+                hint=f"make room there, or correct the permissions; then: {typed('rollback status')}",
+            ) from None
+
+
+def new_incident(incidents: Path, target: str) -> Incident:
+    """Create the folder of a new incident; its id starts with the UTC time, so that ids sort by age."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return _create(incidents, f"{stamp}-{target}-{secrets.token_hex(2)}", target)
+
+
+def target_of_id(identity: str) -> str | None:
+    """Return the target in an id that `new_incident` made, or None for an id chosen by a person."""
+    found = _GIVEN_ID.fullmatch(identity)
+    return None if found is None else found["target"]
+
+
+def incident_of(incidents: Path, target: str, wanted: str) -> Incident | None:
+    """Return the incident `wanted`, or None if no incident has that id.
+
+    Raises:
+        UsageProblem: `wanted` is not a usable id, or belongs to another target.
+    """
+    if not ID.fullmatch(wanted):
+        raise UsageProblem(
+            what="incident id",
+            expected="letters, digits, '.', '_' and '-', 80 at most",
+            observed=repr(wanted),
+            source="--incident",
+            hint="give the name of a folder in the incidents folder, or leave --incident out",
+        )
+    if not _is_incident(incidents / wanted):
+        return None
+    incident = load_incident(incidents / wanted)
+    if incident.target != target:
+        raise UsageProblem(
+            what=f"target of incident {wanted}",
+            expected=target,
+            observed=incident.target,
+            source=str(incident.folder / INCIDENT),
+            hint="use the profile of that target, or another incident id",
+        )
+    return incident
+
+
+def find_incident(incidents: Path, target: str, wanted: str | None) -> Incident:
+    """Return the incident `wanted`, created if missing; by default the target's newest open or a new one.
+
+    Raises:
+        UsageProblem: `wanted` is not a usable id, or belongs to another target.
+        Unverifiable: its folder cannot be written.
+    """
+    if wanted is not None:
+        return incident_of(incidents, target, wanted) or _create(incidents, wanted, target)
+    open_ones = [incident for incident in incidents_of(incidents, target) if not incident.closed]
+    return max(open_ones, key=last_begun) if open_ones else new_incident(incidents, target)
+
+
+def incidents_of(incidents: Path, target: str) -> list[Incident]:
+    """Return the incidents of `target`, open and closed, without changes; raises as `every_incident`."""
+    return [
+        incident
+        for incident in every_incident(incidents)
+        if incident.target == target and incident.kind is not IncidentKind.CHANGE
+    ]
+
+
+def find_change(incidents: Path, target: str, migration: str) -> Incident:
+    """Return the record of the migration to commit `migration` (its full id), created if missing.
+
+    Raises:
+        UsageProblem: it cannot be read. Unverifiable: its folder cannot be written.
+    """
+    folder = change_folder(incidents, target, migration)
+    if _is_incident(folder):
+        return load_incident(folder)
+    return _create(incidents, folder.name, target, kind=IncidentKind.CHANGE)
+
+
+def change_folder(incidents: Path, target: str, migration: str) -> Path:
+    """Return the folder for the record of the migration to commit `migration`; it may not exist."""
+    return incidents / f"{IncidentKind.CHANGE}-{target}-{migration[:12]}"
+
+
+def every_incident(incidents: Path) -> Iterator[Incident]:
+    """Yield the incidents and changes of all targets, open and closed.
+
+    Raises:
+        UsageProblem: the folder, or an incident's record, cannot be read.
+    """
+    if not _exists(incidents):
+        return
+    try:
+        folders = sorted(incidents.iterdir())
+    except OSError as error:
+        raise _unreadable(incidents, error) from None
+    for folder in folders:
+        if _is_incident(folder):
+            yield load_incident(folder)
+
+
+def _is_incident(folder: Path) -> bool:
+    return _exists(folder / INCIDENT)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> UsageProblem:
+    return UsageProblem(
+        what="incidents folder",
+        expected="folders that can be read",
+        observed=reason_of(error),
+        source=str(path),
+        hint="correct the folder's permissions, or run this as the user who owns it",
+    )
+
+
+def last_begun(incident: Incident) -> datetime:
+    """Return the latest of two moments: the incident's start, and its last rollback's.
+
+    Names say nothing of the order: people name incidents as they like.
+    """
+    unfinished = incident.folder / UNFINISHED
+    try:
+        moments = [datetime.fromisoformat(incident.started.wall)]
+        rollback = incident.rollback()
+        if rollback is not None:
+            moments.append(datetime.fromisoformat(rollback.started.wall))
+        if unfinished.exists():
+            moments.append(datetime.fromtimestamp(unfinished.stat().st_mtime, UTC))
+    except OSError as error:
+        raise unusable(incident, f"{type(error).__name__}: {error}") from None
+    return max(moments)
+
+
+def unusable(incident: Incident, observed: str) -> UsageProblem:
+    """Return the error for an incident whose folder cannot be used."""
+    return UsageProblem(
+        what="record of the incident",
+        expected="files that can be read and added to",
+        observed=observed,
+        source=str(incident.folder),
+        hint="keep that folder as it is, and name another incident: --incident=…",
+    )
+
+
+def unwritable(folder: Path, observed: str) -> Unverifiable:
+    """Return the error for a folder of a record that takes no files: without them nothing is verified."""
+    return Unverifiable(
+        what="record of the incident",
+        expected="folders that can be written",
+        observed=observed,
+        source=str(folder),
+        hint="correct folders.incidents in the profile, or the folder's permissions",
+    )
+
+
+def load_incident(folder: Path) -> Incident:
+    """Return the incident in `folder`.
+
+    Raises:
+        UsageProblem: the folder has no incident, or its record cannot be read.
+    """
+    path = folder / INCIDENT
+    try:
+        found = load_record(IncidentFile, path)
+    except (OSError, WrongRecord) as error:
+        raise UsageProblem(
+            what="incident",
+            expected=expected_of(error, f"a readable {INCIDENT}"),
+            observed=reason_of(error) if isinstance(error, OSError) else error,
+            source=str(path),
+            hint="name a folder that a rollback or a verification made"
+            if isinstance(error, FileNotFoundError)
+            else f"put that file back from a copy, or move {folder} out of the incidents folder",
+        ) from None
+    if found.id not in {"", folder.name}:
+        raise UsageProblem(
+            what="folder of an incident",
+            expected=f"the one named {shortened(found.id, _LONGEST)!a}",
+            observed=f"{folder.name!a}, a copy of it or another name",
+            source=str(path),
+            hint="move a copy out of the incidents folder, or give the folder its name back",
+        )
+    return Incident(folder.name, folder, found.target, found.started, found.kind)
+
+
+def named_incident(wanted: str, incidents: Path) -> Incident:
+    """Return the incident `wanted`: an incident's folder, or an id in the folder `incidents`.
+
+    Raises:
+        UsageProblem: the folder does not exist, or its record cannot be read.
+    """
+    for folder in (incidents / wanted, Path(wanted)):
+        if wanted.strip("/.") and folder.is_dir():
+            return load_incident(folder.resolve())
+    known = sorted((path.parent.name for path in incidents.glob(f"*/{INCIDENT}")), reverse=True)
+    there = listed(known, _SHOWN)
+    raise UsageProblem(
+        what="incident",
+        expected="the id of one, or its folder",
+        observed=repr(wanted),
+        source=str(incidents),
+        hint=f"there are: {there}" if there else "name the folder of one",
+    )
+
+
+def _create(
+    incidents: Path, identity: str, target: str, kind: IncidentKind = IncidentKind.INCIDENT
+) -> Incident:
+    folder = incidents / identity
+    try:
+        make_folders(folder)
+        incident = Incident(id=identity, folder=folder, target=target, started=Moment.now(), kind=kind)
+        write_record(folder / INCIDENT, IncidentFile(target, incident.started, kind, identity))
+    except OSError as error:
+        raise unwritable(folder, reason_of(error)) from None
+    return incident
+
+
+def record_of(folder: Path) -> Iterator[Path]:
+    """Yield the paths of an incident's `folder` that belong into a report.
+
+    Records that a restore overwrote do not: they are kept to be given back, with users' sessions and all.
+    """
+    yield from (path for path in sorted(folder.iterdir()) if not path.name.startswith(LOST_WINDOW))

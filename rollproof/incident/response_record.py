@@ -1,0 +1,46 @@
+"""The records of a response in an incident's folder; `rollback_actions.respond.response` writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from rollproof.incident.journal import object_in, texts_in
+from rollproof.system.clock import Moment
+
+ALLOWED = "allowed"
+"""A person's permissions, by the command's options: before the first assessment, or later."""
+ALLOWABLE = ("over_budget", "again", "take_over")
+"""The permissions in such a record, each true or false; `confirm` is a name, or nothing."""
+ASSESSED, INVESTIGATING, DECIDED, AGREED = "assessed", "investigating", "decided", "agreed"
+LAPSED = "lapsed"
+"""The decision before it, and the yes to it, hold no longer: what follows is assessed anew."""
+ROLLING_BACK, ROLLED_BACK = "rolling back", "rolled back"
+VERIFYING, VERIFIED, ENDED = "verifying", "verified", "ended"
+
+
+class Ending(StrEnum):
+    """The endings of a response."""
+
+    MONITORING = "continue monitoring"
+    DECLINED = "declined"
+    RESUMED = "resume operations"
+    LATE = "resume operations, later than the objective"
+    MANUAL = "manual intervention"
+    REFUSED = "refused"
+    CUT_OFF = "unknown"
+
+
+def first_bad_in(assessed: Mapping[str, Any]) -> Moment:
+    """Return the time of the first bad sample, by one assessment's record.
+
+    Raises:
+        ValueError, KeyError, TypeError: that assessment lacks the time.
+    """
+    return Moment.from_record(object_in(assessed["first_bad"]))
+
+
+def names_in(decided: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the services and stores in trouble, by a decision's record; raises as `first_bad_in`."""
+    return texts_in(decided["names"])

@@ -1,0 +1,141 @@
+"""A target's rollbacks, as its incidents' journals record them: origin and destination of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rollproof.errors import Problem, Unverifiable, UsageProblem
+from rollproof.git.repository import contains
+from rollproof.home import typed
+from rollproof.incident.incident import Incident, IncidentKind, every_incident
+from rollproof.incident.journal import read_journal, texts_in
+from rollproof.incident.origin import Origin
+from rollproof.incident.rehearsals import BEGAN, ENDED
+from rollproof.record_names import JOURNAL, ROLLBACK, SUPERSEDED, UNFINISHED
+from rollproof.system.clock import Moment
+from rollproof.system.record_files import record_of
+from rollproof.verdict import Verdict
+
+ROLLBACK_BEGAN = "rollback began"
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """A rollback to `commit` that began in `incident`, with any result.
+
+    `origin` is the state that it went back from, or None if its record lacks it.
+    """
+
+    incident: Incident
+    commit: str
+    origin: Origin | None
+    began: Moment
+
+    def left(self, repository: Path) -> tuple[str, ...] | None:
+        """Return the commits that it went back from, or None if its record lacks them.
+
+        Commits in the history of its destination are left out: they stay deployed.
+
+        Raises:
+            Unverifiable: the repository lacks one of the commits.
+        """
+        if self.origin is None:
+            return None
+        return tuple(one for one in self.origin.commits if not contains(repository, self.commit, one))
+
+
+def rollbacks_of(incidents: Path, target: str) -> list[RolledBack]:
+    """Return the rollbacks of `target`, except those of rehearsals.
+
+    Raises:
+        Problem: as `rollbacks_in`; an unreadable record may be of any rollback.
+    """
+    return [
+        rollback
+        for incident in every_incident(incidents)
+        if incident.target == target and incident.kind is not IncidentKind.CHANGE
+        for rollback in rollbacks_in(incident)
+    ]
+
+
+def rollbacks_in(incident: Incident) -> list[RolledBack]:
+    """Return the rollbacks that began in `incident`, oldest first, except a rehearsal's.
+
+    Raises:
+        JournalBroken: its journal was edited, truncated or damaged. `Problem`: it cannot be read, or
+            lacks the beginning of an unfinished rollback.
+    """
+    path = incident.folder / JOURNAL
+    records, broken = read_journal(path)
+    if broken is not None:
+        raise broken
+    found: list[RolledBack] = []
+    rehearsed = rehearsing = False
+    try:
+        for record in records:
+            event = record["event"]
+            if event == BEGAN:
+                rehearsed = rehearsing = True
+            elif event == ENDED:
+                rehearsing = False
+            elif event == ROLLBACK_BEGAN and not rehearsing:
+                found.append(_of_record(incident, record))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Problem(
+            what="record of a rollback's beginning",
+            expected="what it went back to, and from",
+            observed=f"{type(error).__name__}: {error}",
+            source=str(path),
+            hint="another version has written it: read it, and waive the item of the gate that asks for it",
+        ) from None
+    return found if found or rehearsed else _without_journal(incident)
+
+
+def went_back(incident: Incident) -> Mapping[str, str]:
+    """Return the backup set that each store went back to with the last rollback of `incident` that took it.
+
+    A store of which that rollback failed is left out. There is none where a rollback is unfinished or given
+    up, or its record unreadable or without its stores: any store may be half restored.
+    """
+    if any((incident.folder / name).exists() for name in (UNFINISHED, SUPERSEDED)):
+        return {}
+    found = dict[str, str]()
+    try:
+        records = [incident.rollback(name) for name in (*incident.earlier_rollback_names(), ROLLBACK)]
+    except UsageProblem:
+        return {}
+    for record in filter(None, records):
+        if record.wish.restores_data and not (record.stores and record.backup):
+            return {}
+        for store in record.stores:
+            found.pop(store, None)
+            if record.verdict is Verdict.PASSED:
+                found[store] = record.backup
+    return found
+
+
+def _without_journal(incident: Incident) -> list[RolledBack]:
+    """Return the rollback of an incident without one in its journal: earlier versions did not write it."""
+    rollback = incident.rollback()
+    if rollback is not None:
+        return [RolledBack(incident, rollback.commit, rollback.origin, rollback.started)]
+    unfinished = incident.folder / UNFINISHED
+    if unfinished.exists():
+        raise Unverifiable(
+            what=f"rollback of incident {incident.id}",
+            expected="one that has ended, or says in its journal what it went back from",
+            observed="neither",
+            source=str(unfinished),
+            hint=f"resume it: {typed('rollback resume')}",
+        )
+    return []
+
+
+def _of_record(incident: Incident, record: Mapping[str, Any]) -> RolledBack:
+    origin = None
+    if record["head"] is not None:
+        origin = record_of(Origin, {"head": record["head"], "revisions": [*texts_in(record["revisions"])]})
+    return RolledBack(incident, str(record["commit"]), origin, Moment.from_record(record["at"]))

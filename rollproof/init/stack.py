@@ -1,0 +1,142 @@
+"""A compose project as its files describe it: pure, made from what `docker compose config` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from rollproof.engines.engine import Mount
+
+# A port of a container, and the host's port and address that lead to it, "" if none is published.
+_ANYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A container's port. `published` is the host's port: a number, a range, or "" if it is not published."""
+
+    target: int
+    published: str = ""
+    host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service of a compose project. `image` is "" for one that is built without a name.
+
+    `secrets` are the files of its compose secrets, by name. `after` names the services that it depends on,
+    and `completed` those of them that have to end well before. `optional` tells that a compose profile
+    selects it.
+    """
+
+    name: str
+    image: str = ""
+    build: str = ""
+    environment: Mapping[str, SecretStr] = field(default_factory=dict)
+    command: tuple[SecretStr, ...] = ()
+    ports: tuple[Port, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    after: frozenset[str] = frozenset()
+    completed: frozenset[str] = frozenset()
+    optional: bool = False
+
+    @property
+    def short_image(self) -> str:
+        """The last part of its image's name, without tag and digest; "" without a name."""
+        return self.image.rpartition("/")[2].partition("@")[0].partition(":")[0].lower()
+
+    def words(self) -> str:
+        """Return its environment and command as one text, to look for names of services in."""
+        values = (*self.environment.values(), *self.command)
+        return "\n".join(value.get_secret_value() for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A compose project: `files` and `env_file` as compose is given them."""
+
+    project: str
+    files: tuple[Path, ...]
+    env_file: Path | None
+    services: Mapping[str, Service]
+
+
+def stack_of(
+    config: Mapping[str, Any], project: str, files: tuple[Path, ...], env_file: Path | None
+) -> Stack:
+    """Return the project in the answer of ``docker compose config --format json``."""
+    secrets = {name: str(one.get("file") or "") for name, one in (config.get("secrets") or {}).items()}
+    volumes = {name: str(one.get("name") or name) for name, one in (config.get("volumes") or {}).items()}
+    services = {
+        name: _service(name, raw or {}, secrets, volumes)
+        for name, raw in sorted((config.get("services") or {}).items())
+    }
+    return Stack(project, files, env_file, services)
+
+
+def _service(
+    name: str, raw: Mapping[str, Any], secrets: Mapping[str, str], volumes: Mapping[str, str]
+) -> Service:
+    after = raw.get("depends_on") or {}
+    words = (*(raw.get("entrypoint") or ()), *(raw.get("command") or ()))
+    health = raw.get("healthcheck") or {}
+    return Service(
+        name=name,
+        image=str(raw.get("image") or ""),
+        build=str((raw.get("build") or {}).get("context") or ""),
+        environment={
+            key: SecretStr("" if value is None else str(value))
+            for key, value in sorted((raw.get("environment") or {}).items())
+        },
+        command=tuple(SecretStr(str(word)) for word in (*words, *(health.get("test") or ()))),
+        ports=tuple(_ports(raw)),
+        mounts=tuple(_mount(one, volumes) for one in raw.get("volumes") or ()),
+        secrets={
+            str(one["source"]): secrets[one["source"]]
+            for one in raw.get("secrets") or ()
+            if secrets.get(one.get("source"))
+        },
+        after=frozenset(after),
+        completed=frozenset(
+            other
+            for other, how in after.items()
+            if (how or {}).get("condition") == "service_completed_successfully"
+        ),
+        optional=bool(raw.get("profiles")),
+    )
+
+
+def _ports(raw: Mapping[str, Any]) -> list[Port]:
+    found = []
+    for one in raw.get("ports") or ():
+        if str(one.get("protocol") or "tcp") != "tcp":
+            continue
+        host = str(one.get("host_ip") or "")
+        found.append(
+            Port(
+                int(one["target"]),
+                str(one.get("published") or ""),
+                "127.0.0.1" if host in _ANYWHERE else host,
+            )
+        )
+    known = {port.target for port in found}
+    exposed = [str(one).partition("/")[0] for one in raw.get("expose") or ()]
+    found += [Port(int(one)) for one in exposed if one.isdecimal() and int(one) not in known]
+    return sorted(found, key=lambda port: (not port.published, port.target, port.published))
+
+
+def _mount(raw: Mapping[str, Any], volumes: Mapping[str, str]) -> Mount:
+    source = str(raw.get("source") or "")
+    kind = str(raw.get("type") or "volume")
+    return Mount(
+        name=volumes.get(source, source),
+        kind=kind,
+        destination=str(raw.get("target") or ""),
+        source=source,
+        writable=not raw.get("read_only"),
+    )

@@ -1,0 +1,213 @@
+"""The lost window: all records written between a backup and the rollback to it, exported whole.
+
+The folder ``incidents/<id>/lost-window`` has one file of JSON lines a collection. Each line is a record, with
+the input for the store's own tool to write it again. ``window.json``, written last, serves to account for the
+records after the restore. A resumed rollback exports again, into a further folder such as ``lost-window-2``:
+the stores may have been written to meanwhile. Nothing in an earlier window is ever removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Literal
+
+from rollproof.backups.index import Block, DigestedPart, division_of
+from rollproof.engines.engine import ContainerEngine
+from rollproof.errors import ActionFailed, expected_of, reason_of
+from rollproof.losses.changes import Records, Written
+from rollproof.profile.kinds import kinds
+from rollproof.profile.profile import Target
+from rollproof.record_names import LOST_WINDOW
+from rollproof.stores.blocks import read_block
+from rollproof.stores.registry import open_export
+from rollproof.system.files import sync_folder, sync_tree, write_whole
+from rollproof.system.record_files import Must, Natural, WrongRecord, load_record, write_record
+
+MANIFEST = "window.json"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPart(DigestedPart):
+    """One part before the restore. `now` and `exported` are blocks, or None if not needed.
+
+    Without `now`, the index holds the part unchanged.
+    """
+
+    now: Block | None = None
+    exported: Block | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCollection:
+    """One collection before the restore. `indexed` says whether it was compared with the backup's index.
+
+    `lines` is the number of records in its file of JSON lines. `new`, `changed` and `gone` count the changes
+    since the backup.
+    """
+
+    number: Natural
+    parts: tuple[WindowPart, ...]
+    indexed: bool
+    file: str
+    lines: Natural
+    new: Natural
+    changed: Natural
+    gone: Natural
+
+    @property
+    def division(self) -> tuple[str, ...]:
+        """The bounds at which its parts begin."""
+        return division_of(self.parts)
+
+    @property
+    def now_file(self) -> Path:
+        """The file of blocks with the records before the restore, below the store's folder."""
+        return blocks_file(self.number, "now")
+
+    @property
+    def exported_file(self) -> Path:
+        """The file of blocks with the exported records, below the store's folder."""
+        return blocks_file(self.number, "exported")
+
+
+@dataclass(frozen=True, slots=True)
+class WindowStore:
+    """One store's collections; `unknown` maps collections that could not be read to the reason."""
+
+    collections: Mapping[str, WindowCollection]
+    unknown: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> int:
+        """The number of exported records."""
+        return sum(collection.lines for collection in self.collections.values())
+
+    def __str__(self) -> str:
+        """Return the counts in words."""
+        written = Written()
+        for one in self.collections.values():
+            written += Written(one.new, one.changed, one.gone)
+        text = f"{written} since the backup; {self.lines:,} exported"
+        return text + "".join(f"; {name} unknown: {reason}" for name, reason in self.unknown.items())
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFile:
+    """The lost window of a rollback to the backup set `backup`."""
+
+    backup: str
+    stores: Mapping[str, WindowStore]
+    version: Annotated[int, Must(f"version {VERSION}", VERSION.__eq__)] = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Window(WindowFile):
+    """A lost window; `folder` is its own folder."""
+
+    folder: Path = field(kw_only=True)
+
+    def exported(self, store: str, collection: str, division: tuple[str, ...], part: int) -> Records:
+        """Return the exported records of one part; none if the window's division differs."""
+        found = self.stores[store].collections.get(collection) if store in self.stores else None
+        if found is None or found.division != division or (block := found.parts[part].exported) is None:
+            return ()
+        return read_block(self.folder / store / found.exported_file, *block)
+
+
+def blocks_file(number: int, what: Literal["now", "exported"]) -> Path:
+    """Return the path of the blocks of collection `number`, below its store's folder."""
+    return Path("parts") / f"{number:04d}.{what}.blocks"
+
+
+def new_window(incident: Path) -> Path:
+    """Make the folder for a new window of `incident`, for this user alone: it will hold personal data.
+
+    Raises:
+        ActionFailed: it cannot be made.
+    """
+    numbers = count(2)
+    folder = incident / LOST_WINDOW
+    with on_disk(folder):
+        while True:
+            try:
+                folder.mkdir(mode=0o700)
+            except FileExistsError:
+                folder = incident / f"{LOST_WINDOW}-{next(numbers)}"
+            else:
+                sync_folder(incident)
+                return folder
+
+
+def write_window(folder: Path, window: Window, replays: Mapping[str, str]) -> None:
+    """Seal the window in `folder`; `replays` is the command for each file of lines."""
+    with on_disk(folder):
+        lines = [
+            "Records that were written between the backup and the rollback, one JSON line each: key, change,",
+            "content, and replay, which is what the store's own tool takes. To write those of a file again,",
+            "run in this folder, on the rolled back target, after a look at each record:",
+            *(_replay(Path(file), command) for file, command in sorted(replays.items())),
+            "",
+            "PASSWORD_FILE holds the operator's password.",
+            *(line for known in kinds().values() for line in known.replaying),
+        ]
+        write_whole(folder / "README.txt", ("\n".join(lines) + "\n").encode())
+        # Before the manifest: where that is after a crash of the machine, all records are there.
+        sync_tree(folder)
+        write_record(folder / MANIFEST, WindowFile(window.backup, window.stores))
+
+
+def read_window(folder: Path) -> Window:
+    """Return the sealed window in `folder`.
+
+    Raises:
+        ActionFailed: its manifest is missing, unreadable, or no valid record of a window.
+    """
+    try:
+        found = load_record(WindowFile, folder / MANIFEST)
+        return Window(found.backup, found.stores, folder=folder)
+    except (OSError, WrongRecord) as error:
+        raise ActionFailed(
+            what="lost window",
+            expected=expected_of(error, f"a readable {MANIFEST}"),
+            observed=reason_of(error) if isinstance(error, OSError) else error,
+            source=str(folder),
+            hint="records can no longer be accounted for; the safety copy holds what the stores held",
+        ) from None
+
+
+def replays(
+    target: Target, engine: ContainerEngine, stores: Mapping[str, WindowStore]
+) -> Iterator[tuple[str, str]]:
+    """Yield each file of lines, by its path in the window, with the command that reads them."""
+    for name, store in stores.items():
+        if not store.lines:
+            continue
+        with open_export(name, target.stores[name], engine) as export:
+            for collection, found in store.collections.items():
+                if found.lines:
+                    yield f"{name}/{found.file}", export.how_to_replay(collection)
+
+
+@contextmanager
+def on_disk(folder: Path) -> Iterator[None]:
+    """Turn an `OSError` into `ActionFailed`: writing below `folder` fails for space or permission."""
+    try:
+        yield
+    except OSError as error:
+        raise ActionFailed(
+            what="lost window",
+            expected="a folder that what was written since the backup fits into",
+            observed=reason_of(error),
+            source=str(folder),
+            hint="make room in the incidents folder, then resume: nothing has been overwritten yet",
+        ) from None
+
+
+def _replay(file: Path, command: str) -> str:
+    # The lines name files relative to the store's own folder.
+    return f"\n{file}\n    cd {file.parent} && jq -r '.replay | select(. != \"\")' {file.name} | {command}"

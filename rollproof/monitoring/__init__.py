@@ -1,0 +1,1 @@
+"""The monitor's samples, and the severity that follows from them by the runbook's bands."""

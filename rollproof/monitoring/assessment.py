@@ -1,0 +1,132 @@
+"""An assessment of a target by its monitor's samples, or by its own samples if no monitor runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from rollproof.errors import UsageProblem
+from rollproof.incident.kept_samples import BEFORE_SECONDS
+from rollproof.monitoring.monitor import COLLECTED, Beats, clock
+from rollproof.monitoring.probes.probes import probes_of
+from rollproof.monitoring.samples import ProbeKind, Sample, read_samples
+from rollproof.monitoring.severity import (
+    RECORDS_LOST,
+    Assessment,
+    Standing,
+    assess,
+    assess_now,
+    first_bad,
+    is_monitored,
+    is_silent,
+    monitored_samples,
+    samples_of,
+)
+from rollproof.monitoring.tree import Scope
+from rollproof.profile.profile import Target
+from rollproof.system.clock import Moment
+
+# The runbook gives an assessment 30 s. The rest is for the program to start, which imports every driver, and
+# for it to end, which waits for hanging probes. At the longest beat there is time for two samples.
+OWN_SECONDS, LONGEST_BEAT = 26.0, 9.0
+# A rollback frees no disk space.
+_NOT_TO_BE_ROLLED_BACK = frozenset({"disk"})
+_PLACES = "those of an incident are in its folder, those of now in monitor/ beside the incidents"
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """An assessment, its samples, and whether a running monitor made them."""
+
+    assessment: Assessment
+    samples: tuple[Sample, ...]
+    monitored: bool
+
+    @property
+    def first_bad(self) -> Moment | None:
+        """The moment of the first sample beyond the worst bands that are met, or None if no band is."""
+        return first_bad(self.assessment)
+
+
+def assess_target(target: Target, say: Callable[[str], None]) -> Assessed:
+    """Return the severity now: by the monitor's last samples, or else by new ones, within 30 s.
+
+    Raises:
+        Unverifiable: the samples' file is damaged.
+    """
+    samples = monitored_samples(target, seconds=BEFORE_SECONDS)
+    if is_monitored(target, samples):
+        return Assessed(assess_now(target, samples), samples, monitored=True)
+    beat = min(target.premigration.monitoring.beat_seconds, LONGEST_BEAT)
+    # The first round takes at most a beat, and each sample is made within that part of its beat.
+    count = int((OWN_SECONDS - (1 + COLLECTED) * beat) / beat) + 1
+    say(f"no monitor runs: {count} samples of {beat:g} s are taken now")
+    with closing(
+        Beats(
+            target.name,
+            probes_of(target, beat * COLLECTED, clock),
+            beat,
+            lambda: False,
+            target.redactor().text,
+        )
+    ) as beats:
+        own = tuple(islice(beats, count))
+    return Assessed(assess(target.severity, own, beat), own, monitored=False)
+
+
+def assess_again(target: Target, path: Path, at: Moment | None = None) -> Assessed:
+    """Return the severity by the samples in the file `path`, as of `at`, or by default of the last sample.
+
+    Raises:
+        UsageProblem: there is no such file, or it is of another target.
+        Unverifiable: it is damaged, or cannot be read.
+    """
+    if not path.is_file():
+        raise UsageProblem(
+            what="samples of a monitor",
+            expected="a file",
+            observed="none",
+            source=str(path),
+            hint=_PLACES,
+        )
+    beat = target.premigration.monitoring.beat_seconds
+    samples = read_samples(path, samples_of(target.severity, beat, BEFORE_SECONDS), at, hint=_PLACES)
+    other = next((sample.target for sample in samples if sample.target != target.name), None)
+    if other is not None:
+        raise UsageProblem(
+            what="samples of a monitor",
+            expected=f"those of target {target.name}",
+            observed=f"one of target {other}",
+            source=str(path),
+            hint="the bands of a profile are those of its own target: use the profile of that one",
+        )
+    return Assessed(assess(target.severity, samples, beat, at), samples, monitored=True)
+
+
+def scope_of(target: Target, assessed: Assessed) -> Scope:
+    """Return the services and stores in trouble, told from the bands that are met and the newest sample.
+
+    If there are none, the whole system counts: its requests fail, and no probe shows the place. Lost records,
+    or only a full disk, are exceptions. From a machine that may be cut off nothing is told.
+    """
+    if assessed.assessment.cut_off:
+        return Scope(cut_off=True)
+    met = {finding.band for finding in assessed.assessment.of(Standing.MET)}
+    if not met or not assessed.samples:
+        return Scope()
+    newest = assessed.samples[-1]
+    unwell = {
+        service for probe in newest.probes.values() if probe.ok is not True for service in probe.services
+    }
+    silent = {probe.store for probe in newest.of(ProbeKind.STORE) if is_silent(probe)}
+    stores = tuple(
+        name for name, store in target.stores.items() if name in silent or unwell.intersection(store.services)
+    )
+    services = tuple(service for service in target.application.services if service in unwell)
+    # Of the stores whose records are gone each goes back; where none is named, all do.
+    corrupt = RECORDS_LOST in met and not stores
+    whole = not (services or stores or corrupt) and not met <= _NOT_TO_BE_ROLLED_BACK
+    return Scope(services=services, stores=stores, corrupt=corrupt, whole=whole)

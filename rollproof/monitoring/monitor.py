@@ -1,0 +1,196 @@
+"""The monitor: asks its probes on an exact beat, and records their answers.
+
+A beat comes at zero + n times its length, however long the probes take. Each probe has its own thread. A
+probe that has not answered by the next beat keeps waiting, and is never asked twice at the same time. Time
+is counted by the clock that runs on while the machine is suspended, so that the beats in that time count
+as missed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from rollproof.errors import Mismatch, Problem
+from rollproof.monitoring.probes.probe import Probe, Reading, unreached_by
+from rollproof.monitoring.samples import Monitor, ProbeId, Sample, Unreached, is_cut_off, tells_of_the_way
+from rollproof.monitoring.samples import Probe as Probed
+from rollproof.system.clock import Moment
+from rollproof.system.side_by_side import Question, wait_for
+
+# By this part of a beat the sample is made of the answers so far. The rest is for writing and showing it.
+COLLECTED = 0.8
+# A beat that is late by less than this part of its length is still made.
+_LATE = 0.1
+# The end, or the end of a suspension, may go unseen for this long.
+_SLICE_SECONDS = 0.2
+# The end waits this long for open questions, and then for probes that are being closed.
+_END_SECONDS = 1.0
+_WARMING = -1  # the round before the first beat
+
+
+def clock() -> float:
+    """Return the seconds since boot, suspension included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class _Asker:
+    """One probe, and the beat that it was last asked for."""
+
+    def __init__(self, probe: Probe) -> None:
+        self.id: ProbeId = probe.id
+        self.question: Question[Reading] = Question(str(probe.id), probe.ask)
+        self.closing: Question[None] = Question(f"end of {probe.id}", probe.close)
+        self._beat = _WARMING
+
+    def ask(self, beat: int) -> None:
+        """Ask for `beat`, unless the question of an earlier beat is still unanswered."""
+        if not self.question.waiting:
+            self._beat = beat
+            self.question.start()
+
+    def waiting(self, beat: int) -> bool:
+        """Return True if the answer for `beat` may still come."""
+        return self._beat == beat and self.question.waiting
+
+    def answer(self, beat: int) -> Probed:
+        """Return the probe's answer for `beat`."""
+        if self.question.waiting:
+            asked = self.question.asked
+            text = f"unknown: still waiting since {datetime.fromisoformat(asked.wall):%H:%M:%S} UTC"
+            return self._probed(None, asked.seconds_ago(), text, Unreached.SILENT)
+        said = self._said()
+        if self._beat != beat:
+            text = f"unknown: an answer that was late by now ({said.text})"
+            return self._probed(None, said.seconds, text, said.unreached)
+        return said
+
+    def _said(self) -> Probed:
+        seconds = self.question.seconds
+        try:
+            reading = self.question.answer()
+        except Mismatch as wrong:
+            return self._probed(False, seconds, wrong.summary)
+        except Problem as problem:
+            unreached = unreached_by(problem, self.id.kind)
+            return self._probed(None, seconds, f"unknown: {problem.summary}", unreached)
+        said = self._probed(reading.ok, seconds, reading.text, reading.unreached)
+        return replace(said, value=reading.value, figures=reading.figures, services=reading.services)
+
+    def _probed(
+        self,
+        ok: bool | None,  # noqa: FBT001 - as in the record
+        seconds: float,
+        text: str,
+        unreached: Unreached | None = None,
+    ) -> Probed:
+        return Probed(ok, seconds, text, kind=self.id.kind, store=self.id.store, unreached=unreached)
+
+
+def _unknown(said: Probed) -> Probed:
+    """Return the answer where the way may be broken: what was not reached is unknown, and not down."""
+    if said.unreached is None or said.ok is None:
+        return said
+    return replace(said, ok=None, text=f"unknown: {said.text}", services=())
+
+
+@dataclass
+class Summary:
+    """The totals of a monitor: beats, missed beats, the greatest lateness, beats with all probes well."""
+
+    beats: int = 0
+    missed: int = 0
+    latest: float = 0.0
+    well: int = 0
+
+    def add(self, sample: Sample) -> None:
+        """Count a sample."""
+        self.beats += 1
+        self.missed += sample.missed
+        self.latest = max(self.latest, sample.late)
+        self.well += all(probe.ok for probe in sample.probes.values())
+
+    def __str__(self) -> str:
+        """Return the totals in words."""
+        return (
+            f"{self.beats} beats, {self.well} with every probe well, {self.missed} missed,"
+            f" the latest {self.latest:.3f} s late"
+        )
+
+
+class Beats:
+    """The beats of one monitor, as an iterator of samples."""
+
+    def __init__(
+        self,
+        target: str,
+        probes: Sequence[Probe],
+        beat_seconds: float,
+        stopped: Callable[[], bool],
+        redact: Callable[[str], str],
+    ) -> None:
+        """Ask nothing yet; the beats end when `stopped` says so, wherever they are."""
+        self._target = target
+        self._seconds = beat_seconds
+        self._stopped = stopped
+        self._redact = redact
+        self._monitor = Monitor.this()
+        self._askers = [_Asker(probe) for probe in probes]
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield a sample for each beat until stopped.
+
+        Before the first beat all probes are asked once: imports and connections would make it look slow.
+        """
+        self._ask(_WARMING)
+        if self._collect(_WARMING, clock() + self._seconds) is None:
+            return
+        zero, beat, before = clock(), 0, -1
+        while self._waited(zero + beat * self._seconds):
+            at, late = Moment.now(), clock() - (zero + beat * self._seconds)
+            # The clock may have run on for many beats, while the machine was suspended.
+            overslept = int(late / self._seconds)
+            beat, late = beat + overslept, late - overslept * self._seconds
+            self._ask(beat)
+            probes = self._collect(beat, zero + (beat + COLLECTED) * self._seconds)
+            if probes is None:
+                return
+            yield Sample(self._target, self._monitor, beat, at, late, beat - before - 1, probes)
+            # Next comes the first future beat: a missed beat is not made up for.
+            before, beat = beat, max(beat + 1, int((clock() - zero) / self._seconds + 1 - _LATE))
+
+    def close(self) -> None:
+        """Close all probes that are free, or soon are; a hanging probe is left, even while it is closed."""
+        wait_for([asker.question for asker in self._askers], _END_SECONDS)
+        free = [asker.closing for asker in self._askers if not asker.question.waiting]
+        for closing in free:
+            closing.start()
+        wait_for(free, _END_SECONDS)
+
+    def _ask(self, beat: int) -> None:
+        for asker in self._askers:
+            asker.ask(beat)
+
+    def _waited(self, due: float) -> bool:
+        """Wait until `due`; tell whether it came before the end."""
+        while (left := due - clock()) > 0 and not self._stopped():
+            time.sleep(min(left, _SLICE_SECONDS))
+        return not self._stopped()
+
+    def _collect(self, beat: int, until: float) -> Mapping[str, Probed] | None:
+        """Return the answers so far at `until`, or None if the end came first."""
+        for asker in self._askers:
+            while asker.waiting(beat) and (left := until - clock()) > 0 and not self._stopped():
+                asker.question.wait(min(left, _SLICE_SECONDS))
+        if self._stopped():
+            return None
+        answers = {str(asker.id): asker.answer(beat) for asker in self._askers}
+        every = answers.values()
+        lost = is_cut_off(every)
+        answers = {
+            name: _unknown(said) if lost or tells_of_the_way(said, every) else said
+            for name, said in answers.items()
+        }
+        return {name: replace(said, text=self._redact(said.text)) for name, said in answers.items()}

@@ -1,0 +1,348 @@
+"""The monitor's samples: one JSON line a beat, in one file a target, written by one monitor at a time."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Self
+
+from rollproof.errors import Unverifiable, reason_of
+from rollproof.home import typed
+from rollproof.reading import open_regular
+from rollproof.system.clock import Moment
+from rollproof.system.files import LineWriter
+from rollproof.system.process import Process, this_namespace
+from rollproof.system.record_files import LEFT_OUT, Must, as_json, parse_record, rounded
+
+if TYPE_CHECKING:  # help names severities, and needs no profile
+    from rollproof.profile.profile import Target
+
+VERSION = 3
+OLDEST_BEATS = 2
+"""The age of a sample that still says something about now."""
+PART_OF_BEAT = 0.1
+"""The part of a beat by which a sample may be early or late."""
+_FOLDER = "monitor"
+_HINT = "end the monitor, keep that file beside, and start the monitor again"
+MOST_READ = 40_000
+"""Samples of a record that are read: those of two days, of a beat every five seconds."""
+_BLOCK_BYTES = 64 * 1024
+# A sample is some kilobytes; a longer line was written by something else, and is not read to its end.
+_LONGEST_BYTES = 4 * 1024 * 1024
+
+
+class Life(StrEnum):
+    """Whether a sample's monitor still runs, as far as this process can tell."""
+
+    RUNS = "runs"
+    ENDED = "has ended"
+    ELSEWHERE = "is on another machine, or in another container"
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """The process that writes samples. A process id means something in its own `namespace` only."""
+
+    host: str
+    pid: int
+    started: int
+    boot: str
+    namespace: str
+
+    @classmethod
+    def this(cls) -> Self:
+        """Return this process as a monitor."""
+        me = Process.this()
+        return cls(socket.gethostname(), me.pid, me.started, me.boot, this_namespace())
+
+    @property
+    def process(self) -> Process:
+        """The monitor's process."""
+        return Process(self.pid, self.started, self.boot)
+
+    def life(self) -> Life:
+        """Return whether it runs. A monitor of an earlier boot of this machine has ended with that boot."""
+        me = Monitor.this()
+        if self.process.boot != me.process.boot:
+            return Life.ENDED if self.host == me.host else Life.ELSEWHERE
+        if self.namespace != me.namespace:
+            return Life.ELSEWHERE
+        there = Process.of(self.process.pid)
+        return Life.RUNS if there == self.process or self.process.hidden else Life.ENDED
+
+    def __str__(self) -> str:
+        """Return its name, for people."""
+        return f"process {self.process.pid} of {self.host}"
+
+
+class ProbeKind(StrEnum):
+    """The kinds of a monitor's questions. Those of a store are asked of each; any other is asked once."""
+
+    HEALTH = "health"
+    PAGE = "page"
+    REQUESTS = "requests"
+    RECORDS = "records"
+    CONTAINERS = "containers"
+    MEMORY = "memory"
+    DISK = "disk"
+    CONNECTIONS = "connections"
+    LAG = "lag"
+    STORE = "store"
+    VECTORS = "vectors"
+    FUNCTION = "function"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeId:
+    """A probe: its kind, and the store that it asks, or "" for one of no store."""
+
+    kind: ProbeKind
+    store: str = ""
+
+    def __str__(self) -> str:
+        """Return its name in a sample."""
+        return f"{self.kind} {self.store}".rstrip()
+
+
+class Unreached(StrEnum):
+    """Why a question reached nobody, as far as its error tells."""
+
+    REFUSED = "unreachable"
+    SILENT = "timeout"
+    UNCONNECTED = "no connection"  # nobody took one, at the application's URL
+    UNPLACED = "unplaced"  # its address is the engine's to tell, and the engine was not reached
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The answer to one question. `ok` is None if it did not come in time, or says neither yes nor no.
+
+    Its name is in the sample, for people; programs read `kind` and `store`.
+
+    `value` is the figure behind it, if there is one: milliseconds, percent; `figures` are others, by name.
+    `services` are those of the target that it has found in trouble. `unreached` says why the question reached
+    nobody; None if it reached somebody, or that is not known.
+    """
+
+    ok: bool | None
+    seconds: float = field(metadata=rounded(4))
+    text: str
+    value: float | None = field(default=None, metadata=rounded(3))
+    figures: Mapping[str, float] = field(default_factory=dict, metadata=rounded(3))
+    services: tuple[str, ...] = ()
+    kind: ProbeKind = field(kw_only=True)
+    store: str = field(default="", kw_only=True, metadata=LEFT_OUT)
+    unreached: Unreached | None = field(default=None, kw_only=True, metadata=LEFT_OUT)
+
+
+PASSING = "passing"
+"""The figure of containers that is 1 if those that answer users pass their health checks, else 0."""
+_OF_ENGINE = frozenset({ProbeKind.CONTAINERS, ProbeKind.MEMORY})
+
+
+def is_cut_off(probes: Iterable[Probe]) -> bool:
+    """Return whether this machine may be cut off: neither the engine nor any store was reached from it.
+
+    What such probes say is told of the way there, and not of the target.
+    """
+    every = tuple(probes)
+    engine = [probe for probe in every if probe.kind in _OF_ENGINE]
+    stores = [probe for probe in every if probe.kind is ProbeKind.STORE]
+    nobody = all(probe.unreached is not None for probe in (*engine, *stores))
+    return bool(engine) and bool(stores) and nobody
+
+
+def tells_of_the_way(probe: Probe, probes: Iterable[Probe]) -> bool:
+    """Return whether `probe`, of a sample's `probes`, tells of the way to the application alone.
+
+    Nobody took its connection, while the engine says that every container is well. Those that answer users
+    pass their health checks inside.
+    """
+    return probe.unreached is Unreached.UNCONNECTED and any(
+        one.kind is ProbeKind.CONTAINERS and one.ok is True and one.figures.get(PASSING) == 1
+        for one in probes
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One beat: when it came, how many seconds `late` it was, and what each probe said.
+
+    `missed` is the number of beats, directly before this one, at which there was no sample.
+    """
+
+    target: str
+    monitor: Monitor
+    beat: int
+    at: Moment
+    late: float = field(metadata=rounded(4))
+    missed: int
+    probes: Mapping[str, Probe]
+    version: Annotated[int, Must(f"version {VERSION}", VERSION.__eq__)] = VERSION
+
+    def one(self, kind: ProbeKind) -> Probe | None:
+        """Return the answer of the probe of that kind, which no store has; None without such a probe."""
+        return next((probe for probe in self.probes.values() if probe.kind is kind), None)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether its monitor's machine may have been cut off."""
+        return is_cut_off(self.probes.values())
+
+    def answered(self, kind: ProbeKind) -> Probe | None:
+        """Return the answer of the probe of that kind, or None if it said neither yes nor no."""
+        probe = self.one(kind)
+        return probe if probe is not None and probe.ok is not None else None
+
+    def of(self, kind: ProbeKind) -> list[Probe]:
+        """Return the answers of all probes of that kind."""
+        return [probe for probe in self.probes.values() if probe.kind is kind]
+
+
+def monitor_hint() -> str:
+    """Return what to do about a monitor that does not run."""
+    return f"start it in a terminal of its own: {typed('monitor')}"
+
+
+def samples_path(target: Target) -> Path:
+    """Return the samples file of `target`."""
+    return target.folders.incidents / _FOLDER / f"{target.name}.jsonl"
+
+
+class SampleWriter:
+    """Appends samples to a file. Only one process at a time may do so."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, and create its folder if missing; raises `OSError` if that fails."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not synced: a sample lost in a crash of the machine matters less than a late beat.
+        self._writer = LineWriter(path, synced=False)
+
+    def write(self, sample: Sample) -> None:
+        """Append one sample; raises `OSError` if it could not be written whole."""
+        self._writer.append(as_json(sample))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._writer.close()
+
+
+def read_samples(
+    path: Path, count: int, until: Moment | None = None, *, hint: str = _HINT
+) -> tuple[Sample, ...]:
+    """Return the last `count` samples, oldest first; fewer if the file has fewer, () without a file.
+
+    Samples after `until` are left out, and so is a torn last line: it is being written, or a kill tore it.
+    An error tells `hint`.
+
+    Raises:
+        Unverifiable: the file cannot be read, or a line is no sample.
+    """
+    samples: list[Sample] = []
+    try:
+        with closing(lines_from_end(path)) as lines:
+            for number, line in enumerate(lines, start=1):
+                sample = _numbered(path, number, line, hint)
+                if until is None or sample.at.seconds_since(until) <= 0:
+                    samples.append(sample)
+                if len(samples) == count:
+                    break
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        observed = reason_of(error)
+        raise _unreadable(path, "samples of the monitor", "a file that can be read", observed, hint) from None
+    return tuple(reversed(samples))
+
+
+def _numbered(path: Path, number: int, line: bytes, hint: str) -> Sample:
+    try:
+        return sample_of(line)
+    except ValueError as error:
+        what = f"sample {number} from the end"
+        observed = f"{len(line)} bytes of something else ({error})"
+        raise _unreadable(path, what, "a record of the monitor", observed, hint) from None
+
+
+def sample_of(line: bytes) -> Sample:
+    """Return the sample in a line; raises `WrongRecord`, which names the error, for any other line."""
+    return parse_record(Sample, line)
+
+
+def lines_from_end(path: Path) -> Generator[bytes]:
+    """Yield the complete lines of a file, the last first; it is read from its end, since it may be long.
+
+    A torn last line is left out. A line longer than any sample is not read to its beginning.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open_regular(path) as file:
+        start = file.seek(0, os.SEEK_END)
+        # The end of a line whose beginning is still unread; and whether a complete line's end was seen.
+        unread, whole = b"", False
+        while start and len(unread) < _LONGEST_BYTES:
+            size = min(_BLOCK_BYTES, start)
+            start -= size
+            file.seek(start)
+            unread, *lines = (file.read(size) + unread).split(b"\n")
+            for line in reversed(lines):
+                if whole:
+                    yield line
+                whole = True
+        if whole:
+            yield unread
+
+
+def _unreadable(path: Path, what: str, expected: str, observed: str, hint: str) -> Unverifiable:
+    return Unverifiable(
+        what=what,
+        expected=expected,
+        observed=observed,
+        source=str(path),
+        hint=hint,
+    )
+
+
+def is_fresh(age: float, beat_seconds: float) -> bool:
+    """Return whether a sample of that age in seconds says something about now: it is two beats old at most.
+
+    Nor is it of the future: that clock cannot be trusted with an age.
+    """
+    return abs(age) <= OLDEST_BEATS * beat_seconds
+
+
+def own_samples(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Return those of the monitor and of the target that the last of `samples` is of."""
+    last = samples[-1]
+    return tuple(one for one in samples if (one.monitor, one.target) == (last.monitor, last.target))
+
+
+def newest_answers(samples: Sequence[Sample]) -> Mapping[str, Probe]:
+    """Return the probes of the last sample; one that came too late for it is that of the sample before.
+
+    Only if the same monitor took both, one after the other.
+    """
+    last, before = samples[-1], {} if len(samples) == 1 or samples[-1].missed else samples[-2].probes
+    if before and samples[-2].monitor != last.monitor:
+        before = {}
+    late = (name for name, probe in last.probes.items() if probe.ok is None)
+    return {**last.probes, **{name: before[name] for name in late if name in before}}
+
+
+def off_the_beat(samples: Sequence[Sample], seconds: float) -> Iterator[tuple[str, str]]:
+    """Yield each deviation of more than `PART_OF_BEAT` from one beat per `seconds`, late beats first."""
+    allowed = PART_OF_BEAT * seconds
+    yield from ((f"beat {one.beat}", f"{one.late:.3f} s late") for one in samples if abs(one.late) > allowed)
+    for before, after in pairwise(samples):
+        apart = after.at.seconds_since(before.at)
+        if after.beat != before.beat + 1 or after.missed:
+            yield "the last beats", f"{after.beat - before.beat - 1} missing before beat {after.beat}"
+        elif abs(apart - seconds) > allowed:
+            yield f"beat {after.beat}", f"{apart:.3f} s after beat {before.beat}"

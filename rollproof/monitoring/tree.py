@@ -1,0 +1,134 @@
+"""The runbook's decision tree: from an incident's severity and scope to an action. Pure: it asks nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rollproof.monitoring.severity import CUT_OFF, Severity
+from rollproof.monitoring.wish import Kind
+
+_MINUTE = 60
+
+
+class Action(StrEnum):
+    """The action to take; the last four are rollbacks."""
+
+    MONITOR = "continue monitoring"
+    INVESTIGATE = "investigate"
+    SERVICE = "service rollback"
+    DATABASE = "database rollback"
+    FULL = "full rollback"
+    EMERGENCY = "emergency rollback"
+
+
+_KINDS = {
+    Action.SERVICE: Kind.SERVICE,
+    Action.DATABASE: Kind.DATABASE,
+    Action.FULL: Kind.FULL,
+    Action.EMERGENCY: Kind.EMERGENCY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The parts in trouble: services of the application, stores, wrong data, or the whole system.
+
+    With `cut_off` nobody knows: the machine that looked may be cut off from all of it.
+    """
+
+    services: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
+    corrupt: bool = False
+    whole: bool = False
+    cut_off: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether no part is said to be in trouble."""
+        return not (self.services or self.stores or self.corrupt or self.whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An action and its reason, in words; `names` are a partial rollback's service or store.
+
+    `cut_off` tells that nothing is known, since the machine that looked may be cut off.
+    """
+
+    action: Action
+    reason: str
+    names: tuple[str, ...] = ()
+    cut_off: bool = False
+
+    @property
+    def kind(self) -> Kind | None:
+        """The decided kind of rollback, or None for another action."""
+        return _KINDS.get(self.action)
+
+
+def decide(
+    severity: Severity, scope: Scope, investigation_seconds: float, *, still_bad: bool | None = None
+) -> Decision:
+    """Return the tree's decision.
+
+    A non-critical problem is investigated for `investigation_seconds`, of the profile. `still_bad` is the
+    result, or None before its end.
+    """
+    if scope.cut_off:
+        return Decision(Action.INVESTIGATE, CUT_OFF, cut_off=True)
+    if scope.corrupt:
+        # By the runbook, corrupt data is critical by itself, even when every figure is within its limit.
+        return Decision(Action.EMERGENCY, "data is corrupt: what stores hold goes back too, in all of them")
+    waits = _not_critical(severity, _told(investigation_seconds), still_bad=still_bad)
+    if waits is not None:
+        return waits
+    if scope.empty:
+        return Decision(Action.INVESTIGATE, "no trouble was named: find out what is broken, and name it")
+    return _rollback(scope)
+
+
+def _not_critical(severity: Severity, time: str, *, still_bad: bool | None) -> Decision | None:
+    """Return the decision that comes before any rollback, or None when it is time for a rollback."""
+    if severity is Severity.HEALTHY:
+        return Decision(Action.MONITOR, "nothing is beyond its limit")
+    if severity is Severity.UNKNOWN:
+        return Decision(Action.INVESTIGATE, "nobody knows how bad it is: find out what cannot be seen")
+    if severity is Severity.NON_CRITICAL and still_bad is None:
+        return Decision(
+            Action.INVESTIGATE,
+            f"not critical: look for the cause for {time}, then decide again",
+        )
+    if severity is Severity.NON_CRITICAL and not still_bad:
+        return Decision(Action.MONITOR, f"not critical, and over after {time}")
+    return None
+
+
+def _told(seconds: float) -> str:
+    """Return a time as the runbook says it: in minutes, if they are whole."""
+    minutes, rest = divmod(seconds, _MINUTE)
+    if rest or not minutes:
+        return f"{seconds:g} seconds"
+    return f"{minutes:g} minute{'s' if minutes > 1 else ''}"
+
+
+def _rollback(scope: Scope) -> Decision:
+    services, stores = tuple(dict.fromkeys(scope.services)), tuple(dict.fromkeys(scope.stores))
+    if stores:
+        return _with_data(scope, services, stores)
+    if scope.whole or len(services) > 1:
+        who = "the whole system is" if scope.whole else f"{len(services)} services are"
+        return Decision(Action.FULL, f"{who} in trouble, and the data is not said to be wrong")
+    return Decision(Action.SERVICE, f"one service is in trouble, {services[0]}, and nothing else", services)
+
+
+def _with_data(scope: Scope, services: tuple[str, ...], stores: tuple[str, ...]) -> Decision:
+    if len(stores) > 1:
+        return Decision(
+            Action.EMERGENCY, f"{len(stores)} stores are in trouble: they go back together, or do not agree"
+        )
+    if services or scope.whole:
+        return Decision(
+            Action.EMERGENCY, f"store {stores[0]} and what is above it are in trouble: code and data go back"
+        )
+    return Decision(Action.DATABASE, f"one store is in trouble, {stores[0]}, and nothing else", stores)

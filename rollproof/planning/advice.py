@@ -1,0 +1,124 @@
+"""The commands to type next: a person copies them whole, for one target."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rollproof.home import HOME, program, verifier
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.profile.application_profile import Maintenance
+from rollproof.profile.profile import Target
+from rollproof.system.command import Command
+
+TAKE_OVER = "--take-over"
+SCRIPTS = HOME / "deploy" / "rollback"
+"""The runbook's own commands, of a checkout; where it was installed there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """The commands for `target`, whose profile is the file `profile`; those of a checkout run in its folder.
+
+    `options` are added to the commands that roll back.
+    """
+
+    target: Target
+    profile: Path
+    options: tuple[str, ...] = ()
+
+    def rollback(self, wish: Wish, *, take_over: bool = False, backup: str | None = None) -> Command:
+        """Return the command of a rollback: the runbook's own script if there is one.
+
+        `backup` is the set that a person named for its data, or None.
+        """
+        named = [f"--backup={backup}"] if backup is not None and wish.restores_data else []
+        over = [*named, *self.options, *([TAKE_OVER] if take_over else [])]
+        script, words = "", tuple[str, ...]()
+        match wish.kind:
+            case Kind.EMERGENCY:
+                script, words = "emergency_rollback.sh", (wish.commit,)
+            case Kind.FULL:
+                words = (wish.commit,)
+            case Kind.SERVICE:
+                script = f"service_{wish.names[0]}.sh"
+            case Kind.DATABASE:
+                script = f"db_{wish.names[0]}.sh"
+        if script and (SCRIPTS / script).exists():
+            return self._script(script, *words, *over)
+        return self._action("rollback", wish.kind, *(words or wish.names), *over)
+
+    def resume(self, *, take_over: bool = False) -> Command:
+        """Return the command that resumes the newest rollback that did not succeed."""
+        return self._action("rollback", "resume", *self.options, *([TAKE_OVER] if take_over else []))
+
+    def status(self) -> Command:
+        """Return the command that shows the newest rollback's status."""
+        return self._action("rollback", "status")
+
+    def plan(self) -> Command:
+        """Return the command that decides on a plan, and shows it."""
+        return self._action("plan", "--help")
+
+    def verify(self, incident: str) -> Command:
+        """Return the command that verifies the rollback of `incident`, phases 1 to 4."""
+        return Command((*verifier(), "verification", "-n2", f"--incident={incident}", self._profile()))
+
+    def go_on(self, services: Iterable[str], *, take_over: bool) -> tuple[str, ...]:
+        """Return the commands for a rollback that began and did not succeed, a line each."""
+        return (
+            f"  how far it came:  {self.status()}",
+            f"  why:              {self.logs(services)}",
+            f"  then resume:      {self.resume(take_over=take_over)}",
+        )
+
+    def health(self) -> Command:
+        """Return the command that asks for the application's health as a user would."""
+        return Command(("curl", self._health))
+
+    def reach(self) -> str:
+        """Return the line that shows what this machine reaches: engine, stores by host, application."""
+        addresses = [store.address for store in self.target.stores.values()]
+        places = [shlex.quote(f"{at.host}/{at.port}") for at in addresses if at and at.host is not None]
+        ask = 'timeout 3 bash -c "</dev/tcp/$at" && echo "$at answers" || echo "$at: no answer"'
+        stores = [f"for at in {' '.join(dict.fromkeys(places))}; do {ask}; done"] if places else []
+        return "; ".join(["docker version", *stores, str(Command(("curl", "--max-time", "3", self._health)))])
+
+    def commits(self) -> Command:
+        """Return the command that lists the application's last commits."""
+        repository = str(self.target.application.repository)
+        return Command(("git", "-C", repository, "log", "--oneline", "-10"))
+
+    def logs(self, services: Iterable[str]) -> Command:
+        """Return the command that follows the logs of `services`."""
+        return Command((*self._compose(), "logs", "--tail=100", "-f", *services))
+
+    def let_in(self) -> Command:
+        """Return the command that lets users in after a rollback that is verified."""
+        return self._action("rollback", "let-in")
+
+    def maintenance_off(self, maintenance: Maintenance) -> Command:
+        """Return the command that takes the application out of maintenance by hand."""
+        return Command((*self._compose(), "exec", "-T", maintenance.service, *maintenance.off))
+
+    @property
+    def _health(self) -> str:
+        application = self.target.application
+        return f"{str(application.url).rstrip('/')}{application.api}{application.health.path}"
+
+    def _compose(self) -> list[str]:
+        engine = self.target.engine
+        files = [option for file in engine.files for option in ("--file", str(file))]
+        environment = ["--env-file", str(engine.env_file)] if engine.env_file else []
+        return ["docker", "compose", "--project-name", engine.project, *environment, *files]
+
+    def _action(self, *words: str) -> Command:
+        return Command((*program(), *words, self._profile()))
+
+    def _script(self, name: str, *words: str) -> Command:
+        return Command((str(SCRIPTS / name), *words, self._profile()))
+
+    def _profile(self) -> str:
+        return f"--target={self.profile.resolve()}"

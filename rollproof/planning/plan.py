@@ -1,0 +1,486 @@
+"""The plan of a rollback: everything that it needs, found before anything is changed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from rollproof.backups.index import read_index
+from rollproof.backups.sets import NEWEST, BackupSet, find_backup
+from rollproof.baseline.folder import Baseline
+from rollproof.baseline.known_good import baseline_named, baseline_of, current_baseline
+from rollproof.errors import ActionFailed, Problem, UsageProblem, did_you_mean
+from rollproof.git.repository import head, resolve_commit
+from rollproof.home import typed
+from rollproof.incident.journal_steps import Step, StepId
+from rollproof.monitoring.tree import Decision
+from rollproof.monitoring.wish import Kind, Wish
+from rollproof.planning.configuration import require_configuration, services_at
+from rollproof.planning.unfinished import Unfinished
+from rollproof.profile.profile import Target
+from rollproof.stores.package import MANIFEST, read_package
+from rollproof.system.files import sha256_of
+
+
+class Stage(StrEnum):
+    """Part of a rollback with its own deadline; its steps that run side by side share it."""
+
+    LOOK = "look"
+    STOP = "stop"
+    UP = "up"
+    KEEP = "keep"
+    CHECK_OUT = "check out"
+    RESTORE = "restore"
+    ACCOUNT = "account"
+    START = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """A step of a plan and its stage; `part_of` is the step that contains it, or None.
+
+    `side_by_side` says that the steps of each store run beside those of the others.
+    """
+
+    id: StepId
+    stage: Stage
+    part_of: Step | None = None
+    side_by_side: bool = False
+
+    @property
+    def name(self) -> str:
+        """The step's sentence in plan and journal."""
+        return self.id.step.sentence(self.id.of)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A rollback that can be done.
+
+    `stops` are the services to stop, group by group, in this order. `maintained` is the service that answers
+    for them in the meantime, or "". `images` are the services to re-create, each with its image id. `stores`
+    are the stores that go back to `backup`. `recreated` are the services to re-create on the images that they
+    have: a store that goes back is in their volumes. `completing` are services that end when they have done
+    their work, each with its image id. Of another image, they are re-created before those to be started.
+    `removed` are the services that the commit lacks and the release before the rollback brought.
+    `keeps_out` says that users stay out until the rollback is verified.
+    """
+
+    wish: Wish
+    baseline: Baseline
+    stops: tuple[tuple[str, ...], ...]
+    images: Mapping[str, str] = field(default_factory=dict)
+    backup: BackupSet | None = None
+    stores: tuple[str, ...] = ()
+    maintained: str = ""
+    recreated: tuple[str, ...] = ()
+    completing: Mapping[str, str] = field(default_factory=dict)
+    keeps_out: bool = False
+    removed: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of rollback, one of four."""
+        return self.wish.kind
+
+    @property
+    def commit(self) -> str:
+        """The full id of the commit to go back to."""
+        return self.wish.commit
+
+    @property
+    def checks_out(self) -> bool:
+        """Whether the working copy goes to the commit: a rollback of one part leaves it where it is."""
+        return not self.wish.partial
+
+    @property
+    def stopped(self) -> tuple[str, ...]:
+        """The services that are stopped first and started at the end."""
+        return tuple(service for group in self.stops for service in group if service not in self.completing)
+
+    @property
+    def steps(self) -> tuple[PlannedStep, ...]:
+        """Every step, in the order in which they begin; stores are restored side by side.
+
+        It is shown, scheduled and done in this order, and each step is tested with a kill.
+        """
+        once = ("",)
+        part = (self.wish.names[0],) if self.kind is Kind.SERVICE else once
+        restored = self.stores if self.backup is not None else ()
+        kept = once if self.backup is not None else ()
+        maintained = once if self.maintained else ()
+        return (
+            *_each(Stage.LOOK, once if self.images else (), Step.LOOK),
+            *_each(Stage.STOP, maintained, Step.MAINTENANCE_ON),
+            *_each(Stage.STOP, part, Step.STOP),
+            *_each(Stage.UP, self.stores, Step.UP),
+            *_each(Stage.UP, once if self.stores else (), Step.QUIET),
+            *_each(Stage.KEEP, kept, Step.KEEP),
+            *_each(Stage.KEEP, restored, Step.EXPORT, part_of=Step.KEEP),
+            *_each(Stage.KEEP, restored, Step.BACK_UP, part_of=Step.KEEP),
+            *_each(Stage.CHECK_OUT, once if self.checks_out else (), Step.CHECK_OUT),
+            *(step for store in restored for step in _put_back(store)),
+            *_each(Stage.ACCOUNT, kept, Step.WATCHED),
+            *_each(Stage.START, self.removed, Step.REMOVE),
+            *_each(Stage.START, part, Step.RECREATE if self.images else Step.START),
+            *_each(Stage.START, maintained, Step.MAINTENANCE_OFF),
+            *_each(Stage.START, maintained if self.keeps_out else (), Step.KEEP_OUT),
+        )
+
+    def left(self, *, restored: bool) -> tuple[PlannedStep, ...]:
+        """Return the steps of a rollback that has begun; those of its end if its data is `restored`."""
+        # The working copy is checked out once more: another rollback may have moved it since.
+        stages = {Stage.CHECK_OUT, Stage.START} if restored else {*Stage} - {Stage.LOOK}
+        return tuple(planned for planned in self.steps if planned.stage in stages)
+
+    def of(self, step: Step) -> tuple[PlannedStep, ...]:
+        """Return each planned `step`: none if this rollback has none, or one for each store or service."""
+        return tuple(planned for planned in self.steps if planned.id.step is step)
+
+
+def _put_back(store: str) -> Iterator[PlannedStep]:
+    yield PlannedStep(StepId(Step.RESTORE, store), Stage.RESTORE, side_by_side=True)
+    yield PlannedStep(StepId(Step.ACCOUNT, store), Stage.ACCOUNT, side_by_side=True)
+
+
+def _each(
+    stage: Stage, names: Iterable[str], step: Step, *, part_of: Step | None = None
+) -> Iterator[PlannedStep]:
+    """Yield `step` for each of `names`; "" stands for the whole."""
+    return (PlannedStep(StepId(step, name), stage, part_of) for name in names)
+
+
+def plan_service(target: Target, name: str, baseline: Baseline | None = None) -> Plan:
+    """Return the plan that puts the service `name` on the image in `baseline` (by default the current).
+
+    Raises:
+        UsageProblem: there is no such service, no baseline, no compose file to re-create a service from, or
+            the configuration differs from the commit's.
+    """
+    require_services(target, [name])
+    baseline = baseline or current_baseline(target)
+    commit = _known_commit(target, baseline)
+    _require_compose_files(target)
+    require_configuration(target, commit, name)
+    images = _images(baseline, [name])
+    wish, completing = Wish(Kind.SERVICE, commit, (name,)), _completing(baseline, [name])
+    return Plan(wish, baseline, ((name,),), images, completing=completing)
+
+
+def plan_database(target: Target, name: str, baseline: Baseline | None = None, backup: str = NEWEST) -> Plan:
+    """Return the plan that puts the data of store `name` back to the backup of `baseline`'s commit.
+
+    The stores `together` with it go back too. The application's state in volumes is a store. It goes back
+    with the database that it belongs to, and with all of them in an emergency. A full rollback leaves it
+    alone as it leaves all data alone: the database stays migrated, and needs the migrations that made it so.
+
+    `backup` is the name of the backup set's folder; by default, the newest whole set.
+
+    Raises:
+        UsageProblem: there is no such store, no baseline, or no backup of its commit. `ActionFailed`: the
+            store's backup is not whole, or, when no backup is named, its index is not.
+    """
+    require_stores(target, [name])
+    baseline = baseline or current_baseline(target)
+    wish = Wish(Kind.DATABASE, baseline.facts.commit, (name,))
+    stores = target.together(name)
+    found = _whole_backup(target, wish.commit, stores, backup)
+    stops, maintained = _writers_first(target)
+    mounting = {service for store in stores for service, _ in target.stores[store].mounts}
+    recreated = tuple(service for service in target.application.services if service in mounting)
+    if recreated:
+        _require_compose_files(target)
+    return Plan(
+        wish,
+        baseline,
+        stops,
+        backup=found,
+        stores=stores,
+        maintained=maintained,
+        recreated=recreated,
+        keeps_out=_keeps_out(target),
+    )
+
+
+def plan_full(target: Target, commit: str, baseline: Baseline | None = None, left: str | None = None) -> Plan:
+    """Return the plan that puts the application's code and images to `commit`, and leaves all data alone.
+
+    `left` is the commit that was deployed before the rollback; by default, that of the working copy.
+
+    Raises:
+        UsageProblem: the commit or its baseline is not there, or there is no compose file to re-create
+            services from.
+    """
+    full = resolve_commit(target.application.repository, commit)
+    baseline = baseline or baseline_of(target, full)
+    images = _images(baseline, target.application.services)
+    _require_compose_files(target)
+    stops, maintained = _writers_first(target)
+    keeps_out = _keeps_out(target)
+    return Plan(
+        Wish(Kind.FULL, full),
+        baseline,
+        stops,
+        images,
+        maintained=maintained,
+        completing=_completing_at(target, baseline, full),
+        keeps_out=keeps_out,
+        removed=_brought(target, baseline, full, left),
+    )
+
+
+def plan_emergency(
+    target: Target,
+    commit: str,
+    baseline: Baseline | None = None,
+    backup: str = NEWEST,
+    left: str | None = None,
+) -> Plan:
+    """Return the plan that puts code, images and every store's data to `commit`.
+
+    `backup` is the name of the backup set's folder; by default, the newest whole set. `left` is the commit
+    that was deployed before the rollback; by default, that of the working copy.
+
+    Raises:
+        UsageProblem: the commit, its baseline or its backup is not there, or there is no compose file to
+            re-create services from. `ActionFailed`: a store's backup is not whole, or, when no set is named,
+            its index is not.
+    """
+    full = resolve_commit(target.application.repository, commit)
+    baseline = baseline or baseline_of(target, full)
+    images = _images(baseline, target.application.services)
+    found = _whole_backup(target, full, target.stores, backup)
+    _require_compose_files(target)
+    wish = Wish(Kind.EMERGENCY, full)
+    stops, maintained = _writers_first(target)
+    return Plan(
+        wish,
+        baseline,
+        stops,
+        images,
+        found,
+        tuple(target.stores),
+        maintained,
+        completing=_completing_at(target, baseline, full),
+        keeps_out=_keeps_out(target),
+        removed=_brought(target, baseline, full, left),
+    )
+
+
+def plan_unfinished(target: Target, unfinished: Unfinished) -> Plan:
+    """Return the plan of a rollback that began earlier, with its own baseline and backup.
+
+    Raises:
+        Problem: as the plan of its kind; its baseline or backup may be gone.
+    """
+    wish, named = unfinished.wish, unfinished.baseline
+    baseline = baseline_named(target, named) if named else baseline_of(target, wish.commit)
+    backup = unfinished.backup or NEWEST
+    # The working copy may be on the wished commit by now.
+    left = wish.commit if unfinished.origin is None else unfinished.origin.head
+    gone = [name for name in unfinished.stores if name not in target.stores]
+    if gone:
+        raise UsageProblem(
+            what=f"stores of the rollback {wish}",
+            expected=f"{', '.join(unfinished.stores)}, as when it began",
+            observed=f"no store {', '.join(gone)} in the profile",
+            source=str(unfinished.incident.folder),
+            hint="their data may be half restored: put them back into the profile, then resume",
+        )
+    match wish.kind:
+        case Kind.SERVICE:
+            return plan_service(target, wish.names[0], baseline)
+        case Kind.DATABASE:
+            return plan_database(target, wish.names[0], baseline, backup)
+        case Kind.FULL:
+            return plan_full(target, wish.commit, baseline, left)
+        case Kind.EMERGENCY:
+            return plan_emergency(target, wish.commit, baseline, backup, left)
+
+
+def plan_of(target: Target, decision: Decision, commit: str | None = None) -> Plan | None:
+    """Return the plan of the chosen rollback, or None if the decision is no rollback.
+
+    Raises:
+        Problem: the rollback cannot be done.
+    """
+    if decision.kind is None:
+        return None
+    if commit is None:
+        commit = current_baseline(target).facts.commit
+    match decision.kind:
+        case Kind.FULL:
+            return plan_full(target, commit)
+        case Kind.EMERGENCY:
+            return plan_emergency(target, commit)
+        case Kind.SERVICE:
+            plan = plan_service(target, decision.names[0])
+        case Kind.DATABASE:
+            plan = plan_database(target, decision.names[0])
+    if resolve_commit(target.application.repository, commit) != plan.commit:
+        raise UsageProblem(
+            what=f"commit of a {decision.action}",
+            expected=f"the known-good one, {plan.commit[:12]}",
+            observed=commit,
+            source="--commit",
+            hint="leave --commit out, or roll all back (--whole)",
+        )
+    return plan
+
+
+def require_services(target: Target, names: Iterable[str]) -> None:
+    """Refuse a name that is no service of the application.
+
+    Raises:
+        UsageProblem: it names the application's services, the nearest first, or the store that was meant.
+    """
+    for name in names:
+        store = next((s for s, p in target.stores.items() if name == s or name in p.services), None)
+        meant = f"that is of store {store}: {typed(f'rollback database {store}')}" if store else ""
+        _require("service", name, target.application.services, meant)
+
+
+def require_stores(target: Target, names: Iterable[str]) -> None:
+    """Refuse a name that is no store.
+
+    Raises:
+        UsageProblem: it names the stores, the nearest first, or the service that was meant.
+    """
+    for name in names:
+        service = name in target.application.services
+        meant = f"that is a service: {typed(f'rollback service {name}')}" if service else ""
+        _require("store", name, tuple(target.stores), meant)
+
+
+def _require(what: str, name: str, names: tuple[str, ...], meant: str) -> None:
+    if name in names:
+        return
+    raise UsageProblem(
+        what=what,
+        expected=f"one of {', '.join(names)}",
+        observed=repr(name[:80]),
+        source="the command line",
+        hint=meant or did_you_mean(name, names, "choose one of those"),
+    )
+
+
+def _known_commit(target: Target, baseline: Baseline) -> str:
+    """Return the commit of `baseline`, which the repository must have: the configuration is read from it."""
+    return resolve_commit(target.application.repository, baseline.facts.commit)
+
+
+def _writers_first(target: Target) -> tuple[tuple[tuple[str, ...], ...], str]:
+    """Return the groups of services to stop, and the service that stays to answer for them, or ""."""
+    writers, maintenance = target.application.writers, target.application.maintenance
+    stays = maintenance.service if maintenance else ""
+    others = tuple(s for s in target.application.services if s not in writers and s != stays)
+    stops = tuple(group for group in (writers, others) if group)
+    # A service that is the whole application answers for nobody.
+    return (stops, stays) if stops else (((stays,),), "")
+
+
+def _keeps_out(target: Target) -> bool:
+    return target.application.way_in is not None
+
+
+def _images(baseline: Baseline, services: Iterable[str]) -> dict[str, str]:
+    wanted = tuple(services)
+    images = baseline.facts.images(wanted)
+    missing = [service for service in wanted if service not in images]
+    if missing:
+        raise UsageProblem(
+            what="images of the baseline",
+            expected=f"one for each of {', '.join(wanted)}",
+            observed=f"none for {', '.join(missing)}",
+            source=str(baseline.folder),
+            hint="the profile names services that did not run when the baseline was captured",
+        )
+    return images
+
+
+def _completing_at(target: Target, baseline: Baseline, commit: str) -> dict[str, str]:
+    """Return those that had ended, whether the profile names them or not, on whatever image.
+
+    One that `commit` is not seen to describe has to be on an image of the application.
+    """
+    ours = set(baseline.facts.images(target.application.services).values())
+    stores = {service for store in target.stores.values() for service in store.services}
+    on_them = {c.service for c in baseline.facts.containers if c.image_id in ours}
+    return _completing(baseline, (on_them | _described(target, commit)) - stores)
+
+
+def _brought(target: Target, baseline: Baseline, commit: str, left: str | None) -> tuple[str, ...]:
+    """Return the services that the commit `left` has, and neither `commit`, `baseline` nor the profile."""
+    known = {service for store in target.stores.values() for service in store.services}
+    known |= {*target.application.services, *(c.service for c in baseline.facts.containers)}
+    wanted = _described(target, commit)
+    # A commit whose compose files cannot be read lacks nothing for certain.
+    return tuple(sorted(_described(target, left) - wanted - known)) if wanted else ()
+
+
+def _described(target: Target, commit: str | None) -> frozenset[str]:
+    """Return the services of `commit`, or of the working copy's; none where its compose files cannot be read.
+
+    No rollback is refused for that: it may be away from a release whose compose files are broken.
+    """
+    try:
+        return services_at(target, commit or head(target.application.repository))
+    except Problem:
+        return frozenset()
+
+
+def _completing(baseline: Baseline, services: Iterable[str]) -> dict[str, str]:
+    """Return those of `services` that had done their work and ended, each with its image id."""
+    wanted = frozenset(services)
+    return {c.service: c.image_id for c in baseline.facts.containers if c.completed and c.service in wanted}
+
+
+def _whole_backup(target: Target, commit: str, stores: Iterable[str], name: str) -> BackupSet:
+    backup = find_backup(target.folders.backups, target.name, commit, name)
+    for store in stores:
+        # Every byte is read before the first service is stopped: a truncated backup must not show halfway.
+        folder = backup.folder / store
+        read_package(folder, kind=target.stores[store].kind)
+        if store not in backup.stores or backup.sealed.get(store) != sha256_of(folder / MANIFEST):
+            raise ActionFailed(
+                what=f"backup of {store}",
+                expected=f"the {MANIFEST} that the set was sealed with",
+                observed="another one" if store in backup.stores else f"a set without {store}",
+                source=str(folder),
+                hint="it is whole, and of another moment than the set says: put back what was moved",
+            )
+        if name == NEWEST:
+            _require_index(backup, store)
+    return backup
+
+
+def _require_index(backup: BackupSet, store: str) -> None:
+    """Check that the set can tell which records of `store` it holds.
+
+    Skipped for a set named by a person, or by the rollback that began with it. Records that its index does
+    not show are exported before they are overwritten.
+    """
+    try:
+        read_index(backup.folder, store, backup.index)
+    except ActionFailed as problem:
+        raise ActionFailed(
+            what=f"index of the backup of {store}",
+            expected=str(problem.expected),
+            observed=str(problem.observed),
+            source=problem.source,
+            hint="put back what that folder had when the backup was taken. Or go back to it as it is, and "
+            f"have all that is there now exported: {shlex.join(['--backup', backup.folder.name])}",
+        ) from None
+
+
+def _require_compose_files(target: Target) -> None:
+    if not target.engine.files:
+        raise UsageProblem(
+            what="compose files",
+            expected="those that the services are created from",
+            observed="none",
+            source="engine.files of the profile",
+            hint='add files = ["…/compose.yaml"] to [engine]',
+        )

@@ -1,0 +1,188 @@
+"""A rollback to the running version, tried as far as possible without changing anything."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from shlex import quote
+
+from pydantic import SecretStr
+
+from rollproof.backups.images import images_to_load
+from rollproof.baseline.folder import Baseline
+from rollproof.engines.compose_project import ComposeProject
+from rollproof.engines.factory import open_engine
+from rollproof.errors import ActionFailed, Problem, UsageProblem, listed
+from rollproof.git.repository import GIT_SECONDS, command, files_at, git, head, top_of
+from rollproof.home import typed
+from rollproof.incident.trials import Part, PartTrial
+from rollproof.planning.foresight import Foreseen, foresee, problems, said
+from rollproof.planning.lock_state import lock_state
+from rollproof.planning.plan import Plan, plan_emergency
+from rollproof.planning.refusals import Allowed, refusals
+from rollproof.planning.unfinished import refuse_unfinished
+from rollproof.profile.data_formats import Fit
+from rollproof.profile.profile import Target
+from rollproof.system.command import Deadline, run_command
+
+SECONDS = 60.0
+
+
+class RollbackTrial:
+    """The parts of an emergency rollback to the commit that the working copy is on, each tried once."""
+
+    def __init__(self, target: Target, baseline: Baseline) -> None:
+        """Try nothing yet; `baseline` knows the images."""
+        self._target = target
+        self._baseline = baseline
+        self._project = ComposeProject(target.engine)
+        self._tried: dict[Part, PartTrial] = {}
+
+    def of(self, part: Part) -> PartTrial:
+        """Return the result of `part`."""
+        parts: Mapping[Part, Callable[[], str]] = {
+            Part.PLAN: self._plan,
+            Part.IMAGES: self._images,
+            Part.CHECKOUT: self._checkout,
+            Part.COMPOSE_FILES: self._compose_files,
+            Part.FORESIGHT: self._foresight,
+            Part.REFUSALS: self._refusals,
+        }
+        if part not in self._tried:
+            try:
+                self._tried[part] = PartTrial(part, parts[part]())
+            except Problem as problem:
+                self._tried[part] = PartTrial(part, problem=problem)
+        return self._tried[part]
+
+    @cached_property
+    def _commit(self) -> str:
+        return head(self._target.application.repository)
+
+    @cached_property
+    def _planned(self) -> Plan | Problem:
+        # Planning reads every byte of the backup: once is enough, even when it fails.
+        try:
+            return plan_emergency(self._target, self._commit)
+        except Problem as problem:
+            return problem
+
+    def _require_plan(self) -> Plan:
+        if isinstance(self._planned, Problem):
+            raise self._planned
+        return self._planned
+
+    def _plan(self) -> str:
+        plan = self._require_plan()
+        backup = plan.backup.folder.name if plan.backup else "no backup"
+        return f"{plan.wish}: {len(plan.images)} services and {len(plan.stores)} stores, from {backup}"
+
+    def _images(self) -> str:
+        services = self._target.application.services
+        images = self._baseline.facts.images(services)
+        missing = [service for service in services if service not in images]
+        if missing:
+            raise UsageProblem(
+                what="images of the baseline",
+                expected=f"one for each of {', '.join(services)}",
+                observed=f"none for {', '.join(missing)}",
+                source=str(self._baseline.folder),
+                hint=f"capture a new baseline while they run: {typed('capture')}",
+            )
+        gone = images_to_load(self._target.folders.backups, images, self._project, deadline=SECONDS)
+        kept = f"; {gone} of them in the backup alone" if gone else ""
+        return f"{len(set(images.values()))} images of {len(images)} services are there, by id{kept}"
+
+    def _checkout(self) -> str:
+        """Write the commit's files out as a checkout would; the repository and its index stay as they are."""
+        repository = self._target.application.repository
+        if git(repository, "rev-parse", "--is-shallow-repository") == "true":
+            raise ActionFailed(
+                what="history of the repository",
+                expected="all of it",
+                observed="a shallow clone, which lacks older commits",
+                source=str(repository),
+                hint=f"git -C {quote(str(repository))} fetch --unshallow",
+            )
+        top = top_of(repository)
+        with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
+            index, tree = Path(folder) / "index", Path(folder) / "tree"
+            for arguments in (
+                ("read-tree", self._commit),
+                ("checkout-index", "--all", "--quiet", f"--prefix={tree}/"),
+            ):
+                run_command(
+                    command(top, *arguments),
+                    what=f"git {arguments[0]} of {self._commit[:12]} into a folder of its own",
+                    deadline=Deadline(GIT_SECONDS),
+                    environment={"GIT_INDEX_FILE": SecretStr(str(index))},
+                    discard=True,
+                )
+            # In `tree`, a submodule is an empty folder.
+            written = sum(not path.is_dir() or path.is_symlink() for path in tree.rglob("*"))
+        kinds = git(top, "ls-tree", "-r", "--full-tree", "--format=%(objecttype)", self._commit).split()
+        if written != kinds.count("blob"):
+            raise ActionFailed(
+                what=f"checkout of {self._commit[:12]}",
+                expected=f"{kinds.count('blob')} files",
+                observed=f"{written}",
+                source=str(repository),
+                hint=f"git -C {quote(str(repository))} fsck",
+            )
+        return f"{written} files of {self._commit[:12]} were checked out"
+
+    def _compose_files(self) -> str:
+        profile = self._target.engine
+        with files_at(self._target.application.repository, self._commit, profile.files) as files:
+            described = self._project.described(deadline=SECONDS, files=files)
+        missing = [name for name in self._target.application.services if name not in described]
+        if missing:
+            raise ActionFailed(
+                what=f"compose files at {self._commit[:12]}",
+                expected=f"the services {', '.join(self._target.application.services)}",
+                observed=f"none called {', '.join(missing)}",
+                source=", ".join(map(str, profile.files)),
+                hint="correct engine.files or application.services in the profile",
+            )
+        return f"{len(files)} compose files at {self._commit[:12]} describe {len(described)} services"
+
+    @cached_property
+    def _foreseen(self) -> tuple[Foreseen, ...]:
+        return foresee(self._target, self._require_plan(), open_engine(self._target.engine))
+
+    def _foresight(self) -> str:
+        """Return what fits after the rollback, and what is not judged; raise the first refusal."""
+        for problem in problems(self._foreseen):
+            raise problem
+        fitting = [one for one in self._foreseen if one.judgement.fit is Fit.FITS]
+        words = [f"{one.what}: {one.judgement.reason}" for one in fitting]
+        return "; ".join([*words, *said(self._foreseen)]) or "nothing to judge"
+
+    def _refusals(self) -> str:
+        """Return that nothing would refuse the rollback now; raise the first refusal.
+
+        A protected target's confirmation is taken as given.
+        """
+        target = self._target
+        refuse_unfinished(target.folders.incidents, target.name)
+        lock = lock_state(target)
+        if lock.problem is not None:
+            raise lock.problem
+        if lock.ended:
+            raise ActionFailed(
+                what=f"lock of {target.name}",
+                expected="free, or held by a command that runs",
+                observed=str(lock),
+                source="the target's engine",
+                hint="a rollback would need --take-over: give the next command that option",
+            )
+        allowed = Allowed(confirm=target.name if target.protected else None)
+        found = list(refusals(target, self._require_plan(), allowed, ()))
+        if found:
+            first = found[0]
+            if len(found) > 1:
+                first.add_note(f"and {len(found) - 1} more: {listed([one.summary for one in found[1:]])}")
+            raise first
+        return f"nothing would refuse it; the lock is {lock}"

@@ -1,0 +1,164 @@
+"""The status of a target's newest rollback, read from its incident, which stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from rollproof.errors import UsageProblem
+from rollproof.home import typed
+from rollproof.incident.incident import Incident, RollbackRecord, load_incident
+from rollproof.incident.journal import JournalEvent, read_journal
+from rollproof.incident.journal_steps import Step, id_of, said_in, steps_in
+from rollproof.incident.rollbacks import ROLLBACK_BEGAN
+from rollproof.planning.unfinished import Unfinished, incident_of_unfinished, read_unfinished
+from rollproof.record_names import JOURNAL, ROLLBACK, UNFINISHED
+from rollproof.verdict import Verdict
+
+
+class State(StrEnum):
+    """The state of a step."""
+
+    ENDED = "ended"
+    FAILED = "failed"
+    RUNNING = "running"
+    CUT_OFF = "cut off"
+    BROKEN = "broken"
+    OPEN = "no end"  # it runs, or it was interrupted: not known which
+
+
+_UNKNOWN = {State.RUNNING, State.OPEN, State.BROKEN}
+
+
+@dataclass(slots=True)
+class Ran:
+    """A step that began; `text` is its result, or its error's first line."""
+
+    name: str
+    state: State
+    seconds: float | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The known facts of one rollback. `runs` is the number of times it was begun or resumed.
+
+    If the journal is broken, `steps` are the readable ones, and the last one says so.
+    """
+
+    incident: Incident
+    record: RollbackRecord | None
+    unfinished: Unfinished | None
+    runs: int
+    steps: tuple[Ran, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """*Passed* or *failed* when the rollback has ended, *broken* until that is known."""
+        if self.record is None or any(step.state in _UNKNOWN for step in self.steps):
+            return Verdict.BROKEN
+        return self.record.verdict
+
+    @property
+    def failed(self) -> tuple[Ran, ...]:
+        """The steps that failed or were interrupted."""
+        return tuple(step for step in self.steps if step.state in {State.FAILED, State.CUT_OFF})
+
+
+def newest_rollback(incidents: Path, target: str, runs: Callable[[str], bool | None]) -> Status:
+    """Return the status of the newest rollback of `target`; `runs` says whether an incident's action runs.
+
+    Raises:
+        UsageProblem: there is none, or its record is damaged. Also if the incident of a rollback that did not
+            succeed has a damaged record. `ActionFailed`: its journal cannot be read.
+    """
+    names = (UNFINISHED, ROLLBACK)
+    folders = {path.parent for name in names for path in incidents.glob(f"*/{name}")}
+    of_target = [incident for folder in sorted(folders) if (incident := _of_target(folder, target))]
+    if not of_target:
+        raise UsageProblem(
+            what=f"rollback of {target}",
+            expected="one that was begun",
+            observed="none",
+            source=str(incidents),
+            hint=f"decide which one to begin: {typed('plan')}",
+        )
+    newest = max(of_target, key=_begun)
+    return status_of(newest, running=runs(newest.id))
+
+
+def status_of(incident: Incident, *, running: bool | None) -> Status:
+    """Return the status of the rollback of `incident`; `running` is None if that is unknown.
+
+    Raises:
+        UsageProblem: its record is damaged. `ActionFailed`: its journal cannot be read.
+    """
+    records, broken = read_journal(incident.folder / JOURNAL)
+    begins: list[int] = []
+    try:
+        begins = [
+            number
+            for number, record in enumerate(records)
+            if record["event"] == JournalEvent.STARTED
+            and (known := id_of(record))
+            and known.step is Step.ROLLBACK
+        ]
+        steps = steps_of(records[begins[-1] :] if begins else records, running=running)
+    except (KeyError, TypeError, ValueError):
+        steps = [Ran("the journal", State.BROKEN, text="a step in it is of another shape")]
+    record, unfinished = incident.rollback(), read_unfinished(incident)
+    if broken is not None:
+        steps.append(Ran("the journal", State.BROKEN, text=broken.summary))
+    elif not begins and (record or unfinished) and not any(r["event"] == ROLLBACK_BEGAN for r in records):
+        # Each action is recorded: the journal was removed, or was broken and started again.
+        steps.append(Ran("the journal", State.BROKEN, text="it holds nothing of this rollback"))
+    return Status(
+        incident=incident,
+        record=record,
+        unfinished=unfinished,
+        runs=len(begins),
+        steps=tuple(steps),
+    )
+
+
+def steps_of(records: Iterable[Mapping[str, Any]], *, running: bool | None) -> list[Ran]:
+    """Return the steps of a journal's `records` in the order in which they began.
+
+    A step without an end is *running* while its process runs, else *cut off*; with `running` None, *no end*.
+    """
+    without_end = {True: State.RUNNING, False: State.CUT_OFF, None: State.OPEN}[running]
+    ran: list[Ran] = []
+    for step in steps_in(records)[0]:
+        if step.end is None:
+            ran.append(Ran(step.name, without_end))
+            continue
+        ran.append(Ran(step.name, State(step.end["event"]), float(step.end["seconds"]), said_in(step.end)))
+    return ran
+
+
+def _of_target(folder: Path, target: str) -> Incident | None:
+    """Return the incident in `folder`, or None if it is another target's or unreadable.
+
+    Raises:
+        UsageProblem: it cannot be read, and a rollback of `target` did not succeed in it.
+    """
+    if (folder / UNFINISHED).exists():
+        return incident_of_unfinished(folder / UNFINISHED, target)
+    try:
+        incident = load_incident(folder)
+    except UsageProblem:
+        return None
+    return incident if incident.target == target else None
+
+
+def _begun(incident: Incident) -> str:
+    try:
+        rollback = read_unfinished(incident) or incident.rollback()
+    except UsageProblem:
+        # If this is the newest, its status reports the damage.
+        return incident.started.wall
+    return rollback.started.wall if rollback is not None else ""

@@ -1,0 +1,449 @@
+"""The application's API as a profile describes it: the requests of each function, and what proves its answer.
+
+In a path, a form and a body, ``{name}`` stands for a value: the canary's, or one that an earlier answer gave.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.resources import files
+from itertools import chain
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from rollproof.errors import Wrong, listed, shown
+from rollproof.profile.sections import Model
+
+PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+"""Stands for a value by its name."""
+MERGED = "*"
+"""The key in an object of a body whose value is an object that the other keys are added to."""
+_BRACES = re.compile(r"\{[^{}]*\}")
+_MEANT = re.compile(r"\{\s*\w*\s*\}")
+Kept = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Status = Annotated[int, Field(ge=300, le=599)]
+Place = Annotated[str, Field(pattern=r"^[^.]+(\.[^.]+)*$")]
+"""Where a value is in a JSON answer: names with dots between them, in a list ``*`` for each item or ``0``."""
+_SECRETS = frozenset({"password", "token"})
+
+
+class Call(Model):
+    """One request, and what its answer gives."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    """Method of the request."""
+    path: Annotated[str, Field(pattern=r"^/[^\s\x00-\x1f\x7f]*$")]
+    """Path after `application.api`. A value there is one segment, whatever is in it."""
+    form: dict[str, str] = Field(default_factory=dict)
+    """Fields of a form."""
+    body: dict[str, Any] = Field(default_factory=dict)
+    """Content of a JSON object.
+
+    A text that is a placeholder alone stands for the value as it is, a number or an object. Under the key
+    `*` is an object that the others are added to.
+    """
+    keep: dict[Kept, Place] = Field(default_factory=dict)
+    """What the answer gives, each with its place there, such as `data.items.*.id`."""
+
+    @model_validator(mode="after")
+    def _one_content(self) -> Self:
+        if self.form and self.body:
+            raise Wrong("a form or a body", "both")
+        try:
+            json.dumps(self.body, allow_nan=False)
+        except (TypeError, ValueError):
+            raise Wrong(
+                "a body of JSON: texts, numbers, true or false, lists and tables", "something else"
+            ) from None
+        if MERGED in self.form:
+            raise Wrong(f"names of fields; {MERGED} is for a body", MERGED)
+        for name, value in (*nodes_of(self.form), *nodes_of(self.body)):
+            if name is not None and _MEANT.search(name):
+                raise Wrong("names of fields without a placeholder", shown(name))
+            if name == MERGED and not isinstance(value, Mapping) and not PLACEHOLDER.fullmatch(str(value)):
+                raise Wrong(f"a placeholder alone or a table under {MERGED} of a body", shown(value))
+        return self
+
+    def placeholders(self) -> Iterator[tuple[str, str]]:
+        """Yield the name of each value that it needs, with the key that it stands in.
+
+        In a body, braces around something else than a name are text.
+        """
+        for key, template in (("path", self.path), ("form", self.form), ("body", self.body)):
+            yield from _placeholders(key, template, _MEANT if key == "body" else _BRACES)
+
+
+class Forgetting(Call):
+    """The request that removes something for good."""
+
+    impossible: tuple[Status, ...] = ()
+    """Statuses by which a release says that it cannot."""
+
+
+class Choice(Model):
+    """One value of an item of a list in an answer."""
+
+    among: Place
+    """Place of the items, such as `data.*`; ``*`` where the answer is the list."""
+    where: Annotated[dict[Place, str], Field(min_length=1)]
+    """Places in the item, and the texts that it has there; `{document}` and others stand for values."""
+    at: Place
+    """Place of the value in the item."""
+
+    @model_validator(mode="after")
+    def _of_a_list(self) -> Self:
+        if MERGED not in self.among.split("."):
+            raise Wrong("a place with * for each item", self.among, "among")
+        return self
+
+
+class Sending(Call):
+    """One of the requests that upload a document."""
+
+    file: str = ""
+    """Field of a multipart form that has the document; `form` are its other fields."""
+    choose: dict[Kept, Choice] = Field(default_factory=dict)
+    """Values of items of a list in the answer, each by what its item has."""
+
+    @model_validator(mode="after")
+    def _in_a_form(self) -> Self:
+        if self.file and (self.body or self.file in self.form or self.method == "GET"):
+            raise Wrong("a form, to be sent, whose field of the document is named once", "another request")
+        if twice := sorted(self.keep.keys() & self.choose.keys()):
+            raise Wrong("other names, since keep has these", ", ".join(twice), "choose")
+        return self
+
+
+class Uploading(Model):
+    """An upload: the requests that send a document, and those that remove all of it again."""
+
+    requests: Annotated[tuple[Sending, ...], Field(min_length=1)]
+    """Requests, one after the other; one of them sends the file.
+
+    `{document}` is the document's name, another one each time. Where one keeps a `knowledge_base`, the others
+    are about that one, and so is a question that has to find the document.
+    """
+    removal: Annotated[tuple[Call, ...], Field(min_length=1)]
+    """Requests that remove the document, with all that the application made of it."""
+
+    @model_validator(mode="after")
+    def _one_file(self) -> Self:
+        sending = [call for call in self.requests if call.file]
+        if len(sending) != 1:
+            raise Wrong("one request with file", f"{len(sending)}", "requests")
+        return self
+
+    @model_validator(mode="after")
+    def _removes_no_other(self) -> Self:
+        own = {"document"}.union(*({*call.keep, *call.choose} for call in self.requests))
+        for call in self.removal:
+            if own.isdisjoint(name for _, name in call.placeholders()):
+                raise Wrong(f"{{…}} of {listed(sorted(own))}, so that it removes no other", "none", "removal")
+        return self
+
+    @property
+    def apart(self) -> bool:
+        """Whether the document is in a knowledge base of its own."""
+        return any("knowledge_base" in {*call.keep, *call.choose} for call in self.requests)
+
+
+class Opening(Model):
+    """The requests that begin a conversation."""
+
+    id: Annotated[str, Field(pattern=r"^\S*$")] = ""
+    """Id that it is given, such as `{user}_{new}`, with `{new}`, which is another one each time.
+
+    Without it, a request keeps the id that the application gives, as `conversation`.
+    """
+    requests: Annotated[tuple[Call, ...], Field(min_length=1)]
+    """Requests, one after the other."""
+
+
+class Part(Model):
+    """A part of an answer."""
+
+    at: Place
+    """Place of it in the answer, or in each event."""
+    where: dict[Place, str] = Field(default_factory=dict)
+    """Places and values that an event has, if it has this part."""
+
+
+class Chat(Call):
+    """The question, and how its answer comes."""
+
+    answer: Literal["events", "json", "text"] = "events"
+    """How it comes: as server-sent events whose data is JSON, as one JSON document, or as plain text."""
+    always: tuple[Place, ...] = ()
+    """Places at which every event has a text; another event ends the answer irregularly."""
+    end: str = ""
+    """Data of the last event, such as `[DONE]`; without it the answer ends with the stream."""
+    text: Part | None = None
+    """The answer's words."""
+    files: Part | None = None
+    """Names of the files that the answer was made from."""
+
+    @model_validator(mode="after")
+    def _proved(self) -> Self:
+        if self.answer == "text" and (self.text or self.files):
+            raise Wrong("neither text nor files, since the answer is text as it comes", "one of them")
+        if self.answer != "text" and not self.text:
+            raise Wrong("text: where the answer's words are", "none")
+        return self
+
+
+class Functions(Model):
+    """The application's API: the requests by which verification uses it as the canary.
+
+    A function that is not described is not verified, and `known-limits.md` says so.
+    """
+
+    api: Literal["layra", "own"] = "layra"
+    """Description to begin with: that of LAYRA, or none.
+
+    With `layra`, a table here replaces the one of the same name.
+    """
+    header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "Authorization"
+    """Header that has the token."""
+    authorization: Annotated[str, Field(pattern=r"^[^{}\r\n]*\{token\}[^{}\r\n]*$")] = "Bearer {token}"
+    """Value of that header."""
+    log_in: tuple[Call, ...] = ()
+    """Requests of a log-in, from `{user}` and `{password}`. One keeps the `token`.
+
+    What else they keep is there for all other requests. Without any, the canary's password is the token.
+    """
+    log_out: Call | None = None
+    """Request that ends a session, so that nothing of its log-in is left."""
+    tokens: Literal["stored", "none"] = "stored"
+    """Whether a log-in leaves something behind, which `log_out` or `application.canary.sweeper` removes."""
+    owner: Call | None = None
+    """Request that tells whose token it is, and keeps the `user`."""
+    own: Call | None = None
+    """Request for what belongs to the canary alone, or to `{owner}`: then another user's is asked for."""
+    documents: Call | None = None
+    """Request for the names of the documents in `{knowledge_base}`: it keeps each `name`.
+
+    If it keeps the `total` too, it is asked for `{page}` after `{page}`, from 1, of `{page_size}`.
+    """
+    conversation: Opening | None = None
+    """Beginning of a conversation, for an application that has them."""
+    chat: Chat | None = None
+    """Request that asks the canary's `{question}`."""
+    conversations: Call | None = None
+    """Request for the canary's conversations: it keeps each `conversation`."""
+    turns: Call | None = None
+    """Request for the turns of `{conversation}`: it keeps each `turn`."""
+    forget: Forgetting | None = None
+    """Request that removes `{conversation}`."""
+    upload: Uploading | None = None
+    """Upload of `application.canary.upload`, which is listed among the `documents` once it is taken in."""
+    wrong_password: tuple[Status, ...] = (401,)
+    """Statuses with which a wrong password is refused."""
+    refused: tuple[Status, ...] = (401, 403, 404)
+    """Statuses with which another user's token, or none, is refused."""
+    gone: tuple[Status, ...] = (404,)
+    """Statuses of a conversation, or a knowledge base, that was removed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_the_api(cls, given: Any) -> Any:  # noqa: ANN401 - whatever the profile holds
+        """Begin with the description that `api` names."""
+        if isinstance(given, Mapping) and given.get("api", "layra") == "layra":
+            return {**_layra(), **given}
+        return given
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for key, placeholders, known in self._used():
+            for where, name in placeholders:
+                in_path = where in {"path", "id"}
+                if name not in known or (in_path and name in _SECRETS):
+                    values = listed(sorted(known - _SECRETS if in_path else known))
+                    raise Wrong(f"{{…}} to be one of {values}", f"{{{shown(name)}}}", f"{key}.{where}")
+        for key, name, calls in self._kept():
+            places = [call.keep[name] for call in calls if name in call.keep]
+            if not places:
+                raise Wrong(f"keep to name the place of {name}", "none", key)
+            if key in _LISTED and MERGED not in places[0].split("."):
+                raise Wrong(f"a place of {name} with * for each item", places[0], f"{key}.keep.{name}")
+        return self
+
+    @model_validator(mode="after")
+    def _meant(self) -> Self:
+        if self.header.lower() in _OF_HTTP:
+            raise Wrong("a header that is not HTTP's own", self.header, "header")
+        for key, name in _MEANING.items():
+            call = getattr(self, key)
+            if call and name not in {one for _, one in call.placeholders()}:
+                raise Wrong(f"{{{name}}} in the request", "none", key)
+        for key, names in _KEPT.items():
+            call = getattr(self, key)
+            if call and (unread := sorted({*call.keep} - names)):
+                raise Wrong(f"keep of {listed(sorted(names)) or 'nothing'}", ", ".join(unread), f"{key}.keep")
+        return self
+
+    @model_validator(mode="after")
+    def _unambiguous(self) -> Self:
+        for call in self.log_in:
+            if taken := sorted(_GIVEN & {*call.keep}):
+                raise Wrong("other names, since these are given", ", ".join(taken), "log_in.keep")
+        given = (_GIVEN | {"token"}) - {"knowledge_base"}
+        for sending in self.upload.requests if self.upload else ():
+            if taken := sorted(given & {*sending.keep, *sending.choose}):
+                raise Wrong("other names, since these are given", ", ".join(taken), "upload.requests")
+        documents = self.documents
+        asked = {name for _, name in documents.placeholders()} if documents else set()
+        if documents and "total" in documents.keep and "page" not in asked:
+            raise Wrong("{page} in a request whose answer tells the total", "none", "documents")
+        if documents and "page" in asked and "total" not in documents.keep:
+            raise Wrong("keep to name the place of total, since {page} is asked for", "none", "documents")
+        if self.conversation and self.conversation.id and "{new}" not in self.conversation.id:
+            raise Wrong("{new}, so that each is another one", shown(self.conversation.id), "conversation.id")
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_nothing(self) -> Self:
+        if self.conversation and self.chat and not self.forget:
+            raise Wrong("forget, since each question leaves a conversation", "none")
+        if self.upload and not self.documents:
+            raise Wrong("documents, by which an upload is seen", "none")
+        return self
+
+    def described(self) -> frozenset[str]:
+        """Return the names of the functions that verification can use."""
+        found = {name for name in _FUNCTIONS if getattr(self, name)}
+        if self.chat and self.chat.files:
+            found.add("sources")
+        if self.own and "owner" in {name for _, name in self.own.placeholders()}:
+            found.add("others")
+        return frozenset(found)
+
+    @staticmethod
+    def known() -> frozenset[str]:
+        """Return all that a check may need."""
+        return _NEEDED | {*_FUNCTIONS}
+
+    def undescribed(self) -> Iterator[str]:
+        """Yield the names of the functions that are not described, in the order of the profile's keys."""
+        return (name for name in _FUNCTIONS if not getattr(self, name))
+
+    def _used(self) -> Iterator[tuple[str, Iterable[tuple[str, str]], set[str]]]:
+        """Yield each request's key, the placeholders in it, and the names of the values that it may use."""
+        known = {"user", "password"}
+        for call in self.log_in:
+            yield "log_in", call.placeholders(), set(known)
+            known |= {*call.keep}
+        known = (known - {"password"}) | {"token", "knowledge_base"}
+        of_conversation = known | {"conversation"}
+        if self.conversation:
+            begun = known | {"new"} | ({"conversation"} if self.conversation.id else set())
+            yield "conversation", _placeholders("id", self.conversation.id), known | {"new"}
+            for call in self.conversation.requests:
+                yield "conversation.requests", call.placeholders(), set(begun)
+                begun |= {*call.keep}
+        if self.upload:
+            yield from self._used_by(self.upload, known | {"document"})
+        more: Iterable[tuple[str, Call | None, set[str]]] = (
+            ("log_out", self.log_out, known),
+            ("owner", self.owner, known),
+            ("own", self.own, known | {"owner"}),
+            ("documents", self.documents, known | {"page", "page_size"}),
+            ("chat", self.chat, (of_conversation if self.conversation else known) | {"question"}),
+            ("conversations", self.conversations, known),
+            ("turns", self.turns, of_conversation),
+            ("forget", self.forget, of_conversation),
+        )
+        yield from ((key, call.placeholders(), names) for key, call, names in more if call)
+
+    @staticmethod
+    def _used_by(
+        upload: Uploading, known: set[str]
+    ) -> Iterator[tuple[str, Iterable[tuple[str, str]], set[str]]]:
+        for sending in upload.requests:
+            yield "upload.requests", sending.placeholders(), set(known)
+            for name, choice in sending.choose.items():
+                texts = choice.where.values()
+                used = chain.from_iterable(_placeholders("where", text) for text in texts)
+                yield f"upload.requests.choose.{name}", used, set(known)
+            known |= {*sending.keep, *sending.choose}
+        for call in upload.removal:
+            yield "upload.removal", call.placeholders(), set(known)
+
+    def _kept(self) -> Iterator[tuple[str, str, tuple[Call, ...]]]:
+        """Yield what has to be kept: the key, the name, and the requests of which one must keep it."""
+        if self.log_in:
+            yield "log_in", "token", self.log_in
+        if self.conversation and not self.conversation.id:
+            yield "conversation", "conversation", self.conversation.requests
+        for key, name, call in (
+            ("owner", "user", self.owner),
+            ("documents", "name", self.documents),
+            ("conversations", "conversation", self.conversations),
+            ("turns", "turn", self.turns),
+        ):
+            if call:
+                yield key, name, (call,)
+
+
+# Functions whose answers are lists.
+_LISTED = frozenset({"documents", "conversations", "turns"})
+# Values that no log-in may give another meaning.
+_GIVEN = frozenset(
+    {
+        *("user", "password", "knowledge_base", "owner", "question"),
+        *("conversation", "new", "page", "page_size", "document"),
+    }
+)
+# Without it, a function would do something else than it is for.
+_MEANING = {
+    "chat": "question",
+    "turns": "conversation",
+    "forget": "conversation",
+}
+# The parts of an answer that are read; the keys of a log-in and of a conversation's beginning are free.
+_KEPT: Mapping[str, frozenset[str]] = {
+    "log_out": frozenset(),
+    "owner": frozenset({"user"}),
+    "own": frozenset(),
+    "documents": frozenset({"name", "total"}),
+    "chat": frozenset(),
+    "conversations": frozenset({"conversation"}),
+    "turns": frozenset({"turn"}),
+    "forget": frozenset(),
+}
+_OF_HTTP = frozenset(
+    {
+        *("connection", "content-length", "content-type"),
+        *("host", "transfer-encoding", "user-agent"),
+    }
+)
+_NEEDED = frozenset({"others", "sources", "expected_text", "stored_tokens"})
+_FUNCTIONS = (
+    *("log_in", "owner", "own", "documents", "conversation", "chat"),
+    *("conversations", "turns", "forget", "upload"),
+)
+
+
+def nodes_of(value: Any, key: str | None = None) -> Iterator[tuple[str | None, Any]]:  # noqa: ANN401 - JSON
+    """Yield a JSON value and everything in it, each with its name in the object around it, or None."""
+    yield key, value
+    if isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from nodes_of(one, name)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from nodes_of(one)
+
+
+def _placeholders(key: str, template: object, braces: re.Pattern[str] = _BRACES) -> Iterator[tuple[str, str]]:
+    for _, text in nodes_of(template):
+        if isinstance(text, str):
+            yield from ((key, found[1:-1]) for found in braces.findall(text))
+
+
+def _layra() -> dict[str, Any]:
+    text = files("rollproof.profile").joinpath("apis", "layra.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)

@@ -1,0 +1,107 @@
+"""The known kinds of store: each is found by its descriptor, and this module names none.
+
+The suite's own are the modules `descriptor` in the packages of `rollproof/stores`. Others are entry points of
+the group `GROUP`: any importable distribution may bring one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Union
+
+from pydantic import Field
+
+from rollproof.errors import UsageProblem, Wrong
+from rollproof.profile.sections import Place, StoreProfile
+from rollproof.profile.store_descriptor import Descriptor, Trait
+
+GROUP = "rollproof.stores"
+_STORES = Path(__file__).parents[1] / "stores"
+
+
+@cache
+def discovered() -> tuple[Mapping[str, Descriptor[Any]], tuple[UsageProblem, ...]]:
+    """Return every usable kind of store, and the errors of the others."""
+    found: dict[str, Descriptor[Any]] = {}
+    wrong: list[UsageProblem] = []
+    for path in sorted(_STORES.glob("*/descriptor.py")):
+        descriptor = import_module(f"rollproof.stores.{path.parent.name}.descriptor").DESCRIPTOR
+        found[descriptor.kind] = descriptor
+    for entry in sorted(entry_points(group=GROUP)):
+        try:
+            descriptor = entry.load()
+        except (ImportError, AttributeError) as error:
+            wrong.append(_refused(entry.value, f"{type(error).__name__}: {error}"))
+            continue
+        if not isinstance(descriptor, Descriptor):
+            wrong.append(_refused(entry.value, f"a {type(descriptor).__name__}"))
+        elif descriptor.kind in found:
+            wrong.append(_refused(entry.value, f"a second one of kind {descriptor.kind}"))
+        else:
+            found[descriptor.kind] = descriptor
+    return found, tuple(wrong)
+
+
+def kinds() -> Mapping[str, Descriptor[Any]]:
+    """Return the descriptor of every kind of store, by the kind's name."""
+    return discovered()[0]
+
+
+def require_sound_kinds() -> None:
+    """Check that every kind of store from an entry point is usable.
+
+    Raises:
+        UsageProblem: an entry point of the group names no descriptor, or a kind that already exists.
+    """
+    for problem in discovered()[1]:
+        raise problem
+
+
+def _refused(place: str, observed: str) -> UsageProblem:
+    return UsageProblem(
+        what="kind of store",
+        expected="the descriptor of a kind of its own",
+        observed=observed,
+        source=f"{place}, an entry point of the group {GROUP}",
+        hint="correct the distribution that names it there, or remove it from this environment",
+    )
+
+
+def descriptor_of(profile: StoreProfile) -> Descriptor[Any]:
+    """Return the descriptor of a profile's store."""
+    return kinds()[profile.kind]
+
+
+def has_trait(kind: str, trait: Trait) -> bool:
+    """Return whether stores of a `kind` have a trait; False for a kind that only a baseline knows."""
+    return kind in kinds() and trait in kinds()[kind].traits
+
+
+def kinds_that(attribute: str) -> str:
+    """Return the kinds whose descriptors have `attribute`, in words."""
+    return ", ".join(kind for kind, descriptor in kinds().items() if getattr(descriptor, attribute))
+
+
+def wrong_place(place: Place, stores: Mapping[str, StoreProfile]) -> Wrong | None:
+    """Return the mistake in a reference's place, if it is one."""
+    if place.store not in stores:
+        return Wrong(f"a store of {', '.join(stores)}", place.store)
+    wrong = descriptor_of(stores[place.store]).wrong_place
+    if wrong is None:
+        kind = stores[place.store].kind
+        return Wrong("a store whose records hold names", f"{place.store} of kind {kind}")
+    return wrong(place)
+
+
+if TYPE_CHECKING:
+    AnyStore = StoreProfile
+else:
+    AnyStore = Annotated[
+        Union[tuple(descriptor.profile for descriptor in kinds().values())],  # noqa: UP007 - as many as there are
+        Field(discriminator="kind"),
+    ]
+"""A store in a profile: the section of its kind, for every known kind."""

@@ -1,0 +1,145 @@
+"""The profile's demands for the pre-migration gate. Data only."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, PositiveInt, StringConstraints
+
+from rollproof.errors import Wrong, shown
+from rollproof.profile.sections import Model
+from rollproof.redaction.secret import Channel, ExistingFile, ProfileFile, ProfilePath
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, le=7 * 24 * 3600)]
+
+# Time for creating and ending the instance, in addition to the restore.
+_BESIDE_SECONDS = 120.0
+
+
+def _of_a_check(item: str) -> str:
+    if not item.startswith("test_"):
+        raise Wrong("the name of a check, test_…, or a pattern of such names", shown(item))
+    return item
+
+
+class Backups(Model):
+    """Demands on backups."""
+
+    age_seconds: PositiveInt = 6 * 3600
+    """Seconds that a backup may be old."""
+    skew_seconds: PositiveInt = 300
+    """Seconds that the stores' backups may be apart."""
+    tolerance_percent: Annotated[float, Field(ge=0, lt=100)] = 5.0
+    """Percent of records by which a backup may differ from its source, which keeps changing."""
+    replay_seconds: PositiveInt = 24 * 3600
+    """Seconds that a log must keep its records."""
+
+
+class Scratch(Model):
+    """The scratch instance for restoring a backup, next to the target.
+
+    It is made from the engine's compose files, without published ports.
+    """
+
+    files: tuple[ExistingFile, ...] = ()
+    """Compose files that are merged after the engine's.
+
+    They have values that must differ there, such as the address that a broker advertises.
+    """
+    seconds: Seconds = 300.0
+    """Seconds that restoring and comparing may take together."""
+
+    @property
+    def whole_seconds(self) -> float:
+        """Seconds from the first step of creating the instance to the last step of its end."""
+        return self.seconds + _BESIDE_SECONDS
+
+
+class SavedState(Model):
+    """The state that is recorded before a migration; `rollproof.git.saved_commit` reads and writes it."""
+
+    commit_file: ProfileFile | None = None
+    """File for the commit; by default one of this target in the user's state folder."""
+    migrations: tuple[Text, ...] = ("*.sql", "*/versions/*.py")
+    """Patterns of the files that change data, by their paths in the repository."""
+
+
+class Monitoring(Model):
+    """The monitor's beat, and the regularity of its last samples."""
+
+    beat_seconds: Seconds = 5.0
+    """Seconds from one sample to the next."""
+    samples: PositiveInt = 6
+    """Newest samples of which none may be missing; the last is at most two beats old."""
+
+
+class Team(Model):
+    """The people who must be informed, and the document for them."""
+
+    channels: tuple[Channel, ...] = ()
+    """Apprise URLs of the team, each a secret."""
+    on_call: tuple[Text, ...] = ()
+    """Engineers who may acknowledge; anybody may if it is empty."""
+    acknowledged_seconds: PositiveInt = 4 * 3600
+    """Seconds that an acknowledgement holds."""
+    delivery_seconds: Seconds = 20.0
+    """Seconds that one message may take."""
+    document: ProfileFile | None = None
+    """The change document."""
+    sections: tuple[Text, ...] = ("Expected changes", "Impact", "Rollback plan")
+    """Headings that it must have."""
+
+
+class Rehearsals(Model):
+    """The records of rehearsals, their validity, and the commands that deploy a commit for one."""
+
+    target: str | None = None
+    """Name of the staging target; by default the target itself."""
+    incidents: ProfilePath | None = None
+    """Folder of its records; by default the target's own."""
+    days: PositiveInt = 7
+    """Days that a rehearsal counts."""
+    deploy: tuple[Annotated[tuple[Text, ...], Field(min_length=1)], ...] = ()
+    """Commands that deploy a commit, word by word, run in the repository without a shell.
+
+    `{commit}` is its full id.
+    """
+    deploy_seconds: Seconds = 900.0
+    """Seconds that they may take together."""
+
+
+class Waiver(Model):
+    """A person's word that an item need not hold."""
+
+    item: Annotated[Text, AfterValidator(_of_a_check)]
+    """Name of a check, or a pattern of names.
+
+    For example `test_migration_can_be_undone` or `test_backup_is_recent[[]redis]`.
+    """
+    name: Text
+    """Who waives it."""
+    reason: Text
+    """Why, as every report shows it."""
+    expires: date
+    """The last day on which it holds (UTC)."""
+
+
+class Premigration(Model):
+    """The demands that must hold before a migration is promoted."""
+
+    backup: Backups = Backups()
+    """Demands on backups."""
+    scratch: Scratch = Scratch()
+    """The instance that a backup is tried in."""
+    state: SavedState = SavedState()
+    """The state that is recorded before a migration."""
+    monitoring: Monitoring = Monitoring()
+    """The monitor's beat."""
+    team: Team = Team()
+    """Who must know of the migration."""
+    rehearsal: Rehearsals = Rehearsals()
+    """Rehearsals that count."""
+    waivers: tuple[Waiver, ...] = ()
+    """Items that need not hold, by a person's word."""

@@ -1,0 +1,503 @@
+"""The profile: the parts of the target and the ways to reach them.
+
+A profile is a TOML file; `ROLLPROOF_` environment variables override single keys
+(``ROLLPROOF_APPLICATION__URL``). Everything is checked while it is loaded, and frozen afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from shlex import quote
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from rollproof.errors import UsageProblem, Wrong, did_you_mean, expected_of, listed, reason_of
+from rollproof.home import typed
+from rollproof.profile.application_profile import Application
+from rollproof.profile.bands import Bands
+from rollproof.profile.contacts import Contacts
+from rollproof.profile.kinds import AnyStore, descriptor_of, require_sound_kinds, wrong_place
+from rollproof.profile.mistakes import ProfileProblem, explain, mistake
+from rollproof.profile.premigration import Premigration
+from rollproof.profile.safety import wrong_risk
+from rollproof.profile.sections import Account, Model, Name, Redaction, Reference
+from rollproof.profile.toml import LARGEST_BYTES, parsed
+from rollproof.reading import read_regular
+from rollproof.record_names import ACCOUNTS
+from rollproof.redaction.channel_secrets import parts_of
+from rollproof.redaction.personal import Personal, personal_data
+from rollproof.redaction.redactor import Redactor
+from rollproof.redaction.secret import (
+    ExistingFile,
+    ExistingPath,
+    ProfileFile,
+    ProfilePath,
+    Secret,
+    profile_directory,
+    remember,
+    secrets_in,
+)
+
+PREFIX = "ROLLPROOF_"
+# Our variables that are not keys of the profile.
+OTHER_VARIABLES = frozenset(
+    {"ROLLPROOF_TARGET", "ROLLPROOF_IMAGES", "ROLLPROOF_MYSQL", "ROLLPROOF_SCALE", "ROLLPROOF_SLOT"}
+)
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+class Responding(Model):
+    """Responses to an incident."""
+
+    auto: bool = False
+    """Whether `respond --auto` may begin a rollback without a person's yes."""
+    investigation_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False, le=24 * 3600)] = 300.0
+    """Seconds that a non-critical incident is investigated before the decision."""
+    agreement_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False, le=24 * 3600)] = 900.0
+    """Seconds that a decision, and the yes to it, hold for a rollback that has not begun.
+
+    Neither outlives a reboot.
+    """
+
+
+class Engine(Model):
+    """The container engine."""
+
+    kind: Literal["compose"]
+    """Kind of the engine: docker compose."""
+    project: Name
+    """Compose project of the target."""
+    id: Annotated[str, Field(min_length=1)] | None = None
+    """ID of the engine, of `docker info`: a rollback on another one is refused (default: as captured)."""
+    files: tuple[ExistingFile, ...] = ()
+    """Compose files, in the order in which `docker compose` is given them."""
+    env_file: ExistingFile | None = None
+    """Environment file for `docker compose`."""
+    changing: tuple[Annotated[str, Field(pattern=r"^[^:]+:/")], ...] = ()
+    """Patterns `SERVICE:PATH` of files in containers' own layers that may change by themselves."""
+    deadline_seconds: PositiveFloat = 10.0
+    """Seconds that one question to the engine may take."""
+
+
+class Folders(Model):
+    """The folders of the records."""
+
+    incidents: ProfilePath
+    """Folder of the records of incidents."""
+    baselines: ProfilePath
+    """Folder of the baselines; the link `current` in it names the newest."""
+    backups: ProfilePath
+    """Folder of the backup sets."""
+
+
+class Signing(Model):
+    """The SSH key that records of incidents are signed with, and the keys that are known.
+
+    Neither file is needed to roll back or to verify.
+    """
+
+    key: ProfileFile | None = None
+    """File of a private key without a passphrase, or the `.pub` of one that the agent holds.
+
+    Without it records are unsigned, and say so.
+    """
+    allowed_signers: ProfileFile | None = None
+    """File as `ssh-keygen -Y verify` reads it: a record signed by another key does not hold."""
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise Wrong("a folder", f"something else: {path}")
+    return path
+
+
+class Checks(Model):
+    """Checks of your own beside the suite's."""
+
+    folders: tuple[Annotated[ExistingPath, AfterValidator(_folder)], ...] = ()
+    """Folders of pytest modules with the phases' markers."""
+
+
+class Limits(Model):
+    """Limits of resources; beyond one, phase 1 calls the resource exhausted."""
+
+    memory_percent: Percent = 85.0
+    """Percent of its limit that a container may use of memory."""
+    cpu_percent: Percent = 80.0
+    """Percent of its limit that a container may use of CPU."""
+    pids_percent: Percent = 90.0
+    """Percent of its limit that a container may use of processes."""
+    disk_free_percent: Percent = 10.0
+    """Percent of a file system that must be free."""
+    inodes_free_percent: Percent = 10.0
+    """Percent of a file system's inodes that must be free."""
+    restarts: Annotated[int, Field(ge=0)] = 0
+    """Restarts that a container may have had."""
+    coverage_percent: Percent = 50.0
+    """Percent of a collection's records that phase 4 must have compared.
+
+    With less its content is not verified.
+    """
+
+
+_BESIDE_STORES = frozenset({ACCOUNTS, "index", "set.json", "window.json"})
+"""What lies beside the folders of stores, in a backup set or in a lost window."""
+
+
+class Window(Model):
+    """A phase's place in time, counted from the end of the rollback."""
+
+    start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """Seconds to its beginning."""
+    end: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """Seconds to its end."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.start >= self.end:
+            raise Wrong("start before end", f"{self.start:g} and {self.end:g}")
+        return self
+
+
+class Windows(Model):
+    """The phases' windows in the runbook, and the maximum seconds of one whole run of checks."""
+
+    phase1: Window = Window(start=0, end=120)
+    """Infrastructure."""
+    phase2: Window = Window(start=120, end=180)
+    """Connectivity."""
+    phase3: Window = Window(start=180, end=300)
+    """Functionality."""
+    phase4: Window = Window(start=300, end=600)
+    """Data integrity."""
+    verification: PositiveFloat = 180.0
+    """Seconds that one whole run of checks may take."""
+
+    def as_toml(self, name: str) -> str:
+        """Return one of them as a profile has it: ``windows.phase1 = {start = 0, end = 120}``."""
+        value = getattr(self, name)
+        if isinstance(value, Window):
+            return f"windows.{name} = {{start = {value.start:g}, end = {value.end:g}}}"
+        return f"windows.{name} = {value:g}"
+
+
+class Target(BaseSettings):
+    """A target of verification and rollback, as its profile describes it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
+
+    name: Name
+    """Name of the target: small letters, digits, `_`, `.` and `-`."""
+    engine: Engine
+    """The container engine."""
+    folders: Folders
+    """The folders of the records."""
+    application: Application
+    """The application above the stores."""
+    limits: Limits = Limits()
+    """Limits of resources."""
+    windows: Windows = Windows()
+    """Windows of the phases."""
+    rto_seconds: PositiveInt = 600
+    """Recovery time objective: seconds of downtime, from the first bad sample to the verified end."""
+    rollback_seconds: PositiveInt = 300
+    """Seconds that a rollback may take."""
+    hold_seconds: NonNegativeInt = 1800
+    """Seconds within which a rollback that did not help is not repeated."""
+    protected: bool = False
+    """Whether a rollback needs the target's name too: `--confirm NAME`."""
+    stores: Annotated[dict[Name, AnyStore], Field(min_length=1)]
+    """The stores, by name."""
+    references: dict[Name, Reference] = Field(default_factory=dict)
+    """Rules between stores that must hold after a rollback."""
+    baseline_key: Secret | None = None
+    """Key that baselines are signed with (HMAC), and refused without that signature."""
+    premigration: Premigration = Premigration()
+    """What must hold before a migration is promoted."""
+    severity: Bands = Bands()
+    """The bands of severity."""
+    responding: Responding = Responding()
+    """Settings of `respond`."""
+    checks: Checks = Checks()
+    """Checks of your own."""
+    contacts: Contacts = Contacts()
+    """Who is told of an incident."""
+    redaction: Redaction = Redaction()
+    """What reports hide beside secrets."""
+    signing: Signing = Signing()
+    """The key that records are signed with."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over the profile; there is no other source."""
+        return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _risks_are_those_of_the_matrix(self) -> Self:
+        for name, store in self.stores.items():
+            if wrong := wrong_risk(store):
+                raise wrong.at(f"stores.{name}.risk")
+        return self
+
+    @model_validator(mode="after")
+    def _stores_have_folders_of_their_own(self) -> Self:
+        for name in self.stores:
+            if name in _BESIDE_STORES:
+                expected = "another name, since backups and lost windows have a file or folder of this one"
+                raise Wrong(expected, name).at(f"stores.{name}")
+        return self
+
+    @model_validator(mode="after")
+    def _references_between_places(self) -> Self:
+        every = {
+            **{f"references.{name}": reference for name, reference in self.references.items()},
+            **{
+                f"application.canary.references.{name}": reference
+                for name, reference in self.application.canary.references.items()
+            },
+        }
+        for name, reference in every.items():
+            for place in (reference.referencing, reference.referenced):
+                if wrong := wrong_place(place, self.stores):
+                    raise wrong.at(name)
+        return self
+
+    @model_validator(mode="after")
+    def _migrations_are_of_a_database(self) -> Self:
+        databases = [name for name, store in self.stores.items() if descriptor_of(store).revisions]
+        for service, migrations in self.application.migrations.items():
+            at = f"application.migrations.{service}"
+            if service not in self.application.services:
+                raise Wrong(f"one of {', '.join(self.application.services)}", service).at(at)
+            if migrations.store not in databases:
+                expected = f"a store that alembic migrates ({', '.join(databases) or 'there is none'})"
+                raise Wrong(expected, migrations.store).at(f"{at}.store")
+        return self
+
+    @model_validator(mode="after")
+    def _stores_together_are_stores(self) -> Self:
+        for name, store in self.stores.items():
+            others = sorted(set(store.together) - (set(self.stores) - {name}))
+            if others:
+                expected = f"other stores, of {', '.join(self.stores)}"
+                raise Wrong(expected, ", ".join(others)).at(f"stores.{name}.together")
+        return self
+
+    @model_validator(mode="after")
+    def _mounts_are_of_services_that_stop(self) -> Self:
+        maintenance = self.application.maintenance
+        stays = maintenance.service if maintenance else ""
+        stopped = [service for service in self.application.services if service != stays]
+        for name, store in self.stores.items():
+            others = sorted({service for service, _ in store.mounts} - set(stopped))
+            if others:
+                expected = (
+                    f"mounts of services that a rollback stops ({', '.join(stopped) or 'there is none'})"
+                )
+                raise Wrong(expected, f"mounts of {', '.join(others)}").at(f"stores.{name}")
+        return self
+
+    def together(self, name: str) -> tuple[str, ...]:
+        """Return the stores that a rollback of store `name` restores: itself first, then all `together`."""
+        found, waiting = list[str](), [name]
+        while waiting:
+            one = waiting.pop(0)
+            if one not in found:
+                found.append(one)
+                waiting += [*self.stores[one].together]
+                waiting += [other for other, store in self.stores.items() if one in store.together]
+        return tuple(found)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Every compose service that must run: the application's, then the stores', each once."""
+        every = [*self.application.services, *(s for store in self.stores.values() for s in store.services)]
+        return tuple(dict.fromkeys(every))
+
+    def secrets(self) -> frozenset[str]:
+        """The plain text of every secret in this profile, for redaction and the last scan only."""
+        found: Iterator[str] = secrets_in({name: getattr(self, name) for name in type(self).model_fields})
+        channels = (*self.premigration.team.channels, *self.contacts.urls)
+        parts = (part for url in channels for part in parts_of(url.get_secret_value()))
+        return frozenset([*found, *parts])
+
+    @cached_property
+    def personal(self) -> Personal:
+        """The personal data in the records, with its pseudonyms."""
+        return Personal(self.redaction.fields, self.secrets(), _public_names(self))
+
+    def redactor(self) -> Redactor:
+        """Return a redactor that knows this profile's secrets and personal data."""
+        return Redactor(self.secrets(), self.personal)
+
+
+def load_target(path: Path) -> Target:
+    """Load the profile at `path`.
+
+    Raises:
+        ProfileProblem: one error a line pair, naming file, key, expected and observed; exit code 4.
+        UsageProblem: a distribution brings a kind of store that cannot be used.
+    """
+    require_sound_kinds()
+    profile = _read(path)
+    _refuse_unknown_tables(profile, path)
+    token = profile_directory.set(path.resolve().parent)
+    try:
+        _refuse_unknown_variables()
+        target = Target(**profile)
+    except ValidationError as error:
+        raise ProfileProblem(explain(error, path, Target, PREFIX)) from None
+    except (SettingsError, RecursionError) as error:
+        raise ProfileProblem(list(_no_json(error))) from None
+    finally:
+        profile_directory.reset(token)
+    for secret in target.secrets():
+        remember(secret)
+    personal_data.set(target.personal)
+    return target
+
+
+def _no_json(error: Exception) -> Iterator[UsageProblem]:
+    """Yield a mistake for each variable of the environment whose value should be JSON, and is not."""
+    names = [name for name in sorted(os.environ) if name.upper().startswith(PREFIX)]
+    wrong = {name: said for name in names if (said := _wrong_json(name))}
+    for name, said in (wrong or {f"a variable of {PREFIX}…": type(error).__name__}).items():
+        yield mistake(
+            what=name,
+            expected="a value that fits its key, as JSON where the key is a table",
+            observed=said,
+            source="the environment",
+            hint=f"unset {name}, or override a single key: ROLLPROOF_APPLICATION__URL=…",
+        )
+
+
+def _wrong_json(name: str) -> str:
+    """Return what is wrong with the JSON in a variable, without its text, or "" if its value may be used."""
+    text = os.environ[name]
+    if name in OTHER_VARIABLES or ("__" in name and not text.startswith(("[", "{"))):
+        return ""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return f"{len(text):,} characters that are no JSON ({type(error).__name__})"
+    return ""
+
+
+def _bytes_of(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise Wrong("a readable TOML file", "a folder" if path.is_dir() else "no regular file")
+    return read_regular(path, LARGEST_BYTES)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return parsed(_bytes_of(path))
+    except OSError as error:
+        expected, observed = expected_of(error, "a readable TOML file"), reason_of(error)
+        mended = f"correct its permissions: ls -l {quote(str(path))}"
+    except Wrong as wrong:
+        expected, observed, mended = wrong.expected, wrong.observed, f"correct that in {path.name}"
+    hint = mended if path.is_file() else _another_profile(path.parent)
+    raise ProfileProblem(
+        [mistake(what="profile", expected=expected, observed=observed, source=str(path), hint=hint)]
+    )
+
+
+def _another_profile(folder: Path) -> str:
+    """Return what to do where no profile is: name one of `folder`, or write one."""
+    if near := [str(one) for one in sorted(folder.glob("*.toml")) if _is_profile(one)]:
+        return f"profiles in that folder: {listed(near)}"
+    return f"give the path of a profile; this writes one: {typed('init --project NAME')}"
+
+
+def _is_profile(path: Path) -> bool:
+    try:
+        return "engine" in parsed(_bytes_of(path))
+    except (OSError, Wrong):
+        return False
+
+
+def _refuse_unknown_tables(profile: dict[str, Any], path: Path) -> None:
+    # The constructor would take some names as its own options, such as _env_file.
+    unknown = sorted(set(profile) - set(Target.model_fields))
+    if unknown:
+        names = sorted(Target.model_fields)
+        raise ProfileProblem(
+            [
+                mistake(
+                    what=name,
+                    expected=f"one of {', '.join(names)}",
+                    observed=f"the unknown key {name}",
+                    source=str(path),
+                    hint=did_you_mean(name, names, f"remove {name}", most=1),
+                )
+                for name in unknown
+            ]
+        )
+
+
+def _refuse_unknown_variables() -> None:
+    # extra="forbid" does not see these: pydantic-settings reads only the variables that it knows.
+    known = {f"{PREFIX}{name.upper()}" for name in Target.model_fields}
+    unknown = [
+        name
+        for name in sorted(os.environ)
+        if name.startswith(PREFIX) and name not in OTHER_VARIABLES and name.split("__")[0] not in known
+    ]
+    if unknown:
+        raise ProfileProblem(
+            [
+                mistake(
+                    what=name,
+                    expected=f"one of {', '.join(sorted(known | OTHER_VARIABLES))}",
+                    observed="an unknown variable",
+                    source="the environment",
+                    hint=f"unset {name}, or correct its name",
+                )
+                for name in unknown
+            ]
+        )
+
+
+def _public_names(target: Target) -> Iterator[str]:
+    """Yield the people in the profile: users of accounts, waivers' authors, contacts, those on call."""
+    yield target.application.canary.user
+    yield from (*target.premigration.team.on_call, *(waiver.name for waiver in target.premigration.waivers))
+    for contact in (target.contacts.on_call, target.contacts.tech_lead):
+        yield from contact.names
+    for store in target.stores.values():
+        for account in (store.reader, store.operator):
+            if isinstance(account, Account):
+                yield account.user

@@ -1,0 +1,219 @@
+"""The profile's sections for stores. Data only: no driver is imported here."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+
+from rollproof.collection import first_hidden, hides
+from rollproof.errors import Wrong, shown
+from rollproof.redaction.personal import FIELDS
+from rollproof.redaction.secret import ExistingFile, Secret
+
+_Value = TypeVar("_Value")
+Policy = Literal["exact", "grows", "changes", "volatile"]
+Risk = Literal["low", "medium", "high"]
+Text = Annotated[str, Field(min_length=1)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+# It is a part of names of files.
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100)]
+
+
+def _each_counts(table: dict[str, _Value]) -> dict[str, _Value]:
+    """Refuse a pattern behind a wider one: it has no effect."""
+    if found := first_hidden(table):
+        wide, narrow = (shown(pattern) for pattern in found)
+        if hides(*reversed(found)):
+            raise Wrong(
+                f"one pattern for what {wide} matches", f"{narrow} as well", found[1], hint=f"remove {narrow}"
+            )
+        raise Wrong(
+            f"{narrow} before {wide}, since the first pattern that matches counts",
+            f"{narrow} behind it, without effect",
+            found[1],
+            hint=f"write the narrow one first in the profile: {narrow} above {wide}",
+        )
+    return table
+
+
+class Model(BaseModel):
+    """Frozen; refuses unknown keys; never echoes its input in an error, since that may be a secret."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, strict=False)
+
+
+class Address(Model):
+    """A store's address: a host and port, or a compose service and the port inside its container.
+
+    A service is resolved through the engine: its published port if it has one, else the container's address.
+    """
+
+    host: str | None = None
+    """Name or IP address; exactly one of `host` and `service`."""
+    service: str | None = None
+    """Compose service, found through the engine."""
+    port: Port
+    """Port at `host`, or the port inside the container of `service`."""
+    tls: bool = False
+    """Whether the server is spoken to by TLS."""
+    ca: ExistingFile | None = None
+    """File of the authorities whom TLS trusts; by default the machine's."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.host is None) == (self.service is None):
+            raise Wrong("exactly one of host and service", "none" if self.host is None else "both")
+        if self.ca is not None and not self.tls:
+            raise Wrong("tls = true beside ca", "tls = false")
+        return self
+
+
+class Account(Model):
+    """A user of a store."""
+
+    user: str
+    """Name of the account."""
+    password: Secret
+    """Its password; for an S3 server, the secret key."""
+
+
+class ApiKey(Model):
+    """A key that alone identifies its holder."""
+
+    key: Secret
+    """The key."""
+
+
+class Load(Model):
+    """Limits for reading a store's content; `rollproof.stores.contract.Pace` keeps them."""
+
+    connections: Annotated[int, Field(ge=1, le=32)] = 2
+    """Connections that read at the same time."""
+    chunk_seconds: PositiveFloat = 0.5
+    """Seconds that one request for records should take.
+
+    After one that took thrice that, the reader waits for as long.
+    """
+
+
+class StoreProfile(Model):
+    """The common settings of every store.
+
+    A store that is no server has neither `services` nor an `address`. A kind's own section narrows `kind` to
+    its name, and `reader` and `operator` to its type of account.
+    """
+
+    kind: str
+    """Kind of the store."""
+    address: Address | None
+    """Address of the server."""
+    services: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Compose services that hold the store's data: all are stopped and snapshotted together."""
+    risk: Risk
+    """Risk class in the runbook's data safety matrix; it may be stricter, not weaker."""
+    together: tuple[Text, ...] = ()
+    """Stores whose records are of one moment with its own. A rollback of one restores the others too."""
+    deadline_seconds: PositiveFloat = 10.0
+    """Seconds that one question to the store may take."""
+    policy: Annotated[dict[str, Policy], AfterValidator(_each_counts)] = {}
+    """Policy by a pattern of collection names; the first match counts, and `exact` is the default.
+
+    A pattern behind a wider one is refused, since it has no effect.
+    """
+    touched: Annotated[dict[str, Text], AfterValidator(_each_counts)] = {}
+    """By a pattern of collection names: the field that the application sets at each write.
+
+    With the policy `changes`, no record may differ while that field does not.
+    """
+    made_by_users: tuple[Text, ...] = ()
+    """Patterns of collections that users make, as one for each knowledge base.
+
+    One that the baseline does not know is named in the report, and nothing is wrong.
+    """
+    exclude: dict[str, tuple[str, ...]] = {}
+    """By a pattern of collection names: fields that no digest knows. Every report names these blind spots."""
+    load: Load = Load()
+    """How hard the store may be asked."""
+    reader: Account | ApiKey | None = None
+    """Account that verification reads with; it needs no right to write."""
+    operator: Account | ApiKey | None = None
+    """Account of backups and rollbacks."""
+
+    @property
+    def consumers(self) -> tuple[str, ...]:
+        """The consumers of its records whose lag is watched; none for most kinds."""
+        return ()
+
+    @property
+    def emptied(self) -> bool:
+        """Whether a restore empties the store, so that no backup holds its records."""
+        return False
+
+    @property
+    def mounts(self) -> tuple[tuple[str, str], ...]:
+        """The mounts of the application's services that hold its data: each a service and a place inside.
+
+        After a restore those services are re-created: a container that is only restarted keeps other traces.
+        """
+        return ()
+
+
+class WatchedProfile(StoreProfile):
+    """A store that lists its connected clients."""
+
+    address: Address
+    reader: Account
+    operator: Account
+    bystanders: tuple[str, ...] = ()
+    """Clients that may stay connected during a restore, since they write nothing.
+
+    Each is an account, or an account at one host: `exporter@10.0.0.9`.
+    """
+
+
+class Place(Model):
+    """The place of names in records: fields of a collection."""
+
+    store: str
+    """Store of the profile."""
+    collection: Annotated[str, Field(min_length=1)]
+    """Collection, as baselines name it: `DATABASE.TABLE`, a bucket.
+
+    For the referencing side it may be a pattern.
+    """
+    fields: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    """Fields that make one name, found together in one record.
+
+    In documents and payloads a field may be a path with dots, through lists too. The field of an S3 object is
+    `key`.
+    """
+
+
+class Reference(Model):
+    """A rule: every name in `referencing` is also in `referenced`."""
+
+    referencing: Place
+    """The place of the names."""
+    referenced: Place
+    """The place where each of them must be."""
+    where: dict[str, str] = {}
+    """Records of `referencing` to which it applies, by equality of fields."""
+
+    @model_validator(mode="after")
+    def _as_many_fields(self) -> Self:
+        of, to = len(self.referencing.fields), len(self.referenced.fields)
+        if of != to:
+            raise Wrong("as many fields on both sides", f"{of} and {to}")
+        return self
+
+
+class Redaction(Model):
+    """Personal data, which reports hide beside secrets."""
+
+    fields: tuple[Text, ...] = FIELDS
+    """Fields whose values are shown as pseudonyms.
+
+    Each is the name of a field in any place, or a pattern `STORE/COLLECTION.FIELD`. Case does not matter.
+    The field of a key of Redis or of an object of S3 is `key`.
+    """

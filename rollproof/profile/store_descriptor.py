@@ -1,0 +1,216 @@
+"""The descriptor of a kind of store: everything the suite asks of it. Data only: no driver is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar, get_args
+
+from rollproof.collection import Json
+from rollproof.errors import Wrong
+from rollproof.profile.data_formats import Judgement, Marks
+from rollproof.profile.sections import Place, Risk, StoreProfile
+
+Profile = TypeVar("Profile", bound=StoreProfile)
+KeyFields = tuple[str, ...] | None
+"""The names of the fields that identify a record; None if a schema does not tell."""
+
+
+class Means(StrEnum):
+    """By what means a backup was taken. The manifests of backups have the value."""
+
+    TRANSACTION = "transaction"
+    DOCUMENTS = "documents"
+    COLLECTIONS = "collections"
+    VOLUMES = "volumes"
+    FILES = "files"
+    LOG = "log"
+    KEYS = "keys"
+    COPIES = "copies"
+    VERSIONS = "versions"
+    NOTHING = "nothing"
+    PARTIAL = "partial"
+
+    @property
+    def text(self) -> str:
+        """The kept data, for people."""
+        return _KEPT[self]
+
+
+_KEPT = {
+    Means.TRANSACTION: "a dump of all of it in a single transaction",
+    Means.DOCUMENTS: "every document as it is",
+    Means.COLLECTIONS: "a snapshot of each collection",
+    Means.VOLUMES: "a snapshot of all volumes together",
+    Means.FILES: "every file of each mount",
+    Means.LOG: "every record that is retained",
+    Means.KEYS: "a dump of each key",
+    Means.COPIES: "a copy of each object",
+    Means.VERSIONS: "a listing of all objects, whose contents are versions that the store itself keeps",
+    Means.NOTHING: "nothing: a restore flushes it",
+    Means.PARTIAL: "a part: something is left out, or is not of one moment",
+}
+
+
+class Trait(StrEnum):
+    """A property of only some kinds of store."""
+
+    LOG = "log"
+    """It keeps records for a time, and its readers may fall behind."""
+    VECTORS = "vectors"
+    """It supports vector search."""
+    CONNECTIONS = "connections"
+    """It limits the number of connections, and tells the current number."""
+    EXPIRING = "expiring"
+    """Its records may expire by themselves: after a restore there may be fewer than were kept."""
+    OPERATORS_EXPORT = "operators-export"
+    """No reader's account is given whole records: its export alone reads as the operator."""
+    WHOLE = "whole"
+    """A restore replaces all that the server holds, also what the profile does not list."""
+    APART = "apart"
+    """Native threads of its driver have ended a process: actions work with it in another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """The needed rights of a store's accounts: lines for its own client; ``#`` or ``--`` begins a remark.
+
+    Passwords are not in it: the accounts are there.
+    """
+
+    reader: tuple[str, ...]
+    operator: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Initial:
+    """How accounts come into a server that begins without data, as its vendor's image makes them.
+
+    `users` are there always. Each of `variables` of its container names one. `places` inside it, folders or
+    files, are for scripts or lists that make others. A server that `forgets` loses those at a restart that
+    were made in any other way.
+    """
+
+    users: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    forgets: bool = False
+
+
+class Judge(Protocol):
+    """Judges whether a server reads what another one has written."""
+
+    def __call__(self, written: Marks, reader: Marks, *, in_place: bool) -> Judgement:
+        """Judge a backup with the marks `written`, or, `in_place`, the data that such a server left."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptor(Generic[Profile]):
+    """One kind of store. A text field is the place of a class or function, ``module:name``.
+
+    A place is imported at its first use, and its driver with it. Optional places are "" for a kind that does
+    not have them.
+    """
+
+    profile: type[Profile]
+    """Its section of the profile; the `kind` there names it."""
+    least_risk: Risk
+    """Its class in the runbook's data safety matrix. A profile may be stricter."""
+    means: Callable[[Profile], Means]
+    """The required means of a store's backup, by the store's settings."""
+    keeps_less: Callable[[Profile], str] = lambda _: ""
+    """The setting, in words, with which a store must be of the class low, since little of it is kept."""
+    keys: tuple[str, ...] | Callable[[Json], KeyFields]
+    """The fields that identify a record, or their finder in its collection's recorded schema."""
+    wrong_place: Callable[[Place], Wrong | None] | None = None
+    """Finder of the mistake in a reference's place; None if records hold no names."""
+    traits: frozenset[Trait] = frozenset()
+    noun: str = "collections"
+    """What its users call its collections, and the profile's key for them."""
+    dialect: str = ""
+    """The dialect of its SQL, as sqlglot calls it, by which a migration's statements are judged.
+
+    For a kind whose collections are tables, with their columns and indexes in the recorded schemas.
+    """
+    view: str
+    """Class of `rollproof.stores.contract.StoreView`; made with a `rollproof.stores.reach.Readable`."""
+    content: str
+    """Class of `ContentView`, made in the same way."""
+    export: str
+    """Class of `RecordExport`, made in the same way."""
+    grants: Callable[[Profile], Grants] = lambda _: Grants((), ())
+    """The rights that its reader and its operator need; nothing for a kind without accounts."""
+    rights: str = ""
+    """Function of a `Readable`: the `rollproof.stores.contract.Rights` of its account; changes nothing."""
+    initial: Initial = Initial()
+    """How accounts come into a server that begins without data."""
+    keeper: str
+    """Class of `rollproof.stores.keeper.StoreKeeper`."""
+    judge: Judge | None = None
+    """Judge of the data's format; None for a kind whose backups no server's version matters to."""
+    marks: str = ""
+    """Function of a `Readable`: the `Marks` of the server that runs, for a kind with a `judge`."""
+    revisions: str = ""
+    """Function of a `Readable` and a table: the revisions of alembic in it, none without such a table."""
+    clients: str = ""
+    """Class of `StoreClients`, for a kind that lists its connected clients."""
+    retentions: str = ""
+    """Function of a `Readable`: each log's retention, for a kind with `Trait.LOG`."""
+    addresses: str = ""
+    """Function of a `Readable`: ``host:port`` of every server to which it sends its clients."""
+    sweep: str = ""
+    """Function of a `Readable`, a database and keys: removes these as its reader, returns the number left.
+
+    See `rollproof.application.canary`, its only caller with an account that may do so.
+    """
+    retain: Callable[[int], str] | None = None
+    """The command with which a log keeps its records for so many seconds, for a kind with `Trait.LOG`."""
+    history_of: Callable[[str], str | None] = lambda _: None
+    """The collection whose records' versions one of this name has; None if it has records themselves."""
+    keeps_versions: Callable[[Json], bool | None] = lambda _: None
+    """Whether a collection keeps versions, by its schema; None if the schema does not tell."""
+    keep_versions: str = ""
+    """What to do for that, for a kind whose contents may exist only as versions where they were made."""
+    keep_copies: str = ""
+    """The setting with which a backup holds the contents themselves, for the same kind."""
+    holding: Callable[[Sequence[str]], str] | None = None
+    """The section of a profile that gives a store to the application's own ``SERVICE:PLACE``, in words."""
+    replaying: tuple[str, ...] = ()
+    """Lines for a person who writes exported records again."""
+    recognition: str = ""
+    """Its signs in a compose project without a profile, a `rollproof.stores.recognising.Recognition`.
+
+    "" for a kind that is no service.
+    """
+    finished: str = ""
+    """Function of a sealed backup, if its seal does not prove that it was finished.
+
+    It returns the expected and the observed state in words for an unfinished backup, else None.
+    """
+
+    @property
+    def kind(self) -> str:
+        """Its name in profiles, baselines and backups."""
+        (kind,) = get_args(self.profile.model_fields["kind"].annotation)
+        return str(kind)
+
+    def place_of(self, collection: str) -> str:
+        """Return the place of a collection's records, by which a profile names their fields."""
+        return self.history_of(collection) or collection
+
+    def key_fields(self, schema: Json) -> KeyFields:
+        """Return the fields that identify a record in a collection with the recorded `schema`.
+
+        None if the schema does not tell.
+        """
+        return self.keys(schema) if callable(self.keys) else self.keys
+
+
+def in_a_database(place: Place) -> Wrong | None:
+    """Return the mistake in a place whose collection is not in the form ``DATABASE.NAME``."""
+    database, dot, collection = place.collection.partition(".")
+    if not database or not dot or not collection:
+        return Wrong("a collection DATABASE.NAME", place.collection)
+    return None

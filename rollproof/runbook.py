@@ -1,0 +1,65 @@
+"""The runbook's stages: steps before a migration, severity during it, phases after a rollback.
+
+A check has one stage, by its marker; its parameters say what it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from rollproof.collection import Case
+
+STEPS = ("step1", "step2", "step3", "step4", "step5")
+PHASES = ("phase1", "phase2", "phase3", "phase4")
+SEVERITY = "severity"
+STAGES = (*STEPS, SEVERITY, *PHASES)
+_stage = pytest.StashKey[str | None]()
+
+
+def stage_of(item: pytest.Item) -> str | None:
+    """Return the stage that `item` is marked with, or None."""
+    # Needed a dozen times per check, and otherwise found by walking all markers.
+    if _stage not in item.stash:
+        item.stash[_stage] = next((stage for stage in STAGES if item.get_closest_marker(stage)), None)
+    return item.stash[_stage]
+
+
+OF_A_STORE = (
+    *("store", "collection", "vectors", "schema", "content", "golden"),
+    *("moving_store", "shared_store"),
+)
+"""Parameters of checks that are about a store of the baseline, see `store_in`."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Replica:
+    """One recorded container of a service, as the parameter of a check; `number` is None without others."""
+
+    service: str
+    number: int | None = None
+
+    @property
+    def id(self) -> str:
+        """Its name in a check's id: ``backend``, or the ``backend/2`` of several."""
+        return self.service if self.number is None else f"{self.service}/{self.number}"
+
+    def __repr__(self) -> str:
+        """Return its name as reports show a parameter."""
+        return repr(self.id)
+
+    def __str__(self) -> str:
+        """Return its name."""
+        return self.id
+
+
+def store_in(parameter: object) -> str:
+    """Return the store of a check's parameter: that of a case, or the parameter, which is a store's name."""
+    return parameter.store if isinstance(parameter, Case) else str(parameter)
+
+
+def parameters_of(item: pytest.Item) -> Mapping[str, object]:
+    """Return a check's parameters by name, in their order; empty for a check without parameters."""
+    return item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}

@@ -1,0 +1,123 @@
+"""Counting a store so that a collection's fault stays its own, and a store that hangs is asked once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import TypeVar
+
+from rollproof.errors import Meaning, Problem, Unverifiable
+from rollproof.stores.contract import CollectionsView, StoreView
+
+_UNANSWERED = frozenset({Meaning.TIMEOUT, Meaning.UNREACHABLE})
+Answered = TypeVar("Answered")
+Reader = TypeVar("Reader")
+
+
+class Silent(Unverifiable):
+    """The store answers nothing, not even which collections it has."""
+
+
+def counted(view: StoreView) -> Mapping[str, int | Unverifiable]:
+    """Return each collection's exact count by name, or the problem that came in place of it.
+
+    All are counted together, and one by one only if that fails.
+
+    Raises:
+        Silent: the store answers nothing. `Unverifiable`: it cannot count one by one.
+    """
+    if not isinstance(view, CollectionsView):
+        return view.counts()
+    names = _listed(view)
+    try:
+        return view.counts()
+    except Unverifiable as problem:
+        together = problem
+    found: dict[str, int | Unverifiable] = {}
+    for name in names:
+        # After a failure a connection's state is unknown.
+        view.close()
+        try:
+            found[name] = view.count(name)
+        except Unverifiable as problem:
+            found[name] = problem
+            if problem.means in _UNANSWERED:
+                view.close()
+                _listed(view)
+    if not found:
+        raise together
+    return found
+
+
+def _listed(view: StoreView) -> tuple[str, ...]:
+    """Ask for the names of collections, which touches no record, or whatever else the store can be asked."""
+    try:
+        return tuple(view.collections()) if isinstance(view, CollectionsView) else (view.ask().collection,)
+    except Unverifiable as problem:
+        if problem.means not in _UNANSWERED:
+            raise
+        raise Silent(
+            what=problem.what,
+            expected=problem.expected,
+            observed=problem.observed,
+            source=problem.source,
+            hint=problem.hint,
+            means=problem.means,
+        ) from None
+
+
+class Silences:
+    """The stores that fell silent, so that nothing more is asked of them. Threads may share it."""
+
+    def __init__(self, open_one: Callable[[str], StoreView]) -> None:
+        """Keep `open_one`, which opens a new view of a store by name."""
+        self._open_one = open_one
+        self._silent: dict[str, Problem] = {}
+        self._locks: dict[str, Lock] = {}
+        self._lock = Lock()
+
+    def require(self, store: str) -> None:
+        """Raise again the problem with which a store fell silent."""
+        if store in self._silent:
+            raise self._silent[store].with_traceback(None)
+
+    def guarding(self, opened: Callable[[str], Reader]) -> Callable[[str], Reader]:
+        """Return `opened`, which gives a store's reader by name, but for a store that fell silent."""
+
+        def reader_of(store: str) -> Reader:
+            self.require(store)
+            return opened(store)
+
+        return reader_of
+
+    def ask(self, store: str, question: Callable[[], Answered]) -> Answered:
+        """Return the answer to a question about `store`; after none, see whether it answers anything.
+
+        Raises:
+            Problem: that of the question, or the one with which the store fell silent.
+        """
+        self.require(store)
+        try:
+            return question()
+        except Silent as problem:
+            self._silent[store] = problem
+            raise
+        except Problem as problem:
+            if problem.means in _UNANSWERED:
+                self._look(store)
+            raise
+
+    def _look(self, store: str) -> None:
+        with self._lock:
+            lock = self._locks.setdefault(store, Lock())
+        with lock:
+            if store in self._silent:
+                return
+            try:
+                with self._open_one(store) as view:
+                    _listed(view)
+            except Silent as problem:
+                self._silent[store] = problem
+            except Problem:
+                # It answers, if only with an error.
+                return

@@ -1,0 +1,31 @@
+"""Importing modules that need a store's driver, which the environment may lack."""
+
+from __future__ import annotations
+
+import sys
+from pkgutil import resolve_name
+from typing import Any
+
+from rollproof.errors import Unverifiable
+from rollproof.home import install_hint
+
+
+def at_place(place: str) -> Any:  # noqa: ANN401 - whatever a descriptor names
+    """Import the module at `place`, ``package.module:Name``, and return the named object.
+
+    Raises:
+        Unverifiable: a package that it imports, such as its store's driver, is not installed.
+    """
+    try:
+        return resolve_name(place)
+    except ModuleNotFoundError as error:
+        package = (error.name or place).partition(".")[0]
+        if package == place.partition(".")[0]:
+            raise
+        raise Unverifiable(
+            what=place.partition(":")[0],
+            expected=f"the package {package}",
+            observed="none",
+            source=f"the environment {sys.prefix}",
+            hint=install_hint(),
+        ) from None

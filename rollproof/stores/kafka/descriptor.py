@@ -1,0 +1,82 @@
+"""The profile and descriptor of brokers that speak Kafka's protocol."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rollproof.profile.sections import Account, Address, StoreProfile
+from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait
+
+
+class KafkaProfile(StoreProfile):
+    """A broker that speaks Kafka's protocol."""
+
+    kind: Literal["kafka"]
+    address: Address
+    topics: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Patterns of the target's topics."""
+    groups: tuple[str, ...] = ()
+    """Consumer groups whose positions are recorded and watched."""
+    reader: Account | None = None
+    operator: Account | None = None
+
+    @property
+    def consumers(self) -> tuple[str, ...]:
+        """The groups whose positions are kept."""
+        return self.groups
+
+
+def _retain(seconds: int) -> str:
+    return f"kafka-configs --alter --entity-type topics --add-config retention.ms={seconds * 1000} …"
+
+
+def _grants(profile: KafkaProfile) -> Grants:
+    """State the access lists of a broker with an authorizer; without one, nobody needs any."""
+
+    def lists(account: Account | None, topics: str, groups: str, cluster: str) -> tuple[str, ...]:
+        if account is None:
+            return ("# no account in the profile: the broker's listener must let everybody in",)
+        add = f"kafka-acls --add --allow-principal User:{account.user}"
+        return (
+            "# All topics: one that an account may not describe is left out of every answer.",
+            f"{add} --topic '*' {topics}",
+            f"{add} --group '*' {groups}",
+            f"{add} --cluster {cluster}",
+        )
+
+    read = "--operation Describe --operation DescribeConfigs --operation Read"
+    write = "--operation All"
+    return Grants(
+        reader=lists(
+            profile.reader,
+            read,
+            "--operation Describe --operation Read",
+            "--operation Describe --operation DescribeConfigs",
+        ),
+        operator=lists(profile.operator, write, write, write),
+    )
+
+
+DESCRIPTOR = Descriptor(
+    profile=KafkaProfile,
+    least_risk="low",
+    means=lambda _: Means.LOG,
+    noun="topics",
+    # A message's key here is its partition and offset.
+    keys=(),
+    # However it is used, librdkafka 2.16 reads a null pointer when somebody deletes a topic under a reader,
+    # and fails an assertion when a connection breaks under a question about a group.
+    traits=frozenset({Trait.LOG, Trait.APART}),
+    view="rollproof.stores.kafka.view:View",
+    content="rollproof.stores.kafka.content:Content",
+    export="rollproof.stores.kafka.export:Export",
+    grants=_grants,
+    rights="rollproof.stores.kafka.rights:rights",
+    recognition="rollproof.stores.kafka.recognition:RECOGNITION",
+    keeper="rollproof.stores.kafka.keeper:Keeper",
+    retain=_retain,
+    retentions="rollproof.stores.kafka.inventory:retentions",
+    addresses="rollproof.stores.kafka.view:brokers",
+)

@@ -1,0 +1,407 @@
+"""Kafka, write side: every retained record, the topics' configuration, the groups' offsets.
+
+A log cannot be wound back. If a topic still holds all recorded records, apart from those that the broker has
+removed by itself, a restore leaves it alone. It only sets the groups' offsets back, so that newer records are
+read again. Otherwise it rebuilds the topic, and sets the offsets of every group that had read it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import ExitStack, nullcontext, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import Field
+
+from rollproof.errors import Unverifiable
+from rollproof.profile.sections import Model
+from rollproof.profile.store_descriptor import Means
+from rollproof.stores.kafka.admin import Admin, GroupOffsets, Topic
+from rollproof.stores.kafka.descriptor import KafkaProfile
+from rollproof.stores.kafka.records import NOT_STAMPED, Record, read_records, record_of
+from rollproof.stores.kafka.upkeep import Upkeep, upkeep_of
+from rollproof.stores.kafka.view import SETTLE_SECONDS, Log, Partition, beginnings
+from rollproof.stores.keeper import Restored
+from rollproof.stores.package import Kept, Package, read_package, write_package
+from rollproof.stores.policy import policy_of
+from rollproof.stores.reach import Countdown
+from rollproof.stores.writable import StoreWriter
+from rollproof.system.files import create_file
+
+METHOD = "every retained record, configuration and group offsets"
+# A restore waits this long for the members of the groups to leave.
+IDLE_SECONDS = 30.0
+
+
+class _Topic(Model):
+    """A topic at the time of the backup; `ends` are the offsets after the last record, by partition.
+
+    `upkeep` is what the broker removes by itself, inherited values included; earlier versions wrote none.
+    """
+
+    file: str
+    shape: Topic
+    ends: list[int]
+    upkeep: Upkeep | None = None
+
+    @property
+    def removals(self) -> Upkeep:
+        """What the broker removes by itself, as far as it was recorded."""
+        return upkeep_of(self.shape.configuration) if self.upkeep is None else self.upkeep
+
+
+class _Details(Model):
+    cluster: str
+    topics: dict[str, _Topic]
+    # By group and topic, the committed offset of each partition that has one.
+    groups: dict[str, GroupOffsets]
+    # Of groups outside the profile: for topics that are re-created, which takes their offsets away.
+    others: dict[str, GroupOffsets] = Field(default_factory=dict)
+
+
+class _Found(NamedTuple):
+    """A topic as a restore finds it: its damage in words ("" if it can stay), its newer and expired records.
+
+    `begins` are the offsets at which its partitions begin.
+    """
+
+    damage: str = ""
+    later: int = 0
+    expired: int = 0
+    begins: Mapping[str, int] = {}
+
+
+class Keeper(StoreWriter[KafkaProfile]):
+    """Write side of one broker's topics. See `StoreKeeper`."""
+
+    def back_up(self, folder: Path) -> Kept:
+        """Read every topic to its end, then check that no more records arrive where users may add none."""
+        with Admin(self._reach) as admin:
+            return self._back_up(admin, folder)
+
+    def _back_up(self, admin: Admin, folder: Path) -> Kept:
+        countdown = self._whole.start()
+        with Log(self._reach) as log:
+            topics = log.topics(self._profile.topics)
+            records, ends = self._write(log, topics, folder, countdown)
+            time.sleep(SETTLE_SECONDS)
+            later = Counter(message.topic() for message in log.records(ends, countdown))
+            cluster = log.cluster()
+        spoilt = {
+            topic: count for topic, count in later.items() if policy_of(self._profile, topic) == "exact"
+        }
+        if spoilt:
+            raise self._failed(
+                "records during the backup",
+                expected="none that came after the end that was read",
+                observed=", ".join(f"{count} in {topic}" for topic, count in sorted(spoilt.items())),
+                hint="something writes: stop the application's writers first",
+            )
+        details = _Details(
+            cluster=cluster,
+            topics={
+                name: _Topic(
+                    file=f"{name}.jsonl",
+                    shape=admin.describe(name),
+                    ends=[ends[name, number] for number in range(count)],
+                    upkeep=admin.upkeep(name),
+                )
+                for name, count in topics.items()
+            },
+            groups={group: admin.offsets(group, topics) for group in admin.groups(self._profile.groups)},
+            others=self._others(admin, topics, each=False),
+        )
+        return write_package(
+            folder,
+            kind=self.kind,
+            method=METHOD,
+            means=Means.LOG,
+            records=records,
+            details=details.model_dump(),
+        )
+
+    def restore(self, folder: Path) -> Restored:
+        """Bring back the recorded records and offsets; delete newer topics.
+
+        Raises `ActionFailed` before anything is changed if a group still has members. These would keep
+        reading, and a broker sets no offsets while a group has members.
+        """
+        package = read_package(folder, kind=self.kind)
+        with Admin(self._reach) as admin:
+            return self._restore(admin, package)
+
+    def _restore(self, admin: Admin, package: Package) -> Restored:
+        recorded = _Details.model_validate(package.details)
+        countdown = self._whole.start()
+        groups = sorted({*recorded.groups, *admin.groups(self._profile.groups)})
+        admin.expect_idle(groups, sorted(recorded.topics), IDLE_SECONDS)
+        found = {
+            name: self._found(admin, name, topic, package.path(topic.file), countdown)
+            for name, topic in recorded.topics.items()
+        }
+        moved = {name: package.path(recorded.topics[name].file) for name in found if found[name].damage}
+        # A partition that will not be there again takes its offsets away.
+        there = {
+            name: min(count, recorded.topics[name].shape.partitions)
+            for name, count in (self._topics(moved) if moved else {}).items()
+        }
+        others = _merged(recorded.others, self._others(admin, there, each=True) if moved else {}, moved)
+        # The broker forgets what they have read of a topic that is deleted, and sets nothing while they read.
+        admin.expect_idle(sorted(others), sorted(moved), IDLE_SECONDS)
+        notes: list[str] = []
+        for name, topic in recorded.topics.items():
+            if name in moved:
+                self._make_anew(admin, name, topic, moved[name], countdown)
+            else:
+                admin.configure(name, observed=admin.describe(name), wanted=topic.shape)
+            notes += _told(name, found[name])
+        for name in self._topics(self._profile.topics):
+            if name not in recorded.topics:
+                admin.delete(name, countdown)
+                notes.append(f"topic {name} came after the backup and was deleted")
+        begins = {name: found[name].begins for name in found}
+        notes += self._set_offsets(admin, groups, recorded, moved, begins)
+        for group, offsets in others.items():
+            admin.set_offsets(group, {topic: _renumbered(moved[topic], offsets[topic]) for topic in offsets})
+            notes.append(
+                f"group {group}, which is not in the profile, had read {', '.join(sorted(offsets))}: "
+                f"it stands before the same record again"
+            )
+        records = {name: count - found[name].expired for name, count in package.records.items()}
+        return Restored(records=records, notes=tuple(notes))
+
+    def _others(self, admin: Admin, topics: Mapping[str, int], *, each: bool) -> dict[str, GroupOffsets]:
+        """Return the offsets in `topics` of groups outside the profile.
+
+        A group that does not answer is left out, or with `each` an error. A backup without its offsets is one
+        all the same: a restore asks again.
+        """
+        ours = set(admin.groups(self._profile.groups))
+        found: dict[str, GroupOffsets] = {}
+        for group in admin.groups(["*"]):
+            if group in ours:
+                continue
+            try:
+                found[group] = admin.offsets(group, topics)
+            except Unverifiable:
+                # Some brokers end the connection at the first request for a group that was deleted.
+                with nullcontext() if each else suppress(Unverifiable):
+                    found[group] = admin.offsets(group, topics)
+        return {group: offsets for group, offsets in found.items() if offsets}
+
+    def _write(
+        self, log: Log, topics: Mapping[str, int], folder: Path, countdown: Countdown
+    ) -> tuple[dict[str, int], dict[Partition, int]]:
+        """Write each topic's records to its file; return the number of records and the partitions' ends."""
+        records = dict.fromkeys(topics, 0)
+        ends: dict[Partition, int] = {}
+        with ExitStack() as stack:
+            files = {name: stack.enter_context(create_file(folder / f"{name}.jsonl")) for name in topics}
+            for message in log.records(beginnings(topics), countdown, ends):
+                files[message.topic()].write(record_of(message).line())
+                records[message.topic()] += 1
+        return records, ends
+
+    def _topics(self, patterns: Iterable[str]) -> dict[str, int]:
+        with Log(self._reach) as log:
+            return log.topics(patterns)
+
+    def _found(self, admin: Admin, name: str, topic: _Topic, file: Path, countdown: Countdown) -> _Found:
+        """Look at the topic; nothing is changed."""
+        if name not in self._topics([name]):
+            return _Found("it was gone")
+        shape = admin.describe(name)
+        if shape.partitions != topic.shape.partitions:
+            return _Found(f"it had {shape.partitions} partitions instead of {topic.shape.partitions}")
+        found = self._compared(name, topic, file, countdown)
+        if found.damage:
+            # One reading is not enough to delete a topic: see SETTLE_SECONDS.
+            time.sleep(SETTLE_SECONDS)
+            found = self._compared(name, topic, file, countdown)
+        return found
+
+    def _compared(self, name: str, topic: _Topic, file: Path, countdown: Countdown) -> _Found:
+        """Look for the recorded records: one not at its offset is damaged, or expired.
+
+        The log is closed before this returns. The library (2.16) crashes the process when a topic is deleted
+        under a reader with a request under way.
+        """
+        missing = {_digest(record) for record in read_records(file)}
+        later, removed = 0, _Removed(topic)
+        every = [(name, number) for number in range(topic.shape.partitions)]
+        with Log(self._reach) as log:
+            found = log.beginnings(every, countdown)
+            begins = {str(number): begin for (_, number), begin in found.items()}
+            for message in log.records(beginnings({name: topic.shape.partitions}), countdown):
+                record = record_of(message)
+                known = _digest(record) in missing
+                missing.discard(_digest(record))
+                later += record.offset >= topic.ends[record.partition]
+                removed.see(record, known=known)
+        expired = 0
+        if missing:
+            for record in read_records(file):
+                removed.recorded(record)
+            expired = sum(
+                removed.by_itself(record, begins[str(record.partition)])
+                for record in read_records(file)
+                if _digest(record) in missing
+            )
+        lost = len(missing) - expired
+        damage = f"{lost} of its records were gone or changed" if lost else ""
+        return _Found(damage, later, expired, begins)
+
+    def _make_anew(self, admin: Admin, name: str, topic: _Topic, file: Path, countdown: Countdown) -> None:
+        """Delete, create and fill the topic, and read it back."""
+        admin.delete(name, countdown)
+        admin.create(name, topic.shape, countdown)
+        admin.produce(name, read_records(file), countdown)
+        with Log(self._reach) as log:
+            messages = log.records(beginnings({name: topic.shape.partitions}), countdown)
+            written = _contents(record_of(message) for message in messages)
+        recorded = _contents(read_records(file))
+        if written != recorded:
+            raise self._failed(
+                f"topic {name}, re-created by the restore",
+                expected="the recorded records in their order: by partition, number and digest "
+                f"{_brief(recorded)}",
+                observed=_brief(written),
+                hint="something writes to it, or its retention has removed old records; restore again",
+            )
+
+    def _set_offsets(
+        self,
+        admin: Admin,
+        groups: Iterable[str],
+        recorded: _Details,
+        moved: Mapping[str, Path],
+        begins: Mapping[str, Mapping[str, int]],
+    ) -> Iterator[str]:
+        """Set every recorded offset; yield a note for each group's newer ones, which cannot be removed.
+
+        A group that stood before a record which has expired since stands where its partition begins. From an
+        absent offset, a consumer may skip to the end.
+        """
+        for group in groups:
+            wanted = {
+                topic: _renumbered(moved[topic], partitions)
+                if topic in moved
+                else {number: max(offset, begins[topic][number]) for number, offset in partitions.items()}
+                for topic, partitions in recorded.groups.get(group, {}).items()
+            }
+            admin.set_offsets(group, wanted)
+            shapes = {name: topic.shape.partitions for name, topic in recorded.topics.items()}
+            for topic, partitions in admin.offsets(group, shapes).items():
+                later = sorted(partitions.keys() - wanted.get(topic, {}).keys(), key=int)
+                if later:
+                    yield (
+                        f"group {group} has offsets in {topic} that it did not have, and keeps them: "
+                        f"partitions {', '.join(later)}"
+                    )
+
+
+class _Removed:
+    """Tells the records that a broker has removed by itself from those that were lost.
+
+    A log only loses records from its beginning (by age and size), and those that a later one with the same
+    key supersedes (by compaction). What else is at a recorded offset shows that it is another log: nothing of
+    that partition counts as removed by the broker then.
+    """
+
+    def __init__(self, topic: _Topic) -> None:
+        """Know no record yet; `topic` is as it was recorded, before a migration could change its upkeep."""
+        self._upkeep, self._ends = topic.removals, topic.ends
+        self._strange: set[int] = set()
+        self._last: dict[tuple[int, str | None], int] = {}
+        self._now = time.time()
+
+    def see(self, record: Record, *, known: bool) -> None:
+        """Take a record of the log; `known` says whether it is a recorded one."""
+        if not known and record.offset < self._ends[record.partition]:
+            self._strange.add(record.partition)
+        self.recorded(record)
+
+    def recorded(self, record: Record) -> None:
+        """Take a record of the log, or of the backup."""
+        if self._upkeep.compacted:
+            place = record.partition, record.key
+            self._last[place] = max(record.offset, self._last.get(place, -1))
+
+    def by_itself(self, record: Record, begin: int) -> bool:
+        """Return whether the broker may have removed `record` from a partition that begins at `begin`."""
+        if record.partition in self._strange:
+            return False
+        kind, stamped = record.timestamp
+        ends = self._upkeep.ends(
+            stamped if kind != NOT_STAMPED else None,
+            tombstone=record.value is None,
+            superseded=self._last.get((record.partition, record.key), -1) > record.offset,
+        )
+        over = ends is not None and ends <= self._now
+        # Compaction leaves holes between; age and size take what is oldest.
+        if self._upkeep.compacted and over:
+            return True
+        return record.offset < begin and (over or self._upkeep.size is not None)
+
+
+def _digest(record: Record) -> bytes:
+    return hashlib.sha256(record.line()).digest()
+
+
+def _merged(
+    recorded: Mapping[str, GroupOffsets], now: Mapping[str, GroupOffsets], topics: Container[str]
+) -> dict[str, GroupOffsets]:
+    """Return each group's offsets in `topics`: the recorded ones, and where none were, those of now."""
+    found: dict[str, GroupOffsets] = {}
+    for offsets_of in (now, recorded):
+        for group, offsets in offsets_of.items():
+            wanted = {topic: partitions for topic, partitions in offsets.items() if topic in topics}
+            if wanted:
+                found[group] = found.get(group, {}) | wanted
+    return found
+
+
+def _told(name: str, found: _Found) -> Iterator[str]:
+    if found.damage:
+        yield (
+            f"topic {name} was re-created, since {found.damage}: offsets begin at 0 and groups stand "
+            f"before the same record as recorded"
+        )
+        return
+    if found.expired:
+        yield f"{found.expired} records of topic {name} have expired since the backup, and stay away"
+    if found.later:
+        yield (
+            f"topic {name} still holds every recorded record and was left alone; {found.later} later "
+            f"ones remain and will be read"
+        )
+
+
+def _renumbered(file: Path, committed: Mapping[str, int]) -> dict[str, int]:
+    """Return the offsets for a group that stood at `committed`, now that the records count from 0."""
+    found = dict.fromkeys(committed, 0)
+    for record in read_records(file):
+        partition = str(record.partition)
+        if partition in found and record.offset < committed[partition]:
+            found[partition] += 1
+    return found
+
+
+def _contents(records: Iterable[Record]) -> dict[int, tuple[int, str]]:
+    """Return the number of records and a digest of their contents in order, by partition."""
+    counts: Counter[int] = Counter()
+    digests: dict[int, Any] = {}
+    for record in records:
+        counts[record.partition] += 1
+        digests.setdefault(record.partition, hashlib.sha256()).update(record.content() + b"\n")
+    return {partition: (counts[partition], digest.hexdigest()) for partition, digest in digests.items()}
+
+
+def _brief(contents: Mapping[int, tuple[int, str]]) -> str:
+    return (
+        ", ".join(f"{n}: {count} {digest[:8]}" for n, (count, digest) in sorted(contents.items())) or "none"
+    )

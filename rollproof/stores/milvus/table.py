@@ -1,0 +1,253 @@
+"""A Milvus collection's entities, by primary key: read in blocks, hashed field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import grpc  # type: ignore[import-untyped]
+from pymilvus import DataType, FunctionType, MilvusClient
+from pymilvus.exceptions import MilvusException
+
+from rollproof.stores.contract import RecordHash
+from rollproof.stores.milvus.view import literal, translated
+from rollproof.stores.reach import Reach
+from rollproof.stores.vectors import Hashed, field_hash, float_bytes, json_bytes, record_hash, sparse_bytes
+
+# The server's maximum for a query's limit.
+MOST = 16_384
+LARGEST_KEY = 2**63 - 1
+SMALLEST_KEY = -(2**63)
+DYNAMIC = "$meta"
+
+Key = int | str
+Encode = Callable[[Any], bytes]
+
+
+def _number(value: Any) -> bytes:  # noqa: ANN401 - the client gives int or bool
+    return str(value).encode()
+
+
+def _text(value: str) -> bytes:
+    return value.encode()
+
+
+def _float_vector(value: Any) -> bytes:  # noqa: ANN401 - a list, or an array of numpy's
+    return value.astype("<f4").tobytes() if hasattr(value, "astype") else float_bytes(value)
+
+
+def packed_vector(value: Any) -> bytes:  # noqa: ANN401 - the client gives bytes, or a list of one
+    """Return the bytes of a binary vector, or of a vector of 16-bit floats."""
+    return value if isinstance(value, bytes) else b"".join(bytes(each) for each in value)
+
+
+ENCODERS: dict[DataType, Encode] = {
+    DataType.BOOL: _number,
+    DataType.INT8: _number,
+    DataType.INT16: _number,
+    DataType.INT32: _number,
+    DataType.INT64: _number,
+    DataType.FLOAT: lambda value: float_bytes([value]),
+    DataType.DOUBLE: lambda value: float_bytes([value], "d"),
+    DataType.VARCHAR: _text,
+    DataType.JSON: json_bytes,
+    DataType.FLOAT_VECTOR: _float_vector,
+    DataType.BINARY_VECTOR: packed_vector,
+    DataType.FLOAT16_VECTOR: packed_vector,
+    DataType.BFLOAT16_VECTOR: packed_vector,
+    DataType.SPARSE_FLOAT_VECTOR: sparse_bytes,
+}
+
+
+class Entities:
+    """One collection by its current description. A `Table`: its methods may be called side by side.
+
+    Every read sees at least all data written before this object was made: the server was then asked for its
+    clock. Strong consistency would have the same effect, but cost one tick of the clock, 0.2 s, each time.
+    """
+
+    def __init__(
+        self, reach: Reach, client: MilvusClient, collection: str, excluded: frozenset[str] = frozenset()
+    ) -> None:
+        """Ask for the description and the server's clock; raises `Unverifiable`."""
+        self._reach = reach
+        self._client = client
+        self.collection = collection
+        self._excluded = excluded
+        with translated(reach, f"a description of {collection}"):
+            described = client.describe_collection(collection, timeout=reach.deadline)
+            self.moment = _moment(client, reach.deadline)
+        self.fields: Sequence[Mapping[str, Any]] = described["fields"]
+        self._withheld = _withheld(described)
+        key = next(field for field in self.fields if field.get("is_primary"))
+        self.primary: str = key["name"]
+        self._textual = key["type"] == DataType.VARCHAR
+        self._dynamic = bool(described.get("enable_dynamic_field"))
+        self._declared = frozenset(field["name"] for field in self.fields)
+        self._encoders = {
+            field["name"]: (_title(field), self._encoder(field))
+            for field in sorted(self.fields, key=lambda field: str(field["name"]))
+            if field["name"] not in excluded | self._withheld and field["name"] != self.primary
+        }
+
+    @property
+    def vector(self) -> str | None:
+        """The first field of type FLOAT_VECTOR, or None."""
+        names = (field["name"] for field in self.fields if field["type"] == DataType.FLOAT_VECTOR)
+        return next(names, None)
+
+    def key(self, bound: str) -> Key:
+        """Return the primary key for a division's text."""
+        if self._textual:
+            return bound
+        try:
+            return int(bound)
+        except ValueError:
+            raise self._reach.failed(
+                f"keys of type INT64 in {self.collection}",
+                expected=f"keys that can be compared with {bound[:50]!r}",
+                hint="the primary key has another type than when the parts were made: compare the schemas",
+            ) from None
+
+    def keys(self) -> Iterator[Key]:
+        """Yield every primary key, in order."""
+        after: Key | None = None
+        while rows := self.read([self.primary], after, None, None, MOST):
+            for row in rows:
+                after = row[self.primary]
+                yield row[self.primary]
+
+    def block(
+        self, after: Key | None, begin: Key | None, end: Key | None, limit: int
+    ) -> Sequence[dict[str, Any]]:
+        """Return entities with all hashed fields. See `Table`."""
+        names = [self.primary, *self._encoders, *([DYNAMIC] if self._dynamic else [])]
+        return self.read(names, after, begin, end, limit)
+
+    def read(
+        self, names: Sequence[str], after: Key | None, begin: Key | None, end: Key | None, limit: int
+    ) -> Sequence[dict[str, Any]]:
+        """Return the fields `names` of the first entities by key, at most `limit` entities."""
+        if after == LARGEST_KEY:
+            return ()
+        return self._query(names, self._condition(after, begin, end), limit)
+
+    def whole(self, keys: Sequence[Key]) -> Sequence[dict[str, Any]]:
+        """Return the existing entities with these `keys`, with every field that the server gives."""
+        names = [field["name"] for field in self.fields if field["name"] not in self._withheld]
+        condition = f"{self.primary} in {literal([key for key in keys if key != SMALLEST_KEY])}"
+        if SMALLEST_KEY in keys:  # the server has no literal for it
+            condition += f" or {self.primary} < {SMALLEST_KEY + 1}"
+        return self._query([*names, *([DYNAMIC] if self._dynamic else [])], condition, len(keys))
+
+    def hashed(self, row: Mapping[str, Any]) -> Hashed:
+        """Return an entity's key, hash and size."""
+        key = row[self.primary]
+        parts, size = [], 0
+        for title, content in self._parts(row):
+            parts.append((title, content))
+            size += len(content)
+        kind = "text" if self._textual else "number"
+        return Hashed(key, record_hash(f"{kind} {key}", parts), size)
+
+    def record(self, row: Mapping[str, Any], hashed: Hashed) -> RecordHash:
+        """Return an entity's record and field hashes; dynamic fields have their own names."""
+        fields = {
+            name: field_hash(b"value" + encode(row[name]) if row[name] is not None else b"NULL")
+            for name, (_, encode) in self._encoders.items()
+        }
+        for name, value in self._own(row).items():
+            fields[name] = field_hash(b"value" + json_bytes(value))
+        return RecordHash(key=str(hashed.key), hash=hashed.hash, fields=fields)
+
+    def disordered(self, key: Key, after: Key) -> Exception:
+        """Return the error for an entity whose key is not greater than the key before it."""
+        return self._reach.failed(
+            f"{key!r} after {after!r}",
+            expected=f"the entities of {self.collection} in the order of their keys",
+            hint="this version of Milvus queries in another order than this reader knows",
+        )
+
+    def _parts(self, row: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+        for name, (title, encode) in self._encoders.items():
+            value = row[name]
+            yield (f"{title} NULL", b"") if value is None else (title, encode(value))
+        if self._dynamic:
+            yield DYNAMIC, json_bytes(self._own(row))
+
+    def _own(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the entity's dynamic fields, which are not in the schema."""
+        if not self._dynamic:
+            return {}
+        return {
+            name: value
+            for name, value in row.items()
+            if name not in self._declared and name not in self._excluded
+        }
+
+    def _query(self, names: Sequence[str], condition: str, limit: int) -> Sequence[dict[str, Any]]:
+        with translated(self._reach, f"entities of {self.collection}"):
+            found = self._client.query(
+                self.collection,
+                filter=condition,
+                output_fields=list(names),
+                limit=min(limit, MOST),
+                timeout=self._reach.deadline,
+                # Vectors come as numpy arrays, which are hashed without a Python object for each number.
+                strict_float32=True,
+                **self.moment,
+            )
+            return sorted(found, key=lambda row: row[self.primary])
+
+    def _condition(self, after: Key | None, begin: Key | None, end: Key | None) -> str:
+        parts = []
+        if isinstance(after, int):
+            parts.append(f"{self.primary} >= {after + 1}")  # the server has no literal for the smallest key
+        elif after is not None:
+            parts.append(f"{self.primary} > {literal(after)}")
+        elif begin is not None:
+            parts.append(f"{self.primary} >= {literal(begin)}")
+        if end is not None:
+            parts.append(f"{self.primary} < {literal(end)}")
+        return " and ".join(parts)
+
+    def _encoder(self, field: Mapping[str, Any]) -> Encode:
+        kind = field["type"]
+        if kind == DataType.ARRAY:
+            size = {DataType.FLOAT: "f", DataType.DOUBLE: "d"}.get(field["element_type"])
+            return (lambda value: float_bytes(value, size)) if size else json_bytes
+        try:
+            return ENCODERS[kind]
+        except KeyError:
+            raise self._reach.failed(
+                f"{field['name']} of type {DataType(kind).name}",
+                expected=f"fields in {self.collection} whose types can be hashed",
+                hint="exclude this field in the profile: its values are then compared by nothing",
+            ) from None
+
+
+def _withheld(described: Mapping[str, Any]) -> frozenset[str]:
+    """Return the fields that the server gives to nobody: those that a function BM25 makes of a text."""
+    return frozenset(
+        name
+        for function in described.get("functions") or ()
+        if function["type"] == FunctionType.BM25
+        for name in function["output_field_names"]
+    )
+
+
+def _title(field: Mapping[str, Any]) -> str:
+    """Return a field's name and type for a record's hash, such as ``tags ARRAY of VARCHAR``."""
+    element = field.get("element_type")
+    of = f" of {DataType(element).name}" if element else ""
+    return f"{field['name']} {DataType(field['type']).name}{of}"
+
+
+def _moment(client: MilvusClient, seconds: float) -> dict[str, Any]:
+    """Return the options for queries that see all data written until now, by the server's clock."""
+    try:
+        now = client._get_connection().alloc_timestamp(timeout=seconds)  # noqa: SLF001 - has no public way
+    except (AttributeError, MilvusException, grpc.RpcError):
+        # An old server does not tell its clock. Any other cause shows in the next query.
+        return {"consistency_level": "Strong"}
+    return {"consistency_level": "Customized", "guarantee_timestamp": now}

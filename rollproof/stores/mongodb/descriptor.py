@@ -1,0 +1,59 @@
+"""The profile and descriptor of MongoDB."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rollproof.profile.sections import WatchedProfile
+from rollproof.profile.store_descriptor import Descriptor, Grants, Initial, Means, Trait, in_a_database
+from rollproof.stores.mongodb.formats import judge
+
+
+class MongodbProfile(WatchedProfile):
+    """MongoDB, alone or as a replica set."""
+
+    kind: Literal["mongodb"]
+    databases: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Databases of the target."""
+    authentication_database: str = "admin"
+    """Database that knows the accounts."""
+
+
+def _grants(profile: MongodbProfile) -> Grants:
+    def granted(user: str, roles: tuple[str, ...]) -> tuple[str, ...]:
+        each = ", ".join(f'{{role: "{role}", db: "admin"}}' for role in roles)
+        database = f'db.getSiblingDB("{profile.authentication_database}")'
+        return (f'{database}.grantRolesToUser("{user}", [{each}])',)
+
+    writing = ("readWriteAnyDatabase", "dbAdminAnyDatabase", "backup", "restore")
+    return Grants(
+        reader=granted(profile.reader.user, ("readAnyDatabase", "clusterMonitor")),
+        operator=granted(profile.operator.user, (*writing, "clusterMonitor", "hostManager")),
+    )
+
+
+DESCRIPTOR = Descriptor(
+    profile=MongodbProfile,
+    least_risk="medium",
+    means=lambda _: Means.DOCUMENTS,
+    keys=("_id",),
+    wrong_place=in_a_database,
+    traits=frozenset({Trait.CONNECTIONS}),
+    view="rollproof.stores.mongodb.view:View",
+    content="rollproof.stores.mongodb.content:Content",
+    export="rollproof.stores.mongodb.export:Export",
+    grants=_grants,
+    rights="rollproof.stores.mongodb.rights:rights",
+    initial=Initial(variables=("MONGO_INITDB_ROOT_USERNAME",), places=("/docker-entrypoint-initdb.d",)),
+    recognition="rollproof.stores.mongodb.recognition:RECOGNITION",
+    keeper="rollproof.stores.mongodb.keeper:Keeper",
+    judge=judge,
+    marks="rollproof.stores.mongodb.view:marks",
+    clients="rollproof.stores.mongodb.clients:Clients",
+    replaying=(
+        "mongoimport wants the password as the line `password: ...`.",
+        "A document of MongoDB without a replay is in the file that its content names, for mongorestore.",
+    ),
+)

@@ -1,0 +1,66 @@
+"""The profile and descriptor of the application's own state: files in its volumes and folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from rollproof.errors import Wrong
+from rollproof.profile.sections import StoreProfile, Text
+from rollproof.profile.store_descriptor import Descriptor, Means
+
+HeldPlace = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*:/.+$")]
+
+
+class MountsProfile(StoreProfile):
+    """State of the application in volumes, such as the migrations that its entrypoint generates.
+
+    Each mount is a collection, and each file, folder and link in it a record. `together` must be given, if
+    only as ``[]``: for migrations, it names the database that they have migrated.
+    """
+
+    kind: Literal["mounts"]
+    address: None = None
+    services: tuple[()] = ()
+    held: Annotated[tuple[HeldPlace, ...], Field(min_length=1)]
+    """Mounts of the application's services, `SERVICE:PLACE`: volumes, or folders of the host."""
+    together: tuple[Text, ...]
+    deadline_seconds: PositiveFloat = 60.0
+
+    @model_validator(mode="after")
+    def _each_mount_once(self) -> Self:
+        twice = sorted({name for name in self.held if self.held.count(name) > 1})
+        if twice:
+            raise Wrong("each mount once", f"{', '.join(twice)} again")
+        return self
+
+    @property
+    def mounts(self) -> tuple[tuple[str, str], ...]:
+        """The service and the place of each mount."""
+        parts = (name.partition(":") for name in self.held)
+        return tuple((service, place) for service, _, place in parts)
+
+
+def _holding(places: Sequence[str]) -> str:
+    held = json.dumps(list(places))
+    return (
+        f'[stores.state] with kind = "mounts", risk = "medium", held = {held}, together = []'
+        " (for migrations: the database that they are of)"
+    )
+
+
+DESCRIPTOR = Descriptor(
+    profile=MountsProfile,
+    least_risk="low",
+    means=lambda _: Means.FILES,
+    noun="mounts",
+    keys=("path",),
+    holding=_holding,
+    view="rollproof.stores.mounts.view:View",
+    content="rollproof.stores.mounts.content:Content",
+    export="rollproof.stores.mounts.export:Export",
+    keeper="rollproof.stores.mounts.keeper:Keeper",
+)

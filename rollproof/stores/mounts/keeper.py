@@ -1,0 +1,274 @@
+"""The application's own state, write side: a tar of each mount, with owners, permissions, links and times.
+
+A mount is read through its service's container, which may run. To put it back, every container that can write
+to it must be stopped. All of it is deleted first, so that no file of later stays.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, cast
+
+from pydantic import Field
+
+from rollproof.engines.compose import PROJECT_LABEL
+from rollproof.engines.engine import Container, ContainerEngine, Mount, mounts_at
+from rollproof.errors import reason_of
+from rollproof.profile.sections import Model
+from rollproof.profile.store_descriptor import Means
+from rollproof.stores.contract import Digest
+from rollproof.stores.keeper import Restored
+from rollproof.stores.mounts.content import Content, Hashing, key_of
+from rollproof.stores.mounts.descriptor import MountsProfile
+from rollproof.stores.mounts.view import File, HeldMount
+from rollproof.stores.package import Kept, Package, read_details, read_package, write_package
+from rollproof.stores.policy import policy_of
+from rollproof.stores.reach import Countdown, Readable
+from rollproof.stores.writable import StoreWriter, Writable
+from rollproof.system.files import create_file
+
+METHOD = "a tar of each mount"
+ROOT = "volume"
+"""The folder that the entries of a tar are below: see `rollback_actions.containers.volumes`."""
+NAMED = 20
+"""Files that a note names."""
+
+
+class _Held(Model):
+    """A mount at the time of the backup: its tar, its volume or folder, and its content's digest.
+
+    `nested` are the places of other mounts inside it; earlier versions wrote none.
+    """
+
+    file: str
+    kind: str
+    source: str
+    records: int
+    total: str
+    nested: tuple[str, ...] = ()
+
+
+class _Details(Model):
+    """`held` are the mounts of the profile, `mounts` those that were there; `project` is compose's.
+
+    In a safety copy, `left` are the tars of volumes and folders that a mount of the backup was of, and now is
+    not.
+    """
+
+    held: list[str]
+    project: str
+    mounts: dict[str, _Held]
+    left: dict[str, str] = Field(default_factory=dict)
+
+
+class Keeper(StoreWriter[MountsProfile]):
+    """Write side of the application's own state. See `StoreKeeper`."""
+
+    def __init__(self, writable: Writable[MountsProfile]) -> None:
+        """Remember the engine."""
+        super().__init__(writable)
+        # A whole backup has more time than a question of a check.
+        seconds = max(writable.deadline, writable.profile.deadline_seconds)
+        profile = writable.profile.model_copy(update={"deadline_seconds": seconds, "exclude": {}})
+        self._reader = Content(Readable(writable.store, profile, writable.endpoint, engine=writable.engine))
+        self._engine = cast("ContainerEngine", writable.engine)
+
+    def back_up(self, folder: Path) -> Kept:
+        """Write a tar of each mount; one with policy exact must not change meanwhile."""
+        mounts = self._reader.mounts()
+        kept = self._keep(folder, mounts)
+        for name, held in mounts.items():
+            if policy_of(self._profile, name) == "exact" and self._digest(held) != _digest_of(
+                kept.mounts[name]
+            ):
+                raise self._failed(
+                    "backup",
+                    expected=f"files in {name} that nobody writes meanwhile",
+                    observed="others at its end",
+                    hint="stop what writes there, or give it the policy grows or volatile in the profile",
+                )
+        return self._sealed(folder, kept)
+
+    def keep_safe(self, folder: Path) -> Kept:
+        """As `back_up`, right before a restore: nothing of the application runs, and mounts may be gone."""
+        return self._sealed(folder, self._kept_safe(folder, self._engine.containers()))
+
+    def keep_both(self, folder: Path, backup: Path) -> Kept:
+        """As `keep_safe`, with what a restore of `backup` overwrites where its mounts were then.
+
+        Releases rename a volume, or a service. Nothing mounts the old volume then, and only it may have what
+        users added between the backup and that release.
+        """
+        countdown = self._whole.start()
+        containers = self._engine.containers()
+        kept = self._kept_safe(folder, containers)
+        of_then = _Details.model_validate(read_details(backup))
+        left = {
+            mount.name: mount
+            for name in of_then.mounts
+            if name in self._profile.held and (mount := _left(name, of_then, containers))
+        }
+        files = {source: f"left-{number:04d}.tar" for number, source in enumerate(sorted(left))}
+        images = [c.image_id for found in containers.values() for c in found]
+        for source, file in files.items():
+            self._control.keep_files(left[source], images, folder / file, deadline=countdown.left())
+        return self._sealed(folder, kept.model_copy(update={"left": files}))
+
+    def restore(self, folder: Path) -> Restored:
+        """Make each mount equal to its tar, and verify that; a mount that the backup lacks is left alone.
+
+        A volume that its service no longer mounts, or mounts under another name, is filled too. The service's
+        container is re-created from the configuration of then.
+        """
+        countdown = self._whole.start()
+        package = read_package(folder, kind=self.kind)
+        details = _Details.model_validate(package.details)
+        self._expect_same(package, "places", sorted(details.held), sorted(self._profile.held))
+        notes: list[str] = []
+        records: dict[str, int] = {}
+        containers = self._engine.containers()
+        for name in sorted(self._profile.held):
+            if name not in details.mounts:
+                notes.append(f"{name} was not there at the backup, and is left as it is")
+                continue
+            notes += self._replace(name, details, package, containers, countdown)
+            records[name] = details.mounts[name].records
+        return Restored(records, tuple(notes))
+
+    def _kept_safe(self, folder: Path, containers: Mapping[str, Sequence[Container]]) -> _Details:
+        there = {
+            name: self._reader.found(name, containers)
+            for name in sorted(self._profile.held)
+            if _mounted(name, containers)
+        }
+        return self._keep(folder, there)
+
+    def _keep(self, folder: Path, mounts: Mapping[str, HeldMount]) -> _Details:
+        kept: dict[str, _Held] = {}
+        projects = {held.container.labels.get(PROJECT_LABEL, "") for held in mounts.values()}
+        for number, (name, held) in enumerate(mounts.items()):
+            file = f"{number:04d}.tar"
+            digest = self._write(held, folder / file)
+            kept[name] = _Held(
+                file=file,
+                kind=held.mount.kind,
+                source=held.mount.name,
+                records=digest.records,
+                total=f"{digest.total:x}",
+                nested=held.nested,
+            )
+        return _Details(held=list(self._profile.held), project="".join(projects), mounts=kept)
+
+    def _sealed(self, folder: Path, details: _Details) -> Kept:
+        gone = [name for name in self._profile.held if name not in details.mounts]
+        method = f"{METHOD}; not there: {', '.join(gone)}" if gone else METHOD
+        if details.left:
+            method += f"; and of {', '.join(details.left)}, where the backup had one"
+        return write_package(
+            folder,
+            kind=self.kind,
+            method=method,
+            means=Means.FILES,
+            records={name: held.records for name, held in details.mounts.items()},
+            details=details.model_dump(),
+        )
+
+    def _write(self, held: HeldMount, path: Path) -> Digest:
+        """Write a mount's files into a tar; return their digest."""
+        total = Digest(0, 0)
+        stream = create_file(path)
+        with (
+            stream,
+            tarfile.open(
+                fileobj=stream, mode="w", format=tarfile.PAX_FORMAT, errors="surrogateescape"
+            ) as tar,
+        ):
+
+            def keep(file: File, content: Hashing | None) -> None:
+                try:
+                    tar.addfile(file.below(ROOT), cast("IO[bytes] | None", content))
+                    tar.members.clear()  # type: ignore[attr-defined]  # else it remembers each
+                except OSError as error:
+                    # An answer that broke off is an `OSError` too, without a number.
+                    if error.errno is None:
+                        raise
+                    raise self._failed(
+                        "backup",
+                        expected="room for its files",
+                        observed=reason_of(error),
+                        hint=f"make room at {path.parent}",
+                    ) from None
+
+            with self._reader.files(held) as files:
+                keep(next(files), None)
+                for record in self._reader.hashed(held.name, files, keep):
+                    total += Digest(1, record.hash)
+        return total
+
+    def _digest(self, held: HeldMount) -> Digest:
+        with self._reader.files(held) as files:
+            hashes = [record.hash for record in self._reader.hashed(held.name, files)]
+        return Digest(len(hashes), sum(hashes))
+
+    def _replace(
+        self,
+        name: str,
+        details: _Details,
+        package: Package,
+        containers: Mapping[str, Sequence[Container]],
+        countdown: Countdown,
+    ) -> Iterator[str]:
+        """Put one mount back, wherever it was and is; yield what is to be said of it."""
+        kept = details.mounts[name]
+        archive = package.path(kept.file)
+        service, _, place = name.partition(":")
+        present = _mounted(name, containers)[:1]
+        held = self._reader.found(name, containers) if present else None
+        if held:
+            yield from self._later(held, archive)
+        # Other mounts inside it are neither in the backup nor in a safety copy: they are not deleted.
+        targets = dict.fromkeys(present, held.nested) if held else {}
+        if of_then := _left(name, details, containers):
+            targets[of_then] = kept.nested
+            yield f"{kept.source} is filled too, which {service} mounted at {place} at the backup"
+        every = (c for found in containers.values() for c in found)
+        images = [c.image_id for c in (*containers.get(service, ()), *every)]
+        for mount, nested in targets.items():
+            self._control.replace_files(mount, images, archive, deadline=countdown.left(), spared=nested)
+        if not targets:
+            raise self._not_restored("no container that mounts it", of=name, expected="its mount")
+        if held and self._digest(held) != _digest_of(kept):
+            raise self._not_restored("other files", of=name)
+
+    def _later(self, held: HeldMount, archive: Path) -> Iterator[str]:
+        """Yield what a restore deletes: the files that the backup does not have."""
+        with tarfile.open(archive, errors="surrogateescape") as tar:
+            known = {key_of(info.name.removeprefix(f"{ROOT}/")) for info in tar}
+        with self._reader.files(held) as files:
+            later = sorted(
+                key_of(file.path) for file in files if file.path and key_of(file.path) not in known
+            )
+        yield from (f"removed {held.name}/{key}, which came after the backup" for key in later[:NAMED])
+        if len(later) > NAMED:
+            yield f"removed {len(later) - NAMED:,} more of {held.name}, which came after the backup"
+
+
+def _mounted(name: str, containers: Mapping[str, Sequence[Container]]) -> list[Mount]:
+    """Return what the service of a mount has at its place: nothing, or the same in each replica."""
+    service, _, place = name.partition(":")
+    return list(mounts_at(containers.get(service, ()), place))
+
+
+def _left(name: str, of_then: _Details, containers: Mapping[str, Sequence[Container]]) -> Mount | None:
+    """Return what was mounted as `name` at the backup, if that is of this project and not mounted so now."""
+    kept, place = of_then.mounts[name], name.partition(":")[2]
+    projects = {c.labels.get(PROJECT_LABEL, "") for found in containers.values() for c in found}
+    if of_then.project not in projects or kept.source in {mount.name for mount in _mounted(name, containers)}:
+        return None
+    return Mount(kept.source, kept.kind, place, kept.source)
+
+
+def _digest_of(kept: _Held) -> Digest:
+    return Digest(kept.records, int(kept.total, 16))

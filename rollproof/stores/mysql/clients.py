@@ -1,0 +1,79 @@
+"""The clients that are connected to MySQL or MariaDB."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from rollproof.stores.keeper import Client
+from rollproof.stores.mysql.descriptor import MysqlProfile
+from rollproof.stores.mysql.privileges import ALL, privileges_of
+from rollproof.stores.mysql.view import connect, rows, server, translated
+from rollproof.stores.strangers import Strangers, blind, host_of
+from rollproof.stores.writable import Operated
+
+# Threads of the server itself, and connections whose account is not known yet.
+_NOBODY = frozenset({"system user", "event_scheduler", "unauthenticated user"})
+# Replicas: they only read.
+_READING = frozenset({"Binlog Dump", "Binlog Dump GTID"})
+_PROGRAMS = (
+    "SELECT PROCESSLIST_ID, ATTR_VALUE FROM performance_schema.session_connect_attrs"
+    " WHERE ATTR_NAME = 'program_name'"
+)
+# Any one of these shows an account the connections of others.
+SEEING_OTHERS = frozenset({ALL, "PROCESS"})
+# A client is told its number modulo this.
+_NUMBERS = 2**32
+
+
+class Clients:
+    """The clients of a MySQL or MariaDB server. See `StoreClients`."""
+
+    def __init__(self, operated: Operated[MysqlProfile]) -> None:
+        """Remember how to connect; the first question connects."""
+        self._strangers = Strangers(operated)
+        self._reach = operated.reach
+        self._connection: Connection[Cursor] | None = None
+
+    def others(self) -> list[Client]:
+        """Return the connections of others."""
+        with translated(self._reach):
+            if self._connection is None:
+                self._connection = self._open()
+            found = rows(self._connection, "SHOW PROCESSLIST")
+            names = self._names(self._connection)
+        return self._strangers.among(
+            [
+                Client(str(user), host_of(str(host)), int(number) % _NUMBERS, names.get(int(number), ""))
+                for number, user, host, _, command, *_ in found
+                if user not in _NOBODY and command not in _READING
+            ]
+        )
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @staticmethod
+    def _names(connection: Connection[Cursor]) -> dict[int, str]:
+        """Return the names of the clients' programs, by number; none where the server keeps none."""
+        try:
+            return {int(number): str(name) for number, name in rows(connection, _PROGRAMS)}
+        except pymysql.err.MySQLError:  # not this account's to see
+            return {}
+
+    def _open(self) -> Connection[Cursor]:
+        with ExitStack() as undo:
+            connection = connect(self._reach)
+            undo.callback(connection.close)
+            flavour, _ = server(connection)
+            # Without it an account sees only its own connections, and no hint that there are more.
+            if not privileges_of(connection, flavour).everywhere(SEEING_OTHERS):
+                raise blind(self._reach, "the privilege PROCESS", "an account without it")
+            undo.pop_all()
+        return connection

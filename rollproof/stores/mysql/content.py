@@ -1,0 +1,372 @@
+"""MySQL and MariaDB: the content of every table, hashed in the server."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pymysql
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor, SSCursor
+
+from rollproof.collection import Json
+from rollproof.stores.contract import Beside, Digest, Pace, RecordHash
+from rollproof.stores.mysql.accounts import read_beside
+from rollproof.stores.mysql.columns import LONGEST_TOGETHER, Column, hashed, read_columns, row_hash
+from rollproof.stores.mysql.descriptor import MysqlProfile
+from rollproof.stores.mysql.keys import Key, between, read_key
+from rollproof.stores.mysql.privileges import dropped, privileges_of, sight
+from rollproof.stores.mysql.schema import read_schemas
+from rollproof.stores.mysql.view import (
+    Flavour,
+    connect,
+    limit_queries,
+    quoted_table,
+    require_source,
+    rows,
+    server,
+    translated,
+)
+from rollproof.stores.policy import excluded_of, policy_of
+from rollproof.stores.reach import Readable, StoreReader
+from rollproof.system.side_by_side import Workers
+
+# Limits of a first request, before its speed is known: rows, and bytes of rows.
+FIRST_ROWS = 20_000
+FIRST_BYTES = 16 << 20
+# The rows that `records` holds at a time, and the rows that one request walks for a division.
+BLOCK = 5_000
+WALK = 500_000
+# The server counts as busy when more statements than these run in addition to ours.
+OTHERS = 16
+# Hexadecimal digits of the first column that represent the key in a keyless table.
+SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table prepared for reading: its row key, the expression of a row's hash, and the hashed fields."""
+
+    name: str
+    columns: Mapping[str, Column]
+    key: Key
+    hash: str
+    fields: tuple[Column, ...]
+    first_rows: int
+
+    @property
+    def rows(self) -> str:
+        """Return the FROM clause for its rows, in the order of its key."""
+        return f"FROM {quoted_table(self.name)}{self.key.forced}"
+
+
+class Content(StoreReader[MysqlProfile]):
+    """Reads the content of a MySQL or MariaDB server. See `ContentView`."""
+
+    kind = "mysql"
+
+    def __init__(self, readable: Readable[MysqlProfile]) -> None:
+        """Keep the access data; the first question connects."""
+        super().__init__(readable)
+        self._idle: list[Connection[Cursor]] = []
+        self._tells_source = True
+        self.blind_spots: tuple[str, ...] = (
+            "VIRTUAL columns, computed when they are read: their expression is compared, not their values",
+            "the sign of a zero in FLOAT and DOUBLE columns, which no dump holds",
+            "in JSON, a DECIMAL, date or time that a function put there, and a number or text that reads so",
+            "the history of system-versioned tables; of a SEQUENCE its bounds and steps, and where it is",
+            "the ALGORITHM of views: the server tells it in a statement alone",
+            "passwords of accounts, and settings of the session that an application chooses",
+            "tables without transactions (MyISAM, Aria) are read while others may write to them",
+        )
+
+    def schemas(self) -> Mapping[str, Json]:
+        """Return the databases, tables, views, triggers, routines and events. See `read_schemas`."""
+        with self._connected() as connection:
+            flavour, _ = server(connection)
+            found = read_schemas(connection, flavour, self._profile.databases, self._reach)
+        if not self._tells_source:
+            spot = "whether the server is a replica that lags: the account has no REPLICATION CLIENT"
+            self.blind_spots = tuple(dict.fromkeys([*self.blind_spots, spot]))
+        for name, schema in found.items():
+            # It moves with every insert, so it is compared only if inserts are not allowed.
+            if isinstance(schema, dict) and policy_of(self._profile, name) != "exact":
+                schema.pop("auto_increment", None)
+        return found
+
+    def sight(self, schemas: Mapping[str, Json]) -> Mapping[str, str]:
+        """Return each database's kinds of objects, and the hidden bodies. See `SightedContent`."""
+        databases = self._profile.databases
+        with self._connected() as connection:
+            flavour, _ = server(connection)
+            return sight(privileges_of(connection, flavour), flavour, databases, schemas)
+
+    def beside(self) -> Beside:
+        """Return accounts, grants, global variables, and the databases of others. See `SharedContent`."""
+        with self._connected() as connection:
+            flavour, _ = server(connection)
+            return read_beside(connection, flavour, self._profile.databases)
+
+    def standing(self) -> tuple[str, ...]:
+        """Return the profile's databases without those dropped; a database hidden from the account stays."""
+        with self._connected() as connection:
+            flavour, _ = server(connection)
+            gone = dropped(privileges_of(connection, flavour), connection, self._profile.databases)
+        return tuple(name for name in self._profile.databases if name not in gone)
+
+    def divide(self, collection: str, records: int) -> tuple[str, ...]:
+        """Walk the key from bound to bound; a table without a usable key is one part."""
+        bounds = [""]
+        with self._connected() as connection:
+            table = self._table(connection, collection)
+            while table.key.bounds:
+                bound = self._walk(connection, table, bounds[-1], records)
+                if not bound:
+                    break
+                bounds.append(bound)
+        return tuple(bounds)
+
+    def digest(
+        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
+    ) -> Iterator[tuple[int, Digest]]:
+        """Yield each part's count and sum of row hashes, computed in the server, parts side by side."""
+        with self._connected() as connection:
+            table = self._table(connection, collection)
+        with Workers(min(pace.connections, len(parts)), "mysql") as workers:
+
+            def digested(part: int) -> Iterator[tuple[int, Digest]]:
+                with self._connected() as connection:
+                    digest = self._digest_part(connection, table, division, part, pace, workers.stopped)
+                yield part, digest
+
+            yield from workers.merged(digested, parts)
+
+    def records(
+        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
+    ) -> Iterator[tuple[int, RecordHash]]:
+        """Yield each row with its fields' hashes, computed in the server."""
+        with self._connected() as connection:
+            table = self._table(connection, collection)
+            hashes = [column.field_hash for column in table.fields]
+            names = [column.name for column in table.fields]
+            for part in parts:
+                with closing(self._rows(connection, table, division, part, pace, hashes)) as found:
+                    for key, value, fields in found:
+                        yield part, RecordHash(key, value, dict(zip(names, map(int, fields), strict=True)))
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            _discard(self._idle.pop())
+
+    def _digest_part(
+        self,
+        connection: Connection[Cursor],
+        table: _Table,
+        division: Sequence[str],
+        part: int,
+        pace: Pace,
+        stopped: threading.Event,
+    ) -> Digest:
+        digest = Digest(0, 0)
+        for condition in self._requests(connection, table, division, part, pace):
+            if stopped.is_set():
+                rows(connection, "ROLLBACK")
+                break
+            query = f"SELECT COUNT(*), SUM({table.hash}) {table.rows} WHERE {condition}"
+            ((count, total),) = rows(connection, query)
+            digest += Digest(int(count), int(total or 0))
+        return digest
+
+    def _rows(
+        self,
+        connection: Connection[Cursor],
+        table: _Table,
+        division: Sequence[str],
+        part: int,
+        pace: Pace,
+        selected: Sequence[str],
+        *,
+        where: str = "TRUE",
+        block: int = BLOCK,
+    ) -> Generator[tuple[str, int, tuple[Any, ...]]]:
+        """Yield each row's key, hash and `selected` values in a part; memory holds `block` rows at a time."""
+        keys = len(table.key.columns) or 1
+        shown = table.key.shown or f"LEFT(HEX({next(iter(table.columns.values())).sql}), {SHOWN})"
+        query = f"SELECT {', '.join([shown, table.hash, *selected])} {table.rows} WHERE {where}"
+        for condition in self._requests(connection, table, division, part, pace, most=BLOCK):
+            with closing(_stream(connection, f"{query} AND {condition}", block)) as found:
+                for row in found:
+                    key = _key_text(row[:keys], row[keys], keyless=not table.key.columns)
+                    yield key, int(row[keys]), row[keys + 1 :]
+
+    def _requests(
+        self,
+        connection: Connection[Cursor],
+        table: _Table,
+        division: Sequence[str],
+        part: int,
+        pace: Pace,
+        most: int = Pace.LARGEST,
+    ) -> Iterator[str]:
+        """Yield the condition for each request of a part, at the pace; one snapshot serves all."""
+        first = division[part]
+        end = division[part + 1] if part + 1 < len(division) else ""
+        size = min(table.first_rows, most)
+        with self._understood(table, division):
+            between(table.columns, first, end)
+        rows(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        while True:
+            self._wait_while_busy(connection, pace)
+            width = table.key.width(first, end)
+            # A table without a usable key is read by one request, as is a range that is certainly small.
+            if not table.key.bounds or (width is not None and width <= size):
+                step = ""
+            else:
+                step = self._step(connection, table, first, end, size)
+            started = time.monotonic()
+            yield between(table.columns, first, step or end)
+            size = min(pace.next_size(size, time.monotonic() - started), most)
+            if not step:
+                break
+            first = step
+        rows(connection, "COMMIT")
+
+    def _walk(self, connection: Connection[Cursor], table: _Table, first: str, records: int) -> str:
+        """Return the bound about `records` rows after `first`, or "" if fewer rows follow."""
+        left = records
+        while left > 0:
+            step = min(left, WALK)
+            first = self._step(connection, table, first, "", step)
+            if not first:
+                break
+            left -= step
+        return first
+
+    def _step(self, connection: Connection[Cursor], table: _Table, first: str, end: str, size: int) -> str:
+        """Return the bound `size` rows after `first`, or "" if fewer rows follow before `end`.
+
+        It is always beyond `first`, even if many rows share the values of a bound.
+        """
+        condition = between(table.columns, first, end, after=True)
+        query = (
+            f"SELECT {table.key.selected} {table.rows} WHERE {condition}"
+            f" ORDER BY {table.key.order} LIMIT {size - 1 if first else size}, 1"
+        )
+        found = rows(connection, query)
+        return table.key.bound(found[0]) if found else ""
+
+    def _wait_while_busy(self, connection: Connection[Cursor], pace: Pace) -> None:
+        """Wait while many other statements run, at most for the deadline of one request."""
+        started = time.monotonic()
+        while time.monotonic() - started < self._reach.deadline:
+            ((_, running),) = rows(connection, "SHOW GLOBAL STATUS LIKE 'Threads_running'")
+            if int(running) <= pace.connections + OTHERS:
+                break
+            time.sleep(pace.chunk_seconds)
+            pace.paused_seconds += pace.chunk_seconds
+
+    def _table(self, connection: Connection[Cursor], collection: str) -> _Table:
+        """Prepare a table for reading; its definition is read each time, as it may have been altered."""
+        database, _, name = collection.partition(".")
+        columns = read_columns(connection, database, name)
+        if not columns:
+            raise self._reach.failed(
+                "no table of that name",
+                expected=f"table {collection}",
+                hint=f"it was dropped, or {self._reach.account.user} has no privilege on it: SHOW GRANTS",
+            )
+        ((packet,),) = rows(connection, "SELECT @@max_allowed_packet")
+        if packet < 2 * LONGEST_TOGETHER:
+            raise self._reach.failed(
+                f"max_allowed_packet = {packet}",
+                expected=f"room for a row: max_allowed_packet = {2 * LONGEST_TOGETHER} at least",
+                hint="raise max_allowed_packet of the server: what is longer, the server takes for NULL",
+            )
+        ((length,),) = rows(
+            connection,
+            "SELECT avg_row_length FROM information_schema.tables"
+            " WHERE table_schema = %s AND table_name = %s",
+            [database, name],
+        )
+        fields = hashed(columns, excluded_of(self._profile, collection))
+        return _Table(
+            name=collection,
+            columns={column.name: column for column in columns},
+            key=read_key(connection, database, name, columns),
+            hash=row_hash(fields),
+            fields=tuple(fields),
+            first_rows=max(Pace.SMALLEST, min(FIRST_ROWS, FIRST_BYTES // max(1, int(length or 0)))),
+        )
+
+    @contextmanager
+    def _understood(self, table: _Table, division: Sequence[str]) -> Iterator[None]:
+        """Turn a `ValueError` into the error for a division that no longer fits the table."""
+        try:
+            yield
+        except ValueError as error:
+            raise self._reach.failed(
+                error,
+                expected=f"the key columns of {table.name} that its division names",
+                hint="the table's key was altered since; compare its schema first",
+            ) from None
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection[Cursor]]:
+        """Give a connection; it is reused only if the block ends without an exception."""
+        connection = None
+        try:
+            with translated(self._reach):
+                connection = self._idle_one() or self._connect()
+                yield connection
+                self._idle.append(connection)
+                connection = None
+        finally:
+            if connection is not None:
+                _discard(connection)
+
+    def _idle_one(self) -> Connection[Cursor] | None:
+        try:
+            return self._idle.pop()
+        except IndexError:  # a check before pop() would race with other threads
+            return None
+
+    def _connect(self) -> Connection[Cursor]:
+        connection = connect(self._reach)
+        flavour: Flavour = server(connection)[0]
+        limit_queries(connection, flavour, self._reach.deadline)
+        self._tells_source = require_source(connection, flavour, self._reach)
+        # The form of values depends on the first two; the timeout keeps slow readers from being cut off.
+        rows(connection, "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 600")
+        rows(connection, "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        if flavour == "mysql":
+            # Otherwise AUTO_INCREMENT counters are up to a day old.
+            rows(connection, "SET SESSION information_schema_stats_expiry = 0")
+        return connection
+
+
+def _stream(connection: Connection[Cursor], query: str, block: int) -> Generator[tuple[Any, ...]]:
+    """Yield the rows of `query` as they arrive: a table without a key may be of any size."""
+    # Closing the cursor reads the remaining rows, at most until the server's limit for a query.
+    with closing(connection.cursor(SSCursor)) as cursor:
+        cursor.execute(query)
+        while found := cursor.fetchmany(block):
+            yield from found
+
+
+def _discard(connection: Connection[Cursor]) -> None:
+    with suppress(pymysql.err.MySQLError, OSError):  # it may be broken already
+        connection.close()
+
+
+def _key_text(values: Sequence[object], row: object, *, keyless: bool) -> str:
+    if keyless:
+        return f"row without a key, hash {row}, first column 0x{values[0]}"
+    if len(values) == 1:
+        return str(values[0])
+    return ", ".join(json.dumps(str(value), ensure_ascii=False) for value in values)

@@ -1,0 +1,140 @@
+"""The profile and descriptor of MySQL and MariaDB."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rollproof.collection import Json
+from rollproof.profile.sections import WatchedProfile
+from rollproof.profile.store_descriptor import (
+    Descriptor,
+    Grants,
+    Initial,
+    KeyFields,
+    Means,
+    Trait,
+    in_a_database,
+)
+from rollproof.stores.mysql.formats import judge
+
+
+class MysqlProfile(WatchedProfile):
+    """MySQL or MariaDB; the server's version tells them apart."""
+
+    kind: Literal["mysql"]
+    databases: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Databases of the target."""
+
+
+def _keys(schema: Json) -> KeyFields:
+    """Return the primary key's columns, or else those of every unique index, and the first column."""
+    indexes, columns = _field(schema, "indexes"), _field(schema, "columns")
+    if not isinstance(indexes, dict) or not isinstance(columns, dict):
+        return None
+    unique = {name: _columns(index) for name, index in indexes.items() if _field(index, "unique")}
+    primary = unique.get("PRIMARY", ())
+    if primary and None not in primary:
+        return tuple(name for name in primary if name is not None)
+    # A row without a key is shown by its first column.
+    first = [name for name, column in columns.items() if _field(column, "position") == 1]
+    return tuple(dict.fromkeys([*(n for names in unique.values() for n in names if n is not None), *first]))
+
+
+def _columns(index: Json) -> tuple[str | None, ...]:
+    """Return an index's columns; a prefix of a column, and an expression, are None."""
+    members = _field(index, "columns")
+    found = [
+        (_field(member, "column"), _field(member, "prefix"))
+        for member in (members if isinstance(members, list) else ())
+    ]
+    return tuple(column if isinstance(column, str) and prefix is None else None for column, prefix in found)
+
+
+def _field(value: Json, name: str) -> Json:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+Stated = tuple[str, str]
+"""A grant, and which servers know it: "" for all, or the beginning of a comment that only those execute."""
+ALL, MYSQL, MARIADB = "", "/*!80000", "/*M!100500"
+_MYSQL_8_2, _MARIADB_11_3 = "/*!80200", "/*M!110300"
+
+
+def grants_of(profile: MysqlProfile, role: str) -> tuple[Stated, ...]:
+    """Return the grants of `role`, reader or operator, for both servers and their versions.
+
+    Their names differ, and the profile does not tell which server it is.
+    """
+    reader, operator = (f"'{account.user}'@'%'" for account in (profile.reader, profile.operator))
+    # In GRANT, _ and % of a database's name are wildcards.
+    names = [name.replace("_", r"\_").replace("%", r"\%") for name in profile.databases]
+    if role == "reader":
+        return (
+            *((ALL, f"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON `{name}`.* TO {reader};") for name in names),
+            (MYSQL, f"GRANT SHOW_ROUTINE, PROCESS ON *.* TO {reader};"),
+            *((_MARIADB_11_3, f"GRANT SHOW CREATE ROUTINE ON `{name}`.* TO {reader};") for name in names),
+            (MARIADB, f"GRANT PROCESS ON *.* TO {reader};"),
+        )
+    rights = (
+        (MYSQL, "PROCESS, RELOAD, REPLICATION CLIENT, BACKUP_ADMIN, SHOW_ROUTINE"),
+        (MYSQL, "FLUSH_TABLES, CONNECTION_ADMIN, SESSION_VARIABLES_ADMIN"),
+        (_MYSQL_8_2, "SET_ANY_DEFINER, ALLOW_NONEXISTENT_DEFINER"),
+        (MARIADB, "PROCESS, RELOAD, BINLOG MONITOR, CONNECTION ADMIN, SET USER"),
+    )
+    return (
+        *((ALL, f"GRANT ALL ON `{name}`.* TO {operator};") for name in names),
+        *((servers, f"GRANT {these} ON *.* TO {operator};") for servers, these in rights),
+    )
+
+
+def _grants(profile: MysqlProfile) -> Grants:
+    def stated(role: str) -> tuple[str, ...]:
+        def of(mark: str) -> list[str]:
+            return [
+                line
+                for servers, line in lines
+                if servers[: len(mark)] == mark and bool(servers) == bool(mark)
+            ]
+
+        lines = grants_of(profile, role)
+        return (*of(ALL), "-- MySQL:", *of("/*!"), "-- MariaDB:", *of("/*M"))
+
+    return Grants(
+        reader=(
+            "-- TRIGGER and EVENT: the server shows triggers and events only to who has them.",
+            *stated("reader"),
+        ),
+        operator=stated("operator"),
+    )
+
+
+DESCRIPTOR = Descriptor(
+    profile=MysqlProfile,
+    least_risk="low",
+    means=lambda _: Means.TRANSACTION,
+    keys=_keys,
+    wrong_place=in_a_database,
+    traits=frozenset({Trait.CONNECTIONS}),
+    noun="tables",
+    dialect="mysql",
+    view="rollproof.stores.mysql.view:View",
+    content="rollproof.stores.mysql.content:Content",
+    export="rollproof.stores.mysql.export:Export",
+    grants=_grants,
+    rights="rollproof.stores.mysql.rights:rights",
+    initial=Initial(
+        users=("root",), variables=("MYSQL_USER", "MARIADB_USER"), places=("/docker-entrypoint-initdb.d",)
+    ),
+    recognition="rollproof.stores.mysql.recognition:RECOGNITION",
+    keeper="rollproof.stores.mysql.keeper:Keeper",
+    judge=judge,
+    marks="rollproof.stores.mysql.view:marks",
+    revisions="rollproof.stores.mysql.view:revisions",
+    clients="rollproof.stores.mysql.clients:Clients",
+    replaying=(
+        "Statements for MySQL fire triggers, and are not held to foreign keys: replay all of its files.",
+    ),
+    finished="rollproof.stores.mysql.keeper:unfinished",
+)

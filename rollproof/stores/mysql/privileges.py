@@ -1,0 +1,184 @@
+"""The privileges of the connected account, and what the server silently hides from it.
+
+A server leaves out, without a word, the objects that an account may not see: without TRIGGER it has no
+triggers. Only the grants tell "none" from "hidden".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pymysql.connections import Connection
+from pymysql.cursors import Cursor
+
+from rollproof.collection import Json
+from rollproof.stores.mysql.view import Flavour, databases_seen, rows
+
+ALL = "ALL PRIVILEGES"
+NEEDED = frozenset(
+    {
+        "SELECT",
+        "INSERT",
+        "CREATE",
+        "DROP",
+        "ALTER",
+        "INDEX",
+        "REFERENCES",
+        "LOCK TABLES",
+        "CREATE VIEW",
+        "SHOW VIEW",
+        "CREATE ROUTINE",
+        "ALTER ROUTINE",
+        "EXECUTE",
+        "EVENT",
+        "TRIGGER",
+    }
+)
+"""What it takes to dump, drop and create again all of a database."""
+# The first privilege shows all such objects, with their definitions; any of the others shows them as well.
+# Some of these hide a routine's body, but then its absence shows.
+_SHOWING: Mapping[Flavour, Mapping[str, tuple[str, ...]]] = {
+    "mysql": {
+        "tables": ("SELECT",),
+        "views": ("SHOW VIEW",),
+        "triggers": ("TRIGGER",),
+        "events": ("EVENT",),
+        "routines": ("SHOW_ROUTINE", "EXECUTE", "ALTER ROUTINE", "CREATE ROUTINE"),
+    },
+    "mariadb": {
+        "tables": ("SELECT",),
+        "views": ("SHOW VIEW",),
+        "triggers": ("TRIGGER",),
+        "events": ("EVENT",),
+        "routines": ("SHOW CREATE ROUTINE", "EXECUTE", "ALTER ROUTINE", "CREATE ROUTINE"),
+    },
+}
+# These privileges are granted on everything or not at all.
+_GLOBAL = frozenset({"SHOW_ROUTINE"})
+_GRANT = re.compile(
+    r"(?P<verb>GRANT|REVOKE) (?P<privileges>.+) ON (?P<database>\*|`(?:[^`]|``)+`)\.\* (?:TO|FROM) "
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Privileges:
+    """An account's privileges by pattern of databases, ``*`` for all; `revoked` are exceptions to ``*``."""
+
+    granted: Sequence[tuple[str, frozenset[str]]]
+    revoked: Sequence[tuple[str, frozenset[str]]] = ()
+
+    def on(self, database: str) -> frozenset[str]:
+        """Return the privileges on the whole of `database`, global ones included."""
+        held: frozenset[str] = frozenset()
+        for pattern, privileges in self.granted:
+            if pattern == "*":
+                held |= privileges - self._lost(database)
+            elif _covers(pattern, database):
+                held |= privileges
+        return held
+
+    def any_on(self, database: str) -> bool:
+        """Return True if a grant speaks of `database`, be it there or not."""
+        return any(_covers(pattern, database) for pattern, _ in self.granted)
+
+    def everywhere(self, any_of: frozenset[str]) -> bool:
+        """Return True if one of these privileges is held on everything."""
+        return any(pattern == "*" and any_of & privileges for pattern, privileges in self.granted)
+
+    def missing(self, databases: Iterable[str]) -> list[str]:
+        """Return the privileges in `NEEDED` that it lacks, each as ``TRIGGER on imagedb``."""
+        held = {name: self.on(name) for name in databases}
+        return [
+            f"{one} on {name}"
+            for name, every in held.items()
+            if ALL not in every
+            for one in sorted(NEEDED - every)
+        ]
+
+    def _lost(self, database: str) -> frozenset[str]:
+        # MySQL's partial revokes name databases literally.
+        return frozenset(one for name, lost in self.revoked if name == database for one in lost)
+
+
+def privileges_of(connection: Connection[Cursor], flavour: Flavour) -> Privileges:
+    """Return the account's privileges, those of its active roles included."""
+    return parsed(grant_lines(connection, flavour))
+
+
+def grant_lines(connection: Connection[Cursor], flavour: Flavour) -> list[str]:
+    """Return the lines of SHOW GRANTS, those of the active roles included.
+
+    Never show them to anyone: MariaDB includes the password's hash.
+    """
+    query = "SHOW GRANTS"
+    if flavour == "mysql":
+        ((roles,),) = rows(connection, "SELECT CURRENT_ROLE()")
+        if roles != "NONE":
+            query = f"SHOW GRANTS FOR CURRENT_USER() USING {roles}"
+    return [str(text) for (text,) in rows(connection, query)]
+
+
+def parsed(grants: Iterable[str]) -> Privileges:
+    """Return the privileges on whole databases in the lines of SHOW GRANTS."""
+    found: dict[str, list[tuple[str, frozenset[str]]]] = {"GRANT": [], "REVOKE": []}
+    for text in grants:
+        if match := _GRANT.match(text):
+            name = match["database"].strip("`").replace("``", "`")
+            found[match["verb"]].append((name, frozenset(re.split(r",\s*", match["privileges"]))))
+    return Privileges(found["GRANT"], found["REVOKE"])
+
+
+def sight(
+    held: Privileges, flavour: Flavour, databases: Sequence[str], found: Mapping[str, Json]
+) -> dict[str, str]:
+    """Return what the account sees, as ``triggers of imagedb``, with the privilege it lacks, or "".
+
+    `found` are the schemas read with the account: one without its body is hidden as well.
+    """
+    seen = {}
+    for database in databases:
+        privileges = held.on(database)
+        for objects, enough in _SHOWING[flavour].items():
+            shown = not privileges.isdisjoint({ALL, *enough}) or _reads_routines(held, flavour, objects)
+            seen[f"{objects} of {database}"] = "" if shown else _needed(enough[0], database)
+    for name, schema in found.items():
+        texts = isinstance(schema, dict) and [schema[key] for key in ("body", "definition") if key in schema]
+        if texts and not any(texts):
+            kind, _, of = name.partition(" ")
+            database = of.partition(".")[0]
+            first = _SHOWING[flavour].get(f"{kind}s", _SHOWING[flavour]["routines"])[0]
+            seen[f"the body of {name}"] = _needed(first, database)
+    return seen
+
+
+def dropped(held: Privileges, connection: Connection[Cursor], databases: Sequence[str]) -> frozenset[str]:
+    """Return the missing `databases` on which the account has a privilege.
+
+    A grant outlives its database. Only a grant tells a dropped database from a hidden one.
+    """
+    there = databases_seen(connection)
+    return frozenset(name for name in databases if name not in there and held.any_on(name))
+
+
+def _reads_routines(held: Privileges, flavour: Flavour, objects: str) -> bool:
+    """Return True for MySQL's routines if the account may read everything, and so their bodies too."""
+    if objects != "routines" or flavour != "mysql":
+        return False
+    return any(pattern == "*" and "SELECT" in privileges for pattern, privileges in held.granted)
+
+
+def _needed(privilege: str, database: str) -> str:
+    return f"{privilege} on {'*' if privilege in _GLOBAL else database}.*"
+
+
+def _covers(pattern: str, database: str) -> bool:
+    """Return True if a grant on `pattern` holds for `database`: % and _ are wildcards unless escaped."""
+    if pattern == "*":
+        return True
+    expression = "".join(
+        re.escape(piece[-1]) if piece.startswith("\\") else {"%": ".*", "_": "."}.get(piece, re.escape(piece))
+        for piece in re.findall(r"\\.|.", pattern, re.DOTALL)
+    )
+    return re.fullmatch(expression, database, re.DOTALL) is not None

@@ -1,0 +1,97 @@
+"""The profile's rules for reading a store: each collection's policy and excluded fields, and the pace."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+from fnmatch import fnmatchcase
+
+from rollproof.profile.kinds import descriptor_of
+from rollproof.profile.sections import Policy, StoreProfile
+from rollproof.stores.contract import ByUsers, Pace, nobody
+
+
+def chosen(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
+    """Return the `names` that match a shell-style pattern, sorted."""
+    patterns = tuple(patterns)
+    return sorted(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
+
+
+def policy_of(store: StoreProfile, collection: str) -> Policy:
+    """Return the policy of the first pattern that matches `collection`.
+
+    Without a match it is `exact`, or `grows` for versions.
+    """
+    default: Policy = "exact" if descriptor_of(store).history_of(collection) is None else "grows"
+    return next(
+        (policy for pattern, policy in store.policy.items() if fnmatchcase(collection, pattern)), default
+    )
+
+
+def by_users_of(store: StoreProfile, collection: str) -> ByUsers:
+    """Return what tells whether a record of `collection` may differ from the baseline's: see `ByUsers`.
+
+    By the policy `changes` it may if the application wrote it since, as its field of `touched` tells. Without
+    such a field any may.
+    """
+    if policy_of(store, collection) != "changes":
+        return nobody
+    field = next((one for pattern, one in store.touched.items() if fnmatchcase(collection, pattern)), None)
+    if field is None:
+        return lambda _, __: True
+    # A record that lost the field, or never had it, was not written by what sets it.
+    return lambda old, new: new.fields.get(field) not in {None, old.fields.get(field)}
+
+
+def is_made_by_users(store: StoreProfile, collection: str) -> bool:
+    """Return whether the profile says that users make collections of such a name."""
+    return bool(chosen([collection], store.made_by_users))
+
+
+def unrecorded(
+    store: StoreProfile, now: Iterable[str], recorded: Container[str]
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the names that are not among `recorded`: left-overs, and those that users make."""
+    added = sorted(name for name in now if name not in recorded)
+    users_own = [name for name in added if is_made_by_users(store, name)]
+    return [name for name in added if name not in users_own], users_own
+
+
+def pace_of(store: StoreProfile) -> Pace:
+    """Return the load that the profile allows on the store."""
+    return Pace(connections=store.load.connections, chunk_seconds=store.load.chunk_seconds)
+
+
+def in_proportion(kept: int | None, live: int, percent: float, policy: Policy, recorded: int | None) -> bool:
+    """Return True if a backup holds enough of `live` records; `recorded` is the baseline's number.
+
+    Of a volatile collection one is enough. Where users add records, those of the baseline are; a collection
+    that was not there then need not be in the backup.
+    """
+    if policy == "volatile":
+        return bool(kept) or not live
+    if policy == "exact":
+        return kept is not None and abs(kept - live) <= live * percent / 100
+    if recorded is None:
+        return True
+    return kept is not None and kept >= min(live, recorded) * (1 - percent / 100)
+
+
+def compared_of(store: StoreProfile, counted: Iterable[str], schemas: Iterable[str]) -> list[str]:
+    """Return the collections whose records are compared: all that are not `volatile`.
+
+    Collections are the counted ones, and versions of others. Other schemas, such as views and aliases, have
+    no records.
+    """
+    history_of = descriptor_of(store).history_of
+    names = dict.fromkeys([*counted, *(name for name in schemas if history_of(name) is not None)])
+    return [name for name in names if policy_of(store, name) != "volatile"]
+
+
+def excluded_of(store: StoreProfile, collection: str) -> frozenset[str]:
+    """Return the fields of `collection` that a matching pattern excludes from digests."""
+    return frozenset(
+        field
+        for pattern, fields in store.exclude.items()
+        if fnmatchcase(collection, pattern)
+        for field in fields
+    )

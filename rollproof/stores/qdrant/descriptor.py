@@ -1,0 +1,48 @@
+"""The profile and descriptor of Qdrant."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rollproof.profile.sections import Address, ApiKey, StoreProfile
+from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait
+from rollproof.stores.qdrant.formats import judge
+
+
+class QdrantProfile(StoreProfile):
+    """Qdrant over REST."""
+
+    kind: Literal["qdrant"]
+    address: Address
+    collections: tuple[str, ...] = ("*",)
+    """Patterns of the target's collections."""
+    stand_in: bool = False
+    """Whether the server only stands in for Qdrant; its results then say so."""
+    reader: ApiKey | None = None
+    operator: ApiKey | None = None
+
+
+def _grants(_: QdrantProfile) -> Grants:
+    return Grants(
+        reader=("# service.read_only_api_key of the server, which sees every collection",),
+        operator=("# service.api_key of the server",),
+    )
+
+
+DESCRIPTOR = Descriptor(
+    profile=QdrantProfile,
+    least_risk="medium",
+    means=lambda _: Means.COLLECTIONS,
+    keys=("id",),
+    wrong_place=lambda _: None,
+    traits=frozenset({Trait.VECTORS}),
+    view="rollproof.stores.qdrant.view:View",
+    content="rollproof.stores.qdrant.content:Content",
+    export="rollproof.stores.qdrant.export:Export",
+    grants=_grants,
+    rights="rollproof.stores.qdrant.rights:rights",
+    recognition="rollproof.stores.qdrant.recognition:RECOGNITION",
+    keeper="rollproof.stores.qdrant.keeper:Keeper",
+    judge=judge,
+    marks="rollproof.stores.qdrant.view:marks",
+)

@@ -1,0 +1,243 @@
+"""Qdrant, write side: a snapshot of each collection, its configuration and its aliases.
+
+The snapshots are of one node. Each is of one moment, but not all of the same one. Counts before and after
+show that nothing was written meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from rollproof.profile.sections import Model
+from rollproof.profile.store_descriptor import Means
+from rollproof.reading import open_regular
+from rollproof.stores.keeper import Restored
+from rollproof.stores.package import Kept, Package, read_package, write_package
+from rollproof.stores.policy import policy_of
+from rollproof.stores.qdrant.descriptor import QdrantProfile
+from rollproof.stores.qdrant.view import Rest, path_of
+from rollproof.stores.reach import Countdown
+from rollproof.stores.writable import StoreWriter, Writable
+from rollproof.system.files import create_file
+
+METHOD = "snapshot of each collection"
+# What a server without such a path answers: it has no cluster.
+_NO_CLUSTER = frozenset({404, 405, 501})
+_ACTIVE = "Active"
+
+
+class _Collection(Model):
+    """A collection at the time of the backup. `file` is its snapshot; `shape` is the result of `_shape`."""
+
+    file: str
+    sha256: str
+    shape: dict[str, Any]
+
+
+class _Details(Model):
+    """`aliases` maps an alias to its collection."""
+
+    server: str
+    aliases: dict[str, str]
+    collections: dict[str, _Collection]
+
+
+class Keeper(StoreWriter[QdrantProfile]):
+    """Write side of one Qdrant. See `StoreKeeper`."""
+
+    def __init__(self, writable: Writable[QdrantProfile]) -> None:
+        """Remember how to connect."""
+        super().__init__(writable)
+        self._rest = Rest(writable.reach)
+
+    def back_up(self, folder: Path) -> Kept:
+        """Have a snapshot made of each collection, fetch it and delete it on the server.
+
+        Where users may add points, their number must stay the same while that one snapshot is made; elsewhere
+        until all are.
+        """
+        countdown = self._whole.start()
+        before = self._counts()
+        taken = {
+            name: self._fetched(name, folder / f"{number:04}.snapshot", countdown)
+            for number, name in enumerate(before)
+        }
+        details = _Details(
+            server=self._rest.version(),
+            aliases=self._aliases(before),
+            collections={name: collection for name, (_, collection) in taken.items()},
+        )
+        after = self._counts()
+        counts = {name: count for name, (count, _) in taken.items()}
+        if self._exact(before) != self._exact(after) or self._exact(before) != self._exact(counts):
+            raise self._failed(
+                "collections during the backup",
+                expected=before,
+                observed=after,
+                hint="something writes: stop the application's writers first",
+            )
+        stand_in = " (of a stand-in)" if self._profile.stand_in else ""
+        return write_package(
+            folder,
+            kind=self.kind,
+            method=METHOD + stand_in,
+            means=Means.COLLECTIONS,
+            records=counts,
+            details=details.model_dump(),
+        )
+
+    def restore(self, folder: Path) -> Restored:
+        """Bring back each collection and alias of the backup; delete newer collections.
+
+        Only collections that the profile's patterns choose are deleted. Each collection is replaced in one
+        step. It is deleted first if its configuration differs, since Qdrant would refuse the snapshot.
+        """
+        countdown = self._whole.start()
+        package = read_package(folder, kind=self.kind)
+        recorded = _Details.model_validate(package.details)
+        notes = self._remove_aliases(recorded)
+        for name, collection in sorted(recorded.collections.items()):
+            self._send(name, collection, package, countdown)
+        for name in self._rest.collections(self._profile.collections):
+            if name not in recorded.collections:
+                self._rest.call("DELETE", path_of(name), deadline=countdown.left())
+                notes.append(f"collection {name} came after the backup and was deleted")
+        self._create_aliases(recorded)
+        server = self._rest.version()
+        if server != recorded.server:
+            notes.append(f"the backup is of Qdrant {recorded.server}, the server is {server}")
+        records = self._verified(recorded, package.records, shapes=server == recorded.server)
+        return Restored(records=records, notes=tuple(notes))
+
+    def _exact(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """Return the counts of the collections that users add nothing to."""
+        return {name: count for name, count in counts.items() if policy_of(self._profile, name) == "exact"}
+
+    def _fetched(self, name: str, file: Path, countdown: Countdown) -> tuple[int, _Collection]:
+        """Return a collection's count and snapshot; again where users added points between the two."""
+        while True:
+            count = self._rest.count(name)
+            collection = self._fetch(name, file, countdown)
+            if self._rest.count(name) == count or policy_of(self._profile, name) == "exact":
+                return count, collection
+            file.unlink()
+
+    def _require_whole(self, name: str) -> None:
+        """Refuse a collection of which another node alone has a part: a snapshot is of one node."""
+        path = f"{path_of(name)}/cluster"
+        if self._rest.status("GET", path, None) in _NO_CLUSTER:
+            return
+        found = self._rest.call("GET", path)
+        here = {one["shard_id"] for one in found["local_shards"] if one.get("state") == _ACTIVE}
+        elsewhere = {one["shard_id"] for one in (*found["local_shards"], *found["remote_shards"])} - here
+        if elsewhere:
+            raise self._failed(
+                f"snapshot of {name}",
+                expected="every shard on the node that the profile names",
+                observed=f"{len(elsewhere)} of {len(here | elsewhere)} on other nodes alone, or not active",
+                hint="shards of several nodes would be backed up in part: not supported; replicate each shard"
+                " to this node",
+            )
+
+    def _fetch(self, name: str, file: Path, countdown: Countdown) -> _Collection:
+        self._require_whole(name)
+        shape = self._shape(name)
+        path = f"{path_of(name)}/snapshots"
+        snapshot = self._rest.call("POST", f"{path}?wait=true", deadline=countdown.left())
+        address = f"{path}/{quote(snapshot['name'], safe='')}"
+        try:
+            with create_file(file) as stream:
+                sha256 = self._rest.download(address, stream, countdown.left())
+        finally:
+            self._rest.call("DELETE", f"{address}?wait=true")
+        # Servers before 1.8 give no checksum; all give the size.
+        expected = (snapshot["size"], snapshot.get("checksum") or sha256)
+        observed = (file.stat().st_size, sha256)
+        if observed != expected:
+            raise self._failed(
+                f"snapshot of {name}",
+                expected=f"{expected[0]} bytes with SHA-256 {expected[1]}",
+                observed=f"{observed[0]} bytes with SHA-256 {observed[1]}",
+                hint="it was cut or changed on its way: back up again",
+            )
+        return _Collection(file=file.name, sha256=sha256, shape=shape)
+
+    def _send(self, name: str, collection: _Collection, package: Package, countdown: Countdown) -> None:
+        present = self._rest.collections(["*"])
+        if name in present and self._shape(name) != collection.shape:
+            self._rest.call("DELETE", path_of(name), deadline=countdown.left())
+        query = urlencode({"wait": "true", "priority": "snapshot", "checksum": collection.sha256})
+        with open_regular(package.path(collection.file)) as stream:
+            path = f"{path_of(name)}/snapshots/upload?{query}"
+            self._rest.upload(path, "snapshot", stream, countdown.left())
+
+    def _shape(self, name: str) -> dict[str, Any]:
+        """Return the configuration of a collection and the types of its payload indexes."""
+        config, indexes = self._rest.described(name)
+        return {"config": config, "indexes": indexes}
+
+    def _counts(self) -> dict[str, int]:
+        """Return the number of points of each of the profile's collections."""
+        return {name: self._rest.count(name) for name in self._rest.collections(self._profile.collections)}
+
+    def _aliases(self, collections: Container[str]) -> dict[str, str]:
+        """Return the aliases of `collections`."""
+        return {alias: name for alias, name in self._rest.aliases().items() if name in collections}
+
+    def _remove_aliases(self, recorded: _Details) -> list[str]:
+        """Remove the aliases that the backup does not have; return notes on the removed ones.
+
+        This comes first: an alias with the name of a backed-up collection would receive its snapshot.
+        """
+        ours = self._rest.collections(self._profile.collections)
+        doomed = {
+            alias: name
+            for alias, name in self._rest.aliases().items()
+            if (name in ours or alias in recorded.collections) and recorded.aliases.get(alias) != name
+        }
+        self._change_aliases([{"delete_alias": {"alias_name": alias}} for alias in doomed])
+        return [
+            f"alias {alias} of {name} came after the backup and was deleted" for alias, name in doomed.items()
+        ]
+
+    def _create_aliases(self, recorded: _Details) -> None:
+        present = self._rest.aliases()
+        self._change_aliases(
+            [
+                {"create_alias": {"alias_name": alias, "collection_name": name}}
+                for alias, name in recorded.aliases.items()
+                if present.get(alias) != name
+            ]
+        )
+
+    def _change_aliases(self, actions: list[dict[str, Any]]) -> None:
+        if actions:
+            self._rest.call("POST", "/collections/aliases", {"actions": actions})
+
+    def _verified(self, recorded: _Details, records: Mapping[str, int], *, shapes: bool) -> Mapping[str, int]:
+        """Return the counts, after comparing them, the aliases and (with `shapes`) the configurations.
+
+        Another version of the server may report the same configuration in other words.
+        """
+        counts = self._counts()
+        self._compare("counts", expected=dict(records), observed=counts)
+        self._compare("aliases", expected=recorded.aliases, observed=self._aliases(counts))
+        if shapes:
+            self._compare(
+                "configurations",
+                expected={name: collection.shape for name, collection in recorded.collections.items()},
+                observed={name: self._shape(name) for name in counts},
+            )
+        return counts
+
+    def _compare(self, what: str, *, expected: Mapping[str, Any], observed: Mapping[str, Any]) -> None:
+        if observed != expected:
+            raise self._failed(
+                f"{what} after the restore",
+                expected=expected,
+                observed=observed,
+                hint="something writes, or the server is not the one that was backed up; restore again",
+            )

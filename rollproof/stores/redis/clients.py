@@ -1,0 +1,45 @@
+"""The clients that are connected to Redis."""
+
+from __future__ import annotations
+
+import redis
+
+from rollproof.stores.keeper import Client
+from rollproof.stores.redis.descriptor import RedisProfile
+from rollproof.stores.redis.view import connect, translated
+from rollproof.stores.strangers import Strangers, blind, host_of
+from rollproof.stores.writable import Operated
+
+# The flags of a replica, and of the server that this one replicates.
+_SERVERS = frozenset("SM")
+# The last command of a connection that has not sent any yet.
+_NOTHING = "NULL"
+
+
+class Clients:
+    """The clients of a Redis server. See `StoreClients`."""
+
+    def __init__(self, operated: Operated[RedisProfile]) -> None:
+        """Remember how to connect; the first question connects."""
+        self._strangers = Strangers(operated)
+        self._reach = operated.reach
+        self._client = connect(self._reach, operated.profile.databases[0])
+
+    def others(self) -> list[Client]:
+        """Return the connections of others."""
+        with translated(self._reach):
+            try:
+                found: list[dict[str, str]] = self._client.client_list()
+            except redis.exceptions.NoPermissionError:
+                raise blind(self._reach, "the right to CLIENT LIST", "an account without it") from None
+        return self._strangers.among(
+            [
+                Client(one.get("user", "default"), host_of(one["addr"]), int(one["id"]), one.get("name", ""))
+                for one in found
+                if not _SERVERS & set(one["flags"]) and one["cmd"] != _NOTHING
+            ]
+        )
+
+    def close(self) -> None:
+        """Close the client."""
+        self._client.close()

@@ -1,0 +1,219 @@
+"""Redis, write side: every key as the server serialises it, with its expiry.
+
+A backup holds one file for each database, with a line for each key. With ``restore = "flush"`` in the profile
+it holds none: the keys are a cache, and a restore empties the databases. Only the safety copy right before
+that restore holds them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import redis
+
+from rollproof.profile.store_descriptor import Means
+from rollproof.reading import open_regular
+from rollproof.stores.keeper import Restored
+from rollproof.stores.package import Kept, Package, read_package, write_package
+from rollproof.stores.reach import Countdown
+from rollproof.stores.redis.descriptor import RedisProfile
+from rollproof.stores.redis.formats import RDB, rdb_of_payload
+from rollproof.stores.redis.view import KeyGroups, connect, has_exact_expiry, keys, marks_of, translated
+from rollproof.stores.writable import StoreWriter, Writable
+from rollproof.system.files import create_file
+from rollproof.system.side_by_side import batched
+
+# Keys in one request: few enough that their values fit in memory, here and on the server.
+CHUNK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key, its value as DUMP gives it, and its expiry: milliseconds since 1970, or None."""
+
+    key: bytes
+    value: bytes
+    expires: int | None
+
+    def line(self) -> bytes:
+        """Return the entry as a line of a backup."""
+        fields = {
+            "key": base64.b64encode(self.key).decode(),
+            "value": base64.b64encode(self.value).decode(),
+            "expires": self.expires,
+        }
+        return json.dumps(fields).encode() + b"\n"
+
+    @classmethod
+    def of_line(cls, line: bytes) -> Entry:
+        """Return the entry that `line` holds."""
+        fields = json.loads(line)
+        return cls(base64.b64decode(fields["key"]), base64.b64decode(fields["value"]), fields["expires"])
+
+
+class Keeper(StoreWriter[RedisProfile]):
+    """The write side of a Redis server. See `StoreKeeper`."""
+
+    def __init__(self, writable: Writable[RedisProfile]) -> None:
+        """Remember how to connect, and the key patterns of the collections."""
+        super().__init__(writable)
+        self._groups = KeyGroups(writable.profile.databases, writable.profile.patterns)
+
+    def back_up(self, folder: Path) -> Kept:
+        """Write every key of the profile's databases; no key at all when they are to be flushed."""
+        return self._back_up(folder, self._profile.restore)
+
+    def keep_safe(self, folder: Path) -> Kept:
+        """As `back_up`; keys to be flushed are written too, since nothing else holds them then."""
+        return self._back_up(folder, "dump", safe=True)
+
+    def _back_up(self, folder: Path, restore: Literal["dump", "flush"], *, safe: bool = False) -> Kept:
+        records: dict[str, int] = {}
+        countdown = self._whole.start()
+        with translated(self._whole):
+            with connect(self._whole, self._profile.databases[0]) as client:
+                told = marks_of(client)
+            server, rdb = str(told["server"]), 0
+            for database in self._profile.databases:
+                kept: frozenset[bytes] = frozenset()
+                if restore == "dump":
+                    kept, highest = self._dump(database, server, folder / _file(database), countdown)
+                    rdb = max(rdb, highest)
+                records |= self._groups.count(database, kept)
+        return write_package(
+            folder,
+            kind=self.kind,
+            method=(
+                "DUMP of each key with its expiry (each key whole; not all keys at one moment)"
+                if restore == "dump"
+                else "nothing kept: a cache, flushed by a restore and filled again by the application"
+            ),
+            means=Means.KEYS if restore == "dump" else Means.NOTHING,
+            records=records,
+            details={
+                **told,
+                RDB: rdb,
+                "databases": list(self._profile.databases),
+                "restore": restore,
+                "safe": safe,
+            },
+        )
+
+    def restore(self, folder: Path) -> Restored:
+        """Put every key of the backup back and remove all others, or flush, as the profile says."""
+        package = read_package(folder, kind=self.kind)
+        self._check(package)
+        countdown = self._whole.start()
+        records: dict[str, int] = {}
+        notes: list[str] = []
+        with translated(self._whole):
+            if package.details["restore"] == "dump":
+                with connect(self._whole, self._profile.databases[0]) as client:
+                    self._expect_readable(package, marks_of(client))
+            for database in self._profile.databases:
+                with connect(self._whole, database) as client:
+                    if package.details["restore"] == "flush":
+                        client.flushdb()
+                        notes.append(f"flushed database {database}")
+                        present = keys(client, self._whole)
+                    else:
+                        file = package.path(_file(database))
+                        present = self._put_back(client, database, file, notes, countdown)
+                records |= self._groups.count(database, present)
+        return Restored(records=dict(sorted(records.items())), notes=tuple(notes))
+
+    def _dump(
+        self, database: int, server: str, path: Path, countdown: Countdown
+    ) -> tuple[frozenset[bytes], int]:
+        """Write the database's keys; return them, and the highest RDB version of a value."""
+        kept, highest = [], 0
+        with connect(self._whole, database) as client, create_file(path) as stream:
+            for chunk in batched(sorted(keys(client, self._whole)), CHUNK):
+                countdown.left()
+                for entry in _entries(client, chunk, exact=has_exact_expiry(server)):
+                    stream.write(entry.line())
+                    kept.append(entry.key)
+                    highest = max(highest, rdb_of_payload(entry.value))
+        return frozenset(kept), highest
+
+    def _check(self, package: Package) -> None:
+        restore = "dump" if package.details.get("safe") else self._profile.restore
+        self._expect_same(package, "databases", package.details["databases"], list(self._profile.databases))
+        self._expect_same(package, "restore =", package.details["restore"], restore)
+
+    def _put_back(
+        self, client: redis.Redis, database: int, path: Path, notes: list[str], countdown: Countdown
+    ) -> frozenset[bytes]:
+        """Make the database equal to the file; return the keys that it then holds."""
+        expires: dict[bytes, int | None] = {}
+        for chunk in batched(_read(path), CHUNK):
+            countdown.left()
+            pipeline = client.pipeline(transaction=False)
+            for entry in chunk:
+                expires[entry.key] = entry.expires
+                pipeline.restore(entry.key, entry.expires or 0, entry.value, replace=True, absttl=True)
+            try:
+                pipeline.execute()
+            except redis.ResponseError as error:
+                raise self._not_restored(
+                    str(error), of=f"database {database}", expected="RESTORE of every key"
+                ) from None
+        later = keys(client, self._whole) - set(expires)
+        for chunk_of_keys in batched(sorted(later), CHUNK):
+            client.unlink(*chunk_of_keys)
+        if later:
+            notes.append(f"removed {len(later)} keys of database {database} that came after the backup")
+        present = keys(client, self._whole)
+        if present - set(expires):
+            surplus = f"{len(present - set(expires))} more"
+            raise self._not_restored(surplus, of=f"database {database}", expected=f"{len(expires)} keys")
+        now = _now(client)
+        missing = set(expires) - present
+        expired = {key for key in missing if (expires[key] or now + 1) <= now}
+        if missing - expired:
+            fewer = f"{len(missing - expired)} fewer"
+            raise self._not_restored(fewer, of=f"database {database}", expected=f"{len(expires)} keys")
+        if expired:
+            notes.append(f"{len(expired)} keys of database {database} had expired since the backup")
+        return present
+
+
+def _entries(client: redis.Redis, chunk: list[bytes], *, exact: bool) -> Iterator[Entry]:
+    """Yield keys with their values and expiry, read in one transaction; keys that vanished are left out.
+
+    Before Redis 7 a server only tells the time that a key has left. Then the expiry may be off by a
+    millisecond.
+    """
+    pipeline = client.pipeline(transaction=True)
+    pipeline.time()
+    for key in chunk:
+        pipeline.dump(key)
+        if exact:
+            pipeline.pexpiretime(key)  # type: ignore[arg-type]  # takes bytes too
+        else:
+            pipeline.pttl(key)
+    (seconds, microseconds), *answers = pipeline.execute()
+    offset = 0 if exact else seconds * 1000 + microseconds // 1000
+    for key, value, expiry in zip(chunk, answers[::2], answers[1::2], strict=True):
+        if value is not None:
+            yield Entry(key, value, expiry + offset if expiry >= 0 else None)
+
+
+def _now(client: redis.Redis) -> int:
+    seconds, microseconds = client.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def _read(path: Path) -> Iterator[Entry]:
+    with open_regular(path) as stream:
+        for line in stream:
+            yield Entry.of_line(line)
+
+
+def _file(database: int) -> str:
+    return f"database-{database}.jsonl"

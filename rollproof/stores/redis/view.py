@@ -1,0 +1,299 @@
+"""Redis, read side: the keys in the profile's databases, each counted once, grouped by its patterns."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from itertools import islice
+from typing import Any, cast
+
+import redis
+from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection
+from redis.retry import Retry
+
+from rollproof.collection import Json
+from rollproof.errors import UsageProblem, unanswered
+from rollproof.profile.data_formats import Marks
+from rollproof.stores.contract import Answer
+from rollproof.stores.own_connections import NAME, OWN
+from rollproof.stores.reach import Reach, Readable, StoreReader, release
+from rollproof.stores.redis.descriptor import RedisProfile
+
+# Keys that a round of SCAN examines: few rounds are needed, and each is too short to hold up the server.
+SCAN_COUNT = 1000
+# The first release that tells when a key expires; an earlier one tells the time that is left.
+EXACT_EXPIRY_SINCE = (7, 0)
+# Keys that `holdings` looks at in each database: more would tell of few more prefixes, and take long.
+MOST_KEYS = 20_000
+MOST_PATTERNS = 20
+# A name of the application's before a colon; what else is there may be somebody's data.
+_PREFIX = re.compile(rb"(?P<prefix>[A-Za-z][A-Za-z_.-]{0,40}):.")
+# One key alone may be a record of its own.
+_FEWEST = 2
+
+
+def connect(reach: Reach, database: int) -> redis.Redis:
+    """Return a client for one database; it connects with its first request, and does not retry."""
+    return redis.Redis(
+        host=reach.endpoint.host,
+        port=reach.endpoint.port,
+        db=database,
+        username=reach.account.user,
+        password=reach.account.password.get_secret_value(),
+        socket_timeout=reach.deadline,
+        socket_connect_timeout=reach.deadline,
+        retry=Retry(NoBackoff(), 0),
+        protocol=3,
+        ssl=reach.endpoint.tls,
+        ssl_ca_certs=reach.endpoint.ca,
+        redis_connect_func=partial(_greet, reach),
+    )
+
+
+def _greet(reach: Reach, connection: AbstractConnection) -> None:
+    """Greet the server, and remember the number that it answers with; to ask for it would need a right."""
+    with OWN.opening(reach.address) as remember:
+        connection.on_connect()  # type: ignore[no-untyped-call]
+        _require_primary(reach, cast("dict[bytes, bytes]", connection.handshake_metadata or {}))
+        number = _number(connection)
+        if number is not None:
+            held = weakref.ref(connection)
+            remember(number, lambda: _is_numbered(held(), number))
+        # By it a rollback knows a monitor with the application's own account. Not every account may.
+        with suppress(redis.exceptions.ResponseError):
+            connection.send_command("CLIENT", "SETNAME", NAME)  # type: ignore[no-untyped-call]
+            connection.read_response()
+
+
+def _require_primary(reach: Reach, hello: Mapping[bytes, bytes]) -> None:
+    """Refuse a server that holds a part of the keys, or those of a moment ago, by its own greeting."""
+    mode, role = (hello.get(key, b"").decode() for key in (b"mode", b"role"))
+    if mode not in {"", "standalone"} or role not in {"", "master"}:
+        raise reach.failed(
+            f"mode {mode}, role {role}",
+            expected="a server alone, the master: it holds all keys, as they are now",
+            hint="name the master in the profile; a Redis Cluster would be read in part: not supported",
+        )
+
+
+def _is_numbered(connection: AbstractConnection | None, number: int) -> bool:
+    """Return True if `connection` is open still, and has not been opened anew."""
+    if connection is None or not connection.is_connected:
+        return False
+    return _number(connection) == number
+
+
+def _number(connection: AbstractConnection) -> int | None:
+    told = cast("dict[bytes, int]", connection.handshake_metadata or {})
+    return told.get(b"id")
+
+
+# The server's own answers; the driver counts some of them as errors of the connection.
+_REFUSED = (
+    redis.ResponseError,
+    redis.AuthenticationError,
+    redis.exceptions.AuthorizationError,
+    redis.BusyLoadingError,
+)
+
+
+@contextmanager
+def translated(reach: Reach) -> Iterator[None]:
+    """Turn the driver's exceptions into `Unverifiable`, in the driver's words."""
+    try:
+        yield
+    except (redis.RedisError, OSError) as error:
+        raise reach.failed(error, means=unanswered(error, refused=isinstance(error, _REFUSED))) from None
+
+
+def marks_of(client: redis.Redis) -> dict[str, Json]:
+    """Return the server's product and version; INFO would need a privilege that readers lack."""
+    hello: dict[bytes, bytes] = client.execute_command("HELLO")  # type: ignore[no-untyped-call]
+    return {"product": hello[b"server"].decode(), "server": hello[b"version"].decode()}
+
+
+def marks(readable: Readable[RedisProfile]) -> Marks:
+    """Return the marks of the server's format. See `Descriptor.marks`."""
+    reach = readable.reach
+    with translated(reach), connect(reach, readable.profile.databases[0]) as client:
+        return marks_of(client)
+
+
+def has_exact_expiry(server: str) -> bool:
+    """Return whether a server of this version tells when a key expires."""
+    return release(server) >= EXACT_EXPIRY_SINCE
+
+
+def keys(client: redis.Redis, reach: Reach) -> frozenset[bytes]:
+    """Return every key present in `client`'s database during the whole scan."""
+    countdown = reach.start()
+    found: set[bytes] = set()  # SCAN may return a key more than once
+    cursor = 0
+    while True:
+        countdown.left()
+        cursor, page = client.scan(cursor, count=SCAN_COUNT)
+        found.update(cast("list[bytes]", page))  # clients here do not decode answers
+        if cursor == 0:
+            return frozenset(found)
+
+
+class KeyGroups:
+    """Sorts keys by the profile's patterns: the first match counts, ``<database>:*`` takes the rest."""
+
+    def __init__(self, databases: Sequence[int], patterns: Sequence[str]) -> None:
+        """Parse `patterns`, each a database and a Redis pattern: ``"0:token:*"``.
+
+        Raises:
+            UsageProblem: a pattern does not begin with one of `databases` and a colon.
+        """
+        self._patterns: dict[int, list[tuple[str, re.Pattern[bytes]]]] = {number: [] for number in databases}
+        for pattern in patterns:
+            number, colon, glob = pattern.partition(":")
+            if not colon or not number.isdecimal() or int(number) not in self._patterns:
+                raise UsageProblem(
+                    what="pattern of Redis keys",
+                    expected=f"one of databases {', '.join(map(str, databases))}, a colon and a pattern",
+                    observed=repr(pattern),
+                    source="patterns in the profile",
+                    hint='write "0:token:*" for the keys token:* of database 0',
+                )
+            self._patterns[int(number)].append((pattern, _expression(glob.encode())))
+
+    def names(self, database: int) -> tuple[str, ...]:
+        """Return the groups of `database`: its patterns, then the rest."""
+        return (*(pattern for pattern, _ in self._patterns[database]), f"{database}:*")
+
+    def of(self, database: int, key: bytes) -> str:
+        """Return the group of a key."""
+        return next(
+            (pattern for pattern, match in self._patterns[database] if match.fullmatch(key)), f"{database}:*"
+        )
+
+    def count(self, database: int, found: frozenset[bytes]) -> dict[str, int]:
+        """Return the number of keys by group of `database`, including empty groups."""
+        counts = dict.fromkeys(self.names(database), 0)
+        for key in found:
+            counts[self.of(database, key)] += 1
+        return counts
+
+
+def _expression(glob: bytes) -> re.Pattern[bytes]:
+    r"""Return a Redis pattern (``* ? [a-z] [^a] \x``) as a regular expression."""
+    tokens = re.findall(rb"\\.|\[\^?(?:\\.|[^\]\\])*\]|.", glob, re.DOTALL)
+    return re.compile(b"".join(map(_token, tokens)), re.DOTALL)
+
+
+def _token(token: bytes) -> bytes:
+    if token == b"*":
+        return b".*"
+    if token == b"?":
+        return b"."
+    if token.startswith(b"[") and token.endswith(b"]") and len(token) > 1:
+        inside = token[1:-1].removeprefix(b"^")
+        negated = token[1:2] == b"^"
+        if not inside:
+            return b"." if negated else b"(?!)"
+        return (b"[^" if negated else b"[") + _members(inside) + b"]"
+    return re.escape(token[1:] if token.startswith(b"\\") and len(token) > 1 else token)
+
+
+def _members(inside: bytes) -> bytes:
+    """Return the members between brackets for a regular expression; a range may run in either direction."""
+    ranges = re.findall(rb"(\\.|.)-(\\.|.)|(\\.|.)", inside, re.DOTALL)
+    found = b""
+    for start, end, single in ranges:
+        # The last byte of a match: after a backslash, or the byte itself.
+        first, last = sorted((start[-1:] or single[-1:], end[-1:] or single[-1:]))
+        found += re.escape(first) + b"-" + re.escape(last)
+    return found
+
+
+def sweep(readable: Readable[RedisProfile], database: int, keys: Sequence[str]) -> int:
+    """Remove `keys` with an account that may do nothing else; return the number of keys still there."""
+    reach = readable.reach
+    with translated(reach), closing(connect(reach, database)) as client:
+        client.unlink(*keys)
+        return int(client.exists(*keys))
+
+
+def holdings(readable: Readable[RedisProfile]) -> dict[str, Any]:
+    """Return the databases that hold keys, and a pattern for each prefix that several keys have.
+
+    See `Recognition.holdings`.
+    """
+    reach = readable.reach
+    with translated(reach), closing(connect(reach, 0)) as client:
+        space: dict[str, Any] = client.info("keyspace")
+    databases = sorted({0, *(int(name.removeprefix("db")) for name in space)})
+    patterns: list[str] = []
+    for database in databases:
+        with translated(reach), closing(connect(reach, database)) as client:
+            found = islice(client.scan_iter(count=SCAN_COUNT), MOST_KEYS)
+            counted = Counter(match["prefix"] for key in found if (match := _PREFIX.match(key)))
+        common = sorted(prefix.decode() for prefix, count in counted.items() if count >= _FEWEST)
+        patterns += [f"{database}:{prefix}:*" for prefix in common[:MOST_PATTERNS]]
+    return {"databases": databases, "patterns": patterns}
+
+
+class RedisReader(StoreReader[RedisProfile]):
+    """The base of Redis's view and content reader: it holds one connection a database."""
+
+    def __init__(self, readable: Readable[RedisProfile]) -> None:
+        """Keep the access data; the first question connects. Raises `UsageProblem` for a wrong pattern."""
+        super().__init__(readable)
+        self._groups = KeyGroups(self._profile.databases, self._profile.patterns)
+        self._clients: dict[int, redis.Redis] = {}
+
+    def close(self) -> None:
+        """Close the connections, if there are any."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+
+class View(RedisReader):
+    """The read side of a Redis server. See `StoreView`."""
+
+    kind = "redis"
+
+    def ask(self) -> Answer:
+        """Count the keys of the first database that holds any, and read the type of one."""
+        with translated(self._reach):
+            server = f"Redis {marks_of(self._open(self._profile.databases[0]))['server']}"
+            for database in self._profile.databases:
+                client = self._open(database)
+                key = client.randomkey()
+                if key is not None:
+                    client.type(key)
+                    return Answer("DBSIZE and TYPE of a key", f"{database}:*", int(client.dbsize()), server)
+        return Answer("DBSIZE", f"{self._profile.databases[0]}:*", 0, server)
+
+    def counts(self) -> Mapping[str, int]:
+        """Return the number of keys by pattern, and unmatched keys by ``<database>:*``."""
+        counts: dict[str, int] = {}
+        with translated(self._reach):
+            for database in self._profile.databases:
+                counts |= self._groups.count(database, keys(self._open(database), self._reach))
+        return dict(sorted(counts.items()))
+
+    def connections(self) -> tuple[int, int]:
+        """Return the numbers of connected and allowed clients. See `ConnectionsView`."""
+        with translated(self._reach):
+            client = self._open(self._profile.databases[0])
+            try:
+                found: dict[str, Any] = client.info("clients")
+                # Older servers give the limit only in their configuration.
+                allowed: Any = found if "maxclients" in found else client.config_get("maxclients")
+            except redis.exceptions.NoPermissionError:
+                raise self._reach.untold("+info, and before Redis 7 +config|get") from None
+        return int(found["connected_clients"]), int(allowed["maxclients"])
+
+    def _open(self, database: int) -> redis.Redis:
+        if database not in self._clients:
+            self._clients[database] = connect(self._reach, database)
+        return self._clients[database]

@@ -1,0 +1,160 @@
+"""Opening a store's read side by its profile. A driver is imported only when its store is first used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from rollproof.profile.kinds import descriptor_of
+from rollproof.profile.store_descriptor import Trait
+from rollproof.stores.contract import Beside, SharedContent
+from rollproof.stores.drivers import at_place
+from rollproof.stores.reach import ENGINE, Readable
+from rollproof.system.apart import Died, apart
+
+if TYPE_CHECKING:
+    from rollproof.engines.engine import ContainerEngine, Endpoint
+    from rollproof.profile.data_formats import Marks
+    from rollproof.profile.sections import StoreProfile
+    from rollproof.stores.contract import ContentView, RecordExport, Retention, Rights, StoreView
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+LONG_SECONDS = 3600.0
+"""For work apart that has no deadline of its own, such as a capture, of which each request has one."""
+
+
+def apart_by_kind(
+    profile: StoreProfile,
+    what: str,
+    seconds: float,
+    do: Callable[Arguments, Result],
+    /,
+    *args: Arguments.args,
+    **kwargs: Arguments.kwargs,
+) -> Result:
+    """Return the result of `do`: by `apart`, within `seconds`, for a kind of store with `Trait.APART`.
+
+    For whoever holds a lock or a journal. `what` names the work in errors.
+    """
+    if Trait.APART in descriptor_of(profile).traits:
+        return apart(what, seconds, do, *args, **kwargs)
+    return do(*args, **kwargs)
+
+
+def asked_by_kind(
+    profile: StoreProfile,
+    what: str,
+    seconds: float,
+    ask: Callable[Arguments, Result],
+    /,
+    *args: Arguments.args,
+    **kwargs: Arguments.kwargs,
+) -> Result:
+    """Return the result of `ask`, which only reads, as `apart_by_kind`: once more if a driver crashed.
+
+    Nothing was changed by then, and a crash of native threads rarely comes twice.
+    """
+    try:
+        return apart_by_kind(profile, what, seconds, ask, *args, **kwargs)
+    except Died:
+        return apart_by_kind(profile, what, seconds, ask, *args, **kwargs)
+
+
+def view_at(
+    name: str, profile: StoreProfile, endpoint: Endpoint, engine: ContainerEngine | None = None
+) -> StoreView:
+    """Return the view of the store `name` at `endpoint`."""
+    view: StoreView = at_place(descriptor_of(profile).view)(Readable(name, profile, endpoint, engine=engine))
+    return view
+
+
+def content_at(
+    name: str, profile: StoreProfile, endpoint: Endpoint, engine: ContainerEngine | None = None
+) -> ContentView:
+    """Return the content reader of the store `name` at `endpoint`."""
+    content: ContentView = at_place(descriptor_of(profile).content)(
+        Readable(name, profile, endpoint, engine=engine)
+    )
+    return content
+
+
+def export_at(
+    name: str, profile: StoreProfile, endpoint: Endpoint, engine: ContainerEngine | None = None
+) -> RecordExport:
+    """Return the export of the store `name` at `endpoint`; as the operator if no reader may export."""
+    descriptor = descriptor_of(profile)
+    if Trait.OPERATORS_EXPORT in descriptor.traits:
+        profile = _as_operator(profile)
+    export: RecordExport = at_place(descriptor.export)(Readable(name, profile, endpoint, engine=engine))
+    return export
+
+
+def _as_operator(profile: StoreProfile) -> StoreProfile:
+    """Return `profile` with the operator's account in the reader's place: what reads does so as operator."""
+    return profile.model_copy(update={"reader": profile.operator})
+
+
+def endpoint_of(profile: StoreProfile, engine: ContainerEngine) -> Endpoint:
+    """Return the endpoint of a store now; `ENGINE` for one that is no server.
+
+    Raises:
+        Unverifiable: its service does not run, or has no address.
+    """
+    return ENGINE if profile.address is None else engine.resolve(profile.address)
+
+
+def open_view(name: str, profile: StoreProfile, engine: ContainerEngine) -> StoreView:
+    """Return the view of the store `name`."""
+    return view_at(name, profile, endpoint_of(profile, engine), engine)
+
+
+def open_content(name: str, profile: StoreProfile, engine: ContainerEngine) -> ContentView:
+    """Return the content reader of the store `name`."""
+    return content_at(name, profile, endpoint_of(profile, engine), engine)
+
+
+def open_export(name: str, profile: StoreProfile, engine: ContainerEngine) -> RecordExport:
+    """Return the export of the store `name`."""
+    return export_at(name, profile, endpoint_of(profile, engine), engine)
+
+
+def _told(place: str, name: str, profile: StoreProfile, engine: ContainerEngine, *more: object) -> Any:  # noqa: ANN401 - by place
+    """Return what the function at `place` of a descriptor says of the store `name` now."""
+    return at_place(place)(Readable(name, profile, endpoint_of(profile, engine), engine=engine), *more)
+
+
+def open_retentions(
+    name: str, profile: StoreProfile, engine: ContainerEngine
+) -> Mapping[str, Retention | None]:
+    """Return the retention of each log of the store `name`, or None if the store does not tell it."""
+    found: Mapping[str, Retention | None] = _told(descriptor_of(profile).retentions, name, profile, engine)
+    return found
+
+
+def open_marks(name: str, profile: StoreProfile, engine: ContainerEngine) -> Marks:
+    """Return the marks of the server of the store `name`, which is of a kind that has a `judge`."""
+    found: Marks = _told(descriptor_of(profile).marks, name, profile, engine)
+    return found
+
+
+def open_revisions(name: str, profile: StoreProfile, engine: ContainerEngine, table: str) -> tuple[str, ...]:
+    """Return the revisions that alembic has recorded in `table` of the store `name`."""
+    found: tuple[str, ...] = _told(descriptor_of(profile).revisions, name, profile, engine, table)
+    return found
+
+
+def open_beside(name: str, profile: StoreProfile, engine: ContainerEngine) -> Beside:
+    """Return what the store `name` holds beside the profile's lists, of which a reader may not be told."""
+    with open_content(name, _as_operator(profile), engine) as content:
+        return content.beside() if isinstance(content, SharedContent) else Beside()
+
+
+def open_rights(
+    name: str, profile: StoreProfile, engine: ContainerEngine, *, operator: bool = False
+) -> Rights:
+    """Return what the reader of the store `name`, or its `operator`, may do; its kind has a way to tell."""
+    if operator:
+        profile = _as_operator(profile)
+    found: Rights = _told(descriptor_of(profile).rights, name, profile, engine)
+    return found

@@ -1,0 +1,93 @@
+"""The profile and descriptor of S3 servers."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rollproof.collection import Json
+from rollproof.errors import Wrong
+from rollproof.profile.sections import Account, Address, Place, StoreProfile
+from rollproof.profile.store_descriptor import Descriptor, Grants, Initial, Means, Trait
+
+VERSIONS = "versions "
+"""Prefix of a bucket's name for all versions of its objects; a restore by copies adds to these."""
+
+
+class S3Profile(StoreProfile):
+    """An S3 server such as MinIO."""
+
+    kind: Literal["s3"]
+    address: Address
+    buckets: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Buckets of the target."""
+    region: str = "us-east-1"
+    """Region that requests are signed for."""
+    reader: Account
+    operator: Account
+    backup: Literal["versions", "copies"] = "copies"
+    """`copies` copies each object; `versions` lists the versions that the bucket keeps."""
+
+
+def _means(profile: S3Profile) -> Means:
+    return Means.VERSIONS if profile.backup == "versions" else Means.COPIES
+
+
+def _keeps_less(profile: S3Profile) -> str:
+    return "backup = 'versions', which keeps no copy" if profile.backup == "versions" else ""
+
+
+def _wrong_place(place: Place) -> Wrong | None:
+    if place.fields != ("key",):
+        return Wrong(f"field key of {place.collection}", ", ".join(place.fields))
+    return None
+
+
+def _history_of(collection: str) -> str | None:
+    return collection.removeprefix(VERSIONS) if collection.startswith(VERSIONS) else None
+
+
+def _keeps_versions(schema: Json) -> bool | None:
+    return schema["versioning"] == "Enabled" if isinstance(schema, dict) and "versioning" in schema else None
+
+
+# Every read, and nothing else: SeaweedFS takes no narrower pattern, such as s3:GetObject*.
+_READING = ("s3:Get*", "s3:List*")
+
+
+def _grants(profile: S3Profile) -> Grants:
+    def policy(actions: tuple[str, ...]) -> str:
+        resources = [f"arn:aws:s3:::{name}{more}" for name in profile.buckets for more in ("", "/*")]
+        allowed = {"Effect": "Allow", "Action": list(actions), "Resource": resources}
+        return json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+
+    return Grants(
+        reader=(f"# policy of {profile.reader.user}", policy(_READING)),
+        operator=(f"# policy of {profile.operator.user}", policy(("s3:*",))),
+    )
+
+
+DESCRIPTOR = Descriptor(
+    profile=S3Profile,
+    least_risk="low",
+    means=_means,
+    keeps_less=_keeps_less,
+    keys=("key",),
+    wrong_place=_wrong_place,
+    traits=frozenset({Trait.OPERATORS_EXPORT}),
+    history_of=_history_of,
+    keeps_versions=_keeps_versions,
+    noun="buckets",
+    keep_copies='backup = "copies"',
+    keep_versions='mc version enable ALIAS/BUCKET, or backup = "copies" in the profile',
+    view="rollproof.stores.s3.view:View",
+    content="rollproof.stores.s3.content:Content",
+    export="rollproof.stores.s3.export:Export",
+    grants=_grants,
+    rights="rollproof.stores.s3.rights:rights",
+    initial=Initial(variables=("MINIO_ROOT_USER", "MINIO_ACCESS_KEY")),
+    recognition="rollproof.stores.s3.recognition:RECOGNITION",
+    keeper="rollproof.stores.s3.keeper:Keeper",
+)

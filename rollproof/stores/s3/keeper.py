@@ -1,0 +1,307 @@
+"""S3, write side: the current objects of the profile's buckets, with their headers and tags.
+
+A backup lists every current object with its version and its content's SHA-256. It also holds the contents,
+each once, named by that SHA-256. With ``backup = "versions"`` it holds only contents of objects without a
+version. A restore removes no version. Where the bucket keeps versions, a changed object gets its old content
+again as a new version, and a newer object gets a delete marker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+from minio import Minio
+from minio.datatypes import Object
+from minio.error import S3Error
+from minio.versioningconfig import OFF, VersioningConfig
+
+from rollproof.profile.store_descriptor import Means
+from rollproof.reading import open_regular
+from rollproof.stores.keeper import Restored
+from rollproof.stores.package import Kept, Package, read_package, write_package
+from rollproof.stores.reach import Countdown
+from rollproof.stores.s3.content import GONE
+from rollproof.stores.s3.descriptor import S3Profile
+from rollproof.stores.s3.objects import (
+    NO_VERSION,
+    UNSENDABLE,
+    StoredObject,
+    copy_version,
+    put_copy,
+    read_object,
+    same_headers,
+)
+from rollproof.stores.s3.settings import versioning_of
+from rollproof.stores.s3.view import connect, translated
+from rollproof.stores.writable import StoreWriter
+from rollproof.system.files import create_file
+from rollproof.system.side_by_side import Workers
+
+LISTING = "objects.jsonl"
+CONTENTS = "contents"
+WORKERS = 16
+# Contents up to this size are sent from the backup even if the server still has their version.
+SENT_BYTES = 64 * 1024
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+# The current objects of a bucket by key, as the server lists them. None stands for a missing bucket.
+Listing = Mapping[str, Object]
+
+
+class Keeper(StoreWriter[S3Profile]):
+    """The write side of an S3 server. See `StoreKeeper`."""
+
+    def back_up(self, folder: Path) -> Kept:
+        """Read every current object; write the listing, and the contents that have to be kept here."""
+        return self._back_up(folder, absent_too=False)
+
+    def keep_safe(self, folder: Path) -> Kept:
+        """As `back_up`; a bucket that is gone is kept as absent."""
+        return self._back_up(folder, absent_too=True)
+
+    def _back_up(self, folder: Path, *, absent_too: bool) -> Kept:
+        countdown, copies = self._whole.start(), self._profile.backup == "copies"
+        contents = folder / CONTENTS
+        contents.mkdir(mode=0o700)
+        records: dict[str, int] = {}
+        versioning: dict[str, str] = {}
+        absent: list[str] = []
+        with translated(self._whole), create_file(folder / LISTING) as stream:
+            client = self._connect()
+            for bucket in self._profile.buckets:
+                if absent_too and not client.bucket_exists(bucket):
+                    absent.append(bucket)
+                    versioning[bucket], records[bucket] = OFF, 0
+                    continue
+                versioning[bucket] = versioning_of(client, bucket)
+                listed = _current(client, bucket, countdown, versions=versioning[bucket] != OFF)
+
+                def keep(item: Object) -> StoredObject | None:
+                    countdown.left()
+                    copied = copies or not _has_version(item)
+                    return self._keep(client, item, contents if copied else None)
+
+                kept = [stored for stored in _parallel(keep, listed.values()) if stored]
+                stream.writelines(json.dumps(asdict(stored)).encode() + b"\n" for stored in kept)
+                records[bucket] = len(kept)
+        what = (
+            "and a copy of each"
+            if copies
+            else "whose contents are the bucket's own versions (a copy of those that have none)"
+        )
+        return write_package(
+            folder,
+            kind=self.kind,
+            method=f"listing of all objects with versions and SHA-256, {what}"
+            + "".join(f"; bucket {bucket} is not there" for bucket in absent),
+            means=Means.PARTIAL if absent else Means.COPIES if copies else Means.VERSIONS,
+            records=records,
+            details={"backup": self._profile.backup, "versioning": versioning, "absent": absent},
+        )
+
+    def restore(self, folder: Path) -> Restored:
+        """Restore the content, headers and tags of every object in the backup; delete newer objects."""
+        package = read_package(folder, kind=self.kind)
+        kept_buckets = sorted(package.details["versioning"])
+        self._expect_same(package, "buckets", kept_buckets, sorted(self._profile.buckets))
+        countdown = self._whole.start()
+        notes: list[str] = []
+        kept: dict[str, dict[str, StoredObject]] = {bucket: {} for bucket in self._profile.buckets}
+        with open_regular(package.path(LISTING)) as stream:
+            for line in stream:
+                stored = StoredObject(**json.loads(line))
+                kept[stored.bucket][stored.key] = stored
+        with translated(self._whole):
+            client = self._connect()
+            there = {
+                bucket: _current(client, bucket, countdown) if client.bucket_exists(bucket) else None
+                for bucket in kept
+            }
+            self._expect_contents(client, package, kept, there, countdown)
+            for bucket, wanted in kept.items():
+                recorded = package.details["versioning"][bucket]
+                if bucket in package.details.get("absent", ()):
+                    # Emptied, not removed: only its owner may remove its versions.
+                    if there[bucket] is not None:
+                        notes += self._equalise(client, package, bucket, {}, there[bucket] or {}, countdown)
+                    continue
+                notes += _prepare(client, bucket, recorded, missing=there[bucket] is None)
+                notes += self._equalise(client, package, bucket, wanted, there[bucket] or {}, countdown)
+        return Restored(records=package.records, notes=tuple(notes))
+
+    def _connect(self) -> Minio:
+        return connect(self._whole, self._profile.region, WORKERS)
+
+    def _expect_contents(
+        self,
+        client: Minio,
+        package: Package,
+        kept: Mapping[str, Mapping[str, StoredObject]],
+        there: Mapping[str, Listing | None],
+        countdown: Countdown,
+    ) -> None:
+        """Check, before any change, that every content is available: as a copy, or still as a version."""
+
+        def is_gone(stored: StoredObject) -> StoredObject | None:
+            countdown.left()
+            if _copy(stored) in package.files:
+                return None
+            item = (there[stored.bucket] or {}).get(stored.key)
+            if item is not None and item.version_id == stored.version:
+                return None
+            try:
+                client.stat_object(stored.bucket, stored.key, version_id=stored.version)
+            except S3Error as error:
+                if error.code in GONE:
+                    return stored
+                raise
+            return None
+
+        every = [stored for objects in kept.values() for stored in objects.values()]
+        gone = [stored for stored in _parallel(is_gone, every) if stored]
+        if gone:
+            buckets = ", ".join(sorted({stored.bucket for stored in gone}))
+            raise self._failed(
+                "restore",
+                expected="the version of every object that the backup lists",
+                observed=f"{len(gone)} versions gone, of {buckets}",
+                hint="versions were removed since; nothing was changed. Look for a backup with copies",
+            )
+
+    def _equalise(
+        self,
+        client: Minio,
+        package: Package,
+        bucket: str,
+        wanted: Mapping[str, StoredObject],
+        listed: Listing,
+        countdown: Countdown,
+    ) -> list[str]:
+        """Make the current objects of `bucket` equal to `wanted`; return notes on the changes."""
+
+        def put_back(stored: StoredObject) -> bool:
+            countdown.left()
+            return self._put_back(client, package, stored, listed.get(stored.key))
+
+        def delete(key: str) -> None:
+            countdown.left()
+            client.remove_object(bucket, key)
+
+        changed = sum(_parallel(put_back, wanted.values()))
+        later = sorted(set(listed) - set(wanted))
+        list(_parallel(delete, later))
+        sizes = {key: item.size for key, item in _current(client, bucket, countdown).items()}
+        expected = {key: stored.size for key, stored in wanted.items()}
+        if sizes != expected:
+            different = {key for key, _ in sizes.items() ^ expected.items()}
+            differing = f"{len(sizes)} objects, of which {len(different)} differ"
+            raise self._not_restored(
+                differing, of=f"bucket {bucket}", expected=f"the {len(expected)} objects of the backup"
+            )
+        notes = []
+        if changed:
+            notes.append(f"put back {changed} objects of bucket {bucket}")
+        if later:
+            notes.append(f"deleted {len(later)} objects of bucket {bucket} that came after the backup")
+        return notes
+
+    def _put_back(self, client: Minio, package: Package, stored: StoredObject, item: Object | None) -> bool:
+        """Restore one object unless it is unchanged; tell whether that was needed."""
+        if item is not None and item.size == stored.size:
+            if item.etag == stored.etag:
+                if same_headers(client, stored):
+                    return False
+            # The same content has another ETag after a multipart upload, and in some unversioned listings.
+            elif ("-" in stored.etag or not _has_version(item)) and self._is_there(client, stored):
+                return False
+        copied = _copy(stored) in package.files
+        # Sending a small content takes one request, copying its version inside the server takes two.
+        sent = copied and stored.size <= SENT_BYTES and UNSENDABLE not in stored.headers
+        if not sent and self._copied_version(client, stored):
+            return True
+        if copied:
+            put_copy(client, stored, package.path(_copy(stored)))
+        if not self._is_there(client, stored):
+            other = "an object with other content, headers or tags"
+            raise self._not_restored(other, of=f"bucket {stored.bucket}")
+        return True
+
+    def _copied_version(self, client: Minio, stored: StoredObject) -> bool:
+        """Copy the recorded version; tell whether it still existed and matches the record."""
+        if stored.version in {None, NO_VERSION}:
+            return False
+        try:
+            copy_version(client, stored)
+        except S3Error as error:
+            if error.code in GONE:
+                return False
+            raise
+        return self._is_there(client, stored)
+
+    def _is_there(self, client: Minio, stored: StoredObject) -> bool:
+        """Read the current object to its end; tell whether it is like the record."""
+        return read_object(client, self._whole, stored.bucket, stored.key).like(stored)
+
+    def _keep(self, client: Minio, item: Object, contents: Path | None) -> StoredObject | None:
+        """Read one listed object, into `contents` if that is a folder; return None if it has gone since."""
+        bucket, key = item.bucket_name, str(item.object_name)
+        try:
+            if contents is None:
+                return read_object(client, self._whole, bucket, key, item.version_id)
+            with tempfile.NamedTemporaryFile(dir=contents) as sink:
+                stored = read_object(client, self._whole, bucket, key, item.version_id, sink.file)
+                with suppress(FileExistsError):  # another object has the same content
+                    os.link(sink.name, contents / stored.sha256)
+                return stored
+        except S3Error as error:
+            # Without versions an object can vanish between the listing and this.
+            if error.code == "NoSuchKey" and not _has_version(item):
+                return None
+            raise
+
+
+def _prepare(client: Minio, bucket: str, versioning: str, *, missing: bool) -> list[str]:
+    """Make `bucket` exist and keep versions as it did; return notes on the changes."""
+    notes = []
+    if missing:
+        client.make_bucket(bucket)
+        notes.append(f"made bucket {bucket}, which was gone")
+    observed = versioning_of(client, bucket)
+    if observed != versioning:
+        # Once a bucket keeps versions, that can only be suspended.
+        wanted = "Suspended" if versioning == OFF else versioning
+        client.set_bucket_versioning(bucket, VersioningConfig(wanted))
+        notes.append(f"versioning of bucket {bucket} was {observed} and is {wanted} again")
+    return notes
+
+
+def _current(client: Minio, bucket: str, countdown: Countdown, *, versions: bool = True) -> dict[str, Object]:
+    listed = {}
+    for item in client.list_objects(bucket, recursive=True, include_version=versions):
+        countdown.left()
+        # `is_latest` is text, not a truth value; and a listing without versions does not tell.
+        if not versions or (str(item.is_latest).lower() == "true" and not item.is_delete_marker):
+            listed[str(item.object_name)] = item
+    return listed
+
+
+def _has_version(item: Object) -> bool:
+    return item.version_id not in {None, NO_VERSION}
+
+
+def _copy(stored: StoredObject) -> str:
+    return f"{CONTENTS}/{stored.sha256}"
+
+
+def _parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield the results in order; the first exception ends it, and calls that have not begun are not made."""
+    with Workers(WORKERS, "s3") as workers:
+        yield from workers.in_order(function, items)

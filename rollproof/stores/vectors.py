@@ -1,0 +1,359 @@
+"""Collections with vectors: scanned in the order of their keys, hashed in a canonical form, exported by key.
+
+A scan reads parts side by side, in bounded memory. In the canonical form each piece has its length in front,
+so that no byte can move to the neighbouring piece undetected. Floats are hashed by their stored bits, JSON by
+its text with sorted keys: 1, 1.0, true and "1" differ.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from hashlib import blake2b
+from itertools import groupby
+from math import hypot, inf
+from random import SystemRandom
+from struct import Struct
+from threading import Event
+from time import monotonic
+from typing import Any, Protocol
+
+import orjson
+
+from rollproof.stores.contract import (
+    FIELD_BITS,
+    HASH_BITS,
+    Digest,
+    ExportedRecord,
+    Neighbours,
+    Pace,
+    RecordHash,
+    Search,
+    Selection,
+    tied,
+)
+from rollproof.system.side_by_side import Workers
+
+# The canonical bytes that one answer should hold; as JSON and Python objects it takes 20 times that.
+BLOCK_BYTES = 4_000_000
+# Rows of the very first request, before their size is known.
+FIRST = 10
+# Pieces of a collection for each connection: enough that the connections end at about the same time. A scan
+# cut short has then read a little from everywhere.
+PIECES = 16
+# Scores that differ by at most this, relative to the larger of 1 and the score, are equal.
+EQUAL = 1e-6
+# Numbers of two vectors that differ by at most this part of their vector's length are equal: a server may
+# normalise a vector in another order each time.
+_SAME = 1e-6
+
+Key = Any
+"""A typed key; keys of one collection can be compared."""
+Row = Any
+"""A record as the store's client gives it."""
+_LENGTHS = Struct("<II")
+_NOT_A_NUMBER = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A row's key and hash for a digest; `size` is the length of its canonical form in bytes."""
+
+    key: Key
+    hash: int
+    size: int
+
+
+class Table(Protocol):
+    """One store's collection, for a scan. Its methods are called side by side."""
+
+    def key(self, bound: str) -> Key:
+        """Return the key for a division's text."""
+        ...
+
+    def block(self, after: Key | None, begin: Key | None, end: Key | None, limit: int) -> Sequence[Row]:
+        """Return, by key, the first `limit` rows after `after`, or from `begin` on if `after` is None.
+
+        Rows at or beyond `end` may be among them. Only an empty answer means the end.
+        """
+        ...
+
+    def hashed(self, row: Row) -> Hashed:
+        """Return the row's key, hash and size."""
+        ...
+
+    def record(self, row: Row, hashed: Hashed) -> RecordHash:
+        """Return the row as a `RecordHash`."""
+        ...
+
+    def disordered(self, key: Key, after: Key) -> Exception:
+        """Return the error for a row whose key is not greater than the key before it."""
+        ...
+
+
+@dataclass(slots=True)
+class Scan:
+    """One reading of a table by a division."""
+
+    table: Table
+    division: Sequence[str]
+    pace: Pace
+    _bounds: list[Key | None] = field(init=False)
+    _limit: int = FIRST
+    _rows_read: int = 0
+    _parts_read: int = 0
+
+    def __post_init__(self) -> None:
+        self._bounds = [self.table.key(bound) if bound else None for bound in self.division]
+
+    def digests(self, parts: Sequence[int]) -> Iterator[tuple[int, Digest]]:
+        """Yield the digest of each of `parts` when known; runs of adjacent parts are read in random order."""
+        pieces = _pieces(sorted(parts), PIECES * self.pace.connections)
+        SystemRandom().shuffle(pieces)
+        with Workers(self.pace.connections, "vectors") as workers:
+            yield from workers.merged(lambda piece: self._digests_of(piece, workers.stopped), pieces)
+
+    def records(self, parts: Sequence[int]) -> Iterator[tuple[int, RecordHash]]:
+        """Yield the records of `parts`, in that order; the next rows are read while these are used."""
+        record = self.table.record
+        with Workers(1, "rows ahead") as reader:
+            for piece in _pieces(parts, 1):
+                blocks = self._blocks(piece, reader.stopped)
+                ahead = reader.begin(next, blocks, None)
+                while (block := ahead.result()) is not None:
+                    ahead = reader.begin(next, blocks, None)
+                    for part, row, hashed in block:
+                        yield part, record(row, hashed)
+
+    def _digests_of(self, piece: range, stopped: Event) -> Iterator[tuple[int, Digest]]:
+        """Yield the digest of each part in `piece` once its last row was read."""
+        part, digest = piece.start, Digest(0, 0)
+        for block in self._blocks(piece, stopped):
+            for in_part, rows in groupby(block, key=lambda item: item[0]):
+                while part < in_part:
+                    yield part, digest
+                    part, digest = part + 1, Digest(0, 0)
+                hashes = [hashed.hash for _, _, hashed in rows]
+                digest += Digest(len(hashes), sum(hashes))
+        while part < piece.stop and not stopped.is_set():
+            yield part, digest
+            part, digest = part + 1, Digest(0, 0)
+
+    def _blocks(self, piece: range, stopped: Event) -> Iterator[list[tuple[int, Row, Hashed]]]:
+        """Yield the rows of consecutive parts with their part numbers, block by block as read."""
+        begin, end = self._bound(piece.start), self._bound(piece.stop)
+        after, part, following = None, piece.start, self._bound(piece.start + 1)
+        while not stopped.is_set():
+            started = monotonic()
+            rows = self.table.block(after, begin, end, self._next_limit(piece.stop - part, end))
+            seconds = monotonic() - started
+            if not rows:
+                break
+            block, size = [], 0
+            for row in rows:
+                hashed = self.table.hashed(row)
+                if after is not None and not hashed.key > after:
+                    raise self.table.disordered(hashed.key, after)
+                after = hashed.key
+                if end is not None and not after < end:
+                    break
+                while following is not None and not after < following:
+                    part += 1
+                    following = self._bound(part + 1)
+                size += hashed.size
+                block.append((part, row, hashed))
+            self._rows_read += len(block)
+            self._limit = self.pace.next_size(len(rows), seconds)
+            if block:
+                self._limit = max(1, min(self._limit, BLOCK_BYTES * len(block) // max(size, 1)))
+                yield block
+            if len(block) < len(rows):
+                break
+        self._parts_read += len(piece)
+
+    def _bound(self, part: int) -> Key | None:
+        return self._bounds[part] if part < len(self._bounds) else None
+
+    def _next_limit(self, parts: int, end: Key | None) -> int:
+        """Return the number of rows to ask for; the piece's rest spans `parts` parts, the first partly read.
+
+        Rows beyond the piece's end are read in vain, so only a little more than expected is asked for.
+        """
+        if end is None or not self._parts_read:
+            return self._limit
+        expected = parts * self._rows_read / self._parts_read
+        return min(self._limit, int(1.05 * expected) + FIRST)
+
+
+def _pieces(parts: Sequence[int], count: int) -> list[range]:
+    """Return `parts` as ranges of consecutive numbers, each at most a `count`-th of all."""
+    longest = max(1, -(-len(parts) // count))
+    pieces: list[range] = []
+    for part in parts:
+        if pieces and pieces[-1].stop == part and len(pieces[-1]) < longest:
+            pieces[-1] = range(pieces[-1].start, part + 1)
+        else:
+            pieces.append(range(part, part + 1))
+    return pieces
+
+
+def ranked(vector: Sequence[float], hits: Sequence[tuple[str, float]]) -> Neighbours:
+    """Return the hits in the given order; hits with equal scores by key, as their order means nothing.
+
+    Scores within `EQUAL` are equal: their last bits differ from one search to the next.
+    """
+    ordered: list[tuple[str, float]] = []
+    tied: list[tuple[str, float]] = []
+    for hit in hits:
+        if tied and abs(hit[1] - tied[0][1]) > EQUAL * max(1.0, abs(tied[0][1])):
+            ordered += sorted(tied)
+            tied = []
+        tied.append(hit)
+    ordered += sorted(tied)
+    return Neighbours(
+        vector=tuple(vector),
+        keys=tuple(key for key, _ in ordered),
+        scores=tuple(score for _, score in ordered),
+    )
+
+
+class Metric(Enum):
+    """What a store's score says, as far as it tells which first hit is right."""
+
+    DISTANCE = "the vector itself is at the distance 0, and nothing is nearer"
+    COSINE = "vectors of one direction are equal, and nothing is more similar"
+    INNER_PRODUCT = "a longer vector may be more similar than the vector itself"
+
+
+def judged(search: Search, vector: Any, of_hits: Mapping[str, Any], metric: Metric) -> Search:  # noqa: ANN401 - as stored
+    """Return `search` with what its vectors tell; `of_hits` are those of its hits, by key.
+
+    A vector is a list of numbers, a list of such lists, or `indices` with `values`.
+    """
+    wanted = _direction(vector) if metric is Metric.COSINE else _numbers(vector)
+    own = {key: _direction(one) if metric is Metric.COSINE else _numbers(one) for key, one in of_hits.items()}
+    best = search.hits[0].score if search.hits else -inf
+    least = sum(number * number for _, number in _numbers(vector))
+    return replace(
+        search,
+        alike=frozenset(key for key, numbers in own.items() if _same(wanted, numbers)),
+        outdone=metric is Metric.INNER_PRODUCT and (best > least or tied(best, least)),
+    )
+
+
+def _numbers(vector: Any) -> list[tuple[int, float]]:  # noqa: ANN401 - as stored
+    """Return a vector's numbers, each with its place."""
+    if isinstance(vector, Mapping):
+        return sorted(zip(vector["indices"], map(float, vector["values"]), strict=True))
+    rows = vector if len(vector) and isinstance(vector[0], Sequence) else [vector]
+    return [(place, float(number)) for row in rows for place, number in enumerate(row)]
+
+
+def _direction(vector: Any) -> list[tuple[int, float]]:  # noqa: ANN401 - as stored
+    numbers = _numbers(vector)
+    length = hypot(*(number for _, number in numbers)) or 1.0
+    return [(place, number / length) for place, number in numbers]
+
+
+def _same(one: Sequence[tuple[int, float]], other: Sequence[tuple[int, float]]) -> bool:
+    if [place for place, _ in one] != [place for place, _ in other]:
+        return False
+    close = _SAME * hypot(*(number for _, number in one))
+    return all(abs(left - right) <= close for (_, left), (_, right) in zip(one, other, strict=True))
+
+
+def float_bytes(values: Iterable[Any], size: str = "f") -> bytes:
+    """Return little-endian floats: 4 bytes each for the `size` "f", 8 for "d".
+
+    NaN and infinities are None in JSON, and are packed as NaN.
+    """
+    values = values if isinstance(values, Sequence) else list(values)
+    try:
+        packed = array(size, values)
+    except TypeError:
+        packed = array(size, [_NOT_A_NUMBER if value is None else value for value in values])
+    return _little_endian(packed)
+
+
+def sparse_bytes(values: Mapping[int, float]) -> bytes:
+    """Return a sparse vector's indices and values, sorted by index, as their order means nothing."""
+    indices = sorted(values)
+    return _little_endian(array("Q", indices)) + float_bytes([values[index] for index in indices])
+
+
+def json_bytes(value: Any) -> bytes:  # noqa: ANN401 - JSON
+    """Return the canonical JSON text for a value and its types."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def record_hash(key: str, parts: Iterable[tuple[str, bytes]]) -> int:
+    """Return the `HASH_BITS`-bit hash of a record with the key `key` and these named parts."""
+    name = key.encode()
+    pieces = [_LENGTHS.pack(len(name), 0), name]
+    for title, content in parts:
+        name = title.encode()
+        pieces += (_LENGTHS.pack(len(name), len(content)), name, content)
+    return _bits(b"".join(pieces), HASH_BITS)
+
+
+def field_hash(content: bytes) -> int:
+    """Return the `FIELD_BITS`-bit hash of one field."""
+    return _bits(content, FIELD_BITS)
+
+
+def _bits(content: bytes, bits: int) -> int:
+    size = -(-bits // 8)
+    return int.from_bytes(blake2b(content, digest_size=size).digest(), "big") >> 8 * size - bits
+
+
+def _little_endian(packed: array[Any]) -> bytes:
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+class Scanned(ABC):
+    """A content reader whose collections are scanned."""
+
+    @abstractmethod
+    def _table(self, collection: str) -> Table:
+        """Return the collection as a `Table` for scans."""
+
+    def digest(
+        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
+    ) -> Iterator[tuple[int, Digest]]:
+        """Yield the digest of each of `parts`. See `ContentView`."""
+        yield from Scan(self._table(collection), division, pace).digests(parts)
+
+    def records(
+        self, collection: str, division: Sequence[str], parts: Sequence[int], pace: Pace
+    ) -> Iterator[tuple[int, RecordHash]]:
+        """Yield each record of `parts`. See `ContentView`."""
+        yield from Scan(self._table(collection), division, pace).records(parts)
+
+
+def exported_by_key(
+    selection: Selection, read: Callable[[Sequence[str]], Sequence[ExportedRecord]], pace: Pace
+) -> Iterator[ExportedRecord]:
+    """Yield the records of `selection` that still exist in the requested version.
+
+    `read` returns the existing records for some keys, in any version. It ignores parts, so that only
+    requested keys are read.
+    """
+    every = sorted(selection.pairs)
+    begin, limit = 0, FIRST
+    while begin < len(every):
+        block = frozenset(every[begin : begin + limit])
+        begin += limit
+        started = monotonic()
+        found = read(sorted({key for key, _ in block}))
+        seconds = monotonic() - started
+        yield from (record for record in found if (record.key, record.hash) in block)
+        size = sum(len(record.replay) for record in found)
+        limit = pace.next_size(max(1, len(found)), seconds)
+        if size:
+            limit = max(1, min(limit, BLOCK_BYTES * len(found) // size))

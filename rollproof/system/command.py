@@ -1,0 +1,405 @@
+"""The one place of the product that starts programs: with a deadline, hidden secrets, limited memory.
+
+`run_command` is for programs that act on the target: it tells observers, and raises on failure.
+`run_program` is below it, for callers that judge the exit code themselves.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from pydantic import SecretStr
+
+from rollproof.errors import ActionFailed, Meaning, Unverifiable, plain, reason_of
+from rollproof.reading import open_regular
+from rollproof.system.docker_context import context_name
+from rollproof.system.files import sync_folder
+
+# A larger output is data, and belongs in a file.
+MAXIMUM_OUTPUT_BYTES = 16 * 1024 * 1024
+ERROR_TAIL_BYTES = 64 * 1024
+ERROR_LINES = 12
+OUTPUT_CHARACTERS = 300
+SILENT = "no word on its standard error"
+WITHHELD = "words that may quote a secret"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# Time for a program to clean up after the deadline, before it is killed.
+GRACE_SECONDS = 2.0
+_POLL_SECONDS = 0.5
+# Outputs of this process.
+STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
+
+# A git hook, for example, sets these for its programs: git would then work on the hook's repository, not on
+# the given one. These are the names in `git rev-parse --local-env-vars` that say where, not how.
+ANOTHER_REPOSITORY = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_GRAFT_FILE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_NAMESPACE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_SHALLOW_FILE",
+        "GIT_WORK_TREE",
+    }
+)
+
+# `prctl(2)`: 1 is PR_SET_PDEATHSIG. The parent may have ended before that was asked for.
+_WITH_PARENT = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+ENGINE_PROGRAM = "docker"
+# Time for the engine to say its version, after its program has failed.
+ENGINE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: `words` are what a program is started with; its text is for people to paste into a shell."""
+
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the words, quoted for a shell."""
+        return shlex.join(self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment by which several steps must have ended."""
+
+    seconds: float
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, never below 0."""
+        return max(0.0, self.started + self.seconds - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Whether no time is left."""
+        return self.remaining == 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A program's run: `code` is None before its end, and if it did not end by itself.
+
+    `output` are the last lines of its standard error or, if that is empty, the beginning of its output. A
+    display shows at most `shown` characters of the output, after removing secrets.
+    """
+
+    command: str
+    code: int | None = None
+    output: str = ""
+    seconds: float = 0.0
+    shown: int | None = None
+
+
+_observers: list[Callable[[Ran], None]] = []
+
+
+@contextmanager
+def observed(observer: Callable[[Ran], None]) -> Iterator[None]:
+    """Tell `observer` of every program before and after its run, in the thread that runs it."""
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
+
+
+def _tell(ran: Ran) -> None:
+    for observer in _observers:
+        observer(ran)
+
+
+def run_program(
+    command: Sequence[str],
+    deadline: Deadline,
+    *,
+    output: IO[bytes] | int | None,
+    errors: IO[bytes] | int | None,
+    environment: Mapping[str, str],
+    stdin: IO[bytes] | None = None,
+    folder: Path | None = None,
+    first: signal.Signals = signal.SIGTERM,
+    grace: float = GRACE_SECONDS,
+    cancelled: threading.Event | None = None,
+    with_us: bool = False,
+) -> int | None:
+    """Run `command` to its end; return its exit code, or None when the deadline or `cancelled` has ended it.
+
+    `environment` is its whole environment; its standard input is empty unless `stdin` is given. Output
+    without a destination is discarded. It is its own process group. The whole group is ended at the deadline,
+    and on any exception in this thread, such as Ctrl-C. It gets the signal `first`, and SIGKILL after `grace`
+    seconds or at another Ctrl-C. A program that only reads ends `with_us`, even if this process is killed;
+    one that changes something is left to come to its end.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    process = subprocess.Popen(
+        _ending_with_us(command, environment) if with_us else command,
+        stdin=subprocess.DEVNULL if stdin is None else stdin,
+        stdout=subprocess.DEVNULL if output is None else output,
+        stderr=subprocess.DEVNULL if errors is None else errors,
+        env=environment,
+        cwd=folder,
+        start_new_session=True,
+    )
+    try:
+        code = _wait(process, deadline, cancelled)
+    except BaseException:
+        end_group(process, first, grace)
+        raise
+    if code is None:
+        end_group(process, first, grace)
+    return code
+
+
+def _ending_with_us(command: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """Return what becomes `command`, and is killed when this process ends, whatever ends it.
+
+    Raises:
+        FileNotFoundError: there is no such program.
+    """
+    program = shutil.which(command[0], path=environment.get("PATH"))
+    if program is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
+    # Not between fork and exec of this process, which has threads.
+    return [sys.executable, "-I", "-S", "-c", _WITH_PARENT, str(os.getpid()), program, *command[1:]]
+
+
+def _wait(
+    process: subprocess.Popen[bytes], deadline: Deadline, cancelled: threading.Event | None
+) -> int | None:
+    """Return the exit code, or None once the deadline has passed or `cancelled` is set."""
+    while not (cancelled is not None and cancelled.is_set()):
+        left = deadline.remaining
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(left if cancelled is None else min(left, _POLL_SECONDS))
+        if deadline.passed:
+            break
+    return None
+
+
+def run_command(
+    command: Sequence[str],
+    *,
+    what: str,
+    deadline: Deadline,
+    environment: Mapping[str, SecretStr] | None = None,
+    stdin: Path | None = None,
+    stdout: Path | None = None,
+    discard: bool = False,
+    private: bool = False,
+) -> str:
+    """Run `command`, which must end with exit code 0, and return its output ("" if `stdout` takes it).
+
+    `what` names it in errors: the command line itself is not shown. The values of `environment` are added to
+    the environment and removed from every error text. The file `stdout` (mode 600) appears only when it is
+    complete; `discard` drops the output. The program and its children are ended at the deadline, and on any
+    exception in this thread.
+
+    A `private` program reads files that may hold secrets, and needs no engine. Nobody is told its output, nor
+    its words.
+
+    Raises:
+        ActionFailed: it ended with another exit code, or its output is longer than `MAXIMUM_OUTPUT_BYTES`.
+        Unverifiable: it cannot be started, ran into the deadline, or is `docker` and no engine answers.
+    """
+    secrets = environment or {}
+    line = shlex.join(command)
+    _tell(Ran(line))
+    started = time.monotonic()
+    whole = inherited({name: value.get_secret_value() for name, value in secrets.items()})
+    given, kept = (
+        open_regular(stdin) if stdin else nullcontext(),
+        nullcontext() if discard else _output(stdout),
+    )
+    with given as source, kept as output, tempfile.TemporaryFile() as errors:
+        try:
+            code = run_program(
+                command,
+                deadline,
+                output=output,
+                errors=errors,
+                stdin=source,
+                environment=whole,
+            )
+        except OSError as error:
+            reason = f"{reason_of(error)}: {command[0]}"
+            _tell(Ran(line, None, reason, time.monotonic() - started))
+            raise Unverifiable(
+                what=what,
+                expected="a program that starts",
+                observed=reason,
+                source="this machine",
+                hint="install it, or name the folder that it is in in PATH",
+            ) from None
+        words, seconds = _words(errors, secrets), time.monotonic() - started
+        if private and words != SILENT:
+            words = WITHHELD
+        if code is None:
+            _tell(Ran(line, None, words, seconds))
+            raise Unverifiable(
+                what=what,
+                expected=f"an end within {deadline.seconds:g} s",
+                observed=f"still running; {words}",
+                source=command[0],
+                hint="what it did up to then is unknown: look before trying again with a longer deadline",
+                means=Meaning.TIMEOUT,
+            )
+        text = "" if code or stdout or output is None else _text(output, what)
+        if private or words != SILENT:
+            _tell(Ran(line, code, words, seconds))
+        else:
+            # A secret that is cut here is cut far beyond the shown part.
+            _tell(Ran(line, code, text[:ERROR_TAIL_BYTES].strip(), seconds, OUTPUT_CHARACTERS))
+        if code != 0:
+            raise _failure(what, code, words, command, None if private else whole)
+        return text
+
+
+def inherited(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment, without variables of another repository, extended by `more`."""
+    # The engine of the API's client, even if somebody chooses another context meanwhile.
+    ours = {name: value for name, value in os.environ.items() if name not in ANOTHER_REPOSITORY}
+    return {**ours, "DOCKER_CONTEXT": context_name(), **(more or {})}
+
+
+@contextmanager
+def _output(path: Path | None) -> Iterator[IO[bytes]]:
+    if path is None:
+        with tempfile.TemporaryFile() as file:
+            yield file
+        return
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.unlink(missing_ok=True)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            os.fsync(file.fileno())
+        partial.replace(path)
+        sync_folder(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def end_group(
+    process: subprocess.Popen[bytes], first: signal.Signals = signal.SIGTERM, grace: float = GRACE_SECONDS
+) -> None:
+    """End a program and all its group: by `first`, and by SIGKILL after `grace` seconds."""
+    try:
+        _tell_group(process, first, grace)
+    finally:
+        _tell_group(process, signal.SIGKILL, GRACE_SECONDS)
+
+
+def _tell_group(process: subprocess.Popen[bytes], number: signal.Signals, seconds: float) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+
+
+def _text(output: IO[bytes], what: str) -> str:
+    size = output.seek(0, os.SEEK_END)
+    if size > MAXIMUM_OUTPUT_BYTES:
+        raise ActionFailed(
+            what=f"output of {what}",
+            expected=f"at most {MAXIMUM_OUTPUT_BYTES} bytes",
+            observed=f"{size} bytes",
+            source="its standard output",
+            hint="send it to a file",
+        )
+    output.seek(0)
+    return output.read().decode(errors="replace")
+
+
+def last_lines(output: IO[bytes], most: int) -> str:
+    """Return the content of `output`; beyond `most` bytes, only the last complete lines."""
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(0, size - most))
+    text = output.read().decode(errors="replace")
+    # The first line may begin in the middle of a secret.
+    return text.partition("\n")[2] if size > most else text
+
+
+def _words(errors: IO[bytes], secrets: Mapping[str, SecretStr]) -> str:
+    """Return the last lines of the program's errors, without secrets."""
+    text = last_lines(errors, ERROR_TAIL_BYTES)
+    for secret in sorted((s.get_secret_value() for s in secrets.values()), key=len, reverse=True):
+        if secret:
+            text = text.replace(secret, "[redacted]")
+    lines = [line.strip() for line in plain(_COLOURS.sub("", text)).splitlines() if line.strip()]
+    return " | ".join(lines[-ERROR_LINES:]) or SILENT
+
+
+def _failure(
+    what: str, code: int, words: str, command: Sequence[str], environment: Mapping[str, str] | None
+) -> ActionFailed | Unverifiable:
+    """Return the error for an exit code. Only with its `environment` the engine may be why it failed."""
+    ended = f"signal {-code}" if code < 0 else f"exit code {code}"
+    program = command[0]
+    if (
+        environment is not None
+        and Path(program).name == ENGINE_PROGRAM
+        and not _engine_answers(program, environment)
+    ):
+        return Unverifiable(
+            what=what,
+            expected="an answer of the container engine",
+            observed=f"{ended}: {words}; it does not tell its version either",
+            source=ENGINE_PROGRAM,
+            hint="see that the engine runs and that this user may use it: docker version",
+        )
+    return ActionFailed(
+        what=what,
+        expected="exit code 0",
+        observed=f"{ended}: {words}",
+        source="its standard error",
+        hint=f"run this in a terminal, where it says why: {shlex.join(command)}"
+        if words == WITHHELD
+        else "the last lines that it wrote say why; nothing after this step was done",
+    )
+
+
+def _engine_answers(program: str, environment: Mapping[str, str]) -> bool:
+    """Return whether the engine that `program` asks in `environment` answers now.
+
+    The program is asked again, and not its words: `docker version` fails if, and only if, no engine answers.
+    So it is the same engine, whatever context, keys or tunnel lead to it.
+    """
+    asked = [program, "version"]
+    try:
+        code = run_program(asked, Deadline(ENGINE_SECONDS), output=None, errors=None, environment=environment)
+    except OSError:
+        # It started a moment ago, so this machine is at its limits: nothing is known of the engine.
+        return False
+    return code == 0

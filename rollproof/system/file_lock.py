@@ -1,0 +1,70 @@
+"""A lock that is a file: the kernel releases it when the process ends, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rollproof.errors import UsageProblem, reason_of
+from rollproof.system.holder import Holder
+
+_POLL_SECONDS = 0.05
+
+
+@contextmanager
+def file_lock(path: Path, what: str, *, wait_seconds: float = 0.0) -> Iterator[None]:
+    """Hold the lock `path`, to do `what`, while the body runs; the file names the holder.
+
+    Raises:
+        UsageProblem: another process still holds it after `wait_seconds`, or the file cannot be created.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise UsageProblem(
+            what=f"lock to {what}",
+            expected="a file that can be written",
+            observed=reason_of(error),
+            source=str(path),
+            hint="correct the permissions of that folder, or name another one in the profile",
+        ) from None
+    try:
+        if not locked_within(descriptor, fcntl.LOCK_EX, wait_seconds):
+            raise _held(path, what, os.pread(descriptor, 1000, 0).decode(errors="replace").strip())
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{Holder.this(what)}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def locked_within(descriptor: int, how: int, seconds: float) -> bool:
+    """Lock an open file, until it is closed; return whether that was possible within `seconds`.
+
+    `how` is `fcntl.LOCK_EX`, or `fcntl.LOCK_SH` to hold it with others who do.
+    """
+    give_up = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= give_up:
+                return False
+            time.sleep(_POLL_SECONDS)
+        else:
+            return True
+
+
+def _held(path: Path, what: str, holder: str) -> UsageProblem:
+    return UsageProblem(
+        what=f"lock to {what}",
+        expected="free",
+        observed=f"held by {holder or 'a process that has not said who it is'}",
+        source=str(path),
+        hint="one at a time: leave it to that one, or end it first",
+    )

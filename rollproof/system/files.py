@@ -1,0 +1,259 @@
+"""Files that are complete or absent, whatever is killed and when."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import stat
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from rollproof.reading import open_regular, read_lined
+
+# Nobody writes deeper nesting, and walking it would overflow the stack.
+_DEEPEST = 100
+# `json.dumps` with options builds an encoder each time.
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
+MOST_VALUES = 1_000_000
+"""The most values in the JSON of a record: text of a few MiB can be a million lists of nothing."""
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's entries survive a crash of the machine."""
+    _sync(folder)
+
+
+def sync_tree(folder: Path) -> None:
+    """Make a folder survive a crash of the machine, with everything in it; its own name is its parent's."""
+    for path, folders, files in os.walk(folder, topdown=False):
+        for name in files:
+            if stat.S_ISREG((Path(path) / name).lstat().st_mode):
+                _sync(Path(path) / name)
+        for name in folders:
+            if not (Path(path) / name).is_symlink():
+                sync_folder(Path(path) / name)
+    sync_folder(folder)
+
+
+def make_folders(folder: Path, mode: int = 0o777, *, exist_ok: bool = True) -> None:
+    """Make a folder with its parents, so that they survive a crash of the machine; `mode` is its own."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(mode=mode, parents=True, exist_ok=exist_ok)
+    for one in missing:
+        sync_folder(one.parent)
+
+
+def rename_whole(path: Path, name: Path) -> None:
+    """Give a file or a folder, which is on the disk, the name `name`, so that it survives a crash too."""
+    path.rename(name)
+    for parent in {path.parent, name.parent}:
+        sync_folder(parent)
+
+
+def part_of(folder: Path) -> Path:
+    """Return the folder that `folder` is written as until it is whole, and gets its name."""
+    return folder.with_name(f".{folder.name}.part")
+
+
+def finish_parts(parent: Path, is_whole: Callable[[Path], bool]) -> list[Path]:
+    """Give each whole folder in `parent` that lacks only its name that name; return these folders.
+
+    A crash of the machine, just before one got its name, leaves it so.
+
+    Raises:
+        OSError: one cannot be renamed.
+    """
+    finished = []
+    for part in sorted(parent.glob(".*.part")):
+        folder = part.with_name(part.name.removeprefix(".").removesuffix(".part"))
+        if not folder.exists() and is_whole(part):
+            sync_tree(part)
+            rename_whole(part, folder)
+            finished.append(folder)
+    return finished
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if there is one, so that it does not come back after a crash of the machine."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    sync_folder(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Write `path` so that a reader sees the old content or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        # The error of a write names no file; and a full disk needs the room.
+        error.filename = error.filename or str(path)
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal; raises `OSError` if it cannot be read."""
+    with open_regular(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def canonical_json(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON can hold
+    """Return JSON with one spelling for one value: sorted keys, no spare space, UTF-8, a final newline."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
+    return f"{text}\n".encode("utf-8", "backslashreplace")
+
+
+def strict_json(data: bytes, most: int = MOST_VALUES) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """Return the value of JSON without NaN, repeated names, half characters or endless nesting.
+
+    Raises:
+        ValueError: it has one of these, is no JSON at all, or may hold more than `most` values.
+    """
+    value = json_value(data, most)
+    require_plain(value)
+    return value
+
+
+def json_value(data: bytes, most: int = MOST_VALUES) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """Return the value of JSON, half characters included: a record has them for file names without UTF-8.
+
+    Raises:
+        ValueError: it has NaN, a repeated name or too deep nesting, is no JSON at all, or may hold more than
+            `most` values.
+    """
+    # Each takes many times the memory of its text.
+    if sum(map(data.count, (b"[", b"{", b","))) > most:
+        raise ValueError(f"more than {most:,} values")
+    try:
+        return json.loads(
+            data.decode(), parse_constant=_finite, parse_float=_finite, object_pairs_hook=_distinct
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def require_plain(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """Raise `ValueError` for texts that UTF-8 cannot hold, and for too deep nesting."""
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise ValueError("nested too deeply")
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, str):
+                item.encode()
+            elif isinstance(item, dict):
+                below += [*item, *item.values()]
+            elif isinstance(item, list | tuple):
+                below += item
+        level = below
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number")
+    return number
+
+
+def json_line(record: dict[str, Any]) -> bytes:
+    """Return `record` as one line of JSON, with its line end."""
+    # A file name without UTF-8 has a half character, which JSON can escape.
+    return f"{_ENCODER.encode(record)}\n".encode("utf-8", "backslashreplace")
+
+
+class LineWriter:
+    """Appends records to a file, one a line; a line torn by an earlier kill is removed first.
+
+    With `synced` each line survives a crash of the machine, without it only a crash of this process.
+    """
+
+    def __init__(self, path: Path, *, synced: bool = True) -> None:
+        """Open the file; raises `OSError` if that fails."""
+        self._path = path
+        self._synced = synced
+        new = synced and not path.exists()
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._stream = os.fdopen(descriptor, "r+b", buffering=0)
+        size = self._stream.seek(0, os.SEEK_END)
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            self._stream.seek(0)
+            self._stream.truncate(self._stream.read().rfind(b"\n") + 1)
+        if new:
+            sync_folder(path.parent)
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Append one record; raises `OSError` if its line could not be written whole, and so not at all."""
+        left = memoryview(json_line(record))
+        written = 0
+        try:
+            while left:
+                # A full disk takes a part of a line, and then says why it takes no more.
+                written += (taken := self._stream.write(left) or 0)
+                left = left[taken:]
+            if self._synced:
+                os.fsync(self._stream.fileno())
+        except OSError as error:
+            error.filename = error.filename or str(self._path)
+            if left and written:
+                # The next line may find room again: it must not continue this one.
+                with suppress(OSError):
+                    self._stream.truncate(os.fstat(self._stream.fileno()).st_size - written)
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+
+def append_line(path: Path, record: dict[str, Any]) -> None:
+    """Append `record` as one line and fsync it; see `LineWriter`."""
+    with closing(LineWriter(path)) as writer:
+        writer.append(record)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the complete lines of a file that `append_line` wrote, or [] without a file."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in complete_lines(read_lined(path)).splitlines()]
+
+
+def complete_lines(text: bytes) -> bytes:
+    """Return `text` up to the end of its last complete line."""
+    return text[: text.rfind(b"\n") + 1]
+
+
+def create_file(path: Path) -> BinaryIO:
+    """Create a file for writing that only its owner may read; raises FileExistsError if it exists."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")

@@ -1,0 +1,236 @@
+"""Parts side by side: the one place of the product that makes pools of threads.
+
+`Workers` do the parts of one job; most callers need only `each` and `every`. A `Question` may hang for good:
+the others are still answered.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sized
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from functools import partial
+from itertools import islice
+from queue import SimpleQueue
+from typing import Generic, ParamSpec, Self, TypeVar
+
+from rollproof.errors import Mismatch, Problem, Unverifiable
+from rollproof.system.clock import Moment
+
+AHEAD = 16
+"""Parts for each worker that `Workers.in_order` takes from an iterator before their turn."""
+
+Arguments = ParamSpec("Arguments")
+Item = TypeVar("Item")
+Name = TypeVar("Name", bound=Hashable)
+Result = TypeVar("Result")
+
+
+class Workers:
+    """At most `most` threads, called `name`. A context manager: at its end, every part that began has ended.
+
+    `stopped` is set when no more parts are wanted: at that end, which an error, Ctrl-C, or a caller who
+    stops reading brings about early. From then on no part begins; a long part may check it, and end early.
+    Each part has the context variables of its caller.
+    """
+
+    def __init__(self, most: int, name: str) -> None:
+        """Create the pool; begin nothing yet."""
+        self.stopped = threading.Event()
+        self._most = max(1, most)
+        self._pool = ThreadPoolExecutor(self._most, thread_name_prefix=name)
+        self._awaited = True
+
+    def __enter__(self) -> Self:
+        """Return the workers."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close them."""
+        self.close()
+
+    def close(self) -> None:
+        """Begin no more parts; wait for the running ones, unless they had a deadline."""
+        self.stopped.set()
+        self._pool.shutdown(wait=self._awaited, cancel_futures=True)
+
+    def begin(
+        self, do: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Future[Result]:
+        """Begin one part concurrently with the others."""
+        return self._pool.submit(partial(copy_context().run, do, *args, **kwargs))
+
+    def in_order(
+        self, do: Callable[[Item], Result], items: Iterable[Item], *, seconds: float | None = None
+    ) -> Iterator[Result]:
+        """Yield the result of `do` for each item, in the items' order; raise the first error in its turn.
+
+        After an error no later part begins. A sized collection is begun at once; of an iterator, a few items
+        are taken before their turn. With `seconds` for all, unfinished parts are abandoned after that time.
+
+        Raises:
+            TimeoutError: the `seconds` are over.
+        """
+        end = None if seconds is None else time.monotonic() + seconds
+        self._awaited = self._awaited and end is None
+        failed: set[int] = set()
+
+        def part(number: int, item: Item) -> Result:
+            # A part before the first error still has its turn.
+            if self.stopped.is_set() or (failed and number > min(failed)):
+                raise CancelledError
+            try:
+                return do(item)
+            except BaseException:
+                failed.add(number)
+                raise
+
+        coming = (self.begin(part, number, item) for number, item in enumerate(items))
+        begun = deque(islice(coming, len(items) if isinstance(items, Sized) else self._most * AHEAD))
+        while begun:
+            future = begun.popleft()
+            if end is not None and not wait((future,), max(0.0, end - time.monotonic())).done:
+                raise TimeoutError
+            yield future.result()
+            begun.extend(islice(coming, 1))
+
+    def merged(self, do: Callable[[Item], Iterable[Result]], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield every result of `do` for each item, as it comes; raise the first error as soon as it comes.
+
+        Items are taken as workers become free. Only results wait here, of the parts that have begun.
+        """
+        found: SimpleQueue[tuple[Result] | BaseException | None] = SimpleQueue()
+
+        def part(item: Item) -> None:
+            try:
+                if not self.stopped.is_set():
+                    for one in do(item):
+                        found.put((one,))
+            except BaseException as error:  # noqa: BLE001 - raised below, in the caller's thread
+                found.put(error)
+            else:
+                found.put(None)
+
+        # One more for each worker: it need not wait until the caller has used the last part's results.
+        coming = (self.begin(part, item) for item in items)
+        running = len([*islice(coming, 2 * self._most)])
+        while running:
+            one = found.get()
+            if isinstance(one, tuple):
+                yield one[0]
+            elif one is not None:
+                raise one
+            else:
+                running += len([*islice(coming, 1)]) - 1
+
+
+def each(
+    do: Callable[[Name], Result], items: Iterable[Name], *, workers: int, name: str
+) -> dict[Name, Result]:
+    """Return the result of `do` for each item, as `Workers.in_order` does: the first error ends it."""
+    items = tuple(items)
+    with Workers(min(workers, len(items)), name) as these:
+        return dict(zip(items, these.in_order(do, items), strict=True))
+
+
+def every(do: Callable[[Name], Result], items: Iterable[Name], *, name: str) -> dict[Name, Result]:
+    """Return the result of `do` for each item, all at once; one part's error does not stop the others.
+
+    When all have ended, the first error in the order of the items is raised, with the others in its notes.
+    """
+    items = tuple(items)
+    with Workers(len(items), name) as these:
+        futures = {item: these.begin(do, item) for item in items}
+        errors = [error for future in futures.values() if (error := future.exception()) is not None]
+    for other in errors[1:]:
+        errors[0].add_note(str(other))
+    if errors:
+        raise errors[0]
+    return {item: future.result() for item, future in futures.items()}
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield the items in lists of `size`; the last may be shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+class Question(Generic[Result]):
+    """One question, in its own thread each time, and never twice at the same time.
+
+    `asked` is the time of the last start, or of creation. `seconds` is the duration of the last answer,
+    including time while the machine was suspended, and `processor_seconds` its thread's computing time.
+    """
+
+    def __init__(self, name: str, ask: Callable[[], Result]) -> None:
+        """Store the question; ask nothing yet."""
+        self.name = name
+        self.asked = Moment.now()
+        self.seconds = 0.0
+        self.processor_seconds = 0.0
+        self._ask = ask
+        self._thread: threading.Thread | None = None
+        self._answer: Result | Problem | Mismatch | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it was asked, and not answered yet."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Ask it, unless it is still waiting."""
+        if self.waiting:
+            return
+        self.asked = Moment.now()
+        # A question that hangs for good must not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name=f"question {self.name}", daemon=True)
+        self._thread.start()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the answer, `seconds` at most."""
+        if self._thread is not None:
+            self._thread.join(max(0.0, seconds))
+
+    def answer(self) -> Result:
+        """Return the last answer.
+
+        Raises:
+            Problem, Mismatch: the question ended with it; also if there is no answer yet.
+        """
+        if isinstance(self._answer, Problem | Mismatch):
+            raise self._answer.with_traceback(None)
+        if self._answer is None:
+            raise self.unanswered("none yet")
+        return self._answer
+
+    def unanswered(self, observed: str) -> Unverifiable:
+        """Return the error for a missing answer."""
+        return Unverifiable(
+            what=self.name,
+            expected="an answer by now",
+            observed=observed,
+            source="a question of the monitor",
+            hint="see that the store runs, and what else it is doing",
+        )
+
+    def _run(self) -> None:
+        computed = time.thread_time()
+        try:
+            self._answer = self._ask()
+        except (Problem, Mismatch) as said:
+            self._answer = said
+        except Exception as error:  # noqa: BLE001 - what breaks says nothing; the others do
+            self._answer = self.unanswered(f"{type(error).__name__}: {error}")
+        self.seconds = self.asked.seconds_ago()
+        self.processor_seconds = time.thread_time() - computed
+
+
+def wait_for(questions: Iterable[Question[Result]], seconds: float) -> None:
+    """Wait until all are answered, `seconds` at most for all together."""
+    give_up = time.monotonic() + seconds
+    for question in questions:
+        question.wait(give_up - time.monotonic())

@@ -1,0 +1,132 @@
+"""The record of an incident's contacts: alerts, acknowledgements, decisions.
+
+It is kept in its own hash-chained journal in the incident's folder, since a rollback may write the incident's
+journal at the same time. `rollback_actions.contacts.contacts` writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from rollproof.errors import Problem
+from rollproof.incident.journal import DETECTED, JournalEvent, verify_journal
+from rollproof.record_names import CONTACTS
+from rollproof.system.clock import Moment
+from rollproof.system.record_files import WrongRecord
+from rollproof.system.record_files import record_of as read_of
+
+# Before and after each attempt to reach one channel.
+ALERTING, ALERTED, NOT_ALERTED = "alerting", "alerted", "not alerted"
+ACKNOWLEDGED, DECIDED, ASSESSED, CLOSED = "acknowledged", "decided", "assessed", "closed"
+
+
+class Alert(StrEnum):
+    """The reason for an alert, in the order of the flow."""
+
+    ON_CALL = "on-call alert"
+    UNREACHED = "escalation, on-call not reached"
+    UNACKNOWLEDGED = "escalation, not acknowledged"
+    UNDECIDED = "escalation, not decided"
+    TECH_LEAD = "tech lead status"
+    UNASSESSED = "escalation, not assessed"
+    POST_MORTEM = "post-mortem"
+
+
+class Decision(StrEnum):
+    """The answer to the flow's question whether the problem is critical."""
+
+    ROLL_BACK = "roll back"
+    INVESTIGATE = "investigate"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One record of an attempt to reach a channel: `event` is ALERTING, ALERTED or NOT_ALERTED.
+
+    `left` is the number of attempts still to come after this one, `reason` why it was not delivered.
+    """
+
+    alert: Alert
+    event: str
+    at: Moment
+    channel: str
+    fingerprint: str
+    left: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A statement by `name`: a decision, or an assessment; `text` is empty for a plain acknowledgement."""
+
+    at: Moment
+    name: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRecord:
+    """One incident's records, in order. `detected` is T+0, or None before the clock has begun.
+
+    `last` is the moment of the last record. `anew` says that an earlier record was damaged and set aside.
+    """
+
+    detected: Moment | None = None
+    severity: str = ""
+    last: Moment | None = None
+    attempts: tuple[Attempt, ...] = ()
+    acknowledgements: tuple[Word, ...] = ()
+    decisions: tuple[Word, ...] = ()
+    assessments: tuple[Word, ...] = ()
+    closed: Moment | None = None
+    anew: bool = False
+
+
+def read_contacts(folder: Path) -> ContactRecord:
+    """Return the contacts' record in the incident's folder `folder`.
+
+    Raises:
+        JournalBroken: it was edited, truncated or damaged. `ActionFailed`: it cannot be read.
+        Problem: it holds a record of another shape.
+    """
+    path = folder / CONTACTS
+    records = verify_journal(path)
+    try:
+        return record_of(records)
+    except (WrongRecord, KeyError) as error:
+        raise Problem(
+            what="record of the contacts",
+            expected="alerts, acknowledgements, decisions",
+            observed=error if isinstance(error, WrongRecord) else f"a record without {error}",
+            source=str(path),
+            hint="another version has written it: continue with that one, or keep the file and start over",
+        ) from None
+
+
+def record_of(records: Sequence[Mapping[str, Any]]) -> ContactRecord:
+    """Return a journal's records as one; raises `WrongRecord` or `KeyError` for another shape."""
+    first = next((record for record in records if record["event"] == DETECTED), None)
+    closed = next((record for record in records if record["event"] == CLOSED), None)
+    return ContactRecord(
+        detected=Moment.from_record(first["at"]) if first else None,
+        severity=str(first["severity"]) if first else "",
+        last=Moment.from_record(records[-1]["at"]) if records else None,
+        attempts=tuple(
+            read_of(Attempt, record, more=True)
+            for record in records
+            if record["event"] in {ALERTING, ALERTED, NOT_ALERTED}
+        ),
+        acknowledgements=_words(records, ACKNOWLEDGED),
+        decisions=_words(records, DECIDED),
+        assessments=_words(records, ASSESSED),
+        closed=Moment.from_record(closed["at"]) if closed else None,
+        anew=any(record["event"] == JournalEvent.BEGUN_ANEW for record in records),
+    )
+
+
+def _words(records: Sequence[Mapping[str, Any]], event: str) -> tuple[Word, ...]:
+    return tuple(read_of(Word, record, more=True) for record in records if record["event"] == event)
