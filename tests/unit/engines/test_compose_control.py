@@ -111,3 +111,16 @@ def test_what_other_files_describe_stays_whatever_compose_is_told(
     )
     (up,) = [command for command in ran if "up" in command]
     assert "--remove-orphans=false" in up
+
+
+def test_a_service_is_removed_by_its_own_containers_and_its_volumes_stay(
+    engine: Any,  # noqa: ANN401
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine.containers.return_value = {"brought": (container(),), "orphan": (container(),)}
+    ran: list[list[str]] = []
+    monkeypatch.setattr(compose, "run_command", lambda command, **_: ran.append(command))
+    control, one = ComposeControl(Engine(kind="compose", project="p")), container().id
+    control.remove("brought", deadline=9)
+    control.remove("gone", deadline=9)
+    assert ran == [["docker", "stop", one], ["docker", "rm", one]]
