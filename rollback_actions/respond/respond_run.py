@@ -33,10 +33,10 @@ from rollproof.incident.journal import verify_journal
 from rollproof.incident.kept_samples import samples_kept
 from rollproof.incident.response_record import ENDED, Ending
 from rollproof.incident.tally import tally
-from rollproof.monitoring.assessment import Assessed, assess_target, scope_of
+from rollproof.monitoring.assessment import Assessed, assess_target, decision_by
 from rollproof.monitoring.samples import SampleWriter
 from rollproof.monitoring.severity import Severity
-from rollproof.monitoring.tree import Decision, decide
+from rollproof.monitoring.tree import Decision
 from rollproof.planning.advice import Advice
 from rollproof.planning.command_refusals import refused_now
 from rollproof.planning.foresight import Foreseen
@@ -85,9 +85,7 @@ def run_response(profile: Path, incident: str | None, given: Allowed, *, auto: b
                 typer.echo(redact(f"next: {Advice(target, profile).reach()}"))
             severity = assessed.assessment.severity
             if severity in {Severity.HEALTHY, Severity.UNKNOWN}:
-                decision = decide(
-                    severity, scope_of(target, assessed), target.responding.investigation_seconds
-                )
+                decision = decision_by(target, assessed)
                 typer.echo(f"no response is begun: {decision.action}: {redact(decision.reason)}")
                 raise typer.Exit(CODES_OF_SEVERITY[severity])
             there = _begin(target, incident, assessed)

@@ -31,9 +31,9 @@ from rollproof.incident.response_record import (
     Ending,
     names_in,
 )
-from rollproof.monitoring.assessment import Assessed, scope_of
+from rollproof.monitoring.assessment import Assessed, decision_by
 from rollproof.monitoring.severity import Severity
-from rollproof.monitoring.tree import Action, Decision, decide
+from rollproof.monitoring.tree import Action, Decision
 from rollproof.planning.refusals import Allowed
 from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment, age
@@ -264,7 +264,7 @@ class Response:
             # It was interrupted between the two: the present state counts.
             assessed = self._hands.assess()
             severity = assessed.assessment.severity
-        decision = decide(severity, scope_of(self._target, assessed), self._seconds, still_bad=still_bad)
+        decision = decision_by(self._target, assessed, still_bad=still_bad)
         if decision.cut_off:
             return decision  # nothing was decided: whoever resumes this looks again
         self._write(

@@ -10,7 +10,6 @@ import typer
 
 from rollproof.cli.options import AsJson, Profile
 from rollproof.errors import UsageProblem, shown
-from rollproof.monitoring.tree import decide
 from rollproof.system.clock import Moment
 
 EXAMPLES = {
@@ -43,7 +42,7 @@ def assess_command(
     from reports.answers.decision import AssessmentRecord, assessment_record_lines
     from reports.terminal.document import answer
     from rollback_actions.respond.response import CODES_OF_SEVERITY
-    from rollproof.monitoring.assessment import assess_again, assess_target, scope_of
+    from rollproof.monitoring.assessment import assess_again, assess_target, decision_by
     from rollproof.planning.advice import Advice
     from rollproof.profile.profile import load_target
 
@@ -53,9 +52,7 @@ def assess_command(
     moment = _moment(at, samples)
     assessed = assess_again(target, samples, moment) if samples else assess_target(target, say)
     assessment = assessed.assessment
-    decision = decide(
-        assessment.severity, scope_of(target, assessed), target.responding.investigation_seconds
-    )
+    decision = decision_by(target, assessed)
     check = Advice(target, profile).reach() if assessment.cut_off else None
     record = AssessmentRecord(assessment, assessed.monitored, decision, check)
     code = CODES_OF_SEVERITY[assessment.severity]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from rollproof.monitoring.tree import Scope, decide
 
 EXAMPLES = {
     "plan_command": (
+        "plan --target prod.toml",
         "plan --target prod.toml --severity critical --service backend",
         "plan --target prod.toml --store mysql --corrupt",
     ),
@@ -28,7 +30,12 @@ def plan_command(
     stores: Annotated[
         list[str] | None, typer.Option("--store", metavar="STORE", help="A store in trouble.")
     ] = None,
-    severity: Annotated[Severity, typer.Option(help="Severity of the incident.")] = Severity.CRITICAL,
+    severity: Annotated[
+        Severity | None,
+        typer.Option(
+            help="Severity of the incident (default: critical, if a trouble is named).", show_default=False
+        ),
+    ] = None,
     commit: Annotated[
         str | None, typer.Option(help="Hash of the commit to go back to (default: the known-good commit).")
     ] = None,
@@ -46,9 +53,13 @@ def plan_command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Decide what to do by the runbook's tree and print the exact steps; changes nothing."""
+    """Decide what to do by the runbook's tree and print the exact steps; changes nothing.
+
+    Without a severity and a trouble, those of `assess` are decided on: from the monitor's samples or its own.
+    """
     from reports.answers.decision import decision_lines, decision_record
     from reports.terminal.document import answer
+    from rollproof.monitoring.assessment import assess_target, decision_by
     from rollproof.planning.plan import require_services, require_stores
     from rollproof.planning.refusals import advice_of
     from rollproof.profile.profile import load_target
@@ -57,7 +68,7 @@ def plan_command(
         raise UsageProblem(
             what="--still-bad" if still_bad else "--over",
             expected="--severity non-critical: only such an incident is investigated before it is decided on",
-            observed=f"severity {severity}",
+            observed=f"severity {severity or Severity.CRITICAL}",
             source="the command line",
             hint="add --severity non-critical, or leave it out",
         )
@@ -65,7 +76,13 @@ def plan_command(
     scope = Scope(tuple(services or ()), tuple(stores or ()), corrupt, whole)
     require_services(target, scope.services)
     require_stores(target, scope.stores)
-    decision = decide(severity, scope, target.responding.investigation_seconds, still_bad=still_bad)
+    if severity is None and scope.empty:
+        assessed = assess_target(target, partial(typer.echo, err=as_json))
+        typer.echo(f"severity: {assessed.assessment.said}", err=as_json)
+        decision = decision_by(target, assessed)
+    else:
+        seconds = target.responding.investigation_seconds
+        decision = decide(severity or Severity.CRITICAL, scope, seconds, still_bad=still_bad)
     found = decision_record(advice_of(target, profile), decision, commit)
     answer(found, decision_lines, target.redactor().text, as_json=as_json)
 

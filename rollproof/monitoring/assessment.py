@@ -25,7 +25,7 @@ from rollproof.monitoring.severity import (
     monitored_samples,
     samples_of,
 )
-from rollproof.monitoring.tree import Scope
+from rollproof.monitoring.tree import Decision, Scope, decide
 from rollproof.profile.profile import Target
 from rollproof.system.clock import Moment
 
@@ -104,6 +104,12 @@ def assess_again(target: Target, path: Path, at: Moment | None = None) -> Assess
             hint="the bands of a profile are those of its own target: use the profile of that one",
         )
     return Assessed(assess(target.severity, samples, beat, at), samples, monitored=True)
+
+
+def decision_by(target: Target, assessed: Assessed, *, still_bad: bool | None = None) -> Decision:
+    """Return the tree's decision by severity and scope of `assessed`; `still_bad` as for `decide`."""
+    severity, seconds = assessed.assessment.severity, target.responding.investigation_seconds
+    return decide(severity, scope_of(target, assessed), seconds, still_bad=still_bad)
 
 
 def scope_of(target: Target, assessed: Assessed) -> Scope:

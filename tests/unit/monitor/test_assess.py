@@ -240,6 +240,17 @@ def test_the_monitor_of_now_is_asked_first(run: Ran) -> None:
     assert "no monitor runs" not in said
 
 
+@pytest.mark.parametrize("name", CRITICAL)
+def test_a_plan_without_options_decides_as_assess_does(run: Ran, name: str) -> None:
+    _write(samples_path(run.sandbox.target), CRITICAL[name][0])
+    decision = run.found("assess", code=ExitCode.FAILED).decision
+    plan = run.found("plan")
+    assert plan.decision == decision
+    assert (plan.plan is None) == (decision.kind is None)
+    # What a person names is decided on whatever the samples say.
+    assert run.found("plan", "--severity=healthy").decision.action is Action.MONITOR
+
+
 def test_without_a_monitor_it_looks_itself_and_says_what_it_could_not_judge(
     run: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,7 +126,7 @@ def test_a_plan_says_what_is_lost_and_how_old_the_backup_is(run: Ran) -> None:
     [
         (("--whole", "--severity=non-critical"), "investigate"),
         (("--whole", "--severity=non-critical", "--over"), "continue monitoring"),
-        ((), "investigate"),
+        (("--severity=critical",), "investigate"),
     ],
 )
 def test_what_needs_no_rollback_gets_no_plan(run: Ran, arguments: tuple[str, ...], decision: str) -> None:
