@@ -5,10 +5,7 @@ A check has one stage, by its marker; its parameters say what it is about.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-import pytest
 
 from rollproof.collection import Case
 
@@ -16,17 +13,6 @@ STEPS = ("step1", "step2", "step3", "step4", "step5")
 PHASES = ("phase1", "phase2", "phase3", "phase4")
 SEVERITY = "severity"
 STAGES = (*STEPS, SEVERITY, *PHASES)
-_stage = pytest.StashKey[str | None]()
-
-
-def stage_of(item: pytest.Item) -> str | None:
-    """Return the stage that `item` is marked with, or None."""
-    # Needed a dozen times per check, and otherwise found by walking all markers.
-    if _stage not in item.stash:
-        item.stash[_stage] = next((stage for stage in STAGES if item.get_closest_marker(stage)), None)
-    return item.stash[_stage]
-
-
 OF_A_STORE = (
     *("store", "collection", "vectors", "schema", "content", "golden"),
     *("moving_store", "shared_store"),
@@ -58,8 +44,3 @@ class Replica:
 def store_in(parameter: object) -> str:
     """Return the store of a check's parameter: that of a case, or the parameter, which is a store's name."""
     return parameter.store if isinstance(parameter, Case) else str(parameter)
-
-
-def parameters_of(item: pytest.Item) -> Mapping[str, object]:
-    """Return a check's parameters by name, in their order; empty for a check without parameters."""
-    return item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}

@@ -39,6 +39,7 @@ from allure_pytest.utils import ParsedPytestNodeId, allure_label, allure_title
 
 from fixtures.gating.evidence import EVIDENCE, NOTES, SIDES, STEPS, Sides
 from fixtures.gating.recorder import judge
+from fixtures.gating.stages import parameters_of, stage_of
 from fixtures.gating.verification import VERIFICATION, Verification
 from reports.allure.categories import code_of
 from reports.allure.recorded import NODE_ID
@@ -54,7 +55,7 @@ from rollproof.profile.mistakes import ProfileProblem
 from rollproof.reading import read_regular
 from rollproof.record_names import RESULTS
 from rollproof.redaction.redactor import Redactor
-from rollproof.runbook import Replica, parameters_of, stage_of, store_in
+from rollproof.runbook import Replica, store_in
 from rollproof.verdict import Verdict
 
 MEANS = "means"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fixtures.gating.waivers import covers, holds, waiver_of
 from reports.text.page import MARKS, escaped
 from reports.text.stages import TITLES, title_of
 from reports.verdict.known_limits import NOT_KNOWN
 from rollproof.incident.ledger import NoteKind, Result, Run
-from rollproof.profile.premigration import Waiver
+from rollproof.profile.premigration import Waiver, waiver_of
 from rollproof.runbook import STEPS
 from rollproof.verdict import RunVerdict, Verdict
 
@@ -82,10 +81,10 @@ def _waivers(
 
 def _use(waiver: Waiver, waivers: Sequence[Waiver], checks: Sequence[str], results: dict[str, Result]) -> str:
     names = {check: check.split("::")[-1] for check in checks}
-    covered = [check for check in checks if covers(waiver, names[check])]
+    covered = [check for check in checks if waiver.covers(names[check])]
     if not covered:
         return "covers no item"
-    if not holds(waiver):
+    if not waiver.holds():
         return "expired"
     waived = [check for check in covered if check in results and _is_waived(results[check])]
     # If several waivers cover an item, the first one lets it pass.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fixtures.gating.waivers import holds
 from reports.text.page import escaped
 from reports.verdict.summary import UNSEEN
 from rollproof.baseline.facts import Facts
@@ -35,7 +34,9 @@ def limits_page(verdict: RunVerdict, target: Target | None, recorded: Facts | No
 
 def _waivers(target: Target) -> Iterator[str]:
     for waiver in target.premigration.waivers:
-        state = f"until {waiver.expires}" if holds(waiver) else f"EXPIRED {waiver.expires}, so without effect"
+        state = (
+            f"until {waiver.expires}" if waiver.holds() else f"EXPIRED {waiver.expires}, so without effect"
+        )
         yield f"{waiver.item}: waived by {waiver.name}, {state}: {waiver.reason}"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Collection, Iterable
+from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, PositiveInt, StringConstraints
@@ -124,6 +126,37 @@ class Waiver(Model):
     """Why, as every report shows it."""
     expires: date
     """The last day on which it holds (UTC)."""
+
+    def covers(self, check: str) -> bool:
+        """Return whether it is for that check: by its name with all its cases, one case, or a pattern."""
+        return self.item in {check, name_of(check)} or fnmatchcase(check, self.item)
+
+    def holds(self, today: date | None = None) -> bool:
+        """Return whether it has not expired."""
+        return (today or datetime.now(UTC).date()) <= self.expires
+
+
+def name_of(check: str) -> str:
+    """Return the name of a check without its case: ``test_one`` of ``test_one[redis]``."""
+    return check.split("[", maxsplit=1)[0]
+
+
+def waiver_of(waivers: Iterable[Waiver], check: str) -> Waiver | None:
+    """Return the first waiver that covers `check` and has not expired."""
+    return next((waiver for waiver in waivers if waiver.covers(check) and waiver.holds()), None)
+
+
+def of_no_item(waivers: Iterable[Waiver], checks: Collection[str], caseless: Collection[str]) -> list[str]:
+    """Return the items of `waivers` that are none of the gate's.
+
+    `checks` are the names of all its items, with their cases. `caseless` are those that have none today, such
+    as without a baseline: any case of theirs may be meant.
+    """
+    return [
+        waiver.item
+        for waiver in waivers
+        if name_of(waiver.item) not in caseless and not any(waiver.covers(check) for check in checks)
+    ]
 
 
 class Premigration(Model):

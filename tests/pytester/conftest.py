@@ -38,7 +38,7 @@ def note(text):
 NEARLY_UP = """
 from dataclasses import replace
 import pytest
-from rollproof.runbook import stage_of
+from fixtures.gating.stages import stage_of
 from fixtures.gating.verification import VERIFICATION
 from rollproof.system.clock import Moment
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -32,7 +32,7 @@ ALL_IS_OVER = """
 from dataclasses import replace
 import pytest
 from fixtures.gating.verification import VERIFICATION
-from rollproof.runbook import stage_of
+from fixtures.gating.stages import stage_of
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item):
     if stage_of(item) == "phase2":
