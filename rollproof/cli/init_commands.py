@@ -62,5 +62,5 @@ def init_command(
             hint="docker compose ls names the running projects",
         )
     wanted = Wanted(project, tuple(file or ()), env_file, output, watch, force)
-    for line in write_profile(wanted, tell=lambda text: typer.echo(text, err=True)):
+    for line in write_profile(wanted, show=lambda text: typer.echo(text, err=True)):
         typer.echo(line)

@@ -14,17 +14,14 @@ LAYRA = frozenset({"/api/v1/auth/login", "/api/v1/sse/chat", "/api/v1/chat/conve
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """The application's API, as far as it answered.
+    """The application's API as an OpenAPI description names its `paths`.
 
-    `interface` is the path of its description at the published URL, "" if only the service shows it, or
-    nobody. `health` is the path of a health endpoint and `expect` what it answers.
+    `interface` is the path of the description at the published URL, "" if only a service itself shows it.
     """
 
-    described_by: str = ""
-    interface: str = ""
-    paths: tuple[str, ...] = ()
-    health: str = ""
-    expect: Mapping[str, str] = field(default_factory=dict)
+    described_by: str
+    interface: str
+    paths: tuple[str, ...]
 
     @property
     def is_layra(self) -> bool:
@@ -36,8 +33,8 @@ class Api:
 class Watched:
     """The changes in so many `seconds`, by store.
 
-    `policies` are those that fit, `touched` the fields that tell of a change; both by a pattern of
-    collections. `made` is that of the collections that are made for users.
+    `policies` are those that fit, `touched` the fields that show a change; both by a pattern of collections.
+    `made` is the pattern of the collections that are made for users.
     """
 
     policies: Mapping[str, Mapping[str, Policy]]
@@ -50,19 +47,15 @@ class Watched:
 class Observed:
     """Everything that was seen. Empty for a project of which only the files are known.
 
-    `greetings` are the kind, port and words of what answered in a service. `holdings` are keys of a store's
-    section by the server's own word, `unseen` the reason why there are none. `unguarded` are the stores that
-    ask nobody who they are. `watched` is what changed meanwhile, None if nobody watched.
+    `holdings` are keys of a store's section as its server lists them. `unseen` are the stores that nobody
+    could look into, `unguarded` those that ask nobody who they are. `maintenance` is the file while which is
+    there the proxy answers 503. `watched` is None if nobody watched.
     """
 
     running: bool = False
-    greetings: Mapping[str, tuple[str, int, str]] = field(default_factory=dict)
-    ended: frozenset[str] = frozenset()
     holdings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    unseen: Mapping[str, str] = field(default_factory=dict)
+    unseen: tuple[str, ...] = ()
     unguarded: frozenset[str] = frozenset()
     api: Api | None = None
-    log: str = ""
     maintenance: str = ""
-    revisions: bool = False
     watched: Watched | None = None

@@ -1,8 +1,11 @@
-"""A compose project as its files describe it: pure, made from what `docker compose config` says."""
+"""A compose project as its files describe it, by what `docker compose config` renders of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import os
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,10 @@ from typing import Any
 from pydantic import SecretStr
 
 from rollproof.engines.engine import Mount
+from rollproof.errors import ActionFailed, UsageProblem
+from rollproof.system.command import Deadline, run_command
 
-# A port of a container, and the host's port and address that lead to it, "" if none is published.
+_SECONDS = 30.0
 _ANYWHERE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
@@ -29,8 +34,7 @@ class Service:
     """One service of a compose project. `image` is "" for one that is built without a name.
 
     `secrets` are the files of its compose secrets, by name. `after` names the services that it depends on,
-    and `completed` those of them that have to end well before. `optional` tells that a compose profile
-    selects it.
+    and `completed` those of them that have to end well before. `optional` services need a compose profile.
     """
 
     name: str
@@ -66,25 +70,61 @@ class Stack:
     services: Mapping[str, Service]
 
 
+def read_stack(files: Sequence[Path], project: str | None, env_file: Path | None) -> Stack:
+    """Return the project that `files` describe, under the name that they or `project` give it.
+
+    Services that need a compose profile are in it.
+
+    Raises:
+        UsageProblem: compose refuses the files.
+    """
+    # Resolved only as far as its folder: a link may stand for another file tomorrow.
+    files = tuple(Path(os.path.abspath(file)) for file in files)  # noqa: PTH100 - keeps links
+    environment = Path(os.path.abspath(env_file)) if env_file else None  # noqa: PTH100
+    command = ["docker", "compose", *(["--project-name", project] if project else [])]
+    command += ["--env-file", str(environment)] if environment else []
+    command += [word for file in files for word in ("--file", str(file))]
+    command += ["--profile", "*", "config"]
+    try:
+        rendered = run_command(
+            [*command, "--format", "json"],
+            what="reading of compose files",
+            deadline=Deadline(_SECONDS),
+            private=True,  # it contains the containers' environment
+        )
+        config = json.loads(rendered)
+    except (ActionFailed, ValueError):
+        # Compose's own words may quote a secret of the files: a person asks for them in his own terminal.
+        raise UsageProblem(
+            what="compose files",
+            expected="files that compose can read",
+            observed="docker compose config fails",
+            source=", ".join(str(file) for file in files),
+            hint="correct them, or name the file of the environment with --env-file,"
+            f" until this prints nothing: {shlex.join([*command, '--quiet'])}",
+        ) from None
+    return stack_of(config, project or str(config["name"]), files, environment)
+
+
 def stack_of(
     config: Mapping[str, Any], project: str, files: tuple[Path, ...], env_file: Path | None
 ) -> Stack:
     """Return the project in the answer of ``docker compose config --format json``."""
     secrets = {name: str(one.get("file") or "") for name, one in (config.get("secrets") or {}).items()}
     volumes = {name: str(one.get("name") or name) for name, one in (config.get("volumes") or {}).items()}
-    services = {
-        name: _service(name, raw or {}, secrets, volumes)
-        for name, raw in sorted((config.get("services") or {}).items())
-    }
-    return Stack(project, files, env_file, services)
+    services = sorted((config.get("services") or {}).items())
+    return Stack(
+        project, files, env_file, {name: _service(name, raw, secrets, volumes) for name, raw in services}
+    )
 
 
 def _service(
     name: str, raw: Mapping[str, Any], secrets: Mapping[str, str], volumes: Mapping[str, str]
 ) -> Service:
     after = raw.get("depends_on") or {}
-    words = (*(raw.get("entrypoint") or ()), *(raw.get("command") or ()))
-    health = raw.get("healthcheck") or {}
+    health = (raw.get("healthcheck") or {}).get("test") or ()
+    words = (*(raw.get("entrypoint") or ()), *(raw.get("command") or ()), *health)
+    named = [str(one["source"]) for one in raw.get("secrets") or ()]
     return Service(
         name=name,
         image=str(raw.get("image") or ""),
@@ -93,19 +133,13 @@ def _service(
             key: SecretStr("" if value is None else str(value))
             for key, value in sorted((raw.get("environment") or {}).items())
         },
-        command=tuple(SecretStr(str(word)) for word in (*words, *(health.get("test") or ()))),
+        command=tuple(SecretStr(str(word)) for word in words),
         ports=tuple(_ports(raw)),
         mounts=tuple(_mount(one, volumes) for one in raw.get("volumes") or ()),
-        secrets={
-            str(one["source"]): secrets[one["source"]]
-            for one in raw.get("secrets") or ()
-            if secrets.get(one.get("source"))
-        },
+        secrets={one: secrets[one] for one in named if secrets.get(one)},
         after=frozenset(after),
         completed=frozenset(
-            other
-            for other, how in after.items()
-            if (how or {}).get("condition") == "service_completed_successfully"
+            other for other, how in after.items() if how["condition"] == "service_completed_successfully"
         ),
         optional=bool(raw.get("profiles")),
     )
@@ -114,16 +148,10 @@ def _service(
 def _ports(raw: Mapping[str, Any]) -> list[Port]:
     found = []
     for one in raw.get("ports") or ():
-        if str(one.get("protocol") or "tcp") != "tcp":
-            continue
-        host = str(one.get("host_ip") or "")
-        found.append(
-            Port(
-                int(one["target"]),
-                str(one.get("published") or ""),
-                "127.0.0.1" if host in _ANYWHERE else host,
-            )
-        )
+        if one.get("protocol", "tcp") == "tcp":
+            host = str(one.get("host_ip") or "")
+            address = "127.0.0.1" if host in _ANYWHERE else host
+            found.append(Port(int(one["target"]), str(one.get("published") or ""), address))
     known = {port.target for port in found}
     exposed = [str(one).partition("/")[0] for one in raw.get("expose") or ()]
     found += [Port(int(one)) for one in exposed if one.isdecimal() and int(one) not in known]
@@ -132,10 +160,9 @@ def _ports(raw: Mapping[str, Any]) -> list[Port]:
 
 def _mount(raw: Mapping[str, Any], volumes: Mapping[str, str]) -> Mount:
     source = str(raw.get("source") or "")
-    kind = str(raw.get("type") or "volume")
     return Mount(
         name=volumes.get(source, source),
-        kind=kind,
+        kind=str(raw.get("type") or "volume"),
         destination=str(raw.get("target") or ""),
         source=source,
         writable=not raw.get("read_only"),

@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar, get_args
 from rollproof.collection import Json
 from rollproof.errors import Wrong
 from rollproof.profile.data_formats import Judgement, Marks
+from rollproof.profile.recognition import Recognition
 from rollproof.profile.sections import Place, Risk, StoreProfile
 
 Profile = TypeVar("Profile", bound=StoreProfile)
@@ -179,11 +180,8 @@ class Descriptor(Generic[Profile]):
     """The section of a profile that gives a store to the application's own ``SERVICE:PLACE``, in words."""
     replaying: tuple[str, ...] = ()
     """Lines for a person who writes exported records again."""
-    recognition: str = ""
-    """Its signs in a compose project without a profile, a `rollproof.stores.recognising.Recognition`.
-
-    "" for a kind that is no service.
-    """
+    recognition: Recognition | None = None
+    """Its signs in a compose project without a profile; None for a kind that is no service."""
     finished: str = ""
     """Function of a sealed backup, if its seal does not prove that it was finished.
 

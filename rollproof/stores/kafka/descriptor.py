@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import Account, Address, StoreProfile
 from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait
 
@@ -74,7 +75,31 @@ DESCRIPTOR = Descriptor(
     export="rollproof.stores.kafka.export:Export",
     grants=_grants,
     rights="rollproof.stores.kafka.rights:rights",
-    recognition="rollproof.stores.kafka.recognition:RECOGNITION",
+    recognition=Recognition(
+        name="kafka",
+        images=("kafka", "cp-kafka", "cp-server", "redpanda", "tansu", "kafka-native", "warpstream_agent"),
+        ports=(9092,),
+        variables=("KAFKA_ADVERTISED_", "KAFKA_CFG_", "KAFKA_PROCESS_ROLES", "ADVERTISED_LISTENER_URL"),
+        several_are_one=True,
+        advertised=(
+            "KAFKA_ADVERTISED_LISTENERS",
+            "KAFKA_CFG_ADVERTISED_LISTENERS",
+            "ADVERTISED_LISTENER_URL",
+        ),
+        # A log grows in use; nothing that was in it may be missing.
+        settings={"topics": ["*"], "policy": {"*": "grows"}},
+        guards={
+            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "SASL_",
+            "KAFKA_CFG_LISTENER_SECURITY_PROTOCOL_MAP": "SASL_",
+            "KAFKA_SASL_ENABLED_MECHANISMS": "",
+        },
+        holdings="rollproof.stores.kafka.inventory:holdings",
+        statements=Statements(
+            account='user_{user}="{password}"\n{grants}',
+            fresh="These accounts log in by SASL/PLAIN, so the broker needs a listener that allows it. The "
+            "lines user_… belong into its JAAS configuration after those there. ACLs are in its own log.",
+        ),
+    ),
     keeper="rollproof.stores.kafka.keeper:Keeper",
     retain=_retain,
     retentions="rollproof.stores.kafka.inventory:retentions",

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import PositiveInt
 
 from rollproof.collection import Json
+from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import Account, Address, StoreProfile
 from rollproof.profile.store_descriptor import Descriptor, Grants, Initial, KeyFields, Means, Trait
 from rollproof.stores.milvus.formats import judge
@@ -68,7 +69,21 @@ DESCRIPTOR = Descriptor(
     grants=_grants,
     rights="rollproof.stores.milvus.rights:rights",
     initial=Initial(users=("root",)),
-    recognition="rollproof.stores.milvus.recognition:RECOGNITION",
+    recognition=Recognition(
+        name="milvus",
+        images=("milvus",),
+        ports=(19530,),
+        parts=("ETCD_ENDPOINTS", "MINIO_ADDRESS"),
+        guards={"COMMON_SECURITY_AUTHORIZATIONENABLED": "true"},
+        operator="root",
+        statements=Statements(
+            head="import os, pymilvus\n"
+            'root = {"user": "root", "password": os.environ["MILVUS_ROOT_PASSWORD"]}\n'
+            'client = pymilvus.MilvusClient("http://HOST:{port}", **root)',
+            account='client.create_user("{user}", "{password}")\n{grants}',
+            fresh="Users and roles are in etcd. For a fresh server: a one-shot service with these calls.",
+        ),
+    ),
     keeper="rollproof.stores.milvus.keeper:Keeper",
     judge=judge,
     marks="rollproof.stores.milvus.view:marks",

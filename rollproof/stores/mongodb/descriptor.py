@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from rollproof.profile.recognition import IN_VOLUME, Recognition, Statements
 from rollproof.profile.sections import WatchedProfile
 from rollproof.profile.store_descriptor import Descriptor, Grants, Initial, Means, Trait, in_a_database
 from rollproof.stores.mongodb.formats import judge
@@ -21,11 +22,16 @@ class MongodbProfile(WatchedProfile):
     """Database that knows the accounts."""
 
 
+def _said(what: str) -> str:
+    name = f"process.env.MONGO_INITDB_ROOT_{what}"
+    return f'({name} || require("fs").readFileSync({name}_FILE, "utf8").trim())'
+
+
 def _grants(profile: MongodbProfile) -> Grants:
     def granted(user: str, roles: tuple[str, ...]) -> tuple[str, ...]:
         each = ", ".join(f'{{role: "{role}", db: "admin"}}' for role in roles)
         database = f'db.getSiblingDB("{profile.authentication_database}")'
-        return (f'{database}.grantRolesToUser("{user}", [{each}])',)
+        return (f'{database}.grantRolesToUser("{user}", [{each}]);',)
 
     writing = ("readWriteAnyDatabase", "dbAdminAnyDatabase", "backup", "restore")
     return Grants(
@@ -47,7 +53,29 @@ DESCRIPTOR = Descriptor(
     grants=_grants,
     rights="rollproof.stores.mongodb.rights:rights",
     initial=Initial(variables=("MONGO_INITDB_ROOT_USERNAME",), places=("/docker-entrypoint-initdb.d",)),
-    recognition="rollproof.stores.mongodb.recognition:RECOGNITION",
+    recognition=Recognition(
+        name="mongodb",
+        images=("mongo", "mongodb", "mongodb-community-server", "mongodb-enterprise-server"),
+        ports=(27017,),
+        variables=("MONGO_INITDB_", "MONGODB_ROOT_"),
+        listed={"databases": ("MONGO_INITDB_DATABASE", "MONGODB_DATABASE")},
+        logins=(
+            ("$MONGO_INITDB_ROOT_USERNAME", "MONGO_INITDB_ROOT_PASSWORD"),
+            ("root", "MONGODB_ROOT_PASSWORD"),
+        ),
+        holdings="rollproof.stores.mongodb.view:holdings",
+        statements=Statements(
+            # A shell that reads its input goes on after an error, unless it is caught.
+            head='try {\nconst admin = db.getSiblingDB("admin");\n'
+            f"admin.auth({_said('USERNAME')}, {_said('PASSWORD')});",
+            account='admin.getUser("{user}") ? admin.changeUserPassword("{user}", "{password}")'
+            ' : admin.createUser({user: "{user}", pwd: "{password}", roles: []});\n{grants}',
+            tail="} catch (error) {\n  process.stderr.write(`${error}\\n`);\n  quit(1);\n}",
+            # It echoes each line that it reads, and what comes of it.
+            client="exec mongosh --quiet --norc 'mongodb://127.0.0.1/?directConnection=true' > /dev/null",
+            fresh=f"{IN_VOLUME}50-rollproof.js.",
+        ),
+    ),
     keeper="rollproof.stores.mongodb.keeper:Keeper",
     judge=judge,
     marks="rollproof.stores.mongodb.view:marks",

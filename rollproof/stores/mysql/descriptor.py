@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rollproof.collection import Json
+from rollproof.profile.recognition import IN_VOLUME, Recognition, Statements
 from rollproof.profile.sections import WatchedProfile
 from rollproof.profile.store_descriptor import (
     Descriptor,
@@ -56,57 +57,33 @@ def _field(value: Json, name: str) -> Json:
     return value.get(name) if isinstance(value, dict) else None
 
 
-Stated = tuple[str, str]
-"""A grant, and which servers know it: "" for all, or the beginning of a comment that only those execute."""
-ALL, MYSQL, MARIADB = "", "/*!80000", "/*M!100500"
-_MYSQL_8_2, _MARIADB_11_3 = "/*!80200", "/*M!110300"
-
-
-def grants_of(profile: MysqlProfile, role: str) -> tuple[Stated, ...]:
-    """Return the grants of `role`, reader or operator, for both servers and their versions.
-
-    Their names differ, and the profile does not tell which server it is.
-    """
-    reader, operator = (f"'{account.user}'@'%'" for account in (profile.reader, profile.operator))
-    # In GRANT, _ and % of a database's name are wildcards.
-    names = [name.replace("_", r"\_").replace("%", r"\%") for name in profile.databases]
-    if role == "reader":
-        return (
-            *((ALL, f"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON `{name}`.* TO {reader};") for name in names),
-            (MYSQL, f"GRANT SHOW_ROUTINE, PROCESS ON *.* TO {reader};"),
-            *((_MARIADB_11_3, f"GRANT SHOW CREATE ROUTINE ON `{name}`.* TO {reader};") for name in names),
-            (MARIADB, f"GRANT PROCESS ON *.* TO {reader};"),
-        )
-    rights = (
-        (MYSQL, "PROCESS, RELOAD, REPLICATION CLIENT, BACKUP_ADMIN, SHOW_ROUTINE"),
-        (MYSQL, "FLUSH_TABLES, CONNECTION_ADMIN, SESSION_VARIABLES_ADMIN"),
-        (_MYSQL_8_2, "SET_ANY_DEFINER, ALLOW_NONEXISTENT_DEFINER"),
-        (MARIADB, "PROCESS, RELOAD, BINLOG MONITOR, CONNECTION ADMIN, SET USER"),
-    )
-    return (
-        *((ALL, f"GRANT ALL ON `{name}`.* TO {operator};") for name in names),
-        *((servers, f"GRANT {these} ON *.* TO {operator};") for servers, these in rights),
-    )
+# The names of rights differ. A server skips a comment that begins with a later version, or another's mark.
+_MYSQL, _MYSQL_8_2, _MARIADB, _MARIADB_11_3 = "/*!80000", "/*!80200", "/*M!100500", "/*M!110300"
 
 
 def _grants(profile: MysqlProfile) -> Grants:
-    def stated(role: str) -> tuple[str, ...]:
-        def of(mark: str) -> list[str]:
-            return [
-                line
-                for servers, line in lines
-                if servers[: len(mark)] == mark and bool(servers) == bool(mark)
-            ]
-
-        lines = grants_of(profile, role)
-        return (*of(ALL), "-- MySQL:", *of("/*!"), "-- MariaDB:", *of("/*M"))
-
+    """State the grants for both servers in all versions: the profile does not say which server it is."""
+    reader, operator = (f"'{account.user}'@'%'" for account in (profile.reader, profile.operator))
+    # In GRANT, _ and % of a database's name are wildcards.
+    names = [name.replace("_", r"\_").replace("%", r"\%") for name in profile.databases]
+    rights = (
+        (_MYSQL, "PROCESS, RELOAD, REPLICATION CLIENT, BACKUP_ADMIN, SHOW_ROUTINE"),
+        (_MYSQL, "FLUSH_TABLES, CONNECTION_ADMIN, SESSION_VARIABLES_ADMIN"),
+        (_MYSQL_8_2, "SET_ANY_DEFINER, ALLOW_NONEXISTENT_DEFINER"),
+        (_MARIADB, "PROCESS, RELOAD, BINLOG MONITOR, CONNECTION ADMIN, SET USER"),
+    )
     return Grants(
         reader=(
             "-- TRIGGER and EVENT: the server shows triggers and events only to who has them.",
-            *stated("reader"),
+            *(f"GRANT SELECT, SHOW VIEW, TRIGGER, EVENT ON `{name}`.* TO {reader};" for name in names),
+            f"{_MYSQL} GRANT SHOW_ROUTINE, PROCESS ON *.* TO {reader} */;",
+            *(f"{_MARIADB_11_3} GRANT SHOW CREATE ROUTINE ON `{name}`.* TO {reader} */;" for name in names),
+            f"{_MARIADB} GRANT PROCESS ON *.* TO {reader} */;",
         ),
-        operator=stated("operator"),
+        operator=(
+            *(f"GRANT ALL ON `{name}`.* TO {operator};" for name in names),
+            *(f"{servers} GRANT {these} ON *.* TO {operator} */;" for servers, these in rights),
+        ),
     )
 
 
@@ -127,7 +104,28 @@ DESCRIPTOR = Descriptor(
     initial=Initial(
         users=("root",), variables=("MYSQL_USER", "MARIADB_USER"), places=("/docker-entrypoint-initdb.d",)
     ),
-    recognition="rollproof.stores.mysql.recognition:RECOGNITION",
+    recognition=Recognition(
+        name="mysql",
+        images=("mysql", "mysql-server", "mariadb", "percona", "percona-server", "mysql-community-server"),
+        ports=(3306,),
+        variables=("MYSQL_ROOT_", "MARIADB_"),
+        listed={"databases": ("MYSQL_DATABASE", "MARIADB_DATABASE")},
+        logins=(
+            ("root", "MYSQL_ROOT_PASSWORD"),
+            ("root", "MARIADB_ROOT_PASSWORD"),
+            ("$MYSQL_USER", "MYSQL_PASSWORD"),
+            ("$MARIADB_USER", "MARIADB_PASSWORD"),
+        ),
+        holdings="rollproof.stores.mysql.view:holdings",
+        statements=Statements(
+            account="CREATE USER IF NOT EXISTS '{user}'@'%' IDENTIFIED BY '{password}';\n"
+            "ALTER USER '{user}'@'%' IDENTIFIED BY '{password}';\n{grants}",
+            client='MYSQL_PWD="${MYSQL_ROOT_PASSWORD:-${MARIADB_ROOT_PASSWORD:-'
+            '$(cat "${MYSQL_ROOT_PASSWORD_FILE:-${MARIADB_ROOT_PASSWORD_FILE:-/dev/null}}")}}"'
+            ' exec "$(command -v mariadb || command -v mysql)" --user=root',
+            fresh=f"{IN_VOLUME}50-rollproof.sql.",
+        ),
+    ),
     keeper="rollproof.stores.mysql.keeper:Keeper",
     judge=judge,
     marks="rollproof.stores.mysql.view:marks",

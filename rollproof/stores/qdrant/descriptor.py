@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import Address, ApiKey, StoreProfile
 from rollproof.profile.store_descriptor import Descriptor, Grants, Means, Trait
 from rollproof.stores.qdrant.formats import judge
@@ -41,7 +42,19 @@ DESCRIPTOR = Descriptor(
     export="rollproof.stores.qdrant.export:Export",
     grants=_grants,
     rights="rollproof.stores.qdrant.rights:rights",
-    recognition="rollproof.stores.qdrant.recognition:RECOGNITION",
+    recognition=Recognition(
+        name="qdrant",
+        images=("qdrant",),
+        ports=(6333,),
+        variables=("QDRANT__",),
+        guards={"QDRANT__SERVICE__API_KEY": ""},
+        common="",
+        logins=(("key", "QDRANT__SERVICE__READ_ONLY_API_KEY"), ("key", "QDRANT__SERVICE__API_KEY")),
+        statements=Statements(
+            fresh="Qdrant's keys are settings of the server: QDRANT__SERVICE__API_KEY for the operator and "
+            "QDRANT__SERVICE__READ_ONLY_API_KEY for the reader, in `environment` of its service.",
+        ),
+    ),
     keeper="rollproof.stores.qdrant.keeper:Keeper",
     judge=judge,
     marks="rollproof.stores.qdrant.view:marks",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import WatchedProfile
 from rollproof.profile.store_descriptor import Descriptor, Grants, Initial, Means, Trait
 from rollproof.stores.redis.formats import judge
@@ -62,7 +63,30 @@ DESCRIPTOR = Descriptor(
     initial=Initial(
         users=("default",), places=("/usr/local/etc/redis", "/etc/redis", "/etc/valkey"), forgets=True
     ),
-    recognition="rollproof.stores.redis.recognition:RECOGNITION",
+    recognition=Recognition(
+        name="redis",
+        images=("redis", "redis-stack", "redis-stack-server", "valkey", "keydb"),
+        ports=(6379,),
+        variables=("REDIS_PASSWORD", "VALKEY_PASSWORD"),
+        # Keys expire by themselves: their number is reported, not compared.
+        settings={"policy": {"*": "volatile"}},
+        common="default",
+        logins=(
+            ("default", "REDIS_PASSWORD"),
+            ("default", "VALKEY_PASSWORD"),
+            ("default", "--requirepass"),
+        ),
+        holdings="rollproof.stores.redis.view:holdings",
+        statements=Statements(
+            account="ACL SETUSER {user} on resetpass >{password}\n{grants}",
+            tail="ACL SETUSER rollproof_canary on resetpass >{password of canary} ~token:* ~user:canary"
+            " resetchannels +unlink +exists +select +ping +hello +auth",
+            fresh="Redis forgets accounts at a restart unless it has an ACL file. Start the server with "
+            "--aclfile FILE, which takes the place of --requirepass, with a line for the application's "
+            "own user. Run these, then ACL SAVE, and name the accounts in the profile. Until then the "
+            "profile has the one account that the application has too.",
+        ),
+    ),
     keeper="rollproof.stores.redis.keeper:Keeper",
     judge=judge,
     marks="rollproof.stores.redis.view:marks",

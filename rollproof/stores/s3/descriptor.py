@@ -9,6 +9,7 @@ from pydantic import Field
 
 from rollproof.collection import Json
 from rollproof.errors import Wrong
+from rollproof.profile.recognition import Recognition, Statements
 from rollproof.profile.sections import Account, Address, Place, StoreProfile
 from rollproof.profile.store_descriptor import Descriptor, Grants, Initial, Means, Trait
 
@@ -88,6 +89,27 @@ DESCRIPTOR = Descriptor(
     grants=_grants,
     rights="rollproof.stores.s3.rights:rights",
     initial=Initial(variables=("MINIO_ROOT_USER", "MINIO_ACCESS_KEY")),
-    recognition="rollproof.stores.s3.recognition:RECOGNITION",
+    recognition=Recognition(
+        name="minio",
+        images=("minio", "seaweedfs", "garage", "rustfs"),
+        ports=(9000, 8333),
+        variables=("MINIO_ROOT_", "MINIO_ACCESS_KEY"),
+        listed={"buckets": ("MINIO_DEFAULT_BUCKETS", "MINIO_BUCKET", "MINIO_BUCKET_NAME")},
+        logins=(("$MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"), ("$MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")),
+        holdings="rollproof.stores.s3.view:holdings",
+        statements=Statements(
+            head="mc alias set here http://127.0.0.1:{port}"
+            ' "$MINIO_ROOT_USER" "$MINIO_ROOT_PASSWORD" > /dev/null',
+            account="echo '{grants}' > /tmp/{user}.json\n"
+            "mc admin user add here {user} '{password}'\n"
+            "mc admin policy create here {user} /tmp/{user}.json\n"
+            # To attach what is attached is an error.
+            "mc admin policy detach here {user} --user {user} > /dev/null 2>&1 || true\n"
+            "mc admin policy attach here {user} --user {user}",
+            client="exec sh -e -s",
+            fresh="Users and policies are in the server's own volume. For a fresh server, which has an "
+            "empty one: a one-shot service with mc that runs these commands after the server is healthy.",
+        ),
+    ),
     keeper="rollproof.stores.s3.keeper:Keeper",
 )

@@ -1,13 +1,8 @@
-"""What `init` makes of what it sees of a running project: greetings, logs, configurations, changes."""
+"""What `init` makes of what it sees of a running project: a configuration, changes, closed stores."""
 
 from __future__ import annotations
 
-import socket
-import struct
-import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,90 +10,14 @@ import pytest
 from rollproof.engines.compose import ComposeEngine
 from rollproof.engines.engine import Endpoint
 from rollproof.init import looking
-from rollproof.init.looking import log_format, maintenance_file
-from rollproof.init.parts import recognitions
+from rollproof.init.looking import maintenance_of
+from rollproof.init.parts import parts_of
 from rollproof.init.stack import stack_of
 from rollproof.init.watching import Seen, Trail, made_since, policies
 from rollproof.stores.contract import Digest, RecordHash
-from rollproof.stores.reach import NOBODY, Reach
 from tests.stack.faults import closed_port
 from tests.unit.discovery.test_doctor_probes import container
 from tests.unit.sandbox import stand_in
-
-
-@contextmanager
-def _server(answer: bytes, *, asked: bool) -> Iterator[Reach]:
-    """A server that says `answer` to each client, once it was `asked`."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    connection, _ = listening.accept()
-                    with connection:
-                        if asked:
-                            connection.recv(4096)
-                        connection.sendall(answer)
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield Reach("it", Endpoint("127.0.0.1", listening.getsockname()[1]), NOBODY, 2.0)
-
-
-_MONGODB = struct.pack("<iiiiI", 21, 1, 1, 2013, 0) + b"\0"
-# A broker's Metadata: the correlation, one broker, a controller, no topics.
-_KAFKA = struct.pack(">ii", 0, 1) + struct.pack(">ih", 1, 5) + b"kafka" + struct.pack(">ihii", 9092, -1, 1, 0)
-GREETINGS = {
-    "mysql": (b"\x4a\0\0\0\x0a8.4.3\0" + bytes(40), False, "MySQL 8.4.3"),
-    "mariadb": (b"\x4a\0\0\0\x0a5.5.5-11.8.1-MariaDB\0" + bytes(40), False, "MariaDB 5.5.5-11.8.1-MariaDB"),
-    "mongodb": (_MONGODB, True, "MongoDB"),
-    "redis": (b"-NOAUTH Authentication required.\r\n", True, "Redis"),
-    "qdrant": (b'HTTP/1.1 200 OK\r\n\r\n{"title":"qdrant - vector search engine"}', True, "Qdrant"),
-    "s3": (
-        b"HTTP/1.1 403 Forbidden\r\nServer: MinIO\r\n\r\n<Error><Code>AccessDenied</Code></Error>",
-        True,
-        "MinIO",
-    ),
-    "kafka": (struct.pack(">i", len(_KAFKA)) + _KAFKA, True, "Kafka, which sends its clients to kafka:9092"),
-}
-
-
-@pytest.mark.parametrize("server", GREETINGS)
-def test_a_greeting_is_known_by_its_own_kind_alone(server: str) -> None:
-    answer, asked, said = GREETINGS[server]
-    own = "mysql" if server == "mariadb" else server
-    with _server(answer, asked=asked) as reach:
-        heard = {kind: one.greet(reach) for kind, one in recognitions().items() if one.greet is not None}
-    assert {kind: words for kind, words in heard.items() if words} == {own: said}
-
-
-@pytest.mark.parametrize("answer", [b"", b"\0" * 600, b"\xff" * 600, b"HTTP/1.1 400 Bad Request\r\n\r\n"])
-def test_another_server_is_none_of_them(answer: bytes) -> None:
-    with _server(answer, asked=True) as reach:
-        assert not any(one.greet(reach) for one in recognitions().values() if one.greet is not None)
-
-
-def test_nobody_listens() -> None:
-    with _server(b"", asked=False) as reach:
-        pass
-    assert not any(one.greet(reach) for one in recognitions().values() if one.greet is not None)
-
-
-_LINE = '10.0.0.9 - - [27/Nov/2026:10:00:00 +0000] "GET /api HTTP/1.1" 200 12 "-" "curl"'
-
-
-@pytest.mark.parametrize(
-    ("lines", "found"),
-    [
-        ([_LINE], "combined"),
-        ([f"{_LINE} 0.004"], "timed"),
-        (["2026/11/27 10:00:00 [notice] 1#1: start", _LINE], "combined"),
-        (["/docker-entrypoint.sh: Configuration complete", "2026/11/27 10:00:00 [notice] 1#1: x"], ""),
-        (['{"status": 200}'], "unknown"),
-        ([], ""),
-    ],
-)
-def test_a_proxys_log_tells_its_format(lines: list[str], found: str) -> None:
-    assert log_format(lines) == found
 
 
 @pytest.mark.parametrize(
@@ -112,8 +31,16 @@ def test_a_proxys_log_tells_its_format(lines: list[str], found: str) -> None:
         ("", ""),
     ],
 )
-def test_a_maintenance_mode_is_found_in_a_configuration(text: str, found: str) -> None:
-    assert maintenance_file(["", text]) == found
+def test_a_maintenance_mode_is_found_in_a_mounted_configuration(
+    text: str, found: str, tmp_path: Path
+) -> None:
+    (tmp_path / "nginx.conf").write_text(text, encoding="utf-8")
+    mounts = [
+        {"type": "bind", "source": str(tmp_path / name), "target": f"/{name}"}
+        for name in ("gone", "nginx.conf")
+    ]
+    stack = stack_of({"services": {"web": {"image": "nginx", "volumes": mounts}}}, "shop", (), None)
+    assert maintenance_of(stack, parts_of(stack)) == found
 
 
 @pytest.mark.parametrize(
@@ -201,28 +128,11 @@ def test_several_names_that_a_program_has_made_are_of_users_though_none_was_made
     assert made_since(plain, plain) == ""
 
 
-def test_a_secret_that_cannot_be_read_is_why_a_store_was_not_looked_into(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """An operator who is not root often may not read the files of compose's secrets."""
-    file = tmp_path / "mysql_reader"
-    stack = stack_of(
-        {
-            "services": {"mysql": {"image": "mysql:8", "secrets": [{"source": "mysql_reader"}]}},
-            "secrets": {"mysql_reader": {"file": str(file)}},
-        },
-        "shop",
-        (tmp_path / "compose.yaml",),
-        None,
-    )
+def test_a_store_that_lets_nobody_in_is_not_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = stack_of({"services": {"mysql": {"image": "mysql:8"}}}, "shop", (), None)
     engine = stand_in(ComposeEngine)
     monkeypatch.setattr(looking, "ComposeEngine", lambda *_: engine)
-    made = {"mysql": (container("mysql"),)}
     with closed_port() as port:
         engine.resolve.return_value = Endpoint("127.0.0.1", port)
-        unseen = looking.look(stack, made).seen.unseen
-    assert unseen == {"mysql": f"compose's secret {file} cannot be read: No such file or directory"}
-    file.write_text("a-secret-of-the-test", encoding="utf-8")
-    assert looking.look(stack, made).seen.unseen == {
-        "mysql": "no account that compose names may look into it"
-    }
+        looked = looking.look(stack, {"mysql": (container("mysql"),)})
+    assert (looked.seen.unseen, looked.ways) == (("mysql",), {})

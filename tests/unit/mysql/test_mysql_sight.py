@@ -1,5 +1,7 @@
 """What an account of MySQL or MariaDB does not see, told from the words of SHOW GRANTS."""
 
+import re
+
 import pytest
 from pydantic import SecretStr
 
@@ -94,4 +96,6 @@ def test_the_grants_that_are_printed_are_enough() -> None:
 
 
 def _spelled(lines: tuple[str, ...]) -> list[str]:
-    return [line.replace("GRANT ALL ", "GRANT ALL PRIVILEGES ") for line in lines]
+    """Return grants as a server shows them: without the comments that only some versions execute."""
+    plain = [re.sub(r"/\*\S+ (.*) \*/", r"\1", line) for line in lines]
+    return [line.replace("GRANT ALL ", "GRANT ALL PRIVILEGES ") for line in plain]
