@@ -250,8 +250,8 @@ def _look(run: _Run, look: PlannedStep) -> None:
         step.result = bring_images(target.folders.backups, plan.images, run.control, deadline=seconds)
         # The files that a commit's compose files refer to are there only after its checkout.
         if not plan.checks_out:
-            with _compose_files(target, plan) as files:
-                run.control.described(files=files, deadline=seconds)
+            with configuration_at(target, plan.commit, plan.wish.names[0]):
+                pass
 
 
 def _maintenance_on(run: _Run, _: PlannedStep) -> None:

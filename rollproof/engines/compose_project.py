@@ -85,14 +85,18 @@ class ComposeProject:
 
     def services(self, files: Sequence[Path] | None, limit: Deadline) -> Mapping[str, Mapping[str, object]]:
         """Return what `files`, or the profile's, say of each service, in compose's own terms."""
-        read = run_command(
-            [*self.compose(files), "config", "--format", "json"],
+        services: Mapping[str, Mapping[str, object]]
+        services = json.loads(self.configuration(limit, files=files))["services"]
+        return services
+
+    def configuration(self, limit: Deadline, *services: str, files: Sequence[Path] | None = None) -> str:
+        """Return what compose reads of `services` and their dependencies, by default of all, as its JSON."""
+        return run_command(
+            [*self.compose(files), "config", "--format", "json", *services],
             what="reading of compose files",
             deadline=limit,
             private=True,  # it contains the containers' environment
         )
-        services: Mapping[str, Mapping[str, object]] = json.loads(read)["services"]
-        return services
 
     def image_name(self, service: str, described: Mapping[str, Mapping[str, object]]) -> str:
         """Return the name of a service's image, as its compose files or compose itself chose it."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from shlex import quote
+
+from pydantic import SecretStr
 
 from rollproof.errors import ActionFailed, Unverifiable, UsageProblem, shown
 from rollproof.system.command import Deadline, run_command
@@ -252,24 +254,25 @@ def unknown_to_git(repository: Path, place: Path) -> tuple[str, ...]:
 
 
 @contextmanager
-def files_at(repository: Path, commit: str, files: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
-    """Yield copies of `files` as `commit` holds them, or a file itself where the commit lacks it.
+def checked_out(repository: Path, commit: str) -> Iterator[Path]:
+    """Give a folder with the files of `commit`; neither the working copy nor the repository is changed.
 
-    The working copy is not touched.
+    A submodule is an empty folder there.
+
+    Raises:
+        ActionFailed, Unverifiable: git cannot give the files.
     """
+    top = top_of(repository)
     with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
-        yield tuple(
-            _file_at(repository, commit, file, Path(folder) / f"{number}-{file.name}")
-            for number, file in enumerate(files)
-        )
-
-
-def _file_at(repository: Path, commit: str, file: Path, copy: Path) -> Path:
-    try:
-        name = str(file.resolve().relative_to(repository.resolve()))
-    except ValueError:
-        return file  # it is outside the repository
-    if not git(repository, "ls-tree", "--name-only", commit, "--", name):
-        return file  # the repository ignores it
-    git(repository, "cat-file", "blob", f"{commit}:./{name}", stdout=copy)
-    return copy
+        # The real place: compose and links name that.
+        index, tree = Path(folder).resolve() / "index", Path(folder).resolve() / "tree"
+        tree.mkdir()
+        for arguments in (("read-tree", commit), ("checkout-index", "--all", "--quiet", f"--prefix={tree}/")):
+            run_command(
+                command(top, *arguments),
+                what=f"git {arguments[0]} of {commit[:12]} into a folder of its own",
+                deadline=Deadline(GIT_SECONDS),
+                environment={"GIT_INDEX_FILE": SecretStr(str(index))},
+                discard=True,
+            )
+        yield tree

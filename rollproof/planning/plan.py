@@ -11,8 +11,9 @@ from rollproof.backups.index import read_index
 from rollproof.backups.sets import NEWEST, BackupSet, find_backup
 from rollproof.baseline.folder import Baseline
 from rollproof.baseline.known_good import baseline_named, baseline_of, current_baseline
+from rollproof.engines.compose_project import ComposeProject
 from rollproof.errors import ActionFailed, Problem, UsageProblem, did_you_mean
-from rollproof.git.repository import head, resolve_commit
+from rollproof.git.repository import resolve_commit
 from rollproof.home import typed
 from rollproof.incident.journal_steps import Step, StepId
 from rollproof.monitoring.tree import Decision
@@ -22,6 +23,8 @@ from rollproof.planning.unfinished import Unfinished
 from rollproof.profile.profile import Target
 from rollproof.stores.package import MANIFEST, read_package
 from rollproof.system.files import sha256_of
+
+_COMPOSE_SECONDS = 30.0
 
 
 class Stage(StrEnum):
@@ -218,16 +221,16 @@ def plan_full(target: Target, commit: str, baseline: Baseline | None = None, lef
     images = _images(baseline, target.application.services)
     _require_compose_files(target)
     stops, maintained = _writers_first(target)
-    keeps_out = _keeps_out(target)
+    described = _described(target, full)
     return Plan(
         Wish(Kind.FULL, full),
         baseline,
         stops,
         images,
         maintained=maintained,
-        completing=_completing_at(target, baseline, full),
-        keeps_out=keeps_out,
-        removed=_brought(target, baseline, full, left),
+        completing=_completing_at(target, baseline, described),
+        keeps_out=_keeps_out(target),
+        removed=_brought(target, baseline, described, left),
     )
 
 
@@ -255,6 +258,7 @@ def plan_emergency(
     _require_compose_files(target)
     wish = Wish(Kind.EMERGENCY, full)
     stops, maintained = _writers_first(target)
+    described = _described(target, full)
     return Plan(
         wish,
         baseline,
@@ -263,9 +267,9 @@ def plan_emergency(
         found,
         tuple(target.stores),
         maintained,
-        completing=_completing_at(target, baseline, full),
+        completing=_completing_at(target, baseline, described),
         keeps_out=_keeps_out(target),
-        removed=_brought(target, baseline, full, left),
+        removed=_brought(target, baseline, described, left),
     )
 
 
@@ -400,24 +404,28 @@ def _images(baseline: Baseline, services: Iterable[str]) -> dict[str, str]:
     return images
 
 
-def _completing_at(target: Target, baseline: Baseline, commit: str) -> dict[str, str]:
+def _completing_at(target: Target, baseline: Baseline, described: frozenset[str]) -> dict[str, str]:
     """Return those that had ended, whether the profile names them or not, on whatever image.
 
-    One that `commit` is not seen to describe has to be on an image of the application.
+    One that the commit is not seen to have `described` has to be on an image of the application.
     """
     ours = set(baseline.facts.images(target.application.services).values())
     stores = {service for store in target.stores.values() for service in store.services}
     on_them = {c.service for c in baseline.facts.containers if c.image_id in ours}
-    return _completing(baseline, (on_them | _described(target, commit)) - stores)
+    return _completing(baseline, (on_them | described) - stores)
 
 
-def _brought(target: Target, baseline: Baseline, commit: str, left: str | None) -> tuple[str, ...]:
-    """Return the services that the commit `left` has, and neither `commit`, `baseline` nor the profile."""
+def _brought(
+    target: Target, baseline: Baseline, described: frozenset[str], left: str | None
+) -> tuple[str, ...]:
+    """Return the services that the commit `left` has, and that nothing knows which the rollback goes to.
+
+    That is the commit, which has `described` its own, the baseline, and the profile.
+    """
     known = {service for store in target.stores.values() for service in store.services}
     known |= {*target.application.services, *(c.service for c in baseline.facts.containers)}
-    wanted = _described(target, commit)
     # A commit whose compose files cannot be read lacks nothing for certain.
-    return tuple(sorted(_described(target, left) - wanted - known)) if wanted else ()
+    return tuple(sorted(_described(target, left) - described - known)) if described else ()
 
 
 def _described(target: Target, commit: str | None) -> frozenset[str]:
@@ -426,7 +434,9 @@ def _described(target: Target, commit: str | None) -> frozenset[str]:
     No rollback is refused for that: it may be away from a release whose compose files are broken.
     """
     try:
-        return services_at(target, commit or head(target.application.repository))
+        if commit is None:
+            return ComposeProject(target.engine).described(deadline=_COMPOSE_SECONDS)
+        return services_at(target, commit)
     except Problem:
         return frozenset()
 

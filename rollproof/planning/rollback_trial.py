@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from pathlib import Path
 from shlex import quote
-
-from pydantic import SecretStr
 
 from rollproof.backups.images import images_to_load
 from rollproof.baseline.folder import Baseline
 from rollproof.engines.compose_project import ComposeProject
 from rollproof.engines.factory import open_engine
 from rollproof.errors import ActionFailed, Problem, UsageProblem, listed
-from rollproof.git.repository import GIT_SECONDS, command, files_at, git, head, top_of
+from rollproof.git.repository import checked_out, git, head
 from rollproof.home import typed
 from rollproof.incident.trials import Part, PartTrial
+from rollproof.planning.configuration import services_at
 from rollproof.planning.foresight import Foreseen, foresee, problems, said
 from rollproof.planning.lock_state import lock_state
 from rollproof.planning.plan import Plan, plan_emergency
@@ -25,7 +22,6 @@ from rollproof.planning.refusals import Allowed, refusals
 from rollproof.planning.unfinished import refuse_unfinished
 from rollproof.profile.data_formats import Fit
 from rollproof.profile.profile import Target
-from rollproof.system.command import Deadline, run_command
 
 SECONDS = 60.0
 
@@ -106,23 +102,11 @@ class RollbackTrial:
                 source=str(repository),
                 hint=f"git -C {quote(str(repository))} fetch --unshallow",
             )
-        top = top_of(repository)
-        with tempfile.TemporaryDirectory(prefix="rollproof-") as folder:
-            index, tree = Path(folder) / "index", Path(folder) / "tree"
-            for arguments in (
-                ("read-tree", self._commit),
-                ("checkout-index", "--all", "--quiet", f"--prefix={tree}/"),
-            ):
-                run_command(
-                    command(top, *arguments),
-                    what=f"git {arguments[0]} of {self._commit[:12]} into a folder of its own",
-                    deadline=Deadline(GIT_SECONDS),
-                    environment={"GIT_INDEX_FILE": SecretStr(str(index))},
-                    discard=True,
-                )
-            # In `tree`, a submodule is an empty folder.
+        with checked_out(repository, self._commit) as tree:
             written = sum(not path.is_dir() or path.is_symlink() for path in tree.rglob("*"))
-        kinds = git(top, "ls-tree", "-r", "--full-tree", "--format=%(objecttype)", self._commit).split()
+        kinds = git(
+            repository, "ls-tree", "-r", "--full-tree", "--format=%(objecttype)", self._commit
+        ).split()
         if written != kinds.count("blob"):
             raise ActionFailed(
                 what=f"checkout of {self._commit[:12]}",
@@ -134,16 +118,15 @@ class RollbackTrial:
         return f"{written} files of {self._commit[:12]} were checked out"
 
     def _compose_files(self) -> str:
-        profile = self._target.engine
-        with files_at(self._target.application.repository, self._commit, profile.files) as files:
-            described = self._project.described(deadline=SECONDS, files=files)
+        files = self._target.engine.files
+        described = services_at(self._target, self._commit)
         missing = [name for name in self._target.application.services if name not in described]
         if missing:
             raise ActionFailed(
                 what=f"compose files at {self._commit[:12]}",
                 expected=f"the services {', '.join(self._target.application.services)}",
                 observed=f"none called {', '.join(missing)}",
-                source=", ".join(map(str, profile.files)),
+                source=", ".join(map(str, files)),
                 hint="correct engine.files or application.services in the profile",
             )
         return f"{len(files)} compose files at {self._commit[:12]} describe {len(described)} services"

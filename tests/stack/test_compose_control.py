@@ -16,7 +16,6 @@ from rollback_actions.containers.volumes import HELPER_LABEL
 from rollproof.engines.compose import PROJECT_LABEL, SERVICE_LABEL, ComposeEngine
 from rollproof.engines.engine import ContainerEngine
 from rollproof.errors import ActionFailed, Unverifiable
-from rollproof.planning.configuration import read_document, with_environment
 from rollproof.profile.profile import Engine, Target
 from rollproof.system.command import Deadline
 from tests.stack.scratch_project import ScratchProject, docker, pause, scratch_project
@@ -373,22 +372,6 @@ def test_the_names_of_the_compose_file_mean_what_was_chosen(
     finally:
         project.bring_up()
         docker("image", "rm", "--force", name)
-
-
-def test_compose_reads_a_file_that_names_another_environment_file(
-    project: ScratchProject, tmp_path: Path
-) -> None:
-    file, words = tmp_path / "compose.yaml", tmp_path / "words.env"
-    words.write_text("WORD=of the commit\n")
-    text = project.file.read_text()
-    file.write_text(text.replace("    init: true\n", "    init: true\n    env_file: gone.env\n", 1))
-    file.write_text(with_environment(read_document(file, "the file"), {"gone.env": words}))
-    try:
-        project.control.up(["data"], {"data": project.image}, files=[file], deadline=60)
-        assert project.shell("echo $WORD") == "of the commit\n"
-        assert project.container("data").health == "healthy"
-    finally:
-        project.bring_up()
 
 
 def test_an_image_that_is_not_there_is_refused_before_anything_is_touched(project: ScratchProject) -> None:

@@ -62,7 +62,8 @@ on = ["touch", "flag"]
 off = ["rm", "flag"]
 """
 WAY_IN = 'way_in = {header = "X-Way-In", value = {file = "canary_password"}}\n'
-COMPOSE_FILE = "services: {backend: {image: t/python:current}} # release 1\n"
+_SERVICE = "{image: t/python:current}"
+COMPOSE_FILE = f"services: {{backend: {_SERVICE}, frontend: {_SERVICE}, worker: {_SERVICE}}} # release 1\n"
 
 
 def image(service: str) -> str:

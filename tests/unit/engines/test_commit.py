@@ -12,7 +12,7 @@ import pytest
 
 from rollback_actions.rollback.checkout import check_out
 from rollproof.errors import ActionFailed, Unverifiable, UsageProblem
-from rollproof.git.repository import files_at, head, resolve_commit
+from rollproof.git.repository import checked_out, head, resolve_commit
 from rollproof.system import command
 
 
@@ -266,16 +266,12 @@ def test_no_repository_is_a_usage_error(tmp_path: Path) -> None:
         head(tmp_path)
 
 
-def test_files_are_read_as_a_commit_has_them(repository: Path, tmp_path: Path) -> None:
-    first, outside, ignored = _git(repository, "rev-parse", "HEAD~1"), tmp_path / "o", repository / "ignored"
-    for path in (outside, ignored):
-        path.write_text("as it is")
-    files = [repository / "release", outside, ignored]
-    with files_at(repository, first, files) as found:
-        assert [path.read_text() for path in found] == ["1", "as it is", "as it is"]
-        copy = found[0]
-    assert not copy.exists()
-    assert (repository / "release").read_text() == "2"
+def test_a_commit_is_checked_out_into_a_folder_of_its_own(repository: Path) -> None:
+    before = _git(repository, "status", "--short")
+    with checked_out(repository, _git(repository, "rev-parse", "HEAD~1")) as tree:
+        assert (tree / "release").read_text() == "1"
+    assert not tree.exists()
+    assert ((repository / "release").read_text(), _git(repository, "status", "--short")) == ("2", before)
 
 
 def test_a_check_out_that_takes_too_long_is_ended(

@@ -226,7 +226,6 @@ def trial(sandbox: Sandbox, repository: Path, monkeypatch: pytest.MonkeyPatch) -
     assert repository == sandbox.target.application.repository
     monkeypatch.setattr(rollback_trial, "ComposeProject", lambda _: sandbox.control)
     monkeypatch.setattr(rollback_trial, "lock_state", lambda _: LockState())
-    sandbox.control.described.return_value = frozenset(SERVICES)
     target = sandbox.target
     baseline = load_baseline(target.folders.baselines / "current", target.name, target.baseline_key)
     return RollbackTrial(target, baseline)
@@ -288,8 +287,10 @@ def test_the_checkout_leaves_index_and_files_as_they_are(trial: RollbackTrial, r
     assert sorted(path.name for path in (repository / ".git").iterdir()) == folders
 
 
-def test_a_service_that_the_compose_files_do_not_have_is_seen(trial: RollbackTrial, sandbox: Sandbox) -> None:
-    sandbox.control.described.return_value = frozenset({"backend"})
+def test_a_service_that_the_compose_files_do_not_have_is_seen(
+    trial: RollbackTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollback_trial, "services_at", lambda *_: frozenset({"backend"}))
     assert "observed none called frontend, worker" in problem(trial.of(Part.COMPOSE_FILES))
 
 

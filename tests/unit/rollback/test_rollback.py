@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import time
@@ -23,7 +24,7 @@ from rollback_actions.rollback import outside
 from rollback_actions.rollback.engine import ACTIONS, RecordsUnknown
 from rollback_actions.session.journal import Journal
 from rollproof.baseline.facts import RecordedContainer
-from rollproof.errors import ActionFailed
+from rollproof.errors import ActionFailed, UsageProblem
 from rollproof.git.repository import head
 from rollproof.incident.incident import Incident, new_incident
 from rollproof.incident.journal import JournalEvent, verify_journal
@@ -39,7 +40,6 @@ from rollproof.system.clock import Moment
 from rollproof.verdict import Verdict
 from tests.unit.application_stand_in import running
 from tests.unit.sandbox import (
-    COMPOSE_FILE,
     SERVICES,
     WAY_IN,
     Deployed,
@@ -167,13 +167,15 @@ def test_no_store_is_overwritten_where_the_keeper_of_another_cannot_be_opened(
 
 def test_a_service_rollback_touches_that_service_only(sandbox: Sandbox, incident: Incident) -> None:
     read: list[str] = []
-    sandbox.control.up.side_effect = lambda *_, files, **__: read.extend(file.read_text() for file in files)
+    sandbox.control.up.side_effect = lambda *_, files, **__: read.extend(
+        json.loads(files[0].read_text())["services"]
+    )
     sandbox.run(PLANS["service"](sandbox), incident)
     assert _stopped(sandbox) == [("backend",)]
     (up,) = sandbox.control.up.call_args_list
     assert (tuple(up.args[0]), up.args[1]) == (("backend",), {"backend": image("backend")})
     # Its configuration is the known-good commit's; the working copy stays where the others are.
-    assert read == [COMPOSE_FILE]
+    assert read == ["backend"]
     assert head(sandbox.target.application.repository) == sandbox.bad
     assert _words(sandbox) == {"redis": "of release 2", "mysql": "of release 2"}
     assert _safety(sandbox) == []
@@ -273,14 +275,10 @@ def _does_not_start(services: Any, **_: Any) -> None:  # noqa: ANN401 - a stand-
 def test_a_service_whose_files_compose_cannot_read_is_not_stopped(
     sandbox: Sandbox, incident: Incident
 ) -> None:
-    def described(*, deadline: float, files: tuple[Path, ...]) -> frozenset[str]:
-        assert deadline > 0
-        assert "release 1" in files[0].read_text()
-        raise ActionFailed(what="compose", expected="a", observed="b", source="c", hint="d")
-
-    sandbox.control.described.side_effect = described
-    with pytest.raises(ActionFailed):
-        sandbox.run(plan_service(sandbox.target, "backend"), incident)
+    plan = plan_service(sandbox.target, "backend")
+    without = sandbox.target.engine.model_copy(update={"files": (sandbox.folder / "gone.yaml",)})
+    with pytest.raises(UsageProblem, match="expected files that compose reads"):
+        replace(sandbox, target=sandbox.target.model_copy(update={"engine": without})).run(plan, incident)
     sandbox.control.stop.assert_not_called()
     assert not (incident.folder / "unfinished.json").exists()
     sandbox.run(plan_full(sandbox.target, sandbox.commit), incident)
