@@ -147,8 +147,11 @@ def rehearse(migration: Migration, profile: Profile, *, take_over: TakeOver = Fa
     lock = open_lock(target, f"rehearse {commit}", take_over=take_over)
     with open_session(target, lock, Step.REHEARSE, lambda: None) as session:
         outcome = Rehearsal(target, profile, commit, session.incident, session.steps).run()
-    typer.echo(f"after the migration: {outcome.migrated}")
+    migrated = outcome.migrated
+    typer.echo(f"after the migration: {migrated.checks}")
+    typer.echo(f"data: {migrated.effects.verdict}: {migrated.effects.summary}")
+    typer.echo(f"old code on the migrated data: {migrated.old_code}")
     typer.echo(f"rollback: {outcome.rolled_back}")
-    verdicts = {outcome.migrated, outcome.rolled_back}
+    verdicts = {*migrated.verdicts, outcome.rolled_back}
     if verdicts != {Verdict.PASSED}:
         raise typer.Exit(ExitCode.FAILED if Verdict.FAILED in verdicts else ExitCode.BROKEN)
