@@ -57,12 +57,12 @@ def test_migration_lost_nothing(
     rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Say
 ) -> None:
     """No object, field or record of staging was gone after the migration."""
-    _expect_compared(rehearsal, rehearsal_ending, expect)
     expect(not rehearsal_ending.lost,
            what="losses by the migration", means=Meaning.DATA_LOSS,
            expected="none", instead=listed(rehearsal_ending.lost, between="; "),
            source=rehearsal.folder,
            hint="split it: add what is new first, and remove what is old when no rollback needs it")
+    _expect_compared(rehearsal, rehearsal_ending, expect)
     note(f"nothing lost; new: {listed(rehearsal_ending.noted, between='; ') or 'nothing'}")
 
 
@@ -70,12 +70,12 @@ def test_migration_altered_no_definition(
     rehearsal: Rehearsal, rehearsal_ending: Ending, expect: Expect, note: Say
 ) -> None:
     """No type or other definition was another one: what fits in it in staging may not fit elsewhere."""
-    _expect_compared(rehearsal, rehearsal_ending, expect)
     expect(not rehearsal_ending.altered,
            what="definitions that the migration altered", means=Meaning.DATA_CHANGED,
            expected="none", instead=listed(rehearsal_ending.altered, between="; "),
            source=rehearsal.folder,
            hint="see that no value of the target is cut; if so, take the word for it: premigration.waivers")
+    _expect_compared(rehearsal, rehearsal_ending, expect)
     note("every definition of before is as it was")
 
 

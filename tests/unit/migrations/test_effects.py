@@ -53,10 +53,11 @@ def seen(target: Target, monkeypatch: pytest.MonkeyPatch, content: StandIn) -> E
     [
         (Described("redis", {"a": BEFORE[:1]}), "lost", "redis: a: exact, "),
         (Described("redis", {"b": BEFORE}), "lost", "redis: a: not there any more"),
+        (Described("redis", {}), "lost", "redis: a: not there any more"),
         (Described("redis", {"a": [BEFORE[0], RecordHash("k2", 3, {"name": 2})]}), "lost", "mail gone"),
         (Described("redis", {"a": [*BEFORE, RecordHash("k3", 3)]}), "noted", "added 1 (k3)"),
     ],
-    ids=["record", "collection", "field", "new record"],
+    ids=["record", "collection renamed", "collection", "field", "new record"],
 )
 def test_records(
     target: Target, monkeypatch: pytest.MonkeyPatch, content: Described, kind: str, text: str
@@ -64,6 +65,7 @@ def test_records(
     content.described = {"a": {"type": "int"}} if "a" in content.content else {}
     found = seen(target, monkeypatch, content)
     assert any(text in one for one in getattr(found, kind)), found
+    assert found.unknown == ()
     assert found.verdict is (Verdict.PASSED if kind == "noted" else Verdict.FAILED)
 
 
