@@ -488,7 +488,7 @@ def test_a_refused_profile_shows_no_variable_of_the_environment(
     profile = project.pytester.path / "profile.toml"
 
     code, printed = project.run()
-    said = project.pytester.run(sys.executable, "-m", "rollback_actions", "plan", f"--target={profile}")
+    said = project.pytester.run(sys.executable, "-m", "rollproof", "plan", f"--target={profile}")
 
     assert (code, int(said.ret)) == (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.USAGE_ERROR)
     assert "HINT: " in printed

@@ -369,14 +369,14 @@ def test_a_result_that_nobody_reads_is_no_bug(
 
 
 def test_a_reader_who_goes_hears_nothing() -> None:
-    command = f"{sys.executable} -m rollback_actions grants --help | head -c 1"
+    command = f"{sys.executable} -m rollproof grants --help | head -c 1"
     done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr == ""
 
 
 @pytest.mark.parametrize("closed", ["&-", "&- 2>&-"])
 def test_a_stream_that_is_closed_is_no_bug(closed: str) -> None:
-    command = f"{sys.executable} -m rollback_actions doctor --target nowhere.toml >{closed}"
+    command = f"{sys.executable} -m rollproof doctor --target nowhere.toml >{closed}"
     done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (ExitCode.USAGE, "")
 
@@ -400,7 +400,7 @@ TABLES = [[], ["rollback"], ["contacts"]]
 def test_a_table_alone_names_its_commands(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], table: list[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["rollback_actions", *table])
+    monkeypatch.setattr("sys.argv", ["rollproof", *table])
     assert main() is ExitCode.USAGE
     out, said = capsys.readouterr()
     assert "Commands:" in out
@@ -413,7 +413,7 @@ def test_a_table_alone_names_its_commands(
 def test_help_tells_every_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["rollback_actions", *command, "--help"])
+    monkeypatch.setattr("sys.argv", ["rollproof", *command, "--help"])
     assert main() is ExitCode.VERIFIED
     said = " ".join(capsys.readouterr().out.split())
     assert EXIT_CODES.keys() == set(ExitCode)
@@ -427,8 +427,8 @@ def test_help_tells_every_exit_code(
         (["plan", "--over", "--target=y.toml"], "--over"),
         (["plan", "--still-bad", "--severity=healthy", "--target=y.toml"], "--still-bad"),
         (["compare", "nobaseline"], "baseline"),
-        (["rollback", "full"], "rollback_actions rollback full"),
-        (["rollback", "ful"], "rollback_actions rollback"),
+        (["rollback", "full"], "rollproof rollback full"),
+        (["rollback", "ful"], "rollproof rollback"),
     ],
 )
 def test_a_mistake_in_arguments_names_what_it_is_about(
@@ -439,7 +439,7 @@ def test_a_mistake_in_arguments_names_what_it_is_about(
     what: str,
 ) -> None:
     monkeypatch.setenv("ROLLPROOF_TARGET", str(profile))
-    monkeypatch.setattr("sys.argv", ["rollback_actions", *arguments])
+    monkeypatch.setattr("sys.argv", ["rollproof", *arguments])
     assert main() is ExitCode.USAGE
     said = capsys.readouterr().err
     assert said.partition(": expected ")[0].endswith(what)
