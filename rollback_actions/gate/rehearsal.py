@@ -24,6 +24,7 @@ from rollproof.incident.journal_steps import Step
 from rollproof.incident.kept_samples import samples_kept
 from rollproof.incident.rehearsals import BEGAN, ENDED
 from rollproof.incident.tally import tally
+from rollproof.migrations.advice import advice_on
 from rollproof.migrations.effects import Effects, effects_of
 from rollproof.planning.plan import plan_emergency, plan_full
 from rollproof.planning.schedule import schedule_of
@@ -81,6 +82,8 @@ class Rehearsal:
         """
         known_good = head(self.target.application.repository)
         self.steps.record(BEGAN, migration=self.migration, known_good=known_good)
+        for advice in advice_on(self.target, self.migration):
+            self.steps.note(f"advice, which decides nothing: {advice}")
         self._prepare(known_good)
         self._pass_gate()
         try:

@@ -118,7 +118,7 @@ class Waiver(Model):
     item: Annotated[Text, AfterValidator(_of_a_check)]
     """Name of a check, or a pattern of names.
 
-    For example `test_migration_can_be_undone` or `test_backup_is_recent[[]redis]`.
+    For example `test_migration_lost_nothing` or `test_backup_is_recent[[]redis]`.
     """
     name: Text
     """Who waives it."""
