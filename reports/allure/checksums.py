@@ -9,15 +9,13 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from rollproof.reading import read_lined
+from rollproof.reading import read_regular
 from rollproof.record_names import CHECKSUMS, RESULTS
 from rollproof.system.files import sha256_of, write_whole
 
 _LINE = re.compile(rf"([0-9a-f]{{64}})  {re.escape(RESULTS)}/([^/]+)")
 # Only these are sealed: each run rewrites the other files of the folder.
 _SEALED = re.compile(r".+-(?:result|container)\.json|.+-attachment.*")
-# Some hundred bytes each: as many as a file that is read whole can name.
-_MOST = 600_000
 _SHOWN = 3
 
 
@@ -63,7 +61,7 @@ def broken_seals(incident_folder: Path) -> Iterator[str]:
 def _sealed(incident_folder: Path) -> tuple[dict[str, str], list[str]]:
     """Return the recorded digests of results, by file name, and the damaged lines."""
     path = incident_folder / CHECKSUMS
-    text = read_lined(path, _MOST).decode("utf-8", "surrogateescape") if path.exists() else ""
+    text = read_regular(path).decode("utf-8", "surrogateescape") if path.exists() else ""
     sealed, damaged = {}, []
     for line in filter(None, text.split("\n")):
         found = _LINE.fullmatch(line)

@@ -37,7 +37,7 @@ CHUNK, LARGEST, MEMORY, SHOWN, FIELDS = 1024**2, 8 * 1024**2, 160 * 1024**2, 10,
 
 def canonical(value: Any) -> bytes:
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
-    return f"{text}\n".encode("utf-8", "backslashreplace")
+    return f"{text}\n".encode("utf-8", "replace")
 
 
 def seconds(later: Any, earlier: Any) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 from reports.tools.processes import NoReport
 from rollproof.errors import reason_of
 from rollproof.incident.incident import Incident
-from rollproof.reading import read_lined
+from rollproof.reading import read_regular
 from rollproof.system.files import write_whole
 
 MOST_REPORTS = 10
@@ -34,7 +34,7 @@ def earlier_reports(path: Path, report: str) -> tuple[list[bytes], int]:
         NoReport: the file cannot be read.
     """
     try:
-        lines = read_lined(path).splitlines() if path.exists() else []
+        lines = read_regular(path).splitlines() if path.exists() else []
     except OSError as error:
         raise _out_of_reach(path, "read", error) from None
     points = [(line, _point(line)) for line in lines]

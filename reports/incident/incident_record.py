@@ -31,7 +31,7 @@ from rollproof.incident.rollbacks import ROLLBACK_BEGAN
 from rollproof.monitoring.samples import MOST_READ, Sample, sample_of
 from rollproof.planning.unfinished import SupersededFile, UnfinishedFile
 from rollproof.profile.profile import Signing
-from rollproof.reading import is_torn, lines_of, read_lined, read_regular
+from rollproof.reading import is_torn, lines_of, read_regular
 from rollproof.record_names import (
     ACCOUNTS,
     CHAIN,
@@ -187,7 +187,7 @@ class _Reading:
             return ()
         try:
             records, broken = read_journal(path)
-            text = read_lined(path) if path.exists() else b""
+            text = read_regular(path) if path.exists() else b""
         except Problem as problem:
             self._doubt(name, said(problem))
             return ()
@@ -306,7 +306,7 @@ class _Reading:
     def _lines(self, name: str) -> bytes:
         """Return the bytes of a file of lines, b"" if it is missing; doubt a torn last line."""
         path = self.incident.folder / name
-        text = self._part(name, lambda: read_lined(path)) if path.exists() else None
+        text = self._part(name, lambda: read_regular(path)) if path.exists() else None
         if text and not text.endswith(b"\n"):
             self._doubt(name, _TORN)
         return text or b""

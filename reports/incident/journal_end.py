@@ -9,7 +9,7 @@ from typing import Any
 from reports.text.room import cut_to
 from rollproof.errors import Problem
 from rollproof.incident.journal import JournalEvent, read_journal
-from rollproof.reading import read_lined
+from rollproof.reading import read_regular
 from rollproof.record_names import JOURNAL_END
 
 RECORDS = 60
@@ -45,7 +45,7 @@ def missing_records(folder: Path, records: Sequence[Mapping[str, Any]]) -> Itera
     path = folder / JOURNAL_END
     if any(record.get("event") == JournalEvent.BEGUN_ANEW for record in records):
         return  # the page is of the one before, which is kept beside it
-    there = read_lined(path).decode("utf-8", "surrogateescape").splitlines() if path.exists() else []
+    there = read_regular(path).decode("utf-8", "surrogateescape").splitlines() if path.exists() else []
     kept = {str(record.get("sequence")): _line(record) for record in records}
     for line in there:
         number = line.partition(" ")[0]

@@ -20,7 +20,7 @@ from reports.incident.incident_record import OTHER_SHAPE, IncidentRecord
 from reports.pictures.series import ERRORS, LATENCY, RESOURCES, Line, Series, gaps, line_of, step_of
 from reports.pictures.style import INK, SMALL, TEXT, WIDTH, new_figure, plain, spread, svg, width_of
 from reports.timeline.timeline import Timeline
-from rollproof.errors import Unverifiable, expected_of, reason_of
+from rollproof.errors import Unverifiable, reason_of
 from rollproof.monitoring.samples import MOST_READ, Sample, sample_of
 from rollproof.monitoring.severity import Severity
 from rollproof.reading import lines_of
@@ -113,7 +113,7 @@ def _read(path: Path) -> list[Sample]:
             except ValueError as error:
                 raise _unreadable(path, "samples", f"line {number} is none ({error})") from None
     except OSError as error:
-        raise _unreadable(path, expected_of(error, "a file that can be read"), reason_of(error)) from None
+        raise _unreadable(path, "a file that can be read", reason_of(error)) from None
     return found
 
 

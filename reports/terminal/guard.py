@@ -20,7 +20,6 @@ from rollproof.errors import (
     ExitCode,
     Mismatch,
     Problem,
-    TooLarge,
     Unverifiable,
     UsageProblem,
     code_of,
@@ -29,7 +28,6 @@ from rollproof.errors import (
     in_colours,
     no_space,
     reason_of,
-    too_large,
 )
 from rollproof.home import no_target
 from rollproof.system.process import (
@@ -138,8 +136,6 @@ def _of_usage(error: TyperException) -> UsageProblem:
 def _unforeseen(error: Exception) -> ExitCode:
     if (full := no_space(error)) is not None:
         return _ended(disk_full(full), ExitCode.BROKEN)
-    if isinstance(error, TooLarge):
-        return _ended(too_large(error), ExitCode.BROKEN)
     if isinstance(error, OSError) and error.errno in _TOO_LONG and max(map(len, sys.argv)) > _LONGEST_NAME:
         problem = UsageProblem(
             what="command line",

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from rollproof.application.client import ApplicationClient, ChatAnswer, Refused, Session
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import Meaning, Mismatch, Unverifiable, UsageProblem, expected_of, reason_of
+from rollproof.errors import Meaning, Mismatch, Unverifiable, UsageProblem, reason_of
 from rollproof.profile.application_profile import UPLOADED, Application
 from rollproof.profile.kinds import descriptor_of, kinds_that
 from rollproof.profile.profile import Target
@@ -203,7 +203,7 @@ class Canary:
         except OSError as error:
             raise Unverifiable(
                 what="canary's upload",
-                expected=expected_of(error, "a document that can be read"),
+                expected="a document that can be read",
                 observed=reason_of(error),
                 source=str(path),
                 hint="correct application.canary.upload, or the file's rights",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from rollproof.backups.kept_backups import absent
-from rollproof.errors import Problem, UsageProblem, expected_of, listed, reason_of
+from rollproof.errors import Problem, UsageProblem, listed, reason_of
 from rollproof.reading import read_regular
 from rollproof.stores.package import MANIFEST as PACKAGE
 from rollproof.stores.package import Kept
@@ -165,7 +165,7 @@ def read_backup(path: Path) -> tuple[str, BackupSet]:
     except (OSError, ValueError) as error:
         raise Problem(
             what="manifest of a backup set",
-            expected=expected_of(error, "readable JSON with its stores"),
+            expected="readable JSON with its stores",
             observed=reason_of(error) if isinstance(error, OSError) else error,
             source=str(path),
             hint="the set is damaged: move it out of the backups folder",

@@ -33,7 +33,7 @@ from rollproof.baseline.facts import (
     summary_of,
     to_files,
 )
-from rollproof.errors import ActionFailed, Unverifiable, UsageProblem, expected_of, listed, reason_of, shown
+from rollproof.errors import Unverifiable, UsageProblem, listed, reason_of, shown
 from rollproof.home import typed
 from rollproof.profile.profile import Target
 from rollproof.reading import read_regular
@@ -44,7 +44,6 @@ from rollproof.system.files import (
     make_folders,
     part_of,
     rename_whole,
-    require_plain,
     sha256_of,
     strict_json,
     sync_folder,
@@ -114,7 +113,6 @@ class BaselineDraft:
             ActionFailed: the facts hold a value with which the baseline could not be loaded.
         """
         files = to_files(facts)
-        _require_plain(files)
         for name, content in files.items():
             path = self.folder / name
             path.parent.mkdir(mode=_PRIVATE, exist_ok=True)
@@ -259,9 +257,7 @@ def _require_whole(path: Path, entry: BaselineFile) -> None:
 
 def _read(folder: Path, names: Iterable[str], facts_of: Callable[[Mapping[str, Any]], T]) -> T:
     try:
-        return facts_of(
-            {name: strict_json(read_regular(folder / name, _LARGEST_FACTS), _LARGEST_FACTS) for name in names}
-        )
+        return facts_of({name: strict_json(read_regular(folder / name, _LARGEST_FACTS)) for name in names})
     except KeyError as error:
         raise refused(folder, f"facts of version {VERSION}", f"no file {error}") from None
     except (OSError, ValueError) as error:
@@ -277,20 +273,6 @@ def _require_blocks(folder: Path, facts: Facts, files: Mapping[str, BaselineFile
             if entry is None or max(ends) > entry.size:
                 observed = f"those of {name} of {store} in {collection.records!r}, up to byte {max(ends)}"
                 raise refused(folder, "records of every collection in a file of the manifest", observed)
-
-
-def _require_plain(files: Mapping[str, Any]) -> None:
-    for name, content in files.items():
-        try:
-            require_plain(content)
-        except ValueError as error:
-            raise ActionFailed(
-                what="baseline",
-                expected=f"facts that {name} can hold",
-                observed=str(error),
-                source="the target",
-                hint="a name with half a character in it cannot be recorded: rename what has it",
-            ) from None
 
 
 def recorded_collection(
@@ -425,7 +407,7 @@ def read_manifest(folder: Path) -> Manifest:
         data = read_regular(path)
         content = strict_json(data)
     except OSError as error:
-        raise refused(path, expected_of(error, "a baseline"), reason_of(error)) from None
+        raise refused(path, "a baseline", reason_of(error)) from None
     except ValueError:
         raise refused(path, "a manifest", "something else, or a part of one") from None
     try:

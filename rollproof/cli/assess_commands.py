@@ -1,4 +1,4 @@
-"""The command `rollproof assess`."""
+"""The command `python -m rollback_actions assess`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands `rollproof notify`, `acknowledge` and `reopen`: of a change and its fix."""
+"""The commands `python -m rollback_actions notify`, `acknowledge` and `reopen`: of a change and its fix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rollproof.cli.options import Profile
-from rollproof.errors import ExitCode, UsageProblem, expected_of, reason_of
+from rollproof.errors import ExitCode, UsageProblem, reason_of
 from rollproof.reading import read_regular
 
 # As that of a change document.
@@ -124,7 +124,7 @@ def _root_cause(text: str | None, file: Path | None) -> str:
     except (OSError, ValueError) as error:
         raise UsageProblem(
             what="root cause",
-            expected=expected_of(error, "a text file that can be read"),
+            expected="a text file that can be read",
             observed=reason_of(error),
             source=str(file),
             hint="correct --root-cause-file, or its permissions",

@@ -1,11 +1,9 @@
-"""The command line: `rollproof …`.
+"""The command line: `rollproof …`, in a checkout also `python -m rollback_actions …`.
 
 Exit codes are those of `rollproof.errors.ExitCode`.
 """
 
 from __future__ import annotations
-
-from functools import partial
 
 from typer.core import TyperGroup
 
@@ -174,4 +172,4 @@ def main() -> ExitCode:
         EXAMPLES,
     )
     complete(line)
-    return guarded(partial(line, prog_name="rollproof"))
+    return guarded(line)

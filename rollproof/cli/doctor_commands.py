@@ -1,4 +1,4 @@
-"""The command `rollproof doctor`."""
+"""The command `python -m rollback_actions doctor`."""
 
 from __future__ import annotations
 

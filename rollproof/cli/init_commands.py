@@ -1,4 +1,4 @@
-"""The command `init` of `rollproof`."""
+"""The command `init` of `python -m rollback_actions`."""
 
 from __future__ import annotations
 

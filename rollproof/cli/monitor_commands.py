@@ -1,4 +1,4 @@
-"""The command `rollproof monitor`."""
+"""The command `python -m rollback_actions monitor`."""
 
 from __future__ import annotations
 

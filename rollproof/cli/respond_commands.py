@@ -1,4 +1,4 @@
-"""The command `rollproof respond`."""
+"""The command `python -m rollback_actions respond`."""
 
 from __future__ import annotations
 

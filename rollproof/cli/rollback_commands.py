@@ -1,4 +1,4 @@
-"""The commands of `rollproof rollback …`."""
+"""The commands of `python -m rollback_actions rollback …`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands `backup`, `capture`, `save-state`, `compare` and `grants` of `rollproof`."""
+"""The commands `backup`, `capture`, `save-state`, `compare` and `grants` of `python -m rollback_actions`."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from rollproof.errors import (
     ActionFailed,
     Unverifiable,
     UsageProblem,
-    expected_of,
     listed,
     reason_of,
     shortened,
@@ -411,7 +410,7 @@ def load_incident(folder: Path) -> Incident:
     except (OSError, WrongRecord) as error:
         raise UsageProblem(
             what="incident",
-            expected=expected_of(error, f"a readable {INCIDENT}"),
+            expected=f"a readable {INCIDENT}",
             observed=reason_of(error) if isinstance(error, OSError) else error,
             source=str(path),
             hint="name a folder that a rollback or a verification made"

@@ -14,10 +14,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from rollproof.errors import ActionFailed, Problem, expected_of, reason_of
-from rollproof.reading import read_lined, read_regular
+from rollproof.errors import ActionFailed, Problem, reason_of
+from rollproof.reading import read_regular
 from rollproof.system.clock import Moment
-from rollproof.system.files import canonical_json, complete_lines, json_value
+from rollproof.system.files import canonical_json, complete_lines
 from rollproof.system.record_files import LEFT_OUT, Natural, WrongRecord, parse_record, record_of
 
 DETECTED = "detected"
@@ -49,8 +49,7 @@ class JournalLine:
     """The fields of every record of a journal. The details of its event stand beside them, by name.
 
     A detail is a text, a number, true, false, null or a list of texts. `findings` and `first_bad` of a
-    response's assessment are objects, and so are the `minutes` of the contacts' clock. An earlier version
-    wrote each as JSON in a text.
+    response's assessment are objects, and so are the `minutes` of the contacts' clock.
 
     `previous` is the hash of the record before, 64 zeros in the first. `hash` is the SHA-256 of the record
     without it, in its canonical spelling.
@@ -109,7 +108,7 @@ def _chain(path: Path) -> tuple[list[dict[str, Any]], JournalBroken | None]:
         try:
             record = parse_record(dict[str, Any], line)
             expected = hash_of({key: value for key, value in record.items() if key != "hash"})
-        except WrongRecord:
+        except ValueError:
             return records, _broken(path, number, "an object in JSON", f"{len(line)} bytes of something else")
         observed, before = record.get("hash"), record.get("previous")
         if before != previous or observed != expected or record.get("sequence") != number:
@@ -143,26 +142,14 @@ def _is_detail(value: object) -> bool:
 
 
 def texts_in(value: object) -> tuple[str, ...]:
-    """Return the list of texts that a record's detail is; an earlier version wrote it as words, or as JSON.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    if isinstance(value, str):
-        value = json_value(value.encode("utf-8", "surrogatepass")) if value.startswith("[") else value.split()
+    """Return the list of texts that a record's detail is; raises `ValueError` for anything else."""
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
         raise ValueError(f"a {type(value).__name__}, not a list of texts")
     return tuple(value)
 
 
 def object_in(value: object) -> Mapping[str, Any]:
-    """Return the object that a record's detail is; an earlier version wrote it as JSON.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    if isinstance(value, str):
-        value = json_value(value.encode("utf-8", "surrogatepass"))
+    """Return the object that a record's detail is; raises `ValueError` for anything else."""
     if not isinstance(value, Mapping):
         raise ValueError(f"a {type(value).__name__}, not an object")  # noqa: TRY004 - of a record's shape
     return value
@@ -200,7 +187,7 @@ def out_of_reach(path: Path, done: str, error: OSError) -> ActionFailed:
     """Return the error for a journal that could not be `done`: read, written, moved."""
     return ActionFailed(
         what="journal",
-        expected=expected_of(error, f"a file that can be {done}"),
+        expected=f"a file that can be {done}",
         observed=reason_of(error),
         source=str(path),
         hint="every step needs its record: make room there, or correct the permissions, then resume",
@@ -214,7 +201,7 @@ def whole_lines(path: Path) -> bytes:
         ActionFailed: it cannot be read.
     """
     try:
-        text = read_lined(path)
+        text = read_regular(path)
     except FileNotFoundError:
         return b""
     except OSError as error:

@@ -25,7 +25,7 @@ from rollproof.monitoring.samples import (
     samples_path,
 )
 from rollproof.profile.profile import Target
-from rollproof.reading import LARGEST_LINES_BYTES, lines_of
+from rollproof.reading import lines_of
 from rollproof.record_names import SAMPLES, TAKEN
 from rollproof.system.clock import Moment
 from rollproof.system.files import json_line, write_whole
@@ -35,7 +35,7 @@ BEFORE_SECONDS = 1800.0
 """Seconds before the incident's beginning at which they begin."""
 MOST = 7200
 """Maximum number kept: if there are more, the first half and the last half of this number."""
-MOST_BYTES = LARGEST_LINES_BYTES
+MOST_BYTES = 32 * 1024 * 1024
 """Their maximum size, likewise: a longer file of a record is not read."""
 
 

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 from rollproof.backups.index import Block, DigestedPart, division_of
 from rollproof.engines.engine import ContainerEngine
-from rollproof.errors import ActionFailed, expected_of, reason_of
+from rollproof.errors import ActionFailed, reason_of
 from rollproof.losses.changes import Records, Written
 from rollproof.profile.kinds import kinds
 from rollproof.profile.profile import Target
@@ -173,7 +173,7 @@ def read_window(folder: Path) -> Window:
     except (OSError, WrongRecord) as error:
         raise ActionFailed(
             what="lost window",
-            expected=expected_of(error, f"a readable {MANIFEST}"),
+            expected=f"a readable {MANIFEST}",
             observed=reason_of(error) if isinstance(error, OSError) else error,
             source=str(folder),
             hint="records can no longer be accounted for; the safety copy holds what the stores held",

@@ -30,7 +30,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from rollproof.errors import UsageProblem, Wrong, did_you_mean, expected_of, listed, reason_of
+from rollproof.errors import UsageProblem, Wrong, did_you_mean, listed, reason_of
 from rollproof.home import typed
 from rollproof.profile.application_profile import Application
 from rollproof.profile.bands import Bands
@@ -49,6 +49,7 @@ from rollproof.redaction.redactor import Redactor
 from rollproof.redaction.secret import (
     ExistingFile,
     ExistingPath,
+    ProfileFile,
     ProfilePath,
     Secret,
     profile_directory,
@@ -114,12 +115,12 @@ class Signing(Model):
     Neither file is needed to roll back or to verify.
     """
 
-    key: ProfilePath | None = None
+    key: ProfileFile | None = None
     """File of a private key without a passphrase, or the `.pub` of one that the agent holds.
 
     Without it records are unsigned, and say so.
     """
-    allowed_signers: ProfilePath | None = None
+    allowed_signers: ProfileFile | None = None
     """File as `ssh-keygen -Y verify` reads it: a record signed by another key does not hold."""
 
 
@@ -424,7 +425,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return parsed(_bytes_of(path))
     except OSError as error:
-        expected, observed = expected_of(error, "a readable TOML file"), reason_of(error)
+        expected, observed = "a readable TOML file", reason_of(error)
         mended = f"correct its permissions: ls -l {quote(str(path))}"
     except Wrong as wrong:
         expected, observed, mended = wrong.expected, wrong.observed, f"correct that in {path.name}"

@@ -24,14 +24,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 from rollproof.errors import ActionFailed, Problem, Unverifiable, listed, reason_of, size_of
 from rollproof.home import typed
 from rollproof.profile.profile import Signing
-from rollproof.reading import MOST_LINES, is_torn, read_regular
+from rollproof.reading import is_torn, read_regular
 from rollproof.record_names import (
     ACCOUNTS,
     CATEGORIES_FILE,
@@ -72,7 +71,6 @@ from rollproof.system.files import (
     canonical_json,
     complete_lines,
     json_line,
-    json_value,
     sha256_of,
     strict_json,
     write_whole,
@@ -93,7 +91,7 @@ UNSIGNED = "unsigned"
 KEPT_ASIDE = (LOST_WINDOW, WORKING_COPY, UNTRACKED)
 """How the names of folders and files begin that are kept to be given back, and are no part of the record."""
 _FIRST = "0" * 64
-# Made again from the rest by every run and by `rollproof report`.
+# Made again from the rest by every run and by `python -m reports`.
 _MADE = (
     *(VERDICT, GATE_PAGE, POST_MORTEM, REPORT, JOURNAL_END, LIMITS, CHECKSUMS),
     *(f"{RESULTS}/{name}" for name in (ENVIRONMENT_FILE, EXECUTOR_FILE, CATEGORIES_FILE)),
@@ -536,7 +534,7 @@ def _change(path: Path | None, sha: str) -> str:
 def _begins_with(data: bytes, sha: str) -> bool:
     """Return whether the first lines of a file, up to any of them, have that hash."""
     so_far = hashlib.sha256()
-    for line in islice(io.BytesIO(data), MOST_LINES):
+    for line in io.BytesIO(data):
         if so_far.hexdigest() == sha:
             return True
         so_far.update(line)
@@ -639,7 +637,7 @@ def _entries(path: Path, chain: _Chain) -> list[Entry]:
         if data != complete_lines(data):
             chain.wrong[CHAIN] = "its last line has no end"
         for line in complete_lines(data).split(b"\n")[:-1]:
-            value = json_value(line)
+            value = strict_json(line)
             entry = record_of(Entry, value)
             if json_line(value) != line + b"\n":
                 chain.wrong[CHAIN] = f"entry {len(found)} is spelled otherwise"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Never
 
-from rollproof.errors import ActionFailed, expected_of, reason_of
+from rollproof.errors import ActionFailed, reason_of
 from rollproof.profile.store_descriptor import Means
 from rollproof.reading import open_regular, read_regular
 from rollproof.system.files import create_file, rename_whole, sha256_of, sync_folder
@@ -208,9 +208,9 @@ def _manifest(folder: Path) -> PackageContent:
     except FileNotFoundError:
         _refuse(folder, f"a {MANIFEST}", "none: the backup was never finished, or the folder is another one")
     except OSError as error:
-        _refuse(folder, expected_of(error, f"a readable {MANIFEST}"), reason_of(error))
+        _refuse(folder, f"a readable {MANIFEST}", reason_of(error))
     try:
-        manifest = parse_record(PackageManifest, text, most=_LARGEST_MANIFEST)
+        manifest = parse_record(PackageManifest, text)
     except WrongRecord as error:
         _refuse(folder, f"a {MANIFEST} of this program", str(error))
     if manifest.content.sha256() != manifest.sha256:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import stat
 from collections.abc import Callable
@@ -12,14 +11,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rollproof.reading import open_regular, read_lined
+from rollproof.reading import open_regular, read_regular
 
-# Nobody writes deeper nesting, and walking it would overflow the stack.
-_DEEPEST = 100
 # `json.dumps` with options builds an encoder each time.
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
-MOST_VALUES = 1_000_000
-"""The most values in the JSON of a record: text of a few MiB can be a million lists of nothing."""
 
 
 def sync_folder(folder: Path) -> None:
@@ -120,56 +115,20 @@ def sha256_of(path: Path) -> str:
 
 
 def canonical_json(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON can hold
-    """Return JSON with one spelling for one value: sorted keys, no spare space, UTF-8, a final newline."""
+    """Return JSON with one spelling for one value: sorted keys, no spare space, UTF-8, a final newline.
+
+    Half a character, as in a file name that is no UTF-8, becomes a question mark.
+    """
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
-    return f"{text}\n".encode("utf-8", "backslashreplace")
+    return f"{text}\n".encode("utf-8", "replace")
 
 
-def strict_json(data: bytes, most: int = MOST_VALUES) -> Any:  # noqa: ANN401 - whatever JSON can hold
-    """Return the value of JSON without NaN, repeated names, half characters or endless nesting.
-
-    Raises:
-        ValueError: it has one of these, is no JSON at all, or may hold more than `most` values.
-    """
-    value = json_value(data, most)
-    require_plain(value)
-    return value
-
-
-def json_value(data: bytes, most: int = MOST_VALUES) -> Any:  # noqa: ANN401 - whatever JSON can hold
-    """Return the value of JSON, half characters included: a record has them for file names without UTF-8.
-
-    Raises:
-        ValueError: it has NaN, a repeated name or too deep nesting, is no JSON at all, or may hold more than
-            `most` values.
-    """
-    # Each takes many times the memory of its text.
-    if sum(map(data.count, (b"[", b"{", b","))) > most:
-        raise ValueError(f"more than {most:,} values")
+def strict_json(data: bytes) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """Return the value of JSON without NaN and repeated names; raises `ValueError` for other data."""
     try:
-        return json.loads(
-            data.decode(), parse_constant=_finite, parse_float=_finite, object_pairs_hook=_distinct
-        )
+        return json.loads(data.decode(), parse_constant=_refused, object_pairs_hook=_distinct)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-
-
-def require_plain(value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Raise `ValueError` for texts that UTF-8 cannot hold, and for too deep nesting."""
-    level, depth = [value], 0
-    while level:
-        depth += 1
-        if depth > _DEEPEST:
-            raise ValueError("nested too deeply")
-        below: list[Any] = []
-        for item in level:
-            if isinstance(item, str):
-                item.encode()
-            elif isinstance(item, dict):
-                below += [*item, *item.values()]
-            elif isinstance(item, list | tuple):
-                below += item
-        level = below
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -179,17 +138,13 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is no number")
-    return number
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
 
 
-def json_line(record: dict[str, Any]) -> bytes:
-    """Return `record` as one line of JSON, with its line end."""
-    # A file name without UTF-8 has a half character, which JSON can escape.
-    return f"{_ENCODER.encode(record)}\n".encode("utf-8", "backslashreplace")
+def json_line(record: Any) -> bytes:  # noqa: ANN401 - whatever JSON can hold
+    """Return `record` as one line of JSON, with its line end; see `canonical_json` for half a character."""
+    return f"{_ENCODER.encode(record)}\n".encode("utf-8", "replace")
 
 
 class LineWriter:
@@ -246,7 +201,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """Return the complete lines of a file that `append_line` wrote, or [] without a file."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in complete_lines(read_lined(path)).splitlines()]
+    return [json.loads(line) for line in complete_lines(read_regular(path)).splitlines()]
 
 
 def complete_lines(text: bytes) -> bytes:

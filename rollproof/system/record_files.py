@@ -1,8 +1,7 @@
 """Records on disk: the one way to read and write a frozen dataclass.
 
-The dataclass is the format: a field is a name in JSON. Reading is strict: it refuses repeated and unknown
-names, values of another type, NaN and too large values, in words that quote no secret.
-Pydantic is imported when the first record is read, and a reader is made once for each dataclass.
+The dataclass is the format: a field is a name in JSON. Reading is strict: unknown names and values of another
+type are refused, in words that quote no secret. Pydantic is imported when the first record is read.
 """
 
 from __future__ import annotations
@@ -14,18 +13,17 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from rollproof.errors import UsageProblem, expected_of, reason_of
-from rollproof.reading import read_lined, read_regular
-from rollproof.system.files import MOST_VALUES, canonical_json, complete_lines, json_value, write_whole
+from rollproof.errors import UsageProblem, reason_of, shortened
+from rollproof.reading import read_regular
+from rollproof.system.files import canonical_json, complete_lines, json_line, write_whole
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
-    from pydantic_core import ErrorDetails, SchemaValidator
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationError
     from pydantic_core.core_schema import CoreSchema
 
 Kind = TypeVar("Kind")
-_SHOWN = 40
-_LONGEST_SECRET = 16 * 1024
+_SHOWN = 100
+_LONGEST = 16 * 1024
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 # Instructions for `as_json`, in a field's metadata.
@@ -98,11 +96,7 @@ def read_record(
     hint: str,
     expected: str = "",
 ) -> Kind | None:
-    """Return the record in a file, or None without a file.
-
-    Raises:
-        UsageProblem: it cannot be read, or has another shape.
-    """
+    """Return the record in a file, or None without a file; raises `UsageProblem` for a damaged one."""
     try:
         return load_record(kind, path)
     except FileNotFoundError:
@@ -110,7 +104,7 @@ def read_record(
     except (OSError, WrongRecord) as error:
         raise UsageProblem(
             what=what,
-            expected=expected_of(error, expected or f"a readable {path.name}"),
+            expected=expected or f"a readable {path.name}",
             observed=reason_of(error) if isinstance(error, OSError) else error,
             source=str(path),
             hint=hint,
@@ -118,11 +112,7 @@ def read_record(
 
 
 def load_record(kind: type[Kind], path: Path, *, more: bool = False) -> Kind:
-    """Return the record in a file; for `more` see `record_of`.
-
-    Raises:
-        OSError: it cannot be read. `WrongRecord`: it has another shape.
-    """
+    """Return the record in a file, see `parse_record`; raises `OSError` if it cannot be read."""
     return parse_record(kind, read_regular(path), more=more)
 
 
@@ -133,36 +123,33 @@ def load_lines(kind: type[Kind], path: Path) -> Iterator[Kind]:
         OSError: it cannot be read. `WrongRecord`: a line has another shape.
     """
     if path.exists():
-        for line in complete_lines(read_lined(path)).splitlines():
+        for line in complete_lines(read_regular(path)).splitlines():
             yield parse_record(kind, line)
 
 
-def parse_record(kind: type[Kind], data: bytes, *, more: bool = False, most: int = MOST_VALUES) -> Kind:
-    """Return the record in `data`, of `most` values; raises `WrongRecord` for any other content."""
-    try:
-        value = json_value(data, most)
-    except ValueError as error:
-        raise WrongRecord(_shown(f"no JSON: {error}", 4 * _SHOWN)) from None
-    return record_of(kind, value, more=more)
-
-
-def record_of(kind: type[Kind], value: object, *, more: bool = False) -> Kind:
-    """Return the record in the JSON `value`; with `more`, names that the record lacks are allowed.
+def parse_record(kind: type[Kind], data: bytes, *, more: bool = False) -> Kind:
+    """Return the record in the JSON `data`; with `more`, names that the record lacks are allowed.
 
     Raises:
-        WrongRecord: it has another shape.
+        WrongRecord: it is no JSON, or has another shape.
     """
     from pydantic import ValidationError  # noqa: PLC0415
 
-    hashable: Any = kind
     try:
-        found: Kind = _validator(hashable).validate_python(value, extra="ignore" if more else "forbid")
+        hashable: Any = kind
+        found: Kind = adapter_of(hashable).validate_json(data, extra="ignore" if more else "forbid")
     except ValidationError as error:
-        # Another version explains all other errors.
-        first, *others = sorted(error.errors(include_url=False), key=lambda one: one["loc"] != ("version",))
-        further = f", and {len(others)} more" if others else ""
-        raise WrongRecord(f"{_said(first)}{further}") from None
+        raise WrongRecord(_mistake(error)) from None
     return found
+
+
+def record_of(kind: type[Kind], value: object, *, more: bool = False) -> Kind:
+    """Return the record in a value that was read from JSON, see `parse_record`."""
+    try:
+        line = json_line(value)
+    except ValueError as error:
+        raise WrongRecord(str(error)) from None
+    return parse_record(kind, line, more=more)
 
 
 def write_record(path: Path, record: object) -> None:
@@ -200,69 +187,36 @@ def _fields(kind: Any) -> list[tuple[str, Callable[[Any], object] | None, object
 
 @cache
 def adapter_of(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a dataclass, or a container of some
-    """Return pydantic's adapter of a record."""
-    from pydantic import TypeAdapter  # noqa: PLC0415
+    """Return pydantic's strict adapter of a record, made once."""
+    from pydantic import ConfigDict, TypeAdapter  # noqa: PLC0415
 
-    return TypeAdapter(kind)
-
-
-@cache
-def _validator(kind: object) -> SchemaValidator:
-    from pydantic_core import SchemaValidator  # noqa: PLC0415
-
-    return SchemaValidator(_strict(adapter_of(kind).core_schema))
+    config = ConfigDict(strict=True, allow_inf_nan=False)
+    if is_dataclass(kind):
+        # An adapter of a dataclass takes its settings from there; parts without any have those of the whole.
+        setattr(kind, "__pydantic_config__", config)  # noqa: B010 - a dataclass declares no such name
+        return TypeAdapter(kind)
+    return TypeAdapter(kind, config=config)
 
 
-def _strict(schema: Any) -> Any:  # noqa: ANN401 - a schema, or a part of one
-    """Return `schema` with only the conversions that JSON needs: lists to tuples, texts to enums.
-
-    Pydantic's own strict mode allows these only from its JSON parser. That parser does not notice a repeated
-    name, and refuses half a character, as in a file name without UTF-8.
-    """
-    if isinstance(schema, list):
-        return [_strict(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    strict = {name: _strict(part) for name, part in schema.items()}
-    if strict.get("type") in {"int", "float", "str", "bool"}:
-        strict["strict"] = True
-    if strict.get("type") == "float":
-        strict["allow_inf_nan"] = False
-    return strict
-
-
-def _said(error: ErrorDetails) -> str:
-    """Return the error in words: place, observed value, and expected value."""
-    where = _shown(".".join(map(str, error["loc"])) or "the record", 2 * _SHOWN)
-    match error["type"]:
+def _mistake(error: ValidationError) -> str:
+    """Return the first mistake of a record: its place, observed value, and expected value."""
+    first, *others = error.errors(include_url=False)
+    where = _shown(".".join(map(str, first["loc"])) or "the record")
+    expected = _shown(first["msg"].removeprefix("Input should be "))
+    match first["type"]:
         case "missing":
-            return f"no {where}"
+            text = f"no {where}"
         case "unexpected_keyword_argument" | "extra_forbidden":
-            return f"the unknown name {where}"
-        case "value_error":
-            return _shown(str(error["ctx"]["error"]), 4 * _SHOWN)
-        case "dataclass_type":
-            expected = "an object"
+            text = f"the unknown name {where}"
+        case "json_invalid" | "value_error":
+            text = expected.replace("Invalid JSON", "no JSON")
         case _:
-            expected = error["msg"].removeprefix("Input should be ")
-    return f"{_value(error['input'])} as {where}, not {expected}"
+            text = f"{_shown(repr(first['input']))} as {where}, not {expected}"
+    return f"{text}, and {len(others)} more" if others else text
 
 
-def _value(value: object) -> str:
-    match value:
-        case dict():
-            return f"an object of {len(value)} names"
-        case list() | tuple():
-            return f"a list of {len(value)}"
-        case int() if value.bit_length() > _SHOWN:
-            return "a large number"
-    return _shown(repr(value), _SHOWN)
-
-
-def _shown(text: str, most: int) -> str:
-    """Return the beginning of `text`, without a secret."""
+def _shown(text: str) -> str:
+    """Return the beginning of `text`, without a secret: redacted before it is cut."""
     from rollproof.redaction.redactor import Redactor  # noqa: PLC0415
 
-    # Cut only after redaction, which would not recognise a part of a secret; but not a text of megabytes.
-    clean = Redactor().text(text[: most + _LONGEST_SECRET])
-    return clean if len(clean) <= most else f"{clean[:most]}…"
+    return shortened(Redactor().text(text[:_LONGEST]), _SHOWN)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rollproof.errors import Mismatch, Unverifiable, expected_of, reason_of
+from rollproof.errors import Mismatch, Unverifiable, reason_of
 from rollproof.profile.profile import Target
 from rollproof.reading import read_regular
 
@@ -83,7 +83,7 @@ def read_document(target: Target) -> ChangeDocument:
 def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> Unverifiable:
     return Unverifiable(
         what="change document",
-        expected=expected_of(error, "a file of UTF-8 text that can be read"),
+        expected="a file of UTF-8 text that can be read",
         observed=reason_of(error),
         source=str(path),
         hint="correct its permissions or its encoding",

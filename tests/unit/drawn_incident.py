@@ -140,7 +140,7 @@ class Drawn:
             "beats": [1, 2],
         }
         findings = {"severity": "critical", "findings": [met]}
-        wanted = {"kind": "emergency", "names": "", "commit": "4f2a9c17d03b5e6f", "budget_seconds": 300.0}
+        wanted = {"kind": "emergency", "names": [], "commit": "4f2a9c17d03b5e6f", "budget_seconds": 300.0}
         step = "stop the application"
         self.journal(
             "response.jsonl",
@@ -152,7 +152,7 @@ class Drawn:
                     {
                         "severity": "critical",
                         "action": "rollback emergency",
-                        "names": "[]",
+                        "names": [],
                         "reason": "data is lost",
                     },
                 ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,15 +130,15 @@ class MadeIncident:
             self.write_rollback(began)
         return ExitCode.VERIFIED
 
-    def begin(self, journal: Journal, *, kind: str = "emergency", names: str = "") -> None:
+    def begin(self, journal: Journal, *, kind: str = "emergency", names: Sequence[str] = ()) -> None:
         """Write that the rollback begins."""
         journal.write(
             ROLLBACK_BEGAN,
             kind=kind,
-            names=names,
+            names=[*names],
             commit=COMMIT,
             head=BAD,
-            revisions=BAD,
+            revisions=[BAD],
             budget_seconds=float(self.target.rollback_seconds),
             objective_seconds=float(self.target.rto_seconds),
         )
@@ -159,7 +159,7 @@ class MadeIncident:
         self.incident.set_rollback_aside()
         self.incident.reopen()
         with journal.step("rollback service backend", id=Step.ROLLBACK, user="ada", host="here", pid="1"):
-            self.begin(journal, kind="service", names="backend")
+            self.begin(journal, kind="service", names=["backend"])
             with self.step(journal, StepId(Step.RECREATE, "backend"), 23.0, 60.0):
                 pass
             self.write_rollback(began, kind=Kind.SERVICE, names=("backend",), records=None)

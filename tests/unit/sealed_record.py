@@ -133,7 +133,7 @@ def packed(files: Mapping[str, bytes]) -> bytes:
 
 def _canonical(value: object) -> bytes:
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1)
-    return f"{text}\n".encode("utf-8", "backslashreplace")
+    return f"{text}\n".encode("utf-8", "replace")
 
 
 def edits(bundle: Path, count: int, seed: int) -> Iterator[tuple[str, bytes]]:

@@ -11,9 +11,9 @@ from rollproof.backups import newest_backup
 from rollproof.backups.sets import BackupSet
 from rollproof.errors import ActionFailed, Mismatch
 from rollproof.profile.store_descriptor import Means
-from rollproof.stores.package import MANIFEST, read_details, read_package, write_package
+from rollproof.stores.package import MANIFEST, read_package, write_package
 from rollproof.system.clock import Moment
-from rollproof.system.files import MOST_VALUES, create_file, sha256_of
+from rollproof.system.files import create_file, sha256_of
 from tests.unit.stores.test_readers_reach import section
 
 
@@ -46,15 +46,6 @@ def test_a_whole_backup_is_read(folder: Path) -> None:
     assert package.path("parts/one").read_bytes() == b""
     with pytest.raises(ActionFailed, match="a data file nothing"):
         package.path("nothing")
-
-
-def test_a_backup_of_hundreds_of_thousands_of_objects_is_read(tmp_path: Path) -> None:
-    """Its manifest has a few values for each file, and more in all than a record may have."""
-    numbers = [0] * (MOST_VALUES + 1)
-    write_package(
-        tmp_path, kind="s3", method="copies", means=Means.COPIES, records={}, details={"numbers": numbers}
-    )
-    assert read_details(tmp_path) == {"numbers": numbers}
 
 
 def test_only_the_owner_may_read(folder: Path) -> None:
@@ -98,7 +89,6 @@ def _rewrite(path: Path, change: Callable[[dict[str, dict[str, object]]], object
             lambda f: _rewrite(f / MANIFEST, lambda m: m["content"].update(records={"a": True})),
             "observed True as content.records.a, not a valid integer",
         ),
-        (lambda f: (f / MANIFEST).write_bytes(b'{"content": 1, "content": 2}'), "observed no JSON: "),
     ],
 )
 def test_damage_is_named(folder: Path, damage: Callable[[Path], object], observed: str) -> None:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_what_was_rolled_back_stays_closed(rolled: RolledBack) -> None:
     assert (
         f"it is {rolled.sandbox.bad[:12]}, which incident {incident} rolled back: that commit stays" in said
     )
-    assert "HINT: mend it, and promote the commit that does, which is reopened by: rollproof" in said
+    assert "HINT: mend it, and promote the commit that does, which is reopened by: python -m" in said
     assert f"reopen {incident} --fix FIX " in said
     rolled.prepare()
     rolled.reopen()
@@ -86,7 +87,7 @@ def test_a_fix_is_closed_until_it_is_reopened(rolled: RolledBack) -> None:
     incident = rolled.incident.id
     assert f"it contains {rolled.sandbox.bad[:12]}, which incident {incident} rolled back, and no " in said
     assert said.endswith(
-        f"\nHINT: rollproof reopen {incident} --fix {rolled.fix[:12]}"
+        f"\nHINT: python -m rollback_actions reopen {incident} --fix {rolled.fix[:12]}"
         f" --root-cause TEXT --as NAME --target {rolled.sandbox.profile}"
     )
     rolled.prepare()
@@ -208,7 +209,7 @@ def _rehearsed(rolled: RolledBack, *, ended: bool) -> Incident:
     """Return an incident in which a rehearsal rolls back, and when it has ended, a person does once more."""
     incident = incident_of(rolled.sandbox)
     journal = Journal(incident.folder / "journal.jsonl", str)
-    rolls = {"commit": rolled.sandbox.commit, "head": rolled.sandbox.bad, "revisions": ""}
+    rolls: dict[str, Any] = {"commit": rolled.sandbox.commit, "head": rolled.sandbox.bad, "revisions": []}
     journal.write(BEGAN, migration=rolled.sandbox.bad)
     journal.write("rollback began", **rolls)
     if ended:
@@ -322,7 +323,7 @@ def test_an_unfinished_rollback_that_says_nothing_is_broken(rolled: RolledBack) 
 
 def test_a_commit_that_is_gone_is_broken(rolled: RolledBack) -> None:
     journal = Journal(rolled.incident.folder / "journal.jsonl", str)
-    journal.write("rollback began", commit=rolled.sandbox.commit, head="0" * 40, revisions="")
+    journal.write("rollback began", commit=rolled.sandbox.commit, head="0" * 40, revisions=[])
     with pytest.raises(Unverifiable, match="fetch both commits"):
         closings_of(rolled.sandbox.target, rolled.fix)
 

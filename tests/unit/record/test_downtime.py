@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -94,20 +92,14 @@ def test_what_was_recorded_of_the_first_outage_stays_its_beginning(
     assert incident_began(incident, bands, BEAT) == (Since.ROLLBACK, first.started)
 
 
-@pytest.mark.parametrize(
-    "write", [Moment.record, lambda moment: json.dumps(moment.record())], ids=["now", "earlier"]
-)
-def test_a_response_knows_which_sample_that_was(
-    target: Target, incident: Incident, write: Callable[[Moment], dict[str, Any]]
-) -> None:
-    """An earlier version wrote the sample's time as JSON in a text."""
+def test_a_response_knows_which_sample_that_was(target: Target, incident: Incident) -> None:
     _keep(incident, samples(5, _down, well_before=10, target=target.name))
     rollback = _rolled_back(incident)
     first = replace(rollback.started, since_boot=rollback.started.since_boot - 500)
     later = replace(first, since_boot=first.since_boot + 200)
     journal = Journal(incident.folder / "response.jsonl", str)
     for moment in (first, later):
-        journal.write("assessed", first_bad=write(moment))
+        journal.write("assessed", first_bad=moment.record())
     found = record_downtime(target, incident, VERIFIED)
     assert found is not None
     assert found.since == first
@@ -138,9 +130,9 @@ def test_it_lasts_until_one_of_several_rollbacks_is_verified(target: Target, inc
     journal = Journal(incident.folder / "journal.jsonl", lambda text: text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Moment, "now", lambda: began)
-        journal.write(ROLLBACK_BEGAN, kind="emergency", names="", commit="c" * 40, head=None)
+        journal.write(ROLLBACK_BEGAN, kind="emergency", names=[], commit="c" * 40, head=None)
     _rolled_back(incident)
-    journal.write(ROLLBACK_BEGAN, kind="service", names="backend", commit="c" * 40, head=None)
+    journal.write(ROLLBACK_BEGAN, kind="service", names=["backend"], commit="c" * 40, head=None)
 
     found = record_downtime(target, incident, VERIFIED)
     assert found is not None

@@ -53,14 +53,14 @@ def test_an_edited_record_is_seen(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"event": []}, "a list of 0 as event, not a valid string"),
+        ({"event": []}, r"\[\] as event, not a valid string"),
         ({"event": None}, "None as event"),
         ({"at": "today"}, "'today' as at, not an object"),
         ({"note": ["x", 1]}, "neither text nor number nor list of texts as 'note'"),
         ({"note": [["x"]]}, "neither text nor number nor list of texts as 'note'"),
         ({"minutes": {"on_call": "0"}}, "'0' as minutes"),
         ({"first_bad": {"wall": "today"}}, "'today' as first_bad"),
-        ({"findings": []}, "a list of 0 as findings"),
+        ({"findings": []}, r"\[\] as findings"),
         ({"id": {}}, "neither text nor number nor list of texts as 'id'"),
     ],
 )
@@ -83,24 +83,9 @@ def test_a_list_is_written_as_one_and_each_of_its_texts_is_redacted(path: Path) 
     assert "names: a [redacted] b" in str(journal_end(path))
 
 
-@pytest.mark.parametrize(
-    ("written", "read"),
-    [
-        ("", ()),
-        ("a", ("a",)),
-        ("a b", ("a", "b")),
-        ("[]", ()),
-        ('["a", "b c"]', ("a", "b c")),
-        (["a"], ("a",)),
-    ],
-)
-def test_a_list_of_an_earlier_version_is_read(written: object, read: tuple[str, ...]) -> None:
-    assert texts_in(written) == read
-
-
-@pytest.mark.parametrize("wrong", [None, 1, {}, [1], "[1]", "[", ["a", None]])
+@pytest.mark.parametrize("wrong", [None, 1, {}, [1], "a", ["a", None]])
 def test_what_is_no_list_of_texts_is_refused(wrong: object) -> None:
-    with pytest.raises(ValueError, match=r"list of texts|Expecting"):
+    with pytest.raises(ValueError, match="list of texts"):
         texts_in(wrong)
 
 
@@ -116,14 +101,9 @@ def test_an_object_is_written_as_one_and_each_of_its_texts_is_redacted(path: Pat
     assert object_in(found) is found
 
 
-def test_an_object_of_an_earlier_version_is_read(path: Path) -> None:
-    Journal(path, str).write("detected", minutes='{"on_call": 0.0}')
-    assert object_in(verify_journal(path)[-1]["minutes"]) == {"on_call": 0.0}
-
-
-@pytest.mark.parametrize("wrong", [None, 1, ["a"], "[1]", "2", "{", '{"a": 1, "a": 2}'])
+@pytest.mark.parametrize("wrong", [None, 1, ["a"], "{}"])
 def test_what_is_no_object_is_refused(wrong: object) -> None:
-    with pytest.raises(ValueError, match=r"not an object|Expecting|twice"):
+    with pytest.raises(ValueError, match="not an object"):
         object_in(wrong)
 
 

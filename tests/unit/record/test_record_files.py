@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,11 +12,9 @@ from typing import Annotated
 
 import pytest
 
-from rollproof.errors import Problem, UsageProblem
-from rollproof.incident.incident import RollbackRecord
+from rollproof.errors import UsageProblem
 from rollproof.incident.ledger import Note, NoteKind, Result
 from rollproof.redaction.secret import remember
-from rollproof.system import record_files
 from rollproof.system.clock import Moment
 from rollproof.system.files import canonical_json
 from rollproof.system.record_files import (
@@ -82,29 +79,22 @@ def test_it_is_written_with_sorted_names_rounded_and_without_what_goes_without_s
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"name": "a", "name": "b"}', "a name is there twice"),
-        ('{"name": "a", "parts": [{"size": 1, "size": 2}]}', "a name is there twice"),
         ('{"name": "a", "nmae": "b"}', "the unknown name nmae"),
         ('{"name": "a", "parts": [{"size": 1, "x": 2}]}', "the unknown name parts.0.x"),
         ("{}", "no name"),
         ('{"name": 1}', "1 as name, not a valid string"),
         ('{"name": "a", "parts": [{"size": "1"}]}', "'1' as parts.0.size, not a valid integer"),
-        ('{"name": "a", "parts": [{"size": 1.0}]}', "1.0 as parts.0.size, not a valid integer"),
         ('{"name": "a", "parts": [{"size": true}]}', "True as parts.0.size, not a valid integer"),
         ('{"name": "a", "seconds": true}', "True as seconds, not a valid number"),
-        ('{"name": "a", "seconds": NaN}', "no JSON: NaN is no number"),
-        ('{"name": "a", "seconds": 1e999}', "is no number"),
-        ('{"name": "a", "seconds": 1%s}' % ("0" * 400), "a large number as seconds"),
         ('{"name": "a", "ready": 1}', "1 as ready, not a valid boolean"),
         ('{"name": "a", "colour": "blue"}', "'blue' as colour, not 'red'"),
-        ('{"name": "a", "parts": {}}', "an object of 0 names as parts, not a valid tuple"),
         ('{"name": "%s"}' % ("a" * 80), "as name, not a short name"),
         ('{"name": 1, "ready": 1}', "1 as name, not a valid string, and 1 more"),
-        ("[1]", "a list of 1 as the record, not an object"),
-        ("null", "None as the record, not an object"),
-        ("[" * 200_000, "nested too deeply"),
+        ("[1]", "[1] as the record, not an object"),
+        ("[" * 200_000, "no JSON: "),
         ("{", "no JSON: "),
         ("", "no JSON: "),
+        ('{"name": "\\udcff"}', "no JSON: "),
     ],
 )
 def test_another_shape_is_one_error(tmp_path: Path, text: str, said: str) -> None:
@@ -118,25 +108,6 @@ def test_another_shape_is_one_error(tmp_path: Path, text: str, said: str) -> Non
     assert line.endswith(f"(from {path})")
     assert hint == "HINT: do this"
     assert len(line) < 400
-
-
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "kept.json").write_bytes(b'{"name": "\xff"}')
-    with pytest.raises(Problem, match="observed no JSON: 'utf-8' codec"):
-        read_record(Kept, tmp_path / "kept.json", what="kept", hint="x")
-
-
-def test_what_is_too_large_is_not_read(tmp_path: Path) -> None:
-    path = tmp_path / "kept.json"
-    # Of nothing but holes: neither time nor memory is spent on it.
-    with path.open("wb") as file:
-        file.truncate(3 * 1024**3)
-    with pytest.raises(Problem) as raised:
-        read_record(Kept, path, what="kept", hint="do this")
-    said = (
-        f"kept: expected at most 64 MiB, observed 3,072 MiB, more than the 64 MiB that are read (from {path})"
-    )
-    assert str(raised.value) == f"{said}\nHINT: do this"
 
 
 @pytest.mark.parametrize(
@@ -157,10 +128,9 @@ def test_a_long_value_is_not_shown_in_full() -> None:
     assert len(str(raised.value)) < 200
 
 
-def test_half_a_character_is_read_as_it_was_written(tmp_path: Path) -> None:
-    record = Kept("a name that is no UTF-8: \udcff", counts={"\udcfe": 1})
-    write_record(tmp_path / "kept.json", record)
-    assert read_record(Kept, tmp_path / "kept.json", what="kept", hint="x") == record
+def test_half_a_character_is_written_as_a_question_mark(tmp_path: Path) -> None:
+    write_record(tmp_path / "kept.json", Kept("no UTF-8: \udcff"))
+    assert read_record(Kept, tmp_path / "kept.json", what="kept", hint="x") == Kept("no UTF-8: ?")
 
 
 def test_a_later_version_may_say_more_where_that_is_fine() -> None:
@@ -187,20 +157,6 @@ def test_a_result_of_before_kinds_and_one_of_today_are_read() -> None:
     assert record_of(Result, said) == result
 
 
-def test_a_rollback_of_an_earlier_version_is_read() -> None:
-    now = Moment.now()
-    said = as_json(RollbackRecord("c", Verdict.PASSED, 1.0, now, now))
-    first = {name: said[name] for name in ("commit", "verdict", "seconds", "started", "finished")}
-    assert record_of(RollbackRecord, first) == RollbackRecord("c", Verdict.PASSED, 1.0, now, now)
-    for wrong in (
-        {"verdict": "green"},
-        {"seconds": -1},
-        {"started": {**said["started"], "wall": "2026-01-01T00:00"}},
-    ):
-        with pytest.raises(WrongRecord, match=next(iter(wrong))):
-            record_of(RollbackRecord, {**said, **wrong})
-
-
 def test_pydantic_is_imported_when_the_first_record_is_read() -> None:
     script = (
         "import sys\n"
@@ -215,12 +171,3 @@ def test_pydantic_is_imported_when_the_first_record_is_read() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.split() == ["False", "True"]
-
-
-def test_a_reader_is_made_once() -> None:
-    before = record_files._validator.cache_info()
-    for _ in range(3):
-        record_of(Kept, json.loads('{"name": "a"}'))
-    after = record_files._validator.cache_info()
-    assert after.misses - before.misses <= 1
-    assert after.hits - before.hits >= 2

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -363,13 +361,9 @@ def test_people_who_were_late_and_alerts_that_did_not_arrive_are_named(made: Mad
     assert "tech lead status by json://here: not delivered: HTTP 500" in page
 
 
-@pytest.mark.parametrize("write", [dict, json.dumps], ids=["now", "earlier"])
-def test_minutes_that_the_record_has_count(
-    made: MadeIncident, write: Callable[[object], dict[str, float]]
-) -> None:
-    """An earlier version wrote them as JSON in a text."""
+def test_minutes_that_the_record_has_count(made: MadeIncident) -> None:
     minutes = made.target.contacts.minutes.model_copy(update={"post_mortem": 45.0}).model_dump()
-    Journal(made.folder / CONTACTS, str).write(DETECTED, severity="critical", minutes=write(minutes))
+    Journal(made.folder / CONTACTS, str).write(DETECTED, severity="critical", minutes=minutes)
     record = read_record(made.folder)
     assert record.doubts == ()
     assert record.contact_minutes["post_mortem"] == 45

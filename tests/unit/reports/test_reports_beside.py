@@ -22,7 +22,6 @@ from rollproof.incident.origin import Origin
 from rollproof.monitoring.wish import Kind
 from rollproof.profile.premigration import Waiver
 from rollproof.profile.profile import load_target
-from rollproof.reading import MOST_LINES
 from rollproof.system.clock import Moment
 from rollproof.verdict import RunVerdict, Verdict
 
@@ -201,13 +200,6 @@ def test_what_was_sealed_stays_so_when_results_are_added(tmp_path: Path) -> None
     (results / "b-result.json").write_text("changed")
     add_checksums(tmp_path)
     assert _checked(tmp_path) == 1
-
-
-def test_an_incident_of_many_runs_has_more_results_than_other_files_have_lines(tmp_path: Path) -> None:
-    lines = (f"{'0' * 64}  allure-results/{number}-result.json\n" for number in range(MOST_LINES + 1))
-    (tmp_path / "allure-results.sha256").write_text("".join(lines))
-    (missing,) = broken_seals(tmp_path)
-    assert missing.endswith(f"and {MOST_LINES - 2} more")
 
 
 def test_a_result_that_was_changed_or_taken_away_since_is_named(tmp_path: Path) -> None:

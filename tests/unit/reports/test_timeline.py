@@ -361,11 +361,7 @@ def test_what_is_no_incident_is_refused(tmp_path: Path) -> None:
     assert refused.value.exit_code is ExitCode.USAGE
 
 
-@pytest.mark.parametrize("write", [dict, json.dumps], ids=["now", "earlier"])
-def test_findings_of_a_response_are_read_as_an_earlier_version_wrote_them(
-    write: Callable[[object], object],
-) -> None:
-    """It wrote them as JSON in a text."""
+def test_findings_of_a_response_are_read() -> None:
     met = {"severity": "critical", "band": "requests", "standing": "met", "text": "11 of 100 failed"}
-    entry = {"findings": write({"severity": "critical", "findings": [met, met | {"standing": "clear"}]})}
+    entry = {"findings": {"severity": "critical", "findings": [met, met | {"standing": "clear"}]}}
     assert findings_of(entry, Standing.MET) == ["critical, requests: 11 of 100 failed"]

@@ -43,10 +43,7 @@ def refused(path: Path) -> str:
         ("\n[y]\n[y]", f"(at line {LINES + 3}, column 3)"),
         ("\nx = 1979-99-99", f"(at line {LINES + 2}, column 9)"),
         ("\nx = \udc80", f"bytes that are not UTF-8 (at line {LINES + 2})"),
-        (
-            f"\n# {'x' * 1024 * 1024}",
-            "expected at most 1 MiB, observed 1.0 MiB, more than the 1 MiB that are read",
-        ),
+        (f"\n# {'x' * 1024 * 1024}", "observed More than 1 MiB"),
     ],
     ids=lambda value: ascii(value)[:30],
 )
